@@ -1,0 +1,102 @@
+"""Build images from the lock, without Docker.
+
+Each image goes into the OCI layout .lockstep/images of the project. The same lock and files
+give the same digest on any machine. Prints `NAME DIGEST`, one image a line.
+
+examples:
+  # all images of the project
+  lockstep build
+  # one image, and an archive for an engine that is somewhere else
+  lockstep build serve --output serve.tar && docker load -i serve.tar
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lockstep import clock
+from lockstep.cli.session import add_common, layout_folder, open_session, print_json
+from lockstep.errors import UsageError, raise_all
+from lockstep.image.budget import unpacked
+from lockstep.image.build import Builder, Built
+from lockstep.lock import file, make
+from lockstep.oci import archive
+from lockstep.oci.layout import Layout
+from lockstep.progress import say
+from lockstep.project.size import shown
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("image", metavar="IMAGE", nargs="*", help="images (default: all)")
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--layout", metavar="PATH", type=Path, help="OCI layout (default: .lockstep/images)"
+    )
+    group.add_argument(
+        "--output", metavar="FILE", type=Path, help="also write a docker archive of one image"
+    )
+    group.add_argument(
+        "--tag", metavar="NAME", help="tag in the archive (default: PROJECT-IMAGE:latest)"
+    )
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    started = clock.monotonic()
+    session = open_session(options)
+    project = session.project
+    specs = [project.image(name) for name in options.image] or list(project.images)
+    if options.output and len(specs) * len(project.platforms) != 1:
+        message = f"--output takes one image, not {len(specs) * len(project.platforms)}"
+        raise UsageError(message, hint=f"lockstep build {specs[0].name} --output FILE")
+    if options.tag and not options.output:
+        message = "--tag names an image in an archive, but there is no --output"
+        raise UsageError(message, hint="add --output FILE")
+    lock = file.read(project.root)
+    raise_all(make.stale(project, lock))
+    layout = Layout(options.layout or layout_folder(project))
+    builder = Builder(project, lock, session.store, session.fetcher, session.progress)
+    built = builder.build(specs, layout)
+    if options.output:
+        tag = options.tag or f"{project.name}-{built[0].name}:latest"
+        archive.write(built[0].image, options.output, tag)
+    _show(built, clock.monotonic() - started, as_json=options.json)
+    return 0
+
+
+def _show(built: list[Built], seconds: float, *, as_json: bool) -> None:
+    if as_json:
+        print_json([_document(each) for each in built])
+        return
+    for each in built:
+        for note in each.notes:
+            say(f"warning: {note}")
+        size = sum(layer.facts.size for layer in each.image.layers)
+        layers = f"{len(each.image.layers)} layers"
+        made = f"{each.made} made" if each.made else "none made"
+        say(
+            f"{each.name}: {shown(unpacked(each.image))}, {shown(size)} compressed, "
+            f"{layers}, {made}"
+        )
+        sys.stdout.write(f"{each.name} {each.image.digest}\n")
+    state = "built" if any(each.fresh for each in built) else "up to date"
+    say(f"{state} in {seconds:.2f} s")
+
+
+def _document(built: Built) -> dict[str, object]:
+    return {
+        "name": built.name,
+        "digest": built.image.digest,
+        "config": built.image.config_descriptor().digest,
+        "platform": str(built.image.platform),
+        "unpacked": unpacked(built.image),
+        "compressed": sum(layer.facts.size for layer in built.image.layers),
+        "layers": len(built.image.layers),
+        "made": built.made,
+        "fresh": built.fresh,
+        "notes": list(built.notes),
+    }

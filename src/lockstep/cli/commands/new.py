@@ -1,0 +1,44 @@
+"""Start a project that locks, trains, serves and builds.
+
+Writes into a new folder: pyproject.toml, sources, data, tests. What it writes works with
+uv alone; nothing in it needs lockstep at run time.
+
+examples:
+  # the churn project in ./churn
+  lockstep new churn
+  # then
+  cd churn && lockstep lock && uv run python src/train.py && lockstep build
+"""
+
+import argparse
+from pathlib import Path
+
+from lockstep.cli.session import print_json
+from lockstep.progress import say
+from lockstep.scaffold import new
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("folder", metavar="NAME", type=Path, help="folder and name of the project")
+    parser.add_argument(
+        "--template",
+        metavar="TEMPLATE",
+        default="churn",
+        help="; ".join(f"{name}: {what}" for name, what in new.TEMPLATES.items())
+        + " (default: churn)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    written = new.create(options.folder, options.template)
+    if options.json:
+        print_json({"folder": str(options.folder), "files": written})
+        return 0
+    say(f"made `{options.folder}` with {len(written)} files")
+    say(f"next: cd {options.folder} && lockstep lock")
+    return 0

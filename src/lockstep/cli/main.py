@@ -1,0 +1,122 @@
+"""The command line: parses, runs one command, and turns errors into words and exit codes."""
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol, cast
+
+from lockstep import __version__
+from lockstep.errors import LockstepError
+
+__all__ = ["COMMANDS", "main"]
+
+
+class Command(NamedTuple):
+    """A command: its name, the first line of its help; its module is loaded when it runs."""
+
+    name: str
+    help: str
+
+
+class Module(Protocol):
+    """What a module in `cli.commands` offers."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Run the command and return its exit code."""
+
+
+COMMANDS: Final = (
+    Command("new", "Start a project that locks, trains, serves and builds"),
+    Command("lock", "Pin everything: packages, base, build requirements"),
+    Command("build", "Build images from the lock, without Docker"),
+    Command("inspect", "Show an image: layers, sizes of packages, labels"),
+    Command("demo", "Run the whole story on a real project and measure it"),
+)
+_EPILOG = """\
+examples:
+  # a project with training and serving, in ./churn
+  lockstep new churn
+  # pin everything, then build all images
+  lockstep lock && lockstep build
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0 done, 1 no, 2 wrong use, 130 stopped."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except LockstepError as error:
+        for each in error.everything():
+            _complain(each.message, each.hint)
+        return max(each.exit_code for each in error.everything())
+    except KeyboardInterrupt:
+        _complain("stopped; what was finished is kept", "run the same command again to go on")
+        return 130
+    except BrokenPipeError:
+        # The reader has seen enough; nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _os_error(error)
+
+
+def _os_error(error: OSError) -> int:
+    where = f" `{error.filename}`" if error.filename else ""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        message = f"no space left on the disk{f' for{where}' if where else ''}"
+        hint = "free some space, or set LOCKSTEP_CACHE to a folder on a larger disk"
+        _complain(message, hint)
+        return 1
+    if isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError):
+        _complain(f"{(error.strerror or 'failed').lower()}:{where}", "")
+        return 1
+    raise error
+
+
+def _complain(message: str, hint: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+
+
+def _run(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="lockstep",
+        description="One locked environment, the same on a laptop, in CI and in an image.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lockstep {__version__}")
+    parsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    module = None
+    for command in COMMANDS:
+        # Only the module of the command that is called is imported: --help stays quick.
+        if words and command.name == words[0]:
+            module = _module(command.name)
+            child = parsers.add_parser(
+                command.name,
+                help=command.help,
+                description=(module.__doc__ or "").strip(),
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+                allow_abbrev=False,
+            )
+            module.configure(child)
+        else:
+            parsers.add_parser(command.name, help=command.help, add_help=False)
+    options = parser.parse_args(words)
+    if module is None:
+        parser.print_help()
+        return 0 if not words else 2
+    return module.run(options)
+
+
+def _module(name: str) -> Module:
+    return cast("Module", importlib.import_module(f"lockstep.cli.commands.{name}"))

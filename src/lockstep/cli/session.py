@@ -1,0 +1,65 @@
+"""What commands share: the project, the store, the fetcher, the places of results."""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep import progress
+from lockstep.fetch import Fetcher
+from lockstep.progress import Reporter
+from lockstep.project.load import load
+from lockstep.project.model import Project
+from lockstep.store import Store, default_root
+
+__all__ = ["Session", "add_common", "layout_folder", "open_session", "print_json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One run of a command inside a project."""
+
+    project: Project
+    store: Store
+    fetcher: Fetcher
+    progress: Reporter
+
+
+def add_common(parser: argparse.ArgumentParser, *, json_output: bool = True) -> None:
+    """Add the options of every command that works on a project."""
+    group = parser.add_argument_group("common options")
+    group.add_argument(
+        "--project",
+        metavar="PATH",
+        type=Path,
+        default=Path(),
+        help="folder to find the project from (default: this one)",
+    )
+    group.add_argument("--quiet", action="store_true", help="show no progress")
+    if json_output:
+        group.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def open_session(options: argparse.Namespace) -> Session:
+    """Return the session of a command's options."""
+    store = Store(default_root())
+    store.sweep()
+    quiet = bool(options.quiet or getattr(options, "json", False))
+    return Session(
+        project=load(options.project),
+        store=store,
+        fetcher=Fetcher(store),
+        progress=progress.reporter(quiet=quiet),
+    )
+
+
+def layout_folder(project: Project) -> Path:
+    """Return where a project's images are kept: an OCI layout that git ignores."""
+    return project.root / ".lockstep" / "images"
+
+
+def print_json(value: object) -> None:
+    """Print a result as JSON, for programs and for jq."""
+    json.dump(value, sys.stdout, indent=2, sort_keys=True)
+    sys.stdout.write("\n")

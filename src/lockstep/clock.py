@@ -1,0 +1,20 @@
+"""The only place that asks the time. Nothing that is hashed may come from here."""
+
+import time
+
+__all__ = ["monotonic", "now", "sleep"]
+
+
+def monotonic() -> float:
+    """Return seconds on a clock that only goes forward, for durations."""
+    return time.monotonic()
+
+
+def now() -> float:
+    """Return seconds since 1970, for comparing with file times of the store."""
+    return time.time()
+
+
+def sleep(seconds: float) -> None:
+    """Wait."""
+    time.sleep(seconds)

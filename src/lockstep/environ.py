@@ -1,0 +1,57 @@
+"""The only place that reads environment variables."""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from lockstep.errors import LockstepError
+
+__all__ = ["VARIABLES", "child", "flag", "get", "integer"]
+
+VARIABLES: Final[Mapping[str, str]] = {
+    "LOCKSTEP_CACHE": "folder of the store; default: the user's cache folder",
+    "LOCKSTEP_DEBIAN_MIRROR": "address of the Debian mirror that bases come from",
+    "LOCKSTEP_JOBS": "worker processes; default: the number of cores",
+    "LOCKSTEP_UV": "the uv program to call; default: beside this Python, then on PATH",
+    "SOURCE_DATE_EPOCH": "`created` of images, in seconds since 1970",
+    "NO_COLOR": "no colour when set to anything",
+    "CI": "plain progress lines when set to anything",
+    "HTTP_PROXY": "proxy for http addresses",
+    "HTTPS_PROXY": "proxy for https addresses",
+    "http_proxy": "proxy for http addresses",
+    "https_proxy": "proxy for https addresses",
+}
+
+
+def get(name: str) -> str:
+    """Return the value of a declared variable, or an empty string."""
+    if name not in VARIABLES:
+        raise KeyError(name)
+    return os.environ.get(name, "")
+
+
+def flag(name: str) -> bool:
+    """Return whether the variable is set to anything."""
+    return bool(get(name))
+
+
+def integer(name: str) -> int | None:
+    """Return a whole number of 0 or more, None when unset; raise LockstepError otherwise."""
+    text = get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        message = f"`{name}` is `{text}`, not a whole number"
+        raise LockstepError(message, hint=f"unset {name}, or set it to a whole number")
+    return int(text)
+
+
+def child(**changes: str | None) -> dict[str, str]:
+    """Return this environment for a child process, with some variables set or (None) dropped."""
+    environment = dict(os.environ)
+    for name, value in changes.items():
+        if value is None:
+            environment.pop(name, None)
+        else:
+            environment[name] = value
+    return environment

@@ -1,0 +1,229 @@
+"""The only place that opens URLs: parallel, resumed, retried, hashed while reading."""
+
+import concurrent.futures
+import contextlib
+import email.utils
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import urlsplit
+
+from lockstep import clock, environ
+from lockstep.digest import Digest, Hasher
+from lockstep.errors import LockstepError, raise_all
+from lockstep.progress import Reporter, Task
+from lockstep.store import Store
+
+if TYPE_CHECKING:
+    import urllib3
+
+__all__ = ["Download", "Fetcher", "shown"]
+
+_TRIES = 5
+_PARALLEL = 8
+_CHUNK = 1 << 18
+_RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
+_PARTIAL = 206
+_GONE = frozenset({404, 410})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A file that a lock names: where from, and what its bytes must be."""
+
+    name: str
+    url: str
+    digest: Digest
+    size: int | None
+
+
+class _Again(Exception):  # noqa: N818 -- a signal between two functions of this module
+    """Says that a try failed in a way that another one may not."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        """Keep the reason and the seconds that the server asked for."""
+        super().__init__(reason)
+        self.wait = wait
+
+
+def shown(url: str) -> str:
+    """Return the URL without user, password, query and fragment, for messages."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}" + (
+        parts.path
+    )
+
+
+class Fetcher:
+    """Brings files into the store; one pool of connections for all of them."""
+
+    def __init__(self, store: Store, *, first_wait: float = 0.5) -> None:
+        """Use this store; `first_wait` is the seconds before the first retry."""
+        self._store = store
+        self._first_wait = first_wait
+        self._http: urllib3.PoolManager | None = None
+
+    def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
+        """Bring every file into the store, and raise one LockstepError with all that failed."""
+        missing = {d.digest: d for d in downloads if not self._store.has(d.digest, d.size)}
+        if not missing:
+            return
+        total = sum(d.size or 0 for d in missing.values())
+        # Biggest first, so that one large wheel does not start when the others have ended.
+        queue = sorted(missing.values(), key=lambda d: (-(d.size or 0), d.name))
+        label = f"fetch {len(queue)} file{'s' if len(queue) > 1 else ''}"
+        failures: list[LockstepError] = []
+        with progress.task(label, total) as task, _pool() as pool:
+            for future in [pool.submit(self._one, d, task) for d in queue]:
+                try:
+                    future.result()
+                except LockstepError as error:
+                    failures.append(error)
+        raise_all(failures)
+
+    def read(self, url: str, *, limit: int) -> bytes:
+        """Return a small resource such as an index, refusing one of more than `limit` bytes."""
+        return self._retry(url, lambda: self._read_once(url, limit))
+
+    def _read_once(self, url: str, limit: int) -> bytes:
+        with self._open(url, 0) as response:
+            data = response.read(limit + 1)
+        if len(data) > limit:
+            message = f"`{shown(url)}` has more than {limit} bytes"
+            raise LockstepError(message)
+        return data
+
+    def _one(self, download: Download, task: Task) -> None:
+        # The lock keeps a second process from downloading the same file beside this one.
+        with self._store.lock(download.digest.hex):
+            if self._store.has(download.digest, download.size):
+                task.advance(download.size or 0)
+                return
+            self._retry(download.url, lambda: self._download(download, task), download.name)
+
+    def _download(self, download: Download, task: Task) -> bytes:
+        partial = self._store.partial(download.digest)
+        hasher = Hasher()
+        with partial.open("a+b") as handle:
+            handle.seek(0)
+            while chunk := handle.read(_CHUNK):
+                hasher.update(chunk)
+            if download.size is None or hasher.size < download.size:
+                hasher = self._append(download, handle, hasher, task)
+        if hasher.digest() != download.digest:
+            partial.unlink()
+            message = (
+                f"`{download.name}` is not what the lock names: wanted {download.digest}, "
+                f"got {hasher.digest()} ({hasher.size} bytes)"
+            )
+            hint = "somebody replaced the file, or the lock is wrong: compare, then lockstep lock"
+            raise LockstepError(message, hint=hint)
+        self._store.adopt(partial, download.digest)
+        return b""
+
+    def _append(self, download: Download, handle: BinaryIO, hasher: Hasher, task: Task) -> Hasher:
+        with self._open(download.url, hasher.size) as response:
+            if hasher.size and response.status != _PARTIAL:  # the server has no ranges: start over
+                handle.truncate(0)
+                hasher = Hasher()
+            for chunk in response.stream(_CHUNK, decode_content=False):
+                handle.write(chunk)
+                hasher.update(chunk)
+                task.advance(len(chunk))
+                if download.size is not None and hasher.size > download.size:
+                    break  # more than was promised: the hash will say so
+        if download.size is not None and hasher.size < download.size:
+            reason = f"the connection ended after {hasher.size} of {download.size} bytes"
+            raise _Again(reason)
+        return hasher
+
+    @contextlib.contextmanager
+    def _open(self, url: str, offset: int) -> "Iterator[urllib3.BaseHTTPResponse]":
+        import urllib3
+
+        if urlsplit(url).scheme not in {"http", "https"}:
+            message = f"`{shown(url)}` is not an http or https address"
+            raise LockstepError(message, hint="lock the package from an index: lockstep lock")
+        headers = {"Accept-Encoding": "identity", "User-Agent": "lockstep"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        try:
+            response = self._pool().request(
+                "GET", url, headers=headers, preload_content=False, retries=_redirects()
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise _Again(_reason(error)) from error
+        try:
+            _check_status(response, url)
+            yield response
+        except urllib3.exceptions.HTTPError as error:
+            raise _Again(_reason(error)) from error
+        finally:
+            response.close()
+            response.release_conn()
+
+    def _retry(self, url: str, once: Callable[[], bytes], name: str = "") -> bytes:
+        for number in range(1, _TRIES + 1):
+            try:
+                return once()
+            except _Again as failure:
+                if number == _TRIES:
+                    message = f"`{name or shown(url)}` could not be fetched: {failure}"
+                    hint = f"check that {shown(url)} answers, then run the same command again"
+                    raise LockstepError(message, hint=hint) from failure
+                wait = failure.wait
+                if wait is None:
+                    wait = self._first_wait * 2 ** (number - 1) * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
+                clock.sleep(min(wait, 30))
+        raise AssertionError  # the loop returns or raises
+
+    def _pool(self) -> "urllib3.PoolManager":
+        if self._http is None:
+            import urllib3
+
+            timeout = urllib3.Timeout(connect=20, read=60)
+            proxy = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
+            self._http = (
+                urllib3.ProxyManager(proxy, maxsize=_PARALLEL, timeout=timeout)
+                if proxy
+                else urllib3.PoolManager(maxsize=_PARALLEL, timeout=timeout, blocksize=_CHUNK)
+            )
+        return self._http
+
+
+def _pool() -> concurrent.futures.ThreadPoolExecutor:
+    return concurrent.futures.ThreadPoolExecutor(_PARALLEL, thread_name_prefix="fetch")
+
+
+def _redirects() -> "urllib3.Retry":
+    # Only redirects are left to urllib3; other retries are ours, so that they resume.
+    from urllib3 import Retry
+
+    return Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
+
+
+def _check_status(response: "urllib3.BaseHTTPResponse", url: str) -> None:
+    if response.status in {200, 206}:
+        return
+    if response.status in _RETRIED:
+        reason = f"HTTP {response.status}"
+        raise _Again(reason, _retry_after(response.headers.get("Retry-After")))
+    message = f"`{shown(url)}` answered HTTP {response.status}"
+    hint = "the lock names a file that is gone: lockstep lock" if response.status in _GONE else ""
+    raise LockstepError(message, hint=hint)
+
+
+def _retry_after(value: str | None) -> float | None:
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(value)
+    parsed = email.utils.parsedate_tz(value)
+    return max(0.0, email.utils.mktime_tz(parsed) - clock.now()) if parsed else None
+
+
+def _reason(error: Exception) -> str:
+    # The innermost reason; urllib3 wraps it in the pool's address, which may hold a password.
+    inner = getattr(error, "reason", None)
+    return _reason(inner) if isinstance(inner, Exception) else type(error).__name__

@@ -1,0 +1,137 @@
+"""Files written whole or not at all, and folders walked in one order."""
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from lockstep.errors import LockstepError
+
+__all__ = ["FoundFile", "atomic", "find_files", "read_text", "walk", "write_bytes", "write_text"]
+
+# Never part of a project's files: version control, environments, caches, our own state.
+SKIPPED_FOLDERS = frozenset(
+    {".git", ".hg", ".svn", ".venv", "venv", ".lockstep", "__pycache__", "node_modules"}
+    | {".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".tox", ".nox"}
+)
+SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", ".env", ".env.*", "*.lockstep-tmp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFile:
+    """A regular file below a root: its POSIX path from there, where it is, and its stat."""
+
+    name: str
+    path: Path
+    size: int
+    mtime_ns: int
+    executable: bool
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file beside its place, sync it, and rename it there."""
+    with atomic(path, mode=mode) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with line feeds on every system, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+@contextlib.contextmanager
+def atomic(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it there when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.lockstep-tmp")
+    try:
+        yield temporary
+        temporary.chmod(mode)
+        sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file to the disk, so that a rename never shows half of it after a power cut."""
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def read_text(path: Path) -> str:
+    """Return a UTF-8 text file, or raise LockstepError that names it."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        message = f"`{path}` is not UTF-8: byte {error.start}"
+        raise LockstepError(message, hint="save the file as UTF-8") from error
+    except OSError as error:
+        message = f"`{path}` cannot be read: {error.strerror}"
+        raise LockstepError(message) from error
+
+
+def walk(root: Path) -> Iterator[FoundFile]:
+    """Yield the regular files below a root, sorted by path bytes, without caches and secrets.
+
+    A symlink to a file inside the root is followed; one that leads out of it is an error,
+    because what it points to is not part of the project on another machine.
+    """
+    yield from sorted(_walk(root, root.resolve(), ""), key=lambda found: found.name.encode())
+
+
+def _walk(folder: Path, root: Path, prefix: str) -> Iterator[FoundFile]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in SKIPPED_FOLDERS:
+                    yield from _walk(Path(entry.path), root, name + "/")
+            elif not any(fnmatchcase(entry.name, pattern) for pattern in SKIPPED_FILES):
+                found = _found(entry, root, name)
+                if found is not None:
+                    yield found
+
+
+def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
+    path = Path(entry.path)
+    if entry.is_symlink():
+        target = path.resolve()
+        if not target.is_relative_to(root):
+            message = f"`{name}` is a symlink that leads out of the project, to `{target}`"
+            raise LockstepError(message, hint="copy the file into the project")
+        if not target.is_file():
+            return None
+    facts = entry.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        return None
+    return FoundFile(
+        name=name,
+        path=path,
+        size=facts.st_size,
+        mtime_ns=facts.st_mtime_ns,
+        executable=bool(facts.st_mode & stat.S_IXUSR),
+    )
+
+
+def find_files(root: Path, patterns: Sequence[str]) -> list[FoundFile]:
+    """Return the files that any glob matches; `**` crosses folders, `*` stays in one."""
+    return [f for f in walk(root) if any(matches(f.name, pattern) for pattern in patterns)]
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Return whether a POSIX path matches a glob in which `**` means any folders."""
+    return _match(PurePosixPath(name).parts, PurePosixPath(pattern).parts)
+
+
+def _match(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        rest = patterns[1:]
+        return not rest or any(_match(parts[i:], rest) for i in range(len(parts)))
+    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _match(parts[1:], patterns[1:])

@@ -1,0 +1,1 @@
+"""Images from a project and its lock."""

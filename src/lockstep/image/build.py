@@ -1,0 +1,241 @@
+"""Builds images: plans them, makes the layers that nobody has, and puts them together."""
+
+import concurrent.futures
+import concurrent.futures.process
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep import environ
+from lockstep.digest import Digest
+from lockstep.errors import LockstepError
+from lockstep.fetch import Download, Fetcher
+from lockstep.image import assemble, budget, interpreter, own
+from lockstep.image.jobs import Job, Made, make
+from lockstep.image.plan import LayerPlan
+from lockstep.image.prepare import Prepared, prepare
+from lockstep.lock import debian
+from lockstep.lock.file import Lock
+from lockstep.oci.layer import LayerFacts
+from lockstep.oci.layout import Layout
+from lockstep.oci.model import Image
+from lockstep.progress import Reporter
+from lockstep.project.model import ImageSpec, Project
+from lockstep.store import Store
+
+__all__ = ["Builder", "Built", "StoredLayer"]
+
+_SMALL = 4 << 20  # bytes of input below which a process costs more than it saves
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLayer:
+    """A layer whose facts are recorded and whose bytes are in the store or in the layout."""
+
+    facts: LayerFacts
+    created_by: str
+    places: tuple[Path, ...]
+
+    @property
+    def path(self) -> Path | None:
+        """Where the blob is, if it is anywhere."""
+        return next((place for place in self.places if place.exists()), None)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the compressed bytes."""
+        path = self.path
+        if path is None:
+            message = f"the blob {self.facts.digest} of `{self.created_by}` is gone"
+            raise LockstepError(message, hint="lockstep build")
+        with path.open("rb") as handle:
+            while chunk := handle.read(_CHUNK):
+                yield chunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An image that stands in the layout."""
+
+    name: str
+    image: Image
+    fresh: bool  # whether anything was written
+    made: int  # layers that had to be made
+    notes: tuple[str, ...]
+
+
+class Builder:
+    """Builds the images of one project into one layout."""
+
+    def __init__(
+        self, project: Project, lock: Lock, store: Store, fetcher: Fetcher, progress: Reporter
+    ) -> None:
+        """Keep what every image needs."""
+        self._project = project
+        self._lock = lock
+        self._store = store
+        self._fetcher = fetcher
+        self._progress = progress
+
+    def build(self, specs: Sequence[ImageSpec], layout: Layout) -> list[Built]:
+        """Build images for all platforms of the project; nothing is written if one fails."""
+        first_party = self._own()
+        prepared = [
+            prepare(self._project, self._lock, spec, platform, first_party, self._store)
+            for spec in specs
+            for platform in self._project.platforms
+        ]
+        made = self._make_missing(prepared, layout)
+        images = [self._image(each, layout) for each in prepared]
+        budget.check(list(zip((each.spec for each in prepared), images, strict=True)))
+        built = []
+        for each, image in zip(prepared, images, strict=True):
+            name = assemble.reference(each.spec, image.platform, self._project)
+            mine = [made[plan.key] for plan in each.layers if plan.key in made]
+            built.append(
+                Built(
+                    name=name,
+                    image=image,
+                    fresh=layout.write(image, name),
+                    made=len(mine),
+                    notes=tuple(note for result in mine for note in result.notes),
+                )
+            )
+        return built
+
+    def _own(self) -> own.OwnWheel | None:
+        if not self._project.is_package:
+            return None
+        return own.build(self._project, self._lock.build, self._store)
+
+    def _image(self, prepared: Prepared, layout: Layout) -> Image:
+        layers = []
+        for planned in prepared.layers:
+            facts = self._facts(planned)
+            if facts is None:
+                message = f"the record of `{planned.title}` is gone"
+                raise LockstepError(message, hint="lockstep build")
+            places = (self._store.path(facts.digest), layout.path(facts.digest))
+            layers.append(StoredLayer(facts=facts, created_by=planned.title, places=places))
+        return assemble.image(prepared, self._project, layers)
+
+    def _facts(self, planned: LayerPlan) -> LayerFacts | None:
+        known = self._store.record("layers", planned.key)
+        if known is None:
+            return None
+        return LayerFacts(
+            digest=Digest.parse(known["digest"]),
+            diff_id=Digest.parse(known["diff_id"]),
+            size=known["size"],
+            unpacked=known["unpacked"],
+        )
+
+    def _make_missing(self, prepared: Sequence[Prepared], layout: Layout) -> dict[str, Made]:
+        missing: dict[str, tuple[LayerPlan, Prepared]] = {}
+        for each in prepared:
+            for planned in each.layers:
+                facts = self._facts(planned)
+                if facts is None or not (
+                    layout.has(facts.digest, facts.size)
+                    or self._store.has(facts.digest, facts.size)
+                ):
+                    missing.setdefault(planned.key, (planned, each))
+        if not missing:
+            return {}
+        self._fetcher.fetch(list(_downloads(missing.values())), self._progress)
+        jobs = [self._job(planned, each) for planned, each in missing.values()]
+        made = {}
+        for job, result in _run(jobs, self._progress):
+            self._store.put_record(
+                "layers",
+                job.plan.key,
+                {
+                    "digest": result.facts.digest,
+                    "diff_id": result.facts.diff_id,
+                    "size": result.facts.size,
+                    "unpacked": result.facts.unpacked,
+                },
+            )
+            made[job.plan.key] = result
+        return made
+
+    def _job(self, planned: LayerPlan, prepared: Prepared) -> Job:
+        compiles = prepared.spec.bytecode and planned.kind in {"stdlib", "wheels", "own"}
+        return Job(
+            plan=planned,
+            store=self._store.root,
+            base=prepared.base,
+            interpreter=interpreter.prepare(prepared.base, self._store) if compiles else None,
+            image=prepared.spec,
+            files=prepared.files if planned.kind == "app" else (),
+            own=prepared.own if planned.kind == "own" else None,
+        )
+
+
+def _downloads(missing: Iterable[tuple[LayerPlan, Prepared]]) -> Iterator[Download]:
+    for planned, prepared in missing:
+        if planned.kind in {"system", "python"} or prepared.spec.bytecode:
+            yield from debian.downloads(prepared.base)
+        for wheel in planned.wheels:
+            yield Download(name=wheel.filename, url=wheel.url, digest=wheel.digest, size=wheel.size)
+
+
+def _weight(job: Job) -> int:
+    """Return about how much work a layer is, so that the longest starts first."""
+    if job.plan.kind in {"system", "python", "stdlib"}:
+        return 200 << 20  # our own encoder runs over all of it
+    if job.plan.kind == "wheels":
+        return sum(wheel.size or 0 for wheel in job.plan.wheels) * (4 if job.interpreter else 1)
+    return sum(found.size for found in job.files)
+
+
+def _run(jobs: Sequence[Job], progress: Reporter) -> Iterator[tuple[Job, Made]]:
+    """Yield each job with what it made, the longest first, on as many processes as cores."""
+    ordered = sorted(jobs, key=lambda job: (-_weight(job), job.plan.key))
+    workers = min(environ.integer("LOCKSTEP_JOBS") or os.cpu_count() or 1, len(ordered))
+    label = f"build {len(ordered)} layer{'s' if len(ordered) > 1 else ''}"
+    total = sum(_weight(job) + 1 for job in ordered)
+    with progress.task(label, total) as task:
+        if workers <= 1 or total < _SMALL:
+            for job in ordered:
+                yield job, make(job)
+                task.advance(_weight(job) + 1)
+            return
+        with _pool(workers) as pool:
+            futures = {pool.submit(make, job): job for job in ordered}
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    job = futures[future]
+                    yield job, _result(future, job)
+                    task.advance(_weight(job) + 1)
+            except BaseException:
+                # Without this, Ctrl-C would wait for the longest layer.
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                raise
+
+
+def _result(future: "concurrent.futures.Future[Made]", job: Job) -> Made:
+    try:
+        return future.result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+        message = f"a worker died while it made `{job.plan.title}`"
+        hint = "out of memory? LOCKSTEP_JOBS=1 lockstep build"
+        raise LockstepError(message, hint=hint) from error
+
+
+def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+    # spawn: the same on every system, and no lock of a thread is copied into a child.
+    context = multiprocessing.get_context("spawn")
+    return concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_ignore_interrupt
+    )
+
+
+def _ignore_interrupt() -> None:
+    # Ctrl-C goes to the whole group; the parent alone says what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

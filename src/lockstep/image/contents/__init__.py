@@ -1,0 +1,1 @@
+"""What layers hold, one kind a module."""

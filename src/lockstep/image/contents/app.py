@@ -1,0 +1,48 @@
+"""The project's own files: what `include` names, and the folders it may write to."""
+
+from collections.abc import Iterator, Sequence
+from importlib import resources
+
+from lockstep.errors import LockstepError, raise_all
+from lockstep.files import FoundFile, matches, walk
+from lockstep.image.places import APP
+from lockstep.oci.entry import Entry, file, folder
+from lockstep.project.model import ImageSpec, Project
+
+__all__ = ["HEALTH", "entries", "found"]
+
+HEALTH = f"{APP}/.lockstep/health.py"
+
+
+def found(project: Project, image: ImageSpec) -> list[FoundFile]:
+    """Return the files that an image includes, and raise an error for a glob without any."""
+    files: dict[str, FoundFile] = {}
+    unmatched: list[LockstepError] = []
+    everything = list(walk(project.root)) if image.include else []
+    for pattern in image.include:
+        hits = [each for each in everything if matches(each.name, pattern)]
+        files |= {each.name: each for each in hits}
+        if not hits:
+            message = f"`{pattern}` of image `{image.name}` matches no file in `{project.root}`"
+            unmatched.append(LockstepError(message, hint=_hint(pattern)))
+    raise_all(unmatched)
+    return [files[name] for name in sorted(files)]
+
+
+def _hint(pattern: str) -> str:
+    if pattern.startswith("models/"):
+        return "train first, or take the pattern out of `include`"
+    return "correct the pattern in `include`; ** crosses folders"
+
+
+def entries(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:
+    """Yield the files below /app, output folders that any user may write to, the health check."""
+    for each in files:
+        # The owner's x bit is all that is kept of a mode: a umask never takes that one away.
+        mode = 0o755 if each.executable else 0o644
+        yield file(f"{APP}/{each.name}", each.path.read_bytes(), mode=mode)
+    for name in image.outputs:
+        yield folder(f"{APP}/{name}", mode=0o1777)
+    if image.health:
+        script = resources.files("lockstep.runtime").joinpath("health.py").read_bytes()
+        yield file(HEALTH, script.replace(b"\r\n", b"\n"))

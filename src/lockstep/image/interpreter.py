@@ -1,0 +1,89 @@
+"""The base's own Python, unpacked in the store and run by its own loader."""
+
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from lockstep import files, process
+from lockstep.digest import Digest, of_bytes
+from lockstep.errors import LockstepError
+from lockstep.image import debian
+from lockstep.image.bytecode import Interpreter
+from lockstep.lock.debian import DebianBase
+from lockstep.oci import canonical
+from lockstep.oci.entry import Kind
+from lockstep.store import Store
+
+__all__ = ["key", "prepare"]
+
+_LOADERS = {
+    "linux/amd64": ("x86_64", "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
+    "linux/arm64": ("aarch64", "usr/lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),
+}
+
+
+def key(base: DebianBase) -> Digest:
+    """Return what bytecode depends on: the packages that hold the interpreter."""
+    python = [p.digest for p in base.packages if p.name.startswith(("python3", "libpython3"))]
+    return of_bytes(canonical.dumps([base.python, sorted(python)]))
+
+
+def prepare(base: DebianBase, store: Store) -> Interpreter:
+    """Return the interpreter, unpacking the base once for each set of its packages.
+
+    On a host that cannot run it, a Python of exactly the same version serves: bytecode does
+    not depend on the processor. Raises LockstepError when there is none.
+    """
+    wanted = key(base)
+    minor = ".".join(base.python.split(".")[:2])
+    root = store.scratch(f"base-{of_bytes(canonical.dumps(_packages(base))).hex[:24]}")
+    with store.lock(root.name):
+        if not (root / "ready").exists():
+            _unpack(base, store, root)
+            files.write_text(root / "ready", "")
+    argv = _own_loader(base, root, minor) or _same_version(base)
+    return Interpreter(argv=argv, root=str(root), key=wanted, minor=minor)
+
+
+def _packages(base: DebianBase) -> list[str]:
+    return [base.platform, *(package.digest for package in base.packages)]
+
+
+def _own_loader(base: DebianBase, root: Path, minor: str) -> tuple[str, ...] | None:
+    machine, loader, libraries = _LOADERS[base.platform]
+    if sys.platform != "linux" or platform.machine() != machine:
+        return None
+    program = root / "usr" / "bin" / f"python{minor}"
+    return (str(root / loader), "--library-path", str(root / libraries), str(program))
+
+
+def _same_version(base: DebianBase) -> tuple[str, ...]:
+    found = process.run([process.find_uv(), "python", "find", base.python], check=False)
+    path = found.stdout.strip()
+    if found.code != 0 or not path:
+        message = f"bytecode for Python {base.python} needs that very version, and this host "
+        message += "can neither run the base's nor has one"
+        hint = f"uv python install {base.python}, or set bytecode = false"
+        raise LockstepError(message, hint=hint)
+    return (path,)
+
+
+def _unpack(base: DebianBase, store: Store, root: Path) -> None:
+    """Write the files of the base below a folder of the store; its own links stay inside."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    for entry in debian.entries(base, store):
+        path = root / entry.path
+        if entry.kind is Kind.FOLDER:
+            path.mkdir(parents=True, exist_ok=True)
+        elif entry.kind is Kind.SYMLINK:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not entry.target.startswith("/"):
+                path.symlink_to(entry.target)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as handle:
+                for chunk in entry.content.plain() if entry.content else ():
+                    handle.write(chunk)
+            path.chmod(0o755 if entry.mode & 0o111 else 0o644)

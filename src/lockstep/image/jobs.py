@@ -1,0 +1,131 @@
+"""Makes one layer, in a process of its own: entries in, a blob of the store and facts out."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lockstep.files import FoundFile
+from lockstep.image import bytecode, debian
+from lockstep.image.bytecode import Interpreter
+from lockstep.image.contents import app, venv
+from lockstep.image.contents.wheels import InstalledWheel
+from lockstep.image.own import OwnWheel
+from lockstep.image.places import APP
+from lockstep.image.plan import LayerPlan
+from lockstep.lock.debian import DebianBase
+from lockstep.oci.entry import Entry, Generated, Kind
+from lockstep.oci.layer import LayerFacts, arrange, stitch
+from lockstep.project.model import ImageSpec
+from lockstep.store import Store
+
+__all__ = ["Job", "Made", "make"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A planned layer with everything that its entries are made from."""
+
+    plan: LayerPlan
+    store: Path
+    base: DebianBase
+    interpreter: Interpreter | None
+    image: ImageSpec
+    files: tuple[FoundFile, ...]
+    own: OwnWheel | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A layer that is now in the store."""
+
+    facts: LayerFacts
+    notes: tuple[str, ...]
+
+
+def make(job: Job) -> Made:
+    """Write the layer to the store and return its facts."""
+    store = Store(job.store)
+    notes: list[str] = []
+    root = "" if job.plan.kind in {"system", "python", "stdlib"} else APP
+    entries = arrange(_entries(job, store, notes), root=root)
+    with store.writer() as writer:
+        facts = stitch(entries, writer.write)
+        writer.commit(facts.digest)
+    return Made(facts=facts, notes=tuple(notes))
+
+
+def _entries(job: Job, store: Store, notes: list[str]) -> Iterable[Entry]:
+    match job.plan.kind:
+        case "system":
+            return (e for e in debian.entries(job.base, store) if not _of_python(e))
+        case "python":
+            return (e for e in debian.entries(job.base, store) if _of_python(e))
+        case "stdlib":
+            return _stdlib(job)
+        case "venv":
+            return venv.entries(job.base.python, f"/usr/bin/python{_minor(job)}")
+        case "wheels":
+            return _wheels(job, store, notes)
+        case "own":
+            return _own(job, store)
+        case _:
+            return app.entries(job.files, job.image)
+
+
+def _minor(job: Job) -> str:
+    return ".".join(job.base.python.split(".")[:2])
+
+
+def _of_python(entry: Entry) -> bool:
+    # Two layers of about the same size: two cores make them at once, and a security fix of
+    # OpenSSL moves one of them only.
+    return entry.path.startswith(("usr/lib/python3", "usr/bin/python3"))
+
+
+def _stdlib(job: Job) -> Iterator[Entry]:
+    assert job.interpreter is not None  # noqa: S101 -- the plan has this layer only with one
+    root = Path(job.interpreter.root)
+    library = root / "usr" / "lib" / f"python{_minor(job)}"
+    names = [path.relative_to(root).as_posix() for path in library.rglob("*.py")]
+    found = bytecode.compile_files(job.interpreter, root, [(name, name) for name in names])
+    for path, data in found.items():
+        yield Entry(path=path, kind=Kind.FILE, mode=0o644, content=Generated(data))
+
+
+def _wheels(job: Job, store: Store, notes: list[str]) -> Iterator[Entry]:
+    """Yield the entries of all wheels; of two wheels with one path the later name wins."""
+    chosen: dict[str, tuple[Entry, str]] = {}
+    for wheel in job.plan.wheels:
+        path = store.path(wheel.digest)
+        for entry in _installed(job, path, wheel.filename):
+            other = chosen.get(entry.path)
+            if other and not _same(other[0], entry):
+                notes.append(
+                    f"`{entry.path}` is in {other[1]} and in {wheel.name}: kept the latter"
+                )
+            chosen[entry.path] = (entry, wheel.name)
+    yield from (entry for entry, _ in chosen.values())
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    if one.content is None or other.content is None:
+        return one == other
+    return (one.size, one.content.crc) == (other.size, other.content.crc)
+
+
+def _installed(job: Job, path: Path, filename: str) -> Iterator[Entry]:
+    installed = InstalledWheel(path, filename, _minor(job), trimmed=job.image.trim)
+    compiled = (
+        bytecode.compile_files(job.interpreter, path, installed.sources())
+        if job.interpreter
+        else {}
+    )
+    yield from installed.entries(compiled)
+
+
+def _own(job: Job, store: Store) -> Iterator[Entry]:
+    assert job.own is not None  # noqa: S101 -- the plan has this layer only with one
+    for entry in _installed(job, store.path(job.own.digest), job.own.filename):
+        # Compressed again by us: this wheel's streams come from the host's zlib.
+        data = b"".join(entry.content.plain()) if entry.content else b""
+        yield replace(entry, content=Generated(data))

@@ -1,0 +1,23 @@
+"""Where things stand in an image, and the version of how they are laid out."""
+
+from typing import Final
+
+__all__ = ["APP", "LAYOUT", "USER", "VENV", "bin_folder", "site_packages"]
+
+# Raised whenever the bytes of any layer change for the same input: encoder, order, headers,
+# trim rules, scripts. It is part of every record's key.
+LAYOUT: Final = 1
+
+APP: Final = "app"
+VENV: Final = "app/.venv"
+USER: Final = 65532
+
+
+def bin_folder() -> str:
+    """Return the folder of programs."""
+    return f"{VENV}/bin"
+
+
+def site_packages(minor: str) -> str:
+    """Return the folder of packages for a minor version such as 3.11."""
+    return f"{VENV}/lib/python{minor}/site-packages"

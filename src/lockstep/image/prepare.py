@@ -1,0 +1,131 @@
+"""From a project and its lock to the plan of one image for one platform."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from lockstep import environ, files
+from lockstep.digest import Digest, Hasher, of_bytes
+from lockstep.errors import LockstepError
+from lockstep.files import FoundFile
+from lockstep.image import interpreter
+from lockstep.image.contents import app
+from lockstep.image.own import OwnWheel
+from lockstep.image.places import LAYOUT
+from lockstep.image.plan import LayerPlan, Parts, plan
+from lockstep.lock.debian import DebianBase
+from lockstep.lock.file import Lock
+from lockstep.lock.make import pylock_name
+from lockstep.oci import canonical
+from lockstep.project import pylock
+from lockstep.project.model import ImageSpec, Project
+from lockstep.project.resolution import LockedWheel
+from lockstep.project.target import Target
+from lockstep.store import Store
+
+__all__ = ["Prepared", "prepare"]
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """One image for one platform, planned."""
+
+    spec: ImageSpec
+    base: DebianBase
+    wheels: tuple[LockedWheel, ...]
+    files: tuple[FoundFile, ...]
+    own: OwnWheel | None
+    layers: tuple[LayerPlan, ...]
+    created: int
+    lock: Digest  # of the image's PEP 751 lock
+
+
+def prepare(
+    project: Project,
+    lock: Lock,
+    spec: ImageSpec,
+    platform: str,
+    own: OwnWheel | None,
+    store: Store,
+) -> Prepared:
+    """Return the plan of an image; reads the locks and the project's files, fetches nothing."""
+    base = lock.base_for(platform)
+    text = files.read_text(project.root / pylock_name(spec.name))
+    digest = of_bytes(text.encode())
+    wheels = _wheels(text, digest, base, pylock_name(spec.name), store)
+    found = app.found(project, spec)
+    parts = Parts(
+        python=base.python,
+        base=of_bytes(canonical.dumps([base.platform, *(p.digest for p in base.packages)])),
+        base_name=f"debian {base.release}",
+        interpreter=interpreter.key(base) if spec.bytecode else None,
+        trimmed=spec.trim,
+        wheels=wheels,
+        own=own.contents if own else None,
+        own_name=f"{project.name} {project.version}".strip(),
+        app=_app_digest(found, spec),
+    )
+    return Prepared(
+        spec=spec,
+        base=base,
+        wheels=tuple(wheels),
+        files=tuple(found),
+        own=own,
+        layers=plan(parts),
+        created=_created(wheels, base),
+        lock=digest,
+    )
+
+
+def _wheels(
+    text: str, digest: Digest, base: DebianBase, source: str, store: Store
+) -> list[LockedWheel]:
+    """Return the wheels for the target; choosing takes a while, so the choice is recorded."""
+    key = of_bytes(canonical.dumps([LAYOUT, digest, base.platform, base.python, base.glibc])).hex
+    known = store.record("wheels", key)
+    if known is not None:
+        return [LockedWheel.of_document(each) for each in known]
+    target = Target(platform=base.platform, python=base.python, glibc=base.glibc)
+    wheels = pylock.select(text, target, source)
+    store.put_record("wheels", key, [wheel.document() for wheel in wheels])
+    return wheels
+
+
+def _app_digest(found: list[FoundFile], spec: ImageSpec) -> Digest:
+    listing = [[each.name, each.executable, _hash(each)] for each in found]
+    health = _health_digest() if spec.health else ""
+    return of_bytes(canonical.dumps([listing, list(spec.outputs), health]))
+
+
+def _hash(found: FoundFile) -> Digest:
+    hasher = Hasher()
+    with found.path.open("rb") as handle:
+        while chunk := handle.read(_CHUNK):
+            hasher.update(chunk)
+    return hasher.digest()
+
+
+@cache
+def _health_digest() -> Digest:
+    return of_bytes(resources.files("lockstep.runtime").joinpath("health.py").read_bytes())
+
+
+def _created(wheels: list[LockedWheel], base: DebianBase) -> int:
+    """Return the image's time: what was asked for, else that of its newest locked part."""
+    asked = environ.integer("SOURCE_DATE_EPOCH")
+    if asked is not None:
+        return asked
+    return max([wheel.uploaded for wheel in wheels] + [_snapshot(base)])
+
+
+def _snapshot(base: DebianBase) -> int:
+    import datetime
+
+    try:
+        stamp = datetime.datetime.strptime(base.snapshot + "+0000", "%Y%m%dT%H%M%SZ%z")
+    except ValueError as error:
+        message = f"the lock's snapshot `{base.snapshot}` is not a time"
+        raise LockstepError(message, hint="lockstep lock --upgrade") from error
+    return int(stamp.timestamp())

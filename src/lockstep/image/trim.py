@@ -1,0 +1,35 @@
+"""What `trim = true` leaves out of a wheel: declared here, listed nowhere else."""
+
+from pathlib import PurePosixPath
+from typing import Final
+
+__all__ = ["left_out"]
+
+_FOLDERS: Final = frozenset({"tests"})
+_SUFFIXES: Final = frozenset(
+    {".pyi", ".a", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hh", ".hpp", ".hxx"}
+    | {".pxd", ".pxi", ".pyx", ".f", ".f90"}
+)
+# Folders of single packages that serving and training do not import, with what they are.
+_OF_PACKAGES: Final = (
+    "onnx/backend/test/",  # the standard's test data
+    "onnxruntime/quantization/",  # tools for models, not for running them
+    "onnxruntime/tools/",
+    "onnxruntime/transformers/",
+    "sklearn/datasets/data/",  # sample data sets, loaded by name only
+    "sklearn/datasets/descr/",
+    "sklearn/datasets/images/",
+)
+# Imported at run time although they lie in a tests folder.
+_KEPT: Final = frozenset({"numpy/_core/tests/_natype.py"})
+
+
+def left_out(path: str) -> bool:
+    """Return whether trimming leaves out a file, by its path below site-packages."""
+    if path in _KEPT:
+        return False
+    parts = PurePosixPath(path)
+    if parts.suffix in _SUFFIXES or path.startswith(_OF_PACKAGES):
+        return True
+    # A top-level `tests` is a package of its own that somebody may import by that name.
+    return any(part in _FOLDERS for part in parts.parts[1:-1])

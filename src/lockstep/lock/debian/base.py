@@ -1,0 +1,72 @@
+"""What a lock says of a Debian base, and where its packages come from."""
+
+import re
+from dataclasses import dataclass
+
+from lockstep.digest import Digest
+from lockstep.errors import LockstepError, raise_all
+from lockstep.fetch import Download
+from lockstep.lock.debian import mirror as mirrors
+
+__all__ = ["DebianBase", "DebianPackage", "downloads"]
+
+# What Debian policy 5.6.1 and 5.6.12 allow. Nothing here can leave a folder or a URL's path.
+_FORMS = {
+    "name": re.compile(r"[a-z0-9][a-z0-9+.-]+"),
+    "version": re.compile(r"[0-9A-Za-z.+~:-]+"),
+    "architecture": re.compile(r"[a-z0-9-]+"),
+    "archive": re.compile("|".join(mirrors.ARCHIVES)),
+    "path": re.compile(r"(?:[0-9A-Za-z+_~][0-9A-Za-z+._~-]*/)*[0-9A-Za-z+_~][0-9A-Za-z+._~-]*"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebianPackage:
+    """One binary package: its name, and the file that holds it below an archive's root."""
+
+    name: str
+    version: str
+    architecture: str
+    archive: str
+    path: str
+    digest: Digest
+    size: int
+
+    def __post_init__(self) -> None:
+        """Refuse a value that could lead out of the archive or into a control file."""
+        raise_all(
+            [
+                LockstepError(
+                    f"`{getattr(self, field)!s:.200}` is not the {field} of a Debian package",
+                    hint="lockstep lock",
+                )
+                for field, form in _FORMS.items()
+                if not form.fullmatch(getattr(self, field))
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebianBase:
+    """Everything that a base image is made of, for one platform."""
+
+    release: str
+    platform: str
+    python: str
+    glibc: str
+    snapshot: str
+    packages: tuple[DebianPackage, ...]
+
+
+def downloads(base: DebianBase, *, mirror: mirrors.Mirror | None = None) -> list[Download]:
+    """Return what to fetch, in the order of the lock, from the mirror that is set up."""
+    source = mirror or mirrors.find(base.release)
+    return [
+        Download(
+            name=f"{package.name} {package.version}",
+            url=f"{source.root(package.archive)}/{package.path}",
+            digest=package.digest,
+            size=package.size,
+        )
+        for package in base.packages
+    ]

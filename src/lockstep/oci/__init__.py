@@ -1,0 +1,1 @@
+"""OCI images as values; knows nothing of Python projects."""

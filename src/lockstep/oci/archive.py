@@ -1,0 +1,41 @@
+"""An archive that `docker load`, `podman load` and skopeo read (Docker image spec 1.2)."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from lockstep import files
+from lockstep.digest import of_bytes
+from lockstep.oci import canonical, tar
+from lockstep.oci.entry import Entry, file
+from lockstep.oci.layer import Layer
+from lockstep.oci.model import Image
+
+__all__ = ["write"]
+
+
+def write(image: Image, path: Path, tag: str) -> None:
+    """Write the image as a docker archive with one tag; layers stay compressed.
+
+    The same image and tag give the same bytes. The image's ID after `docker load` is the
+    digest of the config.
+    """
+    config = image.config_bytes()
+    name = f"{of_bytes(config).hex}.json"
+    layers: dict[str, Layer] = {f"{i.facts.digest.hex}.tar.gz": i for i in image.layers}
+    manifest = [{"Config": name, "RepoTags": [tag], "Layers": list(layers)}]
+    with files.atomic(path) as temporary, temporary.open("wb") as handle:
+        _add(handle, file(name, config))
+        for layer_name, layer in layers.items():
+            size = layer.facts.size
+            handle.write(tar.header(file(layer_name, b""), size=size))
+            for chunk in layer.chunks():
+                handle.write(chunk)
+            handle.write(tar.padding(size))
+        _add(handle, file("manifest.json", canonical.dumps(manifest)))
+        handle.write(tar.END)
+
+
+def _add(handle: BinaryIO, entry: Entry) -> None:
+    handle.write(tar.header(entry))
+    handle.writelines(entry.content.plain() if entry.content else ())
+    handle.write(tar.padding(entry.size))

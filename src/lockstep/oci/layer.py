@@ -1,0 +1,151 @@
+"""Layers: entries stitched into a tar of gzip members, hashed while they are written.
+
+A gzip file may be any number of members, one behind the other (RFC 1952, 2.2). Each file's
+content is a member around its own DEFLATE stream, which for a wheel is the wheel's; headers
+and padding between two contents are a small member of ours.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from lockstep.digest import Digest, Hasher
+from lockstep.errors import LockstepError
+from lockstep.oci import deflate, tar
+from lockstep.oci.entry import Content, Entry, Kind, folder
+
+__all__ = ["MEDIA_TYPE", "Layer", "LayerFacts", "arrange", "stitch"]
+
+MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+# No name, mtime 0, no flags, unknown system: the ten bytes that say nothing of the host.
+_GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+_WRITE_AT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFacts:
+    """All that a manifest and a config need to know of a layer."""
+
+    digest: Digest
+    diff_id: Digest
+    size: int
+    unpacked: int  # bytes of the files in it, without tar's headers and padding
+
+
+class Layer(Protocol):
+    """A layer that can be named before its bytes are asked for."""
+
+    @property
+    def facts(self) -> LayerFacts:
+        """Digest, diffID and sizes."""
+
+    @property
+    def created_by(self) -> str:
+        """What the image's history says of it."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the compressed bytes; called once for each sink that lacks the blob."""
+
+
+def arrange(entries: Iterable[Entry], *, root: str = "") -> list[Entry]:
+    """Return the entries sorted by path bytes, with each folder between `root` and a file.
+
+    Folders at or above `root` belong to the base and are left alone. Raises LockstepError
+    for a path that is unsafe, given twice, or both a file and a folder.
+    """
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        check_path(entry.path)
+        if entry.path in found:
+            if entry.kind is Kind.FOLDER and found[entry.path].kind is Kind.FOLDER:
+                continue
+            message = f"`{entry.path}` would be written twice in one layer"
+            raise LockstepError(message, hint="two packages install the same file: keep one")
+        found[entry.path] = entry
+    for path in list(found):
+        parent = path.rpartition("/")[0]
+        while parent and parent != root and (not root or parent.startswith(root + "/")):
+            other = found.setdefault(parent, folder(parent))
+            if other.kind is not Kind.FOLDER:
+                message = f"`{parent}` is a {other.kind.value} and `{path}` lies in it"
+                raise LockstepError(message)
+            parent = parent.rpartition("/")[0]
+    # Path bytes, not text and not locale: the one order that every system agrees on.
+    return sorted(found.values(), key=lambda entry: entry.path.encode())
+
+
+def check_path(path: str) -> None:
+    """Raise LockstepError for a path that is absolute, escapes the root or is a whiteout."""
+    parts = path.split("/")
+    if not path or "\0" in path or "\\" in path or any(part in {"", ".", ".."} for part in parts):
+        message = f"`{path!r:.200}` is not a safe path for an image"
+        raise LockstepError(message)
+    if any(part.startswith(".wh.") for part in parts):
+        # OCI image spec, layer.md, "Whiteouts": such a name would delete a file.
+        message = f"`{path:.200}` has a name that starts with `.wh.`, which deletes files"
+        raise LockstepError(message)
+
+
+def stitch(entries: Iterable[Entry], write: Callable[[bytes], object]) -> LayerFacts:
+    """Write the layer of entries that `arrange` put in order, and return its facts."""
+    return _Stitcher(write).run(entries)
+
+
+class _Stitcher:
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        """Write through a buffer, since most members are small."""
+        self._write = write
+        self._digest, self._diff = Hasher(), Hasher()
+        self._buffer = bytearray()
+        self._between = bytearray()
+        self._unpacked = 0
+
+    def run(self, entries: Iterable[Entry]) -> LayerFacts:
+        """Write every entry and the end of the archive."""
+        for entry in entries:
+            self._between += tar.header(entry)
+            if entry.content is not None and entry.size:
+                self._content(entry.path, entry.content)
+                self._between += tar.padding(entry.size)
+        self._between += tar.END
+        self._flush_between()
+        self._flush()
+        return LayerFacts(
+            digest=self._digest.digest(),
+            diff_id=self._diff.digest(),
+            size=self._digest.size,
+            unpacked=self._unpacked,
+        )
+
+    def _content(self, path: str, content: Content) -> None:
+        self._flush_between()
+        self._member(content.deflated(), content.crc, content.size)
+        before = self._diff.size
+        for chunk in content.plain():
+            self._diff.update(chunk)
+        if self._diff.size - before != content.size:
+            message = f"`{path}` has {self._diff.size - before} bytes, not {content.size}"
+            raise LockstepError(message)
+        self._unpacked += content.size
+
+    def _flush_between(self) -> None:
+        data = bytes(self._between)
+        self._between.clear()
+        self._diff.update(data)
+        self._member((deflate.runs(data),), zlib.crc32(data), len(data))
+
+    def _member(self, stream: Iterable[bytes], crc: int, size: int) -> None:
+        self._buffer += _GZIP_HEADER
+        for chunk in stream:
+            self._buffer += chunk
+            if len(self._buffer) >= _WRITE_AT:
+                self._flush()
+        self._buffer += struct.pack("<II", crc, size & 0xFFFFFFFF)
+
+    def _flush(self) -> None:
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        self._digest.update(data)
+        self._write(data)

@@ -1,0 +1,63 @@
+"""Reads layers back: inflates gzip members and walks the tar inside."""
+
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from lockstep.oci.layer import Layer
+
+__all__ = ["entries", "inflated"]
+
+
+def entries(
+    layer: "Layer", wanted: Callable[[str], bool] = lambda _: False
+) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Yield the members of a layer, with the content of those files that are wanted."""
+    stream = cast("IO[bytes]", _Reader(inflated(layer.chunks())))
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if wanted(member.name) else None
+            yield member, content.read() if content else b""
+
+
+def inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the content of a gzip file of any number of members; EOFError if it is cut off."""
+    engine = None
+    for chunk in chunks:
+        rest = chunk
+        while rest:
+            engine = engine or zlib.decompressobj(31)
+            yield engine.decompress(rest)
+            rest = engine.unused_data
+            if engine.eof:
+                engine = None
+    if engine is not None:
+        message = "the last gzip member is cut off"
+        raise EOFError(message)
+
+
+class _Reader:
+    """Gives chunks the `read(n)` that tarfile's stream mode wants."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        """Read from these chunks."""
+        self._chunks = chunks
+        self._left = b""
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; fewer only at the end."""
+        parts = [self._left]
+        have = len(self._left)
+        while have < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            parts.append(chunk)
+            have += len(chunk)
+        data = b"".join(parts)
+        self._left = data[size:]
+        return data[:size]

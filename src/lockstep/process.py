@@ -1,0 +1,113 @@
+"""The only place that starts programs. No shell, ever."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep import environ
+from lockstep.errors import LockstepError
+
+__all__ = ["Finished", "find", "find_uv", "pipe", "run", "start"]
+
+_TAIL = 20  # lines of a failed program's output that are shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What a program left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def find(program: str, *, hint: str) -> Path:
+    """Return the program's path, or raise LockstepError with the hint that installs it."""
+    found = shutil.which(program)
+    if found is None:
+        message = f"`{program}` is not installed"
+        raise LockstepError(message, hint=hint)
+    return Path(found)
+
+
+def find_uv() -> Path:
+    """Return uv: the one that was named, the one beside this Python, or the one on PATH."""
+    named = environ.get("LOCKSTEP_UV")
+    if named:
+        return find(named, hint="set LOCKSTEP_UV to the uv program, or unset it")
+    beside = shutil.which("uv", path=str(Path(sys.executable).parent))
+    return Path(beside) if beside else find("uv", hint="pip install uv")
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    check: bool = True,
+    hint: str = "",
+) -> Finished:
+    """Run a program to its end and return what it printed.
+
+    Raises LockstepError naming the command and the end of its output when it fails and
+    `check` is set.
+    """
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(  # noqa: S603 -- an argument list, no shell
+            words,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        message = f"`{words[0]}` could not be started: {error.strerror}"
+        raise LockstepError(message, hint=hint) from error
+    if check and done.returncode != 0:
+        tail = "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-_TAIL:])
+        shown = " ".join([Path(words[0]).name, *words[1:]])
+        message = f"`{shown}` failed with exit code {done.returncode}\n{tail}"
+        raise LockstepError(message, hint=hint)
+    return Finished(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def pipe(argv: Sequence[str | Path], data: bytes, *, env: Mapping[str, str]) -> bytes:
+    """Run a program on bytes and return the bytes it wrote, or raise LockstepError."""
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(  # noqa: S603 -- an argument list, no shell
+            words, input=data, capture_output=True, env=dict(env), check=False
+        )
+    except OSError as error:
+        message = f"`{words[0]}` could not be started: {error.strerror}"
+        raise LockstepError(message) from error
+    if done.returncode != 0:
+        tail = done.stderr.decode("utf-8", "replace").strip()[-2000:]
+        message = f"`{' '.join(words)}` failed with exit code {done.returncode}\n{tail}"
+        raise LockstepError(message)
+    return done.stdout
+
+
+def start(
+    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    """Start a program that goes on in a process group of its own, its output in `log`."""
+    with log.open("wb") as output:
+        return subprocess.Popen(  # noqa: S603 -- an argument list, no shell
+            [str(word) for word in argv],
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )

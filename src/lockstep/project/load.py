@@ -1,0 +1,172 @@
+"""Finds the project and reads its pyproject.toml once, at the edge."""
+
+import re
+import tomllib
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from lockstep import files
+from lockstep.errors import LockstepError
+from lockstep.project import size
+from lockstep.project.model import ImageSpec, Project
+from lockstep.project.reading import Table
+
+__all__ = ["find_root", "load", "read"]
+
+_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_MINOR = re.compile(r"3\.\d{1,2}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder, from `start` upward, whose pyproject.toml names lockstep.
+
+    Falls back to the nearest with any pyproject.toml, whose error then says what is missing.
+    """
+    nearest = None
+    for folder in (start.absolute(), *start.absolute().parents):
+        path = folder / "pyproject.toml"
+        if path.is_file():
+            if "[tool.lockstep" in files.read_text(path):
+                return folder
+            nearest = nearest or folder
+    if nearest is None:
+        message = f"no pyproject.toml in `{start.absolute()}` or above it"
+        raise LockstepError(message, hint="lockstep new NAME, or go to your project's folder")
+    return nearest
+
+
+def load(start: Path) -> Project:
+    """Return the project that a folder belongs to, or raise every problem of its pyproject."""
+    root = find_root(start)
+    path = root / "pyproject.toml"
+    try:
+        document = tomllib.loads(files.read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        message = f"`{path}` is not valid TOML: {error}"
+        raise LockstepError(message) from error
+    return read(document, root)
+
+
+def read(document: dict[str, Any], root: Path) -> Project:
+    """Return the project that a parsed pyproject describes."""
+    problems: list[LockstepError] = []
+    top = Table(document, "", problems)
+    project = top.table("project")
+    tool = top.table("tool")
+    if not tool.has("lockstep"):
+        message = f"`{root / 'pyproject.toml'}` has no [tool.lockstep] table"
+        raise LockstepError(message, hint="add [tool.lockstep] and [tool.lockstep.images.serve]")
+    settings = tool.table("lockstep")
+    known = _groups(top), tuple(project.table("optional-dependencies"))
+    images = [_image(name, t, *known) for name, t in settings.tables("images").items()]
+    if not images and not problems:
+        settings.complain("images", "names no image", hint="add [tool.lockstep.images.serve]")
+    uv = tool.table("uv")
+    build = top.table("build-system")
+    loaded = Project(
+        root=root,
+        name=project.text("name"),
+        version=project.text("version"),
+        python=_python(settings),
+        base=settings.text("base", "debian:bookworm"),
+        platforms=_platforms(settings),
+        images=tuple(sorted(images, key=lambda image: image.name)),
+        is_package=uv.flag("package", default=top.has("build-system")),
+        build_requires=build.texts("requires"),
+        document=document,
+    )
+    if not loaded.name:
+        message = "`project.name` is missing"
+        problems.append(LockstepError(message, hint="add a [project] table with a name"))
+    settings.refuse_others()
+    settings.close()
+    return loaded
+
+
+def _groups(top: Table) -> tuple[str, ...]:
+    return tuple(_normal(name) for name in top.table("dependency-groups"))
+
+
+def _normal(name: str) -> str:
+    # PEP 503; group and extra names compare this way too (PEP 735, PEP 685).
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _python(settings: Table) -> str:
+    text = settings.text("python", "3.11")
+    if not _MINOR.fullmatch(text):
+        hint = "write the minor version, as in 3.11; the lock pins the patch version"
+        settings.complain("python", f"is `{text}`, not a version of Python 3", hint=hint)
+    return text
+
+
+def _platforms(settings: Table) -> tuple[str, ...]:
+    platforms = settings.texts("platforms", ("linux/amd64",))
+    supported = ("linux/amd64", "linux/arm64")
+    for platform in platforms:
+        if platform not in supported:
+            hint = f"supported: {', '.join(supported)}"
+            settings.complain("platforms", f"names `{platform}`", hint=hint)
+    return platforms
+
+
+def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, ...]) -> ImageSpec:
+    if not _NAME.fullmatch(name):
+        table.complain("", "is no image name", hint="use a-z, 0-9, and single . _ - between")
+    wanted = table.texts("groups")
+    normal_extras = tuple(_normal(extra) for extra in extras)
+    for group in wanted:
+        if _normal(group) not in groups + normal_extras:
+            have = ", ".join(sorted({*groups, *normal_extras})) or "none"
+            hint = f"add it under [dependency-groups] (there: {have})"
+            table.complain("groups", f"names `{group}`, which the project does not have", hint=hint)
+    spec = ImageSpec(
+        name=name,
+        groups=tuple(sorted(g for g in wanted if _normal(g) in groups)),
+        extras=tuple(sorted(g for g in wanted if _normal(g) not in groups)),
+        include=_globs(table, "include"),
+        outputs=_globs(table, "outputs"),
+        command=table.texts("command"),
+        env=_env(table.table("env")),
+        labels=_labels(table.table("labels")),
+        port=table.number("port", least=1, most=65535),
+        health=table.text("health"),
+        budget=_budget(table),
+        bytecode=table.flag("bytecode"),
+        trim=table.flag("trim"),
+    )
+    if spec.health and not (spec.port and spec.health.startswith("/")):
+        table.complain("health", "needs a `port`, and a path that starts with /")
+    table.refuse_others()
+    return spec
+
+
+def _globs(table: Table, key: str) -> tuple[str, ...]:
+    patterns = table.texts(key)
+    for pattern in patterns:
+        if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+            table.complain(key, f"leads out of the project: `{pattern}`")
+    return tuple(sorted(patterns))
+
+
+def _env(table: Table) -> dict[str, str]:
+    found = {name: table.text(name) for name in table}
+    for name in found:
+        if not _VARIABLE.fullmatch(name):
+            table.complain(name, "is no variable name")
+    return found
+
+
+def _labels(table: Table) -> dict[str, str]:
+    return {name: table.text(name) for name in table}
+
+
+def _budget(table: Table) -> int:
+    text = table.text("budget")
+    if not text:
+        return 0
+    found = size.parse(text)
+    if found is None:
+        table.complain("budget", f"is `{text}`, not a size", hint='write it as "350MB"')
+    return found or 0

@@ -1,0 +1,54 @@
+"""What the user wrote: a project and its images, as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lockstep.errors import LockstepError
+
+__all__ = ["ImageSpec", "Project"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSpec:
+    """One `[tool.lockstep.images.NAME]` table."""
+
+    name: str
+    groups: tuple[str, ...] = ()  # PEP 735 groups
+    extras: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    port: int = 0
+    health: str = ""
+    budget: int = 0  # bytes unpacked; 0 means none
+    bytecode: bool = False
+    trim: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A folder with a pyproject.toml that says how its images are made."""
+
+    root: Path
+    name: str
+    version: str
+    python: str  # major.minor
+    base: str
+    platforms: tuple[str, ...]
+    images: tuple[ImageSpec, ...]
+    is_package: bool  # whether first-party code is installed as a wheel
+    build_requires: tuple[str, ...]
+    document: Mapping[str, Any]
+
+    def image(self, name: str) -> ImageSpec:
+        """Return the image of this name, or raise LockstepError with the names there are."""
+        for image in self.images:
+            if image.name == name:
+                return image
+        known = ", ".join(image.name for image in self.images)
+        message = f"`{name}` is not an image of this project (it has: {known})"
+        raise LockstepError(message, hint=f"add a table [tool.lockstep.images.{name}]")

@@ -1,0 +1,116 @@
+"""Reads PEP 751 locks and chooses the wheels for a target."""
+
+import tomllib
+from itertools import groupby
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from lockstep.digest import Digest
+from lockstep.errors import LockstepError, raise_all
+from lockstep.project.resolution import LockedWheel
+from lockstep.project.target import Target
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package, Pylock
+    from packaging.tags import Tag
+
+__all__ = ["read", "select"]
+
+
+def read(text: str, source: str) -> "Pylock":
+    """Return the parsed lock, or raise LockstepError with the path to the bad value."""
+    from packaging.pylock import Pylock, PylockValidationError
+
+    try:
+        return Pylock.from_dict(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        message = f"`{source}` is not valid TOML: {error}"
+        raise LockstepError(message, hint="lockstep lock") from error
+    except PylockValidationError as error:
+        message = f"`{source}` is not a valid pylock: {error}"
+        raise LockstepError(message, hint="lockstep lock") from error
+
+
+def select(text: str, target: Target, source: str) -> list[LockedWheel]:
+    """Return the wheels that a lock means for a target, sorted by name.
+
+    Raises one LockstepError that lists every package without a wheel that fits, every wheel
+    without a sha256 and every package that is a folder, an archive or a repository.
+    """
+    lock = read(text, source)
+    tags = list(target.tags())
+    wheels: list[LockedWheel] = []
+    problems: list[LockstepError] = []
+    packages = sorted(lock.packages, key=lambda package: package.name)
+    for _, group in groupby(packages, key=lambda package: package.name):
+        try:
+            wheels += _one_name(lock, list(group), target, tags)
+        except LockstepError as error:
+            problems.append(error)
+    raise_all(problems)
+    return sorted(wheels)
+
+
+def _one_name(
+    lock: "Pylock", packages: "list[Package]", target: Target, tags: "list[Tag]"
+) -> list[LockedWheel]:
+    from packaging.pylock import PackageWheel, Pylock, PylockSelectError
+
+    alone = Pylock(
+        lock_version=lock.lock_version,
+        requires_python=lock.requires_python,
+        created_by=lock.created_by,
+        packages=packages,
+    )
+    name = packages[0].name
+    found = []
+    try:
+        for package, artifact in alone.select(environment=target.markers(), tags=tags):  # type: ignore[arg-type]
+            if not isinstance(artifact, PackageWheel):
+                raise _no_wheel(package, target, type(artifact).__name__)
+            found.append(_wheel(package, artifact))
+    except PylockSelectError as error:
+        message = f"`{name}` has no wheel for {target.platform}, CPython {target.minor}: {error}"
+        raise LockstepError(message, hint=_WAY_OUT) from error
+    return found
+
+
+_WAY_OUT = "pin a version that has one, or build its wheel first: uv build --wheel"
+_KINDS = {
+    "PackageSdist": "only a source distribution",
+    "PackageVcs": "a repository",
+    "PackageDirectory": "a folder of one machine",
+    "PackageArchive": "an archive",
+}
+
+
+def _no_wheel(package: "Package", target: Target, kind: str) -> LockstepError:
+    version = f" {package.version}" if package.version else ""
+    message = f"`{package.name}{version}` has no wheel for {target.platform}, CPython "
+    message += f"{target.minor}: the lock has {_KINDS[kind]}"
+    return LockstepError(message, hint=_WAY_OUT)
+
+
+def _wheel(package: "Package", artifact: object) -> LockedWheel:
+    from packaging.pylock import PackageWheel
+
+    assert isinstance(artifact, PackageWheel)  # noqa: S101 -- checked by the only caller
+    url = artifact.url or ""
+    filename = artifact.name or unquote(PurePosixPath(urlsplit(url).path).name)
+    if not url:
+        message = f"`{package.name}` is a file of one machine, `{artifact.path}`"
+        raise LockstepError(message, hint="lock it from an index: lockstep lock")
+    if "sha256" not in artifact.hashes:
+        message = f"`{filename}` has no sha256 in the lock"
+        raise LockstepError(message, hint="lock it from an index that gives sha256: lockstep lock")
+    uploaded = artifact.upload_time
+    return LockedWheel(
+        name=package.name,
+        version=str(package.version or ""),
+        filename=filename,
+        url=url,
+        digest=Digest.of_hex(artifact.hashes["sha256"]),
+        size=artifact.size,
+        uploaded=int(uploaded.timestamp()) if uploaded else 0,
+    )

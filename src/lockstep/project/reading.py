@@ -1,0 +1,123 @@
+"""Typed reading of tables that somebody wrote: an error names the path to the bad value."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from lockstep.errors import LockstepError, raise_all
+
+__all__ = ["Table"]
+
+T = TypeVar("T")
+
+
+class Table:
+    """A TOML table that collects every problem until `close` is called."""
+
+    def __init__(self, value: object, path: str, problems: list[LockstepError]) -> None:
+        """Read `value`, which stands at `path` in the file."""
+        self.path = path
+        self.problems = problems
+        self._asked: list[str] = []
+        self._value: Mapping[str, Any] = {}
+        if isinstance(value, Mapping):
+            self._value = value
+        else:
+            self._wrong("", "a table", value)
+
+    def _wrong(self, key: str, wanted: str, found: object) -> None:
+        where = f"{self.path}.{key}" if key else self.path
+        message = f"`{where}` must be {wanted}, found `{found!r:.80}`"
+        self.problems.append(LockstepError(message))
+
+    def complain(self, key: str, message: str, *, hint: str = "") -> None:
+        """Add a problem of this table's value."""
+        self.problems.append(LockstepError(f"`{self.path}.{key}` {message}", hint=hint))
+
+    def has(self, key: str) -> bool:
+        """Return whether the key is there."""
+        return key in self._value
+
+    def raw(self, key: str) -> object:
+        """Return the value as it stands, or None."""
+        self._asked.append(key)
+        return self._value.get(key)
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return a non-empty string."""
+        return self._typed(key, default, str, "a text", bool)
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """Return true or false."""
+        return self._typed(key, default, bool, "true or false")
+
+    def number(self, key: str, default: int = 0, *, least: int, most: int) -> int:
+        """Return a whole number within limits."""
+        return self._typed(
+            key,
+            default,
+            int,
+            f"a whole number from {least} to {most}",
+            lambda n: not isinstance(n, bool) and least <= n <= most,
+        )
+
+    def texts(self, key: str, default: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return a list of non-empty strings."""
+        value = self._typed(
+            key,
+            list(default),
+            list,
+            "a list of texts",
+            lambda items: all(isinstance(item, str) and item for item in items),
+        )
+        return tuple(value)
+
+    def table(self, key: str) -> "Table":
+        """Return a table below this one, empty when it is not there."""
+        return Table(self._value.get(key, {}), self._at(key), self.problems)
+
+    def tables(self, key: str) -> dict[str, "Table"]:
+        """Return the tables below a key, by name."""
+        outer = self.table(key)
+        return {name: outer.table(name) for name in outer}
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the keys as they stand in the file."""
+        yield from self._value
+
+    def _at(self, key: str) -> str:
+        self._asked.append(key)
+        return f"{self.path}.{key}" if self.path else key
+
+    def _typed(
+        self,
+        key: str,
+        default: T,
+        kind: type[T],
+        wanted: str,
+        good: Callable[[T], bool] = lambda _: True,
+    ) -> T:
+        self._asked.append(key)
+        if key not in self._value:
+            return default
+        value = self._value[key]
+        if not isinstance(value, kind) or not good(value):
+            self._wrong(key, wanted, value)
+            return default
+        return value
+
+    def refuse_others(self) -> None:
+        """Add a problem for each key that nobody asked for, with the nearest known one."""
+        known = sorted(set(self._asked))
+        for key in self._value:
+            if key in known:
+                continue
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
+            self.problems.append(
+                LockstepError(f"`{self.path}.{key}` is not a setting of lockstep", hint=hint)
+            )
+
+    def close(self) -> None:
+        """Raise everything that was found wrong."""
+        raise_all(self.problems)

@@ -1,0 +1,71 @@
+"""The machine an image is for: its markers and wheel tags, whatever the host is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
+__all__ = ["Target"]
+
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+# The oldest glibc that a manylinux tag names, and the tags from before PEP 600.
+_OLDEST = {"x86_64": 5, "aarch64": 17}
+_LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A platform, an exact CPython and a glibc."""
+
+    platform: str  # "linux/amd64"
+    python: str  # "3.11.2"
+    glibc: str  # "2.36"
+
+    @property
+    def machine(self) -> str:
+        """The kernel's name of the processor, as wheel tags write it."""
+        return _MACHINES[self.platform.split("/")[1]]
+
+    @property
+    def minor(self) -> str:
+        """The Python version without its patch number."""
+        return ".".join(self.python.split(".")[:2])
+
+    def markers(self) -> dict[str, str]:
+        """Return the marker environment (PEP 508) of the target."""
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": self.python,
+            "os_name": "posix",
+            "platform_machine": self.machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": self.python,
+            "python_version": self.minor,
+            "sys_platform": "linux",
+        }
+
+    def tags(self) -> "Iterator[Tag]":
+        """Yield the wheel tags that fit, best first (PEP 425, PEP 600)."""
+        from packaging import tags
+
+        major, minor = (int(part) for part in self.minor.split("."))
+        platforms = list(self._platforms())
+        yield from tags.cpython_tags(
+            (major, minor), abis=[f"cp{major}{minor}"], platforms=platforms
+        )
+        yield from tags.compatible_tags(
+            (major, minor), interpreter=f"cp{major}{minor}", platforms=platforms
+        )
+
+    def _platforms(self) -> Iterator[str]:
+        newest = int(self.glibc.split(".")[1])
+        for minor in range(newest, _OLDEST[self.machine] - 1, -1):
+            yield f"manylinux_2_{minor}_{self.machine}"
+            if minor in _LEGACY and minor >= _OLDEST[self.machine]:
+                yield f"{_LEGACY[minor]}_{self.machine}"
+        yield f"linux_{self.machine}"

@@ -1,0 +1,1 @@
+"""Programs for other interpreters: in images and in bases. Standard library only."""

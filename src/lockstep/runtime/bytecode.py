@@ -1,0 +1,48 @@
+"""Compiles the modules of one wheel to unchecked-hash bytecode (PEP 552).
+
+Runs on the interpreter of the image's base: `python -I -S -B bytecode.py`, a fresh process
+for each wheel, since CPython's output depends on what the process compiled before
+(cpython#129724). Standard library only.
+
+stdin: a JSON object {"root": folder or zip, "files": [[name in root, path in the image]]}.
+stdout: for each file, 4 bytes of length and the .pyc; length 0 for what does not compile.
+"""
+
+import importlib.util
+import json
+import marshal
+import os
+import struct
+import sys
+import zipfile
+
+_UNCHECKED_HASH = 1
+
+
+def compiled(source, path):
+    """Return the .pyc of a module whose path in the image is `path`, or b"" when it is none."""
+    try:
+        code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        return b""
+    head = importlib.util.MAGIC_NUMBER + struct.pack("<I", _UNCHECKED_HASH)
+    return head + importlib.util.source_hash(source) + marshal.dumps(code)
+
+
+def main():
+    """Compile what stdin names, in the order it names them."""
+    job = json.loads(sys.stdin.buffer.read())
+    if os.path.isdir(job["root"]):
+
+        def read(name):
+            with open(os.path.join(job["root"], name), "rb") as handle:
+                return handle.read()
+    else:
+        read = zipfile.ZipFile(job["root"]).read
+    for name, path in job["files"]:
+        data = compiled(read(name), path)
+        sys.stdout.buffer.write(struct.pack("<I", len(data)) + data)
+
+
+if __name__ == "__main__":
+    main()

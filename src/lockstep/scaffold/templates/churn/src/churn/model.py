@@ -1,0 +1,77 @@
+"""The model: one scikit-learn pipeline, how good it is, and its export to ONNX."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_validate
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from churn import schema
+
+SEED = 20
+FOLDS = 5
+OPSET = {"": 21, "ai.onnx.ml": 3}  # fixed, so that a newer converter writes the same operators
+
+
+def build() -> Pipeline:
+    """Return the untrained pipeline."""
+    texts = [feature.texts for feature in schema.CATEGORIES]
+    columns = ColumnTransformer(
+        [
+            ("category", OneHotEncoder(categories=texts), [f.name for f in schema.CATEGORIES]),
+            ("number", StandardScaler(), [f.name for f in schema.NUMBERS]),
+        ]
+    )
+    return Pipeline(
+        [("columns", columns), ("classifier", LogisticRegression(max_iter=1000, random_state=SEED))]
+    )
+
+
+def cross_validated(features: Any, churned: Any) -> dict[str, float]:
+    """Return mean and deviation of accuracy and ROC AUC over the folds."""
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
+    scoring = ["accuracy", "roc_auc"]
+    result = cross_validate(build(), features, churned, cv=folds, scoring=scoring)
+    scores = {name: result[f"test_{name}"] for name in scoring}
+    return {
+        f"{name}_{kind}": round(float(getattr(values, kind)()), 6)
+        for name, values in scores.items()
+        for kind in ("mean", "std")
+    }
+
+
+def held_out(probabilities: NDArray[np.float64], churned: Any) -> dict[str, float]:
+    """Return the metrics on unseen customers, and the accuracy of always the commoner answer."""
+    stays = 1 - float(np.mean(churned))
+    metrics = {
+        "accuracy": accuracy_score(churned, probabilities >= schema.THRESHOLD),
+        "baseline_accuracy": max(stays, 1 - stays),
+        "roc_auc": roc_auc_score(churned, probabilities),
+    }
+    return {name: round(float(value), 6) for name, value in metrics.items()}
+
+
+def export(pipeline: Pipeline) -> bytes:
+    """Return the pipeline as ONNX with one input a column, and the schema's signature in it."""
+    texts = {feature.name for feature in schema.CATEGORIES}
+    inputs = [
+        (f.name, (StringTensorType if f.name in texts else FloatTensorType)([None, 1]))
+        for f in schema.FEATURES
+    ]
+    model = to_onnx(
+        pipeline,
+        name="churn",
+        initial_types=inputs,
+        options={"zipmap": False},
+        target_opset=OPSET,
+    )
+    model.producer_name = "churn"
+    model.metadata_props.add(key="schema", value=schema.signature())
+    return bytes(model.SerializeToString(deterministic=True))
