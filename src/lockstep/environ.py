@@ -10,7 +10,7 @@ __all__ = ["VARIABLES", "child", "flag", "get", "integer"]
 
 VARIABLES: Final[Mapping[str, str]] = {
     "LOCKSTEP_CACHE": "folder of the store; default: the user's cache folder",
-    "LOCKSTEP_DEBIAN_MIRROR": "address of the Debian mirror that bases come from",
+    "LOCKSTEP_DEBIAN_MIRROR": "root of the `debian` archive; security is at the same with `-security`",
     "LOCKSTEP_JOBS": "worker processes; default: the number of cores",
     "LOCKSTEP_UV": "the uv program to call; default: beside this Python, then on PATH",
     "SOURCE_DATE_EPOCH": "`created` of images, in seconds since 1970",
@@ -20,6 +20,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "HTTPS_PROXY": "proxy for https addresses",
     "http_proxy": "proxy for http addresses",
     "https_proxy": "proxy for https addresses",
+    "NO_PROXY": "hosts that are asked without a proxy, with commas between",
+    "no_proxy": "hosts that are asked without a proxy, with commas between",
 }
 
 

@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import email.utils
 import random
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,12 +19,13 @@ from lockstep.store import Store
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["Download", "Fetcher", "shown"]
+__all__ = ["Download", "Fetcher", "ask", "shown"]
 
 _TRIES = 5
 _PARALLEL = 8
 _CHUNK = 1 << 18
 _RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _PARTIAL = 206
 _GONE = frozenset({404, 410})
 
@@ -62,7 +64,8 @@ class Fetcher:
         """Use this store; `first_wait` is the seconds before the first retry."""
         self._store = store
         self._first_wait = first_wait
-        self._http: urllib3.PoolManager | None = None
+        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._guard = threading.Lock()
 
     def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
         """Bring every file into the store, and raise one LockstepError with all that failed."""
@@ -149,7 +152,7 @@ class Fetcher:
         if offset:
             headers["Range"] = f"bytes={offset}-"
         try:
-            response = self._pool().request(
+            response = self._pool(url).request(
                 "GET", url, headers=headers, preload_content=False, retries=_redirects()
             )
         except urllib3.exceptions.HTTPError as error:
@@ -178,18 +181,53 @@ class Fetcher:
                 clock.sleep(min(wait, 30))
         raise AssertionError  # the loop returns or raises
 
-    def _pool(self) -> "urllib3.PoolManager":
-        if self._http is None:
-            import urllib3
+    def _pool(self, url: str) -> "urllib3.PoolManager":
+        """Return the pool for an address: one for each proxy, and one without."""
+        import urllib3
 
-            timeout = urllib3.Timeout(connect=20, read=60)
-            proxy = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
-            self._http = (
-                urllib3.ProxyManager(proxy, maxsize=_PARALLEL, timeout=timeout)
-                if proxy
-                else urllib3.PoolManager(maxsize=_PARALLEL, timeout=timeout, blocksize=_CHUNK)
-            )
-        return self._http
+        proxy = _proxy(url)
+        timeout = urllib3.Timeout(connect=20, read=60)
+        with self._guard:
+            if proxy not in self._pools:
+                self._pools[proxy] = (
+                    urllib3.ProxyManager(proxy, maxsize=_PARALLEL, timeout=timeout)
+                    if proxy
+                    else urllib3.PoolManager(maxsize=_PARALLEL, timeout=timeout, blocksize=_CHUNK)
+                )
+            return self._pools[proxy]
+
+
+def _proxy(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    spared = environ.get("NO_PROXY") or environ.get("no_proxy")
+    names = [name.strip().lstrip(".") for name in spared.split(",") if name.strip()]
+    if host in _LOOPBACK or any(
+        name in {"*", host} or host.endswith(f".{name}") for name in names
+    ):
+        return ""
+    scheme = parts.scheme
+    return environ.get(f"{scheme.upper()}_PROXY") or environ.get(f"{scheme}_proxy")
+
+
+def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """Return status and body of one request to a program on this machine: GET, or POST of JSON.
+
+    Raises LockstepError when nothing answers there.
+    """
+    import urllib3
+
+    if urlsplit(url).hostname not in _LOOPBACK:
+        message = f"`{shown(url)}` is not on this machine"
+        raise LockstepError(message)
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    try:
+        with urllib3.PoolManager(timeout=10, retries=False) as http:
+            answer = http.request("POST" if body else "GET", url, body=body, headers=headers)
+            return answer.status, answer.data
+    except urllib3.exceptions.HTTPError as error:
+        message = f"`{shown(url)}` does not answer: {_reason(error)}"
+        raise LockstepError(message) from error
 
 
 def _pool() -> concurrent.futures.ThreadPoolExecutor:

@@ -51,13 +51,16 @@ def read(data: bytes, name: str) -> DebianArchive:
     """Read a package, or raise LockstepError with all in it that no package should hold."""
     try:
         parts = dict(_parts(data, name))
-        control = _controls(_tar(parts, "control.tar"))
+        controls = _controls(_tar(parts, "control.tar"))
+        if "control" not in controls:
+            message = "it has no control file"
+            raise tarfile.ReadError(message)
         members = _members(_tar(parts, "data.tar"), name)
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, KeyError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         message = f"`{name}` is not a Debian package that can be read: {error}"
         raise LockstepError(message, hint="lockstep lock") from error
     return DebianArchive(
-        control=control["control"], md5sums=control.get("md5sums", b""), members=members
+        control=controls["control"], md5sums=controls.get("md5sums", b""), members=members
     )
 
 

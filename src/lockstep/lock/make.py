@@ -85,7 +85,7 @@ def _bases(
     for platform in sorted(project.platforms):
         kept = _kept(before, platform, release, project.python)
         if kept is None or upgrade:
-            kept = debian.pin(
+            fresh = debian.pin(
                 release,
                 platform,
                 project.python,
@@ -93,6 +93,8 @@ def _bases(
                 store=store,
                 progress=progress,
             )
+            # A list that is signed anew without another package must not move a digest.
+            kept = kept if kept and kept.packages == fresh.packages else fresh
         found.append(kept)
     return tuple(found)
 

@@ -74,7 +74,8 @@ class Archive:
 def _stanza(name: str, version: str) -> str:
     return (
         f"Package: {name}\nVersion: {version}\nArchitecture: amd64\nDescription: tiny\n more\n"
-        f"Filename: pool/main/{name}.deb\nSize: 4\nSHA256: {hashlib.sha256(b'DATA').hexdigest()}\n\n"
+        f"Filename: pool/main/{name}.deb\nSize: 4\n"
+        f"SHA256: {hashlib.sha256(b'DATA').hexdigest()}\n\n"
     )
 
 

@@ -45,7 +45,7 @@ class Index:
         # Policy has no order of fields, but every archive writes the name first.
         first, _, _ = stanza.lstrip(b"\n").partition(b"\n")
         if not first.startswith(b"Package: "):
-            message = f"a package list of `{archive}` has a stanza that starts with `{first!r:.60}`"
+            message = f"a package list of `{archive}` has a stanza that starts with {first!r:.60}"
             raise LockstepError(message, hint="set LOCKSTEP_DEBIAN_MIRROR to another mirror")
         name = first[9:].decode(errors="replace")
         self._stanzas.setdefault(name, []).append((archive, stanza))

@@ -16,7 +16,7 @@ class _Customer(BaseModel):
         extra="forbid",
         frozen=True,
         use_enum_values=True,
-        json_schema_extra={"example": dict(schema.example())},
+        json_schema_extra={"examples": [dict(schema.example())]},
     )
 
     @model_validator(mode="after")

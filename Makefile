@@ -1,0 +1,61 @@
+# What one can do here. `make help` lists it.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types contracts peers ci bench golden lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): requirements-lock.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	awk '/^[A-Za-z]/ {p = /^uv==/} p' requirements-lock.txt > .venv/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-lock.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(READY) ## a venv with a pinned uv and the locked dependencies
+
+demo: $(READY) ## the whole story on the churn project, in ./demo, ending with a table
+	$(BIN)/lockstep demo demo
+
+test: $(READY) ## the fast suite
+	$(BIN)/python -m pytest -q -n 2 -m "not peers and not network"
+
+cover: $(READY) ## the fast suite with branch coverage and its gate
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -q -m "not peers and not network"
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+lint: $(READY) ## ruff
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+contracts: $(READY) ## the import direction of the layers
+	$(BIN)/lint-imports
+
+peers: $(READY) ## other people's programs: a Docker engine, skopeo, umoci, other Pythons
+	$(BIN)/python -m pytest -q -m "peers or network"
+
+ci: lint types contracts cover peers demo ## all that .ci/run calls
+
+bench: $(READY) ## ratios against the classic route, on this machine
+	$(BIN)/python bench/start.py
+	$(BIN)/python bench/images.py
+
+golden: $(READY) ## rewrite the expected results under tests/golden
+	$(BIN)/python -m pytest -q tests --golden
+
+lock: ## pin the newest of our own dependencies that pyproject.toml allows
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --group dev --upgrade \
+		--no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements-lock.txt
+
+clean: ## remove what make made
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
