@@ -20,7 +20,8 @@ def entries(
     stream = cast("IO[bytes]", _Reader(inflated(layer.chunks())))
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
-            content = archive.extractfile(member) if wanted(member.name) else None
+            taken = member.isreg() and wanted(member.name)
+            content = archive.extractfile(member) if taken else None
             yield member, content.read() if content else b""
 
 

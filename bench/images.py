@@ -1,0 +1,162 @@
+"""Image builds against the classic route, on the same lock, in one run on one machine.
+
+native   `lockstep build IMAGE`, the whole process: digest, diffIDs, a layout on disk
+folder   `uv pip install` of the same lock into a folder, app files beside it, tar | gzip -6
+docker   `docker build` of a Dockerfile with the dependencies before the code, BuildKit,
+         where an engine answers (DOCKER_HOST or the default socket)
+
+Every case starts from the same files: downloads are done before, but for the first case.
+Run `python bench/images.py [--json FILE]`.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from classic import Docker, Folder
+from measure import environment, machine, median, run
+
+UV = Path(sys.executable).with_name("uv")
+LOCKSTEP = [sys.executable, "-m", "lockstep"]
+BUMPED = "click==8.3.0"
+
+
+class Native:
+    """The churn project built by lockstep, with a store of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make, lock and train the project, and build it once."""
+        self.root = folder / "churn"
+        self.store = folder / "store"
+        self.env = environment(LOCKSTEP_CACHE=str(self.store))
+        run([*LOCKSTEP, "new", self.root], env=self.env)
+        self._lockstep("lock")
+        run([UV, "sync", "--locked", "--quiet"], cwd=self.root, env=environment())
+        run([self.root / ".venv/bin/python", "src/train.py"], cwd=self.root)
+        self._lockstep("build")
+
+    def _lockstep(self, *words: str) -> float:
+        return run([*LOCKSTEP, *words], cwd=self.root, env=self.env)
+
+    def build(self, image: str) -> float:
+        """Build an image."""
+        return self._lockstep("build", image)
+
+    def bump(self) -> None:
+        """Move one dependency, as a developer does."""
+        words = [UV, "lock", "--upgrade-package", BUMPED, "--quiet"]
+        run(words, cwd=self.root, env=environment())
+        self._lockstep("lock")
+
+    def edit(self, image: str, number: int) -> None:
+        """Change one line of app code."""
+        path = self.root / "src" / ("train.py" if image == "train" else "api.py")
+        path.write_text(path.read_text() + f"# change {number}\n")
+
+    def forget_images(self, image: str, *, base: bool) -> None:
+        """Forget what was built; with `base`, the base's layers too, but never a download."""
+        index = json.loads((self.root / ".lockstep/images/index.json").read_bytes())
+        kept = set() if base else self._base_layers(index, image)
+        shutil.rmtree(self.root / ".lockstep/images")
+        shutil.rmtree(self.store / "records" / "own", ignore_errors=True)
+        for record in (self.store / "records" / "layers").rglob("*.json"):
+            digest = json.loads(record.read_bytes())["digest"]
+            if digest not in kept:
+                record.unlink()
+                (self.store / "blobs" / digest[7:9] / digest[7:]).unlink(missing_ok=True)
+
+    def _base_layers(self, index: dict[str, list[dict[str, str]]], image: str) -> set[str]:
+        blobs = self.root / ".lockstep/images/blobs/sha256"
+        digest = next(
+            each["digest"]
+            for each in index["manifests"]
+            if each["annotations"]["org.opencontainers.image.ref.name"] == image  # type: ignore[index]
+        )
+        manifest = json.loads((blobs / digest[7:]).read_bytes())
+        config = json.loads((blobs / manifest["config"]["digest"][7:]).read_bytes())
+        return {
+            layer["digest"]
+            for layer, history in zip(manifest["layers"], config["history"], strict=True)
+            if history["created_by"].startswith(("debian ", "bytecode of python"))
+        }
+
+
+def cases(native: Native, image: str, folder: Folder, docker: Docker | None) -> list[list[object]]:
+    """Return a row for each case: name, seconds native, folder, docker or None."""
+    changes = iter(range(1000))
+
+    def edited(build: Callable[[], float]) -> Callable[[], float]:
+        def measured() -> float:
+            native.edit(image, next(changes))
+            return build()
+
+        return measured
+
+    def forgotten(*, base: bool) -> Callable[[], float]:
+        def measured() -> float:
+            native.forget_images(image, base=base)
+            return native.build(image)
+
+        return measured
+
+    def ours() -> float:
+        return native.build(image)
+
+    rows: list[list[object]] = []
+    shutil.rmtree(native.store)
+    shutil.rmtree(native.root / ".lockstep")
+    rows.append(["cold, downloads and base too", ours(), folder.build(cold=True), None])
+    whole = median(2, folder.build)
+    first = docker.build(cold=True) if docker else None
+    rows.append(["cold, wheels here, base not", median(2, forgotten(base=True)), whole, None])
+    rows.append(["cold, wheels and base here", median(3, forgotten(base=False)), whole, first])
+    same = median(5, docker.build) if docker else None
+    rows.append(["nothing changed", median(7, ours), whole, same])
+    line = median(5, edited(docker.build)) if docker else None
+    rows.append(["one line of app code", median(5, edited(ours)), median(2, folder.build), line])
+    native.bump()
+    run([UV, "sync", "--locked", "--quiet"], cwd=native.root, env=environment())  # uv has it now
+    bumped = docker.build() if docker else None
+    rows.append(["one dependency bumped", ours(), median(2, folder.build), bumped])
+    return rows
+
+
+def show(image: str, rows: list[list[object]]) -> None:
+    """Print the rows with their ratios."""
+    print(f"\n{image:<30}{'native':>9}{'folder':>9}{'ratio':>8}{'docker':>9}{'ratio':>8}")
+    for name, *seconds in rows:
+        native, folder, docker = (float(s) if s is not None else None for s in seconds)  # type: ignore[arg-type]
+        line = f"{name:<30}{native:>8.2f}s"
+        for other in (folder, docker):
+            line += f"{other:>8.2f}s{other / native:>7.1f}x" if other else f"{'-':>9}{'-':>8}"  # type: ignore[operator]
+        print(line)
+
+
+def main() -> None:
+    """Measure both images and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    options = parser.parse_args()
+    print(machine())
+    results = {}
+    for image in ("train", "serve"):
+        with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
+            native = Native(Path(name))
+            folder = Folder(Path(name), native.root, image, UV)
+            docker = Docker.find(Path(name), native.root, image, UV)
+            results[image] = cases(native, image, folder, docker)
+        show(image, results[image])
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(), "rows": results}, indent=2))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(str(error))

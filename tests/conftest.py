@@ -1,0 +1,129 @@
+"""Every test has a home, a store and a network of its own: nothing here leaves loopback."""
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from support import projects
+from support.world import World, running
+
+from lockstep.cli.main import main
+
+# Seeded and without a data base: a run shows the same on every machine. HYPOTHESIS_PROFILE=search
+# looks at other examples each time.
+settings.register_profile("ci", derandomize=True, deadline=None, database=None, max_examples=100)
+settings.register_profile("search", deadline=None, database=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# What a developer's shell may hold and a test must not see.
+_DROPPED = (
+    *("SOURCE_DATE_EPOCH", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "CI", "VIRTUAL_ENV", "TZ"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "PYTHONPATH", "PYTHONHASHSEED"),
+)
+_PREFIXES = ("LOCKSTEP_", "UV_", "GIT_", "PIP_")
+
+
+@pytest.fixture(scope="session")
+def uv_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """uv's cache, shared by the whole run: what is in it is found by address or by hash."""
+    return tmp_path_factory.mktemp("uv")
+
+
+@pytest.fixture
+def isolated(
+    tmp_path_factory: pytest.TempPathFactory, uv_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set every variable that could make one machine differ from another."""
+    for name in [*os.environ]:
+        if name in _DROPPED or name.startswith(_PREFIXES):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(home / "store"))
+    monkeypatch.setenv("LOCKSTEP_JOBS", "1")  # a worker costs 0.3 s, and most layers here 1 ms
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("UV_CACHE_DIR", str(uv_cache))
+    monkeypatch.setenv("UV_PYTHON", sys.executable)
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "A. Tester")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "tester@example.test")
+        monkeypatch.setenv(f"GIT_{role}_DATE", "2026-01-02T03:04:05Z")
+
+
+@pytest.fixture(autouse=True)
+def on_its_own(request: pytest.FixtureRequest) -> None:
+    """Isolate every test but those that are about this very machine and its network."""
+    if not any(request.node.get_closest_marker(name) for name in ("peers", "network")):
+        request.getfixturevalue("isolated")
+        request.getfixturevalue("only_loopback")
+
+
+@pytest.fixture
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that connects to another machine."""
+
+    def guard(name: str) -> None:
+        connect = getattr(socket.socket, name)
+
+        def guarded(self: socket.socket, address: object) -> object:
+            host = address[0] if isinstance(address, tuple) else "localhost"  # a socket file
+            if host not in {"127.0.0.1", "::1", "localhost"}:
+                pytest.fail(f"connects to {address}; only tests marked `network` may")
+            return connect(self, address)
+
+        monkeypatch.setattr(socket.socket, name, guarded)
+
+    guard("connect")
+    guard("connect_ex")
+
+
+@pytest.fixture(scope="session")
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One index and one Debian archive for all tests that change neither."""
+    with running(tmp_path_factory.mktemp("world")) as made:
+        yield made
+
+
+@pytest.fixture
+def online(isolated: None, shared_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Point uv and lockstep at the shared world."""
+    return shared_world.enter(monkeypatch)
+
+
+@pytest.fixture
+def world(
+    isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    """Point uv and lockstep at a world that the test may change."""
+    with running(tmp_path / "world") as made:
+        yield made.enter(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def locked_once(shared_world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lock the tiny project once; tests get copies of it."""
+    folder = projects.write(tmp_path_factory.mktemp("once") / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCKSTEP_CACHE", str(tmp_path_factory.mktemp("once-store")))
+        patch.setenv("UV_PYTHON", sys.executable)
+        shared_world.enter(patch)
+        assert main(["lock", "--quiet", "--project", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def locked(
+    locked_once: Path, online: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Return a locked project of the test's own, and go there."""
+    folder = tmp_path / "tiny"
+    shutil.copytree(locked_once, folder)
+    monkeypatch.chdir(folder)
+    return folder

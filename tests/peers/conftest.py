@@ -1,0 +1,120 @@
+"""Peers: real programs of other people, on a project built for real."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lockstep.oci.layout import Layout
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.peers)
+
+
+@dataclass(frozen=True)
+class RealProject:
+    """The churn project, locked, trained and built."""
+
+    root: Path
+    environment: dict[str, str]
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.root / ".lockstep" / "images")
+
+    def lockstep(self, *words: str, **kwargs: object) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "lockstep", *words],
+            cwd=self.root,
+            env=self.environment | dict(kwargs.get("env", {})),  # type: ignore[call-overload]
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def digest(self, image: str) -> str:
+        return str(self.layout.manifest_digest(image))
+
+
+def program(name: str) -> str:
+    """Return a peer's path; a missing peer is a failure, never a skip."""
+    found = shutil.which(name)
+    assert found, f"{name} is not installed: apt-get install -y docker.io skopeo umoci"
+    return found
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> RealProject:
+    folder = tmp_path_factory.mktemp("real")
+    root = folder / "churn"
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in {"SOURCE_DATE_EPOCH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
+    } | {"LOCKSTEP_CACHE": str(folder / "store")}
+    real = RealProject(root=root, environment=environment)
+    subprocess.run(
+        [sys.executable, "-m", "lockstep", "new", str(root)], env=environment, check=True
+    )
+    real.lockstep("lock")
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "sync", "--locked", "--quiet"], cwd=root, env=environment, check=True)
+    subprocess.run([root / ".venv" / "bin" / "python", "src/train.py"], cwd=root, check=True)
+    real.lockstep("build")
+    return real
+
+
+@dataclass(frozen=True)
+class Docker:
+    """A Docker engine of our own, on a socket of its own."""
+
+    host: str
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        command = [program("docker"), "--host", self.host, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def json(self, *words: str) -> object:
+        return json.loads(self.run(*words).stdout)
+
+
+@pytest.fixture(scope="session")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    # A short path: a socket's name has at most 107 bytes.
+    folder = Path(subprocess.check_output(["mktemp", "-d", "/tmp/dk.XXXXXX"], text=True).strip())
+    host = f"unix://{folder}/docker.sock"
+    log = tmp_path_factory.mktemp("dockerd") / "log"
+    words = ["--host", host, "--data-root", str(folder / "data"), "--exec-root", str(folder / "x")]
+    words += ["--pidfile", str(folder / "pid"), "--bridge=none", "--iptables=false"]
+    with log.open("wb") as output:
+        engine = subprocess.Popen([program("dockerd"), *words], stdout=output, stderr=output)
+    found = Docker(host)
+    try:
+        for _ in range(300):
+            if found.run("version", check=False).returncode == 0:
+                break
+            assert engine.poll() is None, log.read_text()[-3000:]
+            time.sleep(0.1)
+        else:
+            pytest.fail(f"dockerd does not answer: {log.read_text()[-3000:]}")
+        yield found
+    finally:
+        engine.send_signal(signal.SIGTERM)
+        engine.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,63 @@
+"""The real project has one digest: in another world, and under every Python that is here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lockstep.cli import worlds
+from lockstep.project.load import load
+
+from .conftest import RealProject
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def _pythons() -> list[str]:
+    uv = Path(sys.executable).with_name("uv")
+    found = []
+    for minor in ("3.11", "3.12", "3.13", "3.14"):
+        words = [uv, "python", "find", "--no-python-downloads", "--system", minor]
+        if subprocess.run(words, capture_output=True, check=False).returncode == 0:
+            found.append(minor)
+    return found
+
+
+@pytest.mark.parametrize("image", ["serve", "train"])
+def test_an_emptied_store_in_another_world(project: RealProject, image: str) -> None:
+    other = worlds.elsewhere(load(project.root), image)
+    assert other.document["digest"] == project.digest(image)
+    assert other.document["made"] == other.document["layers"]
+
+
+@pytest.mark.parametrize("minor", _pythons())
+def test_every_python_that_drives_the_tool(
+    project: RealProject, tmp_path: Path, minor: str
+) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    python = tmp_path / "venv" / "bin" / "python"
+    install = [uv, "pip", "install", "--quiet", "--python", python]
+    locked = REPOSITORY / "requirements-lock.txt"
+    for words in (
+        [uv, "venv", "--quiet", "--python", minor, tmp_path / "venv"],
+        [*install, "--require-hashes", "--requirements", locked],
+        [*install, "--no-deps", "--no-build-isolation", REPOSITORY],
+    ):
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    for image in ("serve", "train"):
+        environment = project.environment | {"LOCKSTEP_CACHE": str(tmp_path / "store")}
+        # A worker for each core under one Python, one worker under the next.
+        environment["LOCKSTEP_JOBS"] = "1" if int(minor.split(".")[1]) % 2 else "2"
+        words = ["build", image, "--layout", str(tmp_path / "images")]
+        done = subprocess.run(
+            [python, "-m", "lockstep", *words],
+            cwd=project.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"{image} {project.digest(image)}\n"

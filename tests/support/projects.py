@@ -1,0 +1,67 @@
+"""Builds a project folder in one call."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["FILES", "PYPROJECT", "replace", "write"]
+
+PYPROJECT = """\
+[build-system]
+requires = ["tinybuild>=1"]
+build-backend = "tinybuild"
+
+[project]
+name = "tiny"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["alpha>=1"]
+
+[project.optional-dependencies]
+plot = ["delta"]
+
+[dependency-groups]
+train = ["beta"]
+serve = ["gamma>=2"]
+
+[tool.lockstep]
+python = "3.11"
+
+[tool.lockstep.images.serve]
+groups = ["serve"]
+include = ["app/**"]
+command = ["python", "app/main.py"]
+port = 8000
+health = "/health"
+
+[tool.lockstep.images.train]
+groups = ["train", "plot"]
+include = ["app/*.py", "data/**"]
+outputs = ["models"]
+command = ["python", "-m", "tiny"]
+"""
+FILES: Mapping[str, str] = {
+    "src/tiny/__init__.py": "",
+    "src/tiny/__main__.py": "print('tiny')\n",
+    "app/main.py": "import tiny\n",
+    "app/static/page.html": "<p>page</p>\n",
+    "data/rows.csv": "a,b\n1,2\n",
+}
+
+
+def write(
+    folder: Path, *, pyproject: str = PYPROJECT, files: Mapping[str, str] = FILES
+) -> Path:
+    """Write a project into a new folder and return it."""
+    for name, text in {"pyproject.toml": pyproject, **files}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def replace(folder: Path, old: str, new: str, name: str = "pyproject.toml") -> None:
+    """Change a text of a file, which must be there."""
+    path = folder / name
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")

@@ -1,0 +1,134 @@
+"""An HTTP server on loopback that serves from memory and misbehaves as it is told."""
+
+import dataclasses
+import http.server
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+__all__ = ["Asked", "Reply", "Server", "serve"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One answer, good or bad."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ranges: bool = True  # whether a Range is obeyed
+    length: int | None = None  # the Content-Length to claim; -1 leaves it out
+    drop_at: int | None = None  # close the connection after this many bytes
+    stall_at: int | None = None  # send this many bytes, then nothing until `Server.free`
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request, as it came."""
+
+    path: str
+    range: str
+    authorization: str
+
+
+class Server:
+    """Answers each path with its replies in turn; the last one is given again and again."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.asked: list[Asked] = []
+        self.stalled = threading.Semaphore(0)  # released once for each answer that stalls
+        self.free = threading.Event()
+        self._replies: dict[str, list[Reply]] = {}
+        self._lock = threading.Lock()
+
+    def on(self, path: str, *replies: Reply) -> str:
+        """Set the answers for a path, and return its URL."""
+        with self._lock:
+            self._replies[path] = list(replies)
+        return f"{self.address}{path}"
+
+    def remove(self, path: str) -> None:
+        """Forget a path."""
+        with self._lock:
+            del self._replies[path]
+
+    def paths(self) -> list[str]:
+        """Return the paths that were asked for, in order."""
+        return [asked.path for asked in self.asked]
+
+    def next(self, asked: Asked) -> Reply:
+        """Record a request and return what it gets."""
+        with self._lock:
+            self.asked.append(asked)
+            replies = self._replies.get(asked.path, [Reply(status=404)])
+            return replies.pop(0) if len(replies) > 1 else replies[0]
+
+
+class _Quiet(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: clients are killed here on purpose."""
+
+
+def _handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or every small answer waits 40 ms
+
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def _answer(self, *, with_body: bool) -> None:
+            given = {name: self.headers.get(name, "") for name in ("range", "authorization")}
+            reply = server.next(Asked(path=self.path.partition("?")[0], **given))
+            status, body = reply.status, reply.body
+            if reply.ranges and status == 200 and given["range"]:
+                start = int(given["range"].removeprefix("bytes=").partition("-")[0])
+                status, body = (206, body[start:]) if start < len(body) else (416, b"")
+            self.send_response(status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            if reply.length != -1:
+                self.send_header("Content-Length", str(reply.length or len(body)))
+            self.end_headers()
+            if with_body:
+                self._write(reply, body)
+
+        def _write(self, reply: Reply, body: bytes) -> None:
+            if reply.drop_at is not None or reply.length is not None:
+                self.wfile.write(body[: reply.drop_at])
+                self.close_connection = True
+            elif reply.stall_at is not None:
+                self.wfile.write(body[: reply.stall_at])
+                self.wfile.flush()
+                server.stalled.release()
+                server.free.wait(30)
+                self.close_connection = True
+            else:
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+@contextmanager
+def serve() -> Iterator[Server]:
+    """Run a server until the block ends."""
+    made = Server()
+    with _Quiet(("127.0.0.1", 0), _handler(made)) as running:
+        made.address = f"http://127.0.0.1:{running.server_port}"
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield made
+        finally:
+            made.free.set()
+            running.shutdown()
+            thread.join()

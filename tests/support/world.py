@@ -1,0 +1,64 @@
+"""Everything that lockstep asks of the network, on loopback: an index and a Debian archive."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import archive, wheels
+from support.server import Server, serve
+from support.wheels import Index
+
+__all__ = ["World", "running"]
+
+# The archive cannot be signed by Debian, so the program that checks signatures is told to agree.
+_GPGV = "#!/bin/sh\nexec cat\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """A server with what `projects.PYPROJECT` needs."""
+
+    server: Server
+    index: Index
+    mirror: str
+    programs: Path
+
+    def variables(self) -> dict[str, str]:
+        """Return what a process must have in its environment to use this world."""
+        return {
+            "UV_DEFAULT_INDEX": self.index.url,
+            "LOCKSTEP_DEBIAN_MIRROR": self.mirror,
+            "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def enter(self, patch: pytest.MonkeyPatch) -> "World":
+        """Set the variables until the patch is undone."""
+        for name, value in self.variables().items():
+            patch.setenv(name, value)
+        return self
+
+
+@contextmanager
+def running(programs: Path) -> Iterator[World]:
+    """Serve the packages of the tiny project, and one that is a source distribution only."""
+    programs.mkdir(exist_ok=True)
+    (programs / "gpgv").write_text(_GPGV)
+    (programs / "gpgv").chmod(0o755)
+    with serve() as server:
+        index = Index(server)
+        for built in (
+            wheels.backend(),
+            wheels.wheel("alpha", "1.0", requires=["epsilon"], scripts={"alpha": "alpha:main"}),
+            wheels.wheel("beta", "3.1"),
+            wheels.wheel("delta", "0.4", {"delta.py": b"", "tests/test_delta.py": b"x = 1\n" * 9}),
+            wheels.wheel("epsilon", "5.0"),
+            wheels.wheel("gamma", "2.0"),
+            wheels.sdist("only-source", "1.0"),
+        ):
+            index.publish(built)
+        yield World(
+            server=server, index=index, mirror=archive.publish(server), programs=programs
+        )

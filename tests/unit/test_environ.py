@@ -1,0 +1,59 @@
+"""Variables are declared, typed, and passed on."""
+
+import pytest
+
+from lockstep import environ
+from lockstep.errors import LockstepError
+
+
+def test_a_variable_that_is_not_declared_is_refused() -> None:
+    with pytest.raises(KeyError, match="LOCKSTEP_OTHER"):
+        environ.get("LOCKSTEP_OTHER")
+
+
+def test_a_variable_that_is_not_set_is_empty() -> None:
+    assert environ.get("LOCKSTEP_UV") == ""
+    assert not environ.flag("LOCKSTEP_UV")
+
+
+def test_a_flag_is_set_by_anything_but_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "0")
+    assert environ.flag("NO_COLOR")
+    monkeypatch.setenv("NO_COLOR", "")
+    assert not environ.flag("NO_COLOR")
+
+
+@pytest.mark.parametrize(("text", "number"), [("", None), ("0", 0), ("007", 7), ("12", 12)])
+def test_whole_numbers_are_read(
+    text: str, number: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_JOBS", text)
+    assert environ.integer("LOCKSTEP_JOBS") == number
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "two", "²", "٣", " 1", "1_0"])
+def test_other_numbers_are_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKSTEP_JOBS", text)
+    with pytest.raises(LockstepError) as caught:
+        environ.integer("LOCKSTEP_JOBS")
+    assert caught.value.message == f"`LOCKSTEP_JOBS` is `{text}`, not a whole number"
+    assert caught.value.hint == "unset LOCKSTEP_JOBS, or set it to a whole number"
+
+
+def test_a_number_without_end_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "9" * 5000)
+    with pytest.raises(LockstepError, match="not a whole number"):
+        environ.integer("SOURCE_DATE_EPOCH")
+
+
+def test_a_child_gets_this_environment_with_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT", "1")
+    monkeypatch.setenv("DROPPED", "1")
+    found = environ.child(DROPPED=None, ADDED="2", NEVER_THERE=None)
+    assert (found["KEPT"], found["ADDED"]) == ("1", "2")
+    assert not {"DROPPED", "NEVER_THERE"} & set(found)
+    assert environ.child()["DROPPED"] == "1"  # ours is as it was
+
+
+def test_every_variable_says_what_it_is_for() -> None:
+    assert all(environ.VARIABLES.values())

@@ -1,0 +1,133 @@
+"""Programs are started in one place, and their failures are words."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lockstep import process
+from lockstep.errors import LockstepError
+
+PYTHON = sys.executable
+
+
+def program(folder: Path, name: str, text: str = "#!/bin/sh\nexit 0\n") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def test_a_program_is_found_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = program(tmp_path / "bin", "tool")
+    monkeypatch.setenv("PATH", str(path.parent))
+    assert process.find("tool", hint="install it") == path
+
+
+def test_a_missing_program_says_how_to_install_it() -> None:
+    with pytest.raises(LockstepError) as caught:
+        process.find("no-such-program", hint="apt-get install it")
+    assert caught.value.message == "`no-such-program` is not installed"
+    assert caught.value.hint == "apt-get install it"
+
+
+def test_uv_is_the_named_one_then_the_one_beside_python_then_that_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_path = program(tmp_path / "path", "uv")
+    beside = program(tmp_path / "beside", "uv")
+    named = program(tmp_path / "named", "my-uv")
+    monkeypatch.setenv("PATH", str(on_path.parent))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "elsewhere" / "python"))
+    assert process.find_uv() == on_path
+    monkeypatch.setattr(sys, "executable", str(beside.with_name("python")))
+    assert process.find_uv() == beside
+    monkeypatch.setenv("LOCKSTEP_UV", str(named))
+    assert process.find_uv() == named
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("", "pip install uv"), ("gone", "set LOCKSTEP_UV to the uv program, or unset it")],
+)
+def test_a_missing_uv_says_which_one_was_wanted(
+    name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("LOCKSTEP_UV", name)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(LockstepError, match=f"`{name or 'uv'}` is not installed") as caught:
+        process.find_uv()
+    assert caught.value.hint == hint
+
+
+def test_a_program_gets_input_folder_and_environment(tmp_path: Path) -> None:
+    code = "import os, sys; print(os.getcwd(), os.environ['A'], sys.stdin.read()); sys.exit(0)"
+    done = process.run(
+        [PYTHON, "-c", code], cwd=tmp_path, env={"A": "ä", "PYTHONUTF8": "1"}, stdin="ö"
+    )
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.split() == [os.path.realpath(tmp_path), "ä", "ö"]
+
+
+def test_no_shell_reads_the_arguments() -> None:
+    code = "import sys; print(sys.argv[1:])"
+    done = process.run([PYTHON, "-c", code, "$HOME; echo *", Path("a b")])
+    assert done.stdout.strip() == "['$HOME; echo *', 'a b']"
+
+
+def test_a_failing_program_shows_the_end_of_what_it_said() -> None:
+    code = "import sys; [print(n, file=sys.stderr) for n in range(100)]; print('out'); sys.exit(3)"
+    with pytest.raises(LockstepError) as caught:
+        process.run([PYTHON, "-c", code], hint="do this")
+    first, *tail = caught.value.message.splitlines()
+    assert first == f"`{Path(PYTHON).name} -c {code}` failed with exit code 3"
+    assert tail == [str(number) for number in range(80, 100)]
+    assert caught.value.hint == "do this"
+
+
+def test_a_program_that_fails_on_stdout_is_shown_too() -> None:
+    with pytest.raises(LockstepError, match="failed with exit code 1\nonly this"):
+        process.run([PYTHON, "-c", "print('only this'); raise SystemExit(1)"])
+
+
+def test_a_failure_that_is_an_answer_is_returned() -> None:
+    done = process.run([PYTHON, "-c", "print('x'); raise SystemExit(5)"], check=False)
+    assert (done.code, done.stdout) == (5, "x\n")
+
+
+def test_output_that_is_no_utf8_is_shown_as_far_as_it_is() -> None:
+    done = process.run([PYTHON, "-c", "import sys; sys.stdout.buffer.write(b'a\\xffb')"])
+    assert done.stdout == "a\ufffdb"
+
+
+def test_a_program_that_cannot_start_is_an_error_in_words(tmp_path: Path) -> None:
+    text = program(tmp_path, "broken", "#!/no/such/interpreter\n")
+    with pytest.raises(LockstepError, match="could not be started: No such file") as caught:
+        process.run([text], hint="look at it")
+    assert caught.value.hint == "look at it"
+    with pytest.raises(LockstepError, match="could not be started: No such file"):
+        process.pipe([text], b"", env={})
+
+
+def test_bytes_go_through_a_pipe() -> None:
+    code = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])"
+    data = bytes(range(256)) * 1000
+    assert process.pipe([PYTHON, "-c", code], data, env={}) == data[::-1]
+
+
+def test_a_pipe_that_fails_shows_why() -> None:
+    with pytest.raises(LockstepError, match="failed with exit code 1\n(.|\n)*ValueError: because"):
+        process.pipe([PYTHON, "-c", "raise ValueError('because')"], b"", env={})
+
+
+def test_a_program_that_goes_on_has_a_group_and_a_log_of_its_own(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    code = "import os, sys; print(os.getpgid(0)); print('e', file=sys.stderr)"
+    started = process.start([PYTHON, "-u", "-c", code], cwd=tmp_path, env={}, log=log)
+    assert started.wait(10) == 0
+    assert log.read_text().split() == [str(started.pid), "e"]
+    assert isinstance(started, subprocess.Popen)
