@@ -202,9 +202,7 @@ def _proxy(url: str) -> str:
     host = parts.hostname or ""
     spared = environ.get("NO_PROXY") or environ.get("no_proxy")
     names = [name.strip().lstrip(".") for name in spared.split(",") if name.strip()]
-    if host in _LOOPBACK or any(
-        name in {"*", host} or host.endswith(f".{name}") for name in names
-    ):
+    if host in _LOOPBACK or any(name in {"*", host} or host.endswith(f".{name}") for name in names):
         return ""
     scheme = parts.scheme
     return environ.get(f"{scheme.upper()}_PROXY") or environ.get(f"{scheme}_proxy")

@@ -19,7 +19,7 @@ class Reply:
     ranges: bool = True  # whether a Range is obeyed
     length: int | None = None  # the Content-Length to claim; -1 leaves it out
     drop_at: int | None = None  # close the connection after this many bytes
-    stall_at: int | None = None  # send this many bytes, then nothing until `Server.free`
+    stall_at: int | None = None  # send this many bytes, and the rest after `Server.free`
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,64 +65,70 @@ class Server:
             return replies.pop(0) if len(replies) > 1 else replies[0]
 
 
-class _Quiet(http.server.ThreadingHTTPServer):
+class _Running(http.server.ThreadingHTTPServer):
     daemon_threads = True
+
+    def __init__(self, told: Server) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.told = told
 
     def handle_error(self, *_: object) -> None:
         """Say nothing: clients are killed here on purpose."""
 
 
-def _handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # or every small answer waits 40 ms
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Running
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or every small answer waits 40 ms
 
-        def do_GET(self) -> None:
-            self._answer(with_body=True)
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
 
-        def do_HEAD(self) -> None:
-            self._answer(with_body=False)
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
 
-        def _answer(self, *, with_body: bool) -> None:
-            given = {name: self.headers.get(name, "") for name in ("range", "authorization")}
-            reply = server.next(Asked(path=self.path.partition("?")[0], **given))
-            status, body = reply.status, reply.body
-            if reply.ranges and status == 200 and given["range"]:
-                start = int(given["range"].removeprefix("bytes=").partition("-")[0])
-                status, body = (206, body[start:]) if start < len(body) else (416, b"")
-            self.send_response(status)
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            if reply.length != -1:
-                self.send_header("Content-Length", str(reply.length or len(body)))
-            self.end_headers()
-            if with_body:
-                self._write(reply, body)
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self._answer(with_body=True)
 
-        def _write(self, reply: Reply, body: bytes) -> None:
-            if reply.drop_at is not None or reply.length is not None:
-                self.wfile.write(body[: reply.drop_at])
-                self.close_connection = True
-            elif reply.stall_at is not None:
-                self.wfile.write(body[: reply.stall_at])
-                self.wfile.flush()
-                server.stalled.release()
-                server.free.wait(30)
-                self.close_connection = True
-            else:
-                self.wfile.write(body)
+    def _answer(self, *, with_body: bool) -> None:
+        given = {name: self.headers.get(name, "") for name in ("range", "authorization")}
+        reply = self.server.told.next(Asked(path=self.path.partition("?")[0], **given))
+        status, body = reply.status, reply.body
+        if reply.ranges and status == 200 and given["range"]:
+            start = int(given["range"].removeprefix("bytes=").partition("-")[0])
+            status, body = (206, body[start:]) if start < len(body) else (416, b"")
+        self.send_response(status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if reply.length != -1:
+            self.send_header("Content-Length", str(reply.length or len(body)))
+        self.end_headers()
+        if with_body:
+            self._write(reply, body)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+    def _write(self, reply: Reply, body: bytes) -> None:
+        if reply.drop_at is not None or reply.length is not None:
+            self.wfile.write(body[: reply.drop_at])
+            self.close_connection = True
+        elif reply.stall_at is not None:
+            self.wfile.write(body[: reply.stall_at])
+            self.wfile.flush()
+            self.server.told.stalled.release()
+            self.server.told.free.wait(30)
+            self.wfile.write(body[reply.stall_at :])
+        else:
+            self.wfile.write(body)
 
-    return Handler
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 @contextmanager
 def serve() -> Iterator[Server]:
     """Run a server until the block ends."""
     made = Server()
-    with _Quiet(("127.0.0.1", 0), _handler(made)) as running:
+    with _Running(made) as running:
         made.address = f"http://127.0.0.1:{running.server_port}"
         thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
         thread.start()

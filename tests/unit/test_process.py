@@ -120,7 +120,7 @@ def test_bytes_go_through_a_pipe() -> None:
 
 
 def test_a_pipe_that_fails_shows_why() -> None:
-    with pytest.raises(LockstepError, match="failed with exit code 1\n(.|\n)*ValueError: because"):
+    with pytest.raises(LockstepError, match=r"failed with exit code 1\n(.|\n)*ValueError: because"):
         process.pipe([PYTHON, "-c", "raise ValueError('because')"], b"", env={})
 
 

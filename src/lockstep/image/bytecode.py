@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from lockstep import environ, process
+from lockstep import process
 from lockstep.digest import Digest
 from lockstep.errors import LockstepError
 
@@ -42,7 +42,7 @@ def compile_files(
         data = process.pipe(
             [*interpreter.argv, "-I", "-S", "-B", path],
             json.dumps(job).encode(),
-            env=environ.child(),
+            env={"LC_ALL": "C"},  # nothing of the host's environment reaches the compiler
         )
     return dict(_split(data, [path for _, path in ordered], interpreter.minor))
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lockstep.digest import Digest
 from lockstep.files import FoundFile
-from lockstep.image import bytecode, debian
+from lockstep.image import bytecode, compiled, debian
 from lockstep.image.bytecode import Interpreter
 from lockstep.image.contents import app, venv
 from lockstep.image.contents.wheels import InstalledWheel
@@ -96,8 +97,7 @@ def _wheels(job: Job, store: Store, notes: list[str]) -> Iterator[Entry]:
     """Yield the entries of all wheels; of two wheels with one path the later name wins."""
     chosen: dict[str, tuple[Entry, str]] = {}
     for wheel in job.plan.wheels:
-        path = store.path(wheel.digest)
-        for entry in _installed(job, path, wheel.filename):
+        for entry in _installed(job, store, wheel.digest, wheel.filename):
             other = chosen.get(entry.path)
             if other and not _same(other[0], entry):
                 notes.append(
@@ -113,19 +113,17 @@ def _same(one: Entry, other: Entry) -> bool:
     return (one.size, one.content.crc) == (other.size, other.content.crc)
 
 
-def _installed(job: Job, path: Path, filename: str) -> Iterator[Entry]:
+def _installed(job: Job, store: Store, wheel: Digest, filename: str) -> Iterator[Entry]:
+    path = store.path(wheel)
     installed = InstalledWheel(path, filename, _minor(job), trimmed=job.image.trim)
-    compiled = (
-        bytecode.compile_files(job.interpreter, path, installed.sources())
-        if job.interpreter
-        else {}
-    )
-    yield from installed.entries(compiled)
+    sources = installed.sources() if job.interpreter else []
+    found = compiled.of_wheel(job.interpreter, store, wheel, sources) if job.interpreter else {}
+    yield from installed.entries(found)
 
 
 def _own(job: Job, store: Store) -> Iterator[Entry]:
     assert job.own is not None  # noqa: S101 -- the plan has this layer only with one
-    for entry in _installed(job, store.path(job.own.digest), job.own.filename):
+    for entry in _installed(job, store, job.own.digest, job.own.filename):
         # Compressed again by us: this wheel's streams come from the host's zlib.
         data = b"".join(entry.content.plain()) if entry.content else b""
         yield replace(entry, content=Generated(data))

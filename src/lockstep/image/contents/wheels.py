@@ -41,7 +41,7 @@ class InstalledWheel:
             if path.startswith(prefix) and path.endswith(".py")
         ]
 
-    def entries(self, compiled: Mapping[str, bytes]) -> Iterator[Entry]:
+    def entries(self, compiled: Mapping[str, Content]) -> Iterator[Entry]:
         """Yield the files as they are in the image, with bytecode by path where there is any."""
         rows = self._rows()
         for path, member in self._placed.items():
@@ -51,9 +51,9 @@ class InstalledWheel:
         for path, data in self._scripts():
             rows.append(self._row(path, data))
             yield _entry(path, Generated(data), executable=True)
-        for path, data in compiled.items():
+        for path, content in compiled.items():
             # Not in RECORD, which lets a fingerprint ignore how an environment was compiled.
-            yield _entry(path, Generated(data))
+            yield _entry(path, content)
         installer = f"{self._site}/{self._info}/INSTALLER"
         rows.append(self._row(installer, _INSTALLER))
         yield _entry(installer, Generated(_INSTALLER))

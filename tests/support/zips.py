@@ -1,0 +1,151 @@
+"""Wheels made member by member, and zips spoilt one field at a time."""
+
+import base64
+import hashlib
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "FILENAME",
+    "INFO",
+    "File",
+    "Unseekable",
+    "directory_at",
+    "local_at",
+    "metadata",
+    "patched",
+    "raw",
+    "recorded",
+    "wheel",
+    "zipped",
+]
+
+FILENAME = "demo-1.0-py3-none-any.whl"
+INFO = "demo-1.0.dist-info"
+_DATE = (2024, 1, 1, 0, 0, 0)
+
+# Where fields stand in a header, and how they are packed (APPNOTE.TXT 4.3.7 and 4.3.12).
+_LOCAL = {"flags": (6, "H"), "method": (8, "H"), "crc": (14, "I"), "packed": (18, "I")}
+_LOCAL |= {"size": (22, "I"), "name_size": (26, "H"), "extra": (28, "H")}
+_DIRECTORY = {"flags": (8, "H"), "method": (10, "H"), "crc": (16, "I"), "packed": (20, "I")}
+_DIRECTORY |= {"size": (24, "I"), "attributes": (38, "I"), "offset": (42, "I")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A member to be: `level` 0 stores it, 1 to 9 deflate it."""
+
+    name: str
+    data: bytes = b""
+    level: int = 6
+    mode: int = 0o100644
+    zip64: bool = False
+
+
+class Unseekable(io.RawIOBase):
+    """A pipe, as a zip writer sees it: it must put sizes behind the data."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self.data += data
+        return len(data)
+
+
+def zipped(files: Iterable[File], *, streamed: bool = False) -> bytes:
+    """Return a zip of these members in this order; `streamed` puts their sizes behind them."""
+    output, pipe = io.BytesIO(), Unseekable()
+    with zipfile.ZipFile(pipe if streamed else output, "w") as made:
+        for each in files:
+            info = zipfile.ZipInfo(each.name, _DATE)
+            info.external_attr = each.mode << 16
+            info.compress_type = zipfile.ZIP_DEFLATED if each.level else zipfile.ZIP_STORED
+            info._compresslevel = each.level or None  # 3.13 has it public under another name
+            info.compress_level = each.level or None
+            with made.open(info, "w", force_zip64=each.zip64) as handle:
+                handle.write(each.data)
+    return bytes(pipe.data) if streamed else output.getvalue()
+
+
+def metadata(name: str = "demo", version: str = "1.0", *, entry_points: str = "") -> list[File]:
+    """Return METADATA, WHEEL and maybe entry_points.txt."""
+    info = f"{name}-{version}.dist-info"
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    form = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    found = [
+        File(name=f"{info}/METADATA", data=text.encode()),
+        File(name=f"{info}/WHEEL", data=form.encode()),
+    ]
+    if entry_points:
+        found.append(File(name=f"{info}/entry_points.txt", data=entry_points.encode()))
+    return found
+
+
+def recorded(files: Sequence[File], info: str = INFO) -> File:
+    """Return the RECORD of these files."""
+    rows = []
+    for each in files:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(each.data).digest()).rstrip(b"=").decode()
+        name = f'"{each.name}"' if "," in each.name else each.name
+        rows.append(f"{name},sha256={digest},{len(each.data)}\n")
+    rows.append(f"{info}/RECORD,,\n")
+    return File(name=f"{info}/RECORD", data="".join(rows).encode())
+
+
+def wheel(
+    *files: File,
+    name: str = "demo",
+    version: str = "1.0",
+    entry_points: str = "",
+    streamed: bool = False,
+) -> bytes:
+    """Return the bytes of a wheel with these files, its metadata and a true RECORD."""
+    everything = [*files, *metadata(name, version, entry_points=entry_points)]
+    everything.append(recorded(everything, f"{name}-{version}.dist-info"))
+    return zipped(everything, streamed=streamed)
+
+
+def directory_at(data: bytes, name: str) -> int:
+    """Return where the directory's header of a member begins."""
+    at = data.index(b"PK\x01\x02")
+    while data[at : at + 4] == b"PK\x01\x02":
+        sizes = struct.unpack_from("<3H", data, at + 28)
+        if data[at + 46 : at + 46 + sizes[0]] == name.encode():
+            return at
+        at += 46 + sum(sizes)
+    raise KeyError(name)
+
+
+def local_at(data: bytes, name: str) -> int:
+    """Return where the local header of a member begins."""
+    (at,) = struct.unpack_from("<I", data, directory_at(data, name) + 42)
+    return int(at)
+
+
+def patched(
+    data: bytes, name: str, *, both: dict[str, int] | None = None, **changes: dict[str, int]
+) -> bytes:
+    """Return the zip with fields of a member set: in its `local` header, `directory`, or both."""
+    spoilt = bytearray(data)
+    for place, start, fields in (
+        ("local", local_at(data, name), _LOCAL),
+        ("directory", directory_at(data, name), _DIRECTORY),
+    ):
+        for field, value in ((both or {}) | changes.get(place, {})).items():
+            offset, form = fields[field]
+            struct.pack_into(f"<{form}", spoilt, start + offset, value)
+    return bytes(spoilt)
+
+
+def raw(data: bytes, level: int = 6) -> bytes:
+    """Return a raw DEFLATE stream."""
+    engine = zlib.compressobj(level, zlib.DEFLATED, -15)
+    return engine.compress(data) + engine.flush()

@@ -1,0 +1,211 @@
+"""The store is whole, whatever happens to the processes that write to it."""
+
+import errno
+import json
+import os
+import select
+import time
+from pathlib import Path
+
+import pytest
+from support.fakes import python, until_killed
+
+from lockstep.digest import of_bytes
+from lockstep.errors import LockstepError
+from lockstep.store import Store, default_root
+
+DATA = b"data" * 1000
+DIGEST = of_bytes(DATA)
+
+WRITE = """
+import sys, time
+from pathlib import Path
+from lockstep.store import Store
+with Store(Path(sys.argv[1])).writer() as writer:
+    writer.write(b"data" * 999)
+    writer._handle.flush()
+    print("half", flush=True)
+    sys.stdin.readline()
+    writer.write(b"data")
+    print(writer.commit(), flush=True)
+"""
+LOCK = """
+import sys
+from pathlib import Path
+from lockstep.store import Store
+with Store(Path(sys.argv[1])).lock("name"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def files_of(store: Store) -> list[str]:
+    found = [path for path in store.root.rglob("*") if path.is_file()]
+    return sorted(path.relative_to(store.root).as_posix() for path in found)
+
+
+def test_a_blob_is_found_by_its_digest(store: Store) -> None:
+    assert not store.has(DIGEST)
+    assert store.put(DATA) == store.put(DATA) == DIGEST
+    assert store.has(DIGEST, len(DATA))
+    assert store.path(DIGEST).read_bytes() == DATA
+    assert files_of(store) == [f"blobs/{DIGEST.hex[:2]}/{DIGEST.hex}"]
+
+
+def test_a_blob_cannot_be_written_to_by_accident(store: Store) -> None:
+    store.put(DATA)
+    assert store.path(DIGEST).stat().st_mode & 0o777 == 0o444
+
+
+def test_nothing_is_made_before_the_first_write(store: Store) -> None:
+    assert not store.has(DIGEST)
+    assert store.record("kind", "key") is None
+    store.sweep()
+    assert not store.root.exists()
+
+
+def test_a_blob_of_another_size_is_thrown_away(store: Store) -> None:
+    store.put(DATA)
+    store.path(DIGEST).chmod(0o644)
+    store.path(DIGEST).write_bytes(b"short")
+    assert not store.has(DIGEST, len(DATA))
+    assert not store.path(DIGEST).exists()
+    store.put(DATA)
+    assert store.has(DIGEST, len(DATA))
+
+
+def test_a_write_that_is_not_what_was_expected_is_thrown_away(store: Store) -> None:
+    other = of_bytes(b"other")
+    with store.writer() as writer:
+        writer.write(DATA)
+        with pytest.raises(LockstepError) as caught:
+            writer.commit(other)
+    assert caught.value.message == f"expected `{other}`, wrote `{DIGEST}` (4000 bytes)"
+    assert files_of(store) == []
+
+
+def test_a_write_that_is_not_committed_is_thrown_away(store: Store) -> None:
+    with store.writer() as writer:
+        assert writer.write(memoryview(DATA)) == writer.size == len(DATA)
+    assert files_of(store) == []
+
+
+def test_a_file_is_adopted(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(DATA)
+    store.adopt(tmp_path / "file", DIGEST)
+    assert store.has(DIGEST, len(DATA))
+    assert not (tmp_path / "file").exists()
+
+
+def test_records_come_back(store: Store) -> None:
+    value = {"b": [1, None, "ä"], "a": {"c": True}}
+    store.put_record("kind", "abcdef", value)
+    assert store.record("kind", "abcdef") == value
+    store.put_record("kind", "abcdef", [])
+    assert store.record("kind", "abcdef") == []
+    assert store.record("other", "abcdef") is None
+    assert store.record("kind", "abcdee") is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'{"a": 1', b"\xff\xfe", b"nothing"])
+def test_a_broken_record_is_none(data: bytes, store: Store) -> None:
+    store.put_record("kind", "abcdef", 1)
+    next(store.root.rglob("abcdef.json")).write_bytes(data)
+    assert store.record("kind", "abcdef") is None
+
+
+def test_a_record_is_the_same_bytes_whatever_the_order_of_its_keys(store: Store) -> None:
+    store.put_record("kind", "a1", {"x": 1, "y": 2})
+    store.put_record("kind", "a2", {"y": 2, "x": 1})
+    one, two = sorted(store.root.rglob("*.json"))
+    assert one.read_bytes() == two.read_bytes() == b'{"x":1,"y":2}'
+    assert json.loads(one.read_bytes()) == {"x": 1, "y": 2}
+
+
+def test_two_processes_may_write_one_blob_at_once(store: Store) -> None:
+    children = [python(WRITE, store.root) for _ in range(2)]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "half\n"
+    assert [child.communicate("\n", timeout=10)[0] for child in children] == [f"{DIGEST}\n"] * 2
+    assert files_of(store) == [f"blobs/{DIGEST.hex[:2]}/{DIGEST.hex}"]
+    assert store.path(DIGEST).read_bytes() == DATA
+
+
+def test_a_killed_writer_leaves_a_store_that_works(store: Store) -> None:
+    with until_killed(WRITE, store.root):
+        pass
+    (left,) = files_of(store)
+    assert left.startswith("tmp/")
+    assert not store.has(DIGEST)
+    store.sweep()
+    assert files_of(store) == [left]  # it may be another process's that still writes
+    yesterday = time.time() - 24 * 3600 - 1
+    os.utime(store.root / left, (yesterday, yesterday))
+    store.put(DATA)
+    store.sweep()
+    assert files_of(store) == [f"blobs/{DIGEST.hex[:2]}/{DIGEST.hex}"]
+
+
+def test_a_lock_keeps_a_second_process_out_until_the_holder_is_killed(store: Store) -> None:
+    with until_killed(LOCK, store.root) as holder:
+        waiting = python(LOCK, store.root)
+        assert waiting.stdout is not None
+        assert select.select([waiting.stdout], [], [], 0.4)[0] == []
+        assert holder.poll() is None
+    assert waiting.communicate("\n", timeout=10)[0] == "held\n"
+    with store.lock("name"):  # and it is free again
+        pass
+
+
+def test_locks_of_other_names_are_free(store: Store) -> None:
+    with store.lock("one"), store.lock("two"):
+        pass
+
+
+def test_partial_and_scratch_are_in_the_store(store: Store) -> None:
+    assert store.partial(DIGEST) == store.root / "partial" / DIGEST.hex
+    assert store.scratch("x") == store.root / "scratch" / "x"
+    assert store.partial(DIGEST).parent.is_dir()
+    assert store.scratch("x").parent.is_dir()
+
+
+def test_a_root_below_a_file_says_which_variable_to_set(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LockstepError) as caught:
+        Store(tmp_path / "file" / "store").put(DATA)
+    message = f"the store `{tmp_path}/file/store` cannot be written: Not a directory"
+    assert caught.value.message == message
+    assert caught.value.hint == "set LOCKSTEP_CACHE to a folder of yours"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_root_that_may_not_be_written_says_so(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Tests may run as root, whom no mode stops.
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(LockstepError, match=f"cannot be written: {os.strerror(number)}"):
+        Store(tmp_path / "store").put(DATA)
+
+
+def test_the_store_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKSTEP_CACHE", "~/mine")
+    assert default_root() == Path.home() / "mine"
+    monkeypatch.setenv("LOCKSTEP_CACHE", "relative")
+    assert default_root() == Path.cwd() / "relative"
+
+
+def test_the_store_is_in_the_users_cache_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCKSTEP_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert default_root().name == "lockstep"
+    assert default_root().is_absolute()
