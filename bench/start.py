@@ -1,10 +1,12 @@
 """Start of the command line against an empty Python: `python bench/start.py`."""
 
 import sys
+from pathlib import Path
 
 from measure import environment, machine, median, run
 
 RUNS = 15
+PROGRAM = Path(sys.executable).with_name("lockstep")
 
 
 def main() -> None:
@@ -12,8 +14,8 @@ def main() -> None:
     env = environment()
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
-        "lockstep --version": [sys.executable, "-m", "lockstep", "--version"],
-        "lockstep --help": [sys.executable, "-m", "lockstep", "--help"],
+        "lockstep --version": [PROGRAM, "--version"],
+        "lockstep --help": [PROGRAM, "--help"],
     }
     for words in commands.values():
         run(words, env=env)  # writes the bytecode caches

@@ -99,9 +99,7 @@ def online(isolated: None, shared_world: World, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def world(
-    isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
+def world(isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Point uv and lockstep at a world that the test may change."""
     with running(tmp_path / "world") as made:
         yield made.enter(monkeypatch)

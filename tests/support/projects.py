@@ -48,9 +48,7 @@ FILES: Mapping[str, str] = {
 }
 
 
-def write(
-    folder: Path, *, pyproject: str = PYPROJECT, files: Mapping[str, str] = FILES
-) -> Path:
+def write(folder: Path, *, pyproject: str = PYPROJECT, files: Mapping[str, str] = FILES) -> Path:
     """Write a project into a new folder and return it."""
     for name, text in {"pyproject.toml": pyproject, **files}.items():
         path = folder / name

@@ -59,6 +59,4 @@ def running(programs: Path) -> Iterator[World]:
             wheels.sdist("only-source", "1.0"),
         ):
             index.publish(built)
-        yield World(
-            server=server, index=index, mirror=archive.publish(server), programs=programs
-        )
+        yield World(server=server, index=index, mirror=archive.publish(server), programs=programs)

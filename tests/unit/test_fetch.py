@@ -47,9 +47,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def wanted(
-    url: str, body: bytes = BODY, *, name: str = "f.whl", size: int | None = -1
-) -> Download:
+def wanted(url: str, body: bytes = BODY, *, name: str = "f.whl", size: int | None = -1) -> Download:
     return Download(
         name=name, url=url, digest=of_bytes(body), size=len(body) if size == -1 else size
     )

@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol, cast
 
 from lockstep import __version__
 from lockstep.errors import LockstepError
@@ -14,29 +13,27 @@ from lockstep.errors import LockstepError
 __all__ = ["COMMANDS", "main"]
 
 
-class Command(NamedTuple):
-    """A command: its name, the first line of its help; its module is loaded when it runs."""
+TYPE_CHECKING = False  # `typing` itself is a tenth of the start of `lockstep --help`
+if TYPE_CHECKING:
+    from typing import Protocol
 
-    name: str
-    help: str
+    class Module(Protocol):
+        """What a module in `cli.commands` offers."""
 
+        def configure(self, parser: argparse.ArgumentParser) -> None:
+            """Add the command's arguments."""
 
-class Module(Protocol):
-    """What a module in `cli.commands` offers."""
-
-    def configure(self, parser: argparse.ArgumentParser) -> None:
-        """Add the command's arguments."""
-
-    def run(self, options: argparse.Namespace) -> int:
-        """Run the command and return its exit code."""
+        def run(self, options: argparse.Namespace) -> int:
+            """Run the command and return its exit code."""
 
 
-COMMANDS: Final = (
-    Command("new", "Start a project that locks, trains, serves and builds"),
-    Command("lock", "Pin everything: packages, base, build requirements"),
-    Command("build", "Build images from the lock, without Docker"),
-    Command("inspect", "Show an image: layers, sizes of packages, labels"),
-    Command("demo", "Run the whole story on a real project and measure it"),
+# Name and first line of help; the module of that name is loaded when the command runs.
+COMMANDS = (
+    ("new", "Start a project that locks, trains, serves and builds"),
+    ("lock", "Pin everything: packages, base, build requirements"),
+    ("build", "Build images from the lock, without Docker"),
+    ("inspect", "Show an image: layers, sizes of packages, labels"),
+    ("demo", "Run the whole story on a real project and measure it"),
 )
 _EPILOG = """\
 examples:
@@ -97,20 +94,20 @@ def _run(words: Sequence[str]) -> int:
     parser.add_argument("--version", action="version", version=f"lockstep {__version__}")
     parsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     module = None
-    for command in COMMANDS:
+    for name, first_line in COMMANDS:
         # Only the module of the command that is called is imported: --help stays quick.
-        if words and command.name == words[0]:
-            module = _module(command.name)
+        if words and name == words[0]:
+            module = _module(name)
             child = parsers.add_parser(
-                command.name,
-                help=command.help,
+                name,
+                help=first_line,
                 description=(module.__doc__ or "").strip(),
                 formatter_class=argparse.RawDescriptionHelpFormatter,
                 allow_abbrev=False,
             )
             module.configure(child)
         else:
-            parsers.add_parser(command.name, help=command.help, add_help=False)
+            parsers.add_parser(name, help=first_line, add_help=False)
     options = parser.parse_args(words)
     if module is None:
         parser.print_help()
@@ -118,5 +115,6 @@ def _run(words: Sequence[str]) -> int:
     return module.run(options)
 
 
-def _module(name: str) -> Module:
-    return cast("Module", importlib.import_module(f"lockstep.cli.commands.{name}"))
+def _module(name: str) -> "Module":
+    module: Module = importlib.import_module(f"lockstep.cli.commands.{name}")
+    return module

@@ -6,13 +6,14 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockstep import environ
 from lockstep.digest import Digest
 from lockstep.errors import LockstepError
 from lockstep.fetch import Download, Fetcher
+from lockstep.files import atomic
 from lockstep.image import assemble, budget, interpreter, own
 from lockstep.image.jobs import Job, Made, make
 from lockstep.image.plan import LayerPlan
@@ -22,6 +23,7 @@ from lockstep.lock.file import Lock
 from lockstep.oci.layer import LayerFacts
 from lockstep.oci.layout import Layout
 from lockstep.oci.model import Image
+from lockstep.oci.recompress import Recompressed, recompressed
 from lockstep.progress import Reporter
 from lockstep.project.model import ImageSpec, Project
 from lockstep.store import Store
@@ -80,8 +82,13 @@ class Builder:
         self._fetcher = fetcher
         self._progress = progress
 
-    def build(self, specs: Sequence[ImageSpec], layout: Layout) -> list[Built]:
-        """Build images for all platforms of the project; nothing is written if one fails."""
+    def build(
+        self, specs: Sequence[ImageSpec], layout: Layout, *, form: str = "wheel"
+    ) -> list[Built]:
+        """Build images for all platforms of the project; nothing is written if one fails.
+
+        `form` is how layers are compressed: `wheel`, or one of `oci.recompress.FORMS`.
+        """
         first_party = self._own()
         prepared = [
             prepare(self._project, self._lock, spec, platform, first_party, self._store)
@@ -92,8 +99,9 @@ class Builder:
         images = [self._image(each, layout) for each in prepared]
         budget.check(list(zip((each.spec for each in prepared), images, strict=True)))
         built = []
-        for each, image in zip(prepared, images, strict=True):
-            name = assemble.reference(each.spec, image.platform, self._project)
+        for each, planned in zip(prepared, images, strict=True):
+            name = assemble.reference(each.spec, planned.platform, self._project)
+            image = self._in_form(planned, form)
             mine = [made[plan.key] for plan in each.layers if plan.key in made]
             built.append(
                 Built(
@@ -121,6 +129,20 @@ class Builder:
             places = (self._store.path(facts.digest), layout.path(facts.digest))
             layers.append(StoredLayer(facts=facts, created_by=planned.title, places=places))
         return assemble.image(prepared, self._project, layers)
+
+    def _in_form(self, image: Image, form: str) -> Image:
+        if form == "wheel":
+            return image
+        layers = []
+        for layer in image.layers:
+            path = self._store.scratch(f"{form}-{layer.facts.diff_id.hex}")
+            with (
+                self._progress.task(f"{form} {layer.created_by:.40}", 0),
+                atomic(path) as temporary,
+            ):
+                written = recompressed(layer, form, temporary)
+            layers.append(Recompressed(written.facts, layer.created_by, path))
+        return replace(image, layers=tuple(layers))
 
     def _facts(self, planned: LayerPlan) -> LayerFacts | None:
         known = self._store.record("layers", planned.key)

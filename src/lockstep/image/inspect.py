@@ -73,6 +73,7 @@ def _layer(
         diff_id=Digest.parse(diff_id),
         size=descriptor["size"],
         unpacked=sum(size for _, size in known) if known else 0,
+        media_type=descriptor["mediaType"],
     )
     layer = LayoutLayer(facts=facts, created_by=created_by, layout=layout)
     if known is not None:

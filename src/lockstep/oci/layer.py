@@ -16,9 +16,10 @@ from lockstep.errors import LockstepError
 from lockstep.oci import deflate, tar
 from lockstep.oci.entry import Content, Entry, Kind, folder
 
-__all__ = ["MEDIA_TYPE", "Layer", "LayerFacts", "arrange", "stitch"]
+__all__ = ["GZIP", "ZSTD", "Layer", "LayerFacts", "arrange", "check_path", "stitch"]
 
-MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 # No name, mtime 0, no flags, unknown system: the ten bytes that say nothing of the host.
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _WRITE_AT = 1 << 20
@@ -32,6 +33,7 @@ class LayerFacts:
     diff_id: Digest
     size: int
     unpacked: int  # bytes of the files in it, without tar's headers and padding
+    media_type: str = GZIP
 
 
 class Layer(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 from lockstep.digest import Digest, of_bytes
 from lockstep.errors import LockstepError
 from lockstep.oci import canonical
-from lockstep.oci.layer import MEDIA_TYPE, Layer
+from lockstep.oci.layer import Layer
 
 __all__ = [
     "CONFIG_TYPE",
@@ -165,7 +165,7 @@ class Image:
         """Yield the descriptor of each layer, lowest first."""
         for layer in self.layers:
             facts = layer.facts
-            yield Descriptor(media_type=MEDIA_TYPE, digest=facts.digest, size=facts.size)
+            yield Descriptor(media_type=facts.media_type, digest=facts.digest, size=facts.size)
 
     def manifest_bytes(self) -> bytes:
         """Return the manifest, whose digest is the image's name."""

@@ -5,24 +5,43 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
+from lockstep.errors import LockstepError
+
 if TYPE_CHECKING:
     from typing import IO
 
     from lockstep.oci.layer import Layer
 
-__all__ = ["entries", "inflated"]
+__all__ = ["entries", "inflated", "unpacked"]
+
+_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 
 
 def entries(
     layer: "Layer", wanted: Callable[[str], bool] = lambda _: False
 ) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """Yield the members of a layer, with the content of those files that are wanted."""
-    stream = cast("IO[bytes]", _Reader(inflated(layer.chunks())))
+    stream = cast("IO[bytes]", _Reader(unpacked(layer.chunks(), layer.facts.media_type)))
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             taken = member.isreg() and wanted(member.name)
             content = archive.extractfile(member) if taken else None
             yield member, content.read() if content else b""
+
+
+def unpacked(chunks: Iterable[bytes], media_type: str) -> Iterator[bytes]:
+    """Yield the tar inside a layer's bytes, by its media type."""
+    if media_type != _ZSTD:
+        yield from inflated(chunks)
+        return
+    try:
+        import zstandard
+    except ImportError as error:
+        message = "zstd layers need the package `zstandard`, which is not installed"
+        raise LockstepError(message, hint="pip install 'lockstep[zstd]'") from error
+    engine = zstandard.ZstdDecompressor().decompressobj()
+    for chunk in chunks:
+        yield engine.decompress(chunk)
 
 
 def inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from lockstep.errors import LockstepError
 from lockstep.oci import tar
 from lockstep.oci.layer import Layer, check_path
 from lockstep.oci.model import Image
-from lockstep.oci.reading import entries, inflated
+from lockstep.oci.reading import entries, unpacked
 
 __all__ = ["problems"]
 
@@ -31,7 +31,7 @@ def problems(image: Image, *, deep: bool = True) -> list[str]:
 def _layer(layer: Layer) -> Iterator[str]:
     digest, diff = Hasher(), Hasher()
     try:
-        for plain in inflated(_hashed(layer.chunks(), digest)):
+        for plain in unpacked(_hashed(layer.chunks(), digest), layer.facts.media_type):
             diff.update(plain)
     except (zlib.error, EOFError) as error:
         yield f"does not inflate: {error}"

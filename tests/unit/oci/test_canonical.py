@@ -6,7 +6,7 @@ from lockstep.oci import canonical
 
 
 def test_keys_are_sorted_and_nothing_is_spaced() -> None:
-    value = {"b": [1, {"z": None, "a": True}], "a": "zoë \"quoted\" \n", "B": ()}
+    value = {"b": [1, {"z": None, "a": True}], "a": 'zoë "quoted" \n', "B": ()}
     assert canonical.dumps(value) == (
         '{"B":[],"a":"zoë \\"quoted\\" \\n","b":[1,{"a":true,"z":null}]}'.encode()
     )
@@ -31,4 +31,6 @@ def test_keys_that_are_no_text_are_refused(value: object) -> None:
 
 
 def test_large_numbers_are_exact() -> None:
-    assert canonical.dumps([2**63 + 1, -(2**70)]) == b"[9223372036854775809,-1180591620717411303424]"
+    assert (
+        canonical.dumps([2**63 + 1, -(2**70)]) == b"[9223372036854775809,-1180591620717411303424]"
+    )

@@ -43,7 +43,9 @@ FIXED = {
     "two symbols": b"ab" * 3000,
     "no repeats": bytes(range(256)),
     "text": b"the quick brown fox jumps over the lazy dog\n" * 40,
-    "source": b"".join(b"def f%d(x: int) -> int:\n    return x + %d\n" % (n, n) for n in range(400)),
+    "source": b"".join(
+        b"def f%d(x: int) -> int:\n    return x + %d\n" % (n, n) for n in range(400)
+    ),
     "noise": noise(5000),
     "noise of letters": noise(20_000, b"abcdefgh"),
     "fibonacci": fibonacci(22),

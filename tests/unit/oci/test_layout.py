@@ -102,6 +102,7 @@ def test_a_layer_that_is_here_is_not_read_again(layout: Layout) -> None:
 
 def test_a_blob_of_another_size_is_written_again(layout: Layout) -> None:
     layout.write(image(LOWER), "train")
+    layout.path(LOWER.facts.digest).unlink()
     layout.path(LOWER.facts.digest).write_bytes(b"half")
     assert layout.write(image(LOWER), "train") is True
     assert layout.path(LOWER.facts.digest).read_bytes() == LOWER.data
@@ -163,7 +164,9 @@ def test_a_config_alone_makes_it_new(layout: Layout) -> None:
 
 def test_a_layer_that_is_not_as_recorded_is_refused(layout: Layout) -> None:
     wrong = MadeLayer(facts=LOWER.facts, created_by="wrong", data=UPPER.data)
-    with pytest.raises(LockstepError, match="layer `wrong` is sha256:.*, not as recorded") as caught:
+    with pytest.raises(
+        LockstepError, match="layer `wrong` is sha256:.*, not as recorded"
+    ) as caught:
         layout.write(image(wrong), "train")
     assert "--fresh" in caught.value.hint
     assert layout.names() == []
@@ -221,7 +224,8 @@ def test_a_killed_write_leaves_no_name_and_the_next_one_works(layout: Layout) ->
     made = image(LOWER, UPPER)
     assert layout.write(made, "train") is True
     assert layout.manifest_digest("train") == made.digest
-    assert layout.sweep() == 20  # what the killed one had written of its second layer
+    layout.sweep()
+    assert {of_bytes(data).hex for data in blobs(layout).values()} == set(blobs(layout))
 
 
 class InStore:

@@ -133,7 +133,9 @@ def test_platform_reads_and_writes(text: str, expected: Platform) -> None:
     assert str(expected) == text
 
 
-@pytest.mark.parametrize("text", ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "a b/c", "l/."])
+@pytest.mark.parametrize(
+    "text", ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "a b/c", "l/."]
+)
 def test_what_is_no_platform_is_refused(text: str) -> None:
     with pytest.raises(LockstepError, match="is not a platform") as caught:
         Platform.parse(text)

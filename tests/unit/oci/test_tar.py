@@ -52,12 +52,18 @@ def test_plain_entry_is_one_ustar_block(entry: Entry) -> None:
 def test_every_byte_of_a_header() -> None:
     assert tar.header(file("app/main.py", b"x" * 700, mode=0o755)) == (
         b"app/main.py".ljust(100, b"\0")
-        + b"0000755\0" + b"0000000\0" + b"0000000\0"  # mode, uid, gid
-        + b"00000001274\0" + b"02263773600\0"  # size, mtime
-        + b"011336\0 " + b"0"
+        + b"0000755\0"
+        + b"0000000\0"
+        + b"0000000\0"  # mode, uid, gid
+        + b"00000001274\0"
+        + b"02263773600\0"  # size, mtime
+        + b"011336\0 "
+        + b"0"
         + bytes(100)
-        + b"ustar\x0000" + bytes(64)
-        + b"0000000\0" + b"0000000\0"
+        + b"ustar\x0000"
+        + bytes(64)
+        + b"0000000\0"
+        + b"0000000\0"
         + bytes(155 + 12)
     )
 
@@ -109,7 +115,9 @@ def test_long_name_and_long_target_share_one_pax_header() -> None:
     assert set(member.pax_headers) == {"path", "linkpath"}
 
 
-@pytest.mark.parametrize(("size", "pax"), [((8 << 30) - 1, False), (8 << 30, True), (70 << 30, True)])
+@pytest.mark.parametrize(
+    ("size", "pax"), [((8 << 30) - 1, False), (8 << 30, True), (70 << 30, True)]
+)
 def test_sizes_of_8_gib_need_pax(size: int, *, pax: bool) -> None:
     member = read(file("model.bin", b""), size=size)
     assert member.size == size

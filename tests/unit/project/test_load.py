@@ -88,7 +88,7 @@ def test_the_order_in_the_file_does_not_show() -> None:
     [
         ("", False),
         ('[build-system]\nrequires = []\nbuild-backend = "x"\n', True),
-        ('[build-system]\nrequires = []\n[tool.uv]\npackage = false\n', False),
+        ("[build-system]\nrequires = []\n[tool.uv]\npackage = false\n", False),
         ("[tool.uv]\npackage = true\n", True),
     ],
 )

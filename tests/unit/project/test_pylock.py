@@ -63,7 +63,9 @@ def test_a_wheel_comes_with_all_that_the_lock_says() -> None:
 
 
 def test_size_time_and_name_may_be_left_out() -> None:
-    entry = f'{{ url = "{HOST}/x/a-1.0%2Blocal-py3-none-any.whl#f", hashes = {{ sha256 = "{HEX}" }} }}'
+    entry = (
+        f'{{ url = "{HOST}/x/a-1.0%2Blocal-py3-none-any.whl#f", hashes = {{ sha256 = "{HEX}" }} }}'
+    )
     (found,) = select(lock(package("a", entry, version="")), AMD, "pylock.toml")
     assert (found.filename, found.version) == ("a-1.0+local-py3-none-any.whl", "")
     assert (found.size, found.uploaded) == (None, 0)
@@ -119,7 +121,9 @@ def test_markers_are_those_of_the_target() -> None:
 
 
 def test_a_wheel_wins_over_the_source() -> None:
-    sdist = f'sdist = {{ name = "a-1.0.tar.gz", url = "{HOST}/a", hashes = {{ sha256 = "{HEX}" }} }}'
+    sdist = (
+        f'sdist = {{ name = "a-1.0.tar.gz", url = "{HOST}/a", hashes = {{ sha256 = "{HEX}" }} }}'
+    )
     text = lock(package("a", wheel("a-1.0-py3-none-any.whl"), more=sdist))
     assert chosen(text) == ["a-1.0-py3-none-any.whl"]
 
@@ -127,7 +131,7 @@ def test_a_wheel_wins_over_the_source() -> None:
 def test_all_packages_without_a_wheel_are_one_error() -> None:
     hashes = f'hashes = {{ sha256 = "{HEX}" }}'
     text = lock(
-        package("source", more=f'sdist = {{ name = "s-1.0.tar.gz", url = "{HOST}/s", {hashes} }}'),
+        package("source", more=f'sdist = {{ name = "source-1.0.tar.gz", url = "{HOST}/s", {hashes} }}'),
         package("repo", more=f'vcs = {{ type = "git", url = "{HOST}/r", commit-id = "c" }}'),
         package("folder", version="", more='directory = { path = "../folder" }'),
         package("archive", more=f'archive = {{ url = "{HOST}/a.zip", {hashes} }}'),
@@ -216,7 +220,9 @@ def test_odd_conditions_are_a_result_or_an_error(more: str) -> None:
     outcome(lock(package("a", wheel("a-1.0-py3-none-any.whl"), more=more)))
 
 
-@pytest.mark.parametrize("url", ["http://[bad/a-1.0-py3-none-any.whl", "http://h:99999999/a.whl", "x"])
+@pytest.mark.parametrize(
+    "url", ["http://[bad/a-1.0-py3-none-any.whl", "http://h:99999999/a.whl", "x"]
+)
 def test_odd_addresses_are_a_result_or_an_error(url: str) -> None:
     outcome(lock(package("a", f'{{ url = "{url}", hashes = {{ sha256 = "{HEX}" }} }}')))
 
@@ -240,7 +246,7 @@ WHOLE = lock(
     package(
         "a",
         wheel("a-1.0-py3-none-any.whl", more="size = 7, upload-time = 2026-01-02T03:04:05Z"),
-        more="marker = \"python_version >= '3.8'\"\nrequires-python = \">=3.8\"",
+        more='marker = "python_version >= \'3.8\'"\nrequires-python = ">=3.8"',
     ),
     package("b", wheel("b-1.0-cp311-cp311-manylinux_2_28_x86_64.whl")),
     head='requires-python = ">=3.11"\nenvironments = ["sys_platform == \'linux\'"]',

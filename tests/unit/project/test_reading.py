@@ -31,9 +31,7 @@ def messages(problems: list[LockstepError]) -> list[str]:
     return [problem.message for problem in problems]
 
 
-def test_values_of_the_wanted_type_come_back(
-    table: Table, problems: list[LockstepError]
-) -> None:
+def test_values_of_the_wanted_type_come_back(table: Table, problems: list[LockstepError]) -> None:
     assert table.text("text") == "a"
     assert table.number("number", least=1, most=3) == 3
     assert table.flag("flag") is True

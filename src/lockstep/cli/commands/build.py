@@ -22,6 +22,7 @@ from lockstep.image.build import Builder, Built
 from lockstep.lock import file, make
 from lockstep.oci import archive
 from lockstep.oci.layout import Layout
+from lockstep.oci.recompress import FORMS
 from lockstep.progress import say
 from lockstep.project.size import shown
 
@@ -37,6 +38,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--output", metavar="FILE", type=Path, help="also write a docker archive of one image"
+    )
+    group.add_argument(
+        "--compression",
+        choices=["wheel", *FORMS],
+        default="wheel",
+        help="form of layers: the wheels' own streams, one gzip member, or zstd; only the "
+        "first has a digest that is the same everywhere (default: wheel)",
     )
     group.add_argument(
         "--tag", metavar="NAME", help="tag in the archive (default: PROJECT-IMAGE:latest)"
@@ -60,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     raise_all(make.stale(project, lock))
     layout = Layout(options.layout or layout_folder(project))
     builder = Builder(project, lock, session.store, session.fetcher, session.progress)
-    built = builder.build(specs, layout)
+    built = builder.build(specs, layout, form=options.compression)
     if options.output:
         tag = options.tag or f"{project.name}-{built[0].name}:latest"
         archive.write(built[0].image, options.output, tag)
