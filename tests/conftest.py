@@ -25,9 +25,9 @@ _DROPPED = (
     *("SOURCE_DATE_EPOCH", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "CI", "VIRTUAL_ENV", "TZ"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
     *("NO_PROXY", "no_proxy"),
-    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "PYTHONPATH", "PYTHONHASHSEED"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
 )
-_PREFIXES = ("LOCKSTEP_", "UV_", "GIT_", "PIP_")
+_PREFIXES = ("LOCKSTEP_", "UV_", "GIT_", "PIP_", "PYTHON")
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +49,7 @@ def isolated(
     monkeypatch.setenv("LOCKSTEP_CACHE", str(home / "store"))
     monkeypatch.setenv("LOCKSTEP_JOBS", "1")  # a worker costs 0.3 s, and most layers here 1 ms
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("COLUMNS", "80")  # the width of help
     monkeypatch.setenv("UV_CACHE_DIR", str(uv_cache))
     monkeypatch.setenv("UV_PYTHON", sys.executable)
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")

@@ -26,6 +26,7 @@ _PARALLEL = 8
 _CHUNK = 1 << 18
 _RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_STOPPED = "another download failed"
 _PARTIAL = 206
 _GONE = frozenset({404, 410})
 
@@ -66,6 +67,7 @@ class Fetcher:
         self._first_wait = first_wait
         self._pools: dict[str, urllib3.PoolManager] = {}
         self._guard = threading.Lock()
+        self._stopped = threading.Event()
 
     def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
         """Bring every file into the store, and raise one LockstepError with all that failed."""
@@ -78,11 +80,18 @@ class Fetcher:
         label = f"fetch {len(queue)} file{'s' if len(queue) > 1 else ''}"
         failures: list[LockstepError] = []
         with progress.task(label, total) as task, _pool() as pool:
-            for future in [pool.submit(self._one, d, task) for d in queue]:
-                try:
-                    future.result()
-                except LockstepError as error:
-                    failures.append(error)
+            futures = [pool.submit(self._one, d, task) for d in queue]
+            try:
+                for future in futures:
+                    try:
+                        future.result()
+                    except LockstepError as error:
+                        failures.append(error)
+            except BaseException:
+                # Ctrl-C, or a full disk: what is under way stops and can be resumed.
+                self._stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         raise_all(failures)
 
     def read(self, url: str, *, limit: int) -> bytes:
@@ -114,11 +123,11 @@ class Fetcher:
                 hasher.update(chunk)
             if download.size is None or hasher.size < download.size:
                 hasher = self._append(download, handle, hasher, task)
-        if hasher.digest() != download.digest:
+        if hasher.digest() != download.digest or download.size not in {None, hasher.size}:
             partial.unlink()
             message = (
-                f"`{download.name}` is not what the lock names: wanted {download.digest}, "
-                f"got {hasher.digest()} ({hasher.size} bytes)"
+                f"`{download.name}` is not what the lock names: wanted {download.digest} "
+                f"({download.size} bytes), got {hasher.digest()} ({hasher.size} bytes)"
             )
             hint = "somebody replaced the file, or the lock is wrong: compare, then lockstep lock"
             raise LockstepError(message, hint=hint)
@@ -131,6 +140,8 @@ class Fetcher:
                 handle.truncate(0)
                 hasher = Hasher()
             for chunk in response.stream(_CHUNK, decode_content=False):
+                if self._stopped.is_set():
+                    raise _Again(_STOPPED)
                 handle.write(chunk)
                 hasher.update(chunk)
                 task.advance(len(chunk))
@@ -171,7 +182,7 @@ class Fetcher:
             try:
                 return once()
             except _Again as failure:
-                if number == _TRIES:
+                if number == _TRIES or self._stopped.is_set():
                     message = f"`{name or shown(url)}` could not be fetched: {failure}"
                     hint = f"check that {shown(url)} answers, then run the same command again"
                     raise LockstepError(message, hint=hint) from failure

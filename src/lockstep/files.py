@@ -11,7 +11,18 @@ from pathlib import Path, PurePosixPath
 
 from lockstep.errors import LockstepError
 
-__all__ = ["FoundFile", "atomic", "find_files", "read_text", "walk", "write_bytes", "write_text"]
+__all__ = [
+    "FoundFile",
+    "atomic",
+    "find_files",
+    "lock",
+    "matches",
+    "read_text",
+    "sync",
+    "walk",
+    "write_bytes",
+    "write_text",
+]
 
 # Never part of a project's files: version control, environments, caches, our own state.
 SKIPPED_FOLDERS = frozenset(
@@ -30,6 +41,7 @@ class FoundFile:
     size: int
     mtime_ns: int
     executable: bool
+    outside: bool = False  # a symlink that leads out of the root
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -57,6 +69,16 @@ def atomic(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold a lock file that no other process can hold; a killed holder lets go of it."""
+    from filelock import FileLock  # 10 ms that only a writer needs
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
+
+
 def sync(path: Path) -> None:
     """Flush a file to the disk, so that a rename never shows half of it after a power cut."""
     with path.open("rb") as handle:
@@ -78,8 +100,8 @@ def read_text(path: Path) -> str:
 def walk(root: Path) -> Iterator[FoundFile]:
     """Yield the regular files below a root, sorted by path bytes, without caches and secrets.
 
-    A symlink to a file inside the root is followed; one that leads out of it is an error,
-    because what it points to is not part of the project on another machine.
+    A symlink to a file is followed, one to a folder is not. A file whose `outside` is set is
+    not part of the project on another machine.
     """
     yield from sorted(_walk(root, root.resolve(), ""), key=lambda found: found.name.encode())
 
@@ -99,14 +121,11 @@ def _walk(folder: Path, root: Path, prefix: str) -> Iterator[FoundFile]:
 
 def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
     path = Path(entry.path)
-    if entry.is_symlink():
-        target = path.resolve()
-        if not target.is_relative_to(root):
-            message = f"`{name}` is a symlink that leads out of the project, to `{target}`"
-            raise LockstepError(message, hint="copy the file into the project")
-        if not target.is_file():
-            return None
-    facts = entry.stat()
+    outside = entry.is_symlink() and not path.resolve().is_relative_to(root)
+    try:
+        facts = entry.stat()
+    except FileNotFoundError:  # a symlink to nothing, or a file that was just removed
+        return None
     if not stat.S_ISREG(facts.st_mode):
         return None
     return FoundFile(
@@ -115,6 +134,7 @@ def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
         size=facts.st_size,
         mtime_ns=facts.st_mtime_ns,
         executable=bool(facts.st_mode & stat.S_IXUSR),
+        outside=outside,
     )
 
 

@@ -111,9 +111,7 @@ class Store:
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold a lock that no other process can hold; a killed holder lets go of it."""
-        from filelock import FileLock
-
-        with FileLock(self._folder("locks") / f"{name}.lock"):
+        with files.lock(self._folder("locks") / f"{name}.lock"):
             yield
 
     def sweep(self) -> None:

@@ -21,6 +21,9 @@ __all__ = [
     "raw",
     "recorded",
     "wheel",
+    "with_end",
+    "with_member_inside",
+    "with_zip64_end",
     "zipped",
 ]
 
@@ -68,8 +71,7 @@ def zipped(files: Iterable[File], *, streamed: bool = False) -> bytes:
             info = zipfile.ZipInfo(each.name, _DATE)
             info.external_attr = each.mode << 16
             info.compress_type = zipfile.ZIP_DEFLATED if each.level else zipfile.ZIP_STORED
-            info._compresslevel = each.level or None  # 3.13 has it public under another name
-            info.compress_level = each.level or None
+            info._compresslevel = each.level or None  # the public name came with 3.13
             with made.open(info, "w", force_zip64=each.zip64) as handle:
                 handle.write(each.data)
     return bytes(pipe.data) if streamed else output.getvalue()
@@ -149,3 +151,36 @@ def raw(data: bytes, level: int = 6) -> bytes:
     """Return a raw DEFLATE stream."""
     engine = zlib.compressobj(level, zlib.DEFLATED, -15)
     return engine.compress(data) + engine.flush()
+
+
+def with_member_inside(data: bytes, inner: bytes, at: int) -> bytes:
+    """Return the zip with the only member of `inner`, whose bytes stand in it at `at`."""
+    start = inner.index(b"PK\x01\x02")
+    header = bytearray(inner[start : inner.rindex(b"PK\x05\x06")])
+    struct.pack_into("<I", header, _DIRECTORY["offset"][0], at)
+    end = data.rindex(b"PK\x05\x06")
+    counts = list(struct.unpack_from("<HHI", data, end + 8))
+    tail = bytearray(data[end:])
+    struct.pack_into("<HHI", tail, 8, counts[0] + 1, counts[1] + 1, counts[2] + len(header))
+    return data[:end] + bytes(header) + bytes(tail)
+
+
+def with_end(data: bytes, *, size: int | None = None, offset: int | None = None) -> bytes:
+    """Return the zip with another size or offset of its directory in its last record."""
+    spoilt = bytearray(data)
+    end = data.rindex(b"PK\x05\x06")
+    if size is not None:
+        struct.pack_into("<I", spoilt, end + 12, size)
+    if offset is not None:
+        struct.pack_into("<I", spoilt, end + 16, offset)
+    return bytes(spoilt)
+
+
+def with_zip64_end(data: bytes, *, size: int, offset: int) -> bytes:
+    """Return the zip with a zip64 end record and its locator before the last record."""
+    end = data.rindex(b"PK\x05\x06")
+    count = struct.unpack_from("<H", data, end + 10)[0]
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
+    last = with_end(data, size=0xFFFFFFFF, offset=0xFFFFFFFF)[end:]
+    return data[:end] + record + locator + last

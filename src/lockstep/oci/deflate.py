@@ -5,7 +5,7 @@ with them. This one is ours, so its output is part of the layout version. It is 
 small as `zlib -1`. Content that is already compressed in a wheel never passes through here.
 """
 
-import bisect
+import functools
 import heapq
 import re
 import struct
@@ -19,15 +19,18 @@ _BLOCK = 40_000  # tokens in one block, so that a table fits what it describes
 _END = 256
 
 
-def stored(data: bytes) -> bytes:
-    """Return the data as stored blocks: no compression, five bytes more for each 65,535."""
+def stored(data: bytes, *, final: bool = True) -> bytes:
+    """Return the data as stored blocks: no compression, five bytes more for each 65,535.
+
+    Without `final`, more blocks follow.
+    """
     if not data:
         return b"\x01\x00\x00\xff\xff"
     parts = []
     for start in range(0, len(data), 65535):
         chunk = data[start : start + 65535]
-        final = start + 65535 >= len(data)
-        parts += [struct.pack("<BHH", final, len(chunk), len(chunk) ^ 0xFFFF), chunk]
+        last = final and start + 65535 >= len(data)
+        parts += [struct.pack("<BHH", last, len(chunk), len(chunk) ^ 0xFFFF), chunk]
     return b"".join(parts)
 
 
@@ -56,16 +59,7 @@ def _bits(value: int, count: int) -> str:
     return format(value, f"0{count}b")[::-1] if count else ""
 
 
-def _distance_starts() -> list[int]:
-    starts, start = [], 1
-    for symbol in range(30):
-        starts.append(start)
-        start += 1 << max(0, symbol // 2 - 1)
-    return starts
-
-
 _LENGTHS = _length_codes()
-_STARTS = _distance_starts()
 
 
 def _fixed_runs() -> dict[int, tuple[int, int]]:
@@ -158,30 +152,47 @@ def _tokens(data: bytes) -> list[int]:
 
 def _block(tokens: Sequence[int]) -> Iterator[str]:
     """Yield the bits of one dynamic block, without the BFINAL bit (RFC 1951, 3.2.7)."""
-    matches: dict[int, tuple[int, str, int, str]] = {}
+    symbol_of, extra_of = _distances()
+    counts = Counter(tokens)
     literals: Counter[int] = Counter({_END: 1})
     distances: Counter[int] = Counter()
-    for token, times in Counter(tokens).items():
+    for token, times in counts.items():
         if token < _END:
             literals[token] += times
-            continue
-        length, length_extra = _LENGTHS[token >> 16]
-        distance = token & 0xFFFF
-        symbol = bisect.bisect_right(_STARTS, distance) - 1
-        extra = _bits(distance - _STARTS[symbol], max(0, symbol // 2 - 1))
-        matches[token] = (length, length_extra, symbol, extra)
-        literals[length] += times
-        distances[symbol] += times
+        else:
+            literals[_LENGTHS[token >> 16][0]] += times
+            distances[symbol_of[token & 0xFFFF]] += times
     literal_widths = _widths(literals, 15)
     distance_widths = _widths(distances, 15) or {0: 1}
     literal_codes, distance_codes = _codes(literal_widths), _codes(distance_widths)
-    words = {literal: literal_codes[literal] for literal in literals if literal < _END}
-    for token, (length, length_extra, symbol, extra) in matches.items():
-        words[token] = literal_codes[length] + length_extra + distance_codes[symbol] + extra
+    lengths = {
+        length: literal_codes[symbol] + extra
+        for length, (symbol, extra) in _LENGTHS.items()
+        if symbol in literal_codes
+    }
+    words = {}  # each token that occurs → its bits
+    for token in counts:
+        if token < _END:
+            words[token] = literal_codes[token]
+        else:
+            back = token & 0xFFFF
+            words[token] = lengths[token >> 16] + distance_codes[symbol_of[back]] + extra_of[back]
     yield "01"  # BTYPE=10, first bit first
     yield from _tables(literal_widths, distance_widths)
     yield "".join(map(words.__getitem__, tokens))
     yield literal_codes[_END]
+
+
+@functools.cache
+def _distances() -> tuple[list[int], list[str]]:
+    """Return the symbol and the extra bits of every distance from 0 (unused) to 32,768."""
+    symbols, extras = [0], [""]
+    for symbol in range(30):
+        width = max(0, symbol // 2 - 1)
+        for value in range(1 << width):
+            symbols.append(symbol)
+            extras.append(_bits(value, width))
+    return symbols, extras
 
 
 _ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)

@@ -4,15 +4,27 @@ import enum
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from lockstep.oci import deflate
 
-__all__ = ["Content", "Entry", "Generated", "Kind", "file", "folder", "symlink"]
+__all__ = [
+    "STORED_FROM",
+    "Content",
+    "Entry",
+    "Generated",
+    "Kind",
+    "OnDisk",
+    "file",
+    "folder",
+    "symlink",
+]
 
 # Larger content of ours is stored: weights and archives hardly shrink, and the encoder is
 # slow. Part of the layout version, like all that decides a layer's bytes.
 STORED_FROM = 16 << 20
+_CHUNK = 64 * 65535  # whole blocks, so that how a file is read never shows
 
 
 class Kind(enum.Enum):
@@ -81,6 +93,35 @@ class Generated:
     def plain(self) -> Iterator[bytes]:
         """Yield the content itself."""
         yield self.data
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """Content of a large file, stored without compression and never whole in memory."""
+
+    path: Path
+    size: int
+
+    @property
+    def crc(self) -> int:
+        """The content's CRC-32."""
+        crc = 0
+        for chunk in self.plain():
+            crc = zlib.crc32(chunk, crc)
+        return crc
+
+    def deflated(self) -> Iterator[bytes]:
+        """Yield stored blocks."""
+        left = self.size
+        for chunk in self.plain():
+            left -= len(chunk)
+            yield deflate.stored(chunk, final=left <= 0)
+
+    def plain(self) -> Iterator[bytes]:
+        """Yield the content itself."""
+        with self.path.open("rb") as handle:
+            while chunk := handle.read(_CHUNK):
+                yield chunk
 
 
 def file(path: str, data: bytes, *, mode: int = 0o644) -> Entry:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,25 @@ class Layout:
     def write(self, image: Image, name: str) -> bool:
         """Write the image under a reference name; return whether anything was new.
 
+        Two processes may write to one layout: the second waits.
+
         The manifest comes after its blobs and the index last, so that a reader, or a build
         that was stopped, never finds a name whose blobs are missing.
         """
+        if self._holds(image, name):
+            return False
+        with self._locked():
+            return self._write(image, name)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return files.lock(self.root / ".lock")
+
+    def _holds(self, image: Image, name: str) -> bool:
+        wanted = [*image.layer_descriptors(), image.config_descriptor(), image.descriptor()]
+        named = _described(image, name) in self._index()["manifests"]
+        return named and all(self.has(each.digest, each.size) for each in wanted)
+
+    def _write(self, image: Image, name: str) -> bool:
         fresh = False
         for layer in image.layers:
             if not self.has(layer.facts.digest, layer.facts.size):
@@ -77,7 +94,7 @@ class Layout:
                 raise LockstepError(message, hint="lockstep build --fresh")
 
     def _name(self, image: Image, name: str) -> bool:
-        descriptor = image.descriptor().document() | {"annotations": {_REF: name}}
+        descriptor = _described(image, name)
         index = self._index()
         others = [m for m in index["manifests"] if m.get("annotations", {}).get(_REF) != name]
         # By name: the order of builds must not show.
@@ -139,6 +156,10 @@ class Layout:
 
     def sweep(self) -> int:
         """Remove blobs that no image here needs, and return how many bytes that freed."""
+        with self._locked():
+            return self._sweep()
+
+    def _sweep(self) -> int:
         needed = set()
         for manifest in self._index()["manifests"]:
             digest = Digest.parse(manifest["digest"])
@@ -152,6 +173,10 @@ class Layout:
                 freed += path.stat().st_size
                 path.unlink()
         return freed
+
+
+def _described(image: Image, name: str) -> dict[str, Any]:
+    return image.descriptor().document() | {"annotations": {_REF: name}}
 
 
 def _linked(source: Path, target: Path) -> bool:

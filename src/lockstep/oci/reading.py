@@ -6,19 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from lockstep.errors import LockstepError
+from lockstep.oci.layer import ZSTD, Layer
 
 if TYPE_CHECKING:
     from typing import IO
 
-    from lockstep.oci.layer import Layer
 
 __all__ = ["entries", "inflated", "unpacked"]
 
-_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
-
 
 def entries(
-    layer: "Layer", wanted: Callable[[str], bool] = lambda _: False
+    layer: Layer, wanted: Callable[[str], bool] = lambda _: False
 ) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """Yield the members of a layer, with the content of those files that are wanted."""
     stream = cast("IO[bytes]", _Reader(unpacked(layer.chunks(), layer.facts.media_type)))
@@ -31,7 +29,7 @@ def entries(
 
 def unpacked(chunks: Iterable[bytes], media_type: str) -> Iterator[bytes]:
     """Yield the tar inside a layer's bytes, by its media type."""
-    if media_type != _ZSTD:
+    if media_type != ZSTD:
         yield from inflated(chunks)
         return
     try:

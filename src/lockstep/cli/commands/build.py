@@ -69,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
     layout = Layout(options.layout or layout_folder(project))
     builder = Builder(project, lock, session.store, session.fetcher, session.progress)
     built = builder.build(specs, layout, form=options.compression)
+    if options.layout is None:
+        layout.sweep()  # ours alone, so that old layers do not pile up
     if options.output:
         tag = options.tag or f"{project.name}-{built[0].name}:latest"
         archive.write(built[0].image, options.output, tag)

@@ -6,7 +6,16 @@ from importlib import resources
 from lockstep.errors import LockstepError, raise_all
 from lockstep.files import FoundFile, matches, walk
 from lockstep.image.places import APP
-from lockstep.oci.entry import Entry, file, folder
+from lockstep.oci.entry import (
+    STORED_FROM,
+    Content,
+    Entry,
+    Generated,
+    Kind,
+    OnDisk,
+    file,
+    folder,
+)
 from lockstep.project.model import ImageSpec, Project
 
 __all__ = ["HEALTH", "entries", "found"]
@@ -17,15 +26,19 @@ HEALTH = f"{APP}/.lockstep/health.py"
 def found(project: Project, image: ImageSpec) -> list[FoundFile]:
     """Return the files that an image includes, and raise an error for a glob without any."""
     files: dict[str, FoundFile] = {}
-    unmatched: list[LockstepError] = []
+    problems: list[LockstepError] = []
     everything = list(walk(project.root)) if image.include else []
     for pattern in image.include:
         hits = [each for each in everything if matches(each.name, pattern)]
         files |= {each.name: each for each in hits}
         if not hits:
             message = f"`{pattern}` of image `{image.name}` matches no file in `{project.root}`"
-            unmatched.append(LockstepError(message, hint=_hint(pattern)))
-    raise_all(unmatched)
+            problems.append(LockstepError(message, hint=_hint(pattern)))
+    for each in files.values():
+        if each.outside:
+            message = f"`{each.name}` leads out of the project, to `{each.path.resolve()}`"
+            problems.append(LockstepError(message, hint="copy the file into the project"))
+    raise_all(problems)
     return [files[name] for name in sorted(files)]
 
 
@@ -35,12 +48,23 @@ def _hint(pattern: str) -> str:
     return "correct the pattern in `include`; ** crosses folders"
 
 
+def _content(found: FoundFile) -> Content:
+    """Return the file's content, and refuse one that changed since it was hashed."""
+    facts = found.path.stat()
+    if (facts.st_size, facts.st_mtime_ns) != (found.size, found.mtime_ns):
+        message = f"`{found.name}` changed while the image was built"
+        raise LockstepError(message, hint="run the same command again")
+    if found.size >= STORED_FROM:
+        return OnDisk(found.path, found.size)
+    return Generated(found.path.read_bytes())
+
+
 def entries(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:
     """Yield the files below /app, output folders that any user may write to, the health check."""
     for each in files:
         # The owner's x bit is all that is kept of a mode: a umask never takes that one away.
         mode = 0o755 if each.executable else 0o644
-        yield file(f"{APP}/{each.name}", each.path.read_bytes(), mode=mode)
+        yield Entry(path=f"{APP}/{each.name}", kind=Kind.FILE, mode=mode, content=_content(each))
     for name in image.outputs:
         yield folder(f"{APP}/{name}", mode=0o1777)
     if image.health:

@@ -1,0 +1,27 @@
+A new project is named like its folder, and written into an empty one only.
+
+$ lockstep new 9lives  # exits 1
+> error: `9lives` cannot name a project
+> hint: start with a letter; letters, digits, and single - _ . between
+$ lockstep new churn --template chrun  # exits 1
+> error: `chrun` is not a template
+> hint: there is: churn
+$ lockstep new churn
+> made `churn` with 19 files
+> next: cd churn && lockstep lock
+$ lockstep new churn  # exits 1
+> error: `churn` is there already and not empty
+> hint: choose another name, or remove it
+$ ls churn
+> README.md
+> data
+> pyproject.toml
+> src
+> tests
+$ head -6 churn/pyproject.toml | tail -2
+> [project]
+> name = "churn"
+$ mkdir empty
+$ lockstep new empty
+> made `empty` with 19 files
+> next: cd empty && lockstep lock

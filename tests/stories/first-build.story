@@ -1,0 +1,116 @@
+From a project to an image: lock, check, build, look. A second build has nothing to do.
+
+$ lockstep lock
+> * fetch 2 files (N s)
+> * choose packages of debian:bookworm for linux/amd64 (N s)
+> * lock Python packages (N s)
+> locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstep.lock
+$ lockstep lock
+> * lock Python packages (N s)
+> nothing to do: the locks fit
+$ lockstep lock --check
+> the locks fit
+$ lockstep build
+> * fetch 17 files (N s)
+> * build 9 layers (N s)
+> serve: 4.0 kB, 19.3 kB compressed, 6 layers, 6 made
+> serve sha256:DIGEST
+> train: 3.2 kB, 19.2 kB compressed, 7 layers, 7 made
+> train sha256:DIGEST
+> built in N s
+$ lockstep build
+> serve: 4.0 kB, 19.3 kB compressed, 6 layers, none made
+> serve sha256:DIGEST
+> train: 3.2 kB, 19.2 kB compressed, 7 layers, none made
+> train sha256:DIGEST
+> up to date in N s
+$ lockstep build serve --quiet
+> serve: 4.0 kB, 19.3 kB compressed, 6 layers, none made
+> serve sha256:DIGEST
+> up to date in N s
+$ lockstep inspect serve
+> serve  sha256:DIGEST
+> platform  linux/amd64
+> size      4.0 kB unpacked, 19.3 kB compressed
+> created   2026-07-12T10:16:37Z
+> command   python app/main.py
+> user      65532:65532
+>
+> LAYER             PACKED  UNPACKED  WHAT
+> SHORT      8.4 kB    1.1 kB  debian bookworm: system
+> SHORT      0.8 kB    0.0 kB  debian bookworm: python 3.11.2
+> SHORT      1.2 kB    0.1 kB  virtual environment
+> SHORT      6.0 kB    1.8 kB  alpha 1.0, epsilon 5.0, gamma 2.0
+> SHORT      1.9 kB    0.3 kB  tiny 0.1.0
+> SHORT      1.0 kB    0.7 kB  app files
+>
+> PACKAGE                                   UNPACKED
+> /app                                        0.9 kB
+> /var                                        0.8 kB
+> alpha 1.0                                   0.7 kB
+> epsilon 5.0                                 0.5 kB
+> gamma 2.0                                   0.5 kB
+> tiny 0.1.0                                  0.3 kB
+> /etc                                        0.3 kB
+> /usr/lib/x86_64-linux-gnu                   0.0 kB
+> /usr/bin/python3.11                         0.0 kB
+> /usr/lib/python3.11                         0.0 kB
+> /usr/lib/os-release                         0.0 kB
+> /usr/share/zoneinfo                         0.0 kB
+> /usr/lib/locale                             0.0 kB
+>
+> LABELS
+> dev.lockstep.lock=sha256:DIGEST
+> dev.lockstep.python=3.11.2
+> org.opencontainers.image.base.name=debian:bookworm
+> org.opencontainers.image.title=tiny-serve
+> org.opencontainers.image.version=0.1.0
+
+One file of the application changes: one layer is made.
+
+$ echo "# changed" >> app/main.py
+$ lockstep build serve --quiet
+> serve: 4.0 kB, 19.3 kB compressed, 6 layers, 1 made
+> serve sha256:DIGEST
+> built in N s
+
+From a folder below the project, or from anywhere:
+
+$ cd app
+$ lockstep lock --check
+> the locks fit
+$ cd /
+$ lockstep lock --check --project nowhere  # exits 1
+> error: no pyproject.toml in `/nowhere` or above it
+> hint: lockstep new NAME, or go to your project's folder
+
+-- pyproject.toml --
+[build-system]
+requires = ["tinybuild>=1"]
+build-backend = "tinybuild"
+
+[project]
+name = "tiny"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["alpha>=1"]
+
+[dependency-groups]
+train = ["beta"]
+serve = ["gamma>=2"]
+
+[tool.lockstep.images.serve]
+groups = ["serve"]
+include = ["app/**"]
+command = ["python", "app/main.py"]
+port = 8000
+health = "/health"
+
+[tool.lockstep.images.train]
+groups = ["train"]
+include = ["app/main.py"]
+outputs = ["models"]
+-- src/tiny/__init__.py --
+-- app/main.py --
+import tiny
+

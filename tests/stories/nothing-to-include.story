@@ -1,0 +1,41 @@
+A pattern without files, and an image over its budget: both say what to do.
+
+$ lockstep lock --quiet
+> locked: uv.lock, pylock.serve.toml, pylock.small.toml, requirements-lock.txt, lockstep.lock
+$ lockstep build  # exits 1
+> error: `models/**` of image `serve` matches no file in `FOLDER`
+> hint: train first, or take the pattern out of `include`
+$ mkdir models
+$ echo model > models/model.onnx
+$ lockstep build  # exits 1
+> * fetch 15 files (N s)
+> * build 6 layers (N s)
+> error: image `small` has 2.5 kB unpacked, over its budget of 1.0 kB; most of it: /var 0.8 kB, alpha 1.0 0.7 kB, epsilon 5.0 0.5 kB, /etc 0.3 kB, /app 0.2 kB
+> hint: drop a package from its groups, set trim = true, or raise the budget of small
+$ lockstep build small  # exits 1
+> error: image `small` has 2.5 kB unpacked, over its budget of 1.0 kB; most of it: /var 0.8 kB, alpha 1.0 0.7 kB, epsilon 5.0 0.5 kB, /etc 0.3 kB, /app 0.2 kB
+> hint: drop a package from its groups, set trim = true, or raise the budget of small
+$ sed -i s/1kB/1MB/ pyproject.toml
+$ lockstep lock --check
+> the locks fit
+$ lockstep build --quiet
+> serve: 2.5 kB, 15.4 kB compressed, 5 layers, none made
+> serve sha256:DIGEST
+> small: 2.5 kB, 14.9 kB compressed, 5 layers, none made
+> small sha256:DIGEST
+> built in N s
+
+-- pyproject.toml --
+[project]
+name = "tiny"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["alpha"]
+
+[tool.lockstep.images.serve]
+include = ["models/**", "app/main.py"]
+
+[tool.lockstep.images.small]
+budget = "1kB"
+-- app/main.py --
+print()

@@ -1,0 +1,16 @@
+A package that has no wheel is named, with the way out.
+
+$ lockstep lock --quiet
+> locked: uv.lock, pylock.serve.toml, requirements-lock.txt, lockstep.lock
+$ lockstep build  # exits 1
+> error: `only-source 1.0` has no wheel for linux/amd64, CPython 3.11: the lock has only a source distribution
+> hint: pin a version that has one, or build its wheel first: uv build --wheel
+
+-- pyproject.toml --
+[project]
+name = "tiny"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["alpha", "only-source"]
+
+[tool.lockstep.images.serve]

@@ -1,0 +1,83 @@
+pyproject.toml asks for something else than the lock has: nothing is built until it is locked.
+
+$ lockstep build  # exits 1
+> error: no `lockstep.lock` in `FOLDER`
+> hint: lockstep lock
+$ lockstep lock --check  # exits 1
+> error: no `lockstep.lock` in `FOLDER`
+> hint: lockstep lock
+$ lockstep lock --quiet
+> locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstep.lock
+$ sed -i s/gamma.=2/gamma/ pyproject.toml
+$ lockstep lock --check  # exits 1
+> error: the lock is stale: pyproject.toml asks for something else than it was made from
+> hint: lockstep lock
+$ lockstep build  # exits 1
+> error: the lock is stale: pyproject.toml asks for something else than it was made from
+> hint: lockstep lock
+$ lockstep lock --check --json  # exits 1
+> {
+>   "stale": [
+>     "the lock is stale: pyproject.toml asks for something else than it was made from"
+>   ]
+> }
+$ lockstep lock --quiet
+> locked: uv.lock, lockstep.lock
+$ lockstep lock --check
+> the locks fit
+
+A lock that was edited, and one that is gone, are both named.
+
+$ sed -i s/beta/betta/ pylock.train.toml
+$ rm requirements-lock.txt
+$ lockstep build  # exits 1
+> error: `pylock.train.toml` is not the file that was locked: wanted sha256 SHORT…, found SHORT…
+> hint: lockstep lock
+> error: `requirements-lock.txt` is missing
+> hint: lockstep lock
+$ lockstep lock
+> * lock Python packages (N s)
+> locked: pylock.train.toml, requirements-lock.txt
+$ lockstep lock --check
+> the locks fit
+
+A lock that cannot be read is made again.
+
+$ echo "<<<<<<< ours" >> lockstep.lock
+$ lockstep build  # exits 1
+> error: `lockstep.lock` cannot be read: Invalid statement (at line 150, column 1)
+> hint: lockstep lock
+$ lockstep lock
+> * lock Python packages (N s)
+> locked: lockstep.lock
+
+-- pyproject.toml --
+[build-system]
+requires = ["tinybuild>=1"]
+build-backend = "tinybuild"
+
+[project]
+name = "tiny"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["alpha>=1"]
+
+[dependency-groups]
+train = ["beta"]
+serve = ["gamma>=2"]
+
+[tool.lockstep.images.serve]
+groups = ["serve"]
+include = ["app/**"]
+command = ["python", "app/main.py"]
+port = 8000
+health = "/health"
+
+[tool.lockstep.images.train]
+groups = ["train"]
+include = ["app/main.py"]
+outputs = ["models"]
+-- src/tiny/__init__.py --
+-- app/main.py --
+import tiny
+

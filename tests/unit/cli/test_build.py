@@ -1,0 +1,228 @@
+"""`lockstep build` and `lockstep inspect`, end to end on a tiny project."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from support import projects
+from support.world import World
+
+from lockstep.cli.main import main
+from lockstep.digest import Digest, of_bytes
+from lockstep.oci.layout import Layout
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str) -> object:
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return json.loads(out)
+
+
+def built(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[str, object]]:
+    found = answer(capsys, "build", *words)
+    assert isinstance(found, list)
+    return {each["name"]: each for each in found}
+
+
+def files_of(layout: Layout, name: str) -> dict[str, tarfile.TarInfo]:
+    found = {}
+    for layer in layout.document(layout.manifest_digest(name))["layers"]:
+        with tarfile.open(layout.path(Digest.parse(layer["digest"])), "r:gz") as archive:
+            found |= {member.name: member for member in archive}
+    return found
+
+
+def test_a_build_answers_in_json(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = built(capsys)
+    assert list(found) == ["serve", "train"]
+    serve = found["serve"]
+    assert sorted(serve) == [
+        *("compressed", "config", "digest", "fresh", "layers", "made", "name", "notes"),
+        *("platform", "unpacked"),
+    ]
+    assert (serve["platform"], serve["layers"], serve["made"]) == ("linux/amd64", 6, 6)
+    assert (serve["fresh"], serve["notes"]) == (True, [])
+    layout = Layout(locked / ".lockstep" / "images")
+    assert layout.manifest_digest("serve") == serve["digest"]
+
+
+def test_a_second_build_makes_nothing_and_asks_nobody(
+    locked: Path, online: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = built(capsys)
+    online.server.asked.clear()
+    second = built(capsys)
+    assert online.server.asked == []
+    assert [each["digest"] for each in second.values()] == [e["digest"] for e in first.values()]
+    assert all((each["made"], each["fresh"]) == (0, False) for each in second.values())
+
+
+def test_the_image_holds_what_was_asked_for(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built(capsys)
+    layout = Layout(locked / ".lockstep" / "images")
+    serve, train = files_of(layout, "serve"), files_of(layout, "train")
+    site = "app/.venv/lib/python3.11/site-packages"
+    for found in (serve, train):
+        assert {f"{site}/alpha/__init__.py", f"{site}/epsilon/__init__.py"} <= set(found)
+        assert {f"{site}/tiny/__main__.py", "app/.venv/bin/alpha", "app/main.py"} & set(found)
+    assert f"{site}/gamma/__init__.py" in serve
+    assert f"{site}/gamma/__init__.py" not in train
+    assert {f"{site}/beta/__init__.py", f"{site}/delta.py", "app/data/rows.csv"} <= set(train)
+    assert f"{site}/beta/__init__.py" not in serve
+    assert {"app/app/main.py", "app/app/static/page.html"} <= set(serve)
+    assert "app/app/static/page.html" not in train
+    assert train["app/models"].mode == 0o1777
+    assert {"etc/services", "usr/bin/python3.11", "usr/lib/python3.11/json.py"} <= set(serve)
+    # Nothing of the build: neither its backend, nor a package manager, nor our own state.
+    names = " ".join(serve)
+    assert not [name for name in ("tinybuild", "uv.lock", "pyproject", "lockstep.lock") if name in names]
+    assert all((m.uid, m.gid, m.mtime) == (0, 0, 315619200) for m in serve.values())
+
+
+def test_the_config_is_what_the_table_says(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    projects.replace(
+        locked, "port = 8000\n", 'port = 8000\nenv = {A = "1"}\nlabels = {"test.a" = "b"}\n'
+    )
+    built(capsys)
+    found = answer(capsys, "inspect", "serve")
+    assert isinstance(found, dict)
+    assert sorted(found) == ["config", "digest", "layers", "name", "packages"]
+    config = found["config"]["config"]
+    assert config["Cmd"] == ["python", "app/main.py"]
+    assert config["User"] == "65532:65532"
+    assert config["WorkingDir"] == "/app"
+    assert config["ExposedPorts"] == {"8000/tcp": {}}
+    assert "A=1" in config["Env"]
+    assert config["Labels"]["test.a"] == "b"
+    lock = of_bytes((locked / "pylock.serve.toml").read_bytes())
+    assert config["Labels"]["dev.lockstep.lock"] == lock
+    assert config["Healthcheck"]["Test"][-2:] == ["8000", "/health"]
+
+
+def test_the_time_is_that_of_the_newest_part_or_the_one_asked_for(
+    locked: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def created() -> str:
+        found = built(capsys, "serve")["serve"]["digest"]
+        layout = Layout(locked / ".lockstep" / "images")
+        manifest = layout.document(Digest.parse(str(found)))
+        return str(layout.document(Digest.parse(manifest["config"]["digest"]))["created"])
+
+    assert created() == "2026-07-12T10:16:37Z"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    assert created() == "1970-01-01T00:00:00Z"
+
+
+def test_one_image_can_be_built_alone(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(built(capsys, "train")) == ["train"]
+    layout = Layout(locked / ".lockstep" / "images")
+    assert layout.names() == ["train"]
+    both = built(capsys)
+    assert layout.names() == ["serve", "train"]
+    assert both["train"]["fresh"] is False
+
+
+def test_images_may_stand_elsewhere(
+    locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = built(capsys, "serve", "--layout", str(tmp_path / "images"))["serve"]["digest"]
+    assert not (locked / ".lockstep").exists()
+    found = answer(capsys, "inspect", "serve", "--layout", str(tmp_path / "images"))
+    assert isinstance(found, dict)
+    assert found["digest"] == digest
+
+
+def test_an_archive_is_the_same_bytes_each_time(
+    locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one.tar", "two.tar"):
+        built(capsys, "serve", "--output", str(tmp_path / name))
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    built(capsys, "serve", "--output", str(tmp_path / "three.tar"), "--tag", "a/b:c")
+    tags = []
+    for name in ("one.tar", "three.tar"):
+        with tarfile.open(tmp_path / name) as archive:
+            manifest = archive.extractfile("manifest.json")
+            assert manifest
+            tags += json.load(manifest)[0]["RepoTags"]
+    assert tags == ["tiny-serve:latest", "a/b:c"]
+
+
+def test_a_change_of_first_party_code_moves_one_layer(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = built(capsys, "serve")["serve"]
+    (locked / "src/tiny/__init__.py").write_text("x = 1\n")
+    second = built(capsys, "serve")["serve"]
+    assert (second["made"], second["digest"] != first["digest"]) == (1, True)
+    (locked / "src/tiny/__init__.py").write_text("")
+    third = built(capsys, "serve")["serve"]
+    assert (third["made"], third["digest"]) == (0, first["digest"])
+
+
+def test_a_layout_that_was_removed_is_made_again_from_the_store(
+    locked: Path, online: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = built(capsys)
+    (locked / ".lockstep").rename(locked.parent / "away")
+    online.server.asked.clear()
+    second = built(capsys)
+    assert online.server.asked == []
+    assert second["serve"]["digest"] == first["serve"]["digest"]
+    assert (second["serve"]["made"], second["serve"]["fresh"]) == (0, True)
+
+
+def test_two_platforms_have_two_names(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = projects.write(tmp_path / "tiny")
+    old = 'python = "3.11"\n'
+    projects.replace(root, old, f'{old}platforms = ["linux/arm64", "linux/amd64"]\n')
+    assert main(["lock", "--project", str(root)]) == 1
+    assert "`debian:bookworm` has no packages for `arm64`" in capsys.readouterr().err
+
+
+def test_inspect_shows_the_largest_packages_or_all(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built(capsys)
+    capsys.readouterr()
+    assert main(["inspect", "serve", "--all"]) == 0
+    everything = capsys.readouterr().out
+    assert main(["inspect", "serve"]) == 0
+    shown = capsys.readouterr().out
+    assert "alpha 1.0" in shown
+    assert "… and" not in everything
+    assert len(shown.splitlines()) <= len(everything.splitlines())
+
+
+def test_a_broken_layout_is_named(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    digest = str(built(capsys, "serve")["serve"]["digest"])
+    images = locked / ".lockstep" / "images"
+    manifest = images / "blobs" / "sha256" / digest[7:]
+    index = images / "index.json"
+    for path, text, message in (
+        (index, "{", "is not an index of named images"),
+        (index, '{"manifests": [{}]}', "is not an index of named images"),
+        (index, "[]", "is not an index of named images"),
+        (manifest, "x", f"a blob of `{images}` is sha256:"),
+    ):
+        good = path.read_bytes()
+        path.write_text(text)
+        assert main(["inspect", "serve"]) == 1
+        err = capsys.readouterr().err
+        assert err.count("error: ") == err.count("hint: ") == 1
+        assert message in err
+        path.write_bytes(good)
+    manifest.unlink()
+    assert main(["inspect", "serve"]) == 1
+    assert "lacks the blob sha256:" in capsys.readouterr().err
+    assert main(["build", "serve", "--quiet"]) == 0  # which writes it again
+    assert main(["inspect", "serve"]) == 0

@@ -1,0 +1,198 @@
+"""The command line: words and exit codes."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import projects
+
+import lockstep
+from lockstep.cli.main import COMMANDS, main
+
+
+def leave(words: list[str]) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    return int(caught.value.code or 0)
+
+
+def program(
+    *words: str, cwd: Path, stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lockstep", *words],
+        cwd=cwd,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_words_it_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for name, first in COMMANDS:
+        assert name in out
+        assert first in " ".join(out.split())
+    assert "examples:\n  # a project with training and serving, in ./churn" in out
+
+
+def test_help_is_the_same_as_no_words(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    out, _ = capsys.readouterr()
+    assert leave(["--help"]) == 0
+    assert capsys.readouterr() == (out, "")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_every_command_has_help(
+    command: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, first = command
+    assert leave([name, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith(f"usage: lockstep {name} ")
+    assert f"\n{first}" in out  # the line that the overview shows
+    examples = out.partition("\nexamples:\n")[2]
+    assert 1 <= examples.count("\n  lockstep ") + examples.count("\n  cd ") <= 4
+    assert "  # " in examples  # each under the situation it is for
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_every_command_that_answers_can_answer_in_json(command: tuple[str, str]) -> None:
+    module = importlib.import_module(f"lockstep.cli.commands.{command[0]}")
+    assert sorted(module.__all__) == ["configure", "run"]
+    assert "--json" in program(command[0], "--help", cwd=Path.cwd()).stdout
+
+
+def test_the_version_is_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert leave(["--version"]) == 0
+    assert capsys.readouterr() == (f"lockstep {lockstep.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["nothing"], ["--nothing"], ["build", "--nothing"], ["lock", "extra"], ["inspect"]),
+        *(["new"], ["--project", ".", "lock"], ["build", "--out", "x"], ["lock", "--che"]),
+    ],
+)
+def test_wrong_use_exits_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert leave(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: lockstep")
+    assert "error: " in err
+
+
+def test_it_runs_as_a_module_and_as_a_program(tmp_path: Path) -> None:
+    done = program("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"lockstep {lockstep.__version__}\n")
+    script = Path(sys.executable).with_name("lockstep")
+    assert subprocess.check_output([script, "--version"], text=True) == done.stdout
+
+
+def test_a_module_reports_the_exit_code(tmp_path: Path) -> None:
+    done = program("lock", "--check", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: no pyproject.toml in `{tmp_path}` or above it\n"
+        "hint: lockstep new NAME, or go to your project's folder\n"
+    )
+
+
+def test_the_worst_exit_code_counts(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--output", "x.tar"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --output takes one image, not 2\nhint: lockstep build serve --output FILE\n"
+    )
+    assert not (locked / "x.tar").exists()
+
+
+@pytest.mark.parametrize("words", [["lock", "--check", "--json"], ["--help"], ["--version"]])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_failure(
+    words: list[str], unbuffered: str, locked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = program(*words, cwd=locked, stdout=theirs)
+    finally:
+        os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["build", "serve", "--output", "app"], "app"),
+        (["build", "--layout", "pyproject.toml"], "pyproject.toml"),
+        (["inspect", "serve", "--layout", "pyproject.toml"], "pyproject.toml"),
+        (["new", "pyproject.toml/x"], "pyproject.toml"),
+    ],
+)
+def test_a_place_that_is_something_else_is_named(
+    words: list[str], place: str, locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*words, "--quiet"] if words[0] != "new" else words)
+    out, err = capsys.readouterr()
+    assert (code, out) == (1, "")
+    assert err.count("error: ") == 1
+    assert place in err
+
+
+def test_a_cache_that_is_a_file_says_which_variable_to_set(
+    locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(locked / "pyproject.toml"))
+    assert main(["build", "--quiet"]) == 1
+    err = capsys.readouterr().err
+    assert err.count("error: ") == 1
+    assert "hint: set LOCKSTEP_CACHE to a folder of yours" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("LOCKSTEP_JOBS", "many"), ("SOURCE_DATE_EPOCH", "yesterday")),
+        *(("SOURCE_DATE_EPOCH", "9" * 15), ("LOCKSTEP_UV", "no-such-uv")),
+        ("LOCKSTEP_DEBIAN_MIRROR", "nowhere"),
+    ],
+)
+def test_a_variable_that_is_no_value_is_named(
+    name: str,
+    value: str,
+    locked: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert main(["build", "--quiet"]) == 1
+    err = capsys.readouterr().err
+    assert err.count("error: ") == err.count("hint: ") == 1
+    assert name in err or value in err
+
+
+def test_data_goes_to_stdout_and_talk_to_stderr(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build"]) == 0
+    out, err = capsys.readouterr()
+    words = [line.split() for line in out.splitlines()]
+    assert [name for name, _ in words] == ["serve", "train"]
+    assert all(digest.startswith("sha256:") and len(digest) == 71 for _, digest in words)
+    assert "built in " in err
+
+
+def test_the_project_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = projects.write(tmp_path / "a" / "tiny")
+    assert main(["lock", "--check", "--project", str(root / "src")]) == 1
+    assert f"no `lockstep.lock` in `{root}`" in capsys.readouterr().err

@@ -1,0 +1,44 @@
+"""One wheel on its way into a layer of the store, as `lockstep build` takes it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from support.images import MadeLayer
+from support.zips import FILENAME
+
+from lockstep.image.contents.wheels import InstalledWheel
+from lockstep.image.places import APP
+from lockstep.oci.layer import arrange, stitch
+from lockstep.store import Store
+
+MakeLayer = Callable[..., MadeLayer]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def made(store: Store) -> MakeLayer:
+    """Return a function from a wheel's bytes to the layer that is then in the store."""
+
+    def make(
+        data: bytes,
+        filename: str = FILENAME,
+        *,
+        minor: str = "3.11",
+        trimmed: bool = False,
+        compiled: Mapping[str, bytes] | None = None,
+    ) -> MadeLayer:
+        wheel = InstalledWheel(store.path(store.put(data)), filename, minor, trimmed=trimmed)
+        entries = arrange(wheel.entries(compiled or {}), root=APP)
+        with store.writer() as writer:
+            facts = stitch(entries, writer.write)
+            writer.commit(facts.digest)
+        wheel.close()
+        data = store.path(facts.digest).read_bytes()
+        return MadeLayer(facts=facts, created_by=filename, data=data)
+
+    return make

@@ -1,0 +1,111 @@
+"""The app layer: what `include` names, output folders, the health check."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.images import layer, members
+
+from lockstep.errors import LockstepError
+from lockstep.image.contents import app
+from lockstep.project.model import ImageSpec, Project
+
+
+def project(root: Path) -> Project:
+    return Project(
+        root=root,
+        name="demo",
+        version="1.0",
+        python="3.11",
+        base="debian:bookworm",
+        platforms=("linux/amd64",),
+        images=(),
+        is_package=False,
+        build_requires=(),
+        document={},
+    )
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Project:
+    for name in ("src/main.py", "src/lib/a.py", "src/b.txt", "data/x.csv", "data/y/z.csv", "README"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "src/run.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "src/run.sh").chmod(0o700)
+    (tmp_path / "src/__pycache__").mkdir()
+    (tmp_path / "src/__pycache__/main.pyc").write_bytes(b"stray")
+    (tmp_path / "src/.env").write_text("SECRET=1")
+    return project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("include", "names"),
+    [
+        (("src/**",), ["src/b.txt", "src/lib/a.py", "src/main.py", "src/run.sh"]),
+        (("src/*.py",), ["src/main.py"]),
+        (("**/*.py",), ["src/lib/a.py", "src/main.py"]),
+        (("data/*.csv", "README"), ["README", "data/x.csv"]),
+        (("data/**", "data/x.csv"), ["data/x.csv", "data/y/z.csv"]),
+        ((), []),
+    ],
+)
+def test_include_names_files(tree: Project, include: tuple[str, ...], names: list[str]) -> None:
+    found = app.found(tree, ImageSpec(name="train", include=include))
+    assert [each.name for each in found] == names
+
+
+def test_each_glob_without_a_file_is_named(tree: Project) -> None:
+    spec = ImageSpec(name="serve", include=("src/**", "models/**", "dato/*.csv"))
+    with pytest.raises(LockstepError) as caught:
+        app.found(tree, spec)
+    found = list(caught.value.everything())
+    assert [error.message.partition(" of ")[0] for error in found] == ["`models/**`", "`dato/*.csv`"]
+    assert "train first" in found[0].hint
+    assert "correct the pattern" in found[1].hint
+
+
+def test_layer_holds_files_outputs_and_the_health_check(tree: Project) -> None:
+    spec = ImageSpec(name="serve", include=("src/*",), outputs=("models", "runs/x"), health="/h")
+    entries = app.entries(app.found(tree, spec), spec)
+    found = members(layer(entries, root="app").data)
+    assert {path: oct(member.mode) for path, (member, _) in found.items()} == {
+        "app/.lockstep": "0o755",
+        "app/.lockstep/health.py": "0o644",
+        "app/models": "0o1777",
+        "app/runs": "0o755",
+        "app/runs/x": "0o1777",
+        "app/src": "0o755",
+        "app/src/b.txt": "0o644",
+        "app/src/main.py": "0o644",
+        "app/src/run.sh": "0o755",
+    }
+    assert found["app/src/main.py"][1] == b"src/main.py"
+
+
+def test_without_health_there_is_no_health_check(tree: Project) -> None:
+    spec = ImageSpec(name="train", include=("README",))
+    found = members(layer(app.entries(app.found(tree, spec), spec), root="app").data)
+    assert set(found) == {"app/README"}
+
+
+def test_a_umask_does_not_show(tree: Project) -> None:
+    spec = ImageSpec(name="train", include=("src/**",))
+    before = layer(app.entries(app.found(tree, spec), spec), root="app").data
+    for path in (tree.root / "src").rglob("*"):
+        path.chmod(0o777 if path.is_dir() or path.name == "run.sh" else 0o666)
+    assert layer(app.entries(app.found(tree, spec), spec), root="app").data == before
+
+
+def test_the_health_check_compiles(tree: Project, tmp_path: Path) -> None:
+    spec = ImageSpec(name="serve", health="/health")
+    ((_, script),) = [
+        pair for path, pair in members(layer(app.entries([], spec)).data).items() if "py" in path
+    ]
+    path = tmp_path / "health.py"
+    path.write_bytes(script)
+    # Nobody listens on port 1, so the answer is no, without a traceback of ours.
+    done = subprocess.run([sys.executable, "-I", path, "1", "/health"], check=False, capture_output=True)
+    assert done.returncode == 1

@@ -1,0 +1,456 @@
+"""Installed wheels: where each file goes, scripts, RECORD, what is dropped and refused."""
+
+import base64
+import csv
+import hashlib
+import io
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from support.images import MadeLayer, check_golden, image, listing, members
+from support.zips import FILENAME, INFO, File, metadata, recorded, wheel, zipped
+
+from lockstep.errors import LockstepError
+from lockstep.image.contents.wheels import InstalledWheel
+from lockstep.oci.validate import problems as problems_of_image
+
+MakeLayer = Callable[..., MadeLayer]
+VENV = "app/.venv"
+SITE = f"{VENV}/lib/python3.11/site-packages"
+CODE = File(name="demo/__init__.py", data=b"def main():\n    return 'demo'\n", level=0)
+
+
+def contents(made: MadeLayer) -> dict[str, bytes]:
+    """Return path → content of the regular files."""
+    return {p: data for p, (member, data) in members(made.data).items() if member.isreg()}
+
+
+def rows(made: MadeLayer, info: str = INFO) -> list[list[str]]:
+    text = contents(made)[f"{SITE}/{info}/RECORD"].decode()
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def installed_path(row: str) -> str:
+    """Return the path in the image of a RECORD path, which starts from site-packages."""
+    parts = SITE.split("/")
+    for part in row.split("/"):
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def urlsafe(data: bytes) -> str:
+    raw = base64.urlsafe_b64encode(hashlib.sha256(data).digest())
+    return "sha256=" + raw.rstrip(b"=").decode()
+
+
+def check_record(made: MadeLayer, *, compiled: Mapping[str, bytes] | None = None) -> None:
+    """Assert that RECORD lists every file but bytecode and itself, with its hash and size."""
+    files = contents(made)
+    listed = {installed_path(path): (hashed, size) for path, hashed, size in rows(made)}
+    expected = {path: (urlsafe(data), str(len(data))) for path, data in files.items()}
+    for path in compiled or {}:
+        del expected[path]
+    expected[f"{SITE}/{INFO}/RECORD"] = ("", "")
+    assert listed == expected
+    order = [path for path, _, _ in rows(made)]
+    assert order == sorted(order, key=str.encode)
+    assert len(order) == len(set(order))
+
+
+SCHEMES = [
+    CODE,
+    File(name="demo/data.csv", data=b"a,b\n", level=0),
+    File(name="demo/run.sh", data=b"#!/bin/sh\n", level=0, mode=0o100755),
+    File(name="demo-1.0.data/purelib/pure.py", data=b"pure = 1\n", level=0),
+    File(name="demo-1.0.data/platlib/demo/native.so", data=b"\x7fELF", level=0, mode=0o100755),
+    File(name="demo-1.0.data/scripts/tool", data=b"#!python\nimport demo\n", level=0),
+    File(name="demo-1.0.data/scripts/tool.sh", data=b"#!/bin/sh\necho\n", level=0),
+    File(name="demo-1.0.data/data/share/demo/readme.txt", data=b"read me\n", level=0),
+    File(name="demo-1.0.data/data/etc/demo.conf", data=b"k = v\n", level=0),
+    File(name="demo-1.0.data/headers/demo/api.h", data=b"#define X\n", level=0),
+]
+ENTRY_POINTS = """\
+[console_scripts]
+demo = demo:main
+Demo-Admin = demo.admin : Cli.run [extra]
+
+[gui_scripts]
+demo-gui=demo.gui:start
+
+[demo.plugins]
+not-a-script = demo:plugin
+"""
+
+
+def stored(*files: File, entry_points: str = "") -> bytes:
+    """Return a wheel whose layer has the same bytes with every zlib: nothing is deflated."""
+    everything = [*files, *metadata(entry_points=entry_points)]
+    everything.append(recorded(everything))
+    return zipped([File(name=f.name, data=f.data, level=0, mode=f.mode) for f in everything])
+
+
+def test_every_scheme_golden(made: MakeLayer, pytestconfig: pytest.Config) -> None:
+    layer = made(stored(*SCHEMES, entry_points=ENTRY_POINTS))
+    check_golden(pytestconfig, "wheel/layer.txt", listing(layer))
+    record = contents(layer)[f"{SITE}/{INFO}/RECORD"].decode()
+    check_golden(pytestconfig, "wheel/RECORD.txt", record)
+
+
+def test_every_scheme_s_place(made: MakeLayer) -> None:
+    found = contents(made(stored(*SCHEMES, entry_points=ENTRY_POINTS)))
+    assert set(found) == {
+        f"{SITE}/demo/__init__.py",
+        f"{SITE}/demo/data.csv",
+        f"{SITE}/demo/run.sh",
+        f"{SITE}/pure.py",
+        f"{SITE}/demo/native.so",
+        *(f"{VENV}/bin/{name}" for name in ("tool", "tool.sh", "demo", "Demo-Admin", "demo-gui")),
+        f"{VENV}/share/demo/readme.txt",
+        f"{VENV}/etc/demo.conf",
+        f"{VENV}/include/site/python3.11/demo/demo/api.h",
+        *(f"{SITE}/{INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "INSTALLER")),
+        f"{SITE}/{INFO}/entry_points.txt",
+    }
+
+
+def test_modes_come_from_the_zip_and_programs_are_executable(made: MakeLayer) -> None:
+    found = members(made(stored(*SCHEMES, entry_points=ENTRY_POINTS)).data)
+    executable = {path for path, (m, _) in found.items() if m.isreg() and m.mode == 0o755}
+    assert executable == {
+        f"{SITE}/demo/run.sh",
+        f"{SITE}/demo/native.so",
+        *(f"{VENV}/bin/{name}" for name in ("tool", "tool.sh", "demo", "Demo-Admin", "demo-gui")),
+    }
+    assert {m.mode for m, _ in found.values()} == {0o644, 0o755}
+
+
+def test_odd_modes_of_a_zip_become_one_of_two(made: MakeLayer) -> None:
+    modes = {0o100600: 0o644, 0o100777: 0o755, 0o100010: 0o755, 0: 0o644, 0o104755: 0o755}
+    files = [File(name=f"demo/{mode:o}", data=b"1", mode=mode) for mode in modes]
+    found = members(made(wheel(*files)).data)
+    assert {mode: found[f"{SITE}/demo/{mode:o}"][0].mode for mode in modes} == modes
+
+
+def test_another_python_has_another_folder(made: MakeLayer) -> None:
+    found = contents(made(stored(*SCHEMES), minor="3.13"))
+    assert f"{VENV}/lib/python3.13/site-packages/demo/__init__.py" in found
+    assert f"{VENV}/include/site/python3.13/demo/demo/api.h" in found
+    assert not any("3.11" in path for path in found)
+
+
+# --- RECORD -----------------------------------------------------------------------------
+
+
+def test_record_lists_every_file_with_its_hash_and_size(made: MakeLayer) -> None:
+    check_record(made(wheel(*SCHEMES, entry_points=ENTRY_POINTS)))
+
+
+def test_record_does_not_list_bytecode(made: MakeLayer) -> None:
+    compiled = {f"{SITE}/demo/__pycache__/__init__.cpython-311.pyc": b"pyc"}
+    layer = made(wheel(CODE), compiled=compiled)
+    assert contents(layer)[f"{SITE}/demo/__pycache__/__init__.cpython-311.pyc"] == b"pyc"
+    check_record(layer, compiled=compiled)
+
+
+def test_record_quotes_what_csv_has_to_quote(made: MakeLayer) -> None:
+    layer = made(wheel(File(name="demo/a,b.txt", data=b"1"), File(name="demo/c d.txt")))
+    check_record(layer)
+    assert b'"demo/a,b.txt",sha256=' in contents(layer)[f"{SITE}/{INFO}/RECORD"]
+
+
+def test_record_of_a_wheel_without_additions_keeps_its_rows(made: MakeLayer) -> None:
+    data = wheel(CODE)
+    found = [path for path, _, _ in rows(made(data))]
+    assert found == [
+        f"{INFO}/INSTALLER",
+        f"{INFO}/METADATA",
+        f"{INFO}/RECORD",
+        f"{INFO}/WHEEL",
+        "demo/__init__.py",
+    ]
+
+
+def test_a_file_that_the_wheel_s_record_forgot_is_listed_all_the_same(made: MakeLayer) -> None:
+    everything = [CODE, *metadata()]
+    forgotten = File(name="demo/forgotten.py", data=b"12345")
+    layer = made(zipped([*everything, forgotten, recorded(everything)]))
+    (row,) = [row for row in rows(layer) if row[0] == "demo/forgotten.py"]
+    assert row[2] == "5"
+
+
+def test_a_row_without_a_file_is_not_kept(made: MakeLayer) -> None:
+    everything = [CODE, *metadata()]
+    ghost = File(name="demo/ghost.py", data=b"12345")
+    layer = made(zipped([*everything, recorded([*everything, ghost])]))
+    assert not [row for row in rows(layer) if "ghost" in row[0]]
+    check_record(layer)
+
+
+def test_installer_is_ours_without_a_version(made: MakeLayer) -> None:
+    other = File(name=f"{INFO}/INSTALLER", data=b"pip\n")
+    layer = made(wheel(CODE, other))
+    assert contents(layer)[f"{SITE}/{INFO}/INSTALLER"] == b"lockstep\n"
+    check_record(layer)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"demo/__init__.py,\xff,1\n",
+        b'"' + b"x" * 200_000 + b'",,\n',
+        b"x" * 200_000,
+    ],
+)
+def test_a_record_that_cannot_be_read_is_refused(data: bytes, made: MakeLayer) -> None:
+    broken = zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=data)])
+    with pytest.raises(LockstepError, match=f"the RECORD of `{FILENAME}` cannot be read"):
+        made(broken)
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"demo/__init__.py\n", b"a,b\n", b"a,b,c,d,e\n"])
+def test_a_poor_record_does_no_harm(data: bytes, made: MakeLayer) -> None:
+    layer = made(zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=data)]))
+    listed = {installed_path(path) for path, _, _ in rows(layer)}
+    assert listed == set(contents(layer))
+
+
+# --- scripts ----------------------------------------------------------------------------
+
+
+def test_scripts_golden(made: MakeLayer, pytestconfig: pytest.Config) -> None:
+    found = contents(made(stored(*SCHEMES, entry_points=ENTRY_POINTS)))
+    text = ""
+    for name in ("Demo-Admin", "demo", "demo-gui", "tool", "tool.sh"):
+        text += f"-- {name} --\n{found[f'{VENV}/bin/{name}'].decode()}"
+    check_golden(pytestconfig, "wheel/scripts.txt", text)
+
+
+def test_a_console_script_runs(made: MakeLayer, tmp_path: Path) -> None:
+    code = b"class App:\n    @staticmethod\n    def run():\n        print('it runs')\n        return 3\n"
+    points = "[console_scripts]\ndemo = demo:App.run\n"
+    layer = made(wheel(File(name="demo/__init__.py", data=code), entry_points=points))
+    for path, data in contents(layer).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    script = tmp_path / VENV / "bin" / "demo"
+    assert script.read_bytes().startswith(b"#!/app/.venv/bin/python\n")
+    done = subprocess.run(
+        [sys.executable, script],
+        env={"PYTHONPATH": str(tmp_path / SITE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "it runs\n", "")
+
+
+def test_the_line_of_a_script_is_rewritten_and_nothing_else(made: MakeLayer) -> None:
+    files = {
+        "plain": (b"#!python\nx\n", b"#!/app/.venv/bin/python\nx\n"),
+        "gui": (b"#!pythonw\r\nx\r\n", b"#!/app/.venv/bin/python\nx\r\n"),
+        "flags": (b"#!python -E\nx", b"#!/app/.venv/bin/python\nx"),
+        "only": (b"#!python", b"#!/app/.venv/bin/python\n"),
+        "shell": (b"#!/bin/sh\n#!python\n", b"#!/bin/sh\n#!python\n"),
+        "binary": (b"\x7fELF\0#!python", b"\x7fELF\0#!python"),
+        "empty": (b"", b""),
+    }
+    sources = [File(name=f"demo-1.0.data/scripts/{n}", data=d) for n, (d, _) in files.items()]
+    layer = made(wheel(*sources))
+    found = contents(layer)
+    assert {n: found[f"{VENV}/bin/{n}"] for n in files} == {n: d for n, (_, d) in files.items()}
+    check_record(layer)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "demo = demo",
+        "demo = demo:",
+        "demo = :main",
+        "demo =",
+        "demo = demo main:run",
+        "demo = demo:main()",
+        "demo = demo:main; import os",
+        "demo = demo:main\n  import os",
+        "demo = 1demo:main",
+        "demo = demo.:main",
+        "../evil = demo:main",
+        "bin/evil = demo:main",
+        "/evil = demo:main",
+        ".hidden = demo:main",
+        ".. = demo:main",
+        "a b = demo:main",
+        "a\\b = demo:main",
+    ],
+)
+def test_what_is_no_entry_point_is_refused(line: str, made: MakeLayer) -> None:
+    with pytest.raises(LockstepError, match=FILENAME):
+        made(wheel(CODE, entry_points=f"[console_scripts]\n{line}\n"))
+
+
+@pytest.mark.parametrize("text", ["demo = demo:main\n", "[console_scripts\n", "[a]\nno value\n"])
+def test_entry_points_that_cannot_be_read_are_refused(text: str, made: MakeLayer) -> None:
+    with pytest.raises(LockstepError, match=f"the entry points of `{FILENAME}` cannot be read"):
+        made(wheel(CODE, entry_points=text))
+
+
+def test_an_entry_point_wins_over_a_script_of_its_name(made: MakeLayer) -> None:
+    # As pip has it. A layer cannot hold both, and RECORD must not list both.
+    twice = File(name="demo-1.0.data/scripts/demo", data=b"#!python\nold\n")
+    layer = made(wheel(CODE, twice, entry_points="[console_scripts]\ndemo = demo:main\n"))
+    assert b"from demo import main" in contents(layer)[f"{VENV}/bin/demo"]
+    check_record(layer)
+
+
+def test_defaults_of_a_configuration_file_are_no_scripts(made: MakeLayer) -> None:
+    # [DEFAULT] is ConfigParser's; to importlib.metadata it is one more group of entry points.
+    points = "[DEFAULT]\nghost = demo:main\n[console_scripts]\ndemo = demo:main\n"
+    found = contents(made(wheel(CODE, entry_points=points)))
+    assert [path for path in found if path.startswith(f"{VENV}/bin/")] == [f"{VENV}/bin/demo"]
+
+
+# --- dropped and trimmed ----------------------------------------------------------------
+
+
+def test_stray_bytecode_is_dropped(made: MakeLayer) -> None:
+    strays = ["demo/old.pyc", "demo/older.pyo", "demo/__pycache__/a.cpython-39.pyc"]
+    strays += ["demo/__pycache__/readme.txt", "demo-1.0.data/purelib/demo/pure.pyc"]
+    layer = made(wheel(CODE, *(File(name=name, data=b"old") for name in strays)))
+    assert not [p for p in contents(layer) if "pyc" in p or "pyo" in p]
+    check_record(layer)
+
+
+TRIMMED = [
+    "demo/tests/test_a.py",
+    "demo/sub/tests/data/x.csv",
+    "demo/a.pyi",
+    "demo/include/api.h",
+    "demo/lib.a",
+    "demo-1.0.data/headers/api.h",
+    "demo-1.0.data/purelib/demo/tests/b.py",
+]
+KEPT = ["demo/testing.py", "tests/__init__.py", "demo/tests.py", "demo/a.so", "demo/py.typed"]
+
+
+def test_trimming_leaves_out_files_and_their_rows(made: MakeLayer) -> None:
+    data = wheel(CODE, *(File(name=name, data=b"1") for name in (*TRIMMED, *KEPT)))
+    whole, trimmed = made(data), made(data, trimmed=True)
+    assert set(contents(whole)) - set(contents(trimmed)) == {
+        f"{SITE}/demo/tests/test_a.py",
+        f"{SITE}/demo/sub/tests/data/x.csv",
+        f"{SITE}/demo/a.pyi",
+        f"{SITE}/demo/include/api.h",
+        f"{SITE}/demo/lib.a",
+        f"{VENV}/include/site/python3.11/demo/api.h",
+        f"{SITE}/demo/tests/b.py",
+    }
+    assert {f"{SITE}/{name}" for name in KEPT} <= set(contents(trimmed))
+    check_record(whole)
+    check_record(trimmed)
+    assert whole.facts.digest != trimmed.facts.digest
+
+
+# --- refused ----------------------------------------------------------------------------
+
+
+def without(name: str) -> bytes:
+    everything = [CODE, *metadata()]
+    kept = [each for each in [*everything, recorded(everything)] if each.name != f"{INFO}/{name}"]
+    return zipped(kept)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (zipped([CODE]), "has no .dist-info folder, wanted `demo-1.0.dist-info`"),
+        (zipped([]), "has no .dist-info folder"),
+        (wheel(CODE, name="other"), "has ['other-1.0.dist-info'], wanted `demo-1.0.dist-info`"),
+        (wheel(CODE, version="2.0"), "has ['demo-2.0.dist-info'], wanted `demo-1.0.dist-info`"),
+        (
+            wheel(CODE, File(name="other-1.0.dist-info/METADATA")),
+            "has ['demo-1.0.dist-info', 'other-1.0.dist-info'], wanted",
+        ),
+        (without("WHEEL"), "has no WHEEL"),
+        (without("METADATA"), "has no METADATA"),
+        (without("RECORD"), "has no RECORD"),
+        (wheel(CODE, File(name="demo-1.0.data/unknown/x")), "is in no known scheme"),
+        (wheel(CODE, File(name="demo-1.0.data/x")), "is in no known scheme"),
+        (
+            wheel(CODE, File(name="demo-1.0.data/purelib/demo/__init__.py")),
+            f"would write `{SITE}/demo/__init__.py` twice",
+        ),
+        (
+            wheel(
+                CODE,
+                File(name="demo-1.0.data/data/lib/python3.11/site-packages/demo/__init__.py"),
+            ),
+            f"would write `{SITE}/demo/__init__.py` twice",
+        ),
+    ],
+)
+def test_what_is_no_wheel_of_this_name_is_refused(
+    data: bytes, words: str, made: MakeLayer
+) -> None:
+    with pytest.raises(LockstepError) as caught:
+        made(data)
+    assert words in caught.value.message
+    assert FILENAME in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("filename", "info"),
+    [
+        ("Demo_Pkg-1.0-py3-none-any.whl", "demo_pkg-1.0"),
+        ("demo_pkg-1.0-py3-none-any.whl", "Demo.Pkg-1.0"),
+        ("demo_pkg-1.0rc1-1-py3-none-any.whl", "demo_pkg-1.0RC1"),
+        ("demo_pkg-1.0+cpu-cp311-cp311-linux_x86_64.whl", "demo_pkg-1.0+cpu"),
+    ],
+)
+def test_spellings_of_one_name_agree(filename: str, info: str, made: MakeLayer) -> None:
+    name, _, version = info.partition("-")
+    layer = made(wheel(CODE, name=name, version=version), filename)
+    assert f"{SITE}/{info}.dist-info/METADATA" in contents(layer)
+
+
+def test_a_file_at_the_top_named_like_a_data_folder_is_a_file(made: MakeLayer) -> None:
+    layer = made(wheel(CODE, File(name="weights.data", data=b"1")))
+    assert contents(layer)[f"{SITE}/weights.data"] == b"1"
+    check_record(layer)
+
+
+@pytest.mark.parametrize("name", ["RECORD", "INSTALLER"])
+def test_a_data_folder_cannot_bring_its_own_record(name: str, made: MakeLayer) -> None:
+    planted = File(name=f"demo-1.0.data/purelib/{INFO}/{name}", data=b"planted\n")
+    with pytest.raises(LockstepError, match=FILENAME):
+        made(wheel(CODE, planted))
+
+
+# --- what makes it an image -------------------------------------------------------------
+
+
+def test_sources_are_the_modules_below_site_packages(tmp_path: Path) -> None:
+    path = tmp_path / FILENAME
+    names = ["demo/b.py", "demo/a.py", "demo/a.pyi", "demo-1.0.data/purelib/p.py"]
+    names += ["demo-1.0.data/scripts/s.py", "demo-1.0.data/data/share/d.py"]
+    path.write_bytes(wheel(*(File(name=name) for name in names)))
+    found = InstalledWheel(path, FILENAME, "3.11", trimmed=False)
+    assert found.sources() == [
+        ("demo/a.py", f"{SITE}/demo/a.py"),
+        ("demo/b.py", f"{SITE}/demo/b.py"),
+        ("demo-1.0.data/purelib/p.py", f"{SITE}/p.py"),
+    ]
+    found.close()
+
+
+def test_the_layer_is_valid_and_does_not_depend_on_the_zip_s_order(made: MakeLayer) -> None:
+    everything = [*SCHEMES, *metadata(entry_points=ENTRY_POINTS)]
+    everything.append(recorded(everything))
+    one, other = made(zipped(everything)), made(zipped(everything[::-1]))
+    assert one.data == other.data
+    assert problems_of_image(image(one)) == []
