@@ -25,6 +25,9 @@ VARIABLES: Final[Mapping[str, str]] = {
 }
 
 
+_DIGITS = 11  # seconds since 1970 until the year 5138
+
+
 def get(name: str) -> str:
     """Return the value of a declared variable, or an empty string."""
     if name not in VARIABLES:
@@ -42,8 +45,8 @@ def integer(name: str) -> int | None:
     text = get(name)
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()):
-        message = f"`{name}` is `{text}`, not a whole number"
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        message = f"`{name}` is `{text:.40}`, not a whole number of at most {_DIGITS} digits"
         raise LockstepError(message, hint=f"unset {name}, or set it to a whole number")
     return int(text)
 

@@ -28,6 +28,7 @@ _RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _STOPPED = "another download failed"
 _PARTIAL = 206
+_NO_MORE = 416
 _GONE = frozenset({404, 410})
 
 
@@ -52,10 +53,13 @@ class _Again(Exception):  # noqa: N818 -- a signal between two functions of this
 
 def shown(url: str) -> str:
     """Return the URL without user, password, query and fragment, for messages."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}" + (
-        parts.path
-    )
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "an address that is none"
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
 
 
 class Fetcher:
@@ -126,8 +130,8 @@ class Fetcher:
         if hasher.digest() != download.digest or download.size not in {None, hasher.size}:
             partial.unlink()
             message = (
-                f"`{download.name}` is not what the lock names: wanted {download.digest} "
-                f"({download.size} bytes), got {hasher.digest()} ({hasher.size} bytes)"
+                f"`{download.name}` is not what the lock names: wanted {download.digest}, "
+                f"got {hasher.digest()} ({hasher.size} bytes)"
             )
             hint = "somebody replaced the file, or the lock is wrong: compare, then lockstep lock"
             raise LockstepError(message, hint=hint)
@@ -136,6 +140,8 @@ class Fetcher:
 
     def _append(self, download: Download, handle: BinaryIO, hasher: Hasher, task: Task) -> Hasher:
         with self._open(download.url, hasher.size) as response:
+            if response.status == _NO_MORE:
+                return self._nothing_more(download, hasher)
             if hasher.size and response.status != _PARTIAL:  # the server has no ranges: start over
                 handle.truncate(0)
                 hasher = Hasher()
@@ -152,11 +158,18 @@ class Fetcher:
             raise _Again(reason)
         return hasher
 
+    def _nothing_more(self, download: Download, hasher: Hasher) -> Hasher:
+        """Take a file that the server says has no more bytes; the hash decides what it is."""
+        if download.size is not None and hasher.size < download.size:
+            reason = f"the server has {hasher.size} of {download.size} bytes"
+            raise _Again(reason)
+        return hasher
+
     @contextlib.contextmanager
     def _open(self, url: str, offset: int) -> "Iterator[urllib3.BaseHTTPResponse]":
         import urllib3
 
-        if urlsplit(url).scheme not in {"http", "https"}:
+        if not shown(url).startswith(("http://", "https://")):
             message = f"`{shown(url)}` is not an http or https address"
             raise LockstepError(message, hint="lock the package from an index: lockstep lock")
         headers = {"Accept-Encoding": "identity", "User-Agent": "lockstep"}
@@ -166,6 +179,9 @@ class Fetcher:
             response = self._pool(url).request(
                 "GET", url, headers=headers, preload_content=False, retries=_redirects()
             )
+        except urllib3.exceptions.LocationValueError as error:
+            message = f"`{shown(url)}` is not an address"
+            raise LockstepError(message, hint="lockstep lock") from error
         except urllib3.exceptions.HTTPError as error:
             raise _Again(_reason(error)) from error
         try:
@@ -251,7 +267,7 @@ def _redirects() -> "urllib3.Retry":
 
 
 def _check_status(response: "urllib3.BaseHTTPResponse", url: str) -> None:
-    if response.status in {200, 206}:
+    if response.status in {200, _PARTIAL, _NO_MORE}:
         return
     if response.status in _RETRIED:
         reason = f"HTTP {response.status}"

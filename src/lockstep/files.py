@@ -121,10 +121,10 @@ def _walk(folder: Path, root: Path, prefix: str) -> Iterator[FoundFile]:
 
 def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
     path = Path(entry.path)
-    outside = entry.is_symlink() and not path.resolve().is_relative_to(root)
     try:
         facts = entry.stat()
-    except FileNotFoundError:  # a symlink to nothing, or a file that was just removed
+        outside = entry.is_symlink() and not path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # a symlink to nothing or itself, or a file that just went
         return None
     if not stat.S_ISREG(facts.st_mode):
         return None
@@ -153,5 +153,7 @@ def _match(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
         return not parts
     if patterns[0] == "**":
         rest = patterns[1:]
-        return not rest or any(_match(parts[i:], rest) for i in range(len(parts)))
+        if not rest:
+            return bool(parts)  # what is inside, not the folder's own name
+        return any(_match(parts[i:], rest) for i in range(len(parts)))
     return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _match(parts[1:], patterns[1:])

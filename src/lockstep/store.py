@@ -5,6 +5,7 @@ processes may write the same blob at once, and a killed one leaves only a file i
 """
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -46,7 +47,7 @@ class Store:
         """Return whether the blob is here; a file of another size is thrown away."""
         try:
             found = self.path(digest).stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         if size is not None and found != size:
             self.path(digest).unlink(missing_ok=True)
@@ -86,7 +87,7 @@ class Store:
         """Return the JSON value recorded under a key, or None; a broken record is None."""
         try:
             return json.loads(self._record_path(kind, key).read_bytes())
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
 
     def put_record(self, kind: str, key: str, value: object) -> None:
@@ -116,7 +117,8 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what killed processes left in `tmp/` more than a day ago."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.root / "tmp") as entries:
+        gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+        with gone, os.scandir(self.root / "tmp") as entries:
             for entry in entries:
                 if clock.now() - entry.stat().st_mtime > _STALE:
                     Path(entry.path).unlink(missing_ok=True)
@@ -125,7 +127,9 @@ class Store:
         folder = self.root / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise  # another problem, with words of its own
             message = f"the store `{self.root}` cannot be written: {error.strerror}"
             raise LockstepError(message, hint="set LOCKSTEP_CACHE to a folder of yours") from error
         return folder

@@ -180,7 +180,9 @@ def with_zip64_end(data: bytes, *, size: int, offset: int) -> bytes:
     """Return the zip with a zip64 end record and its locator before the last record."""
     end = data.rindex(b"PK\x05\x06")
     count = struct.unpack_from("<H", data, end + 10)[0]
-    record = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset)
+    record = struct.pack(
+        "<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset
+    )
     locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
     last = with_end(data, size=0xFFFFFFFF, offset=0xFFFFFFFF)[end:]
     return data[:end] + record + locator + last

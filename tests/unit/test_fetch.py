@@ -7,33 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.fakes import Counted, python, until_killed
+from support.fakes import Counted
 from support.server import Reply, Server, serve
 
-from lockstep import fetch as module
 from lockstep.digest import Digest, of_bytes
 from lockstep.errors import LockstepError
-from lockstep.fetch import Download, Fetcher, ask, shown
+from lockstep.fetch import Download, Fetcher, shown
 from lockstep.progress import Quiet
 from lockstep.store import Store
 
 BODY = bytes(range(256)) * 1500  # 384,000 bytes: two reads of a quarter of a megabyte
 DIGEST = of_bytes(BODY)
 CHUNK = 1 << 18
-
-FETCH = """
-import sys
-from pathlib import Path
-from lockstep.digest import Digest
-from lockstep.fetch import Download, Fetcher
-from lockstep.progress import Quiet
-from lockstep.store import Store
-root, url, digest, size = sys.argv[1:]
-print("start", flush=True)
-download = Download(name="f.whl", url=url, digest=Digest.parse(digest), size=int(size) or None)
-Fetcher(Store(Path(root)), first_wait=0.001).fetch([download], Quiet())
-print("done", flush=True)
-"""
 
 
 @pytest.fixture
@@ -222,11 +207,12 @@ def test_a_body_that_is_too_short_names_both_sizes(server: Server, store: Store)
     )
 
 
-def test_a_body_that_is_too_short_names_both_sizes_where_ranges_work_too(
-    server: Server, store: Store
-) -> None:
+def test_a_shorter_file_under_the_name_is_refused(server: Server, store: Store) -> None:
     error = refused(store, wanted(server.on("/f", Reply(body=BODY[:9]))))
-    assert f"9 of {len(BODY)} bytes" in error.message
+    assert error.message == (
+        f"`f.whl` is not what the lock names: wanted {DIGEST}, got {of_bytes(BODY[:9])} (9 bytes)"
+    )
+    assert partials(store) == []
 
 
 def test_a_body_that_is_too_long_is_refused_before_its_end(server: Server, store: Store) -> None:
@@ -334,32 +320,6 @@ def test_an_address_is_shown_without_secrets(url: str, text: str) -> None:
     assert shown(url) == text
 
 
-def test_two_processes_fetch_one_file_once(server: Server, store: Store) -> None:
-    url = server.on("/f", Reply(body=BODY, stall_at=CHUNK))
-    children = [python(FETCH, store.root, url, DIGEST, len(BODY)) for _ in range(2)]
-    assert server.stalled.acquire(timeout=10)
-    for child in children:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "start\n"
-    time.sleep(0.3)  # the second one waits for the lock now
-    server.free.set()
-    assert [child.communicate(timeout=10)[0] for child in children] == ["done\n"] * 2
-    assert server.paths() == ["/f"]
-
-
-def test_a_killed_download_goes_on_in_the_next_process(server: Server, store: Store) -> None:
-    url = server.on("/f", Reply(body=BODY, stall_at=CHUNK + 1000), Reply(body=BODY))
-    with until_killed(FETCH, store.root, url, DIGEST, len(BODY)):
-        assert server.stalled.acquire(timeout=10)
-        deadline = time.monotonic() + 10
-        while partials(store) != [CHUNK] and time.monotonic() < deadline:
-            time.sleep(0.01)
-    assert partials(store) == [CHUNK]
-    fetch(store, wanted(url))
-    assert server.asked[-1].range == f"bytes={CHUNK}-"
-    assert store.path(DIGEST).read_bytes() == BODY
-
-
 def test_a_small_resource_is_read(server: Server, store: Store) -> None:
     url = server.on("/r", Reply(status=500), Reply(body=b"12345"))
     assert Fetcher(store, first_wait=0.001).read(url, limit=5) == b"12345"
@@ -374,64 +334,6 @@ def test_a_small_resource_that_is_not_small_is_refused(server: Server, store: St
 def test_a_small_resource_that_breaks_off_is_read_again(server: Server, store: Store) -> None:
     url = server.on("/r", Reply(body=b"12345", drop_at=2), Reply(body=b"12345"))
     assert Fetcher(store, first_wait=0.001).read(url, limit=9) == b"12345"
-
-
-def test_http_goes_through_the_proxy_for_http(
-    server: Server, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with serve() as gone:
-        monkeypatch.setenv("HTTPS_PROXY", gone.address)
-    monkeypatch.setenv("HTTP_PROXY", server.address)
-    url = "http://index.example.test/f"  # nobody looks this name up
-    server.on(url, Reply(body=BODY))
-    fetch(store, wanted(url))
-    assert server.paths() == [url]
-
-
-def test_this_machine_is_reached_without_a_proxy(
-    server: Server, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with serve() as gone:
-        monkeypatch.setenv("HTTP_PROXY", gone.address)
-    fetch(store, wanted(server.on("/f", Reply(body=BODY))))
-    assert store.has(DIGEST)
-
-
-@pytest.mark.parametrize(
-    ("url", "spared", "proxy"),
-    [
-        ("http://a.example.test/f", "", "http://proxy.test"),
-        ("https://a.example.test/f", "", "http://secure.test"),
-        ("http://a.example.test/f", "example.test", ""),
-        ("http://a.example.test/f", ".example.test", ""),
-        ("http://a.example.test:81/f", "other.test, a.example.test", ""),
-        ("http://a.example.test/f", "ample.test", "http://proxy.test"),
-        ("http://a.example.test/f", "*", ""),
-        ("http://localhost:9/f", "", ""),
-    ],
-)
-def test_names_are_spared_the_proxy(
-    url: str, spared: str, proxy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.test")
-    monkeypatch.setenv("https_proxy", "http://secure.test")
-    monkeypatch.setenv("NO_PROXY", spared)
-    assert module._proxy(url) == proxy
-
-
-def test_a_program_on_this_machine_is_asked(server: Server) -> None:
-    url = server.on("/health", Reply(status=503, body=b"not yet"), Reply(body=b"{}"))
-    assert ask(url) == (503, b"not yet")
-    assert ask(url, b'{"a":1}') == (200, b"{}")
-
-
-def test_nobody_else_is_asked() -> None:
-    with pytest.raises(LockstepError, match="is not on this machine"):
-        ask("http://a.example.test/f")
-    with serve() as gone:
-        url = f"{gone.address}/health"
-    with pytest.raises(LockstepError, match="health"):
-        ask(url)
 
 
 def test_one_digest_type_is_used_everywhere(store: Store) -> None:

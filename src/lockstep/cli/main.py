@@ -44,11 +44,24 @@ examples:
 """
 
 
+_PLACES = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 done, 1 no, 2 wrong use, 130 stopped."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(words)
+        return _flushed(_run(words))
+    except SystemExit as leaving:  # argparse: help, version, wrong use
+        return _flushed(leaving.code)
     except LockstepError as error:
         for each in error.everything():
             _complain(each.message, each.hint)
@@ -57,11 +70,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("stopped; what was finished is kept", "run the same command again to go on")
         return 130
     except BrokenPipeError:
-        # The reader has seen enough; nothing may be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _reader_went()
     except OSError as error:
         return _os_error(error)
+
+
+def _flushed(code: object) -> int:
+    try:
+        sys.stdout.flush()  # not at exit, where a reader that went away is a traceback
+    except BrokenPipeError:
+        return _reader_went()
+    return code if isinstance(code, int) else 0
+
+
+def _reader_went() -> int:
+    # The reader has seen enough; nothing may be written at exit either.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _os_error(error: OSError) -> int:
@@ -71,8 +96,8 @@ def _os_error(error: OSError) -> int:
         hint = "free some space, or set LOCKSTEP_CACHE to a folder on a larger disk"
         _complain(message, hint)
         return 1
-    if isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError):
-        _complain(f"{(error.strerror or 'failed').lower()}:{where}", "")
+    if error.errno in _PLACES:
+        _complain(f"{(error.strerror or 'failed').lower()}:{where}", "choose another place")
         return 1
     raise error
 

@@ -18,9 +18,12 @@ def digest(data: bytes) -> str:
 
 
 def read(data: bytes) -> list[Row]:
-    """Return the rows (path, hash, size) of a RECORD."""
+    """Return the rows (path, hash, size) of a RECORD, or raise ValueError."""
     rows = csv.reader(io.StringIO(data.decode("utf-8"), newline=""))
-    return [(row[0], *_rest(row)) for row in rows if row]
+    try:
+        return [(row[0], *_rest(row)) for row in rows if row]
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
 
 
 def _rest(row: list[str]) -> tuple[str, str]:

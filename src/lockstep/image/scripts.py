@@ -28,7 +28,12 @@ if __name__ == "__main__":
 
 def console_scripts(entry_points: bytes, source: str) -> Iterator[tuple[str, bytes]]:
     """Yield (name, text) of the scripts that an entry_points.txt declares, sorted by name."""
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+    parser = configparser.ConfigParser(
+        delimiters=("=",),
+        interpolation=None,
+        strict=False,
+        default_section="\0",  # a section named DEFAULT has no meaning here
+    )
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
     try:
         parser.read_string(entry_points.decode("utf-8"))

@@ -1,6 +1,7 @@
 """Wheels as sources of raw DEFLATE streams. A wheel is hostile until every line here agrees."""
 
 import mmap
+import stat
 import struct
 import zipfile
 import zlib
@@ -17,6 +18,7 @@ __all__ = ["Member", "Wheel"]
 _LOCAL = struct.Struct("<4s2xHHHHIIIHH")  # signature, version, then the fields named below
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _ENCRYPTED, _DESCRIPTOR, _UTF8 = 0x1, 0x8, 0x800
+_KNOWN_FLAGS = 0x6 | _DESCRIPTOR | _UTF8  # 0x6: how hard the packer tried
 _STORED, _DEFLATED = 0, 8
 _ZIP64 = 0xFFFFFFFF  # "see the extra field"
 _CHUNK = 4 << 20
@@ -151,17 +153,7 @@ class Wheel:
 
     def _data_start(self, info: zipfile.ZipInfo) -> int:
         """Return where a member's data begins, its local header agreeing with the directory."""
-        check_path(info.filename.removesuffix("/"))
-        if info.orig_filename != info.filename:
-            raise self._bad(info, "has a name with a zero byte or another separator")
-        if info.flag_bits & _ENCRYPTED:
-            raise self._bad(info, "is encrypted")
-        if info.compress_type not in {_STORED, _DEFLATED}:
-            raise self._bad(info, f"uses method {info.compress_type}; only 0 and 8 are known")
-        if (info.external_attr >> 16) & 0o170000 == 0o120000:  # noqa: PLR2004 -- S_IFLNK
-            raise self._bad(info, "is a symlink")
-        if info.compress_type == _STORED and info.compress_size != info.file_size:
-            raise self._bad(info, f"is stored, with {info.compress_size} of {info.file_size} bytes")
+        self._check_directory(info)
         head = self.slice(info.header_offset, _LOCAL.size)
         if len(head) != _LOCAL.size or head[:4] != _LOCAL_SIGNATURE:
             raise self._bad(info, "has no local header")
@@ -177,6 +169,26 @@ class Wheel:
         if start + info.compress_size > len(self._bytes):
             raise self._bad(info, "ends behind the end of the file")
         return int(start)
+
+    def _check_directory(self, info: zipfile.ZipInfo) -> None:
+        """Raise LockstepError for what the directory alone shows to be wrong."""
+        try:
+            check_path(info.filename.removesuffix("/"))
+        except LockstepError as error:
+            message = f"{error.message} (in `{self.filename}`)"
+            raise LockstepError(message, hint=_REFUSED) from error
+        if info.orig_filename != info.filename:
+            raise self._bad(info, "has a name with a zero byte or another separator")
+        if info.flag_bits & _ENCRYPTED:
+            raise self._bad(info, "is encrypted")
+        if info.flag_bits & ~_KNOWN_FLAGS or info.header_offset < 0:
+            raise self._bad(info, f"has flags {info.flag_bits:#x} at {info.header_offset}")
+        if info.compress_type not in {_STORED, _DEFLATED}:
+            raise self._bad(info, f"uses method {info.compress_type}; only 0 and 8 are known")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise self._bad(info, "is a symlink")
+        if info.compress_type == _STORED and info.compress_size != info.file_size:
+            raise self._bad(info, f"is stored, with {info.compress_size} of {info.file_size} bytes")
 
     def _bad(self, info: zipfile.ZipInfo, what: str) -> LockstepError:
         return LockstepError(f"`{info.filename[:200]}` in `{self.filename}` {what}", hint=_REFUSED)

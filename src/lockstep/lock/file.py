@@ -1,6 +1,6 @@
 """lockstep.lock: what the Python lock leaves open, pinned (DESIGN, "Files it keeps")."""
 
-import tomllib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,17 @@ from lockstep.digest import Digest
 from lockstep.errors import LockstepError, raise_all
 from lockstep.lock import toml
 from lockstep.lock.debian import DebianBase, DebianPackage
-from lockstep.project.reading import Table
+from lockstep.project.reading import Table, parse_toml
 
-__all__ = ["NAME", "Lock", "LockedFile", "read", "write"]
+__all__ = ["NAME", "Lock", "LockedFile", "dumps", "read"]
 
 NAME = "lockstep.lock"
 _VERSION = 1
+_ANY = re.compile(r".+")
+_HEX = re.compile(r"[0-9a-f]{64}")
+_STAMP = re.compile(r"\d{8}T\d{6}Z")
+_PATCH = re.compile(r"3\.\d{1,2}\.\d{1,3}")
+_GLIBC = re.compile(r"2\.\d{1,3}")
 _COMMENT = "Written by `lockstep lock`; do not edit. `lockstep lock --check` compares it."
 
 
@@ -48,8 +53,8 @@ class Lock:
         raise LockstepError(message, hint="lockstep lock")
 
 
-def write(lock: Lock, root: Path) -> None:
-    """Write the lock in its one spelling."""
+def dumps(lock: Lock) -> str:
+    """Return the lock in its one spelling."""
     document: dict[str, object] = {
         "version": _VERSION,
         "inputs": str(lock.inputs),
@@ -63,7 +68,7 @@ def write(lock: Lock, root: Path) -> None:
         "build": {"requirements": sorted(lock.build)},
         "debian": [_debian(base) for base in sorted(lock.bases, key=lambda base: base.platform)],
     }
-    files.write_text(root / NAME, toml.dumps(document, comment=_COMMENT))
+    return toml.dumps(document, comment=_COMMENT)
 
 
 def _debian(base: DebianBase) -> dict[str, object]:
@@ -95,12 +100,16 @@ def read(root: Path) -> Lock:
         message = f"no `{NAME}` in `{root}`"
         raise LockstepError(message, hint="lockstep lock")
     try:
-        document = tomllib.loads(files.read_text(path))
-        return _lock(document)
-    except (tomllib.TOMLDecodeError, LockstepError) as error:
-        what = error.message if isinstance(error, LockstepError) else str(error)
-        message = f"`{NAME}` cannot be read: {what}"
-        raise LockstepError(message, hint="lockstep lock") from error
+        return _lock(parse_toml(files.read_text(path), NAME, hint="lockstep lock"))
+    except LockstepError as error:
+        found = list(error.everything())
+        raise_all(
+            [
+                LockstepError(f"`{NAME}` cannot be read: {each.message}", hint="lockstep lock")
+                for each in found
+            ]
+        )
+        raise AssertionError from error  # raise_all raised
 
 
 def _lock(document: dict[str, Any]) -> Lock:
@@ -111,46 +120,78 @@ def _lock(document: dict[str, Any]) -> Lock:
         message = f"it has version {version}, this lockstep reads {_VERSION}"
         raise LockstepError(message)
     locked = [
-        LockedFile(path=each.text("path"), digest=Digest.of_hex(each.text("sha256")))
+        LockedFile(path=_text(each, "path"), digest=_hash(each))
         for each in _tables(document.get("file"), "file", problems)
     ]
     bases = [_base(each) for each in _tables(document.get("debian"), "debian", problems)]
-    found = Lock(
-        inputs=Digest.parse(top.text("inputs")),
-        manager=top.text("manager"),
-        python=top.text("python"),
-        base=top.text("base"),
-        files=tuple(locked),
-        build=top.table("build").texts("requirements"),
-        bases=tuple(bases),
-    )
+    inputs = _text(top, "inputs", re.compile(r"sha256:[0-9a-f]{64}"))
+    manager, python, base = (_text(top, key) for key in ("manager", "python", "base"))
+    build = top.table("build").texts("requirements")
     raise_all(problems)
-    return found
-
-
-def _base(table: Table) -> DebianBase:
-    packages = _tables(table.raw("package"), f"{table.path}.package", table.problems)
-    return DebianBase(
-        platform=table.text("platform"),
-        release=table.text("release"),
-        snapshot=table.text("snapshot"),
-        python=table.text("python"),
-        glibc=table.text("glibc"),
-        packages=tuple(
-            DebianPackage(
-                name=each.text("name"),
-                version=each.text("version"),
-                architecture=each.text("architecture"),
-                archive=each.text("archive"),
-                path=each.text("path"),
-                size=each.number("size", least=1, most=1 << 40),
-                digest=Digest.of_hex(each.text("sha256")),
-            )
-            for each in packages
-        ),
+    return Lock(
+        inputs=Digest.parse(inputs),
+        manager=manager,
+        python=python,
+        base=base,
+        files=tuple(locked),
+        build=build,
+        bases=tuple(each for each in bases if each),
     )
+
+
+def _text(table: Table, key: str, form: re.Pattern[str] = _ANY) -> str:
+    """Return a text that must be there, or an empty one with a problem added."""
+    text = table.text(key)
+    if not form.fullmatch(text):
+        table.complain(key, f"is `{text}`, which is none" if text else "is missing")
+        return ""
+    return text
+
+
+def _hash(table: Table) -> Digest:
+    text = _text(table, "sha256", _HEX)
+    return Digest.of_hex(text or "0" * 64)
+
+
+def _base(table: Table) -> DebianBase | None:
+    before = len(table.problems)
+    packages = [
+        _package(each)
+        for each in _tables(table.raw("package"), f"{table.path}.package", table.problems)
+    ]
+    platform = _text(table, "platform", re.compile(r"linux/(?:amd64|arm64)"))
+    release, snapshot = _text(table, "release"), _text(table, "snapshot", _STAMP)
+    python, glibc = _text(table, "python", _PATCH), _text(table, "glibc", _GLIBC)
+    if len(table.problems) > before:
+        return None
+    return DebianBase(
+        platform=platform,
+        release=release,
+        snapshot=snapshot,
+        python=python,
+        glibc=glibc,
+        packages=tuple(each for each in packages if each),
+    )
+
+
+def _package(table: Table) -> DebianPackage | None:
+    before = len(table.problems)
+    keys = ("name", "version", "architecture", "archive", "path")
+    texts = {key: _text(table, key) for key in keys}
+    if not table.has("size"):
+        table.complain("size", "is missing")
+    size, digest = table.number("size", 1, least=1, most=1 << 40), _hash(table)
+    if len(table.problems) > before:
+        return None
+    try:
+        return DebianPackage(**texts, size=size, digest=digest)
+    except LockstepError as error:
+        table.problems.append(error)
+        return None
 
 
 def _tables(value: object, path: str, problems: list[LockstepError]) -> list[Table]:
+    if value is not None and not isinstance(value, list):
+        problems.append(LockstepError(f"`{path}` must be a list of tables"))
     items = value if isinstance(value, list) else []
     return [Table(item, f"{path}[{number}]", problems) for number, item in enumerate(items)]

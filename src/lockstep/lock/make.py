@@ -57,9 +57,9 @@ def make(
         bases=bases,
     )
     old = _bytes(project.root / lock_file.NAME)
-    if lock != before or old is None:
-        lock_file.write(lock, project.root)
-    if _bytes(project.root / lock_file.NAME) != old:
+    text = lock_file.dumps(lock)
+    if text.encode() != old:
+        files.write_text(project.root / lock_file.NAME, text)
         changed.append(lock_file.NAME)
     return changed
 
@@ -138,6 +138,11 @@ def stale(project: Project, lock: Lock) -> list[LockstepError]:
     if inputs.digest(project) != lock.inputs:
         message = "the lock is stale: pyproject.toml asks for something else than it was made from"
         problems.append(LockstepError(message, hint=hint))
+    wanted = {"uv.lock", _REQUIREMENTS, *(pylock_name(image.name) for image in project.images)}
+    problems += [
+        LockstepError(f"`{lock_file.NAME}` does not name `{name}`", hint=hint)
+        for name in sorted(wanted - {each.path for each in lock.files})
+    ]
     for each in lock.files:
         data = _bytes(project.root / each.path)
         if data is None:

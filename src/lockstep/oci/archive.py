@@ -7,7 +7,7 @@ from lockstep import files
 from lockstep.digest import of_bytes
 from lockstep.oci import canonical, tar
 from lockstep.oci.entry import Entry, file
-from lockstep.oci.layer import Layer
+from lockstep.oci.layer import Layer, checked
 from lockstep.oci.model import Image
 
 __all__ = ["write"]
@@ -21,15 +21,16 @@ def write(image: Image, path: Path, tag: str) -> None:
     """
     config = image.config_bytes()
     name = f"{of_bytes(config).hex}.json"
-    layers: dict[str, Layer] = {f"{i.facts.digest.hex}.tar.gz": i for i in image.layers}
-    manifest = [{"Config": name, "RepoTags": [tag], "Layers": list(layers)}]
+    names = [f"{layer.facts.digest.hex}.tar.gz" for layer in image.layers]
+    layers: dict[str, Layer] = dict(zip(names, image.layers, strict=True))
+    # One name for each diffID of the config, even where two layers are the same file.
+    manifest = [{"Config": name, "RepoTags": [tag], "Layers": names}]
     with files.atomic(path) as temporary, temporary.open("wb") as handle:
         _add(handle, file(name, config))
         for layer_name, layer in layers.items():
             size = layer.facts.size
             handle.write(tar.header(file(layer_name, b""), size=size))
-            for chunk in layer.chunks():
-                handle.write(chunk)
+            handle.writelines(checked(layer))
             handle.write(tar.padding(size))
         _add(handle, file("manifest.json", canonical.dumps(manifest)))
         handle.write(tar.END)

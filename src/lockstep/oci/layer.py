@@ -16,7 +16,7 @@ from lockstep.errors import LockstepError
 from lockstep.oci import deflate, tar
 from lockstep.oci.entry import Content, Entry, Kind, folder
 
-__all__ = ["GZIP", "ZSTD", "Layer", "LayerFacts", "arrange", "check_path", "stitch"]
+__all__ = ["GZIP", "ZSTD", "Layer", "LayerFacts", "arrange", "check_path", "checked", "stitch"]
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
@@ -68,9 +68,10 @@ def arrange(entries: Iterable[Entry], *, root: str = "") -> list[Entry]:
         found[entry.path] = entry
     for path in list(found):
         parent = path.rpartition("/")[0]
-        while parent and parent != root and (not root or parent.startswith(root + "/")):
-            other = found.setdefault(parent, folder(parent))
-            if other.kind is not Kind.FOLDER:
+        while parent:
+            inside = parent != root and (not root or parent.startswith(root + "/"))
+            other = found.setdefault(parent, folder(parent)) if inside else found.get(parent)
+            if other and other.kind is not Kind.FOLDER:
                 message = f"`{parent}` is a {other.kind.value} and `{path}` lies in it"
                 raise LockstepError(message)
             parent = parent.rpartition("/")[0]
@@ -81,13 +82,26 @@ def arrange(entries: Iterable[Entry], *, root: str = "") -> list[Entry]:
 def check_path(path: str) -> None:
     """Raise LockstepError for a path that is absolute, escapes the root or is a whiteout."""
     parts = path.split("/")
-    if not path or "\0" in path or "\\" in path or any(part in {"", ".", ".."} for part in parts):
+    unsafe = "\\" in path or any(c < " " or c == "\x7f" for c in path)
+    if unsafe or any(part in {"", ".", ".."} for part in parts):
         message = f"`{path!r:.200}` is not a safe path for an image"
         raise LockstepError(message)
     if any(part.startswith(".wh.") for part in parts):
         # OCI image spec, layer.md, "Whiteouts": such a name would delete a file.
         message = f"`{path:.200}` has a name that starts with `.wh.`, which deletes files"
         raise LockstepError(message)
+
+
+def checked(layer: Layer) -> Iterator[bytes]:
+    """Yield a layer's compressed bytes, and raise LockstepError if they are not as recorded."""
+    hasher = Hasher()
+    for chunk in layer.chunks():
+        hasher.update(chunk)
+        yield chunk
+    if (hasher.digest(), hasher.size) != (layer.facts.digest, layer.facts.size):
+        message = f"layer `{layer.created_by}` is {hasher.digest()} ({hasher.size} bytes), not as "
+        message += f"recorded {layer.facts.digest} ({layer.facts.size} bytes)"
+        raise LockstepError(message, hint="remove it, then lockstep build")
 
 
 def stitch(entries: Iterable[Entry], write: Callable[[bytes], object]) -> LayerFacts:

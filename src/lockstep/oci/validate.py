@@ -43,10 +43,13 @@ def _layer(layer: Layer) -> Iterator[str]:
         yield f"size is {digest.size}, the manifest says {facts.size}"
     if diff.digest() != facts.diff_id:
         yield f"diffID is {diff.digest()}, the config says {facts.diff_id}"
-    yield from _order(member for member, _ in entries(layer))
+    try:
+        yield from _order((member for member, _ in entries(layer)), facts.unpacked)
+    except tarfile.TarError as error:
+        yield f"is no tar archive: {error}"
 
 
-def _order(members: Iterable[tarfile.TarInfo]) -> Iterator[str]:
+def _order(members: Iterable[tarfile.TarInfo], promised: int) -> Iterator[str]:
     before = b""
     seen: set[str] = set()
     unpacked = 0
@@ -59,9 +62,12 @@ def _order(members: Iterable[tarfile.TarInfo]) -> Iterator[str]:
         if path in seen:
             yield f"`{path}` is there twice"
         seen.add(path)
-        if path.encode() < before:
-            yield f"`{path}` is not in order"
-        before = path.encode()
+        name = path.encode("utf-8", "surrogateescape")  # how tarfile gives what is not UTF-8
+        if name != path.encode("utf-8", "replace"):
+            yield f"`{path!r}` is not UTF-8"
+        if name < before:
+            yield f"`{path!r}` is not in order"
+        before = name
         if (member.uid, member.gid, member.uname, member.gname) != (0, 0, "", ""):
             yield f"`{path}` has an owner: {member.uid}:{member.gid}"
         if member.mtime != tar.MTIME:
@@ -69,6 +75,8 @@ def _order(members: Iterable[tarfile.TarInfo]) -> Iterator[str]:
         if not (member.isreg() or member.isdir() or member.issym()):
             yield f"`{path}` is neither file, folder nor symlink"
         unpacked += member.size
+    if unpacked != promised:
+        yield f"has {unpacked} bytes unpacked, not {promised}"
 
 
 def _hashed(chunks: Iterable[bytes], hasher: Hasher) -> Iterator[bytes]:

@@ -1,7 +1,6 @@
 """Finds the project and reads its pyproject.toml once, at the edge."""
 
 import re
-import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -9,7 +8,7 @@ from lockstep import files
 from lockstep.errors import LockstepError
 from lockstep.project import size
 from lockstep.project.model import ImageSpec, Project
-from lockstep.project.reading import Table
+from lockstep.project.reading import Table, parse_toml
 
 __all__ = ["find_root", "load", "read"]
 
@@ -40,11 +39,7 @@ def load(start: Path) -> Project:
     """Return the project that a folder belongs to, or raise every problem of its pyproject."""
     root = find_root(start)
     path = root / "pyproject.toml"
-    try:
-        document = tomllib.loads(files.read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        message = f"`{path}` is not valid TOML: {error}"
-        raise LockstepError(message) from error
+    document = parse_toml(files.read_text(path), str(path), hint="correct that line")
     return read(document, root)
 
 
@@ -104,6 +99,9 @@ def _python(settings: Table) -> str:
 def _platforms(settings: Table) -> tuple[str, ...]:
     platforms = settings.texts("platforms", ("linux/amd64",))
     supported = ("linux/amd64", "linux/arm64")
+    if not platforms or len(set(platforms)) != len(platforms):
+        hint = 'platforms = ["linux/amd64"]'
+        settings.complain("platforms", "must name each platform once, and one at least", hint=hint)
     for platform in platforms:
         if platform not in supported:
             hint = f"supported: {', '.join(supported)}"

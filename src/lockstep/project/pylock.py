@@ -1,6 +1,6 @@
 """Reads PEP 751 locks and chooses the wheels for a target."""
 
-import tomllib
+import datetime
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from lockstep.digest import Digest
 from lockstep.errors import LockstepError, raise_all
+from lockstep.project.reading import parse_toml
 from lockstep.project.resolution import LockedWheel
 from lockstep.project.target import Target
 
@@ -22,11 +23,9 @@ def read(text: str, source: str) -> "Pylock":
     """Return the parsed lock, or raise LockstepError with the path to the bad value."""
     from packaging.pylock import Pylock, PylockValidationError
 
+    document = parse_toml(text, source, hint="lockstep lock")
     try:
-        return Pylock.from_dict(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        message = f"`{source}` is not valid TOML: {error}"
-        raise LockstepError(message, hint="lockstep lock") from error
+        return Pylock.from_dict(document)
     except PylockValidationError as error:
         message = f"`{source}` is not a valid pylock: {error}"
         raise LockstepError(message, hint="lockstep lock") from error
@@ -55,6 +54,7 @@ def select(text: str, target: Target, source: str) -> list[LockedWheel]:
 def _one_name(
     lock: "Pylock", packages: "list[Package]", target: Target, tags: "list[Tag]"
 ) -> list[LockedWheel]:
+    from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
     from packaging.pylock import PackageWheel, Pylock, PylockSelectError
 
     alone = Pylock(
@@ -70,6 +70,9 @@ def _one_name(
             if not isinstance(artifact, PackageWheel):
                 raise _no_wheel(package, target, type(artifact).__name__)
             found.append(_wheel(package, artifact))
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        message = f"`{name}` has a marker that cannot be decided: {error}"
+        raise LockstepError(message, hint="lockstep lock") from error
     except PylockSelectError as error:
         message = f"`{name}` has no wheel for {target.platform}, CPython {target.minor}: {error}"
         raise LockstepError(message, hint=_WAY_OUT) from error
@@ -112,5 +115,10 @@ def _wheel(package: "Package", artifact: object) -> LockedWheel:
         url=url,
         digest=Digest.of_hex(artifact.hashes["sha256"]),
         size=artifact.size,
-        uploaded=int(uploaded.timestamp()) if uploaded else 0,
+        uploaded=_seconds(uploaded) if uploaded else 0,
     )
+
+
+def _seconds(time: datetime.datetime) -> int:
+    # PEP 751: upload times are in UTC; one without a zone must not be read in the host's.
+    return int((time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp())

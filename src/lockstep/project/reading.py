@@ -1,14 +1,27 @@
 """Typed reading of tables that somebody wrote: an error names the path to the bad value."""
 
 import difflib
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from lockstep.errors import LockstepError, raise_all
 
-__all__ = ["Table"]
+__all__ = ["Table", "parse_toml"]
 
 T = TypeVar("T")
+
+
+def parse_toml(text: str, source: str, *, hint: str) -> dict[str, Any]:
+    """Return a TOML document, or raise LockstepError that names the file and the place."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        message = f"`{source}` is not valid TOML: it is nested too deep"
+        raise LockstepError(message, hint=hint) from error
+    except ValueError as error:  # TOMLDecodeError, and numbers or dates that Python refuses
+        message = f"`{source}` is not valid TOML: {error}"
+        raise LockstepError(message, hint=hint) from error
 
 
 class Table:
@@ -32,7 +45,8 @@ class Table:
 
     def complain(self, key: str, message: str, *, hint: str = "") -> None:
         """Add a problem of this table's value."""
-        self.problems.append(LockstepError(f"`{self.path}.{key}` {message}", hint=hint))
+        where = f"{self.path}.{key}" if key else self.path
+        self.problems.append(LockstepError(f"`{where}` {message}", hint=hint))
 
     def has(self, key: str) -> bool:
         """Return whether the key is there."""

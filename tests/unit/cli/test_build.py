@@ -80,7 +80,9 @@ def test_the_image_holds_what_was_asked_for(
     assert {"etc/services", "usr/bin/python3.11", "usr/lib/python3.11/json.py"} <= set(serve)
     # Nothing of the build: neither its backend, nor a package manager, nor our own state.
     names = " ".join(serve)
-    assert not [name for name in ("tinybuild", "uv.lock", "pyproject", "lockstep.lock") if name in names]
+    assert not [
+        name for name in ("tinybuild", "uv.lock", "pyproject", "lockstep.lock") if name in names
+    ]
     assert all((m.uid, m.gid, m.mtime) == (0, 0, 315619200) for m in serve.values())
 
 

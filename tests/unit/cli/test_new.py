@@ -74,7 +74,7 @@ def test_what_is_there_is_never_touched(taken: str, tmp_path: Path) -> None:
     (tmp_path / taken).parent.mkdir(exist_ok=True)
     (tmp_path / taken).write_text("mine")
     with pytest.raises(LockstepError, match="is there already and not empty") as caught:
-        new.create(tmp_path / taken.split("/")[0], "churn")
+        new.create(tmp_path / taken.split("/", maxsplit=1)[0], "churn")
     assert caught.value.hint == "choose another name, or remove it"
     assert tree(tmp_path) == [taken]
 

@@ -9,6 +9,7 @@ from support.zips import FILENAME
 
 from lockstep.image.contents.wheels import InstalledWheel
 from lockstep.image.places import APP
+from lockstep.oci.entry import Generated
 from lockstep.oci.layer import arrange, stitch
 from lockstep.store import Store
 
@@ -33,7 +34,8 @@ def made(store: Store) -> MakeLayer:
         compiled: Mapping[str, bytes] | None = None,
     ) -> MadeLayer:
         wheel = InstalledWheel(store.path(store.put(data)), filename, minor, trimmed=trimmed)
-        entries = arrange(wheel.entries(compiled or {}), root=APP)
+        bytecode = {path: Generated(data) for path, data in (compiled or {}).items()}
+        entries = arrange(wheel.entries(bytecode), root=APP)
         with store.writer() as writer:
             facts = stitch(entries, writer.write)
             writer.commit(facts.digest)

@@ -235,9 +235,7 @@ HOSTILE: dict[str, bytes] = {
     ),
     "local name of another size": patched(DATA, "demo/a.py", local={"name_size": 8}),
     "local extra behind the end": patched(DATA, "demo/a.py", local={"extra": 0xFFFF}),
-    "offsets before the file": with_end(
-        DATA, offset=DATA.index(b"PK\x01\x02") + len(DATA)
-    ),
+    "offsets before the file": with_end(DATA, offset=DATA.index(b"PK\x01\x02") + len(DATA)),
     "zip64 directory of 2^64 bytes": with_zip64_end(DATA, size=2**64 - 1, offset=0),
     "zip64 directory at 2^64": with_zip64_end(DATA, size=100, offset=2**64 - 1),
     "directory larger than the file": with_end(DATA, size=0xFFFFFF),

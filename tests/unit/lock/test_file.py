@@ -172,7 +172,7 @@ def test_everything_wrong_with_a_lock_is_said(tmp_path: Path) -> None:
 
 def test_a_lock_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / file.NAME).write_bytes(b"\xff")
-    with pytest.raises(LockstepError, match="cannot be read: .* is not UTF-8"):
+    with pytest.raises(LockstepError, match=r"cannot be read: .* is not UTF-8"):
         file.read(tmp_path)
 
 
@@ -186,7 +186,9 @@ def test_any_change_of_a_lock_is_a_lock_or_an_error(
     end = data.draw(st.integers(start, min(len(WRITTEN), start + 20)))
     new = data.draw(st.sampled_from(["", '"', "1", "=", "[", "]", "\n", "true", "[[file]]\n"]))
     (root / file.NAME).write_text(WRITTEN[:start] + new + WRITTEN[end:])
+    hint = "lockstep lock"
     try:
-        assert isinstance(file.read(root), Lock)
+        file.read(root)
     except LockstepError as error:
-        assert error.hint == "lockstep lock"
+        hint = error.hint
+    assert hint == "lockstep lock"

@@ -51,8 +51,10 @@ def test_all_locks_are_written(online: World, root: Path) -> None:
     assert lock(root) == FILES
     assert pins(root, "pylock.serve.toml") == {"alpha": "1.0", "epsilon": "5.0", "gamma": "2.0"}
     assert pins(root, "pylock.train.toml") == {
-        **{"alpha": "1.0", "epsilon": "5.0"},
-        **{"beta": "3.1", "delta": "0.4"},
+        "alpha": "1.0",
+        "epsilon": "5.0",
+        "beta": "3.1",
+        "delta": "0.4",
     }
     entry = tomllib.loads((root / "pylock.serve.toml").read_text())["packages"][0]["wheels"][0]
     published = online.index.files["alpha-1.0-py3-none-any.whl"]
@@ -130,9 +132,7 @@ def test_a_new_dependency_moves_no_other_pin(world: World, root: Path) -> None:
     assert file.read(root).inputs != before.inputs
 
 
-def test_an_image_that_is_not_asked_for_any_more_leaves_the_lock(
-    online: World, root: Path
-) -> None:
+def test_an_image_that_is_not_asked_for_any_more_leaves_the_lock(online: World, root: Path) -> None:
     lock(root)
     text = (root / "pyproject.toml").read_text()
     (root / "pyproject.toml").write_text(text.partition("[tool.lockstep.images.train]")[0])
@@ -217,7 +217,7 @@ def test_uv_finds_its_own_lock_stale_without_a_network(
 ) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
     (locked / "uv.lock").unlink()
-    with pytest.raises(LockstepError, match="`uv.lock` does not fit pyproject.toml") as caught:
+    with pytest.raises(LockstepError, match="does not fit") as caught:
         uv.check(load(locked))
     assert caught.value.hint == "lockstep lock"
 

@@ -236,7 +236,7 @@ def test_the_nearest_pyproject_that_names_lockstep_is_the_project(tmp_path: Path
     assert find_root(inner / "src") == outer
     projects.replace(outer, "tool.lockstep", "tool.other")
     assert find_root(inner / "src") == inner
-    with pytest.raises(LockstepError, match="has no \\[tool.lockstep\\] table"):
+    with pytest.raises(LockstepError, match=r"has no \[tool.lockstep\] table"):
         load(inner)
 
 
@@ -256,7 +256,7 @@ def test_no_project_says_how_to_start_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["[tool.lockstep", "a = 1\na = 2\n", "a = 2026-13-01\n"])
 def test_invalid_toml_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
-    with pytest.raises(LockstepError, match="pyproject.toml` is not valid TOML: ") as caught:
+    with pytest.raises(LockstepError, match="is not valid TOML: ") as caught:
         load(tmp_path)
     assert caught.value.hint
 
@@ -264,7 +264,7 @@ def test_invalid_toml_is_named(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [f"a = {'[' * 5000}", f"a = {'9' * 5000}"])
 def test_toml_that_breaks_the_parser_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
-    with pytest.raises(LockstepError, match="pyproject.toml` is not valid TOML"):
+    with pytest.raises(LockstepError, match="is not valid TOML"):
         load(tmp_path)
 
 
@@ -292,7 +292,9 @@ def test_any_document_is_a_project_or_an_error(
     document: dict[str, object], settings: dict[str, object]
 ) -> None:
     document["tool"] = {"lockstep": settings}
+    said: list[str] = []
     try:
-        assert read(document, Path("/p")).name
+        said.append(read(document, Path("/p")).name)
     except LockstepError as error:
-        assert all(each.message for each in error.everything())
+        said += [each.message for each in error.everything()]
+    assert all(said)

@@ -26,6 +26,7 @@ class InstalledWheel:
         self._minor = minor
         self._trimmed = trimmed
         self._info = self._dist_info()
+        self._written = {f"{self._info}/RECORD", f"{self._info}/INSTALLER"}  # anew, by us
         self._placed = dict(self._places())
 
     def close(self) -> None:
@@ -48,7 +49,7 @@ class InstalledWheel:
             if member.size == 0:
                 member.read()  # nothing of it is played later, so its claims are checked here
             yield _entry(path, member, executable=member.executable)
-        for path, data in self._scripts():
+        for path, data in self._scripts().items():
             rows.append(self._row(path, data))
             yield _entry(path, Generated(data), executable=True)
         for path, content in compiled.items():
@@ -91,9 +92,9 @@ class InstalledWheel:
 
     def _place(self, name: str) -> str | None:
         top, _, rest = name.partition("/")
-        if name in {f"{self._info}/RECORD", f"{self._info}/INSTALLER"}:
-            return None  # written anew
-        if top.endswith(".data") and rest:
+        if name in self._written:
+            return None
+        if rest and self._is_data(top):
             kind, _, inner = rest.partition("/")
             if kind not in _DATA_PLACES or not inner:
                 message = f"`{name}` in `{self.wheel.filename}` is in no known scheme"
@@ -107,21 +108,32 @@ class InstalledWheel:
                 path = f"{VENV}/include/site/python{self._minor}/{package}/{inner}"
                 return None if self._trimmed else path
             name = inner
+            if name in self._written:
+                message = f"`{self.wheel.filename}` brings its own `{name}` as data"
+                raise LockstepError(message)
         if "__pycache__/" in name or name.endswith((".pyc", ".pyo")):
             return None  # compiled by somebody else's interpreter
         if self._trimmed and trim.left_out(name):
             return None
         return f"{self._site}/{name}"
 
-    def _scripts(self) -> Iterator[tuple[str, bytes]]:
+    def _is_data(self, top: str) -> bool:
+        stem = self._info.removesuffix(".dist-info")
+        return top.endswith(".data") and _normal(top.removesuffix(".data")) == _normal(stem)
+
+    def _scripts(self) -> dict[str, bytes]:
+        """Return path → text of the programs; an entry point wins over a file of its name."""
+        found: dict[str, bytes] = {}
         for name, member in self.wheel.members.items():
-            parts = name.split("/")
-            if parts[0].endswith(".data") and parts[1] == "scripts":
-                yield f"{bin_folder()}/{'/'.join(parts[2:])}", scripts.with_shebang(member.read())
+            top, _, rest = name.partition("/")
+            kind, _, inner = rest.partition("/")
+            if kind == "scripts" and inner and self._is_data(top):
+                found[f"{bin_folder()}/{inner}"] = scripts.with_shebang(member.read())
         entry_points = self.wheel.members.get(f"{self._info}/entry_points.txt")
         if entry_points:
             for name, data in scripts.console_scripts(entry_points.read(), self.wheel.filename):
-                yield f"{bin_folder()}/{name}", data
+                found[f"{bin_folder()}/{name}"] = data
+        return found
 
     def _rows(self) -> list[record.Row]:
         """Return the wheel's own rows for what is in the image, under the installed paths."""

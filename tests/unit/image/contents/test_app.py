@@ -29,7 +29,14 @@ def project(root: Path) -> Project:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Project:
-    for name in ("src/main.py", "src/lib/a.py", "src/b.txt", "data/x.csv", "data/y/z.csv", "README"):
+    for name in (
+        "src/main.py",
+        "src/lib/a.py",
+        "src/b.txt",
+        "data/x.csv",
+        "data/y/z.csv",
+        "README",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
@@ -62,7 +69,10 @@ def test_each_glob_without_a_file_is_named(tree: Project) -> None:
     with pytest.raises(LockstepError) as caught:
         app.found(tree, spec)
     found = list(caught.value.everything())
-    assert [error.message.partition(" of ")[0] for error in found] == ["`models/**`", "`dato/*.csv`"]
+    assert [error.message.partition(" of ")[0] for error in found] == [
+        "`models/**`",
+        "`dato/*.csv`",
+    ]
     assert "train first" in found[0].hint
     assert "correct the pattern" in found[1].hint
 
@@ -107,5 +117,7 @@ def test_the_health_check_compiles(tree: Project, tmp_path: Path) -> None:
     path = tmp_path / "health.py"
     path.write_bytes(script)
     # Nobody listens on port 1, so the answer is no, without a traceback of ours.
-    done = subprocess.run([sys.executable, "-I", path, "1", "/health"], check=False, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-I", path, "1", "/health"], check=False, capture_output=True
+    )
     assert done.returncode == 1

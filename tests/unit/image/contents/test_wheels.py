@@ -394,9 +394,7 @@ def without(name: str) -> bytes:
         ),
     ],
 )
-def test_what_is_no_wheel_of_this_name_is_refused(
-    data: bytes, words: str, made: MakeLayer
-) -> None:
+def test_what_is_no_wheel_of_this_name_is_refused(data: bytes, words: str, made: MakeLayer) -> None:
     with pytest.raises(LockstepError) as caught:
         made(data)
     assert words in caught.value.message

@@ -1,0 +1,204 @@
+"""The shape of the code: what is imported when, what is public, how long files are."""
+
+import ast
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lockstep.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "lockstep"
+SOURCES = sorted(
+    path for path in PACKAGE.rglob("*.py") if "templates" not in path.relative_to(PACKAGE).parts
+)
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+# What `lockstep --help` may load. Each addition makes every command start later.
+QUICK = ["lockstep", "lockstep.cli", "lockstep.cli.main", "lockstep.errors"]
+SLOW = (
+    *("packaging", "urllib3", "rich", "debian", "filelock", "platformdirs", "uv", "tomllib"),
+    *("json", "subprocess", "hashlib", "ssl", "http", "zipfile", "tarfile", "typing"),
+    *("concurrent", "multiprocessing", "tempfile", "email", "dataclasses", "pathlib"),
+)
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def texts() -> list[Path]:
+    """Return every text file that the repository keeps; folders that it ignores are left out."""
+    ignored = {line.strip("/\n") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    found = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [f for f in folders if f not in ignored and not f.endswith("_cache")]
+        folders[:] = [f for f in folders if f not in {".git", "__pycache__", ".hypothesis"}]
+        found += [Path(folder, name) for name in names]
+    kept = [p for p in found if not re.fullmatch(r"uv\.lock|pylock.*\.toml|\.coverage.*", p.name)]
+    return sorted(path for path in kept if b"\0" not in path.read_bytes()[:4096])
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], []], ids=["help", "version", "none"])
+def test_help_loads_next_to_nothing(words: list[str]) -> None:
+    code = (
+        "import json, sys\nbefore = set(sys.modules)\n"
+        "from lockstep.cli.main import main\n"
+        f"try: main({words!r})\n"
+        "except SystemExit: pass\n"
+        "print('\\n' + json.dumps(sorted(set(sys.modules) - before)))\n"
+    )
+    out = subprocess.check_output([sys.executable, "-I", "-S", "-c", _PATH + code], text=True)
+    loaded = json.loads(out.splitlines()[-1])
+    assert [name for name in loaded if name.partition(".")[0] == "lockstep"] == QUICK
+    assert sorted({name.partition(".")[0] for name in loaded} & set(SLOW)) == []
+
+
+_PATH = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n"
+
+
+@pytest.mark.parametrize("command", [name for name, _ in COMMANDS if name != "demo"])
+def test_a_command_loads_no_library_before_it_needs_it(command: str) -> None:
+    code = (
+        "import json, sys\n"
+        f"import lockstep.cli.commands.{command}\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    loaded = json.loads(subprocess.check_output([sys.executable, "-c", code], text=True))
+    third_party = {"packaging", "urllib3", "rich", "debian", "filelock", "platformdirs"}
+    assert sorted(third_party & set(loaded)) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_module_says_what_is_public(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), "a module starts with what it is for"
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    runs = {"__init__", "__main__"} if len(tree.body) <= 4 else set()
+    if parts[-1] in runs or "runtime" in parts:
+        return
+    module = importlib.import_module(".".join(part for part in parts if part != "__init__"))
+    assert module.__all__ == sorted(module.__all__, key=_order)
+    for name in module.__all__:
+        assert hasattr(module, name)
+        assert not name.startswith("_") or name == "__version__"
+
+
+def _order(name: str) -> tuple[int, str]:
+    # As ruff's RUF022 sorts: constants, classes, the rest.
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=name_of)
+def test_no_file_is_longer_than_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_no_function_is_longer_than_50_lines(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= 50 or _argues(path, node), f"{node.name} has {length} lines"
+
+
+def _argues(path: Path, node: ast.FunctionDef) -> bool:
+    line = path.read_text().splitlines()[node.lineno - 1]
+    return " -- " in line  # a `noqa` with its reason
+
+
+def test_imports_go_only_downward() -> None:
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "Contracts: 3 kept, 0 broken." in done.stdout
+
+
+def test_no_file_names_a_package_registry() -> None:
+    # Joined here, so that this file does not name them either.
+    names = [
+        "pypi" + ".org", "pypi" + ".python.org", "python" + "hosted", "docker" + "hub.com",
+        "registry-1." + "docker", "deb." + "debian.org", "snapshot." + "debian.org",
+        "security." + "debian.org", "ghcr" + ".io", "quay" + ".io", "gcr" + ".io",
+    ]  # fmt: skip
+    pattern = re.compile("|".join(map(re.escape, names)))
+    found = []
+    for path in texts():
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            if match := pattern.search(line):
+                found.append(f"{name_of(path)}:{number}: {match[0]}")
+    assert found == []
+
+
+def _literals(path: Path) -> list[tuple[int, str]]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            parts = [v.value if isinstance(v, ast.Constant) else "X" for v in node.values]
+            found.append((node.lineno, "".join(map(str, parts))))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append((node.lineno, node.value))
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_what_a_hint_says_to_type_is_there(path: Path) -> None:
+    commands = dict(COMMANDS)
+    for line, text in _literals(path):
+        for match in re.finditer(r"\blockstep (?P<name>[a-z]+)(?P<words>(?: --[a-z-]+)*)", text):
+            if not re.search(r"(^|[:(,`;] ?|&& |then |or )$", text[: match.start()]):
+                continue  # "this lockstep reads 1" is a sentence
+            where = f"{name_of(path)}:{line}: {match[0]}"
+            assert match["name"] in commands, where
+            for option in match["words"].split():
+                assert f'"{option}"' in _command(match["name"]), where
+
+
+def _command(name: str) -> str:
+    folder = PACKAGE / "cli"
+    session = (folder / "session.py").read_text()
+    return session + (folder / "commands" / f"{name}.py").read_text()
+
+
+DOORS = {
+    "subprocess": "process.py",
+    "time": "clock.py",
+    "urllib3": "fetch.py",
+    "socket": "nobody",
+    "requests": "nobody",
+}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_only_the_door_of_each_is_used(path: Path) -> None:
+    # Beside ruff's ban, which a `noqa` could lift in silence.
+    tree = ast.parse(path.read_text())
+    for node in [*ast.walk(tree)]:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []  # a name for a type opens nothing
+    imported = {name.partition(".")[0] for name in _imports(tree)}
+    if "runtime" not in path.parts:  # which goes into images
+        for name, door in DOORS.items():
+            assert name not in imported or path.name == door
+        assert "os.environ" not in ast.unparse(tree) or path.name == "environ.py"
+
+
+def _imports(tree: ast.AST) -> list[str]:
+    found = []
+    for node in ast.walk(tree):
+        found += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        found += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    return found
+
+
+def test_what_goes_into_images_needs_only_the_standard_library() -> None:
+    for path in sorted((PACKAGE / "runtime").glob("*.py")):
+        for name in _imports(ast.parse(path.read_text())):
+            assert name.partition(".")[0] in sys.stdlib_module_names, f"{path.name}: {name}"

@@ -1,0 +1,194 @@
+"""What a user can run into: one error, one hint, exit 1, and nothing lost."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from support import projects, wheels
+from support.server import Reply
+from support.world import World
+
+from lockstep.cli.main import main
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    found = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file()}
+    return {name: path.read_bytes() for name, path in found.items()}
+
+
+def fails(capsys: pytest.CaptureFixture[str], root: Path, *words: str) -> tuple[str, str]:
+    """Run a command that must fail, and return its only error and its only hint."""
+    before = contents(root)
+    capsys.readouterr()
+    assert main([*words, "--quiet", "--project", str(root)]) == 1
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert [line.partition(": ")[0] for line in lines] == ["error", "hint"], err
+    assert contents(root) == before
+    return lines[0].removeprefix("error: "), lines[1].removeprefix("hint: ")
+
+
+def test_no_pyproject(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for command in ("lock", "build"):
+        assert fails(capsys, tmp_path, command) == (
+            f"no pyproject.toml in `{tmp_path}` or above it",
+            "lockstep new NAME, or go to your project's folder",
+        )
+
+
+def test_a_pyproject_that_is_no_toml(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    root = projects.write(tmp_path / "tiny", pyproject="[tool.lockstep\n")
+    assert f"`{root}/pyproject.toml` is not valid TOML" in fails(capsys, root, "build")[0]
+
+
+def test_no_lock(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    root = projects.write(tmp_path / "tiny")
+    assert fails(capsys, root, "build") == (f"no `lockstep.lock` in `{root}`", "lockstep lock")
+
+
+def test_a_stale_lock(capsys: pytest.CaptureFixture[str], locked: Path) -> None:
+    projects.replace(locked, "alpha>=1", "alpha>=1.0")
+    error, hint = fails(capsys, locked, "build")
+    assert error.startswith("the lock is stale: ")
+    assert hint == "lockstep lock"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("version = 1\n", "version = 1\n<<<<<<< ours\n", "Invalid statement"),
+        ("version = 1\n", "version = 3\n", "it has version 3, this lockstep reads 1"),
+        ('glibc = "2.36"\n', "", "glibc"),
+        ('glibc = "2.36"\n', 'glibc = "new"\n', "glibc"),
+        ('platform = "linux/amd64"\n', "", "linux/amd64"),
+        ("20260712T101637Z", "yesterday", "`yesterday` is not a time"),
+        ('python = "3.11.2"\n', 'python = "3"\n', "python"),
+    ],
+)
+def test_a_broken_lock(
+    old: str, new: str, message: str, locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    projects.replace(locked, old, new, "lockstep.lock")
+    error, hint = fails(capsys, locked, "build")
+    assert message in error
+    assert hint.startswith("lockstep lock")
+
+
+def test_a_pylock_that_is_no_lock(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Written by hand, and the lock told so: what is inside is still checked."""
+    old = (locked / "pylock.serve.toml").read_bytes()
+    new = b'lock-version = "1.0"\n'
+    (locked / "pylock.serve.toml").write_bytes(new)
+    sums = [hashlib.sha256(data).hexdigest() for data in (old, new)]
+    projects.replace(locked, *sums, "lockstep.lock")
+    error, hint = fails(capsys, locked, "build")
+    assert error.startswith("`pylock.serve.toml` is not a valid pylock: ")
+    assert hint == "lockstep lock"
+
+
+def test_a_wheel_that_was_replaced_after_it_was_locked(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = projects.write(tmp_path / "tiny")
+    assert main(["lock", "--project", str(root)]) == 0
+    good = world.index.files["gamma-2.0-py3-none-any.whl"]
+    _, bad = wheels.wheel("gamma", "2.0", {"gamma.py": b"import os\n" * 20})
+    world.server.on(good.path, Reply(body=bad))
+    error, hint = fails(capsys, root, "build")
+    assert error.startswith("`gamma-2.0-py3-none-any.whl` is not what the lock names: wanted ")
+    assert good.sha256 in error
+    assert f"({len(bad)} bytes)" in error or f"({len(good.data)} bytes)" in error
+    assert hint.startswith("somebody replaced the file, or the lock is wrong")
+    world.server.on(good.path, Reply(body=good.data))
+    assert main(["build", "--quiet", "--project", str(root)]) == 0
+
+
+def test_a_wheel_that_is_gone(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = projects.write(tmp_path / "tiny")
+    assert main(["lock", "--project", str(root)]) == 0
+    path = world.index.files["gamma-2.0-py3-none-any.whl"].path
+    world.server.remove(path)
+    error, hint = fails(capsys, root, "build")
+    assert error == f"`{world.server.address}{path}` answered HTTP 404"
+    assert hint == "the lock names a file that is gone: lockstep lock"
+
+
+def test_a_package_that_is_only_a_source(
+    online: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = projects.write(tmp_path / "tiny")
+    projects.replace(root, '"gamma>=2"', '"gamma>=2", "only-source"')
+    assert main(["lock", "--project", str(root)]) == 0
+    error, hint = fails(capsys, root, "build")
+    assert error == (
+        "`only-source 1.0` has no wheel for linux/amd64, CPython 3.11: "
+        "the lock has only a source distribution"
+    )
+    assert hint == "pin a version that has one, or build its wheel first: uv build --wheel"
+
+
+def test_a_pattern_without_files(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    projects.replace(locked, 'include = ["app/**"]', 'include = ["app/**", "models/*.onnx"]')
+    assert fails(capsys, locked, "build") == (
+        f"`models/*.onnx` of image `serve` matches no file in `{locked}`",
+        "train first, or take the pattern out of `include`",
+    )
+
+
+def test_a_symlink_that_leads_out_of_the_project(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (locked / "unused").symlink_to("/etc/hostname")  # no image includes this one
+    assert main(["build", "train", "--quiet"]) == 0
+    (locked / "app" / "secret").symlink_to("/etc/hostname")
+    error, hint = fails(capsys, locked, "build")
+    assert error == "`app/secret` leads out of the project, to `/etc/hostname`"
+    assert hint == "copy the file into the project"
+
+
+def test_an_image_over_its_budget(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    projects.replace(locked, "port = 8000\n", 'port = 8000\nbudget = "2kB"\n')
+    error, hint = fails(capsys, locked, "build")
+    assert error.startswith("image `serve` has 4.0 kB unpacked, over its budget of 2.0 kB; ")
+    assert "alpha 1.0 0.7 kB" in error  # who is to blame
+    assert hint.endswith("raise the budget of serve")
+    assert not (locked / ".lockstep").exists()  # not even the image that fits
+
+
+def test_a_backend_that_fails(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (locked / "src" / "tiny" / "bad.py").mkdir()  # which the backend would read
+    before = contents(locked)
+    assert main(["build", "--quiet"]) == 1
+    err = capsys.readouterr().err
+    assert err.count("error: `uv build --wheel") == 1
+    assert "`tinybuild.build_wheel` failed" in err
+    assert err.endswith("hint: make `uv build --wheel` work, then lockstep build\n")
+    assert contents(locked) == before
+
+
+def test_a_resolution_without_a_solution(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    projects.replace(locked, "gamma>=2", "gamma>=99")
+    before = contents(locked)
+    assert main(["lock", "--quiet"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: `uv lock` failed with exit code 1\n")
+    assert "gamma>=99" in err
+    assert contents(locked) == before
+
+
+def test_a_mirror_that_does_not_answer(
+    online: World,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = projects.write(tmp_path / "tiny")
+    monkeypatch.setenv("LOCKSTEP_DEBIAN_MIRROR", f"{online.server.address}/nothing")
+    assert main(["lock", "--quiet", "--project", str(root)]) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in err] == ["error", "hint"] * 3
+    assert "/nothing/dists/bookworm/InRelease` answered HTTP 404" in err[0]
+    assert not (root / "uv.lock").exists()

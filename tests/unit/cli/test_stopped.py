@@ -1,0 +1,187 @@
+"""A build that is stopped, or finds the disk full, goes on where it was."""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support import projects
+from support.server import Reply
+from support.world import World
+
+from lockstep.cli.main import main
+from lockstep.store import Store, default_root
+
+
+def start(root: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "lockstep", *words, "--project", str(root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+        start_new_session=True,
+    )
+
+
+def digests(capsys: pytest.CaptureFixture[str], root: Path, *words: str) -> dict[str, str]:
+    capsys.readouterr()
+    assert main(["build", "--json", "--project", str(root), *words]) == 0
+    return {each["name"]: each["digest"] for each in json.loads(capsys.readouterr().out)}
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_a_download_that_is_stopped(
+    number: signal.Signals,
+    code: int,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = projects.write(tmp_path / "tiny")
+    assert main(["lock", "--quiet", "--project", str(root)]) == 0
+    good = world.index.files["gamma-2.0-py3-none-any.whl"]
+    world.server.on(good.path, Reply(body=good.data, stall_at=100), Reply(body=good.data))
+
+    child = start(root, "build")
+    assert world.server.stalled.acquire(timeout=20)
+    child.send_signal(number)
+    try:
+        out, err = child.communicate(timeout=5)
+    finally:
+        child.kill()
+    assert (child.returncode, out) == (code, "")
+    if number == signal.SIGINT:
+        assert err.endswith(
+            "error: stopped; what was finished is kept\nhint: run the same command again to go on\n"
+        )
+    assert not (root / ".lockstep" / "images" / "index.json").exists()
+
+    world.server.free.set()
+    found = digests(capsys, root)
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "undisturbed"))
+    assert digests(capsys, root, "--layout", str(tmp_path / "images")) == found
+
+
+def test_layers_that_are_stopped(
+    locked: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_JOBS", "2")  # workers of their own
+    found = digests(capsys, locked, "--layout", str(tmp_path / "images"))
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "store"))
+    child = start(locked, "build")
+    assert child.stderr is not None
+    assert child.stderr.readline().startswith("* fetch ")
+    time.sleep(0.15)  # the workers are starting, or at work
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does it: to all of them
+    _, err = child.communicate(timeout=10)
+    assert child.returncode == 130
+    assert "Traceback" not in err
+    assert gone(child.pid)
+    assert digests(capsys, locked) == found
+
+
+def gone(group: int) -> bool:
+    """Return whether every process of a group ends within a moment."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """Mount a file system of its own; needs root."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        gc.collect()  # a mapped file keeps the disk busy
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def large(locked: Path) -> Path:
+    """Return a locked project with two megabytes that do not compress."""
+    noise = b"".join(os.urandom(1 << 16) for _ in range(32))
+    (locked / "app" / "noise.bin").write_bytes(noise)
+    return locked
+
+
+def full(capsys: pytest.CaptureFixture[str], *words: str) -> None:
+    capsys.readouterr()
+    assert main(["build", "--quiet", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("error: no space left on the disk") == err.count("hint: free some space") == 1
+    assert len(err.splitlines()) == 2
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_full_disk_under_the_store(
+    jobs: str,
+    large: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_JOBS", jobs)
+    found = digests(capsys, large, "--layout", str(tmp_path / "images"))
+    with small_disk(tmp_path / "disk", "1500k") as disk:
+        monkeypatch.setenv("LOCKSTEP_CACHE", str(disk / "store"))
+        full(capsys)
+        store = Store(default_root())
+        assert not [*(store.root / "tmp").iterdir()]
+        assert not (large / ".lockstep" / "images" / "index.json").exists()
+        subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
+        assert digests(capsys, large) == found
+
+
+@pytest.mark.peers
+def test_a_full_disk_under_the_project(
+    large: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = digests(capsys, large, "--layout", str(tmp_path / "images"))
+    with small_disk(tmp_path / "disk", "1500k") as disk:
+        full(capsys, "--layout", str(disk / "images"))
+        assert not [*disk.rglob("*.lockstep-tmp")]
+        assert not (disk / "images" / "index.json").exists()
+        subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
+        assert digests(capsys, large, "--layout", str(disk / "images")) == found
+
+
+@pytest.mark.peers
+def test_a_disk_that_is_read_only(
+    locked: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with small_disk(tmp_path / "disk", "50m") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        for words in (["build", "--layout", str(disk / "images")], ["new", str(disk / "churn")]):
+            capsys.readouterr()
+            assert main(words) == 1
+            assert "error: " in capsys.readouterr().err
+        monkeypatch.setenv("LOCKSTEP_CACHE", str(disk / "store"))
+        assert main(["build"]) == 1
+        assert "hint: set LOCKSTEP_CACHE to a folder of yours" in capsys.readouterr().err

@@ -1,0 +1,220 @@
+"""Bytecode: what it says of the host (nothing), and that Python takes it."""
+
+import importlib.machinery
+import importlib.util
+import marshal
+import struct
+import sys
+import warnings
+from pathlib import Path
+from types import CodeType
+
+import pytest
+from support.zips import FILENAME, File, wheel
+
+from lockstep.digest import of_bytes
+from lockstep.errors import LockstepError
+from lockstep.image import compiled
+from lockstep.image.bytecode import Interpreter, compile_files
+from lockstep.store import Store
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+TAG = f"cpython-{MINOR.replace('.', '')}"
+THIS = Interpreter(argv=(sys.executable,), root="", key=of_bytes(b"this one"), minor=MINOR)
+SITE = f"app/.venv/lib/python{MINOR}/site-packages"
+FILES = {
+    "demo/__init__.py": b'"""Documentation stays."""\nfrom demo.a import twice\n',
+    "demo/a.py": b"def twice(x):\n    def inner(y):\n        return y * 2\n    return inner(x)\n",
+    "demo/broken.py": b"def (:\n",
+    "demo/latin.py": b"# -*- coding: latin-1 -*-\nname = '\xe9'\n",
+    "demo/nul.py": b"x = 1\0\n",
+    "demo/badly_encoded.py": b"name = '\xe9'\n",
+    "demo/empty.py": b"",
+    "demo/warns.py": b"x = 'a' is 'b'\ny = '\\d'\nassert (x, 'never')\n",
+}
+COMPILES = {"__init__", "a", "latin", "empty", "warns"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    for name, data in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("wheel") / FILENAME
+    path.write_bytes(wheel(*(File(name=name, data=data) for name, data in FILES.items())))
+    return path
+
+
+SOURCES = [(name, f"{SITE}/{name}") for name in FILES]
+
+
+@pytest.fixture(scope="module")
+def found(archive: Path) -> dict[str, bytes]:
+    return compile_files(THIS, archive, SOURCES)
+
+
+def code_of(data: bytes) -> CodeType:
+    code = marshal.loads(data[16:])  # noqa: S302 -- our own bytes
+    assert isinstance(code, CodeType)
+    return code
+
+
+def nested(code: CodeType) -> list[CodeType]:
+    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
+    return [code, *(each for one in inner for each in nested(one))]
+
+
+def test_files_are_named_as_python_looks_for_them(found: dict[str, bytes]) -> None:
+    assert set(found) == {f"{SITE}/demo/__pycache__/{name}.{TAG}.pyc" for name in COMPILES}
+    for name in COMPILES:
+        expected = importlib.util.cache_from_source(f"/{SITE}/demo/{name}.py")
+        assert expected.removeprefix("/") in found
+
+
+def test_what_does_not_compile_is_skipped(found: dict[str, bytes]) -> None:
+    assert not [path for path in found if "broken" in path or "nul" in path or "badly" in path]
+
+
+def test_headers_are_unchecked_hashes(found: dict[str, bytes]) -> None:
+    for path, data in found.items():
+        name = Path(path).name.partition(".")[0]
+        magic, flags = data[:4], struct.unpack("<I", data[4:8])[0]
+        assert magic == importlib.util.MAGIC_NUMBER
+        assert flags == 0b01  # a hash, and nobody checks it against the source
+        assert data[8:16] == importlib.util.source_hash(FILES[f"demo/{name}.py"])
+
+
+def test_every_code_object_names_its_path_in_the_image(found: dict[str, bytes]) -> None:
+    codes = nested(code_of(found[f"{SITE}/demo/__pycache__/a.{TAG}.pyc"]))
+    assert len(codes) == 3
+    assert {code.co_filename for code in codes} == {f"/{SITE}/demo/a.py"}
+
+
+def test_nothing_of_the_host_is_inside(found: dict[str, bytes], archive: Path) -> None:
+    for data in found.values():
+        assert str(archive.parent).encode() not in data
+        assert sys.prefix.encode() not in data
+
+
+def test_assertions_and_documentation_stay(found: dict[str, bytes]) -> None:
+    init = code_of(found[f"{SITE}/demo/__pycache__/__init__.{TAG}.pyc"])
+    assert "Documentation stays." in init.co_consts
+    warns = code_of(found[f"{SITE}/demo/__pycache__/warns.{TAG}.pyc"])
+    assert "never" in str(warns.co_consts)
+
+
+def test_twice_the_same_bytes_in_any_order_of_asking(
+    found: dict[str, bytes], archive: Path
+) -> None:
+    assert compile_files(THIS, archive, SOURCES[::-1]) == found
+
+
+def test_a_folder_gives_what_a_wheel_gives(found: dict[str, bytes], folder: Path) -> None:
+    assert compile_files(THIS, folder, SOURCES) == found
+
+
+def test_the_environment_does_not_show(
+    found: dict[str, bytes], archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    monkeypatch.setenv("PYTHONPATH", str(archive.parent))
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.chdir(archive.parent)
+    assert compile_files(THIS, archive, SOURCES) == found
+
+
+def test_python_imports_it_even_without_looking_at_the_source(
+    found: dict[str, bytes], folder: Path
+) -> None:
+    cached = folder / "demo" / "__pycache__" / f"a.{TAG}.pyc"
+    cached.parent.mkdir()
+    cached.write_bytes(found[f"{SITE}/demo/__pycache__/a.{TAG}.pyc"])
+    (folder / "demo" / "a.py").write_text("raise RuntimeError('the source was compiled')\n")
+    loader = importlib.machinery.SourceFileLoader("demo.a", str(folder / "demo" / "a.py"))
+    spec = importlib.util.spec_from_loader("demo.a", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    assert module.twice(21) == 42
+
+
+def test_python_alone_would_compile_the_same_code(found: dict[str, bytes]) -> None:
+    source = FILES["demo/a.py"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = compile(source, f"/{SITE}/demo/a.py", "exec", dont_inherit=True)
+    assert code_of(found[f"{SITE}/demo/__pycache__/a.{TAG}.pyc"]) == code
+
+
+def test_no_sources_start_no_program(tmp_path: Path) -> None:
+    absent = Interpreter(argv=("/no/such/python",), root="", key=of_bytes(b""), minor="3.11")
+    assert compile_files(absent, tmp_path, []) == {}
+
+
+def test_a_program_that_is_missing_or_fails_is_an_error(tmp_path: Path) -> None:
+    absent = Interpreter(argv=("/no/such/python",), root="", key=of_bytes(b""), minor="3.11")
+    with pytest.raises(LockstepError, match="`/no/such/python` could not be started"):
+        compile_files(absent, tmp_path, SOURCES)
+    with pytest.raises(LockstepError, match="failed with exit code 1"):
+        compile_files(THIS, tmp_path, SOURCES)  # none of the sources is there
+
+
+def test_output_of_another_length_is_refused(tmp_path: Path) -> None:
+    script = "import struct, sys; sys.stdout.buffer.write(struct.pack('<I', 1) + b'too much')"
+    chatty = Interpreter(argv=(sys.executable, "-c", script), root="", key=THIS.key, minor=MINOR)
+    with pytest.raises(LockstepError, match="the bytecode compiler wrote 12 bytes, not 5"):
+        compile_files(chatty, tmp_path, SOURCES[:1])
+
+
+# --- kept in the store ------------------------------------------------------------------
+
+
+def test_kept_bytecode_is_what_was_compiled(
+    found: dict[str, bytes], archive: Path, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    digest = store.put(archive.read_bytes())
+    kept = compiled.of_wheel(THIS, store, digest, SOURCES)
+    assert {path: b"".join(content.plain()) for path, content in kept.items()} == found
+    # The second time no program runs: this one is not even there.
+    absent = Interpreter(argv=("/no/such/python",), root="", key=THIS.key, minor=MINOR)
+    assert compiled.of_wheel(absent, store, digest, SOURCES) == kept
+    # Other sources are another request, since CPython's output depends on all of them.
+    with pytest.raises(LockstepError, match="could not be started"):
+        compiled.of_wheel(absent, store, digest, SOURCES[:1])
+    other = Interpreter(argv=("/no/such/python",), root="", key=of_bytes(b"other"), minor=MINOR)
+    with pytest.raises(LockstepError, match="could not be started"):
+        compiled.of_wheel(other, store, digest, SOURCES)
+
+
+@pytest.mark.parametrize("at", [2, -1])
+def test_a_damaged_blob_is_an_error_of_ours(at: int, archive: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    kept = compiled.of_wheel(THIS, store, store.put(archive.read_bytes()), SOURCES[:2])
+    content = next(iter(kept.values()))
+    assert isinstance(content, compiled.Kept)
+    data = bytearray(content.blob.read_bytes())
+    data[content.start + at % content.packed] ^= 0xFF
+    content.blob.unlink()
+    content.blob.write_bytes(data)
+    with pytest.raises(LockstepError, match="is damaged"):
+        list(content.plain())
+
+
+def test_a_lost_blob_is_made_again(archive: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    digest = store.put(archive.read_bytes())
+    kept = compiled.of_wheel(THIS, store, digest, SOURCES[:2])
+    first = next(iter(kept.values()))
+    assert isinstance(first, compiled.Kept)
+    first.blob.unlink()
+    again = compiled.of_wheel(THIS, store, digest, SOURCES[:2])
+    assert again == kept
+    assert first.blob.exists()

@@ -1,0 +1,105 @@
+"""Whose each byte of an image is."""
+
+from collections.abc import Callable
+
+import pytest
+from support.images import MadeLayer, layer, random_image
+from support.zips import File, wheel
+
+from lockstep.image.sizes import Package, of_layers
+from lockstep.oci.entry import file, folder, symlink
+
+SITE = "app/.venv/lib/python3.11/site-packages"
+MakeLayer = Callable[..., MadeLayer]
+
+
+def sizes(*layers: MadeLayer) -> dict[str, int]:
+    found = of_layers(layers)
+    assert [each.size for each in found] == sorted((e.size for e in found), reverse=True)
+    assert sum(each.size for each in found) == sum(each.facts.unpacked for each in layers)
+    return {each.name: each.size for each in found}
+
+
+def test_files_belong_to_the_package_whose_record_lists_them(made: MakeLayer) -> None:
+    code = File(name="demo/a.py", data=b"x" * 1000)
+    other = File(name="other.py", data=b"y" * 500)
+    one = made(wheel(code))
+    two = made(wheel(other, name="other", version="2.1"), "other-2.1-py3-none-any.whl")
+    found = sizes(one, two)
+    assert found == {"demo 1.0": one.facts.unpacked, "other 2.1": two.facts.unpacked}
+
+
+def test_bytecode_belongs_to_its_package(made: MakeLayer) -> None:
+    files = [File(name="demo/a.py", data=b"1"), File(name="demo/sub/b.py"), File(name="top.py")]
+    compiled = {
+        f"{SITE}/demo/__pycache__/a.cpython-311.pyc": b"p" * 100,
+        f"{SITE}/demo/sub/__pycache__/b.cpython-311.pyc": b"p" * 200,
+        f"{SITE}/__pycache__/top.cpython-311.pyc": b"p" * 400,
+    }
+    layer_made = made(wheel(*files), compiled=compiled)
+    assert sizes(layer_made) == {"demo 1.0": layer_made.facts.unpacked}
+
+
+def shared(*packages: tuple[str, str]) -> MadeLayer:
+    """Return a layer of packages that have one module each in the folder they share."""
+    entries = []
+    for name, module in packages:
+        rows = f"ns/{module}.py,,\n{name}-1.dist-info/RECORD,,\n"
+        entries += [
+            file(f"{SITE}/ns/{module}.py", b"x" * 10),
+            file(f"{SITE}/ns/__pycache__/{module}.cpython-311.pyc", b"p" * 1000),
+            file(f"{SITE}/{name}-1.dist-info/RECORD", rows.encode()),
+        ]
+    return layer(entries)
+
+
+def test_bytecode_of_a_shared_folder_goes_with_its_module() -> None:
+    found = sizes(shared(("one", "a"), ("two", "b"), ("three", "c")))
+    assert {name: size > 1010 for name, size in found.items()} == {
+        "one 1": True,
+        "two 1": True,
+        "three 1": True,
+    }
+
+
+def test_what_belongs_to_no_wheel_goes_by_its_folder() -> None:
+    base = layer(
+        [
+            file("usr/lib/python3.11/os.py", b"1" * 10),
+            file("usr/lib/x86_64-linux-gnu/libc.so", b"2" * 20),
+            file("usr/bin/python3.11", b"3" * 30),
+            file("etc/passwd", b"4" * 40),
+            file("app/src/main.py", b"5" * 50),
+            file("app/.venv/bin/tool", b"6" * 60),
+            folder("tmp", mode=0o1777),
+            symlink("usr/bin/python3", "python3.11"),
+        ]
+    )
+    assert sizes(base) == {
+        "/app": 110,
+        "/etc": 40,
+        "/usr/bin/python3.11": 30,
+        "/usr/lib/x86_64-linux-gnu": 20,
+        "/usr/lib/python3.11": 10,
+    }
+
+
+def test_files_of_site_packages_without_a_record_are_other() -> None:
+    assert sizes(layer([file(f"{SITE}/lost/a.py", b"1" * 7)])) == {"other": 7}
+
+
+def test_sizes_of_one_package_in_two_layers_are_added(made: MakeLayer) -> None:
+    one = made(wheel(File(name="demo/a.py", data=b"1" * 100)))
+    assert sizes(one, one) == {"demo 1.0": 2 * one.facts.unpacked}
+
+
+def test_equal_sizes_go_by_name() -> None:
+    made_layer = layer([file("b/x", b"1"), file("a/x", b"1"), file("c/x", b"1")])
+    assert of_layers([made_layer]) == [Package(name=f"/{name}", size=1) for name in "abc"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_byte_of_any_image_is_somebody_s(seed: int) -> None:
+    image = random_image(seed)
+    total = sum(package.size for package in of_layers(image.layers))
+    assert total == sum(each.facts.unpacked for each in image.layers)

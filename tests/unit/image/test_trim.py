@@ -1,0 +1,48 @@
+"""What trimming leaves out."""
+
+import pytest
+
+from lockstep.image.trim import left_out
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "numpy/tests/test_x.py",
+        "numpy/_core/tests/data/x.csv",
+        "numpy/_core/include/numpy/ndarrayobject.h",
+        "numpy/__init__.pyi",
+        "numpy/random/lib/libnpyrandom.a",
+        "torch/include/ATen/ATen.hpp",
+        "sklearn/utils/_x.pyx",
+        "sklearn/datasets/data/iris.csv",
+        "onnxruntime/tools/check.py",
+        "onnx/backend/test/data/model.onnx",
+    ],
+)
+def test_left_out(path: str) -> None:
+    assert left_out(path) is True
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "numpy/__init__.py",
+        "numpy/testing/__init__.py",
+        "numpy/_core/tests/_natype.py",
+        "tests/__init__.py",
+        "tests/sub/x.py",
+        "demo/tests",
+        "demo/tests.py",
+        "demo/contests/a.py",
+        "demo/py.typed",
+        "demo/lib.so",
+        "demo/lib.so.1",
+        "demo/a.H5",
+        "sklearn/datasets/__init__.py",
+        "onnxruntime/capi/x.py",
+        "other/sklearn/datasets/data/iris.csv",
+    ],
+)
+def test_kept(path: str) -> None:
+    assert left_out(path) is False
