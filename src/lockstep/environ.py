@@ -46,7 +46,7 @@ def integer(name: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-        message = f"`{name}` is `{text:.40}`, not a whole number of at most {_DIGITS} digits"
+        message = f"`{name}` is `{text:.40}`, not a whole number"
         raise LockstepError(message, hint=f"unset {name}, or set it to a whole number")
     return int(text)
 

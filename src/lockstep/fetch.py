@@ -1,12 +1,12 @@
 """The only place that opens URLs: parallel, resumed, retried, hashed while reading."""
 
-import concurrent.futures
 import contextlib
 import email.utils
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
@@ -82,21 +82,40 @@ class Fetcher:
         # Biggest first, so that one large wheel does not start when the others have ended.
         queue = sorted(missing.values(), key=lambda d: (-(d.size or 0), d.name))
         label = f"fetch {len(queue)} file{'s' if len(queue) > 1 else ''}"
-        failures: list[LockstepError] = []
-        with progress.task(label, total) as task, _pool() as pool:
-            futures = [pool.submit(self._one, d, task) for d in queue]
-            try:
-                for future in futures:
-                    try:
-                        future.result()
-                    except LockstepError as error:
-                        failures.append(error)
-            except BaseException:
-                # Ctrl-C, or a full disk: what is under way stops and can be resumed.
-                self._stopped.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        raise_all(failures)
+        with progress.task(label, total) as task:
+            raise_all(self._all(queue, task))
+
+    def _all(self, queue: Sequence[Download], task: Task) -> list[LockstepError]:
+        """Fetch on a few threads and return what failed, in the queue's order.
+
+        They are daemons: on Ctrl-C, or with a full disk, nobody waits for a silent server, and
+        what was written is gone on from.
+        """
+        todo: SimpleQueue[tuple[int, Download]] = SimpleQueue()
+        done: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
+        for item in enumerate(queue):
+            todo.put(item)
+
+        def work() -> None:
+            with contextlib.suppress(Empty):
+                while not self._stopped.is_set():
+                    number, download = todo.get_nowait()
+                    done.put((number, self._outcome(download, task)))
+
+        for _ in range(min(_PARALLEL, len(queue))):
+            threading.Thread(target=work, name="fetch", daemon=True).start()
+        try:
+            return _failures(done.get() for _ in queue)
+        except BaseException:
+            self._stopped.set()
+            raise
+
+    def _outcome(self, download: Download, task: Task) -> BaseException | None:
+        try:
+            self._one(download, task)
+        except BaseException as error:  # noqa: BLE001 -- it is raised in the thread that waits
+            return error
+        return None
 
     def read(self, url: str, *, limit: int) -> bytes:
         """Return a small resource such as an index, refusing one of more than `limit` bytes."""
@@ -129,10 +148,11 @@ class Fetcher:
                 hasher = self._append(download, handle, hasher, task)
         if hasher.digest() != download.digest or download.size not in {None, hasher.size}:
             partial.unlink()
-            message = (
-                f"`{download.name}` is not what the lock names: wanted {download.digest}, "
-                f"got {hasher.digest()} ({hasher.size} bytes)"
-            )
+            size = f"{hasher.size} bytes"
+            if download.size not in {None, hasher.size}:
+                size = f"{hasher.size} of {download.size} bytes"
+            message = f"`{download.name}` is not what the lock names: wanted {download.digest}, "
+            message += f"got {hasher.digest()} ({size})"
             hint = "somebody replaced the file, or the lock is wrong: compare, then lockstep lock"
             raise LockstepError(message, hint=hint)
         self._store.adopt(partial, download.digest)
@@ -141,7 +161,7 @@ class Fetcher:
     def _append(self, download: Download, handle: BinaryIO, hasher: Hasher, task: Task) -> Hasher:
         with self._open(download.url, hasher.size) as response:
             if response.status == _NO_MORE:
-                return self._nothing_more(download, hasher)
+                return hasher  # no more bytes than these: the hash decides what they are
             if hasher.size and response.status != _PARTIAL:  # the server has no ranges: start over
                 handle.truncate(0)
                 hasher = Hasher()
@@ -155,13 +175,6 @@ class Fetcher:
                     break  # more than was promised: the hash will say so
         if download.size is not None and hasher.size < download.size:
             reason = f"the connection ended after {hasher.size} of {download.size} bytes"
-            raise _Again(reason)
-        return hasher
-
-    def _nothing_more(self, download: Download, hasher: Hasher) -> Hasher:
-        """Take a file that the server says has no more bytes; the hash decides what it is."""
-        if download.size is not None and hasher.size < download.size:
-            reason = f"the server has {hasher.size} of {download.size} bytes"
             raise _Again(reason)
         return hasher
 
@@ -255,8 +268,15 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
         raise LockstepError(message) from error
 
 
-def _pool() -> concurrent.futures.ThreadPoolExecutor:
-    return concurrent.futures.ThreadPoolExecutor(_PARALLEL, thread_name_prefix="fetch")
+def _failures(outcomes: Iterable[tuple[int, BaseException | None]]) -> list[LockstepError]:
+    """Return the errors that the user can fix, by number; raise any other at once."""
+    failures: dict[int, LockstepError] = {}
+    for number, error in outcomes:
+        if isinstance(error, LockstepError):
+            failures[number] = error
+        elif error is not None:
+            raise error
+    return [failures[number] for number in sorted(failures)]
 
 
 def _redirects() -> "urllib3.Retry":

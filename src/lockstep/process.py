@@ -10,7 +10,9 @@ from pathlib import Path
 from lockstep import environ
 from lockstep.errors import LockstepError
 
-__all__ = ["Finished", "find", "find_uv", "pipe", "run", "start"]
+__all__ = ["Finished", "Running", "find", "find_uv", "pipe", "run", "start", "stop"]
+
+Running = subprocess.Popen[bytes]
 
 _TAIL = 20  # lines of a failed program's output that are shown
 
@@ -97,9 +99,7 @@ def pipe(argv: Sequence[str | Path], data: bytes, *, env: Mapping[str, str]) -> 
     return done.stdout
 
 
-def start(
-    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], log: Path
-) -> subprocess.Popen[bytes]:
+def start(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], log: Path) -> Running:
     """Start a program that goes on in a process group of its own, its output in `log`."""
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603 -- an argument list, no shell
@@ -111,3 +111,13 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def stop(running: Running, *, patience: float) -> None:
+    """Ask a program to end with SIGTERM, and kill it after `patience` seconds."""
+    running.terminate()
+    try:
+        running.wait(patience)
+    except subprocess.TimeoutExpired:
+        running.kill()
+        running.wait()

@@ -17,7 +17,7 @@ pieces = st.one_of(
 )
 contents = st.lists(pieces, max_size=12).map(b"".join)
 # Counts that differ by orders of magnitude make the deep trees that have to be flattened.
-skewed = st.lists(st.integers(0, 11), min_size=1, max_size=40).map(
+skewed = st.lists(st.integers(0, 10), min_size=1, max_size=24).map(
     lambda powers: b"".join(bytes([n]) * (1 << power) for n, power in enumerate(powers))
 )
 

@@ -7,7 +7,7 @@ $ lockstep new churn --template chrun  # exits 1
 > error: `chrun` is not a template
 > hint: there is: churn
 $ lockstep new churn
-> made `churn` with 19 files
+> made `churn` with N files
 > next: cd churn && lockstep lock
 $ lockstep new churn  # exits 1
 > error: `churn` is there already and not empty
@@ -23,5 +23,5 @@ $ head -6 churn/pyproject.toml | tail -2
 > name = "churn"
 $ mkdir empty
 $ lockstep new empty
-> made `empty` with 19 files
+> made `empty` with N files
 > next: cd empty && lockstep lock

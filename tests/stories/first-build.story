@@ -13,36 +13,36 @@ $ lockstep lock --check
 $ lockstep build
 > * fetch 17 files (N s)
 > * build 9 layers (N s)
-> serve: 4.0 kB, 19.3 kB compressed, 6 layers, 6 made
+> serve: 4.0 kB, N kB compressed, 6 layers, 6 made
 > serve sha256:DIGEST
-> train: 3.2 kB, 19.2 kB compressed, 7 layers, 7 made
+> train: 3.2 kB, N kB compressed, 7 layers, 7 made
 > train sha256:DIGEST
 > built in N s
 $ lockstep build
-> serve: 4.0 kB, 19.3 kB compressed, 6 layers, none made
+> serve: 4.0 kB, N kB compressed, 6 layers, none made
 > serve sha256:DIGEST
-> train: 3.2 kB, 19.2 kB compressed, 7 layers, none made
+> train: 3.2 kB, N kB compressed, 7 layers, none made
 > train sha256:DIGEST
 > up to date in N s
 $ lockstep build serve --quiet
-> serve: 4.0 kB, 19.3 kB compressed, 6 layers, none made
+> serve: 4.0 kB, N kB compressed, 6 layers, none made
 > serve sha256:DIGEST
 > up to date in N s
 $ lockstep inspect serve
 > serve  sha256:DIGEST
 > platform  linux/amd64
-> size      4.0 kB unpacked, 19.3 kB compressed
+> size      4.0 kB unpacked, N kB compressed
 > created   2026-07-12T10:16:37Z
 > command   python app/main.py
 > user      65532:65532
 >
 > LAYER             PACKED  UNPACKED  WHAT
-> SHORT      8.4 kB    1.1 kB  debian bookworm: system
-> SHORT      0.8 kB    0.0 kB  debian bookworm: python 3.11.2
-> SHORT      1.2 kB    0.1 kB  virtual environment
-> SHORT      6.0 kB    1.8 kB  alpha 1.0, epsilon 5.0, gamma 2.0
-> SHORT      1.9 kB    0.3 kB  tiny 0.1.0
-> SHORT      1.0 kB    0.7 kB  app files
+> SHORT      N kB    1.1 kB  debian bookworm: system
+> SHORT      N kB    0.0 kB  debian bookworm: python 3.11.2
+> SHORT      N kB    0.1 kB  virtual environment
+> SHORT      N kB    1.8 kB  alpha 1.0, epsilon 5.0, gamma 2.0
+> SHORT      N kB    0.3 kB  tiny 0.1.0
+> SHORT      N kB    0.7 kB  app files
 >
 > PACKAGE                                   UNPACKED
 > /app                                        0.9 kB
@@ -70,7 +70,7 @@ One file of the application changes: one layer is made.
 
 $ echo "# changed" >> app/main.py
 $ lockstep build serve --quiet
-> serve: 4.0 kB, 19.3 kB compressed, 6 layers, 1 made
+> serve: 4.0 kB, N kB compressed, 6 layers, 1 made
 > serve sha256:DIGEST
 > built in N s
 

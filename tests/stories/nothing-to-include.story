@@ -19,9 +19,9 @@ $ sed -i s/1kB/1MB/ pyproject.toml
 $ lockstep lock --check
 > the locks fit
 $ lockstep build --quiet
-> serve: 2.5 kB, 15.4 kB compressed, 5 layers, none made
+> serve: 2.5 kB, N kB compressed, 5 layers, none made
 > serve sha256:DIGEST
-> small: 2.5 kB, 14.9 kB compressed, 5 layers, none made
+> small: 2.5 kB, N kB compressed, 5 layers, none made
 > small sha256:DIGEST
 > built in N s
 

@@ -13,8 +13,8 @@ $ lockstep build nothing  # exits 1
 > error: `nothing` is not an image of this project (it has: serve, train)
 > hint: add a table [tool.lockstep.images.nothing]
 $ lockstep inspect  # exits 2
-> usage: lockstep inspect [-h] [--layout PATH] [--all] [--project PATH]
->                         [--quiet] [--json]
+> usage: lockstep inspect [-h] [--layout PATH] [--all] [--project PATH] [--quiet]
+>                         [--json]
 >                         IMAGE
 > lockstep inspect: error: the following arguments are required: IMAGE
 $ lockstep lock --check --upgrade  # exits 2

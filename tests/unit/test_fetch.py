@@ -185,7 +185,7 @@ def test_a_partial_file_of_something_else_is_not_the_end(server: Server, store: 
 def test_a_partial_file_that_is_too_long_is_thrown_away(server: Server, store: Store) -> None:
     store.partial(DIGEST).write_bytes(BODY + b"x")
     download = wanted(server.on("/f", Reply(body=BODY)))
-    with pytest.raises(LockstepError, match=f"\\({len(BODY) + 1} bytes\\)"):
+    with pytest.raises(LockstepError, match=f"\\({len(BODY) + 1} of {len(BODY)} bytes\\)"):
         fetch(store, download)
     fetch(store, download)
 
@@ -210,7 +210,8 @@ def test_a_body_that_is_too_short_names_both_sizes(server: Server, store: Store)
 def test_a_shorter_file_under_the_name_is_refused(server: Server, store: Store) -> None:
     error = refused(store, wanted(server.on("/f", Reply(body=BODY[:9]))))
     assert error.message == (
-        f"`f.whl` is not what the lock names: wanted {DIGEST}, got {of_bytes(BODY[:9])} (9 bytes)"
+        f"`f.whl` is not what the lock names: wanted {DIGEST}, got {of_bytes(BODY[:9])} "
+        f"(9 of {len(BODY)} bytes)"
     )
     assert partials(store) == []
 

@@ -1,6 +1,7 @@
 """The command line: parses, runs one command, and turns errors into words and exit codes."""
 
 import argparse
+import contextlib
 import errno
 import importlib
 import os
@@ -59,9 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 done, 1 no, 2 wrong use, 130 stopped."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _flushed(_run(words))
-    except SystemExit as leaving:  # argparse: help, version, wrong use
-        return _flushed(leaving.code)
+        code = _run(words)
+        sys.stdout.flush()  # not at exit, where a reader that went away is a traceback
+    except SystemExit:  # argparse: help, version, wrong use
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
+            raise
+        return _reader_went()
     except LockstepError as error:
         for each in error.everything():
             _complain(each.message, each.hint)
@@ -73,14 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _reader_went()
     except OSError as error:
         return _os_error(error)
-
-
-def _flushed(code: object) -> int:
-    try:
-        sys.stdout.flush()  # not at exit, where a reader that went away is a traceback
-    except BrokenPipeError:
-        return _reader_went()
-    return code if isinstance(code, int) else 0
+    return code
 
 
 def _reader_went() -> int:
@@ -113,7 +111,7 @@ def _run(words: Sequence[str]) -> int:
         prog="lockstep",
         description="One locked environment, the same on a laptop, in CI and in an image.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"lockstep {__version__}")
@@ -127,7 +125,7 @@ def _run(words: Sequence[str]) -> int:
                 name,
                 help=first_line,
                 description=(module.__doc__ or "").strip(),
-                formatter_class=argparse.RawDescriptionHelpFormatter,
+                formatter_class=_formatter,
                 allow_abbrev=False,
             )
             module.configure(child)
@@ -138,6 +136,15 @@ def _run(words: Sequence[str]) -> int:
         parser.print_help()
         return 0 if not words else 2
     return module.run(options)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # With the width known, argparse does not load shutil and its compressors for it.
+    try:
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        columns = 82
+    return argparse.RawDescriptionHelpFormatter(prog, width=max(40, min(columns, 102) - 2))
 
 
 def _module(name: str) -> "Module":

@@ -3,9 +3,7 @@
 import contextlib
 import json
 import os
-import signal
 import socket
-import subprocess  # noqa: TID251 -- for its exception; programs start in `process`
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,12 +37,7 @@ def running(project: Project, image: ImageSpec, log: Path) -> Iterator[str]:
         _wait(server, address + image.health, log)
         yield address
     finally:
-        server.send_signal(signal.SIGTERM)
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        process.stop(server, patience=10)
 
 
 def _free_port() -> int:
@@ -53,7 +46,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait(server: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
+def _wait(server: process.Running, address: str, log: Path) -> None:
     until = clock.monotonic() + _PATIENCE
     while clock.monotonic() < until and server.poll() is None:
         with contextlib.suppress(LockstepError):

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import concurrent.futures.process
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -227,7 +228,8 @@ def _run(jobs: Sequence[Job], progress: Reporter) -> Iterator[tuple[Job, Made]]:
                 task.advance(_weight(job) + 1)
             return
         with _pool(workers) as pool:
-            futures = {pool.submit(make, job): job for job in ordered}
+            with _interrupts_held():  # while children start, who take the mask over
+                futures = {pool.submit(make, job): job for job in ordered}
             try:
                 for future in concurrent.futures.as_completed(futures):
                     job = futures[future]
@@ -256,6 +258,19 @@ def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
     return concurrent.futures.ProcessPoolExecutor(
         workers, mp_context=context, initializer=_ignore_interrupt
     )
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold SIGINT back; one that comes is delivered at the end."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ignore_interrupt() -> None:

@@ -12,12 +12,11 @@ from lockstep.lock import toml
 from lockstep.lock.debian import DebianBase, DebianPackage
 from lockstep.project.reading import Table, parse_toml
 
-__all__ = ["NAME", "Lock", "LockedFile", "dumps", "read"]
+__all__ = ["NAME", "Lock", "LockedFile", "dumps", "read", "write"]
 
 NAME = "lockstep.lock"
 _VERSION = 1
 _ANY = re.compile(r".+")
-_HEX = re.compile(r"[0-9a-f]{64}")
 _STAMP = re.compile(r"\d{8}T\d{6}Z")
 _PATCH = re.compile(r"3\.\d{1,2}\.\d{1,3}")
 _GLIBC = re.compile(r"2\.\d{1,3}")
@@ -93,6 +92,11 @@ def _debian(base: DebianBase) -> dict[str, object]:
     }
 
 
+def write(lock: Lock, root: Path) -> None:
+    """Write the lock in its one spelling."""
+    files.write_text(root / NAME, dumps(lock))
+
+
 def read(root: Path) -> Lock:
     """Return the project's lock, or raise LockstepError that says what is wrong with it."""
     path = root / NAME
@@ -100,7 +104,7 @@ def read(root: Path) -> Lock:
         message = f"no `{NAME}` in `{root}`"
         raise LockstepError(message, hint="lockstep lock")
     try:
-        return _lock(parse_toml(files.read_text(path), NAME, hint="lockstep lock"))
+        return _lock(parse_toml(files.read_text(path), "it", hint="lockstep lock"))
     except LockstepError as error:
         found = list(error.everything())
         raise_all(
@@ -120,16 +124,16 @@ def _lock(document: dict[str, Any]) -> Lock:
         message = f"it has version {version}, this lockstep reads {_VERSION}"
         raise LockstepError(message)
     locked = [
-        LockedFile(path=_text(each, "path"), digest=_hash(each))
+        LockedFile(path=_text(each, "path"), digest=_digest(each, "sha256", "sha256:"))
         for each in _tables(document.get("file"), "file", problems)
     ]
     bases = [_base(each) for each in _tables(document.get("debian"), "debian", problems)]
-    inputs = _text(top, "inputs", re.compile(r"sha256:[0-9a-f]{64}"))
+    inputs = _digest(top, "inputs")
     manager, python, base = (_text(top, key) for key in ("manager", "python", "base"))
     build = top.table("build").texts("requirements")
     raise_all(problems)
     return Lock(
-        inputs=Digest.parse(inputs),
+        inputs=inputs,
         manager=manager,
         python=python,
         base=base,
@@ -143,14 +147,17 @@ def _text(table: Table, key: str, form: re.Pattern[str] = _ANY) -> str:
     """Return a text that must be there, or an empty one with a problem added."""
     text = table.text(key)
     if not form.fullmatch(text):
-        table.complain(key, f"is `{text}`, which is none" if text else "is missing")
+        table.complain(key, f"is `{text}`, which is no {key}" if text else "is missing")
         return ""
     return text
 
 
-def _hash(table: Table) -> Digest:
-    text = _text(table, "sha256", _HEX)
-    return Digest.of_hex(text or "0" * 64)
+def _digest(table: Table, key: str, prefix: str = "") -> Digest:
+    try:
+        return Digest.parse(prefix + table.text(key))
+    except LockstepError as error:
+        table.complain(key, f"is wrong: {error.message}")
+        return Digest("")
 
 
 def _base(table: Table) -> DebianBase | None:
@@ -180,7 +187,10 @@ def _package(table: Table) -> DebianPackage | None:
     texts = {key: _text(table, key) for key in keys}
     if not table.has("size"):
         table.complain("size", "is missing")
-    size, digest = table.number("size", 1, least=1, most=1 << 40), _hash(table)
+    size, digest = (
+        table.number("size", 1, least=1, most=1 << 40),
+        _digest(table, "sha256", "sha256:"),
+    )
     if len(table.problems) > before:
         return None
     try:

@@ -59,7 +59,8 @@ class Layout:
     def _holds(self, image: Image, name: str) -> bool:
         wanted = [*image.layer_descriptors(), image.config_descriptor(), image.descriptor()]
         named = _described(image, name) in self._index()["manifests"]
-        return named and all(self.has(each.digest, each.size) for each in wanted)
+        whole = named and (self.root / "oci-layout").exists()
+        return whole and all(self.has(each.digest, each.size) for each in wanted)
 
     def _write(self, image: Image, name: str) -> bool:
         fresh = False

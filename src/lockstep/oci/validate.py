@@ -63,10 +63,11 @@ def _order(members: Iterable[tarfile.TarInfo], promised: int) -> Iterator[str]:
             yield f"`{path}` is there twice"
         seen.add(path)
         name = path.encode("utf-8", "surrogateescape")  # how tarfile gives what is not UTF-8
-        if name != path.encode("utf-8", "replace"):
-            yield f"`{path!r}` is not UTF-8"
+        shown = name.decode("utf-8", "replace")
+        if shown != path:
+            yield f"`{shown}` is not UTF-8"
         if name < before:
-            yield f"`{path!r}` is not in order"
+            yield f"`{shown}` is not in order"
         before = name
         if (member.uid, member.gid, member.uname, member.gname) != (0, 0, "", ""):
             yield f"`{path}` has an owner: {member.uid}:{member.gid}"

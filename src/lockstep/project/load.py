@@ -39,7 +39,7 @@ def load(start: Path) -> Project:
     """Return the project that a folder belongs to, or raise every problem of its pyproject."""
     root = find_root(start)
     path = root / "pyproject.toml"
-    document = parse_toml(files.read_text(path), str(path), hint="correct that line")
+    document = parse_toml(files.read_text(path), f"`{path}`", hint="correct that line")
     return read(document, root)
 
 

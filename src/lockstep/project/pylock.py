@@ -23,7 +23,7 @@ def read(text: str, source: str) -> "Pylock":
     """Return the parsed lock, or raise LockstepError with the path to the bad value."""
     from packaging.pylock import Pylock, PylockValidationError
 
-    document = parse_toml(text, source, hint="lockstep lock")
+    document = parse_toml(text, f"`{source}`", hint="lockstep lock")
     try:
         return Pylock.from_dict(document)
     except PylockValidationError as error:

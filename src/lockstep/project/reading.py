@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 
 def parse_toml(text: str, source: str, *, hint: str) -> dict[str, Any]:
-    """Return a TOML document, or raise LockstepError that names the file and the place."""
+    """Return a TOML document, or raise LockstepError with what `source` calls it and the place."""
     try:
         return tomllib.loads(text)
     except RecursionError as error:
-        message = f"`{source}` is not valid TOML: it is nested too deep"
+        message = f"{source} is not valid TOML: it is nested too deep"
         raise LockstepError(message, hint=hint) from error
     except ValueError as error:  # TOMLDecodeError, and numbers or dates that Python refuses
-        message = f"`{source}` is not valid TOML: {error}"
+        message = f"{source} is not valid TOML: {error}"
         raise LockstepError(message, hint=hint) from error
 
 

@@ -142,7 +142,7 @@ def test_no_lock_says_how_to_make_one(tmp_path: Path) -> None:
         ("[[debian]]\n", "[debian]\n", "debian"),
         ("size = 5\n", "size = -5\n", "`debian[0].package[0].size` must be a whole number"),
         ("size = 5\n", "", "size"),
-        ('name = "libc6"\n', "", "is not the name of a Debian package"),
+        ('name = "libc6"\n', "", "`debian[0].package[0].name` is missing"),
         ('name = "libc6"\n', 'name = "../x"\n', "is not the name of a Debian package"),
         ('"pool/main', '"../pool/main', "is not the path of a Debian package"),
         ('archive = "debian"', 'archive = "other"', "is not the archive of a Debian package"),

@@ -11,7 +11,7 @@ from support.images import check_golden, layer, listing, members, random_entries
 from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError
 from lockstep.oci import deflate, tar
-from lockstep.oci.entry import Entry, Generated, Kind, file, folder, symlink
+from lockstep.oci.entry import Entry, Kind, file, folder, symlink
 from lockstep.oci.layer import arrange, check_path, stitch
 
 
@@ -233,10 +233,3 @@ def test_content_of_another_size_is_refused(data: bytes) -> None:
     entry = Entry(path="a/b", kind=Kind.FILE, mode=0o644, content=Lying(data))  # type: ignore[arg-type]
     with pytest.raises(LockstepError, match=f"`a/b` has {len(data)} bytes, not 10"):
         stitch([entry], lambda _: None)
-
-
-def test_generated_content_of_16_mib_is_stored() -> None:
-    zeros = bytes(16 << 20)
-    assert len(b"".join(Generated(zeros).deflated())) > len(zeros)
-    few = bytes(1 << 20)
-    assert len(b"".join(Generated(few).deflated())) < 10_000

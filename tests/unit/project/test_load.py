@@ -144,8 +144,10 @@ comand = ["x"]
         ("`tool.lockstep.images.Serve.env.A-B` is no variable name", ""),
         ("`tool.lockstep.images.Serve.labels.x` must be a text, found `[]`", ""),
         (
-            "`tool.lockstep.images.Serve.port` must be a whole number from 1 to 65535, "
-            "found `70000`",
+            (
+                "`tool.lockstep.images.Serve.port` must be a whole number from 1 to 65535, "
+                "found `70000`"
+            ),
             "",
         ),
         (

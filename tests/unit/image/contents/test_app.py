@@ -95,6 +95,37 @@ def test_layer_holds_files_outputs_and_the_health_check(tree: Project) -> None:
     assert found["app/src/main.py"][1] == b"src/main.py"
 
 
+def test_a_link_that_leads_out_of_the_project_is_refused(tree: Project) -> None:
+    (tree.root / "src" / "passwd").symlink_to("/etc/passwd")
+    (tree.root / "src" / "inside.py").symlink_to("main.py")
+    with pytest.raises(LockstepError, match="`src/passwd` leads out of the project") as caught:
+        app.found(tree, ImageSpec(name="serve", include=("src/**",)))
+    assert caught.value.hint == "copy the file into the project"
+    spec = ImageSpec(name="serve", include=("src/*.py",))
+    found = members(layer(app.entries(app.found(tree, spec), spec), root="app").data)
+    assert found["app/src/inside.py"][0].isreg()
+    assert found["app/src/inside.py"][1] == b"src/main.py"
+
+
+def test_a_file_that_changes_during_the_build_is_refused(tree: Project) -> None:
+    spec = ImageSpec(name="serve", include=("README",))
+    found = app.found(tree, spec)
+    (tree.root / "README").write_text("longer than before")
+    with pytest.raises(LockstepError, match="`README` changed while the image was built"):
+        layer(app.entries(found, spec))
+
+
+def test_a_large_file_is_stored_and_never_whole_in_memory(tree: Project) -> None:
+    with (tree.root / "weights.bin").open("wb") as handle:
+        handle.truncate(16 << 20)
+    spec = ImageSpec(name="serve", include=("weights.bin",))
+    (entry,) = app.entries(app.found(tree, spec), spec)
+    assert entry.content is not None
+    packed = [len(chunk) for chunk in entry.content.deflated()]
+    assert sum(packed) > 16 << 20
+    assert max(packed) < 5 << 20
+
+
 def test_without_health_there_is_no_health_check(tree: Project) -> None:
     spec = ImageSpec(name="train", include=("README",))
     found = members(layer(app.entries(app.found(tree, spec), spec), root="app").data)
