@@ -35,23 +35,24 @@ def test_any_record_is_read_or_is_a_value_error(data: bytes) -> None:
     assert all(len(row) == 3 for row in found)
 
 
-pieces = st.sampled_from(
-    [
-        "[console_scripts]",
-        "[gui_scripts]",
-        "[DEFAULT]",
-        "\n",
-        "\n ",
-        "=",
-        " = ",
-        "a",
-        "b:c",
-        "%",
-        "[",
-        "]",
-    ]
-    + [":", ";", "#", "\t", "é", "a = b:c\n", "x = y.z:w [extra]\n", "\r", "\f", "\u2028"]
-)
+SPECIAL = [
+    "[console_scripts]",
+    "[gui_scripts]",
+    "[DEFAULT]",
+    "=",
+    "a",
+    "b:c",
+    "%",
+    "[",
+    "]",
+    ":",
+    ";",
+    "#",
+    "é",
+    "\u2028",
+]
+LINES = ["\n", "\n ", " = ", "\t", "\r", "\f", "a = b:c\n", "x = y.z:w [extra]\n"]
+pieces = st.sampled_from([*SPECIAL, *LINES])
 
 
 @given(

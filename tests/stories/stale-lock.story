@@ -45,7 +45,7 @@ A lock that cannot be read is made again.
 
 $ echo "<<<<<<< ours" >> lockstep.lock
 $ lockstep build  # exits 1
-> error: `lockstep.lock` is not valid TOML: Invalid statement (at line 150, column 1)
+> error: `lockstep.lock` cannot be read: it is not valid TOML: Invalid statement (at line 150, column 1)
 > hint: lockstep lock
 $ lockstep lock
 > * lock Python packages (N s)

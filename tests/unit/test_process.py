@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,18 @@ def test_a_program_that_goes_on_has_a_group_and_a_log_of_its_own(tmp_path: Path)
     assert started.wait(10) == 0
     assert log.read_text().split() == [str(started.pid), "e"]
     assert isinstance(started, subprocess.Popen)
+
+
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+WAIT = "import time; print('up', flush=True); time.sleep(60)"
+
+
+@pytest.mark.parametrize(("code", "number"), [(WAIT, 15), (STUBBORN + WAIT, 9)])
+def test_a_program_that_goes_on_is_stopped(code: str, number: int, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    running = process.start([PYTHON, "-c", code], cwd=tmp_path, env={}, log=log)
+    while not log.read_text():
+        assert running.poll() is None
+        time.sleep(0.01)
+    process.stop(running, patience=0.2)
+    assert running.returncode == -number

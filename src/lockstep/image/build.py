@@ -16,10 +16,12 @@ from lockstep.errors import LockstepError
 from lockstep.fetch import Download, Fetcher
 from lockstep.files import atomic
 from lockstep.image import assemble, budget, interpreter, own
+from lockstep.image.bytecode import Interpreter
 from lockstep.image.jobs import Job, Made, make
 from lockstep.image.plan import LayerPlan
 from lockstep.image.prepare import Prepared, prepare
 from lockstep.lock import debian
+from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock
 from lockstep.oci.layer import LayerFacts
 from lockstep.oci.layout import Layout
@@ -168,7 +170,7 @@ class Builder:
                     missing.setdefault(planned.key, (planned, each))
         if not missing:
             return {}
-        self._fetcher.fetch(list(_downloads(missing.values())), self._progress)
+        self._fetcher.fetch(list(self._downloads(missing.values())), self._progress)
         jobs = [self._job(planned, each) for planned, each in missing.values()]
         made = {}
         for job, result in _run(jobs, self._progress):
@@ -185,25 +187,37 @@ class Builder:
             made[job.plan.key] = result
         return made
 
+    def _downloads(self, missing: Iterable[tuple[LayerPlan, Prepared]]) -> Iterator[Download]:
+        for planned, prepared in missing:
+            compiles = _compiles(planned, prepared)
+            if planned.kind in {"system", "python"} or compiles:
+                yield from debian.downloads(prepared.base)
+            runner = interpreter.runnable(prepared.base, self._lock.bases) if compiles else None
+            if runner:
+                yield from debian.downloads(runner)
+            for wheel in planned.wheels:
+                yield Download(
+                    name=wheel.filename, url=wheel.url, digest=wheel.digest, size=wheel.size
+                )
+
+    def _interpreter(self, base: DebianBase) -> Interpreter:
+        return interpreter.prepare(base, self._lock.bases, self._store)
+
     def _job(self, planned: LayerPlan, prepared: Prepared) -> Job:
-        compiles = prepared.spec.bytecode and planned.kind in {"stdlib", "wheels", "own"}
+        compiles = _compiles(planned, prepared)
         return Job(
             plan=planned,
             store=self._store.root,
             base=prepared.base,
-            interpreter=interpreter.prepare(prepared.base, self._store) if compiles else None,
+            interpreter=self._interpreter(prepared.base) if compiles else None,
             image=prepared.spec,
             files=prepared.files if planned.kind == "app" else (),
             own=prepared.own if planned.kind == "own" else None,
         )
 
 
-def _downloads(missing: Iterable[tuple[LayerPlan, Prepared]]) -> Iterator[Download]:
-    for planned, prepared in missing:
-        if planned.kind in {"system", "python"} or prepared.spec.bytecode:
-            yield from debian.downloads(prepared.base)
-        for wheel in planned.wheels:
-            yield Download(name=wheel.filename, url=wheel.url, digest=wheel.digest, size=wheel.size)
+def _compiles(planned: LayerPlan, prepared: Prepared) -> bool:
+    return prepared.spec.bytecode and planned.kind in {"stdlib", "wheels", "own"}
 
 
 def _weight(job: Job) -> int:

@@ -3,6 +3,7 @@
 import platform
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep import files, process
@@ -15,7 +16,7 @@ from lockstep.oci import canonical
 from lockstep.oci.entry import Kind
 from lockstep.store import Store
 
-__all__ = ["key", "prepare"]
+__all__ = ["key", "prepare", "runnable"]
 
 _LOADERS = {
     "linux/amd64": ("x86_64", "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
@@ -29,31 +30,46 @@ def key(base: DebianBase) -> Digest:
     return of_bytes(canonical.dumps([base.python, sorted(python)]))
 
 
-def prepare(base: DebianBase, store: Store) -> Interpreter:
-    """Return the interpreter, unpacking the base once for each set of its packages.
+def runnable(base: DebianBase, locked: Sequence[DebianBase]) -> DebianBase | None:
+    """Return a base of the same Python that this host can run: itself, or another platform's.
 
-    On a host that cannot run it, a Python of exactly the same version serves: bytecode does
-    not depend on the processor. Raises LockstepError when there is none.
+    Bytecode does not depend on the processor, so either gives the same.
     """
-    wanted = key(base)
+    for each in (base, *locked):
+        machine = _LOADERS[each.platform][0]
+        fits = sys.platform == "linux" and platform.machine() == machine
+        if fits and each.python == base.python:
+            return each
+    return None
+
+
+def prepare(base: DebianBase, locked: Sequence[DebianBase], store: Store) -> Interpreter:
+    """Return the interpreter, unpacking a base once for each set of its packages.
+
+    On a host that can run none of the locked bases, a Python of exactly the same version
+    serves. Raises LockstepError when there is none.
+    """
     minor = ".".join(base.python.split(".")[:2])
+    runner = runnable(base, locked)
+    argv = _own_loader(runner, _unpacked(runner, store), minor) if runner else _same_version(base)
+    return Interpreter(argv=argv, root=str(_unpacked(base, store)), key=key(base), minor=minor)
+
+
+def _unpacked(base: DebianBase, store: Store) -> Path:
     root = store.scratch(f"base-{of_bytes(canonical.dumps(_packages(base))).hex[:24]}")
     with store.lock(root.name):
         if not (root / "ready").exists():
             _unpack(base, store, root)
             files.write_text(root / "ready", "")
-    argv = _own_loader(base, root, minor) or _same_version(base)
-    return Interpreter(argv=argv, root=str(root), key=wanted, minor=minor)
+    return root
 
 
 def _packages(base: DebianBase) -> list[str]:
     return [base.platform, *(package.digest for package in base.packages)]
 
 
-def _own_loader(base: DebianBase, root: Path, minor: str) -> tuple[str, ...] | None:
-    machine, loader, libraries = _LOADERS[base.platform]
-    if sys.platform != "linux" or platform.machine() != machine:
-        return None
+def _own_loader(base: DebianBase, root: Path, minor: str) -> tuple[str, ...]:
+    _, loader, libraries = _LOADERS[base.platform]
     program = root / "usr" / "bin" / f"python{minor}"
     return (str(root / loader), "--library-path", str(root / libraries), str(program))
 
@@ -63,7 +79,7 @@ def _same_version(base: DebianBase) -> tuple[str, ...]:
     path = found.stdout.strip()
     if found.code != 0 or not path:
         message = f"bytecode for Python {base.python} needs that very version, and this host "
-        message += "can neither run the base's nor has one"
+        message += "can neither run a locked base nor has one"
         hint = f"uv python install {base.python}, or set bytecode = false"
         raise LockstepError(message, hint=hint)
     return (path,)

@@ -18,13 +18,20 @@ __all__ = ["entries", "inflated", "unpacked"]
 def entries(
     layer: Layer, wanted: Callable[[str], bool] = lambda _: False
 ) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """Yield the members of a layer, with the content of those files that are wanted."""
+    """Yield the members of a layer, with the content of those files that are wanted.
+
+    Raises LockstepError when the layer is damaged.
+    """
     stream = cast("IO[bytes]", _Reader(unpacked(layer.chunks(), layer.facts.media_type)))
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        for member in archive:
-            taken = member.isreg() and wanted(member.name)
-            content = archive.extractfile(member) if taken else None
-            yield member, content.read() if content else b""
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                taken = member.isreg() and wanted(member.name)
+                content = archive.extractfile(member) if taken else None
+                yield member, content.read() if content else b""
+    except (tarfile.TarError, zlib.error, EOFError) as error:
+        message = f"layer `{layer.created_by}` cannot be read: {error}"
+        raise LockstepError(message, hint="remove the image, then lockstep build") from error
 
 
 def unpacked(chunks: Iterable[bytes], media_type: str) -> Iterator[bytes]:
@@ -38,8 +45,11 @@ def unpacked(chunks: Iterable[bytes], media_type: str) -> Iterator[bytes]:
         message = "zstd layers need the package `zstandard`, which is not installed"
         raise LockstepError(message, hint="pip install 'lockstep[zstd]'") from error
     engine = zstandard.ZstdDecompressor().decompressobj()
-    for chunk in chunks:
-        yield engine.decompress(chunk)
+    try:
+        for chunk in chunks:
+            yield engine.decompress(chunk)
+    except zstandard.ZstdError as error:
+        raise EOFError(str(error)) from error
 
 
 def inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -45,8 +45,8 @@ def _layer(layer: Layer) -> Iterator[str]:
         yield f"diffID is {diff.digest()}, the config says {facts.diff_id}"
     try:
         yield from _order((member for member, _ in entries(layer)), facts.unpacked)
-    except tarfile.TarError as error:
-        yield f"is no tar archive: {error}"
+    except LockstepError as error:
+        yield f"is no tar archive: {error.message}"
 
 
 def _order(members: Iterable[tarfile.TarInfo], promised: int) -> Iterator[str]:

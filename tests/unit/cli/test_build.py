@@ -1,6 +1,8 @@
 """`lockstep build` and `lockstep inspect`, end to end on a tiny project."""
 
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -181,7 +183,60 @@ def test_a_layout_that_was_removed_is_made_again_from_the_store(
     assert (second["serve"]["made"], second["serve"]["fresh"]) == (0, True)
 
 
-def test_two_platforms_have_two_names(
+@pytest.mark.parametrize("form", ["gzip-single", "zstd"])
+def test_other_forms_of_layers_hold_the_same(
+    form: str, locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = built(capsys, "serve")["serve"]
+    layout = Layout(tmp_path / "images")
+    second = built(capsys, "serve", "--compression", form, "--layout", str(layout.root))["serve"]
+    assert second["digest"] != first["digest"]
+    assert (second["config"], second["unpacked"]) == (first["config"], first["unpacked"])
+    manifest = layout.document(layout.manifest_digest("serve"))
+    ending = "+gzip" if form == "gzip-single" else "+zstd"
+    assert all(layer["mediaType"].endswith(ending) for layer in manifest["layers"])
+
+
+def test_layers_that_no_image_needs_are_removed(
+    locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def blobs(layout: Path) -> set[str]:
+        return {path.name for path in (layout / "blobs" / "sha256").iterdir()}
+
+    ours, theirs = locked / ".lockstep" / "images", tmp_path / "images"
+    built(capsys)
+    built(capsys, "--layout", str(theirs))
+    before = blobs(ours)
+    assert before == blobs(theirs)
+    (locked / "app" / "main.py").write_text("new = 1\n")
+    built(capsys)
+    built(capsys, "--layout", str(theirs))
+    assert len(blobs(ours)) == len(before)
+    assert before - blobs(ours)
+    assert before < blobs(theirs)  # which may be somebody else's too
+
+
+def test_two_builds_at_once_lose_nothing(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = ("serve", "train")
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "lockstep", "build", image],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for image in images
+    ]
+    outcomes = [(*child.communicate(timeout=30), child.returncode) for child in both]
+    assert [code for _, _, code in outcomes] == [0, 0], outcomes
+    found = built(capsys)
+    assert [f"{name} {found[name]['digest']}\n" for name in images] == [
+        out for out, _, _ in outcomes
+    ]
+    assert not any(each["made"] or each["fresh"] for each in found.values())
+
+
+def test_a_platform_that_the_base_does_not_have_is_refused(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = projects.write(tmp_path / "tiny")

@@ -169,6 +169,42 @@ def test_a_backend_that_fails(locked: Path, capsys: pytest.CaptureFixture[str]) 
     assert contents(locked) == before
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("py3-none-any", "cp311-cp311-linux_x86_64", "is for one platform: its compiler would"),
+        ('.whl"\n', '.zip"\n', "the build backend made 0 wheels, not one"),
+    ],
+)
+def test_a_backend_that_makes_something_else(  # noqa: PLR0913 -- three values, three fixtures
+    old: str,
+    new: str,
+    message: str,
+    world: World,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = wheels.BACKEND.replace(old, new)
+    assert code != wheels.BACKEND
+    world.index.publish(wheels.wheel("tinybuild", "2.0", {"tinybuild.py": code.encode()}))
+    root = projects.write(tmp_path / "tiny")
+    assert main(["lock", "--project", str(root)]) == 0
+    assert message in fails(capsys, root, "build")[0]
+
+
+def test_a_lock_of_uv_that_fits_no_more(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody made the lock fit by hand: uv itself is asked as well."""
+    old = (locked / "uv.lock").read_bytes()
+    projects.replace(locked, 'name = "gamma", specifier = ">=2"', 'name = "gamma"', "uv.lock")
+    new = (locked / "uv.lock").read_bytes()
+    sums = [hashlib.sha256(data).hexdigest() for data in (old, new)]
+    projects.replace(locked, *sums, "lockstep.lock")
+    assert fails(capsys, locked, "lock", "--check") == (
+        "`uv.lock` does not fit pyproject.toml",
+        "lockstep lock",
+    )
+
+
 def test_a_resolution_without_a_solution(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     projects.replace(locked, "gamma>=2", "gamma>=99")
     before = contents(locked)

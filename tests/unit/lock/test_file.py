@@ -172,7 +172,7 @@ def test_everything_wrong_with_a_lock_is_said(tmp_path: Path) -> None:
 
 def test_a_lock_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / file.NAME).write_bytes(b"\xff")
-    with pytest.raises(LockstepError, match=r"cannot be read: .* is not UTF-8"):
+    with pytest.raises(LockstepError, match=r"lockstep\.lock` is not UTF-8"):
         file.read(tmp_path)
 
 

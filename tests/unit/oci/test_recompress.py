@@ -67,6 +67,12 @@ def test_broken_zstd_is_found_by_validate(spoil: Callable[[bytes], bytes], tmp_p
     assert all(each.startswith("layer 0 (broken): ") for each in text)
 
 
+def test_cut_off_zstd_is_an_error(tmp_path: Path) -> None:
+    data = b"".join(recompressed(MADE, "zstd", tmp_path / "layer").chunks())
+    with pytest.raises(EOFError, match="cut off"):
+        list(unpacked([data[:-1]], ZSTD))
+
+
 def test_zstd_without_its_package_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -232,7 +232,7 @@ def test_scripts_golden(made: MakeLayer, pytestconfig: pytest.Config) -> None:
 
 
 def test_a_console_script_runs(made: MakeLayer, tmp_path: Path) -> None:
-    code = b"class App:\n    @staticmethod\n    def run():\n        print('it runs')\n        return 3\n"
+    code = b"class App:\n    def run():\n        print('it runs')\n        return 3\n"
     points = "[console_scripts]\ndemo = demo:App.run\n"
     layer = made(wheel(File(name="demo/__init__.py", data=code), entry_points=points))
     for path, data in contents(layer).items():
