@@ -27,7 +27,7 @@ test: $(READY) ## the fast suite
 
 cover: $(READY) ## the fast suite with branch coverage and its gate
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q -m "not peers and not network"
+	$(BIN)/coverage run -m pytest -q -n 2 -m "not peers and not network"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -50,6 +50,9 @@ def unpacked(chunks: Iterable[bytes], media_type: str) -> Iterator[bytes]:
             yield engine.decompress(chunk)
     except zstandard.ZstdError as error:
         raise EOFError(str(error)) from error
+    if not engine.eof:
+        message = "the last zstd frame is cut off"
+        raise EOFError(message)
 
 
 def inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
