@@ -35,23 +35,20 @@ def test_any_record_is_read_or_is_a_value_error(data: bytes) -> None:
     assert all(len(row) == 3 for row in found)
 
 
-SPECIAL = [
-    "[console_scripts]",
-    "[gui_scripts]",
-    "[DEFAULT]",
-    "=",
+SPECIAL = ["[console_scripts]", "[gui_scripts]", "[DEFAULT]", "=", " = ", ":", ";", "#", "%", "["]
+LINES = [
+    "\n",
+    "\n ",
+    "\t",
+    "\r",
+    "\f",
+    "\u2028",
+    "é",
     "a",
     "b:c",
-    "%",
-    "[",
-    "]",
-    ":",
-    ";",
-    "#",
-    "é",
-    "\u2028",
+    "a = b:c\n",
+    "x = y.z:w [extra]\n",
 ]
-LINES = ["\n", "\n ", " = ", "\t", "\r", "\f", "a = b:c\n", "x = y.z:w [extra]\n"]
 pieces = st.sampled_from([*SPECIAL, *LINES])
 
 

@@ -1,6 +1,7 @@
 """Everything that lockstep asks of the network, on loopback: an index and a Debian archive."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from support import archive, wheels
 from support.server import Server, serve
 from support.wheels import Index
 
-__all__ = ["World", "running"]
+__all__ = ["World", "running", "seed"]
 
 # The archive cannot be signed by Debian, so the program that checks signatures is told to agree.
 _GPGV = "#!/bin/sh\nexec cat\n"
@@ -60,3 +61,15 @@ def running(programs: Path) -> Iterator[World]:
         ):
             index.publish(built)
         yield World(server=server, index=index, mirror=archive.publish(server), programs=programs)
+
+
+def seed(source: Path, target: Path) -> None:
+    """Give a store the downloads and the build environment of another one, and no layer."""
+    shutil.copytree(source / "scratch", target / "scratch", symlinks=True)
+    for path in source.glob("blobs/*/*"):
+        with path.open("rb") as handle:
+            downloaded = handle.read(2) in {b"PK", b"!<"}  # a wheel, a Debian package
+        if downloaded:
+            made = target / path.relative_to(source)
+            made.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, made)

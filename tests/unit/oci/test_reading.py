@@ -75,3 +75,10 @@ def test_what_is_no_tar_is_an_error() -> None:
     facts = LayerFacts(digest=MADE.facts.digest, diff_id=MADE.facts.digest, size=1, unpacked=1)
     with pytest.raises(LockstepError, match="cannot be read"):
         list(entries(MadeLayer(facts=facts, created_by="x", data=data)))
+
+
+@pytest.mark.parametrize("data", [MADE.data[:-5], MADE.data[:100], b"no gzip", MADE.data + b"x"])
+def test_a_damaged_layer_is_an_error_that_names_it(data: bytes) -> None:
+    damaged = MadeLayer(facts=MADE.facts, created_by="numpy 2.0", data=data)
+    with pytest.raises(LockstepError, match=r"layer `numpy 2\.0` cannot be read: "):
+        list(entries(damaged))
