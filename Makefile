@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts peers ci bench golden lock clean
+.PHONY: help setup demo test lint types contracts peers ci bench docs golden lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ ci: lint types contracts cover peers demo ## all that .ci/run calls
 bench: $(READY) ## ratios against the classic route, on this machine
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/images.py
+
+docs: $(READY) ## rewrite the reference pages that are made from code
+	$(BIN)/python docs/generate.py
 
 golden: $(READY) ## rewrite the expected results under tests/golden
 	$(BIN)/python -m pytest -q tests --golden

@@ -31,6 +31,10 @@ _DROPPED = (
 _PREFIXES = ("LOCKSTEP_", "UV_", "GIT_", "PIP_", "PYTHON")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden", action="store_true", help="rewrite tests/golden")
+
+
 @pytest.fixture(scope="session")
 def uv_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """uv's cache, shared by the whole run: what is in it is found by address or by hash."""

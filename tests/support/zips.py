@@ -1,25 +1,35 @@
 """Wheels made member by member, and zips spoilt one field at a time."""
 
 import base64
+import csv
 import hashlib
 import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from support.images import MadeLayer, members
 
 __all__ = [
     "FILENAME",
     "INFO",
+    "SITE",
+    "VENV",
     "File",
     "Unseekable",
+    "check_record",
+    "contents",
     "directory_at",
+    "installed_path",
     "local_at",
     "metadata",
     "patched",
     "raw",
     "recorded",
+    "rows",
+    "stored",
     "wheel",
     "with_end",
     "with_member_inside",
@@ -29,6 +39,8 @@ __all__ = [
 
 FILENAME = "demo-1.0-py3-none-any.whl"
 INFO = "demo-1.0.dist-info"
+VENV = "app/.venv"
+SITE = f"{VENV}/lib/python3.11/site-packages"
 _DATE = (2024, 1, 1, 0, 0, 0)
 
 # Where fields stand in a header, and how they are packed (APPNOTE.TXT 4.3.7 and 4.3.12).
@@ -186,3 +198,54 @@ def with_zip64_end(data: bytes, *, size: int, offset: int) -> bytes:
     locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
     last = with_end(data, size=0xFFFFFFFF, offset=0xFFFFFFFF)[end:]
     return data[:end] + record + locator + last
+
+
+def stored(*files: File, entry_points: str = "") -> bytes:
+    """Return a wheel whose layer has the same bytes with every zlib: nothing is deflated."""
+    everything = [*files, *metadata(entry_points=entry_points)]
+    everything.append(recorded(everything))
+    return zipped([File(name=f.name, data=f.data, level=0, mode=f.mode) for f in everything])
+
+
+# --- what a layer of an installed wheel holds
+
+
+def contents(made: MadeLayer) -> dict[str, bytes]:
+    """Return path → content of the regular files."""
+    return {p: data for p, (member, data) in members(made.data).items() if member.isreg()}
+
+
+def rows(made: MadeLayer, info: str = INFO) -> list[list[str]]:
+    """Return the rows of a package's RECORD."""
+    text = contents(made)[f"{SITE}/{info}/RECORD"].decode()
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def installed_path(row: str) -> str:
+    """Return the path in the image of a RECORD path, which starts from site-packages."""
+    parts = SITE.split("/")
+    for part in row.split("/"):
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _urlsafe(data: bytes) -> str:
+    raw = base64.urlsafe_b64encode(hashlib.sha256(data).digest())
+    return "sha256=" + raw.rstrip(b"=").decode()
+
+
+def check_record(made: MadeLayer, *, compiled: Mapping[str, bytes] | None = None) -> None:
+    """Assert that RECORD lists every file but bytecode and itself, with its hash and size."""
+    files = contents(made)
+    listed = {installed_path(path): (hashed, size) for path, hashed, size in rows(made)}
+    expected = {path: (_urlsafe(data), str(len(data))) for path, data in files.items()}
+    for path in compiled or {}:
+        del expected[path]
+    expected[f"{SITE}/{INFO}/RECORD"] = ("", "")
+    assert listed == expected
+    order = [path for path, _, _ in rows(made)]
+    assert order == sorted(order, key=str.encode)
+    assert len(order) == len(set(order))

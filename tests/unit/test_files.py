@@ -146,6 +146,13 @@ def test_a_symlink_inside_is_followed(tmp_path: Path) -> None:
     assert found(tmp_path) == ["data/real.txt", "link.txt"]
 
 
+def test_a_symlink_does_not_bring_in_what_is_left_out(tmp_path: Path) -> None:
+    tree(tmp_path, ".env", ".git/config", "kept")
+    (tmp_path / "settings").symlink_to(".env")
+    (tmp_path / "origin").symlink_to(".git/config")
+    assert found(tmp_path) == ["kept"]
+
+
 def test_a_root_that_is_a_symlink_is_no_way_out(tmp_path: Path) -> None:
     real = tree(tmp_path / "real", "a")
     (real / "b").symlink_to("a")

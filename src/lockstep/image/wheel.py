@@ -88,6 +88,15 @@ class Member:
         return b"".join(self.plain())
 
 
+# What `zipfile` raises for a file that is none, over all versions of Python.
+_NO_ZIP = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    ValueError,
+    struct.error,
+)
 _REFUSED = "do not use this wheel; compare it with the one on its index"
 
 
@@ -100,11 +109,11 @@ class Wheel:
         try:
             with path.open("rb") as handle, zipfile.ZipFile(handle) as archive:
                 self._bytes = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-                infos = archive.infolist()
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+                infos, directory = archive.infolist(), archive.start_dir
+        except _NO_ZIP as error:
             message = f"`{filename}` is not a wheel: {error}"
             raise LockstepError(message, hint=_REFUSED) from error
-        self.members = self._checked(infos)
+        self.members = self._checked(infos, directory)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -114,10 +123,10 @@ class Wheel:
         """Return bytes of the file."""
         return self._bytes[start : start + size]
 
-    def _checked(self, infos: Sequence[zipfile.ZipInfo]) -> dict[str, Member]:
+    def _checked(self, infos: Sequence[zipfile.ZipInfo], directory: int) -> dict[str, Member]:
         members: dict[str, Member] = {}
         problems: list[LockstepError] = []
-        spans: list[tuple[int, int]] = []
+        spans = [(directory, directory)]  # no member may run into it
         for info in infos:
             try:
                 if info.filename in members:
@@ -181,8 +190,10 @@ class Wheel:
             raise self._bad(info, "has a name with a zero byte or another separator")
         if info.flag_bits & _ENCRYPTED:
             raise self._bad(info, "is encrypted")
-        if info.flag_bits & ~_KNOWN_FLAGS or info.header_offset < 0:
-            raise self._bad(info, f"has flags {info.flag_bits:#x} at {info.header_offset}")
+        if info.flag_bits & ~_KNOWN_FLAGS:
+            raise self._bad(info, f"has flags {info.flag_bits:#x}, which no wheel needs")
+        if info.header_offset < 0:
+            raise self._bad(info, "begins before the file")
         if info.compress_type not in {_STORED, _DEFLATED}:
             raise self._bad(info, f"uses method {info.compress_type}; only 0 and 8 are known")
         if stat.S_ISLNK(info.external_attr >> 16):

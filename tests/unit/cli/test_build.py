@@ -224,6 +224,15 @@ def test_layers_that_no_image_needs_are_removed(
     assert before < blobs(theirs)  # which may be somebody else's too
 
 
+def test_an_image_that_is_damaged_does_not_stop_another_one(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = str(built(capsys)["train"]["digest"])
+    (locked / ".lockstep" / "images" / "blobs" / "sha256" / digest[7:]).unlink()
+    assert built(capsys, "serve")["serve"]["fresh"] is False
+    assert built(capsys)["train"]["digest"] == digest
+
+
 def test_two_builds_at_once_lose_nothing(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = ("serve", "train")
     both = [

@@ -78,6 +78,14 @@ def test_locks_of_uv_alone_fit_too(locked: Path) -> None:
     assert main(["lock", "--check"]) == 0
 
 
+def test_pins_that_cannot_be_kept_are_said(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    projects.replace(locked, "version = 1\n", "<<<<<<< ours\nversion = 1\n", "lockstep.lock")
+    assert main(["lock", "--quiet"]) == 0
+    assert "`lockstep.lock` cannot be read" in capsys.readouterr().err
+
+
 def test_a_locked_project_is_the_same_anywhere(
     locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

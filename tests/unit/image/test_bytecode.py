@@ -166,6 +166,25 @@ def test_a_program_that_is_missing_or_fails_is_an_error(tmp_path: Path) -> None:
         compile_files(THIS, tmp_path, SOURCES)  # none of the sources is there
 
 
+def test_files_are_compiled_in_the_order_of_their_path_bytes(tmp_path: Path) -> None:
+    # From 3.13 on the bytes depend on the order: here every file's "bytecode" is its turn.
+    script = """
+import json, struct, sys
+for turn, _ in enumerate(json.load(sys.stdin)["files"]):
+    sys.stdout.buffer.write(struct.pack("<I", 1) + bytes([turn]))
+"""
+    counting = Interpreter(argv=(sys.executable, "-c", script), root="", key=THIS.key, minor="3.13")
+    paths = ["z.py", "a/b.py", "a-b.py", "B.py", "zo\u00eb.py"]
+    turns = compile_files(counting, tmp_path, [(path, path) for path in paths])
+    assert sorted(turns, key=turns.__getitem__) == [
+        "__pycache__/B.cpython-313.pyc",
+        "__pycache__/a-b.cpython-313.pyc",
+        "a/__pycache__/b.cpython-313.pyc",
+        "__pycache__/z.cpython-313.pyc",
+        "__pycache__/zo\u00eb.cpython-313.pyc",
+    ]
+
+
 def test_output_of_another_length_is_refused(tmp_path: Path) -> None:
     script = "import struct, sys; sys.stdout.buffer.write(struct.pack('<I', 1) + b'too much')"
     chatty = Interpreter(argv=(sys.executable, "-c", script), root="", key=THIS.key, minor=MINOR)

@@ -54,6 +54,7 @@ FIXED = {
     "behind the edge": noise(32_769) * 2,
     "three blocks": noise(100_000, b"etaoin shrdlu"),
     "longest match": b"z" * (4 + 258 * 3),
+    "runs of every length": b"".join(b"x" + b"0" * size for size in range(530)),
 }
 
 

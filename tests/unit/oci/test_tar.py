@@ -124,6 +124,13 @@ def test_sizes_of_8_gib_need_pax(size: int, *, pax: bool) -> None:
     assert ("size" in member.pax_headers) is pax
 
 
+def test_a_size_that_pax_says_is_zero_in_the_header() -> None:
+    # Readers that know no pax then at least do not skip a wrong number of blocks.
+    blocks = tar.header(file("model.bin", b""), size=(8 << 30) + 5)
+    assert blocks[-512:][124:136] == b"00000000000\0"
+    assert b" size=8589934597\n" in blocks[512:1024]
+
+
 def test_pax_header_is_named_by_its_content() -> None:
     one, other = tar.header(file("x" * 101, b"")), tar.header(file("y" * 101, b""))
     assert one[:11] == other[:11] == b"PaxHeaders/"

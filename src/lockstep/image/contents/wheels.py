@@ -144,7 +144,9 @@ class InstalledWheel:
             raise LockstepError(message) from error
         known = {name: (hashed, size) for name, hashed, size in rows}
         return [
-            (self._relative(path), *known.get(member.name, ("", str(member.size))))
+            (self._relative(path), *known[member.name])
+            if member.name in known
+            else self._row(path, member.read())  # a file that the wheel's RECORD forgot
             for path, member in self._placed.items()
         ]
 

@@ -1,0 +1,41 @@
+"""Documents say what is: pages made from code are fresh, and paths they name exist."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from lockstep.cli.main import COMMANDS
+from lockstep.environ import VARIABLES
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+_PATH = re.compile(r"`((?:src|tests|docs|bench)/[\w./-]+)`")
+
+
+def test_the_commands_page_is_what_the_commands_say() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert made["page"]() == page, "make docs"
+    assert all(f"## lockstep {name}\n" in page for name, _ in COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    named = set(_PATH.findall(page.read_text(encoding="utf-8")))
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_every_package_and_leaf_is_in_the_architecture() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    source = ROOT / "src" / "lockstep"
+    names = {path.stem for path in source.glob("[a-z]*.py")}
+    names |= {path.parent.name for path in source.glob("*/__init__.py")}
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+def test_every_variable_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    own = [name for name in VARIABLES if name.isupper()]
+    assert [name for name in own if f"`{name}`" not in text] == []
