@@ -123,11 +123,12 @@ def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
     path = Path(entry.path)
     try:
         facts = entry.stat()
-        outside = entry.is_symlink() and not path.resolve().is_relative_to(root)
+        target = path.resolve() if entry.is_symlink() else root
     except (OSError, RuntimeError):  # a symlink to nothing or itself, or a file that just went
         return None
-    if not stat.S_ISREG(facts.st_mode):
-        return None
+    outside = not target.is_relative_to(root)
+    if not stat.S_ISREG(facts.st_mode) or (not outside and _skipped(target.relative_to(root))):
+        return None  # a link must not bring in a secret under another name
     return FoundFile(
         name=name,
         path=path,
@@ -136,6 +137,11 @@ def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
         executable=bool(facts.st_mode & stat.S_IXUSR),
         outside=outside,
     )
+
+
+def _skipped(path: Path) -> bool:
+    folders = any(part in SKIPPED_FOLDERS for part in path.parts[:-1])
+    return folders or any(fnmatchcase(path.name, pattern) for pattern in SKIPPED_FILES)
 
 
 def find_files(root: Path, patterns: Sequence[str]) -> list[FoundFile]:

@@ -11,7 +11,7 @@ from lockstep.lock import debian, inputs, uv
 from lockstep.lock import file as lock_file
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock, LockedFile
-from lockstep.progress import Reporter
+from lockstep.progress import Reporter, say
 from lockstep.project.model import Project
 from lockstep.store import Store
 
@@ -34,8 +34,10 @@ def make(
     """
     try:
         before = lock_file.read(project.root)
-    except LockstepError:
+    except LockstepError as error:
         before = None
+        if (project.root / lock_file.NAME).exists():
+            say(f"warning: {error.message}; all of it is pinned anew")
     bases = _bases(project, before, store, fetcher, progress, upgrade=upgrade)
     with progress.task("lock Python packages", 0):
         old = _bytes(project.root / "uv.lock")

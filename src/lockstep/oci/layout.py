@@ -159,11 +159,14 @@ class Layout:
 
     def _sweep(self) -> int:
         needed = set()
-        for manifest in self._index()["manifests"]:
-            digest = Digest.parse(manifest["digest"])
-            document = self.document(digest)
-            needed |= {digest, document["config"]["digest"]}
-            needed |= {layer["digest"] for layer in document["layers"]}
+        try:
+            for manifest in self._index()["manifests"]:
+                digest = Digest.parse(manifest["digest"])
+                document = self.document(digest)
+                needed |= {digest, document["config"]["digest"]}
+                needed |= {layer["digest"] for layer in document["layers"]}
+        except (LockstepError, KeyError, TypeError):
+            return 0  # what a damaged image needs is not known: nothing goes
         freed = 0
         folder = self.root / "blobs" / "sha256"
         for path in sorted(folder.iterdir()) if folder.exists() else ():
