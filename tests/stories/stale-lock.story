@@ -48,6 +48,7 @@ $ lockstep build  # exits 1
 > error: `lockstep.lock` cannot be read: it is not valid TOML: Invalid statement (at line 150, column 1)
 > hint: lockstep lock
 $ lockstep lock
+> warning: `lockstep.lock` cannot be read: it is not valid TOML: Invalid statement (at line 150, column 1); all of it is pinned anew
 > * lock Python packages (N s)
 > locked: lockstep.lock
 
