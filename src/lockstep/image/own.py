@@ -62,7 +62,7 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> OwnW
 def _build_command(python: Path, out: str, source: Path) -> list[str | Path]:
     uv: str | Path = process.find_uv()
     # No isolation: the environment is ours, with exactly what the lock names.
-    words = [uv, "build", "--wheel", "--quiet", "--offline", "--no-build-isolation"]
+    words = [uv, "build", "--wheel", "--offline", "--no-build-isolation"]
     return [*words, "--python", python, "--out-dir", out, source]
 
 
