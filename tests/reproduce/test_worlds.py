@@ -157,34 +157,3 @@ def test_a_file_that_is_not_included_moves_nothing(
     (root / "app" / ".env").write_text("PASSWORD=x")
     run(root, "build", "--layout", str(tmp_path / "images"))
     assert tree(tmp_path / "images") == tree(first.layout)
-
-
-def installed(minor: str) -> Path:
-    """Return a Python of the host by its minor version; one that is missing is a failure."""
-    candidates = [shutil.which(f"python{minor}")]
-    candidates += sorted(Path.home().glob(f".pyenv/versions/{minor}.*/bin/python"))
-    for candidate in filter(None, candidates):
-        done = subprocess.run([candidate, "-V"], capture_output=True, text=True, check=False)
-        if done.stdout.startswith(f"Python {minor}."):
-            return Path(candidate)
-    pytest.fail(f"no Python {minor} on this machine")
-
-
-@pytest.mark.network
-@pytest.mark.parametrize("minor", ["3.12", "3.13"])
-def test_another_python_of_the_host(
-    minor: str,
-    first: First,
-    shared_world: World,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    repository = Path(__file__).parents[2]
-    subprocess.run([installed(minor), "-m", "venv", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", repository], check=True)
-    shared_world.enter(monkeypatch)
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "store"))
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    run(first.project, "build", "--layout", str(tmp_path / "images"), python=str(python))
-    assert tree(tmp_path / "images") == tree(first.layout)
