@@ -159,7 +159,7 @@ def _check_hints(path: Path) -> int:
     commands, seen = dict(COMMANDS), 0
     for line, text in _literals(path):
         for match in re.finditer(r"\blockstep (?P<name>[a-z]+)(?P<words>(?: --[a-z-]+)*)", text):
-            if not re.search(r"(^|[:(,`;] ?|&& |then |or )$", text[: match.start()]):
+            if not re.search(r"(^|[:(`;] ?|&& |then |or )$", text[: match.start()]):
                 continue  # "this lockstep reads 1" is a sentence
             where = f"{name_of(path)}:{line}: {match[0]}"
             seen += 1

@@ -110,3 +110,13 @@ def test_site_packages_are_what_uv_installs(project: RealProject) -> None:
             assert content == (site / name).read_bytes(), name
             compared += 1
     assert compared > 800
+
+
+@pytest.mark.parametrize(
+    "check", ["-m pytest -q", "-m ruff check", "-m black -q --check .", "-m mypy"]
+)
+def test_the_project_passes_its_own_checks(project: RealProject, check: str) -> None:
+    python = project.root / ".venv" / "bin" / "python"
+    words = [python, *check.split()]
+    done = subprocess.run(words, cwd=project.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -5,7 +5,7 @@ $ lockstep new 9lives  # exits 1
 > hint: start with a letter; letters, digits, and single - _ . between
 $ lockstep new churn --template chrun  # exits 1
 > error: `chrun` is not a template
-> hint: there is: churn
+> hint: there is: churn, iris
 $ lockstep new churn
 > made `churn` with N files
 > next: cd churn && lockstep lock

@@ -27,9 +27,21 @@ def test_the_project_has_the_name_of_its_folder(tmp_path: Path) -> None:
     )
 
 
-def test_no_token_of_the_template_is_left(tmp_path: Path) -> None:
-    for name in new.create(tmp_path / "a", "churn"):
-        assert b"{{name}}" not in (tmp_path / "a" / name).read_bytes()
+@pytest.mark.parametrize("manager", new.MANAGERS)
+@pytest.mark.parametrize("template", new.TEMPLATES)
+def test_every_template_is_a_project_for_every_manager(
+    template: str, manager: str, tmp_path: Path
+) -> None:
+    written = new.create(tmp_path / "my-own", template, manager)
+    assert written == tree(tmp_path / "my-own")
+    for name in written:  # nothing that is for us alone is left
+        data = (tmp_path / "my-own" / name).read_bytes()
+        assert b"{{name}}" not in data
+        assert b"\n#: " not in data
+    found = load(tmp_path / "my-own")
+    assert found.name == "my-own"
+    assert {"serve", "train"} <= {image.name for image in found.images}
+    assert ("poetry" in found.document["tool"]) is (manager == "poetry")
 
 
 def test_what_is_written_is_whole(tmp_path: Path) -> None:
@@ -83,8 +95,8 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "9").mkdir()
     (tmp_path / "9" / "file").touch()
     with pytest.raises(LockstepError) as caught:
-        new.create(tmp_path / "9", "cats")
-    assert len([*caught.value.everything()]) == 3
+        new.create(tmp_path / "9", "cats", "conda")
+    assert len([*caught.value.everything()]) == 4
 
 
 def test_the_answer_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

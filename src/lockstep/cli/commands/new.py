@@ -1,13 +1,15 @@
 """Start a project that locks, trains, serves and builds.
 
 Writes into a new folder: pyproject.toml, sources, data, tests. What it writes works with
-uv alone; nothing in it needs lockstep at run time.
+uv or Poetry alone; nothing in it needs lockstep at run time.
 
 examples:
   # the churn project in ./churn
   lockstep new churn
   # then
   cd churn && lockstep lock && uv run python src/train.py && lockstep build
+  # the ten-minute lab, for people who use Poetry
+  lockstep new flowers --template iris --manager poetry
 """
 
 import argparse
@@ -18,6 +20,16 @@ from lockstep.progress import say
 from lockstep.scaffold import new
 
 __all__ = ["configure", "run"]
+
+_NEXT = {
+    "uv": ("cd {folder} && lockstep lock",),
+    "poetry": (
+        "cd {folder}",
+        "poetry install",
+        "poetry run python src/train.py",
+        "lockstep lock && lockstep build",
+    ),
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,15 +42,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="; ".join(f"{name}: {what}" for name, what in new.TEMPLATES.items())
         + " (default: churn)",
     )
+    parser.add_argument(
+        "--manager",
+        metavar="MANAGER",
+        default="uv",
+        help=f"who locks and installs: {' or '.join(new.MANAGERS)} (default: uv)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    written = new.create(options.folder, options.template)
+    written = new.create(options.folder, options.template, options.manager)
     if options.json:
         print_json({"folder": str(options.folder), "files": written})
         return 0
     say(f"made `{options.folder}` with {len(written)} files")
-    say(f"next: cd {options.folder} && lockstep lock")
+    for step in _NEXT[options.manager]:
+        say(f"next: {step.format(folder=options.folder)}")
     return 0

@@ -92,4 +92,4 @@ def test_batch(client: TestClient) -> None:
 def test_openapi_carries_the_example(client: TestClient) -> None:
     """The documentation shows a request that works."""
     customer = client.get("/openapi.json").json()["components"]["schemas"]["Customer"]
-    assert customer["example"] == schema.example()
+    assert customer["examples"] == [schema.example()]

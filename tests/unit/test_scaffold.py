@@ -1,0 +1,167 @@
+"""`lockstep.scaffold.new`: every template for every manager."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.cli.main import main
+from lockstep.errors import LockstepError
+from lockstep.project.load import load
+from lockstep.scaffold import new
+
+FILES = {
+    "churn": [
+        *(".gitignore", ".python-version", "README.md", "data/README.md"),
+        *("data/telco_churn.csv.gz", "pyproject.toml", "src/api.py", "src/churn/__init__.py"),
+        *("src/churn/data.py", "src/churn/model.py", "src/churn/predict.py"),
+        *("src/churn/request.py", "src/churn/schema.py", "src/train.py", "tests/conftest.py"),
+        *("tests/test_api.py", "tests/test_predict.py", "tests/test_schema.py"),
+        "tests/test_train.py",
+    ],
+    "iris": [
+        *(".gitignore", ".python-version", "README.md", "pyproject.toml", "src/api.py"),
+        *("src/iris/__init__.py", "src/iris/predict.py", "src/train.py", "tests/conftest.py"),
+        *("tests/test_api.py", "tests/test_train.py"),
+    ],
+}
+EXTRA = {"uv": [], "poetry": ["poetry.toml"]}
+EACH = [(template, manager) for template in new.TEMPLATES for manager in new.MANAGERS]
+
+
+def pyproject(folder: Path) -> dict[str, Any]:
+    return tomllib.loads((folder / "pyproject.toml").read_text())
+
+
+@pytest.fixture(params=EACH, ids="-".join)
+def written(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str, str]:
+    template, manager = request.param
+    new.create(tmp_path / "flowers", template, manager)
+    return tmp_path / "flowers", template, manager
+
+
+def test_exactly_these_files_are_written(written: tuple[Path, str, str]) -> None:
+    folder, template, manager = written
+    found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    assert found == sorted(FILES[template] + EXTRA[manager])
+
+
+def test_no_token_and_no_mark_is_left(written: tuple[Path, str, str]) -> None:
+    folder, _, _ = written
+    for path in (p for p in folder.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        assert b"{{" not in data, path
+        assert b"\n#:" not in data, path
+
+
+def test_lockstep_reads_what_it_wrote(written: tuple[Path, str, str]) -> None:
+    found = load(written[0])
+    assert (found.name, found.is_package) == ("flowers", True)
+    assert [(i.name, bool(i.budget), bool(i.health)) for i in found.images] == [
+        ("serve", True, True),
+        ("train", True, False),
+    ]
+    assert [i.bytecode for i in found.images] == [True, False]
+
+
+def test_the_package_is_built_by_the_managers_own_backend(written: tuple[Path, str, str]) -> None:
+    folder, template, manager = written
+    document = pyproject(folder)
+    backend, tool = document["build-system"]["build-backend"], document["tool"]
+    if manager == "uv":
+        assert backend == "hatchling.build"
+        assert tool["hatch"]["build"]["targets"]["wheel"] == {"packages": [f"src/{template}"]}
+        assert tool["uv"] == {"default-groups": ["dev", "train", "serve"]}
+        assert "poetry" not in tool
+    else:
+        assert backend == "poetry.core.masonry.api"
+        assert tool["poetry"]["packages"] == [{"include": template, "from": "src"}]
+        assert set(tool["poetry"]) == {"packages", "requires-poetry"}
+        assert not {"uv", "hatch"} & set(tool)
+    assert (folder / "src" / template / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize("template", new.TEMPLATES)
+def test_the_manager_decides_nothing_else(template: str, tmp_path: Path) -> None:
+    rest = []
+    for manager in new.MANAGERS:
+        folder = tmp_path / manager / "flowers"
+        new.create(folder, template, manager)
+        document = pyproject(folder)
+        del document["build-system"]
+        for own in ("hatch", "uv", "poetry"):
+            document["tool"].pop(own, None)
+        rest.append(document)
+    assert rest[0] == rest[1]
+    assert {"black", "lockstep", "mypy", "pytest", "ruff"} == set(rest[0]["tool"])
+    assert rest[0]["tool"]["black"] == {"line-length": 100}
+    for name in FILES[template]:
+        one, other = ((tmp_path / each / "flowers" / name).read_bytes() for each in new.MANAGERS)
+        assert one == other or name in {"pyproject.toml", "README.md"}
+
+
+def test_the_readme_names_one_manager(written: tuple[Path, str, str]) -> None:
+    folder, _, manager = written
+    text = (folder / "README.md").read_text()
+    commands = [line.split()[0] for line in text.splitlines() if line.startswith(new.MANAGERS)]
+    assert commands == [manager] * 4
+    assert text.startswith("# flowers\n")
+
+
+@pytest.mark.parametrize("template", new.TEMPLATES)
+def test_a_template_is_valid_as_it_is(template: str) -> None:
+    root = resources.files("lockstep.scaffold").joinpath("templates", template)
+    document = tomllib.loads(root.joinpath("pyproject.toml").read_text())
+    assert document["project"]["name"] == "{{name}}"
+    assert document["build-system"]["build-backend"] == "hatchling.build"
+
+
+@pytest.mark.parametrize("template", new.TEMPLATES)
+def test_marks_name_managers_and_what_is_for_poetry_is_a_comment(template: str) -> None:
+    root = resources.files("lockstep.scaffold").joinpath("templates", template)
+    for name in ("pyproject.toml", "README.md"):
+        owner, owners = "all", []
+        for line in root.joinpath(name).read_text().splitlines():
+            if line.startswith("#:"):
+                owner = line.removeprefix("#: ")
+                owners.append(owner)
+            assert owner != "poetry" or line.startswith("#"), line
+        assert set(owners) == {"all", *new.MANAGERS}
+        assert owner == "all"
+
+
+def test_an_unknown_manager_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LockstepError, match="`pip` is not a manager") as caught:
+        new.create(tmp_path / "flowers", "iris", "pip")
+    assert caught.value.hint == "there is: poetry, uv"
+    assert not (tmp_path / "flowers").exists()
+
+
+def test_the_next_steps_fit_the_manager(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "one", "--template", "iris"]) == 0
+    assert main(["new", "two", "--template", "iris", "--manager", "poetry"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "made `one` with 11 files",
+        "next: cd one && lockstep lock",
+        "made `two` with 12 files",
+        "next: cd two",
+        "next: poetry install",
+        "next: poetry run python src/train.py",
+        "next: lockstep lock && lockstep build",
+    ]
+
+
+def test_a_brace_in_a_folders_name_is_no_placeholder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "{x}").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "{x}/one"]) == 0
+    assert capsys.readouterr().err.endswith("next: cd {x}/one && lockstep lock\n")
