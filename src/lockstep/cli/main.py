@@ -33,6 +33,7 @@ COMMANDS = (
     ("new", "Start a project that locks, trains, serves and builds"),
     ("lock", "Pin everything: packages, base, build requirements"),
     ("build", "Build images from the lock, without Docker"),
+    ("render", "Write Dockerfiles from the lock"),
     ("inspect", "Show an image: layers, sizes of packages, labels"),
     ("demo", "Run the whole story on a real project and measure it"),
 )

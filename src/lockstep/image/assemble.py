@@ -9,7 +9,7 @@ from lockstep.oci.layer import Layer
 from lockstep.oci.model import Config, Healthcheck, Image, Platform, append, empty, with_config
 from lockstep.project.model import ImageSpec, Project
 
-__all__ = ["image", "reference"]
+__all__ = ["base_image", "image", "reference"]
 
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
@@ -34,6 +34,20 @@ def image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Imag
         labels=_labels(prepared, project),
         healthcheck=_healthcheck(spec),
         stop_signal="SIGTERM",
+    )
+    platform = Platform.parse(prepared.base.platform)
+    start = with_config(empty(platform, created=prepared.created), config)
+    return append(start, *layers)
+
+
+def base_image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Image:
+    """Return the base as an image of its own, as Dockerfiles start from it: its user is root."""
+    config = Config(
+        env=_ENVIRONMENT | {"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        labels={
+            "dev.lockstep.python": prepared.base.python,
+            "org.opencontainers.image.base.name": project.base,
+        },
     )
     platform = Platform.parse(prepared.base.platform)
     start = with_config(empty(platform, created=prepared.created), config)

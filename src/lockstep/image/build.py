@@ -19,7 +19,7 @@ from lockstep.image import assemble, budget, interpreter, own
 from lockstep.image.bytecode import Interpreter
 from lockstep.image.jobs import Job, Made, make
 from lockstep.image.plan import LayerPlan
-from lockstep.image.prepare import Prepared, prepare
+from lockstep.image.prepare import Prepared, base_only, prepare
 from lockstep.lock import debian
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock
@@ -117,12 +117,22 @@ class Builder:
             )
         return built
 
+    def base(self, platform: str, layout: Layout) -> Image:
+        """Return what all images stand on, for Dockerfiles; the layout only lends its layers."""
+        prepared = base_only(self._project, self._lock, platform)
+        self._make_missing([prepared], layout)
+        layers = self._layers(prepared, layout)
+        return assemble.base_image(prepared, self._project, layers)
+
     def _own(self) -> own.OwnWheel | None:
         if not self._project.is_package:
             return None
         return own.build(self._project, self._lock.build, self._store)
 
     def _image(self, prepared: Prepared, layout: Layout) -> Image:
+        return assemble.image(prepared, self._project, self._layers(prepared, layout))
+
+    def _layers(self, prepared: Prepared, layout: Layout) -> list[StoredLayer]:
         layers = []
         for planned in prepared.layers:
             facts = self._facts(planned)
@@ -131,7 +141,7 @@ class Builder:
                 raise LockstepError(message, hint="lockstep build")
             places = (self._store.path(facts.digest), layout.path(facts.digest))
             layers.append(StoredLayer(facts=facts, created_by=planned.title, places=places))
-        return assemble.image(prepared, self._project, layers)
+        return layers
 
     def _in_form(self, image: Image, form: str) -> Image:
         if form == "wheel":

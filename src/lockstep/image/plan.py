@@ -10,7 +10,9 @@ from lockstep.image.places import LAYOUT
 from lockstep.oci import canonical
 from lockstep.project.resolution import LockedWheel
 
-__all__ = ["LayerPlan", "Parts", "plan"]
+__all__ = ["BASE", "LayerPlan", "Parts", "plan"]
+
+BASE = frozenset({"system", "python", "stdlib"})  # the kinds of layers that a base has
 
 _ALONE_FROM = 8 << 20  # bytes of a wheel; 15 % of wheels, 92 % of their bytes
 _ALONE_MOST = 40

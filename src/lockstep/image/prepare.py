@@ -12,7 +12,7 @@ from lockstep.image import interpreter
 from lockstep.image.contents import app
 from lockstep.image.own import OwnWheel
 from lockstep.image.places import LAYOUT
-from lockstep.image.plan import LayerPlan, Parts, plan
+from lockstep.image.plan import BASE, LayerPlan, Parts, plan
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock
 from lockstep.lock.make import pylock_name
@@ -23,7 +23,7 @@ from lockstep.project.resolution import LockedWheel
 from lockstep.project.target import Target
 from lockstep.store import Store
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "base_only", "prepare"]
 
 _CHUNK = 1 << 20
 
@@ -58,7 +58,7 @@ def prepare(
     found = app.found(project, spec)
     parts = Parts(
         python=base.python,
-        base=of_bytes(canonical.dumps([base.platform, *(p.digest for p in base.packages)])),
+        base=_base_digest(base),
         base_name=f"debian {base.release}",
         interpreter=interpreter.key(base) if spec.bytecode else None,
         trimmed=spec.trim,
@@ -77,6 +77,37 @@ def prepare(
         created=_created(wheels, base),
         lock=digest,
     )
+
+
+def base_only(project: Project, lock: Lock, platform: str) -> Prepared:
+    """Return the plan of the base alone, compiled when any image of the project is."""
+    base = lock.base_for(platform)
+    spec = ImageSpec(name="base", bytecode=any(image.bytecode for image in project.images))
+    parts = Parts(
+        python=base.python,
+        base=_base_digest(base),
+        base_name=f"debian {base.release}",
+        interpreter=interpreter.key(base) if spec.bytecode else None,
+        trimmed=False,
+        wheels=(),
+        own=None,
+        own_name="",
+        app=of_bytes(b""),
+    )
+    return Prepared(
+        spec=spec,
+        base=base,
+        wheels=(),
+        files=(),
+        own=None,
+        layers=tuple(each for each in plan(parts) if each.kind in BASE),
+        created=_created([], base),
+        lock=parts.base,
+    )
+
+
+def _base_digest(base: DebianBase) -> Digest:
+    return of_bytes(canonical.dumps([base.platform, *(p.digest for p in base.packages)]))
 
 
 def _wheels(

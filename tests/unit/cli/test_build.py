@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import projects
@@ -300,3 +301,35 @@ def test_a_broken_layout_is_named(locked: Path, capsys: pytest.CaptureFixture[st
     assert "lacks the blob sha256:" in capsys.readouterr().err
     assert main(["build", "serve", "--quiet"]) == 0  # which writes it again
     assert main(["inspect", "serve"]) == 0
+
+
+def test_the_base_alone_is_the_lower_part_of_every_image(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["build", "--quiet", "--base-only", "--output"]
+    assert main([*words, "base.tar"]) == 0
+    assert main([*words, "again.tar"]) == 0
+    assert (locked / "base.tar").read_bytes() == (locked / "again.tar").read_bytes()
+    assert main(["build", "serve", "--quiet", "--output", "serve.tar"]) == 0
+    base, serve = (_archived(locked / name) for name in ("base.tar", "serve.tar"))
+    layers = base["rootfs"]["diff_ids"]
+    assert layers == serve["rootfs"]["diff_ids"][: len(layers)]
+    assert base["config"].keys() == {"Env", "Labels"}  # its user is root: stages build on it
+    assert capsys.readouterr().out.splitlines()[0].startswith("tiny-base:latest sha256:")
+
+
+def _archived(path: Path) -> Any:
+    with tarfile.open(path) as archive:
+        manifest = json.loads(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]
+        return json.loads(archive.extractfile(manifest[0]["Config"]).read())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("words", [[], ["serve", "--output", "x.tar"]])
+def test_the_base_alone_goes_to_one_archive(
+    locked: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", "--base-only", *words]) == 2
+    assert capsys.readouterr().err == (
+        "error: --base-only writes one archive, of no image\n"
+        "hint: lockstep build --base-only --output base.tar\n"
+    )

@@ -8,6 +8,8 @@ examples:
   lockstep build
   # one image, and an archive for an engine that is somewhere else
   lockstep build serve --output serve.tar && docker load -i serve.tar
+  # what the Dockerfiles of `lockstep render` start from
+  lockstep build --base-only --output base.tar && docker load -i base.tar
 """
 
 import argparse
@@ -17,6 +19,7 @@ from pathlib import Path
 from lockstep import clock
 from lockstep.cli.session import add_common, layout_folder, open_session, print_json
 from lockstep.errors import UsageError, raise_all
+from lockstep.image import dockerfile
 from lockstep.image.budget import unpacked
 from lockstep.image.build import Builder, Built
 from lockstep.lock import file, make
@@ -24,6 +27,7 @@ from lockstep.oci import archive
 from lockstep.oci.layout import Layout
 from lockstep.oci.recompress import FORMS
 from lockstep.progress import say
+from lockstep.project.model import Project
 from lockstep.project.size import shown
 
 __all__ = ["configure", "run"]
@@ -35,6 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument(
         "--layout", metavar="PATH", type=Path, help="OCI layout (default: .lockstep/images)"
+    )
+    group.add_argument(
+        "--base-only",
+        action="store_true",
+        help="write nothing but the base that all images have; needs --output",
     )
     group.add_argument(
         "--output", metavar="FILE", type=Path, help="also write a docker archive of one image"
@@ -58,16 +67,22 @@ def run(options: argparse.Namespace) -> int:
     session = open_session(options)
     project = session.project
     specs = [project.image(name) for name in options.image] or list(project.images)
-    if options.output and len(specs) * len(project.platforms) != 1:
+    several = not options.base_only and len(specs) * len(project.platforms) != 1
+    if options.output and several:
         message = f"--output takes one image, not {len(specs) * len(project.platforms)}"
         raise UsageError(message, hint=f"lockstep build {specs[0].name} --output FILE")
     if options.tag and not options.output:
         message = "--tag names an image in an archive, but there is no --output"
         raise UsageError(message, hint="add --output FILE")
+    if options.base_only and (options.image or not options.output):
+        message = "--base-only writes one archive, of no image"
+        raise UsageError(message, hint="lockstep build --base-only --output base.tar")
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
     layout = Layout(options.layout or layout_folder(project))
     builder = Builder(project, lock, session.store, session.fetcher, session.progress)
+    if options.base_only:
+        return _base_only(builder, project, layout, options)
     built = builder.build(specs, layout, form=options.compression)
     if options.layout is None:
         layout.sweep()  # ours alone, so that old layers do not pile up
@@ -75,6 +90,24 @@ def run(options: argparse.Namespace) -> int:
         tag = options.tag or f"{project.name}-{built[0].name}:latest"
         archive.write(built[0].image, options.output, tag)
     _show(built, clock.monotonic() - started, as_json=options.json)
+    return 0
+
+
+def _base_only(
+    builder: Builder, project: Project, layout: Layout, options: argparse.Namespace
+) -> int:
+    if len(project.platforms) != 1:
+        message = f"--output takes one base, and there is one for each of {len(project.platforms)}"
+        message += " platforms"
+        raise UsageError(message, hint="leave one platform in [tool.lockstep] while you build it")
+    image = builder.base(project.platforms[0], layout)
+    tag = options.tag or dockerfile.base_tag(project)
+    archive.write(image, options.output, tag)
+    if options.json:
+        print_json({"tag": tag, "config": image.config_descriptor().digest})
+        return 0
+    say(f"{options.output}: {tag}, {shown(unpacked(image))}")
+    sys.stdout.write(f"{tag} {image.config_descriptor().digest}\n")
     return 0
 
 

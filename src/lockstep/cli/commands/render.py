@@ -1,0 +1,139 @@
+"""Write Dockerfiles from the lock, for engines that build from them.
+
+Writes Dockerfile.IMAGE for each image, .dockerignore, and the requirements of the build
+backend, requirements-build.txt. What they give works without lockstep. A file that somebody
+else wrote is never replaced without --force.
+
+examples:
+  # after a change of pyproject.toml or of a lock
+  lockstep render
+  # in CI: exit 1 and say which files are stale
+  lockstep render --check
+"""
+
+import argparse
+import difflib
+from pathlib import Path
+
+from lockstep import files
+from lockstep.cli.session import add_common, print_json
+from lockstep.errors import LockstepError, raise_all
+from lockstep.image import dockerfile, dockerignore
+from lockstep.lock import file, make
+from lockstep.lock.file import Lock
+from lockstep.progress import say
+from lockstep.project.load import load
+from lockstep.project.model import Project
+
+__all__ = ["configure", "run"]
+
+_MARK = dockerignore.MARK.partition(" from ")[0]  # what every version of lockstep starts with
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    group = parser.add_argument_group("what to do").add_mutually_exclusive_group()
+    group.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 when a file is stale"
+    )
+    group.add_argument(
+        "--force", action="store_true", help="replace files that lockstep did not write"
+    )
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    project = load(options.project)
+    lock = file.read(project.root)
+    raise_all(make.stale(project, lock))
+    wanted = _rendered(project, lock)
+    there = {name: _read(project.root / name) for name in wanted}
+    changed = [name for name, text in wanted.items() if there[name] != text]
+    if options.check:
+        return _check(project.root, {name: there[name] for name in changed}, wanted, options)
+    if not options.force:
+        _refuse({name: there[name] for name in changed}, wanted)
+    for name in changed:
+        files.write_text(project.root / name, wanted[name])
+    for name in _left_over(project.root, wanted):
+        say(f"warning: `{name}` belongs to nothing in pyproject.toml any more: remove it")
+    if options.json:
+        print_json({"changed": changed})
+    elif changed:
+        say(f"rendered: {', '.join(changed)}")
+    else:
+        say("nothing to do: the rendered files fit")
+    return 0
+
+
+def _rendered(project: Project, lock: Lock) -> dict[str, str]:
+    """Return every file that is rendered, by name, sorted; raise what is wrong with any."""
+    found = {}
+    problems: list[LockstepError] = []
+    for spec in project.images:
+        try:
+            found[dockerfile.name(spec)] = dockerfile.render(project, lock, spec)
+        except LockstepError as error:
+            problems.append(error)
+    raise_all(problems)
+    found[".dockerignore"] = dockerignore.render(project)
+    if project.is_package:
+        found[dockerignore.BUILD_REQUIREMENTS] = dockerfile.build_requirements(lock)
+    return dict(sorted(found.items()))
+
+
+def _read(path: Path) -> str | None:
+    return files.read_text(path) if path.exists() else None
+
+
+def _foreign(text: str | None) -> bool:
+    return text is not None and not text.startswith(_MARK)
+
+
+def _refuse(changed: dict[str, str | None], wanted: dict[str, str]) -> None:
+    """Raise an error for each file that somebody else wrote, and show what would become of it."""
+    problems = []
+    for name, text in changed.items():
+        if _foreign(text):
+            before = (text or "").splitlines(keepends=True)
+            after = wanted[name].splitlines(keepends=True)
+            diff = difflib.unified_diff(before, after, name, f"{name} of lockstep")
+            say("".join(line if line.endswith("\n") else f"{line}\n" for line in diff).rstrip())
+            message = f"`{name}` was not written by lockstep; nothing was changed"
+            problems.append(LockstepError(message, hint="lockstep render --force"))
+    raise_all(problems)
+
+
+def _left_over(root: Path, wanted: dict[str, str]) -> list[str]:
+    paths = [*root.glob("Dockerfile.*"), root / dockerignore.BUILD_REQUIREMENTS]
+    others = [path for path in paths if path.name not in wanted and path.is_file()]
+    return sorted(path.name for path in others if files.read_text(path).startswith(_MARK))
+
+
+def _check(
+    root: Path,
+    changed: dict[str, str | None],
+    wanted: dict[str, str],
+    options: argparse.Namespace,
+) -> int:
+    problems = [_stale(name, text) for name, text in changed.items()]
+    for name in _left_over(root, wanted):
+        message = f"`{name}` belongs to nothing in pyproject.toml any more"
+        problems.append(LockstepError(message, hint=f"rm {name}"))
+    if options.json:
+        print_json({"stale": [problem.message for problem in problems]})
+        return 1 if problems else 0
+    raise_all(problems)
+    say("the rendered files fit")
+    return 0
+
+
+def _stale(name: str, text: str | None) -> LockstepError:
+    if text is None:
+        return LockstepError(f"`{name}` is missing", hint="lockstep render")
+    if _foreign(text):
+        message = f"`{name}` was not written by lockstep"
+        return LockstepError(message, hint="lockstep render --force")
+    message = f"`{name}` is stale: it is not what pyproject.toml and the lock give"
+    return LockstepError(message, hint="lockstep render")
