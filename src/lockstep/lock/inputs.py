@@ -36,5 +36,7 @@ def digest(project: Project) -> Digest:
         "platforms": sorted(project.platforms),
         "images": {i.name: [*i.groups, "", *i.extras] for i in project.images},
     }
+    poetry = document.get("tool", {}).get("poetry")
+    found |= {"poetry": poetry} if poetry else {}
     text = json.dumps(found, sort_keys=True, separators=(",", ":"), default=str)
     return of_bytes(text.encode())

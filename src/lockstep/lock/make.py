@@ -7,7 +7,7 @@ from lockstep import files
 from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError
 from lockstep.fetch import Fetcher
-from lockstep.lock import debian, inputs, uv
+from lockstep.lock import debian, inputs, manager, uv
 from lockstep.lock import file as lock_file
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock, LockedFile
@@ -40,15 +40,16 @@ def make(
             say(f"warning: {error.message}; all of it is pinned anew")
     bases = _bases(project, before, store, fetcher, progress, upgrade=upgrade)
     with progress.task("lock Python packages", 0):
-        old = _bytes(project.root / "uv.lock")
-        uv.lock(project, upgrade=upgrade)
-        changed = [] if _bytes(project.root / "uv.lock") == old else ["uv.lock"]
+        tool = manager.of(project)
+        old = _bytes(project.root / tool.LOCK)
+        tool.lock(project, upgrade=upgrade)
+        changed = [] if _bytes(project.root / tool.LOCK) == old else [tool.LOCK]
         build = _build(project, before, upgrade=upgrade)
-        changed += _export(project)
-    names = ["uv.lock", _REQUIREMENTS, *(pylock_name(image.name) for image in project.images)]
+        changed += _export(project, tool, bases)
+    names = [tool.LOCK, _REQUIREMENTS, *(pylock_name(image.name) for image in project.images)]
     lock = Lock(
         inputs=inputs.digest(project),
-        manager=uv.version(),
+        manager=tool.version(),
         python=project.python,
         base=project.base,
         files=tuple(
@@ -118,13 +119,13 @@ def _build(project: Project, before: Lock | None, *, upgrade: bool) -> tuple[str
     return uv.compile_requirements(requires, project.python)
 
 
-def _export(project: Project) -> list[str]:
+def _export(project: Project, tool: manager.Manager, bases: tuple[DebianBase, ...]) -> list[str]:
     changed = []
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder)
-        uv.export_requirements(project, temporary / _REQUIREMENTS)
+        tool.export_requirements(project, temporary / _REQUIREMENTS)
         for image in project.images:
-            uv.export_image(project, image, temporary / pylock_name(image.name))
+            tool.export_image(project, image, temporary / pylock_name(image.name), bases)
         for path in sorted(temporary.iterdir()):
             data = path.read_bytes()
             if _bytes(project.root / path.name) != data:
@@ -140,7 +141,8 @@ def stale(project: Project, lock: Lock) -> list[LockstepError]:
     if inputs.digest(project) != lock.inputs:
         message = "the lock is stale: pyproject.toml asks for something else than it was made from"
         problems.append(LockstepError(message, hint=hint))
-    wanted = {"uv.lock", _REQUIREMENTS, *(pylock_name(image.name) for image in project.images)}
+    images = (pylock_name(image.name) for image in project.images)
+    wanted = {manager.of(project).LOCK, _REQUIREMENTS, *images}
     problems += [
         LockstepError(f"`{lock_file.NAME}` does not name `{name}`", hint=hint)
         for name in sorted(wanted - {each.path for each in lock.files})

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from lockstep import environ, process
 from lockstep.errors import LockstepError
+from lockstep.lock.debian import DebianBase
 from lockstep.project.model import ImageSpec, Project
 
 __all__ = [
+    "LOCK",
     "check",
     "compile_requirements",
     "export_image",
@@ -15,6 +17,9 @@ __all__ = [
     "lock",
     "version",
 ]
+
+
+LOCK = "uv.lock"
 
 
 def version() -> str:
@@ -41,7 +46,12 @@ def check(project: Project) -> None:
         raise LockstepError(message, hint="lockstep lock")
 
 
-def export_image(project: Project, image: ImageSpec, target: Path) -> None:
+def export_image(
+    project: Project,
+    image: ImageSpec,
+    target: Path,
+    bases: Sequence[DebianBase] = (),  # noqa: ARG001 -- uv.lock has the addresses for all of them
+) -> None:
     """Write the PEP 751 lock of one image: the project's dependencies and the image's groups."""
     chosen = [word for group in image.groups for word in ("--group", group)]
     chosen += [word for extra in image.extras for word in ("--extra", extra)]

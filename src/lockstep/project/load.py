@@ -53,21 +53,22 @@ def read(document: dict[str, Any], root: Path) -> Project:
         message = f"`{root / 'pyproject.toml'}` has no [tool.lockstep] table"
         raise LockstepError(message, hint="add [tool.lockstep] and [tool.lockstep.images.serve]")
     settings = tool.table("lockstep")
-    known = _groups(top), tuple(project.table("optional-dependencies"))
+    uv, poetry = tool.table("uv"), tool.table("poetry")
+    groups = (*_groups(top), *(_normal(name) for name in poetry.table("group")))
+    known = groups, (*project.table("optional-dependencies"), *poetry.table("extras"))
     images = [_image(name, t, *known) for name, t in settings.tables("images").items()]
     if not images and not problems:
         settings.complain("images", "names no image", hint="add [tool.lockstep.images.serve]")
-    uv = tool.table("uv")
     build = top.table("build-system")
     loaded = Project(
         root=root,
-        name=project.text("name"),
-        version=project.text("version"),
+        name=project.text("name", poetry.text("name")),
+        version=project.text("version", poetry.text("version")),
         python=_python(settings),
         base=settings.text("base", "debian:bookworm"),
         platforms=_platforms(settings),
         images=tuple(sorted(images, key=lambda image: image.name)),
-        is_package=uv.flag("package", default=top.has("build-system")),
+        is_package=_is_package(top, uv, poetry),
         build_requires=build.texts("requires"),
         document=document,
     )
@@ -77,6 +78,12 @@ def read(document: dict[str, Any], root: Path) -> Project:
     settings.refuse_others()
     settings.close()
     return loaded
+
+
+def _is_package(top: Table, uv: Table, poetry: Table) -> bool:
+    # Each manager's own way to say that there is nothing to install.
+    default = poetry.flag("package-mode", default=top.has("build-system"))
+    return uv.flag("package", default=default and top.has("build-system"))
 
 
 def _groups(top: Table) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Reads PEP 751 locks and chooses the wheels for a target."""
 
+import dataclasses
 import datetime
 from itertools import groupby
 from pathlib import PurePosixPath
@@ -13,7 +14,7 @@ from lockstep.project.resolution import LockedWheel
 from lockstep.project.target import Target
 
 if TYPE_CHECKING:
-    from packaging.pylock import Package, Pylock
+    from packaging.pylock import Package, PackageWheel, Pylock
     from packaging.tags import Tag
 
 __all__ = ["read", "select"]
@@ -60,8 +61,9 @@ def _one_name(
     alone = Pylock(
         lock_version=lock.lock_version,
         requires_python=lock.requires_python,
+        environments=lock.environments,
         created_by=lock.created_by,
-        packages=packages,
+        packages=[_latest_first(package) for package in packages],
     )
     name = packages[0].name
     found = []
@@ -77,6 +79,17 @@ def _one_name(
         message = f"`{name}` has no wheel for {target.platform}, CPython {target.minor}: {error}"
         raise LockstepError(message, hint=_WAY_OUT) from error
     return found
+
+
+def _latest_first(package: "Package") -> "Package":
+    """Return the package with later builds of a wheel first: of equal tags, the first is taken."""
+    from packaging.utils import parse_wheel_filename
+
+    def build(wheel: "PackageWheel") -> tuple[()] | tuple[int, str]:
+        return parse_wheel_filename(wheel.filename)[2]
+
+    wheels = sorted(package.wheels or (), key=build, reverse=True)
+    return dataclasses.replace(package, wheels=wheels or None)
 
 
 _WAY_OUT = "pin a version that has one, or build its wheel first: uv build --wheel"

@@ -16,7 +16,7 @@ import argparse
 
 from lockstep.cli.session import Session, add_common, open_session, print_json
 from lockstep.errors import LockstepError, raise_all
-from lockstep.lock import file, make, uv
+from lockstep.lock import file, make, manager
 from lockstep.progress import say
 
 __all__ = ["configure", "run"]
@@ -55,7 +55,7 @@ def _check(session: Session, *, as_json: bool) -> int:
     problems = make.stale(session.project, file.read(session.project.root))
     if not problems:
         try:
-            uv.check(session.project)
+            manager.of(session.project).check(session.project)
         except LockstepError as error:
             problems.append(error)
     if as_json:

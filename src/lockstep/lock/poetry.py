@@ -1,0 +1,80 @@
+"""Calls to Poetry, for the projects whose lock is poetry.lock, and that lock's export."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lockstep import environ, files, process
+from lockstep.errors import LockstepError
+from lockstep.lock import urls
+from lockstep.lock.debian import DebianBase
+from lockstep.project import poetry, pylock
+from lockstep.project.model import ImageSpec, Project
+from lockstep.project.resolution import LockedWheel
+from lockstep.project.target import Target
+
+__all__ = ["LOCK", "check", "export_image", "export_requirements", "lock", "version"]
+
+LOCK = "poetry.lock"
+_INSTALL = "uv tool install poetry"
+
+
+def version() -> str:
+    """Return `poetry X.Y.Z` of the Poetry that is called."""
+    words = _poetry("--version").stdout.split()  # Poetry (version 2.5.1)
+    return f"poetry {words[-1].rstrip(')')}" if words else "poetry"
+
+
+def lock(project: Project, *, upgrade: bool) -> None:
+    """Bring poetry.lock up to date, keeping what still fits unless `upgrade` is set."""
+    if upgrade:
+        _poetry("lock", "--regenerate", cwd=project.root)
+    elif _poetry("check", "--lock", cwd=project.root, check=False).code != 0:
+        _poetry("lock", cwd=project.root)  # Poetry 2 keeps what still fits
+
+
+def check(project: Project) -> None:
+    """Raise LockstepError when poetry.lock is missing or stale; needs no network."""
+    done = _poetry("check", "--lock", cwd=project.root, check=False)
+    if done.code != 0:
+        said = (done.stderr or done.stdout).strip()
+        message = f"`{LOCK}` does not fit pyproject.toml: {said:.500}"
+        raise LockstepError(message, hint="lockstep lock")
+
+
+def export_image(
+    project: Project, image: ImageSpec, target: Path, bases: Sequence[DebianBase]
+) -> None:
+    """Write the PEP 751 lock of one image: poetry.lock's wheels, with addresses from the index."""
+    text = files.read_text(project.root / LOCK)
+    found = {}
+    for base in bases:
+        machine = Target(platform=base.platform, python=base.python, glibc=base.glibc)
+        pins = poetry.select(text, machine, image.groups, image.extras, LOCK)
+        known = _known(project, machine)
+        found[base.platform] = urls.resolve(pins, machine, project.root, known=known)
+    files.write_text(target, urls.dumps(found, project.python))
+
+
+def export_requirements(project: Project, target: Path) -> None:
+    """Write all of the lock as requirements with hashes, for pip, uv and any Dockerfile."""
+    text = poetry.requirements(files.read_text(project.root / LOCK), LOCK)
+    files.write_text(target, text)
+
+
+def _known(project: Project, target: Target) -> list[LockedWheel]:
+    """Return the wheels whose addresses the images' locks have already."""
+    found: list[LockedWheel] = []
+    for path in sorted(project.root.glob("pylock.*.toml")):
+        try:
+            found += pylock.select(files.read_text(path), target, path.name)
+        except LockstepError:
+            continue  # it is written anew
+    return found
+
+
+def _poetry(*words: str, cwd: Path | None = None, check: bool = True) -> process.Finished:
+    program = process.find("poetry", hint=_INSTALL)
+    # An activated environment is not the project's.
+    environment = environ.child(VIRTUAL_ENV=None)
+    command: list[str | Path] = [program, "--no-interaction", "--no-ansi", *words]
+    return process.run(command, cwd=cwd, env=environment, check=check)

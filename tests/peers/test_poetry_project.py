@@ -1,0 +1,67 @@
+"""A Poetry project locks, builds and goes stale as a uv project does, to the same layers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import projects
+from support.world import World
+
+from lockstep.cli.main import main
+from lockstep.oci.layout import Layout
+
+pytestmark = pytest.mark.network
+
+SOURCE = """
+[tool.poetry]
+package-mode = true
+
+[[tool.poetry.source]]
+name = "the index"
+url = "INDEX"
+priority = "primary"
+"""
+
+
+@pytest.fixture(scope="module")
+def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    venv = tmp_path_factory.mktemp("poetry") / "venv"
+    uv = Path(sys.executable).with_name("uv")
+    python = venv / "bin" / "python"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    words = [uv, "pip", "install", "--quiet", "--python", python, "poetry==2.5.1"]
+    subprocess.run(words, check=True)
+    return venv / "bin"
+
+
+def layers(root: Path, image: str) -> object:
+    layout = Layout(root / ".lockstep" / "images")
+    return layout.document(layout.manifest_digest(image))["layers"]
+
+
+def test_both_managers_give_one_image(
+    poetry: Path, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{poetry}")
+    monkeypatch.setenv("POETRY_VIRTUALENVS_CREATE", "false")
+    monkeypatch.setenv("POETRY_KEYRING_ENABLED", "false")
+    of_uv = projects.write(tmp_path / "uv" / "tiny")
+    text = projects.PYPROJECT + SOURCE.replace("INDEX", world.index.url)
+    of_poetry = projects.write(tmp_path / "poetry" / "tiny", pyproject=text)
+    for root in (of_uv, of_poetry):
+        for words in (["lock"], ["lock", "--check"], ["build"]):
+            assert main([*words, "--quiet", "--project", str(root)]) == 0
+    assert (of_poetry / "poetry.lock").exists()
+    assert not (of_poetry / "uv.lock").exists()
+    assert 'manager = "poetry 2.5.1"' in (of_poetry / "lockstep.lock").read_text()
+    before = {p.name: p.read_bytes() for p in of_poetry.iterdir() if p.is_file()}
+    assert main(["lock", "--quiet", "--project", str(of_poetry)]) == 0
+    assert {p.name: p.read_bytes() for p in of_poetry.iterdir() if p.is_file()} == before
+    for image in ("serve", "train"):
+        assert layers(of_poetry, image) == layers(of_uv, image)
+    assert main(["lock", "--upgrade", "--quiet", "--project", str(of_poetry)]) == 0
+    assert {p.name: p.read_bytes() for p in of_poetry.iterdir() if p.is_file()} == before
+    projects.replace(of_poetry, '"alpha>=1"', '"alpha>=1", "beta"')
+    assert main(["lock", "--check", "--quiet", "--project", str(of_poetry)]) == 1
