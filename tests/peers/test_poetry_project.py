@@ -55,7 +55,7 @@ def test_both_managers_give_one_image(
             assert main([*words, "--quiet", "--project", str(root)]) == 0
     assert (of_poetry / "poetry.lock").exists()
     assert not (of_poetry / "uv.lock").exists()
-    assert 'manager = "poetry 2.5.1"' in (of_poetry / "lockstep.lock").read_text()
+    assert '"poetry 2.5.1"' in (of_poetry / "lockstep.lock").read_text()
     before = {p.name: p.read_bytes() for p in of_poetry.iterdir() if p.is_file()}
     assert main(["lock", "--quiet", "--project", str(of_poetry)]) == 0
     assert {p.name: p.read_bytes() for p in of_poetry.iterdir() if p.is_file()} == before

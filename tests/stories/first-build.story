@@ -4,9 +4,12 @@ $ lockstep lock
 > * fetch 2 files (N s)
 > * choose packages of debian:bookworm for linux/amd64 (N s)
 > * lock Python packages (N s)
+> * export the locks (N s)
+> pinned for the first time: 4 packages, 1 build requirement, 13 debian packages, 1 tool
 > locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstep.lock
 $ lockstep lock
 > * lock Python packages (N s)
+> * export the locks (N s)
 > nothing to do: the locks fit
 $ lockstep lock --check
 > the locks fit

@@ -18,8 +18,8 @@ $ lockstep inspect  # exits 2
 >                         IMAGE
 > lockstep inspect: error: the following arguments are required: IMAGE
 $ lockstep lock --check --upgrade  # exits 2
-> usage: lockstep lock [-h] [--check | --upgrade] [--project PATH] [--quiet]
->                      [--json]
+> usage: lockstep lock [-h] [--check | --upgrade [NAME ...]] [--dry-run]
+>                      [--project PATH] [--quiet] [--json]
 > lockstep lock: error: argument --upgrade: not allowed with argument --check
 $ lockstep inspect serve  # exits 1
 > error: `FOLDER/.lockstep/images` has no image `serve` (it has: none)

@@ -23,7 +23,6 @@ from lockstep.project.model import ImageSpec, Project
 __all__ = ["base_tag", "build_requirements", "name", "render"]
 
 _UV: Final = "/usr/local/bin/uv"
-_UV_VERSION: Final = "0.13.9"  # where the lock was made by another manager
 _PYTHON: Final = f"/{VENV}/bin/python"
 _WIDTH: Final = 92
 _PLAIN: Final = re.compile(r"[\w./*?@%+=,^\[\]][\w./*?@%+=,^\[\]-]*")
@@ -160,10 +159,13 @@ def _arguments(project: Project, lock: Lock) -> str:
     # The patch version too: uv then refuses a base with another Python than the lock's.
     pythons = {base.python for base in lock.bases}
     python = pythons.pop() if len(pythons) == 1 else lock.python
-    uv = re.fullmatch(r"uv (\d+\.\d+\.\d+)", lock.manager)
+    uv = re.search(r"\buv (\d+\.\d+\.\d+)", "\n".join(lock.tools))
+    if uv is None:
+        message = f"the lock names no version of uv: it was made by {', '.join(lock.tools)}"
+        raise LockstepError(message, hint="lockstep lock")
     lines = [
         f"ARG PYTHON_VERSION={python}",
-        f"ARG UV_VERSION={uv[1] if uv else _UV_VERSION}",
+        f"ARG UV_VERSION={uv[1]}",
         "# Any image with the uv program at /uv.",
         "ARG UV_IMAGE=astral/uv:${UV_VERSION}",
     ]

@@ -1,6 +1,7 @@
 """lockstep.lock: what the Python lock leaves open, pinned (DESIGN, "Files it keeps")."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ["NAME", "Lock", "LockedFile", "dumps", "read", "write"]
 NAME = "lockstep.lock"
 _VERSION = 1
 _ANY = re.compile(r".+")
+_PATH = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\0]+")  # stays in the project
 _STAMP = re.compile(r"\d{8}T\d{6}Z")
 _PATCH = re.compile(r"3\.\d{1,2}\.\d{1,3}")
 _GLIBC = re.compile(r"2\.\d{1,3}")
@@ -36,12 +38,13 @@ class Lock:
     """Everything pinned that is not a Python package of the project."""
 
     inputs: Digest
-    manager: str
+    tools: tuple[str, ...]  # names and versions of the programs that made it, as in `uv 0.13.9`
     python: str  # major.minor
     base: str
     files: tuple[LockedFile, ...]
     build: tuple[str, ...]  # build requirements of the project, each with its hashes
     bases: tuple[DebianBase, ...]
+    rendered: tuple[LockedFile, ...] = ()  # what `lockstep render` wrote
 
     def base_for(self, platform: str) -> DebianBase:
         """Return the base of a platform, or raise LockstepError."""
@@ -57,17 +60,20 @@ def dumps(lock: Lock) -> str:
     document: dict[str, object] = {
         "version": _VERSION,
         "inputs": str(lock.inputs),
-        "manager": lock.manager,
+        "tools": sorted(lock.tools),
         "python": lock.python,
         "base": lock.base,
-        "file": [
-            {"path": each.path, "sha256": each.digest.hex}
-            for each in sorted(lock.files, key=lambda each: each.path)
-        ],
+        "file": _files(lock.files),
+        **({"rendered": _files(lock.rendered)} if lock.rendered else {}),
         "build": {"requirements": sorted(lock.build)},
         "debian": [_debian(base) for base in sorted(lock.bases, key=lambda base: base.platform)],
     }
     return toml.dumps(document, comment=_COMMENT)
+
+
+def _files(found: Sequence[LockedFile]) -> list[dict[str, object]]:
+    ordered = sorted(found, key=lambda each: each.path)
+    return [{"path": each.path, "sha256": each.digest.hex} for each in ordered]
 
 
 def _debian(base: DebianBase) -> dict[str, object]:
@@ -123,21 +129,26 @@ def _lock(document: dict[str, Any]) -> Lock:
     if version != _VERSION:
         message = f"it has version {version}, this lockstep reads {_VERSION}"
         raise LockstepError(message)
-    locked = [
-        LockedFile(path=_text(each, "path"), digest=_digest(each, "sha256", "sha256:"))
-        for each in _tables(document.get("file"), "file", problems)
-    ]
+    locked, rendered = (
+        tuple(
+            LockedFile(path=_text(each, "path", _PATH), digest=_digest(each, "sha256", "sha256:"))
+            for each in _tables(document.get(key), key, problems)
+        )
+        for key in ("file", "rendered")
+    )
     bases = [_base(each) for each in _tables(document.get("debian"), "debian", problems)]
     inputs = _digest(top, "inputs")
-    manager, python, base = (_text(top, key) for key in ("manager", "python", "base"))
+    python, base = (_text(top, key) for key in ("python", "base"))
+    tools = top.texts("tools")
     build = top.table("build").texts("requirements")
     raise_all(problems)
     return Lock(
         inputs=inputs,
-        manager=manager,
+        tools=tools,
         python=python,
         base=base,
-        files=tuple(locked),
+        files=locked,
+        rendered=rendered,
         build=build,
         bases=tuple(each for each in bases if each),
     )

@@ -36,6 +36,9 @@ def digest(project: Project) -> Digest:
         "platforms": sorted(project.platforms),
         "images": {i.name: [*i.groups, "", *i.extras] for i in project.images},
     }
+    given = {i.name: i.lock or project.lock for i in project.images}
+    found |= {"locks": given} if any(given.values()) else {}
+    found |= {"build-requires": project.build_extra} if project.build_extra else {}
     poetry = document.get("tool", {}).get("poetry")
     found |= {"poetry": poetry} if poetry else {}
     text = json.dumps(found, sort_keys=True, separators=(",", ":"), default=str)

@@ -1,23 +1,28 @@
 """Makes every lock of a project, and says what is stale about the ones there are."""
 
+import difflib
+import re
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep import files
 from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
+from lockstep.errors import LockstepError, raise_all
 from lockstep.fetch import Fetcher
-from lockstep.lock import debian, inputs, manager, uv
+from lockstep.lock import builds, debian, given, inputs, manager, uv
 from lockstep.lock import file as lock_file
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock, LockedFile
 from lockstep.progress import Reporter, say
+from lockstep.project.load import load
 from lockstep.project.model import Project
 from lockstep.store import Store
 
-__all__ = ["make", "pylock_name", "stale"]
+__all__ = ["REQUIREMENTS", "make", "pylock_name", "stale", "stale_rendered"]
 
-_REQUIREMENTS = "requirements-lock.txt"
+REQUIREMENTS = "requirements-lock.txt"
 
 
 def pylock_name(image: str) -> str:
@@ -26,11 +31,17 @@ def pylock_name(image: str) -> str:
 
 
 def make(
-    project: Project, store: Store, fetcher: Fetcher, progress: Reporter, *, upgrade: bool = False
+    project: Project,
+    store: Store,
+    fetcher: Fetcher,
+    progress: Reporter,
+    *,
+    upgrade: Sequence[str] | None = None,
 ) -> list[str]:
     """Write all locks and return the names of the files that changed.
 
-    What is pinned and still fits is kept, unless `upgrade` is set.
+    What is pinned and still fits is kept. `upgrade` names what moves to its newest version:
+    packages, build requirements, or the base as pyproject.toml writes it; empty means all.
     """
     try:
         before = lock_file.read(project.root)
@@ -38,33 +49,80 @@ def make(
         before = None
         if (project.root / lock_file.NAME).exists():
             say(f"warning: {error.message}; all of it is pinned anew")
-    bases = _bases(project, before, store, fetcher, progress, upgrade=upgrade)
+    tool = manager.of(project)
+    wanted = _wanted(project, before, upgrade)
+    bases = _bases(project, before, store, fetcher, progress, upgrade=wanted.base)
+    written = [*tool.locks(project), "pyproject.toml"]
+    old = {name: _bytes(project.root / name) for name in written}
     with progress.task("lock Python packages", 0):
-        tool = manager.of(project)
-        old = _bytes(project.root / tool.LOCK)
-        tool.lock(project, upgrade=upgrade)
-        changed = [] if _bytes(project.root / tool.LOCK) == old else [tool.LOCK]
-        build = _build(project, before, upgrade=upgrade)
-        changed += _export(project, tool, bases)
-    names = [tool.LOCK, _REQUIREMENTS, *(pylock_name(image.name) for image in project.images)]
+        tool.lock(project, upgrade=wanted.packages)
+    if tool is uv and builds.write(project, bases, store, fetcher, progress, wanted.moves):
+        project = load(project.root)
+        tool.lock(project, upgrade=None)
+    with progress.task("export the locks", 0):
+        build = _build(project, before, wanted)
+        exported = _export(project, tool, bases)
+    changed = [name for name in written if _bytes(project.root / name) != old[name]]
+    changed += [name for name, is_new in exported.items() if is_new]
+    names = {*tool.locks(project), *exported}
     lock = Lock(
         inputs=inputs.digest(project),
-        manager=tool.version(),
+        tools=tuple(sorted({tool.version(), uv.version()} - {""})),
         python=project.python,
         base=project.base,
         files=tuple(
             LockedFile(path=name, digest=of_bytes((project.root / name).read_bytes()))
-            for name in names
+            for name in sorted(names)
         ),
         build=build,
         bases=bases,
+        rendered=before.rendered if before else (),
     )
-    old = _bytes(project.root / lock_file.NAME)
     text = lock_file.dumps(lock)
-    if text.encode() != old:
+    if text.encode() != _bytes(project.root / lock_file.NAME):
         files.write_text(project.root / lock_file.NAME, text)
         changed.append(lock_file.NAME)
     return changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What an upgrade moves."""
+
+    everything: bool
+    base: bool
+    packages: Sequence[str] | None  # as Manager.lock takes it
+    names: frozenset[str]
+
+    def moves(self, name: str) -> bool:
+        return self.everything or name in self.names
+
+
+def _wanted(project: Project, before: Lock | None, upgrade: Sequence[str] | None) -> _Wanted:
+    """Return what an upgrade means, or raise LockstepError for each name that nothing has."""
+    build = {_name(line) for line in (*(before.build if before else ()), *builds.pinned(project))}
+    pinned = (_bytes(project.root / REQUIREMENTS) or b"").decode("utf-8", "replace")
+    packages = {_name(line) for line in pinned.splitlines() if re.match(r"\w", line)}
+    problems = []
+    names = {name if name == project.base else _name(name) for name in upgrade or ()}
+    for name in sorted(names - build - packages - {project.base}):
+        near = difflib.get_close_matches(name, sorted(build | packages), n=1)
+        hint = f"did you mean `{near[0]}`?" if near else "lockstep export requirements lists them"
+        problems.append(LockstepError(f"`{name}` is not locked, so it has no upgrade", hint=hint))
+    raise_all(problems)
+    everything = upgrade is not None and not upgrade
+    moved = sorted(names & packages)
+    return _Wanted(
+        everything=everything,
+        base=everything or project.base in names,
+        packages=() if everything else moved or None,
+        names=frozenset(names),
+    )
+
+
+def _name(requirement: str) -> str:
+    """Return the normalised name (PEP 503) that a requirement starts with."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]).lower()
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -110,27 +168,30 @@ def _kept(before: Lock | None, platform: str, release: str, python: str) -> Debi
     return None
 
 
-def _build(project: Project, before: Lock | None, *, upgrade: bool) -> tuple[str, ...]:
+def _build(project: Project, before: Lock | None, wanted: "_Wanted") -> tuple[str, ...]:
     if not project.is_package:
         return ()
-    if before and before.build and not upgrade and before.inputs == inputs.digest(project):
+    kept = [line for line in (before.build if before else ()) if not wanted.moves(_name(line))]
+    if before and kept and before.build == tuple(kept) and before.inputs == inputs.digest(project):
         return before.build
-    requires = project.build_requires or ("setuptools>=40.8.0",)  # PEP 517's default backend
-    return uv.compile_requirements(requires, project.python)
+    return uv.compile_requirements(project.build_requires or builds.LEGACY, project, kept)
 
 
-def _export(project: Project, tool: manager.Manager, bases: tuple[DebianBase, ...]) -> list[str]:
-    changed = []
+def _export(
+    project: Project, tool: manager.Manager, bases: tuple[DebianBase, ...]
+) -> dict[str, bool]:
+    """Write what is made of the lock; return whether each file changed, by name, sorted."""
+    changed = {}
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder)
-        tool.export_requirements(project, temporary / _REQUIREMENTS)
+        tool.export_requirements(project, temporary / REQUIREMENTS)
         for image in project.images:
             tool.export_image(project, image, temporary / pylock_name(image.name), bases)
         for path in sorted(temporary.iterdir()):
             data = path.read_bytes()
-            if _bytes(project.root / path.name) != data:
+            changed[path.name] = _bytes(project.root / path.name) != data
+            if changed[path.name]:
                 files.write_bytes(project.root / path.name, data)
-                changed.append(path.name)
     return changed
 
 
@@ -141,8 +202,9 @@ def stale(project: Project, lock: Lock) -> list[LockstepError]:
     if inputs.digest(project) != lock.inputs:
         message = "the lock is stale: pyproject.toml asks for something else than it was made from"
         problems.append(LockstepError(message, hint=hint))
-    images = (pylock_name(image.name) for image in project.images)
-    wanted = {manager.of(project).LOCK, _REQUIREMENTS, *images}
+    tool = manager.of(project)
+    wanted = {*tool.locks(project), *(pylock_name(image.name) for image in project.images)}
+    wanted |= set() if tool is given else {REQUIREMENTS}
     problems += [
         LockstepError(f"`{lock_file.NAME}` does not name `{name}`", hint=hint)
         for name in sorted(wanted - {each.path for each in lock.files})
@@ -155,4 +217,19 @@ def stale(project: Project, lock: Lock) -> list[LockstepError]:
             message = f"`{each.path}` is not the file that was locked: wanted sha256 "
             message += f"{each.digest.short}…, found {of_bytes(data).short}…"
             problems.append(LockstepError(message, hint=hint))
+    return problems
+
+
+def stale_rendered(project: Project, lock: Lock) -> list[LockstepError]:
+    """Return each rendered file that is not the one that was rendered; needs no network."""
+    problems = []
+    for each in lock.rendered:
+        data = _bytes(project.root / each.path)
+        if data is None:
+            message = f"`{each.path}` is missing: it was rendered"
+            problems.append(LockstepError(message, hint="lockstep render"))
+        elif of_bytes(data) != each.digest:
+            message = f"`{each.path}` is not the file that was rendered: wanted sha256 "
+            message += f"{each.digest.short}…, found {of_bytes(data).short}…"
+            problems.append(LockstepError(message, hint="lockstep render --force"))
     return problems

@@ -1,11 +1,11 @@
-"""The program whose lock a project has: uv or Poetry."""
+"""The program whose lock a project has: uv, Poetry, or another one that wrote a given file."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from lockstep.errors import LockstepError
-from lockstep.lock import poetry, uv
+from lockstep.lock import given, poetry, uv
 from lockstep.lock.debian import DebianBase
 from lockstep.project.model import ImageSpec, Project
 
@@ -15,21 +15,23 @@ __all__ = ["Manager", "of"]
 class Manager(Protocol):
     """What `lockstep lock` asks of it, in this order."""
 
-    @property
-    def LOCK(self) -> str:  # noqa: N802 -- a module's constant
-        """The name of its lock."""
+    def locks(self, project: Project) -> tuple[str, ...]:
+        """Return the names of its locks."""
 
     def version(self) -> str:
-        """Return its name and version."""
+        """Return its name and version, or an empty text when neither is known."""
 
-    def lock(self, project: Project, *, upgrade: bool) -> None:
-        """Bring its lock up to date, keeping what still fits unless `upgrade` is set."""
+    def lock(self, project: Project, *, upgrade: Sequence[str] | None) -> None:
+        """Bring its lock up to date, keeping what still fits.
+
+        `upgrade` names packages that move to their newest version; all move when it is empty.
+        """
 
     def check(self, project: Project) -> None:
         """Raise LockstepError when its lock is missing or stale; needs no network."""
 
     def export_requirements(self, project: Project, target: Path) -> None:
-        """Write all of its lock as requirements with hashes."""
+        """Write all of its lock as requirements with hashes, or nothing if it is that already."""
 
     def export_image(
         self, project: Project, image: ImageSpec, target: Path, bases: Sequence[DebianBase]
@@ -39,6 +41,8 @@ class Manager(Protocol):
 
 def of(project: Project) -> Manager:
     """Return the manager whose lock is there; without one, what pyproject.toml is written for."""
+    if given.is_given(project):
+        return given
     there = [each for each in (poetry.LOCK, uv.LOCK) if (project.root / each).exists()]
     if len(there) > 1:
         message = f"`{project.root}` has a `{poetry.LOCK}` and a `{uv.LOCK}`"

@@ -7,15 +7,19 @@ from lockstep import environ, files, process
 from lockstep.errors import LockstepError
 from lockstep.lock import urls
 from lockstep.lock.debian import DebianBase
-from lockstep.project import poetry, pylock
+from lockstep.project import poetry
 from lockstep.project.model import ImageSpec, Project
-from lockstep.project.resolution import LockedWheel
 from lockstep.project.target import Target
 
-__all__ = ["LOCK", "check", "export_image", "export_requirements", "lock", "version"]
+__all__ = ["LOCK", "check", "export_image", "export_requirements", "lock", "locks", "version"]
 
 LOCK = "poetry.lock"
 _INSTALL = "uv tool install poetry"
+
+
+def locks(project: Project) -> tuple[str, ...]:  # noqa: ARG001 -- it is the same for all
+    """Return the name of its lock."""
+    return (LOCK,)
 
 
 def version() -> str:
@@ -24,9 +28,11 @@ def version() -> str:
     return f"poetry {words[-1].rstrip(')')}" if words else "poetry"
 
 
-def lock(project: Project, *, upgrade: bool) -> None:
-    """Bring poetry.lock up to date, keeping what still fits unless `upgrade` is set."""
+def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
+    """Bring poetry.lock up to date; `upgrade` names what is not kept, all when it is empty."""
     if upgrade:
+        _poetry("update", "--lock", *upgrade, cwd=project.root)
+    elif upgrade is not None:
         _poetry("lock", "--regenerate", cwd=project.root)
     elif _poetry("check", "--lock", cwd=project.root, check=False).code != 0:
         _poetry("lock", cwd=project.root)  # Poetry 2 keeps what still fits
@@ -50,7 +56,7 @@ def export_image(
     for base in bases:
         machine = Target(platform=base.platform, python=base.python, glibc=base.glibc)
         pins = poetry.select(text, machine, image.groups, image.extras, LOCK)
-        known = _known(project, machine)
+        known = urls.known(project.root, machine)
         found[base.platform] = urls.resolve(pins, machine, project.root, known=known)
     files.write_text(target, urls.dumps(found, project.python))
 
@@ -59,17 +65,6 @@ def export_requirements(project: Project, target: Path) -> None:
     """Write all of the lock as requirements with hashes, for pip, uv and any Dockerfile."""
     text = poetry.requirements(files.read_text(project.root / LOCK), LOCK)
     files.write_text(target, text)
-
-
-def _known(project: Project, target: Target) -> list[LockedWheel]:
-    """Return the wheels whose addresses the images' locks have already."""
-    found: list[LockedWheel] = []
-    for path in sorted(project.root.glob("pylock.*.toml")):
-        try:
-            found += pylock.select(files.read_text(path), target, path.name)
-        except LockstepError:
-            continue  # it is written anew
-    return found
 
 
 def _poetry(*words: str, cwd: Path | None = None, check: bool = True) -> process.Finished:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from lockstep import environ, process
+from lockstep import environ, files, process
 from lockstep.digest import Digest
 from lockstep.errors import LockstepError, raise_all
 from lockstep.project import pylock
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from packaging.pylock import PackageWheel
     from packaging.tags import Tag
 
-__all__ = ["bare", "dumps", "resolve"]
+__all__ = ["bare", "dumps", "known", "resolve", "without_credentials"]
 
 _ANSWER = "uv's answer"
 _NONE = "No solution found"  # what uv says when the index answers and has no such wheel
@@ -63,6 +63,22 @@ def resolve(
                     problems.append(error)
     raise_all(problems)
     return sorted(found)
+
+
+def known(root: Path, target: Target) -> list[LockedWheel]:
+    """Return the wheels whose addresses the images' locks in a folder have already."""
+    found: list[LockedWheel] = []
+    for path in sorted(root.glob("pylock.*.toml")):
+        try:
+            found += pylock.select(files.read_text(path), target, path.name)
+        except LockstepError:
+            continue  # it is written anew
+    return found
+
+
+def without_credentials(wheel: LockedWheel) -> LockedWheel:
+    """Return the wheel with the address and the file name that a lock of ours has for it."""
+    return dataclasses.replace(wheel, url=bare(wheel.url), filename=_usual(wheel.filename))
 
 
 def bare(url: str) -> str:
@@ -212,13 +228,14 @@ def dumps(wheels: Mapping[str, Iterable[LockedWheel]], python: str) -> str:
     lines = ['lock-version = "1.0"', f"environments = [{environments}]"]
     lines += [f'requires-python = "=={python}.*"', 'created-by = "lockstep"']
     lines += [] if pinned else ["packages = []"]
-    for (name, version), files in sorted(pinned.items()):
+    for (name, version), wheels_of in sorted(pinned.items()):
         lines += ["", "[[packages]]", f"name = {_text(name)}"]
         lines += [f"version = {_text(version)}"] if version else []
-        if len(files) < len(machines):
-            markers = (f"platform_machine == '{machine}'" for machine in sorted(files))
+        if len(wheels_of) < len(machines):
+            markers = (f"platform_machine == '{machine}'" for machine in sorted(wheels_of))
             lines.append(f"marker = {_text(' or '.join(markers))}")
-        lines += ["wheels = [", *(f"    {_entry(w)}," for w in sorted(set(files.values()))), "]"]
+        entries = [f"    {_entry(wheel)}," for wheel in sorted(set(wheels_of.values()))]
+        lines += ["wheels = [", *entries, "]"]
     return "\n".join(lines) + "\n"
 
 

@@ -1,10 +1,11 @@
 """Calls to uv, the resolver: lock, export, and the build requirements with hashes."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lockstep import environ, process
-from lockstep.errors import LockstepError
+from lockstep import environ, files, process
+from lockstep.errors import LockstepError, raise_all
 from lockstep.lock.debian import DebianBase
 from lockstep.project.model import ImageSpec, Project
 
@@ -12,14 +13,21 @@ __all__ = [
     "LOCK",
     "check",
     "compile_requirements",
+    "export_all",
     "export_image",
     "export_requirements",
     "lock",
+    "locks",
     "version",
 ]
 
 
 LOCK = "uv.lock"
+
+
+def locks(project: Project) -> tuple[str, ...]:  # noqa: ARG001 -- it is the same for all
+    """Return the name of its lock."""
+    return (LOCK,)
 
 
 def version() -> str:
@@ -28,9 +36,12 @@ def version() -> str:
     return " ".join(words[:2])
 
 
-def lock(project: Project, *, upgrade: bool) -> None:
-    """Bring uv.lock up to date, keeping what still fits unless `upgrade` is set."""
-    _uv("lock", *(["--upgrade"] if upgrade else []), cwd=project.root)
+def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
+    """Bring uv.lock up to date; `upgrade` names what is not kept, all when it is empty."""
+    words = ["--upgrade"] if upgrade is not None and not upgrade else []
+    words += [word for name in upgrade or () for word in ("--upgrade-package", name)]
+    # A source that is new here has no locked build requirements yet: they are locked next.
+    _uv("lock", *words, cwd=project.root, UV_REQUIRE_BUILD_HASHES="0")
 
 
 def check(project: Project) -> None:
@@ -58,6 +69,11 @@ def export_image(
     _export(project, "pylock.toml", target, ["--no-default-groups", *chosen])
 
 
+def export_all(project: Project, target: Path) -> None:
+    """Write a PEP 751 lock of every group and extra."""
+    _export(project, "pylock.toml", target, ["--all-groups", "--all-extras"])
+
+
 def export_requirements(project: Project, target: Path) -> None:
     """Write all of the lock as requirements with hashes, for pip, uv and any Dockerfile."""
     _export(project, "requirements.txt", target, ["--all-groups", "--all-extras"])
@@ -69,21 +85,50 @@ def _export(project: Project, form: str, target: Path, chosen: Sequence[str]) ->
     _uv(*words, "--format", form, "--output-file", str(target), *chosen, cwd=project.root)
 
 
-def compile_requirements(requirements: Sequence[str], python: str) -> tuple[str, ...]:
-    """Return requirements with every transitive one pinned and hashed, one text each."""
+def compile_requirements(
+    requirements: Sequence[str], project: Project, before: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return requirements with every transitive one pinned and hashed, one text each.
+
+    What `before` pins and still fits is kept. Raises LockstepError when the index no longer
+    has a file that it names by hash.
+    """
     if not requirements:
         return ()
     words = ["pip", "compile", "-", "--universal", "--generate-hashes", "--no-header"]
-    words += ["--no-annotate", "--quiet", "--python-version", python, "--no-emit-index-url"]
-    text = _uv(*words, stdin="\n".join(requirements) + "\n").replace("\\\n", " ")
-    return tuple(sorted(" ".join(line.split()) for line in text.splitlines() if line.strip()))
+    words += ["--no-annotate", "--quiet", "--python-version", project.python]
+    with tempfile.TemporaryDirectory() as folder:
+        pins = Path(folder) / "requirements.txt"
+        # Without their hashes, which uv would repeat and not compare with the index.
+        files.write_text(pins, "".join(f"{line.partition(' --hash=')[0]}\n" for line in before))
+        words += ["--no-emit-index-url", "--output-file", str(pins)]
+        _uv(*words, cwd=project.root, stdin="\n".join(requirements) + "\n")
+        text = files.read_text(pins).replace("\\\n", " ")
+    found = sorted(" ".join(line.split()) for line in text.splitlines() if line.strip())
+    raise_all(list(_replaced(before, found)))
+    return tuple(found)
 
 
-def _uv(*words: str, cwd: Path | None = None, stdin: str = "") -> str:
+def _replaced(before: Sequence[str], found: Sequence[str]) -> Iterator[LockstepError]:
+    """Yield an error for each pin of which the index has other files than the lock named."""
+    now = {pin: set(hashes) for pin, *hashes in (line.split(" --hash=") for line in found)}
+    for pin, *hashes in (line.split(" --hash=") for line in before):
+        gone = sorted(set(hashes) - now.get(pin, set(hashes)))
+        if gone:
+            message = (
+                f"`{pin}`: the lock names {gone[0]}, the index has {', '.join(sorted(now[pin]))}"
+            )
+            name = pin.partition("==")[0]
+            hint = f"find out who is right, then: lockstep lock --upgrade {name}"
+            yield LockstepError(message, hint=hint)
+
+
+def _uv(*words: str, cwd: Path | None = None, stdin: str = "", **changes: str | None) -> str:
     program = process.find_uv()
-    return process.run([program, *words], cwd=cwd, env=_environment(), stdin=stdin).stdout
+    env = _environment(**changes)
+    return process.run([program, *words], cwd=cwd, env=env, stdin=stdin).stdout
 
 
-def _environment() -> dict[str, str]:
+def _environment(**changes: str | None) -> dict[str, str]:
     # An activated environment is not the project's; uv would only warn about it.
-    return environ.child(VIRTUAL_ENV=None)
+    return environ.child(VIRTUAL_ENV=None, **changes)

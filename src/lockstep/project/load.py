@@ -67,9 +67,11 @@ def read(document: dict[str, Any], root: Path) -> Project:
         python=_python(settings),
         base=settings.text("base", "debian:bookworm"),
         platforms=_platforms(settings),
+        lock=_lock(settings),
         images=tuple(sorted(images, key=lambda image: image.name)),
         is_package=_is_package(top, uv, poetry),
         build_requires=build.texts("requires"),
+        build_extra=settings.texts("build-requires"),
         document=document,
     )
     if not loaded.name:
@@ -128,6 +130,7 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
             table.complain("groups", f"names `{group}`, which the project does not have", hint=hint)
     spec = ImageSpec(
         name=name,
+        lock=_lock(table),
         groups=tuple(sorted(g for g in wanted if _normal(g) in groups)),
         extras=tuple(sorted(g for g in wanted if _normal(g) not in groups)),
         include=_globs(table, "include"),
@@ -145,6 +148,17 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
         table.complain("health", "needs a `port`, and a path that starts with /")
     table.refuse_others()
     return spec
+
+
+def _lock(table: Table) -> str:
+    text = table.text("lock")
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or "\\" in text:
+        table.complain("lock", f"leads out of the project: `{text}`")
+    elif text and path.suffix not in {".txt", ".toml"}:
+        hint = 'lock = "requirements.txt", or "pylock.toml"'
+        table.complain("lock", f"is `{text}`, neither requirements nor a PEP 751 lock", hint=hint)
+    return text
 
 
 def _globs(table: Table, key: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ class ImageSpec:
     """One `[tool.lockstep.images.NAME]` table."""
 
     name: str
+    lock: str = ""  # the lock of another tool, from the project's folder; "" means the project's
     groups: tuple[str, ...] = ()  # PEP 735 groups
     extras: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
@@ -39,9 +40,11 @@ class Project:
     python: str  # major.minor
     base: str
     platforms: tuple[str, ...]
+    lock: str = ""  # the lock of another tool; "" means uv.lock or poetry.lock
     images: tuple[ImageSpec, ...]
     is_package: bool  # whether first-party code is installed as a wheel
     build_requires: tuple[str, ...]
+    build_extra: tuple[str, ...] = ()  # what backends ask for only while they run
     document: Mapping[str, Any]
 
     def image(self, name: str) -> ImageSpec:

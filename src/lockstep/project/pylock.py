@@ -2,9 +2,10 @@
 
 import dataclasses
 import datetime
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from lockstep.digest import Digest
@@ -32,9 +33,17 @@ def read(text: str, source: str) -> "Pylock":
         raise LockstepError(message, hint="lockstep lock") from error
 
 
-def select(text: str, target: Target, source: str) -> list[LockedWheel]:
+def select(
+    text: str,
+    target: Target,
+    source: str,
+    *,
+    groups: Sequence[str] = (),
+    extras: Sequence[str] = (),
+) -> list[LockedWheel]:
     """Return the wheels that a lock means for a target, sorted by name.
 
+    `groups` and `extras` are added to the lock's default groups.
     Raises one LockstepError that lists every package without a wheel that fits, every wheel
     without a sha256 and every package that is a folder, an archive or a repository.
     """
@@ -43,17 +52,42 @@ def select(text: str, target: Target, source: str) -> list[LockedWheel]:
     wheels: list[LockedWheel] = []
     problems: list[LockstepError] = []
     packages = sorted(lock.packages, key=lambda package: package.name)
+    chosen = _chosen(lock, source, groups, extras)
     for _, group in groupby(packages, key=lambda package: package.name):
         try:
-            wheels += _one_name(lock, list(group), target, tags)
+            wheels += _one_name(lock, list(group), target, tags, chosen)
         except LockstepError as error:
             problems.append(error)
     raise_all(problems)
     return sorted(wheels)
 
 
+def _chosen(
+    lock: "Pylock", source: str, groups: Sequence[str], extras: Sequence[str]
+) -> dict[str, Any]:
+    """Return what `Pylock.select` is told of groups and extras; raise for one the lock lacks."""
+    problems = []
+    for what, wanted, there in (
+        ("group", groups, lock.dependency_groups),
+        ("extra", extras, lock.extras),
+    ):
+        for name in sorted({*wanted} - {*(there or ())}):
+            message = f"`{source}` has no {what} `{name}`"
+            hint = f"it has: {', '.join(sorted(there or ())) or 'none'}"
+            problems.append(LockstepError(message, hint=hint))
+    raise_all(problems)
+    return {
+        "extras": sorted(extras),
+        "dependency_groups": sorted({*groups, *(lock.default_groups or ())}),
+    }
+
+
 def _one_name(
-    lock: "Pylock", packages: "list[Package]", target: Target, tags: "list[Tag]"
+    lock: "Pylock",
+    packages: "list[Package]",
+    target: Target,
+    tags: "list[Tag]",
+    chosen: dict[str, Any],
 ) -> list[LockedWheel]:
     from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
     from packaging.pylock import PackageWheel, Pylock, PylockSelectError
@@ -63,12 +97,16 @@ def _one_name(
         requires_python=lock.requires_python,
         environments=lock.environments,
         created_by=lock.created_by,
+        extras=lock.extras,
+        dependency_groups=lock.dependency_groups,
+        default_groups=lock.default_groups,
         packages=[_latest_first(package) for package in packages],
     )
     name = packages[0].name
     found = []
     try:
-        for package, artifact in alone.select(environment=target.markers(), tags=tags):  # type: ignore[arg-type]
+        environment: Any = target.markers()
+        for package, artifact in alone.select(environment=environment, tags=tags, **chosen):
             if not isinstance(artifact, PackageWheel):
                 raise _no_wheel(package, target, type(artifact).__name__)
             found.append(_wheel(package, artifact))

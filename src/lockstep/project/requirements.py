@@ -17,7 +17,7 @@ from lockstep.project.target import Target
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-__all__ = ["ignored", "read", "select"]
+__all__ = ["ignored", "read", "select", "sources"]
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")  # as pip reads it
 _OPTION = re.compile(r"(?:^|\s)-{1,2}[A-Za-z]")
@@ -63,14 +63,36 @@ class _Line:
 
 def read(root: Path, name: str, target: Target) -> list[Pinned]:
     """Return what a file of a project pins for a target; `-r` is followed inside the project."""
+    follow = _inside(root)
+    return select(follow(name), target, name, follow)
 
+
+def sources(root: Path, name: str) -> list[str]:
+    """Return the names of a file and of all that it names with `-r`, sorted.
+
+    What cannot be read is left out; `read` says what is wrong with it.
+    """
+    found = [name]
+    inside = _inside(root)
+
+    def follow(path: str) -> str:
+        text = inside(path)
+        found.append(path)
+        return text
+
+    for _ in _followed(inside(name), name, follow, []):
+        pass
+    return sorted(found)
+
+
+def _inside(root: Path) -> Follow:
     def follow(path: str) -> str:
         if not (root / path).resolve().is_relative_to(root.resolve()):
             message = f"`{path}` leads out of the project"
             raise LockstepError(message, hint="keep a copy of it in the project")
         return files.read_text(root / path)
 
-    return select(follow(name), target, name, follow)
+    return follow
 
 
 def select(

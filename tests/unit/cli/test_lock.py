@@ -65,7 +65,7 @@ def test_the_locks_that_changed_in_json(
     )
     assert err == ""
     assert main(["lock", "--json", "--project", str(root)]) == 0
-    assert json.loads(capsys.readouterr().out) == {"changed": []}
+    assert json.loads(capsys.readouterr().out) == {"changed": [], "moved": []}
 
 
 def test_locks_of_uv_alone_fit_too(locked: Path) -> None:

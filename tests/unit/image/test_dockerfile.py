@@ -70,7 +70,7 @@ BASE = DebianBase(
 )
 LOCK = Lock(
     inputs=of_bytes(b"inputs"),
-    manager="uv 0.13.9",
+    tools=("uv 0.13.9",),
     python="3.11",
     base="debian:bookworm",
     files=tuple(
@@ -160,9 +160,11 @@ def test_one_python_is_named_by_its_patch_version_and_two_by_their_minor() -> No
     assert "ARG PYTHON_VERSION=3.11\n" in rendered(lock=lock)
 
 
-def test_a_lock_of_another_manager_gets_a_uv_that_is_known_to_work() -> None:
-    text = rendered(lock=dataclasses.replace(LOCK, manager="poetry 2.5.0"))
-    assert f"ARG UV_VERSION={dockerfile._UV_VERSION}\n" in text
+def test_the_uv_that_locked_installs_whoever_else_did() -> None:
+    text = rendered(lock=dataclasses.replace(LOCK, tools=("poetry 2.5.0", "uv 0.12.1")))
+    assert "ARG UV_VERSION=0.12.1\n" in text
+    with pytest.raises(LockstepError, match=r"names no version of uv: it was made by poetry 2"):
+        rendered(lock=dataclasses.replace(LOCK, tools=("poetry 2.5.0",)))
 
 
 def test_the_base_has_a_name_that_engines_take() -> None:

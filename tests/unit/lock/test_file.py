@@ -32,7 +32,7 @@ BASE = DebianBase(
 )
 LOCK = Lock(
     inputs=Digest.of_hex("a" * 64),
-    manager="uv 1.2.3",
+    tools=("uv 1.2.3",),
     python="3.11",
     base="debian:bookworm",
     files=(LockedFile(path="uv.lock", digest=Digest.of_hex("b" * 64)),),
@@ -43,7 +43,7 @@ WRITTEN = f"""\
 # Written by `lockstep lock`; do not edit. `lockstep lock --check` compares it.
 version = 1
 inputs = "sha256:{"a" * 64}"
-manager = "uv 1.2.3"
+tools = ["uv 1.2.3"]
 python = "3.11"
 base = "debian:bookworm"
 
@@ -163,10 +163,10 @@ def test_a_broken_lock_is_refused(old: str, new: str, message: str, tmp_path: Pa
 
 
 def test_everything_wrong_with_a_lock_is_said(tmp_path: Path) -> None:
-    text = WRITTEN.replace('manager = "uv 1.2.3"', "manager = 1").replace("size = 5", "size = 0")
+    text = WRITTEN.replace('tools = ["uv 1.2.3"]', "tools = 1").replace("size = 5", "size = 0")
     error = refused(tmp_path, text)
     said = "\n".join(each.message for each in error.everything())
-    assert "manager" in said
+    assert "tools" in said
     assert "size" in said
 
 

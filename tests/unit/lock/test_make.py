@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ FILES = [
 ]
 
 
-def lock(root: Path, *, upgrade: bool = False) -> list[str]:
+def lock(root: Path, *, upgrade: Sequence[str] | None = None) -> list[str]:
     store = Store(root.parent / "store")
     fetcher = Fetcher(store, first_wait=0.001)
     return sorted(make.make(load(root), store, fetcher, Quiet(), upgrade=upgrade))
@@ -69,8 +70,8 @@ def test_the_lock_names_everything(online: World, root: Path) -> None:
     lock(root)
     found = file.read(root)
     assert (found.python, found.base) == ("3.11", "debian:bookworm")
-    assert found.manager == uv.version()
-    assert found.manager.startswith("uv ")
+    assert found.tools == (uv.version(),)
+    assert found.tools[0].startswith("uv ")
     assert [each.path for each in found.files] == sorted(set(FILES) - {"lockstep.lock"})
     published = online.index.files["tinybuild-1.0-py3-none-any.whl"]
     assert found.build == (f"tinybuild==1.0 --hash=sha256:{published.sha256}",)
@@ -111,7 +112,7 @@ def test_what_is_pinned_is_kept_until_an_upgrade(world: World, root: Path) -> No
         world.index.publish(built)
     archive.publish(world.server, security={"zlib1g": "1:1.2.13.dfsg-1+deb12u1"})
     assert lock(root) == []
-    assert lock(root, upgrade=True) == FILES
+    assert lock(root, upgrade=()) == FILES
     assert pins(root, "pylock.serve.toml") == {"alpha": "1.1", "gamma": "2.0"}
     found = file.read(root)
     assert found.build[0].startswith("tinybuild==1.1 ")
@@ -222,12 +223,16 @@ def test_uv_finds_its_own_lock_stale_without_a_network(
     assert caught.value.hint == "lockstep lock"
 
 
-def test_build_requirements_come_with_all_they_need(world: World) -> None:
+def test_build_requirements_come_with_all_they_need(world: World, root: Path) -> None:
+    project = load(root)
     world.index.publish(wheels.wheel("helper", "2.0", requires=["epsilon"]))
-    found = uv.compile_requirements(["helper"], "3.11")
+    found = uv.compile_requirements(["helper"], project)
     assert [each.split("==")[0] for each in found] == ["epsilon", "helper"]
     assert all(" --hash=sha256:" in each for each in found)
-    assert uv.compile_requirements([], "3.11") == ()
+    assert uv.compile_requirements([], project) == ()
+    world.index.publish(wheels.wheel("epsilon", "6.0"))
+    assert uv.compile_requirements(["helper"], project, found) == found
+    assert uv.compile_requirements(["helper"], project)[0].startswith("epsilon==6.0 ")
 
 
 def test_nothing_is_asked_but_loopback(online: World, root: Path) -> None:

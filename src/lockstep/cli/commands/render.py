@@ -12,18 +12,19 @@ examples:
 """
 
 import argparse
+import dataclasses
 import difflib
 from pathlib import Path
 
 from lockstep import files
 from lockstep.cli.session import add_common, print_json
+from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError, raise_all
-from lockstep.image import dockerfile, dockerignore
+from lockstep.image import dockerignore, rendered
 from lockstep.lock import file, make
-from lockstep.lock.file import Lock
+from lockstep.lock.file import Lock, LockedFile
 from lockstep.progress import say
 from lockstep.project.load import load
-from lockstep.project.model import Project
 
 __all__ = ["configure", "run"]
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     project = load(options.project)
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
-    wanted = _rendered(project, lock)
+    wanted = rendered.everything(project, lock)
     there = {name: _read(project.root / name) for name in wanted}
     changed = [name for name, text in wanted.items() if there[name] != text]
     if options.check:
@@ -56,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
         _refuse({name: there[name] for name in changed}, wanted)
     for name in changed:
         files.write_text(project.root / name, wanted[name])
+    _record(project.root, lock, wanted)
     for name in _left_over(project.root, wanted):
         say(f"warning: `{name}` belongs to nothing in pyproject.toml any more: remove it")
     if options.json:
@@ -67,20 +69,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rendered(project: Project, lock: Lock) -> dict[str, str]:
-    """Return every file that is rendered, by name, sorted; raise what is wrong with any."""
-    found = {}
-    problems: list[LockstepError] = []
-    for spec in project.images:
-        try:
-            found[dockerfile.name(spec)] = dockerfile.render(project, lock, spec)
-        except LockstepError as error:
-            problems.append(error)
-    raise_all(problems)
-    found[".dockerignore"] = dockerignore.render(project)
-    if project.is_package:
-        found[dockerignore.BUILD_REQUIREMENTS] = dockerfile.build_requirements(lock)
-    return dict(sorted(found.items()))
+def _record(root: Path, lock: Lock, wanted: dict[str, str]) -> None:
+    """Name the rendered files in the lock, so that `lockstep lock --check` knows them."""
+    found = tuple(
+        LockedFile(path=name, digest=of_bytes(text.encode())) for name, text in wanted.items()
+    )
+    if found != lock.rendered:
+        file.write(dataclasses.replace(lock, rendered=found), root)
 
 
 def _read(path: Path) -> str | None:
