@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import projects
+from support import projects, wheels
 from support.world import World
 
 from lockstep.cli.main import main
@@ -42,7 +42,11 @@ def layers(root: Path, image: str) -> object:
 
 
 def test_both_managers_give_one_image(
-    poetry: Path, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    poetry: Path,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{poetry}")
     monkeypatch.setenv("POETRY_VIRTUALENVS_CREATE", "false")
@@ -65,3 +69,16 @@ def test_both_managers_give_one_image(
     assert {p.name: p.read_bytes() for p in of_poetry.iterdir() if p.is_file()} == before
     projects.replace(of_poetry, '"alpha>=1"', '"alpha>=1", "beta"')
     assert main(["lock", "--check", "--quiet", "--project", str(of_poetry)]) == 1
+    world.index.publish(wheels.wheel("alpha", "1.1"))
+    world.index.publish(wheels.wheel("beta", "3.2"))
+    world.index.publish(wheels.wheel("gamma", "3.0"))
+    projects.replace(
+        of_poetry, "[dependency-groups]\n", '[dependency-groups]\ndev = ["only-source"]\n'
+    )
+    capsys.readouterr()
+    assert main(["lock", "--quiet", "--upgrade", "beta", "--project", str(of_poetry)]) == 0
+    out, err = capsys.readouterr()
+    moved = [line.split()[:4] for line in out.splitlines() if "package" in line]
+    assert ["beta", "moved", "3.1", "3.2"] in moved
+    assert {row[0] for row in moved} == {"beta", "only-source"}
+    assert "Poetry does not lock what builds it: `only-source`" in err

@@ -5,7 +5,7 @@ $ lockstep lock
 > * choose packages of debian:bookworm for linux/amd64 (N s)
 > * lock Python packages (N s)
 > * export the locks (N s)
-> pinned for the first time: 4 packages, 1 build requirement, 13 debian packages, 1 tool
+> pinned for the first time: 4 packages, 1 build requirement, 1 base, 1 tool
 > locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstep.lock
 $ lockstep lock
 > * lock Python packages (N s)

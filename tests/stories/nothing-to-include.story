@@ -1,7 +1,7 @@
 A pattern without files, and an image over its budget: both say what to do.
 
 $ lockstep lock --quiet
-> pinned for the first time: 2 packages, 13 debian packages, 1 tool
+> pinned for the first time: 2 packages, 1 base, 1 tool
 > locked: uv.lock, pylock.serve.toml, pylock.small.toml, requirements-lock.txt, lockstep.lock
 $ lockstep build  # exits 1
 > error: `models/**` of image `serve` matches no file in `FOLDER`

@@ -1,8 +1,8 @@
 A package that has no wheel is named, with the way out.
 
 $ lockstep lock --quiet
-> locked in pyproject.toml: 1 build requirements of `only-source 1.0`
-> pinned for the first time: 3 packages, 13 debian packages, 1 tool
+> locked in pyproject.toml: 1 build requirement of `only-source 1.0`
+> pinned for the first time: 3 packages, 1 base, 1 tool
 > locked: uv.lock, pyproject.toml, pylock.serve.toml, requirements-lock.txt, lockstep.lock
 $ lockstep build  # exits 1
 > error: `only-source 1.0` has no wheel for linux/amd64, CPython 3.11: the lock has only a source distribution

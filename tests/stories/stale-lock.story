@@ -7,7 +7,7 @@ $ lockstep lock --check  # exits 1
 > error: no `lockstep.lock` in `FOLDER`
 > hint: lockstep lock
 $ lockstep lock --quiet
-> pinned for the first time: 4 packages, 1 build requirement, 13 debian packages, 1 tool
+> pinned for the first time: 4 packages, 1 build requirement, 1 base, 1 tool
 > locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstep.lock
 $ sed -i s/gamma.=2/gamma/ pyproject.toml
 $ lockstep lock --check  # exits 1
@@ -56,22 +56,10 @@ $ lockstep lock
 > warning: `lockstep.lock` cannot be read: it is not valid TOML: Invalid statement (at line 150, column 1); all of it is pinned anew
 > * lock Python packages (N s)
 > * export the locks (N s)
-> name                  change  from  to                what                         images
-> tinybuild             added   -     1.0               build requirement            -
-> base-files            added   -     12.4              debian package, linux/amd64  serve, train
-> ca-certificates       added   -     20230311          debian package, linux/amd64  serve, train
-> libc-bin              added   -     2.36-9            debian package, linux/amd64  serve, train
-> libc6                 added   -     2.36-9            debian package, linux/amd64  serve, train
-> libgcc-s1             added   -     12.2.0-14         debian package, linux/amd64  serve, train
-> libpython3.11-stdlib  added   -     3.11.2-6+deb12u9  debian package, linux/amd64  serve, train
-> libstdc++6            added   -     12.2.0-14         debian package, linux/amd64  serve, train
-> media-types           added   -     10.0.0            debian package, linux/amd64  serve, train
-> netbase               added   -     6.4               debian package, linux/amd64  serve, train
-> python3.11            added   -     3.11.2-6+deb12u9  debian package, linux/amd64  serve, train
-> python3.11-minimal    added   -     3.11.2-6+deb12u9  debian package, linux/amd64  serve, train
-> tzdata                added   -     2025b-0           debian package, linux/amd64  serve, train
-> zlib1g                added   -     1:1.2.13.dfsg-1   debian package, linux/amd64  serve, train
-> uv                    added   -     0.13.9            tool                         -
+> name         change  from  to           what               images
+> tinybuild    added   -     1.0          build requirement  -
+> linux/amd64  added   -     13 packages  base               serve, train
+> uv           added   -     0.13.9       tool               -
 > locked: lockstep.lock
 
 -- pyproject.toml --

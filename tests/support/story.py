@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockstep import process
 from lockstep.cli.main import main
 
 __all__ = ["Story", "parse", "play"]
@@ -79,6 +80,8 @@ def _run(command: str) -> tuple[int, str]:
     words = shlex.split(command)
     if words[0] == "lockstep":
         return _lockstep(words[1:])
+    if words[0] == "uv":
+        command = command.replace("uv", shlex.quote(str(process.find_uv())), 1)
     if words[0] == "cd":
         os.chdir(words[1])
         return 0, ""

@@ -50,6 +50,8 @@ def make(
         if (project.root / lock_file.NAME).exists():
             say(f"warning: {error.message}; all of it is pinned anew")
     tool = manager.of(project)
+    if tool is given:
+        given.lock(project, upgrade=upgrade)  # before anything is fetched
     wanted = _wanted(project, before, upgrade)
     bases = _bases(project, before, store, fetcher, progress, upgrade=wanted.base)
     written = [*tool.locks(project), "pyproject.toml"]

@@ -7,6 +7,7 @@ from lockstep import environ, files, process
 from lockstep.errors import LockstepError
 from lockstep.lock import urls
 from lockstep.lock.debian import DebianBase
+from lockstep.progress import say
 from lockstep.project import poetry
 from lockstep.project.model import ImageSpec, Project
 from lockstep.project.target import Target
@@ -36,6 +37,10 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
         _poetry("lock", "--regenerate", cwd=project.root)
     elif _poetry("check", "--lock", cwd=project.root, check=False).code != 0:
         _poetry("lock", cwd=project.root)  # Poetry 2 keeps what still fits
+    found = poetry.sources(files.read_text(project.root / LOCK), LOCK)
+    if found:
+        names = ", ".join(f"`{name}`" for name in found)
+        say(f"warning: only a source, and Poetry does not lock what builds it: {names}")
 
 
 def check(project: Project) -> None:

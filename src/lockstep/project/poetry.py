@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.tags import Tag
 
-__all__ = ["Pinned", "best_wheel", "holds", "requirements", "select"]
+__all__ = ["Pinned", "best_wheel", "holds", "requirements", "select", "sources"]
 
 _MAIN = "main"
 _LOCK = "poetry lock"  # Poetry 2 keeps the versions that are locked
@@ -118,6 +118,13 @@ def requirements(text: str, source: str = "poetry.lock") -> str:
         pin = f"{package.name}=={package.version}{condition}"
         lines.append(" \\\n    ".join([pin, *(f"--hash={digest}" for digest in hashes)]) + "\n")
     return "".join(lines)
+
+
+def sources(text: str, source: str = "poetry.lock") -> list[str]:
+    """Return the names of the packages that a lock has no wheel of, sorted."""
+    packages = _packages(_document(text, source), source)
+    has_none = (p for p in packages if not any(name.endswith(".whl") for name in p.files))
+    return sorted(package.name for package in has_none)
 
 
 def holds(marker: str, environment: Mapping[str, str], extras: Collection[str] = ()) -> bool:
