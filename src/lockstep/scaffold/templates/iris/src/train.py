@@ -57,6 +57,7 @@ def export(forest: RandomForestClassifier) -> bytes:
         options={"zipmap": False},
         target_opset=OPSET,
     )
+    model.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx keeps them in a set
     return bytes(model.SerializeToString(deterministic=True))
 
 
