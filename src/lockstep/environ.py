@@ -1,12 +1,13 @@
 """The only place that reads environment variables."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from lockstep.errors import LockstepError
 
-__all__ = ["VARIABLES", "child", "flag", "get", "integer"]
+__all__ = ["VARIABLES", "child", "flag", "get", "integer", "name_of", "named"]
 
 VARIABLES: Final[Mapping[str, str]] = {
     "LOCKSTEP_CACHE": "folder of the store; default: the user's cache folder",
@@ -22,6 +23,19 @@ VARIABLES: Final[Mapping[str, str]] = {
     "https_proxy": "proxy for https addresses",
     "NO_PROXY": "hosts that are asked without a proxy, with commas between",
     "no_proxy": "hosts that are asked without a proxy, with commas between",
+    "UV_INDEX": "uv's indexes, with spaces between; may hold user and password",
+    "UV_DEFAULT_INDEX": "uv's default index; may hold user and password",
+    "UV_INDEX_URL": "uv's default index, the older name",
+    "UV_EXTRA_INDEX_URL": "uv's further indexes, the older name",
+    "UV_INDEX_<NAME>_USERNAME": "user of the index NAME of [[tool.uv.index]]",
+    "UV_INDEX_<NAME>_PASSWORD": "password of the index NAME of [[tool.uv.index]]",
+    "UV_KEYRING_PROVIDER": "`subprocess`: ask the keyring program for passwords",
+    "PIP_INDEX_URL": "pip's index; may hold user and password",
+    "PIP_EXTRA_INDEX_URL": "pip's further indexes; may hold user and password",
+    "POETRY_HTTP_BASIC_<NAME>_USERNAME": "user of the source NAME of [[tool.poetry.source]]",
+    "POETRY_HTTP_BASIC_<NAME>_PASSWORD": "password of the source NAME of [[tool.poetry.source]]",
+    "NETRC": "file with users and passwords by host; default: ~/.netrc",
+    "XDG_CONFIG_HOME": "folder of uv/uv.toml, the user's settings of uv; default: ~/.config",
 }
 
 
@@ -33,6 +47,18 @@ def get(name: str) -> str:
     if name not in VARIABLES:
         raise KeyError(name)
     return os.environ.get(name, "")
+
+
+def name_of(family: str, name: str) -> str:
+    """Return the variable of a declared family for a name: `-` and `.` become `_`, upper case."""
+    if family not in VARIABLES:
+        raise KeyError(family)
+    return family.replace("<NAME>", re.sub(r"[^A-Za-z0-9]", "_", name).upper())
+
+
+def named(family: str, name: str) -> str:
+    """Return the value of the variable that a family has for a name, or an empty string."""
+    return os.environ.get(name_of(family, name), "")
 
 
 def flag(name: str) -> bool:

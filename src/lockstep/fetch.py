@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from lockstep import clock, environ
+from lockstep.credentials import LOOPBACK, Credentials, Login, bare, userinfo
 from lockstep.digest import Digest, Hasher
 from lockstep.errors import LockstepError, raise_all
 from lockstep.progress import Reporter, Task
@@ -25,7 +26,8 @@ _TRIES = 5
 _PARALLEL = 8
 _CHUNK = 1 << 18
 _RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_REFUSED = frozenset({401, 403})
+_REDIRECTS = 5
 _STOPPED = "another download failed"
 _PARTIAL = 206
 _NO_MORE = 416
@@ -65,9 +67,15 @@ def shown(url: str) -> str:
 class Fetcher:
     """Brings files into the store; one pool of connections for all of them."""
 
-    def __init__(self, store: Store, *, first_wait: float = 0.5) -> None:
-        """Use this store; `first_wait` is the seconds before the first retry."""
+    def __init__(
+        self, store: Store, *, credentials: Credentials | None = None, first_wait: float = 0.5
+    ) -> None:
+        """Use this store; `first_wait` is the seconds before the first retry.
+
+        Without `credentials` nobody is told who asks.
+        """
         self._store = store
+        self._credentials = credentials
         self._first_wait = first_wait
         self._pools: dict[str, urllib3.PoolManager] = {}
         self._guard = threading.Lock()
@@ -182,29 +190,72 @@ class Fetcher:
     def _open(self, url: str, offset: int) -> "Iterator[urllib3.BaseHTTPResponse]":
         import urllib3
 
-        if not shown(url).startswith(("http://", "https://")):
-            message = f"`{shown(url)}` is not an http or https address"
-            raise LockstepError(message, hint="lock the package from an index: lockstep lock")
-        headers = {"Accept-Encoding": "identity", "User-Agent": "lockstep"}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
         try:
-            response = self._pool(url).request(
-                "GET", url, headers=headers, preload_content=False, retries=_redirects()
-            )
+            response = self._follow(url, offset)
         except urllib3.exceptions.LocationValueError as error:
             message = f"`{shown(url)}` is not an address"
             raise LockstepError(message, hint="lockstep lock") from error
         except urllib3.exceptions.HTTPError as error:
             raise _Again(_reason(error)) from error
         try:
-            _check_status(response, url)
             yield response
         except urllib3.exceptions.HTTPError as error:
             raise _Again(_reason(error)) from error
         finally:
-            response.close()
-            response.release_conn()
+            _put_back(response)
+
+    def _follow(self, url: str, offset: int) -> "urllib3.BaseHTTPResponse":
+        """Return the answer behind all redirects; each address gets the login of its own host."""
+        headers = {"Accept-Encoding": "identity", "User-Agent": "lockstep"}
+        headers |= {"Range": f"bytes={offset}-"} if offset else {}
+        for _ in range(_REDIRECTS + 1):
+            if not shown(url).startswith(("http://", "https://")):
+                message = f"`{shown(url)}` is not an http or https address"
+                raise LockstepError(message, hint="lock the package from an index: lockstep lock")
+            login = self._credentials.known(url) if self._credentials else None
+            response = self._request(url, headers, login)
+            if response.status in _REFUSED and self._credentials and not login:
+                login = self._credentials.asked(url)
+                if login:
+                    _put_back(response)
+                    response = self._request(url, headers, login)
+            location = response.get_redirect_location()
+            if not location:
+                self._check_status(response, url, login)
+                return response
+            _put_back(response)
+            url = _joined(url, location)
+        reason = f"it redirects more than {_REDIRECTS} times"
+        raise _Again(reason)
+
+    def _request(
+        self, url: str, headers: dict[str, str], login: Login | None
+    ) -> "urllib3.BaseHTTPResponse":
+        # Retries and redirects are ours: they resume, and a login goes to its own host only.
+        sent = headers | ({"Authorization": login.header()} if login else {})
+        return self._pool(url).request(
+            "GET", bare(url), headers=sent, preload_content=False, retries=False, redirect=False
+        )
+
+    def _check_status(
+        self, response: "urllib3.BaseHTTPResponse", url: str, login: Login | None
+    ) -> None:
+        if response.status in {200, _PARTIAL, _NO_MORE}:
+            return
+        _put_back(response)
+        if response.status in _RETRIED:
+            reason = f"HTTP {response.status}"
+            raise _Again(reason, _retry_after(response.headers.get("Retry-After")))
+        message = f"`{shown(url)}` answered HTTP {response.status}"
+        hint = "the lock names a file that is gone: lockstep lock"
+        if response.status in _REFUSED and self._credentials:
+            host = urlsplit(url).hostname
+            message += f": `{host}` refuses the login from {login.source}" if login else ""
+            message += "" if login else f": `{host}` wants a user and a password, and none is known"
+            hint = self._credentials.hint(url)
+        elif response.status not in _GONE:
+            hint = ""
+        raise LockstepError(message, hint=hint)
 
     def _retry(self, url: str, once: Callable[[], bytes], name: str = "") -> bytes:
         for number in range(1, _TRIES + 1):
@@ -223,18 +274,29 @@ class Fetcher:
 
     def _pool(self, url: str) -> "urllib3.PoolManager":
         """Return the pool for an address: one for each proxy, and one without."""
-        import urllib3
-
         proxy = _proxy(url)
-        timeout = urllib3.Timeout(connect=20, read=60)
         with self._guard:
             if proxy not in self._pools:
-                self._pools[proxy] = (
-                    urllib3.ProxyManager(proxy, maxsize=_PARALLEL, timeout=timeout)
-                    if proxy
-                    else urllib3.PoolManager(maxsize=_PARALLEL, timeout=timeout, blocksize=_CHUNK)
-                )
+                self._pools[proxy] = _new_pool(proxy)
             return self._pools[proxy]
+
+
+def _new_pool(proxy: str) -> "urllib3.PoolManager":
+    import urllib3
+
+    timeout = urllib3.Timeout(connect=20, read=60)
+    if not proxy:
+        return urllib3.PoolManager(maxsize=_PARALLEL, timeout=timeout, blocksize=_CHUNK)
+    user, password = userinfo(proxy)
+    login = Login(user=user, password=password, source="the proxy's address")
+    headers = {"Proxy-Authorization": login.header()} if user or password else {}
+    try:
+        return urllib3.ProxyManager(
+            bare(proxy), maxsize=_PARALLEL, timeout=timeout, proxy_headers=headers
+        )
+    except (ValueError, urllib3.exceptions.HTTPError):  # its words have the whole address
+        message = "the proxy in `HTTP_PROXY` or `HTTPS_PROXY` is not an http or https address"
+        raise LockstepError(message, hint="HTTPS_PROXY=http://HOST:PORT") from None
 
 
 def _proxy(url: str) -> str:
@@ -242,7 +304,7 @@ def _proxy(url: str) -> str:
     host = parts.hostname or ""
     spared = environ.get("NO_PROXY") or environ.get("no_proxy")
     names = [name.strip().lstrip(".") for name in spared.split(",") if name.strip()]
-    if host in _LOOPBACK or any(name in {"*", host} or host.endswith(f".{name}") for name in names):
+    if host in LOOPBACK or any(name in {"*", host} or host.endswith(f".{name}") for name in names):
         return ""
     scheme = parts.scheme
     return environ.get(f"{scheme.upper()}_PROXY") or environ.get(f"{scheme}_proxy")
@@ -255,7 +317,7 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
     """
     import urllib3
 
-    if urlsplit(url).hostname not in _LOOPBACK:
+    if urlsplit(url).hostname not in LOOPBACK:
         message = f"`{shown(url)}` is not on this machine"
         raise LockstepError(message)
     headers = {"Content-Type": "application/json"} if body is not None else {}
@@ -279,22 +341,17 @@ def _failures(outcomes: Iterable[tuple[int, BaseException | None]]) -> list[Lock
     return [failures[number] for number in sorted(failures)]
 
 
-def _redirects() -> "urllib3.Retry":
-    # Only redirects are left to urllib3; other retries are ours, so that they resume.
-    from urllib3 import Retry
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        message = f"`{shown(url)}` redirects to what is not an address"
+        raise LockstepError(message, hint="lockstep lock") from error
 
-    return Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
 
-
-def _check_status(response: "urllib3.BaseHTTPResponse", url: str) -> None:
-    if response.status in {200, _PARTIAL, _NO_MORE}:
-        return
-    if response.status in _RETRIED:
-        reason = f"HTTP {response.status}"
-        raise _Again(reason, _retry_after(response.headers.get("Retry-After")))
-    message = f"`{shown(url)}` answered HTTP {response.status}"
-    hint = "the lock names a file that is gone: lockstep lock" if response.status in _GONE else ""
-    raise LockstepError(message, hint=hint)
+def _put_back(response: "urllib3.BaseHTTPResponse") -> None:
+    response.close()
+    response.release_conn()
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -1,12 +1,13 @@
 """An HTTP server on loopback that serves from memory and misbehaves as it is told."""
 
+import base64
 import dataclasses
 import http.server
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-__all__ = ["Asked", "Reply", "Server", "serve"]
+__all__ = ["Asked", "Reply", "Server", "basic", "serve"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,12 @@ class Asked:
     path: str
     range: str
     authorization: str
+    proxy: str = ""  # Proxy-Authorization
+
+
+def basic(user: str, password: str) -> str:
+    """Return the header of basic authentication (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 class Server:
@@ -40,6 +47,7 @@ class Server:
         self.stalled = threading.Semaphore(0)  # released once for each answer that stalls
         self.free = threading.Event()
         self._replies: dict[str, list[Reply]] = {}
+        self._guards: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def on(self, path: str, *replies: Reply) -> str:
@@ -53,6 +61,10 @@ class Server:
         with self._lock:
             del self._replies[path]
 
+    def protect(self, prefix: str, user: str, password: str) -> None:
+        """Answer 401 below a path to whoever does not give this user and password."""
+        self._guards[prefix] = basic(user, password)
+
     def paths(self) -> list[str]:
         """Return the paths that were asked for, in order."""
         return [asked.path for asked in self.asked]
@@ -61,6 +73,9 @@ class Server:
         """Record a request and return what it gets."""
         with self._lock:
             self.asked.append(asked)
+            for prefix, wanted in self._guards.items():
+                if asked.path.startswith(prefix) and asked.authorization != wanted:
+                    return Reply(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
             replies = self._replies.get(asked.path, [Reply(status=404)])
             return replies.pop(0) if len(replies) > 1 else replies[0]
 
@@ -93,7 +108,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         given = {name: self.headers.get(name, "") for name in ("range", "authorization")}
-        reply = self.server.told.next(Asked(path=self.path.partition("?")[0], **given))
+        proxy = self.headers.get("Proxy-Authorization", "")
+        path = self.path.partition("?")[0]
+        reply = self.server.told.next(Asked(path=path, proxy=proxy, **given))
         status, body = reply.status, reply.body
         if reply.ranges and status == 200 and given["range"]:
             start = int(given["range"].removeprefix("bytes=").partition("-")[0])

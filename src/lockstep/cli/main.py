@@ -35,6 +35,7 @@ COMMANDS = (
     ("build", "Build images from the lock, without Docker"),
     ("render", "Write Dockerfiles from the lock"),
     ("inspect", "Show an image: layers, sizes of packages, labels"),
+    ("secrets", "Look for secrets in the project's files"),
     ("demo", "Run the whole story on a real project and measure it"),
 )
 _EPILOG = """\

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep import progress
+from lockstep.credentials import Credentials
 from lockstep.fetch import Fetcher
 from lockstep.progress import Reporter
 from lockstep.project.load import load
@@ -46,10 +47,12 @@ def open_session(options: argparse.Namespace) -> Session:
     store = Store(default_root())
     store.sweep()
     quiet = bool(options.quiet or getattr(options, "json", False))
+    project = load(options.project)
+    credentials = Credentials(project.document, project.root)
     return Session(
-        project=load(options.project),
+        project=project,
         store=store,
-        fetcher=Fetcher(store),
+        fetcher=Fetcher(store, credentials=credentials),
         progress=progress.reporter(quiet=quiet),
     )
 

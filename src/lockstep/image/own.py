@@ -43,7 +43,7 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> OwnW
             digest=Digest.parse(known["digest"]),
             contents=Digest.parse(known["contents"]),
         )
-    python = _environment(requirements, store)
+    python = _environment(requirements, project.root, store)
     with tempfile.TemporaryDirectory() as folder:
         process.run(
             _build_command(python, folder, project.root),
@@ -72,7 +72,7 @@ def _signature(project: Project, requirements: tuple[str, ...]) -> str:
     return of_bytes(canonical.dumps(document)).hex
 
 
-def _environment(requirements: tuple[str, ...], store: Store) -> Path:
+def _environment(requirements: tuple[str, ...], root: Path, store: Store) -> Path:
     """Return the Python of an environment that holds exactly the locked build requirements."""
     document = [list(requirements), sys.version_info[:2], sys.executable]
     folder = store.scratch(f"build-{of_bytes(canonical.dumps(document)).hex[:24]}")
@@ -85,6 +85,7 @@ def _environment(requirements: tuple[str, ...], store: Store) -> Path:
             install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", python]
             process.run(
                 [*install, "--requirements", "-"],
+                cwd=root,  # whose pyproject.toml may name indexes
                 stdin="\n".join(requirements) + "\n",
                 hint="lockstep lock",
             )

@@ -8,7 +8,7 @@ from lockstep import environ, files
 from lockstep.digest import Digest, Hasher, of_bytes
 from lockstep.errors import LockstepError
 from lockstep.files import FoundFile
-from lockstep.image import interpreter
+from lockstep.image import interpreter, leaks
 from lockstep.image.contents import app
 from lockstep.image.own import OwnWheel
 from lockstep.image.places import LAYOUT
@@ -56,6 +56,8 @@ def prepare(
     digest = of_bytes(text.encode())
     wheels = _wheels(text, digest, base, pylock_name(spec.name), store)
     found = app.found(project, spec)
+    digests = [_hash(each) for each in found]
+    leaks.refuse(project, spec, found, digests, own, store)
     parts = Parts(
         python=base.python,
         base=_base_digest(base),
@@ -65,7 +67,7 @@ def prepare(
         wheels=wheels,
         own=own.contents if own else None,
         own_name=f"{project.name} {project.version}".strip(),
-        app=_app_digest(found, spec),
+        app=_app_digest(found, digests, spec),
     )
     return Prepared(
         spec=spec,
@@ -124,8 +126,9 @@ def _wheels(
     return wheels
 
 
-def _app_digest(found: list[FoundFile], spec: ImageSpec) -> Digest:
-    listing = [[each.name, each.executable, _hash(each)] for each in found]
+def _app_digest(found: list[FoundFile], digests: list[Digest], spec: ImageSpec) -> Digest:
+    hashed = zip(found, digests, strict=True)
+    listing = [[each.name, each.executable, digest] for each, digest in hashed]
     health = _health_digest() if spec.health else ""
     return of_bytes(canonical.dumps([listing, list(spec.outputs), health]))
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from lockstep.credentials import stripped
 from lockstep.digest import Digest, of_bytes
 from lockstep.project.model import Project
 
@@ -42,4 +43,4 @@ def digest(project: Project) -> Digest:
     poetry = document.get("tool", {}).get("poetry")
     found |= {"poetry": poetry} if poetry else {}
     text = json.dumps(found, sort_keys=True, separators=(",", ":"), default=str)
-    return of_bytes(text.encode())
+    return of_bytes(stripped(text).encode())

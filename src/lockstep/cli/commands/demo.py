@@ -19,6 +19,7 @@ from pathlib import Path
 from lockstep import progress
 from lockstep.cli import demo
 from lockstep.cli.session import print_json
+from lockstep.credentials import Credentials
 from lockstep.errors import LockstepError
 from lockstep.fetch import Fetcher
 from lockstep.store import Store, default_root
@@ -45,7 +46,13 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     store = Store(default_root())
     reporter = progress.reporter(quiet=options.quiet or options.json)
-    rows = demo.run(options.folder, store, Fetcher(store), reporter, again=options.again)
+    rows = demo.run(
+        options.folder,
+        store,
+        Fetcher(store, credentials=Credentials()),
+        reporter,
+        again=options.again,
+    )
     if options.json:
         print_json([{**dataclasses.asdict(row), "equal": row.equal} for row in rows])
     else:

