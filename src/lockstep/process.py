@@ -10,7 +10,7 @@ from pathlib import Path
 from lockstep import environ
 from lockstep.errors import LockstepError
 
-__all__ = ["Finished", "Running", "find", "find_uv", "pipe", "run", "start", "stop"]
+__all__ = ["Finished", "Running", "attach", "find", "find_uv", "pipe", "run", "start", "stop"]
 
 Running = subprocess.Popen[bytes]
 
@@ -111,6 +111,16 @@ def start(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], log:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def attach(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> Running:
+    """Start a program whose input and output are ours, in our process group."""
+    words = [str(word) for word in argv]
+    try:
+        return subprocess.Popen(words, cwd=cwd, env=dict(env))  # noqa: S603 -- no shell
+    except OSError as error:
+        message = f"`{words[0]}` could not be started: {error.strerror}"
+        raise LockstepError(message) from error
 
 
 def stop(running: Running, *, patience: float) -> None:

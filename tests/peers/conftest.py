@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,25 +97,34 @@ class Docker:
 
 @pytest.fixture(scope="session")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    """An engine with no network of its own."""
+    log = tmp_path_factory.mktemp("dockerd") / "log"
+    with engine(log, "--bridge=none", "--iptables=false") as found:
+        yield found
+
+
+@contextmanager
+def engine(log: Path, *words: str) -> Iterator[Docker]:
+    """Start a Docker engine, and stop it and remove all of it at the end."""
     # A short path: a socket's name has at most 107 bytes.
     folder = Path(subprocess.check_output(["mktemp", "-d", "/tmp/dk.XXXXXX"], text=True).strip())
     host = f"unix://{folder}/docker.sock"
-    log = tmp_path_factory.mktemp("dockerd") / "log"
-    words = ["--host", host, "--data-root", str(folder / "data"), "--exec-root", str(folder / "x")]
-    words += ["--pidfile", str(folder / "pid"), "--bridge=none", "--iptables=false"]
+    places = ["--host", host, "--data-root", str(folder / "data")]
+    places += ["--exec-root", str(folder / "x"), "--pidfile", str(folder / "pid")]
     with log.open("wb") as output:
-        engine = subprocess.Popen([program("dockerd"), *words], stdout=output, stderr=output)
+        command = [program("dockerd"), *places, *words]
+        running = subprocess.Popen(command, stdout=output, stderr=output)
     found = Docker(host)
     try:
         for _ in range(300):
             if found.run("version", check=False).returncode == 0:
                 break
-            assert engine.poll() is None, log.read_text()[-3000:]
+            assert running.poll() is None, log.read_text()[-3000:]
             time.sleep(0.1)
         else:
             pytest.fail(f"dockerd does not answer: {log.read_text()[-3000:]}")
         yield found
     finally:
-        engine.send_signal(signal.SIGTERM)
-        engine.wait(30)
+        running.send_signal(signal.SIGTERM)
+        running.wait(30)
         shutil.rmtree(folder, ignore_errors=True)

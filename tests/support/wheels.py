@@ -16,7 +16,7 @@ __all__ = ["BACKEND", "Index", "Published", "backend", "sdist", "wheel"]
 _DATE = (2024, 1, 1, 0, 0, 0)
 _JSON = {"Content-Type": "application/vnd.pypi.simple.v1+json"}
 
-# What `[build-system]` of the test projects names: PEP 517, no dependency, 30 lines.
+# What `[build-system]` of the test projects names: PEP 517 and 660, no dependency.
 BACKEND = '''\
 """Packs src/NAME of a project into a wheel (PEP 517)."""
 
@@ -27,13 +27,27 @@ import zipfile
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """Write NAME-VERSION-py3-none-any.whl and return its name."""
-    project = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
-    name, version = project["name"].replace("-", "_"), project["version"]
-    info = f"{name}-{version}.dist-info"
+    name = _project()["name"].replace("-", "_")
     files = {
         path.relative_to("src").as_posix(): path.read_bytes()
         for path in sorted(pathlib.Path("src", name).rglob("*.py"))
     }
+    return _pack(wheel_directory, files)
+
+
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    """Write a wheel that leads to src (PEP 660) and return its name."""
+    return _pack(wheel_directory, {"_tiny.pth": str(pathlib.Path("src").absolute()).encode()})
+
+
+def _project():
+    return tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
+
+
+def _pack(wheel_directory, files):
+    project = _project()
+    name, version = project["name"].replace("-", "_"), project["version"]
+    info = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\\nName: {project['name']}\\nVersion: {version}\\n"
     files[f"{info}/METADATA"] = metadata.encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"

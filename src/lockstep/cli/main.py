@@ -33,6 +33,8 @@ COMMANDS = (
     ("new", "Start a project that locks, trains, serves and builds"),
     ("lock", "Pin everything: packages, base, build requirements"),
     ("build", "Build images from the lock, without Docker"),
+    ("run", "Run an image's command in exactly the locked environment"),
+    ("serve", "Serve the model here, and start again when a file changes"),
     ("render", "Write Dockerfiles from the lock"),
     ("inspect", "Show an image: layers, sizes of packages, labels"),
     ("secrets", "Look for secrets in the project's files"),
@@ -133,7 +135,10 @@ def _run(words: Sequence[str]) -> int:
             module.configure(child)
         else:
             parsers.add_parser(name, help=first_line, add_help=False)
-    options = parser.parse_args(words)
+    # argparse loses words after `--` when options stand before them.
+    cut = words.index("--") if "--" in words and hasattr(module, "REST") else len(words)
+    options = parser.parse_args(words[:cut])
+    options.rest = tuple(words[cut + 1 :])
     if module is None:
         parser.print_help()
         return 0 if not words else 2

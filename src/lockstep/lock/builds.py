@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from lockstep import files
 from lockstep.digest import Digest
@@ -26,6 +26,9 @@ from lockstep.project.model import Project
 from lockstep.project.reading import Table, parse_toml
 from lockstep.project.target import Target
 from lockstep.store import Store
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package
 
 __all__ = ["LEGACY", "pinned", "requirements", "sources", "write"]
 
@@ -46,15 +49,17 @@ class Source:
 
 
 def sources(text: str, bases: Sequence[DebianBase]) -> list[Source]:
-    """Return the packages of a PEP 751 lock that have no wheel for one of the bases.
+    """Return the packages of a PEP 751 lock that have no wheel for a base that takes them.
 
     A repository or a folder is named in a warning: nothing says what it will need.
     """
-    tags = [set(_target(base).tags()) for base in bases]
+    targets = [(_target(base).markers(), set(_target(base).tags())) for base in bases]
     found = []
     for package in pylock.read(text, "uv's export").packages:
-        fits = [[_fits(wheel.filename, each) for wheel in package.wheels or ()] for each in tags]
-        if all(any(each) for each in fits) and fits:
+        names = [wheel.filename for wheel in package.wheels or ()]
+        wanted = [tags for markers, tags in targets if _holds(package, markers)]
+        # What no base takes may still be for a colleague's machine: any wheel will do there.
+        if names and all(any(_fits(name, tags) for name in names) for tags in wanted):
             continue
         sdist = package.sdist
         if sdist is None or not sdist.url or "sha256" not in sdist.hashes:
@@ -74,6 +79,17 @@ def sources(text: str, bases: Sequence[DebianBase]) -> list[Source]:
 
 def _target(base: DebianBase) -> Target:
     return Target(platform=base.platform, python=base.python, glibc=base.glibc)
+
+
+def _holds(package: "Package", markers: dict[str, str]) -> bool:
+    if package.marker is None:
+        return True
+    environment: dict[str, Any] = {
+        **markers,
+        "extras": frozenset(),
+        "dependency_groups": frozenset(),
+    }
+    return package.marker.evaluate(environment, context="lock_file")
 
 
 def _fits(filename: str, tags: set[Any]) -> bool:

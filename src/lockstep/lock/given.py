@@ -8,14 +8,23 @@ from pathlib import Path, PurePosixPath
 
 from lockstep import files
 from lockstep.errors import LockstepError, raise_all
-from lockstep.lock import urls
+from lockstep.lock import urls, uv
 from lockstep.lock.debian import DebianBase
 from lockstep.progress import say
 from lockstep.project import pylock, requirements
 from lockstep.project.model import ImageSpec, Project
 from lockstep.project.target import Target
 
-__all__ = ["check", "export_image", "export_requirements", "is_given", "lock", "locks", "version"]
+__all__ = [
+    "check",
+    "export_image",
+    "export_requirements",
+    "is_given",
+    "lock",
+    "locks",
+    "sync",
+    "version",
+]
 
 
 def is_given(project: Project) -> bool:
@@ -59,6 +68,11 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
             message = f"`{name}` is the file that lockstep writes for the image `{image.name}`"
             problems.append(LockstepError(message, hint="give your lock another name"))
     raise_all(problems)
+
+
+def sync(project: Project, image: ImageSpec, folder: Path) -> None:
+    """Make an environment of exactly an image's packages, and of the project, editable."""
+    uv.sync_given(project, project.root / f"pylock.{image.name}.toml", folder)
 
 
 def check(project: Project) -> None:

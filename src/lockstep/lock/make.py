@@ -3,11 +3,11 @@
 import difflib
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep import files
+from lockstep import credentials, files
 from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError, raise_all
 from lockstep.fetch import Fetcher
@@ -54,20 +54,35 @@ def make(
         given.lock(project, upgrade=upgrade)  # before anything is fetched
     wanted = _wanted(project, before, upgrade)
     bases = _bases(project, before, store, fetcher, progress, upgrade=wanted.base)
-    written = [*tool.locks(project), "pyproject.toml"]
-    old = {name: _bytes(project.root / name) for name in written}
+    old = {name: _bytes(project.root / name) for name in (*tool.locks(project), "pyproject.toml")}
     with progress.task("lock Python packages", 0):
         tool.lock(project, upgrade=wanted.packages)
+        _refuse_passwords(project, tool.locks(project), old)
     if tool is uv and builds.write(project, bases, store, fetcher, progress, wanted.moves):
         project = load(project.root)
         tool.lock(project, upgrade=None)
     with progress.task("export the locks", 0):
         build = _build(project, before, wanted)
         exported = _export(project, tool, bases)
-    changed = [name for name in written if _bytes(project.root / name) != old[name]]
+    changed = [name for name in old if _bytes(project.root / name) != old[name]]
     changed += [name for name, is_new in exported.items() if is_new]
-    names = {*tool.locks(project), *exported}
-    lock = Lock(
+    lock = _lock(project, tool, {*tool.locks(project), *exported}, build, bases, before)
+    text = lock_file.dumps(lock)
+    if text.encode() != _bytes(project.root / lock_file.NAME):
+        files.write_text(project.root / lock_file.NAME, text)
+        changed.append(lock_file.NAME)
+    return changed
+
+
+def _lock(
+    project: Project,
+    tool: manager.Manager,
+    names: Collection[str],
+    build: tuple[str, ...],
+    bases: tuple[DebianBase, ...],
+    before: Lock | None,
+) -> Lock:
+    return Lock(
         inputs=inputs.digest(project),
         tools=tuple(sorted({tool.version(), uv.version()} - {""})),
         python=project.python,
@@ -80,11 +95,6 @@ def make(
         bases=bases,
         rendered=before.rendered if before else (),
     )
-    text = lock_file.dumps(lock)
-    if text.encode() != _bytes(project.root / lock_file.NAME):
-        files.write_text(project.root / lock_file.NAME, text)
-        changed.append(lock_file.NAME)
-    return changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +139,21 @@ def _name(requirement: str) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
+
+
+def _refuse_passwords(
+    project: Project, locks: Sequence[str], old: Mapping[str, bytes | None]
+) -> None:
+    """Put the locks back as they were, and raise an error for each password in the new ones."""
+    texts = {name: files.read_text(project.root / name) for name in locks}
+    problems = [e for name, text in texts.items() for e in credentials.passwords_in(text, name)]
+    for name in locks if problems else ():
+        before = old[name]
+        if before is None:
+            (project.root / name).unlink()
+        else:
+            files.write_bytes(project.root / name, before)
+    raise_all(problems)
 
 
 def _bases(

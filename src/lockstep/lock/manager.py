@@ -38,6 +38,9 @@ class Manager(Protocol):
     ) -> None:
         """Write the PEP 751 lock of one image."""
 
+    def sync(self, project: Project, image: ImageSpec, folder: Path) -> None:
+        """Make an environment of exactly an image's packages, and of the project, editable."""
+
 
 def of(project: Project) -> Manager:
     """Return the manager whose lock is there; without one, what pyproject.toml is written for."""

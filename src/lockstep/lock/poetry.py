@@ -5,14 +5,23 @@ from pathlib import Path
 
 from lockstep import environ, files, process
 from lockstep.errors import LockstepError
-from lockstep.lock import urls
+from lockstep.lock import urls, uv
 from lockstep.lock.debian import DebianBase
 from lockstep.progress import say
 from lockstep.project import poetry
 from lockstep.project.model import ImageSpec, Project
 from lockstep.project.target import Target
 
-__all__ = ["LOCK", "check", "export_image", "export_requirements", "lock", "locks", "version"]
+__all__ = [
+    "LOCK",
+    "check",
+    "export_image",
+    "export_requirements",
+    "lock",
+    "locks",
+    "sync",
+    "version",
+]
 
 LOCK = "poetry.lock"
 _INSTALL = "uv tool install poetry"
@@ -72,9 +81,19 @@ def export_requirements(project: Project, target: Path) -> None:
     files.write_text(target, text)
 
 
-def _poetry(*words: str, cwd: Path | None = None, check: bool = True) -> process.Finished:
+def sync(project: Project, image: ImageSpec, folder: Path) -> None:
+    """Make an environment of exactly an image's packages, and of the project, editable."""
+    uv.venv(project, folder)
+    words = ["sync", "--only", ",".join(["main", *image.groups])]
+    words += [word for extra in image.extras for word in ("--extras", extra)]
+    _poetry(*words, cwd=project.root, VIRTUAL_ENV=str(folder), POETRY_VIRTUALENVS_CREATE="true")
+
+
+def _poetry(
+    *words: str, cwd: Path | None = None, check: bool = True, **changes: str
+) -> process.Finished:
     program = process.find("poetry", hint=_INSTALL)
     # An activated environment is not the project's.
-    environment = environ.child(VIRTUAL_ENV=None)
+    environment = environ.child(**({"VIRTUAL_ENV": None} | changes))
     command: list[str | Path] = [program, "--no-interaction", "--no-ansi", *words]
     return process.run(command, cwd=cwd, env=environment, check=check)

@@ -1,5 +1,6 @@
 """Calls to uv, the resolver: lock, export, and the build requirements with hashes."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ __all__ = [
     "export_requirements",
     "lock",
     "locks",
+    "sync",
+    "sync_given",
+    "venv",
     "version",
 ]
 
@@ -64,9 +68,13 @@ def export_image(
     bases: Sequence[DebianBase] = (),  # noqa: ARG001 -- uv.lock has the addresses for all of them
 ) -> None:
     """Write the PEP 751 lock of one image: the project's dependencies and the image's groups."""
+    _export(project, "pylock.toml", target, _chosen(image))
+
+
+def _chosen(image: ImageSpec) -> list[str]:
     chosen = [word for group in image.groups for word in ("--group", group)]
     chosen += [word for extra in image.extras for word in ("--extra", extra)]
-    _export(project, "pylock.toml", target, ["--no-default-groups", *chosen])
+    return ["--no-default-groups", *chosen]
 
 
 def export_all(project: Project, target: Path) -> None:
@@ -83,6 +91,29 @@ def _export(project: Project, form: str, target: Path, chosen: Sequence[str]) ->
     # --locked, never --frozen: that one exports a stale lock in silence.
     words = ["export", "--locked", "--no-emit-project", "--no-header", "--quiet"]
     _uv(*words, "--format", form, "--output-file", str(target), *chosen, cwd=project.root)
+
+
+def sync(project: Project, image: ImageSpec, folder: Path) -> None:
+    """Make an environment of exactly an image's packages, and of the project, editable."""
+    words = ["sync", "--locked", "--quiet", "--python", project.python, *_chosen(image)]
+    _uv(*words, cwd=project.root, UV_PROJECT_ENVIRONMENT=str(folder))
+
+
+def sync_given(project: Project, pylock: Path, folder: Path) -> None:
+    """Make an environment of exactly what a PEP 751 lock names, and of the project, editable."""
+    python = venv(project, folder)
+    _uv("pip", "sync", "--quiet", "--require-hashes", "--python", str(python), str(pylock))
+    if project.is_package:
+        words = ["pip", "install", "--quiet", "--no-deps", "--python", str(python)]
+        _uv(*words, "--editable", str(project.root), cwd=project.root)
+
+
+def venv(project: Project, folder: Path) -> Path:
+    """Return the Python of an environment, which is made when it is missing."""
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if not python.exists():
+        _uv("venv", "--quiet", "--clear", "--python", project.python, str(folder))
+    return python
 
 
 def compile_requirements(

@@ -68,7 +68,8 @@ def test_every_command_has_help(
 def test_every_command_that_answers_can_answer_in_json(command: tuple[str, str]) -> None:
     module = importlib.import_module(f"lockstep.cli.commands.{command[0]}")
     assert sorted(module.__all__) == ["configure", "run"]
-    assert "--json" in program(command[0], "--help", cwd=Path.cwd()).stdout
+    if command[0] not in {"run", "serve"}:  # what they print is another program's
+        assert "--json" in program(command[0], "--help", cwd=Path.cwd()).stdout
 
 
 def test_the_version_is_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from lockstep import process
 from lockstep.cli.main import main
 from lockstep.errors import LockstepError
 from lockstep.lock import builds
+from lockstep.lock.debian import DebianBase
 from lockstep.project.load import load
 
 PYPROJECT = projects.PYPROJECT.replace('["alpha>=1"]', '["alpha>=1"] # what both need').replace(
@@ -110,6 +111,32 @@ def test_hatchling_needs_editables_for_an_editable_install(tmp_path: Path) -> No
     text = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
     root = projects.write(tmp_path / "a", pyproject=text + projects.PYPROJECT.partition("\n\n")[2])
     assert builds._own(load(root)) == {"hatchling", "editables"}
+
+
+def test_only_wheels_of_the_version_that_a_base_takes_count() -> None:
+    base = DebianBase(
+        platform="linux/amd64",
+        release="bookworm",
+        snapshot="20260102T030405Z",
+        python="3.11.2",
+        glibc="2.36",
+        packages=(),
+    )
+
+    def package(name: str, marker: str, tag: str) -> str:
+        hashes = f'hashes = {{ sha256 = "{"a" * 64}" }} }}'
+        wheel = f'{{ url = "https://x.test/{name}-1-{tag}.whl", {hashes}'
+        sdist = f'sdist = {{ url = "https://x.test/{name}-1.tar.gz", {hashes}'
+        head = f'[[packages]]\nname = "{name}"\nversion = "1"\nmarker = "{marker}"\n{sdist}\n'
+        return head + (f"wheels = [{wheel}]\n" if tag else "")
+
+    text = 'lock-version = "1.0"\ncreated-by = "uv"\n'
+    text += package("fits", "python_version >= '3'", "cp311-cp311-manylinux_2_28_x86_64")
+    text += package("later", "python_version >= '3.12'", "cp312-cp312-manylinux_2_28_x86_64")
+    text += package("newer", "python_version >= '3'", "cp311-cp311-manylinux_2_39_x86_64")
+    text += package("nowhere", "sys_platform == 'win32'", "")
+    found = builds.sources(text, [base])
+    assert [source.name for source in found] == ["newer", "nowhere"]
 
 
 # --- source distributions

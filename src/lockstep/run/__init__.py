@@ -1,0 +1,1 @@
+"""Runs what an image runs, from the lock, on this machine or in the image."""

@@ -1,0 +1,48 @@
+"""The environment of one image on this machine: exactly its packages, and the project itself."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep import environ
+from lockstep.errors import LockstepError
+from lockstep.lock import manager
+from lockstep.project.model import ImageSpec, Project
+
+__all__ = ["Command", "command", "folder"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program to start: its words, its folder and its variables."""
+
+    words: tuple[str, ...]
+    cwd: Path
+    env: dict[str, str]
+
+
+def folder(project: Project, image: ImageSpec) -> Path:
+    """Return where the environment of an image is kept: not `.venv`, which has dev tools too."""
+    return project.root / ".lockstep" / "envs" / image.name
+
+
+def command(project: Project, image: ImageSpec, arguments: tuple[str, ...] = ()) -> Command:
+    """Return an image's command in its environment, which is made or repaired first.
+
+    Raises LockstepError when the image has no command, or its program is not in the environment.
+    """
+    if not image.command:
+        message = f"`tool.lockstep.images.{image.name}` has no command"
+        raise LockstepError(message, hint='add command = ["python", "src/train.py"]')
+    venv = folder(project, image)
+    manager.of(project).sync(project, image, venv)
+    programs = venv / ("Scripts" if os.name == "nt" else "bin")
+    path = f"{programs}{os.pathsep}{environ.child().get('PATH', '')}"
+    program = shutil.which(image.command[0], path=path)
+    if program is None:
+        message = f"`{image.command[0]}`, the command of `{image.name}`, is in no locked package"
+        hint = f"add what brings it to a group of tool.lockstep.images.{image.name}"
+        raise LockstepError(message, hint=hint)
+    env = environ.child(**dict(image.env), PATH=path, VIRTUAL_ENV=str(venv), PYTHONHOME=None)
+    return Command(words=(program, *image.command[1:], *arguments), cwd=project.root, env=env)
