@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 # Name and first line of help; the module of that name is loaded when the command runs.
 COMMANDS = (
     ("new", "Start a project that locks, trains, serves and builds"),
+    ("init", "Add to a project what lockstep needs"),
     ("lock", "Pin everything: packages, base, build requirements"),
     ("build", "Build images from the lock, without Docker"),
     ("run", "Run an image's command in exactly the locked environment"),
     ("serve", "Serve the model here, and start again when a file changes"),
     ("render", "Write Dockerfiles from the lock"),
+    ("export", "Write what is locked for pip, uv and scanners"),
     ("inspect", "Show an image: layers, sizes of packages, labels"),
     ("secrets", "Look for secrets in the project's files"),
     ("demo", "Run the whole story on a real project and measure it"),

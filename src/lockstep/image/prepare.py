@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from lockstep import environ, files
+from lockstep import files
 from lockstep.digest import Digest, Hasher, of_bytes
-from lockstep.errors import LockstepError
 from lockstep.files import FoundFile
 from lockstep.image import interpreter, leaks
 from lockstep.image.contents import app
 from lockstep.image.own import OwnWheel
 from lockstep.image.places import LAYOUT
 from lockstep.image.plan import BASE, LayerPlan, Parts, plan
+from lockstep.lock.created import created
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock
 from lockstep.lock.make import pylock_name
@@ -76,7 +76,7 @@ def prepare(
         files=tuple(found),
         own=own,
         layers=plan(parts),
-        created=_created(wheels, base),
+        created=created(wheels, base),
         lock=digest,
     )
 
@@ -103,7 +103,7 @@ def base_only(project: Project, lock: Lock, platform: str) -> Prepared:
         files=(),
         own=None,
         layers=tuple(each for each in plan(parts) if each.kind in BASE),
-        created=_created([], base),
+        created=created([], base),
         lock=parts.base,
     )
 
@@ -144,22 +144,3 @@ def _hash(found: FoundFile) -> Digest:
 @cache
 def _health_digest() -> Digest:
     return of_bytes(resources.files("lockstep.runtime").joinpath("health.py").read_bytes())
-
-
-def _created(wheels: list[LockedWheel], base: DebianBase) -> int:
-    """Return the image's time: what was asked for, else that of its newest locked part."""
-    asked = environ.integer("SOURCE_DATE_EPOCH")
-    if asked is not None:
-        return asked
-    return max([wheel.uploaded for wheel in wheels] + [_snapshot(base)])
-
-
-def _snapshot(base: DebianBase) -> int:
-    import datetime
-
-    try:
-        stamp = datetime.datetime.strptime(base.snapshot + "+0000", "%Y%m%dT%H%M%SZ%z")
-    except ValueError as error:
-        message = f"the lock's snapshot `{base.snapshot}` is not a time"
-        raise LockstepError(message, hint="lockstep lock --upgrade") from error
-    return int(stamp.timestamp())

@@ -1,0 +1,154 @@
+"""A bill of materials (CycloneDX 1.6): components in, a document in one spelling out."""
+
+import datetime
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from lockstep.digest import Digest
+from lockstep.lock.debian import DebianPackage
+from lockstep.oci import canonical
+
+__all__ = ["FORMAT", "Component", "debian", "document", "dumps", "image", "own", "python"]
+
+FORMAT = "application/vnd.cyclonedx+json"
+_SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"  # a name, which nobody fetches
+_NAMESPACE = uuid.UUID("a4f5c0d2-6f0e-5b43-9d0f-3c1f6f0a7b61")  # ours; never changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """One thing that an image is made of, or the image itself."""
+
+    kind: str  # as CycloneDX names it: `library`, `application`, `container`
+    ref: str  # what names it inside the document: its purl where it has one
+    name: str
+    version: str
+    purl: str = ""
+    digest: Digest | None = None
+    url: str = ""
+    licence: str = ""  # an SPDX expression, or the name of a licence; "" means unknown
+    properties: Mapping[str, str] = field(default_factory=dict)  # for example what was trimmed
+
+
+def python(name: str, version: str, digest: Digest, url: str, *, licence: str = "") -> Component:
+    """Return the component of a wheel, by its sha256 and the address of the file."""
+    purl = f"pkg:pypi/{_quoted(name)}" + (f"@{_quoted(version)}" if version else "")
+    return Component(
+        kind="library",
+        ref=purl,
+        name=name,
+        version=version,
+        purl=purl,
+        digest=digest,
+        url=url,
+        licence=licence,
+    )
+
+
+def debian(package: DebianPackage, release: str, *, licence: str = "") -> Component:
+    """Return the component of a Debian package of a release, as in `bookworm`."""
+    purl = f"pkg:deb/debian/{_quoted(package.name)}@{_quoted(package.version)}"
+    purl += f"?arch={_quoted(package.architecture)}&distro={_quoted(release)}"
+    return Component(
+        kind="library",
+        ref=purl,
+        name=package.name,
+        version=package.version,
+        purl=purl,
+        digest=package.digest,
+        licence=licence,
+    )
+
+
+def own(name: str, version: str) -> Component:
+    """Return the component of first-party code, which no index has."""
+    return Component(kind="application", ref=f"project:{name}", name=name, version=version)
+
+
+def image(
+    project: str, version: str, name: str, *, properties: Mapping[str, str] | None = None
+) -> Component:
+    """Return the component of an image itself."""
+    return Component(
+        kind="container",
+        ref=f"image:{name}",
+        name=f"{project}/{name}",
+        version=version,
+        properties=properties or {},
+    )
+
+
+def document(
+    subject: Component,
+    components: Iterable[Component],
+    needs: Mapping[str, Iterable[str]],
+    *,
+    created: int | None = None,
+) -> dict[str, object]:
+    """Return the document about `subject`.
+
+    `needs` says what needs what, by `ref`; a component that is no key of it has needs that are
+    not known. `created` is in seconds since 1970, None leaves the time out. Equal arguments in
+    any order give an equal document: its serial number is made from the rest of it.
+    """
+    # By name: the order of finding must not reach the bytes.
+    ordered = sorted(components, key=lambda each: each.ref)
+    metadata: dict[str, object] = {
+        "component": _component(subject),
+        # Without a version: a newer lockstep that finds the same writes the same.
+        "tools": {"components": [{"type": "application", "name": "lockstep"}]},
+    }
+    if created is not None:
+        time = datetime.datetime.fromtimestamp(created, datetime.UTC)
+        metadata["timestamp"] = f"{time:%Y-%m-%dT%H:%M:%SZ}"
+    found: dict[str, object] = {
+        "$schema": _SCHEMA,
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": metadata,
+        "components": [_component(each) for each in ordered],
+        "dependencies": [
+            {"ref": ref, "dependsOn": sorted(set(refs))} for ref, refs in sorted(needs.items())
+        ],
+    }
+    serial = uuid.uuid5(_NAMESPACE, canonical.dumps(found).decode())
+    return found | {"serialNumber": f"urn:uuid:{serial}"}
+
+
+def dumps(found: Mapping[str, object]) -> str:
+    """Return a document in its one spelling, for people to read and for programs to hash."""
+    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _component(each: Component) -> dict[str, object]:
+    found: dict[str, object] = {"type": each.kind, "bom-ref": each.ref, "name": each.name}
+    found |= {"version": each.version} if each.version else {}
+    found |= {"purl": each.purl} if each.purl else {}
+    hashes = [{"alg": "SHA-256", "content": each.digest.hex}] if each.digest else []
+    found |= {"hashes": hashes} if hashes else {}
+    if each.url:
+        reference: dict[str, object] = {"type": "distribution", "url": each.url}
+        found["externalReferences"] = [reference | ({"hashes": hashes} if hashes else {})]
+    found |= {"licenses": [_licence(each.licence)]} if each.licence else {}
+    if each.properties:
+        pairs = sorted(each.properties.items())
+        found["properties"] = [{"name": name, "value": value} for name, value in pairs]
+    return found
+
+
+def _licence(text: str) -> dict[str, object]:
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        return {"expression": str(canonicalize_license_expression(text))}
+    except InvalidLicenseExpression:
+        return {"license": {"name": text}}
+
+
+def _quoted(text: str) -> str:
+    # The purl specification: a colon stays as it is, all else that is not unreserved is quoted.
+    return quote(text, safe=":")

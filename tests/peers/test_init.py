@@ -1,0 +1,161 @@
+"""`lockstep init` on real projects: what it writes installs, tests, locks and builds."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.network
+
+UV = Path(sys.executable).with_name("uv")
+API = """\
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/health")
+def health() -> dict[str, str]:
+    return {"status": "ok"}
+"""
+TEST = "from {module} import {name}\n\n\ndef test_it() -> None:\n    assert str({name})\n"
+PROJECTS: dict[str, dict[str, str]] = {
+    # As `pip freeze` leaves it: pins, the project itself, a file of one machine.
+    "frozen": {
+        "requirements.txt": (
+            "-e .\nidna==3.10\nlocal @ file:///home/me/local\n"
+            "packaging==25.0 ; python_version >= '3.8'\n"
+        ),
+        "train.py": "import idna\n\nVERSION = idna.__version__\n",
+        "data/rows.csv": "a,b\n",
+        "tests/test_it.py": TEST.format(module="train", name="VERSION"),
+    },
+    # Before pyproject.toml: setup.py, a package beside it.
+    "legacy": {
+        "setup.py": (
+            "from setuptools import find_packages, setup\n\nVERSION = '1.4'\n"
+            "setup(name='legacy', version=VERSION, packages=find_packages(),\n"
+            "      install_requires=['idna>=3'], python_requires='>=3.11',\n"
+            "      entry_points={'console_scripts': ['legacy = legacy.run:main']})\n"
+        ),
+        "legacy/__init__.py": "__version__ = '1.4'\n",
+        "legacy/run.py": "def main() -> None:\n    print('legacy')\n",
+        "tests/test_it.py": TEST.format(module="legacy.run", name="main"),
+    },
+    # Training and serving side by side in src.
+    "flat": {
+        "requirements.in": "fastapi>=0.115\nidna\n",
+        "requirements-dev.txt": "httpx\n",
+        "src/train.py": "import idna\n\nprint(idna.__version__)\n",
+        "src/api.py": API,
+        "tests/test_it.py": TEST.format(module="api", name="app"),
+    },
+}
+
+
+def run(*words: str | Path, cwd: Path) -> str:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"VIRTUAL_ENV", "SOURCE_DATE_EPOCH"}
+    } | {"LOCKSTEP_CACHE": str(cwd.parent / "store"), "POETRY_VIRTUALENVS_IN_PROJECT": "true"}
+    environment |= {"POETRY_KEYRING_ENABLED": "false"}
+    done = subprocess.run(
+        words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def lockstep(*words: str, cwd: Path) -> str:
+    return run(sys.executable, "-m", "lockstep", *words, cwd=cwd)
+
+
+def write(root: Path, texts: dict[str, str]) -> Path:
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize("name", sorted(PROJECTS))
+def test_a_project_of_uv(name: str, tmp_path: Path) -> None:
+    root = write(tmp_path / name, PROJECTS[name])
+    lockstep("init", cwd=root)
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert json.loads(lockstep("init", "--json", cwd=root))["changed"] == []
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    # Without lockstep first: what it wrote is uv's and pytest's own.
+    run(UV, "sync", "--quiet", cwd=root)
+    programs = root / ".venv" / "bin"
+    run(programs / "pytest", "-q", cwd=root)
+    run(programs / "ruff", "check", "--select", "E,F,I", cwd=root)
+    run(programs / "black", "--quiet", ".", cwd=root)
+    run(programs / "mypy", cwd=root)
+    lockstep("lock", "--quiet", cwd=root)
+    lockstep("lock", "--check", "--quiet", cwd=root)
+    lockstep("build", "--quiet", cwd=root)
+    if name == "legacy":
+        assert run(programs / "legacy", cwd=root) == "legacy\n"
+        (root / "legacy" / "run.py").write_text("def main() -> None:\n    print('edited')\n")
+        assert run(programs / "legacy", cwd=root) == "edited\n"  # the install is editable
+
+
+def index_url(folder: Path) -> str:
+    # Poetry asks an index in a way that not every mirror answers; a source it asks by its pages.
+    done = subprocess.run(
+        [UV, "pip", "compile", "-", "--no-header", "--quiet", "--emit-index-url"],
+        cwd=folder,
+        input="idna",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    index = re.search(r"^--(?:default-)?index-url (\S+)$", done.stdout, re.MULTILINE)
+    assert index
+    return index[1]
+
+
+@pytest.fixture(scope="module")
+def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    venv = tmp_path_factory.mktemp("poetry") / "venv"
+    python = venv / "bin" / "python"
+    run(UV, "venv", "--quiet", "--python", sys.executable, venv, cwd=venv.parent)
+    run(UV, "pip", "install", "--quiet", "--python", python, "poetry==2.5.1", cwd=venv.parent)
+    return venv / "bin"
+
+
+@pytest.mark.parametrize("kind", ["classic", "new"])
+def test_a_project_of_poetry(
+    kind: str, poetry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{poetry}")
+    classic = (
+        '[tool.poetry]\nname = "old"\nversion = "1.0"\npackages = [{include = "old"}]\n\n'
+        '[tool.poetry.dependencies]\npython = "^3.11"\nidna = "^3.4"\n\n'
+        "[build-system]\n"
+        'requires = ["poetry-core>=1.0"]\nbuild-backend = "poetry.core.masonry.api"\n'
+    )
+    texts = {
+        "old/__init__.py": "NAME = 'old'\n",
+        "tests/test_it.py": TEST.format(module="old", name="NAME"),
+    }
+    texts |= {"pyproject.toml": classic} if kind == "classic" else {"requirements.txt": "idna\n"}
+    root = write(tmp_path / "old", texts)
+    lockstep("init", "--manager", "poetry", cwd=root)
+    assert json.loads(lockstep("init", "--json", cwd=root))["changed"] == []
+    with (root / "pyproject.toml").open("a") as file:
+        index = index_url(tmp_path)
+        file.write(f'\n[[tool.poetry.source]]\nname = "index"\nurl = "{index}"\n')
+    run(poetry / "poetry", "check", cwd=root)
+    run(poetry / "poetry", "install", "--quiet", cwd=root)
+    run(root / ".venv" / "bin" / "pytest", "-q", cwd=root)
+    run(root / ".venv" / "bin" / "mypy", cwd=root)
+    lockstep("lock", "--quiet", cwd=root)
+    lockstep("build", "--quiet", cwd=root)
+    assert (root / "poetry.lock").exists()
+    assert not (root / "uv.lock").exists()

@@ -1,0 +1,362 @@
+"""What `lockstep init` decides, and that it writes all of it or nothing."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep import files
+from lockstep.errors import LockstepError
+from lockstep.scaffold import new
+from lockstep.scaffold.init import plan
+
+API = """\
+from fastapi import FastAPI
+app = FastAPI()
+@app.get("/health")
+def health(): ...
+"""
+CLASSIC = """\
+[tool.poetry]
+name = "old"
+version = "1.0"
+[tool.poetry.dependencies]
+python = "^3.13"
+[tool.poetry.group.dev.dependencies]
+pytest = "*"
+"""
+
+
+def project(root: Path, texts: dict[str, str]) -> Path:
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, newline="")
+    return root
+
+
+def decided(root: Path, texts: dict[str, str], manager: str = "") -> dict[str, Any]:
+    """Return pyproject.toml as it becomes, and check that a second time changes nothing."""
+    found = plan.decide(project(root, texts), manager)
+    plan.write(found)
+    assert plan.decide(root, manager).changes == ()
+    return tomllib.loads((root / "pyproject.toml").read_text())
+
+
+def test_a_flat_project(tmp_path: Path) -> None:
+    document = decided(
+        tmp_path / "my project",
+        {
+            "requirements.txt": "numpy\nMy_Project\n",
+            "requirements-dev.txt": "-r requirements.txt\npytest<9\nhttpx\n",
+            "src/train.py": "save('models/x')",
+            "src/api.py": API,
+            "data/x.csv": "",
+            "models/m.onnx": "",
+            "tests/test_a.py": "",
+        },
+    )
+    assert document["project"] == {
+        "name": "my-project",
+        "version": "0.1.0",
+        "requires-python": ">=3.11",
+        "dependencies": ["numpy", "My_Project"],
+    }
+    assert "build-system" not in document
+    assert document["dependency-groups"] == {
+        "dev": ["black", "httpx", "mypy", "prek", "pytest<9", "ruff"],
+        "serve": ["fastapi>=0.110", "uvicorn>=0.30"],
+    }
+    tool = document["tool"]
+    assert tool["uv"] == {"default-groups": ["dev", "serve"]}
+    assert tool["lockstep"] == {
+        "python": "3.11",
+        "base": "debian:bookworm",
+        "platforms": ["linux/amd64"],
+        "images": {
+            "train": {
+                "include": ["data/**", "src/*.py"],
+                "outputs": ["models"],
+                "command": ["python", "src/train.py"],
+            },
+            "serve": {
+                "groups": ["serve"],
+                "include": ["models/**", "src/*.py"],
+                "command": [
+                    *("uvicorn", "api:app", "--app-dir", "src"),
+                    *("--host", "0.0.0.0", "--port", "8000"),  # noqa: S104 -- in a container
+                ],
+                "port": 8000,
+                "health": "/health",
+            },
+        },
+    }
+    assert tool["black"] == {"line-length": 100}
+    assert {"E", "F", "I"} <= set(tool["ruff"]["lint"]["select"])
+    assert tool["mypy"]["files"] == ["src", "tests"]
+    assert tool["pytest"]["ini_options"] == {"testpaths": ["tests"], "pythonpath": ["src"]}
+    assert (tmp_path / "my project" / ".python-version").read_text() == "3.11\n"
+
+
+@pytest.mark.parametrize(
+    ("manager", "backend", "key"),
+    [("uv", "hatchling.build", "hatch"), ("poetry", "poetry.core.masonry.api", "poetry")],
+)
+def test_a_package_gets_a_backend(manager: str, backend: str, key: str, tmp_path: Path) -> None:
+    document = decided(
+        tmp_path,
+        {
+            "src/pkg/__init__.py": "__version__ = '2.0'",
+            "src/pkg/api.py": API,
+            "requirements.txt": "fastapi[all]",
+        },
+        manager,
+    )
+    assert document["build-system"]["build-backend"] == backend
+    assert document["project"]["version"] == "2.0"
+    serve = document["tool"]["lockstep"]["images"]["serve"]
+    assert serve["command"][:2] == ["uvicorn", "pkg.api:app"]
+    assert "include" not in serve
+    assert "groups" not in serve  # fastapi[all] has uvicorn
+    wanted = {
+        "hatch": {"build": {"targets": {"wheel": {"packages": ["src/pkg"]}}}},
+        "poetry": {"requires-poetry": ">=2.2", "packages": [{"include": "pkg", "from": "src"}]},
+    }
+    assert document["tool"][key] == wanted[key]
+
+
+def test_a_setup_py_project_that_compiles(tmp_path: Path) -> None:
+    setup = "setup(name='c', ext_modules=e, install_requires=['numpy'], python_requires='>=3.8')"
+    texts = {"setup.py": setup, "c/__init__.py": "", "requirements.txt": "numpy==1\nclick==8"}
+    document = decided(tmp_path, texts)
+    assert document["build-system"]["build-backend"] == "setuptools.build_meta"
+    assert document["project"]["dependencies"] == ["numpy", "click==8"]
+    assert document["project"]["requires-python"] == ">=3.8"
+    assert "hatch" not in document["tool"]
+
+
+def test_a_poetry_project_of_the_old_kind_keeps_its_metadata(tmp_path: Path) -> None:
+    document = decided(tmp_path, {"pyproject.toml": CLASSIC, "main.py": API})
+    assert "project" not in document
+    poetry = document["tool"]["poetry"]
+    assert list(poetry["dependencies"]) == ["python"]
+    assert poetry["group"]["dev"]["dependencies"] == {
+        "pytest": "*",
+        "black": "*",
+        "mypy": "*",
+        "prek": "*",
+        "ruff": "*",
+    }
+    assert poetry["group"]["serve"]["dependencies"]["uvicorn"] == ">=0.30"
+    assert document["tool"]["lockstep"]["base"] == "debian:trixie"
+    assert document["tool"]["lockstep"]["images"]["serve"]["groups"] == ["serve"]
+
+
+@pytest.mark.parametrize(
+    ("more", "text", "mode"),
+    [
+        ({}, CLASSIC, False),
+        ({"old.py": ""}, CLASSIC, None),
+        ({}, CLASSIC.replace("[tool.poetry]", "[tool.poetry]\npackages = []", 1), None),
+        ({}, "", False),
+    ],
+)
+def test_a_poetry_project_without_a_package_says_so(
+    more: dict[str, str], text: str, *, mode: bool | None, tmp_path: Path
+) -> None:
+    document = decided(tmp_path, {"pyproject.toml": text, **more}, "poetry")
+    assert document["tool"]["poetry"].get("package-mode") is mode
+
+
+def test_what_is_there_is_kept_byte_for_byte(tmp_path: Path) -> None:
+    text = (
+        '# mine\r\n[project]\r\nname = "a" # b\r\ndynamic = ["version"]\r\n'
+        "dependencies = []\r\n[tool.black]\r\nline-length = 88\r\n"
+        '[tool.lockstep.images.x]\r\ncommand = ["y"]\r\n'
+    )
+    texts = {"pyproject.toml": text, ".gitignore": "/.venv\n*.log", ".python-version": "3.12\n"}
+    root = project(tmp_path, texts)
+    found = plan.decide(root)
+    assert "`.python-version` has 3.12, the images get 3.11" in found.notes
+    plan.write(found)
+    after = (root / "pyproject.toml").read_bytes().decode()
+    assert [line for line in text.split("\r\n") if line not in after.split("\r\n")] == []
+    assert "\n" not in after.replace("\r\n", "")
+    document = tomllib.loads(after)
+    assert document["project"]["requires-python"] == ">=3.11"
+    assert "version" not in document["project"]
+    assert document["tool"]["ruff"]["line-length"] == 88  # as black has it
+    assert document["tool"]["lockstep"] == {"images": {"x": {"command": ["y"]}}}
+    assert (root / ".gitignore").read_text().startswith("/.venv\n*.log\n.lockstep/\n")
+    assert (root / ".python-version").read_text() == "3.12\n"
+    forced = plan.decide(root, force=True)
+    assert {change.name for change in forced.changes} == {".python-version", "pyproject.toml"}
+
+
+def test_a_project_of_ours_has_all_of_it(tmp_path: Path) -> None:
+    for template in new.TEMPLATES:
+        for manager in new.MANAGERS:
+            new.create(tmp_path / manager / template, template, manager)
+            found = plan.decide(tmp_path / manager / template)
+            assert (plan.diff(found), found.manager) == ("", manager)
+
+
+def test_tables_of_an_author_are_left_alone(tmp_path: Path) -> None:
+    text = """\
+[tool.black]
+line-length = 90
+[tool.ruff.lint]
+ignore = ["E1"]
+[tool.mypy]
+packages = ["x"]
+[tool.pytest.ini_options]
+addopts = "-q"
+"""
+    root = project(tmp_path, {"pyproject.toml": text, "x/__init__.py": ""})
+    forced = plan.decide(root, force=True).changes[-1].after.decode()
+    tool = tomllib.loads(forced)["tool"]
+    assert (tool["black"], tool["ruff"]["line-length"]) == ({"line-length": 100}, 100)
+    assert tool["ruff"]["lint"].keys() == {"ignore", "select"}
+    assert tool["mypy"] == {"packages": ["x"], "strict": True}
+    tool = decided(root, {})["tool"]
+    assert (tool["black"], tool["ruff"]["line-length"]) == ({"line-length": 90}, 90)
+    assert tool["ruff"]["lint"] == {"ignore": ["E1"]}
+    assert tool["mypy"] == {"packages": ["x"]}
+    assert tool["pytest"] == {"ini_options": {"addopts": "-q"}}
+
+
+def test_settings_in_files_of_their_own_stay_there(tmp_path: Path) -> None:
+    texts = {
+        "ruff.toml": "",
+        "setup.cfg": "[mypy]\n[metadata]\nname = x\n",
+        "tox.ini": "[pytest]\n",
+        "pyproject.toml": '[project]\nname = "x"\n',
+    }
+    document = decided(tmp_path, texts)
+    assert sorted(document["tool"]) == ["black", "lockstep"]
+
+
+def test_an_old_place_of_rules_is_kept_and_said(tmp_path: Path) -> None:
+    texts = {"pyproject.toml": '[tool.ruff]\nselect = ["E"]\n[tool.pytest]\naddopts = ["-q"]\n'}
+    found = plan.decide(project(tmp_path, texts))
+    assert any("`tool.ruff.select` is in its old place" in note for note in found.notes)
+    assert any("`[tool.pytest]` has the settings" in note for note in found.notes)
+    document = decided(tmp_path, {})
+    assert "select" not in document["tool"]["ruff"]["lint"]
+    assert document["tool"]["pytest"] == {"addopts": ["-q"]}
+
+
+@pytest.mark.parametrize(
+    ("texts", "manager", "message"),
+    [
+        ({"uv.lock": "", "poetry.lock": ""}, "", "has a `poetry.lock` and a `uv.lock`"),
+        ({"uv.lock": ""}, "poetry", "has a `uv.lock`, and `--manager poetry`"),
+        ({"pyproject.toml": CLASSIC}, "uv", "which uv does not read"),
+        ({}, "conda", "`conda` is not a manager"),
+        ({"pyproject.toml": "["}, "", "`pyproject.toml` is not valid TOML"),
+        ({"pyproject.toml": "[tool.lockstep]\npyhton = '3'\n"}, "", "is not a setting of lockstep"),
+        ({"pyproject.toml": "project = 1\n"}, "", "`project` must be a table"),
+    ],
+)
+def test_what_cannot_be_worked_with(
+    texts: dict[str, str], manager: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(LockstepError, match=message.replace("[", r"\[")) as caught:
+        plan.decide(project(tmp_path, texts), manager)
+    assert all(each.message for each in caught.value.everything())
+    assert {path.name for path in tmp_path.iterdir()} == set(texts)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(LockstepError, match="is no folder") as caught:
+        plan.decide(tmp_path / "none")
+    assert caught.value.hint.startswith("lockstep new NAME")
+
+
+def test_nothing_is_written_when_one_file_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"pyproject.toml": '[project]\nname = "x"\n', ".gitignore": "mine\n"}
+    root = project(tmp_path, texts)
+    (root / ".gitignore").chmod(0o600)
+    found = plan.decide(root)
+    real = files.write_bytes
+
+    def full(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+        if path.name == "pyproject.toml":
+            raise OSError(28, os.strerror(28), str(path))
+        real(path, data, mode=mode)
+
+    monkeypatch.setattr(files, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        plan.write(found)
+    assert {path.name: path.read_text() for path in root.iterdir()} == texts
+    assert (root / ".gitignore").stat().st_mode & 0o777 == 0o600
+
+
+def test_links_inside_the_folder_stay_links(tmp_path: Path) -> None:
+    root = project(tmp_path, {"conf/real.toml": '[project]\nname = "x"\n'})
+    (root / "pyproject.toml").symlink_to("conf/real.toml")
+    plan.write(plan.decide(root))
+    assert (root / "pyproject.toml").is_symlink()
+    assert "[tool.lockstep]" in (root / "conf" / "real.toml").read_text()
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", ".gitignore", ".python-version"])
+def test_nothing_outside_of_the_folder_is_touched(name: str, tmp_path: Path) -> None:
+    root = project(tmp_path / "project", {"main.py": ""})
+    (tmp_path / "outside").write_text("")
+    (root / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(LockstepError, match="leads out of"):
+        plan.decide(root)
+    assert (tmp_path / "outside").read_text() == ""
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to nothing"])
+def test_what_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "requirements.txt"
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path)}.get(
+        kind, lambda: path.symlink_to("nothing")
+    )()
+    with pytest.raises(LockstepError, match="is there and no file"):
+        plan.decide(tmp_path)
+
+
+def test_a_link_to_nothing_outside_is_not_made_something(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", {})
+    root.mkdir()
+    (root / "pyproject.toml").symlink_to("../new.toml")
+    with pytest.raises(LockstepError, match="leads out of"):
+        plan.decide(root)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "project.optional-dependencies = {x = 1}",
+        "dependency-groups = [1]",
+        "dependency-groups = {dev = 1, x = [1, {include-group = 'dev'}]}",
+        "tool.poetry = {group = 1, name = 'x'}",
+        "tool.poetry = {name = 'x', group = {a = 1}, dependencies = {python = 3}}",
+        "tool.uv = {dev-dependencies = 1, package = 1}",
+        "tool.lockstep = {python = 3}",
+        "tool = {ruff = 1, mypy = [], pytest = 'x', black = false}",
+        "build-system = {build-backend = 1}",
+        "project = {dynamic = 1, dependencies = [1], requires-python = 'x'}",
+    ],
+)
+def test_strange_values_are_no_crash(text: str, tmp_path: Path) -> None:
+    root = project(tmp_path, {"pyproject.toml": text, "pkg/__init__.py": "", "api.py": API})
+    try:
+        plan.write(plan.decide(root))
+    except LockstepError as error:
+        assert error.message  # noqa: PT017 -- either is right
+        assert (root / "pyproject.toml").read_text() == text
+
+
+def test_the_difference_shows_no_password(tmp_path: Path) -> None:
+    text = '[[tool.uv.index]]\nurl = "https://me:hunter2@example.test/simple"\n'
+    shown = plan.diff(plan.decide(project(tmp_path, {"pyproject.toml": text})))
+    assert "hunter2" not in shown
+    assert "https://***@example.test" in shown
