@@ -10,9 +10,12 @@ _SUFFIXES: Final = frozenset(
     {".pyi", ".a", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hh", ".hpp", ".hxx"}
     | {".pxd", ".pxi", ".pyx", ".f", ".f90"}
 )
-# Folders of single packages that serving and training do not import, with what they are.
+# What serving and training do not use of single packages, by how its path starts.
 _OF_PACKAGES: Final = (
+    "numpy/distutils/",  # builds extensions
+    "numpy/f2py/",
     "onnx/backend/test/",  # the standard's test data
+    "onnxruntime/capi/libonnxruntime.so.",  # for programs in C: the module has its own copy in it
     "onnxruntime/quantization/",  # tools for models, not for running them
     "onnxruntime/tools/",
     "onnxruntime/transformers/",
