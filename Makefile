@@ -49,6 +49,7 @@ ci: lint types contracts cover peers demo ## all that .ci/run calls
 bench: $(READY) ## ratios against the classic route, on this machine
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/images.py
+	$(BIN)/python bench/hooks.py
 
 docs: $(READY) ## rewrite the reference pages that are made from code
 	$(BIN)/python docs/generate.py

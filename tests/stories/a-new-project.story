@@ -9,12 +9,14 @@ $ lockstep new churn --template chrun  # exits 1
 $ lockstep new churn
 > made `churn` with N files
 > next: cd churn && lockstep lock
+> next: git init && uv run prek install
 $ lockstep new churn  # exits 1
 > error: `churn` is there already and not empty
 > hint: choose another name, or remove it
 $ ls churn
 > README.md
 > data
+> prek.toml
 > pyproject.toml
 > src
 > tests
@@ -25,3 +27,4 @@ $ mkdir empty
 $ lockstep new empty
 > made `empty` with N files
 > next: cd empty && lockstep lock
+> next: git init && uv run prek install

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lockstep.cli.main import main
 from lockstep.errors import LockstepError
@@ -14,7 +15,7 @@ from lockstep.scaffold import new
 
 FILES = {
     "churn": [
-        *(".gitignore", ".python-version", "README.md", "data/README.md"),
+        *(".gitignore", ".kingfisher-rules.yaml", ".python-version", "README.md", "data/README.md"),
         *("data/telco_churn.csv.gz", "pyproject.toml", "src/api.py", "src/churn/__init__.py"),
         *("src/churn/data.py", "src/churn/model.py", "src/churn/predict.py"),
         *("src/churn/request.py", "src/churn/schema.py", "src/train.py", "tests/conftest.py"),
@@ -22,13 +23,32 @@ FILES = {
         "tests/test_train.py",
     ],
     "iris": [
-        *(".gitignore", ".python-version", "README.md", "pyproject.toml", "src/api.py"),
+        *(
+            ".gitignore",
+            ".kingfisher-rules.yaml",
+            ".python-version",
+            "README.md",
+            "pyproject.toml",
+            "src/api.py",
+        ),
         *("src/iris/__init__.py", "src/iris/predict.py", "src/train.py", "tests/conftest.py"),
         *("tests/test_api.py", "tests/test_train.py"),
     ],
 }
-EXTRA = {"uv": [], "poetry": ["poetry.toml"]}
+EXTRA = {"uv": ["prek.toml"], "poetry": ["poetry.toml", "prek.toml"]}
 EACH = [(template, manager) for template in new.TEMPLATES for manager in new.MANAGERS]
+
+
+OTHER = ["--hooks", "pre-commit"]
+TOOLS = ["kingfisher", "mypy", "ruff", "black"]
+
+
+def local_hooks(folder: Path, runner: str) -> list[dict[str, Any]]:
+    text = (folder / new.HOOKS[runner]).read_text()
+    document = tomllib.loads(text) if runner == "prek" else yaml.safe_load(text)
+    (local,) = [repo for repo in document["repos"] if repo["repo"] == "local"]
+    hooks: list[dict[str, Any]] = local["hooks"]
+    return hooks
 
 
 def pyproject(folder: Path) -> dict[str, Any]:
@@ -100,6 +120,10 @@ def test_the_manager_decides_nothing_else(template: str, tmp_path: Path) -> None
     for name in FILES[template]:
         one, other = ((tmp_path / each / "flowers" / name).read_bytes() for each in new.MANAGERS)
         assert one == other or name in {"pyproject.toml", "README.md"}
+    for manager in new.MANAGERS:
+        hooks = local_hooks(tmp_path / manager / "flowers", "prek")
+        entries = [hook["entry"].split()[0] for hook in hooks if hook["id"] != "lock"]
+        assert entries == [f".venv/bin/{tool}" for tool in TOOLS]
 
 
 def test_the_readme_names_one_manager(written: tuple[Path, str, str]) -> None:
@@ -127,8 +151,9 @@ def test_marks_name_managers_and_what_is_for_poetry_is_a_comment(template: str) 
             if line.startswith("#:"):
                 owner = line.removeprefix("#: ")
                 owners.append(owner)
-            assert owner != "poetry" or line.startswith("#"), line
-        assert set(owners) == {"all", *new.MANAGERS}
+            assert owner not in {"poetry", "pre-commit"} or line.startswith("#"), line
+        hooks = set(new.HOOKS) if name == "pyproject.toml" else set()
+        assert set(owners) == {"all", *new.MANAGERS, *hooks}
         assert owner == "all"
 
 
@@ -144,17 +169,19 @@ def test_the_next_steps_fit_the_manager(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["new", "one", "--template", "iris"]) == 0
-    assert main(["new", "two", "--template", "iris", "--manager", "poetry"]) == 0
+    assert main(["new", "two", "--template", "iris", "--manager", "poetry", *OTHER]) == 0
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "made `one` with 11 files",
+        "made `one` with 13 files",
         "next: cd one && lockstep lock",
-        "made `two` with 12 files",
+        "next: git init && uv run prek install",
+        "made `two` with 14 files",
         "next: cd two",
         "next: poetry install",
         "next: poetry run python src/train.py",
         "next: lockstep lock && lockstep build",
+        "next: git init && poetry run pre-commit install",
     ]
 
 
@@ -164,4 +191,47 @@ def test_a_brace_in_a_folders_name_is_no_placeholder(
     (tmp_path / "{x}").mkdir()
     monkeypatch.chdir(tmp_path)
     assert main(["new", "{x}/one"]) == 0
-    assert capsys.readouterr().err.endswith("next: cd {x}/one && lockstep lock\n")
+    assert "next: cd {x}/one && lockstep lock\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("manager", new.MANAGERS)
+def test_both_runners_check_the_same(manager: str, tmp_path: Path) -> None:
+    found = {}
+    for runner, name in new.HOOKS.items():
+        folder = tmp_path / runner
+        written = new.create(folder, "iris", manager, runner)
+        assert [each for each in written if each in new.HOOKS.values()] == [name]
+        hooks = local_hooks(folder, runner)
+        found[runner] = {hook["id"]: hook for hook in hooks}
+        assert runner in (folder / "README.md").read_text()
+        assert "{{" not in (folder / name).read_text()
+        group = " ".join(pyproject(folder)["dependency-groups"]["dev"])
+        assert [each for each in new.HOOKS if f"{each}>=" in group] == [runner]
+    with_builtin = tomllib.loads((tmp_path / "prek" / "prek.toml").read_text())["repos"]
+    assert [repo["repo"] for repo in with_builtin] == ["builtin", "local"]
+    builtin = {hook["id"]: hook for hook in with_builtin[0]["hooks"]}
+    assert set(builtin) | set(found["prek"]) == set(found["pre-commit"])
+    large = found["pre-commit"]["check-added-large-files"]["entry"]
+    assert large.endswith(" ".join(builtin["check-added-large-files"]["args"]))
+    for hook, keys in found["prek"].items():  # and the rest word for word
+        assert keys.pop("priority") in range(7)
+        other = found["pre-commit"][hook]
+        assert keys.pop("entry").split() == other.pop("entry").split()
+        assert keys == other
+    document = yaml.safe_load((tmp_path / "pre-commit" / ".pre-commit-config.yaml").read_text())
+    assert [repo["repo"] for repo in document["repos"]] == ["local"]
+    assert document["ci"]["skip"] == [hook["id"] for hook in document["repos"][0]["hooks"]]
+
+
+def test_a_file_that_is_too_large_to_commit_is_in_no_template() -> None:
+    root = resources.files("lockstep.scaffold").joinpath("templates")
+    with resources.as_file(root) as folder:
+        sizes = {p: p.stat().st_size for p in folder.rglob("*") if p.is_file()}
+    assert max(sizes.values()) <= 500 * 1024
+
+
+def test_an_unknown_runner_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LockstepError, match="`husky` runs no hooks") as caught:
+        new.create(tmp_path / "flowers", "iris", "uv", "husky")
+    assert caught.value.hint == "there is: pre-commit, prek"
+    assert not (tmp_path / "flowers").exists()

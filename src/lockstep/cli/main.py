@@ -40,6 +40,7 @@ COMMANDS = (
     ("export", "Write what is locked for pip, uv and scanners"),
     ("inspect", "Show an image: layers, sizes of packages, labels"),
     ("secrets", "Look for secrets in the project's files"),
+    ("hooks", "Run the hooks of each commit on the versions of the lock"),
     ("demo", "Run the whole story on a real project and measure it"),
 )
 _EPILOG = """\

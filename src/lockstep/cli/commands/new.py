@@ -1,7 +1,7 @@
 """Start a project that locks, trains, serves and builds.
 
-Writes into a new folder: pyproject.toml, sources, data, tests. What it writes works with
-uv or Poetry alone; nothing in it needs lockstep at run time.
+Writes into a new folder: pyproject.toml, sources, data, tests, and the checks of each commit.
+What it writes works with uv or Poetry alone; nothing in it needs lockstep at run time.
 
 examples:
   # the churn project in ./churn
@@ -10,6 +10,8 @@ examples:
   cd churn && lockstep lock && uv run python src/train.py && lockstep build
   # the ten-minute lab, for people who use Poetry
   lockstep new flowers --template iris --manager poetry
+  # for a team on pre-commit: local hooks only, on the versions of the lock
+  lockstep new churn --hooks pre-commit
 """
 
 import argparse
@@ -22,12 +24,13 @@ from lockstep.scaffold import new
 __all__ = ["configure", "run"]
 
 _NEXT = {
-    "uv": ("cd {folder} && lockstep lock",),
+    "uv": ("cd {folder} && lockstep lock", "git init && uv run {hooks} install"),
     "poetry": (
         "cd {folder}",
         "poetry install",
         "poetry run python src/train.py",
         "lockstep lock && lockstep build",
+        "git init && poetry run {hooks} install",
     ),
 }
 
@@ -48,16 +51,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="uv",
         help=f"who locks and installs: {' or '.join(new.MANAGERS)} (default: uv)",
     )
+    parser.add_argument(
+        "--hooks",
+        metavar="RUNNER",
+        default="prek",
+        help=f"who checks each commit: {' or '.join(new.HOOKS)} (default: prek)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    written = new.create(options.folder, options.template, options.manager)
+    written = new.create(options.folder, options.template, options.manager, options.hooks)
     if options.json:
         print_json({"folder": str(options.folder), "files": written})
         return 0
     say(f"made `{options.folder}` with {len(written)} files")
     for step in _NEXT[options.manager]:
-        say(f"next: {step.format(folder=options.folder)}")
+        say(f"next: {step.format(folder=options.folder, hooks=options.hooks)}")
     return 0

@@ -1,0 +1,1 @@
+"""Turns the remote hooks of an existing configuration into local ones, or pins them."""
