@@ -42,7 +42,7 @@ contracts: $(READY) ## the import direction of the layers
 	$(BIN)/lint-imports
 
 peers: $(READY) ## other people's programs: a Docker engine, skopeo, umoci, other Pythons
-	$(BIN)/python -m pytest -q -m "peers or network"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "peers or network"
 
 ci: lint types contracts cover peers demo ## all that .ci/run calls
 
