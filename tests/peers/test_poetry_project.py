@@ -46,7 +46,7 @@ def test_both_managers_give_one_image(
     world: World,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{poetry}")
     monkeypatch.setenv("POETRY_VIRTUALENVS_CREATE", "false")
@@ -65,6 +65,12 @@ def test_both_managers_give_one_image(
     assert {p.name: p.read_bytes() for p in of_poetry.iterdir() if p.is_file()} == before
     for image in ("serve", "train"):
         assert layers(of_poetry, image) == layers(of_uv, image)
+    assert main(["run", "train", "--quiet", "--project", str(of_poetry)]) == 0
+    assert capfd.readouterr().out.endswith("tiny\n")
+    packages = of_poetry / ".lockstep" / "envs" / "train"
+    found = {path.name for path in packages.glob("lib/python3*/site-packages/*.dist-info")}
+    assert found >= {"alpha-1.0.dist-info", "beta-3.1.dist-info", "delta-0.4.dist-info"}
+    assert not [name for name in found if name.startswith(("gamma", "only"))]
     assert main(["lock", "--upgrade", "--quiet", "--project", str(of_poetry)]) == 0
     assert {p.name: p.read_bytes() for p in of_poetry.iterdir() if p.is_file()} == before
     projects.replace(of_poetry, '"alpha>=1"', '"alpha>=1", "beta"')
@@ -75,9 +81,9 @@ def test_both_managers_give_one_image(
     projects.replace(
         of_poetry, "[dependency-groups]\n", '[dependency-groups]\ndev = ["only-source"]\n'
     )
-    capsys.readouterr()
+    capfd.readouterr()
     assert main(["lock", "--quiet", "--upgrade", "beta", "--project", str(of_poetry)]) == 0
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     moved = [line.split()[:4] for line in out.splitlines() if "package" in line]
     assert ["beta", "moved", "3.1", "3.2"] in moved
     assert {row[0] for row in moved} == {"beta", "only-source"}
