@@ -11,9 +11,95 @@ $ lockstep init --dry-run
 > +.pytest_cache/
 > +.ruff_cache/
 > --- /dev/null
+> +++ b/.kingfisher-rules.yaml
+> @@ -0,0 +1,13 @@
+> +# What the hook `secrets` finds beside the scanner's own rules, which want the two halves of an AWS
+> +# key near each other. Here one is enough. `kingfisher:ignore` in a line's comment allows that line.
+> +rules:
+> +  - name: AWS access key
+> +    id: project.aws.1
+> +    pattern: '\b((?:AKIA|ASIA)[A-Z2-7]{16})\b'
+> +    min_entropy: 3.0
+> +    confidence: medium
+> +  - name: AWS secret access key
+> +    id: project.aws.2
+> +    pattern: '(?i)secret_?(?:access_?)?key["''\s]*[:=]+\s*["'']?([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)'
+> +    min_entropy: 4.0
+> +    confidence: medium
+> --- /dev/null
 > +++ b/.python-version
 > @@ -0,0 +1 @@
 > +3.11
+> --- /dev/null
+> +++ b/prek.toml
+> @@ -0,0 +1,67 @@
+> +# The checks of every commit. `uv run prek install` puts them in place, once; `uv run prek run
+> +# --all-files` runs them now. They need no network: prek has the first ones built in, and the others
+> +# are programs of .venv, in the versions of the lock. Hooks of one priority run at the same time.
+> +
+> +[[repos]]
+> +repo = "builtin"
+> +hooks = [
+> +    { id = "trailing-whitespace", priority = 1 },
+> +    { id = "end-of-file-fixer", priority = 2 },
+> +    { id = "check-yaml", priority = 3 },
+> +    { id = "check-toml", priority = 3 },
+> +    { id = "check-merge-conflict", priority = 3 },
+> +    { id = "check-added-large-files", priority = 3, args = ["--maxkb=500"] },
+> +]
+> +
+> +[[repos]]
+> +repo = "local"
+> +
+> +[[repos.hooks]]
+> +id = "lock"
+> +name = "uv.lock fits pyproject.toml, and .venv fits uv.lock"
+> +entry = "uv sync --locked --check --inexact --no-install-project --offline --quiet"
+> +language = "system"
+> +always_run = true
+> +pass_filenames = false
+> +fail_fast = true # the hooks below would run other versions
+> +priority = 0
+> +
+> +[[repos.hooks]]
+> +id = "secrets"
+> +name = "secrets"
+> +# Without --no-validate, it would show what it finds to the service that the secret opens.
+> +entry = """
+> +.venv/bin/kingfisher scan --no-validate --no-update-check --redact --quiet --jobs 1 \
+> +    --rules-path .kingfisher-rules.yaml --"""
+> +language = "system"
+> +types = ["text"]
+> +require_serial = true
+> +fail_fast = true # what the hooks below print may quote a line that has a secret
+> +priority = 0
+> +
+> +[[repos.hooks]]
+> +id = "mypy"
+> +name = "mypy"
+> +entry = ".venv/bin/mypy"
+> +language = "system"
+> +files = '(\.pyi?|^pyproject\.toml|^(uv|poetry)\.lock)$'
+> +pass_filenames = false # the whole project, as pyproject.toml says
+> +priority = 0
+> +
+> +[[repos.hooks]]
+> +id = "ruff"
+> +name = "ruff"
+> +entry = ".venv/bin/ruff check --fix --force-exclude --output-format concise"
+> +language = "system"
+> +types_or = ["python", "pyi"]
+> +require_serial = true
+> +priority = 4
+> +
+> +[[repos.hooks]]
+> +id = "black"
+> +name = "black"
+> +entry = ".venv/bin/black --quiet"
+> +language = "system"
+> +types_or = ["python", "pyi"]
+> +require_serial = true
+> +priority = 5
 > --- /dev/null
 > +++ b/pyproject.toml
 > @@ -0,0 +1,56 @@
@@ -29,7 +115,7 @@ $ lockstep init --dry-run
 > +
 > +[dependency-groups]
 > +serve = ["fastapi>=0.110", "uvicorn>=0.30"]
-> +dev = ["black", "mypy", "prek", "pytest", "ruff"]
+> +dev = ["black", "kingfisher-bin", "mypy", "prek", "pytest", "ruff"]
 > +
 > +[tool.uv]
 > +default-groups = ["dev", "serve"]
@@ -78,7 +164,7 @@ $ lockstep init --dry-run
 > note: `requirements.txt:2`: `-e` is a folder of one machine: left out
 > note: `requirements.txt:3`: `--extra-index-url` is no requirement: left out
 > note: once training has written a model, add it to the `include` of the image `serve`
-> would write: .gitignore, .python-version, pyproject.toml
+> would write: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml
 > next: lockstep init
 $ ls -A
 > api.py
@@ -97,9 +183,95 @@ $ lockstep init
 > +.pytest_cache/
 > +.ruff_cache/
 > --- /dev/null
+> +++ b/.kingfisher-rules.yaml
+> @@ -0,0 +1,13 @@
+> +# What the hook `secrets` finds beside the scanner's own rules, which want the two halves of an AWS
+> +# key near each other. Here one is enough. `kingfisher:ignore` in a line's comment allows that line.
+> +rules:
+> +  - name: AWS access key
+> +    id: project.aws.1
+> +    pattern: '\b((?:AKIA|ASIA)[A-Z2-7]{16})\b'
+> +    min_entropy: 3.0
+> +    confidence: medium
+> +  - name: AWS secret access key
+> +    id: project.aws.2
+> +    pattern: '(?i)secret_?(?:access_?)?key["''\s]*[:=]+\s*["'']?([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)'
+> +    min_entropy: 4.0
+> +    confidence: medium
+> --- /dev/null
 > +++ b/.python-version
 > @@ -0,0 +1 @@
 > +3.11
+> --- /dev/null
+> +++ b/prek.toml
+> @@ -0,0 +1,67 @@
+> +# The checks of every commit. `uv run prek install` puts them in place, once; `uv run prek run
+> +# --all-files` runs them now. They need no network: prek has the first ones built in, and the others
+> +# are programs of .venv, in the versions of the lock. Hooks of one priority run at the same time.
+> +
+> +[[repos]]
+> +repo = "builtin"
+> +hooks = [
+> +    { id = "trailing-whitespace", priority = 1 },
+> +    { id = "end-of-file-fixer", priority = 2 },
+> +    { id = "check-yaml", priority = 3 },
+> +    { id = "check-toml", priority = 3 },
+> +    { id = "check-merge-conflict", priority = 3 },
+> +    { id = "check-added-large-files", priority = 3, args = ["--maxkb=500"] },
+> +]
+> +
+> +[[repos]]
+> +repo = "local"
+> +
+> +[[repos.hooks]]
+> +id = "lock"
+> +name = "uv.lock fits pyproject.toml, and .venv fits uv.lock"
+> +entry = "uv sync --locked --check --inexact --no-install-project --offline --quiet"
+> +language = "system"
+> +always_run = true
+> +pass_filenames = false
+> +fail_fast = true # the hooks below would run other versions
+> +priority = 0
+> +
+> +[[repos.hooks]]
+> +id = "secrets"
+> +name = "secrets"
+> +# Without --no-validate, it would show what it finds to the service that the secret opens.
+> +entry = """
+> +.venv/bin/kingfisher scan --no-validate --no-update-check --redact --quiet --jobs 1 \
+> +    --rules-path .kingfisher-rules.yaml --"""
+> +language = "system"
+> +types = ["text"]
+> +require_serial = true
+> +fail_fast = true # what the hooks below print may quote a line that has a secret
+> +priority = 0
+> +
+> +[[repos.hooks]]
+> +id = "mypy"
+> +name = "mypy"
+> +entry = ".venv/bin/mypy"
+> +language = "system"
+> +files = '(\.pyi?|^pyproject\.toml|^(uv|poetry)\.lock)$'
+> +pass_filenames = false # the whole project, as pyproject.toml says
+> +priority = 0
+> +
+> +[[repos.hooks]]
+> +id = "ruff"
+> +name = "ruff"
+> +entry = ".venv/bin/ruff check --fix --force-exclude --output-format concise"
+> +language = "system"
+> +types_or = ["python", "pyi"]
+> +require_serial = true
+> +priority = 4
+> +
+> +[[repos.hooks]]
+> +id = "black"
+> +name = "black"
+> +entry = ".venv/bin/black --quiet"
+> +language = "system"
+> +types_or = ["python", "pyi"]
+> +require_serial = true
+> +priority = 5
 > --- /dev/null
 > +++ b/pyproject.toml
 > @@ -0,0 +1,56 @@
@@ -115,7 +287,7 @@ $ lockstep init
 > +
 > +[dependency-groups]
 > +serve = ["fastapi>=0.110", "uvicorn>=0.30"]
-> +dev = ["black", "mypy", "prek", "pytest", "ruff"]
+> +dev = ["black", "kingfisher-bin", "mypy", "prek", "pytest", "ruff"]
 > +
 > +[tool.uv]
 > +default-groups = ["dev", "serve"]
@@ -164,9 +336,10 @@ $ lockstep init
 > note: `requirements.txt:2`: `-e` is a folder of one machine: left out
 > note: `requirements.txt:3`: `--extra-index-url` is no requirement: left out
 > note: once training has written a model, add it to the `include` of the image `serve`
-> wrote: .gitignore, .python-version, pyproject.toml
+> wrote: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml
 > next: uv sync
 > next: lockstep lock && lockstep build
+> next: git init && uv run prek install
 $ lockstep init
 > nothing to do: the project has all of it
 $ cat .gitignore .python-version

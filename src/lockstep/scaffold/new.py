@@ -9,7 +9,7 @@ from pathlib import Path
 from lockstep import files
 from lockstep.errors import LockstepError, raise_all
 
-__all__ = ["HOOKS", "MANAGERS", "TEMPLATES", "create"]
+__all__ = ["HOOKS", "MANAGERS", "TEMPLATES", "create", "hook_files"]
 
 TEMPLATES = {
     "churn": "customer churn: training with scikit-learn, serving with FastAPI and ONNX",
@@ -56,6 +56,19 @@ def create(folder: Path, template: str, manager: str = "uv", hooks: str = "prek"
         files.write_bytes(folder / path, data)
         written.append(path)
     return written
+
+
+def hook_files(manager: str) -> dict[str, str]:
+    """Return the files that let prek check a commit, by name, for a project of any template."""
+    root = resources.files("lockstep.scaffold").joinpath("templates", "hooks")
+    found = {}
+    for source, path in _SHARED.items():
+        if _OWNERS.get(path) in {None, "prek"}:
+            text = root.joinpath(source).read_text(encoding="utf-8")
+            chosen = {manager, "prek"}
+            is_rendered = path in _RENDERED
+            found[path] = _render(text, chosen, {"run": f"{manager} run"}) if is_rendered else text
+    return found
 
 
 def _sources(template: str) -> Iterator[tuple[str, Traversable]]:

@@ -15,7 +15,7 @@ FILES = {
     "tiny/__init__.py": "",
     "train.py": "import tiny\n",
 }
-TOOLS = ("black", "mypy", "prek", "pytest", "ruff")
+TOOLS = ("black", "kingfisher-bin", "mypy", "prek", "pytest", "ruff")
 
 
 def other(root: Path) -> Path:
@@ -37,9 +37,10 @@ def test_what_it_makes_can_be_locked(
     assert err.splitlines() == [
         "note: `setup.py`: kept; what pyproject.toml says counts from now on",
         "note: `requirements.txt:2`: `-e` is a folder of one machine: left out",
-        "wrote: .gitignore, .python-version, pyproject.toml",
+        "wrote: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml",
         f"next: cd {root} && uv sync",
         f"next: cd {root} && lockstep lock && lockstep build",
+        f"next: cd {root} && git init && uv run prek install",
     ]
     assert main(["lock", "--quiet", "--project", str(root)]) == 0
     assert main(["lock", "--check", "--quiet", "--project", str(root)]) == 0
@@ -64,7 +65,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["init", str(root), "--dry-run"]) == 0
     out, err = capsys.readouterr()
     assert "+++ b/pyproject.toml" in out
-    assert "would write: .gitignore, .python-version, pyproject.toml" in err
+    assert "would write: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, " in err
     assert {path.relative_to(root).as_posix() for path in root.rglob("*.*")} == set(FILES)
 
 
@@ -74,7 +75,8 @@ def test_the_answer_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert err == ""
-    assert found["changed"] == [".gitignore", ".python-version", "pyproject.toml"]
+    ours = [".kingfisher-rules.yaml", ".python-version", "prek.toml"]
+    assert found["changed"] == [".gitignore", *ours, "pyproject.toml"]
     assert found["written"] is True
     assert found["manager"] == "uv"
     assert len(found["notes"]) == 2

@@ -65,7 +65,7 @@ def test_a_flat_project(tmp_path: Path) -> None:
     }
     assert "build-system" not in document
     assert document["dependency-groups"] == {
-        "dev": ["black", "httpx", "mypy", "prek", "pytest<9", "ruff"],
+        "dev": ["black", "httpx", "kingfisher-bin", "mypy", "prek", "pytest<9", "ruff"],
         "serve": ["fastapi>=0.110", "uvicorn>=0.30"],
     }
     tool = document["tool"]
@@ -145,6 +145,7 @@ def test_a_poetry_project_of_the_old_kind_keeps_its_metadata(tmp_path: Path) -> 
         "pytest": "*",
         "black": "*",
         "mypy": "*",
+        "kingfisher-bin": "*",
         "prek": "*",
         "ruff": "*",
     }
@@ -301,6 +302,21 @@ def test_links_inside_the_folder_stay_links(tmp_path: Path) -> None:
     plan.write(plan.decide(root))
     assert (root / "pyproject.toml").is_symlink()
     assert "[tool.lockstep]" in (root / "conf" / "real.toml").read_text()
+
+
+def test_hooks_that_are_there_are_kept(tmp_path: Path) -> None:
+    remote = "repos:\n  - repo: https://example.com/hooks\n    rev: v1\n"
+    config = ".pre-commit-config.yaml"
+    found = plan.decide(project(tmp_path / "a", {config: remote}))
+    names = {change.name for change in found.changes}
+    assert not names & {"prek.toml", ".kingfisher-rules.yaml", config}
+    assert f"`{config}`: kept; `lockstep hooks migrate` makes its hooks those of the lock" in (
+        found.notes
+    )
+    found = plan.decide(
+        project(tmp_path / "b", {config: "repos:\n  - repo: local\n    hooks: []\n"})
+    )
+    assert not [note for note in found.notes if "hooks" in note]
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", ".gitignore", ".python-version"])

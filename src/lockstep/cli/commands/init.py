@@ -76,4 +76,6 @@ def run(options: argparse.Namespace) -> int:
     say(f"next: {go}{'lockstep init' if options.dry_run else _INSTALL[found.manager]}")
     if not options.dry_run:
         say(f"next: {go}lockstep lock && lockstep build")
+        if any(change.name == "prek.toml" for change in found.changes):
+            say(f"next: {go}git init && {found.manager} run prek install")
     return 0

@@ -11,6 +11,7 @@ from lockstep import files
 from lockstep.errors import LockstepError
 from lockstep.project import load
 from lockstep.project.reading import parse_toml
+from lockstep.scaffold import new
 from lockstep.scaffold.init import images, metadata, tools
 from lockstep.scaffold.init.edit import Added, edit
 from lockstep.scaffold.init.folder import Folder
@@ -23,6 +24,7 @@ _IGNORED = (
     *(".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
 )
 _UNREAD = ("environment.yaml", "environment.yml", "Pipfile")  # other tools' requirements
+_REMOTE = re.compile(r"(?m)^\s*-?\s*repo:\s*(?!local|meta|builtin)\S")
 _SECRET = re.compile(r"(://)[^/\s@]*@")
 
 
@@ -69,6 +71,7 @@ def decide(root: Path, manager: str = "", *, force: bool = False) -> Plan:
         "pyproject.toml": edited.text,
         ".python-version": _python_version(found, minor, force=force),
         ".gitignore": _gitignore(folder.text(".gitignore") or ""),
+        **_hooks(found, notes),
     }
     changes = [c for name, text in sorted(texts.items()) if (c := _change(folder, name, text))]
     return Plan(
@@ -115,6 +118,18 @@ def _left_out(found: Found) -> list[str]:
 def _python_version(found: Found, minor: str, *, force: bool) -> str:
     there = found.folder.text(".python-version")
     return there if there is not None and not (force and found.minor != minor) else f"{minor}\n"
+
+
+def _hooks(found: Found, notes: list[str]) -> dict[str, str]:
+    """Return the files of the hooks, or none where a project has hooks."""
+    there = tools.hooks(found.folder)
+    if there:
+        if _REMOTE.search(found.folder.text(there) or ""):
+            message = "kept; `lockstep hooks migrate` makes its hooks those of the lock"
+            notes.append(f"`{there}`: {message}")
+        return {}
+    wanted = new.hook_files(found.manager)
+    return {name: text for name, text in wanted.items() if not found.folder.has(name)}
 
 
 def _gitignore(text: str) -> str:

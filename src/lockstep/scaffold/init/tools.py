@@ -9,9 +9,14 @@ from lockstep.scaffold.init.edit import Added
 from lockstep.scaffold.init.folder import Folder
 from lockstep.scaffold.init.found import Found, table
 
-__all__ = ["development", "settings"]
+__all__ = ["development", "hooks", "settings"]
 
 _TOOLS = ("black", "mypy", "prek", "pytest", "ruff")
+_SCANNER = "kingfisher-bin"  # what the hooks that are written here call
+_HOOKS = (
+    *("prek.toml", ".prek.toml", "prek.yaml"),
+    *(".pre-commit-config.yaml", ".pre-commit-config.yml"),
+)
 _LINE = 100
 _RULES = ["E", "F", "I", "B", "UP", "S", "SIM", "RUF"]
 _OLD_RULES = ("select", "extend-select")
@@ -36,8 +41,14 @@ def development(found: Found) -> Added | None:
     listed = found.listed_dev.lines if found.listed_dev else ()
     lines = [line for line in listed if name_of(line) not in known]
     known |= {name_of(line) for line in lines}
-    lines += [name for name in _TOOLS if name not in known]
+    tools = _TOOLS if hooks(found.folder) else (*_TOOLS, _SCANNER)
+    lines += [name for name in tools if name not in known]
     return metadata.group(found, "dev", sorted(lines, key=name_of))
+
+
+def hooks(folder: Folder) -> str:
+    """Return the name of the file in which a project says its hooks, or an empty text."""
+    return next((name for name in _HOOKS if folder.has(name)), "")
 
 
 def settings(found: Found, notes: list[str], *, force: bool = False) -> Iterator[Added]:
