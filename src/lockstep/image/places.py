@@ -6,7 +6,7 @@ __all__ = ["APP", "LAYOUT", "USER", "VENV", "bin_folder", "site_packages"]
 
 # Raised whenever the bytes of any layer change for the same input: encoder, order, headers,
 # trim rules, scripts. It is part of every record's key.
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 
 APP: Final = "app"
 VENV: Final = "app/.venv"

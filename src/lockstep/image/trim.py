@@ -12,8 +12,6 @@ _SUFFIXES: Final = frozenset(
 )
 # What serving and training do not use of single packages, by how its path starts.
 _OF_PACKAGES: Final = (
-    "numpy/distutils/",  # builds extensions
-    "numpy/f2py/",
     "onnx/backend/test/",  # the standard's test data
     "onnxruntime/capi/libonnxruntime.so.",  # for programs in C: the module has its own copy in it
     "onnxruntime/quantization/",  # tools for models, not for running them

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from churn import schema
 
-CGROUP = Path("/sys/fs/cgroup")
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 # Where a tensor can be inside an ONNX file: message -> field number -> message of that field.
 _INSIDE: dict[str, dict[int, str]] = {
@@ -82,47 +82,23 @@ class Served:
     predictor: Predictor
     sha256: str
     metrics: dict[str, Any]
-    run: dict[str, Any] | None = None  # the record of the training, when there is one
-
-    def prove(self) -> None:
-        """Raise unless the model answers the schema's example with a probability."""
-        try:
-            (probability,) = self.predictor.probabilities([schema.example()])
-        except Exception as error:  # ONNX Runtime's errors have no common class of their own
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"the model does not answer its own example: {reason}") from error
-        if not 0 <= probability <= 1:
-            raise ModelError(f"the model answers its own example with {probability}")
 
 
 def load(path: Path) -> Served:
-    """Load the model at path if it is the one that the metrics.json beside it describes.
-
-    A run.json beside it, the record of the training, must be of the same model.
-    """
-    notes, record = path.with_name("metrics.json"), path.with_name("run.json")
+    """Load the model at path if it is the one that the metrics.json beside it describes."""
+    notes = path.with_name("metrics.json")
     try:
         model = path.read_bytes()
-        facts = _described(notes, "model_sha256", "metrics")
-        run = _described(record, "model_sha256") if record.exists() else None
+        facts = json.loads(notes.read_bytes())
+        expected, metrics = facts["model_sha256"], facts["metrics"]
     except OSError as error:
         raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{notes} is not what training writes") from error
     sha256 = hashlib.sha256(model).hexdigest()
-    for file, found in ((notes, facts), (record, run)):
-        if found is not None and found["model_sha256"] != sha256:
-            raise ModelError(f"{path} is not the model that {file} describes: its sha256 differs")
-    return Served(Predictor(model), sha256, facts["metrics"], run)
-
-
-def _described(path: Path, *keys: str) -> dict[str, Any]:
-    """Return what a file of JSON says after checking that it has these keys."""
-    try:
-        facts = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ModelError(f"{path} is not what training writes") from error
-    if not isinstance(facts, dict) or not set(keys) <= set(facts):
-        raise ModelError(f"{path} is not what training writes")
-    return facts
+    if sha256 != expected:
+        raise ModelError(f"{path} is not the model that {notes} describes: its sha256 differs")
+    return Served(Predictor(model), sha256, metrics)
 
 
 def threads() -> int:
@@ -132,15 +108,11 @@ def threads() -> int:
         return int(wanted)
     affinity = hasattr(os, "sched_getaffinity")
     usable = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
-    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            texts = " ".join((CGROUP / name).read_text() for name in files)
-            quota, period = map(int, texts.split())
-        except (OSError, ValueError):  # not Linux, the other cgroup version, or "max": no quota
-            continue
-        if quota > 0 and period > 0:  # version 1 writes -1 for no quota
-            return max(1, min(usable, quota // period))
-    return usable
+    try:
+        quota, period = QUOTA.read_text().split()
+        return max(1, min(usable, int(quota) // int(period)))
+    except (OSError, ValueError):  # not Linux, another cgroup version, or "max": no quota
+        return usable
 
 
 def _refers_outside(message: memoryview, kind: str) -> bool:

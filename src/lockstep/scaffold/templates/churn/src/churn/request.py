@@ -9,18 +9,6 @@ from churn import schema
 BATCH = 1000  # customers a request may hold
 
 
-def _agreements() -> list[Any]:
-    """Return what `schema.conflict` refuses as JSON Schema, for the OpenAPI document."""
-    found: list[Any] = []
-    for service, absent in dict.fromkeys(schema.DEPENDENT.values()):
-        names = [name for name, on in schema.DEPENDENT.items() if on == (service, absent)]
-        without = {service: {"const": "No"}} | {name: {"const": absent} for name in names}
-        having = {name: {"not": {"const": absent}} for name in [service, *names]}
-        having[service] = {"not": {"const": "No"}}
-        found.append({"anyOf": [{"properties": without}, {"properties": having}]})
-    return found
-
-
 class _Customer(BaseModel):
     """Describes a customer whose churn is asked for."""
 
@@ -28,7 +16,7 @@ class _Customer(BaseModel):
         extra="forbid",
         frozen=True,
         use_enum_values=True,
-        json_schema_extra={"examples": [dict(schema.example())], "allOf": _agreements()},
+        json_schema_extra={"examples": [dict(schema.example())]},
     )
 
     @model_validator(mode="after")
@@ -74,28 +62,11 @@ class Batch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    customers: list[Customer] = Field(
-        min_length=1, max_length=BATCH, examples=[[dict(schema.example())]]
-    )
+    customers: list[Customer] = Field(min_length=1, max_length=BATCH)
 
 
 class Prediction(BaseModel):
     """Answers for one customer."""
 
     churn_probability: float = Field(ge=0, le=1, examples=[0.73])
-    churn: bool = Field(examples=[True])
-
-
-class Problem(BaseModel):
-    """Says why a request was not answered."""
-
-    detail: str = Field(examples=["busy with 100 requests: ask again"])
-
-
-# What the routes that predict answer besides a prediction and 422.
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The body is no text"},
-    408: {"model": Problem, "description": "The body came too slowly"},
-    413: {"model": Problem, "description": "The body is too large"},
-    503: {"model": Problem, "description": "Too much to do; ask again"},
-}
+    churn: bool

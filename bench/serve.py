@@ -1,0 +1,359 @@
+"""One model served four ways, in one run on one machine, each in a container of one engine.
+
+lockstep  the churn project's serving image, as `lockstep build` makes it
+taught    the same app in the single-stage image that courses teach: everything is installed
+mlflow    `mlflow models serve` with the scikit-learn pipeline
+litserve  LitServe around the same ONNX model and the same code that reads it
+
+`start` is from `docker run` to the first healthy answer. The others stand on a Debian with a
+shell and Python (debootstrap's minbase, python3), ours on its own base. Load comes from wrk, on
+the same machine, over the host's network. Needs root, docker.io, debootstrap and wrk.
+Run `python bench/serve.py [--json FILE]`.
+"""
+
+import argparse
+import contextlib
+import json
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from measure import environment, machine, run
+
+UV = Path(sys.executable).with_name("uv")
+LOCKSTEP = [sys.executable, "-m", "lockstep"]
+STARTS, SECONDS, WAIT = 5, 8, 120
+TAUGHT = ("mlflow", "scikit-learn", "pandas", "skl2onnx", "onnxruntime", "fastapi", "uvicorn")
+LITSERVE = '''\
+"""LitServe around the project's predictor."""
+
+from pathlib import Path
+
+import litserve
+from churn import predict
+
+
+class Churn(litserve.LitAPI):
+    def setup(self, device):
+        self.served = predict.load(Path("models/model.onnx"))
+
+    def decode_request(self, request):
+        return request
+
+    def predict(self, row):
+        return self.served.predictor.probabilities([row])[0]
+
+    def encode_response(self, probability):
+        return {"churn_probability": float(probability)}
+
+
+if __name__ == "__main__":
+    import sys
+
+    server = litserve.LitServer(Churn(), accelerator="cpu")
+    server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False)
+'''
+SAVE = """\
+import sys
+
+import mlflow.sklearn
+
+sys.path.insert(0, "src")
+from pathlib import Path
+
+from churn import data, model
+
+rows = data.load(Path("data/telco_churn.csv.gz"))
+pipeline = model.build().fit(rows.features, rows.churned)
+mlflow.sklearn.save_model(
+    pipeline, sys.argv[1], serialization_format="cloudpickle", input_example=rows.features.head(2)
+)
+"""
+EXAMPLE = "import sys, json; sys.path.insert(0, 'src'); from churn import schema; "
+EXAMPLE += "print(json.dumps(schema.example()))"
+
+
+@dataclass
+class Row:
+    """What was measured of one way to serve."""
+
+    route: str
+    unpacked_mb: float
+    start_ms: float
+    memory_mb: float
+    p50_1_ms: float
+    p99_1_ms: float
+    per_second_1: float
+    p50_32_ms: float
+    p99_32_ms: float
+    per_second_32: float
+
+
+@dataclass
+class Route:
+    """An image in the engine, and how it is started and asked."""
+
+    name: str
+    tag: str
+    command: Sequence[str]  # PORT stands for the port
+    health: str
+    path: str
+    body: bytes
+
+
+class Engine:
+    """A Docker engine of the bench's own."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it; `close` stops it."""
+        self.host = f"unix://{folder}/docker.sock"
+        words = ["dockerd", "--host", self.host, "--data-root", str(folder / "data")]
+        words += ["--exec-root", str(folder / "x"), "--pidfile", str(folder / "pid")]
+        words += ["--bridge=none", "--iptables=false"]
+        self._process = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(300):
+            if subprocess.run(self._words("version"), capture_output=True, check=False).returncode:
+                time.sleep(0.1)
+
+    def _words(self, *words: str) -> list[str]:
+        return ["docker", "--host", self.host, *words]
+
+    def run(self, *words: str) -> str:
+        """Run a command of the client and return what it printed."""
+        done = subprocess.run(self._words(*words), capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"docker {' '.join(words)}\n{done.stderr}")
+        return done.stdout.strip()
+
+    def import_folder(self, folder: Path, tag: str) -> None:
+        """Make an image of one layer from a folder."""
+        pack = 'tar -C "$1" -c . | docker --host "$2" import --change "WORKDIR /app" - "$3"'
+        run(["sh", "-c", pack, "sh", folder, self.host, tag])
+
+    def close(self) -> None:
+        """Stop the engine."""
+        self._process.terminate()
+        self._process.wait(30)
+
+
+# --- the ways to serve
+
+
+def ours(engine: Engine, folder: Path, body: bytes) -> Route:
+    """Build the project's image and load it."""
+    root = folder / "churn"
+    env = environment(LOCKSTEP_CACHE=str(folder / "store"))
+    run([*LOCKSTEP, "build", "serve", "--output", folder / "serve.tar"], cwd=root, env=env)
+    engine.run("load", "--input", str(folder / "serve.tar"))
+    text = (root / "pyproject.toml").read_text()
+    table = text.partition("[tool.lockstep.images.serve]")[2]
+    command = json.loads(re.search(r"command = (\[.*?\])", table, re.DOTALL)[1])  # type: ignore[index]
+    command = ["127.0.0.1" if word == "0.0.0.0" else word for word in command]  # noqa: S104
+    command = ["PORT" if word == "8000" else word for word in command]
+    return Route("lockstep", "churn-serve:latest", command, "/health", "/predict", body)
+
+
+def other(folder: Path, name: str, packages: Sequence[str]) -> Path:
+    """Return a root folder: Debian with Python, an environment, and the project in /app."""
+    base, root = folder / "debian", folder / name
+    if not base.exists():
+        words = ["debootstrap", "--variant=minbase", "--include=python3,ca-certificates"]
+        run([*words, "bookworm", base, mirror()])
+        shutil.rmtree(base / "var/cache/apt")
+        shutil.rmtree(base / "var/lib/apt/lists")
+    run(["cp", "-a", base, root])
+    run([UV, "venv", "--relocatable", "--python", "/usr/bin/python3.11", root / "app/venv"])
+    python = root / "app/venv/bin/python"
+    run([UV, "pip", "install", "--link-mode", "copy", "--python", python, *packages])
+    for part in ("src", "models"):
+        shutil.copytree(folder / "churn" / part, root / "app" / part)
+    return root
+
+
+def mirror() -> str:
+    """Return the Debian archive that this machine's apt is set up with."""
+    printed = subprocess.check_output(["apt-get", "indextargets"], text=True)  # noqa: S607
+    found = re.search(r"^Base-URI: (\S+?/debian/)", printed, re.MULTILINE)
+    return found[1] if found else sys.exit("apt names no Debian archive")
+
+
+def taught(engine: Engine, folder: Path, body: bytes) -> Route:
+    """Install everything into one image."""
+    packages = [*TAUGHT, *client_of(folder)]
+    engine.import_folder(other(folder, "taught", packages), "taught")
+    uvicorn = ["/app/venv/bin/python", "-m", "uvicorn", "api:app", "--app-dir", "src"]
+    command = [*uvicorn, "--host", "127.0.0.1", "--port", "PORT"]
+    return Route("taught", "taught", command, "/health", "/predict", body)
+
+
+def client_of(folder: Path) -> list[str]:
+    """Return what the project's serving group asks for beside the taught packages."""
+    import tomllib
+
+    document = tomllib.loads((folder / "churn" / "pyproject.toml").read_text())
+    return list(document["dependency-groups"]["serve"])
+
+
+def mlflow(engine: Engine, folder: Path, body: bytes) -> Route:
+    """Save the pipeline in mlflow's own format and serve that."""
+    root = other(folder, "mlflow", ["mlflow", "scikit-learn", "pandas"])
+    shutil.copytree(folder / "churn" / "data", root / "app/data")
+    words = ["with", "mlflow", "--with", "skl2onnx", "--group", "train"]
+    run(
+        [UV, "run", "--quiet", f"--{words[0]}", *words[1:], "python", "-c", SAVE, root / "app/m"],
+        cwd=folder / "churn",
+        env=environment(),
+    )
+    engine.import_folder(root, "mlflow")
+    program = ["/app/venv/bin/python", "-m", "mlflow", "models", "serve", "--model-uri", "/app/m"]
+    command = [*program, "--env-manager", "local", "--host", "127.0.0.1", "--port", "PORT"]
+    records = json.dumps({"dataframe_records": [json.loads(body)]}).encode()
+    return Route("mlflow", "mlflow", command, "/ping", "/invocations", records)
+
+
+def litserve(engine: Engine, folder: Path, body: bytes) -> Route:
+    """Serve the same model with LitServe."""
+    root = other(folder, "litserve", ["litserve", "onnxruntime", "numpy"])
+    (root / "app/src/lit.py").write_text(LITSERVE)
+    engine.import_folder(root, "litserve")
+    command = ["/app/venv/bin/python", "src/lit.py", "PORT"]
+    return Route("litserve", "litserve", command, "/health", "/predict", body)
+
+
+# --- what is measured
+
+
+@contextlib.contextmanager
+def started(engine: Engine, route: Route) -> Iterator[tuple[str, int, float]]:
+    """Yield a container, its port, and the seconds until it was healthy."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [str(port) if word == "PORT" else word for word in route.command]
+    path = "PATH=/app/venv/bin:/app/.venv/bin:/usr/local/bin:/usr/bin:/bin"
+    begun = time.perf_counter()
+    name = engine.run("run", "--detach", "--network", "host", "--env", path, route.tag, *command)
+    try:
+        wait(engine, name, f"http://127.0.0.1:{port}{route.health}")
+        yield name, port, time.perf_counter() - begun
+    finally:
+        engine.run("rm", "--force", name)
+
+
+def wait(engine: Engine, name: str, address: str) -> None:
+    """Wait until a container answers, or end with what it said."""
+    until = time.perf_counter() + WAIT
+    while time.perf_counter() < until:
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=1) as answer:  # noqa: S310
+            if answer.status == 200:  # noqa: PLR2004 -- OK
+                return
+        time.sleep(0.005)
+    sys.exit(engine.run("logs", name))
+
+
+def memory(engine: Engine, name: str) -> float:
+    """Return the proportional memory of all processes of a container, in MB."""
+    total = 0
+    for pid in engine.run("top", name, "-o", "pid").splitlines()[1:]:
+        rollup = Path(f"/proc/{pid.strip()}/smaps_rollup").read_text()
+        found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+        total += int(found[1]) if found else 0
+    return total / 1000
+
+
+def load(folder: Path, route: Route, port: int, connections: int) -> tuple[float, float, float]:
+    """Return p50 and p99 in milliseconds, and requests per second."""
+    script = folder / "post.lua"
+    script.write_text(
+        'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+        f"wrk.body = {json.dumps(route.body.decode())}\n"
+    )
+    threads = min(2, connections)
+    words = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{SECONDS}s", "--latency"]
+    words += ["--script", str(script), f"http://127.0.0.1:{port}{route.path}"]
+    printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in printed or "Socket errors" in printed:
+        sys.exit(f"{route.name}: {printed}")
+    times = dict(re.findall(r"^\s+(50|99)%\s+(\S+)$", printed, re.MULTILINE))
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
+    return milliseconds(times["50"]), milliseconds(times["99"]), float(rate[1] if rate else 0)
+
+
+def milliseconds(text: str) -> float:
+    """Return a time of wrk's in milliseconds."""
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+
+
+def measured(engine: Engine, folder: Path, route: Route) -> Row:
+    """Start a route some times, load it, and return its numbers."""
+    starts = []
+    for _ in range(STARTS):
+        with started(engine, route) as (_, _, seconds):
+            starts.append(seconds)
+    with started(engine, route) as (name, port, _):
+        load(folder, route, port, 1)  # warm
+        one, many = load(folder, route, port, 1), load(folder, route, port, 32)
+        used = memory(engine, name)
+    size = int(engine.run("image", "inspect", "--format", "{{.Size}}", route.tag))
+    start = statistics.median(starts) * 1000
+    row = Row(route.name, size / 1e6, start, used, *one, *many)
+    print(f"{route.name}: measured", file=sys.stderr)
+    return row
+
+
+def shown(rows: Sequence[Row]) -> str:
+    """Return the numbers as a table, and below each its ratio to ours."""
+    names = list(asdict(rows[0]))
+    lines = ["  ".join([f"{names[0]:10}", *(f"{name:>13}" for name in names[1:])])]
+    for row in rows:
+        values = list(asdict(row).values())[1:]
+        lines.append("  ".join([f"{row.route:10}", *(f"{value:13.1f}" for value in values)]))
+        if row is not rows[0]:
+            ratios = [
+                v / o for v, o in zip(values, list(asdict(rows[0]).values())[1:], strict=True)
+            ]
+            lines.append("  ".join([" " * 10, *(f"{ratio:12.2f}x" for ratio in ratios)]))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure all routes and print them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        folder = Path(name)
+        env = environment(LOCKSTEP_CACHE=str(folder / "store"))
+        run([*LOCKSTEP, "new", folder / "churn"], env=env)
+        run([*LOCKSTEP, "lock"], cwd=folder / "churn", env=env)
+        run([*LOCKSTEP, "run", "train"], cwd=folder / "churn", env=env)
+        body = subprocess.check_output(
+            [sys.executable, "-c", EXAMPLE], cwd=folder / "churn", text=True
+        ).encode()
+        engine = Engine(folder)
+        try:
+            rows = [
+                measured(engine, folder, route(engine, folder, body))
+                for route in (ours, taught, mlflow, litserve)
+            ]
+        finally:
+            engine.close()
+    print(machine(), "", shown(rows), sep="\n")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
