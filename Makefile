@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts peers ci bench docs golden lock clean
+.PHONY: help setup demo test lint types contracts peers nightly ci bench docs golden lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ contracts: $(READY) ## the import direction of the layers
 
 peers: $(READY) ## other people's programs: a Docker engine, skopeo, umoci, other Pythons
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "peers or network"
+
+nightly: $(READY) ## ten minutes of load on the churn service, which is ended and started all the while
+	LOAD_SECONDS=600 $(BIN)/python -m pytest -q tests/peers/test_serving.py -k lost
 
 ci: lint types contracts cover peers demo ## all that .ci/run calls
 

@@ -84,7 +84,7 @@ def test_serving_answers_health_and_a_prediction(docker: Docker, loaded: dict[st
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = ["uvicorn", "api:app", "--app-dir", "src", "--host", "127.0.0.1", "--port", str(port)]
+    command = ["python", "src/api.py", "--port", str(port)]
     with _container(docker, "--network", "host", "--read-only", "churn-serve", *command):
         address = f"http://127.0.0.1:{port}"
         assert json.loads(_ask(f"{address}/health")) == {"status": "healthy"}
@@ -118,12 +118,12 @@ def test_the_healthcheck_of_the_image_turns_healthy(docker: Docker, loaded: dict
 def test_sigterm_ends_the_server_cleanly(docker: Docker, loaded: dict[str, str]) -> None:
     with _container(docker, "--network", "none", "churn-serve") as name:
         for _ in range(100):
-            if "Uvicorn running" in docker.run("logs", name).stderr:
+            if "Uvicorn running" in docker.run("logs", name).stdout:
                 break
             time.sleep(0.1)
         docker.run("stop", "--time", "8", name)
         code = docker.json("inspect", name, "--format", "{{.State.ExitCode}}")
-        assert code == 0, docker.run("logs", name).stderr
+        assert code == 0, docker.run("logs", name).stdout
 
 
 @pytest.mark.parametrize("name", ["sh", "bash", "apt", "dpkg", "pip", "gcc", "curl"])

@@ -197,7 +197,7 @@ def test_serving_answers(built: Docker) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = ["uvicorn", "api:app", "--app-dir", "src", "--host", "127.0.0.1", "--port", str(port)]
+    command = ["python", "src/api.py", "--port", str(port)]
     with container(built, "--network", "host", "--read-only", "rendered-serve", *command):
         assert ask(f"http://127.0.0.1:{port}/health") == {"status": "healthy"}
 

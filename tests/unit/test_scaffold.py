@@ -17,9 +17,14 @@ FILES = {
     "churn": [
         *(".gitignore", ".kingfisher-rules.yaml", ".python-version", "README.md", "data/README.md"),
         *("data/telco_churn.csv.gz", "pyproject.toml", "src/api.py", "src/churn/__init__.py"),
-        *("src/churn/data.py", "src/churn/model.py", "src/churn/predict.py"),
-        *("src/churn/request.py", "src/churn/schema.py", "src/train.py", "tests/conftest.py"),
-        *("tests/test_api.py", "tests/test_predict.py", "tests/test_schema.py"),
+        *("src/churn/card.py", "src/churn/data.py", "src/churn/environment.py"),
+        *("src/churn/limits.py", "src/churn/measure.py", "src/churn/model.py"),
+        *("src/churn/observe.py", "src/churn/plots.py", "src/churn/predict.py"),
+        *("src/churn/record.py", "src/churn/request.py", "src/churn/schema.py"),
+        *("src/churn/server.py", "src/train.py", "tests/conftest.py", "tests/test_limits.py"),
+        *("tests/test_api.py", "tests/test_card.py", "tests/test_measure.py"),
+        *("tests/test_predict.py", "tests/test_schema.py"),
+        "tests/test_server.py",
         "tests/test_train.py",
     ],
     "iris": [

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -97,15 +98,42 @@ def test_runtime_leaves_nothing_behind(models: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_record_of_another_run_is_refused(models: Path, tmp_path: Path) -> None:
+    """A run.json that did not make the model is named."""
+    for name in ("model.onnx", "metrics.json"):
+        (tmp_path / name).write_bytes((models / name).read_bytes())
+    (tmp_path / "run.json").write_text(json.dumps({"outputs": {}, "packages": {}}))
+    with pytest.raises(predict.ModelError, match=r"run\.json describes: its sha256 differs"):
+        predict.load(tmp_path / "model.onnx")
+
+
+V2, QUOTA, PERIOD = "cpu.max", "cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"
+
+
 @pytest.mark.parametrize(
-    ("variable", "quota", "expected"),
-    [("3", "100000 100000", 3), ("", "100000 100000", 1), ("", "50000 100000", 1)],
+    ("variable", "files", "expected"),
+    [
+        ("3", {V2: "100000 100000"}, 3),
+        ("", {V2: "100000 100000"}, 1),
+        ("", {V2: "50000 100000"}, 1),
+        ("", {V2: "max 100000"}, 8),
+        ("", {QUOTA: "200000\n", PERIOD: "100000\n"}, 2),
+        ("", {QUOTA: "-1\n", PERIOD: "100000\n"}, 8),
+        ("", {}, 8),
+    ],
 )
 def test_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, quota: str, expected: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    files: dict[str, str],
+    expected: int,
 ) -> None:
     """The variable goes before the quota, and half a processor is one thread."""
-    (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(predict, "QUOTA", tmp_path / "cpu.max")
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(predict, "CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", variable)
     assert predict.threads() == expected

@@ -1,6 +1,9 @@
 """The training data: read and checked against the schema before anything learns from it."""
 
+import gzip
 import hashlib
+import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from churn import schema
 # pandas ships no annotations, so its frames and series have no static type here.
 Frame = Any
 Series = Any
+FEWEST = 10  # customers who leave, and who stay: each fold has to have some
 
 
 class DataError(ValueError):
@@ -25,15 +29,17 @@ class Dataset:
     features: Frame
     churned: Series
     blanks: int  # how many blank totalcharges were read as 0
+    name: str  # of the file
     sha256: str
 
 
 def load(path: Path) -> Dataset:
     """Read the customers from a csv file and refuse what the schema does not allow."""
     try:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
+        content = path.read_bytes()  # once, so that the digest is of what is learned from
+        text = gzip.decompress(content) if path.suffix == ".gz" else content
+        table = pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if sorted(table.columns) != sorted(schema.COLUMNS):
         wrong = sorted(set(table.columns) ^ set(schema.COLUMNS))
@@ -46,7 +52,11 @@ def load(path: Path) -> Dataset:
     label = _category(table[schema.LABEL], list(schema.YesNo))
     features = pd.DataFrame({f.name: columns[f.name] for f in schema.FEATURES})
     _refuse_conflicts(features)
-    return Dataset(features, label == schema.YesNo.YES, blanks, sha256)
+    churned = label == schema.YesNo.YES
+    fewest = int(min(churned.sum(), (~churned).sum()))
+    if fewest < FEWEST:
+        raise DataError(f"{schema.LABEL}: {fewest} of one kind, expected {FEWEST} or more of each")
+    return Dataset(features, churned, blanks, path.name, hashlib.sha256(content).hexdigest())
 
 
 def _fill_blanks(table: Frame) -> int:

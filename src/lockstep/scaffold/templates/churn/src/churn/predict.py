@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from churn import schema
 
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
+CGROUP = Path("/sys/fs/cgroup")
 
 # Where a tensor can be inside an ONNX file: message -> field number -> message of that field.
 _INSIDE: dict[str, dict[int, str]] = {
@@ -82,23 +82,48 @@ class Served:
     predictor: Predictor
     sha256: str
     metrics: dict[str, Any]
+    run: dict[str, Any] | None = None  # the record of the training, when there is one
+
+    def prove(self) -> None:
+        """Raise unless the model answers the schema's example with a probability."""
+        try:
+            (probability,) = self.predictor.probabilities([schema.example()])
+        except Exception as error:  # ONNX Runtime's errors have no common class of their own
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"the model does not answer its own example: {reason}") from error
+        if not 0 <= probability <= 1:
+            raise ModelError(f"the model answers its own example with {probability}")
 
 
 def load(path: Path) -> Served:
-    """Load the model at path if it is the one that the metrics.json beside it describes."""
-    notes = path.with_name("metrics.json")
+    """Load the model at path if it is the one that the files beside it describe.
+
+    metrics.json must be there; run.json, the record of the training, may be.
+    """
+    notes, record = path.with_name("metrics.json"), path.with_name("run.json")
     try:
         model = path.read_bytes()
-        facts = json.loads(notes.read_bytes())
-        expected, metrics = facts["model_sha256"], facts["metrics"]
+        facts = _described(notes, "model_sha256", "metrics")
+        run = _described(record, "outputs", "packages") if record.exists() else None
     except OSError as error:
         raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{notes} is not what training writes") from error
     sha256 = hashlib.sha256(model).hexdigest()
-    if sha256 != expected:
+    if sha256 != facts["model_sha256"]:
         raise ModelError(f"{path} is not the model that {notes} describes: its sha256 differs")
-    return Served(Predictor(model), sha256, metrics)
+    if run and sha256 not in run["outputs"].values():
+        raise ModelError(f"{path} is not the model that {record} describes: its sha256 differs")
+    return Served(Predictor(model), sha256, facts["metrics"], run)
+
+
+def _described(path: Path, *keys: str) -> dict[str, Any]:
+    """Return what a file of JSON says after checking that it has these keys."""
+    try:
+        facts = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ModelError(f"{path} is not what training writes") from error
+    if not isinstance(facts, dict) or not set(keys) <= set(facts):
+        raise ModelError(f"{path} is not what training writes")
+    return facts
 
 
 def threads() -> int:
@@ -108,11 +133,15 @@ def threads() -> int:
         return int(wanted)
     affinity = hasattr(os, "sched_getaffinity")
     usable = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = QUOTA.read_text().split()
-        return max(1, min(usable, int(quota) // int(period)))
-    except (OSError, ValueError):  # not Linux, another cgroup version, or "max": no quota
-        return usable
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            texts = " ".join((CGROUP / name).read_text() for name in files)
+            quota, period = map(int, texts.split())
+        except (OSError, ValueError):  # not Linux, the other cgroup version, or "max": no quota
+            continue
+        if quota > 0 and period > 0:  # version 1 writes -1 for no quota
+            return max(1, min(usable, quota // period))
+    return usable
 
 
 def _refers_outside(message: memoryview, kind: str) -> bool:

@@ -1,12 +1,24 @@
 """The service's request, made from the schema: same names, categories and ranges as in training."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from churn import schema
 
 BATCH = 1000  # customers a request may hold
+
+
+def _agreements() -> list[Any]:
+    """Return what `schema.conflict` refuses as JSON Schema, for the OpenAPI document."""
+    found: list[Any] = []
+    for service, absent in dict.fromkeys(schema.DEPENDENT.values()):
+        names = [name for name, on in schema.DEPENDENT.items() if on == (service, absent)]
+        without = {service: {"const": "No"}} | {name: {"const": absent} for name in names}
+        having = {name: {"not": {"const": absent}} for name in [service, *names]}
+        having[service] = {"not": {"const": "No"}}
+        found.append({"anyOf": [{"properties": without}, {"properties": having}]})
+    return found
 
 
 class _Customer(BaseModel):
@@ -16,7 +28,7 @@ class _Customer(BaseModel):
         extra="forbid",
         frozen=True,
         use_enum_values=True,
-        json_schema_extra={"examples": [dict(schema.example())]},
+        json_schema_extra={"examples": [dict(schema.example())], "allOf": _agreements()},
     )
 
     @model_validator(mode="after")
@@ -36,6 +48,7 @@ def _field(feature: schema.Category | schema.Number) -> tuple[Any, Any]:
     """Return the type and the constraints of a request's field."""
     if isinstance(feature, schema.Category):
         return feature.values, Field(examples=[feature.example])
+    kind = Annotated[int, BeforeValidator(_whole)] if feature.kind is int else float
     limits = Field(
         strict=True,
         ge=feature.low,
@@ -43,7 +56,12 @@ def _field(feature: schema.Category | schema.Number) -> tuple[Any, Any]:
         description=feature.about,
         examples=[feature.example],
     )
-    return feature.kind, limits
+    return kind, limits
+
+
+def _whole(value: object) -> object:
+    """Return 2 for 2.0: JSON has one kind of number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 if TYPE_CHECKING:  # the fields exist from the first run on, out of a type checker's sight
@@ -62,11 +80,28 @@ class Batch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    customers: list[Customer] = Field(min_length=1, max_length=BATCH)
+    customers: list[Customer] = Field(
+        min_length=1, max_length=BATCH, examples=[[dict(schema.example())]]
+    )
 
 
 class Prediction(BaseModel):
     """Answers for one customer."""
 
     churn_probability: float = Field(ge=0, le=1, examples=[0.73])
-    churn: bool
+    churn: bool = Field(examples=[True])
+
+
+class Problem(BaseModel):
+    """Says why a request was not answered."""
+
+    detail: str = Field(examples=["busy with 100 requests: ask again"])
+
+
+# What the routes that predict answer besides a prediction and 422.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body is no text"},
+    408: {"model": Problem, "description": "The body came too slowly"},
+    413: {"model": Problem, "description": "The body is too large"},
+    503: {"model": Problem, "description": "Too much to do; ask again"},
+}
