@@ -123,15 +123,16 @@ class Engine:
             words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         for _ in range(300):
-            if subprocess.run(self._words("version"), capture_output=True, check=False).returncode:
+            if subprocess.run(self.words("version"), capture_output=True, check=False).returncode:
                 time.sleep(0.1)
 
-    def _words(self, *words: str) -> list[str]:
+    def words(self, *words: str) -> list[str]:
+        """Return a command of the client."""
         return ["docker", "--host", self.host, *words]
 
     def run(self, *words: str) -> str:
         """Run a command of the client and return what it printed."""
-        done = subprocess.run(self._words(*words), capture_output=True, text=True, check=False)
+        done = subprocess.run(self.words(*words), capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"docker {' '.join(words)}\n{done.stderr}")
         return done.stdout.strip()
@@ -145,6 +146,8 @@ class Engine:
         """Stop the engine."""
         self._process.terminate()
         self._process.wait(30)
+        namespace = Path(self.host.removeprefix("unix://")).parent / "x/netns/default"
+        subprocess.run(["umount", namespace], capture_output=True, check=False)  # noqa: S607
 
 
 # --- the ways to serve
@@ -192,8 +195,7 @@ def taught(engine: Engine, folder: Path, body: bytes) -> Route:
     """Install everything into one image."""
     packages = [*TAUGHT, *client_of(folder)]
     engine.import_folder(other(folder, "taught", packages), "taught")
-    uvicorn = ["/app/venv/bin/python", "-m", "uvicorn", "api:app", "--app-dir", "src"]
-    command = [*uvicorn, "--host", "127.0.0.1", "--port", "PORT"]
+    command = ["/app/venv/bin/python", "src/api.py", "--port", "PORT"]
     return Route("taught", "taught", command, "/health", "/predict", body)
 
 
@@ -259,7 +261,8 @@ def wait(engine: Engine, name: str, address: str) -> None:
             if answer.status == 200:  # noqa: PLR2004 -- OK
                 return
         time.sleep(0.005)
-    sys.exit(engine.run("logs", name))
+    subprocess.run(engine.words("logs", name), check=False)
+    sys.exit(f"{address} does not answer")
 
 
 def memory(engine: Engine, name: str) -> float:
@@ -333,7 +336,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(dir="/var/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         env = environment(LOCKSTEP_CACHE=str(folder / "store"))
         run([*LOCKSTEP, "new", folder / "churn"], env=env)
