@@ -91,8 +91,9 @@ def isolated(root: Path, folder: Path) -> None:
         git(source, "tag", "v1")
         lines += [f"- repo: {source}", "  rev: v1", "  hooks:"]
         for hook, _, _ in manifests:
-            # What it cannot see in an environment of its own, mypy has to pass over.
-            extra = ", args: [--ignore-missing-imports]" if hook == "mypy" else ""
+            # What it cannot see in an environment of its own, mypy has to be given, or passes over.
+            args = ", args: [--ignore-missing-imports], additional_dependencies: [numpy, pydantic]"
+            extra = args if hook == "mypy" else ""
             lines.append(f"  - {{id: {hook}{extra}}}")
     (root / ".pre-commit-config.yaml").write_text("\n".join(lines) + "\n")
     mypy = root / "pyproject.toml"

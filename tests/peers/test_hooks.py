@@ -203,7 +203,9 @@ def test_a_wrong_commit_is_stopped_and_corrected(repository: Repository) -> None
     path.write_text('"""Something new."""\n\nimport os\nx=1')
     made, printed = repository.commit()
     assert not made
-    assert {"end-of-file-fixer", "ruff", "black"} <= failed(printed)
+    assert {"end-of-file-fixer", "ruff"} <= failed(printed)
+    # prek says it of the hooks that ran beside black, too.
+    assert "black" in failed(printed) or "Files were modified by following hooks" in printed
     assert path.read_text() == '"""Something new."""\n\nx = 1\n'
     made, printed = repository.commit()
     assert made, printed
@@ -223,7 +225,8 @@ def test_a_secret_stops_a_commit_and_is_not_printed(repository: Repository) -> N
     for name, text in made.files().items():
         (repository.root / name).write_text(text)
         done, printed = repository.commit()
-        assert (done, failed(printed)) == (False, {"secrets"}), f"{name}\n{printed}"
+        assert not done
+        assert {"secrets"} <= failed(printed) <= {"secrets", "ruff"}, f"{name}\n{printed}"
         assert name in printed
         assert made.in_(printed) == []
         (repository.root / name).unlink()

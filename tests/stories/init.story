@@ -42,10 +42,10 @@ $ lockstep init --dry-run
 > +hooks = [
 > +    { id = "trailing-whitespace", priority = 1 },
 > +    { id = "end-of-file-fixer", priority = 2 },
-> +    { id = "check-yaml", priority = 3 },
-> +    { id = "check-toml", priority = 3 },
-> +    { id = "check-merge-conflict", priority = 3 },
-> +    { id = "check-added-large-files", priority = 3, args = ["--maxkb=500"] },
+> +    { id = "check-yaml", priority = 5 },
+> +    { id = "check-toml", priority = 5 },
+> +    { id = "check-merge-conflict", priority = 5 },
+> +    { id = "check-added-large-files", priority = 5, args = ["--maxkb=500"] },
 > +]
 > +
 > +[[repos]]
@@ -71,8 +71,8 @@ $ lockstep init --dry-run
 > +language = "system"
 > +types = ["text"]
 > +require_serial = true
-> +fail_fast = true # what the hooks below print may quote a line that has a secret
-> +priority = 0
+> +fail_fast = true # what the hooks of a later priority print may quote a line that has a secret
+> +priority = 4
 > +
 > +[[repos.hooks]]
 > +id = "mypy"
@@ -81,7 +81,7 @@ $ lockstep init --dry-run
 > +language = "system"
 > +files = '(\.pyi?|^pyproject\.toml|^(uv|poetry)\.lock)$'
 > +pass_filenames = false # the whole project, as pyproject.toml says
-> +priority = 0
+> +priority = 4
 > +
 > +[[repos.hooks]]
 > +id = "ruff"
@@ -90,7 +90,7 @@ $ lockstep init --dry-run
 > +language = "system"
 > +types_or = ["python", "pyi"]
 > +require_serial = true
-> +priority = 4
+> +priority = 3
 > +
 > +[[repos.hooks]]
 > +id = "black"
@@ -99,7 +99,7 @@ $ lockstep init --dry-run
 > +language = "system"
 > +types_or = ["python", "pyi"]
 > +require_serial = true
-> +priority = 5
+> +priority = 4
 > --- /dev/null
 > +++ b/pyproject.toml
 > @@ -0,0 +1,56 @@
@@ -214,10 +214,10 @@ $ lockstep init
 > +hooks = [
 > +    { id = "trailing-whitespace", priority = 1 },
 > +    { id = "end-of-file-fixer", priority = 2 },
-> +    { id = "check-yaml", priority = 3 },
-> +    { id = "check-toml", priority = 3 },
-> +    { id = "check-merge-conflict", priority = 3 },
-> +    { id = "check-added-large-files", priority = 3, args = ["--maxkb=500"] },
+> +    { id = "check-yaml", priority = 5 },
+> +    { id = "check-toml", priority = 5 },
+> +    { id = "check-merge-conflict", priority = 5 },
+> +    { id = "check-added-large-files", priority = 5, args = ["--maxkb=500"] },
 > +]
 > +
 > +[[repos]]
@@ -243,8 +243,8 @@ $ lockstep init
 > +language = "system"
 > +types = ["text"]
 > +require_serial = true
-> +fail_fast = true # what the hooks below print may quote a line that has a secret
-> +priority = 0
+> +fail_fast = true # what the hooks of a later priority print may quote a line that has a secret
+> +priority = 4
 > +
 > +[[repos.hooks]]
 > +id = "mypy"
@@ -253,7 +253,7 @@ $ lockstep init
 > +language = "system"
 > +files = '(\.pyi?|^pyproject\.toml|^(uv|poetry)\.lock)$'
 > +pass_filenames = false # the whole project, as pyproject.toml says
-> +priority = 0
+> +priority = 4
 > +
 > +[[repos.hooks]]
 > +id = "ruff"
@@ -262,7 +262,7 @@ $ lockstep init
 > +language = "system"
 > +types_or = ["python", "pyi"]
 > +require_serial = true
-> +priority = 4
+> +priority = 3
 > +
 > +[[repos.hooks]]
 > +id = "black"
@@ -271,7 +271,7 @@ $ lockstep init
 > +language = "system"
 > +types_or = ["python", "pyi"]
 > +require_serial = true
-> +priority = 5
+> +priority = 4
 > --- /dev/null
 > +++ b/pyproject.toml
 > @@ -0,0 +1,56 @@
