@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts peers nightly ci bench docs golden lock clean
+.PHONY: help setup demo test lint types contracts peers nightly ci bench docs golden lock lock-stack clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,10 +42,11 @@ contracts: $(READY) ## the import direction of the layers
 	$(BIN)/lint-imports
 
 peers: $(READY) ## other people's programs: a Docker engine, skopeo, umoci, other Pythons
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "peers or network"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "(peers or network) and not nightly"
 
-nightly: $(READY) ## ten minutes of load on the churn service, which is ended and started all the while
+nightly: $(READY) ## ten minutes of load on the churn service, and the real local stack
 	LOAD_SECONDS=600 $(BIN)/python -m pytest -q tests/peers/test_serving.py -k lost
+	$(BIN)/python -m pytest -q -m nightly
 
 ci: lint types contracts cover peers demo ## all that .ci/run calls
 
@@ -63,6 +64,11 @@ golden: $(READY) ## rewrite the expected results under tests/golden
 lock: ## pin the newest of our own dependencies that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --group dev --upgrade \
 		--no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements-lock.txt
+
+lock-stack: $(READY) ## pin the newest programs of the local stack
+	cd src/lockstep/stack && $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --generate-hashes \
+		--upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--excludes excludes-stack.in requirements-stack.in -o requirements-stack.txt
 
 clean: ## remove what make made
 	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

@@ -10,6 +10,8 @@ from lockstep.errors import LockstepError
 __all__ = ["VARIABLES", "child", "flag", "get", "integer", "name_of", "named"]
 
 VARIABLES: Final[Mapping[str, str]] = {
+    "AWS_ACCESS_KEY_ID": "key of the object store that [tool.lockstep.stack] names",
+    "AWS_SECRET_ACCESS_KEY": "its secret half",
     "LOCKSTEP_CACHE": "folder of the store; default: the user's cache folder",
     "LOCKSTEP_DEBIAN_MIRROR": "root of a `debian` archive; security: the same with `-security`",
     "LOCKSTEP_JOBS": "worker processes; default: the number of cores",

@@ -10,9 +10,21 @@ from pathlib import Path
 from lockstep import environ
 from lockstep.errors import LockstepError
 
-__all__ = ["Finished", "Running", "attach", "find", "find_uv", "pipe", "run", "start", "stop"]
+__all__ = [
+    "Expired",
+    "Finished",
+    "Running",
+    "attach",
+    "find",
+    "find_uv",
+    "pipe",
+    "run",
+    "start",
+    "stop",
+]
 
 Running = subprocess.Popen[bytes]
+Expired = subprocess.TimeoutExpired
 
 _TAIL = 20  # lines of a failed program's output that are shown
 
@@ -99,9 +111,16 @@ def pipe(argv: Sequence[str | Path], data: bytes, *, env: Mapping[str, str]) -> 
     return done.stdout
 
 
-def start(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], log: Path) -> Running:
+def start(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    append: bool = False,
+) -> Running:
     """Start a program that goes on in a process group of its own, its output in `log`."""
-    with log.open("wb") as output:
+    with log.open("ab" if append else "wb") as output:
         return subprocess.Popen(  # noqa: S603 -- an argument list, no shell
             [str(word) for word in argv],
             cwd=cwd,

@@ -1,6 +1,7 @@
 """What `lockstep run` and `lockstep serve` share: how an image's command is run."""
 
 import argparse
+from dataclasses import replace
 
 from lockstep.cli.session import Session, layout_folder
 from lockstep.errors import LockstepError, UsageError, raise_all
@@ -10,6 +11,7 @@ from lockstep.oci.layout import Layout
 from lockstep.progress import say
 from lockstep.project.model import ImageSpec
 from lockstep.run import engine, environment, foreground
+from lockstep.stack import control
 
 __all__ = ["add_how", "execute", "serving"]
 
@@ -32,6 +34,11 @@ def execute(
         return foreground.once(_in_image(session, spec, arguments))
     with session.progress.task(f"environment of {spec.name}", 0):
         command = environment.command(session.project, spec, arguments)
+    own = control.variables(control.folder_of(session.project))
+    if own:
+        say("the stack is up: its variables are set")
+    # What the image's table says goes first, then the stack, then this shell.
+    command = replace(command, env={**command.env, **own, **spec.env})
     if options.watch:
         return foreground.watched(command, session.project, spec)
     return foreground.once(command)

@@ -7,13 +7,16 @@ from typing import Any
 from lockstep import files
 from lockstep.errors import LockstepError
 from lockstep.project import size
-from lockstep.project.model import ImageSpec, Project
+from lockstep.project.model import ImageSpec, Project, StackSpec
 from lockstep.project.reading import Table, parse_toml
 
 __all__ = ["find_root", "load", "read"]
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _MINOR = re.compile(r"3\.\d{1,2}")
+_ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -72,6 +75,7 @@ def read(document: dict[str, Any], root: Path) -> Project:
         is_package=_is_package(top, uv, poetry),
         build_requires=build.texts("requires"),
         build_extra=settings.texts("build-requires"),
+        stack=_stack(settings.table("stack")),
         document=document,
     )
     if not loaded.name:
@@ -159,6 +163,32 @@ def _lock(table: Table) -> str:
         hint = 'lock = "requirements.txt", or "pylock.toml"'
         table.complain("lock", f"is `{text}`, neither requirements nor a PEP 751 lock", hint=hint)
     return text
+
+
+def _stack(table: Table) -> StackSpec:
+    numbers, own = table.table("ports"), table.table("object-store")
+    data = PurePosixPath(table.text("data", StackSpec().data))
+    if data.is_absolute() or ".." in data.parts or data == PurePosixPath():
+        table.complain("data", f"must be a folder inside the project, found `{data}`")
+    spec = StackSpec(
+        data=str(data),
+        postgres_port=numbers.number("postgres", 5432, least=1024, most=65535),
+        objects_port=numbers.number("objects", 9000, least=1024, most=65535),
+        mlflow_port=numbers.number("mlflow", 5000, least=1024, most=65535),
+        endpoint=own.text("endpoint"),
+        bucket=own.text("bucket", "mlflow"),
+        region=own.text("region", "us-east-1"),
+    )
+    if spec.endpoint and not _ENDPOINT.fullmatch(spec.endpoint):
+        hint = 'write endpoint = "https://host:port", and its keys into AWS_* variables'
+        own.complain("endpoint", "is no http or https address without a login", hint=hint)
+    if not _BUCKET.fullmatch(spec.bucket):
+        own.complain("bucket", f"is `{spec.bucket:.80}`, not the name of a bucket")
+    if not _REGION.fullmatch(spec.region):
+        own.complain("region", f"is `{spec.region:.80}`, not the name of a region")
+    for each in (numbers, own, table):
+        each.refuse_others()
+    return spec
 
 
 def _globs(table: Table, key: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstep.errors import LockstepError
 
-__all__ = ["ImageSpec", "Project"]
+__all__ = ["ImageSpec", "Project", "StackSpec"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,19 @@ class ImageSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StackSpec:
+    """The `[tool.lockstep.stack]` table: services of this machine."""
+
+    data: str = ".lockstep/stack"  # from the project's folder
+    postgres_port: int = 5432
+    objects_port: int = 9000
+    mlflow_port: int = 5000
+    endpoint: str = ""  # of an object store of one's own; "" starts one
+    bucket: str = "mlflow"
+    region: str = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """A folder with a pyproject.toml that says how its images are made."""
 
@@ -45,6 +58,7 @@ class Project:
     is_package: bool  # whether first-party code is installed as a wheel
     build_requires: tuple[str, ...]
     build_extra: tuple[str, ...] = ()  # what backends ask for only while they run
+    stack: StackSpec = field(default_factory=StackSpec)
     document: Mapping[str, Any]
 
     def image(self, name: str) -> ImageSpec:

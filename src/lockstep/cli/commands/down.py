@@ -1,0 +1,35 @@
+"""Stop the local stack; its data stays.
+
+Ends every process that `lockstep up` started in this project, also those that a killed
+supervisor left.
+
+examples:
+  # stop it; `lockstep up` goes on with the same data, keys and ports
+  lockstep down
+"""
+
+import argparse
+
+from lockstep.cli.session import add_common, open_session, print_json
+from lockstep.progress import say
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from lockstep.stack import control
+
+    session = open_session(options)
+    with session.progress.task("stop the stack", 0):
+        ran = control.down(control.folder_of(session.project))
+    if options.json:
+        print_json({"ran": ran})
+    elif not ran:
+        say("nothing ran")
+    return 0

@@ -1,0 +1,40 @@
+"""Print the variables of the local stack, for a shell.
+
+`lockstep run` sets them by itself. They hold the stack's passwords.
+
+examples:
+  # this shell uses the stack
+  eval "$(lockstep env)"
+  # for programs
+  lockstep env --json
+"""
+
+import argparse
+import shlex
+import sys
+
+from lockstep.cli.session import add_common, open_session, print_json
+from lockstep.errors import LockstepError
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from lockstep.stack import control
+
+    found = control.variables(control.folder_of(open_session(options).project))
+    if not found:
+        message = "the stack of this project does not run"
+        raise LockstepError(message, hint="lockstep up")
+    if options.json:
+        print_json(found)
+        return 0
+    for name, value in found.items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+    return 0

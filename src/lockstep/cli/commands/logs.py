@@ -1,0 +1,54 @@
+"""Show the logs of the local stack.
+
+Without SERVICE, all of them, each line with its service before it. A log of 5 MB moves to
+NAME.log.1; three older ones are kept in .lockstep/stack/logs/.
+
+examples:
+  # the end of every log
+  lockstep logs
+  # what MLflow says, as it says it
+  lockstep logs -f mlflow
+"""
+
+import argparse
+import sys
+
+from lockstep.cli.session import add_common, open_session, print_json
+from lockstep.errors import UsageError
+
+__all__ = ["configure", "run"]
+
+_NAMES = ("postgres", "objects", "mlflow", "supervisor")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    names = ", ".join(_NAMES)
+    parser.add_argument(
+        "service", metavar="SERVICE", nargs="?", choices=_NAMES, help=f"one of: {names}"
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument(
+        "--lines", metavar="N", type=int, default=50, help="last lines of each log (default: 50)"
+    )
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from lockstep.stack import control, logs
+
+    if options.json and options.follow:
+        message = "`--json` and `--follow` cannot be used together"
+        raise UsageError(message, hint="lockstep logs --json")
+    folder = control.folder_of(open_session(options).project)
+    names = (options.service,) if options.service else _NAMES
+    files = {name: folder.log(name) for name in names}
+    if options.json:
+        print_json({name: logs.last(files[name], options.lines) for name in names})
+        return 0
+    for name, line in logs.lines(files, options.lines, follow=options.follow):
+        sys.stdout.write(f"{line}\n" if options.service else f"{name:<10} | {line}\n")
+        if options.follow:
+            sys.stdout.flush()
+    return 0

@@ -1,0 +1,46 @@
+"""Start the local stack: PostgreSQL, an S3 store and MLflow.
+
+No Docker. The programs are installed once for all projects, from a locked list. Data, logs and
+keys are in .lockstep/stack/, which git ignores; keys are made at the first start. Every port is
+on 127.0.0.1; a taken one moves to the next free one. A service that dies is started again.
+
+examples:
+  # from nothing to healthy
+  lockstep up
+  # the variables for this shell
+  lockstep up && eval "$(lockstep env)"
+"""
+
+import argparse
+import sys
+
+from lockstep.cli.session import add_common, open_session, print_json
+from lockstep.cli.table import table
+from lockstep.progress import say
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from lockstep.stack import control, tools
+
+    session = open_session(options)
+    installed = tools.install(session.store, session.progress)
+    with session.progress.task("start the stack", 0) as task:
+        started = control.up(session.project, installed, task.note)
+    folder = control.folder_of(session.project)
+    places = control.addresses(folder)
+    if options.json:
+        print_json({"new": started.new, "addresses": places})
+        return 0
+    for name, (wanted, port) in sorted(started.moved.items()):
+        say(f"port {wanted} is taken: `{name}` is on {port}")
+    sys.stdout.write(table(["service", "address"], sorted(places.items()), left=2) + "\n")
+    say('for this shell: eval "$(lockstep env)"' if started.new else "it ran already")
+    return 0

@@ -1,0 +1,1 @@
+"""Runs on the tools' own Python, never on lockstep's: scripts, imported by nothing."""

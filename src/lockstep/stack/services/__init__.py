@@ -1,0 +1,1 @@
+"""The real services, one file each."""

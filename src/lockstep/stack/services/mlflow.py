@@ -1,0 +1,57 @@
+"""MLflow's server: runs in PostgreSQL, artifacts in the store, passwords in variables only."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.errors import LockstepError
+from lockstep.fetch import ask
+from lockstep.stack.service import Launch
+from lockstep.stack.services.common import HOST, USER, Parts, variables
+
+__all__ = ["Mlflow"]
+
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mlflow:
+    """Tracks runs and shows them."""
+
+    parts: Parts
+    name: str = "mlflow"
+    needs: tuple[str, ...] = ("postgres", "objects")
+
+    def launch(self) -> Launch:
+        """Say how to start; the server makes its tables by itself."""
+        parts = self.parts
+        login = f"{USER}:{parts.keys.password}@{HOST}:{parts.ports['postgres']}"
+        own = variables(parts)
+        del own["MLFLOW_TRACKING_URI"]  # it is that
+        env = parts.clean(
+            **own,
+            MLFLOW_BACKEND_STORE_URI=f"postgresql+psycopg2://{login}/{USER}",
+            MLFLOW_DISABLE_TELEMETRY="true",
+            DO_NOT_TRACK="true",
+            MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+            GIT_PYTHON_REFRESH="quiet",
+            AWS_CONFIG_FILE="/dev/null",
+            AWS_SHARED_CREDENTIALS_FILE="/dev/null",
+            PYTHONWARNINGS="ignore",
+            PYTHONUNBUFFERED="1",
+        )
+        program = Path(__file__).parents[1] / "runtime" / "mlflow_server.py"
+        words: list[str | Path] = [parts.tools.python, "-P", program, "--host", HOST]
+        words += ["--port", str(parts.ports["mlflow"]), "--workers", "1", "--serve-artifacts"]
+        words += ["--artifacts-destination", f"s3://{parts.bucket}/artifacts"]
+        return Launch(words=words, cwd=parts.folder.root, env=env)
+
+    def ready(self) -> str:
+        """Return "" once a search of experiments, which goes to PostgreSQL, is answered."""
+        address = f"http://{HOST}:{self.parts.ports['mlflow']}"
+        body = json.dumps({"max_results": 1}).encode()
+        try:
+            status, said = ask(f"{address}/api/2.0/mlflow/experiments/search", body)
+        except LockstepError as error:
+            return error.message
+        return "" if status == _OK else f"HTTP {status}: {said[:200].decode(errors='replace')}"

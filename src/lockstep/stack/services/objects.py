@@ -1,0 +1,97 @@
+"""SeaweedFS: an S3 store in one process, closed to everybody without its keys."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep import files
+from lockstep.stack.service import Launch
+from lockstep.stack.services.common import HOST, Parts, probe
+
+__all__ = ["PORTS", "Objects", "sweep"]
+
+# The ports between the store's own parts: first choice of each.
+PORTS = {
+    "filer": 18888,
+    "filer.grpc": 28888,
+    "master": 19333,
+    "master.grpc": 29333,
+    "volume": 19340,
+    "volume.grpc": 29340,
+    "s3.grpc": 29000,
+    "admin": 23646,
+    "admin.grpc": 33646,
+}
+_SIGNING = (
+    "WEED_JWT_SIGNING_KEY",
+    "WEED_JWT_SIGNING_READ_KEY",
+    "WEED_JWT_FILER_SIGNING_KEY",
+    "WEED_JWT_FILER_SIGNING_READ_KEY",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objects:
+    """Keeps MLflow's artifacts."""
+
+    parts: Parts
+    name: str = "objects"
+    needs: tuple[str, ...] = ()
+
+    def launch(self) -> Launch:
+        """Write the configuration with the keys, and say how to start."""
+        parts = self.parts
+        data = parts.folder.root / "objects"
+        temporary = parts.folder.root / "objects.tmp"  # it leaves sockets in its temporary folder
+        for folder in (data, temporary):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        config = parts.folder.root / "objects.json"
+        key = {"accessKey": parts.keys.access_key, "secretKey": parts.keys.secret_key}
+        actions = ["Admin", "Read", "List", "Tagging", "Write"]
+        identity = {"name": "lockstep", "credentials": [key], "actions": actions}
+        files.write_bytes(config, json.dumps({"identities": [identity]}).encode(), mode=0o600)
+        ports = parts.ports
+        options = {
+            "dir": data,
+            "ip": HOST,
+            "ip.bind": HOST,
+            "bucket": parts.bucket,
+            "s3.config": config,
+            "s3.port": ports["objects"],
+            "s3.port.grpc": ports["s3.grpc"],
+            "s3.port.iceberg": 0,
+            "s3.port.lance": 0,
+            "filer.port": ports["filer"],
+            "filer.port.grpc": ports["filer.grpc"],
+            "master.port": ports["master"],
+            "master.port.grpc": ports["master.grpc"],
+            "master.telemetry": "false",
+            "volume.port": ports["volume"],
+            "volume.port.grpc": ports["volume.grpc"],
+            "admin.port": ports["admin"],
+            "admin.port.grpc": ports["admin.grpc"],
+            "webdav": "false",
+        }
+        words: list[str | Path] = [parts.tools.weed, "-logtostderr", "mini"]
+        env = parts.clean(
+            **dict(zip(_SIGNING, parts.keys.signing, strict=True)),
+            WEED_ADMIN_USER="lockstep",
+            WEED_ADMIN_PASSWORD=parts.keys.admin,
+            TMPDIR=str(temporary),
+        )
+        words += [f"-{name}={value}" for name, value in options.items()]
+        return Launch(words=words, cwd=data, env=env)
+
+    def ready(self) -> str:
+        """Return "" once a signed list and a write of an object succeed."""
+        return probe(self.parts, "s3", 3)
+
+
+def sweep(ports: Mapping[str, int]) -> None:
+    """Remove the sockets of a store that has ended, which it puts below /tmp by their port."""
+    for port in ports.values():
+        for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 -- its choice
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -1,0 +1,165 @@
+"""The supervisor keeps services: started in order, started again, ended with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lockstep.errors import LockstepError
+from lockstep.stack import processes
+from lockstep.stack.folder import Folder
+from lockstep.stack.keeper import FAILED, NEEDS, READY, STOPPED, Keeper
+from lockstep.stack.service import Launch
+from lockstep.stack.supervisor import rotate
+
+from .stand_in import QUICK, StandIn
+
+
+def wait(for_what: Callable[[], object]) -> None:
+    until = time.monotonic() + 10
+    while not for_what():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@contextmanager
+def supervised(root: Path) -> Iterator[tuple[subprocess.Popen[bytes], Folder]]:
+    folder = Folder(root)
+    folder.make()
+    env = os.environ | {processes.MARK: str(root)}
+    running = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("stand_in.py"), root], env=env
+    )
+    try:
+        yield running, folder
+    finally:
+        running.kill()
+        running.wait()
+        processes.end(processes.marked(root), patience=1)
+
+
+def states(folder: Folder) -> dict[str, str]:
+    found = folder.read(folder.status).get("services", {})
+    return {name: each["state"] for name, each in found.items()}
+
+
+def test_it_keeps_them_and_ends_them(tmp_path: Path) -> None:
+    with supervised(tmp_path) as (running, folder):
+        wait(lambda: states(folder) == {"first": READY, "second": READY})
+        assert folder.supervisor() == running.pid
+        first = folder.read(folder.status)["services"]["first"]
+        assert os.getpgid(first["pid"]) == first["pid"] != os.getpgid(running.pid)
+        os.kill(first["pid"], signal.SIGKILL)
+        wait(lambda: folder.read(folder.status)["services"]["first"]["restarts"] == 1)
+        wait(lambda: states(folder)["first"] == READY)
+        assert folder.log("first").read_text() == "first starts\n" * 2
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+        assert processes.marked(tmp_path) == []
+        assert folder.supervisor() == 0
+        assert not folder.status.exists()
+
+
+def test_killed_it_takes_them_with_it(tmp_path: Path) -> None:
+    with supervised(tmp_path) as (running, folder):
+        wait(lambda: states(folder) == {"first": READY, "second": READY})
+        assert len(processes.marked(tmp_path)) == 3
+        running.kill()
+        running.wait()
+        wait(lambda: processes.marked(tmp_path) == [])
+        assert folder.status.exists(), "nobody was there to remove it"
+        assert folder.supervisor() == 0, "and it is not believed"
+
+
+def keep(tmp_path: Path, *services: StandIn) -> dict[str, Keeper]:
+    keepers: dict[str, Keeper] = {}
+    for each in services:
+        log = tmp_path / f"{each.name}.log"
+        keepers[each.name] = Keeper(each, log, keepers, lambda: None, QUICK)
+    for keeper in keepers.values():
+        keeper.start()
+    return keepers
+
+
+def test_what_never_answers_fails_after_three_tries(tmp_path: Path) -> None:
+    bad = StandIn(root=tmp_path, name="bad", program="echo no >&2; exit 3")
+    after = StandIn(root=tmp_path, name="after", needs=("bad",))
+    keepers = keep(tmp_path, bad, after)
+    for keeper in keepers.values():
+        keeper.join(10)
+    status = keepers["bad"].status
+    assert (status.state, status.problem) == (FAILED, "ended with exit code 3")
+    assert (tmp_path / "bad.log").read_text() == "no\n" * 3
+    assert (keepers["after"].status.state, keepers["after"].status.problem) == (FAILED, NEEDS)
+
+
+def test_what_cannot_be_started_says_why(tmp_path: Path) -> None:
+    class Refuses(StandIn):
+        def launch(self) -> Launch:
+            message = "of another version"
+            raise LockstepError(message, hint="move it away")
+
+    keeper = keep(tmp_path, Refuses(root=tmp_path, name="old"))["old"]
+    keeper.join(10)
+    assert keeper.status.state == FAILED
+    assert keeper.status.problem == "of another version\nhint: move it away"
+
+
+def test_what_does_not_listen_is_killed_with_all_its_children(tmp_path: Path) -> None:
+    deaf = "trap '' TERM; sleep 61 & echo $! > child; echo $$ > $NAME.up; wait; sleep 62"
+    keeper = keep(tmp_path, StandIn(root=tmp_path, name="deaf", program=deaf))["deaf"]
+    wait(lambda: keeper.status.state == READY)
+    assert len(processes.marked(tmp_path)) == 2
+    keeper.stop()
+    keeper.join(10)
+    assert keeper.status.state == STOPPED
+    wait(lambda: processes.marked(tmp_path) == [])
+
+
+def test_a_pid_that_is_used_again_is_not_the_supervisor(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    me = {"pid": os.getpid(), "identity": processes.identity(os.getpid()), "services": {}}
+    folder.write(folder.status, me)
+    assert folder.supervisor() == os.getpid()
+    folder.write(folder.status, me | {"identity": "another boot:1"})
+    assert folder.supervisor() == 0
+    folder.write(folder.status, me | {"pid": 2**22 + 1, "identity": ""})
+    assert folder.supervisor() == 0
+    for broken in ("", "{", "[]", '{"pid": "1"}'):
+        folder.status.write_text(broken)
+        assert folder.supervisor() == 0
+
+
+def test_a_long_log_moves_away_and_its_writer_goes_on(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    rotate(log, 10)  # none yet
+    with log.open("ab", buffering=0) as writer:
+        for number in range(6):
+            writer.write(b"%d" % number * 10)
+            rotate(log, 10)
+    assert log.read_bytes() == b""
+    texts = [log.with_name(f"x.log.{n}").read_bytes() for n in (1, 2, 3)]
+    assert texts == [b"5" * 10, b"4" * 10, b"3" * 10]
+    assert not log.with_name("x.log.4").exists()
+    assert log.with_name("x.log.1").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
+def test_root_becomes_nobody_in_a_namespace(tmp_path: Path) -> None:
+    launch = Launch(
+        words=["sh", "-c", "id -u; touch made"], cwd=tmp_path, env=dict(os.environ), who="namespace"
+    )
+    from lockstep import process
+    from lockstep.stack.service import guarded
+
+    done = process.run(guarded(launch), cwd=tmp_path, check=False)
+    if "no user namespace" in done.stderr:
+        pytest.skip("no user namespaces here")
+    assert done.stdout == "65534\n"
+    assert (tmp_path / "made").stat().st_uid == 0
