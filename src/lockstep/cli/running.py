@@ -1,7 +1,6 @@
 """What `lockstep run` and `lockstep serve` share: how an image's command is run."""
 
 import argparse
-from dataclasses import replace
 
 from lockstep.cli.session import Session, layout_folder
 from lockstep.errors import LockstepError, UsageError, raise_all
@@ -32,13 +31,11 @@ def execute(
     raise_all(make.stale(session.project, file.read(session.project.root)))
     if options.in_image:
         return foreground.once(_in_image(session, spec, arguments))
-    with session.progress.task(f"environment of {spec.name}", 0):
-        command = environment.command(session.project, spec, arguments)
     own = control.variables(control.folder_of(session.project))
     if own:
         say("the stack is up: its variables are set")
-    # What the image's table says goes first, then the stack, then this shell.
-    command = replace(command, env={**command.env, **own, **spec.env})
+    with session.progress.task(f"environment of {spec.name}", 0):
+        command = environment.command(session.project, spec, arguments, own)
     if options.watch:
         return foreground.watched(command, session.project, spec)
     return foreground.once(command)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,16 @@ def folder(project: Project, image: ImageSpec) -> Path:
     return project.root / ".lockstep" / "envs" / image.name
 
 
-def command(project: Project, image: ImageSpec, arguments: tuple[str, ...] = ()) -> Command:
+def command(
+    project: Project,
+    image: ImageSpec,
+    arguments: tuple[str, ...] = (),
+    variables: Mapping[str, str] | None = None,
+) -> Command:
     """Return an image's command in its environment, which is made or repaired first.
 
+    What the image's `env` says goes first, then `variables`, then this shell; the environment's
+    programs come before the `PATH` of any of them.
     Raises LockstepError when the image has no command, or its program is not in the environment.
     """
     if not image.command:
@@ -38,11 +46,13 @@ def command(project: Project, image: ImageSpec, arguments: tuple[str, ...] = ())
     venv = folder(project, image)
     manager.of(project).sync(project, image, venv)
     programs = venv / ("Scripts" if os.name == "nt" else "bin")
-    path = f"{programs}{os.pathsep}{environ.child().get('PATH', '')}"
+    told = {**environ.child(), **(variables or {}), **image.env}
+    path = f"{programs}{os.pathsep}{told.get('PATH', '')}"
     program = shutil.which(image.command[0], path=path)
     if program is None:
         message = f"`{image.command[0]}`, the command of `{image.name}`, is in no locked package"
         hint = f"add what brings it to a group of tool.lockstep.images.{image.name}"
         raise LockstepError(message, hint=hint)
-    env = environ.child(**dict(image.env), PATH=path, VIRTUAL_ENV=str(venv), PYTHONHOME=None)
+    told.pop("PYTHONHOME", None)
+    env = told | {"PATH": path, "VIRTUAL_ENV": str(venv)}
     return Command(words=(program, *image.command[1:], *arguments), cwd=project.root, env=env)

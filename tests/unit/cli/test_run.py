@@ -22,7 +22,8 @@ print([n for n in ("alpha", "beta", "gamma", "tiny") if importlib.util.find_spec
 print(os.getcwd() == os.environ["HERE"], os.environ.get("MODE"), sys.argv[1:], flush=True)
 sys.exit(int(os.environ.get("CODE", "0")))
 """
-ENV = '[tool.lockstep.images.serve]\nenv = { MODE = "on" }\n'
+# A PATH of the image's own comes after the environment's programs.
+ENV = '[tool.lockstep.images.serve]\nenv = { MODE = "on", PATH = "/usr/bin:/bin" }\n'
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         changed = make.make(
             project, session.store, session.fetcher, session.progress, upgrade=options.upgrade
         )
-        moved = changes.between(before, changes.state(project))
+        moved = changes.between(before, changes.state(project)) if changed else []
     if options.json:
         print_json({"changed": changed, "moved": [change.document() for change in moved]})
         return 0
