@@ -27,7 +27,9 @@ class Session:
     progress: Reporter
 
 
-def add_common(parser: argparse.ArgumentParser, *, json_output: bool = True) -> None:
+def add_common(
+    parser: argparse.ArgumentParser, *, json_output: bool = True, progress_output: bool = True
+) -> None:
     """Add the options of every command that works on a project."""
     group = parser.add_argument_group("common options")
     group.add_argument(
@@ -37,7 +39,8 @@ def add_common(parser: argparse.ArgumentParser, *, json_output: bool = True) -> 
         default=Path(),
         help="folder to find the project from (default: this one)",
     )
-    group.add_argument("--quiet", action="store_true", help="show no progress")
+    if progress_output:
+        group.add_argument("--quiet", action="store_true", help="show no progress")
     if json_output:
         group.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -17,9 +17,8 @@ examples:
 import argparse
 import dataclasses
 import sys
-from pathlib import Path
 
-from lockstep.cli.session import print_json
+from lockstep.cli.session import add_common, print_json
 from lockstep.cli.table import table
 from lockstep.progress import say
 from lockstep.scaffold.hooks import migrate
@@ -36,14 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", metavar="ACTION", choices=["migrate"], help="what to do: migrate")
     parser.add_argument("--freeze", action="store_true", help="pin revs only; make no hook local")
     parser.add_argument("--dry-run", action="store_true", help="show the changes, write nothing")
-    parser.add_argument(
-        "--project",
-        metavar="PATH",
-        type=Path,
-        default=Path(),
-        help="folder to find the configuration from (default: this one)",
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_common(parser, progress_output=False)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -46,6 +46,22 @@ def create(served: predict.Served, readiness: server.Readiness, metrics: Metrics
             answer, batch.customers, limiter=threads, abandon_on_cancel=True
         )
 
+    _tell(app, served, readiness, metrics)
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
+        """Name the wrong fields without sending the customer's data back."""
+        detail = [{key: part[key] for key in ("loc", "msg", "type")} for part in error.errors()]
+        return JSONResponse({"detail": detail}, status_code=422)
+
+    return app
+
+
+def _tell(
+    app: FastAPI, served: predict.Served, readiness: server.Readiness, metrics: Metrics
+) -> None:
+    """Add the routes that tell how the service is."""
+
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Tell that the process answers: if it does not, start it again."""
@@ -73,14 +89,6 @@ def create(served: predict.Served, readiness: server.Readiness, metrics: Metrics
     async def numbers() -> Response:
         """Count requests and predictions, for Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=1.0.0; charset=utf-8")
-
-    @app.exception_handler(RequestValidationError)
-    async def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
-        """Name the wrong fields without sending the customer's data back."""
-        detail = [{key: part[key] for key in ("loc", "msg", "type")} for part in error.errors()]
-        return JSONResponse({"detail": detail}, status_code=422)
-
-    return app
 
 
 def guard(
