@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
 import pytest
 
 from lockstep.oci.layout import Layout
@@ -59,14 +60,40 @@ def program(name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> RealProject:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of all files and workers of this run: Debian is downloaded once."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "store"
+
+
+@pytest.fixture(scope="module")
+def in_store(store: Path) -> Iterator[None]:
+    """Point lockstep at that store."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCKSTEP_CACHE", str(store))
+        yield
+
+
+@pytest.fixture(scope="session")
+def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a real Poetry's programs."""
+    venv = tmp_path_factory.mktemp("poetry") / "venv"
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    words = [uv, "pip", "install", "--quiet", "--python", venv / "bin" / "python", "poetry==2.5.1"]
+    subprocess.run(words, check=True)
+    return venv / "bin"
+
+
+@pytest.fixture(scope="session")
+def project(store: Path, tmp_path_factory: pytest.TempPathFactory) -> RealProject:
     folder = tmp_path_factory.mktemp("real")
     root = folder / "churn"
     environment = {
         key: value
         for key, value in os.environ.items()
         if key not in {"SOURCE_DATE_EPOCH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
-    } | {"LOCKSTEP_CACHE": str(folder / "store")}
+    } | {"LOCKSTEP_CACHE": str(store)}
     real = RealProject(root=root, environment=environment)
     subprocess.run(
         [sys.executable, "-m", "lockstep", "new", str(root)], env=environment, check=True
@@ -75,7 +102,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> RealProject:
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "sync", "--locked", "--quiet"], cwd=root, env=environment, check=True)
     subprocess.run([root / ".venv" / "bin" / "python", "src/train.py"], cwd=root, check=True)
-    real.lockstep("build")
+    # One worker after the other: the second finds the layers in the store.
+    with filelock.FileLock(store.with_suffix(".lock")):
+        real.lockstep("build")
     return real
 
 
@@ -127,4 +156,13 @@ def engine(log: Path, *words: str) -> Iterator[Docker]:
     finally:
         running.send_signal(signal.SIGTERM)
         running.wait(30)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder of an engine, which leaves its network's name space mounted there."""
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for place in sorted(mounts, reverse=True):  # what is mounted in another first
+        if folder in Path(place).parents:
+            subprocess.run(["umount", place], check=True)
+    shutil.rmtree(folder)

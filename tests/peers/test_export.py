@@ -42,7 +42,7 @@ def run(*words: str | Path, cwd: Path, code: int = 0) -> str:
     done = subprocess.run(
         words,
         cwd=cwd,
-        env=environment | {"LOCKSTEP_CACHE": str(cwd.parent / "store")},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -52,7 +52,7 @@ def run(*words: str | Path, cwd: Path, code: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(in_store: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("exported") / "project"
     made.mkdir()
     (made / "pyproject.toml").write_text(PYPROJECT)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.usefixtures("in_store")]
 
 UV = Path(sys.executable).with_name("uv")
 API = """\
@@ -62,8 +62,7 @@ def run(*words: str | Path, cwd: Path) -> str:
         name: value
         for name, value in os.environ.items()
         if name not in {"VIRTUAL_ENV", "SOURCE_DATE_EPOCH"}
-    } | {"LOCKSTEP_CACHE": str(cwd.parent / "store"), "POETRY_VIRTUALENVS_IN_PROJECT": "true"}
-    environment |= {"POETRY_KEYRING_ENABLED": "false"}
+    } | {"POETRY_VIRTUALENVS_IN_PROJECT": "true", "POETRY_KEYRING_ENABLED": "false"}
     done = subprocess.run(
         words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
@@ -118,15 +117,6 @@ def index_url(folder: Path) -> str:
     index = re.search(r"^--(?:default-)?index-url (\S+)$", done.stdout, re.MULTILINE)
     assert index
     return index[1]
-
-
-@pytest.fixture(scope="module")
-def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    venv = tmp_path_factory.mktemp("poetry") / "venv"
-    python = venv / "bin" / "python"
-    run(UV, "venv", "--quiet", "--python", sys.executable, venv, cwd=venv.parent)
-    run(UV, "pip", "install", "--quiet", "--python", python, "poetry==2.5.1", cwd=venv.parent)
-    return venv / "bin"
 
 
 @pytest.mark.parametrize("kind", ["classic", "new"])

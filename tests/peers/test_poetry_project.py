@@ -1,8 +1,6 @@
 """A Poetry project locks, builds and goes stale as a uv project does, to the same layers."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,17 +21,6 @@ name = "the index"
 url = "INDEX"
 priority = "primary"
 """
-
-
-@pytest.fixture(scope="module")
-def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    venv = tmp_path_factory.mktemp("poetry") / "venv"
-    uv = Path(sys.executable).with_name("uv")
-    python = venv / "bin" / "python"
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
-    words = [uv, "pip", "install", "--quiet", "--python", python, "poetry==2.5.1"]
-    subprocess.run(words, check=True)
-    return venv / "bin"
 
 
 def layers(root: Path, image: str) -> object:

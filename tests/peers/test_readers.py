@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from lockstep.lock import urls, uv
-from lockstep.project import poetry, pylock, requirements
+from lockstep.project import poetry as poetry_lock
+from lockstep.project import pylock, requirements
 from lockstep.project.load import load
 from lockstep.project.resolution import LockedWheel
 from lockstep.project.target import Target
@@ -82,13 +83,10 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+def both(poetry: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     folder = tmp_path_factory.mktemp("both")
-    venv, root = folder / "venv", folder / "project"
+    root = folder / "project"
     root.mkdir()
-    run(UV, "venv", "--quiet", "--python", sys.executable, venv, cwd=folder)
-    program = venv / "bin" / "python"
-    run(UV, "pip", "install", "--quiet", "--python", program, "poetry==2.5.1", cwd=folder)
     # Poetry asks an index in a way that not every mirror answers; a source it asks by its pages.
     words: list[str | Path] = [
         UV,
@@ -105,7 +103,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     )
     assert index
     (root / "pyproject.toml").write_text(PYPROJECT.replace("INDEX", index[1]))
-    made = Both(root, venv / "bin" / "poetry")
+    made = Both(root, poetry / "poetry")
     run(UV, "venv", "--quiet", "--python", sys.executable, root / ".venv", cwd=folder)  # empty
     run(made.program, "lock", cwd=root)
     run(made.program, "check", "--lock", cwd=root)
@@ -136,7 +134,7 @@ CASES: list[tuple[str, Sequence[str], Sequence[str]]] = [
 def test_both_locks_are_the_same_wheels(
     both: Both, image: str, groups: Sequence[str], extras: Sequence[str], target: Target
 ) -> None:
-    pins = poetry.select(both.lock, target, groups, extras)
+    pins = poetry_lock.select(both.lock, target, groups, extras)
     found = urls.resolve(pins, target, both.root)
     wanted = by_uv(both, image, target)
     assert found == wanted
@@ -150,11 +148,11 @@ def test_requirements_of_either_are_the_same_wheels(both: Both, target: Target) 
     path = both.root / "requirements-lock.txt"
     uv.export_requirements(load(both.root), path)
     of_uv = requirements.read(both.root, path.name, target)
-    of_poetry = requirements.select(poetry.requirements(both.lock), target)
+    of_poetry = requirements.select(poetry_lock.requirements(both.lock), target)
     # uv leaves out the hashes of wheels that no Python of the project can use.
     assert [(pin.name, pin.version) for pin in of_uv] == [(p.name, p.version) for p in of_poetry]
     assert all(one.hashes <= two.hashes for one, two in zip(of_uv, of_poetry, strict=True))
-    whole = poetry.select(both.lock, target, ["train", "dev"], ["plot", "fast"])
+    whole = poetry_lock.select(both.lock, target, ["train", "dev"], ["plot", "fast"])
     wanted = urls.resolve(whole, target, both.root)
     assert urls.resolve(of_uv, target, both.root) == wanted
     assert urls.resolve(of_poetry, target, both.root) == wanted
@@ -172,5 +170,5 @@ def test_poetry_would_install_what_we_chose(
     words += [word for extra in extras for word in ("--extras", extra)]
     said = run(both.program, *words, cwd=both.root)
     installed = re.findall(r"^  - Installing (\S+) \((\S+)\)$", said, re.MULTILINE)
-    found = poetry.select(both.lock, here, groups, extras)
+    found = poetry_lock.select(both.lock, here, groups, extras)
     assert {(pin.name, pin.version) for pin in found} == {*installed}

@@ -180,7 +180,9 @@ def poetic(
     """Return a project that Poetry alone has locked and installed."""
     template = str(request.param)
     folder = tmp_path_factory.mktemp("poetic")
-    variables = environment(folder) | {"LOCKSTEP_CACHE": lab.variables["LOCKSTEP_CACHE"]}
+    # What the other project's Poetry has fetched: the same wheels, for the most part.
+    shared = {name: lab.variables[name] for name in ("LOCKSTEP_CACHE", "POETRY_CACHE_DIR")}
+    variables = environment(folder) | shared
     found = Lab(folder / template, variables, [])
     python = folder / "venv" / "bin" / "python"
     run(f"uv venv --quiet --python {sys.executable} venv", folder, found.variables)

@@ -56,6 +56,17 @@ class Server:
             self._replies[path] = list(replies)
         return f"{self.address}{path}"
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Put the answers back at the end of the block."""
+        with self._lock:
+            before = {path: [*replies] for path, replies in self._replies.items()}
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._replies = before
+
     def remove(self, path: str) -> None:
         """Forget a path."""
         with self._lock:

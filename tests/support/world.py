@@ -12,7 +12,7 @@ from support import archive, wheels
 from support.server import Server, serve
 from support.wheels import Index
 
-__all__ = ["World", "running", "seed"]
+__all__ = ["World", "downloads", "running", "seed"]
 
 # The archive cannot be signed by Debian, so the program that checks signatures is told to agree.
 _GPGV = "#!/bin/sh\nexec cat\n"
@@ -34,6 +34,17 @@ class World:
             "LOCKSTEP_DEBIAN_MIRROR": self.mirror,
             "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
         }
+
+    @contextmanager
+    def kept(self) -> Iterator["World"]:
+        """Put what is published back at the end of the block."""
+        files = dict(self.index.files)
+        with self.server.kept():
+            try:
+                yield self
+            finally:
+                self.index.files.clear()
+                self.index.files.update(files)
 
     def enter(self, patch: pytest.MonkeyPatch) -> "World":
         """Set the variables until the patch is undone."""
@@ -66,6 +77,11 @@ def running(programs: Path) -> Iterator[World]:
 def seed(source: Path, target: Path) -> None:
     """Give a store the downloads and the build environment of another one, and no layer."""
     shutil.copytree(source / "scratch", target / "scratch", symlinks=True)
+    downloads(source, target)
+
+
+def downloads(source: Path, target: Path) -> None:
+    """Give a store what another one has fetched."""
     for path in source.glob("blobs/*/*"):
         with path.open("rb") as handle:
             downloaded = handle.read(2) in {b"PK", b"!<"}  # a wheel, a Debian package

@@ -7,8 +7,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from support import projects
 
 from lockstep.cli.main import main
@@ -78,7 +76,6 @@ def test_a_pylock_as_it_is_and_for_one_platform(
 
 def test_a_bill_of_materials(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = out_of(capsys, "cyclonedx", "--image", "train")
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     assert text == out_of(capsys, "cyclonedx", "--image", "train")
     found = json.loads(text)
     names = {each["bom-ref"].partition("?")[0] for each in found["components"]}

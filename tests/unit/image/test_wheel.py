@@ -1,5 +1,6 @@
 """Wheels: good ones read as `zipfile` reads them, hostile ones are refused and leave nothing."""
 
+import functools
 import io
 import zipfile
 from collections.abc import Callable
@@ -155,9 +156,14 @@ def cut(by: int) -> bytes:
 
 def bomb(declared: int) -> bytes:
     """Return a wheel with 64 MiB in a member that declares less."""
-    zeros = bytes(64 << 20)
-    data = zipped([File(name="demo/a.py", data=zeros), *metadata(), recorded(metadata())])
-    return patched(data, "demo/a.py", both={"size": declared})
+    return patched(zeros(), "demo/a.py", both={"size": declared})
+
+
+@functools.cache
+def zeros() -> bytes:
+    """Return a wheel with 64 MiB of zeros."""
+    large = File(name="demo/a.py", data=bytes(64 << 20), level=1)
+    return zipped([large, *metadata(), recorded(metadata())])
 
 
 def overlap() -> bytes:

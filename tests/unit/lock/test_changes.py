@@ -1,11 +1,12 @@
 """What moves is said by meaning; a rehearsal writes nothing; an upgrade may name names."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import archive, projects, wheels
+from support import archive, wheels
 from support.world import World
 
 from lockstep.cli.main import main
@@ -14,11 +15,15 @@ from lockstep.project.load import load
 
 
 @pytest.fixture
-def root(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    root = projects.write(tmp_path / "tiny")
-    assert lockstep(root) == 0
-    capsys.readouterr()
-    return root
+def world(online: World) -> Iterator[World]:
+    """The world that the project was locked in, for a test to change: a lock takes 0.5 s."""
+    with online.kept():
+        yield online
+
+
+@pytest.fixture
+def root(world: World, locked: Path) -> Path:
+    return locked
 
 
 def lockstep(root: Path, *words: str) -> int:

@@ -1,12 +1,12 @@
 """Bills of materials: the official schema takes them, and their bytes depend on nothing else."""
 
 import json
+from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
+from lockstep.cli.main import main
 from lockstep.digest import of_bytes
 from lockstep.lock import sbom
 from lockstep.lock.debian import DebianPackage
@@ -30,6 +30,10 @@ def component(name: str, *, licence: str = "") -> sbom.Component:
 
 
 def problems(text: str) -> object:
+    # Not at the top: it takes 3 s, and every process of the suite imports every file.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     return JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
 
 
@@ -50,6 +54,13 @@ def test_the_schema_takes_it() -> None:
     assert beta["licenses"] == [{"license": {"name": "as is, in French"}}]
     assert alpha["externalReferences"][0]["url"] == ADDRESS
     assert alpha["hashes"] == [{"alg": "SHA-256", "content": DIGEST.hex}]
+
+
+def test_the_schema_takes_what_is_exported(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "cyclonedx", "--image", "train"]) == 0
+    assert problems(capsys.readouterr().out) is None
 
 
 def test_the_schema_is_really_asked() -> None:

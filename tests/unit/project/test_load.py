@@ -103,8 +103,7 @@ def test_groups_and_extras_are_found_whatever_their_spelling() -> None:
     assert (found.groups, found.extras) == (("Train.Me",), ("Plot-It", "plot_it"))
 
 
-def test_every_problem_is_said_at_once() -> None:
-    text = """\
+ALL_WRONG = """\
 [project]
 version = 1
 [dependency-groups]
@@ -127,62 +126,63 @@ labels = {x = []}
 bytecode = "yes"
 comand = ["x"]
 """
-    assert problems(text) == [
-        ("`tool.lockstep.images.Serve` is no image name", "use a-z, 0-9, and single . _ - between"),
-        (
-            "`tool.lockstep.images.Serve.groups` names `trian`, which the project does not have",
-            "add it under [dependency-groups] (there: train)",
-        ),
-        ("`tool.lockstep.images.Serve.include` leads out of the project: `/etc/*`", ""),
-        ("`tool.lockstep.images.Serve.include` leads out of the project: `a/../../b`", ""),
-        ("`tool.lockstep.images.Serve.outputs` leads out of the project: `../x`", ""),
-        (
-            "`tool.lockstep.images.Serve.command` must be a list of texts, found `'python'`",
-            "",
-        ),
-        ("`tool.lockstep.images.Serve.env.C` must be a text, found `1`", ""),
-        ("`tool.lockstep.images.Serve.env.A-B` is no variable name", ""),
-        ("`tool.lockstep.images.Serve.labels.x` must be a text, found `[]`", ""),
-        (
-            (
-                "`tool.lockstep.images.Serve.port` must be a whole number from 1 to 65535, "
-                "found `70000`"
-            ),
-            "",
-        ),
-        (
-            "`tool.lockstep.images.Serve.budget` is `big`, not a size",
-            'write it as "350MB"',
-        ),
-        ("`tool.lockstep.images.Serve.bytecode` must be true or false, found `'yes'`", ""),
-        (
-            "`tool.lockstep.images.Serve.health` needs a `port`, and a path that starts with /",
-            "",
-        ),
-        (
-            "`tool.lockstep.images.Serve.comand` is not a setting of lockstep",
-            "did you mean `command`?",
-        ),
-        ("`project.version` must be a text, found `1`", ""),
-        (
-            "`tool.lockstep.python` is `3`, not a version of Python 3",
-            "write the minor version, as in 3.11; the lock pins the patch version",
-        ),
-        ("`tool.lockstep.base` must be a text, found `7`", ""),
-        (
-            "`tool.lockstep.platforms` names `windows/amd64`",
-            "supported: linux/amd64, linux/arm64",
-        ),
-        (
-            "`tool.lockstep.platforms` names `linux/s390x`",
-            "supported: linux/amd64, linux/arm64",
-        ),
-        ("`project.name` is missing", "add a [project] table with a name"),
-        (
-            "`tool.lockstep.paltforms` is not a setting of lockstep",
-            "did you mean `platforms`?",
-        ),
-    ]
+ALL_OF_IT = [
+    ("`tool.lockstep.images.Serve` is no image name", "use a-z, 0-9, and single . _ - between"),
+    (
+        "`tool.lockstep.images.Serve.groups` names `trian`, which the project does not have",
+        "add it under [dependency-groups] (there: train)",
+    ),
+    ("`tool.lockstep.images.Serve.include` leads out of the project: `/etc/*`", ""),
+    ("`tool.lockstep.images.Serve.include` leads out of the project: `a/../../b`", ""),
+    ("`tool.lockstep.images.Serve.outputs` leads out of the project: `../x`", ""),
+    (
+        "`tool.lockstep.images.Serve.command` must be a list of texts, found `'python'`",
+        "",
+    ),
+    ("`tool.lockstep.images.Serve.env.C` must be a text, found `1`", ""),
+    ("`tool.lockstep.images.Serve.env.A-B` is no variable name", ""),
+    ("`tool.lockstep.images.Serve.labels.x` must be a text, found `[]`", ""),
+    (
+        ("`tool.lockstep.images.Serve.port` must be a whole number from 1 to 65535, found `70000`"),
+        "",
+    ),
+    (
+        "`tool.lockstep.images.Serve.budget` is `big`, not a size",
+        'write it as "350MB"',
+    ),
+    ("`tool.lockstep.images.Serve.bytecode` must be true or false, found `'yes'`", ""),
+    (
+        "`tool.lockstep.images.Serve.health` needs a `port`, and a path that starts with /",
+        "",
+    ),
+    (
+        "`tool.lockstep.images.Serve.comand` is not a setting of lockstep",
+        "did you mean `command`?",
+    ),
+    ("`project.version` must be a text, found `1`", ""),
+    (
+        "`tool.lockstep.python` is `3`, not a version of Python 3",
+        "write the minor version, as in 3.11; the lock pins the patch version",
+    ),
+    ("`tool.lockstep.base` must be a text, found `7`", ""),
+    (
+        "`tool.lockstep.platforms` names `windows/amd64`",
+        "supported: linux/amd64, linux/arm64",
+    ),
+    (
+        "`tool.lockstep.platforms` names `linux/s390x`",
+        "supported: linux/amd64, linux/arm64",
+    ),
+    ("`project.name` is missing", "add a [project] table with a name"),
+    (
+        "`tool.lockstep.paltforms` is not a setting of lockstep",
+        "did you mean `platforms`?",
+    ),
+]
+
+
+def test_every_problem_is_said_at_once() -> None:
+    assert problems(ALL_WRONG) == ALL_OF_IT
 
 
 @pytest.mark.parametrize(

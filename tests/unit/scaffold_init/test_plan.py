@@ -44,19 +44,19 @@ def decided(root: Path, texts: dict[str, str], manager: str = "") -> dict[str, A
     return tomllib.loads((root / "pyproject.toml").read_text())
 
 
+FLAT = {
+    "requirements.txt": "numpy\nMy_Project\n",
+    "requirements-dev.txt": "-r requirements.txt\npytest<9\nhttpx\n",
+    "src/train.py": "save('models/x')",
+    "src/api.py": API,
+    "data/x.csv": "",
+    "models/m.onnx": "",
+    "tests/test_a.py": "",
+}
+
+
 def test_a_flat_project(tmp_path: Path) -> None:
-    document = decided(
-        tmp_path / "my project",
-        {
-            "requirements.txt": "numpy\nMy_Project\n",
-            "requirements-dev.txt": "-r requirements.txt\npytest<9\nhttpx\n",
-            "src/train.py": "save('models/x')",
-            "src/api.py": API,
-            "data/x.csv": "",
-            "models/m.onnx": "",
-            "tests/test_a.py": "",
-        },
-    )
+    document = decided(tmp_path / "my project", FLAT)
     assert document["project"] == {
         "name": "my-project",
         "version": "0.1.0",
@@ -70,7 +70,15 @@ def test_a_flat_project(tmp_path: Path) -> None:
     }
     tool = document["tool"]
     assert tool["uv"] == {"default-groups": ["dev", "serve"]}
-    assert tool["lockstep"] == {
+    assert tool["black"] == {"line-length": 100}
+    assert {"E", "F", "I"} <= set(tool["ruff"]["lint"]["select"])
+    assert tool["mypy"]["files"] == ["src", "tests"]
+    assert tool["pytest"]["ini_options"] == {"testpaths": ["tests"], "pythonpath": ["src"]}
+    assert (tmp_path / "my project" / ".python-version").read_text() == "3.11\n"
+
+
+def test_the_images_of_a_flat_project(tmp_path: Path) -> None:
+    assert decided(tmp_path / "my project", FLAT)["tool"]["lockstep"] == {
         "python": "3.11",
         "base": "debian:bookworm",
         "platforms": ["linux/amd64"],
@@ -92,11 +100,6 @@ def test_a_flat_project(tmp_path: Path) -> None:
             },
         },
     }
-    assert tool["black"] == {"line-length": 100}
-    assert {"E", "F", "I"} <= set(tool["ruff"]["lint"]["select"])
-    assert tool["mypy"]["files"] == ["src", "tests"]
-    assert tool["pytest"]["ini_options"] == {"testpaths": ["tests"], "pythonpath": ["src"]}
-    assert (tmp_path / "my project" / ".python-version").read_text() == "3.11\n"
 
 
 @pytest.mark.parametrize(
