@@ -66,9 +66,10 @@ lock: ## pin the newest of our own dependencies that pyproject.toml allows
 		--no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements-lock.txt
 
 lock-stack: $(READY) ## pin the newest programs of the local stack
-	cd src/lockstep/stack && $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --generate-hashes \
-		--upgrade --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-		--excludes excludes-stack.in requirements-stack.in -o requirements-stack.txt
+	cd src/lockstep/services && for name in mlflow objects postgres; do \
+		$(CURDIR)/$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade \
+		--python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		--excludes excludes.in $$name.in -o $$name.txt || exit 1; done
 
 clean: ## remove what make made
 	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

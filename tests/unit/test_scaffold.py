@@ -25,6 +25,8 @@ FILES = {
         *("tests/test_api.py", "tests/test_card.py", "tests/test_measure.py"),
         *("tests/test_predict.py", "tests/test_schema.py"),
         "tests/test_server.py",
+        "src/churn/tracking.py",
+        "tests/test_tracking.py",
         "tests/test_train.py",
     ],
     "iris": [

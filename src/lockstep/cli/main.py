@@ -41,6 +41,7 @@ COMMANDS = (
     ("status", "Show the local stack: service, state, address, restarts"),
     ("logs", "Show the logs of the local stack"),
     ("env", "Print the variables of the local stack, for a shell"),
+    ("collect", "Import into MLflow the runs of trainings without the stack"),
     ("reset", "Delete the local stack's data, after a question"),
     ("render", "Write Dockerfiles from the lock"),
     ("export", "Write what is locked for pip, uv and scanners"),

@@ -2,6 +2,7 @@
 
 import argparse
 
+from lockstep.cli import stacks
 from lockstep.cli.session import Session, layout_folder
 from lockstep.errors import LockstepError, UsageError, raise_all
 from lockstep.image.build import Builder
@@ -10,7 +11,6 @@ from lockstep.oci.layout import Layout
 from lockstep.progress import say
 from lockstep.project.model import ImageSpec
 from lockstep.run import engine, environment, foreground
-from lockstep.stack import control
 
 __all__ = ["add_how", "execute", "serving"]
 
@@ -31,7 +31,7 @@ def execute(
     raise_all(make.stale(session.project, file.read(session.project.root)))
     if options.in_image:
         return foreground.once(_in_image(session, spec, arguments))
-    own = control.variables(control.folder_of(session.project))
+    own = stacks.variables(session)
     if own:
         say("the stack is up: its variables are set")
     with session.progress.task(f"environment of {spec.name}", 0):

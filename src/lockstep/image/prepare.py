@@ -130,7 +130,8 @@ def _app_digest(found: list[FoundFile], digests: list[Digest], spec: ImageSpec) 
     hashed = zip(found, digests, strict=True)
     listing = [[each.name, each.executable, digest] for each, digest in hashed]
     health = _health_digest() if spec.health else ""
-    return of_bytes(canonical.dumps([listing, list(spec.outputs), health]))
+    links = [sorted(spec.links.items())] if spec.links else []
+    return of_bytes(canonical.dumps([listing, list(spec.outputs), health, *links]))
 
 
 def _hash(found: FoundFile) -> Digest:

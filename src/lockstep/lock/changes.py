@@ -55,6 +55,7 @@ class State:
     packages: Pins  # of every group and extra
     build: Pins
     debian: Mapping[str, Pins]  # by platform
+    services: Pins
     tools: Pins
 
 
@@ -78,6 +79,9 @@ def state(project: Project) -> State:
         debian={
             base.platform: {p.name: (p.version, frozenset([p.digest.hex])) for p in base.packages}
             for base in (lock.bases if lock else ())
+        },
+        services={
+            each.name: (each.version, frozenset()) for each in (lock.services if lock else ())
         },
         tools={
             tool.partition(" ")[0]: (tool.partition(" ")[2], frozenset())
@@ -139,10 +143,11 @@ def between(old: State, new: State) -> list[Change]:
     ]
     for platform in sorted({*old.debian, *new.debian}):
         found += _debian(platform, old, new)
-    found += [
-        Change(what="tool", name=name, before=before, after=after, images=())
-        for name, before, after in _moved(old.tools, new.tools)
-    ]
+    for what, was, now in (("service", old.services, new.services), ("tool", old.tools, new.tools)):
+        found += [
+            Change(what=what, name=name, before=before, after=after, images=())
+            for name, before, after in _moved(was, now)
+        ]
     return found
 
 

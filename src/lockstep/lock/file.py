@@ -1,8 +1,8 @@
 """lockstep.lock: what the Python lock leaves open, pinned (DESIGN, "Files it keeps")."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from lockstep.lock import toml
 from lockstep.lock.debian import DebianBase, DebianPackage
 from lockstep.project.reading import Table, parse_toml
 
-__all__ = ["NAME", "Lock", "LockedFile", "dumps", "read", "write"]
+__all__ = ["NAME", "Lock", "LockedFile", "LockedService", "dumps", "read", "write"]
 
 NAME = "lockstep.lock"
 _VERSION = 1
@@ -34,6 +34,16 @@ class LockedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockedService:
+    """A service of the stack: its version, its list of packages, its image where one was made."""
+
+    name: str
+    version: str
+    requirements: Digest
+    images: Mapping[str, Digest] = field(default_factory=dict)  # config digests by platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
     """Everything pinned that is not a Python package of the project."""
 
@@ -44,6 +54,7 @@ class Lock:
     files: tuple[LockedFile, ...]
     build: tuple[str, ...]  # build requirements of the project, each with its hashes
     bases: tuple[DebianBase, ...]
+    services: tuple[LockedService, ...] = ()  # of a project with a [tool.lockstep.stack]
     rendered: tuple[LockedFile, ...] = ()  # what `lockstep render` wrote
 
     def base_for(self, platform: str) -> DebianBase:
@@ -64,11 +75,22 @@ def dumps(lock: Lock) -> str:
         "python": lock.python,
         "base": lock.base,
         "file": _files(lock.files),
+        **({"service": [_service(each) for each in lock.services]} if lock.services else {}),
         **({"rendered": _files(lock.rendered)} if lock.rendered else {}),
         "build": {"requirements": sorted(lock.build)},
         "debian": [_debian(base) for base in sorted(lock.bases, key=lambda base: base.platform)],
     }
     return toml.dumps(document, comment=_COMMENT)
+
+
+def _service(service: LockedService) -> dict[str, object]:
+    found: dict[str, object] = {
+        "name": service.name,
+        "version": service.version,
+        "requirements": service.requirements.hex,
+    }
+    images = {platform: service.images[platform].hex for platform in sorted(service.images)}
+    return found | ({"image": images} if images else {})
 
 
 def _files(found: Sequence[LockedFile]) -> list[dict[str, object]]:
@@ -136,6 +158,9 @@ def _lock(document: dict[str, Any]) -> Lock:
         )
         for key in ("file", "rendered")
     )
+    services = tuple(
+        _locked_service(each) for each in _tables(document.get("service"), "service", problems)
+    )
     bases = [_base(each) for each in _tables(document.get("debian"), "debian", problems)]
     inputs = _digest(top, "inputs")
     python, base = (_text(top, key) for key in ("python", "base"))
@@ -148,9 +173,20 @@ def _lock(document: dict[str, Any]) -> Lock:
         python=python,
         base=base,
         files=locked,
+        services=services,
         rendered=rendered,
         build=build,
         bases=tuple(each for each in bases if each),
+    )
+
+
+def _locked_service(table: Table) -> LockedService:
+    images = table.table("image")
+    return LockedService(
+        name=_text(table, "name"),
+        version=_text(table, "version"),
+        requirements=_digest(table, "requirements", "sha256:"),
+        images={platform: _digest(images, platform, "sha256:") for platform in images},
     )
 
 

@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep import credentials, files
+from lockstep import credentials, files, services
 from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError, raise_all
 from lockstep.fetch import Fetcher
 from lockstep.lock import builds, debian, given, inputs, manager, uv
 from lockstep.lock import file as lock_file
 from lockstep.lock.debian import DebianBase
-from lockstep.lock.file import Lock, LockedFile
+from lockstep.lock.file import Lock, LockedFile, LockedService
 from lockstep.progress import Reporter, say
 from lockstep.project.load import load
 from lockstep.project.model import Project
@@ -93,8 +93,25 @@ def _lock(
         ),
         build=build,
         bases=bases,
+        services=_services(project, bases, before),
         rendered=before.rendered if before else (),
     )
+
+
+def _services(
+    project: Project, bases: tuple[DebianBase, ...], before: Lock | None
+) -> tuple[LockedService, ...]:
+    """Return the services of the stack; images that would be the same are kept."""
+    kept = {each.name: each for each in before.services} if before and before.bases == bases else {}
+    found = []
+    for name in services.NAMES if project.stack.declared else ():
+        listed = services.digest(name)
+        old = kept.get(name)
+        if old is None or old.requirements != listed:
+            version = services.version(name)
+            old = LockedService(name=name, version=version, requirements=listed)
+        found.append(old)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +261,22 @@ def stale(project: Project, lock: Lock) -> list[LockstepError]:
             message = f"`{each.path}` is not the file that was locked: wanted sha256 "
             message += f"{each.digest.short}…, found {of_bytes(data).short}…"
             problems.append(LockstepError(message, hint=hint))
+    return problems + _stale_services(project, lock)
+
+
+def _stale_services(project: Project, lock: Lock) -> list[LockstepError]:
+    wanted = services.NAMES if project.stack.declared else ()
+    locked = {each.name: each for each in lock.services}
+    problems = []
+    for name in wanted:
+        if name not in locked:
+            message = f"`{lock_file.NAME}` does not name the service `{name}`"
+        elif locked[name].requirements != services.digest(name):
+            message = f"the service `{name}` is locked at {locked[name].version}, this lockstep "
+            message += f"comes with {services.version(name)}"
+        else:
+            continue
+        problems.append(LockstepError(message, hint="lockstep lock"))
     return problems
 
 

@@ -75,7 +75,7 @@ def read(document: dict[str, Any], root: Path) -> Project:
         is_package=_is_package(top, uv, poetry),
         build_requires=build.texts("requires"),
         build_extra=settings.texts("build-requires"),
-        stack=_stack(settings.table("stack")),
+        stack=_stack(settings.table("stack"), declared=settings.has("stack")),
         document=document,
     )
     if not loaded.name:
@@ -165,12 +165,14 @@ def _lock(table: Table) -> str:
     return text
 
 
-def _stack(table: Table) -> StackSpec:
+def _stack(table: Table, *, declared: bool) -> StackSpec:
     numbers, own = table.table("ports"), table.table("object-store")
     data = PurePosixPath(table.text("data", StackSpec().data))
     if data.is_absolute() or ".." in data.parts or data == PurePosixPath():
         table.complain("data", f"must be a folder inside the project, found `{data}`")
     spec = StackSpec(
+        declared=declared,
+        runner=table.text("runner", StackSpec().runner),
         data=str(data),
         postgres_port=numbers.number("postgres", 5432, least=1024, most=65535),
         objects_port=numbers.number("objects", 9000, least=1024, most=65535),
@@ -179,6 +181,9 @@ def _stack(table: Table) -> StackSpec:
         bucket=own.text("bucket", "mlflow"),
         region=own.text("region", "us-east-1"),
     )
+    if spec.runner not in {"native", "compose"}:
+        hint = 'runner = "native", or "compose" where there is Docker'
+        table.complain("runner", f"is `{spec.runner:.80}`", hint=hint)
     if spec.endpoint and not _ENDPOINT.fullmatch(spec.endpoint):
         hint = 'write endpoint = "https://host:port", and its keys into AWS_* variables'
         own.complain("endpoint", "is no http or https address without a login", hint=hint)

@@ -28,12 +28,15 @@ class ImageSpec:
     budget: int = 0  # bytes unpacked; 0 means none
     bytecode: bool = False
     trim: bool = False
+    links: Mapping[str, str] = field(default_factory=dict)  # outside /app; of our own images alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSpec:
     """The `[tool.lockstep.stack]` table: services of this machine."""
 
+    declared: bool = False  # whether there is such a table: its services are locked then
+    runner: str = "native"  # or "compose"
     data: str = ".lockstep/stack"  # from the project's folder
     postgres_port: int = 5432
     objects_port: int = 9000

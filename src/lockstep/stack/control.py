@@ -1,8 +1,10 @@
 """What the commands do with a stack: start it, stop it, look at it, delete its data."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from lockstep import clock, environ, files, process
 from lockstep.errors import LockstepError, raise_all
 from lockstep.project.model import Project, StackSpec
 from lockstep.stack import ports, processes
-from lockstep.stack.folder import Folder
+from lockstep.stack.folder import LOW, Folder, full
 from lockstep.stack.keeper import FAILED, NEEDS, READY
 from lockstep.stack.service import Service
 from lockstep.stack.services import common
@@ -21,13 +23,16 @@ from lockstep.stack.services.postgres import Postgres
 from lockstep.stack.tools import Tools
 
 __all__ = [
+    "FULL",
     "NAMES",
     "addresses",
     "down",
     "folder_of",
+    "parts_of",
     "reset",
     "services",
     "status",
+    "take_keys",
     "up",
     "variables",
 ]
@@ -35,17 +40,19 @@ __all__ = [
 NAMES = ("postgres", "objects", "mlflow")
 _PATIENCE = 180.0  # seconds until a stack that does not come up is given up
 _OWN = "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or correct tool.lockstep.stack"
+FULL = "disk full"
 _ROOM = 300_000_000  # bytes that a first start needs
-_DATA = ("postgres", "postgres.new", "objects", "objects.tmp", "logs")
+_DATA = ("postgres", "postgres.new", "objects", "objects.tmp", "logs", "backups")
 _STATE = ("keys.json", "objects.json", "plan.json", "status.json", "postgres.password")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """What `up` did: whether anything was started, and which ports are not the wanted ones."""
+    """What `up` did: whether it started anything, which ports moved, and what it backed up."""
 
     new: bool
     moved: Mapping[str, tuple[int, int]]
+    backups: tuple[Path, ...] = ()  # made before MLflow's tables were upgraded
 
 
 def folder_of(project: Project) -> Folder:
@@ -55,10 +62,9 @@ def folder_of(project: Project) -> Folder:
 
 def services(folder: Folder) -> list[Service]:
     """Return the services of the plan that `up` wrote, each after what it needs."""
-    parts = _parts(folder)
-    if parts.endpoint:
-        return [Postgres(parts=parts), Mlflow(parts=parts, needs=("postgres",))]
-    return [Postgres(parts=parts), Objects(parts=parts), Mlflow(parts=parts)]
+    parts = parts_of(folder)
+    objects = [] if parts.endpoint else [Objects(parts=parts)]
+    return [Postgres(parts=parts), *objects, Mlflow(parts=parts)]
 
 
 def up(project: Project, tools: Tools, note: Callable[[str], None]) -> Started:
@@ -70,18 +76,16 @@ def up(project: Project, tools: Tools, note: Callable[[str], None]) -> Started:
     folder = folder_of(project)
     folder.make()
     with files.lock(folder.root / "up.lock"):
+        _check_room(folder)
+        had = _backups(folder)
         if folder.supervisor():
             _wait(folder, folder.supervisor(), note)
             return Started(new=False, moved={})
         processes.end(processes.marked(folder.root), patience=10)
-        _check_room(folder)
-        moved = _write_plan(project.stack, folder, tools)
-        try:
-            _start(folder, note)
-        except BaseException:
-            _stop(folder)
-            raise
-        return Started(new=True, moved=moved)
+        with _alone(tools):
+            moved = _begin(project.stack, folder, tools, note)
+        made = tuple(sorted(_backups(folder) - had))
+        return Started(new=True, moved=moved, backups=made)
 
 
 def down(folder: Folder) -> bool:
@@ -103,16 +107,23 @@ def reset(folder: Folder) -> None:
 
 
 def status(folder: Folder) -> dict[str, Any]:
-    """Return what the supervisor says: service by service, or nothing when none runs."""
+    """Return what the supervisor says: service by service, or nothing when none runs.
+
+    On a full disk the supervisor can say nothing any more: that is looked at here.
+    """
     if not folder.supervisor():
         return {}
     found = folder.read(folder.status).get("services", {})
-    return {name: found[name] for name in sorted(found)} if isinstance(found, dict) else {}
+    services = {name: found[name] for name in sorted(found)} if isinstance(found, dict) else {}
+    problem = full(folder.root) if services else ""
+    for name in set(services) & {"postgres", "objects"} if problem else ():
+        services[name] = {**services[name], "state": FULL, "problem": problem}
+    return services
 
 
 def addresses(folder: Folder) -> dict[str, str]:
     """Return where people find each service, and the store's own page."""
-    parts = _parts(folder)
+    parts = parts_of(folder)
     at = {name: f"{common.HOST}:{port}" for name, port in parts.ports.items()}
     found = {
         "mlflow": f"http://{at['mlflow']}",
@@ -125,10 +136,11 @@ def addresses(folder: Folder) -> dict[str, str]:
 
 def variables(folder: Folder) -> dict[str, str]:
     """Return the variables of a stack that runs, or nothing."""
-    return common.variables(_parts(folder)) if folder.supervisor() else {}
+    return common.variables(parts_of(folder)) if folder.supervisor() else {}
 
 
-def _parts(folder: Folder) -> common.Parts:
+def parts_of(folder: Folder) -> common.Parts:
+    """Return what the services of the plan that `up` wrote are made from."""
     plan = folder.read(folder.plan)
     try:
         return common.Parts(
@@ -150,7 +162,7 @@ def _write_plan(stack: StackSpec, folder: Folder, tools: Tools) -> Mapping[str, 
     wanted = {name: getattr(stack, f"{name}_port") for name in NAMES}
     chosen = ports.choose({**wanted, **PORTS})
     if stack.endpoint:
-        _take_keys(folder)
+        take_keys(folder)
     plan = {
         "tools": str(tools.folder),
         "ports": chosen,
@@ -160,7 +172,7 @@ def _write_plan(stack: StackSpec, folder: Folder, tools: Tools) -> Mapping[str, 
     }
     folder.write(folder.plan, plan)
     if stack.endpoint:
-        why = common.probe(_parts(folder), "s3", 1)
+        why = common.probe(parts_of(folder), 1)
         if why:
             message = f"the object store `{stack.endpoint}` refuses: {why}"
             raise LockstepError(message, hint=_OWN)
@@ -168,7 +180,7 @@ def _write_plan(stack: StackSpec, folder: Folder, tools: Tools) -> Mapping[str, 
     return {n: (wanted[n], chosen[n]) for n in used if wanted[n] != chosen[n]}
 
 
-def _take_keys(folder: Folder) -> None:
+def take_keys(folder: Folder) -> None:
     """Keep the keys of a store of one's own, which come in variables."""
     keys = folder.keys()
     access, secret = (environ.get(n) for n in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
@@ -180,10 +192,37 @@ def _take_keys(folder: Folder) -> None:
         folder.write(folder.keys_file, asdict(changed), mode=0o600)
 
 
+def _alone(tools: Tools) -> AbstractContextManager[None]:
+    """Keep another project from choosing our ports before our services listen there."""
+    if not os.access(tools.folder, os.W_OK):  # another user's
+        return nullcontext()
+    return files.lock(tools.folder / "up.lock")
+
+
+def _begin(
+    stack: StackSpec, folder: Folder, tools: Tools, note: Callable[[str], None], tries: int = 3
+) -> Mapping[str, tuple[int, int]]:
+    """Choose ports and start; again when somebody else took one of them meanwhile."""
+    moved = _write_plan(stack, folder, tools)
+    try:
+        _start(folder, note)
+    except BaseException as error:
+        _stop(folder)
+        lost = any(not ports.is_free(port) for port in parts_of(folder).ports.values())
+        if tries > 1 and lost and isinstance(error, LockstepError):
+            return _begin(stack, folder, tools, note, tries - 1)
+        raise
+    return moved
+
+
+def _backups(folder: Folder) -> set[Path]:
+    return set(folder.backups.glob("*.dump"))
+
+
 def _check_room(folder: Folder) -> None:
-    free = shutil.disk_usage(folder.root).free
-    if free < _ROOM and not (folder.root / "postgres").exists():
-        message = f"`{folder.root}` has {free // 1_000_000} MB free, a stack needs 300 MB"
+    first = not (folder.root / "postgres").exists()
+    message = full(folder.root, _ROOM if first else LOW)
+    if message:
         raise LockstepError(message, hint="free some space, or link the folder to a larger disk")
 
 
@@ -250,5 +289,5 @@ def _stop(folder: Folder) -> bool:
     processes.end(left, patience=10)
     folder.status.unlink(missing_ok=True)
     if pid or left:
-        sweep(_parts(folder).ports)
+        sweep(parts_of(folder).ports)
     return bool(pid or left)

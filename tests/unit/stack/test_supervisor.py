@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from lockstep.errors import LockstepError
+from lockstep.stack import keeper as keeper_module
 from lockstep.stack import processes
 from lockstep.stack.folder import Folder
-from lockstep.stack.keeper import FAILED, NEEDS, READY, STOPPED, Keeper
+from lockstep.stack.keeper import FAILED, NEEDS, READY, SILENT, STOPPED, Keeper
 from lockstep.stack.service import Launch
 from lockstep.stack.supervisor import rotate
 
@@ -120,6 +121,51 @@ def test_what_does_not_listen_is_killed_with_all_its_children(tmp_path: Path) ->
     keeper.join(10)
     assert keeper.status.state == STOPPED
     wait(lambda: processes.marked(tmp_path) == [])
+
+
+def test_what_hangs_is_killed_and_started_again(tmp_path: Path) -> None:
+    deaf = "trap '' TERM; echo $$ > $NAME.up; while :; do sleep 60; done"
+    keeper = keep(tmp_path, StandIn(root=tmp_path, name="deaf", program=deaf))["deaf"]
+    wait(lambda: keeper.status.state == READY)
+    first = keeper.status.pid
+    hangs = tmp_path / "deaf.hangs"
+    hangs.touch()
+    wait(lambda: keeper.status.restarts == 1)
+    hangs.unlink()
+    wait(lambda: keeper.status.state == READY)
+    assert keeper.status.pid != first
+    assert processes.identity(first) == ""
+    keeper.stop()
+    keeper.join(10)
+
+
+@pytest.mark.parametrize("why", ["the disk is full", "what it needs is not ready"])
+def test_what_is_not_its_own_fault_is_said_and_no_reason_to_kill_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    first, second = (
+        StandIn(root=tmp_path, name="first"),
+        StandIn(root=tmp_path, name="second", needs=("first",)),
+    )
+    keepers = keep(tmp_path, first, second)
+    wait(lambda: keepers["second"].status.state == READY)
+    if "disk" in why:
+        monkeypatch.setattr(keeper_module, "full", lambda folder: "no room")
+    else:
+        keepers["first"].stop()
+        keepers["first"].join(10)
+    hangs = tmp_path / "second.hangs"
+    hangs.touch()
+    wait(lambda: keepers["second"].status.state == SILENT)
+    assert keepers["second"].status.problem == "it hangs"
+    time.sleep(0.2)  # ten looks
+    assert keepers["second"].status.restarts == 0
+    hangs.unlink()
+    wait(lambda: keepers["second"].status.state == READY)
+    assert keepers["second"].status.problem == ""
+    for each in keepers.values():
+        each.stop()
+        each.join(10)
 
 
 def test_a_pid_that_is_used_again_is_not_the_supervisor(tmp_path: Path) -> None:

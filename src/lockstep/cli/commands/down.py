@@ -23,11 +23,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from lockstep.stack import control
+    from lockstep.cli import stacks
 
     session = open_session(options)
     with session.progress.task("stop the stack", 0):
-        ran = control.down(control.folder_of(session.project))
+        ran = stacks.of(session).down()
     if options.json:
         print_json({"ran": ran})
     elif not ran:

@@ -26,9 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from lockstep.stack import control
+    from lockstep.cli import stacks
 
-    found = control.variables(control.folder_of(open_session(options).project))
+    found = stacks.variables(open_session(options))
     if not found:
         message = "the stack of this project does not run"
         raise LockstepError(message, hint="lockstep up")

@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from lockstep.cli import rendering
 from lockstep.cli.session import Session, add_common, open_session, print_json
 from lockstep.cli.table import table
 from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError, UsageError, raise_all
-from lockstep.image import rendered
 from lockstep.lock import changes, file, make, manager
 from lockstep.lock.rehearse import rehearsal
 from lockstep.progress import say
@@ -86,7 +86,10 @@ def _has_stale_files(root: Path) -> bool:
     lock = file.read(root)
     if not lock.rendered:
         return False
-    wanted = rendered.everything(load(root), lock)
+    try:
+        wanted = rendering.everything(load(root), lock)
+    except LockstepError:  # the services have other images now
+        return True
     return {each.path: each.digest for each in lock.rendered} != {
         name: of_bytes(text.encode()) for name, text in wanted.items()
     }

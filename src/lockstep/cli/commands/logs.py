@@ -36,19 +36,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from lockstep.stack import control, logs
+    from lockstep.cli import stacks
 
     if options.json and options.follow:
         message = "`--json` and `--follow` cannot be used together"
         raise UsageError(message, hint="lockstep logs --json")
-    folder = control.folder_of(open_session(options).project)
+    stack = stacks.of(open_session(options))
+    if options.follow:
+        return stack.follow(options.service, options.lines)
     names = (options.service,) if options.service else _NAMES
-    files = {name: folder.log(name) for name in names}
+    found = {name: stack.log(name, options.lines) for name in names}
     if options.json:
-        print_json({name: logs.last(files[name], options.lines) for name in names})
+        print_json(found)
         return 0
-    for name, line in logs.lines(files, options.lines, follow=options.follow):
-        sys.stdout.write(f"{line}\n" if options.service else f"{name:<10} | {line}\n")
-        if options.follow:
-            sys.stdout.flush()
+    for name, lines in found.items():
+        for line in lines:
+            sys.stdout.write(f"{line}\n" if options.service else f"{name:<10} | {line}\n")
     return 0

@@ -1,8 +1,9 @@
 """Write Dockerfiles from the lock, for engines that build from them.
 
 Writes Dockerfile.IMAGE for each image, .dockerignore, and the requirements of the build
-backend, requirements-build.txt. What they give works without lockstep. A file that somebody
-else wrote is never replaced without --force.
+backend, requirements-build.txt; with runner = "compose" in [tool.lockstep.stack] also
+docker-compose.yml, and builds the images that it names. What they give works without lockstep.
+A file that somebody else wrote is never replaced without --force.
 
 examples:
   # after a change of pyproject.toml or of a lock
@@ -17,14 +18,15 @@ import difflib
 from pathlib import Path
 
 from lockstep import files
-from lockstep.cli.session import add_common, print_json
+from lockstep.cli import rendering
+from lockstep.cli.session import add_common, open_session, print_json
 from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError, raise_all
-from lockstep.image import dockerignore, rendered
+from lockstep.image import dockerignore
 from lockstep.lock import file, make
 from lockstep.lock.file import Lock, LockedFile
 from lockstep.progress import say
-from lockstep.project.load import load
+from lockstep.stack.compose import document
 
 __all__ = ["configure", "run"]
 
@@ -45,10 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    project = load(options.project)
-    lock = file.read(project.root)
-    raise_all(make.stale(project, lock))
-    wanted = rendered.everything(project, lock)
+    session = open_session(options)
+    project = session.project
+    before = file.read(project.root)
+    raise_all(make.stale(project, before))
+    lock = before if options.check else rendering.with_services(session, before)
+    wanted = rendering.everything(project, lock)
     there = {name: _read(project.root / name) for name in wanted}
     changed = [name for name, text in wanted.items() if there[name] != text]
     if options.check:
@@ -57,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         _refuse({name: there[name] for name in changed}, wanted)
     for name in changed:
         files.write_text(project.root / name, wanted[name])
-    _record(project.root, lock, wanted)
+    _record(project.root, before, lock, wanted)
     for name in _left_over(project.root, wanted):
         say(f"warning: `{name}` belongs to nothing in pyproject.toml any more: remove it")
     if options.json:
@@ -69,13 +73,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _record(root: Path, lock: Lock, wanted: dict[str, str]) -> None:
+def _record(root: Path, before: Lock, lock: Lock, wanted: dict[str, str]) -> None:
     """Name the rendered files in the lock, so that `lockstep lock --check` knows them."""
     found = tuple(
         LockedFile(path=name, digest=of_bytes(text.encode())) for name, text in wanted.items()
     )
-    if found != lock.rendered:
-        file.write(dataclasses.replace(lock, rendered=found), root)
+    lock = dataclasses.replace(lock, rendered=found)
+    if lock != before:
+        file.write(lock, root)
 
 
 def _read(path: Path) -> str | None:
@@ -102,6 +107,7 @@ def _refuse(changed: dict[str, str | None], wanted: dict[str, str]) -> None:
 
 def _left_over(root: Path, wanted: dict[str, str]) -> list[str]:
     paths = [*root.glob("Dockerfile.*"), root / dockerignore.BUILD_REQUIREMENTS]
+    paths += [root / document.NAME]
     others = [path for path in paths if path.name not in wanted and path.is_file()]
     return sorted(path.name for path in others if files.read_text(path).startswith(_MARK))
 

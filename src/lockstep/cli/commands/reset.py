@@ -28,14 +28,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    from lockstep.cli import stacks
     from lockstep.stack import control
 
     session = open_session(options)
     folder = control.folder_of(session.project)
     if not options.yes:
-        _ask(f"delete all runs and artifacts in `{folder.root}`? type yes: ")
+        _ask(f"delete all runs and artifacts of the stack in `{folder.root}`? type yes: ")
     with session.progress.task("delete the stack's data", 0):
-        control.reset(folder)
+        stacks.of(session).reset()
     if options.json:
         print_json({"deleted": str(folder.root)})
     return 0

@@ -26,11 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    from lockstep.cli import stacks
     from lockstep.stack import control
     from lockstep.stack.keeper import READY
 
-    folder = control.folder_of(open_session(options).project)
-    services = control.status(folder)
+    session = open_session(options)
+    folder = control.folder_of(session.project)
+    services = stacks.of(session).status()
     places = control.addresses(folder) if services else {}
     ready = bool(services) and all(each["state"] == READY for each in services.values())
     if options.json:

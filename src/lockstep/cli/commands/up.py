@@ -4,6 +4,9 @@ No Docker. The programs are installed once for all projects, from a locked list.
 keys are in .lockstep/stack/, which git ignores; keys are made at the first start. Every port is
 on 127.0.0.1; a taken one moves to the next free one. A service that dies is started again.
 
+With runner = "compose" in [tool.lockstep.stack], in containers: images are built from the same
+list, docker-compose.yml is written from the same description, the data is in volumes.
+
 examples:
   # from nothing to healthy
   lockstep up
@@ -28,19 +31,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from lockstep.stack import control, tools
+    from lockstep.cli import stacks
+    from lockstep.stack import control, imports
 
     session = open_session(options)
-    installed = tools.install(session.store, session.progress)
+    stack = stacks.ready(session)
     with session.progress.task("start the stack", 0) as task:
-        started = control.up(session.project, installed, task.note)
+        started = stack.up(task.note)
     folder = control.folder_of(session.project)
     places = control.addresses(folder)
     if options.json:
-        print_json({"new": started.new, "addresses": places})
+        backups = [str(path) for path in started.backups]
+        print_json({"new": started.new, "addresses": places, "backups": backups})
         return 0
     for name, (wanted, port) in sorted(started.moved.items()):
         say(f"port {wanted} is taken: `{name}` is on {port}")
+    for backup in started.backups:
+        say(f"MLflow's tables were of an older version, and were upgraded; a backup: {backup}")
     sys.stdout.write(table(["service", "address"], sorted(places.items()), left=2) + "\n")
+    if waiting := imports.waiting(session.project, places["mlflow"]):
+        say(f"{waiting} runs of trainings without the stack; to import them: lockstep collect")
     say('for this shell: eval "$(lockstep env)"' if started.new else "it ran already")
     return 0

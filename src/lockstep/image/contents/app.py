@@ -15,6 +15,7 @@ from lockstep.oci.entry import (
     OnDisk,
     file,
     folder,
+    symlink,
 )
 from lockstep.project.model import ImageSpec, Project
 
@@ -67,6 +68,8 @@ def entries(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:
         yield Entry(path=f"{APP}/{each.name}", kind=Kind.FILE, mode=mode, content=_content(each))
     for name in image.outputs:
         yield folder(f"{APP}/{name}", mode=0o1777)
+    for path, target in image.links.items():
+        yield symlink(path, target)
     if image.health:
         script = resources.files("lockstep.runtime").joinpath("health.py").read_bytes()
         yield file(HEALTH, script.replace(b"\r\n", b"\n"))

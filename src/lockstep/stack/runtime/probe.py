@@ -1,20 +1,20 @@
-"""Asks PostgreSQL or an S3 store a real question; runs on the tools' own Python.
+"""Asks an S3 store a real question, and makes the bucket; runs on the tools' own Python.
 
-Run as a script: probe.py sql | s3 SECONDS. Logins come in variables, never in words. It tries
-for so many seconds, then prints the last reason and ends with 1.
+Run as a script: probe.py SECONDS. The login comes in variables, never in words. It tries for so
+many seconds, then prints the last reason and ends with 1.
 """
 
 import os
 import sys
-import time  # noqa: TID251 -- this is a program of its own
+import time
 from collections.abc import Callable
 
 __all__ = ["main"]
 
 
-def main(kind: str, seconds: float) -> str:
+def main(seconds: float) -> str:
     """Return "" when there is an answer in time, else the reason."""
-    ask: Callable[[], None] = _sql() if kind == "sql" else _s3()
+    ask = _s3()
     until = time.monotonic() + seconds
     while True:
         try:
@@ -28,25 +28,13 @@ def main(kind: str, seconds: float) -> str:
         time.sleep(0.05)
 
 
-def _sql() -> Callable[[], None]:
-    import psycopg2  # type: ignore[import-untyped,import-not-found,unused-ignore]
-
-    def ask() -> None:
-        connection = psycopg2.connect("", connect_timeout=3)  # all of it in PG* variables
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        connection.close()
-
-    return ask
-
-
 def _s3() -> Callable[[], None]:
     import boto3  # type: ignore[import-untyped,import-not-found,unused-ignore]
     from botocore.client import Config  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     patience = Config(connect_timeout=2, read_timeout=3, retries={"max_attempts": 0})
-    address = os.environ["MLFLOW_S3_ENDPOINT_URL"]  # noqa: TID251 -- a program of its own
-    bucket = os.environ["LOCKSTEP_BUCKET"]  # noqa: TID251
+    address = os.environ["MLFLOW_S3_ENDPOINT_URL"]
+    bucket = os.environ["LOCKSTEP_BUCKET"]
     client = boto3.client("s3", endpoint_url=address, config=patience)
 
     def ask() -> None:
@@ -61,4 +49,4 @@ def _s3() -> Callable[[], None]:
 
 if __name__ == "__main__":
     # An empty text would be an error too.
-    sys.exit(main(sys.argv[1], float(sys.argv[2])) or 0)
+    sys.exit(main(float(sys.argv[1])) or 0)

@@ -9,7 +9,7 @@ from lockstep.stack.folder import Folder, Keys
 from lockstep.stack.processes import MARK
 from lockstep.stack.tools import Tools
 
-__all__ = ["BUCKET", "HOST", "REGION", "USER", "Parts", "probe", "variables"]
+__all__ = ["BUCKET", "HOST", "REGION", "USER", "Parts", "probe", "sql", "variables"]
 
 HOST = "127.0.0.1"
 USER = "mlflow"  # of PostgreSQL, and its database
@@ -56,12 +56,22 @@ def variables(parts: Parts) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def probe(parts: Parts, kind: str, seconds: float) -> str:
-    """Return "" when PostgreSQL (`sql`) or the store (`s3`) answers in time, else why not."""
+def probe(parts: Parts, seconds: float) -> str:
+    """Return "" when the store answers in time, else why not; makes the bucket."""
     program = Path(__file__).parents[1] / "runtime" / "probe.py"
     env = parts.clean(**variables(parts), LOCKSTEP_BUCKET=parts.bucket)
     # No proxy and no settings of the user's own stand between us and the store.
     env |= {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
-    words: list[str | Path] = [parts.tools.python, "-I", program, kind, str(seconds)]
+    words: list[str | Path] = [parts.tools.python, "-I", program, str(seconds)]
     done = process.run(words, env=env, cwd=parts.folder.root, check=False)
     return "" if done.code == 0 else (done.stderr.strip().splitlines() or ["no answer"])[-1]
+
+
+def sql(parts: Parts, query: str) -> process.Finished:
+    """Ask PostgreSQL over TCP, with the password, and return what psql said.
+
+    It gives up after 3 seconds without an answer to the login, and never asks for a password.
+    """
+    env = parts.clean(**variables(parts), PGCONNECT_TIMEOUT="3")
+    words: list[str | Path] = [parts.tools.postgres / "psql", "-XAtqw", "-c", query]
+    return process.run(words, env=env, cwd=parts.folder.root, check=False)

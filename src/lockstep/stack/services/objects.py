@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep import files
+from lockstep import clock, files
+from lockstep.errors import LockstepError
+from lockstep.fetch import ask
+from lockstep.stack import description
+from lockstep.stack.runtime.presign import presigned
 from lockstep.stack.service import Launch
 from lockstep.stack.services.common import HOST, Parts, probe
 
-__all__ = ["PORTS", "Objects", "sweep"]
+__all__ = ["PORTS", "SIGNING", "Objects", "sweep"]
 
 # The ports between the store's own parts: first choice of each.
 PORTS = {
@@ -24,7 +28,8 @@ PORTS = {
     "admin": 23646,
     "admin.grpc": 33646,
 }
-_SIGNING = (
+_OK = 200
+SIGNING = (
     "WEED_JWT_SIGNING_KEY",
     "WEED_JWT_SIGNING_READ_KEY",
     "WEED_JWT_FILER_SIGNING_KEY",
@@ -52,41 +57,31 @@ class Objects:
         actions = ["Admin", "Read", "List", "Tagging", "Write"]
         identity = {"name": "lockstep", "credentials": [key], "actions": actions}
         files.write_bytes(config, json.dumps({"identities": [identity]}).encode(), mode=0o600)
-        ports = parts.ports
-        options = {
-            "dir": data,
-            "ip": HOST,
-            "ip.bind": HOST,
-            "bucket": parts.bucket,
-            "s3.config": config,
-            "s3.port": ports["objects"],
-            "s3.port.grpc": ports["s3.grpc"],
-            "s3.port.iceberg": 0,
-            "s3.port.lance": 0,
-            "filer.port": ports["filer"],
-            "filer.port.grpc": ports["filer.grpc"],
-            "master.port": ports["master"],
-            "master.port.grpc": ports["master.grpc"],
-            "master.telemetry": "false",
-            "volume.port": ports["volume"],
-            "volume.port.grpc": ports["volume.grpc"],
-            "admin.port": ports["admin"],
-            "admin.port.grpc": ports["admin.grpc"],
-            "webdav": "false",
-        }
-        words: list[str | Path] = [parts.tools.weed, "-logtostderr", "mini"]
         env = parts.clean(
-            **dict(zip(_SIGNING, parts.keys.signing, strict=True)),
+            **dict(zip(SIGNING, parts.keys.signing, strict=True)),
             WEED_ADMIN_USER="lockstep",
             WEED_ADMIN_PASSWORD=parts.keys.admin,
             TMPDIR=str(temporary),
         )
-        words += [f"-{name}={value}" for name, value in options.items()]
+        words = description.objects(data, HOST, parts.bucket, parts.ports)
+        words = [str(parts.tools.weed), *words, f"-s3.config={config}"]
         return Launch(words=words, cwd=data, env=env)
 
     def ready(self) -> str:
         """Return "" once a signed list and a write of an object succeed."""
-        return probe(self.parts, "s3", 3)
+        return probe(self.parts, 3)
+
+    def well(self) -> str:
+        """Return "" when the object that `ready` wrote can be read, else why not."""
+        parts = self.parts
+        path = f"/{parts.bucket}/.lockstep"
+        host = f"{HOST}:{parts.ports['objects']}"
+        login = parts.keys.access_key, parts.keys.secret_key
+        try:
+            status, _ = ask(presigned("GET", (host, path), login, parts.region, clock.now()))
+        except LockstepError as error:
+            return error.message
+        return "" if status == _OK else f"a read of `{path}` is answered with HTTP {status}"
 
 
 def sweep(ports: Mapping[str, int]) -> None:

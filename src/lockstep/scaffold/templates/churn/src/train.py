@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from churn import card, data, measure, model, plots, record
+from churn import card, data, measure, model, plots, record, tracking
 from churn.predict import Predictor
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-5  # the export computes in 32 bits, scikit-learn in 64
 HELD_OUT = 0.2
+SETTINGS = {"folds": model.FOLDS, "opset": model.OPSET[""], "tolerance": TOLERANCE}
 MADE_WITH = ("numpy", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
 
 
@@ -29,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         outputs = train(data.load(options.data))
         for name, content in outputs.items():
             write(options.out / name, content)
+        tracking.log(outputs, options.out, SETTINGS)
     except (data.DataError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
@@ -86,12 +88,11 @@ def files(
     """Return what a run writes: the model, what is known of it, and last the record of the run."""
     used = record.packages()
     versions = {name: used[name] for name in MADE_WITH} | {"Python": record.python()}
-    settings = {"folds": model.FOLDS, "opset": model.OPSET[""], "tolerance": TOLERANCE}
     outputs = {
         "model.onnx": exported,
         "metrics.json": as_json(facts),
         **{f"plots/{name}": picture for name, picture in pictures.items()},
-        "MODEL_CARD.md": card.text(facts, versions, settings).encode(),
+        "MODEL_CARD.md": card.text(facts, versions, SETTINGS).encode(),
     }
     run = record.run(
         arguments={"data": dataset.name},

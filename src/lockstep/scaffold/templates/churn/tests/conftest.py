@@ -1,5 +1,6 @@
 """What several tests share: one model, trained once on the real data."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ settings.register_profile(
     "project", derandomize=True, database=None, deadline=None, max_examples=60
 )
 settings.load_profile("project")
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # the tests' runs are not for a server
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,144 @@
+"""The local stack from nothing to healthy, natively and in containers: `python bench/stack.py`.
+
+Both ways in one run, of the same locked lists. `first` has an empty store: programs and wheels are
+fetched, and for containers images are built and loaded. `new` is another project's first start,
+with a warm store. `again` is a start on data that is there. Memory is the proportional share
+(PSS) of all processes of the services after one logged run, with what supervises them.
+
+Needs a package index, a Debian mirror and, for containers, `dockerd` and Compose.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import Engine
+from measure import environment, machine, run
+
+PROJECT = """\
+[project]
+name = "tiny"
+version = "1"
+requires-python = ">=3.11"
+dependencies = []
+
+[tool.lockstep.images.train]
+command = ["python"]
+
+[tool.lockstep.stack]
+runner = "{runner}"
+"""
+LOCKSTEP = [sys.executable, "-m", "lockstep"]
+NATIVE, COMPOSE = "native", "compose"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one way, in seconds and bytes."""
+
+    first: float
+    new: float
+    again: float
+    down: float
+    memory: int
+
+
+def project(root: Path, runner: str, env: dict[str, str]) -> Path:
+    """Write and lock a project; containers need a lock, for their base."""
+    root.mkdir(parents=True)
+    (root / "pyproject.toml").write_text(PROJECT.format(runner=runner))
+    run([*LOCKSTEP, "lock", "--quiet"], cwd=root, env=env)
+    return root
+
+
+def seconds(root: Path, env: dict[str, str], *words: str) -> float:
+    """Return how long a lockstep command takes."""
+    return run([*LOCKSTEP, *words, "--quiet"], cwd=root, env=env)
+
+
+def pss(pids: set[int]) -> int:
+    """Return the proportional share of memory of processes, in bytes."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += next(int(x.split()[1]) for x in text.splitlines() if x.startswith("Pss:"))
+    return total * 1024
+
+
+def family(roots: set[int]) -> set[int]:
+    """Return processes with all their children."""
+    parents = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            stat = (place / "stat").read_text().rpartition(")")[2].split()
+            parents[int(place.name)] = int(stat[1])
+    found = set(roots)
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def measured(folder: Path, runner: str, env: dict[str, str], starts: int) -> Row:
+    """Measure one way, and leave nothing running."""
+    env = env | {"LOCKSTEP_CACHE": str(folder / "store")}
+    one, two = (project(folder / name, runner, env) for name in ("one", "two"))
+    shutil.rmtree(folder / "store")  # of locking, too
+    first = seconds(one, env, "up")
+    seconds(one, env, "down")
+    new = seconds(two, env, "up")
+    found = json.loads(subprocess.check_output([*LOCKSTEP, "status", "--json"], cwd=two, env=env))[
+        "services"
+    ]
+    # Natively, all are children of one supervisor; what starts containers is the engine's.
+    memory = pss(family({each["pid"] for each in found.values()}))
+    downs, agains = [seconds(two, env, "down")], []
+    for _ in range(starts):
+        agains.append(seconds(two, env, "up"))
+        downs.append(seconds(two, env, "down"))
+    for root in (one, two):
+        seconds(root, env, "reset", "--yes")
+    return Row(first, new, statistics.median(agains), statistics.median(downs), memory)
+
+
+def main() -> None:
+    """Measure both ways and print them as a table, with ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--starts", type=int, default=5, help="starts on data that is there")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lb.", dir="/tmp") as name:
+        folder = Path(name)
+        dropped = ("AWS_", "PG", "MLFLOW_", "DOCKER_")
+        env = {k: v for k, v in environment().items() if not k.startswith(dropped)}
+        engine = Engine(folder, network=True)
+        try:
+            docker = env | {"DOCKER_HOST": engine.host}
+            rows = {
+                NATIVE: measured(folder / NATIVE, NATIVE, env, options.starts),
+                COMPOSE: measured(folder / COMPOSE, COMPOSE, docker, options.starts),
+            }
+        finally:
+            engine.close()
+    print(f"{machine()}; median of {options.starts} for `again` and `down`\n")
+    print("| | first | new | again | down | memory |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for way, row in rows.items():
+        times = " | ".join(f"{each:.1f} s" for each in (row.first, row.new, row.again, row.down))
+        print(f"| {way} | {times} | {row.memory / 1e6:.0f} MB |")
+    one, two = rows[NATIVE], rows[COMPOSE]
+    ratios = [two.first / one.first, two.new / one.new, two.again / one.again]
+    ratios += [two.down / one.down, two.memory / one.memory]
+    print(f"| ratio | {' | '.join(f'{each:.1f}x' for each in ratios)} |")
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    main()

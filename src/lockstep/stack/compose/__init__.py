@@ -1,0 +1,1 @@
+"""The stack in containers: the compose file, and what runs it."""

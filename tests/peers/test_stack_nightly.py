@@ -1,0 +1,254 @@
+"""What the local stack does with damage: other users, kills, hangs, full disks, other versions."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.stack import RUNS, Stack, copy_lockstep, running, shared_store
+
+from lockstep import process
+from lockstep.stack import control
+from lockstep.stack.folder import Folder
+from lockstep.stack.service import guarded
+from lockstep.stack.services import common
+from lockstep.stack.services.postgres import Postgres
+
+pytestmark = pytest.mark.nightly
+
+# Makes the tables of the MLflow that it runs on, and logs a run. No server.
+OLD = """\
+import os, mlflow
+mlflow.set_tracking_uri("postgresql+psycopg2://")  # the rest is in PG* variables
+made = mlflow.MlflowClient().create_experiment("old", artifact_location="mlflow-artifacts:/1")
+with mlflow.start_run(experiment_id=made) as run:
+    mlflow.log_param("number", "7")
+    mlflow.log_metric("auc", 0.07)
+print(run.info.run_id)
+"""
+SQL = """\
+import sys, psycopg2
+connection = psycopg2.connect("")
+connection.autocommit = True
+connection.cursor().execute(sys.argv[1])
+"""
+
+
+@pytest.fixture
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(shared_store(tmp_path_factory)) as made:
+        yield made
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="this is a plain user: the other tests show it")
+def test_as_a_plain_user(stack: Stack) -> None:
+    stack.lockstep("up")  # the first user's stack keeps its ports
+    store = Path(tempfile.mkdtemp(prefix="ls.", dir="/tmp"))  # a place that `nobody` can reach
+    store.chmod(0o755)
+    try:
+        copy_lockstep(store)
+        # The system's Python, which everybody can reach; ours may be below /root.
+        with running(store, python="/usr/bin/python3") as first:
+            first.lockstep("up")  # installs the tools
+            first.lockstep("down")
+        with running(store, "nobody", "/usr/bin/python3") as plain:
+            assert "is taken" in plain.lockstep("up")[1]
+            assert {Path(f"/proc/{pid}").stat().st_uid for pid in plain.left()} == {65534}
+            plain.check(plain.log(3, "plain"))
+    finally:
+        shutil.rmtree(store)
+    stack.until("ready")
+
+
+def test_a_killed_supervisor_leaves_nothing(stack: Stack) -> None:
+    first, second = stack.start("up"), stack.start("up")  # at once
+    for each in (first, second):
+        err = each.communicate(timeout=240)[1]
+        assert each.returncode == 0, err
+    said = json.loads((stack.folder / "status.json").read_text())
+    os.kill(said["pid"], signal.SIGKILL)
+    until = time.monotonic() + 20
+    while stack.left():
+        assert time.monotonic() < until, stack.left()
+        time.sleep(0.1)
+    again = stack.start("up")
+    time.sleep(1.5)
+    again.send_signal(signal.SIGINT)  # Ctrl-C before it is healthy
+    again.communicate(timeout=60)
+    assert again.returncode == 130
+    assert stack.left() == []
+
+
+def test_data_that_cannot_be_used_is_refused_and_kept(stack: Stack) -> None:
+    stack.lockstep("up")
+    ids = stack.log(1, "kept")
+    stack.lockstep("down")
+    version = stack.folder / "postgres" / "PG_VERSION"
+    right = version.read_text()
+    version.write_text("14\n")
+    _, err = stack.lockstep("up", code=1)
+    assert f"is of PostgreSQL `14`, this lockstep runs `{right.strip()}`" in err
+    assert err.count("error: ") == 1
+    version.write_text(right)
+    control = stack.folder / "postgres" / "global" / "pg_control"
+    control.rename(control.with_suffix(".away"))
+    _, err = stack.lockstep("up", code=1)
+    assert err.count("error: ") == 1
+    assert "`postgres` does not start: ended with exit code" in err
+    assert "could not open" in err
+    assert stack.left() == []
+    control.with_suffix(".away").rename(control)
+    stack.lockstep("up")
+    stack.check(ids)
+    assert "nobody is here to be asked" in stack.lockstep("reset", code=2)[1]
+    stack.lockstep("reset", "--yes")
+    assert sorted(path.name for path in stack.folder.iterdir()) == [
+        ".gitignore",
+        "supervisor.lock",
+        "up.lock",
+    ]
+
+
+@pytest.mark.parametrize("name", ["postgres", "objects", "mlflow"])
+def test_what_hangs_is_started_again(stack: Stack, name: str) -> None:
+    stack.lockstep("up")
+    pid = stack.services()[name]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    stack.until("not answering", name)
+    stack.until("ready")
+    assert stack.services()[name]["pid"] != pid
+    stack.check(stack.log(2, "after"))
+
+
+def test_tables_of_an_older_mlflow_move_after_a_backup(stack: Stack, tmp_path: Path) -> None:
+    stack.lockstep("up")
+    sql(stack, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    python = tmp_path / "bin" / "python"
+    uv = process.find_uv()
+    subprocess.check_call([uv, "venv", "--quiet", "--python", sys.executable, tmp_path])
+    words = [uv, "pip", "install", "--quiet", "--python", python]
+    old = ["mlflow-skinny==2.22.0", "sqlalchemy<2.1", "alembic", "sqlparse", "psycopg2-binary"]
+    subprocess.check_call([*words, *old, "numpy", "pandas", "setuptools<80"])
+    env = stack.environment() | stack.variables()
+    run = subprocess.check_output([python, "-W", "ignore", "-c", OLD], env=env, text=True).strip()
+    stack.lockstep("down")
+    stack.lockstep("up")
+    log = (stack.folder / "logs" / "mlflow.log").read_text()
+    (backup,) = (stack.folder / "backups").iterdir()
+    assert f"are kept in {backup.resolve()}, and move to" in log
+    assert (backup.parent.stat().st_mode & 0o777, backup.stat().st_mode & 0o777) == (0o700, 0o600)
+    found = stack.look()
+    assert (found["runs"][run], found["params"][run]) == ("FINISHED", "7")
+    stack.check(stack.log(2, "new"))
+    restored = [*stack.tools.parents[1].rglob("pginstall/bin/pg_restore")]
+    assert run in subprocess.check_output([restored[0], "--file=-", backup], text=True)
+    stack.lockstep("down")
+    stack.lockstep("up")
+    assert [*backup.parent.iterdir()] == [backup], "once"
+
+
+def test_tables_of_a_newer_mlflow_are_refused_and_kept(stack: Stack) -> None:
+    stack.lockstep("up")
+    ids = stack.log(2, "kept")
+    revision = "(SELECT version_num FROM alembic_version)"
+    sql(stack, f"CREATE TABLE mine AS {revision}")
+    sql(stack, "UPDATE alembic_version SET version_num = 'fedcba987654'")
+    stack.lockstep("down")
+    _, err = stack.lockstep("up", code=1)
+    assert err.count("error: ") == 1
+    assert "MLflow's tables are of schema `fedcba987654`" in err
+    assert "a newer one made them" in err
+    assert "lockstep reset" in err
+    assert stack.left() == []
+    assert not (stack.folder / "backups").exists()
+    with postgres_alone(stack) as parts:
+        back = "UPDATE alembic_version SET version_num = (SELECT version_num FROM mine)"
+        assert common.sql(parts, back).code == 0
+    stack.lockstep("up")
+    stack.check(ids)
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(stack: Stack, disk: Path) -> None:
+    (stack.root / ".lockstep").symlink_to(disk)
+    filler = disk / "filler"
+    fill(filler, leave=200_000_000)
+    _, err = stack.lockstep("up", code=1)
+    assert err.count("error: ") == 1
+    assert "MB free, a stack needs 300 MB" in err
+    filler.unlink()
+    stack.lockstep("up")
+    ids = stack.log(3, "before")
+    fill(filler, leave=0)
+    said = json.loads(stack.start("status", "--json").communicate(timeout=60)[0])
+    assert not said["ready"]
+    assert {said["services"][name]["state"] for name in ("objects", "postgres")} == {"disk full"}
+    assert "0 MB free, a stack needs 64 MB" in said["services"]["objects"]["problem"]
+    client = stack.client(RUNS, "40", "full")  # which tries until it can
+    time.sleep(20)
+    filler.unlink()
+    out, _ = client.communicate(timeout=120)
+    ids |= (more := dict(line.split() for line in out.splitlines()))
+    assert len(more) == 40
+    stack.until("ready")
+    stack.check(ids)
+    stack.lockstep("down")
+    fill(filler, leave=10_000_000)
+    _, err = stack.lockstep("up", code=1)
+    assert "10 MB free, a stack needs 64 MB" in err
+    assert err.count("error: ") == 1
+    filler.unlink()
+    stack.lockstep("up")
+    stack.check(ids)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 600 MB in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=600m,mode=755", "tmpfs", folder]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(filler: Path, leave: int) -> None:
+    """Write a file that leaves so many bytes free."""
+    free = shutil.disk_usage(filler.parent).free
+    with contextlib.suppress(OSError), filler.open("wb") as handle:
+        for _ in range(max(0, free - leave) // 1_000_000 + (leave == 0)):
+            handle.write(bytes(1_000_000))
+
+
+def sql(stack: Stack, text: str) -> None:
+    with stack.client(SQL, text) as client:
+        assert client.wait(60) == 0
+
+
+@contextlib.contextmanager
+def postgres_alone(stack: Stack) -> Iterator[common.Parts]:
+    """Run the stack's PostgreSQL without the rest."""
+    folder = Folder(stack.folder)
+    found = next(each for each in control.services(folder) if isinstance(each, Postgres))
+    launch = found.launch()
+    log = folder.log("postgres")
+    started = process.start(guarded(launch), cwd=launch.cwd, env=launch.env, log=log, append=True)
+    try:
+        until = time.monotonic() + 30
+        while found.ready():
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.1)
+        yield found.parts
+    finally:
+        started.send_signal(launch.end)
+        started.wait(30)

@@ -1,0 +1,136 @@
+"""docker-compose.yml, and the programs that start services in their images."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support.images import check_golden
+
+from lockstep import services
+from lockstep.cli import rendering
+from lockstep.digest import of_bytes
+from lockstep.errors import LockstepError
+from lockstep.lock import file
+from lockstep.project.load import load
+from lockstep.project.model import StackSpec
+from lockstep.stack.compose import document
+from lockstep.stack.compose.runner import Compose
+from lockstep.stack.runtime import sh
+
+IMAGES = {name: of_bytes(name.encode()) for name in services.NAMES}
+
+
+def test_the_file(pytestconfig: pytest.Config) -> None:
+    check_golden(pytestconfig, "docker-compose.yml", document.render(StackSpec(), IMAGES))
+
+
+def test_a_store_of_ones_own_is_not_started() -> None:
+    stack = StackSpec(endpoint="https://minio.example.test:9000", bucket="team", region="eu-1")
+    found = yaml.safe_load(document.render(stack, IMAGES))
+    assert sorted(found["services"]) == ["mlflow", "postgres"]
+    assert sorted(found["volumes"]) == ["postgres"]
+    mlflow = found["services"]["mlflow"]
+    assert mlflow["environment"]["MLFLOW_S3_ENDPOINT_URL"] == stack.endpoint
+    assert "s3://team/artifacts" in mlflow["command"]
+    assert sorted(mlflow["depends_on"]) == ["postgres"]
+
+
+def test_several_platforms_leave_the_choice_to_a_variable() -> None:
+    found = yaml.safe_load(document.render(StackSpec(), IMAGES, several=True))
+    image = found["services"]["mlflow"]["image"]
+    assert image == f"${{LOCKSTEP_MLFLOW_IMAGE:-{document.tag('mlflow', IMAGES['mlflow'])}}}"
+
+
+def test_a_dollar_is_no_variable_of_compose() -> None:
+    text = document.render(StackSpec(region="$HOME"), IMAGES)  # pyproject.toml would be refused
+    assert '"$$HOME"' in text
+
+
+def test_two_folders_of_one_name_have_stacks_of_their_own(locked: Path, tmp_path: Path) -> None:
+    here = load(locked)
+    there = dataclasses.replace(here, root=tmp_path / "other" / locked.name)
+    names = [Compose(project=p, docker=Path("docker"), words=()).name for p in (here, there)]
+    assert names[0] != names[1]
+    assert all(name.startswith("tiny-") for name in names)
+
+
+def test_without_images_in_the_lock_there_is_no_file(locked: Path) -> None:
+    project = dataclasses.replace(load(locked), stack=StackSpec(declared=True, runner="compose"))
+    lock = dataclasses.replace(
+        file.read(locked),
+        services=(
+            file.LockedService(name="mlflow", version="1", requirements=IMAGES["mlflow"]),
+        ),
+    )  # fmt: skip
+    with pytest.raises(LockstepError, match="names no images of the services yet"):
+        rendering.everything(project, lock)
+
+
+def test_the_lists_name_their_package() -> None:
+    for name in services.NAMES:
+        assert services.version(name)[0].isdigit()
+        assert "--hash=sha256:" in services.requirements(name)
+        assert "@" not in services.requirements(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "opened"),
+    [
+        ('"/a b/postgres" -V', ["/a b/postgres", "-V"], {}),
+        (
+            '"/x/postgres" --check -c a=1 < "/dev/null" > "/dev/null" 2>&1',
+            ["/x/postgres", "--check", "-c", "a=1"],
+            {0: "/dev/null", 1: "/dev/null", 2: 1},
+        ),
+        ("p --single template1 >/dev/null", ["p", "--single", "template1"], {1: "/dev/null"}),
+    ],
+)
+def test_what_initdb_asks_a_shell_for(
+    text: str, words: list[str], opened: dict[int, str | int]
+) -> None:
+    assert sh.parse(text) == (words, opened)
+
+
+@pytest.mark.parametrize("text", ["a; b", "a | b", "a && b", "a $HOME", "a `b`", "a > f >> g", ""])
+def test_what_only_a_shell_can_do_is_refused(text: str) -> None:
+    with pytest.raises(SystemExit, match=r"^sh: "):
+        sh.parse(text)
+
+
+def test_the_shell_runs_a_command(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    script = tmp_path / "script.py"
+    script.write_text("import sys; print([sys.stdin.read()], flush=True); sys.exit('bad')")
+    text = f'"{sys.executable}" "{script}" < "/dev/null" > "{said}" 2>&1'
+    done = subprocess.run([sys.executable, sh.__file__, "-c", text], check=False)
+    assert done.returncode == 1
+    assert said.read_text() == "['']\nbad\n"
+    refused = subprocess.run([sys.executable, sh.__file__, "x"], capture_output=True, check=False)
+    assert refused.returncode == 1
+
+
+def test_secrets_reach_a_service_and_its_config_is_its_own(tmp_path: Path) -> None:
+    """The store's program is stood in for: it prints what it was started with."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "objects").write_text("AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b=c\n")
+    weed = tmp_path / "weed"
+    show = "import os,sys; print(os.environ['AWS_SECRET_ACCESS_KEY'], sys.argv[1:])"
+    weed.write_text(f"#!{sys.executable}\n{show}\n")
+    weed.chmod(0o755)
+    program = (
+        "import sys; from pathlib import Path; from lockstep.stack.runtime import container as c;"
+        f"c.SECRETS = Path({str(secrets)!r}); c.CONFIG = Path({str(tmp_path / 'c.json')!r});"
+        f"sys.executable = {str(tmp_path / 'python')!r}; c.main('objects', ['-x'])"
+    )
+    out = subprocess.check_output([sys.executable, "-c", program], text=True, env=os.environ)
+    assert out == f"b=c ['-x', '-s3.config={tmp_path / 'c.json'}']\n"
+    config = tmp_path / "c.json"
+    assert config.stat().st_mode & 0o777 == 0o600
+    (identity,) = json.loads(config.read_text())["identities"]
+    assert identity["credentials"] == [{"accessKey": "a", "secretKey": "b=c"}]
