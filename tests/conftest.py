@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,10 @@ _DROPPED = (
     *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
 )
 _PREFIXES = ("LOCKSTEP_", "UV_", "GIT_", "PIP_", "PYTHON")
+
+
+# A shell starts what runs beside it with SIGINT ignored, and our children would take that over.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
