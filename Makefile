@@ -42,7 +42,8 @@ contracts: $(READY) ## the import direction of the layers
 	$(BIN)/lint-imports
 
 peers: $(READY) ## other people's programs: a Docker engine, skopeo, umoci, other Pythons
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "(peers or network) and not nightly"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
+		-m "(peers or network) and not nightly"
 
 nightly: $(READY) ## ten minutes of load on the churn service, and the real local stack
 	LOAD_SECONDS=600 $(BIN)/python -m pytest -q tests/peers/test_serving.py -k lost

@@ -18,11 +18,16 @@ import pytest
 from lockstep.oci.layout import Layout
 
 
+# What takes longest comes first, so that no worker is left alone with it at the end.
+LONGEST = ("test_compose", "test_hooks", "test_stack", "test_templates", "test_dockerfile")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.peers)
+    items.sort(key=lambda item: (*LONGEST, item.path.stem).index(item.path.stem))
 
 
 @dataclass(frozen=True)
