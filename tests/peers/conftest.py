@@ -17,7 +17,6 @@ import pytest
 
 from lockstep.oci.layout import Layout
 
-
 # What takes longest comes first, so that no worker is left alone with it at the end.
 LONGEST = ("test_compose", "test_hooks", "test_stack", "test_templates", "test_dockerfile")
 
