@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import api
-from churn import schema
+from churn import schema, server
 
 HEADERS = {"content-type": "application/json"}
 BODY = json.dumps(schema.example())
@@ -145,3 +145,18 @@ def test_wrong_model_is_one_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr == f"api.py: cannot read {tmp_path}/model.onnx: No such file or directory\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux filters what a listener gets")
+def test_nobody_begins_at_a_closing_door() -> None:
+    """A connection made before goes on; a new one waits, and is not reset."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = listener.getsockname()
+        with socket.create_connection(place) as before:
+            server._drop_new(listener)
+            before.sendall(b"a request")
+            with pytest.raises(TimeoutError):
+                socket.create_connection(place, timeout=0.2)
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.recv(100) == b"a request"

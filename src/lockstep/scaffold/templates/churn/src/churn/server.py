@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import ctypes
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -15,6 +17,7 @@ from churn import observe
 
 KEEP_ALIVE = 75  # seconds; longer than load balancers keep a connection that nobody uses
 LINGER = 1.0  # seconds in which a connection may bring one more request after the end began
+HANDSHAKE = 0.2  # seconds in which a connection that was being made arrives
 GRACE = 25  # seconds to finish what was begun; Kubernetes kills after 30
 
 
@@ -76,7 +79,9 @@ class Server(uvicorn.Server):
         for server in self.servers:
             for listener in server.sockets:
                 loop.remove_reader(listener.fileno())
-        await asyncio.sleep(0)  # connections that asyncio has accepted get their protocol
+                _drop_new(listener)
+        # Connections that asyncio has accepted get their protocol, those underway arrive.
+        await asyncio.sleep(HANDSHAKE)
         queued: list[socket.socket] = []
         for server in self.servers:
             listeners = [listener.dup() for listener in server.sockets]
@@ -90,6 +95,20 @@ class Server(uvicorn.Server):
         """Return what speaks HTTP on a connection, as uvicorn makes it."""
         protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
         return protocol(config=self.config, server_state=self.server_state, app_state={})
+
+
+def _drop_new(listener: socket.socket) -> None:
+    """Let no new connection begin, where the kernel is Linux: nobody is reset at the close.
+
+    A client whose first packet is dropped sends it again after a second, to whoever listens then.
+    """
+    # Of each packet's TCP header: drop it when SYN is set and ACK is not (socket(7), classic BPF).
+    steps = [(0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (6, 0, 0, 0), (6, 0, 0, -1)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBi", *step) for step in steps))
+    attached = struct.pack("@HP", len(steps), ctypes.addressof(program))
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # a kernel that has no such filters
+            listener.setsockopt(socket.SOL_SOCKET, 26, attached)  # SO_ATTACH_FILTER
 
 
 def _queued(listener: socket.socket) -> list[socket.socket]:
