@@ -170,8 +170,8 @@ def test_logged_with_a_stack_and_imported_without(project: Project) -> None:
     project.lockstep("up")
     point = json.dumps(model.metrics[0])
     half = project.client(project.tools, HALF, old, model.id, point).strip()
-    assert project.lockstep("collect")[1].endswith("imported 1 runs, 0 were there already\n")
-    assert project.lockstep("collect")[1].endswith("imported 0 runs, 1 were there already\n")
+    assert project.lockstep("collect")[1].endswith("runs imported: 1, there already: 0\n")
+    assert project.lockstep("collect")[1].endswith("runs imported: 0, there already: 1\n")
     new, place = project.train()
     assert place.startswith("http://127.0.0.1:")
     assert written(project) == first, "where it is logged changes no byte"

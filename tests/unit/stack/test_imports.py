@@ -246,7 +246,7 @@ def test_collecting(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["collect", "--project", str(stack)]
     (stack / "mlruns" / "12" / "killed").mkdir()
     assert main([*words, "--quiet"]) == 0
-    assert capsys.readouterr().err == "imported 1 runs, 0 were there already, 1 have not ended\n"
+    assert capsys.readouterr().err == "runs imported: 1, there already: 0, not ended: 1\n"
     assert main([*words, "--json", str(stack / "mlruns")]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "folders": [str(stack / "mlruns")],
@@ -257,7 +257,7 @@ def test_collecting(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     link(stack / "mlruns" / "12" / "evil")
     assert main([*words, "--quiet"]) == 1, "the good ones are imported all the same"
     out = capsys.readouterr().err.splitlines()
-    assert out[0].startswith("imported 1 runs")
+    assert out[0].startswith("runs imported: 1")
     assert out[1].startswith("error: ")
     assert out[1].endswith("evil` is a link")
     assert main([*words, str(stack / "nowhere")]) == 1

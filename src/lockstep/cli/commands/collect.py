@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     found = [imports.read(each) for each in chosen]
     runs = [run for each in found for run in each.runs]
     installed = tools.install(session.store, session.progress)
-    with session.progress.task(f"import {len(runs)} runs", 0):
+    with session.progress.task(f"import runs, {len(runs)}", 0):
         done = imports.write(control.folder_of(session.project), installed, variables, runs)
     unfinished = sum(each.unfinished for each in found)
     if options.json:
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({**done, "folders": names, "unfinished": unfinished})
     else:
         imported, skipped = len(done["imported"]), len(done["skipped"])
-        said = f"imported {imported} runs, {skipped} were there already"
-        say(said + (f", {unfinished} have not ended" if unfinished else ""))
+        said = f"runs imported: {imported}, there already: {skipped}"
+        say(said + (f", not ended: {unfinished}" if unfinished else ""))
     raise_all([problem for each in found for problem in each.problems])
     return 0

@@ -50,6 +50,6 @@ def run(options: argparse.Namespace) -> int:
         say(f"MLflow's tables were of an older version, and were upgraded; a backup: {backup}")
     sys.stdout.write(table(["service", "address"], sorted(places.items()), left=2) + "\n")
     if waiting := imports.waiting(session.project, places["mlflow"]):
-        say(f"{waiting} runs of trainings without the stack; to import them: lockstep collect")
+        say(f"runs logged without the stack: {waiting}; to import them: lockstep collect")
     say('for this shell: eval "$(lockstep env)"' if started.new else "it ran already")
     return 0
