@@ -59,6 +59,14 @@ def test_two_folders_of_one_name_have_stacks_of_their_own(locked: Path, tmp_path
     assert all(name.startswith("tiny-") for name in names)
 
 
+def test_a_store_on_loopback_is_refused(locked: Path) -> None:
+    stack = StackSpec(declared=True, runner="compose", endpoint="http://127.0.0.1:9000")
+    project = dataclasses.replace(load(locked), stack=stack)
+    with pytest.raises(LockstepError, match="an address of the container itself"):
+        Compose(project=project, docker=Path("docker"), words=()).up(lambda _: None)
+    assert not (locked / ".lockstep" / "stack").exists()
+
+
 def test_without_images_in_the_lock_there_is_no_file(locked: Path) -> None:
     project = dataclasses.replace(load(locked), stack=StackSpec(declared=True, runner="compose"))
     lock = dataclasses.replace(

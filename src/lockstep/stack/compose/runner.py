@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lockstep import clock, environ, files, process
 from lockstep.digest import Digest
@@ -67,6 +68,7 @@ class Compose:
         Raises LockstepError with the end of the log of a service that is not; nothing runs then.
         """
         folder = self.folder
+        _refuse_loopback(self.project.stack.endpoint)
         folder.make()
         with files.lock(folder.root / "up.lock"):
             states = {name: each["state"] for name, each in self.status().items()}
@@ -184,6 +186,15 @@ class Compose:
         own |= {"COMPOSE_IGNORE_ORPHANS": "true"}
         env = environ.child(**own)
         return process.run([*self._head(), *words], env=env, check=check, hint=hint)
+
+
+def _refuse_loopback(endpoint: str) -> None:
+    """Raise LockstepError for a store on this machine's loopback, which containers do not have."""
+    host = urlsplit(endpoint).hostname or ""
+    if host == "localhost" or host.startswith("127."):
+        message = f"`{endpoint}` is, in a container, an address of the container itself"
+        hint = 'name the store by an address of its network, or runner = "native"'
+        raise LockstepError(message, hint=hint)
 
 
 def _write_plan(stack: StackSpec, folder: Folder, name: str) -> Mapping[str, tuple[int, int]]:
