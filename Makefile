@@ -55,6 +55,7 @@ bench: $(READY) ## ratios against the classic route, on this machine
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/images.py
 	$(BIN)/python bench/hooks.py
+	$(BIN)/python bench/stack.py
 
 docs: $(READY) ## rewrite the reference pages that are made from code
 	$(BIN)/python docs/generate.py
