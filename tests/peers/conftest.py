@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,7 +138,17 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
 
 @contextmanager
 def engine(log: Path, *words: str) -> Iterator[Docker]:
-    """Start a Docker engine, and stop it and remove all of it at the end."""
+    """Start a Docker engine, and stop it and remove all of it at the end.
+
+    Those with a network share the kernel's bridge and tables: one at a time.
+    """
+    with ExitStack() as stack:
+        if "--bridge=none" not in words:
+            stack.enter_context(filelock.FileLock("/tmp/lockstep-tests-network.lock"))
+        yield from _engine(log, *words)
+
+
+def _engine(log: Path, *words: str) -> Iterator[Docker]:
     # A short path: a socket's name has at most 107 bytes.
     folder = Path(subprocess.check_output(["mktemp", "-d", "/tmp/dk.XXXXXX"], text=True).strip())
     host = f"unix://{folder}/docker.sock"

@@ -17,7 +17,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 import pytest
 import yaml
 
@@ -131,8 +130,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     root = folder / "tiny"
     root.mkdir()
     (root / "pyproject.toml").write_text(PROJECT)
-    # Engines with a network share the kernel's tables: one at a time.
-    with filelock.FileLock("/tmp/lockstep-tests-network.lock"), engine(folder / "log") as docker:
+    with engine(folder / "log") as docker:
         environment = {
             key: value
             for key, value in os.environ.items()

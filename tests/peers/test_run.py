@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -57,10 +59,20 @@ def ask(address: str) -> bytes:
             time.sleep(0.1)
 
 
+@pytest.fixture
+def models(project: RealProject, tmp_path: Path) -> Iterator[Path]:
+    """The folder of what was trained, put back after the test: other tests look at it too."""
+    folder = project.root / "models"
+    kept = shutil.copytree(folder, tmp_path / "models")
+    yield folder
+    shutil.rmtree(folder)
+    shutil.copytree(kept, folder)
+
+
 def test_training_in_the_image_writes_into_the_project(
-    project: RealProject, bridged: Docker
+    project: RealProject, bridged: Docker, models: Path
 ) -> None:
-    model = project.root / "models" / "model.onnx"
+    model = models / "model.onnx"
     before = model.read_bytes()
     model.unlink()
     done = start(project, bridged, "train")
