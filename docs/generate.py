@@ -1,12 +1,17 @@
-"""Writes docs/reference/commands.md from the commands' own help: `python docs/generate.py`."""
+"""Writes the pages of docs/reference that are made from code: `python docs/generate.py`.
+
+commands.md from the commands' own help, rules.md from the rules' docstrings.
+"""
 
 import contextlib
 import io
 from pathlib import Path
 
+from lockstep.check import pages, rules
 from lockstep.cli.main import COMMANDS, main
 
 PAGE = Path(__file__).parent / "reference" / "commands.md"
+RULES_PAGE = Path(__file__).parent / "reference" / "rules.md"
 
 
 def help_of(*words: str) -> str:
@@ -27,3 +32,4 @@ def page() -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    RULES_PAGE.write_text(pages.markdown(rules.RULES), encoding="utf-8")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lockstep.check import pages, rules
 from lockstep.cli.main import COMMANDS
 from lockstep.environ import VARIABLES
 
@@ -19,6 +20,12 @@ def test_the_commands_page_is_what_the_commands_say() -> None:
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     assert made["page"]() == page, "make docs"
     assert all(f"## lockstep {name}\n" in page for name, _ in COMMANDS)
+
+
+def test_the_rules_page_is_what_the_rules_say() -> None:
+    page = (ROOT / "docs" / "reference" / "rules.md").read_text(encoding="utf-8")
+    assert pages.markdown(rules.RULES) == page, "make docs"
+    assert all(f"### {code}\n" in page for code in rules.codes())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -46,6 +46,8 @@ COMMANDS = (
     ("render", "Write Dockerfiles from the lock"),
     ("export", "Write what is locked for pip, uv and scanners"),
     ("inspect", "Show an image: layers, sizes of packages, labels"),
+    ("check", "Look for what breaks an ML environment, and fix what can be fixed"),
+    ("explain", "Explain a rule of check"),
     ("secrets", "Look for secrets in the project's files"),
     ("hooks", "Run the hooks of each commit on the versions of the lock"),
     ("demo", "Run the whole story on a real project and measure it"),

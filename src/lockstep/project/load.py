@@ -81,6 +81,7 @@ def read(document: dict[str, Any], root: Path) -> Project:
     if not loaded.name:
         message = "`project.name` is missing"
         problems.append(LockstepError(message, hint="add a [project] table with a name"))
+    settings.table("check")  # read by `lockstep check`, which needs no image
     settings.refuse_others()
     settings.close()
     return loaded

@@ -1,0 +1,1 @@
+"""What rules of more than one family know of projects and images."""

@@ -1,0 +1,296 @@
+"""A repository as rules see it: its files, each read and parsed once, with edits laid over them."""
+
+import functools
+import os
+import posixpath
+import re
+import stat
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from lockstep import environ, files, process
+from lockstep.check.facts import locks as lock_files
+from lockstep.check.facts.locks import LockFile
+from lockstep.errors import LockstepError
+
+if TYPE_CHECKING:
+    from lockstep.check.reading.compose import Compose
+    from lockstep.check.reading.dockerfile import Dockerfile
+
+__all__ = ["Asked", "File", "Repository", "open_repository"]
+
+T = TypeVar("T")
+
+_LARGEST = 5 << 20  # bytes of a file that rules read
+# Folders whose files are somebody else's, or wrong on purpose: only secrets are looked for there.
+_APART = frozenset(
+    {"test", "tests", "testing", "testdata", "fixtures", "templates", "vendor", "vendored"}
+    | {"third_party", "third-party", "node_modules", "site-packages", ".venv", "venv"}
+)
+_DOCKERFILE = re.compile(r"(?:.*\.)?(?:dockerfile|containerfile)(?:[.-].+)?", re.IGNORECASE)
+_NO_DOCKERFILE = (
+    ".dockerignore",
+    ".md",
+    ".txt",
+    ".py",
+    ".sh",
+    ".j2",
+    ".jinja",
+    ".tmpl",
+    ".template",
+)
+_COMPOSE = re.compile(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the caller wants of rules that cost more, or that look at more."""
+
+    measure: bool = False  # run each hook and say how long it takes
+    history: bool = False  # look for secrets in all commits
+    images: tuple[Path, ...] = ()  # OCI layouts beside the project's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File(Generic[T]):
+    """A file of the repository and what its text was read into."""
+
+    path: str
+    text: str
+    value: T
+
+
+class Repository:
+    """A folder's files by their POSIX paths from it; a change of text gives a new repository.
+
+    `names` are those that git has or would add. What is not text, larger than 5 MiB or behind a
+    link is not read.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        *,
+        tracked: frozenset[str] | None,
+        exclude: Sequence[str] = (),
+        asked: Asked = Asked(),
+        changed: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep what is there; `tracked` is None where git knows nothing of the folder."""
+        self.root = root
+        self.tracked = tracked
+        self.asked = asked
+        self.changed: Mapping[str, str] = changed or {}
+        self._exclude = tuple(exclude)
+        self._given = tuple(names)
+        self._texts: dict[str, str | None] = {}
+        self._tomls: dict[str, dict[str, Any] | None] = {}
+
+    def with_texts(self, changed: Mapping[str, str]) -> "Repository":
+        """Return the repository as it would be with these texts."""
+        return Repository(
+            self.root,
+            self._given,
+            tracked=self.tracked,
+            exclude=self._exclude,
+            asked=self.asked,
+            changed={**self.changed, **changed},
+        )
+
+    # --- files
+
+    @functools.cached_property
+    def every_name(self) -> tuple[str, ...]:
+        """All names, those apart from the project included."""
+        found = {*self._given, *self.changed}
+        return tuple(sorted((n for n in found if not self._excluded(n)), key=str.encode))
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names that rules look at: no tests' data, templates or vendored code."""
+        return tuple(name for name in self.every_name if not _APART & {*name.split("/")[:-1]})
+
+    @functools.cached_property
+    def name_set(self) -> frozenset[str]:
+        """The names that rules look at."""
+        return frozenset(self.names)
+
+    def named(self, *basenames: str) -> list[str]:
+        """Return the names whose last part is one of these."""
+        return [name for name in self.names if name.rpartition("/")[2] in basenames]
+
+    def exists(self, name: str) -> bool:
+        """Return whether a file or folder is there, also one that git ignores."""
+        name = posixpath.normpath(name)
+        return name in self.changed or (not _leads_out(name) and (self.root / name).exists())
+
+    def is_folder(self, name: str) -> bool:
+        """Return whether a folder is there."""
+        return not _leads_out(name) and (self.root / name).is_dir()
+
+    def text(self, name: str) -> str | None:
+        """Return a file's text as it is, with the line ends that it has; None when not readable.
+
+        The name is normal and leads nowhere else; what it names need not be in `names`.
+        """
+        if name in self.changed:
+            return self.changed[name]
+        if name not in self._texts:
+            self._texts[name] = _read(self.root, name)
+        return self._texts[name]
+
+    def read_names(self) -> list[str]:
+        """Return the names whose text rules have read so far."""
+        return [name for name in self.names if self._texts.get(name) or name in self.changed]
+
+    def lines(self, name: str) -> list[str]:
+        """Return a file's lines without their ends, none when it cannot be read."""
+        return (self.text(name) or "").splitlines()
+
+    def toml(self, name: str) -> dict[str, Any] | None:
+        """Return a TOML document, or None when it is not there or not TOML."""
+        if name not in self._tomls:
+            self._tomls[name] = _toml(self.text(name))
+        return self._tomls[name]
+
+    def _excluded(self, name: str) -> bool:
+        return any(files.matches(name, each) for each in self._exclude)
+
+    # --- what is in them
+
+    @functools.cached_property
+    def folders(self) -> tuple[str, ...]:
+        """Folders with a pyproject.toml, requirements, a setup.py or their kin; "" is the root."""
+        return tuple(sorted({n.rpartition("/")[0] for n in self.names if _is_project_file(n)}))
+
+    @functools.cached_property
+    def dockerfiles(self) -> tuple["File[Dockerfile]", ...]:
+        """Every Dockerfile, read."""
+        from lockstep.check.reading import dockerfile
+
+        found = [n for n in self.names if _is_dockerfile(n.rpartition("/")[2])]
+        return tuple(
+            File(path=name, text=text, value=dockerfile.read(text))
+            for name in found
+            if (text := self.text(name)) is not None
+        )
+
+    @functools.cached_property
+    def composes(self) -> tuple["File[Compose]", ...]:
+        """Every compose file, read with the files that it names and no variable of this machine."""
+        from lockstep.check.reading import compose
+
+        found = [n for n in self.names if _COMPOSE.fullmatch(n.rpartition("/")[2])]
+        return tuple(
+            File(path=name, text=text, value=compose.read(text, {}, self.text, name))
+            for name in found
+            if (text := self.text(name)) is not None
+        )
+
+    @functools.cached_property
+    def locks(self) -> tuple[LockFile, ...]:
+        """Every lock: uv.lock, poetry.lock, pylock.toml, requirements that pin all they name."""
+        found = []
+        for name in self.names:
+            kind = lock_files.kind_of(name)
+            text = self.text(name) if kind else None
+            lock = lock_files.read(kind, name, text) if kind and text is not None else None
+            found += [lock] if lock else []
+        return tuple(found)
+
+    def locks_in(self, folder: str) -> list[LockFile]:
+        """Return the locks that stand in a folder itself."""
+        return [lock for lock in self.locks if lock.path.rpartition("/")[0] == folder]
+
+    # --- programs
+
+    def program(self, name: str, *, folder: str = "") -> Path | None:
+        """Return a program: beside this Python, of a folder's .venv, or on PATH; None when absent.
+
+        An environment that is part of the repository is not trusted: its programs are never run.
+        """
+        places = [str(Path(sys.executable).parent)]
+        venv = posixpath.join(folder, ".venv")
+        if not any(n.startswith(f"{venv}/") for n in self.tracked or ()):
+            places += [str(self.root / venv / each) for each in ("bin", "Scripts")]
+        for place in (*places, ""):
+            try:
+                return process.find(os.path.join(place, name), hint="")  # noqa: PTH118 -- "" is PATH
+            except LockstepError:
+                continue
+        return None
+
+
+def open_repository(root: Path, *, exclude: Sequence[str], asked: Asked) -> Repository:
+    """Return the repository of a folder: what git has or would add below it, else all its files."""
+    listed = _of_git(root)
+    if listed is None:
+        walked = [found.name for found in files.walk(root) if not found.outside]
+        return Repository(root, walked, tracked=None, exclude=exclude, asked=asked)
+    tracked, others = listed
+    names = [*tracked, *others]
+    return Repository(root, names, tracked=frozenset(tracked), exclude=exclude, asked=asked)
+
+
+def _of_git(root: Path) -> tuple[list[str], list[str]] | None:
+    """Return what git has below a folder and what it would add, or None."""
+    try:
+        git = process.find("git", hint="install git")
+    except LockstepError:
+        return None
+    # No monitor: that is a program which the repository's own settings name.
+    words: list[str | Path] = [git, "-c", "core.fsmonitor=false", "ls-files", "-z", "-t"]
+    words += ["--cached", "--others", "--exclude-standard"]
+    done = process.run(words, cwd=root, env=environ.child(GIT_OPTIONAL_LOCKS="0"), check=False)
+    if done.code != 0:
+        return None
+    found: dict[str, str] = {}
+    for each in done.stdout.split("\0"):
+        if each:
+            found.setdefault(each[2:], each[0])
+    there = {name: tag for name, tag in found.items() if tag != "S"}
+    return [n for n, tag in there.items() if tag != "?"], [n for n, t in there.items() if t == "?"]
+
+
+def _read(root: Path, name: str) -> str | None:
+    if _leads_out(name):
+        return None
+    path = root / name
+    try:
+        facts = path.lstat()
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST:
+            return None
+        if "/" in name and path.parent.resolve() != root.resolve().joinpath(*name.split("/")[:-1]):
+            return None  # a folder on the way is a link
+        data = path.read_bytes()
+    except (OSError, ValueError):
+        return None
+    return None if b"\0" in data[:8192] else data.decode("utf-8", "replace")
+
+
+def _leads_out(name: str) -> bool:
+    return name.startswith(("/", "../")) or name == ".." or "\0" in name or "\\" in name
+
+
+def _toml(text: str | None) -> dict[str, Any] | None:
+    import tomllib
+
+    try:
+        return None if text is None else tomllib.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_project_file(name: str) -> bool:
+    base = name.rpartition("/")[2]
+    return base in {"pyproject.toml", "setup.py", "setup.cfg", "Pipfile"} or (
+        base.startswith("requirements") and base.endswith((".txt", ".in"))
+    )
+
+
+def _is_dockerfile(base: str) -> bool:
+    return _DOCKERFILE.fullmatch(base) is not None and not base.lower().endswith(_NO_DOCKERFILE)

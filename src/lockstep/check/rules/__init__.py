@@ -1,0 +1,26 @@
+"""All rules: one is added to the `RULES` at the end of a file of its family."""
+
+from lockstep.check.rule import Rule
+from lockstep.check.rules import chk, stk_file
+
+__all__ = ["RULES", "by_code", "codes"]
+
+# Those of comments come last: they are about what the others found.
+_FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
+_FILES = (stk_file, chk)
+RULES: tuple[type[Rule], ...] = tuple(
+    sorted(
+        (rule for file in _FILES for rule in file.RULES),
+        key=lambda rule: (_FAMILIES.index(rule.__name__[:3]), rule.__name__),
+    )
+)
+
+
+def codes() -> list[str]:
+    """Return all codes in order."""
+    return [rule.__name__ for rule in RULES]
+
+
+def by_code(code: str) -> type[Rule]:
+    """Return the rule of a code; raises KeyError."""
+    return {rule.__name__: rule for rule in RULES}[code]

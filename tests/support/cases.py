@@ -1,0 +1,122 @@
+"""Case files: small projects in one text, what `lockstep check` finds in them, what it fixes.
+
+`== bad: words`, `== good: words` and `== fixed: words` start a case (`bad git` commits it first),
+`-- path --` a file, `-- expect --` the list of findings as `CODE path:line`. `@@FORM@@` stands
+for a planted secret of that form (tests/support/planted.py), as in `@@GITHUB_TOKEN@@`.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support import planted
+
+from lockstep.check import audit, rules
+from lockstep.check.finding import Finding
+from lockstep.check.repository import Asked, Repository, open_repository
+from lockstep.check.rule import Rule
+from lockstep.check.settings import Settings
+
+__all__ = ["Case", "Mark", "check", "marks", "parse", "repository", "write"]
+
+_CASE = re.compile(r"== (?P<kind>bad|good|fixed)(?P<git> git)?(?:: (?P<name>.*))?")
+_FILE = re.compile(r"-- (?P<path>\S.*?) --")
+_MARK = re.compile(r"(?P<code>[A-Z]{3}\d{3}) (?P<path>.+?)(?::(?P<line>\d+))?(?:\s+#.*)?")
+_SECRET = re.compile(r"@@([A-Z_]+)@@")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """One expected finding; line 0 stands for any."""
+
+    code: str
+    path: str
+    line: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """One small project."""
+
+    kind: str = ""
+    name: str = ""
+    git: bool = False
+    files: dict[str, str] = field(default_factory=dict)
+    expect: tuple[Mark, ...] = ()
+
+
+def parse(text: str) -> list[Case]:
+    """Return the cases of a text; one without `==` lines is one case."""
+    found = [Case()]
+    lines: list[str] | None = None
+    collected: list[tuple[Case, str, list[str]]] = []
+    for line in text.splitlines():
+        case = _CASE.fullmatch(line)
+        file = _FILE.fullmatch(line)
+        if case:
+            found.append(Case(kind=case["kind"], name=case["name"] or "", git=bool(case["git"])))
+            lines = None
+        elif file:
+            lines = []
+            collected.append((found[-1], file["path"], lines))
+        elif lines is not None:
+            lines.append(line[1:] if re.match(r"\\(-- |== )", line) else line)
+    for each, path, content in collected:
+        if path == "expect":
+            each.expect = marks(content)
+        else:
+            each.files[path] = _SECRET.sub(_planted, "".join(f"{x}\n" for x in content))
+    return [each for each in found if each.files or each.kind]
+
+
+def _planted(match: re.Match[str]) -> str:
+    name = match[1].lower().replace("_", "-")
+    return planted.private_key(1) if name == "private-key" else planted.FORMS[name].secret(1)
+
+
+def marks(lines: Iterable[str]) -> tuple[Mark, ...]:
+    """Return the marks of lines; a line that is none raises ValueError."""
+    found = []
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            match = _MARK.fullmatch(line.strip())
+            if match is None:
+                message = f"no mark: {line}"
+                raise ValueError(message)
+            found.append(Mark(match["code"], match["path"], int(match["line"] or 0)))
+    return tuple(sorted(found))
+
+
+def write(case: Case, folder: Path) -> Path:
+    """Write a case's files below a folder, and commit them where it wants git."""
+    late = {p: t for p, t in case.files.items() if p.startswith((".git/", ".venv/"))}
+    _write_all({p: t for p, t in case.files.items() if p not in late}, folder)
+    if case.git:
+        for words in (
+            ["init", "-q"],
+            ["add", "-A"],
+            ["commit", "-q", "-m", "all", "--allow-empty"],
+        ):
+            subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+    _write_all(late, folder)
+    return folder
+
+
+def _write_all(named: dict[str, str], folder: Path) -> None:
+    for name, text in named.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+
+
+def repository(folder: Path, asked: Asked = Asked()) -> Repository:  # noqa: B008 -- frozen
+    """Return the repository of a folder."""
+    return open_repository(folder, exclude=(), asked=asked)
+
+
+def check(folder: Path, *chosen: type[Rule], asked: Asked = Asked()) -> list[Finding]:  # noqa: B008
+    """Return what rules find in a folder, without the runner of the command line."""
+    report = audit.audit(repository(folder, asked), chosen, Settings(), rules.codes())
+    return list(report.findings)
