@@ -1,6 +1,7 @@
 """Lines for people: place, code, what is so, and what to type."""
 
 from lockstep.check.audit import Report
+from lockstep.check.finding import Severity
 
 __all__ = ["printable", "render", "summary"]
 
@@ -18,24 +19,26 @@ def render(report: Report) -> str:
 def summary(report: Report) -> list[str]:
     """Return what is said about a report: counts, fixes, and who could not look."""
     found = len(report.findings)
-    errors = sum(each.severity == "error" for each in report.findings)
     lines = []
     for each in report.skips:
         lines.append(f"skipped: {each.code} {each.reason}")
         lines += [f"hint: {each.hint}"] if each.hint else []
-    amount = f"{found} finding{'' if found == 1 else 's'}" if found else "nothing found"
-    split = (
-        f" ({errors} error{'' if errors == 1 else 's'}, {found - errors} warnings)" if found else ""
-    )
-    split = split.replace(" 1 warnings", " 1 warning")
+    errors = report.count(Severity.ERROR)
+    split = f"{_count(errors, 'error')}, {_count(found - errors, 'warning')}"
+    amount = f"{_count(found, 'finding')} ({split})" if found else "nothing found"
     hidden = f", {report.suppressed} suppressed" if report.suppressed else ""
-    lines.append(f"{amount}{split} by {len(report.rules)} rules in {report.files} files{hidden}")
+    who = f"{_count(len(report.rules), 'rule')} in {_count(report.files, 'file')}"
+    lines.append(f"{amount} by {who}{hidden}")
     if report.fixable:
         lines.append(f"hint: lockstep check --fix  # {report.fixable} of them")
     if found:
         first = report.findings[0].code
         lines.append(f"hint: lockstep explain {first}")
     return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

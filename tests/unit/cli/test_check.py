@@ -1,0 +1,137 @@
+"""The check command: roots, forms, exit codes, fixes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lockstep.cli.main import main
+
+OLD = 'version: "3"\nservices:\n  db:\n    image: postgres:17.2\n'
+NEW = "services:\n  db:\n    image: postgres:17.2\n"
+ONLY = ("--select", "STK011,CHK")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "compose.yaml").write_text(OLD)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "compose.yaml").write_text(OLD)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\n')
+    return tmp_path
+
+
+def test_findings_are_data_and_counts_are_talk(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(folder), *ONLY]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[:2] == [
+        "compose.yaml:1:1: warning STK011 `version:` is obsolete: Compose ignores it and warns",
+        "    hint: take the line out",
+    ]
+    assert "2 findings (0 errors, 2 warnings) by 3 rules in 3 files" in err
+    assert "hint: lockstep check --fix  # 2 of them" in err
+
+
+def test_quiet_says_only_what_is_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(folder), *ONLY, "--quiet"]) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_exit_zero(folder: Path) -> None:
+    assert main(["check", str(folder), *ONLY, "--exit-zero"]) == 0
+
+
+def test_a_clean_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(tmp_path), *ONLY]) == 0
+    assert capsys.readouterr() == ("", "nothing found by 3 rules in 0 files\n")
+
+
+def test_one_file_of_a_project(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(folder / "sub" / "compose.yaml"), *ONLY]) == 1
+    assert capsys.readouterr().out.splitlines()[0].startswith("sub/compose.yaml:1:1: ")
+
+
+def test_fix_writes_and_shows_and_a_second_run_finds_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(folder), *ONLY, "--fix"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[:4] == [
+        "--- a/compose.yaml", "+++ b/compose.yaml", "@@ -1,4 +1,3 @@", '-version: "3"',
+    ]  # fmt: skip
+    assert "fixed: 2" in err
+    assert (folder / "compose.yaml").read_text() == NEW
+    assert main(["check", str(folder), *ONLY, "--fix"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_diff_writes_nothing_and_says_no(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(folder), *ONLY, "--diff"]) == 1
+    assert "would fix: 2" in capsys.readouterr().err
+    assert (folder / "compose.yaml").read_text() == OLD
+
+
+@pytest.mark.parametrize("form", ["json", "sarif", "github"])
+def test_other_forms_are_all_of_stdout(
+    folder: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(folder), *ONLY, "--format", form, "--fix"]) == 0
+    out, err = capsys.readouterr()
+    assert "--- a/compose.yaml" in err
+    if form == "github":
+        assert out == ""
+    else:
+        assert json.loads(out)
+
+
+def test_json_is_short_for_its_form(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(folder), *ONLY, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert [each["path"] for each in found] == ["compose.yaml", "sub/compose.yaml"]
+
+
+def test_settings_of_the_folder_count(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = '[tool.lockstep.check]\nselect = ["STK011"]\nexclude = ["sub/**"]\n'
+    (folder / "pyproject.toml").write_text(text)
+    assert main(["check", str(folder)]) == 1
+    assert "1 finding (0 errors, 1 warning) by 1 rule in 2 files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--select", "XYZ"], 2, "error: `XYZ` is no code of a rule"),
+        (["--json", "--format", "sarif"], 2, "error: --json cannot be used together with"),
+        (["missing"], 1, "error: `missing` is not there"),
+    ],
+)
+def test_wrong_use(
+    words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", *words]) == code
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_names_that_a_terminal_would_obey(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\x1b[2Jb"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "compose.yaml").write_text(OLD)
+    assert main(["check", str(tmp_path), *ONLY, "--diff"]) == 1
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "stk011"]) == 0
+    assert capsys.readouterr().out.startswith("STK011: A compose file has the obsolete")
+    assert main(["explain", "CHK"]) == 0
+    assert [line[:6] for line in capsys.readouterr().out.splitlines()] == ["CHK001", "CHK002"]
+    assert main(["explain", "CHK001", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["code"] == "CHK001"
+    assert main(["explain", "NOPE"]) == 2
+    assert capsys.readouterr().err == (
+        "error: `NOPE` is no code of a rule\nhint: lockstep explain\n"
+    )
