@@ -41,6 +41,7 @@ class Need:
     name: str
     marker: str = ""
     extras: tuple[str, ...] = ()
+    version: str = ""  # where a lock has several and says which one is meant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +195,7 @@ def _poetry(path: str, document: dict[str, Any], lines: list[int]) -> LockFile:
                 source={"legacy": "registry", "": "registry", "file": "path"}.get(kind, kind),
                 where=_text(source, "url"),
                 files=tuple(_file(file) for file in _list(listed)),
-                needs=tuple(Need(name=normal(need)) for need in _table(each.get("dependencies"))),
+                needs=_asked(each.get("dependencies")),
                 groups=tuple(groups) or ((_text(each, "category"),) if "category" in each else ()),
                 marker=marker if isinstance(marker, str) else "",
             )
@@ -272,8 +273,18 @@ def _needs(value: object) -> tuple[Need, ...]:
             name=normal(_text(each, "name")),
             marker=_text(each, "marker"),
             extras=tuple(normal(str(extra)) for extra in _items(each.get("extra"))),
+            version=_text(each, "version"),
         )
         for each in _list(value)
+    )
+
+
+def _asked(value: object) -> tuple[Need, ...]:
+    """Return what a package of poetry.lock asks for: once for each marker that it gives."""
+    return tuple(
+        Need(name=normal(name), marker=_text(_table(each), "markers"))
+        for name, said in _table(value).items()
+        for each in (said if isinstance(said, list) else [said])
     )
 
 
