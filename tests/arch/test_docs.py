@@ -46,3 +46,9 @@ def test_every_variable_is_in_the_reference() -> None:
     text = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
     own = [name for name in VARIABLES if name.isupper()]
     assert [name for name in own if f"`{name}`" not in text] == []
+
+
+def test_every_variable_of_a_fingerprint_is_in_its_reference() -> None:
+    text = (ROOT / "docs" / "reference" / "fingerprint.md").read_text(encoding="utf-8")
+    script = runpy.run_path(str(ROOT / "src" / "lockstep" / "runtime" / "fingerprint.py"))
+    assert [name for name in script["VARIABLES"] if f"`{name}`" not in text] == []

@@ -39,14 +39,15 @@ class Table:
             self._wrong("", "a table", value)
 
     def _wrong(self, key: str, wanted: str, found: object) -> None:
-        where = f"{self.path}.{key}" if key else self.path
-        message = f"`{where}` must be {wanted}, found `{found!r:.80}`"
+        message = f"`{self._where(key)}` must be {wanted}, found `{found!r:.80}`"
         self.problems.append(LockstepError(message))
 
     def complain(self, key: str, message: str, *, hint: str = "") -> None:
         """Add a problem of this table's value."""
-        where = f"{self.path}.{key}" if key else self.path
-        self.problems.append(LockstepError(f"`{where}` {message}", hint=hint))
+        self.problems.append(LockstepError(f"`{self._where(key)}` {message}", hint=hint))
+
+    def _where(self, key: str) -> str:
+        return ".".join(part for part in (self.path, key) if part)
 
     def has(self, key: str) -> bool:
         """Return whether the key is there."""
@@ -101,7 +102,7 @@ class Table:
 
     def _at(self, key: str) -> str:
         self._asked.append(key)
-        return f"{self.path}.{key}" if self.path else key
+        return self._where(key)
 
     def _typed(
         self,

@@ -1,0 +1,66 @@
+"""Say what an environment is: interpreter, packages, BLAS, processor, settings.
+
+Nothing is installed and nothing imported where it looks. The files of installed packages are
+compared with what their RECORD says, so that one edited by hand shows. The JSON has no host
+name, no time and no path; of the variables it has only those that can change results.
+
+what SOURCE may be:
+  .venv, a folder           an environment: what its interpreter sees
+  PATH/python               an interpreter
+  container:NAME[:PYTHON]   a running container, with docker or podman
+  ssh:HOST[:PYTHON]         an interpreter of another host
+  uv.lock, poetry.lock, pylock.toml, requirements.txt
+                            a lock, for a target
+  uv.lock@HEAD~5, HEAD~5:uv.lock, HEAD~5
+                            the lock of a git revision
+  FILE.json                 a fingerprint
+
+examples:
+  # the environment of this project
+  lockstep fingerprint .venv
+  # keep it, to compare it later
+  lockstep fingerprint .venv --json > trained.json
+  # what the lock would install for an image
+  lockstep fingerprint uv.lock --image train --platform linux/amd64
+  # a node of a cluster, where nothing has to be installed
+  lockstep fingerprint --script | kubectl exec -i POD -- python - > pod.json
+  lockstep fingerprint pod.json
+"""
+
+import argparse
+import sys
+
+from lockstep.cli import drifting
+from lockstep.cli.session import add_common, print_json
+from lockstep.drift import live, source
+from lockstep.errors import UsageError
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="see above")
+    parser.add_argument(
+        "--script",
+        action="store_true",
+        help="print the script that takes a fingerprint, for Python 3.8 and later",
+    )
+    drifting.add_target(parser)
+    add_common(parser, progress_output=False)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    if options.script == bool(options.source):
+        message = "fingerprint takes a SOURCE, or --script"
+        raise UsageError(message, hint="lockstep fingerprint .venv")
+    if options.script:
+        sys.stdout.write(live.script())
+        return 0
+    found = source.read(options.source, drifting.context(options))
+    if options.json:
+        print_json(found.document())
+    else:
+        sys.stdout.write("\n".join(drifting.summary(found)) + "\n")
+    return 0

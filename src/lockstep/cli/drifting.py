@@ -1,0 +1,100 @@
+"""What the commands about drift share: options, the project, summaries."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lockstep import files
+from lockstep.drift.model import Fingerprint
+from lockstep.drift.source import Context
+from lockstep.errors import LockstepError, UsageError
+from lockstep.project.load import find_root, load
+
+__all__ = ["add_target", "context", "summary"]
+
+_PLATFORMS = ("linux/amd64", "linux/arm64")
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which part of a lock is meant, and for which machine."""
+    group = parser.add_argument_group("how a lock is read")
+    group.add_argument(
+        "--image", metavar="NAME", help="groups and extras of this image (default: all)"
+    )
+    group.add_argument(
+        "--platform",
+        choices=_PLATFORMS,
+        default="",
+        help="choose wheels of this platform (default: the project's first, else this machine's)",
+    )
+    group.add_argument(
+        "--python",
+        metavar="X.Y.Z",
+        default="",
+        help="choose wheels of this Python (default: the base's, else the one that runs this)",
+    )
+
+
+def context(options: argparse.Namespace) -> Context:
+    """Return where sources are looked for; a folder need not be a project's."""
+    if options.python and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,3})?", options.python):
+        message = f"--python is `{options.python}`, which is no version of Python 3"
+        raise UsageError(message, hint="--python 3.11.2")
+    project = load(options.project) if options.image or _in_project(options.project) else None
+    return Context(
+        folder=options.project,
+        project=project,
+        image=project.image(options.image) if project and options.image else None,
+        platform=options.platform,
+        python=options.python,
+    )
+
+
+def _in_project(folder: Path) -> bool:
+    try:
+        text = files.read_text(find_root(folder) / "pyproject.toml")
+    except LockstepError:
+        return False
+    return "[tool.lockstep" in text
+
+
+def summary(found: Fingerprint) -> list[str]:
+    """Return a fingerprint as lines for people."""
+    rows = [(f"{found.kind}", str(found.digest)), *_facts(found)]
+    width = max(len(name) for name, _ in rows) + 2
+    return [f"{name:<{width}}{value}".rstrip() for name, value in rows]
+
+
+def _facts(found: Fingerprint) -> Iterator[tuple[str, str]]:
+    yield from _machine(found)
+    for blas in found.blas or ():
+        kernels = f": {blas.kernels}, {blas.threads} threads" if blas.kernels else ""
+        yield "blas", f"{blas.name} {blas.version or blas.file} of {blas.owner}{kernels}"
+    for name, value in sorted((found.variables or {}).items()):
+        yield "variable", f"{name}={value}"
+    yield "packages", str(len(found.packages))
+    for package in found.packages:
+        for change in package.edited:
+            yield "edited", f"{package.name} {package.version}: {change}"
+    if found.system is not None:
+        yield "system", f"{len(found.system)} packages"
+    if found.imported is not None:
+        yield "imported", f"{len(found.imported)} packages"
+
+
+def _machine(found: Fingerprint) -> Iterator[tuple[str, str]]:
+    python, system, cpu, gpu = found.python, found.platform, found.cpu, found.gpu
+    if python:
+        built = f" ({python.implementation}, {python.compiler})" if python.compiler else ""
+        yield "python", f"{python.version}{built}{', free-threaded' * python.free_threaded}"
+    if system:
+        parts = (f"{system.system} {system.machine}", system.libc, system.release)
+        yield "platform", ", ".join(part for part in parts if part)
+    if cpu:
+        cores = f"{cpu.cores} core{'s' if cpu.cores != 1 else ''}"
+        yield "cpu", f"{cpu.model or 'unknown'}, {cores}: {' '.join(cpu.features)}"
+    if gpu:
+        known = [("driver", gpu.driver), ("CUDA", gpu.cuda), ("cuDNN", gpu.cudnn)]
+        words = [f"{name} {value}" for name, value in known if value]
+        yield "gpu", ", ".join([*(gpu.devices or ["no device"]), *words])

@@ -1,0 +1,152 @@
+"""What a word on the command line means: an environment, a lock, a revision, a file."""
+
+import os
+import platform as host
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lockstep import files
+from lockstep.drift import git, live, locks, reading
+from lockstep.drift.model import Fingerprint
+from lockstep.errors import LockstepError, UsageError
+from lockstep.lock import file as lock_file
+from lockstep.project.model import ImageSpec, Project
+from lockstep.project.target import Target
+
+__all__ = ["Context", "read", "target"]
+
+_LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.txt")
+_HINT = "name an environment, a lock, a git revision or a fingerprint; --help lists the forms"
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_GLIBC = "2.36"  # of a host that has none: the oldest Debian that bases are made of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Where a source is looked for, and which part of a lock is meant."""
+
+    folder: Path
+    project: Project | None = None
+    image: ImageSpec | None = None  # whose groups and extras; None means all of them
+    platform: str = ""  # "" means the project's first, else this machine's
+    python: str = ""  # "" means what the base has, else this interpreter's
+
+
+def read(word: str, context: Context) -> Fingerprint:
+    """Return the fingerprint of a source, or raise LockstepError that says what it could be."""
+    scheme, _, rest = word.partition(":")
+    if scheme == "container" and rest:
+        return live.container(*_with_python(rest, "python"))
+    if scheme == "ssh" and rest:
+        return live.host(*_with_python(rest, "python3"))
+    path = context.folder / word
+    if path.exists():
+        return _of_path(path, word, context)
+    for name, revision in _revisions(word, context):
+        return _of_revision(name, revision, context)
+    message = f"`{word}` is no file, no folder and no git revision"
+    raise UsageError(message, hint=_HINT)
+
+
+def _with_python(rest: str, default: str) -> tuple[str, str]:
+    """Return a name and the interpreter in it; a folder is an environment there."""
+    name, _, python = rest.partition(":")
+    if not python:
+        return name, default
+    is_program = re.fullmatch(r"(?:python|pypy)[\d.]*t?", PurePosixPath(python).name)
+    return name, python if is_program else f"{python.rstrip('/')}/bin/python"
+
+
+def _of_path(path: Path, word: str, context: Context) -> Fingerprint:
+    if live.is_environment(path):
+        return live.interpreter(path)
+    if path.is_dir():
+        message = f"`{word}` is a folder without an environment"
+        raise UsageError(message, hint="name an environment: lockstep fingerprint .venv")
+    if locks.is_lock(word):
+        return _lock(files.read_text(path), word, context, _beside(path))
+    if path.suffix == ".json":
+        return reading.of_text(files.read_text(path), word)
+    if os.access(path, os.X_OK):
+        return live.interpreter(path)
+    message = f"`{word}` is no lock, no fingerprint and no interpreter"
+    raise UsageError(message, hint=_HINT)
+
+
+def _beside(path: Path) -> Callable[[str], str]:
+    """Return what reads files that a requirements file names with `-r`: none above its folder."""
+
+    def follow(name: str) -> str:
+        if not (path.parent / name).resolve().is_relative_to(path.parent.resolve()):
+            message = f"`{name}` leads out of the folder of `{path.name}`"
+            raise LockstepError(message, hint="keep a copy of it in the project")
+        return files.read_text(path.parent / name)
+
+    return follow
+
+
+# --- git
+
+
+def _revisions(word: str, context: Context) -> list[tuple[str, git.Revision]]:
+    """Return the file and the revision that a word may mean; the file is "" for any lock."""
+    before, _, after = word.partition(":")
+    name, _, revision = word.rpartition("@")
+    tried = [(after, before)] if after else []
+    tried += [(name, revision)] if name and locks.is_lock(name) else []
+    found = []
+    for path, named in [*tried, ("", word)]:
+        known = git.revision(context.folder, named) if named else None
+        found += [(path, known)] if known else []
+    return found
+
+
+def _of_revision(name: str, revision: git.Revision, context: Context) -> Fingerprint:
+    if not name:
+        there = revision.names()
+        own = context.project.lock if context.project else ""
+        name = next((each for each in (own, *_LOCKS) if each and each in there), "")
+        if not name:
+            message = f"the commit {revision.commit[:12]} has no lock here"
+            raise LockstepError(message, hint=f"name it: {revision.commit[:12]}:PATH")
+    if not locks.is_lock(name):
+        message = f"`{name}` is no lock"
+        raise UsageError(message, hint="name a lock: HEAD~5:uv.lock")
+    folder = PurePosixPath(name).parent
+    return _lock(revision.text(name), name, context, lambda path: revision.text(str(folder / path)))
+
+
+# --- the target of a lock
+
+
+def _lock(text: str, name: str, context: Context, follow: Callable[[str], str]) -> Fingerprint:
+    image = context.image
+    wanted = locks.Wanted(
+        target=target(context),
+        groups=image.groups if image else None,
+        extras=image.extras if image else None,
+    )
+    return locks.read(text, name, wanted, follow)
+
+
+def target(context: Context) -> Target:
+    """Return the machine that a lock is read for: as asked, as locked, or this one."""
+    project = context.project
+    machine = _MACHINES.get(host.machine().lower(), "amd64")
+    platform = context.platform or (project.platforms[0] if project else f"linux/{machine}")
+    python, glibc = context.python, ""
+    try:
+        base = lock_file.read(project.root).base_for(platform) if project else None
+    except LockstepError:
+        base = None  # not locked yet: pyproject.toml says enough
+    if base:
+        python, glibc = python or base.python, base.glibc
+    if not python:
+        own = ".".join(host.python_version_tuple()[:2])
+        python = host.python_version() if not project or project.python == own else project.python
+    if not glibc:
+        library, version = host.libc_ver()
+        glibc = version if library == "glibc" else _GLIBC
+    return Target(platform=platform, python=python, glibc=glibc)
