@@ -1,24 +1,21 @@
-"""The only place that opens URLs: parallel, resumed, retried, hashed while reading."""
+"""Brings what locks name into the store: parallel, resumed, retried, hashed while reading."""
 
 import contextlib
-import email.utils
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
-from lockstep import clock, environ
-from lockstep.credentials import LOOPBACK, Credentials, Login, bare, userinfo
+from lockstep import clock
+from lockstep.credentials import LOOPBACK, Credentials, Login
 from lockstep.digest import Digest, Hasher
 from lockstep.errors import LockstepError, raise_all
 from lockstep.progress import Reporter, Task
 from lockstep.store import Store
-
-if TYPE_CHECKING:
-    import urllib3
+from lockstep.transport import Answer, Transport, TransportError, retry_after, shown
 
 __all__ = ["Download", "Fetcher", "ask", "shown"]
 
@@ -53,17 +50,6 @@ class _Again(Exception):  # noqa: N818 -- a signal between two functions of this
         self.wait = wait
 
 
-def shown(url: str) -> str:
-    """Return the URL without user, password, query and fragment, for messages."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "an address that is none"
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
-
-
 class Fetcher:
     """Brings files into the store; one pool of connections for all of them."""
 
@@ -77,8 +63,7 @@ class Fetcher:
         self._store = store
         self._credentials = credentials
         self._first_wait = first_wait
-        self._pools: dict[str, urllib3.PoolManager] = {}
-        self._guard = threading.Lock()
+        self._transport = Transport(_PARALLEL)
         self._stopped = threading.Event()
 
     def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
@@ -173,7 +158,7 @@ class Fetcher:
             if hasher.size and response.status != _PARTIAL:  # the server has no ranges: start over
                 handle.truncate(0)
                 hasher = Hasher()
-            for chunk in response.stream(_CHUNK, decode_content=False):
+            for chunk in response.stream(_CHUNK):
                 if self._stopped.is_set():
                     raise _Again(_STOPPED)
                 handle.write(chunk)
@@ -187,27 +172,19 @@ class Fetcher:
         return hasher
 
     @contextlib.contextmanager
-    def _open(self, url: str, offset: int) -> "Iterator[urllib3.BaseHTTPResponse]":
-        import urllib3
-
+    def _open(self, url: str, offset: int) -> Iterator[Answer]:
         try:
-            response = self._follow(url, offset)
-        except urllib3.exceptions.LocationValueError as error:
-            message = f"`{shown(url)}` is not an address"
-            raise LockstepError(message, hint="lockstep lock") from error
-        except urllib3.exceptions.HTTPError as error:
-            raise _Again(_reason(error)) from error
-        try:
-            yield response
-        except urllib3.exceptions.HTTPError as error:
-            raise _Again(_reason(error)) from error
-        finally:
-            _put_back(response)
+            with self._follow(url, offset) as response:
+                yield response
+        except TransportError as error:
+            if error.address:
+                message = f"`{shown(url)}` is not an address"
+                raise LockstepError(message, hint="lockstep lock") from error
+            raise _Again(str(error)) from error
 
-    def _follow(self, url: str, offset: int) -> "urllib3.BaseHTTPResponse":
+    def _follow(self, url: str, offset: int) -> Answer:
         """Return the answer behind all redirects; each address gets the login of its own host."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": "lockstep"}
-        headers |= {"Range": f"bytes={offset}-"} if offset else {}
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
         for _ in range(_REDIRECTS + 1):
             if not shown(url).startswith(("http://", "https://")):
                 message = f"`{shown(url)}` is not an http or https address"
@@ -217,35 +194,28 @@ class Fetcher:
             if response.status in _REFUSED and self._credentials and not login:
                 login = self._credentials.asked(url)
                 if login:
-                    _put_back(response)
+                    response.close()
                     response = self._request(url, headers, login)
-            location = response.get_redirect_location()
-            if not location:
+            if not response.location:
                 self._check_status(response, url, login)
                 return response
-            _put_back(response)
-            url = _joined(url, location)
+            response.close()
+            url = _joined(url, response.location)
         reason = f"it redirects more than {_REDIRECTS} times"
         raise _Again(reason)
 
-    def _request(
-        self, url: str, headers: dict[str, str], login: Login | None
-    ) -> "urllib3.BaseHTTPResponse":
+    def _request(self, url: str, headers: dict[str, str], login: Login | None) -> Answer:
         # Retries and redirects are ours: they resume, and a login goes to its own host only.
         sent = headers | ({"Authorization": login.header()} if login else {})
-        return self._pool(url).request(
-            "GET", bare(url), headers=sent, preload_content=False, retries=False, redirect=False
-        )
+        return self._transport.request("GET", url, headers=sent)
 
-    def _check_status(
-        self, response: "urllib3.BaseHTTPResponse", url: str, login: Login | None
-    ) -> None:
+    def _check_status(self, response: Answer, url: str, login: Login | None) -> None:
         if response.status in {200, _PARTIAL, _NO_MORE}:
             return
-        _put_back(response)
+        response.close()
         if response.status in _RETRIED:
             reason = f"HTTP {response.status}"
-            raise _Again(reason, _retry_after(response.headers.get("Retry-After")))
+            raise _Again(reason, retry_after(response.headers))
         message = f"`{shown(url)}` answered HTTP {response.status}"
         hint = "the lock names a file that is gone: lockstep lock"
         if response.status in _REFUSED and self._credentials:
@@ -272,61 +242,22 @@ class Fetcher:
                 clock.sleep(min(wait, 30))
         raise AssertionError  # the loop returns or raises
 
-    def _pool(self, url: str) -> "urllib3.PoolManager":
-        """Return the pool for an address: one for each proxy, and one without."""
-        proxy = _proxy(url)
-        with self._guard:
-            if proxy not in self._pools:
-                self._pools[proxy] = _new_pool(proxy)
-            return self._pools[proxy]
-
-
-def _new_pool(proxy: str) -> "urllib3.PoolManager":
-    import urllib3
-
-    timeout = urllib3.Timeout(connect=20, read=60)
-    if not proxy:
-        return urllib3.PoolManager(maxsize=_PARALLEL, timeout=timeout, blocksize=_CHUNK)
-    user, password = userinfo(proxy)
-    login = Login(user=user, password=password, source="the proxy's address")
-    headers = {"Proxy-Authorization": login.header()} if user or password else {}
-    try:
-        return urllib3.ProxyManager(
-            bare(proxy), maxsize=_PARALLEL, timeout=timeout, proxy_headers=headers
-        )
-    except (ValueError, urllib3.exceptions.HTTPError):  # its words have the whole address
-        message = "the proxy in `HTTP_PROXY` or `HTTPS_PROXY` is not an http or https address"
-        raise LockstepError(message, hint="HTTPS_PROXY=http://HOST:PORT") from None
-
-
-def _proxy(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    spared = environ.get("NO_PROXY") or environ.get("no_proxy")
-    names = [name.strip().lstrip(".") for name in spared.split(",") if name.strip()]
-    if host in LOOPBACK or any(name in {"*", host} or host.endswith(f".{name}") for name in names):
-        return ""
-    scheme = parts.scheme
-    return environ.get(f"{scheme.upper()}_PROXY") or environ.get(f"{scheme}_proxy")
-
 
 def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
     """Return status and body of one request to a program on this machine: GET, or POST of JSON.
 
     Raises LockstepError when nothing answers there.
     """
-    import urllib3
-
     if urlsplit(url).hostname not in LOOPBACK:
         message = f"`{shown(url)}` is not on this machine"
         raise LockstepError(message)
     headers = {"Content-Type": "application/json"} if body is not None else {}
+    method = "POST" if body else "GET"
     try:
-        with urllib3.PoolManager(timeout=10, retries=False) as http:
-            answer = http.request("POST" if body else "GET", url, body=body, headers=headers)
-            return answer.status, answer.data
-    except urllib3.exceptions.HTTPError as error:
-        message = f"`{shown(url)}` does not answer: {_reason(error)}"
+        with Transport(1).request(method, url, headers=headers, body=body, patience=10) as answer:
+            return answer.status, b"".join(answer.stream())
+    except TransportError as error:
+        message = f"`{shown(url)}` does not answer: {error}"
         raise LockstepError(message) from error
 
 
@@ -347,23 +278,3 @@ def _joined(url: str, location: str) -> str:
     except ValueError as error:
         message = f"`{shown(url)}` redirects to what is not an address"
         raise LockstepError(message, hint="lockstep lock") from error
-
-
-def _put_back(response: "urllib3.BaseHTTPResponse") -> None:
-    response.close()
-    response.release_conn()
-
-
-def _retry_after(value: str | None) -> float | None:
-    if not value:
-        return None
-    if value.isascii() and value.isdigit():
-        return float(value)
-    parsed = email.utils.parsedate_tz(value)
-    return max(0.0, email.utils.mktime_tz(parsed) - clock.now()) if parsed else None
-
-
-def _reason(error: Exception) -> str:
-    # The innermost reason; urllib3 wraps it in the pool's address, which may hold a password.
-    inner = getattr(error, "reason", None)
-    return _reason(inner) if isinstance(inner, Exception) else type(error).__name__

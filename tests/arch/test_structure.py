@@ -189,7 +189,7 @@ def _command(name: str) -> str:
 DOORS = {
     "subprocess": ("process.py",),
     "time": ("clock.py",),
-    "urllib3": ("fetch.py",),
+    "urllib3": ("transport.py",),
     "socket": ("serving.py", "ports.py"),  # which look for a free port
     "requests": (),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.server import Reply, Server, serve
 
-from lockstep import fetch
+from lockstep import transport
 from lockstep.errors import LockstepError
 from lockstep.fetch import Fetcher, ask
 from lockstep.store import Store
@@ -63,7 +63,7 @@ def test_names_are_spared_the_proxy(
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.test")
     monkeypatch.setenv("https_proxy", "http://secure.test")
     monkeypatch.setenv("NO_PROXY", spared)
-    assert fetch._proxy(url) == proxy
+    assert transport._proxy(url) == proxy
 
 
 def test_a_program_on_this_machine_is_asked(server: Server) -> None:
