@@ -27,7 +27,8 @@ _DROPPED = (
     *("SOURCE_DATE_EPOCH", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "CI", "VIRTUAL_ENV", "TZ"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
     *("NO_PROXY", "no_proxy"),
-    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"),
+    *("DOCKER_CONFIG", "REGISTRY_AUTH_FILE"),
 )
 _PREFIXES = ("LOCKSTEP_", "UV_", "GIT_", "PIP_", "PYTHON")
 

@@ -31,11 +31,14 @@ _CONNECT, _READ = 20, 60  # seconds
 class TransportError(Exception):
     """Says why no whole answer came, without an address, which may hold a password."""
 
-    def __init__(self, reason: str, *, address: bool = False, final: bool = False) -> None:
-        """Keep the reason, whether the URL is not one, and whether another try is no use."""
+    def __init__(
+        self, reason: str, *, address: bool = False, private: bool = False, untrusted: bool = False
+    ) -> None:
+        """Keep the reason; the flags say that another try is no use."""
         super().__init__(reason)
         self.address = address
-        self.final = final or address
+        self.untrusted = untrusted
+        self.final = address or private or untrusted
 
 
 class Answer:
@@ -112,7 +115,7 @@ class Transport:
         import urllib3
 
         if public and _named_private(urlsplit(url).hostname or ""):
-            raise TransportError(_REFUSED, final=True)
+            raise TransportError(_REFUSED, private=True)
         timeout = urllib3.Timeout(connect=_CONNECT, read=patience)
         with _told():
             response = self._pool(url, public=public).request(
@@ -162,7 +165,7 @@ class Transport:
     def _refuse(host: str, peer: str) -> None:
         del host
         if is_private(peer):
-            raise TransportError(_REFUSED, final=True)
+            raise TransportError(_REFUSED, private=True)
 
 
 @contextlib.contextmanager
@@ -175,7 +178,7 @@ def _told() -> Iterator[None]:
     except urllib3.exceptions.LocationValueError as error:
         raise TransportError(_reason(error), address=True) from error
     except urllib3.exceptions.HTTPError as error:
-        raise TransportError(_reason(error), final=_untrusted(error)) from error
+        raise TransportError(_reason(error), untrusted=_untrusted(error)) from error
 
 
 _REFUSED = "it is an address of a private network"

@@ -69,6 +69,7 @@ class Descriptor:
     size: int
     annotations: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
+    artifact_type: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON writes it, without empty members."""
@@ -77,6 +78,8 @@ class Descriptor:
             "digest": str(self.digest),
             "size": self.size,
         }
+        if self.artifact_type:
+            found["artifactType"] = self.artifact_type
         if self.annotations:
             found["annotations"] = dict(self.annotations)
         if self.platform:
