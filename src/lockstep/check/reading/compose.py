@@ -44,6 +44,7 @@ __all__ = [
     "Setting",
     "Value",
     "Variable",
+    "merged",
     "read",
 ]
 
@@ -239,7 +240,7 @@ class _Reader:
             self._extending.append((path, name))
             base = self._base(found["extends"].value, path)
             self._extending.pop()
-            service = service if base is None else _merged(base, service)
+            service = service if base is None else merged(base, service)
         self._services[path, name] = service
         return service
 
@@ -292,8 +293,8 @@ class _Reader:
         )
 
 
-def _merged(base: Service, own: Service) -> Service:
-    """Return a service that extends another: its own word counts, lists are put together."""
+def merged(base: Service, own: Service) -> Service:
+    """Return a service laid over another: its own word counts, lists are put together."""
     return replace(
         own,
         image=own.image or base.image,
