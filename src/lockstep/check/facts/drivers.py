@@ -47,7 +47,9 @@ def without_driver(repo: "Repository", service: Service) -> Lacks | None:
     if re.search(pattern, command.replace(match[0], "")) or ".sh" in command:
         return None
     where = _official(service) if service.build is None else _built(repo, service, pattern)
-    return where and Lacks(database=database, driver=driver, package=package, where=where)
+    if where is None:
+        return None
+    return Lacks(database=database, driver=driver, package=package, where=where)
 
 
 def _official(service: Service) -> str | None:

@@ -61,6 +61,7 @@ class Stack:
     file: "File[Compose]"
     services: dict[str, Service]
     judged: tuple[Service, ...]  # those to speak of: the ones that this file starts itself
+    over: bool  # whether it is laid over another file, which is spoken of by itself
 
 
 def stacks(repo: "Repository") -> Iterator[Stack]:
@@ -85,7 +86,8 @@ def stacks(repo: "Repository") -> Iterator[Stack]:
                 services[each.name] = whole
                 judged += [whole] if each.image or each.build or base is None else []
         starts = tuple(each for each in judged if each.image or each.build)
-        yield Stack(file=file, services=services, judged=starts)
+        over_another = main is not None and name not in _MAIN
+        yield Stack(file=file, services=services, judged=starts, over=over_another)
 
 
 def _override(folder: str, by_path: "dict[str, File[Compose]]") -> "File[Compose] | None":
