@@ -1,13 +1,21 @@
 """STK: compose files as files: what cannot be read, and what no program reads any more."""
 
+import fnmatch
+import posixpath
+import re
 from collections.abc import Iterator
 
 from lockstep.check import places
+from lockstep.check.facts import stack
 from lockstep.check.finding import Finding, Severity, Skip
+from lockstep.check.reading.compose import Service, Value
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
 
 __all__ = ["RULES"]
+
+_EXAMPLES = ("example", "sample", "template", "dist", "tmpl", "default", "defaults")
+_REMOTE = re.compile(r"[A-Za-z][\w+.-]*://|git@|github\.com/|docker-image:|service:")
 
 
 class STK011(Rule):
@@ -72,4 +80,100 @@ class STK012(Rule):
                     yield self.finding(problem.path or file.path, problem.line, problem.message)
 
 
-RULES: tuple[type[Rule], ...] = (STK011, STK012)
+class STK013(Rule):
+    """A compose file names a file, a folder or a Dockerfile that is not there.
+
+    Why: `docker compose up` refuses it. On the laptop of the one who wrote it the file is there;
+    git does not have it.
+
+    Bad:
+        services:
+          api:
+            build: ./servce
+
+    Good:
+        services:
+          api:
+            build: ./serve
+
+    Fix: correct the path, or commit the file. An env file that git ignores is expected to be made
+    by hand, and is no finding.
+    Source: Compose Build Specification, "context" and "dockerfile"; "env_file".
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each env file, context and Dockerfile that is missing."""
+        seen = set()
+        for file in repo.composes:
+            for service in file.value.services.values():
+                for value, message, hint in (*_env_files(repo, service), *_builds(repo, service)):
+                    if (value.path, value.line) not in seen:
+                        seen.add((value.path, value.line))
+                        yield self.finding(value.path, value.line, message, hint=hint)
+
+
+def _env_files(repo: Repository, service: Service) -> Iterator[tuple[Value, str, str]]:
+    for each in service.env_files:
+        name = each.file.text
+        path = stack.beside(each.file.path, name)
+        known = not each.file.unknown and not each.file.wrong and _is_inside(name, path)
+        missing = each.required and each.settings is None and not repo.exists(path)
+        if known and missing and not _is_made_by_hand(repo, path):
+            message = f"`{service.name}` reads `{name:.100}`, which is not there"
+            yield each.file, message, "commit it, or one with `.example` at its end"
+
+
+def _is_made_by_hand(repo: Repository, path: str) -> bool:
+    """Return whether an env file is to be made by each person: ignored, or with an example."""
+    folder, name = posixpath.split(path)
+    examples = (*(f"{name}.{x}" for x in _EXAMPLES), *(f"{x}{name}" for x in ("example", "sample")))
+    examples = (*examples, *(f"env.{x}" for x in _EXAMPLES), *(f".env.{x}" for x in _EXAMPLES))
+    if any(repo.exists(posixpath.join(folder, each)) for each in examples):
+        return True
+    for place in {"", folder}:
+        for line in repo.lines(posixpath.join(place, ".gitignore")):
+            pattern = line.strip().rpartition("/")[2] or line.strip().rstrip("/")
+            if pattern and not pattern.startswith("#") and fnmatch.fnmatchcase(name, pattern):
+                return True
+    return False
+
+
+def _builds(repo: Repository, service: Service) -> Iterator[tuple[Value, str, str]]:
+    build = service.build
+    context = build.context if build else None
+    if build is None or (context and (context.unknown or context.wrong)):
+        return
+    folder = context.text if context else "."
+    path = stack.beside(build.path, folder)
+    if _REMOTE.match(folder) or not _is_inside(folder, path):
+        return
+    # `--project-directory` may say that paths begin at the root.
+    roots = [each for each in (path, posixpath.normpath(folder)) if repo.is_folder(each)]
+    if context and not roots:
+        message = f"`{service.name}` is built in `{folder:.100}`, which is not there"
+        yield context, message, "name the folder of the Dockerfile, from the compose file's"
+        return
+    file = build.dockerfile
+    if build.inline is not None or (file and (file.unknown or file.wrong)):
+        return
+    name = file.text if file else "Dockerfile"
+    places = [posixpath.normpath(posixpath.join(root, name)) for root in roots or [path]]
+    inside = all(_is_inside(name, place) for place in places)
+    if inside and not any(map(repo.exists, places)) and not _is_submodule(repo, path):
+        message = f"`{service.name}` is built with `{places[0]:.100}`, which is not there"
+        place = file or context
+        if place:
+            yield place, message, "dockerfile: PATH  # from the context"
+
+
+def _is_submodule(repo: Repository, path: str) -> bool:
+    return f"path = {path}" in (repo.text(".gitmodules") or "")
+
+
+def _is_inside(name: str, path: str) -> bool:
+    return not name.startswith(("/", "~")) and not path.startswith("..") and ":\\" not in name
+
+
+RULES: tuple[type[Rule], ...] = (STK011, STK012, STK013)
