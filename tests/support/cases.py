@@ -2,7 +2,8 @@
 
 `== bad: words`, `== good: words` and `== fixed: words` start a case (`bad git` commits it first),
 `-- path --` a file, `-- expect --` the list of findings as `CODE path:line`. `@@FORM@@` stands
-for a planted secret of that form (tests/support/planted.py), as in `@@GITHUB_TOKEN@@`.
+for a planted secret of that form (tests/support/planted.py), as in `@@GITHUB_TOKEN@@`, or for
+one of the words there, as in `@@CR@@`.
 """
 
 import re
@@ -72,6 +73,8 @@ def parse(text: str) -> list[Case]:
 
 
 def _planted(match: re.Match[str]) -> str:
+    if match[1] in planted.WORDS:
+        return planted.WORDS[match[1]]
     name = match[1].lower().replace("_", "-")
     return planted.private_key(1) if name == "private-key" else planted.FORMS[name].secret(1)
 

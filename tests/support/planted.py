@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from string import ascii_letters, ascii_uppercase, digits
 
-__all__ = ["FORMS", "Form", "private_key"]
+__all__ = ["FORMS", "WORDS", "Form", "private_key"]
 
 _WORD = ascii_letters + digits
 _BASE64 = _WORD + "+/"
@@ -68,4 +68,15 @@ FORMS: Mapping[str, Form] = {
         size=12, line="      POSTGRES_PASSWORD: {}", name="docker-compose.yml"
     ),
     "env-secret-literal": Form(size=12, line="export MLFLOW_TOKEN={}", name="prod.env"),
+}
+
+# What a case file cannot have as it is: hosts that no file of ours names, and ends of lines.
+WORDS: Mapping[str, str] = {
+    "PYPI": "pypi" + ".org",
+    "FILES": "files.python" + "hosted.org",
+    "GHCR": "gh" + "cr.io",
+    "GCR": "gc" + "r.io",
+    "QUAY": "qu" + "ay.io",
+    "BOM": "\ufeff",
+    "CR": "\r",
 }
