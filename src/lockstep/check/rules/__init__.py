@@ -1,13 +1,29 @@
 """All rules: one is added to the `RULES` at the end of a file of its family."""
 
 from lockstep.check.rule import Rule
-from lockstep.check.rules import chk, stk_access, stk_data, stk_file, stk_image, stk_order
+from lockstep.check.rules import (
+    chk,
+    lck_stale,
+    stk_access,
+    stk_data,
+    stk_file,
+    stk_image,
+    stk_order,
+)
 
 __all__ = ["RULES", "by_code", "codes"]
 
 # Those of comments come last: they are about what the others found.
 _FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
-_FILES = (stk_file, stk_image, stk_access, stk_order, stk_data, chk)
+_FILES = (
+    chk,
+    lck_stale,
+    stk_access,
+    stk_data,
+    stk_file,
+    stk_image,
+    stk_order,
+)
 RULES: tuple[type[Rule], ...] = tuple(
     sorted(
         (rule for file in _FILES for rule in file.RULES),

@@ -1,0 +1,74 @@
+"""What a folder of a repository is for: a library that others install, or something that runs."""
+
+import re
+from typing import TYPE_CHECKING
+
+from lockstep.check.facts.declared import beside, folder_of, table
+
+if TYPE_CHECKING:
+    from lockstep.check.repository import Repository
+
+__all__ = ["is_deployed", "is_library", "lock_names", "owner"]
+
+_PYTHON = re.compile(r"\b(?:pip|uv|poetry|pdm|pipenv|conda|mamba|python3?)\b")
+_RUNS = frozenset({"Procfile", "MLproject", "dvc.yaml", "runtime.txt", "app.yaml"})
+_SCRIPT = re.compile(r"(?:src/)?(?:train|serve|app|main|api|predict|inference)\w{0,20}\.py")
+_LOCKS = frozenset(
+    {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "requirements.lock"}
+    | {"conda-lock.yml", "conda-lock.yaml", "requirements-dev.lock", "environment.lock.yml"}
+)
+_APART = ("docs/", "doc/", "examples/", "example/", ".devcontainer/")
+
+
+def lock_names(repo: "Repository") -> list[str]:
+    """Return the names of all locks, those included that no rule reads."""
+    return [*repo.named(*_LOCKS), *(each.path for each in repo.locks)]
+
+
+def owner(repo: "Repository", path: str) -> str | None:
+    """Return the nearest project folder at or above a file, None when there is none."""
+    folder = folder_of(path)
+    while folder not in repo.folders:
+        if not folder:
+            return None
+        folder = folder_of(folder)
+    return folder
+
+
+def is_library(repo: "Repository", folder: str) -> bool:
+    """Return whether a folder is a package for others to install, and nothing here runs it.
+
+    Libraries leave the choice of versions to who installs them. A package that is published may
+    have scripts and notebooks; one with a Dockerfile, a compose file or a pipeline runs.
+    """
+    document = repo.toml(beside(folder, "pyproject.toml"))
+    project, poetry = table(document, "project"), table(document, "tool", "poetry")
+    setup = any(beside(folder, each) in repo.name_set for each in ("setup.py", "setup.cfg"))
+    builds = bool(table(document, "build-system")) or (setup and not project)
+    if poetry.get("package-mode") is False or not builds or is_deployed(repo, folder):
+        return False
+    published = ("classifiers", "urls", "repository", "homepage")
+    if setup or any(key in each for each in (project, poetry) for key in published):
+        return True
+    start = f"{folder}/" if folder else ""
+    own = [name.removeprefix(start) for name in repo.names if name.startswith(start)]
+    return not any(
+        _SCRIPT.fullmatch(name) or (name.endswith(".ipynb") and not name.startswith(_APART))
+        for name in own
+    )
+
+
+def is_deployed(repo: "Repository", folder: str) -> bool:
+    """Return whether something here puts a folder's code into images or runs it as a service."""
+    if table(repo.toml(beside(folder, "pyproject.toml")), "tool", "lockstep"):
+        return True
+    start = f"{folder}/" if folder else ""
+    if any(name.startswith(start) for name in repo.named(*_RUNS)):
+        return True
+    return any(
+        file.path.startswith(start)
+        and not file.path.startswith(_APART)
+        and owner(repo, file.path) == folder
+        and _PYTHON.search(file.text)
+        for file in repo.dockerfiles
+    )

@@ -1,0 +1,184 @@
+"""LCK: a lock that no longer fits what the project declares."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from lockstep import environ, process
+from lockstep.check.facts import stale
+from lockstep.check.facts.declared import beside, folder_of, line_of_text, table
+from lockstep.check.facts.locks import LockFile
+from lockstep.check.finding import Finding, Severity, Skip
+from lockstep.check.reading.toml_lines import line_of
+from lockstep.check.repository import Repository
+from lockstep.check.rule import Rule
+from lockstep.errors import LockstepError
+
+__all__ = ["RULES"]
+
+_REASON = re.compile(r"existing lockfile due to (?P<why>.+)")
+_STALE = "needs to be updated"
+_SHOWN = 3  # differences in a message
+
+
+class LCK002(Rule):
+    """A lock does not fit the project any more.
+
+    Why: what is declared and what is installed are two things. `uv sync --frozen` and
+    `pip install -r requirements.txt` install the old one in silence; `uv sync --locked` and
+    `poetry install` stop, in CI or in the image build.
+
+    Bad:
+        # pyproject.toml has "httpx>=0.27", added after the last `uv lock`
+        dependencies = ["httpx>=0.27", "numpy>=2"]
+
+    Good:
+        # the same, and uv.lock was made again: `uv lock --check` says nothing
+
+    Fix: `uv lock`, `poetry lock`, or compile the requirements again, and commit the lock.
+    uv.lock is compared with `uv lock --check --offline`, which builds nothing here: where a
+    project's dependencies are dynamic the rule is skipped. poetry.lock has a hash of what it was
+    made from, requirements are compared with the `.in` file beside them.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each lock that does not fit."""
+        for lock in repo.locks:
+            if lock.kind == "uv":
+                yield from self._uv(repo, lock)
+            elif lock.kind == "poetry":
+                yield from self._poetry(repo, lock)
+            elif lock.kind == "requirements":
+                yield from self._compiled(repo, lock)
+
+    def _poetry(self, repo: Repository, lock: LockFile) -> Iterator[Finding | Skip]:
+        path = beside(folder_of(lock.path), "pyproject.toml")
+        pyproject = repo.toml(path)
+        header = (repo.text(lock.path) or "").partition("\n")[0]
+        if pyproject is not None and stale.fits_poetry(pyproject, lock.document, header) is False:
+            said = str(table(lock.document, "metadata").get("content-hash"))
+            message = f"the content-hash {said[:12]}… of `{lock.path}` is not that of `{path}`"
+            yield self.finding(path, 1, message, hint="poetry lock")
+
+    def _compiled(self, repo: Repository, lock: LockFile) -> Iterator[Finding | Skip]:
+        path = f"{lock.path.removesuffix('.txt')}.in"
+        text = repo.text(path) if path != lock.path and path in repo.name_set else None
+        if text is None:
+            return
+        wrong = list(stale.compiled(text, lock))
+        if wrong:
+            message = f"`{lock.path}` does not fit `{path}`: {_joined([why for _, why in wrong])}"
+            header = "\n".join(repo.lines(lock.path)[:5])
+            by_uv = "uv pip compile" in header
+            hint = f"{'uv pip compile' if by_uv else 'pip-compile'} {path} -o {lock.path}"
+            yield self.finding(path, wrong[0][0], message, hint=hint)
+
+    def _uv(self, repo: Repository, lock: LockFile) -> Iterator[Finding | Skip]:
+        folder = folder_of(lock.path)
+        own = [each for each in lock.packages if each.source in {"editable", "virtual"}]
+        static = True
+        for where in dict.fromkeys((".", *(each.where for each in own))):
+            path = _pyproject(folder, where)
+            document = repo.toml(path) if path else None
+            if path is None or document is None:
+                static = False
+                continue
+            wrong = list(stale.uv_differences(document, lock, where))
+            if wrong:
+                name = wrong[0].split("`")[1]
+                line = line_of_text(repo.lines(path), name)
+                line = line if line > 1 else line_of(repo.text(path) or "", "project") or 1
+                message = f"`{lock.path}` does not fit `{path}`: {_joined(wrong)}"
+                yield self.finding(path, line, message, hint="uv lock")
+                return
+            static = static and not stale.dynamic(document)
+        if not static or _unknown_builds(repo, folder, lock):
+            reason = f"only a build can tell what `{lock.path}` has to lock"
+            yield self.skip(reason, hint="uv lock --check")
+            return
+        yield from self._asked(repo, lock, folder)
+
+    def _asked(self, repo: Repository, lock: LockFile, folder: str) -> Iterator[Finding | Skip]:
+        """Yield what uv says; it gets no environment of the project, whose Python it would run."""
+        path = beside(folder, "pyproject.toml")
+        pyproject = repo.toml(path)
+        requires = table(pyproject, "project").get("requires-python")
+        words: list[str | Path] = ["lock", "--check", "--offline", "--no-build", "--verbose"]
+        words += ["--no-progress", "--color", "never", "--python", _python(requires)]
+        if "cache-dir" in table(pyproject, "tool", "uv") or repo.exists(beside(folder, "uv.toml")):
+            words.append("--no-cache")  # a project does not choose what is written where
+        env = environ.child(
+            VIRTUAL_ENV=None,
+            CONDA_PREFIX=None,
+            UV_FROZEN=None,
+            UV_LOCKED=None,
+            UV_PROJECT_ENVIRONMENT=str(Path(sys.executable).parent / "no-environment"),
+            UV_PYTHON_DOWNLOADS="never",
+        )
+        try:
+            done = process.run(
+                [process.find_uv(), *words], cwd=repo.root / folder, env=env, check=False
+            )
+        except LockstepError as error:
+            yield self.skip(str(error), hint=error.hint)
+            return
+        if done.code == 0:
+            return
+        why = _REASON.search(done.stderr)
+        if why or _STALE in done.stderr:
+            said = f": {why['why']}" if why else ""
+            message = f"`{lock.path}` does not fit `{path}`{said}"
+            yield self.finding(path, 1, message, hint="uv lock")
+            return
+        last = next((x for x in done.stderr.splitlines() if x.startswith("error: ")), "error: uv")
+        reason = f"`uv lock --check` could not tell: {last.removeprefix('error: ')[:200]}"
+        yield self.skip(reason, hint="uv lock --check")
+
+
+def _joined(wrong: list[str]) -> str:
+    more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+    return ", ".join(wrong[:_SHOWN]) + more
+
+
+def _pyproject(folder: str, where: str) -> str | None:
+    """Return the pyproject.toml of a package of the lock, None when it is not below the lock."""
+    if where == ".":
+        return beside(folder, "pyproject.toml")
+    inside = not where.startswith(("/", "..")) and ":" not in where and "\\" not in where
+    return beside(folder, f"{where}/pyproject.toml") if inside else None
+
+
+def _unknown_builds(repo: Repository, folder: str, lock: LockFile) -> bool:
+    """Return whether uv might have to build something of the repository to answer.
+
+    Folders that the lock does not name yet may be members of the workspace.
+    """
+    if any(each.source in {"directory", "path"} for each in lock.packages):
+        return True
+    uv = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "uv")
+    if any(isinstance(v, dict) and "path" in v for v in table(uv, "sources").values()):
+        return True
+    if "workspace" not in uv:
+        return False
+    start = f"{folder}/" if folder else ""
+    members = [n for n in repo.named("pyproject.toml") if n.startswith(start)]
+    return any(stale.dynamic(repo.toml(name) or {}) for name in members)
+
+
+def _python(requires: object) -> str:
+    """Return what uv is told to use: this Python where it fits, which saves a search."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    own = ".".join(str(part) for part in sys.version_info[:3])
+    if not isinstance(requires, str):
+        return sys.executable
+    try:
+        return sys.executable if own in SpecifierSet(requires) else requires
+    except InvalidSpecifier:
+        return sys.executable
+
+
+RULES: tuple[type[Rule], ...] = (LCK002,)
