@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lockstep import environ, files, process
 from lockstep.check.facts import locks as lock_files
+from lockstep.check.facts import requirements
 from lockstep.check.facts.locks import LockFile
 from lockstep.errors import LockstepError
 
@@ -201,6 +202,15 @@ class Repository:
             lock = lock_files.read(kind, name, text) if kind and text is not None else None
             found += [lock] if lock else []
         return tuple(found)
+
+    @functools.cached_property
+    def requirements(self) -> tuple[File[requirements.Listed], ...]:
+        """Every list of requirements, pinned or not, read."""
+        return tuple(
+            File(path=name, text=text, value=requirements.read(text))
+            for name in self.names
+            if requirements.is_name(name) and (text := self.text(name)) is not None
+        )
 
     def locks_in(self, folder: str) -> list[LockFile]:
         """Return the locks that stand in a folder itself."""

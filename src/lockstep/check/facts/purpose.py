@@ -8,7 +8,7 @@ from lockstep.check.facts.declared import beside, folder_of, table
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
 
-__all__ = ["is_deployed", "is_library", "lock_names", "owner"]
+__all__ = ["is_deployed", "is_for_people", "is_library", "lock_names", "owner"]
 
 _PYTHON = re.compile(r"\b(?:pip|uv|poetry|pdm|pipenv|conda|mamba|python3?)\b")
 _RUNS = frozenset({"Procfile", "MLproject", "dvc.yaml", "runtime.txt", "app.yaml"})
@@ -17,12 +17,25 @@ _LOCKS = frozenset(
     {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "requirements.lock"}
     | {"conda-lock.yml", "conda-lock.yaml", "requirements-dev.lock", "environment.lock.yml"}
 )
+_FOR_PEOPLE = re.compile(
+    r"(?:^|[-_./])(?:dev|develop|development|tests?|testing|docs?|lint|ci)(?=[-_./]|$)"
+)
 _APART = ("docs/", "doc/", "examples/", "example/", ".devcontainer/")
 
 
 def lock_names(repo: "Repository") -> list[str]:
-    """Return the names of all locks, those included that no rule reads."""
-    return [*repo.named(*_LOCKS), *(each.path for each in repo.locks)]
+    """Return the names of all locks of what runs, those included that no rule reads."""
+    lists = [
+        lock.path
+        for lock in repo.locks
+        if any(each.version for each in lock.packages) and not is_for_people(lock.path)
+    ]
+    return [*repo.named(*_LOCKS), *lists]
+
+
+def is_for_people(path: str) -> bool:
+    """Return whether a list of requirements is for who works on a project, not for what runs."""
+    return _FOR_PEOPLE.search(path.lower()) is not None
 
 
 def owner(repo: "Repository", path: str) -> str | None:

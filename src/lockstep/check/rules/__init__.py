@@ -3,6 +3,8 @@
 from lockstep.check.rule import Rule
 from lockstep.check.rules import (
     chk,
+    lck_content,
+    lck_lock,
     lck_stale,
     stk_access,
     stk_data,
@@ -17,6 +19,8 @@ __all__ = ["RULES", "by_code", "codes"]
 _FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
 _FILES = (
     chk,
+    lck_content,
+    lck_lock,
     lck_stale,
     stk_access,
     stk_data,
