@@ -3,16 +3,15 @@
 import contextlib
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
-from lockstep import clock
+from lockstep import clock, threads
 from lockstep.credentials import LOOPBACK, Credentials, Login
 from lockstep.digest import Digest, Hasher
-from lockstep.errors import LockstepError, raise_all
+from lockstep.errors import LockstepError
 from lockstep.progress import Reporter, Task
 from lockstep.store import Store
 from lockstep.transport import Answer, Transport, TransportError, retry_after, shown
@@ -76,39 +75,12 @@ class Fetcher:
         queue = sorted(missing.values(), key=lambda d: (-(d.size or 0), d.name))
         label = f"fetch {len(queue)} file{'s' if len(queue) > 1 else ''}"
         with progress.task(label, total) as task:
-            raise_all(self._all(queue, task))
-
-    def _all(self, queue: Sequence[Download], task: Task) -> list[LockstepError]:
-        """Fetch on a few threads and return what failed, in the queue's order.
-
-        They are daemons: on Ctrl-C, or with a full disk, nobody waits for a silent server, and
-        what was written is gone on from.
-        """
-        todo: SimpleQueue[tuple[int, Download]] = SimpleQueue()
-        done: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
-        for item in enumerate(queue):
-            todo.put(item)
-
-        def work() -> None:
-            with contextlib.suppress(Empty):
-                while not self._stopped.is_set():
-                    number, download = todo.get_nowait()
-                    done.put((number, self._outcome(download, task)))
-
-        for _ in range(min(_PARALLEL, len(queue))):
-            threading.Thread(target=work, name="fetch", daemon=True).start()
-        try:
-            return _failures(done.get() for _ in queue)
-        except BaseException:
-            self._stopped.set()
-            raise
-
-    def _outcome(self, download: Download, task: Task) -> BaseException | None:
-        try:
-            self._one(download, task)
-        except BaseException as error:  # noqa: BLE001 -- it is raised in the thread that waits
-            return error
-        return None
+            threads.run(
+                queue,
+                lambda download: self._one(download, task),
+                parallel=_PARALLEL,
+                stopped=self._stopped,
+            )
 
     def read(self, url: str, *, limit: int) -> bytes:
         """Return a small resource such as an index, refusing one of more than `limit` bytes."""
@@ -259,17 +231,6 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
     except TransportError as error:
         message = f"`{shown(url)}` does not answer: {error}"
         raise LockstepError(message) from error
-
-
-def _failures(outcomes: Iterable[tuple[int, BaseException | None]]) -> list[LockstepError]:
-    """Return the errors that the user can fix, by number; raise any other at once."""
-    failures: dict[int, LockstepError] = {}
-    for number, error in outcomes:
-        if isinstance(error, LockstepError):
-            failures[number] = error
-        elif error is not None:
-            raise error
-    return [failures[number] for number in sorted(failures)]
 
 
 def _joined(url: str, location: str) -> str:

@@ -39,6 +39,7 @@ class Fault:
     take: int | None = None  # bytes of the request's body that are read, and kept, before
     drop: bool = False  # close the connection instead of an answer
     cut: int | None = None  # bytes of the answer's body after which the connection ends
+    expire: bool = False  # no token that was given before holds any more
     lie: bytes | None = None  # the answer's body instead of the right one
 
 
@@ -76,7 +77,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.left = int(self.headers.get("Content-Length", "0"))
         url = urlsplit(self.path)
         self.query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        self.fault: Fault = self.registry.fault(self.command, url.path)
+        self.fault: Fault = self.registry.fault(self.command, self.path)
         with contextlib.suppress(ConnectionError):
             self._do(url.path)
 
@@ -99,6 +100,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         found = _PATH.fullmatch(path)
         self.name = found["name"] if found else ""
         write = self.command in {"POST", "PUT", "PATCH"}
+        if self.fault.expire:
+            self.registry.expire()
         wanted = self.registry.refuses(
             self.headers.get("Authorization", ""), self.name, write=write
         )

@@ -43,6 +43,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None  # called for each try: it gives the same bytes each time
     patience: float = 60  # seconds that the registry may be silent
+    resent: bool = True  # whether the same bytes may be sent twice when a token has expired
 
 
 class Client:
@@ -90,7 +91,7 @@ class Host:
         self._logins = logins
         self._plain = plain
         self._first_wait = first_wait
-        self._base = ""
+        self.base = ""  # scheme, host and port, once `open` has found them out
         self._tokens = Tokens(name, logins, self._ask_for_token)
         self._guard = threading.Lock()
 
@@ -105,7 +106,7 @@ class Host:
     def once(self, call: Call) -> Answer:
         """Do the same without retries; raises Again when another try may go better."""
         self.open()
-        url = self.joined(self._base + "/", call.path)
+        url = self.joined(self.base + "/", call.path)
         for _ in range(_REDIRECTS + 1):
             answer = self._authorized(url, call)
             if answer.status in call.wanted:
@@ -141,25 +142,29 @@ class Host:
     def joined(self, url: str, location: str) -> str:
         """Return the URL that a Location means; raises RegistryError when it may not be asked."""
         try:
-            found = urljoin(url, location)
-            parts = urlsplit(found)
+            parts = urlsplit(urljoin(url, location))
             host, _ = parts.hostname or "", parts.port
         except ValueError:
-            host, found, parts = "", "", urlsplit("")
-        near = is_loopback(host) or host == urlsplit(self._base).hostname
-        plain = parts.scheme == "http" and self._base.startswith("http:") and near
+            parts, host = urlsplit(""), ""
+        known = host == urlsplit(self.base).hostname
+        if parts.scheme == "http" and known and self.base.startswith("https:"):
+            # A registry behind a proxy that speaks TLS for it, and does not know of it.
+            parts = urlsplit(f"{self.base}{parts.path}")._replace(query=parts.query)
+        near = known or is_loopback(host)
+        plain = parts.scheme == "http" and self.base.startswith("http:") and near
         if not host or not (parts.scheme == "https" or plain):
-            message = f"`{self.name}` leads to `{shown(found)}`, which is not an https address"
+            message = f"`{self.name}` leads to `{shown(parts.geturl())}`, which is not an "
+            message += "https address"
             raise RegistryError(message)
-        return found
+        return parts.geturl()
 
     # --- one request
 
     def open(self) -> None:
         """Find out the scheme and what login is wanted, once."""
         with self._guard:
-            if not self._base:
-                self._base = self.retry(self._ping)
+            if not self.base:
+                self.base = self.retry(self._ping)
 
     def _ping(self) -> str:
         """Return the registry's address with its scheme (distribution spec, "end-1")."""
@@ -193,6 +198,8 @@ class Host:
             ):
                 break
             with answer:
+                if not call.resent:
+                    raise Again(refusal(answer, call.what), 0)
                 used = self._tokens.header(call.repository, call.scopes)
             answer = self._send(url, call, used)
         return answer
@@ -214,7 +221,7 @@ class Host:
     def _ask_for_token(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> Answer:
-        target = self.joined(self._base or f"https://{self._address}", url)
+        target = self.joined(self.base or f"https://{self._address}", url)
 
         def once() -> Answer:
             what = f"`{shown(target)}`"
@@ -233,11 +240,11 @@ class Host:
 
     def _same(self, url: str) -> bool:
         """Return whether a URL is the registry's own: nobody else is told a login."""
-        return _origin(url) == _origin(self._base)
+        return _origin(url) == _origin(self.base)
 
     def _public(self, url: str) -> bool:
         """Return whether a URL may not lead into a private network: a public one gave it."""
-        return not self._same(url) and not self._transport.private(self._base)
+        return not self._same(url) and not self._transport.private(self.base)
 
     # --- words
 

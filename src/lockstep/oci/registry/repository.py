@@ -12,13 +12,13 @@ from lockstep.oci.registry.answers import Again, RegistryError
 from lockstep.oci.registry.client import Call, Client, Host
 from lockstep.oci.registry.manifest import ACCEPT, Manifest
 from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.tokens import pull
+from lockstep.oci.registry.tokens import Scopes, pull
 from lockstep.store import Store
 from lockstep.transport import Answer, TransportError
 
-__all__ = ["Repository", "fallback_tag"]
+__all__ = ["MOST", "Repository", "fallback_tag"]
 
-_MANIFEST = 4 << 20  # bytes; registries take no larger one (distribution spec, "Pushing Manifests")
+MOST = 4 << 20  # bytes; registries take no larger one (distribution spec, "Pushing Manifests")
 _PROGRESS = 1 << 20  # bytes after which a broken connection is a new one
 _PAGES = 100
 _OK, _PARTIAL, _NOT_FOUND = 200, 206, 404
@@ -30,18 +30,21 @@ _NEXT = re.compile(r'<([^>]*)>\s*;(?:[^,]*;)?\s*rel="?next"?')
 class Repository:
     """One repository of a registry, as a `Source`."""
 
-    def __init__(self, client: Client, reference: Reference) -> None:
+    def __init__(
+        self, client: Client, reference: Reference, *, scopes: Scopes | None = None
+    ) -> None:
         """Ask nothing yet; of the reference only host and repository are used."""
         self.name = reference.name
+        self.host: Host = client.host(reference.host)
+        self.repository = reference.repository
         self._path = f"/v2/{reference.repository}"
-        self._repository = reference.repository
-        self._host: Host = client.host(reference.host)
+        self._scopes = scopes or pull(reference.repository)
 
     # --- manifests
 
     def manifest(self, which: Digest | str) -> Manifest:
         """Return the manifest or index of a digest, checked, or of a tag; else RegistryError."""
-        with self._host.call(self._manifest_call("GET", which)) as answer:
+        with self.host.call(self._manifest_call("GET", which)) as answer:
             return self._read(answer, which)
 
     def find(self, which: Digest | str) -> Manifest | None:
@@ -69,8 +72,8 @@ class Repository:
             method=method,
             path=f"{self._path}/manifests/{which}",
             what=self._called(which),
-            repository=self._repository,
-            scopes=pull(self._repository),
+            repository=self.repository,
+            scopes=self._scopes,
             headers={"Accept": ACCEPT},
         )
 
@@ -79,7 +82,7 @@ class Repository:
 
     def _read(self, answer: Answer, which: Digest | str) -> Manifest:
         what = self._called(which)
-        data = _whole(answer, _MANIFEST, what)
+        data = _whole(answer, MOST, what)
         found = manifest.read(data, answer.headers.get("Content-Type", ""), what)
         stated = which if isinstance(which, Digest) else answer.headers.get("Docker-Content-Digest")
         if stated and stated.startswith("sha256:") and stated != found.digest:
@@ -97,7 +100,7 @@ class Repository:
         """
         yield from self._chunks(descriptor, Hasher())
 
-    def small(self, descriptor: Descriptor, limit: int = _MANIFEST) -> bytes:
+    def small(self, descriptor: Descriptor, limit: int = MOST) -> bytes:
         """Return a whole blob of up to `limit` bytes, such as a config, checked."""
         if descriptor.size > limit:
             message = f"the blob {descriptor.digest} of `{self.name}` has {descriptor.size} bytes, "
@@ -137,7 +140,7 @@ class Repository:
             except Again as failure:
                 if hasher.size - reached >= _PROGRESS:  # it goes on, if in pieces
                     number, reached = 1, hasher.size
-                self._host.pause(number, failure)
+                self.host.pause(number, failure)
                 number += 1
         if (hasher.digest(), hasher.size) != (descriptor.digest, descriptor.size):
             message = f"the blob {descriptor.digest} ({descriptor.size} bytes) of `{self.name}` is "
@@ -151,12 +154,12 @@ class Repository:
             method="GET",
             path=f"{self._path}/blobs/{descriptor.digest}",
             what=what,
-            repository=self._repository,
-            scopes=pull(self._repository),
+            repository=self.repository,
+            scopes=self._scopes,
             wanted=frozenset({_OK, _PARTIAL}),
             headers={"Range": f"bytes={start}-"} if start else {},
         )
-        with self._host.once(call) as answer:
+        with self.host.once(call) as answer:
             skip = 0 if answer.status == _PARTIAL else start
             try:
                 for chunk in answer.stream():
@@ -198,15 +201,15 @@ class Repository:
             method="GET",
             path=path,
             what=what,
-            repository=self._repository,
-            scopes=pull(self._repository),
+            repository=self.repository,
+            scopes=self._scopes,
             wanted=_NO_REFERRERS | {_OK},
             headers={"Accept": INDEX_TYPE},
         )
-        with self._host.call(call) as answer:
+        with self.host.call(call) as answer:
             if answer.status != _OK:
                 return self.find(fallback_tag(digest)), ""
-            data = _whole(answer, _MANIFEST, what)
+            data = _whole(answer, MOST, what)
             more = _NEXT.search(answer.headers.get("Link", ""))
             return manifest.read(data, INDEX_TYPE, what), more[1] if more else ""
 
