@@ -1,6 +1,7 @@
 """Case files: small projects in one text, what `lockstep check` finds in them, what it fixes.
 
-`== bad: words`, `== good: words` and `== fixed: words` start a case (`bad git` commits it first),
+`== bad: words`, `== good: words` and `== fixed: words` start a case (`bad git` commits it first,
+`bad asked` asks for all that costs more, a hook of 0.3 seconds counting as slow),
 `-- path --` a file, `-- expect --` the list of findings as `CODE path:line`. `@@FORM@@` stands
 for a planted secret of that form (tests/support/planted.py), as in `@@GITHUB_TOKEN@@`, or for
 one of the words there, as in `@@CR@@`.
@@ -20,11 +21,14 @@ from lockstep.check.repository import Asked, Repository, open_repository
 from lockstep.check.rule import Rule
 from lockstep.check.settings import Settings
 
-__all__ = ["Case", "Mark", "check", "marks", "parse", "repository", "write"]
+__all__ = ["ASKED", "Case", "Mark", "check", "marks", "parse", "repository", "write"]
 
-_CASE = re.compile(r"== (?P<kind>bad|good|fixed)(?P<git> git)?(?:: (?P<name>.*))?")
+_CASE = re.compile(
+    r"== (?P<kind>bad|good|fixed)(?P<git> git)?(?P<asked> asked)?(?:: (?P<name>.*))?"
+)
 _FILE = re.compile(r"-- (?P<path>\S.*?) --")
 _MARK = re.compile(r"(?P<code>[A-Z]{3}\d{3}) (?P<path>.+?)(?::(?P<line>\d+))?(?:\s+#.*)?")
+ASKED = Asked(measure=True, slow=0.3, history=True)
 _SECRET = re.compile(r"@@([A-Z_]+)@@")
 
 
@@ -44,6 +48,7 @@ class Case:
     kind: str = ""
     name: str = ""
     git: bool = False
+    asked: bool = False
     files: dict[str, str] = field(default_factory=dict)
     expect: tuple[Mark, ...] = ()
 
@@ -57,7 +62,9 @@ def parse(text: str) -> list[Case]:
         case = _CASE.fullmatch(line)
         file = _FILE.fullmatch(line)
         if case:
-            found.append(Case(kind=case["kind"], name=case["name"] or "", git=bool(case["git"])))
+            git, asked = bool(case["git"]), bool(case["asked"])
+            name = case["name"] or ""
+            found.append(Case(kind=case["kind"], name=name, git=git, asked=asked))
             lines = None
         elif file:
             lines = []

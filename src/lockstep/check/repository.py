@@ -18,6 +18,7 @@ from lockstep.check.facts.locks import LockFile
 from lockstep.errors import LockstepError
 
 if TYPE_CHECKING:
+    from lockstep.check.facts.hooks import HookFile
     from lockstep.check.reading.compose import Compose
     from lockstep.check.reading.dockerfile import Dockerfile
 
@@ -51,6 +52,7 @@ class Asked:
     """What the caller wants of rules that cost more, or that look at more."""
 
     measure: bool = False  # run each hook and say how long it takes
+    slow: float = 5.0  # seconds of a hook for all files
     history: bool = False  # look for secrets in all commits
     images: tuple[Path, ...] = ()  # OCI layouts beside the project's own
 
@@ -191,6 +193,13 @@ class Repository:
             for name in found
             if (text := self.text(name)) is not None
         )
+
+    @functools.cached_property
+    def hooks(self) -> tuple["HookFile", ...]:
+        """Every configuration of pre-commit or prek, read."""
+        from lockstep.check.facts import hooks
+
+        return hooks.hook_files(self)
 
     @functools.cached_property
     def locks(self) -> tuple[LockFile, ...]:

@@ -7,6 +7,7 @@ from support import cases
 from support.cases import Case, Mark
 
 from lockstep.check import audit, rules
+from lockstep.check.repository import Asked
 from lockstep.check.rule import Page, Rule
 from lockstep.check.settings import Settings
 
@@ -46,10 +47,12 @@ def chosen(code: str) -> list[type[Rule]]:
     return list(rules.RULES) if code.startswith("CHK") else [rules.by_code(code)]
 
 
-def found(code: str, folder: Path) -> list[Mark]:
+def found(code: str, case: Case, folder: Path) -> list[Mark]:
+    cases.write(case, folder)
+    asked = cases.ASKED if case.asked else Asked()
     return [
         Mark(each.code, each.path, each.line)
-        for each in cases.check(folder, *chosen(code))
+        for each in cases.check(folder, *chosen(code), asked=asked)
         if each.code == code
     ]
 
@@ -66,12 +69,12 @@ def named(kind: str) -> list[object]:
 @pytest.mark.parametrize(("code", "case"), named("bad"))
 def test_a_bad_project(code: str, case: Case, tmp_path: Path) -> None:
     assert case.expect, "a bad project says what is found"
-    assert sorted(found(code, cases.write(case, tmp_path))) == list(case.expect)
+    assert sorted(found(code, case, tmp_path)) == list(case.expect)
 
 
 @pytest.mark.parametrize(("code", "case"), named("good"))
 def test_a_good_project(code: str, case: Case, tmp_path: Path) -> None:
-    assert found(code, cases.write(case, tmp_path)) == []
+    assert found(code, case, tmp_path) == []
 
 
 @pytest.mark.parametrize(("code", "case"), named("fixed"))

@@ -3,6 +3,9 @@
 from lockstep.check.rule import Rule
 from lockstep.check.rules import (
     chk,
+    hok,
+    hok_rev,
+    hok_run,
     lck_content,
     lck_lock,
     lck_stale,
@@ -19,6 +22,9 @@ __all__ = ["RULES", "by_code", "codes"]
 _FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
 _FILES = (
     chk,
+    hok,
+    hok_rev,
+    hok_run,
     lck_content,
     lck_lock,
     lck_stale,

@@ -20,10 +20,10 @@ import sys
 
 from lockstep.cli.session import add_common, print_json
 from lockstep.cli.table import table
+from lockstep.hooks.rev import is_commit
 from lockstep.progress import say
 from lockstep.scaffold.hooks import migrate
 from lockstep.scaffold.hooks.migrate import Migration
-from lockstep.scaffold.hooks.rev import is_commit
 
 __all__ = ["configure", "run"]
 

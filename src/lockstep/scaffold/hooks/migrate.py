@@ -8,8 +8,9 @@ from typing import Any
 
 from lockstep import files
 from lockstep.errors import LockstepError, raise_all
-from lockstep.scaffold.hooks import editing, locked, reading, rev
-from lockstep.scaffold.hooks.known import Known, known
+from lockstep.hooks import rev
+from lockstep.hooks.known import Known, known
+from lockstep.scaffold.hooks import editing, locked, reading
 from lockstep.scaffold.hooks.locked import Locked
 from lockstep.scaffold.hooks.reading import Hook, Repo
 

@@ -1,0 +1,1 @@
+"""Hooks of repositories: what is known of them, and what their revisions name."""
