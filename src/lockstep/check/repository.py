@@ -18,6 +18,7 @@ from lockstep.check.facts.locks import LockFile
 from lockstep.errors import LockstepError
 
 if TYPE_CHECKING:
+    from lockstep.check.facts.built import ImageFile
     from lockstep.check.facts.hooks import HookFile
     from lockstep.check.reading.compose import Compose
     from lockstep.check.reading.dockerfile import Dockerfile
@@ -181,6 +182,13 @@ class Repository:
             for name in found
             if (text := self.text(name)) is not None
         )
+
+    @functools.cached_property
+    def images(self) -> tuple["ImageFile", ...]:
+        """Every Dockerfile with the images that it makes."""
+        from lockstep.check.facts import built
+
+        return built.images(self)
 
     @functools.cached_property
     def composes(self) -> tuple["File[Compose]", ...]:

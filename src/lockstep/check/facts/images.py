@@ -42,6 +42,20 @@ class Reference:
         return self.host in _HUB
 
     @property
+    def text(self) -> str:
+        """Return the name as it is written, `library/` left out."""
+        host = f"{self.host}/" if self.host else ""
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{host}{self.path}{tag}{digest}"
+
+    @property
+    def key(self) -> str:
+        """Return one spelling for all that mean the same image, without a digest."""
+        host = "" if self.on_hub else f"{self.host}/"
+        return f"{host}{self.path}:{self.tag or 'latest'}"
+
+    @property
     def last(self) -> str:
         """Return the last part of the path."""
         return self.path.rpartition("/")[2]

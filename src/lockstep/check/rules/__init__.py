@@ -6,6 +6,8 @@ from lockstep.check.rules import (
     hok,
     hok_rev,
     hok_run,
+    img_base,
+    img_run,
     lck_content,
     lck_lock,
     lck_stale,
@@ -21,6 +23,8 @@ __all__ = ["RULES", "by_code", "codes"]
 # Those of comments come last: they are about what the others found.
 _FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
 _FILES = (
+    img_run,
+    img_base,
     chk,
     hok,
     hok_rev,
