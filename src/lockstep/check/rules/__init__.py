@@ -11,6 +11,7 @@ from lockstep.check.rules import (
     lck_content,
     lck_lock,
     lck_stale,
+    pkg_settings,
     stk_access,
     stk_data,
     stk_file,
@@ -23,15 +24,16 @@ __all__ = ["RULES", "by_code", "codes"]
 # Those of comments come last: they are about what the others found.
 _FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
 _FILES = (
-    img_run,
-    img_base,
     chk,
     hok,
     hok_rev,
     hok_run,
+    img_base,
+    img_run,
     lck_content,
     lck_lock,
     lck_stale,
+    pkg_settings,
     stk_access,
     stk_data,
     stk_file,
