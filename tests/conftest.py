@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support import projects
+from support.registry import Registry
+from support.registry import run as run_registry
 from support.world import World, running, seed
 
 from lockstep.cli.main import main
@@ -122,6 +124,13 @@ def world(isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     """Point uv and lockstep at a world that the test may change."""
     with running(tmp_path / "world") as made:
         yield made.enter(monkeypatch)
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """Run a registry in this process, which misbehaves on order."""
+    with run_registry() as made:
+        yield made
 
 
 @dataclass(frozen=True, slots=True)

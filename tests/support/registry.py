@@ -34,6 +34,8 @@ class Registry:
         self.asked_for_tokens: list[dict[str, str]] = []
         self._faults: list[tuple[str, re.Pattern[str], list[Fault]]] = []
         self.lock = threading.RLock()
+        self.stalled = threading.Semaphore(0)  # released once for each request that stalls
+        self.free = threading.Event()
 
     # --- for tests
 
@@ -95,9 +97,10 @@ class Registry:
     def refuses(self, authorization: str, repository: str, *, write: bool) -> str | None:
         """Return the challenge for a request without the right, or None."""
         if self.token_life:
-            rights = self.tokens.get(authorization.removeprefix("Bearer "), set())
+            rights = self.tokens.get(authorization.removeprefix("Bearer "))
             actions = ["pull", "push"] if write else ["pull"]
-            if rights and all(f"{repository}:{each}" in rights for each in actions if repository):
+            wanted = {f"{repository}:{each}" for each in actions if repository}
+            if rights is not None and wanted <= rights:
                 return None
             scope = f',scope="repository:{repository}:{",".join(actions)}"' if repository else ""
             return f'Bearer realm="http://{self.address}/token",service="tests"{scope}'
@@ -130,5 +133,6 @@ def run() -> Iterator[Registry]:
         try:
             yield made
         finally:
+            made.free.set()
             running.shutdown()
             thread.join()

@@ -37,6 +37,7 @@ class Fault:
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     body: bytes = b""
     take: int | None = None  # bytes of the request's body that are read, and kept, before
+    stall: bool = False  # wait for `Registry.free`
     drop: bool = False  # close the connection instead of an answer
     cut: int | None = None  # bytes of the answer's body after which the connection ends
     expire: bool = False  # no token that was given before holds any more
@@ -108,6 +109,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if wanted is not None:
             self.close_connection = self.left > 0
             return self._error(401, "UNAUTHORIZED", {"WWW-Authenticate": wanted})
+        if self.fault.stall:
+            self.registry.stalled.release()
+            self.registry.free.wait(30)
         if self.fault.take is not None:
             self._keep_part(found["what"] if found else "")
         if self.fault.drop:

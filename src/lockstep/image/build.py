@@ -65,7 +65,8 @@ class StoredLayer:
 class Built:
     """An image that stands in the layout."""
 
-    name: str
+    name: str  # in the layout
+    spec: str  # the image's name in the project: one for all platforms
     image: Image
     fresh: bool  # whether anything was written
     made: int  # layers that had to be made
@@ -109,6 +110,7 @@ class Builder:
             built.append(
                 Built(
                     name=name,
+                    spec=each.spec.name,
                     image=image,
                     fresh=layout.write(image, name),
                     made=len(mine),

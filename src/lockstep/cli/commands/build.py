@@ -1,23 +1,28 @@
 """Build images from the lock, without Docker.
 
 Each image goes into the OCI layout .lockstep/images of the project. The same lock and files
-give the same digest on any machine. Prints `NAME DIGEST`, one image a line.
+give the same digest on any machine. Prints `NAME DIGEST`, one image a line; with --push the
+reference by digest.
 
 examples:
   # all images of the project
   lockstep build
   # one image, and an archive for an engine that is somewhere else
   lockstep build serve --output serve.tar && docker load -i serve.tar
+  # build one image and push it; a second push sends only what moved
+  lockstep build serve --push registry.example.com/team/churn-serve:1.0
   # what the Dockerfiles of `lockstep render` start from
   lockstep build --base-only --output base.tar && docker load -i base.tar
 """
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lockstep import clock
-from lockstep.cli.session import add_common, layout_folder, open_session, print_json
+from lockstep.cli import pushing
+from lockstep.cli.session import Session, add_common, layout_folder, open_session, print_json
 from lockstep.errors import UsageError, raise_all
 from lockstep.image import dockerfile
 from lockstep.image.budget import unpacked
@@ -26,6 +31,9 @@ from lockstep.lock import file, make
 from lockstep.oci import archive
 from lockstep.oci.layout import Layout
 from lockstep.oci.recompress import FORMS
+from lockstep.oci.registry.client import Client
+from lockstep.oci.registry.push import of_image
+from lockstep.oci.registry.reference import Reference
 from lockstep.progress import say
 from lockstep.project.model import Project
 from lockstep.project.size import shown
@@ -58,6 +66,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tag", metavar="NAME", help="tag in the archive (default: PROJECT-IMAGE:latest)"
     )
+    group = parser.add_argument_group("registry")
+    group.add_argument(
+        "--push",
+        metavar="REF",
+        help="push to HOST/REPOSITORY[:TAG], as `lockstep push` does; `{image}` in it stands for "
+        "the image's name",
+    )
+    pushing.add_insecure(group)
     add_common(parser)
 
 
@@ -77,6 +93,10 @@ def run(options: argparse.Namespace) -> int:
     if options.base_only and (options.image or not options.output):
         message = "--base-only writes one archive, of no image"
         raise UsageError(message, hint="lockstep build --base-only --output base.tar")
+    if options.push and options.base_only:
+        message = "--base-only writes an archive and nothing to push"
+        raise UsageError(message, hint="lockstep build --base-only --output base.tar")
+    places = pushing.targets(options.push, [spec.name for spec in specs]) if options.push else {}
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
     layout = Layout(options.layout or layout_folder(project))
@@ -89,8 +109,24 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         tag = options.tag or f"{project.name}-{built[0].name}:latest"
         archive.write(built[0].image, options.output, tag)
-    _show(built, clock.monotonic() - started, as_json=options.json)
+    sent = _push(session, built, places, options)
+    _show(built, sent, clock.monotonic() - started, as_json=options.json)
     return 0
+
+
+def _push(
+    session: Session,
+    built: Sequence[Built],
+    places: Mapping[str, Reference],
+    options: argparse.Namespace,
+) -> dict[str, pushing.Sent]:
+    """Push each image, all of its platforms under one name."""
+    client = Client(insecure=options.insecure_registry)
+    sent = {}
+    for name, target in places.items():
+        parcels = [of_image(each.image) for each in built if each.spec == name]
+        sent[name] = pushing.send(session, client, name, target, parcels)
+    return sent
 
 
 def _base_only(
@@ -111,9 +147,11 @@ def _base_only(
     return 0
 
 
-def _show(built: list[Built], seconds: float, *, as_json: bool) -> None:
+def _show(
+    built: list[Built], sent: Mapping[str, pushing.Sent], seconds: float, *, as_json: bool
+) -> None:
     if as_json:
-        print_json([_document(each) for each in built])
+        print_json([_document(each, sent.get(each.spec)) for each in built])
         return
     for each in built:
         for note in each.notes:
@@ -125,13 +163,17 @@ def _show(built: list[Built], seconds: float, *, as_json: bool) -> None:
             f"{each.name}: {shown(unpacked(each.image))}, {shown(size)} compressed, "
             f"{layers}, {made}"
         )
-        sys.stdout.write(f"{each.name} {each.image.digest}\n")
+        if not sent:
+            sys.stdout.write(f"{each.name} {each.image.digest}\n")
+    for pushed in sent.values():
+        pushing.show(pushed)
     state = "built" if any(each.fresh for each in built) else "up to date"
     say(f"{state} in {seconds:.2f} s")
 
 
-def _document(built: Built) -> dict[str, object]:
-    return {
+def _document(built: Built, sent: pushing.Sent | None) -> dict[str, object]:
+    pushed = {"pushed": pushing.document(sent)} if sent else {}
+    return pushed | {
         "name": built.name,
         "digest": built.image.digest,
         "config": built.image.config_descriptor().digest,

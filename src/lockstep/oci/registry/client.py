@@ -120,6 +120,17 @@ class Host:
         message = f"{call.what}: `{self.name}` redirects more than {_REDIRECTS} times"
         raise RegistryError(message)
 
+    def check(self) -> bool:
+        """Hold the login against the registry; return whether it asked for one at all.
+
+        Raises RegistryError when it refuses the login.
+        """
+        self.open()
+        what = f"the login to `{self.name}`"
+        call = Call(method="GET", path="/v2/", what=what, repository="", scopes=frozenset())
+        with self.call(call):
+            return self._tokens.wanted
+
     def retry(self, once: Callable[[], Result]) -> Result:
         """Return what a function returns that may raise Again, called up to five times."""
         number = 1
@@ -281,7 +292,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _login(host: str) -> str:
-    return f"docker login {host}"
+    return f"lockstep login {host}"
 
 
 def _origin(url: str) -> tuple[str, str, int]:

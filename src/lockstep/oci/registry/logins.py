@@ -19,7 +19,7 @@ from lockstep.credentials import Login
 from lockstep.errors import LockstepError
 from lockstep.oci.registry.reference import DOCKER
 
-__all__ = ["Known", "Logins", "docker_file", "key_of"]
+__all__ = ["Known", "Logins", "docker_file", "helper", "helpers", "key_of", "names", "read"]
 
 _DOCKER_KEY = f"https://index.{DOCKER}/v1/"  # how Docker writes its own registry into its file
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -50,8 +50,8 @@ class Logins:
         Raises LockstepError for a file that cannot be read.
         """
         for path in _files():
-            document = _read(path)
-            for name in _helpers(document, host, repository):
+            document = read(path)
+            for name in helpers(document, host, repository):
                 found = self._ask(name, key_of(host), path)
                 if found:
                     return found
@@ -62,9 +62,10 @@ class Logins:
 
     def _ask(self, name: str, server: str, path: Path) -> Known | None:
         """Ask a helper; one that is missing or fails is a trouble, since pulls may be anonymous."""
-        program = f"docker-credential-{name}"
-        if not _HELPER.fullmatch(name) or shutil.which(program) is None:
-            self.troubles.append(f"`{path}` names the helper {program:.80}, which is not installed")
+        program = helper(name)
+        if program is None:
+            named = f"docker-credential-{name:.60}"
+            self.troubles.append(f"`{path}` names the helper {named}, which is not installed")
             return None
         done = process.run([program, "get"], stdin=server, check=False)
         if done.code != 0:
@@ -85,6 +86,17 @@ def key_of(host: str) -> str:
     return _DOCKER_KEY if host == DOCKER else host
 
 
+def helper(name: str) -> str | None:
+    """Return the program of a helper, or None when there is none of that name."""
+    program = f"docker-credential-{name}"
+    return program if _HELPER.fullmatch(name) and shutil.which(program) else None
+
+
+def names(key: str, host: str) -> bool:
+    """Return whether a key of `auths` means the whole registry of a host."""
+    return _normal(key) == host
+
+
 def docker_file() -> Path:
     """Return Docker's own file, which need not exist."""
     folder = environ.get("DOCKER_CONFIG")
@@ -103,7 +115,8 @@ def _files() -> Iterator[Path]:
             yield Path(folder, "containers", "auth.json").expanduser()
 
 
-def _read(path: Path) -> Mapping[str, object]:
+def read(path: Path) -> dict[str, object]:
+    """Return what a file of logins says; a missing one says nothing, a broken one is named."""
     try:
         if path.stat().st_size > _LONGEST:
             message = f"`{path}` has more than {_LONGEST} bytes"
@@ -122,7 +135,8 @@ def _read(path: Path) -> Mapping[str, object]:
     return document
 
 
-def _helpers(document: Mapping[str, object], host: str, repository: str) -> Iterator[str]:
+def helpers(document: Mapping[str, object], host: str, repository: str) -> Iterator[str]:
+    """Yield the names of the helpers that a file has for a repository, the nearest first."""
     named = document.get("credHelpers")
     if isinstance(named, dict):
         key = _longest(named, host, repository)

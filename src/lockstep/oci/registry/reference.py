@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from lockstep.digest import Digest
 from lockstep.errors import LockstepError
 
-__all__ = ["DOCKER", "LATEST", "Reference"]
+__all__ = ["DOCKER", "LATEST", "Reference", "host_of"]
 
 DOCKER = "docker.io"
 LATEST = "latest"
@@ -77,6 +77,14 @@ class Reference:
         """Return it in full, as every engine understands it."""
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.name}{tag}{f'@{self.digest}' if self.digest else ''}"
+
+
+def host_of(text: str) -> str:
+    """Return the host that a text names, or raise LockstepError."""
+    if not _HOST.fullmatch(text):
+        message = f"`{text:.200}` is not the host of a registry"
+        raise LockstepError(message, hint="write it as registry.example.com or localhost:5000")
+    return DOCKER if text in {f"index.{DOCKER}", f"registry-1.{DOCKER}"} else text
 
 
 def _split(text: str) -> tuple[str, str]:

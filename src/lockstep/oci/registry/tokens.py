@@ -90,6 +90,11 @@ class Tokens:
         with self._guard:
             self._take(header)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether the registry has asked who one is."""
+        return self._challenge is not None
+
     def header(self, repository: str, scopes: Scopes) -> str:
         """Return the Authorization header for a request, or an empty text."""
         with self._guard:
@@ -157,7 +162,7 @@ class Tokens:
             answer = self._ask("GET", f"{realm}{joint}{urlencode(query)}", sent, None)
         with answer:
             if answer.status != _OK:
-                raise refusal(answer, _asked(realm, known), hint="log in again")
+                raise refusal(answer, _asked(realm, known), hint=f"lockstep login {self._host}")
             return _read(answer, realm, started)
 
 

@@ -1,19 +1,11 @@
-"""A registry in this process, and a client that waits for nothing."""
-
-from collections.abc import Iterator
+"""A client that waits for nothing."""
 
 import pytest
-from support.registry import Registry, run
+from support.registry import Registry
 
 from lockstep.oci.registry.client import Client
 from lockstep.oci.registry.reference import Reference
 from lockstep.oci.registry.repository import Repository
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    with run() as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,0 +1,34 @@
+"""Forget the login to a registry.
+
+Removes it from where `lockstep login` and `docker login` keep it.
+
+examples:
+  lockstep logout registry.example.com
+"""
+
+import argparse
+
+from lockstep.oci.registry import keeping
+from lockstep.oci.registry.logins import Logins
+from lockstep.oci.registry.reference import host_of
+from lockstep.progress import say
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "host", metavar="HOST", help="registry, such as docker.io or localhost:5000"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    host = host_of(options.host)
+    found = keeping.forget(host)
+    say(f"logged out of {host} ({', '.join(found)})" if found else f"not logged in to {host}")
+    left = Logins().find(host, "")
+    if left is not None:
+        say(f"warning: {left.source} still has a login to {host}")
+    return 0

@@ -1,0 +1,77 @@
+"""Push an image that `lockstep build` made to a registry.
+
+Sends only what the registry lacks: layers of other repositories there are mounted, an upload
+that breaks off goes on, and the tag is written last. Several platforms become one index.
+Prints the reference by digest. Logins are those of `lockstep login`, Docker and Podman.
+
+examples:
+  # the serving image, then a container of exactly that one
+  lockstep push registry.example.com/team/churn-serve:1.0 --image serve
+  docker run --rm $(lockstep push localhost:5000/churn-serve --image serve)
+  # every image of the project under a name of its own
+  lockstep push 'registry.example.com/team/churn-{image}:1.0'
+"""
+
+import argparse
+from pathlib import Path
+
+from lockstep.cli import pushing
+from lockstep.cli.session import add_common, layout_folder, open_session, print_json
+from lockstep.image import assemble
+from lockstep.oci.layout import Layout
+from lockstep.oci.model import Platform
+from lockstep.oci.registry.client import Client
+from lockstep.oci.registry.push import of_layout
+from lockstep.project.model import ImageSpec, Project
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "reference",
+        metavar="REF",
+        help="HOST/REPOSITORY[:TAG] to push to (default tag: latest); `{image}` in it stands for "
+        "the image's name",
+    )
+    group = parser.add_argument_group("what and where")
+    group.add_argument(
+        "--image",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="image to push; may be given again (default: all)",
+    )
+    group.add_argument(
+        "--layout", metavar="PATH", type=Path, help="OCI layout (default: .lockstep/images)"
+    )
+    pushing.add_insecure(group)
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    session = open_session(options)
+    project = session.project
+    specs = [project.image(name) for name in options.image] or list(project.images)
+    places = pushing.targets(options.reference, [spec.name for spec in specs])
+    layout = Layout(options.layout or layout_folder(project))
+    # All of them before the first byte: a missing image is found out at once.
+    parcels = {
+        spec.name: [of_layout(layout, name) for name in _names(spec, project)] for spec in specs
+    }
+    client = Client(insecure=options.insecure_registry)
+    sent = []
+    for name, target in places.items():
+        sent.append(pushing.send(session, client, name, target, parcels[name]))
+        if not options.json:
+            pushing.show(sent[-1])
+    if options.json:
+        print_json([pushing.document(each) for each in sent])
+    return 0
+
+
+def _names(spec: ImageSpec, project: Project) -> list[str]:
+    platforms = [Platform.parse(platform) for platform in project.platforms]
+    return [assemble.reference(spec, platform, project) for platform in platforms]

@@ -1,0 +1,114 @@
+"""What `push` and `build --push` share: the names of targets, and the words afterwards."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lockstep.cli.session import Session
+from lockstep.errors import UsageError
+from lockstep.oci.registry.client import Client
+from lockstep.oci.registry.places import Places
+from lockstep.oci.registry.push import Count, Parcel, Pushed, push
+from lockstep.oci.registry.reference import LATEST, Reference
+from lockstep.oci.registry.target import Target
+from lockstep.progress import say
+from lockstep.project.size import shown
+
+__all__ = ["Sent", "add_insecure", "document", "send", "show", "targets"]
+
+IMAGE = "{image}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """One image of the project that is in a registry."""
+
+    name: str
+    target: Reference
+    platforms: tuple[str, ...]
+    pushed: Pushed
+
+    @property
+    def reference(self) -> Reference:
+        """The image by digest, which no later push can move."""
+        return self.target.at(self.pushed.digest)
+
+
+def add_insecure(group: "argparse._ArgumentGroup") -> None:
+    """Add the option that lets a registry be asked over http."""
+    group.add_argument(
+        "--insecure-registry",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="host (with port) that may be asked over http; this machine always may",
+    )
+
+
+def targets(text: str, images: Sequence[str]) -> dict[str, Reference]:
+    """Return where each image goes: `{image}` in the name stands for the image's own.
+
+    Raises UsageError for several images with one name, and for a digest, which is a result.
+    """
+    if len(images) > 1 and IMAGE not in text:
+        message = f"`{text}` is one name, and there are {len(images)} images: {', '.join(images)}"
+        raise UsageError(message, hint=f"name one image, or write {IMAGE} in the reference")
+    found = {name: Reference.parse(text.replace(IMAGE, name)) for name in images}
+    for reference in found.values():
+        if reference.digest:
+            message = f"`{text}` has a digest, and that is what a push finds out"
+            raise UsageError(message, hint=f"give a tag: {reference.name}:{reference.tag or '1.0'}")
+    return found
+
+
+def send(
+    session: Session, client: Client, name: str, target: Reference, parcels: Sequence[Parcel]
+) -> Sent:
+    """Push one image, all of its platforms."""
+    pushed = push(
+        Target(client, target),
+        parcels,
+        target.tag or LATEST,
+        Places(session.store, target.host),
+        session.progress,
+    )
+    platforms = tuple(sorted(str(each.descriptor.platform) for each in parcels))
+    return Sent(name=name, target=target, platforms=platforms, pushed=pushed)
+
+
+def show(sent: Sent) -> None:
+    """Print the reference by digest, and say what it took."""
+    pushed = sent.pushed
+    parts = [
+        f"{_count(pushed.sent)} sent",
+        f"{_count(pushed.mounted)} mounted",
+        f"{_count(pushed.present)} there before",
+    ]
+    say(f"{sent.target.name}:{sent.target.tag or LATEST}: {', '.join(parts)}")
+    sys.stdout.write(f"{sent.reference}\n")
+
+
+def document(sent: Sent) -> dict[str, object]:
+    """Return the result for programs."""
+    pushed = sent.pushed
+    return {
+        "image": sent.name,
+        "reference": str(sent.reference),
+        "digest": pushed.digest,
+        "tag": sent.target.tag or LATEST,
+        "platforms": list(sent.platforms),
+        "manifests": pushed.manifests,
+        "sent": _numbers(pushed.sent),
+        "mounted": _numbers(pushed.mounted),
+        "present": _numbers(pushed.present),
+    }
+
+
+def _count(count: Count) -> str:
+    blobs = f"{count.blobs} blob{'' if count.blobs == 1 else 's'}"
+    return f"{blobs} ({shown(count.bytes)})" if count.blobs else blobs
+
+
+def _numbers(count: Count) -> dict[str, int]:
+    return {"blobs": count.blobs, "bytes": count.bytes}
