@@ -52,6 +52,7 @@ COMMANDS = (
     ("check", "Look for what breaks an ML environment, and fix what can be fixed"),
     ("explain", "Explain a rule of check"),
     ("fingerprint", "Say what an environment is: packages, BLAS, processor, settings"),
+    ("verify", "Prove that images and model are the same elsewhere, or name what differs"),
     ("secrets", "Look for secrets in the project's files"),
     ("hooks", "Run the hooks of each commit on the versions of the lock"),
     ("demo", "Run the whole story on a real project and measure it"),

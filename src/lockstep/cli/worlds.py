@@ -1,25 +1,17 @@
-"""Builds a project again in another world: fresh store, other folder, umask, zone, locale."""
+"""Builds an image here and in another world, as `lockstep demo` measures it."""
 
 import json
-import os
-import shutil
-import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep import clock, environ, process
-from lockstep.files import SKIPPED_FOLDERS
+from lockstep import clock
+from lockstep.errors import LockstepError
 from lockstep.project.model import Project
+from lockstep.prove import worlds
+from lockstep.prove.variation import BUILD, together
 
 __all__ = ["Timed", "elsewhere", "here"]
-
-# A program of one line sets the umask, since a child takes it over from its parent.
-_WITH_UMASK = (
-    "import os,sys;os.umask(0o077);os.execv(sys.executable,[sys.executable,*sys.argv[1:]])"
-)
-_OTHER = {"TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,36 +24,21 @@ class Timed:
 
 def here(project: Project, image: str) -> Timed:
     """Build an image where the project is, with the user's own store."""
-    return _build([sys.executable], project.root, image, environ.child())
+    return _build(worlds.World(root=project.root, env=worlds.environment()), image)
 
 
 def elsewhere(project: Project, image: str) -> Timed:
-    """Build an image from an emptied store, in a copy of the project in another folder.
-
-    The umask is 077, the time zone Kathmandu's, the locale Turkish, HOME and the hash seed
-    are others too.
-    """
+    """Build an image from an emptied store with all else varied, but as the same user."""
+    other = together(tuple(each for each in BUILD if not each.slow), "another world")
     with tempfile.TemporaryDirectory(prefix="lockstep-elsewhere-") as name:
-        folder = Path(name).resolve()
-        copy = folder / "a" / "deeper" / "folder"
-        ignored = shutil.ignore_patterns(*sorted(SKIPPED_FOLDERS))
-        shutil.copytree(project.root, copy, ignore=ignored, copy_function=shutil.copyfile)
-        (folder / "home").mkdir()
-        environment = environ.child(
-            **_OTHER,
-            HOME=str(folder / "home"),
-            LOCKSTEP_CACHE=str(folder / "store"),
-            LOCKSTEP_UV=str(process.find_uv()),
-            PYTHONHASHSEED="4242",
-            UV_CACHE_DIR=str(folder / "uv"),
-            XDG_CACHE_HOME=str(folder / "cache"),
-        )
-        return _build([sys.executable, "-c", _WITH_UMASK], copy, image, environment)
+        return _build(worlds.enter(project.root, other, Path(name)), image)
 
 
-def _build(start: Sequence[str], root: Path, image: str, environment: dict[str, str]) -> Timed:
-    command = [*start, "-m", "lockstep", "build", image, "--json", "--project", os.fspath(root)]
+def _build(world: worlds.World, image: str) -> Timed:
     started = clock.monotonic()
-    done = process.run(command, env=environment)
+    done = worlds.lockstep(world, ["build", image, "--json"])
     seconds = clock.monotonic() - started
+    if done.code != 0:
+        message = f"`{image}` could not be built\n{done.stderr.strip()}"
+        raise LockstepError(message, hint=f"lockstep build {image}")
     return Timed(document=json.loads(done.stdout)[0], seconds=seconds)

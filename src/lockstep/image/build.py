@@ -71,6 +71,7 @@ class Built:
     fresh: bool  # whether anything was written
     made: int  # layers that had to be made
     notes: tuple[str, ...]
+    plan: tuple[LayerPlan, ...] = ()
 
 
 class Builder:
@@ -115,6 +116,7 @@ class Builder:
                     fresh=layout.write(image, name),
                     made=len(mine),
                     notes=tuple(note for result in mine for note in result.notes),
+                    plan=each.layers,
                 )
             )
         return built

@@ -11,7 +11,7 @@ from lockstep.errors import LockstepError
 from lockstep.lock import manager
 from lockstep.project.model import ImageSpec, Project
 
-__all__ = ["Command", "command", "folder"]
+__all__ = ["Command", "command", "folder", "python"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,12 @@ class Command:
 def folder(project: Project, image: ImageSpec) -> Path:
     """Return where the environment of an image is kept: not `.venv`, which has dev tools too."""
     return project.root / ".lockstep" / "envs" / image.name
+
+
+def python(project: Project, image: ImageSpec) -> Path:
+    """Return the interpreter of an image's environment, which `command` has made."""
+    windows = os.name == "nt"
+    return folder(project, image) / ("Scripts/python.exe" if windows else "bin/python")
 
 
 def command(

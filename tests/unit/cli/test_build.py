@@ -44,7 +44,7 @@ def test_a_build_answers_in_json(locked: Path, capsys: pytest.CaptureFixture[str
     serve = found["serve"]
     assert sorted(serve) == [
         *("compressed", "config", "digest", "fresh", "layers", "made", "name", "notes"),
-        *("platform", "unpacked"),
+        *("plan", "platform", "unpacked"),
     ]
     assert (serve["platform"], serve["layers"], serve["made"]) == ("linux/amd64", 6, 6)
     assert (serve["fresh"], serve["notes"]) == (True, [])

@@ -184,4 +184,5 @@ def _document(built: Built, sent: pushing.Sent | None) -> dict[str, object]:
         "made": built.made,
         "fresh": built.fresh,
         "notes": list(built.notes),
+        "plan": [{"title": each.title, "key": each.key} for each in built.plan],
     }

@@ -1,0 +1,128 @@
+"""The verify command on a tiny project: what holds, and what is named when it does not."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support import projects
+
+from lockstep.cli.main import main
+from lockstep.oci.layout import Layout
+
+# A backend that writes the time zone of whoever builds into the package.
+LEAKY = """\
+import os
+import pathlib
+import tinybuild
+
+build_editable = tinybuild.build_editable
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    built = pathlib.Path("src", "tiny", "built.py")
+    built.write_text(f"ZONE = {os.environ.get('TZ', 'UTC')!r}\\n")
+    return tinybuild.build_wheel(wheel_directory)
+"""
+BACKEND = 'build-backend = "tinybuild"'
+# Trains in no time: a model whose file has a passing address, a set's order, or the time zone.
+TRAIN = """\
+import json, os, pathlib
+out = pathlib.Path("models")
+out.mkdir(exist_ok=True)
+(out / "model.json").write_text(json.dumps({"words": WORDS, "bias": 1.5}))
+(out / "metrics.json").write_text(json.dumps({"auc": 0.9}))
+"""
+
+
+def verify(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main(["verify", *words])
+    return code, *capsys.readouterr()
+
+
+def test_images_are_the_same_in_another_world(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = locked / "verify.html"
+    code, out, err = verify(capsys, "--build", "serve", "--html", str(page))
+    assert code == 0, err
+    assert out.splitlines()[1].split()[:2] == ["serve", "same"]
+    assert "the same everywhere" in err
+    assert page.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.peers  # it builds a dozen times
+def test_a_cause_is_named_with_the_entry(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (locked / "leaky.py").write_text(LEAKY)
+    projects.replace(locked, BACKEND, 'build-backend = "leaky"\nbackend-path = ["."]')
+    assert main(["lock", "--quiet"]) == 0
+    code, out, err = verify(capsys, "--build", "serve", "--json")
+    assert code == 1, err
+    found = json.loads(out)["build"]
+    assert found["causes"] == ["time zone"]
+    entries = {(each["entry"], each["what"]) for each in found["differences"]["serve"]}
+    (built,) = [entry for entry, what in entries if what == "content from byte 8"]
+    assert built.endswith("/tiny/built.py")
+
+
+@pytest.fixture
+def training(locked: Path) -> Path:
+    projects.replace(locked, 'command = ["python", "-m", "tiny"]', 'command = ["python", "t.py"]')
+    return locked
+
+
+def train(folder: Path, words: str) -> None:
+    (folder / "t.py").write_text(TRAIN.replace("WORDS", words))
+    assert main(["lock", "--quiet"]) == 0
+
+
+def test_the_same_model_everywhere(training: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(training, 'sorted({"a", "b"})')
+    code, out, err = verify(capsys, "--train")
+    assert code == 0, out + err
+    assert out.splitlines()[0] == "training train: 2 outputs, 1 metrics"
+    assert {line.split("  ")[-1].strip() for line in out.splitlines()[1:]} == {"same bytes"}
+    assert not (training / "models").exists(), "nothing of the project changes"
+
+
+def test_the_variation_and_the_part_are_named(
+    training: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(training, 'os.environ.get("TZ", "UTC")')
+    code, out, _ = verify(capsys, "--train", "--json")
+    assert code == 1
+    found = json.loads(out)["trainings"]["train"]["variations"]
+    (guilty,) = [each for each in found if not each["holds"]]
+    assert guilty["name"] == "time zone and locale"
+    assert guilty["moved"] == [
+        {"output": "models/model.json", "what": "meaning", "parts": ["words"]}
+    ]
+
+
+def test_against_a_published_image(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    published = locked / "published"
+    assert main(["build", "serve", "--layout", str(published), "--quiet"]) == 0
+    reference = f"{published}:serve"
+    code, out, err = verify(capsys, "serve", "--against", reference)
+    assert code == 0, out + err
+    projects.replace(locked, "import tiny", "import tiny  # changed", "app/main.py")
+    code, out, _ = verify(capsys, "serve", "--against", reference)
+    assert code == 1
+    assert "`app files` `app/app/main.py`: size: 23 here, 12 there" in out
+    assert Layout(published).names() == ["serve"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--against", "x"], "--against is about one image, not 2"),
+        (["--tolerance", "nan"], "--tolerance is nan, not a number of 0 or more"),
+        (["serve", "--train"], "none of serve has `outputs`, so none trains"),
+    ],
+)
+def test_wrong_use(
+    locked: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = verify(capsys, *words)
+    assert code == 2
+    assert message in err

@@ -1,0 +1,37 @@
+"""Who makes a difference is found in few tries."""
+
+import pytest
+
+from lockstep.prove.building import culprits
+from lockstep.prove.variation import BUILD, Variation
+
+
+@pytest.mark.parametrize(
+    ("guilty", "most", "named"),
+    [
+        ({"umask"}, 6, ["umask"]),
+        ({"empty store"}, 9, ["empty store"]),
+        ({"time zone", "clock"}, 14, ["time zone", "clock"]),
+    ],
+)
+def test_each_alone(guilty: set[str], most: int, named: list[str]) -> None:
+    tries = []
+
+    def differs(some: tuple[Variation, ...]) -> bool:
+        tries.append(some)
+        return bool(guilty & {each.name for each in some})
+
+    assert list(culprits(BUILD, differs)) == named
+    assert len(tries) <= most
+
+
+def test_two_that_only_act_together() -> None:
+    def differs(some: tuple[Variation, ...]) -> bool:
+        return {"a", "d"} <= {each.name for each in some}
+
+    found = list(culprits(tuple(Variation(name=name) for name in "abcd"), differs))
+    assert found == ["a with b with c with d"]
+
+
+def test_chance_ends() -> None:
+    assert list(culprits(BUILD[:2], lambda _: False)) == ["umask with user"]

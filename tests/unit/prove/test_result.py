@@ -1,0 +1,164 @@
+"""What a verification says: to people, to programs, as a page."""
+
+import dataclasses
+import json
+from html.parser import HTMLParser
+
+from lockstep.prove import page, result, training
+from lockstep.prove.building import Compared
+from lockstep.prove.compare import Difference
+from lockstep.prove.result import Against, Result
+from lockstep.prove.training import Output, Run, Trained
+from lockstep.prove.variation import Variation
+
+DIFFERENCE = Difference(
+    layer="app files", entry="app/<x>", what="mode", here="0o644", there="0o755"
+)
+BUILD = Compared(
+    variation="another world",
+    varied=("umask", "folder"),
+    digests={"serve": ("sha256:" + "a" * 64, "sha256:" + "b" * 64), "train": ("s", "s")},
+    locks=("uv.lock",),
+    plans=("serve: app files",),
+    differences={"serve": (DIFFERENCE,)},
+    causes=("umask",),
+    notes=("skipped: user: only root can be somebody else",),
+)
+
+
+def run(weights: str = "1", metric: float = 0.9, size: float = 2.0, data: str = "x") -> Run:
+    output = Output(
+        bytes=data, how="object", parts={"coef_": (weights, size), "classes_": ("c", None)}
+    )
+    return Run(outputs={"models/m.joblib": output}, metrics={"auc": metric}, seconds=1.0)
+
+
+def trained(other: Run, *, hardware: bool = False) -> Trained:
+    return training._compared(Variation(name="v", hardware=hardware), run(), other)
+
+
+def test_the_same_bytes() -> None:
+    found = trained(run())
+    assert found.holds(0.0)
+    assert result.verdict(found, 0.0) == "same bytes"
+
+
+def test_other_bytes_of_the_same_meaning() -> None:
+    found = trained(run(data="y"))
+    assert found.holds(0.0)
+    assert result.verdict(found, 0.0) == "same meaning, other bytes: models/m.joblib"
+
+
+def test_a_part_that_moved_is_named_with_its_size() -> None:
+    found = trained(run(weights="2", size=2.2, data="y"))
+    assert not found.holds(1.0)
+    assert found.moved[0].parts == ("coef_",)
+    assert found.moved[0].largest is not None
+    assert abs(found.moved[0].largest - 0.2 / 2.2) < 1e-12
+    assert result.verdict(found, 1.0) == "DIFFERS"
+
+
+def test_another_cpu_may_compute_other_last_digits() -> None:
+    other = run(weights="2", metric=0.9 + 1e-9, data="y")
+    found = trained(other, hardware=True)
+    assert found.holds(1e-6)
+    assert not found.holds(1e-12)
+    assert result.verdict(found, 1e-6) == "same metrics, other last digits"
+    assert not trained(run(weights="2", metric=0.8, data="y"), hardware=True).holds(1e-6)
+
+
+def test_missing_outputs_and_metrics() -> None:
+    found = trained(Run(outputs={"new": run().outputs["models/m.joblib"]}, metrics={}, seconds=0))
+    assert [(each.output, each.what) for each in found.moved] == [
+        ("models/m.joblib", "missing"),
+        ("new", "new"),
+    ]
+    assert found.metrics == {"auc": (0.9, None)}
+    assert not found.holds(1.0)
+
+
+def whole(*, build: Compared = BUILD) -> Result:
+    found = (trained(run()), trained(run(weights="2", metric=0.8, data="y")))
+    failed = Trained(
+        variation="w", moved=(), metrics={}, seconds=0, problem="`python` failed\nmore"
+    )
+    return Result(
+        project="churn",
+        tolerance=1e-6,
+        build=build,
+        trainings={"train": (run(), (*found, failed))},
+        against=Against(
+            image="serve", reference="r/x:1", here="sha256:a", there="sha256:b", differences=()
+        ),
+    )
+
+
+def test_all_of_it_for_people() -> None:
+    assert list(result.lines(whole())) == [
+        "build, varied: umask, folder",
+        "  serve        DIFFERS  sha256:aaaaaaaaaaaa here, sha256:bbbbbbbbbbbb there",
+        "  train        same     s",
+        "  lock         DIFFERS  uv.lock",
+        "  plan         DIFFERS  serve: app files",
+        "  serve: `app files` `app/<x>`: mode: 0o644 here, 0o755 there",
+        "  cause: umask",
+        "  skipped: user: only root can be somebody else",
+        "serve against r/x:1",
+        "  DIFFERS: sha256:a here",
+        "           sha256:b there",
+        "training train: 1 outputs, 1 metrics",
+        "  v                          same bytes",
+        "  v                          DIFFERS",
+        "    models/m.joblib: coef_",
+        "    auc: 0.9 here, 0.8 there",
+        "  w                          FAILED: `python` failed",
+    ]
+
+
+def test_all_of_it_for_programs() -> None:
+    document = json.loads(json.dumps(result.document(whole())))
+    assert (document["schema"], document["holds"]) == (1, False)
+    assert document["build"]["differences"]["serve"][0]["entry"] == "app/<x>"
+    assert [v["holds"] for v in document["trainings"]["train"]["variations"]] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_nothing_that_differs_holds() -> None:
+    same = dataclasses.replace(BUILD, digests={"a": ("s", "s")}, locks=(), plans=())
+    assert Result(project="p", tolerance=0, build=same).holds
+    assert not Result(project="p", tolerance=0, build=BUILD).holds
+
+
+class Reader(HTMLParser):
+    """Counts tags, and refuses what leads out of the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in {"script", "link", "img", "iframe"}
+        assert not {"src", "href"} & {name for name, _ in attrs}
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_whole_and_leads_nowhere() -> None:
+    text = page.render(whole())
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == []
+    assert "app/<x>" in reader.text
+    assert "app/<x>" not in text
+    assert "url(" not in text
+    assert "umask" in reader.text
