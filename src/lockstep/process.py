@@ -3,7 +3,8 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ __all__ = [
     "run",
     "start",
     "stop",
+    "stream",
 ]
 
 Running = subprocess.Popen[bytes]
@@ -109,6 +111,41 @@ def pipe(argv: Sequence[str | Path], data: bytes, *, env: Mapping[str, str]) -> 
         message = f"`{' '.join(words)}` failed with exit code {done.returncode}\n{tail}"
         raise LockstepError(message)
     return done.stdout
+
+
+def stream(
+    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], longest: int
+) -> Iterator[bytes]:
+    """Yield the lines that a program prints while it runs; it is ended when nobody reads on.
+
+    A line of more than `longest` bytes comes in pieces. Raises LockstepError when the program
+    cannot be started or fails.
+    """
+    words = [str(word) for word in argv]
+    with tempfile.TemporaryFile() as errors:
+        try:
+            running = subprocess.Popen(  # noqa: S603 -- an argument list, no shell
+                words, cwd=cwd, env=dict(env), stdout=subprocess.PIPE, stderr=errors
+            )
+        except OSError as error:
+            message = f"`{words[0]}` could not be started: {error.strerror}"
+            raise LockstepError(message) from error
+        assert running.stdout is not None  # noqa: S101 -- asked for above
+        try:
+            while line := running.stdout.readline(longest):
+                yield line
+        except GeneratorExit:
+            running.kill()
+            raise
+        finally:
+            running.stdout.close()
+            running.wait()
+        if running.returncode != 0:
+            errors.seek(0)
+            tail = errors.read(4096).decode("utf-8", "replace").strip()
+            shown = " ".join([Path(words[0]).name, *words[1:]])
+            message = f"`{shown}` failed with exit code {running.returncode}\n{tail}"
+            raise LockstepError(message)
 
 
 def start(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import process
+from lockstep import environ, process
 from lockstep.errors import LockstepError
 
 PYTHON = sys.executable
@@ -147,3 +147,27 @@ def test_a_program_that_goes_on_is_stopped(code: str, number: int, tmp_path: Pat
         time.sleep(0.01)
     process.stop(running, patience=0.2)
     assert running.returncode == -number
+
+
+def test_lines_come_while_a_program_runs_and_long_ones_in_pieces(tmp_path: Path) -> None:
+    code = "print('a' * 5); print('b')"
+    words = [sys.executable, "-c", code]
+    found = list(process.stream(words, cwd=tmp_path, env=environ.child(), longest=4))
+    assert found == [b"aaaa", b"a\n", b"b\n"]
+
+
+def test_a_program_that_nobody_reads_on_is_ended(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", "while True: print('again')"]
+    lines = process.stream(words, cwd=tmp_path, env=environ.child(), longest=99)
+    assert next(lines) == b"again\n"
+    lines.close()  # type: ignore[attr-defined]
+
+
+def test_a_stream_that_fails_says_why(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", "import sys; print(1); sys.exit('no way')"]
+    lines = process.stream(words, cwd=tmp_path, env=environ.child(), longest=99)
+    assert next(lines) == b"1\n"
+    with pytest.raises(LockstepError, match="failed with exit code 1\nno way"):
+        next(lines)
+    with pytest.raises(LockstepError, match="could not be started"):
+        next(process.stream(["/no/such"], cwd=tmp_path, env={}, longest=9))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
 
-__all__ = ["RULES", "Rule", "is_placeholder", "version"]
+__all__ = ["RULES", "SIGNS", "Rule", "is_placeholder", "version"]
 
 # Not in the middle of a word; of 16 letters without a mark of their own, nor inside base64.
 _START = r"(?<![A-Za-z0-9_-])"
@@ -215,4 +215,30 @@ RULES = (
         files=_is_environment,
         literal=True,
     ),
+)
+
+# What a file has that a rule for all files fits: few, and each with letters to begin with, since
+# a search for those is ten times as quick as any other.
+SIGNS = (
+    rb"A(?:KIA|SIA|BIA|CCA|Iza|ccountKey=)",
+    rb"gh[pousr]_",
+    rb"github_pat_",
+    rb"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent)-",
+    rb"hf_",
+    rb"sk-(?:ant-|proj-|svcacct-|admin-|[A-Za-z0-9]{48})",
+    rb"_live_",
+    rb"xox[abeoprs]-",
+    rb"xapp-",
+    rb"hooks\.slack\.com/",
+    rb"private_key_id",
+    rb"PRIVATE KEY",
+    rb"pypi-[A-Za-z0-9_-]{50}",
+    rb"npm_[A-Za-z0-9]{36}",
+    rb"dckr_",
+    rb"://[^\s/:@]{0,100}:[^\s/:@]{4,200}@",
+    rb"wandb",
+    rb"WANDB",
+    # A secret of AWS: 40 letters behind a name that ends with `key`.
+    rb"ey[\"']?\s*(?:[:=]|:=|=>)\s*[\"']?[A-Za-z0-9/+]{40}",
+    rb"EY[\"']?\s*(?:[:=]|:=|=>)\s*[\"']?[A-Za-z0-9/+]{40}",
 )

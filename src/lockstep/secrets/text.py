@@ -1,13 +1,14 @@
 """Looks for secrets in one text."""
 
 import bisect
+import functools
 import re
 from collections.abc import Iterable, Iterator
 
 from lockstep.secrets.finding import Finding, excerpt
-from lockstep.secrets.patterns import RULES, Rule
+from lockstep.secrets.patterns import RULES, SIGNS, Rule
 
-__all__ = ["allowed_lines", "decoded", "find"]
+__all__ = ["allowed_lines", "decoded", "find", "may_have"]
 
 _ALLOWED = re.compile(r"lockstep: allow-secret -- \S")
 _ALONE = re.compile(r"\s*(?:#|//|;|--|<!--|/\*)\s*lockstep: allow-secret -- \S")
@@ -19,6 +20,18 @@ def decoded(data: bytes) -> str | None:
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:  # editors of Windows save such text
         return data.decode("utf-16", "replace")
     return None if b"\0" in data[:_SAMPLE] else data.decode("utf-8", "replace")
+
+
+def may_have(data: bytes, path: str) -> bool:
+    """Return whether a file may hold a secret: a quick no for nearly all, and never a wrong one."""
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or any(r.files and r.is_for(path) for r in RULES):
+        return True
+    return any(sign.search(data) for sign in _signs())
+
+
+@functools.cache
+def _signs() -> tuple[re.Pattern[bytes], ...]:
+    return tuple(re.compile(sign) for sign in SIGNS)
 
 
 def find(text: str, path: str, *, rules: Iterable[Rule] = RULES) -> list[Finding]:
