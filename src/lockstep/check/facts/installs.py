@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lockstep.check.facts.calls import Call, Options
 
-__all__ = ["DEVELOPMENT", "TOOLS", "Install", "install", "package_of"]
+__all__ = ["TOOLS", "Install", "install", "package_of"]
 
 _PIP = frozenset(
     {"-r", "--requirement", "--requirements", "-c", "--constraint", "--constraints", "-e"}
@@ -48,13 +48,6 @@ TOOLS = frozenset(
     {"build", "conda-lock", "hatch", "pdm", "pip", "pip-tools", "pipenv", "pipx", "poetry"}
     | {"poetry-core", "poetry-plugin-bundle", "poetry-plugin-export", "setuptools", "uv"}
     | {"virtualenv", "wheel", "keyring", "keyrings-google-artifactregistry-auth"}
-)
-# Programs of development that a running model has no use for.
-DEVELOPMENT = frozenset(
-    {"autoflake", "autopep8", "bandit", "black", "coverage", "deptry", "flake8", "hypothesis"}
-    | {"ipdb", "isort", "jupyter", "jupyterlab", "mypy", "nbqa", "nbstripout", "notebook", "nox"}
-    | {"pip-audit", "pre-commit", "pylint", "pyright", "pytest", "pytest-cov", "pytest-mock"}
-    | {"pytest-xdist", "pytest-asyncio", "ruff", "safety", "tox", "twine", "vulture", "yapf"}
 )
 
 

@@ -7,6 +7,10 @@ from lockstep.check.rules import (
     hok_rev,
     hok_run,
     img_base,
+    img_copy,
+    img_editable,
+    img_install,
+    img_layer,
     img_run,
     lck_content,
     lck_lock,
@@ -26,6 +30,10 @@ __all__ = ["RULES", "by_code", "codes"]
 # Those of comments come last: they are about what the others found.
 _FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
 _FILES = (
+    img_layer,
+    img_install,
+    img_editable,
+    img_copy,
     chk,
     hok,
     hok_rev,
