@@ -53,6 +53,7 @@ COMMANDS = (
     ("explain", "Explain a rule of check"),
     ("fingerprint", "Say what an environment is: packages, BLAS, processor, settings"),
     ("verify", "Prove that images and model are the same elsewhere, or name what differs"),
+    ("diff", "Show what moved between two environments, what can change results first"),
     ("secrets", "Look for secrets in the project's files"),
     ("hooks", "Run the hooks of each commit on the versions of the lock"),
     ("demo", "Run the whole story on a real project and measure it"),

@@ -3,19 +3,22 @@
 import os
 import platform as host
 import re
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lockstep import files
-from lockstep.drift import git, live, locks, reading
+from lockstep.drift import git, images, live, locks, reading
 from lockstep.drift.model import Fingerprint
 from lockstep.errors import LockstepError, UsageError
 from lockstep.lock import file as lock_file
+from lockstep.oci import stored
+from lockstep.oci.stored import StoredImage
 from lockstep.project.model import ImageSpec, Project
 from lockstep.project.target import Target
 
-__all__ = ["Context", "read", "target"]
+__all__ = ["Context", "graph", "read", "target"]
 
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.txt")
 _HINT = "name an environment, a lock, a git revision or a fingerprint; --help lists the forms"
@@ -44,10 +47,38 @@ def read(word: str, context: Context) -> Fingerprint:
     path = context.folder / word
     if path.exists():
         return _of_path(path, word, context)
+    image = _image(word, context)
+    if image:
+        return images.read(image)
     for name, revision in _revisions(word, context):
         return _of_revision(name, revision, context)
     message = f"`{word}` is no file, no folder and no git revision"
     raise UsageError(message, hint=_HINT)
+
+
+def _image(word: str, context: Context) -> StoredImage | None:
+    """Return the image that `PATH:NAME` or the name of an image of the project means, or None."""
+    place, _, name = word.rpartition(":")
+    path = context.folder / place
+    if place and name and path.exists() and _holds_image(path):
+        return _stored(path, name, context.platform)
+    project = context.project
+    if project is None or word not in {each.name for each in project.images}:
+        return None
+    layout = project.root / ".lockstep" / "images"
+    several = len(project.platforms) > 1
+    chosen = context.platform or project.platforms[0]
+    name = f"{word}-{chosen.partition('/')[2]}" if several else word
+    return stored.of_layout(layout, name) if layout.is_dir() else None
+
+
+def _holds_image(path: Path) -> bool:
+    return (path / "oci-layout").is_file() or (path.is_file() and tarfile.is_tarfile(path))
+
+
+def _stored(path: Path, name: str, platform: str) -> StoredImage:
+    read = stored.of_layout if path.is_dir() else stored.of_archive
+    return read(path, name, platform=platform)
 
 
 def _with_python(rest: str, default: str) -> tuple[str, str]:
@@ -62,6 +93,8 @@ def _with_python(rest: str, default: str) -> tuple[str, str]:
 def _of_path(path: Path, word: str, context: Context) -> Fingerprint:
     if live.is_environment(path):
         return live.interpreter(path)
+    if _holds_image(path):
+        return images.read(_stored(path, "", context.platform))
     if path.is_dir():
         message = f"`{word}` is a folder without an environment"
         raise UsageError(message, hint="name an environment: lockstep fingerprint .venv")
@@ -116,6 +149,16 @@ def _of_revision(name: str, revision: git.Revision, context: Context) -> Fingerp
         raise UsageError(message, hint="name a lock: HEAD~5:uv.lock")
     folder = PurePosixPath(name).parent
     return _lock(revision.text(name), name, context, lambda path: revision.text(str(folder / path)))
+
+
+def graph(context: Context) -> Fingerprint | None:
+    """Return what the project's own lock says of who asks for whom, or None."""
+    root = context.project.root if context.project else context.folder
+    path = root / "uv.lock"
+    try:
+        return _lock(files.read_text(path), path.name, context, _beside(path))
+    except LockstepError:
+        return None  # no lock, or none that can be read: nothing depends on it here
 
 
 # --- the target of a lock

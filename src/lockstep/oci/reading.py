@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import IO
 
 
-__all__ = ["entries", "inflated", "unpacked"]
+__all__ = ["Reader", "entries", "inflated", "unpacked"]
 
 
 def entries(
@@ -22,7 +22,7 @@ def entries(
 
     Raises LockstepError when the layer is damaged.
     """
-    stream = cast("IO[bytes]", _Reader(unpacked(layer.chunks(), layer.facts.media_type)))
+    stream = cast("IO[bytes]", Reader(unpacked(layer.chunks(), layer.facts.media_type)))
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
@@ -71,7 +71,7 @@ def inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise EOFError(message)
 
 
-class _Reader:
+class Reader:
     """Gives chunks the `read(n)` that tarfile's stream mode wants."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:

@@ -3,12 +3,14 @@
 `python - < fingerprint.py`, on any CPython from 3.8: nothing is installed, nothing imported
 from the environment, nothing written. Standard library only. The form is in
 docs/reference/fingerprint.md. No host name, no time, no path, and of the variables only those
-of `VARIABLES`.
+of `VARIABLES`. `lockstep.drift.images` reads images by the same rules.
 """
+
+from __future__ import annotations
 
 import sys
 
-if sys.path and not sys.path[0]:
+if __name__ == "__main__" and sys.path and not sys.path[0]:
     del sys.path[0]  # `python -` puts the folder it stands in first, whatever is in there
 
 import base64
@@ -23,6 +25,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
+from typing import Any
 
 SCHEMA = 1
 VARIABLES = (
@@ -69,13 +72,16 @@ def packages(distributions=None):
     found, wanted = {}, {}
     roots: dict[str, list[tuple[str, list[tuple[str, str]]]]] = {}
     for each in importlib.metadata.distributions() if distributions is None else distributions:
-        name, version, requires = header(each)
+        known = each.read_text("METADATA") or each.read_text("PKG-INFO") or ""
+        name, version, requires = header(known)
         if name and name not in found:
-            rows = record(each)
-            found[name] = described(each, name, version, rows)
+            root = str(each.locate_file(""))
+            listed = rows(each.read_text("RECORD") or "")
+            notes = (each.read_text("WHEEL") or "", each.read_text("direct_url.json") or "")
+            found[name] = {"name": name, "version": version, **described(listed, *notes)}
+            found[name]["edited"] = verified(root, listed)
             wanted[name] = requires
-            root = os.path.realpath(str(each.locate_file("")))
-            roots.setdefault(root, []).append((name, rows))
+            roots.setdefault(os.path.realpath(root), []).append((name, listed))
     for root, owners in roots.items():
         for name, path in added(root, owners):
             found[name]["edited"].append("added " + path)
@@ -85,25 +91,22 @@ def packages(distributions=None):
     return [found[name] for name in sorted(found)]
 
 
-def described(each, name, version, rows):
-    """Return one package: version, digests of its files, tags, where it came from."""
-    wheel = each.read_text("WHEEL") or ""
-    package = {"name": name, "version": version}
-    package["tags"] = sorted(set(re.findall(r"(?m)^Tag: *(\S+)", wheel)))
-    package.update(origin(each.read_text("direct_url.json")))
+def described(listed: list[tuple[str, str]], wheel: str, direct_url: str) -> dict[str, Any]:
+    """Return digests of a package's files, its tags, where it came from: RECORD, WHEEL, PEP 610."""
+    package: dict[str, Any] = {"tags": sorted(set(re.findall(r"(?m)^Tag: *(\S+)", wheel)))}
+    package.update(origin(direct_url))
     # An editable install has paths of this machine in it.
-    if rows and package.get("origin") != "editable":
-        package["record"] = digest(rows)
-        package["code"] = digest([row for row in rows if not left_out(row[0])])
-    package["edited"] = verified(str(each.locate_file("")), rows)
+    if listed and package.get("origin") != "editable":
+        package["record"] = digest(listed)
+        package["code"] = digest([row for row in listed if not left_out(row[0])])
     return package
 
 
-def header(each):
-    """Return name, version, and the names that are required without an extra."""
+def header(text: str) -> tuple[str, str, list[str]]:
+    """Return name, version, and the names that are required without an extra, of a METADATA."""
     known: dict[str, str] = {}
     requires = []
-    for line in (each.read_text("METADATA") or each.read_text("PKG-INFO") or "").splitlines():
+    for line in text.splitlines():
         if not line.strip():
             break
         key, _, value = line.partition(":")
@@ -113,30 +116,29 @@ def header(each):
     return normal(known.get("Name", "")), known.get("Version", ""), requires
 
 
-def normal(name):
+def normal(name: str) -> str:
     """Return a name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-def record(each):
-    """Return the rows of a RECORD: path, hash; none when it has no RECORD."""
-    text = each.read_text("RECORD") or ""
-    return [(row[0], row[1]) for row in csv.reader(text.splitlines()) if len(row) > 1]
+def rows(record: str) -> list[tuple[str, str]]:
+    """Return the rows of a RECORD: path, hash."""
+    return [(row[0], row[1]) for row in csv.reader(record.splitlines()) if len(row) > 1]
 
 
-def digest(rows):
+def digest(listed: list[tuple[str, str]]) -> str:
     """Return the digest of what was installed, equal for pip and uv."""
-    kept = sorted(",".join(row) for row in rows if is_content(row[0]))
+    kept = sorted(",".join(row) for row in listed if is_content(row[0]))
     return "sha256:" + hashlib.sha256("\n".join(kept).encode()).hexdigest()
 
 
-def is_content(path):
+def is_content(path: str) -> bool:
     """Return whether a path of RECORD is content: no program, no bytecode, no installer's note."""
     inside = not path.startswith(("../", "/"))
     return inside and not path.endswith(SKIPPED) and not path.endswith(".pyc")
 
 
-def left_out(path):
+def left_out(path: str) -> bool:
     """Return whether a trimmed image leaves a file out."""
     if path in KEPT:
         return False
@@ -145,7 +147,7 @@ def left_out(path):
     return any(part in TESTS for part in path.split("/")[1:-1])
 
 
-def origin(text):
+def origin(text: str) -> dict[str, Any]:
     """Return where a package came from when no index had it (PEP 610), without addresses."""
     try:
         document = json.loads(text or "{}")
@@ -165,10 +167,10 @@ def origin(text):
     return {}
 
 
-def verified(root, rows):
+def verified(root, listed):
     """Return the files that are not what RECORD says, as `changed PATH` or `missing PATH`."""
     wrong = []
-    for path, wanted in rows:
+    for path, wanted in listed:
         algorithm, _, value = wanted.partition("=")
         if not value or path.endswith(".pyc") or algorithm not in hashlib.algorithms_guaranteed:
             continue
@@ -190,8 +192,8 @@ def added(root, owners):
     """Yield (package, path) of each module that stands in a package's folder and in no RECORD."""
     known = set()
     folders: dict[str, str] = {}
-    for name, rows in owners:
-        for path, _ in rows:
+    for name, known_of in owners:
+        for path, _ in known_of:
             known.add(path)
             folder = path.rpartition("/")[0]
             if folder and not folder.startswith(".."):
@@ -224,7 +226,7 @@ def machine(root="/"):
         "system": sys.platform,
         "machine": platform.machine(),
         "libc": libc(root),
-        "release": release(root),
+        "release": release(text(root, "etc/os-release")) or " ".join(platform.mac_ver()[:1]),
     }
 
 
@@ -237,30 +239,34 @@ def libc(root="/"):
         return "musl" if musl else ""
 
 
-def release(root="/"):
-    """Return the distribution, as in `debian 12`, or the system's own release elsewhere."""
-    pairs = re.findall(r'(?m)^(ID|VERSION_ID)="?([^"\n]*)', text(root, "etc/os-release"))
-    known = dict(pairs)
-    if known:
-        return " ".join(known[key] for key in ("ID", "VERSION_ID") if known.get(key))
-    return "macos " + platform.mac_ver()[0] if sys.platform == "darwin" else ""
+def release(text: str) -> str:
+    """Return the distribution that an os-release names, as in `debian 12`."""
+    known = dict(re.findall(r'(?m)^(ID|VERSION_ID)="?([^"\n]*)', text))
+    return " ".join(known[key] for key in ("ID", "VERSION_ID") if known.get(key))
 
 
 def system(root="/"):
     """Return the packages of the system, name to version: dpkg's, distroless images' and apk's."""
-    found = {}
     texts = [text(root, "var/lib/dpkg/status")]
     folder = os.path.join(root, "var/lib/dpkg/status.d")
     texts += [text(folder, each) for each in listed(folder) if not each.endswith(".md5sums")]
-    for block in "\n\n".join(texts).split("\n\n"):
+    return {**dpkg("\n\n".join(texts)), **apk(text(root, "lib/apk/db/installed"))}
+
+
+def dpkg(text: str) -> dict[str, str]:
+    """Return the packages of dpkg's status, or of several such files joined."""
+    found = {}
+    for block in text.split("\n\n"):
         fields = dict(re.findall(r"(?m)^(Package|Version|Status): *(.*)$", block))
         if "Package" in fields and "not-installed" not in fields.get("Status", ""):
             found[fields["Package"]] = fields.get("Version", "")
-    for block in text(root, "lib/apk/db/installed").split("\n\n"):
-        fields = dict(re.findall(r"(?m)^(P|V):(.*)$", block))
-        if "P" in fields:
-            found[fields["P"]] = fields.get("V", "")
     return found
+
+
+def apk(text: str) -> dict[str, str]:
+    """Return the packages of apk's list of installed ones."""
+    blocks = [dict(re.findall(r"(?m)^(P|V):(.*)$", block)) for block in text.split("\n\n")]
+    return {fields["P"]: fields.get("V", "") for fields in blocks if "P" in fields}
 
 
 def cpu(root="/"):
@@ -307,10 +313,10 @@ def blas(distributions=None):
     """Return each copy of a BLAS that packages bring: file, version, kernels, threads."""
     found = {}
     for each in importlib.metadata.distributions() if distributions is None else distributions:
-        for path, _ in record(each):
+        for path, _ in rows(each.read_text("RECORD") or ""):
             kind = BLAS.search(path)
             if kind:
-                owner, file = header(each)[0], path.split("/")[-1]
+                owner, file = header(each.read_text("METADATA") or "")[0], path.split("/")[-1]
                 facts = {"name": kind.group(1), "owner": owner, "file": file}
                 facts.update(probed(str(each.locate_file(path))))
                 found[owner, file] = facts

@@ -193,7 +193,7 @@ def test_the_machine_is_read_below_a_root(tmp_path: Path, script: SimpleNamespac
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     root = str(tmp_path)
-    assert script.release(root) == "debian 12"
+    assert script.machine(root)["release"] == "debian 12"
     assert script.system(root) == {
         "busybox": "1.36",
         "libc6": "2.36-9",

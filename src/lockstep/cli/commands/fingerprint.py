@@ -13,6 +13,9 @@ what SOURCE may be:
                             a lock, for a target
   uv.lock@HEAD~5, HEAD~5:uv.lock, HEAD~5
                             the lock of a git revision
+  train                     an image of this project, as it was built
+  LAYOUT, LAYOUT:NAME       an image of an OCI layout
+  FILE.tar, FILE.tar:NAME   an image in an archive of docker or of OCI
   FILE.json                 a fingerprint
 
 examples:
@@ -20,6 +23,8 @@ examples:
   lockstep fingerprint .venv
   # keep it, to compare it later
   lockstep fingerprint .venv --json > trained.json
+  # what an image really holds
+  lockstep fingerprint serve
   # what the lock would install for an image
   lockstep fingerprint uv.lock --image train --platform linux/amd64
   # a node of a cluster, where nothing has to be installed

@@ -1,0 +1,56 @@
+"""Show what moved between two environments, what can change results first.
+
+A and B are any two of: an environment, a container, another host, a lock, a git revision, an
+image, a fingerprint; the help of `lockstep fingerprint` has the forms. They are compared by
+meaning: what one side does not know is no difference, and two locks with other bytes may be the
+same. Exit code 1: something differs that can change results.
+
+examples:
+  # what an upgrade moved
+  lockstep diff uv.lock@HEAD~1 uv.lock
+  # what was tested, and what is deployed
+  lockstep diff .venv serve
+  # is this environment what the lock says, file by file
+  lockstep diff uv.lock .venv
+  # for a pull request
+  lockstep diff main HEAD --markdown >> "$GITHUB_STEP_SUMMARY"
+"""
+
+import argparse
+import sys
+
+from lockstep.cli import differences, drifting
+from lockstep.cli.session import add_common, print_json
+from lockstep.drift import compare, source
+from lockstep.progress import say
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("before", metavar="A", help="an environment, a lock, an image, a record")
+    parser.add_argument("after", metavar="B", help="what it is compared with")
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--all", action="store_true", help="list also what is not known to change results"
+    )
+    group.add_argument("--markdown", action="store_true", help="print tables for a pull request")
+    drifting.add_target(parser)
+    add_common(parser, progress_output=False)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    where = drifting.context(options)
+    before, after = (source.read(word, where) for word in (options.before, options.after))
+    found = compare.between(before, after, source.graph(where))
+    if options.json:
+        print_json(differences.document(before, after, found))
+    elif options.markdown:
+        sys.stdout.write(differences.markdown(options.before, options.after, found))
+    elif found:
+        sys.stdout.write(differences.text(found, everything=options.all))
+    else:
+        say("no difference")
+    return int(compare.matters(found))

@@ -1,0 +1,125 @@
+"""What an image holds: the files that are left when its layers lie on each other.
+
+Source: OCI image spec 1.1, layer.md, "Applying Changesets" and "Whiteouts".
+"""
+
+import posixpath
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, cast
+
+from lockstep.digest import Digest, Hasher
+from lockstep.errors import LockstepError
+from lockstep.oci import reading
+from lockstep.oci.layer import GZIP, ZSTD
+
+if TYPE_CHECKING:
+    from typing import IO
+
+__all__ = ["Held", "of_layers"]
+
+_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
+_GZIP_MAGIC, _ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_TEXT = 64 << 20  # bytes of a file whose content is wanted
+_CHUNK = 1 << 20
+
+Wanted = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A file of an image."""
+
+    size: int
+    content: bytes | None = None  # where it was wanted
+    digest: Digest | None = None  # where it was wanted
+    target: str = ""  # of a symlink
+
+
+def of_layers(
+    layers: Iterable[Callable[[], Iterable[bytes]]], *, content: Wanted, digest: Wanted
+) -> dict[str, Held]:
+    """Return the files of an image by path from the root, with what is wanted of each.
+
+    Layers may be gzip, zstd or plain tar. Raises LockstepError for one that cannot be read.
+    """
+    found: dict[str, Held] = {}
+    for number, layer in enumerate(layers):
+        try:
+            _apply(found, layer(), content, digest)
+        except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+            message = f"layer {number} cannot be read: {error}"
+            raise LockstepError(message, hint="get the image again") from error
+    return found
+
+
+def _apply(found: dict[str, Held], layer: Iterable[bytes], content: Wanted, digest: Wanted) -> None:
+    mine: dict[str, Held] = {}
+    gone: list[str] = []
+    stream = cast("IO[bytes]", reading.Reader(_unpacked(iter(layer))))
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            path = posixpath.normpath("/" + member.name).lstrip("/")
+            folder, name = posixpath.split(path)
+            if name == _OPAQUE:
+                gone.append(folder + "/" if folder else "")
+            elif name.startswith(_WHITEOUT):
+                hidden = posixpath.join(folder, name.removeprefix(_WHITEOUT))
+                gone += [hidden, hidden + "/"]
+            elif member.isreg():
+                mine[path] = _file(archive, member, content=content(path), digest=digest(path))
+            elif member.issym():
+                mine[path] = Held(size=0, target=member.linkname)
+            elif member.islnk():
+                target = posixpath.normpath("/" + member.linkname).lstrip("/")
+                mine[path] = mine.get(target) or found.get(target) or Held(size=0)
+            else:
+                gone.append(path)  # a folder or a device stands where a file was
+    _remove(found, gone)
+    found.update(mine)
+
+
+def _remove(found: dict[str, Held], gone: list[str]) -> None:
+    """Remove what whiteouts of a layer hide of those below it."""
+    exact = {path for path in gone if path and not path.endswith("/")}
+    below = tuple(path for path in gone if path.endswith("/"))
+    everything = "" in gone
+    for path in [*found]:
+        if everything or path in exact or (below and path.startswith(below)):
+            del found[path]
+
+
+def _file(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, *, content: bool, digest: bool
+) -> Held:
+    handle = archive.extractfile(member) if content or digest else None
+    if handle is None:
+        return Held(size=member.size)
+    hasher = Hasher()
+    parts = []
+    while chunk := handle.read(_CHUNK):
+        hasher.update(chunk)
+        if content:
+            parts.append(chunk)
+        if content and hasher.size > _TEXT:
+            message = f"`{member.name:.200}` has more than {_TEXT} bytes"
+            raise LockstepError(message, hint="look at the image with another tool")
+    return Held(
+        size=member.size,
+        content=b"".join(parts) if content else None,
+        digest=hasher.digest() if digest else None,
+    )
+
+
+def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the tar, whatever it is packed in: archives do not say it."""
+    first = next(chunks, b"")
+    rest = chain([first], chunks)
+    if first.startswith(_GZIP_MAGIC):
+        return reading.unpacked(rest, GZIP)
+    if first.startswith(_ZSTD_MAGIC):
+        return reading.unpacked(rest, ZSTD)
+    return rest

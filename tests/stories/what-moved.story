@@ -1,0 +1,116 @@
+Accuracy fell and the code is the same: the lock says what moved, what can change results first.
+
+$ git init --quiet
+$ git add .
+$ git commit --quiet -m "as it was"
+$ cp later.lock uv.lock
+$ lockstep diff HEAD uv.lock  # exits 1
+> what can change results
+> name           change       from    to      imported  asked for by
+> scikit-learn   moved        1.5.2   1.6.1             you
+> numpy          other files  1.26.4  1.26.4            scikit-learn
+> threadpoolctl  moved        3.5.0   3.6.0             scikit-learn
+>
+> known changes of results between these versions
+>   scikit-learn 1.6: HistGradientBoosting takes pandas categories as categories (categorical_features="from_dtype") (scikit-learn 1.6 reference, HistGradientBoostingClassifier, categorical_features)
+>   scikit-learn 1.6: NMF takes the number of components from a custom start (n_components="auto") (scikit-learn 1.6 reference, NMF, n_components)
+>
+> and 1 difference not known to change results (--all)
+$ lockstep diff uv.lock@HEAD uv.lock --image train --platform linux/amd64 --all  # exits 1
+> what can change results
+> name           change       from    to      imported  asked for by
+> scikit-learn   moved        1.5.2   1.6.1             you
+> numpy          other files  1.26.4  1.26.4            scikit-learn
+> threadpoolctl  moved        3.5.0   3.6.0             scikit-learn
+>
+> known changes of results between these versions
+>   scikit-learn 1.6: HistGradientBoosting takes pandas categories as categories (categorical_features="from_dtype") (scikit-learn 1.6 reference, HistGradientBoostingClassifier, categorical_features)
+>   scikit-learn 1.6: NMF takes the number of components from a custom start (n_components="auto") (scikit-learn 1.6 reference, NMF, n_components)
+>
+> the rest
+> name  change  from    to      imported  asked for by
+> rich  moved   13.0.0  14.0.0            scikit-learn
+$ lockstep diff uv.lock uv.lock
+> no difference
+$ lockstep diff HEAD HEAD:uv.lock
+> no difference
+$ lockstep diff uv.lock nowhere  # exits 2
+> error: `nowhere` is no file, no folder and no git revision
+> hint: name an environment, a lock, a git revision or a fingerprint; --help lists the forms
+
+-- pyproject.toml --
+[project]
+name = "churn"
+version = "0.1.0"
+
+[dependency-groups]
+train = ["scikit-learn"]
+
+[tool.lockstep]
+python = "3.11"
+
+[tool.lockstep.images.train]
+groups = ["train"]
+command = ["python", "train.py"]
+-- uv.lock --
+version = 1
+
+[[package]]
+name = "churn"
+version = "0.1.0"
+source = { virtual = "." }
+[package.dev-dependencies]
+train = [{ name = "scikit-learn" }]
+
+[[package]]
+name = "scikit-learn"
+version = "1.5.2"
+source = { registry = "https://index.example.test/simple" }
+dependencies = [{ name = "numpy" }, { name = "threadpoolctl" }, { name = "rich" }]
+
+[[package]]
+name = "numpy"
+version = "1.26.4"
+source = { registry = "https://index.example.test/simple" }
+wheels = [{ url = "https://index.example.test/numpy-1.26.4-cp311-cp311-manylinux_2_17_x86_64.whl", hash = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }]
+
+[[package]]
+name = "threadpoolctl"
+version = "3.5.0"
+source = { registry = "https://index.example.test/simple" }
+
+[[package]]
+name = "rich"
+version = "13.0.0"
+source = { registry = "https://index.example.test/simple" }
+-- later.lock --
+version = 1
+
+[[package]]
+name = "rich"
+version = "14.0.0"
+source = { registry = "https://index.example.test/simple" }
+
+[[package]]
+name = "churn"
+version = "0.1.0"
+source = { virtual = "." }
+[package.dev-dependencies]
+train = [{ name = "scikit-learn" }]
+
+[[package]]
+name = "numpy"
+version = "1.26.4"
+source = { registry = "https://index.example.test/simple" }
+wheels = [{ url = "https://index.example.test/numpy-1.26.4-cp311-cp311-manylinux_2_28_x86_64.whl", hash = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" }]
+
+[[package]]
+name = "scikit-learn"
+version = "1.6.1"
+source = { registry = "https://index.example.test/simple" }
+dependencies = [{ name = "rich" }, { name = "numpy" }, { name = "threadpoolctl" }]
+
+[[package]]
+name = "threadpoolctl"
+version = "3.6.0"
+source = { registry = "https://index.example.test/simple" }

@@ -1,0 +1,59 @@
+"""What is known of releases that change results: whole, cited, and found by version."""
+
+import itertools
+
+import pytest
+
+from lockstep.drift import known
+
+
+def test_the_set_is_whole() -> None:
+    moves = known.everything()
+    packages = {each.package for each in moves}
+    assert len(moves) >= 25
+    assert packages == {
+        *("numpy", "scipy", "pandas", "scikit-learn", "xgboost", "lightgbm", "torch"),
+    }
+    for each in moves:
+        assert each.what[-1] != "."
+        assert each.source, each
+        assert known._parsed(each.version), each
+    for package, group in itertools.groupby(moves, key=lambda each: each.package):
+        versions = [known._parsed(each.version) or () for each in group]
+        assert versions == sorted(versions), package
+    assert len({(each.package, each.what) for each in moves}) == len(moves)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "crossed"),
+    [
+        ("1.5.2", "1.6.1", True),
+        ("1.6.1", "1.5.2", True),
+        ("1.5.2", "1.6.0", True),
+        ("1.6.0", "1.6.1", False),
+        ("1.4.0", "1.5.2", False),
+        ("1.5.2", "no version", False),
+        ("", "1.6", False),
+    ],
+)
+def test_a_move_is_known_when_its_version_lies_between(
+    before: str,
+    after: str,
+    crossed: bool,  # noqa: FBT001
+) -> None:
+    found = known.between("scikit-learn", before, after)
+    assert any("categories as categories" in each.what for each in found) == crossed
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "step"),
+    [
+        ("1.0", "2.0", 0),
+        ("1.1", "1.2.0", 1),
+        ("1.1.1", "1.1.2", 2),
+        ("1", "1.0.1", 2),
+        ("", "1", 3),
+    ],
+)
+def test_a_step_is_by_the_first_number_that_moved(before: str, after: str, step: int) -> None:
+    assert known.step(before, after) == step
