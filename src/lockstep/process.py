@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ __all__ = [
     "attach",
     "find",
     "find_uv",
+    "follow",
     "pipe",
     "run",
     "start",
@@ -29,6 +30,7 @@ Running = subprocess.Popen[bytes]
 Expired = subprocess.TimeoutExpired
 
 _TAIL = 20  # lines of a failed program's output that are shown
+_PATIENCE = 10.0  # seconds that a program gets to end after Ctrl-C
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +148,40 @@ def stream(
             shown = " ".join([Path(words[0]).name, *words[1:]])
             message = f"`{shown}` failed with exit code {running.returncode}\n{tail}"
             raise LockstepError(message)
+
+
+def follow(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    line: Callable[[str], object],
+) -> int:
+    """Run a program to its end, give `line` each line that it prints, return its exit code.
+
+    Both its outputs come together, so nothing of it reaches our stdout.
+    """
+    words = [str(word) for word in argv]
+    try:
+        running = subprocess.Popen(  # noqa: S603 -- an argument list, no shell
+            words,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as error:
+        message = f"`{words[0]}` could not be started: {error.strerror}"
+        raise LockstepError(message) from error
+    with running:
+        try:
+            for data in running.stdout or ():
+                line(data.decode("utf-8", "replace").rstrip())
+        except BaseException:
+            stop(running, patience=_PATIENCE)
+            raise
+    return running.returncode
 
 
 def start(

@@ -79,11 +79,16 @@ def builder(docker: Docker) -> list[str]:
     return pytest.fail("no docker client that builds: apt-get install -y docker.io")
 
 
-def build(docker: Docker, root: Path, image: str, tag: str) -> subprocess.CompletedProcess[str]:
+def in_a_sandbox() -> list[str]:
+    """Return what a build needs here: the host's network and authorities, and uv from it too."""
     authorities = ssl.get_default_verify_paths().cafile
-    words = ["build", "--network", "host", "--build-arg", "UV_IMAGE=uv:local"]
-    words += ["--secret", f"id=ca,src={authorities}"] if authorities else []
-    words += ["--progress", "plain", "--file", f"Dockerfile.{image}", "--tag", tag, "."]
+    words = ["--network", "host", "--build-arg", "UV_IMAGE=uv:local"]
+    return words + (["--secret", f"id=ca,src={authorities}"] if authorities else [])
+
+
+def build(docker: Docker, root: Path, image: str, tag: str) -> subprocess.CompletedProcess[str]:
+    words = ["build", *in_a_sandbox(), "--progress", "plain"]
+    words += ["--file", f"Dockerfile.{image}", "--tag", tag, "."]
     return subprocess.run(
         [*builder(docker), *words],
         cwd=root,
@@ -98,19 +103,21 @@ def build(docker: Docker, root: Path, image: str, tag: str) -> subprocess.Comple
 def built(docker: Docker, copied: RealProject, tmp_path_factory: pytest.TempPathFactory) -> Docker:
     """Return an engine with `rendered-IMAGE` from the Dockerfile and `native-IMAGE` from us."""
     folder = tmp_path_factory.mktemp("archives")
-    copied.lockstep("build", "--base-only", "--output", str(folder / "base.tar"))
-    docker.run("load", "--input", str(folder / "base.tar"))
     # No registry is in reach: any image with the program at /uv is as good.
     subprocess.run(
         ["tar", "--create", "--file", folder / "uv.tar", "-C", UV.parent, "uv"], check=True
     )
     docker.run("import", str(folder / "uv.tar"), "uv:local")
+    places = [str(Path(builder(docker)[0]).parent), os.environ["PATH"]]
+    env = {"DOCKER_HOST": docker.host, "PATH": os.pathsep.join(places)}
     for image in ("serve", "train"):
-        archive = str(folder / f"{image}.tar")
-        copied.lockstep("build", image, "--output", archive, "--tag", f"native-{image}:latest")
-        docker.run("load", "--input", archive)
-        done = build(docker, copied.root, image, f"rendered-{image}")
-        assert done.returncode == 0, done.stderr[-4000:]
+        loaded = ["build", image, "--load", "docker", "--tag", f"native-{image}:latest", "--json"]
+        answer = json.loads(copied.lockstep(*loaded, env=env))[0]
+        found = docker.run("inspect", f"native-{image}", "--format", "{{.Id}}").stdout.strip()
+        assert found == answer["config"]
+        tag = f"rendered-{image}:latest"
+        words = ["build", image, "--engine", "docker", "--tag", tag, "--", *in_a_sandbox()]
+        assert copied.lockstep(*words, env=env) == f"{image} {tag}\n"
     return docker
 
 

@@ -171,3 +171,29 @@ def test_a_stream_that_fails_says_why(tmp_path: Path) -> None:
         next(lines)
     with pytest.raises(LockstepError, match="could not be started"):
         next(process.stream(["/no/such"], cwd=tmp_path, env={}, longest=9))
+
+
+def test_what_is_followed_gives_each_line_of_both_outputs(tmp_path: Path) -> None:
+    code = (
+        "import sys; print('one'); sys.stdout.flush(); print('two', file=sys.stderr); sys.exit(4)"
+    )
+    seen: list[str] = []
+    words = [PYTHON, "-c", code]
+    assert process.follow(words, cwd=tmp_path, env=os.environ, line=seen.append) == 4
+    assert seen == ["one", "two"]
+    with pytest.raises(LockstepError, match="could not be started"):
+        process.follow([tmp_path / "none"], cwd=tmp_path, env={}, line=seen.append)
+
+
+def test_what_is_not_followed_any_more_is_ended(tmp_path: Path) -> None:
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    seen: list[str] = []
+
+    def stop(line: str) -> None:
+        seen.append(line)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process.follow([PYTHON, "-c", code], cwd=tmp_path, env=os.environ, line=stop)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(seen[0]), 0)

@@ -45,18 +45,18 @@ def _in_image(session: Session, spec: ImageSpec, arguments: tuple[str, ...]) -> 
     project = session.project
     found = engine.find()
     if found.platform not in project.platforms:
-        message = f"`{found.program.name}` here runs {found.platform}, "
+        message = f"`{found.name}` here runs {found.platform}, "
         message += f"the project has {', '.join(project.platforms)}"
         raise LockstepError(message, hint=f'platforms = ["{found.platform}"] in [tool.lockstep]')
     lock = file.read(project.root)
     builder = Builder(project, lock, session.store, session.fetcher, session.progress)
     built = builder.build([spec], Layout(layout_folder(project)))
     image = next(each.image for each in built if str(each.image.platform) == found.platform)
-    tag = f"{project.name}-{spec.name}:latest".lower()
-    with session.progress.task(f"load into {found.program.name}", 0):
+    tag = engine.tag(project, spec)
+    with session.progress.task(f"load into {found.name}", 0):
         engine.load(found, image, tag)
     if spec.port:
-        say(f"{tag} on http://127.0.0.1:{spec.port}, read-only, with {found.program.name}")
+        say(f"{tag} on http://127.0.0.1:{spec.port}, read-only, with {found.name}")
     return engine.command(found, project, spec, tag, arguments)
 
 

@@ -1,49 +1,62 @@
-"""Runs an image of ours in Docker or Podman, where there is one."""
+"""Docker, Podman and Buildah, where they are: finds them, loads images of ours, runs them."""
 
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep import environ, process
+from lockstep.digest import Digest
 from lockstep.errors import LockstepError
 from lockstep.oci import archive
 from lockstep.oci.model import Image
 from lockstep.project.model import ImageSpec, Project
 from lockstep.run.environment import Command
 
-__all__ = ["Engine", "command", "find", "load"]
+__all__ = ["RUNNERS", "Engine", "command", "find", "identity", "load", "tag"]
 
-_NAMES = ("docker", "podman")
+RUNNERS = ("docker", "podman")
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_HEX = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """A program that runs containers, and the platform that it runs."""
+    """A program that runs or builds containers, and the platform that it does so for."""
 
     program: Path
     platform: str  # as in "linux/amd64"
 
+    @property
+    def name(self) -> str:
+        """What it is called: docker, podman or buildah."""
+        return self.program.name
 
-def find() -> Engine:
-    """Return the engine that answers, Docker first, or raise LockstepError with what each said."""
+
+def find(
+    names: Sequence[str] = RUNNERS,
+    *,
+    hint: str = "leave out --in-image: lockstep run needs no engine",
+) -> Engine:
+    """Return the first engine that answers, or raise LockstepError with what each said."""
     said = []
-    for name in _NAMES:
+    for name in names:
         path = shutil.which(name)
         if path is None:
             said.append(f"`{name}` is not installed")
             continue
-        done = process.run([path, "info", "--format", "{{json .}}"], check=False)
+        words = [path, "info"]  # buildah knows no other form than JSON
+        done = process.run(words + ["--format", "{{json .}}"] * (name != "buildah"), check=False)
         machine = _machine(done.stdout) if done.code == 0 else ""
         if machine:
             return Engine(program=Path(path), platform=f"linux/{machine}")
         reason = (done.stderr or done.stdout).strip().splitlines()
         said.append(f"`{name}` does not answer: {reason[-1] if reason else 'it says nothing'}")
-    message = f"no engine runs containers here: {'; '.join(said)}"
-    raise LockstepError(message, hint="leave out --in-image: lockstep run needs no engine")
+    message = f"no engine answers here: {'; '.join(said)}"
+    raise LockstepError(message, hint=hint)
 
 
 def _machine(text: str) -> str:
@@ -55,17 +68,44 @@ def _machine(text: str) -> str:
     return _MACHINES.get(str(name), "")
 
 
-def load(engine: Engine, image: Image, tag: str) -> None:
-    """Put an image into the engine under a tag, unless it is there already."""
-    words: list[str | Path] = [engine.program, "image", "inspect", "--format", "{{.Id}}", tag]
+def tag(project: Project, spec: ImageSpec) -> str:
+    """Return the tag that an image has in engines when nobody named another."""
+    return f"{project.name}-{spec.name}:latest".lower()
+
+
+def identity(engine: Engine, name: str) -> str:
+    """Return the ID of the image of this tag, 64 hex digits, or an empty text."""
+    words: list[str | Path] = [engine.program, "image", "inspect", "--format", "{{.Id}}", name]
+    if engine.name == "buildah":
+        words = [engine.program, "inspect", "--type", "image"]
+        words += ["--format", "{{.FromImageID}}", name]
     known = process.run(words, check=False)
-    wanted = image.config_descriptor().digest.hex
-    if known.code == 0 and known.stdout.strip().removeprefix("sha256:") == wanted:
-        return
+    found = known.stdout.strip().removeprefix("sha256:")
+    return found if known.code == 0 and len(found) == _HEX else ""
+
+
+def load(engine: Engine, image: Image, name: str) -> Digest:
+    """Put an image into the engine under a tag, unless it is there already, and return its ID.
+
+    Raises LockstepError when the engine's ID is not the digest of the image's config.
+    """
+    wanted = image.config_descriptor().digest
+    if identity(engine, name) == wanted.hex:
+        return wanted
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.tar"
-        archive.write(image, path, tag)
-        process.run([engine.program, "load", "--quiet", "--input", path])
+        archive.write(image, path, name)
+        words: list[str | Path] = [engine.program, "load", "--quiet", "--input", path]
+        if engine.name == "buildah":
+            words = [engine.program, "pull", "--quiet", f"docker-archive:{path}"]
+        process.run(words)
+    found = identity(engine, name)
+    if found != wanted.hex:
+        message = f"`{engine.name}` loaded `{name}` as {found[:12] or 'no image'}, "
+        message += f"the config's digest is {wanted.short}"
+        hint = f"look at what it has: {engine.name} images --no-trunc"
+        raise LockstepError(message, hint=hint)
+    return wanted
 
 
 def command(

@@ -11,6 +11,10 @@ examples:
   lockstep build serve --output serve.tar && docker load -i serve.tar
   # build one image and push it; a second push sends only what moved
   lockstep build serve --push registry.example.com/team/churn-serve:1.0
+  # into the Docker or Podman that runs here; its image ID is the config's digest
+  lockstep build serve --load
+  # the Dockerfile of `lockstep render`, built by Podman
+  lockstep build serve --engine podman -- --network host
   # what the Dockerfiles of `lockstep render` start from
   lockstep build --base-only --output base.tar && docker load -i base.tar
 """
@@ -21,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lockstep import clock
-from lockstep.cli import pushing
+from lockstep.cli import engines, pushing
 from lockstep.cli.session import Session, add_common, layout_folder, open_session, print_json
 from lockstep.errors import UsageError, raise_all
 from lockstep.image import dockerfile
@@ -35,10 +39,12 @@ from lockstep.oci.registry.client import Client
 from lockstep.oci.registry.push import of_image
 from lockstep.oci.registry.reference import Reference
 from lockstep.progress import say
-from lockstep.project.model import Project
+from lockstep.project.model import ImageSpec, Project
 from lockstep.project.size import shown
 
 __all__ = ["configure", "run"]
+
+REST = "options of the engine's build"  # what stands after `--`
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +70,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "first has a digest that is the same everywhere (default: wheel)",
     )
     group.add_argument(
-        "--tag", metavar="NAME", help="tag in the archive (default: PROJECT-IMAGE:latest)"
+        "--tag",
+        metavar="NAME",
+        help="tag in the archive or engine (default: PROJECT-IMAGE:latest)",
     )
     group = parser.add_argument_group("registry")
     group.add_argument(
@@ -74,41 +82,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "the image's name",
     )
     pushing.add_insecure(group)
+    engines.add_options(parser)
     add_common(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     started = clock.monotonic()
+    engines.checked(options)
     session = open_session(options)
     project = session.project
     specs = [project.image(name) for name in options.image] or list(project.images)
-    several = not options.base_only and len(specs) * len(project.platforms) != 1
-    if options.output and several:
-        message = f"--output takes one image, not {len(specs) * len(project.platforms)}"
-        raise UsageError(message, hint=f"lockstep build {specs[0].name} --output FILE")
-    if options.tag and not options.output:
-        message = "--tag names an image in an archive, but there is no --output"
-        raise UsageError(message, hint="add --output FILE")
-    if options.base_only and (options.image or not options.output):
-        message = "--base-only writes one archive, of no image"
-        raise UsageError(message, hint="lockstep build --base-only --output base.tar")
-    if options.push and options.base_only:
-        message = "--base-only writes an archive and nothing to push"
-        raise UsageError(message, hint="lockstep build --base-only --output base.tar")
+    _check(options, project, specs)
     places = pushing.targets(options.push, [spec.name for spec in specs]) if options.push else {}
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
+    if options.engine != "native":
+        return engines.build(session, lock, specs, options)
     layout = Layout(options.layout or layout_folder(project))
     builder = Builder(project, lock, session.store, session.fetcher, session.progress)
     if options.base_only:
         return _base_only(builder, project, layout, options)
+    target = engines.target(project, options)  # before a build that would be for nothing
     built = builder.build(specs, layout, form=options.compression)
     if options.layout is None:
         layout.sweep()  # ours alone, so that old layers do not pile up
     if options.output:
         tag = options.tag or f"{project.name}-{built[0].name}:latest"
         archive.write(built[0].image, options.output, tag)
+    if target:
+        engines.load(session, target, built, options)
     sent = _push(session, built, places, options)
     _show(built, sent, clock.monotonic() - started, as_json=options.json)
     return 0
@@ -127,6 +130,27 @@ def _push(
         parcels = [of_image(each.image) for each in built if each.spec == name]
         sent[name] = pushing.send(session, client, name, target, parcels)
     return sent
+
+
+def _check(options: argparse.Namespace, project: Project, specs: list[ImageSpec]) -> None:
+    """Raise UsageError for options that do not go together."""
+    several = not options.base_only and len(specs) * len(project.platforms) != 1
+    if options.output and several:
+        message = f"--output takes one image, not {len(specs) * len(project.platforms)}"
+        raise UsageError(message, hint=f"lockstep build {specs[0].name} --output FILE")
+    named = options.output or options.load is not None or options.engine != "native"
+    if options.tag and not named:
+        message = "--tag names an image in an archive or engine, and there is none"
+        raise UsageError(message, hint="add --output FILE, --load or --engine")
+    if options.tag and len(specs) > 1 and not options.base_only:
+        message = f"--tag names one image, not {len(specs)}"
+        raise UsageError(message, hint=f"lockstep build {specs[0].name} --tag NAME")
+    if options.base_only and (options.image or not options.output):
+        message = "--base-only writes one archive, of no image"
+        raise UsageError(message, hint="lockstep build --base-only --output base.tar")
+    if options.push and options.base_only:
+        message = "--base-only writes an archive and nothing to push"
+        raise UsageError(message, hint="lockstep build --base-only --output base.tar")
 
 
 def _base_only(

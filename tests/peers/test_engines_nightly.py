@@ -1,0 +1,60 @@
+"""Podman and Buildah build the rendered Dockerfile, and Podman loads the native image."""
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from .conftest import RealProject, program
+
+# 1 minute and a gigabyte of copies: without overlay file systems each layer is a whole image.
+pytestmark = [pytest.mark.network, pytest.mark.nightly]
+
+UV = Path(sys.executable).with_name("uv")
+
+
+@pytest.fixture(scope="module")
+def apart(project: RealProject, tmp_path_factory: pytest.TempPathFactory) -> RealProject:
+    """Return the project in a world where both programs keep what they have in a folder."""
+    folder = tmp_path_factory.mktemp("containers")
+    (folder / "containers.conf").write_text("[containers]\ndefault_ulimits = []\n")
+    places = {"graphroot": folder / "graph", "runroot": folder / "run"}
+    lines = [f'{name} = "{path}"' for name, path in places.items()]
+    (folder / "storage.conf").write_text("\n".join(["[storage]", 'driver = "vfs"', *lines, ""]))
+    variables = {
+        "CONTAINERS_CONF": str(folder / "containers.conf"),
+        "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+    }
+    subprocess.run(
+        ["tar", "--create", "--file", folder / "uv.tar", "-C", UV.parent, "uv"], check=True
+    )
+    words = [program("podman"), "import", folder / "uv.tar", "uv:local"]
+    subprocess.run(words, env=os.environ | variables, check=True)
+    project.lockstep("render")
+    return replace(project, environment=project.environment | variables)
+
+
+@pytest.mark.parametrize("name", ["buildah", "podman"])
+def test_it_builds_the_dockerfile(apart: RealProject, name: str) -> None:
+    program(name)
+    authorities = ssl.get_default_verify_paths().cafile
+    words = ["--network", "host", "--build-arg", "UV_IMAGE=uv:local"]
+    words += ["--secret", f"id=ca,src={authorities}"] if authorities else []
+    found = apart.lockstep("build", "serve", "--engine", name, "--tag", f"{name}:1", "--", *words)
+    assert found == f"serve {name}:1\n"
+    shown = [program("podman"), "image", "inspect", "--format", "{{json .}}", f"{name}:1"]
+    inspected = json.loads(subprocess.check_output(shown, env=apart.environment))
+    assert inspected["Config"]["User"] == "65532:65532"
+    assert inspected["HealthCheck"]["Interval"] == 10_000_000_000
+
+
+def test_podman_loads_the_native_image(apart: RealProject) -> None:
+    answer = json.loads(apart.lockstep("build", "serve", "--load", "podman", "--json"))[0]
+    shown = [program("podman"), "image", "inspect", "--format", "{{.Id}}", "churn-serve"]
+    found = subprocess.check_output(shown, env=apart.environment, text=True).strip()
+    assert found == answer["config"].removeprefix("sha256:")
