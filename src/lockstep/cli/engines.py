@@ -80,7 +80,7 @@ def load(
     for each in built:
         if str(each.image.platform) != found.platform:
             continue
-        tag = options.tag or engine.tag(project, project.image(each.spec))
+        tag = options.tag or engine.tag(project, each.prepared.spec)
         with session.progress.task(f"load {tag} into {found.name}", 0):
             identity = engine.load(found, each.image, tag)
         if not options.json:

@@ -23,6 +23,7 @@ from lockstep.image.prepare import Prepared, base_only, prepare
 from lockstep.lock import debian
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock
+from lockstep.lock.sbom import Facts
 from lockstep.oci.layer import LayerFacts
 from lockstep.oci.layout import Layout
 from lockstep.oci.model import Image
@@ -67,6 +68,7 @@ class Built:
 
     name: str  # in the layout
     spec: str  # the image's name in the project: one for all platforms
+    prepared: Prepared
     image: Image
     fresh: bool  # whether anything was written
     made: int  # layers that had to be made
@@ -112,6 +114,7 @@ class Builder:
                 Built(
                     name=name,
                     spec=each.spec.name,
+                    prepared=each,
                     image=image,
                     fresh=layout.write(image, name),
                     made=len(mine),
@@ -127,6 +130,15 @@ class Builder:
         self._make_missing([prepared], layout)
         layers = self._layers(prepared, layout)
         return assemble.base_image(prepared, self._project, layers)
+
+    def parts(self, prepared: Prepared) -> dict[str, Facts]:
+        """Return what is known of the parts of an image that was built, by their hex digests."""
+        found: dict[str, Facts] = {}
+        for planned in prepared.layers:
+            record = self._store.record("layers", planned.key) or {}
+            parts = record.get("parts", {})
+            found |= {key: Facts.of_document(parts[key]) for key in parts}
+        return found
 
     def _own(self) -> own.OwnWheel | None:
         if not self._project.is_package:
@@ -163,7 +175,7 @@ class Builder:
 
     def _facts(self, planned: LayerPlan) -> LayerFacts | None:
         known = self._store.record("layers", planned.key)
-        if known is None:
+        if known is None or "parts" not in known:  # of an earlier version
             return None
         return LayerFacts(
             digest=Digest.parse(known["digest"]),
@@ -196,6 +208,7 @@ class Builder:
                     "diff_id": result.facts.diff_id,
                     "size": result.facts.size,
                     "unpacked": result.facts.unpacked,
+                    "parts": {key: each.document() for key, each in result.parts.items()},
                 },
             )
             made[job.plan.key] = result

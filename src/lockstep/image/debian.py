@@ -1,19 +1,28 @@
 """The root file system of a Debian base, made from .deb files; nothing in them is run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import replace
 
 from lockstep.errors import LockstepError, raise_all
-from lockstep.image import debian_archive, debian_files
+from lockstep.image import debian_archive, debian_files, licences, trim
 from lockstep.image.debian_archive import Member
 from lockstep.lock.debian import DebianBase, DebianPackage
+from lockstep.lock.sbom import Facts
 from lockstep.oci.entry import Entry, Kind, file, folder, symlink
 from lockstep.store import Store
 
 __all__ = ["entries"]
 
+_DOC = "usr/share/doc/"
 
-def entries(base: DebianBase, store: Store) -> Iterator[Entry]:
+
+def entries(
+    base: DebianBase, store: Store, facts: MutableMapping[str, Facts] | None = None
+) -> Iterator[Entry]:
     """Yield the root file system of a base, sorted by path bytes, each path once.
+
+    `facts` takes in what each package says of its licences and what is left out of it, by the
+    hex digest of the package.
 
     It depends on the .deb files in the store alone. Raises LockstepError with every member
     that no package should hold, and every path that two packages want.
@@ -21,6 +30,8 @@ def entries(base: DebianBase, store: Store) -> Iterator[Entry]:
     _check_present(base, store)
     tree = _Tree()
     certificates: dict[str, bytes] = {}
+    copyrights = _Copyrights()
+    said = {} if facts is None else facts
     for package in base.packages:
         name = f"{package.name} {package.version}"
         archive = debian_archive.read(store.path(package.digest).read_bytes(), name)
@@ -29,11 +40,50 @@ def entries(base: DebianBase, store: Store) -> Iterator[Entry]:
         tree.set(file(status, archive.control.rstrip(b"\n") + b"\n"))
         if archive.md5sums:
             tree.set(file(f"{status}.md5sums", archive.md5sums))
+        copyrights.take(archive.members)
+        said[package.digest.hex] = _facts(archive.members)
     for entry in debian_files.generated(_minor(base.python)):
         tree.set(entry)
     if certificates:
         tree.set(file(debian_files.BUNDLE, _bundle(certificates)))
+    for package in base.packages:
+        found = said[package.digest.hex]
+        said[package.digest.hex] = replace(found, licences=copyrights.of(package.name))
     yield from tree.finished()
+
+
+def _facts(members: tuple[Member, ...]) -> Facts:
+    """Return what is left out of a package; its licences may stand in another one."""
+    files = [each.path for each in members if each.kind is not Kind.FOLDER]
+    kept = [path for path in files if debian_files.kept(path)]
+    # Certificates are not left out: they are in the bundle.
+    ours = {path for path in files if path.startswith(debian_files.CERTIFICATES)}
+    return Facts(left_out=trim.folded([*kept, *ours], {*files} - {*kept} - ours))
+
+
+class _Copyrights:
+    """The copyright files of packages, of which some are in another package's folder."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._texts: dict[str, bytes] = {}
+        self._links: dict[str, str] = {}
+
+    def take(self, members: tuple[Member, ...]) -> None:
+        """Keep what a package has of it."""
+        for each in members:
+            folder, _, name = each.path.removeprefix(_DOC).partition("/")
+            if not each.path.startswith(_DOC):
+                continue
+            if each.kind is Kind.FILE and name == "copyright":
+                self._texts[folder] = each.data
+            elif each.kind is Kind.SYMLINK and not name:
+                self._links[folder] = each.target.rpartition("/")[2]
+
+    def of(self, package: str) -> tuple[str, ...]:
+        """Return the licences of a package."""
+        text = self._texts.get(self._links.get(package, package), b"")
+        return licences.of_copyright(text)
 
 
 class _Tree:

@@ -1,12 +1,12 @@
 """Makes one layer, in a process of its own: entries in, a blob of the store and facts out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lockstep.digest import Digest
 from lockstep.files import FoundFile
-from lockstep.image import bytecode, compiled, debian
+from lockstep.image import bytecode, compiled, debian, licences
 from lockstep.image.bytecode import Interpreter
 from lockstep.image.contents import app, venv
 from lockstep.image.contents.wheels import InstalledWheel
@@ -14,6 +14,7 @@ from lockstep.image.own import OwnWheel
 from lockstep.image.places import APP
 from lockstep.image.plan import LayerPlan
 from lockstep.lock.debian import DebianBase
+from lockstep.lock.sbom import Facts
 from lockstep.oci.entry import Entry, Generated, Kind
 from lockstep.oci.layer import LayerFacts, arrange, stitch
 from lockstep.project.model import ImageSpec
@@ -41,24 +42,34 @@ class Made:
 
     facts: LayerFacts
     notes: tuple[str, ...]
+    parts: dict[str, Facts]  # of what it is made from, by its hex digest
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is found out while entries are read."""
+
+    notes: list[str] = field(default_factory=list)
+    parts: dict[str, Facts] = field(default_factory=dict)
 
 
 def make(job: Job) -> Made:
     """Write the layer to the store and return its facts."""
     store = Store(job.store)
-    notes: list[str] = []
+    said = _Said()
     root = "" if job.plan.kind in {"system", "python", "stdlib"} else APP
-    entries = arrange(_entries(job, store, notes), root=root)
+    entries = arrange(_entries(job, store, said), root=root)
     with store.writer() as writer:
         facts = stitch(entries, writer.write)
         writer.commit(facts.digest)
-    return Made(facts=facts, notes=tuple(notes))
+    return Made(facts=facts, notes=tuple(said.notes), parts=said.parts)
 
 
-def _entries(job: Job, store: Store, notes: list[str]) -> Iterable[Entry]:
+def _entries(job: Job, store: Store, said: _Said) -> Iterable[Entry]:
     match job.plan.kind:
         case "system":
-            return (e for e in debian.entries(job.base, store) if not _of_python(e))
+            found = debian.entries(job.base, store, said.parts)
+            return (each for each in found if not _of_python(each))
         case "python":
             return (e for e in debian.entries(job.base, store) if _of_python(e))
         case "stdlib":
@@ -66,9 +77,9 @@ def _entries(job: Job, store: Store, notes: list[str]) -> Iterable[Entry]:
         case "venv":
             return venv.entries(job.base.python, f"/usr/bin/python{_minor(job)}")
         case "wheels":
-            return _wheels(job, store, notes)
+            return _wheels(job, store, said)
         case "own":
-            return _own(job, store)
+            return _own(job, store, said)
         case _:
             return app.entries(job.files, job.image)
 
@@ -93,14 +104,14 @@ def _stdlib(job: Job) -> Iterator[Entry]:
         yield Entry(path=path, kind=Kind.FILE, mode=0o644, content=Generated(data))
 
 
-def _wheels(job: Job, store: Store, notes: list[str]) -> Iterator[Entry]:
+def _wheels(job: Job, store: Store, said: _Said) -> Iterator[Entry]:
     """Yield the entries of all wheels; of two wheels with one path the later name wins."""
     chosen: dict[str, tuple[Entry, str]] = {}
     for wheel in job.plan.wheels:
-        for entry in _installed(job, store, wheel.digest, wheel.filename):
+        for entry in _installed(job, store, wheel.digest, wheel.filename, said):
             other = chosen.get(entry.path)
             if other and not _same(other[0], entry):
-                notes.append(
+                said.notes.append(
                     f"`{entry.path}` is in {other[1]} and in {wheel.name}: kept the latter"
                 )
             chosen[entry.path] = (entry, wheel.name)
@@ -113,17 +124,24 @@ def _same(one: Entry, other: Entry) -> bool:
     return (one.size, one.content.crc) == (other.size, other.content.crc)
 
 
-def _installed(job: Job, store: Store, wheel: Digest, filename: str) -> Iterator[Entry]:
+def _installed(
+    job: Job, store: Store, wheel: Digest, filename: str, said: _Said
+) -> Iterator[Entry]:
     path = store.path(wheel)
     installed = InstalledWheel(path, filename, _minor(job), trimmed=job.image.trim)
+    said.parts[wheel.hex] = Facts(
+        licences=licences.of_metadata(installed.metadata()), left_out=installed.left_out()
+    )
     sources = installed.sources() if job.interpreter else []
     found = compiled.of_wheel(job.interpreter, store, wheel, sources) if job.interpreter else {}
     yield from installed.entries(found)
 
 
-def _own(job: Job, store: Store) -> Iterator[Entry]:
+def _own(job: Job, store: Store, said: _Said) -> Iterator[Entry]:
     assert job.own is not None  # noqa: S101 -- the plan has this layer only with one
-    for entry in _installed(job, store, job.own.digest, job.own.filename):
+    for entry in _installed(job, store, job.own.digest, job.own.filename, said):
         # Compressed again by us: this wheel's streams come from the host's zlib.
         data = b"".join(entry.content.plain()) if entry.content else b""
         yield replace(entry, content=Generated(data))
+    # By what is in it: this wheel's own digest comes from the host's zlib too.
+    said.parts[job.own.contents.hex] = said.parts.pop(job.own.digest.hex)

@@ -1,9 +1,10 @@
 """What `trim = true` leaves out of a wheel: declared here, listed nowhere else."""
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final
 
-__all__ = ["left_out"]
+__all__ = ["folded", "left_out"]
 
 _FOLDERS: Final = frozenset({"tests"})
 _SUFFIXES: Final = frozenset(
@@ -34,3 +35,15 @@ def left_out(path: str) -> bool:
         return True
     # A top-level `tests` is a package of its own that somebody may import by that name.
     return any(part in _FOLDERS for part in parts.parts[1:-1])
+
+
+def folded(kept: Iterable[str], left: Iterable[str]) -> tuple[str, ...]:
+    """Return what was left out, sorted; a folder of which nothing is kept is one entry, `name/`."""
+    needed = {str(parent) for path in kept for parent in PurePosixPath(path).parents}
+    found = set()
+    for path in left:
+        # The root is needed even where nothing is kept: `/` would say less than the names.
+        above = [str(each) for each in PurePosixPath(path).parents if str(each) != "."]
+        outer = [each for each in above if each not in needed]
+        found.add(f"{outer[-1]}/" if outer else path)
+    return tuple(sorted(found))

@@ -1,15 +1,17 @@
 """What is locked, in the forms that other programs read; needs no network."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from lockstep import files
+from lockstep.digest import Digest
 from lockstep.errors import LockstepError, raise_all
 from lockstep.lock import needs, sbom, urls
 from lockstep.lock.created import created
 from lockstep.lock.file import Lock
 from lockstep.lock.make import pylock_name
+from lockstep.lock.sbom import Facts
 from lockstep.project import pylock
 from lockstep.project.model import ImageSpec, Project
 from lockstep.project.resolution import LockedWheel
@@ -67,15 +69,35 @@ def pylock_of(project: Project, lock: Lock, spec: ImageSpec, platform: str = "")
     return urls.dumps({platform: _wheels(project, spec, target)}, target.minor)
 
 
-def bill(project: Project, lock: Lock, spec: ImageSpec, platform: str) -> str:
-    """Return an image's bill of materials for a platform, as CycloneDX 1.6."""
+def bill(
+    project: Project,
+    lock: Lock,
+    spec: ImageSpec,
+    platform: str,
+    *,
+    digest: Digest | None = None,
+    parts: Mapping[str, Facts] | None = None,
+    own: Digest | None = None,
+) -> str:
+    """Return an image's bill of materials for a platform, as CycloneDX 1.6.
+
+    Of an image that is built, `digest` is its manifest's, `parts` are the facts of its wheels
+    and Debian packages by their hex digests, and `own` is what names those of first-party code.
+    """
     target, base = _target(lock, platform), lock.base_for(platform)
     wheels = _wheels(project, spec, target)
-    packages = {w.name: sbom.python(w.name, w.version, w.digest, w.url) for w in wheels}
-    system = [sbom.debian(package, base.release) for package in base.packages]
+    known = parts or {}
+
+    def of(part: Digest | None) -> Facts:
+        return known.get(part.hex if part else "", Facts())
+
+    packages = {
+        w.name: sbom.python(w.name, w.version, w.digest, w.url, of(w.digest)) for w in wheels
+    }
+    system = [sbom.debian(each, base.release, of(each.digest)) for each in base.packages]
     facts = {"lockstep:platform": platform, "lockstep:python": base.python}
-    subject = sbom.image(project.name, project.version, spec.name, properties=facts)
-    own = [sbom.own(project.name, project.version)] if project.is_package else []
+    subject = sbom.image(project.name, project.version, spec.name, digest=digest, properties=facts)
+    first = [sbom.own(project.name, project.version, of(own))] if project.is_package else []
     edges = needs.of(project, spec, target)
     refs = {name: component.ref for name, component in packages.items()}
     graph: dict[str, list[str]] = {}
@@ -83,11 +105,11 @@ def bill(project: Project, lock: Lock, spec: ImageSpec, platform: str) -> str:
     if edges is not None:
         graph = {refs[n]: [refs[e] for e in edges[n] if e in refs] for n in refs if n in edges}
         direct = sorted(name for name in edges[needs.ROOT] if name in refs)
-    asks = own[0].ref if own else subject.ref
-    graph[subject.ref] = [*(each.ref for each in own), *(each.ref for each in system)]
+    asks = first[0].ref if first else subject.ref
+    graph[subject.ref] = [*(each.ref for each in first), *(each.ref for each in system)]
     graph[asks] = [*graph.get(asks, []), *(refs[name] for name in direct)]
     found = sbom.document(
-        subject, [*own, *packages.values(), *system], graph, created=created(wheels, base)
+        subject, [*first, *packages.values(), *system], graph, created=created(wheels, base)
     )
     return sbom.dumps(found)
 

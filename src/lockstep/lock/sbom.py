@@ -11,11 +11,43 @@ from lockstep.digest import Digest
 from lockstep.lock.debian import DebianPackage
 from lockstep.oci import canonical
 
-__all__ = ["FORMAT", "Component", "debian", "document", "dumps", "image", "own", "python"]
+__all__ = [
+    "FORMAT",
+    "LEFT_OUT",
+    "Component",
+    "Facts",
+    "debian",
+    "document",
+    "dumps",
+    "image",
+    "own",
+    "python",
+]
 
 FORMAT = "application/vnd.cyclonedx+json"
+LEFT_OUT = "lockstep:left-out"  # a property for each path, or folder with all in it
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"  # a name, which nobody fetches
 _NAMESPACE = uuid.UUID("a4f5c0d2-6f0e-5b43-9d0f-3c1f6f0a7b61")  # ours; never changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a part only when it has been read, and not from the locks."""
+
+    licences: tuple[str, ...] = ()  # SPDX expressions, or names of licences
+    left_out: tuple[str, ...] = ()  # its files that the image does not have
+
+    def document(self) -> dict[str, list[str]]:
+        """Return it as JSON."""
+        return {"licences": list(self.licences), "left_out": list(self.left_out)}
+
+    @classmethod
+    def of_document(cls, found: Mapping[str, list[str]]) -> "Facts":
+        """Return what `document` gave."""
+        return cls(licences=tuple(found["licences"]), left_out=tuple(found["left_out"]))
+
+
+_UNKNOWN = Facts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +61,12 @@ class Component:
     purl: str = ""
     digest: Digest | None = None
     url: str = ""
-    licence: str = ""  # an SPDX expression, or the name of a licence; "" means unknown
-    properties: Mapping[str, str] = field(default_factory=dict)  # for example what was trimmed
+    licences: tuple[str, ...] = ()  # SPDX expressions, or names of licences; () means unknown
+    properties: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
-def python(name: str, version: str, digest: Digest, url: str, *, licence: str = "") -> Component:
+def python(name: str, version: str, digest: Digest, url: str, facts: Facts = _UNKNOWN) -> Component:
     """Return the component of a wheel, by its sha256 and the address of the file."""
     purl = f"pkg:pypi/{_quoted(name)}" + (f"@{_quoted(version)}" if version else "")
     return Component(
@@ -44,11 +77,12 @@ def python(name: str, version: str, digest: Digest, url: str, *, licence: str = 
         purl=purl,
         digest=digest,
         url=url,
-        licence=licence,
+        licences=facts.licences,
+        left_out=facts.left_out,
     )
 
 
-def debian(package: DebianPackage, release: str, *, licence: str = "") -> Component:
+def debian(package: DebianPackage, release: str, facts: Facts = _UNKNOWN) -> Component:
     """Return the component of a Debian package of a release, as in `bookworm`."""
     purl = f"pkg:deb/debian/{_quoted(package.name)}@{_quoted(package.version)}"
     purl += f"?arch={_quoted(package.architecture)}&distro={_quoted(release)}"
@@ -59,24 +93,38 @@ def debian(package: DebianPackage, release: str, *, licence: str = "") -> Compon
         version=package.version,
         purl=purl,
         digest=package.digest,
-        licence=licence,
+        licences=facts.licences,
+        left_out=facts.left_out,
     )
 
 
-def own(name: str, version: str) -> Component:
+def own(name: str, version: str, facts: Facts = _UNKNOWN) -> Component:
     """Return the component of first-party code, which no index has."""
-    return Component(kind="application", ref=f"project:{name}", name=name, version=version)
+    return Component(
+        kind="application",
+        ref=f"project:{name}",
+        name=name,
+        version=version,
+        licences=facts.licences,
+        left_out=facts.left_out,
+    )
 
 
 def image(
-    project: str, version: str, name: str, *, properties: Mapping[str, str] | None = None
+    project: str,
+    version: str,
+    name: str,
+    *,
+    digest: Digest | None = None,
+    properties: Mapping[str, str] | None = None,
 ) -> Component:
-    """Return the component of an image itself."""
+    """Return the component of an image itself, whose digest is its manifest's."""
     return Component(
         kind="container",
         ref=f"image:{name}",
         name=f"{project}/{name}",
         version=version,
+        digest=digest,
         properties=properties or {},
     )
 
@@ -133,20 +181,33 @@ def _component(each: Component) -> dict[str, object]:
     if each.url:
         reference: dict[str, object] = {"type": "distribution", "url": each.url}
         found["externalReferences"] = [reference | ({"hashes": hashes} if hashes else {})]
-    found |= {"licenses": [_licence(each.licence)]} if each.licence else {}
-    if each.properties:
-        pairs = sorted(each.properties.items())
+    found |= {"licenses": _licences(each.licences)} if each.licences else {}
+    pairs = sorted([*each.properties.items(), *((LEFT_OUT, path) for path in each.left_out)])
+    if pairs:
         found["properties"] = [{"name": name, "value": value} for name, value in pairs]
     return found
 
 
-def _licence(text: str) -> dict[str, object]:
+def _licences(texts: tuple[str, ...]) -> list[dict[str, object]]:
+    """Return one SPDX expression, or a list in which each licence has an SPDX id or a name."""
+    if len(texts) == 1 and (expression := _expression(texts[0])):
+        return [{"expression": expression}]
+    found: list[dict[str, object]] = []
+    for text in sorted(texts):
+        expression = _expression(text)
+        # An id is a word of SPDX's list; expressions and references are none.
+        single = bool(expression) and not set(expression) & set(" +") and "Ref-" not in expression
+        found.append({"license": {"id": expression} if single else {"name": text}})
+    return found
+
+
+def _expression(text: str) -> str:
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
     try:
-        return {"expression": str(canonicalize_license_expression(text))}
+        return str(canonicalize_license_expression(text))
     except InvalidLicenseExpression:
-        return {"license": {"name": text}}
+        return ""
 
 
 def _quoted(text: str) -> str:

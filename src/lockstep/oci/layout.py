@@ -2,23 +2,28 @@
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from lockstep import files
-from lockstep.digest import Digest, Hasher
+from lockstep.digest import Digest, Hasher, of_bytes
 from lockstep.errors import LockstepError
-from lockstep.oci import canonical
+from lockstep.oci import artifact, canonical
+from lockstep.oci.artifact import Artifact
 from lockstep.oci.layer import Layer, checked
-from lockstep.oci.model import INDEX_TYPE, Image
+from lockstep.oci.model import INDEX_TYPE, Descriptor, Image
+from lockstep.oci.registry import manifest
+from lockstep.oci.registry.manifest import Manifest
 
 __all__ = ["Layout"]
 
 _REF = "org.opencontainers.image.ref.name"
 _CHUNK = 1 << 20
+_ABOUT = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")  # names of what refers to an image
 _MARK = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -68,14 +73,9 @@ class Layout:
             if not self.has(layer.facts.digest, layer.facts.size):
                 self._add(layer)
                 fresh = True
-        for data, digest in (
-            (image.config_bytes(), image.config_descriptor().digest),
-            (image.manifest_bytes(), image.digest),
-        ):
-            if not self.has(digest, len(data)):
-                files.write_bytes(self.path(digest), data)
-                fresh = True
-        return self._name(image, name) or fresh
+        for data in (image.config_bytes(), image.manifest_bytes()):
+            fresh = self._put(data) or fresh
+        return self._name(_described(image, name), name) or fresh
 
     def _add(self, layer: Layer) -> None:
         target = self.path(layer.facts.digest)
@@ -89,8 +89,8 @@ class Layout:
             with temporary.open("wb") as handle:
                 handle.writelines(checked(layer))
 
-    def _name(self, image: Image, name: str) -> bool:
-        descriptor = _described(image, name)
+    def _name(self, named: Mapping[str, Any], name: str) -> bool:
+        descriptor = dict(named)
         index = self._index()
         others = [m for m in index["manifests"] if m.get("annotations", {}).get(_REF) != name]
         # By name: the order of builds must not show.
@@ -108,7 +108,7 @@ class Layout:
             return {"manifests": []}
         try:
             index = json.loads(path.read_bytes())
-            names = [manifest["annotations"][_REF] for manifest in index["manifests"]]
+            names = [each["annotations"][_REF] for each in index["manifests"]]
         except (ValueError, KeyError, TypeError) as error:
             message = f"`{path}` is not an index of named images"
             raise LockstepError(message, hint=f"remove {self.root} and build again") from error
@@ -118,14 +118,15 @@ class Layout:
         return dict(index)
 
     def names(self) -> list[str]:
-        """Return the reference names of the images here, sorted."""
-        return [manifest["annotations"][_REF] for manifest in self._index()["manifests"]]
+        """Return the reference names of the images here, sorted; without what refers to them."""
+        names = [each["annotations"][_REF] for each in self._index()["manifests"]]
+        return [name for name in names if not _ABOUT.fullmatch(name)]
 
     def manifest_digest(self, name: str) -> Digest:
         """Return the digest of the image of this name, or raise LockstepError."""
-        for manifest in self._index()["manifests"]:
-            if manifest["annotations"][_REF] == name:
-                return Digest.parse(manifest["digest"])
+        for each in self._index()["manifests"]:
+            if each["annotations"][_REF] == name:
+                return Digest.parse(each["digest"])
         known = ", ".join(self.names()) or "none"
         message = f"`{self.root}` has no image `{name}` (it has: {known})"
         raise LockstepError(message, hint=f"lockstep build {name}")
@@ -150,21 +151,89 @@ class Layout:
             while chunk := handle.read(_CHUNK):
                 yield chunk
 
+    # --- what refers to an image, and the image as registries give it
+
+    def manifest(self, which: Digest | str) -> Manifest:
+        """Return the manifest or index of a digest or a name, checked, or raise LockstepError."""
+        digest = which if isinstance(which, Digest) else self.manifest_digest(which)
+        self.document(digest)  # which checks its bytes
+        return manifest.read(self.path(digest).read_bytes(), "", f"`{which}` of `{self.root}`")
+
+    def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
+        """Yield a blob's bytes; raises at the end when they are not what the descriptor says."""
+        hasher = Hasher()
+        try:
+            for chunk in self.chunks(descriptor.digest):
+                hasher.update(chunk)
+                yield chunk
+        except FileNotFoundError as error:
+            message = f"`{self.root}` lacks the blob {descriptor.digest}"
+            raise LockstepError(message, hint="lockstep build") from error
+        if (hasher.digest(), hasher.size) != (descriptor.digest, descriptor.size):
+            message = f"a blob of `{self.root}` is {hasher.digest()} ({hasher.size} bytes), not "
+            message += f"{descriptor.digest} ({descriptor.size} bytes)"
+            raise LockstepError(message, hint=f"remove {self.root} and build again")
+
+    def referrers(self, digest: Digest, artifact_type: str = "") -> list[Descriptor]:
+        """Return the manifests whose subject is a digest, of one type or all, in their order."""
+        name = artifact.referrers_tag(digest)
+        if name not in self._names():
+            return []
+        found = self.manifest(name).manifests
+        return [each for each in found if artifact_type in {"", each.artifact_type}]
+
+    def attach(self, subject: Descriptor, artifacts: Sequence[Artifact]) -> bool:
+        """Write documents about an image, each in place of those of its type.
+
+        They stand under the name that registries without a referrers API use; the image stays
+        as it is. Returns whether anything was new.
+        """
+        with self._locked():
+            kinds = {each.kind for each in artifacts}
+            kept = [e for e in self.referrers(subject.digest) if e.artifact_type not in kinds]
+            fresh = [self._put(data) for each in artifacts for _, data in each.blobs()]
+            fresh += [self._put(each.manifest_bytes(subject)) for each in artifacts]
+            index = artifact.index_bytes([*kept, *(e.descriptor(subject) for e in artifacts)])
+            named = self._put_named(index, INDEX_TYPE, artifact.referrers_tag(subject.digest))
+            return named or any(fresh)
+
+    def put(self, blobs: Sequence[bytes], data: bytes, media_type: str, name: str) -> bool:
+        """Write a manifest or an index and the blobs that it names, under a name."""
+        with self._locked():
+            fresh = [self._put(each) for each in blobs]
+            return self._put_named(data, media_type, name) or any(fresh)
+
+    def _put_named(self, data: bytes, media_type: str, name: str) -> bool:
+        fresh = self._put(data)
+        found = Descriptor(media_type=media_type, digest=of_bytes(data), size=len(data))
+        return self._name(found.document() | {"annotations": {_REF: name}}, name) or fresh
+
+    def _put(self, data: bytes) -> bool:
+        digest = of_bytes(data)
+        if self.has(digest, len(data)):
+            return False
+        files.write_bytes(self.path(digest), data)
+        return True
+
+    def _names(self) -> set[str]:
+        return {each["annotations"][_REF] for each in self._index()["manifests"]}
+
+    # --- what nobody needs any more
+
     def sweep(self) -> int:
-        """Remove blobs that no image here needs, and return how many bytes that freed."""
+        """Remove blobs that no image here needs, and return how many bytes that freed.
+
+        What refers to an image that is not here any more goes too.
+        """
         if not self.root.exists():
             return 0
         with self._locked():
             return self._sweep()
 
     def _sweep(self) -> int:
-        needed = set()
         try:
-            for manifest in self._index()["manifests"]:
-                digest = Digest.parse(manifest["digest"])
-                document = self.document(digest)
-                needed |= {digest, document["config"]["digest"]}
-                needed |= {layer["digest"] for layer in document["layers"]}
+            self._forget()
+            needed = {str(d) for m in self._index()["manifests"] for d in self._needs(m["digest"])}
         except (LockstepError, KeyError, TypeError):
             return 0  # what a damaged image needs is not known: nothing goes
         freed = 0
@@ -174,6 +243,33 @@ class Layout:
                 freed += path.stat().st_size
                 path.unlink()
         return freed
+
+    def _forget(self) -> None:
+        """Take the names of what refers to images that are gone out of the index."""
+        index = self._index()
+        about = {m["digest"]: _ABOUT.fullmatch(m["annotations"][_REF]) for m in index["manifests"]}
+        named = [digest for digest, found in about.items() if not found]
+        images = {each.partition(":")[2] for digest in named for each in self._needs(digest)}
+        kept = [
+            each
+            for each in index["manifests"]
+            if (found := _ABOUT.fullmatch(each["annotations"][_REF])) is None or found[1] in images
+        ]
+        if kept != index["manifests"]:
+            document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": kept}
+            files.write_bytes(self.root / "index.json", canonical.dumps(document))
+
+    def _needs(self, text: str) -> Iterator[str]:
+        """Yield the digests of a manifest or an index, and of all that it names."""
+        digest = Digest.parse(text)
+        document = self.document(digest)
+        yield digest
+        if "manifests" in document:
+            for each in document["manifests"]:
+                yield from self._needs(each["digest"])
+            return
+        yield document["config"]["digest"]
+        yield from (layer["digest"] for layer in document["layers"])
 
 
 def _described(image: Image, name: str) -> dict[str, Any]:

@@ -26,7 +26,8 @@ ADDRESS = "https://example.test/a-1.whl"
 
 
 def component(name: str, *, licence: str = "") -> sbom.Component:
-    return sbom.python(name, "1.0+cpu", DIGEST, ADDRESS, licence=licence)
+    facts = sbom.Facts(licences=(licence,) if licence else ())
+    return sbom.python(name, "1.0+cpu", DIGEST, ADDRESS, facts)
 
 
 def problems(text: str) -> object:

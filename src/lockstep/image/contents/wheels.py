@@ -33,6 +33,16 @@ class InstalledWheel:
         """Let go of the file."""
         self.wheel.close()
 
+    def metadata(self) -> bytes:
+        """Return what the package says of itself (core metadata)."""
+        return self.wheel.members[f"{self._info}/METADATA"].read()
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return what trimming leaves out, as the wheel names it; whole folders end in a slash."""
+        placed = {member.name for member in self._placed.values()}
+        whole = [name for name in self.wheel.members if self._place(name, trimmed=False)]
+        return trim.folded(placed, {*whole} - placed)
+
     def sources(self) -> list[tuple[str, str]]:
         """Return (member, path in the image) of the modules to compile, sorted."""
         prefix = f"{self._site}/"
@@ -81,7 +91,7 @@ class InstalledWheel:
         """Yield (path in the image, member) for every member that is taken as it is."""
         taken: set[str] = set()
         for name, member in self.wheel.members.items():
-            path = self._place(name)
+            path = self._place(name, trimmed=self._trimmed)
             if path is None:
                 continue
             if path in taken:
@@ -90,7 +100,7 @@ class InstalledWheel:
             taken.add(path)
             yield path, member
 
-    def _place(self, name: str) -> str | None:
+    def _place(self, name: str, *, trimmed: bool) -> str | None:
         top, _, rest = name.partition("/")
         if name in self._written:
             return None
@@ -106,14 +116,14 @@ class InstalledWheel:
             if kind == "headers":
                 package = self._info.split("-")[0]
                 path = f"{VENV}/include/site/python{self._minor}/{package}/{inner}"
-                return None if self._trimmed else path
+                return None if trimmed else path
             name = inner
             if name in self._written:
                 message = f"`{self.wheel.filename}` brings its own `{name}` as data"
                 raise LockstepError(message)
         if "__pycache__/" in name or name.endswith((".pyc", ".pyo")):
             return None  # compiled by somebody else's interpreter
-        if self._trimmed and trim.left_out(name):
+        if trimmed and trim.left_out(name):
             return None
         return f"{self._site}/{name}"
 

@@ -1,0 +1,124 @@
+"""What is said of an image beside it: its bill of materials and its provenance.
+
+Both follow from the lock, the project's files and its commit: no clock, no name of a machine.
+"""
+
+from collections.abc import Sequence
+
+from lockstep import __version__
+from lockstep.digest import Digest, of_bytes
+from lockstep.image.build import Builder, Built
+from lockstep.image.places import LAYOUT
+from lockstep.image.prepare import Prepared
+from lockstep.lock import export, file, provenance, sbom
+from lockstep.lock.file import Lock
+from lockstep.lock.make import pylock_name
+from lockstep.lock.provenance import Material
+from lockstep.oci import canonical
+from lockstep.oci.artifact import Artifact
+from lockstep.oci.layout import Layout
+from lockstep.project import commit
+from lockstep.project.commit import Commit
+from lockstep.project.model import Project
+from lockstep.store import Store
+
+__all__ = ["Attester"]
+
+_KIND, _FORM = "bills", 1  # of the records; the number is raised when the same facts say more
+
+
+class Attester:
+    """Makes the documents of the images of one build."""
+
+    def __init__(
+        self,
+        project: Project,
+        lock: Lock,
+        builder: Builder,
+        store: Store,
+        *,
+        form: str = "wheel",
+        allowed: Sequence[str] = (),
+    ) -> None:
+        """`form` is how layers are compressed, `allowed` what may differ from the training run."""
+        self._project = project
+        self._lock = lock
+        self._builder = builder
+        self._store = store
+        self._form = form
+        self._allowed = sorted(set(allowed))
+
+    def attach(self, built: Sequence[Built], layout: Layout) -> None:
+        """Write the documents of images that stand in a layout beside them."""
+        state = commit.of(self._project.root)
+        for each in built:
+            found = [self.bill(each), self.provenance(each, state)]
+            layout.attach(each.image.descriptor(), found)
+
+    def bill(self, built: Built) -> Artifact:
+        """Return an image's bill of materials; making one takes a while, so it is recorded."""
+        prepared, digest = built.prepared, built.image.digest
+        parts = self._builder.parts(prepared)
+        facts = {key: each.document() for key, each in parts.items()}
+        sources = sorted([each.name, each.digest] for each in _files(self._project, self._lock))
+        wanted = [_FORM, digest, prepared.spec.name, prepared.created, sources, facts]
+        key = of_bytes(canonical.dumps(wanted)).hex
+        known = self._store.record(_KIND, key)
+        if known is not None and self._store.has(Digest.parse(known)):
+            data = self._store.path(Digest.parse(known)).read_bytes()
+            return Artifact(kind=sbom.FORMAT, data=data)
+        text = export.bill(
+            self._project,
+            self._lock,
+            prepared.spec,
+            prepared.base.platform,
+            digest=digest,
+            parts=parts,
+            own=prepared.own.contents if prepared.own else None,
+        )
+        self._store.put_record(_KIND, key, self._store.put(text.encode()))
+        return Artifact(kind=sbom.FORMAT, data=text.encode())
+
+    def provenance(self, built: Built, state: Commit) -> Artifact:
+        """Return where an image comes from, as an in-toto statement with SLSA's predicate."""
+        project, prepared = self._project, built.prepared
+        spec, base = prepared.spec, prepared.base
+        others = {pylock_name(each.name) for each in project.images if each.name != spec.name}
+        materials = [e for e in _files(project, self._lock) if e.name not in others]
+        materials.append(Material(name="base", digest=_base(prepared), uri=project.base))
+        if prepared.own:
+            materials.append(Material(name="first-party code", digest=prepared.own.contents))
+        statement = provenance.statement(
+            f"{project.name}-{spec.name}",
+            built.image.digest,
+            materials,
+            commit=state,
+            external={
+                "image": spec.name,
+                "platform": base.platform,
+                "base": project.base,
+                "allowedDrift": self._allowed,
+            },
+            internal={"layout": LAYOUT, "compression": self._form, "python": base.python},
+            version=__version__,
+        )
+        return Artifact(
+            kind=provenance.FORMAT,
+            data=provenance.dumps(statement),
+            annotations={"in-toto.io/predicate-type": provenance.PREDICATE},
+        )
+
+
+def _files(project: Project, lock: Lock) -> list[Material]:
+    """Return the files that say what is built: pyproject.toml, and all locks."""
+    found = [Material(name=each.path, digest=each.digest) for each in lock.files]
+    for name in ("pyproject.toml", file.NAME):
+        data = (project.root / name).read_bytes()
+        found.append(Material(name=name, digest=of_bytes(data)))
+    return found
+
+
+def _base(prepared: Prepared) -> Digest:
+    """Return the digest of the base's list of packages."""
+    base = prepared.base
+    return of_bytes(canonical.dumps([base.platform, *(each.digest for each in base.packages)]))
