@@ -59,7 +59,7 @@ class RealProject:
 def program(name: str) -> str:
     """Return a peer's path; a missing peer is a failure, never a skip."""
     found = shutil.which(name)
-    assert found, f"{name} is not installed: apt-get install -y docker.io skopeo umoci"
+    assert found, f"{name} is not installed: .ci/run says which package has it"
     return found
 
 

@@ -37,6 +37,8 @@ class _Session:
 class Upload:
     """One blob on its way to one repository."""
 
+    chunked = False  # whether a whole blob is too large for one request
+
     def __init__(
         self, host: Host, repository: str, blob: Blob, advance: Callable[[int], None]
     ) -> None:
@@ -47,7 +49,6 @@ class Upload:
         self._bytes = Bytes(blob)
         self._advance = advance
         self._reached = 0
-        self._chunked = False
         self._scopes: Scopes = push(repository)
 
     def run(self, sources: tuple[str, ...]) -> str:
@@ -129,12 +130,12 @@ class Upload:
     def _whole(self, session: _Session, start: int) -> bool:
         """Send all bytes from `start`; return whether the registry says that it has the blob."""
         size = self._blob.descriptor.size
-        if start == 0 and not self._chunked:
+        if start == 0 and not self.chunked:
             call = self._part("PUT", self._finish(session), 0, size)
             with self._host.once(call) as answer:
                 if answer.status != _TOO_LARGE:
                     return answer.status == _CREATED
-            self._chunked = True
+            self.chunked = True
             raise Again(RegistryError(f"{self._what}: HTTP {_TOO_LARGE}"), 0)
         step = max(_CHUNK, session.least)
         while start < size:
@@ -183,7 +184,10 @@ class Upload:
     # --- after something went wrong
 
     def _resumed(self, session: _Session | None) -> tuple[_Session | None, int]:
-        """Return the session and how many bytes the registry has; none where it forgot them."""
+        """Return the session and how many bytes the registry has; none where it forgot them.
+
+        Distribution 2.8 gives an upload up that broke off, the first time it is asked for it.
+        """
         if session is None:
             return None, 0
         wanted = frozenset({_NO_CONTENT, _OK, _ACCEPTED}) | _FORGOTTEN

@@ -1,0 +1,199 @@
+"""Debian's registry, skopeo, umoci and a Docker engine, and what is pushed between them."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.docker_registry import PASSWORD, USER, DockerRegistry, authority, started
+from support.dropping import dropping
+from support.images import image, layer, random_entries
+
+from lockstep.digest import Digest
+from lockstep.errors import LockstepError
+from lockstep.oci.entry import file
+from lockstep.oci.model import MANIFEST_TYPE, Image, Platform
+from lockstep.oci.registry.client import Client
+from lockstep.oci.registry.places import Places
+from lockstep.oci.registry.push import Pushed, of_image, push
+from lockstep.oci.registry.reference import Reference
+from lockstep.oci.registry.repository import fallback_tag
+from lockstep.oci.registry.target import Target
+from lockstep.progress import Quiet
+from lockstep.store import Store
+
+from .conftest import Docker, RealProject, program
+
+NOISE = random.Random(1).randbytes(6_000_000)  # noqa: S311 -- not for secrets
+MADE = image(layer([file("big", NOISE)], "big"), layer(random_entries(1), "small"))
+ARM = replace(MADE, platform=Platform.parse("linux/arm64"))
+
+
+def run(*words: object, **variables: str) -> str:
+    done = subprocess.run(
+        [str(word) for word in words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | variables,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def skopeo(*words: object) -> str:
+    return run(program("skopeo"), "--insecure-policy", *words)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
+    with started(tmp_path_factory.mktemp("plain")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
+    folder = tmp_path_factory.mktemp("guarded")
+    authority(folder)
+    with started(folder, guarded=True) as running:
+        yield running
+
+
+def pushed(address: str, name: str, folder: Path, *made: Image) -> tuple[Target, Pushed]:
+    target = Target(Client(first_wait=0.01), Reference.parse(f"{address}/{name}"))
+    parcels = [of_image(each) for each in made]
+    places = Places(Store(folder / "store"), address)
+    return target, push(target, parcels, "1", places, Quiet())
+
+
+def test_what_was_pushed_is_pulled_and_run_by_docker(
+    plain: DockerRegistry, project: RealProject, docker: Docker, tmp_path: Path
+) -> None:
+    name = f"{plain.address}/churn-serve"
+    reference = project.lockstep("push", f"{name}:1.0", "--image", "serve", "--quiet").strip()
+    assert reference == f"{name}@{project.digest('serve')}"
+    words = ["push", f"{name}:1.0", "--image", "serve", "--json"]
+    (again,) = json.loads(project.lockstep(*words))
+    assert again["sent"]["blobs"] == again["manifests"] == 0
+    (other,) = json.loads(project.lockstep("push", f"{plain.address}/b", *words[2:]))
+    assert (other["sent"]["blobs"], other["mounted"]) == (0, again["present"])
+
+    docker.run("pull", "--quiet", reference)
+    found = docker.run("inspect", reference, "--format", "{{.Id}}").stdout.strip()
+    assert found == project.layout.document(Digest(again["digest"]))["config"]["digest"]
+    code = "import onnxruntime; print(onnxruntime.__name__)"
+    done = docker.run("run", "--rm", "--network", "none", reference, "python", "-c", code)
+    assert done.stdout == "onnxruntime\n"
+    docker.run("rmi", reference)
+
+    # skopeo and umoci read it back, and what skopeo writes is read by us.
+    assert json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{name}:1.0"))[
+        "Digest"
+    ] == project.digest("serve")
+    copy = f"oci:{tmp_path}/copy:x"
+    skopeo("copy", "--src-tls-verify=false", f"docker://{name}:1.0", copy)
+    run(program("umoci"), "unpack", "--rootless", "--image", f"{tmp_path}/copy:x", tmp_path / "out")
+    assert (tmp_path / "out" / "rootfs" / "app" / "src" / "api.py").exists()
+    skopeo("copy", "--dest-tls-verify=false", copy, f"docker://{plain.address}/back:1")
+    back = Target(Client(), Reference.parse(f"{plain.address}/back"))
+    assert back.manifest("1").digest == project.digest("serve")
+
+
+def test_an_upload_that_breaks_off_twice_arrives(plain: DockerRegistry, tmp_path: Path) -> None:
+    with dropping(plain.address, 4_000_000, 2_500_000) as address:
+        target, result = pushed(address, "dropped", tmp_path, MADE)
+    assert result.sent.blobs == 3
+    for each, made in zip(target.manifest("1").layers, MADE.layers, strict=True):
+        assert b"".join(target.blob(each)) == b"".join(made.chunks())
+    # Asked twice what it has, this registry says that it forgot.
+    asked = [line for line in plain.log.splitlines() if '"GET /v2/dropped/blobs/uploads/' in line]
+    assert [" 404 " in line for line in asked] == [True, True]
+
+
+def test_chunks_are_taken_too(
+    plain: DockerRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lockstep.oci.registry.upload._CHUNK", 1 << 20)
+    monkeypatch.setattr("lockstep.oci.registry.upload.Upload.chunked", True)
+    target, _ = pushed(plain.address, "chunks", tmp_path, MADE)
+    assert b"".join(target.blob(target.manifest("1").layers[0])) == b"".join(
+        MADE.layers[0].chunks()
+    )
+    chunks = [line for line in plain.log.splitlines() if '"PATCH /v2/chunks/' in line]
+    assert len(chunks) == 6 + 2  # the small ones have one each
+
+
+def test_platforms_are_one_index_that_skopeo_reads(plain: DockerRegistry, tmp_path: Path) -> None:
+    _, result = pushed(plain.address, "several", tmp_path, ARM, MADE)
+    source = f"docker://{plain.address}/several:1"
+    words = ["inspect", "--tls-verify=false"]
+    index = json.loads(skopeo(*words, "--raw", source))
+    assert [each["digest"] for each in index["manifests"]] == [MADE.digest, ARM.digest]
+    for name in ("amd64", "arm64"):
+        found = json.loads(skopeo("--override-arch", name, *words, "--config", source))
+        assert found["architecture"] == name
+    assert result.manifests == 3
+
+
+def test_referrers_are_kept_under_a_tag_where_there_is_no_api(
+    plain: DockerRegistry, tmp_path: Path
+) -> None:
+    target, result = pushed(plain.address, "referred", tmp_path, MADE)
+    assert target.referrers(result.digest) == []
+    subject = replace(MADE.descriptor(), platform=None).document()
+    config = MADE.config_descriptor().document()
+    for kind in ("text/one", "text/two", "text/one"):
+        document = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "artifactType": kind}
+        document |= {"config": config, "layers": [], "subject": subject}
+        target.put(json.dumps(document).encode(), MANIFEST_TYPE)
+    assert [each.artifact_type for each in target.referrers(result.digest)] == [
+        "text/two",
+        "text/one",
+    ]
+    assert target.find(fallback_tag(result.digest)) is not None
+
+
+def test_tls_and_a_login_are_shared_with_skopeo(
+    guarded: DockerRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    with pytest.raises(LockstepError, match="its certificate is not trusted"):
+        pushed(guarded.address, "app", tmp_path, MADE)
+    trust = guarded.folder / "ca.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(trust))
+    with pytest.raises(LockstepError, match="HTTP 401"):
+        pushed(guarded.address, "app", tmp_path, MADE)
+
+    words = ["login", guarded.address, "--username", USER, "--password-stdin"]
+    command = [sys.executable, "-m", "lockstep", *words]
+    for typed, code in (("wrong", 1), (PASSWORD, 0)):
+        done = subprocess.run(command, input=typed, text=True, check=False, capture_output=True)
+        assert done.returncode == code, done.stderr
+    _, result = pushed(guarded.address, "app", tmp_path, MADE)
+    (tmp_path / "trust").mkdir()
+    (tmp_path / "trust" / "ca.crt").write_bytes(trust.read_bytes())
+    kept = tmp_path / "docker" / "config.json"
+    words = ["inspect", "--authfile", kept, "--cert-dir", tmp_path / "trust"]
+    found = json.loads(skopeo(*words, f"docker://{guarded.address}/app:1"))
+    assert found["Digest"] == result.digest
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(LockstepError, match="its certificate is not trusted"):
+        pushed(guarded.address, "app", tmp_path, MADE)
+
+
+def test_a_login_of_skopeo_is_found(
+    guarded: DockerRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(guarded.folder / "ca.pem"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    (tmp_path / "trust").mkdir()
+    (tmp_path / "trust" / "ca.crt").write_bytes((guarded.folder / "ca.pem").read_bytes())
+    words = ["login", "--cert-dir", tmp_path / "trust", "--username", USER, "--password", PASSWORD]
+    skopeo(*words, guarded.address)
+    assert pushed(guarded.address, "skopeo", tmp_path, MADE)[1].sent.blobs == 3
