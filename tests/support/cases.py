@@ -119,6 +119,8 @@ def _write_all(named: dict[str, str], folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
+        if "/bin/" in name:
+            path.chmod(0o755)
 
 
 def repository(folder: Path, asked: Asked = Asked()) -> Repository:  # noqa: B008 -- frozen

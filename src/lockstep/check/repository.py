@@ -54,6 +54,7 @@ class Asked:
 
     measure: bool = False  # run each hook and say how long it takes
     slow: float = 5.0  # seconds of a hook for all files
+    verify: bool = False  # hash every file of an environment
     history: bool = False  # look for secrets in all commits
     images: tuple[Path, ...] = ()  # OCI layouts beside the project's own
 
@@ -235,15 +236,31 @@ class Repository:
 
     # --- programs
 
+    def environment(self, folder: str = "") -> Path | None:
+        """Return a folder's .venv; None when there is none, or when it came with the repository.
+
+        It came with it when git tracks it or something in it, or when it is a link to another
+        folder of the repository.
+        """
+        venv = posixpath.join(folder, ".venv")
+        if not self.is_folder(venv):
+            return None
+        if any(name == venv or name.startswith(f"{venv}/") for name in self.tracked or ()):
+            return None
+        root, real = self.root.resolve(), (self.root / venv).resolve()
+        own = real == root / venv or not real.is_relative_to(root)
+        return self.root / venv if own else None
+
     def program(self, name: str, *, folder: str = "") -> Path | None:
         """Return a program: beside this Python, of a folder's .venv, or on PATH; None when absent.
 
-        An environment that is part of the repository is not trusted: its programs are never run.
+        Of an environment that may be part of the repository none is run: one that is tracked, and
+        any where there is no git to ask.
         """
         places = [str(Path(sys.executable).parent)]
-        venv = posixpath.join(folder, ".venv")
-        if not any(n.startswith(f"{venv}/") for n in self.tracked or ()):
-            places += [str(self.root / venv / each) for each in ("bin", "Scripts")]
+        venv = self.environment(folder)
+        if venv is not None and self.tracked is not None:
+            places += [str(venv / each) for each in ("bin", "Scripts")]
         for place in (*places, ""):
             try:
                 return process.find(os.path.join(place, name), hint="")  # noqa: PTH118 -- "" is PATH

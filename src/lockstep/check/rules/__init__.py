@@ -3,6 +3,7 @@
 from lockstep.check.rule import Rule
 from lockstep.check.rules import (
     chk,
+    env,
     hok,
     hok_rev,
     hok_run,
@@ -30,15 +31,16 @@ __all__ = ["RULES", "by_code", "codes"]
 # Those of comments come last: they are about what the others found.
 _FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
 _FILES = (
-    img_layer,
-    img_install,
-    img_editable,
-    img_copy,
     chk,
+    env,
     hok,
     hok_rev,
     hok_run,
     img_base,
+    img_copy,
+    img_editable,
+    img_install,
+    img_layer,
     img_run,
     lck_content,
     lck_lock,

@@ -54,6 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     more.add_argument("--history", action="store_true", help="look for secrets in every commit")
     more.add_argument("--measure", action="store_true", help="run each hook and time it")
     more.add_argument(
+        "--verify", action="store_true", help="hash every installed file of .venv (a second)"
+    )
+    more.add_argument(
         "--image",
         metavar="PATH",
         action="append",
@@ -96,7 +99,12 @@ def run(options: argparse.Namespace) -> int:
         extend_select=_flat(options.extend_select),
         ignore=_flat(options.ignore),
     )
-    asked = Asked(measure=options.measure, history=options.history, images=tuple(options.image))
+    asked = Asked(
+        measure=options.measure,
+        verify=options.verify,
+        history=options.history,
+        images=tuple(options.image),
+    )
     repo = open_repository(root, exclude=found.exclude, asked=asked)
     if options.fix or options.diff:
         fixed = audit.fix(repo, chosen, found, known, only)
