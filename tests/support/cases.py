@@ -80,6 +80,8 @@ def parse(text: str) -> list[Case]:
 
 
 def _planted(match: re.Match[str]) -> str:
+    if match[1] == "LARGE":  # more than anybody wants to read here
+        return "x" * 520_000
     if match[1] in planted.WORDS:
         return planted.WORDS[match[1]]
     name = match[1].lower().replace("_", "-")

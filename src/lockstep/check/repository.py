@@ -19,6 +19,7 @@ from lockstep.errors import LockstepError
 
 if TYPE_CHECKING:
     from lockstep.check.facts.built import ImageFile
+    from lockstep.check.facts.code import Signs
     from lockstep.check.facts.hooks import HookFile
     from lockstep.check.reading.compose import Compose
     from lockstep.check.reading.dockerfile import Dockerfile
@@ -209,6 +210,13 @@ class Repository:
         from lockstep.check.facts import hooks
 
         return hooks.hook_files(self)
+
+    @functools.cached_property
+    def code_signs(self) -> dict[str, "Signs"]:
+        """What a quick look sees in each Python file and notebook."""
+        from lockstep.check.facts import code
+
+        return code.signs(self)
 
     @functools.cached_property
     def locks(self) -> tuple[LockFile, ...]:

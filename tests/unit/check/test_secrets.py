@@ -12,7 +12,7 @@ import pytest
 from support import cases
 from support.planted import FORMS, private_key
 
-from lockstep.check.facts import secret_files, secret_scan
+from lockstep.check.facts import glance, secret_files
 from lockstep.check.finding import Finding
 from lockstep.check.repository import Asked
 from lockstep.check.rules.sec import SEC001, SEC002, SEC003
@@ -66,15 +66,15 @@ def test_the_quick_look_passes_no_secret_by(rule: str) -> None:
 def test_what_was_clean_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.py").write_text("a = 1\n")
     (tmp_path / "b.py").write_text(f"T = '{TOKEN}'\n")
-    monkeypatch.setattr(secret_scan, "_FRESH", -1.0)
+    monkeypatch.setattr(glance, "_FRESH", -1.0)
     read: list[str] = []
-    original = secret_scan._data
+    original = glance._data
 
     def data(repository: object, name: str) -> bytes:
         read.append(name)
         return original(repository, name)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(secret_scan, "_data", data)
+    monkeypatch.setattr(glance, "_data", data)
     for expected in (["a.py", "b.py"], ["b.py"], ["b.py"]):
         read.clear()
         assert [each.path for each in cases.check(tmp_path, SEC001)] == ["b.py"]

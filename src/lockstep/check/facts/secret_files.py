@@ -24,6 +24,11 @@ _FILLERS = re.compile(
     r"(?i)your|replace|insert|change.?me|example|placeholder|redacted|dummy|xxx|\*\*\*|\.\.\.|<|"
     r"^[$/{]|^(?:none|null|true|false|todo|test|testing|empty|-+|/run/secrets/.*)$"
 )
+# Any name that a kind below may have: nearly all files are passed by with this alone.
+_PERHAPS = re.compile(
+    r".*\.(?:env|pem|key|ppk|kubeconfig)|\.env.*|env\..*|id_.*|.*\.json|[._]netrc|\.pypirc|config"
+    r"|\.git-credentials|\.npmrc|kubeconfig.*|credentials|\.dockerconfigjson|secrets\.toml"
+)
 _PRIVATE = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,20} ){0,3}PRIVATE KEY")
 
 
@@ -38,7 +43,7 @@ def held(path: str, read: Callable[[], str | None]) -> Held | None:
     `read` gives its text, and is called for names of such kinds alone.
     """
     name = basename(path).lower()
-    if is_template(path):
+    if not _PERHAPS.fullmatch(name) or is_template(path):
         return None
     if _ENV.fullmatch(name):
         return _of_env(read() or "")

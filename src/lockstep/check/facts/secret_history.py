@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockstep import environ, process
-from lockstep.check.facts.secret_scan import is_skipped, rules_for
+from lockstep.check.facts.glance import is_installed
+from lockstep.check.facts.secret_scan import rules_for
 from lockstep.secrets.finding import Finding
 from lockstep.secrets.text import find, may_have
 
@@ -104,7 +105,7 @@ def _files(output: Iterator[bytes]) -> Iterator[tuple[str, str, list[tuple[int, 
 
 def _secrets(path: str, lines: list[tuple[int, bytes]]) -> Iterator[tuple[Finding, bytes]]:
     data = b"".join(line for _, line in lines)
-    if is_skipped(path) or b"\0" in data[:8192] or not may_have(data, path):
+    if is_installed(path) or b"\0" in data[:8192] or not may_have(data, path):
         return
     text = data.decode("utf-8", "replace")
     texts = text.split("\n")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from lockstep.check.facts import secret_files, secret_history, secret_images, secret_scan
+from lockstep.check.facts import glance, secret_files, secret_history, secret_images, secret_scan
 from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
@@ -173,7 +173,7 @@ class SEC004(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each such file that git tracks and that holds something."""
         for name in repo.names:
-            if name in (repo.tracked or ()) and not secret_scan.is_skipped(name):
+            if name in (repo.tracked or ()) and not glance.is_installed(name):
                 held = secret_files.held(name, partial(repo.text, name))
                 if held:
                     message = f"git has `{name}`, which holds {held[0]}"

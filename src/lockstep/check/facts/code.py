@@ -1,0 +1,258 @@
+"""Python code of scripts and notebooks, parsed when a quick look says that a rule is about it."""
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from posixpath import dirname, join
+from typing import TYPE_CHECKING, Any
+
+from lockstep.check.facts.glance import glanced
+
+if TYPE_CHECKING:
+    from lockstep.check.repository import Repository
+
+__all__ = ["Call", "Signs", "Source", "cells", "modules", "parsed", "signs"]
+
+_LARGEST = 2_000_000  # characters of code that are parsed
+_TRAINS = re.compile(rb"\.(?:fit|fit_generator|step|train|backward)\(")
+_DRAWS = re.compile(rb"rand|Random|split|shuffle|sample|KMeans|Mixture|MLP|SGD|torch|keras|make_")
+_LOADS = re.compile(rb"(?:joblib|pickle|dill|torch)[\w.]*\.?load|\bimport .{0,40}\bloads?\b")
+_SERVES = re.compile(
+    rb"^\s*(?:from|import)\s+(?:fastapi|flask|litestar|starlette|django|bentoml|gradio|streamlit"
+    rb"|sanic|quart|robyn|blacksheep|litserve|aiohttp|falcon|tornado)\b",
+    re.MULTILINE,
+)
+_SEEDS = re.compile(rb"seed\w*\(", re.IGNORECASE)
+_HOMES = re.compile(rb"/home/|/Users/|\\Users\\")
+_SIGNS = (_TRAINS, _DRAWS, _LOADS, _SERVES, _SEEDS, _HOMES)
+_MAGIC = re.compile(r"^\s*[%!?]|.*\?\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What a quick look at a file has seen."""
+
+    bits: int
+
+    @property
+    def trains(self) -> bool:
+        """Return whether it may train and draw."""
+        return self.bits & 3 == 3  # noqa: PLR2004 -- the first two signs
+
+    @property
+    def loads(self) -> bool:
+        """Return whether it may load a pickle."""
+        return bool(self.bits & 4)
+
+    @property
+    def serves(self) -> bool:
+        """Return whether it may be a server."""
+        return bool(self.bits & 8)
+
+    @property
+    def seeds(self) -> bool:
+        """Return whether it calls something by the name of seed."""
+        return bool(self.bits & 16)
+
+    @property
+    def homes(self) -> bool:
+        """Return whether it may name a person's folder."""
+        return bool(self.bits & 32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call: the whole name of what is called, its node, its line in the file."""
+
+    name: str
+    node: ast.Call
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The code of a file: its calls in order, and what its imports name."""
+
+    path: str
+    calls: tuple[Call, ...]
+    imports: frozenset[str]  # modules and what is taken from them, as whole names
+    relative: tuple[tuple[int, str], ...]  # dots and name of relative imports
+    is_script: bool  # something at its top level runs when it is started
+
+    def keyword(self, call: Call, *names: str) -> ast.expr | None:
+        """Return the value of a call's keyword; `**` counts as any of them."""
+        for each in call.node.keywords:
+            if each.arg is None or each.arg in names:
+                return each.value
+        return None
+
+
+def signs(repo: "Repository") -> dict[str, Signs]:
+    """Return what a quick look sees in each Python file and notebook that rules look at."""
+    names = [
+        n for n in repo.names if n.endswith((".py", ".ipynb")) and ".ipynb_checkpoints" not in n
+    ]
+    version = "\n".join(repr(each.pattern) for each in _SIGNS)
+    return {n: Signs(bits) for n, bits in glanced(repo, names, "checked-code", version, _look)}
+
+
+def _look(_: str, data: bytes) -> tuple[int, bool]:
+    return sum(1 << n for n, sign in enumerate(_SIGNS) if sign.search(data)), True
+
+
+def parsed(repo: "Repository", path: str) -> Source | None:
+    """Return a file's code, None when it is none or too much."""
+    text = repo.text(path)
+    if text is None or len(text) > _LARGEST:
+        return None
+    reader = _Reader()
+    for code, lines in cells(text) if path.endswith(".ipynb") else [(text, None)]:
+        tree = _tree(code)
+        if tree is not None:
+            reader.read(tree, lines)
+    calls = sorted(reader.calls, key=lambda call: call.line)
+    return Source(
+        path=path,
+        calls=tuple(calls),
+        imports=frozenset(reader.names.values()) | frozenset(reader.modules),
+        relative=tuple(reader.relative),
+        is_script=reader.is_script,
+    )
+
+
+def _tree(code: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():  # a wrong escape in somebody's string is not ours to say
+            warnings.simplefilter("ignore")
+            return ast.parse(code.removeprefix("\ufeff"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def cells(text: str) -> Iterator[tuple[str, list[int]]]:
+    """Yield the code cells of a notebook, without magics, with the file's line of each line."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    listed = document.get("cells") if isinstance(document, dict) else None
+    written = text.splitlines()
+    at = 0
+    for cell in listed if isinstance(listed, list) else ():
+        source = cell.get("source") if isinstance(cell, dict) else None
+        if isinstance(cell, dict) and cell.get("cell_type") == "code" and source:
+            lines = _source_lines(source)
+            if lines and re.match(r"%%(?!time|capture)", lines[0]):
+                continue
+            places = []
+            for line in lines:
+                at = _place(written, json.dumps(line, ensure_ascii=False)[1:-1], at)
+                places.append(at + 1)
+            kept = ["pass" if _MAGIC.match(line) else line for line in lines]
+            yield "\n".join(_indented(lines, kept)), places
+
+
+def _indented(lines: list[str], kept: list[str]) -> Iterator[str]:
+    """Yield lines, a magic's place taken by a `pass` that is as far to the right."""
+    for line, word in zip(lines, kept, strict=True):
+        lead = line[: len(line) - len(line.lstrip())]
+        yield lead + word if word == "pass" and word != line else word
+
+
+def _source_lines(source: Any) -> list[str]:
+    if isinstance(source, list):
+        source = "".join(each for each in source if isinstance(each, str))
+    return source.splitlines() if isinstance(source, str) else []
+
+
+def _place(written: list[str], wanted: str, start: int) -> int:
+    """Return where a line of a cell stands in the file, the last place when it cannot be told."""
+    if not wanted.strip():
+        return start
+    for number in range(start, min(len(written), start + 5000)):
+        if wanted in written[number]:
+            return number
+    return start
+
+
+class _Reader:
+    """Collects calls and imports."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.names: dict[str, str] = {}  # what a name in the file stands for
+        self.modules: set[str] = set()
+        self.relative: list[tuple[int, str]] = []
+        self.is_script = False
+
+    def read(self, tree: ast.Module, lines: list[int] | None) -> None:
+        """Take one module or cell."""
+        nodes = [*ast.walk(tree)]
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    self.modules.add(alias.name)
+                    first = alias.name.partition(".")[0]
+                    self.names[alias.asname or first] = alias.name if alias.asname else first
+            elif isinstance(node, ast.ImportFrom):
+                self._import_from(node)
+        for node in nodes:
+            if isinstance(node, ast.Call) and (name := _dotted(node.func)):
+                first, dot, rest = name.partition(".")
+                line = lines[node.lineno - 1] if lines else node.lineno
+                self.calls.append(
+                    Call(name=self.names.get(first, first) + dot + rest, node=node, line=line)
+                )
+        self.is_script = self.is_script or lines is not None or any(map(_runs, tree.body))
+
+    def _import_from(self, node: ast.ImportFrom) -> None:
+        module = node.module or ""
+        if node.level:
+            self.relative.append((node.level, module))
+            self.relative += [(node.level, f"{module}.{a.name}".strip(".")) for a in node.names]
+        else:
+            self.modules.add(module)
+        for alias in node.names:
+            lead = "." * node.level + module
+            self.names[alias.asname or alias.name] = f"{lead}.{alias.name}"
+
+
+def _dotted(node: ast.expr) -> str:
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if isinstance(node, ast.Name):
+        parts.append(node.id)
+    elif parts:
+        parts.append("?")  # a call's result, a subscript
+    return ".".join(reversed(parts))
+
+
+def _runs(node: ast.stmt) -> bool:
+    """Return whether a statement at the top level does something when the file is started."""
+    if isinstance(node, ast.If):
+        return "__name__" in ast.dump(node.test)
+    value = node.value if isinstance(node, ast.Expr | ast.Assign) else None
+    return isinstance(value, ast.Call) or isinstance(node, ast.For | ast.With | ast.While)
+
+
+def modules(repo: "Repository", source: Source) -> list[str]:
+    """Return the files of the repository that a file imports."""
+    folder = dirname(source.path)
+    wanted = [(place, name) for name in source.imports for place in {"", "src", folder}]
+    for dots, name in source.relative:
+        place = folder
+        for _ in range(dots - 1):
+            place = dirname(place)
+        wanted.append((place, name))
+    found = set()
+    for place, name in wanted:
+        base = join(place, name.strip(".").replace(".", "/"))
+        # `a.b` may be the module b of a, or a name in a.
+        for each in (base, dirname(base)):
+            found |= {f"{each}.py", join(each, "__init__.py")} & repo.name_set
+    return sorted(found - {source.path})

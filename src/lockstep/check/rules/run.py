@@ -1,0 +1,204 @@
+"""RUN: code that trains and serves."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lockstep.check.facts import code, seeds
+from lockstep.check.facts.code import Call, Source
+from lockstep.check.finding import Finding, Skip
+from lockstep.check.repository import Repository
+from lockstep.check.rule import Rule
+
+__all__ = ["RULES"]
+
+_SERVERS = frozenset(
+    (
+        *("fastapi", "flask", "litestar", "starlette", "django", "bentoml", "gradio", "streamlit"),
+        *("sanic", "quart", "robyn", "blacksheep", "litserve", "falcon", "tornado"),
+    )
+)
+_PICKLES = frozenset(
+    (
+        *("joblib.load", "pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads"),
+        *("dill.load", "dill.loads", "sklearn.externals.joblib.load", "pandas.read_pickle"),
+    )
+)
+_SAFE_TORCH = (2, 6)  # where torch.load reads weights only by default
+_HOME = re.compile(
+    r"""(?<![\w./-])(?:/home|/Users)/(?!(?:user|app|jovyan|vscode|runner|ubuntu|root|nonroot|appuser|docker|node
+    |airflow|coder|Shared|runneradmin|USER|NAME|<)\b)[A-Za-z][\w.-]*/|[A-Z]:\\\\?Users\\\\?\w""",
+    re.VERBOSE,
+)
+_BIG = 500_000  # bytes of a notebook's outputs
+_LARGEST = 100 << 20
+
+
+class RUN001(Rule):
+    """A training script or notebook draws at random without a seed.
+
+    Why: another split, other trees, other weights at each run: a score that moved may be a change
+    of yours or of the dice, and nobody can tell which.
+
+    Bad:
+        X_train, X_test, y_train, y_test = train_test_split(X, y)
+        model = RandomForestClassifier().fit(X_train, y_train)
+
+    Good:
+        X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=SEED)
+        model = RandomForestClassifier(random_state=SEED).fit(X_train, y_train)
+
+    Fix: give `random_state`, `np.random.default_rng(SEED)`, or call `torch.manual_seed(SEED)`.
+    Source: scikit-learn, "Controlling randomness"; PyTorch, "Reproducibility".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield one finding a file, at the first call that draws."""
+        seen = repo.code_signs
+        anywhere = any(each.seeds for each in seen.values())
+        for path, each in seen.items():
+            source = code.parsed(repo, path) if each.trains else None
+            if source is None or seeds.seeds(source):
+                continue
+            found = seeds.draws(source)
+            if not found or (anywhere and not source.is_script):
+                continue  # whoever calls it may have set the seed
+            if any(seen[m].seeds for m in code.modules(repo, source) if m in seen):
+                continue
+            names = dict.fromkeys(call.name.removeprefix("?.") for call in found)
+            shown = ", ".join(f"`{name.rpartition('.')[2]}`" for name in [*names][:3])
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004
+            what = "draws" if len(names) == 1 else "draw"
+            message = f"{shown}{more} {what} without a seed: each run gives another result"
+            hint = "random_state=SEED, np.random.default_rng(SEED) or torch.manual_seed(SEED)"
+            yield self.finding(path, found[0].line, message, hint=hint)
+
+
+class RUN002(Rule):
+    """A server loads a pickle.
+
+    Why: a pickle is a program: whoever can write the file runs code in the server, and another
+    version of scikit-learn or of Python reads it wrong or not at all.
+
+    Bad:
+        app = FastAPI()
+        model = joblib.load("model.pkl")
+
+    Good:
+        app = FastAPI()
+        session = onnxruntime.InferenceSession("model.onnx")
+
+    Fix: write ONNX, skops or safetensors when training, and load that. `torch.load` reads weights
+    only with `weights_only=True`, the default since 2.6.
+    Source: Python documentation, "pickle"; scikit-learn, "Model persistence".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each load of a server's file, and of the files that it imports."""
+        seen = repo.code_signs
+        told = set()
+        for path, each in seen.items():
+            source = code.parsed(repo, path) if each.serves and path.endswith(".py") else None
+            if source is None or not _is_server(source):
+                continue
+            for other in (path, *code.modules(repo, source)):
+                loads = other in seen and seen[other].loads
+                inner = source if other == path else code.parsed(repo, other) if loads else None
+                for call in inner.calls if inner and loads else ():
+                    if _is_pickle(repo, inner, call) and (other, call.line) not in told:
+                        told.add((other, call.line))
+                        where = "" if other == path else f", which `{path}` serves with"
+                        message = f"`{call.name}` runs whatever is in the file that it loads{where}"
+                        hint = "load ONNX, skops or safetensors instead"
+                        yield self.finding(other, call.line, message, hint=hint)
+
+
+def _is_server(source: Source) -> bool:
+    return any(name.partition(".")[0] in _SERVERS for name in source.imports)
+
+
+def _is_pickle(repo: Repository, source: Source | None, call: Call) -> bool:
+    if call.name in _PICKLES:
+        return True
+    if call.name != "torch.load" or source is None:
+        return False
+    given = source.keyword(call, "weights_only")
+    if isinstance(given, ast.Constant):
+        return given.value is False
+    return given is None and _old_torch(repo)
+
+
+def _old_torch(repo: Repository) -> bool:
+    """Return whether a lock has a torch that loads pickles unless it is told not to."""
+    versions = [each.version for lock in repo.locks for each in lock.named("torch")]
+    numbers = [re.match(r"(\d+)\.(\d+)", version) for version in versions]
+    return any((int(n[1]), int(n[2])) < _SAFE_TORCH for n in numbers if n)
+
+
+class RUN003(Rule):
+    """A path of one person's machine stands in the code.
+
+    Why: it is there on that machine alone.
+
+    Bad:
+        df = pd.read_csv("/home/ada/churn/data/raw.csv")
+
+    Good:
+        df = pd.read_csv(Path(__file__).parent / "data" / "raw.csv")
+
+    Fix: a path from the file, from the working directory, or from a setting.
+    """
+
+    default = False
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each line with a folder of a person."""
+        for path, each in repo.code_signs.items():
+            for number, line in enumerate(repo.lines(path), 1) if each.homes else ():
+                match = _HOME.search(line[:10_000])
+                if match and not line.lstrip().startswith("#"):
+                    message = f"`{match[0]}…` is on one machine alone"
+                    yield self.finding(path, number, message, hint="Path(__file__).parent / …")
+
+
+class RUN004(Rule):
+    """A notebook is committed with large outputs.
+
+    Why: each run changes them, so that every commit adds its megabytes to each clone for ever, and
+    no review can see what changed.
+
+    Bad:
+        $ ls -s explore.ipynb
+        8.4M explore.ipynb
+
+    Good:
+        $ nbstripout explore.ipynb
+
+    Fix: `nbstripout`, as a hook or a git filter.
+    """
+
+    default = False
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each notebook whose outputs have more than 500 kB."""
+        for name in repo.names:
+            path = repo.root / name
+            if name.endswith(".ipynb") and not path.is_symlink() and path.is_file():
+                size = path.stat().st_size
+                if _BIG < size <= _LARGEST and (outputs := _outputs(path)) > _BIG:
+                    message = f"the outputs have {outputs / 1e6:.1f} of {size / 1e6:.1f} MB"
+                    yield self.finding(name, 0, message, hint=f"nbstripout {name}")
+
+
+def _outputs(path: Path) -> int:
+    try:
+        document = json.loads(path.read_bytes())
+        cells = [cell for cell in document["cells"] if isinstance(cell, dict)]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return 0
+    return sum(len(json.dumps(cell["outputs"])) for cell in cells if cell.get("outputs"))
+
+
+RULES: tuple[type[Rule], ...] = (RUN001, RUN002, RUN003, RUN004)
