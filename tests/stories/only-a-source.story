@@ -5,7 +5,7 @@ $ lockstep lock --quiet
 > pinned for the first time: 3 packages, 1 base, 1 tool
 > locked: uv.lock, pyproject.toml, pylock.serve.toml, requirements-lock.txt, lockstep.lock
 $ lockstep build  # exits 1
-> error: `only-source 1.0` has no wheel for linux/amd64, CPython 3.11: the lock has only a source distribution
+> error: `only-source 1.0` has no wheel for linux/amd64, CPython 3.11: the lock has only a source distribution (image `serve`)
 > hint: pin a version that has one, or build its wheel first: uv build --wheel
 
 -- pyproject.toml --

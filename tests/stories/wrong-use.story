@@ -4,8 +4,8 @@ $ lockstep build --fast  # exits 2
 > usage: lockstep [-h] [--version] COMMAND ...
 > lockstep: error: unrecognized arguments: --fast
 $ lockstep build serve --tag x  # exits 2
-> error: --tag names an image in an archive, but there is no --output
-> hint: add --output FILE
+> error: --tag names an image in an archive or engine, and there is none
+> hint: add --output FILE, --load or --engine
 $ lockstep build --output images.tar  # exits 2
 > error: --output takes one image, not 2
 > hint: lockstep build serve --output FILE
@@ -19,7 +19,8 @@ $ lockstep inspect  # exits 2
 > lockstep inspect: error: the following arguments are required: IMAGE
 $ lockstep lock --check --upgrade  # exits 2
 > usage: lockstep lock [-h] [--check | --upgrade [NAME ...]] [--dry-run]
->                      [--project PATH] [--quiet] [--json]
+>                      [--insecure-registry HOST] [--project PATH] [--quiet]
+>                      [--json]
 > lockstep lock: error: argument --upgrade: not allowed with argument --check
 $ lockstep inspect serve  # exits 1
 > error: `FOLDER/.lockstep/images` has no image `serve` (it has: none)

@@ -28,6 +28,7 @@ _SCRIPTS = {
     "mlflow": ("container.py", "mlflow_server.py", "probe.py"),
 }
 _LINKS = {"postgres": {"usr/bin/sh": "/app/sh.py"}}
+_BASE, _PYTHON = "debian:bookworm", "3.11"
 _DATA = {"postgres", "objects"}  # services with a folder to write to
 _INDEXES = ("index", "index-url", "extra-index-url", "index-strategy", "keyring-provider")
 
@@ -69,7 +70,7 @@ def _project(project: Project, lock: Lock, store: Store) -> Project:
     runtime = resources.files("lockstep.stack.runtime")
     for script in sorted({each for scripts in _SCRIPTS.values() for each in scripts}):
         parts[script] = runtime.joinpath(script).read_bytes().replace(b"\r\n", b"\n")
-    base = [[each.platform, *(p.digest for p in each.packages)] for each in lock.bases]
+    base = [each.parts for each in lock.bases] if project.is_debian else []
     hashed = {name: of_bytes(data) for name, data in parts.items()}
     key = of_bytes(json.dumps([hashed, base], sort_keys=True).encode()).hex[:16]
     root = store.scratch(f"stack-images-{key}")
@@ -108,8 +109,9 @@ def _document(project: Project) -> dict[str, Any]:
         "tool": {
             **({"uv": uv} if uv else {}),
             "lockstep": {
-                "python": project.python,
-                "base": project.base,
+                # An image of a registry may lack what the services' wheels need.
+                "python": project.python if project.is_debian else _PYTHON,
+                "base": project.base if project.is_debian else _BASE,
                 "platforms": sorted(project.platforms),
                 "images": images,
             },

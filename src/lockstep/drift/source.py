@@ -179,17 +179,18 @@ def target(context: Context) -> Target:
     project = context.project
     machine = _MACHINES.get(host.machine().lower(), "amd64")
     platform = context.platform or (project.platforms[0] if project else f"linux/{machine}")
-    python, glibc = context.python, ""
+    python, glibc, musl = context.python, "", ""
     try:
         base = lock_file.read(project.root).base_for(platform) if project else None
     except LockstepError:
         base = None  # not locked yet: pyproject.toml says enough
     if base:
-        python, glibc = python or base.python, base.glibc
+        locked = base.target()
+        python, glibc, musl = python or base.python, locked.glibc, locked.musl
     if not python:
         own = ".".join(host.python_version_tuple()[:2])
         python = host.python_version() if not project or project.python == own else project.python
-    if not glibc:
+    if not glibc and not musl:
         library, version = host.libc_ver()
         glibc = version if library == "glibc" else _GLIBC
-    return Target(platform=platform, python=python, glibc=glibc)
+    return Target(platform=platform, python=python, glibc=glibc, musl=musl)

@@ -1,10 +1,15 @@
 """Puts layers and a config together to an image."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lockstep.image.contents import app
 from lockstep.image.places import APP, USER, VENV
 from lockstep.image.prepare import Prepared
+from lockstep.lock.bases import Base
+from lockstep.lock.debian import DebianBase
+from lockstep.lock.registry import RegistryBase
+from lockstep.lock.registry.interpreter import PATH
 from lockstep.oci.layer import Layer
 from lockstep.oci.model import Config, Healthcheck, Image, Platform, append, empty, with_config
 from lockstep.project.model import ImageSpec, Project
@@ -24,20 +29,34 @@ _ENVIRONMENT = {
 
 def image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Image:
     """Return the image of these layers with the config that its table asks for."""
-    spec = prepared.spec
+    spec, base = prepared.spec, prepared.base
     config = Config(
-        env=_ENVIRONMENT | dict(spec.env),
+        env=_environment(base) | dict(spec.env),
         command=spec.command,
-        user=f"{USER}:{USER}",
+        user=spec.user or f"{USER}:{USER}",
         workdir=f"/{APP}",
         ports=(spec.port,) if spec.port else (),
         labels=_labels(prepared, project),
         healthcheck=_healthcheck(spec),
         stop_signal="SIGTERM",
     )
-    platform = Platform.parse(prepared.base.platform)
-    start = with_config(empty(platform, created=prepared.created), config)
-    return append(start, *layers)
+    platform = Platform.parse(base.platform)
+    start = empty(platform, created=prepared.created)
+    if isinstance(base, RegistryBase):
+        config = replace(config, exposed=base.ports, volumes=base.volumes)
+        start = replace(start, history=tuple(base.entries_of_history()))
+    return append(with_config(start, config), *layers)
+
+
+def _environment(base: Base) -> dict[str, str]:
+    """Return what every image's environment has, on top of the base's own."""
+    if isinstance(base, DebianBase):
+        return _ENVIRONMENT
+    found = {**base.env, **_ENVIRONMENT}
+    found["PATH"] = f"/{VENV}/bin:{base.env.get('PATH', PATH)}"
+    found["SSL_CERT_FILE"] = base.env.get("SSL_CERT_FILE", base.certificates)
+    # The variable with a file that is not there would be worse than none.
+    return {key: value for key, value in found.items() if value or key != "SSL_CERT_FILE"}
 
 
 def base_image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Image:
@@ -55,12 +74,16 @@ def base_image(prepared: Prepared, project: Project, layers: Sequence[Layer]) ->
 
 
 def _labels(prepared: Prepared, project: Project) -> dict[str, str]:
-    found = {
+    base = prepared.base
+    found = dict(base.labels) if isinstance(base, RegistryBase) else {}
+    found |= {
         "dev.lockstep.lock": str(prepared.lock),
-        "dev.lockstep.python": prepared.base.python,
+        "dev.lockstep.python": base.python,
         "org.opencontainers.image.base.name": project.base,
         "org.opencontainers.image.title": f"{project.name}-{prepared.spec.name}",
     }
+    if isinstance(base, RegistryBase):
+        found["org.opencontainers.image.base.digest"] = str(base.manifest)
     if project.version:
         found["org.opencontainers.image.version"] = project.version
     return found | dict(prepared.spec.labels)

@@ -14,6 +14,7 @@ from lockstep.lock import export, file, provenance, sbom
 from lockstep.lock.file import Lock
 from lockstep.lock.make import pylock_name
 from lockstep.lock.provenance import Material
+from lockstep.lock.registry import RegistryBase
 from lockstep.oci import canonical
 from lockstep.oci.artifact import Artifact
 from lockstep.oci.layout import Layout
@@ -119,6 +120,8 @@ def _files(project: Project, lock: Lock) -> list[Material]:
 
 
 def _base(prepared: Prepared) -> Digest:
-    """Return the digest of the base's list of packages."""
+    """Return the digest of a registry's base, or of the list of Debian's packages."""
     base = prepared.base
-    return of_bytes(canonical.dumps([base.platform, *(each.digest for each in base.packages)]))
+    if isinstance(base, RegistryBase):
+        return base.manifest
+    return of_bytes(canonical.dumps(base.parts))

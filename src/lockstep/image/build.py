@@ -12,10 +12,11 @@ from pathlib import Path
 
 from lockstep import environ
 from lockstep.digest import Digest
-from lockstep.errors import LockstepError
+from lockstep.errors import LockstepError, raise_all
 from lockstep.fetch import Download, Fetcher
 from lockstep.files import atomic
 from lockstep.image import assemble, budget, interpreter, own
+from lockstep.image.below import Below
 from lockstep.image.bytecode import Interpreter
 from lockstep.image.jobs import Job, Made, make
 from lockstep.image.plan import LayerPlan
@@ -23,11 +24,13 @@ from lockstep.image.prepare import Prepared, base_only, prepare
 from lockstep.lock import debian
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock
+from lockstep.lock.registry import RegistryBase
 from lockstep.lock.sbom import Facts
-from lockstep.oci.layer import LayerFacts
+from lockstep.oci.layer import Layer, LayerFacts, Shallow
 from lockstep.oci.layout import Layout
 from lockstep.oci.model import Image
 from lockstep.oci.recompress import Recompressed, recompressed
+from lockstep.oci.registry.client import Client
 from lockstep.progress import Reporter
 from lockstep.project.model import ImageSpec, Project
 from lockstep.store import Store
@@ -80,7 +83,13 @@ class Builder:
     """Builds the images of one project into one layout."""
 
     def __init__(
-        self, project: Project, lock: Lock, store: Store, fetcher: Fetcher, progress: Reporter
+        self,
+        project: Project,
+        lock: Lock,
+        store: Store,
+        fetcher: Fetcher,
+        progress: Reporter,
+        client: Client | None = None,
     ) -> None:
         """Keep what every image needs."""
         self._project = project
@@ -88,37 +97,42 @@ class Builder:
         self._store = store
         self._fetcher = fetcher
         self._progress = progress
+        self._below = Below(store, progress, client or Client())
 
     def build(
-        self, specs: Sequence[ImageSpec], layout: Layout, *, form: str = "wheel"
+        self,
+        specs: Sequence[ImageSpec],
+        layout: Layout,
+        *,
+        form: str = "wheel",
+        shallow: bool = False,
     ) -> list[Built]:
         """Build images for all platforms of the project; nothing is written if one fails.
 
-        `form` is how layers are compressed: `wheel`, or one of `oci.recompress.FORMS`.
+        `form` is how layers are compressed: `wheel`, or one of `oci.recompress.FORMS`. With
+        `shallow` nothing goes to the layout, so that layers of a registry's base stay there.
         """
-        first_party = self._own()
-        prepared = [
-            prepare(self._project, self._lock, spec, platform, first_party, self._store)
-            for spec in specs
-            for platform in self._project.platforms
-        ]
+        prepared = self._prepare(specs)
         made = self._make_missing(prepared, layout)
         images = [self._image(each, layout) for each in prepared]
         budget.check(list(zip((each.spec for each in prepared), images, strict=True)))
         built = []
+        if not shallow:
+            self._bring(prepared, layout)
         for each, planned in zip(prepared, images, strict=True):
             name = assemble.reference(each.spec, planned.platform, self._project)
             image = self._in_form(planned, form)
             mine = [made[plan.key] for plan in each.layers if plan.key in made]
+            notes = tuple(note for result in mine for note in result.notes)
             built.append(
                 Built(
                     name=name,
                     spec=each.spec.name,
                     prepared=each,
                     image=image,
-                    fresh=layout.write(image, name),
+                    fresh=bool(mine) if shallow else layout.write(image, name),
                     made=len(mine),
-                    notes=tuple(note for result in mine for note in result.notes),
+                    notes=each.notes + notes,
                     plan=each.layers,
                 )
             )
@@ -140,6 +154,31 @@ class Builder:
             found |= {key: Facts.of_document(parts[key]) for key in parts}
         return found
 
+    def _prepare(self, specs: Sequence[ImageSpec]) -> list[Prepared]:
+        """Return the plan of each image for each platform, or raise what is wrong with any."""
+        first_party = self._own()
+        found: list[Prepared] = []
+        problems: dict[str, tuple[LockstepError, list[str]]] = {}
+        for spec in specs:
+            for platform in self._project.platforms:
+                try:
+                    found.append(
+                        prepare(self._project, self._lock, spec, platform, first_party, self._store)
+                    )
+                except LockstepError as error:
+                    # A package without a wheel is mostly in several images.
+                    for each in error.everything():
+                        problems.setdefault(each.message, (each, []))[1].append(spec.name)
+        raise_all([_for_images(error, names) for error, names in problems.values()])
+        return found
+
+    def _bring(self, prepared: Sequence[Prepared], layout: Layout) -> None:
+        """Bring the layers of bases that the layout lacks into the store."""
+        for each in prepared:
+            if isinstance(each.base, RegistryBase):
+                layers = [la for la in each.base.layers if not layout.has(la.digest, la.size)]
+                self._below.fetch(each.base, layers)
+
     def _own(self) -> own.OwnWheel | None:
         if not self._project.is_package:
             return None
@@ -148,8 +187,10 @@ class Builder:
     def _image(self, prepared: Prepared, layout: Layout) -> Image:
         return assemble.image(prepared, self._project, self._layers(prepared, layout))
 
-    def _layers(self, prepared: Prepared, layout: Layout) -> list[StoredLayer]:
-        layers = []
+    def _layers(self, prepared: Prepared, layout: Layout) -> list[Layer]:
+        layers: list[Layer] = []
+        if isinstance(prepared.base, RegistryBase):
+            layers += self._below.layers(prepared.base, layout)
         for planned in prepared.layers:
             facts = self._facts(planned)
             if facts is None:
@@ -162,8 +203,11 @@ class Builder:
     def _in_form(self, image: Image, form: str) -> Image:
         if form == "wheel":
             return image
-        layers = []
+        layers: list[Layer] = []
         for layer in image.layers:
+            if isinstance(layer, Shallow):
+                layers.append(layer)  # the base's bytes are the base's
+                continue
             path = self._store.scratch(f"{form}-{layer.facts.diff_id.hex}")
             with (
                 self._progress.task(f"{form} {layer.created_by:.40}", 0),
@@ -217,18 +261,26 @@ class Builder:
     def _downloads(self, missing: Iterable[tuple[LayerPlan, Prepared]]) -> Iterator[Download]:
         for planned, prepared in missing:
             compiles = _compiles(planned, prepared)
-            if planned.kind in {"system", "python"} or compiles:
-                yield from debian.downloads(prepared.base)
-            runner = interpreter.runnable(prepared.base, self._lock.bases) if compiles else None
-            if runner:
-                yield from debian.downloads(runner)
+            if isinstance(prepared.base, DebianBase):
+                yield from self._packages(planned, prepared.base, compiles=compiles)
             for wheel in planned.wheels:
                 yield Download(
                     name=wheel.filename, url=wheel.url, digest=wheel.digest, size=wheel.size
                 )
 
-    def _interpreter(self, base: DebianBase) -> Interpreter:
-        return interpreter.prepare(base, self._lock.bases, self._store)
+    def _packages(
+        self, planned: LayerPlan, base: DebianBase, *, compiles: bool
+    ) -> Iterator[Download]:
+        if planned.kind in {"system", "python"} or compiles:
+            yield from debian.downloads(base)
+        runner = interpreter.runnable(base, self._lock.bases) if compiles else None
+        if runner:
+            yield from debian.downloads(runner)
+
+    def _interpreter(self, prepared: Prepared) -> Interpreter | None:
+        if isinstance(prepared.base, DebianBase):
+            return interpreter.prepare(prepared.base, self._lock.bases, self._store)
+        return prepared.host
 
     def _job(self, planned: LayerPlan, prepared: Prepared) -> Job:
         compiles = _compiles(planned, prepared)
@@ -236,7 +288,7 @@ class Builder:
             plan=planned,
             store=self._store.root,
             base=prepared.base,
-            interpreter=self._interpreter(prepared.base) if compiles else None,
+            interpreter=self._interpreter(prepared) if compiles else None,
             image=prepared.spec,
             files=prepared.files if planned.kind == "app" else (),
             own=prepared.own if planned.kind == "own" else None,
@@ -244,7 +296,17 @@ class Builder:
 
 
 def _compiles(planned: LayerPlan, prepared: Prepared) -> bool:
-    return prepared.spec.bytecode and planned.kind in {"stdlib", "wheels", "own"}
+    able = prepared.host is not None or isinstance(prepared.base, DebianBase)
+    return able and prepared.spec.bytecode and planned.kind in {"stdlib", "wheels", "own"}
+
+
+def _for_images(error: LockstepError, names: Sequence[str]) -> LockstepError:
+    """Return the error about a package with the images that would hold it."""
+    if " has no wheel for " not in error.message:
+        return error
+    images = sorted({*names})
+    which = f"image{'s' if len(images) > 1 else ''} {', '.join(f'`{name}`' for name in images)}"
+    return LockstepError(f"{error.message} ({which})", hint=error.hint)
 
 
 def _weight(job: Job) -> int:

@@ -14,9 +14,11 @@ from lockstep.errors import LockstepError, raise_all
 from lockstep.image import assemble
 from lockstep.image.dockerignore import BUILD_REQUIREMENTS, MARK, Copy, first_party, included
 from lockstep.image.places import APP, VENV
-from lockstep.image.prepare import Prepared
+from lockstep.image.prepare import Prepared, pinned
+from lockstep.lock.bases import Base
 from lockstep.lock.file import Lock
 from lockstep.lock.make import pylock_name
+from lockstep.lock.registry import RegistryBase
 from lockstep.oci.model import Config
 from lockstep.project.model import ImageSpec, Project
 
@@ -25,6 +27,7 @@ __all__ = ["base_tag", "build_requirements", "name", "render"]
 _UV: Final = "/usr/local/bin/uv"
 _PYTHON: Final = f"/{VENV}/bin/python"
 _WIDTH: Final = 92
+_ROOT: Final = frozenset({"", "0", "root"})
 _PLAIN: Final = re.compile(r"[\w./*?@%+=,^\[\]][\w./*?@%+=,^\[\]-]*")
 _TOOLS: Final = f"""\
 # What builds; nothing of it goes on but what it makes.
@@ -88,12 +91,13 @@ def render(project: Project, lock: Lock, spec: ImageSpec) -> str:
     Raises LockstepError with everything that a Dockerfile cannot say.
     """
     config = _config(project, lock, spec)
+    base = lock.base_for(project.platforms[0])
     raise_all([*_line_breaks(config, spec), *_folders(project, spec)])
     blocks = [
         _head(project, spec),
         _arguments(project, lock),
         "FROM ${UV_IMAGE} AS uv",
-        _TOOLS,
+        _tools(base),
         _packages(spec),
     ]
     if project.is_package:
@@ -104,7 +108,7 @@ def render(project: Project, lock: Lock, spec: ImageSpec) -> str:
     if spec.outputs:
         words = [_PYTHON, "-c", _FOLDERS, *(f"/outputs/{each}" for each in spec.outputs)]
         blocks.append(f"FROM tools AS outputs\nRUN {_exec(words)}")
-    blocks.append(_runtime(project, spec, config, copies))
+    blocks.append(_runtime(project, lock, spec, config, copies))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -155,6 +159,12 @@ def _head(project: Project, spec: ImageSpec) -> str:
     return "\n".join(lines)
 
 
+def _tools(base: Base) -> str:
+    if isinstance(base, RegistryBase) and base.user.partition(":")[0] not in _ROOT:
+        return _TOOLS.replace(" AS tools\n", " AS tools\nUSER 0\n", 1)
+    return _TOOLS
+
+
 def _arguments(project: Project, lock: Lock) -> str:
     # The patch version too: uv then refuses a base with another Python than the lock's.
     pythons = {base.python for base in lock.bases}
@@ -169,21 +179,19 @@ def _arguments(project: Project, lock: Lock) -> str:
         "# Any image with the uv program at /uv.",
         "ARG UV_IMAGE=astral/uv:${UV_VERSION}",
     ]
-    if project.base.startswith("debian:"):
+    if project.is_debian:
         lines += [
             "# No registry has the base: `lockstep build --base-only --output base.tar` makes it",
             "# from the lock, and `docker load --input base.tar` gives it this name.",
         ]
-    return "\n".join([*lines, f"ARG BASE={_base(project)}"])
+    return "\n".join([*lines, *_base(project, lock)])
 
 
-def _base(project: Project) -> str:
-    if project.base.startswith("debian:"):
-        return base_tag(project)
-    if not re.fullmatch(r"[\w./:-]+@sha256:[0-9a-f]{64}", project.base):
-        message = f"the base `{project.base:.80}` is not locked by its digest"
-        raise LockstepError(message, hint="lockstep lock")
-    return project.base
+def _base(project: Project, lock: Lock) -> list[str]:
+    found = lock.base_for(project.platforms[0])
+    if not isinstance(found, RegistryBase):
+        return [f"ARG BASE={base_tag(project)}"]
+    return [f"# {found.reference}, when it was locked.", f"ARG BASE={pinned(found)}"]
 
 
 def _packages(spec: ImageSpec) -> str:
@@ -238,7 +246,9 @@ def _for_pathlib(pattern: str) -> str:
     return "/".join([*parts, "*"] if parts[-1] == "**" else parts)
 
 
-def _runtime(project: Project, spec: ImageSpec, config: Config, copies: Sequence[Copy]) -> str:
+def _runtime(
+    project: Project, lock: Lock, spec: ImageSpec, config: Config, copies: Sequence[Copy]
+) -> str:
     lines = ["FROM ${BASE} AS runtime", f"WORKDIR /{APP}"]
     lines.append(f"COPY --from=packages /{VENV} /{VENV}")
     # Any user can read the files then, whatever the umask of the checkout was.
@@ -256,6 +266,10 @@ def _runtime(project: Project, spec: ImageSpec, config: Config, copies: Sequence
     lines += [f"USER {config.user}", f"STOPSIGNAL {config.stop_signal}"]
     lines += [f"EXPOSE {port}" for port in config.ports]
     lines += _healthcheck(spec, config)
+    base = lock.base_for(project.platforms[0])
+    resets = base.resets if isinstance(base, RegistryBase) else ()
+    lines += ["ENTRYPOINT []"] if "entrypoint" in resets else []
+    lines += ["HEALTHCHECK NONE"] if "healthcheck" in resets and not spec.health else []
     # Without a command of its own, none of the base's either.
     lines.append(f"CMD {_exec(config.command)}")
     return "\n".join(lines)

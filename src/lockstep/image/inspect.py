@@ -46,9 +46,10 @@ def inspect(layout: Layout, name: str, store: Store) -> Inspected:
     layers = []
     total: dict[str, int] = {}
     for descriptor, diff_id, history in zip(
-        manifest["layers"], config["rootfs"]["diff_ids"], config["history"], strict=True
+        manifest["layers"], config["rootfs"]["diff_ids"], _of_layers(config), strict=True
     ):
-        layer, packages = _layer(layout, store, descriptor, diff_id, history["created_by"])
+        title = history.get("created_by", "")
+        layer, packages = _layer(layout, store, descriptor, diff_id, title)
         layers.append(layer)
         for package in packages:
             total[package.name] = total.get(package.name, 0) + package.size
@@ -61,6 +62,11 @@ def inspect(layout: Layout, name: str, store: Store) -> Inspected:
         layers=tuple(layers),
         packages=tuple(sorted(found, key=lambda package: (-package.size, package.name))),
     )
+
+
+def _of_layers(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the history of layers; what a base's Dockerfile set otherwise made none."""
+    return [each for each in config["history"] if not each.get("empty_layer")]
 
 
 def _layer(

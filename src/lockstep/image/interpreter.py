@@ -11,6 +11,7 @@ from lockstep.digest import Digest, of_bytes
 from lockstep.errors import LockstepError
 from lockstep.image import debian
 from lockstep.image.bytecode import Interpreter
+from lockstep.lock.bases import Base
 from lockstep.lock.debian import DebianBase
 from lockstep.oci import canonical
 from lockstep.oci.entry import Kind
@@ -30,12 +31,14 @@ def key(base: DebianBase) -> Digest:
     return of_bytes(canonical.dumps([base.python, sorted(python)]))
 
 
-def runnable(base: DebianBase, locked: Sequence[DebianBase]) -> DebianBase | None:
+def runnable(base: DebianBase, locked: Sequence[Base]) -> DebianBase | None:
     """Return a base of the same Python that this host can run: itself, or another platform's.
 
     Bytecode does not depend on the processor, so either gives the same.
     """
     for each in (base, *locked):
+        if not isinstance(each, DebianBase):
+            continue
         machine = _LOADERS[each.platform][0]
         fits = sys.platform == "linux" and platform.machine() == machine
         if fits and each.python == base.python:
@@ -43,7 +46,7 @@ def runnable(base: DebianBase, locked: Sequence[DebianBase]) -> DebianBase | Non
     return None
 
 
-def prepare(base: DebianBase, locked: Sequence[DebianBase], store: Store) -> Interpreter:
+def prepare(base: DebianBase, locked: Sequence[Base], store: Store) -> Interpreter:
     """Return the interpreter, unpacking a base once for each set of its packages.
 
     On a host that can run none of the locked bases, a Python of exactly the same version

@@ -13,6 +13,7 @@ from lockstep.image.contents.wheels import InstalledWheel
 from lockstep.image.own import OwnWheel
 from lockstep.image.places import APP
 from lockstep.image.plan import LayerPlan
+from lockstep.lock.bases import Base
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.sbom import Facts
 from lockstep.oci.entry import Entry, Generated, Kind
@@ -29,7 +30,7 @@ class Job:
 
     plan: LayerPlan
     store: Path
-    base: DebianBase
+    base: Base
     interpreter: Interpreter | None
     image: ImageSpec
     files: tuple[FoundFile, ...]
@@ -68,14 +69,14 @@ def make(job: Job) -> Made:
 def _entries(job: Job, store: Store, said: _Said) -> Iterable[Entry]:
     match job.plan.kind:
         case "system":
-            found = debian.entries(job.base, store, said.parts)
+            found = debian.entries(_debian(job), store, said.parts)
             return (each for each in found if not _of_python(each))
         case "python":
-            return (e for e in debian.entries(job.base, store) if _of_python(e))
+            return (e for e in debian.entries(_debian(job), store) if _of_python(e))
         case "stdlib":
             return _stdlib(job)
         case "venv":
-            return venv.entries(job.base.python, f"/usr/bin/python{_minor(job)}")
+            return venv.entries(job.base.python, job.base.program)
         case "wheels":
             return _wheels(job, store, said)
         case "own":
@@ -84,8 +85,13 @@ def _entries(job: Job, store: Store, said: _Said) -> Iterable[Entry]:
             return app.entries(job.files, job.image)
 
 
+def _debian(job: Job) -> DebianBase:
+    assert isinstance(job.base, DebianBase)  # noqa: S101 -- no other base has such layers
+    return job.base
+
+
 def _minor(job: Job) -> str:
-    return ".".join(job.base.python.split(".")[:2])
+    return job.base.target().minor
 
 
 def _of_python(entry: Entry) -> bool:

@@ -1,6 +1,6 @@
 """Which layers an image has: a pure function of what is locked and what the files hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -34,7 +34,7 @@ class Parts:
     """What a plan is made from."""
 
     python: str  # full version of the base's Python
-    base: Digest  # of the base's packages
+    base: Digest | None  # of the base's packages; None for an image of a registry
     base_name: str
     interpreter: Digest | None  # of the one that compiles; None without bytecode
     trimmed: bool
@@ -42,6 +42,7 @@ class Parts:
     own: Digest | None  # of the first-party wheel's contents
     own_name: str
     app: Digest  # of the app files
+    program: str = ""  # the path of the base's Python where it is not Debian's
 
 
 def plan(parts: Parts) -> tuple[LayerPlan, ...]:
@@ -51,20 +52,25 @@ def plan(parts: Parts) -> tuple[LayerPlan, ...]:
         "bytecode": str(parts.interpreter or ""),
         "trim": parts.trimmed,
     }
-    layers = [
-        _layer("system", f"{parts.base_name}: system", {"base": parts.base}),
-        _layer("python", f"{parts.base_name}: python {parts.python}", {"base": parts.base}),
-    ]
-    if parts.interpreter:
-        title = f"bytecode of python {parts.python}"
-        layers.append(_layer("stdlib", title, {"bytecode": parts.interpreter}))
-    layers.append(_layer("venv", "virtual environment", {"python": parts.python}))
+    layers = list(_base(parts)) if parts.base else []
+    own_program = {"program": parts.program} if parts.program else {}
+    venv = {"python": parts.python, **own_program}
+    layers.append(_layer("venv", "virtual environment", venv))
     layers += [_wheels(wheels, installed) for wheels in _groups(parts.wheels)]
     if parts.own:
         own = {"contents": str(parts.own), **installed}
         layers.append(_layer("own", parts.own_name, own))
     layers.append(_layer("app", "app files", {"contents": parts.app}))
     return tuple(layers)
+
+
+def _base(parts: Parts) -> Iterator[LayerPlan]:
+    """Yield the layers that Debian's packages are, and the bytecode that they lack."""
+    yield _layer("system", f"{parts.base_name}: system", {"base": parts.base})
+    yield _layer("python", f"{parts.base_name}: python {parts.python}", {"base": parts.base})
+    if parts.interpreter:
+        title = f"bytecode of python {parts.python}"
+        yield _layer("stdlib", title, {"bytecode": parts.interpreter})
 
 
 def _groups(wheels: Sequence[LockedWheel]) -> list[tuple[LockedWheel, ...]]:

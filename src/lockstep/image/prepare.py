@@ -3,27 +3,32 @@
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from lockstep import files
 from lockstep.digest import Digest, Hasher, of_bytes
+from lockstep.errors import LockstepError
 from lockstep.files import FoundFile
-from lockstep.image import interpreter, leaks
+from lockstep.image import host, interpreter, leaks
+from lockstep.image.bytecode import Interpreter
 from lockstep.image.contents import app
 from lockstep.image.own import OwnWheel
 from lockstep.image.places import LAYOUT
 from lockstep.image.plan import BASE, LayerPlan, Parts, plan
+from lockstep.lock.bases import Base
 from lockstep.lock.created import created
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock
 from lockstep.lock.make import pylock_name
+from lockstep.lock.registry import RegistryBase
 from lockstep.oci import canonical
+from lockstep.oci.registry.reference import Reference
 from lockstep.project import pylock
 from lockstep.project.model import ImageSpec, Project
 from lockstep.project.resolution import LockedWheel
-from lockstep.project.target import Target
 from lockstep.store import Store
 
-__all__ = ["Prepared", "base_only", "prepare"]
+__all__ = ["Prepared", "base_only", "pinned", "prepare"]
 
 _CHUNK = 1 << 20
 
@@ -33,13 +38,15 @@ class Prepared:
     """One image for one platform, planned."""
 
     spec: ImageSpec
-    base: DebianBase
+    base: Base
     wheels: tuple[LockedWheel, ...]
     files: tuple[FoundFile, ...]
     own: OwnWheel | None
     layers: tuple[LayerPlan, ...]
     created: int
     lock: Digest  # of the image's PEP 751 lock
+    host: Interpreter | None = None  # what compiles for a base that is not run here
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -58,11 +65,9 @@ def prepare(
     found = app.found(project, spec)
     digests = [_hash(each) for each in found]
     leaks.refuse(project, spec, found, digests, own, store)
+    compiler, notes = _compiler(base, spec)
     parts = Parts(
-        python=base.python,
-        base=_base_digest(base),
-        base_name=f"debian {base.release}",
-        interpreter=interpreter.key(base) if spec.bytecode else None,
+        **_of_base(base, spec, compiler),
         trimmed=spec.trim,
         wheels=wheels,
         own=own.contents if own else None,
@@ -78,18 +83,24 @@ def prepare(
         layers=plan(parts),
         created=created(wheels, base),
         lock=digest,
+        host=compiler,
+        notes=notes,
     )
 
 
 def base_only(project: Project, lock: Lock, platform: str) -> Prepared:
-    """Return the plan of the base alone, compiled when any image of the project is."""
+    """Return the plan of the base alone, compiled when any image of the project is.
+
+    Raises LockstepError for a base that a registry has already.
+    """
     base = lock.base_for(platform)
+    if not isinstance(base, DebianBase):
+        message = f"the base `{base.reference}` is an image already"
+        raise LockstepError(message, hint=f"docker pull {pinned(base)}")
     spec = ImageSpec(name="base", bytecode=any(image.bytecode for image in project.images))
+    digest = _base_digest(base)
     parts = Parts(
-        python=base.python,
-        base=_base_digest(base),
-        base_name=f"debian {base.release}",
-        interpreter=interpreter.key(base) if spec.bytecode else None,
+        **_of_base(base, spec, None),
         trimmed=False,
         wheels=(),
         own=None,
@@ -104,23 +115,56 @@ def base_only(project: Project, lock: Lock, platform: str) -> Prepared:
         own=None,
         layers=tuple(each for each in plan(parts) if each.kind in BASE),
         created=created([], base),
-        lock=parts.base,
+        lock=digest,
     )
 
 
+def pinned(base: RegistryBase) -> str:
+    """Return the reference of a base by digest; of all its platforms where it has several."""
+    return str(Reference.parse(base.reference).at(base.index or base.manifest))
+
+
+def _compiler(base: Base, spec: ImageSpec) -> tuple[Interpreter | None, tuple[str, ...]]:
+    """Return what compiles here for a base of a registry, and what is to be said about it."""
+    if isinstance(base, DebianBase) or not spec.bytecode:
+        return None, ()
+    found, note = host.find(base.python)
+    return found, (note,) if note else ()
+
+
+def _of_base(base: Base, spec: ImageSpec, compiler: Interpreter | None) -> dict[str, Any]:
+    """Return the parts of a plan that depend on the base."""
+    found: dict[str, Any] = {"python": base.python}
+    if isinstance(base, DebianBase):
+        key = interpreter.key(base) if spec.bytecode else None
+        name = f"debian {base.release}"
+        return found | {"base": _base_digest(base), "base_name": name, "interpreter": key}
+    key = compiler.key if compiler else None
+    return found | {
+        "base": None,
+        "base_name": base.reference,
+        "interpreter": key,
+        "program": base.program,
+    }
+
+
 def _base_digest(base: DebianBase) -> Digest:
-    return of_bytes(canonical.dumps([base.platform, *(p.digest for p in base.packages)]))
+    return of_bytes(canonical.dumps(base.parts))
 
 
-def _wheels(
-    text: str, digest: Digest, base: DebianBase, source: str, store: Store
-) -> list[LockedWheel]:
+def _wheels(text: str, digest: Digest, base: Base, source: str, store: Store) -> list[LockedWheel]:
     """Return the wheels for the target; choosing takes a while, so the choice is recorded."""
-    key = of_bytes(canonical.dumps([LAYOUT, digest, base.platform, base.python, base.glibc])).hex
+    target = base.target()
+    machine = [
+        target.platform,
+        target.python,
+        target.glibc,
+        *([target.musl] if target.musl else []),
+    ]
+    key = of_bytes(canonical.dumps([LAYOUT, digest, *machine])).hex
     known = store.record("wheels", key)
     if known is not None:
         return [LockedWheel.of_document(each) for each in known]
-    target = Target(platform=base.platform, python=base.python, glibc=base.glibc)
     wheels = pylock.select(text, target, source)
     store.put_record("wheels", key, [wheel.document() for wheel in wheels])
     return wheels

@@ -19,7 +19,7 @@ from lockstep.digest import Digest
 from lockstep.errors import LockstepError, raise_all
 from lockstep.fetch import Download, Fetcher
 from lockstep.lock import uv
-from lockstep.lock.debian import DebianBase
+from lockstep.lock.bases import Base
 from lockstep.progress import Reporter, say
 from lockstep.project import pylock
 from lockstep.project.model import Project
@@ -48,7 +48,7 @@ class Source:
     download: Download
 
 
-def sources(text: str, bases: Sequence[DebianBase]) -> list[Source]:
+def sources(text: str, bases: Sequence[Base]) -> list[Source]:
     """Return the packages of a PEP 751 lock that have no wheel for a base that takes them.
 
     A repository or a folder is named in a warning: nothing says what it will need.
@@ -77,8 +77,8 @@ def sources(text: str, bases: Sequence[DebianBase]) -> list[Source]:
     return sorted(found, key=lambda source: (source.name, source.version))
 
 
-def _target(base: DebianBase) -> Target:
-    return Target(platform=base.platform, python=base.python, glibc=base.glibc)
+def _target(base: Base) -> Target:
+    return base.target()
 
 
 def _holds(package: "Package", markers: dict[str, str]) -> bool:
@@ -100,7 +100,7 @@ def _fits(filename: str, tags: set[Any]) -> bool:
 
 def write(
     project: Project,
-    bases: Sequence[DebianBase],
+    bases: Sequence[Base],
     store: Store,
     fetcher: Fetcher,
     report: Reporter,

@@ -9,6 +9,8 @@ from typing import Any
 from lockstep import files
 from lockstep.errors import LockstepError
 from lockstep.lock import file as lock_file
+from lockstep.lock.bases import Base
+from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock
 from lockstep.lock.make import REQUIREMENTS, pylock_name
 from lockstep.project import pylock
@@ -76,10 +78,7 @@ def state(project: Project) -> State:
         images=images,
         packages=every,
         build=dict(_requirements("\n".join(lock.build if lock else ()))),
-        debian={
-            base.platform: {p.name: (p.version, frozenset([p.digest.hex])) for p in base.packages}
-            for base in (lock.bases if lock else ())
-        },
+        debian={base.platform: _of_base(base) for base in (lock.bases if lock else ())},
         services={
             each.name: (each.version, frozenset()) for each in (lock.services if lock else ())
         },
@@ -88,6 +87,17 @@ def state(project: Project) -> State:
             for tool in (lock.tools if lock else ())
         },
     )
+
+
+def _of_base(base: Base) -> Pins:
+    if isinstance(base, DebianBase):
+        return {p.name: (p.version, frozenset([p.digest.hex])) for p in base.packages}
+    of_image = {
+        "image": (f"sha256:{base.manifest.short}", frozenset([base.manifest.hex])),
+        "python": (base.python, frozenset[str]()),
+    }
+    packages = {p.name: (p.version, frozenset[str]()) for p in base.packages}
+    return {**packages, **{f"base {name}": pin for name, pin in of_image.items()}}
 
 
 def _text(path: Path) -> str:
@@ -162,7 +172,8 @@ def _debian(platform: str, old: State, new: State) -> Iterator[Change]:
         )
         return
     for name, was, now in _moved(before, after):
-        what = f"debian package, {platform}"
+        kind = "base" if name.startswith("base ") else "debian package"
+        what = f"{kind}, {platform}"
         yield Change(what=what, name=name, before=was, after=now, images=images)
 
 

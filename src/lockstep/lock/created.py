@@ -5,13 +5,13 @@ from collections.abc import Iterable
 
 from lockstep import environ
 from lockstep.errors import LockstepError
-from lockstep.lock.debian import DebianBase
+from lockstep.lock.bases import Base
 from lockstep.project.resolution import LockedWheel
 
 __all__ = ["created"]
 
 
-def created(wheels: Iterable[LockedWheel], base: DebianBase) -> int:
+def created(wheels: Iterable[LockedWheel], base: Base) -> int:
     """Return SOURCE_DATE_EPOCH, else the time of the newest locked part, in seconds since 1970."""
     asked = environ.integer("SOURCE_DATE_EPOCH")
     if asked is not None:

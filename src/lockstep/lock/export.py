@@ -8,7 +8,9 @@ from lockstep import files
 from lockstep.digest import Digest
 from lockstep.errors import LockstepError, raise_all
 from lockstep.lock import needs, sbom, urls
+from lockstep.lock.bases import Base
 from lockstep.lock.created import created
+from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock
 from lockstep.lock.make import pylock_name
 from lockstep.lock.sbom import Facts
@@ -94,7 +96,7 @@ def bill(
     packages = {
         w.name: sbom.python(w.name, w.version, w.digest, w.url, of(w.digest)) for w in wheels
     }
-    system = [sbom.debian(each, base.release, of(each.digest)) for each in base.packages]
+    system = _system(base, known)
     facts = {"lockstep:platform": platform, "lockstep:python": base.python}
     subject = sbom.image(project.name, project.version, spec.name, digest=digest, properties=facts)
     first = [sbom.own(project.name, project.version, of(own))] if project.is_package else []
@@ -114,9 +116,19 @@ def bill(
     return sbom.dumps(found)
 
 
+def _system(base: Base, known: Mapping[str, Facts]) -> list[sbom.Component]:
+    if isinstance(base, DebianBase):
+        return [
+            sbom.debian(each, base.release, known.get(each.digest.hex, Facts()))
+            for each in base.packages
+        ]
+    packages = [sbom.system(package, base.distribution) for package in base.packages]
+    return [sbom.base(base), *packages]
+
+
 def _target(lock: Lock, platform: str) -> Target:
     base = lock.base_for(platform)
-    return Target(platform=platform, python=base.python, glibc=base.glibc)
+    return base.target()
 
 
 def _wheels(project: Project, spec: ImageSpec, target: Target) -> list[LockedWheel]:

@@ -9,7 +9,8 @@ from typing import Any
 from lockstep import files
 from lockstep.digest import Digest
 from lockstep.errors import LockstepError, raise_all
-from lockstep.lock import toml
+from lockstep.lock import registry, toml
+from lockstep.lock.bases import Base
 from lockstep.lock.debian import DebianBase, DebianPackage
 from lockstep.project.reading import Table, parse_toml
 
@@ -53,11 +54,11 @@ class Lock:
     base: str
     files: tuple[LockedFile, ...]
     build: tuple[str, ...]  # build requirements of the project, each with its hashes
-    bases: tuple[DebianBase, ...]
+    bases: tuple[Base, ...]
     services: tuple[LockedService, ...] = ()  # of a project with a [tool.lockstep.stack]
     rendered: tuple[LockedFile, ...] = ()  # what `lockstep render` wrote
 
-    def base_for(self, platform: str) -> DebianBase:
+    def base_for(self, platform: str) -> Base:
         """Return the base of a platform, or raise LockstepError."""
         for base in self.bases:
             if base.platform == platform:
@@ -78,9 +79,19 @@ def dumps(lock: Lock) -> str:
         **({"service": [_service(each) for each in lock.services]} if lock.services else {}),
         **({"rendered": _files(lock.rendered)} if lock.rendered else {}),
         "build": {"requirements": sorted(lock.build)},
-        "debian": [_debian(base) for base in sorted(lock.bases, key=lambda base: base.platform)],
+        **_bases(lock.bases),
     }
     return toml.dumps(document, comment=_COMMENT)
+
+
+def _bases(bases: Sequence[Base]) -> dict[str, object]:
+    found: dict[str, list[object]] = {}
+    for base in sorted(bases, key=lambda base: base.platform):
+        key = "debian" if isinstance(base, DebianBase) else "registry"
+        found.setdefault(key, []).append(
+            _debian(base) if isinstance(base, DebianBase) else registry.document(base)
+        )
+    return dict(found)
 
 
 def _service(service: LockedService) -> dict[str, object]:
@@ -146,7 +157,7 @@ def read(root: Path) -> Lock:
 
 def _lock(document: dict[str, Any]) -> Lock:
     problems: list[LockstepError] = []
-    top = Table(document, NAME, problems)
+    top = Table(document, "", problems)
     version = top.number("version", least=1, most=10**6)
     if version != _VERSION:
         message = f"it has version {version}, this lockstep reads {_VERSION}"
@@ -154,16 +165,15 @@ def _lock(document: dict[str, Any]) -> Lock:
     locked, rendered = (
         tuple(
             LockedFile(path=_text(each, "path", _PATH), digest=_digest(each, "sha256", "sha256:"))
-            for each in _tables(document.get(key), key, problems)
+            for each in top.each(key)
         )
         for key in ("file", "rendered")
     )
-    services = tuple(
-        _locked_service(each) for each in _tables(document.get("service"), "service", problems)
-    )
-    bases = [_base(each) for each in _tables(document.get("debian"), "debian", problems)]
+    services = tuple(_locked_service(each) for each in top.each("service"))
     inputs = _digest(top, "inputs")
     python, base = (_text(top, key) for key in ("python", "base"))
+    bases: list[Base | None] = [_base(each) for each in top.each("debian")]
+    bases += [registry.read(each, base) for each in top.each("registry")]
     tools = top.texts("tools")
     build = top.table("build").texts("requirements")
     raise_all(problems)
@@ -209,10 +219,7 @@ def _digest(table: Table, key: str, prefix: str = "") -> Digest:
 
 def _base(table: Table) -> DebianBase | None:
     before = len(table.problems)
-    packages = [
-        _package(each)
-        for each in _tables(table.raw("package"), f"{table.path}.package", table.problems)
-    ]
+    packages = [_package(each) for each in table.each("package")]
     platform = _text(table, "platform", re.compile(r"linux/(?:amd64|arm64)"))
     release, snapshot = _text(table, "release"), _text(table, "snapshot", _STAMP)
     python, glibc = _text(table, "python", _PATCH), _text(table, "glibc", _GLIBC)
@@ -245,10 +252,3 @@ def _package(table: Table) -> DebianPackage | None:
     except LockstepError as error:
         table.problems.append(error)
         return None
-
-
-def _tables(value: object, path: str, problems: list[LockstepError]) -> list[Table]:
-    if value is not None and not isinstance(value, list):
-        problems.append(LockstepError(f"`{path}` must be a list of tables"))
-    items = value if isinstance(value, list) else []
-    return [Table(item, f"{path}[{number}]", problems) for number, item in enumerate(items)]

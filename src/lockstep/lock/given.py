@@ -9,11 +9,10 @@ from pathlib import Path, PurePosixPath
 from lockstep import files
 from lockstep.errors import LockstepError, raise_all
 from lockstep.lock import urls, uv
-from lockstep.lock.debian import DebianBase
+from lockstep.lock.bases import Base
 from lockstep.progress import say
 from lockstep.project import pylock, requirements
 from lockstep.project.model import ImageSpec, Project
-from lockstep.project.target import Target
 
 __all__ = [
     "check",
@@ -83,9 +82,7 @@ def export_requirements(project: Project, target: Path) -> None:
     """Write nothing: the locks are what any other tool reads."""
 
 
-def export_image(
-    project: Project, image: ImageSpec, target: Path, bases: Sequence[DebianBase]
-) -> None:
+def export_image(project: Project, image: ImageSpec, target: Path, bases: Sequence[Base]) -> None:
     """Write the PEP 751 lock of one image: the wheels that its lock means for each platform."""
     name = image.lock or project.lock
     text = files.read_text(project.root / name)
@@ -96,7 +93,7 @@ def export_image(
         raise LockstepError(message, hint=hint)
     found = {}
     for base in bases:
-        machine = Target(platform=base.platform, python=base.python, glibc=base.glibc)
+        machine = base.target()
         if is_pylock:
             wheels = pylock.select(text, machine, name, groups=image.groups, extras=image.extras)
             found[base.platform] = [urls.without_credentials(wheel) for wheel in wheels]

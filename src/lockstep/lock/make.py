@@ -11,10 +11,11 @@ from lockstep import credentials, files, services
 from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError, raise_all
 from lockstep.fetch import Fetcher
-from lockstep.lock import builds, debian, given, inputs, manager, uv
+from lockstep.lock import builds, given, inputs, manager, uv
 from lockstep.lock import file as lock_file
-from lockstep.lock.debian import DebianBase
+from lockstep.lock.bases import Base, Pinner
 from lockstep.lock.file import Lock, LockedFile, LockedService
+from lockstep.oci.registry.client import Client
 from lockstep.progress import Reporter, say
 from lockstep.project.load import load
 from lockstep.project.model import Project
@@ -37,6 +38,7 @@ def make(
     progress: Reporter,
     *,
     upgrade: Sequence[str] | None = None,
+    client: Client | None = None,
 ) -> list[str]:
     """Write all locks and return the names of the files that changed.
 
@@ -53,7 +55,8 @@ def make(
     if tool is given:
         given.lock(project, upgrade=upgrade)  # before anything is fetched
     wanted = _wanted(project, before, upgrade)
-    bases = _bases(project, before, store, fetcher, progress, upgrade=wanted.base)
+    pinner = Pinner(store=store, fetcher=fetcher, progress=progress, client=client or Client())
+    bases = pinner.pin(project, before.bases if before else (), upgrade=wanted.base)
     old = {name: _bytes(project.root / name) for name in (*tool.locks(project), "pyproject.toml")}
     with progress.task("lock Python packages", 0):
         tool.lock(project, upgrade=wanted.packages)
@@ -79,7 +82,7 @@ def _lock(
     tool: manager.Manager,
     names: Collection[str],
     build: tuple[str, ...],
-    bases: tuple[DebianBase, ...],
+    bases: tuple[Base, ...],
     before: Lock | None,
 ) -> Lock:
     return Lock(
@@ -99,7 +102,7 @@ def _lock(
 
 
 def _services(
-    project: Project, bases: tuple[DebianBase, ...], before: Lock | None
+    project: Project, bases: tuple[Base, ...], before: Lock | None
 ) -> tuple[LockedService, ...]:
     """Return the services of the stack; images that would be the same are kept."""
     kept = {each.name: each for each in before.services} if before and before.bases == bases else {}
@@ -173,45 +176,6 @@ def _refuse_passwords(
     raise_all(problems)
 
 
-def _bases(
-    project: Project,
-    before: Lock | None,
-    store: Store,
-    fetcher: Fetcher,
-    progress: Reporter,
-    *,
-    upgrade: bool,
-) -> tuple[DebianBase, ...]:
-    family, _, release = project.base.partition(":")
-    if family != "debian" or not release:
-        message = f"`{project.base}` is not a base that lockstep can lock"
-        raise LockstepError(message, hint='base = "debian:bookworm" in [tool.lockstep]')
-    found = []
-    for platform in sorted(project.platforms):
-        kept = _kept(before, platform, release, project.python)
-        if kept is None or upgrade:
-            fresh = debian.pin(
-                release,
-                platform,
-                project.python,
-                fetcher=fetcher,
-                store=store,
-                progress=progress,
-            )
-            # A list that is signed anew without another package must not move a digest.
-            kept = kept if kept and kept.packages == fresh.packages else fresh
-        found.append(kept)
-    return tuple(found)
-
-
-def _kept(before: Lock | None, platform: str, release: str, python: str) -> DebianBase | None:
-    for base in before.bases if before else ():
-        same_python = base.python.startswith(f"{python}.")
-        if base.platform == platform and base.release == release and same_python:
-            return base
-    return None
-
-
 def _build(project: Project, before: Lock | None, wanted: "_Wanted") -> tuple[str, ...]:
     if not project.is_package:
         return ()
@@ -221,9 +185,7 @@ def _build(project: Project, before: Lock | None, wanted: "_Wanted") -> tuple[st
     return uv.compile_requirements(project.build_requires or builds.LEGACY, project, kept)
 
 
-def _export(
-    project: Project, tool: manager.Manager, bases: tuple[DebianBase, ...]
-) -> dict[str, bool]:
+def _export(project: Project, tool: manager.Manager, bases: tuple[Base, ...]) -> dict[str, bool]:
     """Write what is made of the lock; return whether each file changed, by name, sorted."""
     changed = {}
     with tempfile.TemporaryDirectory() as folder:

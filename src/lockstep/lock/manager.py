@@ -6,7 +6,7 @@ from typing import Protocol
 
 from lockstep.errors import LockstepError
 from lockstep.lock import given, poetry, uv
-from lockstep.lock.debian import DebianBase
+from lockstep.lock.bases import Base
 from lockstep.project.model import ImageSpec, Project
 
 __all__ = ["Manager", "of"]
@@ -34,7 +34,7 @@ class Manager(Protocol):
         """Write all of its lock as requirements with hashes, or nothing if it is that already."""
 
     def export_image(
-        self, project: Project, image: ImageSpec, target: Path, bases: Sequence[DebianBase]
+        self, project: Project, image: ImageSpec, target: Path, bases: Sequence[Base]
     ) -> None:
         """Write the PEP 751 lock of one image."""
 

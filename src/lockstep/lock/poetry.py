@@ -6,11 +6,10 @@ from pathlib import Path
 from lockstep import environ, files, process
 from lockstep.errors import LockstepError
 from lockstep.lock import urls, uv
-from lockstep.lock.debian import DebianBase
+from lockstep.lock.bases import Base
 from lockstep.progress import say
 from lockstep.project import poetry
 from lockstep.project.model import ImageSpec, Project
-from lockstep.project.target import Target
 
 __all__ = [
     "LOCK",
@@ -61,14 +60,12 @@ def check(project: Project) -> None:
         raise LockstepError(message, hint="lockstep lock")
 
 
-def export_image(
-    project: Project, image: ImageSpec, target: Path, bases: Sequence[DebianBase]
-) -> None:
+def export_image(project: Project, image: ImageSpec, target: Path, bases: Sequence[Base]) -> None:
     """Write the PEP 751 lock of one image: poetry.lock's wheels, with addresses from the index."""
     text = files.read_text(project.root / LOCK)
     found = {}
     for base in bases:
-        machine = Target(platform=base.platform, python=base.python, glibc=base.glibc)
+        machine = base.target()
         pins = poetry.select(text, machine, image.groups, image.extras, LOCK)
         known = urls.known(project.root, machine)
         found[base.platform] = urls.resolve(pins, machine, project.root, known=known)

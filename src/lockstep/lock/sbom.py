@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from lockstep.digest import Digest
 from lockstep.lock.debian import DebianPackage
+from lockstep.lock.registry import RegistryBase, SystemPackage
 from lockstep.oci import canonical
 
 __all__ = [
@@ -16,12 +17,14 @@ __all__ = [
     "LEFT_OUT",
     "Component",
     "Facts",
+    "base",
     "debian",
     "document",
     "dumps",
     "image",
     "own",
     "python",
+    "system",
 ]
 
 FORMAT = "application/vnd.cyclonedx+json"
@@ -95,6 +98,39 @@ def debian(package: DebianPackage, release: str, facts: Facts = _UNKNOWN) -> Com
         digest=package.digest,
         licences=facts.licences,
         left_out=facts.left_out,
+    )
+
+
+def base(found: RegistryBase) -> Component:
+    """Return the component of the base itself, an image that a registry has."""
+    name, _, _ = found.reference.partition("@")
+    repository, colon, tag = name.rpartition(":")
+    repository = repository if colon and "/" not in tag else name
+    purl = f"pkg:oci/{_quoted(repository.rpartition('/')[2])}@{_quoted(found.manifest)}"
+    purl += f"?repository_url={_quoted(repository)}"
+    return Component(
+        kind="container",
+        ref=purl,
+        name=found.reference,
+        version=str(found.manifest),
+        purl=purl,
+        digest=found.manifest,
+    )
+
+
+def system(package: SystemPackage, distribution: str) -> Component:
+    """Return the component of a package of the base's distribution, as in `debian-12`."""
+    family = distribution.partition("-")[0] or {"deb": "debian", "apk": "alpine"}[package.kind]
+    purl = f"pkg:{package.kind}/{_quoted(family)}/{_quoted(package.name)}"
+    purl += f"@{_quoted(package.version)}?arch={_quoted(package.architecture)}"
+    purl += f"&distro={_quoted(distribution)}" if distribution else ""
+    return Component(
+        kind="library",
+        ref=purl,
+        name=package.name,
+        version=package.version,
+        purl=purl,
+        licences=(package.licence,) if package.licence else (),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lockstep import environ, files, process
 from lockstep.errors import LockstepError, raise_all
-from lockstep.lock.debian import DebianBase
+from lockstep.lock.bases import Base
 from lockstep.project.model import ImageSpec, Project
 
 __all__ = [
@@ -71,7 +71,7 @@ def export_image(
     project: Project,
     image: ImageSpec,
     target: Path,
-    bases: Sequence[DebianBase] = (),  # noqa: ARG001 -- uv.lock has the addresses for all of them
+    bases: Sequence[Base] = (),  # noqa: ARG001 -- uv.lock has the addresses for all of them
 ) -> None:
     """Write the PEP 751 lock of one image: the project's dependencies and the image's groups."""
     _export(project, "pylock.toml", target, _chosen(image))

@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from lockstep.digest import Digest, Hasher
@@ -16,13 +17,32 @@ from lockstep.errors import LockstepError
 from lockstep.oci import deflate, tar
 from lockstep.oci.entry import Content, Entry, Kind, folder
 
-__all__ = ["GZIP", "ZSTD", "Layer", "LayerFacts", "arrange", "check_path", "checked", "stitch"]
+__all__ = [
+    "GZIP",
+    "TAR",
+    "ZSTD",
+    "Layer",
+    "LayerFacts",
+    "Shallow",
+    "arrange",
+    "check_path",
+    "checked",
+    "oci_type",
+    "stitch",
+]
 
+TAR = "application/vnd.oci.image.layer.v1.tar"
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 # No name, mtime 0, no flags, unknown system: the ten bytes that say nothing of the host.
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _WRITE_AT = 1 << 20
+_CHUNK = 1 << 20
+_DOCKER = {
+    "application/vnd.docker.image.rootfs.diff.tar": TAR,
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": GZIP,
+    "application/vnd.docker.image.rootfs.diff.tar.zstd": ZSTD,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +69,39 @@ class Layer(Protocol):
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the compressed bytes; called once for each sink that lacks the blob."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shallow:
+    """A layer that stands somewhere else: a sink that has it already reads nothing."""
+
+    facts: LayerFacts
+    created_by: str
+    places: tuple[Path, ...]  # where its bytes may be already
+    bring: Callable[[], Path]  # fetches them, checked, and returns where they are
+
+    @property
+    def path(self) -> Path | None:
+        """Where the blob is, if it is on this machine."""
+        return next((place for place in self.places if place.exists()), None)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the compressed bytes, which are fetched when they are nowhere here."""
+        with (self.path or self.bring()).open("rb") as handle:
+            while chunk := handle.read(_CHUNK):
+                yield chunk
+
+
+def oci_type(media_type: str) -> str:
+    """Return what the OCI image spec calls a layer's type; the bytes of a blob are the same.
+
+    Raises LockstepError for layers that no registry gives away, and for what is no layer.
+    """
+    found = _DOCKER.get(media_type, media_type)
+    if found not in {TAR, GZIP, ZSTD}:
+        message = f"a layer of the type `{media_type:.100}`"
+        raise LockstepError(message, hint="use another base")
+    return found
 
 
 def arrange(entries: Iterable[Entry], *, root: str = "") -> list[Entry]:

@@ -120,6 +120,8 @@ class Config:
     labels: Mapping[str, str] = field(default_factory=dict)
     healthcheck: Healthcheck | None = None
     stop_signal: str = ""
+    exposed: tuple[str, ...] = ()  # what a base exposes, as in `53/udp`
+    volumes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the config's `config` object, without empty members."""
@@ -129,7 +131,10 @@ class Config:
             "Cmd": list(self.command),
             "User": self.user,
             "WorkingDir": self.workdir,
-            "ExposedPorts": {f"{port}/tcp": {} for port in self.ports},
+            "ExposedPorts": {
+                port: {} for port in (*self.exposed, *(f"{port}/tcp" for port in self.ports))
+            },
+            "Volumes": {path: {} for path in self.volumes},
             "Labels": dict(self.labels),
             "StopSignal": self.stop_signal,
             "Healthcheck": self.healthcheck.document() if self.healthcheck else None,
@@ -145,17 +150,20 @@ class Image:
     config: Config
     layers: tuple[Layer, ...] = ()
     created: int  # seconds since 1970
+    history: tuple[Mapping[str, Any], ...] = ()  # of the lowest layers, as their own image has it
 
     def config_bytes(self) -> bytes:
         """Return the config blob."""
         created = datetime.datetime.fromtimestamp(self.created, datetime.UTC)
         stamp = created.strftime("%Y-%m-%dT%H:%M:%SZ")
+        known = sum(not each.get("empty_layer") for each in self.history)
+        ours = [{"created": stamp, "created_by": each.created_by} for each in self.layers[known:]]
         document: dict[str, Any] = {
             **self.platform.document(),
             "created": stamp,
             "config": self.config.document(),
             "rootfs": {"type": "layers", "diff_ids": [str(i.facts.diff_id) for i in self.layers]},
-            "history": [{"created": stamp, "created_by": i.created_by} for i in self.layers],
+            "history": [*self.history, *ours],
         }
         return canonical.dumps(document)
 

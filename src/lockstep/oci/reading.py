@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from lockstep.errors import LockstepError
-from lockstep.oci.layer import ZSTD, Layer
+from lockstep.oci.layer import TAR, ZSTD, Layer
 
 if TYPE_CHECKING:
     from typing import IO
@@ -14,21 +14,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader", "entries", "inflated", "unpacked"]
 
+_LARGEST = 512 << 20  # bytes of one file that is read into memory
+_AT_ONCE = 16 << 20  # bytes that come out of the inflater in one piece, whatever goes in
+
 
 def entries(
-    layer: Layer, wanted: Callable[[str], bool] = lambda _: False
+    layer: Layer,
+    wanted: Callable[[str], bool] = lambda _: False,
+    *,
+    seen: Callable[[bytes], object] = lambda _: None,
 ) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """Yield the members of a layer, with the content of those files that are wanted.
 
-    Raises LockstepError when the layer is damaged.
+    `seen` is called with all bytes of the unpacked layer, in pieces: a diffID is their digest.
+    Raises LockstepError when the layer is damaged, or a wanted file has more than 512 MiB.
     """
-    stream = cast("IO[bytes]", Reader(unpacked(layer.chunks(), layer.facts.media_type)))
+    reader = Reader(_shown(unpacked(layer.chunks(), layer.facts.media_type), seen))
+    stream = cast("IO[bytes]", reader)
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 taken = member.isreg() and wanted(member.name)
-                content = archive.extractfile(member) if taken else None
-                yield member, content.read() if content else b""
+                yield member, _content(archive, member) if taken else b""
+        while reader.read(_AT_ONCE):
+            pass  # what stands behind the archive's end belongs to the layer too
     except (tarfile.TarError, zlib.error, EOFError) as error:
         message = f"layer `{layer.created_by}` cannot be read: {error}"
         raise LockstepError(message, hint="remove the image, then lockstep build") from error
@@ -36,6 +45,9 @@ def entries(
 
 def unpacked(chunks: Iterable[bytes], media_type: str) -> Iterator[bytes]:
     """Yield the tar inside a layer's bytes, by its media type."""
+    if media_type == TAR:
+        yield from chunks
+        return
     if media_type != ZSTD:
         yield from inflated(chunks)
         return
@@ -62,13 +74,28 @@ def inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
         rest = chunk
         while rest:
             engine = engine or zlib.decompressobj(31)
-            yield engine.decompress(rest)
-            rest = engine.unused_data
+            # In pieces: a chunk of zeros would come out a thousand times as large.
+            yield engine.decompress(rest, _AT_ONCE)
+            rest = engine.unconsumed_tail or engine.unused_data
             if engine.eof:
                 engine = None
     if engine is not None:
         message = "the last gzip member is cut off"
         raise EOFError(message)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    if member.size > _LARGEST:
+        message = f"`{member.name:.200}` has {member.size} bytes"
+        raise EOFError(message)
+    content = archive.extractfile(member)
+    return content.read() if content else b""
+
+
+def _shown(chunks: Iterable[bytes], seen: Callable[[bytes], object]) -> Iterator[bytes]:
+    for chunk in chunks:
+        seen(chunk)
+        yield chunk
 
 
 class Reader:

@@ -17,6 +17,7 @@ _MINOR = re.compile(r"3\.\d{1,2}")
 _ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
+_USER = re.compile(r"(?:\d{1,10}|[a-z_][a-z0-9_-]*)(?::(?:\d{1,10}|[a-z_][a-z0-9_-]*))?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -145,6 +146,7 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
         labels=_labels(table.table("labels")),
         port=table.number("port", least=1, most=65535),
         health=table.text("health"),
+        user=_user(table),
         budget=_budget(table),
         bytecode=table.flag("bytecode"),
         trim=table.flag("trim"),
@@ -153,6 +155,14 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
         table.complain("health", "needs a `port`, and a path that starts with /")
     table.refuse_others()
     return spec
+
+
+def _user(table: Table) -> str:
+    text = table.text("user")
+    if text and not _USER.fullmatch(text):
+        hint = 'write it as user = "1000:1000"; numbers are what Kubernetes can check'
+        table.complain("user", f"is `{text:.80}`, which is no user", hint=hint)
+    return text
 
 
 def _lock(table: Table) -> str:

@@ -25,6 +25,7 @@ class ImageSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
     health: str = ""
+    user: str = ""  # "" means ours
     budget: int = 0  # bytes unpacked; 0 means none
     bytecode: bool = False
     trim: bool = False
@@ -63,6 +64,11 @@ class Project:
     build_extra: tuple[str, ...] = ()  # what backends ask for only while they run
     stack: StackSpec = field(default_factory=StackSpec)
     document: Mapping[str, Any]
+
+    @property
+    def is_debian(self) -> bool:
+        """Whether the base is put together from Debian's packages, and no registry's image."""
+        return self.base.partition(":")[0] == "debian"
 
     def image(self, name: str) -> ImageSpec:
         """Return the image of this name, or raise LockstepError with the names there are."""

@@ -91,6 +91,15 @@ class Table:
         """Return a table below this one, empty when it is not there."""
         return Table(self._value.get(key, {}), self._at(key), self.problems)
 
+    def each(self, key: str) -> list["Table"]:
+        """Return the tables of a list of tables, empty when it is not there."""
+        value = self.raw(key)
+        if value is not None and not isinstance(value, list):
+            self._wrong(key, "a list of tables", value)
+        items = value if isinstance(value, list) else []
+        where = self._where(key)
+        return [Table(item, f"{where}[{n}]", self.problems) for n, item in enumerate(items)]
+
     def tables(self, key: str) -> dict[str, "Table"]:
         """Return the tables below a key, by name."""
         outer = self.table(key)

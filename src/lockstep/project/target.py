@@ -17,11 +17,12 @@ _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A platform, an exact CPython and a glibc."""
+    """A platform, an exact CPython and a C library: glibc, or musl where that is empty."""
 
     platform: str  # "linux/amd64"
     python: str  # "3.11.2"
-    glibc: str  # "2.36"
+    glibc: str = ""  # "2.36"
+    musl: str = ""  # "1.2"
 
     @property
     def machine(self) -> str:
@@ -63,9 +64,18 @@ class Target:
         )
 
     def _platforms(self) -> Iterator[str]:
+        yield from self._musllinux() if self.musl else self._manylinux()
+        yield f"linux_{self.machine}"
+
+    def _musllinux(self) -> Iterator[str]:
+        """Yield the tags of PEP 656: those of this musl and of every older one of its line."""
+        major, minor = self.musl.split(".")[:2]
+        for each in range(int(minor), -1, -1):
+            yield f"musllinux_{major}_{each}_{self.machine}"
+
+    def _manylinux(self) -> Iterator[str]:
         newest = int(self.glibc.split(".")[1])
         for minor in range(newest, _OLDEST[self.machine] - 1, -1):
             yield f"manylinux_2_{minor}_{self.machine}"
             if minor in _LEGACY and minor >= _OLDEST[self.machine]:
                 yield f"{_LEGACY[minor]}_{self.machine}"
-        yield f"linux_{self.machine}"

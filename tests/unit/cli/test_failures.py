@@ -125,7 +125,7 @@ def test_a_package_that_is_only_a_source(
     error, hint = fails(capsys, root, "build")
     assert error == (
         "`only-source 1.0` has no wheel for linux/amd64, CPython 3.11: "
-        "the lock has only a source distribution"
+        "the lock has only a source distribution (image `serve`)"
     )
     assert hint == "pin a version that has one, or build its wheel first: uv build --wheel"
 

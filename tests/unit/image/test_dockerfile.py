@@ -173,15 +173,6 @@ def test_the_base_has_a_name_that_engines_take() -> None:
     assert "ARG BASE=my-churn-app-base:latest\n" in rendered(project=project)
 
 
-def test_a_base_of_a_registry_is_named_by_its_digest() -> None:
-    base = f"registry.example/python@sha256:{'a' * 64}"
-    text = rendered(project=dataclasses.replace(PROJECT, base=base))
-    assert f"ARG BASE={base}\n" in text
-    assert "--base-only" not in text
-    with pytest.raises(LockstepError, match="is not locked by its digest"):
-        rendered(project=dataclasses.replace(PROJECT, base="python:3.11-slim"))
-
-
 def test_a_lock_without_the_image_is_an_error() -> None:
     with pytest.raises(LockstepError, match=r"the lock does not name `pylock.other.toml`"):
         rendered(ImageSpec(name="other"))

@@ -172,14 +172,18 @@ def test_a_failure_leaves_the_old_locks(online: World, root: Path) -> None:
     assert contents(root) == {**before, "pyproject.toml": (root / "pyproject.toml").read_bytes()}
 
 
-@pytest.mark.parametrize("base", ["debian", "debian:", "ubuntu:noble", "host.example.test/x:1"])
+@pytest.mark.parametrize(
+    "base", ["debian", "debian:", "debian:Noble", "registry.example.test/Python:1"]
+)
 def test_another_base_is_refused_before_anything_is_written(
     base: str, online: World, root: Path
 ) -> None:
     projects.replace(root, 'python = "3.11"\n', f'python = "3.11"\nbase = "{base}"\n')
-    with pytest.raises(LockstepError, match=f"`{base}` is not a base") as caught:
+    with pytest.raises(
+        LockstepError, match=r"is not a Debian release|is not the name of an image"
+    ) as caught:
         lock(root)
-    assert "debian:bookworm" in caught.value.hint
+    assert caught.value.hint.startswith("write ")
     assert not (root / "uv.lock").exists()
 
 

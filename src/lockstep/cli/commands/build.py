@@ -100,11 +100,15 @@ def run(options: argparse.Namespace) -> int:
     if options.engine != "native":
         return engines.build(session, lock, specs, options)
     layout = Layout(options.layout or layout_folder(project))
-    builder = Builder(project, lock, session.store, session.fetcher, session.progress)
+    client = Client(insecure=options.insecure_registry)
+    builder = Builder(project, lock, session.store, session.fetcher, session.progress, client)
     if options.base_only:
         return _base_only(builder, project, layout, options)
     target = engines.target(project, options)  # before a build that would be for nothing
-    built = builder.build(specs, layout, form=options.compression)
+    # Layers of a registry's base are not fetched when all goes to a registry again.
+    local = not options.push or options.layout or options.output
+    shallow = not (project.is_debian or local)
+    built = builder.build(specs, layout, form=options.compression, shallow=shallow)
     if options.layout is None:
         layout.sweep()  # ours alone, so that old layers do not pile up
     if options.output:
@@ -112,19 +116,15 @@ def run(options: argparse.Namespace) -> int:
         archive.write(built[0].image, options.output, tag)
     if target:
         engines.load(session, target, built, options)
-    sent = _push(session, built, places, options)
+    sent = _push(session, client, built, places)
     _show(built, sent, clock.monotonic() - started, as_json=options.json)
     return 0
 
 
 def _push(
-    session: Session,
-    built: Sequence[Built],
-    places: Mapping[str, Reference],
-    options: argparse.Namespace,
+    session: Session, client: Client, built: Sequence[Built], places: Mapping[str, Reference]
 ) -> dict[str, pushing.Sent]:
     """Push each image, all of its platforms under one name."""
-    client = Client(insecure=options.insecure_registry)
     sent = {}
     for name, target in places.items():
         parcels = [of_image(each.image) for each in built if each.spec == name]

@@ -23,13 +23,14 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from lockstep.cli import rendering
+from lockstep.cli import pushing, rendering
 from lockstep.cli.session import Session, add_common, open_session, print_json
 from lockstep.cli.table import table
 from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError, UsageError, raise_all
 from lockstep.lock import changes, file, make, manager
 from lockstep.lock.rehearse import rehearsal
+from lockstep.oci.registry.client import Client
 from lockstep.progress import say
 from lockstep.project.load import load
 
@@ -50,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="take the newest versions, of these names only when any is given (default: keep)",
     )
     what.add_argument("--dry-run", action="store_true", help="write nothing; show what would move")
+    pushing.add_insecure(parser.add_argument_group("registry of the base"))
     add_common(parser)
 
 
@@ -65,7 +67,12 @@ def run(options: argparse.Namespace) -> int:
     with where as project:
         before = changes.state(project)
         changed = make.make(
-            project, session.store, session.fetcher, session.progress, upgrade=options.upgrade
+            project,
+            session.store,
+            session.fetcher,
+            session.progress,
+            upgrade=options.upgrade,
+            client=Client(insecure=options.insecure_registry),
         )
         moved = changes.between(before, changes.state(project)) if changed else []
     if options.json:

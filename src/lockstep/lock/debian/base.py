@@ -7,6 +7,7 @@ from lockstep.digest import Digest
 from lockstep.errors import LockstepError, raise_all
 from lockstep.fetch import Download
 from lockstep.lock.debian import mirror as mirrors
+from lockstep.project.target import Target
 
 __all__ = ["DebianBase", "DebianPackage", "downloads"]
 
@@ -56,6 +57,20 @@ class DebianBase:
     glibc: str
     snapshot: str
     packages: tuple[DebianPackage, ...]
+
+    @property
+    def program(self) -> str:
+        """The absolute path of its Python."""
+        return f"/usr/bin/python{self.target().minor}"
+
+    @property
+    def parts(self) -> list[str]:
+        """What makes it this base and no other."""
+        return [self.platform, *(package.digest for package in self.packages)]
+
+    def target(self) -> Target:
+        """Return the machine that wheels must fit."""
+        return Target(platform=self.platform, python=self.python, glibc=self.glibc)
 
 
 def downloads(base: DebianBase, *, mirror: mirrors.Mirror | None = None) -> list[Download]:
