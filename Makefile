@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts peers nightly ci bench docs golden lock lock-stack clean
+.PHONY: help setup demo test lint types contracts check peers nightly ci bench docs golden lock lock-stack clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ types: $(READY) ## mypy, strict
 contracts: $(READY) ## the import direction of the layers
 	$(BIN)/lint-imports
 
+check: $(READY) ## lockstep check on itself; whether hooks are installed is each clone's own
+	$(BIN)/lockstep check --ignore HOK002
+
 peers: $(READY) ## other people's programs: a Docker engine, skopeo, umoci, other Pythons
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
 		-m "(peers or network) and not nightly"
@@ -49,7 +52,7 @@ nightly: $(READY) ## ten minutes of load on the churn service, and the real loca
 	LOAD_SECONDS=600 $(BIN)/python -m pytest -q tests/peers/test_serving.py -k lost
 	$(BIN)/python -m pytest -q -m nightly
 
-ci: lint types contracts cover peers demo ## all that .ci/run calls
+ci: lint types contracts check cover peers demo ## all that .ci/run calls
 
 bench: $(READY) ## ratios against the classic route, on this machine
 	$(BIN)/python bench/start.py

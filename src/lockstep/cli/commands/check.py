@@ -52,7 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         )
     more = parser.add_argument_group("what takes longer")
     more.add_argument("--history", action="store_true", help="look for secrets in every commit")
-    more.add_argument("--measure", action="store_true", help="run each hook and time it")
+    more.add_argument(
+        "--measure", action="store_true", help="run each hook on all files and time it"
+    )
     more.add_argument(
         "--verify", action="store_true", help="hash every installed file of .venv (a second)"
     )
@@ -62,7 +64,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=Path,
         default=[],
-        help="an OCI layout to look for secrets in (always: .lockstep/images)",
+        help="an OCI layout whose layers are looked through for secrets (always looked at: the"
+        " configuration of images in .lockstep/images)",
     )
     fixes = parser.add_argument_group("fixes").add_mutually_exclusive_group()
     fixes.add_argument("--fix", action="store_true", help="change files, and show the difference")
