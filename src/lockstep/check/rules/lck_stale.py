@@ -105,7 +105,7 @@ class LCK002(Rule):
         """Yield what uv says; it gets no environment of the project, whose Python it would run."""
         path = beside(folder, "pyproject.toml")
         pyproject = repo.toml(path)
-        requires = table(pyproject, "project").get("requires-python")
+        requires = lock.python or table(pyproject, "project").get("requires-python")
         words: list[str | Path] = ["lock", "--check", "--offline", "--no-build", "--verbose"]
         words += ["--no-progress", "--color", "never", "--python", _python(requires)]
         if "cache-dir" in table(pyproject, "tool", "uv") or repo.exists(beside(folder, "uv.toml")):

@@ -85,7 +85,7 @@ class PKG001(Rule):
             known = {"said": errors[0] if done.code == 1 and errors else ""}
             store.put_record(_VALIDATOR, key, known)
         if known["said"]:
-            message = f"validate-pyproject: {known['said']}"
+            message = f"validate-pyproject: {known['said'].rstrip(':')}"
             yield self.finding(path, _line_of_key(text, known["said"]), message)
 
 
