@@ -26,10 +26,10 @@ __all__ = [
 
 _WHOLE = {"", ".", "*"}
 _MADE = re.compile(
-    r"(?i)(?:^|/)(?:dist|build|target|out|outputs?|artifacts?|models?|data|datasets?|mlruns|weights"
+    r"(?i)(?:^|/)(?:dist|build|target|out|outputs?|artifacts?|models?|mlruns|weights"
     r"|checkpoints?|node_modules|public|static|wheels?|wheelhouse|vendor)(?:/|$)"
     r"|\.(?:whl|gz|zip|jar|pkl|pickle|joblib|pt|pth|onnx|h5|keras|bin|safetensors|gguf|cbm|ubj"
-    r"|model|csv|parquet|feather|npy|npz|db|sqlite|so|crt|pem)$"
+    r"|model|so|crt|pem)$"
 )
 _VERSIONED_BY_GIT = re.compile(
     r"setuptools[-_]scm|hatch-vcs|versioningit|dunamai|dynamic-versioning|vcs-versioning|pbr\b"
@@ -79,6 +79,9 @@ def is_made(repo: "Repository", path: str) -> bool:
     while parents[-1]:
         parents.append(posixpath.dirname(parents[-1]))
     if any(repo.exists(f"{each}.dvc") for each in parents[:-1]):
+        return True
+    pipeline = (repo.text("dvc.yaml") or "") + (repo.text("Makefile") or "")
+    if path in pipeline or posixpath.basename(path) in pipeline:
         return True
     modules = repo.text(".gitmodules") or ""
     return any(f"path = {each}\n" in modules for each in parents[:-1])

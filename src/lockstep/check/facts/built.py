@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lockstep.check.facts import contexts as context_facts
 from lockstep.check.facts import serving
 from lockstep.check.facts.bases import Base
-from lockstep.check.facts.contexts import Context, Use
+from lockstep.check.facts.contexts import Context, Use, started
 from lockstep.check.facts.entry import Entry, entry
 from lockstep.check.facts.images import Reference
 from lockstep.check.facts.installs import Install
@@ -116,7 +116,8 @@ class Built:
     @functools.cached_property
     def serves(self) -> bool:
         """Whether its container answers requests."""
-        return serving.serves(self.entry.calls, exposes=self.ports)
+        calls = [*self.entry.calls, *(call for use in self.uses for call in started(use.service))]
+        return serving.serves(calls, exposes=self.ports)
 
     @functools.cached_property
     def user(self) -> str | None:

@@ -1,18 +1,21 @@
 """Which folder a Dockerfile is built in, and which .dockerignore counts there."""
 
 import posixpath
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lockstep.check.facts import ignoring
+from lockstep.check.facts.calls import Call, call
 from lockstep.check.facts.ignoring import Ignore
+from lockstep.check.reading import shell
 
 if TYPE_CHECKING:
     from lockstep.check.reading.compose import Build, Service
     from lockstep.check.repository import Repository
 
-__all__ = ["Context", "Use", "contexts", "uses"]
+__all__ = ["Context", "Use", "contexts", "started", "uses"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,17 @@ def uses(repo: "Repository") -> tuple[Use, ...]:
             folder = "" if folder == "." else folder
             found.append(Use(path=path, folder=folder, service=service, compose=file.path))
     return tuple(found)
+
+
+def started(service: "Service") -> tuple[Call, ...]:
+    """Return what a service's own command starts."""
+    command = service.command
+    if command is None:
+        return ()
+    words = [str(word) for word in command.words]
+    text = words[0] if command.by_shell and len(words) == 1 else shlex.join(words)
+    found = (call(each, {}) for each in shell.read(text, ((0, command.line),)).commands)
+    return tuple(each for each in found if each is not None)
 
 
 def _folder(build: "Build") -> str | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lockstep.check.facts.built import Built, ImageFile
 from lockstep.check.facts.declared import table
+from lockstep.check.facts.ignoring import Pattern
 from lockstep.check.facts.installs import TOOLS, Install, package_of
 from lockstep.check.facts.stages import Step
 from lockstep.check.facts.tools import is_tool
@@ -13,7 +14,7 @@ from lockstep.check.facts.tools import is_tool
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
 
-__all__ = ["LISTS", "development", "file_in", "is_exact", "is_list", "is_set", "needs_of"]
+__all__ = ["LISTS", "development", "file_in", "has_code", "is_exact", "is_set", "needs_of"]
 __all__ += ["project", "running", "unpinned"]
 
 # Sources of COPY that are no code: what packages are installed from, and what goes with it.
@@ -37,15 +38,19 @@ def running(image: ImageFile) -> list[Built]:
     return [found[index] for index in sorted(found)]
 
 
-def is_list(repo: "Repository", image: ImageFile, source: str) -> bool:
-    """Return whether a source of COPY is no code: a lock, a list, a folder with no Python."""
+def has_code(repo: "Repository", image: ImageFile, source: str) -> bool | None:
+    """Return whether a source of COPY brings Python; None when nothing of it is there."""
     if LISTS.fullmatch(source):
-        return True
-    if posixpath.normpath(source) in {".", "/"}:
         return False
-    paths = [context.path(source.rstrip("*")) for context in image.contexts]
-    inside = [n for n in repo.names if any(n == p or n.startswith(f"{p}/") for p in paths)]
-    return bool(inside) and not any(name.endswith((".py", ".ipynb")) for name in inside)
+    if posixpath.normpath(source) in {".", "/"}:
+        return True
+    patterns = [
+        Pattern(text=context.path(source), allows=False, line=0) for context in image.contexts
+    ]
+    inside = [name for name in repo.names if any(each.matches(name) for each in patterns)]
+    if not inside:
+        return None
+    return any(name.endswith((".py", ".ipynb")) for name in inside)
 
 
 def is_set(step: Step, each: Install, name: str) -> bool:
@@ -107,10 +112,20 @@ def development(repo: "Repository", built: Built, step: Step, each: Install) -> 
         return ""
     _, document = found
     if each.tool == "uv sync":
-        return _of_uv(document, step, each)
+        member = next(iter(each.options.values("--package")), "")
+        return _of_uv(_member(repo, member) if member else document, step, each)
     if each.tool == "poetry":
         return _of_poetry(document, step, each)
     return "the packages of `--dev`" if each.options.has("--dev", "-d") else ""
+
+
+def _member(repo: "Repository", name: str) -> object:
+    """Return the document of a workspace's member, None when there is none of this name."""
+    for path in repo.named("pyproject.toml"):
+        document = repo.toml(path)
+        if table(document, "project").get("name") == name:
+            return document
+    return None
 
 
 def _of_pip(each: Install) -> str:

@@ -26,6 +26,9 @@ _VERBS = {
     "vllm.entrypoints.openai.api_server": ("",),
 }
 _SCRIPT = re.compile(r"(?:.*/)?(?:app|server|serve|serving|main|api|wsgi|asgi|web|run)\.py")
+_MODULES = frozenset(
+    {"app.py", "server.py", "serve.py", "serving.py", "api.py", "main.py", "web.py"}
+)
 _RUNNERS = frozenset(
     {"uv", "poetry", "pipenv", "pdm", "conda", "micromamba", "opentelemetry-instrument"}
 )
@@ -54,6 +57,8 @@ def is_server(each: Call, *, exposes: bool) -> bool:
         verbs = _VERBS[program]
         said = next((word for word in words if not word.startswith("-")), "")
         return verbs == ("",) or said in verbs
+    if each.module and exposes and f"{program.rpartition('.')[2]}.py" in _MODULES:
+        return True
     script = next((word for word in words if not word.startswith("-")), "")
     if program == "python" and exposes:
         return _SCRIPT.fullmatch(script) is not None
@@ -75,10 +80,13 @@ def _inner(each: Call) -> Call | None:
             words = words[1:]
     if not words:
         return None
+    if words[0].endswith(".py"):
+        words = ["python", *words]
     module = words[0] == "python" and words[1:2] == ["-m"] and len(words) > len("-m")
     written = words[2] if module else words[0]
     rest = words[3:] if module else words[1:]
     return Call(
+        module=module,
         program=posixpath.basename(written),
         written=written,
         words=tuple(rest),

@@ -96,8 +96,8 @@ def _early(repo: Repository, built: Built) -> Install | None:
     for step in built.steps:
         copied = step.copied
         if copied is not None:
-            lists = [recipes.is_list(repo, built.image, name) for name in copied.sources]
-            if copied.origin or not copied.known or not all(lists):
+            code = [recipes.has_code(repo, built.image, name) for name in copied.sources]
+            if copied.origin or not copied.known or any(each is not False for each in code):
                 return None
         made = any(call.program in {"mkdir", "touch", "git", "cp"} for call in step.calls)
         if step.mounts("bind") or made or step.instruction.heredocs:

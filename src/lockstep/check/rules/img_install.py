@@ -14,6 +14,7 @@ from lockstep.check.rule import Rule
 __all__ = ["RULES"]
 
 _MANAGERS = {"uv", "poetry", "pip", "python"}
+_LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.lock")
 _LOCKED = ("--locked", "--frozen", "--check")
 
 
@@ -54,11 +55,11 @@ def _late(repo: Repository, built: Built) -> tuple[Install, str] | None:
     for step in built.steps:
         copied = step.copied
         if copied is not None and not copied.origin and not copied.target.startswith("/tmp"):  # noqa: S108 -- a path of an image
-            code = [each for each in copied.sources if not recipes.is_list(repo, built.image, each)]
+            code = [each for each in copied.sources if recipes.has_code(repo, built.image, each)]
             source = source or (code[0] if code else "")
             whole = whole or any(posixpath.normpath(each) in {".", "/"} for each in code)
         for each in step.installs:
-            if not each.is_python or each.is_tools or each.tool == "conda":
+            if not each.is_python or each.is_tools or (each.tool == "conda" and not each.files):
                 continue
             if not source:
                 return None  # packages come first: later installs are of the project itself
@@ -120,7 +121,8 @@ def _resolves(repo: Repository, built: Built, each: Install) -> bool:
     """Return whether an install of the project itself chooses the versions of what it needs."""
     folders = [name for name in each.local if name.split("[")[0].rstrip("/") in {".", ""}]
     found = recipes.project(repo, built.image)
-    return bool(folders) and found is not None and recipes.needs_of(found[1])
+    locked = any(recipes.file_in(repo, built.image, name) for name in _LOCKS)
+    return bool(folders) and locked and found is not None and recipes.needs_of(found[1])
 
 
 class IMG023(Rule):
@@ -226,8 +228,11 @@ def _without(repo: Repository, built: Built, at: Step, name: str) -> bool:
         mounts = [each.get("source", each.get("src", ".")) for each in step.mounts("bind")]
         if step is at and any(_brings(repo, image, source, name) for source in mounts):
             return False
-        if copied is not None and (copied.origin or not copied.known):
+        stage = image.dockerfile.stage(copied.origin) if copied and copied.origin else None
+        if copied is not None and (stage is not None or not copied.known):
             return False  # another stage may bring it
+        if copied is not None and copied.origin:
+            continue
         if copied is not None and any(_brings(repo, image, s, name) for s in copied.sources):
             return False
         others = [call for call in step.calls if call.program not in _MANAGERS]

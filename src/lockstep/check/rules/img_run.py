@@ -3,7 +3,7 @@
 import posixpath
 from collections.abc import Iterator
 
-from lockstep.check.facts import available, environments, serving
+from lockstep.check.facts import absent, available, environments, serving
 from lockstep.check.facts.built import Built, ImageFile
 from lockstep.check.facts.calls import Call
 from lockstep.check.facts.entry import Started
@@ -148,6 +148,9 @@ def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
             message = f"`{written}` does not see what {tool} installed: it is in a virtual"
             message += " environment that no PATH names"
             return message, _hidden_hint(tool)
+    lacking = absent.missing(built, call) if not is_python else ""
+    if lacking:
+        return f"`{written}` is not in the image: {lacking}", f"install {written}, and lock it"
     if call.module or call.program == "python" or call.program in {"bash", "sh", "uv", "poetry"}:
         program = call.written
         on_path = any(env.prefix == "?" or f"{env.prefix}/bin" in entries for env in found)
@@ -201,7 +204,8 @@ class IMG010(Rule):
                         message = _no_program(built, call.program)
                         if message:
                             hint = _health_hint(built)
-                            yield self.finding(image.path, call.line, message, hint=hint)
+                            line = step.instruction.first
+                            yield self.finding(image.path, line, message, hint=hint)
                 for use in built.uses:
                     check = use.service.healthcheck
                     if check is None or check.test is None or check.disabled:
@@ -255,7 +259,7 @@ class IMG011(Rule):
                 if not (built.is_python and built.serves) or built.health is not None:
                     continue
                 checks = [use.service.healthcheck for use in built.uses]
-                asked = bool(checks) and all(each is not None for each in checks)
+                asked = any(each is not None for each in checks)  # the others are one-time jobs
                 if not asked and not _probed(repo):
                     line = _entry_line(built)
                     message = "a serving image without HEALTHCHECK: a hung server looks fine"
