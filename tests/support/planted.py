@@ -70,7 +70,7 @@ FORMS: Mapping[str, Form] = {
     "env-secret-literal": Form(size=12, line="export MLFLOW_TOKEN={}", name="prod.env"),
 }
 
-# What a case file cannot have as it is: hosts that no file of ours names, and ends of lines.
+# What a case file cannot have as it is: hosts that no file of ours names, ends of lines, bait.
 WORDS: Mapping[str, str] = {
     "PYPI": "pypi" + ".org",
     "FILES": "files.python" + "hosted.org",
@@ -79,4 +79,5 @@ WORDS: Mapping[str, str] = {
     "QUAY": "qu" + "ay.io",
     "BOM": "\ufeff",
     "CR": "\r",
+    "PASSWORD": "PASS" + "WORD",  # scanners look at what stands beside it
 }
