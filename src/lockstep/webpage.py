@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
-__all__ = ["Raw", "badge", "code", "details", "render", "table"]
+__all__ = ["Raw", "amount", "badge", "code", "details", "picture", "render", "table", "text"]
 
 _STYLE: Final = """\
 :root{color-scheme:light dark;--ink:#1b1f24;--dim:#5b6570;--line:#d8dee4;--back:#fff;--soft:#f6f8fa;
@@ -23,12 +23,13 @@ th,td{text-align:left;vertical-align:top;padding:.35rem .6rem .35rem 0;
 border-bottom:1px solid var(--line)}
 th{color:var(--dim);font-weight:600}td.number,th.number{text-align:right;white-space:nowrap;
 font-variant-numeric:tabular-nums}
-.badge{display:inline-block;padding:0 .5rem;border:1px solid;border-radius:1rem;font-size:.85rem;
-white-space:nowrap}
+.badge{display:inline-block;padding:0 .5rem;border:1px solid;border-radius:1rem;font-size:.85rem}
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}
 details{margin:.4rem 0}summary{cursor:pointer}
-svg{max-width:100%;height:auto}
-@media print{body{max-width:none;padding:0;font-size:11pt}details:not([open])>*{display:block}
+.picture{overflow-x:auto}.picture svg{width:100%;min-width:40rem;height:auto;display:block}
+@media print{:root{color-scheme:light}body{max-width:none;padding:0;font-size:10pt}
+.picture svg{min-width:0}.wide,.picture{overflow:visible}
+*{print-color-adjust:exact;-webkit-print-color-adjust:exact}details:not([open])>*{display:block}
 h2{break-after:avoid}tr,svg{break-inside:avoid}}
 """
 
@@ -46,6 +47,11 @@ def _html(value: object) -> str:
 def code(text: str) -> Raw:
     """Return a text as code."""
     return Raw(f"<code>{escape(text)}</code>")
+
+
+def text(value: object) -> Raw:
+    """Return a text as HTML; what is HTML already stays."""
+    return Raw(_html(value))
 
 
 def badge(text: str, kind: str) -> Raw:
@@ -67,6 +73,16 @@ def table(
     )
     inside = f"<thead><tr>{top}</tr></thead>\n<tbody>{body}</tbody>"
     return Raw(f'<div class="wide"><table>{inside}</table></div>')
+
+
+def picture(svg: str) -> Raw:
+    """Return an SVG that fills the width, and scrolls where it would be too small to read."""
+    return Raw(f'<div class="picture">{svg}</div>')
+
+
+def amount(number: int, what: str) -> str:
+    """Return a number with its noun, which is a plural by an s."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def details(summary: str, *inside: object) -> Raw:

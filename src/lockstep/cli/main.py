@@ -54,6 +54,7 @@ COMMANDS = (
     ("fingerprint", "Say what an environment is: packages, BLAS, processor, settings"),
     ("verify", "Prove that images and model are the same elsewhere, or name what differs"),
     ("diff", "Show what moved between two environments, what can change results first"),
+    ("report", "Write one page of sizes, lock changes, drift, findings and proofs"),
     ("secrets", "Look for secrets in the project's files"),
     ("hooks", "Run the hooks of each commit on the versions of the lock"),
     ("demo", "Run the whole story on a real project and measure it"),

@@ -14,7 +14,15 @@ from lockstep.project.load import load
 from lockstep.project.model import Project
 from lockstep.store import Store, default_root
 
-__all__ = ["Session", "add_common", "layout_folder", "open_session", "print_json"]
+__all__ = [
+    "Session",
+    "add_common",
+    "history_file",
+    "layout_folder",
+    "open_session",
+    "print_json",
+    "verified",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,16 @@ def open_session(options: argparse.Namespace) -> Session:
 def layout_folder(project: Project) -> Path:
     """Return where a project's images are kept: an OCI layout that git ignores."""
     return project.root / ".lockstep" / "images"
+
+
+def history_file(project: Project) -> Path:
+    """Return where `lockstep build` keeps what images were before."""
+    return project.root / ".lockstep" / "history.json"
+
+
+def verified(project: Project) -> Path:
+    """Return where the last answer of `lockstep verify` is kept."""
+    return project.root / ".lockstep" / "verify.json"
 
 
 def print_json(value: object) -> None:

@@ -177,6 +177,8 @@ def _trained(first: Run, found: tuple[Trained, ...], tolerance: float) -> dict[s
                 "holds": each.holds(tolerance),
                 "verdict": verdict(each, tolerance),
                 "hardware": each.hardware,
+                "same_bytes": not each.moved and not each.metrics,
+                "seconds": round(each.seconds, 2),
                 "moved": [
                     {"output": m.output, "what": m.what, "parts": list(m.parts)}
                     | ({"largest": m.largest} if m.largest is not None else {})

@@ -154,7 +154,7 @@ class Reader(HTMLParser):
 
 
 def test_the_page_is_whole_and_leads_nowhere() -> None:
-    text = page.render(whole())
+    text = page.render(result.document(whole()))
     reader = Reader()
     reader.feed(text)
     assert reader.open == []

@@ -26,9 +26,16 @@ from pathlib import Path
 
 from lockstep import clock
 from lockstep.cli import engines, pushing
-from lockstep.cli.session import Session, add_common, layout_folder, open_session, print_json
+from lockstep.cli.session import (
+    Session,
+    add_common,
+    history_file,
+    layout_folder,
+    open_session,
+    print_json,
+)
 from lockstep.errors import UsageError, raise_all
-from lockstep.image import dockerfile
+from lockstep.image import dockerfile, history
 from lockstep.image.budget import unpacked
 from lockstep.image.build import Builder, Built
 from lockstep.lock import file, make
@@ -108,8 +115,11 @@ def run(options: argparse.Namespace) -> int:
     # Layers of a registry's base are not fetched when all goes to a registry again.
     local = not options.push or options.layout or options.output
     shallow = not (project.is_debian or local)
+    before = history.snapshots(layout, layout.names())
     built = builder.build(specs, layout, form=options.compression, shallow=shallow)
     if options.layout is None:
+        digests = {each.name: str(each.image.digest) for each in built}
+        history.keep(history_file(project), before, digests)
         layout.sweep()  # ours alone, so that old layers do not pile up
     if options.output:
         tag = options.tag or f"{project.name}-{built[0].name}:latest"

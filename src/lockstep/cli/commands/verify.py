@@ -17,12 +17,20 @@ examples:
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep import files
-from lockstep.cli.session import Session, add_common, layout_folder, open_session, print_json
+from lockstep.cli.session import (
+    Session,
+    add_common,
+    layout_folder,
+    open_session,
+    print_json,
+    verified,
+)
 from lockstep.errors import UsageError, raise_all
 from lockstep.lock import file, make
 from lockstep.progress import say
@@ -74,11 +82,14 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(message, hint="--tolerance 1e-6")
     raise_all(make.stale(project, file.read(project.root)))
     found = _proved(session, images, options)
+    document = result.document(found)
+    # For `lockstep report`, which does not spend minutes again.
+    files.write_text(verified(project), json.dumps(document, indent=2, sort_keys=True) + "\n")
     if options.html:
-        files.write_text(options.html, page.render(found))
+        files.write_text(options.html, page.render(document))
         say(f"wrote {options.html}")
     if options.json:
-        print_json(result.document(found))
+        print_json(document)
     else:
         sys.stdout.write("".join(f"{line}\n" for line in result.lines(found)))
         say("the same everywhere" if found.holds else "not the same everywhere")

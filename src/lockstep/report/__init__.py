@@ -1,0 +1,1 @@
+"""One page of all that is known of a project's environment."""

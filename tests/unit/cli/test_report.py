@@ -1,0 +1,73 @@
+"""The report of a tiny project: sizes and what they were, lock changes, findings, proofs."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import projects
+
+from lockstep.cli.main import main
+from lockstep.image import history
+from lockstep.oci.layout import Layout
+
+
+def git(folder: Path, *words: str) -> None:
+    subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+
+
+def page(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    assert main(["report", *words, "--quiet"]) == 0
+    name = capsys.readouterr().out.strip()
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def test_before_anything_is_built(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = page(locked, capsys)
+    assert "lockstep build serve" in text
+    assert "lockstep verify" in text
+    assert "there is no .venv here" in text
+
+
+def test_sizes_are_told_against_the_build_before(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(locked, "init", "-q")
+    git(locked, "add", "-A")
+    git(locked, "commit", "-qm", "all")
+    assert main(["build", "serve", "--quiet"]) == 0
+    first = Layout(locked / ".lockstep" / "images").manifest_digest("serve")
+    text = page(locked, capsys)
+    assert "no other build is known" in text
+    assert "Lock since HEAD" in text
+    projects.replace(locked, "import tiny", "import tiny  # " + "x" * 90_000, "app/main.py")
+    assert main(["build", "serve", "--quiet"]) == 0
+    kept = history.previous(locked / ".lockstep" / "history.json", "serve")
+    assert kept is not None
+    assert kept.digest == str(first)
+    text = page(locked, capsys, "--output", "out.html")
+    assert f"0.1 MB more than {str(first)[7:19]}, the build before" in text
+    assert "+0.1 MB" in text
+    assert "<script" not in text
+
+
+def test_the_last_verification_is_shown_with_its_age(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--build", "serve", "--quiet"]) == 0
+    assert "Images, built again in another world" in page(locked, capsys)
+    projects.replace(locked, "import tiny", "import tiny  # changed", "app/main.py")
+    assert main(["build", "serve", "--quiet"]) == 0
+    assert "Of builds before these: serve" in page(locked, capsys)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": 9}', '{"serve": 3}'])
+def test_damaged_notes_are_no_notes(
+    locked: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = locked / ".lockstep"
+    folder.mkdir(exist_ok=True)
+    for name in ("verify.json", "history.json"):
+        (folder / name).write_text(text)
+    assert history.previous(folder / "history.json", "serve") is None
+    assert "Not done here" in page(locked, capsys)
