@@ -78,13 +78,14 @@ def _lay(row: list[float], place: Rectangle, found: list[Rectangle]) -> Rectangl
     if place.width >= place.height:
         width = total / place.height if place.height else 0.0
         for area in row:
-            height = area / width if width else 0.0
+            # What is left over may be a rounding error wide: nothing leaves its place.
+            height = min(area / width, place.height - at) if width else 0.0
             found.append(Rectangle(place.x, place.y + at, width, height))
             at += height
         return Rectangle(place.x + width, place.y, max(0.0, place.width - width), place.height)
     height = total / place.width if place.width else 0.0
     for area in row:
-        width = area / height if height else 0.0
+        width = min(area / height, place.width - at) if height else 0.0
         found.append(Rectangle(place.x + at, place.y, width, height))
         at += width
     return Rectangle(place.x, place.y + height, place.width, max(0.0, place.height - height))
