@@ -12,7 +12,7 @@ PLACE = Rectangle(10, 20, 300, 200)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(0.001, 1e9), min_size=1, max_size=40).map(lambda s: sorted(s)[::-1]))
+@given(st.lists(st.floats(1, 1e6), min_size=1, max_size=40).map(lambda s: sorted(s)[::-1]))
 def test_areas_are_sizes_within_the_place(sizes: list[float]) -> None:
     found = squarified(sizes, PLACE)
     assert len(found) == len(sizes)
