@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Signs", "Source", "cells", "modules", "parsed", "signs"]
 
 _LARGEST = 2_000_000  # characters of code that are parsed
-_TRAINS = re.compile(rb"\.(?:fit|fit_generator|step|train|backward)\(")
-_DRAWS = re.compile(rb"rand|Random|split|shuffle|sample|KMeans|Mixture|MLP|SGD|torch|keras|make_")
+_TRAINS = re.compile(rb"\.(?:fit|fit_generator|step|train|backward|save|start_run|log_metric)\(")
+_NAMES = re.compile(r"(?i)train|tune|fit")
+_DRAWS = re.compile(
+    rb"rand|Random|split|shuffle|sample|choice|KMeans|Mixture|MLP|SGD|torch|keras|make_"
+)
 _LOADS = re.compile(rb"(?:joblib|pickle|dill|torch)[\w.]*\.?load|\bimport .{0,40}\bloads?\b")
 _SERVES = re.compile(
     rb"^\s*(?:from|import)\s+(?:fastapi|flask|litestar|starlette|django|bentoml|gradio|streamlit"
@@ -99,8 +102,9 @@ def signs(repo: "Repository") -> dict[str, Signs]:
     return {n: Signs(bits) for n, bits in glanced(repo, names, "checked-code", version, _look)}
 
 
-def _look(_: str, data: bytes) -> tuple[int, bool]:
-    return sum(1 << n for n, sign in enumerate(_SIGNS) if sign.search(data)), True
+def _look(name: str, data: bytes) -> tuple[int, bool]:
+    bits = sum(1 << n for n, sign in enumerate(_SIGNS) if sign.search(data))
+    return bits | bool(_NAMES.search(name)), True
 
 
 def parsed(repo: "Repository", path: str) -> Source | None:

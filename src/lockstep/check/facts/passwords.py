@@ -26,7 +26,10 @@ _KNOWN_NAMES = (
 )
 _KNOWN = frozenset(_KNOWN_NAMES.split())
 # Of a setting that must not be empty though nothing asks for it.
-_NONE = frozenset({"", "none", "null", "empty", "dummy", "not-needed", "unused", "true", "false"})
+_NONE = frozenset(
+    {"", "none", "null", "empty", "dummy", "not-needed", "unused", "true", "false"}
+    | {"yes", "no", "on", "off", "0", "1"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ _KINDS = (
     (r"id_(?:rsa|dsa|ecdsa|ed25519)|.+\.(?:pem|key|ppk)", _PRIVATE, "a private key"),
     (
         r".*(?:credentials|service[-_]?account|keyfile|gcp|google|key)[^/]*\.json",
-        re.compile(r'"private_key"\s*:\s*"-----BEGIN'),
+        re.compile(r'"private_key(?:"\s*:\s*"-----BEGIN|_id"\s*:\s*"[0-9a-f]{40}")'),
         "the key of a service account",
     ),
     (r"[._]netrc", re.compile(r"\bpassword\s+(\S+)"), "a password"),

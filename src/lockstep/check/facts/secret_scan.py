@@ -22,6 +22,7 @@ _LOOSE = frozenset(
 )
 _TEST = re.compile(r"test_.*|.*_test\..*|conftest\.py")
 _PROSE = re.compile(r"(?i).+\.(?:md|rst|adoc|ipynb|html|svg)")
+_BUILT = re.compile(r"(?i)(?:.*\.)?(?:dockerfile|containerfile)(?:[.-].+)?|.*compose.*\.ya?ml")
 # Of these other rules speak, with the variable's name.
 _OTHERS = frozenset({"compose-secret-literal", "docker-secret-literal", "env-secret-literal"})
 
@@ -34,7 +35,8 @@ def rules_for(path: str) -> tuple[patterns.Rule, ...]:
     name = basename(path)
     apart = _LOOSE & {part.lower() for part in path.split("/")[:-1]} or _TEST.fullmatch(name)
     loose = apart or _PROSE.fullmatch(name) or secret_files.is_template(path)
-    found = (rule for rule in patterns.RULES if rule.name not in _OTHERS)
+    others = _OTHERS | {"url-credentials"} if _BUILT.fullmatch(name) else _OTHERS
+    found = (rule for rule in patterns.RULES if rule.name not in others)
     return tuple(r for r in found if not loose or (r.high and r.name != "private-key"))
 
 

@@ -34,7 +34,13 @@ _RANDOM = frozenset(
 )
 _SEED_WORDS = ("random_state", "seed", "random_seed", "rng", "generator")
 # Frameworks that seed by default, or by a configuration that is not in the code.
-_OTHERS = ("transformers", "lightning", "pytorch_lightning", "hydra", "accelerate", "ultralytics")
+_OTHERS = ("lightning", "pytorch_lightning", "hydra", "accelerate", "ultralytics")
+_TRAINERS = re.compile(r"transformers\..*(?:Trainer|TrainingArguments)|trl\.")
+_TORCH = frozenset({"rand", "randn", "randint", "randperm", "normal", "rand_like", "randn_like"})
+_TRAINING_NAME = re.compile(
+    r"(?:.*[_/-])?(?:re|pre)?(?:train|finetune|fine_tune|fit)(?:[_-].*)?\.\w+"
+)
+_KEPT = frozenset({"torch.save", "mlflow.start_run", "mlflow.log_metric", "mlflow.autolog"})
 _LAYERS = re.compile(r"torch\.(?:nn\.|optim\.|utils\.data\.|rand|randn|randperm)")
 
 
@@ -48,13 +54,14 @@ def seeds(source: Source) -> bool:
 def draws(source: Source) -> list[Call]:
     """Return the calls of a training script that draw without a seed, empty for no such script."""
     called = {call.name for call in source.calls}
-    if any(name.partition(".")[0] in _OTHERS for name in source.imports):
+    if any(name.partition(".")[0] in _OTHERS for name in source.imports) or any(
+        map(_TRAINERS.match, called)
+    ):
         return []
     last = {name.rpartition(".")[2] for name in called}
     steps = "backward" in last and "step" in last
-    if not (
-        steps or last & {"fit", "fit_generator"} or {"xgboost.train", "lightgbm.train"} & called
-    ):
+    fits = last & {"fit", "fit_generator"} or {"xgboost.train", "lightgbm.train"} & called
+    if not (steps or fits or _KEPT & called or _TRAINING_NAME.fullmatch(source.path)):
         return []
     found = [call for call in source.calls if _draws(source, call)]
     neural = _neural(source, steps=steps)
@@ -68,8 +75,8 @@ def _draws(source: Source, call: Call) -> bool:
         return not call.node.args and not call.node.keywords
     if module == "numpy.random":
         return last in _NUMPY
-    if module == "random":
-        return last in _RANDOM
+    if module in {"random", "torch"}:
+        return last in (_RANDOM if module == "random" else _TORCH) and not _gives(call, "generator")
     if name.startswith(_FROM) and _seed(source, call) is None:
         if last == "train_test_split":
             return not _is(source.keyword(call, "shuffle"), value=False)

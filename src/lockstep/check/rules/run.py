@@ -91,7 +91,7 @@ class RUN002(Rule):
         session = onnxruntime.InferenceSession("model.onnx")
 
     Fix: write ONNX, skops or safetensors when training, and load that. `torch.load` reads weights
-    only with `weights_only=True`, the default since 2.6.
+    only with `weights_only=True`, the default of a lock with 2.6 or newer.
     Source: Python documentation, "pickle"; scikit-learn, "Model persistence".
     """
 
@@ -127,14 +127,14 @@ def _is_pickle(repo: Repository, source: Source | None, call: Call) -> bool:
     given = source.keyword(call, "weights_only")
     if isinstance(given, ast.Constant):
         return given.value is False
-    return given is None and _old_torch(repo)
+    return given is None and not _new_torch(repo)
 
 
-def _old_torch(repo: Repository) -> bool:
-    """Return whether a lock has a torch that loads pickles unless it is told not to."""
+def _new_torch(repo: Repository) -> bool:
+    """Return whether the locks have a torch that reads weights only unless it is told not to."""
     versions = [each.version for lock in repo.locks for each in lock.named("torch")]
     numbers = [re.match(r"(\d+)\.(\d+)", version) for version in versions]
-    return any((int(n[1]), int(n[2])) < _SAFE_TORCH for n in numbers if n)
+    return bool(numbers) and all(n and (int(n[1]), int(n[2])) >= _SAFE_TORCH for n in numbers)
 
 
 class RUN003(Rule):

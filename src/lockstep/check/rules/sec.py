@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from lockstep.check.facts import glance, secret_files, secret_history, secret_images, secret_scan
+from lockstep.check.facts import (
+    glance,
+    ignored,
+    secret_files,
+    secret_history,
+    secret_images,
+    secret_scan,
+)
 from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
@@ -37,21 +44,11 @@ class SEC001(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each secret, in files apart from the project too; those of SEC004 left out."""
-        whole: dict[str, bool] = {}
+        """Yield each secret, in files apart from the project too."""
         for each in secret_scan.in_files(repo):
-            path = each.path
-            if path not in whole:
-                held = secret_files.held(path, partial(repo.text, path))
-                whole[path] = held is not None and _is_tracked(repo, path)
-            if not whole[path]:
-                message = f"a secret ({each.rule}) stands here: {each.excerpt}"
-                hint = "replace it where it was made, or: # lockstep: allow-secret -- WHY"
-                yield self.finding(path, each.line, message, hint=hint, column=each.column)
-
-
-def _is_tracked(repo: Repository, path: str) -> bool:
-    return path in (repo.tracked or ())
+            message = f"a secret ({each.rule}) stands here: {each.excerpt}"
+            hint = "replace it where it was made, or: # lockstep: allow-secret -- WHY"
+            yield self.finding(each.path, each.line, message, hint=hint, column=each.column)
 
 
 class SEC002(Rule):
@@ -171,14 +168,17 @@ class SEC004(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each such file that git tracks and that holds something."""
+        """Yield each such file that holds something and that git has or would add."""
         for name in repo.names:
-            if name in (repo.tracked or ()) and not glance.is_installed(name):
-                held = secret_files.held(name, partial(repo.text, name))
-                if held:
-                    message = f"git has `{name}`, which holds {held[0]}"
-                    hint = f"git rm --cached {name}, add it to .gitignore, replace what it held"
-                    yield self.finding(name, held[1], message, hint=hint)
+            if glance.is_installed(name):
+                continue
+            found = secret_files.held(name, partial(repo.text, name))
+            # Without git, nobody knows but .gitignore.
+            if found and not (repo.tracked is None and ignored.by_name(repo, name)):
+                how = "git has" if name in (repo.tracked or ()) else "nothing keeps out of git"
+                message = f"{how} `{name}`, which holds {found[0]}"
+                hint = f"git rm --cached {name}, add it to .gitignore, replace what it held"
+                yield self.finding(name, found[1], message, hint=hint)
 
 
 RULES: tuple[type[Rule], ...] = (SEC001, SEC002, SEC003, SEC004)

@@ -7,6 +7,7 @@ from lockstep.check.facts import stack
 from lockstep.check.facts.stack import Role, Stack, dockerfile_of, image_of, role_of, said, stacks
 from lockstep.check.finding import Finding, Skip
 from lockstep.check.reading.compose import Mount, Service
+from lockstep.check.reading.yaml_lines import Scalar, Sequence
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
 
@@ -31,6 +32,9 @@ _S3 = re.compile(r"s3://|\bgs://|\bwasbs?://|\babfss?://|\bhdfs://|mlflow-artifa
 _ROOT = re.compile(
     r"--(?:default-artifact-root|artifacts-destination)\b"
     r"|MLFLOW_(?:DEFAULT_ARTIFACT_ROOT|ARTIFACTS_DESTINATION)"
+)
+_NAMED = frozenset(
+    {"--backend-store-uri", "--registry-store-uri", "--host", "--port", "--workers", "-h", "-p"}
 )
 _ENDPOINT = re.compile(r"MLFLOW_S3_ENDPOINT_URL|AWS_ENDPOINT_URL")
 
@@ -161,11 +165,26 @@ def _unwired(repo: Repository, server: Service) -> str | None:
         return None
     if not _S3.search(text):
         # A root that only a run can tell may well be on the store.
-        unknown = any(word.unknown for word in stack.words(server.entrypoint, server.command))
-        return None if _ROOT.search(text) or unknown else "artifact root on it (`s3://…`)"
+        return (
+            None
+            if _ROOT.search(text) or _hides_options(server)
+            else "artifact root on it (`s3://…`)"
+        )
     if "s3://" in text and not _ENDPOINT.search(text):
         return "`MLFLOW_S3_ENDPOINT_URL`, so that it asks Amazon"
     return None
+
+
+def _hides_options(server: Service) -> bool:
+    """Return whether a word that only a run can tell may be more than another option's value."""
+    for key in ("entrypoint", "command"):
+        node = server.nodes.get(key)
+        listed = node.items if isinstance(node, Sequence) else (node,)
+        words = " ".join(each.text for each in listed if isinstance(each, Scalar)).split()
+        for before, word in zip(["", *words], words, strict=False):
+            if "$" in word and not {before, word.partition("=")[0]} & _NAMED:
+                return True
+    return False
 
 
 def _environment(service: Service) -> str:

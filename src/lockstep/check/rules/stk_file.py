@@ -1,12 +1,11 @@
 """STK: compose files as files: what cannot be read, and what no program reads any more."""
 
-import fnmatch
 import posixpath
 import re
 from collections.abc import Iterator
 
 from lockstep.check import places
-from lockstep.check.facts import stack
+from lockstep.check.facts import ignored, stack
 from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.reading.compose import Service, Value
 from lockstep.check.repository import Repository
@@ -76,7 +75,8 @@ class STK012(Rule):
         """Yield each problem that stops Compose."""
         for file in repo.composes:
             for problem in file.value.problems:
-                if problem.fatal:
+                # `${X:?why}`: whoever starts it gives the value.
+                if problem.fatal and " must be given: " not in problem.message:
                     yield self.finding(problem.path or file.path, problem.line, problem.message)
 
 
@@ -130,14 +130,8 @@ def _is_made_by_hand(repo: Repository, path: str) -> bool:
     folder, name = posixpath.split(path)
     examples = (*(f"{name}.{x}" for x in _EXAMPLES), *(f"{x}{name}" for x in ("example", "sample")))
     examples = (*examples, *(f"env.{x}" for x in _EXAMPLES), *(f".env.{x}" for x in _EXAMPLES))
-    if any(repo.exists(posixpath.join(folder, each)) for each in examples):
-        return True
-    for place in {"", folder}:
-        for line in repo.lines(posixpath.join(place, ".gitignore")):
-            pattern = line.strip().rpartition("/")[2] or line.strip().rstrip("/")
-            if pattern and not pattern.startswith("#") and fnmatch.fnmatchcase(name, pattern):
-                return True
-    return False
+    shown = any(repo.exists(posixpath.join(folder, each)) for each in examples)
+    return shown or ignored.by_name(repo, path)
 
 
 def _builds(repo: Repository, service: Service) -> Iterator[tuple[Value, str, str]]:
