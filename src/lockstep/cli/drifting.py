@@ -2,17 +2,24 @@
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lockstep import files
+from lockstep.cli.session import Session
+from lockstep.drift import serving
 from lockstep.drift.model import Fingerprint
 from lockstep.drift.source import Context
 from lockstep.errors import LockstepError, UsageError
+from lockstep.lock.file import Lock
+from lockstep.progress import say
 from lockstep.project.load import find_root, load
+from lockstep.project.model import ImageSpec
 
-__all__ = ["add_target", "context", "summary"]
+__all__ = ["LABEL", "add_target", "context", "served", "summary"]
 
+LABEL = "dev.lockstep.drift"  # of an image that was built in spite of a drift, and of no other
 _PLATFORMS = ("linux/amd64", "linux/arm64")
 
 
@@ -98,3 +105,36 @@ def _machine(found: Fingerprint) -> Iterator[tuple[str, str]]:
         known = [("driver", gpu.driver), ("CUDA", gpu.cuda), ("cuDNN", gpu.cudnn)]
         words = [f"{name} {value}" for name, value in known if value]
         yield "gpu", ", ".join([*(gpu.devices or ["no device"]), *words])
+
+
+def served(
+    session: Session, lock: Lock, specs: Sequence[ImageSpec], allowed: Sequence[str]
+) -> list[ImageSpec]:
+    """Return the images, those with an allowed drift labelled with it.
+
+    Raises LockstepError for each difference between the run that made a model and the image that
+    holds it, unless its name is allowed.
+    """
+    found, made = [], []
+    for spec in specs:
+        drifts, notes = _drifts(session, lock, spec)
+        for note in (*notes, *(str(each) for each in serving.check(drifts, allowed))):
+            say(f"warning: {note}")
+        found += drifts
+        known = sorted({str(each) for each in drifts if each.refused})
+        labels = {LABEL: "; ".join(known)} if known else {}
+        made.append(replace(spec, labels={**spec.labels, **labels}))
+    for name in sorted({*allowed} - {each.name for each in found}):
+        say(f"note: `{name}` did not drift: --allow-drift {name} is not needed")
+    return made
+
+
+def _drifts(session: Session, lock: Lock, spec: ImageSpec) -> tuple[list[serving.Drift], list[str]]:
+    """Return what differs on any platform, once each."""
+    drifts: dict[str, serving.Drift] = {}
+    notes: list[str] = []
+    for platform in session.project.platforms:
+        found, said = serving.found(session.project, lock, spec, platform, session.store)
+        drifts |= {str(each): each for each in found}
+        notes += said
+    return list(drifts.values()), sorted(set(notes))

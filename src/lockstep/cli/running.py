@@ -38,7 +38,11 @@ def execute(
         command = environment.command(session.project, spec, arguments, own)
     if options.watch:
         return foreground.watched(command, session.project, spec)
-    return foreground.once(command)
+    if not getattr(options, "record", False):
+        return foreground.once(command)
+    from lockstep.drift import recording  # 30 ms that only a recorded run needs
+
+    return recording.run(session.project, spec, command, foreground.once, session.progress)
 
 
 def _in_image(session: Session, spec: ImageSpec, arguments: tuple[str, ...]) -> environment.Command:

@@ -4,7 +4,7 @@ import enum
 import functools
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -18,7 +18,7 @@ _PLAIN_LOCALE = re.compile(r"(?:(?:C|POSIX|en_(?:US|GB|AU|CA))(?:\.[\w-]+)?)?")
 class Effect(enum.IntEnum):
     """How a difference can reach a result; the lower, the sooner it is looked at."""
 
-    IMPORTED = 0  # a package that the recorded run imported
+    IMPORTED = 0  # a package that the recorded run imported, not only to draw or to track
     EDITED = 1  # a package whose files somebody changed
     NUMERIC = 2  # a package that computes
     NEEDS_NUMERIC = 3  # one that asks for such a package, where nobody knows what was imported
@@ -79,11 +79,12 @@ class Ranks:
         known = [each.imported for each in (before, after) if each.imported is not None]
         self.imported = frozenset(name for names in known for name in names) if known else None
         self._both = (before, after)
+        self._aside = _aside((before, after))
 
     def of(self, name: str, *, edited: bool = False) -> Effect:
         """Return how a difference of a package can reach a result."""
         table = _table()
-        if self.imported is not None and name in self.imported:
+        if self.imported is not None and name in self.imported and name not in self._aside:
             return Effect.IMPORTED
         if edited and self.imported is None:
             return Effect.EDITED
@@ -101,6 +102,30 @@ class Ranks:
         packages = [each.package(name) for each in self._both]
         needs = {need for each in packages if each for need in each.needs}
         return not needs.isdisjoint(_table().numeric)
+
+
+def _aside(both: Collection[Fingerprint]) -> frozenset[str]:
+    """Return the bystanders, and the packages that only they ask for."""
+    needs: dict[str, set[str]] = {}
+    for package in (package for each in both for package in each.packages):
+        needs.setdefault(package.name, set()).update(package.needs)
+    bystanders = _table().bystanders & needs.keys()
+    asked = {need for names in needs.values() for need in names}
+    tops = needs.keys() - asked - bystanders
+    within = _reached(needs, tops, bystanders)
+    return (_reached(needs, bystanders, frozenset()) | bystanders) - within
+
+
+def _reached(
+    needs: Mapping[str, set[str]], start: Collection[str], closed: Collection[str]
+) -> frozenset[str]:
+    found, waiting = set(start), list(start)
+    while waiting:
+        for need in needs.get(waiting.pop(), ()):
+            if need not in found and need not in closed:
+                found.add(need)
+                waiting.append(need)
+    return frozenset(found)
 
 
 def by_whom(name: str, known_by: Collection[Fingerprint]) -> tuple[bool | None, tuple[str, ...]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from lockstep import process
 from lockstep.errors import LockstepError
 
-__all__ = ["Revision", "commit", "dirty", "revision"]
+__all__ = ["Revision", "dirty", "revision"]
 
 _HINT = "git log --oneline"
 
@@ -41,12 +41,6 @@ def revision(folder: Path, name: str) -> Revision | None:
         return None  # no git here: no revision either
     found = done.stdout.strip()
     return Revision(folder=folder, commit=found) if done.code == 0 and found else None
-
-
-def commit(folder: Path) -> str:
-    """Return the commit that is checked out, or "" outside of a repository."""
-    found = revision(folder, "HEAD")
-    return found.commit if found else ""
 
 
 def dirty(folder: Path) -> tuple[str, ...]:

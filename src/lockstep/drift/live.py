@@ -6,7 +6,7 @@ installed and nothing written there (`src/lockstep/runtime/fingerprint.py`).
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -38,13 +38,16 @@ def python_of(folder: Path) -> Path:
     return folder.joinpath(*inside)
 
 
-def interpreter(path: Path) -> Fingerprint:
-    """Return the fingerprint of an interpreter of this machine, or of an environment's folder."""
+def interpreter(path: Path, env: Mapping[str, str] | None = None) -> Fingerprint:
+    """Return the fingerprint of an interpreter of this machine, or of an environment's folder.
+
+    `env` is what a program on it would find as its variables; None means this process's.
+    """
     program = python_of(path) if path.is_dir() else path
     if not program.exists():
         message = f"`{path}` has no interpreter: there is no `{program}`"
         raise LockstepError(message, hint="lockstep fingerprint .venv")
-    return _asked([program.absolute()], str(path))
+    return _asked([program.absolute()], str(path), env)
 
 
 def container(name: str, python: str = "python") -> Fingerprint:
@@ -84,9 +87,11 @@ def host(name: str, python: str = "python3") -> Fingerprint:
     return _asked([ssh, "-o", "BatchMode=yes", name, python], name)
 
 
-def _asked(words: Sequence[str | Path], source: str) -> Fingerprint:
+def _asked(
+    words: Sequence[str | Path], source: str, env: Mapping[str, str] | None = None
+) -> Fingerprint:
     # An activated environment must not leak into another interpreter.
-    env = environ.child(PYTHONHOME=None, __PYVENV_LAUNCHER__=None)
+    env = env or environ.child(PYTHONHOME=None, __PYVENV_LAUNCHER__=None)
     hint = "it needs CPython 3.8 or later: name its path"
     done = process.run([*words, "-"], stdin=script(), env=env, hint=hint)
     try:

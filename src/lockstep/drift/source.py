@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lockstep import files
-from lockstep.drift import git, images, live, locks, reading
+from lockstep.drift import git, images, live, locks, reading, record
 from lockstep.drift.model import Fingerprint
 from lockstep.errors import LockstepError, UsageError
 from lockstep.lock import file as lock_file
@@ -101,7 +101,10 @@ def _of_path(path: Path, word: str, context: Context) -> Fingerprint:
     if locks.is_lock(word):
         return _lock(files.read_text(path), word, context, _beside(path))
     if path.suffix == ".json":
-        return reading.of_text(files.read_text(path), word)
+        document = reading.parsed(files.read_text(path), word)
+        if record.is_record(document):
+            return record.of_document(document, word).fingerprint
+        return reading.of_document(document, word)
     if os.access(path, os.X_OK):
         return live.interpreter(path)
     message = f"`{word}` is no lock, no fingerprint and no interpreter"

@@ -31,6 +31,11 @@ class ImageSpec:
     trim: bool = False
     links: Mapping[str, str] = field(default_factory=dict)  # outside /app; of our own images alone
 
+    @property
+    def record(self) -> str:
+        """Where the record of its runs is, from the project's folder; "" without outputs."""
+        return f"{self.outputs[0].rstrip('/')}/{self.name}.run.json" if self.outputs else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSpec:

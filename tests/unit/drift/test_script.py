@@ -56,7 +56,7 @@ def seen(venv: Path, name: str = "model") -> Package:
 
 def test_an_environment_says_what_it_is(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2-4711")
     monkeypatch.chdir(venv)
     (venv / "json.py").write_text("raise SystemExit('the folder is not on the path')\n")
     found = live.interpreter(venv)
@@ -70,7 +70,7 @@ def test_an_environment_says_what_it_is(venv: Path, monkeypatch: pytest.MonkeyPa
     assert found.python.version == ".".join(map(str, sys.version_info[:3]))
     assert found.variables == {"LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", **_lang()}
     text = json.dumps(found.document())
-    assert "secret" not in text
+    assert "hunter2-4711" not in text
     assert str(venv) not in text
     assert f'"{os.uname().nodename}"' not in text
 

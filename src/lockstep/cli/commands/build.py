@@ -4,6 +4,9 @@ Each image goes into the OCI layout .lockstep/images of the project. The same lo
 give the same digest on any machine. Prints `NAME DIGEST`, one image a line; with --push the
 reference by digest.
 
+Where `lockstep run` left the record of the run that made a model, an image with the model must
+have the packages that made it.
+
 examples:
   # all images of the project
   lockstep build
@@ -39,6 +42,7 @@ from lockstep.image import dockerfile, history
 from lockstep.image.budget import unpacked
 from lockstep.image.build import Builder, Built
 from lockstep.lock import file, make
+from lockstep.lock.file import Lock
 from lockstep.oci import archive
 from lockstep.oci.layout import Layout
 from lockstep.oci.recompress import FORMS
@@ -81,6 +85,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="tag in the archive or engine (default: PROJECT-IMAGE:latest)",
     )
+    parser.add_argument(
+        "--allow-drift",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="build although this package is another one than in the run that made the model; "
+        "the image gets the label dev.lockstep.drift",
+    )
     group = parser.add_argument_group("registry")
     group.add_argument(
         "--push",
@@ -104,6 +116,7 @@ def run(options: argparse.Namespace) -> int:
     places = pushing.targets(options.push, [spec.name for spec in specs]) if options.push else {}
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
+    specs = _without_drift(session, lock, specs, options)
     if options.engine != "native":
         return engines.build(session, lock, specs, options)
     layout = Layout(options.layout or layout_folder(project))
@@ -129,6 +142,19 @@ def run(options: argparse.Namespace) -> int:
     sent = _push(session, client, built, places)
     _show(built, sent, clock.monotonic() - started, as_json=options.json)
     return 0
+
+
+def _without_drift(
+    session: Session, lock: Lock, specs: list[ImageSpec], options: argparse.Namespace
+) -> list[ImageSpec]:
+    """Refuse images whose packages are other ones than in the recorded run of their model."""
+    project = session.project
+    recorded = [i for i in project.images if i.record and (project.root / i.record).is_file()]
+    if options.base_only or not recorded:
+        return specs
+    from lockstep.cli import drifting  # 30 ms that only a project with a record needs
+
+    return drifting.served(session, lock, specs, options.allow_drift)
 
 
 def _push(

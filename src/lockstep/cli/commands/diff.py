@@ -1,15 +1,15 @@
 """Show what moved between two environments, what can change results first.
 
 A and B are any two of: an environment, a container, another host, a lock, a git revision, an
-image, a fingerprint; the help of `lockstep fingerprint` has the forms. They are compared by
-meaning: what one side does not know is no difference, and two locks with other bytes may be the
-same. Exit code 1: something differs that can change results.
+image, a fingerprint, the record of a run; the help of `lockstep fingerprint` has the forms. They
+are compared by meaning: what one side does not know is no difference, and two locks with other
+bytes may be the same. Exit code 1: something differs that can change results.
 
 examples:
   # what an upgrade moved
   lockstep diff uv.lock@HEAD~1 uv.lock
-  # what was tested, and what is deployed
-  lockstep diff .venv serve
+  # what trained the model, and what serves it
+  lockstep diff models/train.run.json serve
   # is this environment what the lock says, file by file
   lockstep diff uv.lock .venv
   # for a pull request

@@ -16,7 +16,7 @@ what SOURCE may be:
   train                     an image of this project, as it was built
   LAYOUT, LAYOUT:NAME       an image of an OCI layout
   FILE.tar, FILE.tar:NAME   an image in an archive of docker or of OCI
-  FILE.json                 a fingerprint
+  FILE.json                 a fingerprint, or the record that `lockstep run` left
 
 examples:
   # the environment of this project

@@ -2,7 +2,8 @@
 
 The environment is kept in .lockstep/envs/IMAGE and holds the image's packages and nothing
 else; uv or Poetry makes or repairs it first. Words after `--` are added to the command. The
-exit code is the command's.
+exit code is the command's. An image with `outputs` gets OUTPUT/IMAGE.run.json: the environment,
+the packages that were imported, the commit, digests of what went in and came out, metrics.
 
 examples:
   # train here, with the packages of the image `train`
@@ -27,6 +28,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("image", metavar="IMAGE", help="whose command to run")
     add_how(parser)
+    parser.add_argument(
+        "--no-record",
+        dest="record",
+        action="store_false",
+        help="write no record of the run beside its outputs",
+    )
     add_common(parser, json_output=False)
 
 

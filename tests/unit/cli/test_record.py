@@ -1,0 +1,220 @@
+"""A run leaves a record, and an image that would serve its model with other packages is refused."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import environments, projects, wheels
+from support.world import World
+
+from lockstep.cli.main import main
+from lockstep.digest import Digest
+from lockstep.drift import reading, record
+from lockstep.drift.record import RunRecord
+from lockstep.oci.layout import Layout
+
+TRAIN = """\
+import json, os, pathlib, sys
+import alpha, beta
+models = pathlib.Path("models")
+models.mkdir(exist_ok=True)
+(models / "model.bin").write_bytes(b"weights of the model")
+(models / "metrics.json").write_text('{"accuracy": 0.87}')
+(models / "mlruns").mkdir(exist_ok=True)
+(models / "mlruns" / "x").write_text("")
+(models / "context.json").write_text(os.environ.get("MLFLOW_RUN_CONTEXT", "none"))
+sys.exit(int(os.environ.get("CODE", "0")))
+"""
+PATH = "models/train.run.json"
+
+
+@pytest.fixture
+def world(online: World) -> Iterator[World]:
+    with online.kept():
+        yield online
+
+
+@pytest.fixture
+def root(world: World, locked: Path) -> Path:
+    (locked / "src" / "tiny" / "__main__.py").write_text(TRAIN)
+    projects.replace(locked, 'include = ["app/**"]', 'include = ["app/**", "models/*.bin"]')
+    return locked
+
+
+def train(*words: str) -> RunRecord:
+    assert main(["run", "train", "--quiet", *words]) == 0
+    return record.read(Path(PATH))
+
+
+def build(*words: str) -> int:
+    return main(["build", "serve", "--quiet", *words])
+
+
+def labels(root: Path) -> dict[str, str]:
+    layout = Layout(root / ".lockstep" / "images")
+    manifest = layout.document(layout.manifest_digest("serve"))
+    config = layout.document(Digest.parse(manifest["config"]["digest"]))
+    return dict(config["config"]["Labels"])
+
+
+def test_a_run_says_what_went_in_and_what_came_out(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run(["git", "add", "pyproject.toml", "src", "app"], check=True)
+    subprocess.run(["git", "commit", "--quiet", "-m", "x"], check=True)
+    (root / "models").mkdir()
+    (root / "models" / "old.bin").write_text("of a run before")
+    found = train("--", "--api-key", "hunter2", "--token=t0p", "-x")
+    assert found.command == ("python", "-m", "tiny", "--api-key", "***", "--token=***", "-x")
+    assert found.fingerprint.imported == ("alpha", "beta")
+    assert found.metrics == {"accuracy": 0.87}
+    assert list(found.inputs) == ["app/main.py", "data/rows.csv"]
+    assert list(found.outputs) == [
+        *("models/context.json", "models/metrics.json", "models/model.bin")
+    ]
+    head = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
+    assert found.commit == head
+    assert "data/rows.csv" in found.dirty
+    assert "app/main.py" not in found.dirty
+    context = json.loads((root / "models" / "context.json").read_text())
+    assert context["lockstep.fingerprint"] == _before(found)
+    assert context["lockstep.commit"] == f"{head}+"
+    assert f"{PATH}: sha256:" in capfd.readouterr().err
+
+
+def _before(found: RunRecord) -> str:
+    """Return the digest of the fingerprint before anything was imported."""
+    document = found.fingerprint.document()
+    document.pop("imported")
+    return reading.of_document(document, "it").digest
+
+
+def test_a_run_that_repeats_has_the_same_digest(root: Path) -> None:
+    text = TRAIN.replace('os.environ.get("MLFLOW_RUN_CONTEXT", "none")', '"the same"')
+    (root / "src" / "tiny" / "__main__.py").write_text(text)
+    first, again = train(), train()
+    assert first.digest == again.digest
+    assert record.of_document(first.document(), "it") == first
+    document = json.loads((root / PATH).read_text())
+    assert document["digest"] == first.digest
+    assert document["seconds"] > 0
+    assert main(["diff", PATH, ".lockstep/envs/train"]) == 0
+
+
+@pytest.mark.parametrize("why", ["it failed", "it was not asked for"])
+def test_no_record_is_written(
+    why: str, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if why == "it failed":
+        monkeypatch.setenv("CODE", "3")
+        assert main(["run", "train", "--quiet"]) == 3
+        assert "`train` ended with exit code 3: no record is written" in capfd.readouterr().err
+    else:
+        assert main(["run", "train", "--quiet", "--no-record"]) == 0
+    assert (root / "models" / "model.bin").exists()
+    assert not (root / PATH).exists()
+
+
+def test_a_program_that_is_not_python_leaves_imports_unknown(
+    root: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    projects.replace(root, '["python", "-m", "tiny"]', '["sh", "-c", "echo x > models/a.bin"]')
+    (root / "models").mkdir()
+    assert train().fingerprint.imported is None
+    assert "what was imported is not recorded" in capfd.readouterr().err
+
+
+def test_the_versions_that_trained_are_the_versions_that_serve(
+    root: Path, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "models").mkdir()
+    (root / "models" / "model.bin").write_bytes(b"weights of the model")
+    assert build() == 0
+    without = capsys.readouterr().out
+    train()
+    capsys.readouterr()
+    assert build() == 0
+    assert capsys.readouterr().out == without, "a record does not move the digest"
+    world.index.publish(wheels.wheel("alpha", "1.1", requires=["epsilon"]))
+    assert main(["lock", "--quiet", "--upgrade", "alpha"]) == 0
+    capsys.readouterr()
+    assert build() == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "error: `alpha` 1.0 trained `models/model.bin`, `serve` has 1.1",
+        "hint: train with the lock as it is (lockstep run), or go on: --allow-drift alpha",
+    ]
+    assert build("--allow-drift", "alpha", "--allow-drift", "gamma") == 0
+    said = capsys.readouterr()
+    assert "warning: `alpha` 1.0 trained `models/model.bin`, `serve` has 1.1\n" in said.err
+    assert "note: `gamma` did not drift" in said.err
+    drift = "`alpha` 1.0 trained `models/model.bin`, `serve` has 1.1"
+    assert labels(root)["dev.lockstep.drift"] == drift
+    train()
+    assert build() == 0
+    assert "dev.lockstep.drift" not in labels(root)
+
+
+def test_a_package_edited_by_hand_when_it_trained_is_refused(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "train", "--quiet", "--no-record"]) == 0
+    site = environments.packages(root / ".lockstep" / "envs" / "train")
+    (site / "alpha" / "__init__.py").write_text("version = 'experiment'\n")
+    train()
+    capsys.readouterr()
+    assert build() == 1
+    message = "`alpha` was edited when it trained `models/model.bin`: changed alpha/__init__.py; "
+    assert f"error: {message}`serve` has it as installed\n" in capsys.readouterr().err
+
+
+def test_another_artifact_of_the_same_version_is_refused(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+    document = json.loads((root / PATH).read_text())
+    for package in document["fingerprint"]["packages"]:
+        if package["name"] == "alpha":
+            package |= {"record": "sha256:" + "0" * 64, "code": "sha256:" + "0" * 64}
+    (root / PATH).write_text(json.dumps(document))
+    capsys.readouterr()
+    assert build() == 1
+    assert (
+        "error: `alpha 1.0` that trained `models/model.bin` has other files than the one in "
+        in (capsys.readouterr().err)
+    )
+
+
+def test_a_model_that_another_run_wrote_is_said(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+    (root / "models" / "model.bin").write_bytes(b"from somewhere else")
+    assert build() == 0
+    said = "warning: `models/model.bin` is not the file that the run of `train` wrote\n"
+    assert said in capsys.readouterr().err
+
+
+BARE = '"schema": 1, "kind": "run", "fingerprint": {"schema": 1, "kind": "environment"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("{", "`train.run.json` is not valid JSON"),
+        ("{}", "`train.run.json` is no record of a run with schema 1"),
+        (f'{{{BARE}, "task": 3}}', "`train.run.json`: `task` must be a text, found `3`"),
+        (f'{{{BARE}, "outputs": {{"a": "x"}}}}', "`train.run.json`: `outputs.a` is wrong: `x` is"),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_named(
+    text: str, wanted: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "models").mkdir()
+    (root / PATH).write_text(text)
+    assert build() == 1
+    assert wanted in capsys.readouterr().err
