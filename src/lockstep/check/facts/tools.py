@@ -51,17 +51,29 @@ def misplaced(repo: "Repository", folder: str, names: set[str]) -> set[str]:
     notebooks = any(name.endswith(".ipynb") for name in repo.names)
     if found & _INTERACTIVE and notebooks and not repo.dockerfiles:
         found -= _INTERACTIVE
-    return {name for name in found if not _imported(repo, folder, name)}
+    return found - _imported(repo, folder, found)
 
 
 def _hooks(name: str, points: set[str]) -> bool:
     return any(point.startswith(name) for point in points)
 
 
-def _imported(repo: "Repository", folder: str, name: str) -> bool:
-    module = re.escape(TOOLS.get(name, name.replace("-", "_")))
-    pattern = re.compile(rf"(?m)^\s*(?:import|from)\s+{module}\b|[\"']{module}[\"'],\s*[\"']")
+def _imported(repo: "Repository", folder: str, names: set[str]) -> set[str]:
+    """Return those of the names that code imports, or starts by a list of words."""
+    modules = {name: TOOLS.get(name, name.replace("-", "_")) for name in names}
+    patterns = {
+        name: re.compile(
+            rf"(?m)^[ \t]*(?:import|from)[ \t]+{re.escape(module)}\b"
+            rf"|[\"']{re.escape(module)}[\"'],[ \t]*[\"']"
+        )
+        for name, module in modules.items()
+    }
     start = f"{folder}/" if folder else ""
     own = [n for n in repo.names if n.endswith(".py") and n.startswith(start)]
-    code = [each for each in own if not _TESTS.search(each)][:_MOST_FILES]
-    return any(pattern.search(repo.text(each) or "") for each in code)
+    found: set[str] = set()
+    for path in [each for each in own if not _TESTS.search(each)][:_MOST_FILES]:
+        text = repo.text(path) or "" if found != names else ""
+        for name in names - found:
+            if modules[name] in text and patterns[name].search(text):
+                found.add(name)
+    return found

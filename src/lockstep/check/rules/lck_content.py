@@ -211,6 +211,10 @@ class LCK006(Rule):
             if "all" in name or "notebook" in name or "jupyter" in name:
                 continue
             asked = _asked(repo, file)
+            if not any(name in image.text for image in repo.images):
+                # A lock of all groups, which people install from.
+                grouped = {each.name for each in of_folder(repo, folder) if each.group}
+                asked = [each for each in asked if each.name not in grouped]
             names = tools.misplaced(repo, folder, {each.name for each in asked})
             wrong_lines = [each for each in asked if each.name in names]
             if wrong_lines:

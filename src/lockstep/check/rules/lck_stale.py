@@ -107,7 +107,7 @@ class LCK002(Rule):
         pyproject = repo.toml(path)
         requires = lock.python or table(pyproject, "project").get("requires-python")
         words: list[str | Path] = ["lock", "--check", "--offline", "--no-build", "--verbose"]
-        words += ["--no-progress", "--color", "never", "--python", _python(requires)]
+        words += ["--no-progress", "--color", "never", *_python(requires)]
         if "cache-dir" in table(pyproject, "tool", "uv") or repo.exists(beside(folder, "uv.toml")):
             words.append("--no-cache")  # a project does not choose what is written where
         env = environ.child(
@@ -168,17 +168,26 @@ def _unknown_builds(repo: Repository, folder: str, lock: LockFile) -> bool:
     return any(stale.dynamic(repo.toml(name) or {}) for name in members)
 
 
-def _python(requires: object) -> str:
-    """Return what uv is told to use: this Python where it fits, which saves a search."""
+def _python(requires: object) -> list[str | Path]:
+    """Return which Python uv is told to use: this one where it fits, else the oldest that does.
+
+    A search of uv's own starts every `python` on PATH, which takes seconds where they are shims.
+    """
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    own = ".".join(str(part) for part in sys.version_info[:3])
-    if not isinstance(requires, str):
-        return sys.executable
     try:
-        return sys.executable if own in SpecifierSet(requires) else requires
+        allowed = SpecifierSet(requires if isinstance(requires, str) else "")
     except InvalidSpecifier:
-        return sys.executable
+        allowed = SpecifierSet()
+    if ".".join(str(part) for part in sys.version_info[:3]) in allowed:
+        return ["--python", sys.executable]
+    for minor in range(8, 30):
+        if f"3.{minor}.99" in allowed:
+            try:
+                return ["--python", process.find(f"python3.{minor}", hint="")]
+            except LockstepError:
+                continue
+    return ["--managed-python", "--python", str(allowed)]
 
 
 RULES: tuple[type[Rule], ...] = (LCK002,)
