@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["MACHINES", "built_in", "groups", "machine", "named", "speaks_of_gpus"]
 
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
-_PLATFORMS = re.compile(r"(?:platforms?:|--platform[= ])\s*[\"']?(?P<value>[\w/,. -]+)")
+_PLATFORM = re.compile(r"(?m)^(?!\s*#).*?\blinux/(?:amd64|arm64)\b.*$")
+_NAMED = re.compile(r"\blinux/(?:amd64|arm64)\b")
 _GPU = re.compile(r"nvidia|\bcuda|--gpus|\bgpus?\b|\bcu1[12]\d\b", re.IGNORECASE)
 _CODE = re.compile(
     r"\.cuda\(|(?:device|map_location)\s*=\s*[\"']cuda[:\d]*[\"'](?!\s+if)|\.to\([\"']cuda"
@@ -52,10 +53,9 @@ def named(repo: "Repository", folder: str) -> dict[str, str]:
 
 
 def _add(repo: "Repository", path: str, found: dict[str, str]) -> None:
-    for match in _PLATFORMS.finditer(repo.text(path) or ""):
-        for each in re.split(r"[,\s]+", match["value"]):
-            if each in MACHINES:
-                found.setdefault(each, path)
+    for line in _PLATFORM.findall(repo.text(path) or ""):
+        for each in _NAMED.findall(line.partition(" #")[0]):
+            found.setdefault(each, path)
 
 
 def machine(repo: "Repository", folder: str, platform: str) -> Machine:

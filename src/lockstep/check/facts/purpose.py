@@ -12,7 +12,7 @@ __all__ = ["is_deployed", "is_for_people", "is_library", "lock_names", "owner"]
 
 _PYTHON = re.compile(r"\b(?:pip|uv|poetry|pdm|pipenv|conda|mamba|python3?)\b")
 _RUNS = frozenset({"Procfile", "MLproject", "dvc.yaml", "runtime.txt", "app.yaml"})
-_SCRIPT = re.compile(r"(?:src/)?(?:train|serve|app|main|api|predict|inference)\w{0,20}\.py")
+_PUBLISHED = ("classifiers", "urls", "repository", "homepage")
 _LOCKS = frozenset(
     {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "requirements.lock"}
     | {"conda-lock.yml", "conda-lock.yaml", "requirements-dev.lock", "environment.lock.yml"}
@@ -49,26 +49,19 @@ def owner(repo: "Repository", path: str) -> str | None:
 
 
 def is_library(repo: "Repository", folder: str) -> bool:
-    """Return whether a folder is a package for others to install, and nothing here runs it.
+    """Return whether a folder is a package for an index, and nothing here runs it.
 
-    Libraries leave the choice of versions to who installs them. A package that is published may
-    have scripts and notebooks; one with a Dockerfile, a compose file or a pipeline runs.
+    Libraries leave the choice of versions to who installs them. Metadata for an index tells one:
+    classifiers, addresses, or a setup.py alone; scripts and notebooks may be among it.
     """
     document = repo.toml(beside(folder, "pyproject.toml"))
     project, poetry = table(document, "project"), table(document, "tool", "poetry")
     setup = any(beside(folder, each) in repo.name_set for each in ("setup.py", "setup.cfg"))
-    builds = bool(table(document, "build-system")) or (setup and not project)
-    if poetry.get("package-mode") is False or not builds or is_deployed(repo, folder):
-        return False
-    published = ("classifiers", "urls", "repository", "homepage")
-    if setup or any(key in each for each in (project, poetry) for key in published):
-        return True
-    start = f"{folder}/" if folder else ""
-    own = [name.removeprefix(start) for name in repo.names if name.startswith(start)]
-    return not any(
-        _SCRIPT.fullmatch(name) or (name.endswith(".ipynb") and not name.startswith(_APART))
-        for name in own
-    )
+    if not project and not poetry and setup:
+        return not is_deployed(repo, folder)
+    builds = bool(table(document, "build-system")) and poetry.get("package-mode") is not False
+    published = any(key in each for each in (project, poetry) for key in _PUBLISHED)
+    return builds and published and not is_deployed(repo, folder)
 
 
 def is_deployed(repo: "Repository", folder: str) -> bool:

@@ -138,8 +138,8 @@ def _group(raw: Mapping[str, object], name: str, seen: frozenset[str]) -> set[st
     return found
 
 
-def compiled(source: str, lock: LockFile) -> Iterator[tuple[int, str]]:
-    """Yield the line and the reason of each requirement of an `.in` file that a lock does not fit.
+def compiled(source: str, lock: LockFile) -> Iterator[str]:
+    """Yield each requirement of an `.in` file that a lock does not fit, and why.
 
     Requirements with markers are left out: another platform may need them.
     """
@@ -151,11 +151,11 @@ def compiled(source: str, lock: LockFile) -> Iterator[tuple[int, str]]:
             continue
         pin = pins.get(each.name)
         if pin is None:
-            yield each.line, f"`{each.name}` is declared and not locked"
+            yield f"`{each.name}` is declared and not locked"
             continue
         try:
             fits = SpecifierSet(each.specifier).contains(pin.version, prereleases=True)
         except (InvalidSpecifier, ValueError):
             continue
         if pin.version and not fits:
-            yield each.line, f"`{each.text}` is declared, {pin.version} is locked"
+            yield f"`{each.text}` is declared, {pin.version} is locked"

@@ -37,10 +37,6 @@ __all__ = ["RULES", "by_code", "codes"]
 # Those of comments come last: they are about what the others found.
 _FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
 _FILES = (
-    img_wheels,
-    img_version,
-    img_secret,
-    img_hadolint,
     chk,
     env,
     hok,
@@ -49,9 +45,13 @@ _FILES = (
     img_base,
     img_copy,
     img_editable,
+    img_hadolint,
     img_install,
     img_layer,
     img_run,
+    img_secret,
+    img_version,
+    img_wheels,
     lck_content,
     lck_lock,
     lck_machine,

@@ -4,7 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from lockstep.check.facts import purpose, tools
+from lockstep.check.facts import purpose, requirements, tools
 from lockstep.check.facts.declared import beside, folder_of, of_folder, table
 from lockstep.check.facts.locks import normal
 from lockstep.check.facts.requirements import Listed, Required
@@ -14,10 +14,10 @@ from lockstep.check.rule import Rule
 
 __all__ = ["RULES"]
 
-_SHOWN = 4  # names in a message
 _FOR_PEOPLE = re.compile(
     r"(?:^|[-_./])(?:dev|develop|development|test|tests|testing|docs?|lint|ci)"
 )
+_ITEM = re.compile(r"\s+-\s+[\"']?(-e\s.*?|[^\s=]+\s*@\s*file:.*?)[\"']?\s*$")
 _COMMIT = re.compile(r"@[0-9a-f]{7,40}(?:[#?]|$)")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -44,8 +44,8 @@ class LCK004(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each place once a file, with how many there are."""
-        for file in repo.requirements:
+        """Yield each line that is a place, of environment.yml too."""
+        for file in (*repo.requirements, *_conda(repo)):
             yield from self._listed(repo, file)
         for lock in repo.locks:
             if lock.kind in {"uv", "poetry", "pylock"}:
@@ -60,17 +60,22 @@ class LCK004(Rule):
 
     def _listed(self, repo: Repository, file: File[Listed]) -> Iterator[Finding]:
         own = _own_names(repo, folder_of(file.path))
-        wrong = [e for e in file.value.entries if e.local and _of_machine(file, e, own)]
-        if wrong:
-            first, more = wrong[0], len(wrong) - 1
-            also = f", and {more} more such line{'s' if more > 1 else ''}" if more else ""
-            message = f"`{first.text:.100}` is a place that other machines do not have{also}"
-            hint = "uv export --no-emit-project --format requirements.txt, or name a version"
-            if first.url.partition("[")[0] in {".", "./"}:
-                hint = (
-                    "take the line out, and install the project where its files are: pip install ."
-                )
-            yield self.finding(file.path, first.line, message, hint=hint)
+        for each in file.value.entries:
+            if each.local and _of_machine(file, each, own):
+                message = f"`{each.text:.100}` is a place that other machines do not have"
+                hint = "uv export --no-emit-project --format requirements.txt, or name a version"
+                if each.url.partition("[")[0] in {".", "./"}:
+                    hint = "take it out, and install the project where its files are: pip install ."
+                yield self.finding(file.path, each.line, message, hint=hint)
+
+
+def _conda(repo: Repository) -> Iterator[File[Listed]]:
+    """Yield what the `pip:` part of conda's files lists."""
+    for path in repo.named("environment.yml", "environment.yaml"):
+        text = repo.text(path) or ""
+        blank = [_ITEM.sub(r"\1", x) if _ITEM.match(x) else "" for x in text.splitlines()]
+        listed = requirements.read("\n".join(blank))
+        yield File(path=path, text=text, value=listed)
 
 
 def _of_machine(file: File[Listed], entry: Required, own: set[str]) -> bool:
@@ -129,7 +134,7 @@ class LCK005(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first loose line of each list that nothing locks."""
+        """Yield each loose line of lists that nothing locks."""
         locks = purpose.lock_names(repo)
         for file in repo.requirements:
             folder = folder_of(file.path)
@@ -141,15 +146,13 @@ class LCK005(Rule):
             beside_it = any(folder_of(each) == folder for each in locks if each != file.path)
             if beside_it or _is_metadata(repo, file.path):
                 continue
-            names = [each.name or each.text for each in loose]
-            shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
-            message = (
-                f"{len(loose)} of {len(file.value.entries)} requirements are not pinned: {shown}"
-            )
             stem = file.path.removesuffix(".txt")
             hint = f"write them in {stem}.in: uv pip compile {stem}.in --universal"
             hint += f" --generate-hashes -o {file.path}"
-            yield self.finding(file.path, loose[0].line, message, hint=hint)
+            count = f"{len(loose)} of {len(file.value.entries)} are not"
+            for each in loose:
+                message = f"`{each.text:.100}` is not pinned; {count}"
+                yield self.finding(file.path, each.line, message, hint=hint)
 
 
 def _is_loose(entry: Required) -> bool:
@@ -194,32 +197,31 @@ class LCK006(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first tool of each file, with the names of all."""
+        """Yield each line that names tools."""
         for folder in repo.folders:
             declared = [each for each in of_folder(repo, folder) if not each.group]
-            wrong = [e for e in declared if e.name in tools.misplaced(repo, folder, {e.name})]
-            if wrong:
-                yield self._misplaced(wrong[0].path, wrong[0].line, [each.name for each in wrong])
+            names = tools.misplaced(repo, folder, {each.name for each in declared})
+            by_line: dict[tuple[str, int], list[str]] = {}
+            for each in declared:
+                if each.name in names:
+                    by_line.setdefault((each.path, each.line), []).append(each.name)
+            for (path, line), found in by_line.items():
+                yield self._misplaced(path, line, found)
         for file in repo.requirements:
-            folder = folder_of(file.path)
-            main = any(lock.kind in {"uv", "poetry"} for lock in repo.locks_in(folder))
-            name = posixpath.basename(file.path)
-            if main and name != "requirements.txt":
-                continue  # an export of everything, and LCK006 says it of the lock's project
-            if purpose.is_for_people(file.path) or "constraints" in file.path:
-                continue
-            if "all" in name or "notebook" in name or "jupyter" in name:
-                continue
-            asked = _asked(repo, file)
-            if not any(name in image.text for image in repo.images):
-                # A lock of all groups, which people install from.
-                grouped = {each.name for each in of_folder(repo, folder) if each.group}
-                asked = [each for each in asked if each.name not in grouped]
-            names = tools.misplaced(repo, folder, {each.name for each in asked})
-            wrong_lines = [each for each in asked if each.name in names]
-            if wrong_lines:
-                found = [each.name for each in wrong_lines]
-                yield self._misplaced(file.path, wrong_lines[0].line, found)
+            if _is_of_run_time(repo, file.path):
+                yield from self._listed(repo, file)
+
+    def _listed(self, repo: Repository, file: File[Listed]) -> Iterator[Finding]:
+        folder, name = folder_of(file.path), posixpath.basename(file.path)
+        asked = _asked(repo, file)
+        if not any(name in image.text for image in repo.images):
+            # A lock of all groups, which people install from.
+            grouped = {each.name for each in of_folder(repo, folder) if each.group}
+            asked = [each for each in asked if each.name not in grouped]
+        names = tools.misplaced(repo, folder, {each.name for each in asked})
+        for each in asked:
+            if each.name in names:
+                yield self._misplaced(file.path, each.line, [each.name])
 
     def _misplaced(self, path: str, line: int, names: list[str]) -> Finding:
         shown = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
@@ -231,6 +233,16 @@ class LCK006(Rule):
         if path.endswith(".toml"):
             hint = "move to [dependency-groups] dev"
         return self.finding(path, line, message, hint=hint)
+
+
+def _is_of_run_time(repo: Repository, path: str) -> bool:
+    """Return whether a list is for what runs: not for people, and no export of a whole lock."""
+    name = posixpath.basename(path)
+    main = any(lock.kind in {"uv", "poetry"} for lock in repo.locks_in(folder_of(path)))
+    if main and name != "requirements.txt":
+        return False
+    special = ("constraints", "all", "notebook", "jupyter")
+    return not purpose.is_for_people(path) and not any(word in name for word in special)
 
 
 def _asked(repo: Repository, file: File[Listed]) -> list[Required]:

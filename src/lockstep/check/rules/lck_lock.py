@@ -30,8 +30,8 @@ class LCK001(Rule):
         # the same, and uv.lock in git
 
     Fix: `uv lock` (or `poetry lock`, `pip-compile --generate-hashes`), and commit what it writes.
-    A library that others install and nothing here runs needs no lock: a project with a
-    [build-system] and no Dockerfile, compose file, pipeline or script is left alone.
+    A library needs no lock: a project with a [build-system] and with metadata for an index
+    (classifiers, addresses), and with no Dockerfile or pipeline that runs it, is left alone.
     """
 
     severity = Severity.ERROR
@@ -123,6 +123,8 @@ class LCK003(Rule):
             if any(_hashed(other) for other in others) and not _installed(repo, lock.path):
                 continue
             pinned = [each for each in lock.packages if each.source == "registry"]
+            if len(pinned) < len(lock.packages):
+                continue  # a place has no hash either: LCK004 or LCK005 is about it
             if pinned and not any(file.hashed for each in pinned for file in each.files):
                 count = f"{len(pinned)} package{'s' if len(pinned) > 1 else ''}"
                 message = f"`{lock.path}` pins {count} and has no hash"

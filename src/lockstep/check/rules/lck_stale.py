@@ -7,10 +7,9 @@ from pathlib import Path
 
 from lockstep import environ, process
 from lockstep.check.facts import stale
-from lockstep.check.facts.declared import beside, folder_of, line_of_text, table
+from lockstep.check.facts.declared import beside, folder_of, table
 from lockstep.check.facts.locks import LockFile
 from lockstep.check.finding import Finding, Severity, Skip
-from lockstep.check.reading.toml_lines import line_of
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
 from lockstep.errors import LockstepError
@@ -61,7 +60,7 @@ class LCK002(Rule):
         if pyproject is not None and stale.fits_poetry(pyproject, lock.document, header) is False:
             said = str(table(lock.document, "metadata").get("content-hash"))
             message = f"the content-hash {said[:12]}… of `{lock.path}` is not that of `{path}`"
-            yield self.finding(path, 1, message, hint="poetry lock")
+            yield self.finding(lock.path, 1, message, hint="poetry lock")
 
     def _compiled(self, repo: Repository, lock: LockFile) -> Iterator[Finding | Skip]:
         path = f"{lock.path.removesuffix('.txt')}.in"
@@ -70,11 +69,11 @@ class LCK002(Rule):
             return
         wrong = list(stale.compiled(text, lock))
         if wrong:
-            message = f"`{lock.path}` does not fit `{path}`: {_joined([why for _, why in wrong])}"
+            message = f"`{lock.path}` does not fit `{path}`: {_joined(wrong)}"
             header = "\n".join(repo.lines(lock.path)[:5])
             by_uv = "uv pip compile" in header
             hint = f"{'uv pip compile' if by_uv else 'pip-compile'} {path} -o {lock.path}"
-            yield self.finding(path, wrong[0][0], message, hint=hint)
+            yield self.finding(lock.path, 1, message, hint=hint)
 
     def _uv(self, repo: Repository, lock: LockFile) -> Iterator[Finding | Skip]:
         folder = folder_of(lock.path)
@@ -88,11 +87,8 @@ class LCK002(Rule):
                 continue
             wrong = list(stale.uv_differences(document, lock, where))
             if wrong:
-                name = wrong[0].split("`")[1]
-                line = line_of_text(repo.lines(path), name)
-                line = line if line > 1 else line_of(repo.text(path) or "", "project") or 1
                 message = f"`{lock.path}` does not fit `{path}`: {_joined(wrong)}"
-                yield self.finding(path, line, message, hint="uv lock")
+                yield self.finding(lock.path, 1, message, hint="uv lock")
                 return
             static = static and not stale.dynamic(document)
         if not static or _unknown_builds(repo, folder, lock):
@@ -131,7 +127,7 @@ class LCK002(Rule):
         if why or _STALE in done.stderr:
             said = f": {why['why']}" if why else ""
             message = f"`{lock.path}` does not fit `{path}`{said}"
-            yield self.finding(path, 1, message, hint="uv lock")
+            yield self.finding(lock.path, 1, message, hint="uv lock")
             return
         last = next((x for x in done.stderr.splitlines() if x.startswith("error: ")), "error: uv")
         reason = f"`uv lock --check` could not tell: {last.removeprefix('error: ')[:200]}"
