@@ -28,7 +28,7 @@ from lockstep.lock.registry import RegistryBase
 from lockstep.lock.sbom import Facts
 from lockstep.oci.layer import Layer, LayerFacts, Shallow
 from lockstep.oci.layout import Layout
-from lockstep.oci.model import Image
+from lockstep.oci.model import INDEX_TYPE, Image, index_bytes
 from lockstep.oci.recompress import Recompressed, recompressed
 from lockstep.oci.registry.client import Client
 from lockstep.progress import Reporter
@@ -136,6 +136,11 @@ class Builder:
                     plan=each.layers,
                 )
             )
+        if not shallow and len(self._project.platforms) > 1:
+            for spec in specs:
+                # What readers that know indexes choose their platform from.
+                found = [e.image.descriptor() for e in built if e.spec == spec.name]
+                layout.put((), index_bytes(found), INDEX_TYPE, spec.name)
         return built
 
     def base(self, platform: str, layout: Layout) -> Image:

@@ -118,14 +118,18 @@ class Layout:
         return dict(index)
 
     def names(self) -> list[str]:
-        """Return the reference names of the images here, sorted; without what refers to them."""
-        names = [each["annotations"][_REF] for each in self._index()["manifests"]]
-        return [name for name in names if not _ABOUT.fullmatch(name)]
+        """Return the reference names of the images here, sorted.
+
+        Those of indexes are left out: of what refers to images, and of several platforms.
+        """
+        found = self._index()["manifests"]
+        return [m["annotations"][_REF] for m in found if m.get("mediaType") != INDEX_TYPE]
 
     def manifest_digest(self, name: str) -> Digest:
         """Return the digest of the image of this name, or raise LockstepError."""
         for each in self._index()["manifests"]:
-            if each["annotations"][_REF] == name:
+            single = each.get("mediaType") != INDEX_TYPE or _ABOUT.fullmatch(name)
+            if each["annotations"][_REF] == name and single:
                 return Digest.parse(each["digest"])
         known = ", ".join(self.names()) or "none"
         message = f"`{self.root}` has no image `{name}` (it has: {known})"

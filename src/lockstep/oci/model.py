@@ -4,7 +4,7 @@ Source: OCI image spec 1.1, manifest.md, config.md, descriptor.md.
 """
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "Platform",
     "append",
     "empty",
+    "index_bytes",
     "with_config",
 ]
 
@@ -202,6 +203,19 @@ class Image:
     def digest(self) -> Digest:
         """The manifest's digest."""
         return self.descriptor().digest
+
+
+def index_bytes(descriptors: Iterable[Descriptor]) -> bytes:
+    """Return the index of one image for several platforms, whose digest is its name."""
+    # By platform: the order of builds must not show.
+    ordered = sorted(descriptors, key=lambda each: str(each.platform))
+    return canonical.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": INDEX_TYPE,
+            "manifests": [each.document() for each in ordered],
+        }
+    )
 
 
 def empty(platform: Platform, *, created: int) -> Image:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from lockstep import threads
 from lockstep.digest import Digest, of_bytes
-from lockstep.oci import canonical
 from lockstep.oci.layout import Layout
-from lockstep.oci.model import INDEX_TYPE, Descriptor, Image, Platform
+from lockstep.oci.model import INDEX_TYPE, Descriptor, Image, Platform, index_bytes
 from lockstep.oci.registry import blob as blobs
 from lockstep.oci.registry import manifest
 from lockstep.oci.registry.blob import Blob
@@ -134,13 +133,7 @@ def _name(target: Target, parcels: Sequence[Parcel], tag: str) -> tuple[Digest, 
     # By platform: the order of builds must not show.
     ordered = sorted(parcels, key=lambda parcel: str(parcel.descriptor.platform))
     written = sum(_put(target, each.manifest, each.descriptor, "") for each in ordered)
-    data = canonical.dumps(
-        {
-            "schemaVersion": 2,
-            "mediaType": INDEX_TYPE,
-            "manifests": [each.descriptor.document() for each in ordered],
-        }
-    )
+    data = index_bytes(each.descriptor for each in ordered)
     index = Descriptor(media_type=INDEX_TYPE, digest=of_bytes(data), size=len(data))
     return index.digest, written + _put(target, data, index, tag)
 
