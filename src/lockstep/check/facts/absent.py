@@ -37,7 +37,11 @@ def missing(built: "Built", call: Call) -> str:
         if found is None:
             return ""
         names |= found
-    return f"nothing that is installed brings `{package}`" if package not in names else ""
+    listed = recipes.project(built.image.repo, built.image)
+    asked = listed is not None and package in (built.image.repo.text(listed[0]) or "")
+    if package in names or asked:  # where it is asked for, the lock is stale and nothing else
+        return ""
+    return f"nothing that is installed brings `{package}`"
 
 
 def _names(built: "Built", each: Install) -> set[str] | None:

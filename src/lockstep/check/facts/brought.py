@@ -26,7 +26,7 @@ __all__ = [
 
 _WHOLE = {"", ".", "*"}
 _MADE = re.compile(
-    r"(?i)(?:^|/)(?:dist|build|target|out|outputs?|artifacts?|models?|mlruns|weights"
+    r"(?i)(?:^|/)(?:dist|build|target|out|outputs?|artifacts?|[\w-]*models?|mlruns|weights"
     r"|checkpoints?|node_modules|public|static|wheels?|wheelhouse|vendor)(?:/|$)"
     r"|\.(?:whl|gz|zip|jar|pkl|pickle|joblib|pt|pth|onnx|h5|keras|bin|safetensors|gguf|cbm|ubj"
     r"|model|so|crt|pem)$"

@@ -14,7 +14,16 @@ from lockstep.check.facts.tools import is_tool
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
 
-__all__ = ["LISTS", "development", "file_in", "has_code", "is_exact", "is_set", "needs_of"]
+__all__ = [
+    "LISTS",
+    "development",
+    "file_in",
+    "has_code",
+    "is_exact",
+    "is_here",
+    "is_set",
+    "needs_of",
+]
 __all__ += ["project", "running", "unpinned"]
 
 # Sources of COPY that are no code: what packages are installed from, and what goes with it.
@@ -93,6 +102,12 @@ def project(repo: "Repository", image: ImageFile) -> tuple[str, dict[str, object
     path = file_in(repo, image, "pyproject.toml")
     document = repo.toml(path) if path else None
     return (path, document) if path and document is not None else None
+
+
+def is_here(step: Step, each: Install) -> bool:
+    """Return whether a command installs the folder that it stands in, before any `cd`."""
+    here = any(name.split("[")[0].rstrip("/") == "." for name in each.local)
+    return here and not any(call.program in {"cd", "pushd"} for call in step.calls)
 
 
 def needs_of(document: object) -> bool:

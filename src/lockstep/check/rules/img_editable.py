@@ -110,8 +110,11 @@ def _early(repo: Repository, built: Built) -> Install | None:
 
 def _takes_project(document: object, step: Step, each: Install) -> bool:
     if each.is_pip:
-        here = [name for name in each.local if name.split("[")[0].rstrip("/") == "."]
-        return bool(here) and step.state.workdir != "/" and _is_package(document, "pip")
+        return (
+            recipes.is_here(step, each)
+            and step.state.workdir != "/"
+            and _is_package(document, "pip")
+        )
     if each.options.has("--no-install-project", "--no-root", "--no-install-workspace"):
         return False
     setuptools = "setuptools" in str(table(document, "build-system").get("build-backend", ""))

@@ -100,7 +100,7 @@ class IMG017(Rule):
                             message = f"`pip install {' '.join(names[:4])}` takes what is newest"
                             hint = "lock them, or name versions: NAME==VERSION"
                             yield self.finding(image.path, each.line, message, hint=hint)
-                        elif not locked and _resolves(repo, built, each):
+                        elif not locked and _resolves(repo, built, step, each):
                             message = f"`pip install {each.local[0]}` takes the newest of what the"
                             message += " project asks for, whatever a lock says"
                             hint = "install the lock first, then the project with --no-deps"
@@ -117,12 +117,13 @@ def _limited(step: Step, each: Install) -> bool:
     )
 
 
-def _resolves(repo: Repository, built: Built, each: Install) -> bool:
+def _resolves(repo: Repository, built: Built, step: Step, each: Install) -> bool:
     """Return whether an install of the project itself chooses the versions of what it needs."""
-    folders = [name for name in each.local if name.split("[")[0].rstrip("/") in {".", ""}]
     found = recipes.project(repo, built.image)
     locked = any(recipes.file_in(repo, built.image, name) for name in _LOCKS)
-    return bool(folders) and locked and found is not None and recipes.needs_of(found[1])
+    return (
+        recipes.is_here(step, each) and locked and found is not None and recipes.needs_of(found[1])
+    )
 
 
 class IMG023(Rule):

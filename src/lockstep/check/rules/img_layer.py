@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from lockstep.check.facts.built import Built
+from lockstep.check.facts.calls import Call
 from lockstep.check.facts.installs import Install
 from lockstep.check.facts.stages import Step
 from lockstep.check.finding import Finding, Skip
@@ -177,26 +178,32 @@ class IMG020(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each recursive chown or chmod of what an earlier step brought."""
         for image in repo.images:
-            for built in image.products:
-                brought: list[str] = []
-                for step in built.steps:
-                    for call in step.calls if step.instruction.name == "RUN" else ():
-                        if call.program not in {"chown", "chmod"}:
-                            continue
-                        if not any(_RECURSIVE.fullmatch(word) for word in call.words):
-                            continue
-                        places = [w for w in call.words if not w.startswith("-")][1:]
-                        hit = [p for p in places if _covers(step.state.path(p), brought)]
-                        if hit and built.is_python:
-                            message = f"`{call.program} -R {hit[0]}` stores again what was copied"
-                            hint = f"COPY --{call.program}=… in its place"
-                            yield self.finding(image.path, call.line, message, hint=hint)
-                    copied = step.copied
-                    if copied is not None and copied.known and not _says(step):
-                        brought += [copied.target]
+            for built in image.products if any(b.is_python for b in image.stages) else ():
+                for call, place in _changed(built):
+                    message = f"`{call.program} -R {place}` stores again what was copied"
+                    hint = f"COPY --{call.program}=… in its place"
+                    yield self.finding(image.path, call.line, message, hint=hint)
 
 
-def _says(step: Step) -> bool:
+def _changed(built: Built) -> Iterator[tuple[Call, str]]:
+    """Yield each recursive chown or chmod, with the first place of copied files that it goes to."""
+    brought: dict[str, list[str]] = {"chown": [], "chmod": []}
+    for step in built.steps:
+        for call in step.calls if step.instruction.name == "RUN" else ():
+            if any(_RECURSIVE.fullmatch(word) for word in call.words):
+                places = [word for word in call.words if not word.startswith("-")][1:]
+                before = brought.get(call.program, [])
+                hit = [each for each in places if _covers(step.state.path(each), before)]
+                if hit:
+                    yield call, hit[0]
+        copied = step.copied
+        if copied is not None and copied.known and not _is_small(step):
+            for program, targets in brought.items():
+                if step.instruction.flag(program) is None:
+                    targets.append(copied.target)
+
+
+def _is_small(step: Step) -> bool:
     """Return whether a COPY brings files so small that nobody counts them."""
     copied = step.copied
     names = copied.sources if copied else ()
@@ -208,7 +215,7 @@ def _covers(path: str, brought: list[str]) -> bool:
     if "$" in path:
         return False
     return any(
-        each == path or each.startswith(f"{path.rstrip('/')}/") or path.startswith(f"{each}/")
+        each == path or each.startswith(f"{path.rstrip('/')}/")  # not a folder in what came
         for each in brought
         if posixpath.isabs(each)
     )
