@@ -29,7 +29,8 @@ SKIPPED_FOLDERS = frozenset(
     {".git", ".hg", ".svn", ".venv", "venv", ".lockstep", "__pycache__", "node_modules"}
     | {".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".tox", ".nox"}
 )
-SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", ".env", ".env.*", "*.lockstep-tmp")
+_SECRETS = (".env", ".env.*")
+SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", *_SECRETS, "*.lockstep-tmp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,26 +98,35 @@ def read_text(path: Path) -> str:
         raise LockstepError(message) from error
 
 
-def walk(root: Path) -> Iterator[FoundFile]:
+def walk(root: Path, *, secrets: bool = False) -> Iterator[FoundFile]:
     """Yield the regular files below a root, sorted by path bytes, without caches and secrets.
+
+    With `secrets`, files that are made to hold some are among them.
 
     A symlink to a file is followed, one to a folder is not. A file whose `outside` is set is
     not part of the project on another machine.
     """
-    yield from sorted(_walk(root, root.resolve(), ""), key=lambda found: found.name.encode())
+    found = _walk(root, root.resolve(), "", secrets=secrets)
+    yield from sorted(found, key=lambda each: each.name.encode())
 
 
-def _walk(folder: Path, root: Path, prefix: str) -> Iterator[FoundFile]:
+def _walk(folder: Path, root: Path, prefix: str, *, secrets: bool) -> Iterator[FoundFile]:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in SKIPPED_FOLDERS:
-                    yield from _walk(Path(entry.path), root, name + "/")
-            elif not any(fnmatchcase(entry.name, pattern) for pattern in SKIPPED_FILES):
+                    yield from _walk(Path(entry.path), root, name + "/", secrets=secrets)
+            elif not _is_left_out(entry.name, secrets=secrets):
                 found = _found(entry, root, name)
                 if found is not None:
                     yield found
+
+
+def _is_left_out(name: str, *, secrets: bool) -> bool:
+    if secrets and any(fnmatchcase(name, pattern) for pattern in _SECRETS):
+        return False
+    return any(fnmatchcase(name, pattern) for pattern in SKIPPED_FILES)
 
 
 def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:

@@ -281,7 +281,7 @@ def open_repository(root: Path, *, exclude: Sequence[str], asked: Asked) -> Repo
     """Return the repository of a folder: what git has or would add below it, else all its files."""
     listed = _of_git(root)
     if listed is None:
-        walked = [found.name for found in files.walk(root) if not found.outside]
+        walked = [found.name for found in files.walk(root, secrets=True) if not found.outside]
         return Repository(root, walked, tracked=None, exclude=exclude, asked=asked)
     tracked, others = listed
     names = [*tracked, *others]
