@@ -36,7 +36,7 @@ $ lockstep diff HEAD HEAD:uv.lock
 > no difference
 $ lockstep diff uv.lock nowhere  # exits 2
 > error: `nowhere` is no file, no folder and no git revision
-> hint: name an environment, a lock, a git revision or a fingerprint; --help lists the forms
+> hint: name an environment, a lock, an image or a git revision; --help lists the forms
 
 -- pyproject.toml --
 [project]

@@ -14,14 +14,19 @@ from lockstep.drift.model import Fingerprint
 from lockstep.errors import LockstepError, UsageError
 from lockstep.lock import file as lock_file
 from lockstep.oci import stored
+from lockstep.oci.registry.client import Client
+from lockstep.oci.registry.reference import Reference
+from lockstep.oci.registry.repository import Repository
 from lockstep.oci.stored import StoredImage
+from lockstep.progress import say
 from lockstep.project.model import ImageSpec, Project
 from lockstep.project.target import Target
 
 __all__ = ["Context", "graph", "read", "target"]
 
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.txt")
-_HINT = "name an environment, a lock, a git revision or a fingerprint; --help lists the forms"
+_HINT = "name an environment, a lock, an image or a git revision; --help lists the forms"
+_HOST = re.compile(r"(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+)(?::\d+)?/")  # and not `origin/main`
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _GLIBC = "2.36"  # of a host that has none: the oldest Debian that bases are made of
 
@@ -64,12 +69,23 @@ def _image(word: str, context: Context) -> StoredImage | None:
         return _stored(path, name, context.platform)
     project = context.project
     if project is None or word not in {each.name for each in project.images}:
-        return None
+        return _in_registry(word, context)
     layout = project.root / ".lockstep" / "images"
     several = len(project.platforms) > 1
     chosen = context.platform or project.platforms[0]
     name = f"{word}-{chosen.partition('/')[2]}" if several else word
     return stored.of_layout(layout, name) if layout.is_dir() else None
+
+
+def _in_registry(word: str, context: Context) -> StoredImage | None:
+    """Return the image of a reference: after `registry:`, or with a host that can be no other."""
+    bare = word.removeprefix("registry:").removeprefix("docker://")
+    if bare == word and not _HOST.match(word):
+        return None
+    reference = Reference.parse(bare)
+    say(f"reads the layers of {reference}")
+    repository = Repository(Client(), reference)
+    return stored.of_registry(repository, reference.which, target(context).platform)
 
 
 def _holds_image(path: Path) -> bool:

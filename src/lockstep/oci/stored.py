@@ -8,13 +8,16 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from lockstep.digest import Digest, Hasher
 from lockstep.errors import LockstepError
+from lockstep.oci.model import Platform
+from lockstep.oci.registry.repository import Repository
 
-__all__ = ["Blobs", "StoredImage", "of_archive", "of_blobs", "of_layout"]
+__all__ = ["Blobs", "StoredImage", "of_archive", "of_blobs", "of_layout", "of_registry"]
 
 _REF = "org.opencontainers.image.ref.name"
 _DOCUMENT = 64 << 20  # bytes that a manifest or a config may have
@@ -118,6 +121,16 @@ def of_archive(path: Path, name: str = "", *, platform: str = "") -> StoredImage
     config = _parsed(_joined(members.read(str(chosen[0].get("Config"))), path), path)
     names = [str(each) for each in _list(chosen[0].get("Layers"), path)]
     return StoredImage(config=config, layers=tuple(_reader(members, each) for each in names))
+
+
+def of_registry(repository: Repository, which: Digest | str, platform: str) -> StoredImage:
+    """Return an image of a registry, by tag or digest; layers are fetched as they are read."""
+    manifest = repository.image(which, Platform.parse(platform))
+    config = _parsed(repository.small(manifest.config), manifest.source)
+    if not isinstance(config, Mapping):
+        raise _damaged(manifest.source, "its config is no JSON object")
+    layers = tuple(partial(repository.blob, descriptor) for descriptor in manifest.layers)
+    return StoredImage(config=config, layers=layers)
 
 
 def of_blobs(

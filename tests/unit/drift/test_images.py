@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support import environments, images, wheels
+from support.registry import Registry
 
 from lockstep.cli.main import main
 from lockstep.drift import compare, live
@@ -109,8 +110,10 @@ def test_an_image_without_python() -> None:
     assert (found.packages, found.python, found.system) == ((), None, {})
 
 
-def test_a_built_image_is_what_was_locked(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The image of the project, its layout, an archive: each against the lock."""
+def test_a_built_image_is_what_was_locked(
+    locked: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The image of the project, its layout, an archive, a registry: each against the lock."""
     assert main(["build", "serve", "--quiet", "--output", "serve.tar"]) == 0
     for word in ("serve", ".lockstep/images:serve", "serve.tar"):
         capsys.readouterr()

@@ -16,6 +16,8 @@ what SOURCE may be:
   train                     an image of this project, as it was built
   LAYOUT, LAYOUT:NAME       an image of an OCI layout
   FILE.tar, FILE.tar:NAME   an image in an archive of docker or of OCI
+  HOST/NAME:TAG, registry:NAME
+                            an image of a registry, for a platform
   FILE.json                 a fingerprint, or the record that `lockstep run` left
 
 examples:
