@@ -15,6 +15,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "LOCKSTEP_CACHE": "folder of the store; default: the user's cache folder",
     "LOCKSTEP_DEBIAN_MIRROR": "root of a `debian` archive; security: the same with `-security`",
     "LOCKSTEP_JOBS": "worker processes; default: the number of cores",
+    "LOCKSTEP_KEY_PASSWORD": "password of the private key of `lockstep sign`",
     "LOCKSTEP_UV": "the uv program to call; default: beside this Python, then on PATH",
     "SOURCE_DATE_EPOCH": "`created` of images, in seconds since 1970",
     "NO_COLOR": "no colour when set to anything",

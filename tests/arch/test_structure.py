@@ -69,7 +69,8 @@ def test_a_command_loads_no_library_before_it_needs_it() -> None:
     code = (
         "import importlib, json, sys\n"
         f"for name in {names!r}:\n"
-        "    importlib.import_module(f'lockstep.cli.commands.{name}')\n"
+        "    module = name.replace('-', '_')\n"
+        "    importlib.import_module(f'lockstep.cli.commands.{module}')\n"
         "    tops = sorted({module.partition('.')[0] for module in sys.modules})\n"
         "    print(json.dumps([name, tops]))\n"
     )

@@ -16,13 +16,13 @@ from support.images import image, layer, random_entries
 
 from lockstep.digest import Digest
 from lockstep.errors import LockstepError
+from lockstep.oci.artifact import referrers_tag
 from lockstep.oci.entry import file
 from lockstep.oci.model import MANIFEST_TYPE, Image, Platform
 from lockstep.oci.registry.client import Client
 from lockstep.oci.registry.places import Places
 from lockstep.oci.registry.push import Pushed, of_image, push
 from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.repository import fallback_tag
 from lockstep.oci.registry.target import Target
 from lockstep.progress import Quiet
 from lockstep.store import Store
@@ -155,7 +155,7 @@ def test_referrers_are_kept_under_a_tag_where_there_is_no_api(
         "text/two",
         "text/one",
     ]
-    assert target.find(fallback_tag(result.digest)) is not None
+    assert target.find(referrers_tag(result.digest)) is not None
 
 
 def test_tls_and_a_login_are_shared_with_skopeo(

@@ -13,10 +13,11 @@ $ lockstep build nothing  # exits 1
 > error: `nothing` is not an image of this project (it has: serve, train)
 > hint: add a table [tool.lockstep.images.nothing]
 $ lockstep inspect  # exits 2
-> usage: lockstep inspect [-h] [--layout PATH] [--all] [--project PATH] [--quiet]
->                         [--json]
->                         IMAGE
-> lockstep inspect: error: the following arguments are required: IMAGE
+> usage: lockstep inspect [-h] [--layout PATH] [--platform P]
+>                         [--insecure-registry HOST] [--sbom | --provenance]
+>                         [--all] [--project PATH] [--quiet] [--json]
+>                         REF
+> lockstep inspect: error: the following arguments are required: REF
 $ lockstep lock --check --upgrade  # exits 2
 > usage: lockstep lock [-h] [--check | --upgrade [NAME ...]] [--dry-run]
 >                      [--insecure-registry HOST] [--project PATH] [--quiet]

@@ -69,13 +69,14 @@ def wheel(
     requires: Sequence[str] = (),
     tag: str = "py3-none-any",
     scripts: Mapping[str, str] | None = None,
+    licence: str = "",
 ) -> tuple[str, bytes]:
     """Return the file name and the bytes of a wheel; the same call gives the same bytes."""
     stem = f"{name.replace('-', '_')}-{version}"
     info = f"{stem}.dist-info"
     default = {f"{name.replace('-', '_')}/__init__.py": f"version = {version!r}\n".encode()}
     members = dict(default if files is None else files)
-    members[f"{info}/METADATA"] = _metadata(name, version, requires)
+    members[f"{info}/METADATA"] = _metadata(name, version, requires, licence=licence)
     members[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode()
     if scripts:
         lines = "".join(f"{key} = {value}\n" for key, value in scripts.items())
@@ -116,9 +117,12 @@ def sdist(name: str, version: str) -> tuple[str, bytes]:
     return f"{stem}.tar.gz", output.getvalue()
 
 
-def _metadata(name: str, version: str, requires: Sequence[str], form: str = "2.1") -> bytes:
+def _metadata(
+    name: str, version: str, requires: Sequence[str], form: str = "2.1", licence: str = ""
+) -> bytes:
     lines = [f"Metadata-Version: {form}", f"Name: {name}", f"Version: {version}"]
     lines += [f"Requires-Dist: {each}" for each in requires]
+    lines += [f"License: {licence}"] if licence else []
     return ("\n".join(lines) + "\n").encode()
 
 

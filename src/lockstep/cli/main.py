@@ -48,6 +48,8 @@ COMMANDS = (
     ("reset", "Delete the local stack's data, after a question"),
     ("render", "Write Dockerfiles from the lock"),
     ("export", "Write what is locked for pip, uv and scanners"),
+    ("verify-image", "Hold an image against its SBOM, provenance, lock and signature"),
+    ("sign", "Sign an image with a key, as cosign does"),
     ("inspect", "Show an image: layers, sizes of packages, labels"),
     ("check", "Look for what breaks an ML environment, and fix what can be fixed"),
     ("explain", "Explain a rule of check"),
@@ -174,5 +176,5 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 
 def _module(name: str) -> "Module":
-    module: Module = importlib.import_module(f"lockstep.cli.commands.{name}")
+    module: Module = importlib.import_module(f"lockstep.cli.commands.{name.replace('-', '_')}")
     return module

@@ -2,20 +2,25 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from lockstep.cli.session import Session
+from lockstep.digest import Digest
 from lockstep.errors import UsageError
+from lockstep.oci.artifact import Artifact
+from lockstep.oci.layout import Layout
+from lockstep.oci.registry import referring
 from lockstep.oci.registry.client import Client
 from lockstep.oci.registry.places import Places
 from lockstep.oci.registry.push import Count, Parcel, Pushed, push
 from lockstep.oci.registry.reference import LATEST, Reference
+from lockstep.oci.registry.referring import Brought
 from lockstep.oci.registry.target import Target
 from lockstep.progress import say
 from lockstep.project.size import shown
 
-__all__ = ["Sent", "add_insecure", "document", "send", "show", "targets"]
+__all__ = ["Beside", "Sent", "add_insecure", "document", "send", "show", "targets"]
 
 IMAGE = "{image}"
 
@@ -28,11 +33,20 @@ class Sent:
     target: Reference
     platforms: tuple[str, ...]
     pushed: Pushed
+    about: Brought  # documents about it that were sent too: SBOM, provenance, signatures
 
     @property
     def reference(self) -> Reference:
         """The image by digest, which no later push can move."""
         return self.target.at(self.pushed.digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What refers to images: in a layout, and about images that do not stand there."""
+
+    layout: Layout
+    documents: Mapping[Digest, Sequence[Artifact]] = field(default_factory=dict)
 
 
 def add_insecure(group: "argparse._ArgumentGroup") -> None:
@@ -63,18 +77,33 @@ def targets(text: str, images: Sequence[str]) -> dict[str, Reference]:
 
 
 def send(
-    session: Session, client: Client, name: str, target: Reference, parcels: Sequence[Parcel]
+    session: Session,
+    client: Client,
+    name: str,
+    target: Reference,
+    parcels: Sequence[Parcel],
+    beside: Beside,
 ) -> Sent:
-    """Push one image, all of its platforms."""
+    """Push one image, all of its platforms, and what refers to them."""
+    place = Target(client, target)
     pushed = push(
-        Target(client, target),
+        place,
         parcels,
         target.tag or LATEST,
         Places(session.store, target.host),
         session.progress,
     )
     platforms = tuple(sorted(str(each.descriptor.platform) for each in parcels))
-    return Sent(name=name, target=target, platforms=platforms, pushed=pushed)
+    brought = []
+    for subject in (each.descriptor for each in parcels):
+        brought.append(referring.copy(beside.layout, subject.digest, place))
+        fresh = beside.documents.get(subject.digest, ())
+        brought.append(referring.attach(place, subject, fresh))
+    about = Brought(
+        documents=sum(each.documents for each in brought),
+        bytes=sum(each.bytes for each in brought),
+    )
+    return Sent(name=name, target=target, platforms=platforms, pushed=pushed, about=about)
 
 
 def show(sent: Sent) -> None:
@@ -85,6 +114,9 @@ def show(sent: Sent) -> None:
         f"{_count(pushed.mounted)} mounted",
         f"{_count(pushed.present)} there before",
     ]
+    documents = sent.about.documents
+    if documents:
+        parts.append(f"{documents} document{'' if documents == 1 else 's'} about it sent")
     say(f"{sent.target.name}:{sent.target.tag or LATEST}: {', '.join(parts)}")
     sys.stdout.write(f"{sent.reference}\n")
 
@@ -99,6 +131,7 @@ def document(sent: Sent) -> dict[str, object]:
         "tag": sent.target.tag or LATEST,
         "platforms": list(sent.platforms),
         "manifests": pushed.manifests,
+        "about": {"documents": sent.about.documents, "bytes": sent.about.bytes},
         "sent": _numbers(pushed.sent),
         "mounted": _numbers(pushed.mounted),
         "present": _numbers(pushed.present),

@@ -9,15 +9,12 @@ from lockstep import __version__
 from lockstep.digest import Digest, of_bytes
 from lockstep.image.build import Builder, Built
 from lockstep.image.places import LAYOUT
-from lockstep.image.prepare import Prepared
 from lockstep.lock import export, file, provenance, sbom
 from lockstep.lock.file import Lock
 from lockstep.lock.make import pylock_name
 from lockstep.lock.provenance import Material
-from lockstep.lock.registry import RegistryBase
 from lockstep.oci import canonical
 from lockstep.oci.artifact import Artifact
-from lockstep.oci.layout import Layout
 from lockstep.project import commit
 from lockstep.project.commit import Commit
 from lockstep.project.model import Project
@@ -49,12 +46,12 @@ class Attester:
         self._form = form
         self._allowed = sorted(set(allowed))
 
-    def attach(self, built: Sequence[Built], layout: Layout) -> None:
-        """Write the documents of images that stand in a layout beside them."""
+    def documents(self, built: Sequence[Built]) -> dict[Digest, tuple[Artifact, ...]]:
+        """Return what is said of each image, by its digest."""
         state = commit.of(self._project.root)
-        for each in built:
-            found = [self.bill(each), self.provenance(each, state)]
-            layout.attach(each.image.descriptor(), found)
+        return {
+            each.image.digest: (self.bill(each), self.provenance(each, state)) for each in built
+        }
 
     def bill(self, built: Built) -> Artifact:
         """Return an image's bill of materials; making one takes a while, so it is recorded."""
@@ -86,7 +83,7 @@ class Attester:
         spec, base = prepared.spec, prepared.base
         others = {pylock_name(each.name) for each in project.images if each.name != spec.name}
         materials = [e for e in _files(project, self._lock) if e.name not in others]
-        materials.append(Material(name="base", digest=_base(prepared), uri=project.base))
+        materials.append(Material(name="base", digest=provenance.of_base(base), uri=project.base))
         if prepared.own:
             materials.append(Material(name="first-party code", digest=prepared.own.contents))
         statement = provenance.statement(
@@ -117,11 +114,3 @@ def _files(project: Project, lock: Lock) -> list[Material]:
         data = (project.root / name).read_bytes()
         found.append(Material(name=name, digest=of_bytes(data)))
     return found
-
-
-def _base(prepared: Prepared) -> Digest:
-    """Return the digest of a registry's base, or of the list of Debian's packages."""
-    base = prepared.base
-    if isinstance(base, RegistryBase):
-        return base.manifest
-    return of_bytes(canonical.dumps(base.parts))

@@ -37,6 +37,18 @@ _DEBIAN: Final = {
     "LGPL-2.1+": "LGPL-2.1-or-later",
     "Zlib": "Zlib",
 }
+# What older METADATA says instead of an expression.
+_WORDS: Final = {
+    "3-clause bsd": "BSD-3-Clause",
+    "3-clause bsd license": "BSD-3-Clause",
+    "apache 2.0": "Apache-2.0",
+    "apache license 2.0": "Apache-2.0",
+    "apache license, version 2.0": "Apache-2.0",
+    "bsd 3-clause": "BSD-3-Clause",
+    "bsd 3-clause license": "BSD-3-Clause",
+    "mit license": "MIT",
+    "the mit license": "MIT",
+}
 _FIELD = re.compile(r"^License:[ \t]*(\S[^\n]*)$", re.MULTILINE)
 
 
@@ -50,7 +62,7 @@ def of_metadata(data: bytes) -> tuple[str, ...]:
     raw, _ = parse_email(data)
     said = raw.get("license_expression") or raw.get("license") or ""
     if 0 < len(said) <= _LONGEST and "\n" not in said and said.upper() != "UNKNOWN":
-        return (said,)
+        return (_WORDS.get(said.lower(), said),)
     found = {_of_classifier(each) for each in raw.get("classifiers", [])}
     return tuple(sorted(found - {""}))
 

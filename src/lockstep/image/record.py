@@ -6,14 +6,18 @@ import hashlib
 import io
 from collections.abc import Iterable
 
-__all__ = ["digest", "read", "write"]
+__all__ = ["digest", "read", "spelled", "write"]
 
 Row = tuple[str, str, str]
 
 
 def digest(data: bytes) -> str:
     """Return the hash as RECORD writes it: urlsafe base64 without padding."""
-    raw = hashlib.sha256(data).digest()
+    return spelled(hashlib.sha256(data).digest())
+
+
+def spelled(raw: bytes) -> str:
+    """Return the 32 bytes of a sha256 as RECORD writes them."""
     return "sha256=" + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 

@@ -6,11 +6,13 @@ It names no time and no machine: the same lock, files and commit give the same b
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lockstep.digest import Digest
+from lockstep.digest import Digest, of_bytes
+from lockstep.lock.debian import DebianBase
+from lockstep.lock.registry import RegistryBase
 from lockstep.oci import canonical
 from lockstep.project.commit import Commit
 
-__all__ = ["BUILDER", "FORMAT", "PREDICATE", "Material", "dumps", "statement"]
+__all__ = ["BUILDER", "FORMAT", "PREDICATE", "Material", "dumps", "of_base", "statement"]
 
 FORMAT = "application/vnd.in-toto+json"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -26,6 +28,13 @@ class Material:
     name: str
     digest: Digest
     uri: str = ""
+
+
+def of_base(base: DebianBase | RegistryBase) -> Digest:
+    """Return the digest of a registry's base, or of the list of Debian's packages."""
+    if isinstance(base, RegistryBase):
+        return base.manifest
+    return of_bytes(canonical.dumps(base.parts))
 
 
 def statement(

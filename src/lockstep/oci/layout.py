@@ -181,7 +181,7 @@ class Layout:
     def referrers(self, digest: Digest, artifact_type: str = "") -> list[Descriptor]:
         """Return the manifests whose subject is a digest, of one type or all, in their order."""
         name = artifact.referrers_tag(digest)
-        if name not in self._names():
+        if name not in self.tags():
             return []
         found = self.manifest(name).manifests
         return [each for each in found if artifact_type in {"", each.artifact_type}]
@@ -219,7 +219,8 @@ class Layout:
         files.write_bytes(self.path(digest), data)
         return True
 
-    def _names(self) -> set[str]:
+    def tags(self) -> set[str]:
+        """Return every name here, also those of what refers to an image."""
         return {each["annotations"][_REF] for each in self._index()["manifests"]}
 
     # --- what nobody needs any more

@@ -42,7 +42,7 @@ def test_what_is_printed_is_the_reference_by_digest(
     digest = Layout(locked / ".lockstep" / "images").manifest_digest("serve")
     assert out == f"{name}@{digest}\n"
     assert err.startswith(f"{name}:1.0: 7 blobs (")
-    assert err.endswith(" sent, 0 blobs mounted, 0 blobs there before\n")
+    assert err.endswith(" sent, 0 blobs mounted, 0 blobs there before, 2 documents about it sent\n")
     assert registry.manifests["team/serve"]["1.0"][1] == registry.manifests["team/serve"][digest][1]
     out, err = said(capsys, "push", f"{name}:1.0", "--image", "serve", "--quiet")
     assert out == f"{name}@{digest}\n"
@@ -56,8 +56,8 @@ def test_every_image_gets_a_name_and_shared_layers_travel_once(
     main(["build", "--quiet"])
     serve, train = answer(capsys, "push", f"{registry.address}/tiny-{{image}}")
     assert sorted(serve) == [
-        *("digest", "image", "manifests", "mounted", "platforms", "present", "reference"),
-        *("sent", "tag"),
+        *("about", "digest", "image", "manifests", "mounted", "platforms", "present"),
+        *("reference", "sent", "tag"),
     ]
     assert (serve["image"], serve["tag"], serve["platforms"]) == (
         "serve",
@@ -66,7 +66,8 @@ def test_every_image_gets_a_name_and_shared_layers_travel_once(
     )
     assert serve["reference"] == f"{registry.address}/tiny-serve@{serve['digest']}"
     assert train["mounted"]["blobs"] >= 3  # system, python, the project's own code
-    assert registry.received() == serve["sent"]["bytes"] + train["sent"]["bytes"]
+    sent = sum(each[key]["bytes"] for each in (serve, train) for key in ("sent", "about"))
+    assert registry.received() == sent
     assert registry.holes() == []
 
 
@@ -81,9 +82,11 @@ def test_a_second_push_sends_nothing_and_a_moved_dependency_one_layer_of_wheels(
     (first,) = answer(capsys, "build", "serve", "--push", name)
     layers = {each["digest"] for each in manifest(registry, "serve")["layers"]}
     received = registry.received()
-    assert first["pushed"]["sent"]["bytes"] == received > 0
+    assert first["pushed"]["sent"]["bytes"] + first["pushed"]["about"]["bytes"] == received > 0
+    assert first["pushed"]["about"]["documents"] == 2
     (second,) = answer(capsys, "build", "serve", "--push", name)
     assert second["pushed"]["sent"] == {"blobs": 0, "bytes": 0}
+    assert second["pushed"]["about"] == {"documents": 0, "bytes": 0}
     assert second["pushed"]["manifests"] == 0
     assert registry.received() == received
 
@@ -97,7 +100,7 @@ def test_a_second_push_sends_nothing_and_a_moved_dependency_one_layer_of_wheels(
     assert len(fresh) == 2  # gamma's layer of wheels, and the app's
     sizes = [*fresh.values(), moved["config"]["size"]]
     assert third["pushed"]["sent"] == {"blobs": 3, "bytes": sum(sizes)}
-    assert registry.received() == received + sum(sizes)
+    assert registry.received() == received + sum(sizes) + third["pushed"]["about"]["bytes"]
     assert registry.holes() == []
 
 

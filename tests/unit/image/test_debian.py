@@ -14,6 +14,7 @@ from lockstep.image import debian_archive
 from lockstep.image.debian import entries
 from lockstep.image.debian_archive import merged
 from lockstep.lock.debian import DebianBase, DebianPackage
+from lockstep.lock.sbom import Facts
 from lockstep.oci.entry import Entry, Kind
 from lockstep.store import Store
 
@@ -222,6 +223,29 @@ def test_what_images_need_is_kept(path: str, store: Store) -> None:
 def test_shared_licences_are_kept(store: Store) -> None:
     made = tree(store, tiny=deb(symlink("./usr/share/doc/libgcc-s1", "gcc-12-base")))
     assert made["usr/share/doc/libgcc-s1"].target == "gcc-12-base"
+
+
+def test_licences_and_what_is_left_out_are_told(store: Store) -> None:
+    said: dict[str, Facts] = {}
+    copyright_ = "Format: 1.0\n\nFiles: *\nLicense: Expat\n"
+    debs = {
+        "libgcc-s1": deb(
+            symlink("./usr/share/doc/libgcc-s1", "gcc-12-base"),
+            regular("./usr/share/man/man1/a.1", "x"),
+            regular("./usr/share/man/man1/b.1", "x"),
+            regular("./usr/lib/kept.so", "x"),
+            regular("./usr/lib/left.a", "x"),
+        ),
+        "gcc-12-base": deb(
+            regular("./usr/share/doc/gcc-12-base/copyright", copyright_),
+            regular("./usr/share/ca-certificates/mozilla/a.crt", "A"),
+        ),
+    }
+    packages = [package(name, store.put(data), len(data)) for name, data in debs.items()]
+    list(entries(base(*packages), store, said))
+    first, second = (said[each.digest.hex] for each in packages)
+    assert first == Facts(licences=("MIT",), left_out=("usr/lib/left.a", "usr/share/man/"))
+    assert second == Facts(licences=("MIT",))
 
 
 def test_what_maintainer_scripts_would_make_is_there(store: Store) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.image.trim import left_out
+from lockstep.image.trim import folded, left_out
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,11 @@ def test_left_out(path: str) -> None:
 )
 def test_kept(path: str) -> None:
     assert left_out(path) is False
+
+
+def test_a_folder_of_which_nothing_is_kept_is_one_entry() -> None:
+    kept = ["a/__init__.py", "a/b/c.py"]
+    left = ["a/tests/one.py", "a/tests/deep/two.py", "a/b/c.pyi", "include/x.h", "top.pyi"]
+    assert folded(kept, left) == ("a/b/c.pyi", "a/tests/", "include/", "top.pyi")
+    assert folded([], ["a/b.py", "c.py"]) == ("a/", "c.py")
+    assert folded(kept, []) == ()

@@ -39,6 +39,7 @@ from lockstep.cli.session import (
 )
 from lockstep.errors import UsageError, raise_all
 from lockstep.image import dockerfile, history
+from lockstep.image.attest import Attester
 from lockstep.image.budget import unpacked
 from lockstep.image.build import Builder, Built
 from lockstep.lock import file, make
@@ -130,6 +131,10 @@ def run(options: argparse.Namespace) -> int:
     shallow = not (project.is_debian or local)
     before = history.snapshots(layout, layout.names())
     built = builder.build(specs, layout, form=options.compression, shallow=shallow)
+    attester = Attester(project, lock, builder, session.store, form=options.compression)
+    documents = attester.documents(built)
+    for each in built if not shallow else ():
+        layout.attach(each.image.descriptor(), documents[each.image.digest])
     if options.layout is None:
         digests = {each.name: str(each.image.digest) for each in built}
         history.keep(history_file(project), before, digests)
@@ -139,7 +144,8 @@ def run(options: argparse.Namespace) -> int:
         archive.write(built[0].image, options.output, tag)
     if target:
         engines.load(session, target, built, options)
-    sent = _push(session, client, built, places)
+    beside = pushing.Beside(layout=layout, documents=documents if shallow else {})
+    sent = _push(session, client, built, places, beside)
     _show(built, sent, clock.monotonic() - started, as_json=options.json)
     return 0
 
@@ -158,13 +164,17 @@ def _without_drift(
 
 
 def _push(
-    session: Session, client: Client, built: Sequence[Built], places: Mapping[str, Reference]
+    session: Session,
+    client: Client,
+    built: Sequence[Built],
+    places: Mapping[str, Reference],
+    beside: pushing.Beside,
 ) -> dict[str, pushing.Sent]:
     """Push each image, all of its platforms under one name."""
     sent = {}
     for name, target in places.items():
         parcels = [of_image(each.image) for each in built if each.spec == name]
-        sent[name] = pushing.send(session, client, name, target, parcels)
+        sent[name] = pushing.send(session, client, name, target, parcels, beside)
     return sent
 
 

@@ -1,20 +1,25 @@
 """Show an image: layers, sizes of packages, labels.
 
-Reads the image from the layout, so it shows what is there and not what was meant.
+Reads the image from the layout, so it shows what is there and not what was meant. --sbom and
+--provenance print a document that stands beside an image, in the layout or in a registry.
 
 examples:
   # what makes the serving image large
   lockstep inspect serve
   # the digest, for a script
   lockstep inspect serve --json | jq -r .digest
+  # the bill of materials of what is in a registry, for a scanner
+  lockstep inspect registry.example.com/team/churn-serve:1.0 --sbom > serve.cdx.json
 """
 
 import argparse
 import sys
-from pathlib import Path
 
+from lockstep.cli import images
 from lockstep.cli.session import add_common, layout_folder, open_session, print_json
+from lockstep.errors import UsageError
 from lockstep.image.inspect import Inspected, inspect
+from lockstep.lock import provenance, sbom
 from lockstep.oci.layout import Layout
 from lockstep.project.size import shown
 
@@ -25,9 +30,13 @@ _TITLE = 60
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("image", metavar="IMAGE", help="name of the image")
-    parser.add_argument(
-        "--layout", metavar="PATH", type=Path, help="OCI layout (default: .lockstep/images)"
+    images.add_options(parser)
+    group = parser.add_argument_group("documents").add_mutually_exclusive_group()
+    group.add_argument(
+        "--sbom", action="store_true", help="print the bill of materials (CycloneDX JSON)"
+    )
+    group.add_argument(
+        "--provenance", action="store_true", help="print the provenance (in-toto JSON)"
     )
     parser.add_argument(
         "--all", action="store_true", help="list every package (default: the 15 largest)"
@@ -37,13 +46,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    if options.sbom or options.provenance:
+        return _print(options, sbom.FORMAT if options.sbom else provenance.FORMAT)
+    if set(options.reference) & set("/:@"):
+        message = f"`{options.reference}` is in a registry; of those only documents are shown"
+        raise UsageError(message, hint="add --sbom or --provenance")
     session = open_session(options)
     layout = Layout(options.layout or layout_folder(session.project))
-    found = inspect(layout, options.image, session.store)
+    found = inspect(layout, options.reference, session.store)
     if options.json:
         print_json(_document(found))
     else:
         sys.stdout.write("\n".join(_lines(found, most=None if options.all else 15)) + "\n")
+    return 0
+
+
+def _print(options: argparse.Namespace, kind: str) -> int:
+    """Print the newest document of a type that refers to the image."""
+    named = images.find(options, images.project_of(options))
+    found = images.images(named, options.platform or "")
+    if len(found) != 1:
+        known = ", ".join(str(each.platform) for each in named.manifest.manifests)
+        message = f"`{named.name}` has {len(found)} images: {known}"
+        raise UsageError(message, hint="--platform linux/amd64")
+    sys.stdout.write(images.said(named, found[0], kind).decode("utf-8", "replace"))
     return 0
 
 

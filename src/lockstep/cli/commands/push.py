@@ -62,9 +62,10 @@ def run(options: argparse.Namespace) -> int:
         spec.name: [of_layout(layout, name) for name in _names(spec, project)] for spec in specs
     }
     client = Client(insecure=options.insecure_registry)
+    beside = pushing.Beside(layout=layout)
     sent = []
     for name, target in places.items():
-        sent.append(pushing.send(session, client, name, target, parcels[name]))
+        sent.append(pushing.send(session, client, name, target, parcels[name], beside))
         if not options.json:
             pushing.show(sent[-1])
     if options.json:

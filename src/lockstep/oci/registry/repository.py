@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from lockstep.digest import Digest, Hasher
 from lockstep.errors import LockstepError
+from lockstep.oci.artifact import referrers_tag
 from lockstep.oci.model import INDEX_TYPE, Descriptor, Platform
 from lockstep.oci.registry import manifest
 from lockstep.oci.registry.answers import Again, RegistryError
@@ -16,7 +17,7 @@ from lockstep.oci.registry.tokens import Scopes, pull
 from lockstep.store import Store
 from lockstep.transport import Answer, TransportError
 
-__all__ = ["MOST", "Repository", "fallback_tag"]
+__all__ = ["MOST", "Repository"]
 
 MOST = 4 << 20  # bytes; registries take no larger one (distribution spec, "Pushing Manifests")
 _PROGRESS = 1 << 20  # bytes after which a broken connection is a new one
@@ -208,7 +209,7 @@ class Repository:
         )
         with self.host.call(call) as answer:
             if answer.status != _OK:
-                return self.find(fallback_tag(digest)), ""
+                return self.find(referrers_tag(digest)), ""
             data = _whole(answer, MOST, what)
             more = _NEXT.search(answer.headers.get("Link", ""))
             return manifest.read(data, INDEX_TYPE, what), more[1] if more else ""
@@ -216,11 +217,6 @@ class Repository:
 
 class WrongBlobError(RegistryError):
     """Says that a blob is not what its digest says."""
-
-
-def fallback_tag(digest: Digest) -> str:
-    """Return the tag of the index of referrers (distribution spec, "Referrers Tag Schema")."""
-    return f"sha256-{digest.hex}"
 
 
 def _whole(answer: Answer, limit: int, what: str) -> bytes:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from lockstep.digest import Digest, of_bytes
 from lockstep.errors import LockstepError
 from lockstep.oci import canonical
+from lockstep.oci.artifact import referrers_tag
 from lockstep.oci.model import INDEX_TYPE, Descriptor
 from lockstep.oci.registry import manifest
 from lockstep.oci.registry.answers import RegistryError
 from lockstep.oci.registry.blob import Blob
 from lockstep.oci.registry.client import Call, Client
 from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.repository import MOST, Repository, fallback_tag
+from lockstep.oci.registry.repository import MOST, Repository
 from lockstep.oci.registry.tokens import push
 from lockstep.oci.registry.upload import Upload
 
@@ -102,7 +103,7 @@ class Target(Repository):
         subject = found.subject
         if subject is None:
             return
-        tag = fallback_tag(subject.digest)
+        tag = referrers_tag(subject.digest)
         before = self.find(tag)
         others = [e for e in before.manifests if e.digest != found.digest] if before else []
         entries = [each.document() for each in (*others, _referrer(found))]

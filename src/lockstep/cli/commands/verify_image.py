@@ -1,0 +1,102 @@
+"""Hold an image against what is said of it.
+
+Reads the whole image, from a registry or from the layout, and runs nothing of it. Checks that
+each part has the digest that names it, that every file is what its package's RECORD says, that
+the bill of materials names every package and no other, that the provenance is of this image,
+and, in a project, that the image was made from the project's locks. With --key also that the
+key signed it. Every problem is named; the exit code is 1 when there is one.
+
+examples:
+  # what is in the registry, before it runs in production
+  lockstep verify-image registry.example.com/team/churn-serve:1.0 --key lockstep.pub
+  # what `lockstep build` made
+  lockstep verify-image serve
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lockstep import progress
+from lockstep.cli import images
+from lockstep.cli.images import Named
+from lockstep.cli.session import add_common, print_json
+from lockstep.errors import LockstepError, raise_all
+from lockstep.image import statements, verify
+from lockstep.image.statements import Locks
+from lockstep.image.verify import Findings
+from lockstep.lock import file
+from lockstep.oci import keys, signing
+from lockstep.progress import say
+from lockstep.project.model import Project
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    images.add_options(parser)
+    group = parser.add_argument_group("signature")
+    group.add_argument(
+        "--key", metavar="PUB", type=Path, help="PEM file of the public key that must have signed"
+    )
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    project = images.project_of(options)
+    key = keys.read(options.key) if options.key else None
+    named = images.find(options, project)
+    shown = progress.reporter(quiet=bool(options.quiet or options.json))
+    locks = _locks(project)
+    found = [
+        verify.verify(named.place, image, shown, locks)
+        for image in images.images(named, options.platform or "")
+    ]
+    for each in found:
+        if key:
+            each.problems["signature"] = signing.problems(named.place, named.digest, key)
+        else:
+            each.skipped["signature"] = "no --key"
+    if options.json:
+        print_json([_document(named, each) for each in found])
+        return 1 if any(each.lines() for each in found) else 0
+    raise_all(
+        [_error(each, text, several=len(found) > 1) for each in found for text in each.lines()]
+    )
+    for each in found:
+        say(_words(each))
+    sys.stdout.write(f"{named}\n")
+    return 0
+
+
+def _locks(project: Project | None) -> Locks | None:
+    if project is None or not (project.root / file.NAME).exists():
+        return None
+    return statements.locks_of(project, file.read(project.root))
+
+
+def _error(found: Findings, text: str, *, several: bool) -> LockstepError:
+    return LockstepError(f"{found.platform}: {text}" if several else text)
+
+
+def _words(found: Findings) -> str:
+    good = ", ".join(found.problems)
+    rest = "; ".join(f"{name} not checked: {why}" for name, why in found.skipped.items())
+    return f"{found.platform}: {good} fit{'; ' if rest else ''}{rest}"
+
+
+def _document(named: Named, found: Findings) -> dict[str, object]:
+    return {
+        "reference": str(named),
+        "digest": found.digest,
+        "platform": found.platform,
+        "checked": sorted(found.problems),
+        "skipped": found.skipped,
+        "problems": [
+            {"check": name, "problem": text}
+            for name, texts in found.problems.items()
+            for text in texts
+        ],
+    }

@@ -1,0 +1,181 @@
+"""Holds an image against what is said of it: manifest, config, layers, SBOM, provenance, lock.
+
+The image comes from a registry or a layout; nothing in it is trusted, and nothing is run.
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from lockstep.digest import Digest, Hasher
+from lockstep.errors import LockstepError
+from lockstep.image import held, statements
+from lockstep.image.held import Contents
+from lockstep.image.statements import Locks
+from lockstep.lock import provenance, sbom
+from lockstep.oci import reading
+from lockstep.oci.contents import of_layers
+from lockstep.oci.model import Descriptor
+from lockstep.oci.registry.manifest import Manifest
+from lockstep.oci.registry.source import Source
+from lockstep.progress import Reporter, Task
+
+__all__ = ["Findings", "document", "verify"]
+
+_LARGEST = 64 << 20  # bytes of a config or of a document
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """What was looked at, and what is wrong, by what was checked."""
+
+    digest: Digest
+    platform: str = ""
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # why something was not checked
+
+    def lines(self) -> list[str]:
+        """Return every problem with what was checked before it."""
+        return [f"{name}: {text}" for name, found in self.problems.items() for text in found]
+
+
+def verify(
+    source: Source, image: Manifest, progress: Reporter, locks: Locks | None = None
+) -> Findings:
+    """Return what is wrong with an image of one platform; reads all of its layers."""
+    found = Findings(digest=image.digest)
+    try:
+        config = json.loads(document(source, image.config))
+        diff_ids = [Digest.parse(each) for each in config["rootfs"]["diff_ids"]]
+        labels = dict(config.get("config", {}).get("Labels") or {})
+        found.platform = f"{config['os']}/{config['architecture']}"
+    except (LockstepError, ValueError, KeyError, TypeError, AttributeError) as error:
+        found.problems["config"] = [f"it cannot be read: {error}"]
+        return found
+    found.problems["config"] = []
+    if len(diff_ids) != len(image.layers):
+        text = f"it has {len(diff_ids)} diffIDs, the manifest has {len(image.layers)} layers"
+        found.problems["config"].append(text)
+    layers = _Layers(source, image, diff_ids)
+    total = sum(each.size for each in image.layers)
+    with progress.task(f"read {len(image.layers)} layers", total) as task:
+        contents = layers.contents(task)
+    found.problems["layers"] = layers.problems
+    if contents is None:
+        found.skipped |= dict.fromkeys(("packages", "sbom"), "a layer cannot be read")
+    else:
+        found.problems["packages"] = list(contents.problems())
+        look = partial(statements.bill, digest=image.digest, contents=contents)
+        found.problems["sbom"] = _said(source, image, sbom.FORMAT, look)
+    # One project's files may have been built at several commits, with one and the same result.
+    origins: list[Any] = []
+
+    def origin(said: Any) -> Iterator[str]:
+        origins.append(said)
+        return statements.origin(said, image.digest, labels)
+
+    found.problems["provenance"] = _said(source, image, provenance.FORMAT, origin)
+    if locks is None:
+        found.skipped["lock"] = "not in a project"
+    elif not origins:
+        found.skipped["lock"] = "no provenance"
+    else:
+        each = [list(statements.locked(said, locks, labels)) for said in origins]
+        # The one that fits best: an older one tells of files that have moved since.
+        found.problems["lock"] = min(each, key=len)
+    return found
+
+
+def document(source: Source, descriptor: Descriptor) -> bytes:
+    """Return a small blob, checked."""
+    if descriptor.size > _LARGEST:
+        message = f"{descriptor.digest} has {descriptor.size} bytes, more than {_LARGEST}"
+        raise LockstepError(message)
+    return b"".join(source.blob(descriptor))
+
+
+class _Layers:
+    """The layers of an image, each hashed while it is read."""
+
+    def __init__(self, source: Source, image: Manifest, diff_ids: Sequence[Digest]) -> None:
+        """Read nothing yet."""
+        self._source = source
+        self._layers = image.layers
+        self._diff_ids = diff_ids
+        self._reading: Iterator[bytes] = iter(())
+        self._read: set[int] = set()
+        self.problems: list[str] = []
+
+    def contents(self, task: Task) -> Contents | None:
+        """Return what the layers hold, or None with the problems of all that are damaged."""
+        layers = [partial(self._plain, number, task) for number in range(len(self._layers))]
+        try:
+            found = of_layers(layers, content=held.wanted, digest=held.is_site)
+            self._finish()
+        except LockstepError as error:
+            self.problems.append(error.message)
+        else:
+            return Contents(found)
+        for number in range(len(self._layers)):
+            if number not in self._read:
+                self._alone(number, task)
+        return None
+
+    def _alone(self, number: int, task: Task) -> None:
+        try:
+            for _ in self._plain(number, task):
+                pass
+        except (LockstepError, zlib.error, EOFError) as error:
+            self.problems.append(f"layer {number} cannot be read: {error}")
+
+    def _plain(self, number: int, task: Task) -> Iterator[bytes]:
+        """Yield the tar of a layer, after what is left of the one before it."""
+        self._finish()
+        self._read.add(number)
+        self._reading = self._hashed(number, task)
+        return self._reading
+
+    def _finish(self) -> None:
+        # What comes after the end of an archive is hashed too.
+        for _ in self._reading:
+            pass
+
+    def _hashed(self, number: int, task: Task) -> Iterator[bytes]:
+        layer, hasher = self._layers[number], Hasher()
+        for chunk in reading.unpacked(self._told(layer, task), layer.media_type):
+            hasher.update(chunk)
+            yield chunk
+        wanted = self._diff_ids[number] if number < len(self._diff_ids) else None
+        if wanted and hasher.digest() != wanted:
+            text = f"layer {number} has the diffID {hasher.digest()}, the config says {wanted}"
+            self.problems.append(text)
+
+    def _told(self, layer: Descriptor, task: Task) -> Iterator[bytes]:
+        for chunk in self._source.blob(layer):
+            yield chunk
+            task.advance(len(chunk))
+
+
+def _said(
+    source: Source, image: Manifest, kind: str, look: Callable[[Any], Iterator[str]]
+) -> list[str]:
+    """Return the problems of all documents of a kind, or that there is none."""
+    described = source.referrers(image.digest, kind)
+    if not described:
+        return [f"nothing of the type `{kind}` refers to the image"]
+    problems: list[str] = []
+    for each in described:
+        try:
+            manifest = source.manifest(each.digest)
+            subject = manifest.subject
+            if subject is None or subject.digest != image.digest:
+                problems.append(f"{each.digest.short} is not about this image")
+                continue
+            for layer in manifest.layers:
+                problems += look(json.loads(document(source, layer)))
+        except (LockstepError, ValueError, KeyError, TypeError, AttributeError) as error:
+            problems.append(f"{each.digest.short} cannot be read: {error}")
+    return problems

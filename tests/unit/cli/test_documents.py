@@ -1,0 +1,147 @@
+"""What stands beside an image: made by build, brought by push, shown by inspect."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import projects, wheels
+from support.registry import Registry
+from support.world import World
+
+from lockstep import __version__
+from lockstep.cli.main import main
+from lockstep.digest import of_bytes
+from lockstep.lock import provenance, sbom
+from lockstep.oci.layout import Layout
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(locked: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*words: str) -> str:
+        capsys.readouterr()
+        assert main(list(words)) == 0
+        return capsys.readouterr().out
+
+    return call
+
+
+def layout_of(folder: Path) -> Layout:
+    return Layout(folder / ".lockstep" / "images")
+
+
+def said(run: Run, *words: str) -> Any:
+    return json.loads(run("inspect", *words))
+
+
+def test_the_schema_takes_the_bill_of_an_image_and_it_names_the_images_digest(
+    locked: Path, world: World, run: Run
+) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    files = {"beta/__init__.py": b"", "beta/tests/test_it.py": b"x", "beta/it.pyi": b"y"}
+    world.index.publish(wheels.wheel("beta", "3.2", files, licence="MIT License"))
+    groups = 'groups = ["train", "plot"]\n'
+    projects.replace(locked, groups, f"{groups}trim = true\n")
+    assert main(["lock", "--upgrade", "beta", "--quiet"]) == 0
+    digest = run("build", "train", "--quiet").split()[1]
+    text = run("inspect", "train", "--sbom")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    found = json.loads(text)
+    assert f"sha256:{found['metadata']['component']['hashes'][0]['content']}" == digest
+    parts = {each["name"]: each for each in found["components"]}
+    assert {"alpha", "beta", "delta", "epsilon", "tiny", "libc6", "python3.11"} <= {*parts}
+    assert parts["delta"]["hashes"][0]["alg"] == "SHA-256"
+    assert parts["beta"]["version"] == "3.2"
+    assert parts["beta"]["licenses"] == [{"expression": "MIT"}]
+    assert parts["beta"]["properties"] == [
+        {"name": sbom.LEFT_OUT, "value": "beta/it.pyi"},
+        {"name": sbom.LEFT_OUT, "value": "beta/tests/"},
+    ]
+
+
+def test_the_documents_move_no_digest_and_repeat_themselves(locked: Path, run: Run) -> None:
+    run("build", "--quiet")
+    layout = layout_of(locked)
+    before = {
+        name: layout.path(layout.manifest_digest(name)).read_bytes() for name in ("serve", "train")
+    }
+    index = (layout.root / "index.json").read_bytes()
+    for path in (Path(layout.root), Path(locked.parent / "elsewhere")):
+        run("build", "--quiet", "--layout", str(path))
+        found = Layout(path)
+        assert (found.root / "index.json").read_bytes() == index
+        for name, data in before.items():
+            assert found.path(found.manifest_digest(name)).read_bytes() == data
+
+
+def test_the_provenance_names_the_locks_and_the_commit(locked: Path, run: Run) -> None:
+    digest = run("build", "serve", "--quiet").split()[1]
+    found = said(run, "serve", "--provenance")
+    assert found["subject"] == [{"name": "tiny-serve", "digest": {"sha256": digest[7:]}}]
+    assert found["predicateType"] == provenance.PREDICATE
+    build, details = found["predicate"]["buildDefinition"], found["predicate"]["runDetails"]
+    assert details["builder"] == {"id": provenance.BUILDER, "version": {"lockstep": __version__}}
+    assert build["externalParameters"] == {
+        "allowedDrift": [],
+        "base": "debian:bookworm",
+        "image": "serve",
+        "platform": "linux/amd64",
+        "source": "none",
+    }
+    materials = {each["name"]: each["digest"] for each in build["resolvedDependencies"]}
+    for name in ("pyproject.toml", "lockstep.lock", "pylock.serve.toml", "uv.lock"):
+        assert f"sha256:{materials[name]['sha256']}" == of_bytes((locked / name).read_bytes())
+    assert {"base", "first-party code"} <= {*materials}
+    assert "pylock.train.toml" not in materials
+
+    (locked / ".gitignore").write_text(".lockstep/\n")
+    for words in (["init", "--quiet"], ["add", "-A"], ["commit", "--quiet", "-m", "all"]):
+        subprocess.run(["git", *words], cwd=locked, check=True)
+    head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=locked, text=True).strip()
+    assert run("build", "serve", "--quiet").split()[1] == digest
+    build = said(run, "serve", "--provenance")["predicate"]["buildDefinition"]
+    assert build["externalParameters"]["source"] == "clean"
+    assert build["resolvedDependencies"][-1] == {"name": "source", "digest": {"gitCommit": head}}
+    (locked / "notes.txt").write_text("not of the commit")
+    assert run("build", "serve", "--quiet").split()[1] == digest
+    build = said(run, "serve", "--provenance")["predicate"]["buildDefinition"]
+    assert build["externalParameters"]["source"] == "dirty"
+    assert "gitCommit" not in json.dumps(build)
+
+
+@pytest.mark.parametrize("kind", ["API", "tag schema"])
+def test_a_push_brings_them_along(locked: Path, run: Run, registry: Registry, kind: str) -> None:
+    registry.has_referrers = api = kind == "API"
+    name = f"{registry.address}/serve"
+    pushed = json.loads(run("build", "serve", "--push", f"{name}:1.0", "--json"))[0]["pushed"]
+    assert pushed["about"]["documents"] == 2
+    assert registry.holes() == []
+    tags = {tag for tag in registry.manifests["serve"] if not tag.startswith("sha256:")}
+    assert tags == {"1.0"} | (set() if api else {f"sha256-{pushed['digest'][7:]}"})
+    for option in ("--sbom", "--provenance"):
+        there = run("inspect", f"{name}:1.0", option)
+        assert there == run("inspect", "serve", option)
+        assert there == run("inspect", pushed["reference"], option)
+    again = json.loads(run("push", f"{name}:1.0", "--image", "serve", "--json"))[0]
+    assert again["about"] == {"documents": 0, "bytes": 0}
+    assert again["digest"] == pushed["digest"]
+
+
+def test_what_inspect_cannot_show(
+    locked: Path, run: Run, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("build", "serve", "--quiet")
+    assert main(["inspect", f"{registry.address}/serve"]) == 2
+    assert "hint: add --sbom or --provenance" in capsys.readouterr().err
+    index = layout_of(locked).root / "index.json"
+    document = json.loads(index.read_bytes())
+    document["manifests"] = document["manifests"][:1]
+    index.write_text(json.dumps(document))
+    assert main(["inspect", "serve", "--sbom"]) == 1
+    assert f"nothing of the type `{sbom.FORMAT}` refers to serve@sha256:" in capsys.readouterr().err

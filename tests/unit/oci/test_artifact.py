@@ -1,0 +1,113 @@
+"""Documents that refer to an image: how they are written, and that the image never knows."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.images import image, layer
+
+from lockstep.digest import of_bytes
+from lockstep.errors import LockstepError
+from lockstep.oci.artifact import EMPTY, Artifact, index_bytes, referrers_tag
+from lockstep.oci.entry import file
+from lockstep.oci.layout import Layout
+
+IMAGE = image(layer([file("a", b"1")]))
+BILL = Artifact(kind="application/vnd.cyclonedx+json", data=b'{"a": 1}')
+STATEMENT = Artifact(kind="application/vnd.in-toto+json", data=b"{}", annotations={"x": "y"})
+
+
+def written(folder: Path) -> Layout:
+    layout = Layout(folder / "images")
+    layout.write(IMAGE, "serve")
+    return layout
+
+
+def test_the_manifest_is_that_of_the_spec() -> None:
+    found = json.loads(BILL.manifest_bytes(IMAGE.descriptor()))
+    assert found == {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": "application/vnd.cyclonedx+json",
+        "config": {
+            "mediaType": "application/vnd.oci.empty.v1+json",
+            "digest": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+            "size": 2,
+        },
+        "layers": [
+            {
+                "mediaType": "application/vnd.cyclonedx+json",
+                "digest": of_bytes(BILL.data),
+                "size": 8,
+            }
+        ],
+        "subject": {
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": IMAGE.digest,
+            "size": len(IMAGE.manifest_bytes()),
+        },
+    }
+    said = json.loads(STATEMENT.manifest_bytes(IMAGE.descriptor()))
+    assert said["annotations"] == {"x": "y"}
+
+
+def test_the_order_of_writing_is_not_in_the_index() -> None:
+    found = [each.descriptor(IMAGE.descriptor()) for each in (BILL, STATEMENT)]
+    assert index_bytes(found) == index_bytes(found[::-1])
+
+
+def test_a_layout_has_them_beside_an_image_that_stays_as_it_is(tmp_path: Path) -> None:
+    layout = written(tmp_path)
+    before = layout.manifest_digest("serve"), layout.path(IMAGE.digest).read_bytes()
+    assert layout.attach(IMAGE.descriptor(), [STATEMENT, BILL])
+    assert not layout.attach(IMAGE.descriptor(), [BILL, STATEMENT]), "nothing was new"
+    assert (layout.manifest_digest("serve"), layout.path(IMAGE.digest).read_bytes()) == before
+    assert layout.names() == ["serve"]
+    assert layout.tags() == {"serve", referrers_tag(IMAGE.digest)}
+    found = layout.referrers(IMAGE.digest)
+    assert [each.artifact_type for each in found] == [BILL.kind, STATEMENT.kind]
+    (bill,) = layout.referrers(IMAGE.digest, BILL.kind)
+    manifest = layout.manifest(bill.digest)
+    assert manifest.subject is not None
+    assert manifest.subject.digest == IMAGE.digest
+    assert b"".join(layout.blob(manifest.layers[0])) == BILL.data
+    assert layout.path(of_bytes(EMPTY)).read_bytes() == b"{}"
+
+
+def test_a_newer_document_takes_the_place_of_its_type(tmp_path: Path) -> None:
+    layout = written(tmp_path)
+    layout.attach(IMAGE.descriptor(), [BILL, STATEMENT])
+    newer = Artifact(kind=BILL.kind, data=b"[]")
+    assert layout.attach(IMAGE.descriptor(), [newer])
+    (bill,) = layout.referrers(IMAGE.digest, BILL.kind)
+    assert b"".join(layout.blob(layout.manifest(bill.digest).layers[0])) == b"[]"
+    assert len(layout.referrers(IMAGE.digest)) == 2
+    layout.sweep()
+    assert not layout.path(of_bytes(BILL.data)).exists()
+    assert layout.path(of_bytes(b"[]")).exists()
+
+
+def test_the_sweep_takes_documents_of_images_that_are_gone(tmp_path: Path) -> None:
+    layout = written(tmp_path)
+    layout.attach(IMAGE.descriptor(), [BILL])
+    layout.sweep()
+    assert layout.path(of_bytes(BILL.data)).exists()
+    layout.write(image(layer([file("a", b"2")])), "serve")
+    layout.sweep()
+    assert layout.tags() == {"serve"}
+    assert not layout.path(of_bytes(BILL.data)).exists()
+    assert layout.referrers(IMAGE.digest) == []
+
+
+def test_a_blob_that_is_another_one_is_found_out(tmp_path: Path) -> None:
+    layout = written(tmp_path)
+    layout.attach(IMAGE.descriptor(), [BILL])
+    (bill,) = layout.referrers(IMAGE.digest, BILL.kind)
+    descriptor = layout.manifest(bill.digest).layers[0]
+    path = layout.path(descriptor.digest)
+    path.write_bytes(b'{"a": 2}')
+    with pytest.raises(LockstepError, match=r"a blob of .* is sha256:.* not sha256:"):
+        list(layout.blob(descriptor))
+    path.unlink()
+    with pytest.raises(LockstepError, match="lacks the blob"):
+        list(layout.blob(descriptor))
