@@ -107,4 +107,6 @@ def wants_gpu(repo: "Repository", built: Built) -> bool:
 
 def cuda_of(lock: LockFile, groups: tuple[str, ...], machine: Machine) -> list[Locked]:
     """Return the packages of CUDA that a machine gets of a lock."""
+    if not any(is_cuda(each) for each in lock.packages):
+        return []
     return [each for each in installed(lock, machine, groups) if is_cuda(each)]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lockstep.check.facts.built import ImageFile
 from lockstep.check.facts.images import Reference, reference
@@ -71,19 +71,24 @@ def digests(lock: Mapping[str, Any] | None) -> dict[str, str]:
 
     Of an image with one digest for each platform, it is none: FROM can only name one for all.
     """
+    document = lock or {}
     found: dict[str, set[str]] = {}
-    for value in (lock or {}).values():
-        tables = value if isinstance(value, list) else [value]
+    for key, value in document.items():
+        tables = [each for each in value if isinstance(each, Mapping)] if _is_list(value) else []
         for table in tables:
-            if not isinstance(table, Mapping):
-                continue
-            names = [table.get(key) for key in ("reference", "image", "name", "base")]
+            base = document.get("base") if key == "registry" else None
+            names = [table.get("reference"), table.get("image"), base]
             name = next((each for each in names if isinstance(each, str) and each), "")
-            digest = _digest(table.get("index") or table.get("digest"))
+            alone = table.get("manifest") if len(tables) == 1 else None
+            digest = _digest(table.get("index") or table.get("digest") or alone)
             image = reference(name) if digest else None
             if image is not None:
                 found.setdefault(image.key, set()).add(digest)
     return {key: each.pop() for key, each in found.items() if len(each) == 1}
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)
 
 
 def _digest(value: object) -> str:

@@ -53,10 +53,13 @@ def has_code(repo: "Repository", image: ImageFile, source: str) -> bool | None:
         return False
     if posixpath.normpath(source) in {".", "/"}:
         return True
-    patterns = [
-        Pattern(text=context.path(source), allows=False, line=0) for context in image.contexts
-    ]
-    inside = [name for name in repo.names if any(each.matches(name) for each in patterns)]
+    paths = [context.path(source) for context in image.contexts]
+    if set(source) & set("*?[\\"):
+        patterns = [Pattern(text=each, allows=False, line=0) for each in paths]
+        inside = [name for name in repo.names if any(each.matches(name) for each in patterns)]
+    else:
+        folders = tuple(f"{each}/" for each in paths)
+        inside = [name for name in repo.names if name.startswith(folders) or name in paths]
     if not inside:
         return None
     return any(name.endswith((".py", ".ipynb")) for name in inside)

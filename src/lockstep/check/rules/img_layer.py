@@ -89,7 +89,7 @@ def _compiles(repo: Repository, built: Built) -> bool:
     folders = [context.path(name) for context in built.image.contexts for name in _LISTS]
     if any(_COMPILING.search(repo.text(each) or "") for each in folders):
         return True
-    code = [name for name in repo.names if name.endswith((".py", ".ipynb"))][:_MOST_FILES]
+    code = [name for name in repo.names if name.endswith(".py")][:_MOST_FILES]
     return any("torch.compile" in (repo.text(name) or "") for name in code)
 
 

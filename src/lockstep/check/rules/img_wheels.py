@@ -1,5 +1,6 @@
 """IMG: whether the wheels of a lock fit the base that they are installed on."""
 
+import re
 from collections.abc import Iterator
 
 from lockstep.check.facts import accelerated, recipes, requirements
@@ -14,6 +15,7 @@ from lockstep.check.rule import Rule
 __all__ = ["RULES"]
 
 _SHOWN = 5
+_GLIBC = re.compile(r"manylinux_2_(\d{1,4})_")
 _CPU_BASES = frozenset({"python", "debian", "ubuntu", "uv", "alpine", "distroless", "enterprise"})
 # Without a wheel for musl in each release up to the summer of 2026.
 _NO_MUSL = frozenset(
@@ -138,6 +140,8 @@ class IMG002(Rule):
                 if glibc is None or found is None or built.reference is None:
                     continue
                 lock, groups = found
+                if not _asks_more(repo.text(lock.path) or "", glibc):
+                    continue
                 python, processor = _python(built), _processor(built)
                 machine = Machine(python=python, processor=processor)
                 old = Machine(python=python, processor=processor, release=glibc)
@@ -152,6 +156,12 @@ class IMG002(Rule):
                     message += f" need up to {need[0]}.{need[1]}"
                     hint = "take a newer release of the base"
                     yield self.finding(image.path, built.chain[0].line, message, hint=hint)
+
+
+def _asks_more(text: str, glibc: tuple[int, int]) -> bool:
+    """Return whether a lock's text names any wheel for a newer glibc: most do not, and fast."""
+    found = set(_GLIBC.findall(text))
+    return any((2, int(minor)) > glibc for minor in found)
 
 
 def _too_old(each: Locked, machine: Machine, old: Machine) -> bool:
