@@ -18,11 +18,11 @@ _URI = re.compile(r"[A-Za-z][\w+.-]{1,30}://([^\s/:@$]{1,100}):([^\s/@]{1,200})@
 _DEFAULT = re.compile(r"\$\{\w+:?-([^${}]*)\}")
 # What images and courses come with, and what stands for a password that somebody has to choose.
 _KNOWN_NAMES = (
-    "admin admin123 airflow changeit changeme change-me change_me default docker example guest "
-    "letmein minio minioadmin minio123 minio_admin miniosecret minio_secret mlflow mlflow123 "
-    "mlflow_password mysecretpassword mysql pass passw0rd passwd password password123 postgres "
-    "postgres123 qwerty root rootpassword s3cr3t secret supersecret test toor user 12345 123456 "
-    "12345678 123456789 minio_password postgres_password"
+    "admin admin123 airflow changeit changeme change-me change_me changethis default docker "
+    "example guest letmein minio minioadmin minio123 minio_admin miniosecret minio_secret "
+    "mlflow mlflow123 mlflow_password mysecretpassword mysql pass passw0rd passwd password "
+    "password123 postgres postgres123 qwerty root rootpassword s3cr3t secret supersecret "
+    "test toor user 12345 123456 12345678 123456789 minio_password postgres_password"
 )
 _KNOWN = frozenset(_KNOWN_NAMES.split())
 # Of a setting that must not be empty though nothing asks for it.

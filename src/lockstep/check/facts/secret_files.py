@@ -21,7 +21,7 @@ _SETTING = re.compile(
     r"[ \t]*=[ \t]*[\"']?([^\s\"'#]+)"
 )
 _FILLERS = re.compile(
-    r"(?i)your|replace|insert|change.?me|example|placeholder|redacted|dummy|xxx|\*\*\*|\.\.\.|<|"
+    r"(?i)your|replace|insert|change.?(?:me|this|it)|example|placeholder|redacted|dummy|xxx|\*\*\*|\.\.\.|<|"
     r"^[$/{]|^(?:none|null|true|false|todo|test|testing|empty|-+|/run/secrets/.*)$"
 )
 # Any name that a kind below may have: nearly all files are passed by with this alone.

@@ -17,6 +17,10 @@ _WAITS = re.compile(
     r"wait[-_]?for|wait-on|dockerize|pg_isready|\buntil\b|\bwhile\b|\bsleep\b|\.sh\b"
 )
 _AWAITED = frozenset({Role.DATABASE, Role.STORE, Role.MLFLOW})
+# Pages that connect when somebody logs in.
+_PAGES = frozenset(
+    {"adminer", "pgadmin4", "phpmyadmin", "mongo-express", "redisinsight", "redis-commander"}
+)
 _CHECKS = {
     "postgres": 'test: ["CMD-SHELL", "pg_isready -U $$POSTGRES_USER"]',
     "mysql": 'test: ["CMD-SHELL", "mysqladmin ping -h 127.0.0.1"]',
@@ -98,6 +102,9 @@ def _has_another_end(dependency: Dependency) -> bool:
 
 
 def _waits_itself(service: Service) -> bool:
+    image = stack.image_of(service)
+    if image and image.last in _PAGES:
+        return True
     return _WAITS.search(said(service.entrypoint, service.command)) is not None
 
 
