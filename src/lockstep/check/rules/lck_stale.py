@@ -155,13 +155,27 @@ def _unknown_builds(repo: Repository, folder: str, lock: LockFile) -> bool:
     if any(each.source in {"directory", "path"} for each in lock.packages):
         return True
     uv = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "uv")
-    if any(isinstance(v, dict) and "path" in v for v in table(uv, "sources").values()):
+    listed = [x for v in table(uv, "sources").values() for x in (v if isinstance(v, list) else [v])]
+    if any("path" in table(each) for each in listed):
         return True
-    if "workspace" not in uv:
-        return False
-    start = f"{folder}/" if folder else ""
-    members = [n for n in repo.named("pyproject.toml") if n.startswith(start)]
-    return any(stale.dynamic(repo.toml(name) or {}) for name in members)
+    members = table(uv, "workspace").get("members", [])
+    return any(_is_unknown(repo, folder, each) for each in members)
+
+
+def _is_unknown(repo: Repository, folder: str, pattern: object) -> bool:
+    """Return whether a pattern of workspace members leads to one that only a build can tell."""
+    if (
+        not isinstance(pattern, str)
+        or pattern.startswith("/")
+        or {"..", "**"} & {*pattern.split("/")}
+    ):
+        return True
+    for found in (repo.root / folder).glob(pattern or "."):
+        if (found / "pyproject.toml").exists():
+            document = repo.toml((found / "pyproject.toml").relative_to(repo.root).as_posix())
+            if document is None or stale.dynamic(document):
+                return True
+    return False
 
 
 def _python(requires: object) -> list[str | Path]:
