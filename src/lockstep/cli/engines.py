@@ -57,6 +57,7 @@ def checked(options: argparse.Namespace) -> None:
         "--base-only": options.base_only,
         "--load": options.load is not None,
         "--push": options.push,
+        "--cache": options.cache,
         "--compression": options.compression != "wheel",
     }
     wrong = [name for name, value in given.items() if value]

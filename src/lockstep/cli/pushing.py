@@ -11,6 +11,7 @@ from lockstep.errors import UsageError
 from lockstep.oci.artifact import Artifact
 from lockstep.oci.layout import Layout
 from lockstep.oci.registry import referring
+from lockstep.oci.registry.cache import LayerCache
 from lockstep.oci.registry.client import Client
 from lockstep.oci.registry.places import Places
 from lockstep.oci.registry.push import Count, Parcel, Pushed, push
@@ -20,7 +21,17 @@ from lockstep.oci.registry.target import Target
 from lockstep.progress import say
 from lockstep.project.size import shown
 
-__all__ = ["Beside", "Sent", "add_insecure", "document", "send", "show", "targets"]
+__all__ = [
+    "Beside",
+    "Sent",
+    "add_insecure",
+    "add_options",
+    "cache",
+    "document",
+    "send",
+    "show",
+    "targets",
+]
 
 IMAGE = "{image}"
 
@@ -60,6 +71,24 @@ def add_insecure(group: "argparse._ArgumentGroup") -> None:
     )
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a build that have to do with registries."""
+    group = parser.add_argument_group("registry")
+    group.add_argument(
+        "--push",
+        metavar="REF",
+        help="push to HOST/REPOSITORY[:TAG], as `lockstep push` does; `{image}` in it stands for "
+        "the image's name",
+    )
+    group.add_argument(
+        "--cache",
+        metavar="REF",
+        help="HOST/REPOSITORY that keeps layers: those it has are neither made nor downloaded, "
+        "the others are written to it. Who can write there decides what is in your images",
+    )
+    add_insecure(group)
+
+
 def targets(text: str, images: Sequence[str]) -> dict[str, Reference]:
     """Return where each image goes: `{image}` in the name stands for the image's own.
 
@@ -74,6 +103,15 @@ def targets(text: str, images: Sequence[str]) -> dict[str, Reference]:
             message = f"`{text}` has a digest, and that is what a push finds out"
             raise UsageError(message, hint=f"give a tag: {reference.name}:{reference.tag or '1.0'}")
     return found
+
+
+def cache(session: Session, client: Client, text: str) -> LayerCache:
+    """Return the cache of layers in a repository; UsageError for a tag, which it has no use for."""
+    reference = Reference.parse(text)
+    if reference.tag or reference.digest:
+        message = f"`{text}` names an image, and a cache is a whole repository"
+        raise UsageError(message, hint=f"--cache {reference.name}")
+    return LayerCache(Target(client, reference), Places(session.store, reference.host))
 
 
 def send(

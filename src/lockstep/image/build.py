@@ -8,10 +8,8 @@ import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from lockstep import environ
-from lockstep.digest import Digest
 from lockstep.errors import LockstepError, raise_all
 from lockstep.fetch import Download, Fetcher
 from lockstep.files import atomic
@@ -21,48 +19,25 @@ from lockstep.image.bytecode import Interpreter
 from lockstep.image.jobs import Job, Made, make
 from lockstep.image.plan import LayerPlan
 from lockstep.image.prepare import Prepared, base_only, prepare
+from lockstep.image.records import Records
 from lockstep.lock import debian
 from lockstep.lock.debian import DebianBase
 from lockstep.lock.file import Lock
 from lockstep.lock.registry import RegistryBase
 from lockstep.lock.sbom import Facts
-from lockstep.oci.layer import Layer, LayerFacts, Shallow
+from lockstep.oci.layer import Layer, Shallow
 from lockstep.oci.layout import Layout
 from lockstep.oci.model import INDEX_TYPE, Image, index_bytes
 from lockstep.oci.recompress import Recompressed, recompressed
+from lockstep.oci.registry.cache import LayerCache
 from lockstep.oci.registry.client import Client
 from lockstep.progress import Reporter
 from lockstep.project.model import ImageSpec, Project
 from lockstep.store import Store
 
-__all__ = ["Builder", "Built", "StoredLayer"]
+__all__ = ["Builder", "Built"]
 
 _SMALL = 4 << 20  # bytes of input below which a process costs more than it saves
-_CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredLayer:
-    """A layer whose facts are recorded and whose bytes are in the store or in the layout."""
-
-    facts: LayerFacts
-    created_by: str
-    places: tuple[Path, ...]
-
-    @property
-    def path(self) -> Path | None:
-        """Where the blob is, if it is anywhere."""
-        return next((place for place in self.places if place.exists()), None)
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the compressed bytes."""
-        path = self.path
-        if path is None:
-            message = f"the blob {self.facts.digest} of `{self.created_by}` is gone"
-            raise LockstepError(message, hint="lockstep build")
-        with path.open("rb") as handle:
-            while chunk := handle.read(_CHUNK):
-                yield chunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +64,9 @@ class Builder:
         store: Store,
         fetcher: Fetcher,
         progress: Reporter,
+        *,
         client: Client | None = None,
+        cache: LayerCache | None = None,
     ) -> None:
         """Keep what every image needs."""
         self._project = project
@@ -98,6 +75,7 @@ class Builder:
         self._fetcher = fetcher
         self._progress = progress
         self._below = Below(store, progress, client or Client())
+        self._records = Records(store, cache)
 
     def build(
         self,
@@ -141,6 +119,7 @@ class Builder:
                 # What readers that know indexes choose their platform from.
                 found = [e.image.descriptor() for e in built if e.spec == spec.name]
                 layout.put((), index_bytes(found), INDEX_TYPE, spec.name)
+        self._records.share(layout)
         return built
 
     def base(self, platform: str, layout: Layout) -> Image:
@@ -154,8 +133,7 @@ class Builder:
         """Return what is known of the parts of an image that was built, by their hex digests."""
         found: dict[str, Facts] = {}
         for planned in prepared.layers:
-            record = self._store.record("layers", planned.key) or {}
-            parts = record.get("parts", {})
+            parts = self._records.parts(planned)
             found |= {key: Facts.of_document(parts[key]) for key in parts}
         return found
 
@@ -197,12 +175,11 @@ class Builder:
         if isinstance(prepared.base, RegistryBase):
             layers += self._below.layers(prepared.base, layout)
         for planned in prepared.layers:
-            facts = self._facts(planned)
-            if facts is None:
-                message = f"the record of `{planned.title}` is gone"
+            layer = self._records.layer(planned, layout)
+            if layer is None:
+                message = f"the layer `{planned.title}` is gone"
                 raise LockstepError(message, hint="lockstep build")
-            places = (self._store.path(facts.digest), layout.path(facts.digest))
-            layers.append(StoredLayer(facts=facts, created_by=planned.title, places=places))
+            layers.append(layer)
         return layers
 
     def _in_form(self, image: Image, form: str) -> Image:
@@ -222,26 +199,12 @@ class Builder:
             layers.append(Recompressed(written.facts, layer.created_by, path))
         return replace(image, layers=tuple(layers))
 
-    def _facts(self, planned: LayerPlan) -> LayerFacts | None:
-        known = self._store.record("layers", planned.key)
-        if known is None or "parts" not in known:  # of an earlier version
-            return None
-        return LayerFacts(
-            digest=Digest.parse(known["digest"]),
-            diff_id=Digest.parse(known["diff_id"]),
-            size=known["size"],
-            unpacked=known["unpacked"],
-        )
-
     def _make_missing(self, prepared: Sequence[Prepared], layout: Layout) -> dict[str, Made]:
+        self._records.look(planned for each in prepared for planned in each.layers)
         missing: dict[str, tuple[LayerPlan, Prepared]] = {}
         for each in prepared:
             for planned in each.layers:
-                facts = self._facts(planned)
-                if facts is None or not (
-                    layout.has(facts.digest, facts.size)
-                    or self._store.has(facts.digest, facts.size)
-                ):
+                if self._records.layer(planned, layout) is None:
                     missing.setdefault(planned.key, (planned, each))
         if not missing:
             return {}
@@ -249,17 +212,7 @@ class Builder:
         jobs = [self._job(planned, each) for planned, each in missing.values()]
         made = {}
         for job, result in _run(jobs, self._progress):
-            self._store.put_record(
-                "layers",
-                job.plan.key,
-                {
-                    "digest": result.facts.digest,
-                    "diff_id": result.facts.diff_id,
-                    "size": result.facts.size,
-                    "unpacked": result.facts.unpacked,
-                    "parts": {key: each.document() for key, each in result.parts.items()},
-                },
-            )
+            self._records.put(job.plan.key, result)
             made[job.plan.key] = result
         return made
 

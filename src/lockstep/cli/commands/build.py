@@ -14,6 +14,8 @@ examples:
   lockstep build serve --output serve.tar && docker load -i serve.tar
   # build one image and push it; a second push sends only what moved
   lockstep build serve --push registry.example.com/team/churn-serve:1.0
+  # in CI, where nothing is kept: layers from a registry, and to it what it lacks
+  lockstep build --cache localhost:5000/layers --push 'localhost:5000/churn-{image}:1.0'
   # into the Docker or Podman that runs here; its image ID is the config's digest
   lockstep build serve --load
   # the Dockerfile of `lockstep render`, built by Podman
@@ -47,6 +49,7 @@ from lockstep.lock.file import Lock
 from lockstep.oci import archive
 from lockstep.oci.layout import Layout
 from lockstep.oci.recompress import FORMS
+from lockstep.oci.registry.cache import LayerCache
 from lockstep.oci.registry.client import Client
 from lockstep.oci.registry.push import of_image
 from lockstep.oci.registry.reference import Reference
@@ -94,14 +97,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="build although this package is another one than in the run that made the model; "
         "the image gets the label dev.lockstep.drift",
     )
-    group = parser.add_argument_group("registry")
-    group.add_argument(
-        "--push",
-        metavar="REF",
-        help="push to HOST/REPOSITORY[:TAG], as `lockstep push` does; `{image}` in it stands for "
-        "the image's name",
-    )
-    pushing.add_insecure(group)
+    pushing.add_options(parser)
     engines.add_options(parser)
     add_common(parser)
 
@@ -122,13 +118,14 @@ def run(options: argparse.Namespace) -> int:
         return engines.build(session, lock, specs, options)
     layout = Layout(options.layout or layout_folder(project))
     client = Client(insecure=options.insecure_registry)
-    builder = Builder(project, lock, session.store, session.fetcher, session.progress, client)
+    cache = pushing.cache(session, client, options.cache) if options.cache else None
+    builder = _builder(session, lock, client, cache)
     if options.base_only:
         return _base_only(builder, project, layout, options)
     target = engines.target(project, options)  # before a build that would be for nothing
-    # Layers of a registry's base are not fetched when all goes to a registry again.
+    # Layers of a registry are not fetched when all goes to a registry again.
     local = not options.push or options.layout or options.output
-    shallow = not (project.is_debian or local)
+    shallow = not local and (options.cache is not None or not project.is_debian)
     before = history.snapshots(layout, layout.names())
     built = builder.build(specs, layout, form=options.compression, shallow=shallow)
     attester = Attester(project, lock, builder, session.store, form=options.compression)
@@ -146,6 +143,8 @@ def run(options: argparse.Namespace) -> int:
         engines.load(session, target, built, options)
     beside = pushing.Beside(layout=layout, documents=documents if shallow else {})
     sent = _push(session, client, built, places, beside)
+    for note in cache.notes if cache else ():
+        say(f"warning: {note}")
     _show(built, sent, clock.monotonic() - started, as_json=options.json)
     return 0
 
@@ -161,6 +160,13 @@ def _without_drift(
     from lockstep.cli import drifting  # 30 ms that only a project with a record needs
 
     return drifting.served(session, lock, specs, options.allow_drift)
+
+
+def _builder(session: Session, lock: Lock, client: Client, cache: LayerCache | None) -> Builder:
+    store, fetcher = session.store, session.fetcher
+    return Builder(
+        session.project, lock, store, fetcher, session.progress, client=client, cache=cache
+    )
 
 
 def _push(
