@@ -23,7 +23,7 @@ _SERVERS = frozenset(
 _PICKLES = frozenset(
     (
         *("joblib.load", "pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads"),
-        *("dill.load", "dill.loads", "sklearn.externals.joblib.load", "pandas.read_pickle"),
+        *("dill.load", "dill.loads", "sklearn.externals.joblib.load"),
     )
 )
 _SAFE_TORCH = (2, 6)  # where torch.load reads weights only by default
