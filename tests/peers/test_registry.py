@@ -1,5 +1,6 @@
 """Debian's registry, skopeo, umoci and a Docker engine, and what is pushed between them."""
 
+import base64
 import json
 import os
 import random
@@ -156,6 +157,41 @@ def test_referrers_are_kept_under_a_tag_where_there_is_no_api(
         "text/one",
     ]
     assert target.find(referrers_tag(result.digest)) is not None
+
+
+def test_documents_and_signatures_stand_beside_an_image(
+    plain: DockerRegistry, project: RealProject, tmp_path: Path
+) -> None:
+    key, public = tmp_path / "lockstep.key", tmp_path / "lockstep.pub"
+    run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+    run("openssl", "pkey", "-in", key, "-pubout", "-out", public)
+    name, digest = f"{plain.address}/beside/churn-serve", project.digest("serve")
+    words = ["push", f"{name}:1.0", "--image", "serve", "--json"]
+    assert json.loads(project.lockstep(*words))[0]["about"]["documents"] == 2
+    assert project.lockstep("sign", f"{name}:1.0", "--key", str(key)) == f"{name}@{digest}\n"
+    words = ["verify-image", f"{name}:1.0", "--key", str(public), "--json"]
+    (found,) = json.loads(project.lockstep(*words))
+    assert (found["problems"], found["skipped"]) == ([], {})
+    tags = json.loads(skopeo("list-tags", "--tls-verify=false", f"docker://{name}"))["Tags"]
+    beside = f"sha256-{digest.removeprefix('sha256:')}"
+    assert sorted(tags) == ["1.0", beside, f"{beside}.sig"]
+    bill = project.lockstep("inspect", f"{name}:1.0", "--sbom")
+    assert bill == project.lockstep("inspect", "serve", "--sbom")
+    parts = {each["name"]: each for each in json.loads(bill)["components"]}
+    assert {"onnxruntime", "libssl3", "churn"} <= {*parts}
+    assert all("licenses" in parts[each] for each in ("onnxruntime", "libssl3", "numpy"))
+
+    # Nothing of ours: skopeo brings the signature, openssl checks it.
+    skopeo("copy", "--src-tls-verify=false", f"docker://{name}:{beside}.sig", f"dir:{tmp_path}/s")
+    (layer_,) = json.loads((tmp_path / "s" / "manifest.json").read_text())["layers"]
+    payload = tmp_path / "s" / layer_["digest"].removeprefix("sha256:")
+    said = json.loads(payload.read_text())["critical"]
+    assert said["identity"] == {"docker-reference": name}
+    assert said["image"] == {"docker-manifest-digest": digest}
+    text = layer_["annotations"]["dev.cosignproject.cosign/signature"]
+    (tmp_path / "signature").write_bytes(base64.b64decode(text))
+    words = ["dgst", "-sha256", "-verify", str(public), "-signature", str(tmp_path / "signature")]
+    assert run("openssl", *words, payload) == "Verified OK\n"
 
 
 def test_tls_and_a_login_are_shared_with_skopeo(

@@ -79,7 +79,7 @@ def origin(said: Any, digest: Digest, labels: Mapping[str, str]) -> Iterator[str
     label = labels.get(_LABEL, "").removeprefix("sha256:")
     if known != label:
         yield f"`{name}` is {known}, the label {_LABEL} says {label or 'nothing'}"
-    base = _asked(said).get("base")
+    base = _asked(said)["base"]
     if base != labels.get(_BASE):
         yield f"the base is `{base}`, the label {_BASE} says `{labels.get(_BASE)}`"
 

@@ -5,7 +5,7 @@ The image comes from a registry or a layout; nothing in it is trusted, and nothi
 
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -25,6 +25,8 @@ from lockstep.progress import Reporter, Task
 
 __all__ = ["Findings", "document", "verify"]
 
+_MOST, _LONGEST = 100, 500  # problems of one check that are told, and the characters of each
+_BROKEN = (LockstepError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _LARGEST = 64 << 20  # bytes of a config or of a document
 
 
@@ -52,7 +54,7 @@ def verify(
         diff_ids = [Digest.parse(each) for each in config["rootfs"]["diff_ids"]]
         labels = dict(config.get("config", {}).get("Labels") or {})
         found.platform = f"{config['os']}/{config['architecture']}"
-    except (LockstepError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _BROKEN as error:
         found.problems["config"] = [f"it cannot be read: {error}"]
         return found
     found.problems["config"] = []
@@ -73,9 +75,10 @@ def verify(
     # One project's files may have been built at several commits, with one and the same result.
     origins: list[Any] = []
 
-    def origin(said: Any) -> Iterator[str]:
-        origins.append(said)
-        return statements.origin(said, image.digest, labels)
+    def origin(said: Any) -> list[str]:
+        problems = list(statements.origin(said, image.digest, labels))
+        origins.append(said)  # only what could be read to its end
+        return problems
 
     found.problems["provenance"] = _said(source, image, provenance.FORMAT, origin)
     if locks is None:
@@ -83,10 +86,25 @@ def verify(
     elif not origins:
         found.skipped["lock"] = "no provenance"
     else:
-        each = [list(statements.locked(said, locks, labels)) for said in origins]
+        each = [_locked(said, locks, labels) for said in origins]
         # The one that fits best: an older one tells of files that have moved since.
         found.problems["lock"] = min(each, key=len)
+    found.problems = {name: _short(texts) for name, texts in found.problems.items()}
     return found
+
+
+def _locked(said: Any, locks: Locks, labels: Mapping[str, str]) -> list[str]:
+    try:
+        return list(statements.locked(said, locks, labels))
+    except _BROKEN as error:
+        return [f"the provenance cannot be read: {error}"]
+
+
+def _short(texts: Sequence[str]) -> list[str]:
+    """Return problems as a terminal can show them: what they quote may be meant to harm."""
+    shown = ["".join(c if c.isprintable() else "\ufffd" for c in text) for text in texts[:_MOST]]
+    cut = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in shown]
+    return cut + ([f"and {len(texts) - _MOST} more"] if len(texts) > _MOST else [])
 
 
 def document(source: Source, descriptor: Descriptor) -> bytes:
@@ -160,7 +178,7 @@ class _Layers:
 
 
 def _said(
-    source: Source, image: Manifest, kind: str, look: Callable[[Any], Iterator[str]]
+    source: Source, image: Manifest, kind: str, look: Callable[[Any], Iterable[str]]
 ) -> list[str]:
     """Return the problems of all documents of a kind, or that there is none."""
     described = source.referrers(image.digest, kind)
@@ -176,6 +194,6 @@ def _said(
                 continue
             for layer in manifest.layers:
                 problems += look(json.loads(document(source, layer)))
-        except (LockstepError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except _BROKEN as error:
             problems.append(f"{each.digest.short} cannot be read: {error}")
     return problems

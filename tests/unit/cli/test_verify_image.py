@@ -1,0 +1,294 @@
+"""`lockstep verify-image` and `sign`: what fits, and every way in which it may not."""
+
+import gzip
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import projects
+from support.registry import Registry
+
+from lockstep.cli.main import main
+from lockstep.digest import Digest, of_bytes
+from lockstep.image.places import site_packages
+from lockstep.lock import provenance, sbom
+from lockstep.oci import canonical
+from lockstep.oci.artifact import Artifact
+from lockstep.oci.layout import Layout
+from lockstep.oci.model import Descriptor
+
+SITE = site_packages("3.11")
+Problems = Callable[..., list[str]]
+
+
+@pytest.fixture
+def layout(locked: Path) -> Layout:
+    assert main(["build", "--quiet"]) == 0
+    return Layout(locked / ".lockstep" / "images")
+
+
+@pytest.fixture
+def problems(layout: Layout, capsys: pytest.CaptureFixture[str]) -> Problems:
+    """Return what verify-image says of an image: nothing, or its problems."""
+
+    def call(*words: str) -> list[str]:
+        capsys.readouterr()
+        code = main(["verify-image", *(words or ("serve",)), "--json"])
+        (found,) = json.loads(capsys.readouterr().out)
+        assert code == (1 if found["problems"] else 0)
+        return [f"{each['check']}: {each['problem']}" for each in found["problems"]]
+
+    return call
+
+
+def keys(folder: Path) -> tuple[str, str]:
+    private, public = folder / "lockstep.key", folder / "lockstep.pub"
+    words = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", private]
+    subprocess.run(words, check=True)
+    subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
+    return str(private), str(public)
+
+
+def test_what_build_made_fits(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["verify-image", "serve", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"serve@{layout.manifest_digest('serve')}\n"
+    assert err == (
+        "linux/amd64: config, layers, packages, sbom, provenance, lock fit; "
+        "signature not checked: no --key\n"
+    )
+
+
+def test_what_was_pushed_fits_and_is_signed(
+    layout: Layout,
+    problems: Problems,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    registry.has_referrers = False
+    private, public = keys(tmp_path)
+    name = f"{registry.address}/serve"
+    assert main(["push", f"{name}:1", "--image", "serve", "--quiet"]) == 0
+    digest = layout.manifest_digest("serve")
+    assert problems(f"{name}:1", "--key", public) == [f"signature: nobody has signed {digest}"]
+    assert main(["sign", f"{name}:1", "--key", private, "--quiet"]) == 0
+    assert capsys.readouterr().out.endswith(f"{name}@{digest}\n")
+    assert main(["sign", f"{name}:1", "--key", private, "--quiet"]) == 0
+    assert "this key has signed it before" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)  # where no project is
+    assert problems(f"{name}@{digest}", "--key", public) == []
+    assert main(["verify-image", f"{name}:1", "--key", public, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["skipped"] == {"lock": "not in a project"}
+    wanted = ["config", "layers", "packages", "provenance", "sbom", "signature"]
+    assert found["checked"] == wanted
+    assert main(["verify-image", "serve"]) == 2
+    assert "there is no project here" in capsys.readouterr().err
+
+
+def test_a_signature_in_the_layout_is_pushed_too(
+    layout: Layout, problems: Problems, registry: Registry, tmp_path: Path
+) -> None:
+    private, public = keys(tmp_path)
+    assert main(["sign", "serve", "--key", private, "--quiet"]) == 0
+    assert problems("serve", "--key", public) == []
+    name = f"{registry.address}/serve:1"
+    assert main(["push", name, "--image", "serve", "--quiet"]) == 0
+    assert problems(name, "--key", public) == []
+    assert main(["build", "--quiet"]) == 0
+    assert problems("serve", "--key", public) == [], "it stays as long as the image does"
+
+
+def test_another_lock_than_the_images_is_named(
+    locked: Path, layout: Layout, problems: Problems
+) -> None:
+    projects.replace(locked, "gamma", "gamma # moved\n#", name="pylock.serve.toml")
+    found = problems()
+    assert len(found) == 2
+    here = of_bytes((locked / "pylock.serve.toml").read_bytes())
+    assert found[0].startswith(f"lock: `pylock.serve.toml` is {here.hex}, the image is from ")
+    assert found[1].startswith(f"lock: `pylock.serve.toml` is {here}, the label dev.lockstep.lock")
+    projects.replace(locked, 'name = "tiny"', 'name = "other"')
+    assert problems() == ["lock: the image is `tiny-serve`, of another project than `other`"]
+
+
+def change(layout: Layout, kind: str, edit: Callable[[Any], object]) -> None:
+    """Write another document of a type beside the image `serve`."""
+    digest = layout.manifest_digest("serve")
+    (described,) = layout.referrers(digest, kind)
+    document = json.loads(b"".join(layout.blob(layout.manifest(described.digest).layers[0])))
+    edit(document)
+    subject = layout.manifest(digest).descriptor
+    layout.attach(subject, [Artifact(kind=kind, data=canonical.dumps(document))])
+
+
+def test_every_difference_to_the_bill_is_named(layout: Layout, problems: Problems) -> None:
+    def edit(document: Any) -> None:
+        parts = document["components"]
+        for part in parts:
+            if part["name"] == "alpha":
+                part["version"] = "1.1"
+        document["components"] = [each for each in parts if each["name"] not in {"tiny", "libc6"}]
+        document["metadata"]["component"]["hashes"][0]["content"] = "0" * 64
+
+    change(layout, sbom.FORMAT, edit)
+    digest = layout.manifest_digest("serve")
+    assert problems() == [
+        f"sbom: it is about {'0' * 64}, not {digest.hex}",
+        "sbom: package `alpha 1.1` is in it and not in the image",
+        "sbom: package `alpha 1.0` is in the image and not in it",
+        "sbom: package `tiny 0.1.0` is in the image and not in it",
+        "sbom: Debian package `libc6 2.36-9` is in the image and not in it",
+    ]
+
+
+def test_every_difference_to_the_provenance_is_named(layout: Layout, problems: Problems) -> None:
+    def edit(document: Any) -> None:
+        document["subject"][0]["digest"]["sha256"] = "0" * 64
+        build = document["predicate"]["buildDefinition"]
+        build["externalParameters"]["base"] = "debian:trixie"
+        for each in build["resolvedDependencies"]:
+            each["digest"] = {"sha256": "1" * 64}
+
+    change(layout, provenance.FORMAT, edit)
+    found = problems()
+    assert [each.partition(":")[0] for each in found] == ["provenance"] * 3 + ["lock"] * 2
+    assert f"provenance: it is about {'0' * 64}, not" in found[0]
+    assert f"`pylock.serve.toml` is {'1' * 64}, the label dev.lockstep.lock says" in found[1]
+    assert "the base is `debian:trixie`, the label" in found[2]
+    change(layout, provenance.FORMAT, lambda document: document.pop("predicate"))
+    (found_,) = problems()
+    assert found_.endswith("cannot be read: 'predicate'")
+
+
+def test_what_a_document_quotes_moves_no_cursor(layout: Layout, problems: Problems) -> None:
+    def edit(document: Any) -> None:
+        part = {"type": "library", "bom-ref": "x", "purl": "pkg:pypi/x", "version": "1"}
+        names = ["\x1b[2J" + "x" * 1000, *(f"more{n}" for n in range(200))]
+        document["components"] += [part | {"name": name} for name in names]
+
+    change(layout, sbom.FORMAT, edit)
+    found = problems()
+    assert len(found) == 101
+    assert found[-1] == "sbom: and 101 more"
+    assert found[0].startswith("sbom: package `\ufffd[2jxxx")
+    assert all(len(each) < 600 for each in found)
+
+
+def test_documents_that_are_missing(layout: Layout, problems: Problems) -> None:
+    index = json.loads((layout.root / "index.json").read_bytes())
+    index["manifests"] = [each for each in index["manifests"] if "platform" in each]
+    (layout.root / "index.json").write_bytes(canonical.dumps(index))
+    assert problems() == [
+        f"sbom: nothing of the type `{sbom.FORMAT}` refers to the image",
+        f"provenance: nothing of the type `{provenance.FORMAT}` refers to the image",
+    ]
+
+
+def forged(layout: Layout, edit: Callable[[dict[str, bytes]], object], *, honest: bool) -> None:
+    """Change files of a layer and name the result `serve`; an honest config has its diffID."""
+    manifest = dict(layout.document(layout.manifest_digest("serve")))
+    config = dict(layout.document(Digest.parse(manifest["config"]["digest"])))
+    for number, layer in enumerate(manifest["layers"]):  # noqa: B007 -- used after it
+        data = gzip.decompress(layout.path(Digest.parse(layer["digest"])).read_bytes())
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            files = {m.name: archive.extractfile(m).read() for m in archive if m.isreg()}  # type: ignore[union-attr]
+        if f"{SITE}/gamma/__init__.py" in files:
+            break
+    edit(files)
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w") as made:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            made.addfile(info, io.BytesIO(content))
+    packed = gzip.compress(output.getvalue(), mtime=0)
+    described = {"mediaType": layer["mediaType"], "size": len(packed)}
+    manifest["layers"][number] = described | {"digest": of_bytes(packed)}
+    if honest:
+        config["rootfs"]["diff_ids"][number] = of_bytes(output.getvalue())
+    text = canonical.dumps(config)
+    manifest["config"] |= {"digest": of_bytes(text), "size": len(text)}
+    data = canonical.dumps(manifest)
+    before = layout.manifest("serve").descriptor
+    documents = [
+        Artifact(
+            kind=each.artifact_type,
+            data=b"".join(layout.blob(layout.manifest(each.digest).layers[0])),
+        )
+        for each in layout.referrers(before.digest)
+    ]
+    layout.put([packed, text], data, manifest["mediaType"], "serve")
+    subject = Descriptor(media_type=manifest["mediaType"], digest=of_bytes(data), size=len(data))
+    layout.attach(subject, documents)
+
+
+def only(found: list[str], check: str) -> list[str]:
+    return [each.removeprefix(f"{check}: ") for each in found if each.startswith(f"{check}: ")]
+
+
+def test_a_file_that_its_record_does_not_know_as_it_is(layout: Layout, problems: Problems) -> None:
+    def edit(files: dict[str, bytes]) -> None:
+        files[f"{SITE}/gamma/__init__.py"] = b"import os\n"
+        files[f"{SITE}/evil.pth"] = b"import os\n"
+
+    forged(layout, edit, honest=True)
+    found = problems()
+    assert only(found, "layers") == []
+    changed, added = only(found, "packages")
+    assert changed.startswith(f"`{SITE}/gamma/__init__.py` of `gamma` is sha256=")
+    assert ", its RECORD says sha256=" in changed
+    assert added == f"`{SITE}/evil.pth` is of no package"
+    assert len(only(found, "sbom")) == 1, "which is about the image before"
+
+
+def test_what_is_missing_of_a_package(layout: Layout, problems: Problems) -> None:
+    def edit(files: dict[str, bytes]) -> None:
+        del files[f"{SITE}/gamma/__init__.py"]
+        for name in [name for name in files if "/epsilon" in name]:
+            del files[name]
+
+    forged(layout, edit, honest=True)
+    found = problems()
+    assert f"`{SITE}/gamma/__init__.py` of `gamma` is missing" in only(found, "packages")
+    gone = "package `epsilon 5.0` is in it and not in the image"
+    assert gone in only(found, "sbom") or not any("epsilon" in each for each in found)
+
+
+def test_a_layer_that_the_config_does_not_know(layout: Layout, problems: Problems) -> None:
+    forged(layout, lambda files: files, honest=False)
+    (said,) = only(problems(), "layers")
+    assert "has the diffID sha256:" in said
+    assert ", the config says sha256:" in said
+
+
+def test_every_damaged_layer_is_named(layout: Layout, problems: Problems) -> None:
+    layers = layout.document(layout.manifest_digest("serve"))["layers"]
+    for layer in (layers[0], layers[-1]):
+        path = layout.path(Digest.parse(layer["digest"]))
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.unlink()
+        path.write_bytes(data)
+    found = problems()
+    assert only(found, "packages") == []
+    damaged = only(found, "layers")
+    assert len(damaged) == 2
+    assert damaged[0].startswith("layer 0 ")
+    assert damaged[1].startswith(f"layer {len(layers) - 1} ")
+
+
+def test_a_key_that_cannot_be_read_is_said_first(
+    layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").write_text("none")
+    assert main(["verify-image", "serve", "--key", str(tmp_path / "key")]) == 1
+    assert "has no key in PEM form" in capsys.readouterr().err
