@@ -12,6 +12,7 @@ from lockstep.drift import serving
 from lockstep.drift.model import Fingerprint
 from lockstep.drift.source import Context
 from lockstep.errors import LockstepError, UsageError
+from lockstep.image.places import DRIFT
 from lockstep.lock.file import Lock
 from lockstep.progress import say
 from lockstep.project.load import find_root, load
@@ -19,7 +20,7 @@ from lockstep.project.model import ImageSpec
 
 __all__ = ["LABEL", "add_target", "context", "served", "summary"]
 
-LABEL = "dev.lockstep.drift"  # of an image that was built in spite of a drift, and of no other
+LABEL = DRIFT
 _PLATFORMS = ("linux/amd64", "linux/arm64")
 
 

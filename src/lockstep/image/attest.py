@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from lockstep import __version__
 from lockstep.digest import Digest, of_bytes
 from lockstep.image.build import Builder, Built
-from lockstep.image.places import LAYOUT
+from lockstep.image.places import DRIFT, LAYOUT
 from lockstep.lock import export, file, provenance, sbom
 from lockstep.lock.file import Lock
 from lockstep.lock.make import pylock_name
@@ -36,15 +36,13 @@ class Attester:
         store: Store,
         *,
         form: str = "wheel",
-        allowed: Sequence[str] = (),
     ) -> None:
-        """`form` is how layers are compressed, `allowed` what may differ from the training run."""
+        """`form` is how layers are compressed."""
         self._project = project
         self._lock = lock
         self._builder = builder
         self._store = store
         self._form = form
-        self._allowed = sorted(set(allowed))
 
     def documents(self, built: Sequence[Built]) -> dict[Digest, tuple[Artifact, ...]]:
         """Return what is said of each image, by its digest."""
@@ -81,6 +79,7 @@ class Attester:
         """Return where an image comes from, as an in-toto statement with SLSA's predicate."""
         project, prepared = self._project, built.prepared
         spec, base = prepared.spec, prepared.base
+        drifts = spec.labels.get(DRIFT, "")
         others = {pylock_name(each.name) for each in project.images if each.name != spec.name}
         materials = [e for e in _files(project, self._lock) if e.name not in others]
         materials.append(Material(name="base", digest=provenance.of_base(base), uri=project.base))
@@ -95,7 +94,7 @@ class Attester:
                 "image": spec.name,
                 "platform": base.platform,
                 "base": project.base,
-                "allowedDrift": self._allowed,
+                "allowedDrift": drifts.split("; ") if drifts else [],
             },
             internal={"layout": LAYOUT, "compression": self._form, "python": base.python},
             version=__version__,

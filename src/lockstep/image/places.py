@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["APP", "LAYOUT", "USER", "VENV", "bin_folder", "site_packages"]
+__all__ = ["APP", "DRIFT", "LAYOUT", "USER", "VENV", "bin_folder", "site_packages"]
 
 # Raised whenever the bytes of any layer change for the same input: encoder, order, headers,
 # trim rules, scripts. It is part of every record's key.
@@ -11,6 +11,8 @@ LAYOUT: Final = 3
 APP: Final = "app"
 VENV: Final = "app/.venv"
 USER: Final = 65532
+# The label of an image that was built in spite of a drift, and of no other.
+DRIFT: Final = "dev.lockstep.drift"
 
 
 def bin_folder() -> str:

@@ -154,6 +154,9 @@ def test_the_versions_that_trained_are_the_versions_that_serve(
     assert "note: `gamma` did not drift" in said.err
     drift = "`alpha` 1.0 trained `models/model.bin`, `serve` has 1.1"
     assert labels(root)["dev.lockstep.drift"] == drift
+    assert main(["inspect", "serve", "--provenance", "--project", str(root)]) == 0
+    build_ = json.loads(capsys.readouterr().out)["predicate"]["buildDefinition"]
+    assert build_["externalParameters"]["allowedDrift"] == [drift]
     train()
     assert build() == 0
     assert "dev.lockstep.drift" not in labels(root)
