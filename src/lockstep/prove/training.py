@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from lockstep.run import environment
 __all__ = ["Moved", "Output", "Run", "Trained", "prove"]
 
 _MEANING = Path(__file__).parent / "runtime" / "meaning.py"
+_SITE = _MEANING.parent / "site"  # its sitecustomize sets up the world of a variation
 _LARGEST = 2 << 30  # bytes of all outputs
 _MOST = 8  # parts of one output that are named
 
@@ -126,7 +128,8 @@ def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Pat
     env = {k: v for k, v in changed.items() if k not in _dropped(variation)}
     env |= {"PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_TRACKING_URI": (scratch / "runs").as_uri()}
     # The environment has the project as an editable: the copy's own sources come first.
-    env["PYTHONPATH"] = str(root / "src")
+    env["PYTHONPATH"] = os.pathsep.join([str(_SITE), str(root / "src")])
+    env[worlds.VARIABLE] = json.dumps(dict(variation.world), sort_keys=True)
     started = clock.monotonic()
     process.run(command.words, cwd=root, env=env)
     seconds = clock.monotonic() - started

@@ -57,6 +57,7 @@ TRAINING: tuple[Variation, ...] = (
     Variation(
         name="NumPy without AVX512", env={"NPY_DISABLE_CPU_FEATURES": _AVX512}, hardware=True
     ),
+    Variation(name="listing order", world={"backwards": True}),
     Variation(name="folder", folder=True),
     Variation(name="time zone and locale", env={"TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.UTF-8"}),
 )

@@ -12,10 +12,10 @@ from lockstep.files import SKIPPED_FOLDERS
 from lockstep.prove.variation import Variation
 from lockstep.store import Store, default_root
 
-__all__ = ["World", "copied", "enter", "entered_by", "environment", "lockstep"]
+__all__ = ["VARIABLE", "World", "copied", "enter", "entered_by", "environment", "lockstep"]
 
 _PROGRAM = Path(__file__).parent / "runtime" / "varied.py"
-_WORLD = "LOCKSTEP_VARIED"
+VARIABLE = "LOCKSTEP_VARIED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def enter(root: Path, variation: Variation, scratch: Path) -> World:
         **variation.env,
         "LOCKSTEP_CACHE": str(store),
         "LOCKSTEP_UV": str(process.find_uv()),
-        _WORLD: json.dumps(dict(variation.world), sort_keys=True),
+        VARIABLE: json.dumps(dict(variation.world), sort_keys=True),
     }
     if variation.store:
         changes |= {"UV_CACHE_DIR": str(scratch / "uv"), "XDG_CACHE_HOME": str(scratch / "cache")}
@@ -90,7 +90,7 @@ def _give(folder: Path, uid: int) -> None:
 
 def environment() -> dict[str, str]:
     """Return this world's variables."""
-    return environ.child(**{_WORLD: None})
+    return environ.child(**{VARIABLE: None})
 
 
 def lockstep(world: World, words: Sequence[str]) -> process.Finished:
@@ -103,6 +103,6 @@ def entered_by(uid: int) -> bool:
     """Return whether a user may run this Python and this lockstep, which root's HOME may hide."""
     import json
 
-    env = environ.child(**{_WORLD: json.dumps({"uid": uid})})
+    env = environ.child(**{VARIABLE: json.dumps({"uid": uid})})
     done = process.run([sys.executable, _PROGRAM, "--version"], env=env, check=False)
     return done.code == 0

@@ -47,6 +47,15 @@ def test_one_processor() -> None:
     assert varied("import os; print(len(os.sched_getaffinity(0)))", cpus=1) == "1"
 
 
+def test_a_training_lists_folders_backwards_too(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).touch()
+    env = {**os.environ, "PYTHONPATH": str(PROGRAM.parent / "site")}
+    env[worlds.VARIABLE] = json.dumps({"backwards": True})
+    code = f"import os; print(os.listdir({str(tmp_path)!r}))"
+    assert subprocess.check_output([sys.executable, "-c", code], env=env) == b"['b', 'a']\n"
+
+
 def test_it_is_lockstep_that_runs() -> None:
     world = worlds.World(root=Path.cwd(), env=worlds.environment())
     done = subprocess.run(
