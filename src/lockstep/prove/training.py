@@ -93,17 +93,18 @@ def prove(
     with tempfile.TemporaryDirectory(prefix="lockstep-verify-") as name:
         scratch = Path(name)
         with progress.task(f"train {spec.name}", 0):
-            first = _train(project, spec, Variation(name="here"), scratch / "0")
+            first = _train(project, spec, Variation(name="here"), scratch / "world")
         found = []
-        for number, each in enumerate(variations, 1):
+        for each in variations:
+            # In one place, one after the other: only `folder` is elsewhere.
+            shutil.rmtree(scratch / "world")
             with progress.task(f"train {spec.name}: {each.name}", 0):
                 try:
-                    other = _train(project, spec, each, scratch / str(number))
+                    other = _train(project, spec, each, scratch / "world")
                 except LockstepError as error:
                     found.append(_failed(each, error))
                 else:
                     found.append(_compared(each, first, other))
-            shutil.rmtree(scratch / str(number), ignore_errors=True)
         return first, found
 
 
@@ -126,6 +127,8 @@ def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Pat
     command = environment.command(project, spec, (), {})
     changed = {**command.env, **{k: v for k, v in variation.env.items() if v is not None}}
     env = {k: v for k, v in changed.items() if k not in _dropped(variation)}
+    # A seed that nobody sets is another one each time: then no variation could be told from it.
+    env = {"PYTHONHASHSEED": "0"} | env
     env |= {"PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_TRACKING_URI": (scratch / "runs").as_uri()}
     # The environment has the project as an editable: the copy's own sources come first.
     env["PYTHONPATH"] = os.pathsep.join([str(_SITE), str(root / "src")])
