@@ -2,10 +2,12 @@
 
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 from measure import machine
 
+WIDTH = 90  # of what was said
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -18,10 +20,9 @@ def main() -> None:
         found = list(proof.score(proof.prepare(Path(folder).resolve())))
     print(machine())
     for each in found:
-        said = each.said if len(each.said) <= 90 else f"{each.said[:89]}…"
-        print(
-            f"{each.number:>2}  {'named' if each.caught else 'MISSED':<7} {each.planted:<48} {said}"
-        )
+        state = "named" if each.caught else "MISSED"
+        said = textwrap.shorten(each.said, WIDTH, placeholder=" …")
+        print(f"{each.number:>2}  {state:<7} {each.planted:<48} {said}")
     print(f"{sum(each.caught for each in found)} of {len(found)} named")
 
 
