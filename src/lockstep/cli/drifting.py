@@ -64,7 +64,8 @@ def _in_project(folder: Path) -> bool:
         text = files.read_text(find_root(folder) / "pyproject.toml")
     except LockstepError:
         return False
-    return "[tool.lockstep" in text
+    # Settings of `lockstep check` alone make no project of images.
+    return re.search(r"^\[tool\.lockstep(?!\.check)", text, re.MULTILINE) is not None
 
 
 def summary(found: Fingerprint) -> list[str]:

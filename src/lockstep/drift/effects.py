@@ -18,18 +18,19 @@ _PLAIN_LOCALE = re.compile(r"(?:(?:C|POSIX|en_(?:US|GB|AU|CA))(?:\.[\w-]+)?)?")
 class Effect(enum.IntEnum):
     """How a difference can reach a result; the lower, the sooner it is looked at."""
 
-    IMPORTED = 0  # a package that the recorded run imported, not only to draw or to track
-    EDITED = 1  # a package whose files somebody changed
-    NUMERIC = 2  # a package that computes
-    NEEDS_NUMERIC = 3  # one that asks for such a package, where nobody knows what was imported
-    PYTHON = 4
-    BLAS = 5
-    GPU = 6
-    CPU = 7
-    THREADS = 8
-    SETTING = 9
-    LIBRARY = 10  # of the base: libc, OpenMP
-    NONE = 11  # not known to change results
+    INPUT = 0  # a file that the run read: other data, other results
+    IMPORTED = 1  # a package that the recorded run imported, not only to draw or to track
+    EDITED = 2  # a package whose files somebody changed
+    NUMERIC = 3  # a package that computes
+    NEEDS_NUMERIC = 4  # one that asks for such a package, where nobody knows what was imported
+    PYTHON = 5
+    BLAS = 6
+    GPU = 7
+    CPU = 8
+    THREADS = 9
+    SETTING = 10
+    LIBRARY = 11  # of the base: libc, OpenMP
+    NONE = 12  # not known to change results
 
     @property
     def matters(self) -> bool:

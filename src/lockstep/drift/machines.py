@@ -34,6 +34,8 @@ class Found:
 
 def between(before: Fingerprint, after: Fingerprint) -> Iterator[Found]:
     """Yield what differs in the parts that both sides know."""
+    if before.inputs is not None and after.inputs is not None:
+        yield from _inputs(before.inputs, after.inputs)
     if before.python and after.python:
         yield from _python(before.python, after.python)
     if before.platform and after.platform:
@@ -55,6 +57,17 @@ def _differs(what: str, effect: Effect, *rows: tuple[str, str, str]) -> Iterator
     for name, before, after in rows:
         if before and after and before != after:
             yield Found(what=what, name=name, before=before, after=after, effect=effect)
+
+
+def _inputs(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Found]:
+    for path in sorted({*before, *after}, key=str.encode):
+        one, other = (_short(each.get(path, "")) for each in (before, after))
+        if before.get(path) != after.get(path):
+            yield Found(what="input", name=path, before=one, after=other, effect=Effect.INPUT)
+
+
+def _short(digest: str) -> str:
+    return digest.partition(":")[2][:12]
 
 
 def _python(before: Python, after: Python) -> Iterator[Found]:

@@ -109,6 +109,7 @@ class Fingerprint:
     variables: Mapping[str, str] | None = None
     system: Mapping[str, str] | None = None  # packages of the base or the operating system
     imported: tuple[str, ...] | None = None  # packages that a recorded run really imported
+    inputs: Mapping[str, str] | None = None  # digests of the files that it read, by path
     _by_name: dict[str, Package] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -140,6 +141,7 @@ class Fingerprint:
             ],
             "system": _sorted(self.system),
             "imported": None if self.imported is None else sorted(self.imported),
+            "inputs": _sorted(self.inputs),
         }
         return {key: value for key, value in found.items() if value is not None}
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,11 @@ class RunRecord:
             "outputs": dict(sorted(self.outputs.items())),
             "metrics": self.metrics,
         }
+
+    def environment(self) -> Fingerprint:
+        """Return the fingerprint, with the files that the run read."""
+        inputs = {path: str(digest) for path, digest in self.inputs.items()}
+        return replace(self.fingerprint, inputs=inputs)
 
     @property
     def digest(self) -> Digest:

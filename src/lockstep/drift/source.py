@@ -119,7 +119,7 @@ def _of_path(path: Path, word: str, context: Context) -> Fingerprint:
     if path.suffix == ".json":
         document = reading.parsed(files.read_text(path), word)
         if record.is_record(document):
-            return record.of_document(document, word).fingerprint
+            return record.of_document(document, word).environment()
         return reading.of_document(document, word)
     if os.access(path, os.X_OK):
         return live.interpreter(path)

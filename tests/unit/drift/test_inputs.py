@@ -1,0 +1,41 @@
+"""Two recorded runs that read other files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lockstep.cli.main import main
+from lockstep.digest import of_bytes
+from lockstep.drift import record
+from lockstep.drift.model import Fingerprint
+from lockstep.drift.record import RunRecord
+
+
+def write(path: Path, **inputs: bytes) -> str:
+    found = RunRecord(
+        task="train",
+        command=("python", "train.py"),
+        fingerprint=Fingerprint(kind="environment"),
+        inputs={f"data/{name}.csv": of_bytes(data) for name, data in inputs.items()},
+    )
+    record.write(found, path)
+    return str(path)
+
+
+def test_other_data_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = write(tmp_path / "one.run.json", rows=b"1\n", same=b"x", old=b"x")
+    two = write(tmp_path / "two.run.json", rows=b"2\n", same=b"x", new=b"x")
+    assert main(["diff", one, two, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["differences"]
+    assert [(each["what"], each["name"], each["kind"]) for each in found] == [
+        ("input", "data/new.csv", "added"),
+        ("input", "data/old.csv", "removed"),
+        ("input", "data/rows.csv", "changed"),
+    ]
+    assert found[2]["before"] == of_bytes(b"1\n").hex[:12]
+
+
+def test_the_same_data_is_no_difference(tmp_path: Path) -> None:
+    one = write(tmp_path / "one.run.json", rows=b"1\n")
+    assert main(["diff", one, write(tmp_path / "two.run.json", rows=b"1\n")]) == 0
