@@ -90,14 +90,19 @@ def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def project(store: Path, tmp_path_factory: pytest.TempPathFactory) -> RealProject:
+def environment(store: Path) -> dict[str, str]:
+    """The variables of a lockstep that works in that store."""
+    dropped = {"SOURCE_DATE_EPOCH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
+    kept = {key: value for key, value in os.environ.items() if key not in dropped}
+    return kept | {"LOCKSTEP_CACHE": str(store)}
+
+
+@pytest.fixture(scope="session")
+def project(
+    store: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> RealProject:
     folder = tmp_path_factory.mktemp("real")
     root = folder / "churn"
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in {"SOURCE_DATE_EPOCH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
-    } | {"LOCKSTEP_CACHE": str(store)}
     real = RealProject(root=root, environment=environment)
     subprocess.run(
         [sys.executable, "-m", "lockstep", "new", str(root)], env=environment, check=True

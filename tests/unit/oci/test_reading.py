@@ -1,5 +1,6 @@
 """Layers read back, whatever the chunks they come in."""
 
+import dataclasses
 import gzip
 
 import pytest
@@ -7,7 +8,7 @@ from support.images import MadeLayer, layer, members
 
 from lockstep.errors import LockstepError
 from lockstep.oci.entry import file, folder, symlink
-from lockstep.oci.layer import LayerFacts
+from lockstep.oci.layer import GZIP, TAR, ZSTD, LayerFacts, oci_type
 from lockstep.oci.reading import entries, inflated
 
 MADE = layer([file("a/b", b"content" * 100), folder("c"), symlink("d", "a/b"), file("e", b"")])
@@ -82,3 +83,35 @@ def test_a_damaged_layer_is_an_error_that_names_it(data: bytes) -> None:
     damaged = MadeLayer(facts=MADE.facts, created_by="numpy 2.0", data=data)
     with pytest.raises(LockstepError, match=r"layer `numpy 2\.0` cannot be read: "):
         list(entries(damaged))
+
+
+def test_zeros_come_out_in_pieces() -> None:
+    packed = gzip.compress(bytes(40 << 20))
+    sizes = [len(each) for each in inflated([packed])]
+    assert (sum(sizes), max(sizes)) == (40 << 20, 16 << 20)
+
+
+def test_a_layer_may_be_a_plain_tar_and_all_its_bytes_are_shown() -> None:
+    data = gzip.decompress(MADE.data) + bytes(4096)  # tar pads its end as it likes
+    facts = dataclasses.replace(MADE.facts, media_type=TAR, size=len(data))
+    seen = bytearray()
+    plain = MadeLayer(facts=facts, created_by="plain", data=data)
+    assert len(list(entries(plain, seen=seen.extend))) == len(members(MADE.data))
+    assert bytes(seen) == data
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("application/vnd.docker.image.rootfs.diff.tar.gzip", GZIP),
+        ("application/vnd.docker.image.rootfs.diff.tar", TAR),
+        (ZSTD, ZSTD),
+    ],
+)
+def test_docker_s_types_have_names_of_the_oci_spec(given: str, found: str) -> None:
+    assert oci_type(given) == found
+
+
+def test_what_is_no_layer_is_refused() -> None:
+    with pytest.raises(LockstepError, match="a layer of the type `text/html`"):
+        oci_type("text/html")

@@ -51,6 +51,15 @@ def test_the_platforms_of_an_ordinary_base() -> None:
     ]
 
 
+def test_musl_has_tags_of_its_own() -> None:
+    target = Target(platform="linux/arm64", python="3.12.1", musl="1.2")
+    platforms = dict.fromkeys(tag.platform for tag in target.tags())
+    assert list(platforms) == [
+        *("musllinux_1_2_aarch64", "musllinux_1_1_aarch64", "musllinux_1_0_aarch64"),
+        *("linux_aarch64", "any"),
+    ]
+
+
 def test_the_host_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = [str(tag) for tag in AMD.tags()], AMD.markers()
 

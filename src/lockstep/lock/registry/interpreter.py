@@ -129,7 +129,9 @@ class _Read:
 
     def _check_place(self, program: Node) -> None:
         """Refuse what CPython would not start from, and what only root could start."""
-        if not self._tree.file(f"{self._prefix}/lib/python{self._minor}/os.py"):
+        # Fedora and RHEL have it in lib64 (sys.platlibdir).
+        places = (f"{self._prefix}/{lib}/python{self._minor}/os.py" for lib in ("lib", "lib64"))
+        if not any(self._tree.file(place) for place in places):
             why = f"is CPython {self._minor} without `/{self._prefix}/lib/python{self._minor}`"
             raise _OtherError(why)
         folders = [str(each) for each in PurePosixPath(self._path).parents][:-1]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lockstep import threads
 from lockstep.digest import Digest, Hasher, of_bytes
 from lockstep.errors import LockstepError, raise_all
 from lockstep.lock.registry import interpreter, packages, table
@@ -13,6 +14,7 @@ from lockstep.oci import canonical
 from lockstep.oci.layer import LayerFacts, Shallow, oci_type
 from lockstep.oci.model import Descriptor, Platform
 from lockstep.oci.reading import entries
+from lockstep.oci.registry.client import PARALLEL
 from lockstep.oci.registry.manifest import Manifest
 from lockstep.oci.registry.reference import Reference
 from lockstep.oci.registry.repository import Repository
@@ -73,15 +75,20 @@ def fetch(
     layers: Sequence[BaseLayer], repository: Repository, store: Store, progress: Reporter
 ) -> None:
     """Bring layers of a base into the store, those that are not there."""
-    missing = [each for each in layers if not store.has(each.digest, each.size)]
+    # Each once: an image may have the same empty layer twice.
+    wanted = {each.digest: each for each in layers}
+    missing = [each for each in wanted.values() if not store.has(each.digest, each.size)]
     if not missing:
         return
     label = f"fetch {len(missing)} base layer{'s' if len(missing) > 1 else ''}"
     with progress.task(label, sum(each.size for each in missing)) as task:
-        for each in missing:
+
+        def bring(each: BaseLayer) -> None:
             descriptor = Descriptor(media_type=each.media_type, digest=each.digest, size=each.size)
             repository.fetch(descriptor, store)
             task.advance(each.size)
+
+        threads.run(missing, bring, parallel=PARALLEL)
 
 
 class _Reader:

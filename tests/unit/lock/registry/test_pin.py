@@ -151,6 +151,21 @@ def test_symlinks_are_followed_across_layers_and_never_out_of_the_image(pinned: 
     assert "nor any other Python" in pinned.refused(bases.python_slim(extra=[loop])).message
 
 
+def test_a_library_in_lib64_is_found(pinned: Pinned) -> None:
+    fedora = {
+        "usr/bin/python3.11": elf(LOADER),
+        "usr/lib64/python3.11/os.py": b"",
+        "usr/lib64/libpython3.11.so.1.0": elf("", b"cpython-311", b"3.11.10"),
+        "lib64": "-> usr/lib64",
+        "lib64/libc.so.6": b"GNU C Library (GNU libc) stable release version 2.34.\n",
+        "etc/pki/tls/certs/ca-bundle.crt": b"CERT",
+    }
+    found = pinned(Base(layers=[Layer(files=fedora)]))
+    assert (found.program, found.python, found.glibc) == ("/usr/bin/python3.11", "3.11.10", "2.34")
+    assert found.certificates == "/etc/pki/tls/certs/ca-bundle.crt"
+    assert found.packages == ()
+
+
 def test_a_hard_link_is_the_file_that_it_links_to(pinned: Pinned) -> None:
     linked = Layer(
         files={

@@ -1,0 +1,143 @@
+"""Images on bases of a real registry: one of lockstep's own, one as docker-library makes them."""
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import rootfs
+from support.docker_registry import DockerRegistry, started
+
+from .conftest import Docker, RealProject, program
+
+PYPROJECT = """\
+[project]
+name = "small"
+version = "0.1"
+requires-python = ">={minor}"
+dependencies = ["markupsafe>=3"]
+
+[tool.lockstep]
+python = "{minor}"
+base = "{base}"
+
+[tool.lockstep.images.app]
+include = ["app.py"]
+command = ["python", "app.py"]
+bytecode = {bytecode}
+"""
+APP = """\
+import json, sys
+import markupsafe, markupsafe._speedups
+print(json.dumps({
+    "base": sys.base_prefix,
+    "prefix": sys.prefix,
+    "version": ".".join(map(str, sys.version_info[:3])),
+    "module": markupsafe.__file__,
+    "text": str(markupsafe.escape("<")),
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Bases:
+    """A registry with two bases."""
+
+    registry: DockerRegistry
+    debian: str  # made by lockstep
+    local: str  # made by Docker from a Dockerfile
+
+
+@pytest.fixture(scope="module")
+def bases(
+    tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], docker: Docker
+) -> Iterator[Bases]:
+    folder = tmp_path_factory.mktemp("bases")
+    with started(folder) as registry:
+        debian, local = f"{registry.address}/debian-python:1", f"{registry.address}/python:3-slim"
+        own = made(folder, "debian:bookworm", "3.11", environment)
+        own.lockstep("build", "--base-only", "--output", f"{folder}/base.tar")
+        copy = [program("skopeo"), "--insecure-policy", "copy", "--dest-tls-verify=false"]
+        subprocess.run(
+            [*copy, f"docker-archive:{folder}/base.tar", f"docker://{debian}"],
+            capture_output=True,
+            check=True,
+        )
+        (folder / "context").mkdir()
+        rootfs.make(folder / "context")
+        docker.run("build", "--network", "none", "--tag", local, str(folder / "context"))
+        docker.run("push", local)
+        yield Bases(registry, debian, local)
+
+
+def made(folder: Path, base: str, minor: str, environment: dict[str, str]) -> RealProject:
+    found = RealProject(root=folder / "small", environment=environment)
+    found.root.mkdir()
+    bytecode = "true" if base.endswith("slim") else "false"
+    text = PYPROJECT.format(base=base, minor=minor, bytecode=bytecode)
+    (found.root / "pyproject.toml").write_text(text)
+    (found.root / "app.py").write_text(APP)
+    found.lockstep("lock")
+    return found
+
+
+def test_an_image_of_docker_librarys_kind_runs_on_its_own_python(
+    bases: Bases, environment: dict[str, str], docker: Docker, tmp_path: Path
+) -> None:
+    small = made(tmp_path, bases.local, rootfs.MINOR, environment)
+    lock = (small.root / "lockstep.lock").read_text()
+    assert f'python = "{platform.python_version()}"\n' in lock
+    assert f'program = "/usr/local/bin/python{rootfs.MINOR}"\n' in lock
+    assert f'glibc = "{platform.libc_ver()[1]}"\n' in lock
+
+    before = len(bases.registry.log)
+    target = f"{bases.registry.address}/small-app"
+    (sent,) = json.loads(small.lockstep("build", "--push", f"{target}:1", "--json"))
+    pushed = sent["pushed"]
+    assert pushed["mounted"]["blobs"] == 2  # the layers of the base: not a byte of them travelled
+    read = [
+        line for line in bases.registry.log[before:].splitlines() if "GET /v2/python/blobs" in line
+    ]
+    assert read == []
+    assert sent["notes"] == []
+
+    docker.run("pull", "--quiet", pushed["reference"])
+    done = docker.run("run", "--rm", "--network", "none", "--read-only", pushed["reference"])
+    found = json.loads(done.stdout)
+    assert (found["base"], found["prefix"]) == ("/usr/local", "/app/.venv")
+    assert (found["version"], found["text"]) == (platform.python_version(), "&lt;")
+    site = f"/app/.venv/lib/python{rootfs.MINOR}/site-packages/markupsafe"
+    assert found["module"].startswith(site)
+    history = docker.run("history", "--format", "{{.CreatedBy}}", pushed["reference"]).stdout
+    assert "ENV PATH=" in history
+    assert "virtual environment" in history
+    docker.run("rmi", pushed["reference"])
+
+    # The same image in the layout, which has to be whole; skopeo and umoci agree that it is.
+    small.lockstep("build")
+    assert small.digest("app") == pushed["digest"]
+    words = ["unpack", "--rootless", "--image", f"{small.layout.root}:app", f"{tmp_path}/out"]
+    subprocess.run([program("umoci"), *words], capture_output=True, check=True)
+    root = tmp_path / "out" / "rootfs"
+    assert not (root / "usr" / "local" / "lib" / f"python{rootfs.MINOR}" / "this.py").exists()
+    compiled = f"{site}/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
+    assert (root / compiled.lstrip("/")).exists()
+
+
+def test_an_image_on_lockstep_s_own_base_from_a_registry(
+    bases: Bases, environment: dict[str, str], docker: Docker, tmp_path: Path
+) -> None:
+    small = made(tmp_path, bases.debian, "3.11", environment)
+    lock = (small.root / "lockstep.lock").read_text()
+    assert 'program = "/usr/bin/python3.11"\n' in lock
+    assert 'name = "libc6"\n' in lock
+    tag = "small-on-debian:1"
+    small.lockstep("build", "--output", f"{tmp_path}/app.tar", "--tag", tag)
+    docker.run("load", "--input", f"{tmp_path}/app.tar")
+    found = json.loads(docker.run("run", "--rm", "--network", "none", tag).stdout)
+    assert (found["base"], found["prefix"], found["text"]) == ("/usr", "/app/.venv", "&lt;")
+    docker.run("rmi", tag)
