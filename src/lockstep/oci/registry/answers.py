@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lockstep.errors import LockstepError
 from lockstep.transport import Answer, TransportError
 
-__all__ = ["Again", "RegistryError", "refusal"]
+__all__ = ["Again", "RegistryError", "printable", "refusal"]
 
 _LONGEST = 1 << 16  # bytes of an error's body
 _SHOWN = 300  # characters of what it says
@@ -57,5 +57,9 @@ def _words(answer: Answer) -> tuple[tuple[str, ...], str]:
     except (TransportError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return (), ""
     lines = [f"{code}: {message}" if message else code for code, message in pairs]
-    # A hostile registry may send what moves a terminal's cursor.
-    return tuple(code for code, _ in pairs), _UNSEEN.sub(" ", "; ".join(lines))[:_SHOWN]
+    return tuple(code for code, _ in pairs), printable("; ".join(lines), _SHOWN)
+
+
+def printable(text: object, most: int = 80) -> str:
+    """Return what a registry sent so that it can be shown: short, and without control codes."""
+    return _UNSEEN.sub(" ", str(text))[:most]  # a terminal's cursor is not theirs to move

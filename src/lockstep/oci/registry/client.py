@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from lockstep import clock
 from lockstep.credentials import LOOPBACK
-from lockstep.oci.registry.answers import Again, RegistryError, refusal
+from lockstep.oci.registry.answers import Again, RegistryError, printable, refusal
 from lockstep.oci.registry.logins import Logins
 from lockstep.oci.registry.reference import DOCKER
 from lockstep.oci.registry.tokens import Scopes, Tokens
@@ -164,7 +164,9 @@ class Host:
         near = known or is_loopback(host)
         plain = parts.scheme == "http" and self.base.startswith("http:") and near
         if not host or not (parts.scheme == "https" or plain):
-            message = f"`{self.name}` leads to `{shown(parts.geturl())}`, which is not an "
+            message = (
+                f"`{self.name}` leads to `{printable(shown(parts.geturl()))}`, which is not an "
+            )
             message += "https address"
             raise RegistryError(message)
         return parts.geturl()

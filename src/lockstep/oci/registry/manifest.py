@@ -10,6 +10,7 @@ from typing import Any
 from lockstep.digest import Digest, of_bytes
 from lockstep.errors import LockstepError
 from lockstep.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
+from lockstep.oci.registry.answers import printable
 
 __all__ = ["ACCEPT", "DOCKER_INDEX_TYPE", "DOCKER_MANIFEST_TYPE", "INDEXES", "Manifest", "read"]
 
@@ -20,6 +21,7 @@ MANIFESTS = frozenset({MANIFEST_TYPE, DOCKER_MANIFEST_TYPE})
 ACCEPT = f"{INDEX_TYPE}, {MANIFEST_TYPE}, {DOCKER_INDEX_TYPE}, {DOCKER_MANIFEST_TYPE}"
 _WORD = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"  # RFC 6838, 4.2
 _TYPE = re.compile(f"{_WORD}/{_WORD}")
+_LARGEST = 1 << 50  # bytes of a blob
 _MOST = 10_000  # descriptors of one list
 
 
@@ -117,14 +119,16 @@ def read(data: bytes, content_type: str, source: str) -> Manifest:
     given = content_type.partition(";")[0].strip()
     media_type = stated or given
     if media_type not in INDEXES | MANIFESTS:
-        message = f"{source} is `{media_type!s:.80}`, neither an image's manifest nor an index"
+        message = f"{source} is `{printable(media_type)}`, neither an image's manifest nor an index"
         raise LockstepError(message)
     index = media_type in INDEXES
     twofold = {"layers", "config"} if index else {"manifests"}
     if twofold & found.document.keys() or (
         given in INDEXES | MANIFESTS and stated and given != stated
     ):
-        message = f"{source} can be read as an image and as an index (it is sent as `{given:.80}`)"
+        message = (
+            f"{source} can be read as an image and as an index (it is sent as `{printable(given)}`)"
+        )
         raise LockstepError(message)
     return Manifest(media_type=media_type, digest=found.digest, data=data, source=source)
 
@@ -139,12 +143,12 @@ def _descriptor(value: object) -> Descriptor:
         why = "it is no object"
         raise _MalformedError(why)
     size = value.get("size")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        why = f"its size is `{size!s:.80}`"
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
+        why = "its size is no number of bytes"
         raise _MalformedError(why)
     media_type = _text(value, "mediaType")
     if not _TYPE.fullmatch(media_type):
-        why = f"its media type is `{media_type:.80}`"
+        why = f"its media type is `{printable(media_type)}`"
         raise _MalformedError(why)
     try:
         digest = Digest.parse(_text(value, "digest"))
@@ -167,7 +171,7 @@ def _platform(value: Mapping[str, object]) -> Platform | None:
     words = [_text(value, key) for key in ("os", "architecture", "variant")]
     for word in words:
         if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", word):
-            why = f"its platform has `{word:.80}`"
+            why = f"its platform has `{printable(word)}`"
             raise _MalformedError(why)
     return Platform(os=words[0], architecture=words[1], variant=words[2])
 
@@ -175,7 +179,7 @@ def _platform(value: Mapping[str, object]) -> Platform | None:
 def _text(value: Mapping[str, object], key: str) -> str:
     found = value.get(key)
     if not isinstance(found, str | None):
-        why = f"its `{key:.80}` is no text"
+        why = f"its `{printable(key)}` is no text"
         raise _MalformedError(why)
     return found or ""
 

@@ -9,7 +9,7 @@ from lockstep.errors import LockstepError
 from lockstep.oci.artifact import referrers_tag
 from lockstep.oci.model import INDEX_TYPE, Descriptor, Platform
 from lockstep.oci.registry import manifest
-from lockstep.oci.registry.answers import Again, RegistryError
+from lockstep.oci.registry.answers import Again, RegistryError, printable
 from lockstep.oci.registry.client import Call, Client, Host
 from lockstep.oci.registry.manifest import ACCEPT, Manifest
 from lockstep.oci.registry.reference import Reference
@@ -87,7 +87,7 @@ class Repository:
         found = manifest.read(data, answer.headers.get("Content-Type", ""), what)
         stated = which if isinstance(which, Digest) else answer.headers.get("Docker-Content-Digest")
         if stated and stated.startswith("sha256:") and stated != found.digest:
-            message = f"{what} is {found.digest} ({len(data)} bytes), not {stated:.80}"
+            message = f"{what} is {found.digest} ({len(data)} bytes), not {printable(stated)}"
             raise LockstepError(message, hint="somebody on the way, or the registry, is lying")
         return found
 

@@ -9,7 +9,7 @@ from lockstep.oci import canonical
 from lockstep.oci.artifact import referrers_tag
 from lockstep.oci.model import INDEX_TYPE, Descriptor
 from lockstep.oci.registry import manifest
-from lockstep.oci.registry.answers import RegistryError
+from lockstep.oci.registry.answers import RegistryError, printable
 from lockstep.oci.registry.blob import Blob
 from lockstep.oci.registry.client import Call, Client
 from lockstep.oci.registry.reference import Reference
@@ -34,9 +34,9 @@ class Target(Repository):
         what = f"the blob {descriptor.digest} of `{self.name}`"
         path = f"{self._path}/blobs/{descriptor.digest}"
         with self.host.call(self._write("HEAD", path, what, {_OK, _NOT_FOUND})) as answer:
-            size = answer.headers.get("Content-Length", "")
-            if answer.status == _OK and size.isdecimal() and int(size) != descriptor.size:
-                message = f"{what} has {size} bytes there, not {descriptor.size}"
+            size = answer.headers.get("Content-Length") or str(descriptor.size)
+            if answer.status == _OK and size != str(descriptor.size):
+                message = f"{what} has {printable(size)} bytes there, not {descriptor.size}"
                 raise RegistryError(message, hint="the registry's storage is damaged")
             return answer.status == _OK
 
@@ -75,7 +75,7 @@ class Target(Repository):
             known = bool(answer.headers.get("OCI-Subject"))
             created = answer.status == _CREATED
         if stated.startswith("sha256:") and stated != digest:
-            message = f"{what}: the registry has {stated:.80}, not {digest}"
+            message = f"{what}: the registry has {printable(stated)}, not {digest}"
             raise RegistryError(message, hint="something on the way changes manifests")
         if not created and self.digest_of(which) != digest:
             message = f"{what}: the registry took it and does not have it"

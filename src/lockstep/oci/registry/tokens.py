@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from lockstep import clock
 from lockstep.errors import LockstepError
-from lockstep.oci.registry.answers import refusal
+from lockstep.oci.registry.answers import printable, refusal
 from lockstep.oci.registry.logins import Known, Logins
 from lockstep.transport import Answer, shown
 
@@ -168,7 +168,7 @@ class Tokens:
 
 def _asked(realm: str, known: Known | None) -> str:
     who = f"the login from {known.source}" if known else "nobody"
-    return f"`{shown(realm)}` gives {who} no token"
+    return f"`{printable(shown(realm))}` gives {who} no token"
 
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -188,7 +188,7 @@ def _read(answer: Answer, realm: str, started: float) -> _Token:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         token, life = None, None
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-        message = f"`{shown(realm)}` answered with what is no token"
+        message = f"`{printable(shown(realm))}` answered with what is no token"
         raise LockstepError(message)
     seconds = life if isinstance(life, int) and life > 0 else _LIFE
     # A token of a few seconds is still used once.

@@ -23,6 +23,7 @@ _WRONG, _NOT_FOUND, _TOO_LARGE, _RANGE = 400, 404, 413, 416
 _NO_MOUNT = frozenset({400, 401, 403, 404, 405})
 _FORGOTTEN = frozenset({400, 403, 404, 405})
 _FORWARD = 1 << 20  # bytes after which a broken connection is a new one
+_SIZE = re.compile(r"[0-9]{1,12}")
 _HELD = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
 
 
@@ -85,8 +86,8 @@ class Upload:
             return self._session(answer)
 
     def _session(self, answer: Answer) -> _Session:
-        least = answer.headers.get("OCI-Chunk-Min-Length", "")
-        return _Session(self._location(answer), int(least) if least.isdecimal() else 0)
+        least = _SIZE.fullmatch(answer.headers.get("OCI-Chunk-Min-Length", ""))
+        return _Session(self._location(answer), int(least[0]) if least else 0)
 
     def _location(self, answer: Answer, before: str = "") -> str:
         location = answer.headers.get("Location", "") or before

@@ -96,6 +96,7 @@ def test_the_image_of_a_platform_is_found_through_the_index(
     [
         (b"[]", MANIFEST_TYPE, "not a JSON object"),
         (b"[" * 100_000, MANIFEST_TYPE, "not a JSON object"),
+        (b'{"mediaType": "\\u001b[2J"}', MANIFEST_TYPE, "is ` \\[2J`, neither an image's"),
         (b"{}", "text/html", "neither an image's manifest nor an index"),
         (b'{"manifests": [], "layers": []}', INDEX_TYPE, "as an image and as an index"),
         (b'{"manifests": []}', MANIFEST_TYPE, "as an image and as an index"),
@@ -118,8 +119,9 @@ def test_a_manifest_that_means_two_things_or_none_is_refused(
     ("layer", "why"),
     [
         ([], "`layers\\[0\\]` .* is not a descriptor: it is no object"),
-        ({"size": -1}, "its size is `-1`"),
-        ({"size": True}, "its size is `True`"),
+        ({"size": -1}, "its size is no number of bytes"),
+        ({"size": True}, "its size is no number"),
+        ({"size": 10**300}, "its size is no number"),
         ({"size": 1, "mediaType": "x"}, "its media type is `x`"),
         ({"size": 1, "mediaType": "a/b", "digest": "sha256:../../x"}, "is not a sha256 digest"),
         ({"size": 1, "mediaType": 3}, "its `mediaType` is no text"),

@@ -1,0 +1,39 @@
+"""The same work on many things at once."""
+
+import threading
+
+import pytest
+
+from lockstep import threads
+from lockstep.errors import LockstepError
+
+
+def test_results_come_in_the_order_of_items() -> None:
+    assert threads.run(range(50), lambda n: n * n, parallel=7) == [n * n for n in range(50)]
+    assert threads.run([], str, parallel=3) == []
+
+
+def test_what_failed_is_told_together_and_in_order() -> None:
+    done = []
+
+    def work(number: int) -> None:
+        if number % 2:
+            message = f"number {number}"
+            raise LockstepError(message)
+        done.append(number)
+
+    with pytest.raises(LockstepError) as info:
+        threads.run(range(5), work, parallel=2)
+    assert [each.message for each in info.value.everything()] == ["number 1", "number 3"]
+    assert sorted(done) == [0, 2, 4]
+
+
+def test_another_error_stops_the_work() -> None:
+    stopped = threading.Event()
+
+    def work(number: int) -> None:
+        raise KeyError(number)
+
+    with pytest.raises(KeyError):
+        threads.run(range(100), work, parallel=1, stopped=stopped)
+    assert stopped.is_set()
