@@ -166,6 +166,28 @@ def test_a_login_that_another_file_has_is_said(
     )
 
 
+def test_on_a_terminal_both_are_asked_for(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    asked: list[str] = []
+
+    def unseen(question: str) -> str:
+        asked.append(question)
+        return RIGHT.strip()
+
+    monkeypatch.setattr(sys, "stdin", Terminal("ada\n"))
+    monkeypatch.setattr("getpass.getpass", unseen)
+    assert main(["login", registry.address]) == 0
+    assert asked == ["password of ada: "]
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"user of {registry.address}: ")
+
+
 @pytest.mark.parametrize(
     ("words", "password", "message"),
     [

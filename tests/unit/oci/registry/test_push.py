@@ -320,6 +320,24 @@ def test_the_login_does_not_go_to_where_bytes_shall_go_elsewhere(
         assert "Authorization" not in other.seen[0].headers
 
 
+def test_a_public_registry_sends_no_bytes_to_a_private_address(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Behind a proxy, which is how a public registry can be had here.
+    monkeypatch.setenv("http_proxy", f"http://{registry.address}")
+    target = Target(
+        Client(insecure=["registry.example.test"]), Reference.parse("registry.example.test/app")
+    )
+    with run() as inside:
+        headers = {"Location": f"http://{inside.address}/v2/app/blobs/uploads/x"}
+        registry.fail("POST", "uploads", *[Fault(status=202, headers=headers)] * 9)
+        places = Places(Store(tmp_path), "registry.example.test")
+        with pytest.raises(RegistryError, match="address of a private network"):
+            push(target, [of_image(MADE)], "1", places, Quiet())
+        assert inside.seen == []
+    assert registry.manifests == {}
+
+
 def test_progress_counts_each_byte_once(registry: Registry, place: Place) -> None:
     registry.fail(*PUT, Fault(take=2000, drop=True))
     counted = Counted()
