@@ -56,6 +56,7 @@ COMMANDS = (
     ("fingerprint", "Say what an environment is: packages, BLAS, processor, settings"),
     ("verify", "Prove that images and model are the same elsewhere, or name what differs"),
     ("diff", "Show what moved between two environments, what can change results first"),
+    ("bisect", "Find by experiment which of what moved between two moves a number"),
     ("report", "Write one page of sizes, lock changes, drift, findings and proofs"),
     ("secrets", "Look for secrets in the project's files"),
     ("hooks", "Run the hooks of each commit on the versions of the lock"),

@@ -1,0 +1,236 @@
+"""An experiment as a person starts it: both sides read, the plan in words, the number watched."""
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lockstep.cli import drifting
+from lockstep.drift import source
+from lockstep.drift.bisect import ends, experiment, metric, mixtures, record, search
+from lockstep.drift.bisect.bench import CommandBench, code
+from lockstep.drift.bisect.ends import Ends, Side
+from lockstep.drift.bisect.experiment import Explanation, Limits
+from lockstep.drift.bisect.mixtures import Environments
+from lockstep.drift.bisect.model import Metric, Mixture, Outcome
+from lockstep.drift.bisect.scale import Verdict
+from lockstep.drift.model import Fingerprint
+from lockstep.errors import UsageError
+from lockstep.progress import Reporter, say
+
+__all__ = ["Prepared", "explained", "number", "prepare"]
+
+_GUESSES = 6
+_NAMED = 3  # causes fit on a line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An experiment that can start."""
+
+    ends: Ends
+    bench: CommandBench
+    limits: Limits
+
+    @property
+    def guesses(self) -> int:
+        """How many causes are tried alone."""
+        return min(_GUESSES, sum(cause.matters for cause in self.ends.causes))
+
+    @property
+    def most(self) -> int:
+        """How many runs one cause takes at most, where every mixture gives a number."""
+        here = search.most(len(self.ends.causes), self.guesses)
+        return min(self.limits.runs, self.limits.repeats + 1 + here)
+
+
+def number(value: float) -> str:
+    """Return a metric as people read it."""
+    return f"{value:.10g}"
+
+
+# --- from options
+
+
+def prepare(options: argparse.Namespace) -> Prepared:
+    """Return the experiment that options describe, or raise LockstepError with what is wrong."""
+    folder: Path = options.project
+    reading = metric.parse(options.metric_file, options.metric_regex)
+    _checked(options)
+    sides = _sides(options)
+    own = mixtures.own_project(folder)
+    editable = {p.name for s in sides for p in s.fingerprint.packages if p.origin == "editable"}
+    extras = [mixtures.read_extra(each, folder) for each in options.extra]
+    extras += [own] if own and own.name in editable - {each.name for each in extras} else []
+    made = ends.between(
+        *sides,
+        [ends.setting(each) for each in options.setting],
+        given=frozenset(each.name for each in extras),
+        graph=source.graph(drifting.context(options)),
+    )
+    environments = Environments(folder.resolve(), extras)
+    kept = record.Record(_record(made, environments, options), forget=options.again)
+    bench = CommandBench(
+        ends=made,
+        environments=environments,
+        command=options.rest,
+        folder=folder.resolve(),
+        reading=reading,
+        record=kept,
+    )
+    limits = Limits(
+        runs=options.runs,
+        repeats=options.repeats,
+        tolerance=options.tolerance,
+        parallel=options.jobs,
+    )
+    return Prepared(ends=made, bench=bench, limits=limits)
+
+
+def _record(made: Ends, environments: Environments, options: argparse.Namespace) -> Path:
+    everything = frozenset(each.label for each in made.causes)
+    both = (frozenset[str](), everything)
+    reading = metric.parse(options.metric_file, options.metric_regex)
+    known = {
+        "environments": [environments.path(made.wanted(each)).name for each in both],
+        "variables": [made.variables(each) for each in both],
+        "causes": sorted(everything),
+        "command": list(options.rest),
+        "reading": reading.document(),
+        "code": code(options.project, options.rest),
+    }
+    return Path(options.project, ".lockstep", "bisect", f"{record.key(known)}.json")
+
+
+def _checked(options: argparse.Namespace) -> None:
+    if not options.rest:
+        message = "bisect needs the command that gives the number, after `--`"
+        raise UsageError(message, hint="lockstep bisect A B -- python train.py")
+    for name, least in (("repeats", 2), ("jobs", 1), ("runs", 4)):
+        if getattr(options, name) < least:
+            message = f"--{name} is {getattr(options, name)}, which is less than {least}"
+            raise UsageError(message, hint=f"--{name} {least}")
+    if not options.tolerance >= 0:
+        message = f"--tolerance is {options.tolerance}, not a number of 0 or more"
+        raise UsageError(message, hint="--tolerance 0.001")
+    if options.metric_file and options.jobs > 1:
+        message = f"--jobs {options.jobs}: several runs would write `{options.metric_file}`"
+        raise UsageError(message, hint="let the command print the number, or --jobs 1")
+    program = Path(options.rest[0])
+    fixed = len(program.parts) > 1 and re.fullmatch(r"python[\d.]*t?", program.name)
+    manager = program.name in {"uv", "poetry", "pdm", "hatch", "conda"}
+    if fixed or manager:
+        message = f"`{options.rest[0]}` runs in one fixed environment, whatever the mixture is"
+        raise UsageError(message, hint="write it as in an activated one: -- python train.py")
+
+
+def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
+    asked = [each for each in options.python.split(",") if each]
+    wrong = [each for each in asked if not re.fullmatch(r"3\.\d{1,2}(\.\d{1,3})?", each)]
+    if wrong or len(asked) > 2:  # noqa: PLR2004 -- one for each side
+        message = f"--python is `{options.python}`, not one or two versions of Python 3"
+        raise UsageError(message, hint="--python 3.11,3.12")
+    options.python = asked[0] if asked else ""
+    context = drifting.context(options)
+    project = context.project
+    # Mixtures run here: a lock is read for this machine, not for the base of an image.
+    here = replace(context, project=None)
+    default = project.python if project else source.target(here).python
+    words = (options.before, options.after)
+    images = {each.name for each in project.images} if project else set()
+
+    def reader(word: str) -> Callable[[str], Fingerprint]:
+        where = context if word in images else here
+        return lambda python: source.read(word, replace(where, python=python))
+
+    reads = [reader(word) for word in words]
+    found = [
+        read(asked[min(i, len(asked) - 1)] if asked else default) for i, read in enumerate(reads)
+    ]
+    known = [_version(each) for each in found]
+    chosen = [
+        known[i] or (asked[min(i, len(asked) - 1)] if asked else known[1 - i] or default)
+        for i in range(2)
+    ]
+    # A lock that stands beside an environment is read for that environment's Python.
+    found = [
+        each if known[i] or asked or chosen[i] == default else reads[i](chosen[i])
+        for i, each in enumerate(found)
+    ]
+    pythons = _pythons(chosen)
+    before, after = (
+        Side(word=words[i], fingerprint=found[i], read=reads[i], python=pythons[i])
+        for i in range(2)
+    )
+    return before, after
+
+
+def _version(fingerprint: Fingerprint) -> str:
+    python = fingerprint.python
+    return f"{python.version}{'t' * python.free_threaded}" if python else ""
+
+
+def _pythons(versions: Sequence[str]) -> list[str]:
+    """Return the versions that can be had here: exactly, else the newest of that minor one."""
+    minors = [_minor(each) for each in versions]
+    if versions[0] == versions[1] or minors[0] != minors[1]:
+        return [v if mixtures.interpreter(v) else m for v, m in zip(versions, minors, strict=True)]
+    had = [each for each in versions if mixtures.interpreter(each)]
+    # One patch version that cannot be had is none that can be tried.
+    return list(versions) if len(had) == len(versions) else [(had or minors)[0]] * 2
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2]) + "t" * version.endswith("t")
+
+
+# --- the runs
+
+
+def explained(made: Prepared, progress: Reporter, *, talk: bool) -> Explanation:
+    """Make the experiment, and say what each run gives."""
+    bench, causes = made.bench, made.ends.causes
+    both = [made.ends.wanted(frozenset(each)) for each in ((), {c.label for c in causes})]
+    bench.environments.sweep()
+    with progress.task("install A and B", 0):
+        for each in both:
+            bench.environments.make(each)
+    runs, everything = 0, frozenset(each.label for each in causes)
+    with progress.task("runs", made.most) as task:
+
+        def told(mixture: Mixture, outcome: Outcome, verdict: Verdict | None) -> None:
+            nonlocal runs
+            runs += 1
+            task.advance(1)
+            if talk:
+                say(f"run {runs}: {_moved(mixture, everything)}: {_gave(outcome, verdict)}")
+
+        return experiment.explain(
+            causes,
+            bench,
+            lambda: (
+                bench.environments.installed(both[0]),
+                bench.environments.installed(both[1]),
+            ),
+            made.limits,
+            told,
+        )
+
+
+def _moved(mixture: Mixture, everything: Mixture) -> str:
+    """Say what a mixture is, by what is named quicker."""
+    rest = everything - mixture
+    if not mixture or not rest:
+        return "B" if mixture else "A"
+    if len(rest) <= _NAMED < len(mixture):
+        return f"B with {', '.join(sorted(rest))} of A"
+    if len(mixture) <= _NAMED:
+        return f"A with {', '.join(sorted(mixture))} of B"
+    return f"A with {len(mixture)} of {len(everything)} of B"
+
+
+def _gave(outcome: Outcome, verdict: Verdict | None) -> str:
+    if isinstance(outcome, Metric):
+        return number(outcome.value) + (f", {verdict.value}" if verdict else "")
+    return f"{Verdict.UNRESOLVED.value} ({outcome.reason})"
