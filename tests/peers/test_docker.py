@@ -53,6 +53,22 @@ def loaded(docker: Docker, project: RealProject) -> dict[str, str]:
     return ids
 
 
+def test_what_runs_is_what_was_built(
+    docker: Docker, loaded: dict[str, str], project: RealProject
+) -> None:
+    """A running container, asked in its own Python, against the layers of the image."""
+    words = ["python", "-c", "import time; time.sleep(600)"]
+    options = ["--detach", "--rm", "--network", "none", "--read-only", "--name", "drift"]
+    docker.run("run", *options, "churn-serve:latest", *words)
+    try:
+        out = project.lockstep(
+            "diff", "serve", "container:drift", "--all", env={"DOCKER_HOST": docker.host}
+        )
+    finally:
+        docker.run("kill", "drift")
+    assert out == "", "no difference"
+
+
 def test_the_image_id_is_the_config_digest(docker: Docker, loaded: dict[str, str]) -> None:
     for image, config in loaded.items():
         found = docker.run("inspect", f"churn-{image}:latest", "--format", "{{.Id}}").stdout

@@ -325,9 +325,14 @@ def blas(distributions=None):
 
 def probed(path):
     """Return what an OpenBLAS says of itself: version, the kernels it chose, threads."""
-    try:
-        library = ctypes.CDLL(path)
-    except OSError:
+    folder = os.path.dirname(path)
+    near = [name for name in listed(folder) if re.match("lib(quadmath|gfortran)", name)]
+    for name in (*sorted(near, reverse=True), path):  # each needs those before it
+        try:
+            library = ctypes.CDLL(os.path.join(folder, name), mode=ctypes.RTLD_GLOBAL)
+        except OSError:
+            library = None
+    if library is None:
         return {}
     for before in ("scipy_openblas_", "openblas_"):
         for after in ("64_", ""):

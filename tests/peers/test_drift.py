@@ -1,0 +1,194 @@
+"""Real environments: what moved is put first, and a run is recorded with what it imported."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import projects
+
+from lockstep.drift import live
+
+from .conftest import RealProject
+
+UV = Path(sys.executable).with_name("uv")
+OLD = ("numpy==1.26.4", "scipy==1.14.1", "pandas==2.2.3", "scikit-learn==1.5.2")
+NEW = ("numpy==1.26.4", "scipy==1.14.1", "pandas==2.2.3", "scikit-learn==1.6.1", "rich==14.0.0")
+# Categories of a data frame count as categories since scikit-learn 1.6.
+SCORE = """\
+import numpy as np, pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+rng = np.random.RandomState(0); n = 6000
+shop = rng.randint(0, 40, n); effect = rng.normal(size=40) * 2
+x = rng.normal(size=(n, 3)); z = effect[shop] + x[:, 0] + rng.normal(size=n) * 0.82
+y = (z > 0).astype(int)
+codes = pd.Series(shop).map({k: v for k, v in enumerate(rng.permutation(40))})
+frame = pd.DataFrame(x, columns=list("abc")); frame["shop"] = codes.astype("category")
+model = HistGradientBoostingClassifier(max_iter=84, max_leaf_nodes=4, random_state=0)
+print("%.4f" % model.fit(frame[:4000], y[:4000]).score(frame[4000:], y[4000:]))
+"""
+TRAIN = """\
+import json, pathlib
+import joblib, mlflow
+from sklearn.linear_model import LogisticRegression
+pathlib.Path("models").mkdir(exist_ok=True)
+model = LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+joblib.dump(model, "models/small.joblib")
+with mlflow.start_run():
+    mlflow.log_metric("accuracy", model.score([[0.5], [2.5]], [0, 1]))
+"""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two environments whose scikit-learn differs."""
+
+    old: Path
+    new: Path
+
+
+def install(folder: Path, *packages: str) -> Path:
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    words = ["pip", "install", "--quiet", "--only-binary", ":all:"]
+    subprocess.run([UV, *words, "--python", folder / "bin" / "python", *packages], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    folder = tmp_path_factory.mktemp("pair")
+    return Pair(install(folder / "old", *OLD), install(folder / "new", *NEW))
+
+
+def lockstep(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lockstep", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def differences(pair: Pair, one: str, other: str) -> list[dict[str, Any]]:
+    done = lockstep(pair.old.parent, "diff", one, other, "--json")
+    return list(json.loads(done.stdout)["differences"])
+
+
+def test_the_package_that_moved_the_number_comes_first(pair: Pair) -> None:
+    scores = [
+        subprocess.check_output([each / "bin" / "python", "-c", SCORE], text=True).strip()
+        for each in (pair.old, pair.new)
+    ]
+    assert scores == ["0.8200", "0.8715"]
+    done = lockstep(pair.old.parent, "diff", "old", "new")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1
+    assert lines[2].split()[:4] == ["scikit-learn", "moved", "1.5.2", "1.6.1"]
+    assert "HistGradientBoosting takes pandas categories as categories" in done.stdout
+    assert lines[-1].startswith("and ")
+    assert "rich" not in done.stdout
+
+
+def test_each_copy_of_blas_says_its_version_and_kernels(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Nehalem")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    found = live.interpreter(pair.old)
+    assert found.blas is not None
+    assert [each.owner for each in found.blas] == ["numpy", "scipy"]
+    for each in found.blas:
+        assert each.version.startswith("0.3."), each
+        assert (each.kernels, each.threads) == ("Nehalem", 1), each
+    assert found.variables
+    assert found.variables["OPENBLAS_CORETYPE"] == "Nehalem"
+
+
+def test_a_file_edited_by_hand_is_what_uv_does_not_see(pair: Pair) -> None:
+    path = next(pair.new.glob("lib/python*/site-packages/threadpoolctl.py"))
+    text = path.read_text()
+    path.unlink()  # it may be uv's own, under a second name
+    path.write_text(text + "# tried something\n")
+    try:
+        found = differences(pair, "old", "new")
+    finally:
+        path.write_text(text)
+    edited = [each for each in found if each["kind"] == "edited"]
+    assert [(each["name"], each["after"]) for each in edited] == [
+        ("threadpoolctl", "changed threadpoolctl.py")
+    ]
+    assert edited[0]["matters"]
+
+
+def test_pip_and_uv_leave_the_same_digests(tmp_path: Path) -> None:
+    pins = ("joblib==1.4.2", "threadpoolctl==3.5.0", "click==8.1.7")
+    of_uv = install(tmp_path / "uv", *pins)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "pip"], check=True)
+    words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pins]
+    subprocess.run([tmp_path / "pip" / "bin" / "python", *words], check=True)
+    one, other = live.interpreter(of_uv), live.interpreter(tmp_path / "pip")
+    names = [each.name for each in one.packages]
+    assert names == ["click", "joblib", "threadpoolctl"]
+    for name in names:
+        assert one.package(name) == other.package(name)
+    assert [each.edited for each in other.packages if each.edited] == []
+
+
+def test_every_cpython_here_can_be_asked(tmp_path: Path) -> None:
+    listed = json.loads(
+        subprocess.check_output(
+            [UV, "python", "list", "--only-installed", "--output-format", "json"], text=True
+        )
+    )
+    minors = {}
+    for each in listed:
+        parts = each["version_parts"]
+        if each["implementation"] == "cpython" and (parts["major"], parts["minor"]) >= (3, 8):
+            minors[parts["minor"]] = Path(each["path"])
+    assert minors
+    for minor, path in minors.items():
+        found = live.interpreter(path)
+        assert found.python
+        assert found.python.minor == f"3.{minor}"
+        assert found.cpu
+        assert found.cpu.cores > 0
+
+
+def test_a_run_is_recorded_and_its_mlflow_run_gets_the_lock(
+    project: RealProject, tmp_path: Path
+) -> None:
+    """In the real training environment, with MLflow's own store of files as the server."""
+    root = tmp_path / "churn"
+    ignored = shutil.ignore_patterns(".venv", ".lockstep", "models", "mlruns")
+    shutil.copytree(project.root, root, ignore=ignored)
+    (root / "src" / "small.py").write_text(TRAIN)
+    projects.replace(root, '"src/train.py"]\nbudget', '"src/small.py"]\nbudget')
+    projects.replace(
+        root, 'include = ["src/api.py", ', 'include = ["src/api.py", "models/*.joblib", '
+    )
+    real = RealProject(root=root, environment=project.environment)
+    store = tmp_path / "store"
+    real.lockstep(
+        *("run", "train", "--quiet"),
+        env={"MLFLOW_TRACKING_URI": store.as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"},
+    )
+    record = json.loads((root / "models" / "train.run.json").read_text())
+    assert {"joblib", "mlflow-skinny", "numpy", "scikit-learn"} <= {
+        *record["fingerprint"]["imported"]
+    }
+    assert "matplotlib" not in record["fingerprint"]["imported"]
+    assert record["metrics"] == {"accuracy": 1.0}
+    assert list(record["outputs"]) == ["models/small.joblib"]
+    (run,) = record["mlflow_runs"]
+    (folder,) = store.glob(f"*/{run}")
+    names = sorted(path.name for path in (folder / "artifacts" / "lockstep").iterdir())
+    assert names == ["lockstep.lock", "pylock.train.toml", "train.run.json", "uv.lock"]
+    tag = (folder / "tags" / "lockstep.fingerprint").read_text()
+    assert tag.startswith("sha256:")
+    moved = lockstep(root, "diff", "models/train.run.json", "uv.lock", "--image", "train")
+    assert moved.returncode == 0, moved.stdout
