@@ -149,7 +149,7 @@ def _check_rendered(project: Project, lock: Lock, specs: Sequence[ImageSpec]) ->
 def _give_base(session: Session, lock: Lock, found: Engine) -> None:
     """Put the base into the engine where no registry has it."""
     project = session.project
-    if not project.base.startswith("debian:"):
+    if not project.is_debian:
         return
     builder = Builder(project, lock, session.store, session.fetcher, session.progress)
     image = builder.base(found.platform, Layout(layout_folder(project)))

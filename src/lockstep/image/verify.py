@@ -23,10 +23,11 @@ from lockstep.oci.registry.manifest import Manifest
 from lockstep.oci.registry.source import Source
 from lockstep.progress import Reporter, Task
 
-__all__ = ["Findings", "document", "verify"]
+__all__ = ["BROKEN", "Findings", "document", "verify"]
 
 _MOST, _LONGEST = 100, 500  # problems of one check that are told, and the characters of each
-_BROKEN = (LockstepError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+# What reading a document raises that is not what it should be.
+BROKEN = (LockstepError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _LARGEST = 64 << 20  # bytes of a config or of a document
 
 
@@ -54,7 +55,7 @@ def verify(
         diff_ids = [Digest.parse(each) for each in config["rootfs"]["diff_ids"]]
         labels = dict(config.get("config", {}).get("Labels") or {})
         found.platform = f"{config['os']}/{config['architecture']}"
-    except _BROKEN as error:
+    except BROKEN as error:
         found.problems["config"] = [f"it cannot be read: {error}"]
         return found
     found.problems["config"] = []
@@ -96,7 +97,7 @@ def verify(
 def _locked(said: Any, locks: Locks, labels: Mapping[str, str]) -> list[str]:
     try:
         return list(statements.locked(said, locks, labels))
-    except _BROKEN as error:
+    except BROKEN as error:
         return [f"the provenance cannot be read: {error}"]
 
 
@@ -194,6 +195,6 @@ def _said(
                 continue
             for layer in manifest.layers:
                 problems += look(json.loads(document(source, layer)))
-        except _BROKEN as error:
+        except BROKEN as error:
             problems.append(f"{each.digest.short} cannot be read: {error}")
     return problems

@@ -1,7 +1,7 @@
 """Show an image: layers, sizes of packages, labels.
 
-Reads the image from the layout, so it shows what is there and not what was meant. --sbom and
---provenance print a document that stands beside an image, in the layout or in a registry.
+Reads the image itself, from the layout or from a registry, so it shows what is there and not what
+was meant. --sbom and --provenance print a document that stands beside it.
 
 examples:
   # what makes the serving image large
@@ -16,12 +16,14 @@ import argparse
 import sys
 
 from lockstep.cli import images
-from lockstep.cli.session import add_common, layout_folder, open_session, print_json
+from lockstep.cli.images import Named
+from lockstep.cli.session import add_common, print_json
 from lockstep.errors import UsageError
 from lockstep.image.inspect import Inspected, inspect
 from lockstep.lock import provenance, sbom
-from lockstep.oci.layout import Layout
+from lockstep.oci.registry.manifest import Manifest
 from lockstep.project.size import shown
+from lockstep.store import Store, default_root
 
 __all__ = ["configure", "run"]
 
@@ -48,12 +50,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     if options.sbom or options.provenance:
         return _print(options, sbom.FORMAT if options.sbom else provenance.FORMAT)
-    if set(options.reference) & set("/:@"):
-        message = f"`{options.reference}` is in a registry; of those only documents are shown"
-        raise UsageError(message, hint="add --sbom or --provenance")
-    session = open_session(options)
-    layout = Layout(options.layout or layout_folder(session.project))
-    found = inspect(layout, options.reference, session.store)
+    named, image = _one(options)
+    found = inspect(named.place, named.name, Store(default_root()), image=image)
     if options.json:
         print_json(_document(found))
     else:
@@ -61,15 +59,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print(options: argparse.Namespace, kind: str) -> int:
-    """Print the newest document of a type that refers to the image."""
+def _one(options: argparse.Namespace) -> tuple[Named, Manifest]:
+    """Return the one image that is meant; UsageError when an index has several."""
     named = images.find(options, images.project_of(options))
     found = images.images(named, options.platform or "")
     if len(found) != 1:
         known = ", ".join(str(each.platform) for each in named.manifest.manifests)
         message = f"`{named.name}` has {len(found)} images: {known}"
         raise UsageError(message, hint="--platform linux/amd64")
-    sys.stdout.write(images.said(named, found[0], kind).decode("utf-8", "replace"))
+    return named, found[0]
+
+
+def _print(options: argparse.Namespace, kind: str) -> int:
+    """Print the newest document of a type that refers to the image."""
+    named, image = _one(options)
+    sys.stdout.write(images.said(named, image, kind).decode("utf-8", "replace"))
     return 0
 
 
@@ -93,15 +97,15 @@ def _document(found: Inspected) -> dict[str, object]:
 
 
 def _lines(found: Inspected, *, most: int | None) -> list[str]:
-    config = found.config.get("config", {})
+    config = found.config["config"]
     unpacked = sum(layer.facts.unpacked for layer in found.layers)
     packed = sum(layer.facts.size for layer in found.layers)
     lines = [
         f"{found.name}  {found.digest}",
         f"platform  {found.config['os']}/{found.config['architecture']}",
         f"size      {shown(unpacked)} unpacked, {shown(packed)} compressed",
-        f"created   {found.config['created']}",
-        f"command   {' '.join(config.get('Cmd', []))}",
+        f"created   {found.config.get('created', '')}",
+        f"command   {' '.join(config.get('Cmd') or [])}",
         f"user      {config.get('User', '')}",
         "",
         f"{'LAYER':<14}{'PACKED':>10}{'UNPACKED':>10}  WHAT",
@@ -118,5 +122,5 @@ def _lines(found: Inspected, *, most: int | None) -> list[str]:
     hidden = len(found.packages) - len(found.packages[:most])
     lines += [f"… and {hidden} more (--all)"] if hidden else []
     lines += ["", "LABELS"]
-    lines += [f"{key}={value}" for key, value in sorted(config.get("Labels", {}).items())]
+    lines += [f"{key}={value}" for key, value in sorted((config.get("Labels") or {}).items())]
     return lines

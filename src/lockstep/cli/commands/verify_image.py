@@ -15,6 +15,7 @@ examples:
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from lockstep import progress
@@ -31,6 +32,18 @@ from lockstep.progress import say
 from lockstep.project.model import Project
 
 __all__ = ["configure", "run"]
+
+_CHANGED = "do not run it: the registry, or somebody on the way, has changed it"
+_AGAIN = "lockstep push, from where it was built; it brings the documents along"
+_HINTS = {
+    "config": _CHANGED,
+    "layers": _CHANGED,
+    "packages": _CHANGED,
+    "sbom": _AGAIN,
+    "provenance": _AGAIN,
+    "lock": "lockstep build && lockstep push, or look at the commit of its provenance",
+    "signature": "lockstep sign REF --key FILE, when you stand for it",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,9 +75,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json([_document(named, each) for each in found])
         return 1 if any(each.lines() for each in found) else 0
-    raise_all(
-        [_error(each, text, several=len(found) > 1) for each in found for text in each.lines()]
-    )
+    raise_all([each for one in found for each in _errors(one, several=len(found) > 1)])
     for each in found:
         say(_words(each))
     sys.stdout.write(f"{named}\n")
@@ -77,8 +88,11 @@ def _locks(project: Project | None) -> Locks | None:
     return statements.locks_of(project, file.read(project.root))
 
 
-def _error(found: Findings, text: str, *, several: bool) -> LockstepError:
-    return LockstepError(f"{found.platform}: {text}" if several else text)
+def _errors(found: Findings, *, several: bool) -> Iterator[LockstepError]:
+    where = f"{found.platform}: " if several else ""
+    for name, texts in found.problems.items():
+        for text in texts:
+            yield LockstepError(f"{where}{name}: {text}", hint=_HINTS[name])
 
 
 def _words(found: Findings) -> str:
