@@ -37,7 +37,8 @@ def test_the_layout_has_each_platform_and_an_index_of_both(
     assert layout.names() == ["serve-amd64", "serve-arm64"]
     index = json.loads((layout.root / "index.json").read_bytes())
     names = [m["annotations"]["org.opencontainers.image.ref.name"] for m in index["manifests"]]
-    assert names == ["serve", "serve-amd64", "serve-arm64"]
+    # Besides them stands what refers to them, under names that start with a digest.
+    assert [e for e in names if "sha256" not in e] == ["serve", "serve-amd64", "serve-arm64"]
     both = layout.document(Digest.parse(index["manifests"][0]["digest"]))["manifests"]
     assert [each["platform"]["architecture"] for each in both] == ["amd64", "arm64"]
     assert [each["digest"] for each in both] == [
