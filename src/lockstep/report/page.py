@@ -12,7 +12,7 @@ from lockstep.report.sizes import Sized, mb
 from lockstep.report.treemap import draw
 from lockstep.webpage import Raw
 
-__all__ = ["Content", "Drift", "render"]
+__all__ = ["Content", "Drift", "document", "render"]
 
 _SHOWN = 15  # packages of an image that are not folded away
 
@@ -47,6 +47,34 @@ def render(content: Content) -> str:
     revision = f" at {content.revision}" if content.revision else ""
     head = Raw(f'<h1>{webpage.text(title)}</h1><p class="dim">the environment{revision}</p>')
     return webpage.render(title, head, _summary(content), *_body(content))
+
+
+def document(content: Content) -> dict[str, Any]:
+    """Return what the page sums up, for programs."""
+    return {
+        "project": content.project,
+        "revision": content.revision,
+        "images": [
+            {
+                "name": image.name,
+                "digest": image.digest,
+                "unpacked": image.unpacked,
+                "compressed": image.packed,
+                "before": None if image.before is None else sum(image.before.values()),
+            }
+            for image in content.images
+        ],
+        "drift": [
+            {
+                "title": drift.title,
+                "missing": drift.missing,
+                "differences": [each.document() for each in drift.differences],
+            }
+            for drift in content.drifts
+        ],
+        "findings": len(content.checked.findings) if content.checked else None,
+        "verified": content.verified["holds"] if content.verified else None,
+    }
 
 
 def _body(content: Content) -> Iterator[Raw]:

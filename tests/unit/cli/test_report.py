@@ -1,5 +1,6 @@
 """The report of a tiny project: sizes and what they were, lock changes, findings, proofs."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -49,6 +50,15 @@ def test_sizes_are_told_against_the_build_before(
     assert f"0.1 MB more than {str(first)[7:19]}, the build before" in text
     assert "+0.1 MB" in text
     assert "<script" not in text
+
+
+def test_it_sums_up_for_programs(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "serve", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["report", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(each["name"], each["before"]) for each in found["images"]] == [("serve", None)]
+    assert (found["page"], found["verified"]) == ("report.html", None)
 
 
 def test_the_last_verification_is_shown_with_its_age(

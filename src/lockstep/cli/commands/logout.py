@@ -3,6 +3,7 @@
 Removes it from where `lockstep login` and `docker login` keep it.
 
 examples:
+  # on a machine that others use too
   lockstep logout registry.example.com
 """
 

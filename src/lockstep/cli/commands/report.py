@@ -26,6 +26,7 @@ from lockstep.cli.session import (
     history_file,
     layout_folder,
     open_session,
+    print_json,
     verified,
 )
 from lockstep.errors import LockstepError
@@ -54,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="HEAD",
         help="git revision that the lock is compared with (default: HEAD)",
     )
-    add_common(parser, json_output=False)
+    add_common(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,6 +65,9 @@ def run(options: argparse.Namespace) -> int:
     session = open_session(options)
     content = _content(session, options.since)
     files.write_text(options.output, page.render(content))
+    if options.json:
+        print_json(page.document(content) | {"page": str(options.output)})
+        return 0
     say(f"wrote {options.output}")
     sys.stdout.write(f"{options.output}\n")
     return 0
