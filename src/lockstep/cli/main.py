@@ -56,7 +56,7 @@ COMMANDS = (
     ("fingerprint", "Say what an environment is: interpreter, packages, BLAS, processor, settings"),
     ("verify", "Prove that the images and the model are the same elsewhere"),
     ("diff", "Show what moved between two environments, what can change results first"),
-    ("bisect", "Find by experiment which of what moved between two moves a number"),
+    ("bisect", "Find by experiment which of what moved between A and B moves a number"),
     ("report", "Write one page of what is known of the environment"),
     ("secrets", "Look for secrets in the project's files"),
     ("hooks", "Run the hooks of each commit on the versions of the lock"),
