@@ -158,8 +158,6 @@ def _unexplained(made: Prepared, found: Explanation) -> Iterator[str]:
         before, after = number(scale.before), _value(scale.after)
         yield f"not explained: A gives {before} and B gives {after}, which is no difference here"
         yield "what can be installed and set on this machine does not move the number"
-    elif not found.causes:
-        yield "not explained: nothing that differs can be tried here"
     else:
         yield f"not explained after {_count(found.runs, 'run')}, as many as --runs allows"
         if found.smallest:

@@ -1,14 +1,16 @@
 """An experiment as a person starts it: both sides read, the plan in words, the number watched."""
 
 import argparse
+import functools
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockstep.cli import drifting
 from lockstep.drift import source
-from lockstep.drift.bisect import ends, experiment, metric, mixtures, record, search
+from lockstep.drift.bisect import coupling, ends, experiment, metric, mixtures, record, search
 from lockstep.drift.bisect.bench import CommandBench, code
 from lockstep.drift.bisect.ends import Ends, Side
 from lockstep.drift.bisect.experiment import Explanation, Limits
@@ -16,12 +18,11 @@ from lockstep.drift.bisect.mixtures import Environments
 from lockstep.drift.bisect.model import Metric, Mixture, Outcome
 from lockstep.drift.bisect.scale import Verdict
 from lockstep.drift.model import Fingerprint
-from lockstep.errors import UsageError
+from lockstep.errors import LockstepError, UsageError
 from lockstep.progress import Reporter, say
 
 __all__ = ["Prepared", "explained", "number", "prepare"]
 
-_GUESSES = 6
 _NAMED = 3  # causes fit on a line
 
 
@@ -36,7 +37,7 @@ class Prepared:
     @property
     def guesses(self) -> int:
         """How many causes are tried alone."""
-        return min(_GUESSES, sum(cause.matters for cause in self.ends.causes))
+        return coupling.question(self.ends.causes, {}).guesses
 
     @property
     def most(self) -> int:
@@ -58,7 +59,7 @@ def prepare(options: argparse.Namespace) -> Prepared:
     folder: Path = options.project
     reading = metric.parse(options.metric_file, options.metric_regex)
     _checked(options)
-    sides = _sides(options)
+    words, sides = (options.before, options.after), _sides(options)
     own = mixtures.own_project(folder)
     editable = {p.name for s in sides for p in s.fingerprint.packages if p.origin == "editable"}
     extras = [mixtures.read_extra(each, folder) for each in options.extra]
@@ -69,6 +70,9 @@ def prepare(options: argparse.Namespace) -> Prepared:
         given=frozenset(each.name for each in extras),
         graph=source.graph(drifting.context(options)),
     )
+    if not made.causes:
+        message = f"nothing that can be tried here differs between `{words[0]}` and `{words[1]}`"
+        raise LockstepError(message, hint=f"lockstep diff {shlex.join(words)} --all")
     environments = Environments(folder.resolve(), extras)
     kept = record.Record(_record(made, environments, options), forget=options.again)
     bench = CommandBench(
@@ -142,13 +146,14 @@ def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
 
     def reader(word: str) -> Callable[[str], Fingerprint]:
         where = context if word in images else here
-        return lambda python: source.read(word, replace(where, python=python))
+        # A mixture asks again: an environment is read once, a lock once for each Python.
+        return functools.cache(lambda python: source.read(word, replace(where, python=python)))
 
     reads = [reader(word) for word in words]
     found = [
         read(asked[min(i, len(asked) - 1)] if asked else default) for i, read in enumerate(reads)
     ]
-    known = [_version(each) for each in found]
+    known = [_version(each, word) for each, word in zip(found, words, strict=True)]
     chosen = [
         known[i] or (asked[min(i, len(asked) - 1)] if asked else known[1 - i] or default)
         for i in range(2)
@@ -166,9 +171,16 @@ def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
     return before, after
 
 
-def _version(fingerprint: Fingerprint) -> str:
+def _version(fingerprint: Fingerprint, word: str) -> str:
     python = fingerprint.python
-    return f"{python.version}{'t' * python.free_threaded}" if python else ""
+    if python is None:
+        return ""
+    # It comes from somebody's file and becomes a word that uv takes: no path, no option.
+    known = re.fullmatch(r"3\.\d{1,2}(?:\.\d{1,3}(?:(?:a|b|rc)\d{1,2})?)?", python.version)
+    if python.implementation.lower() != "cpython" or not known:
+        message = f"`{word}` has {python.implementation} {python.version}, mixtures have CPython 3"
+        raise LockstepError(message, hint="name an environment with CPython 3")
+    return f"{python.version}{'t' * python.free_threaded}"
 
 
 def _pythons(versions: Sequence[str]) -> list[str]:

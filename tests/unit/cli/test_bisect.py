@@ -1,11 +1,13 @@
 """`lockstep bisect`, with real environments of tiny wheels from an index on loopback."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import bisecting
+from support import bisecting, wheels
 from support.world import World
 
 from lockstep.cli.main import main
@@ -75,3 +77,206 @@ def test_two_that_only_act_together(folder: Path, capsys: pytest.CaptureFixture[
     captured = capsys.readouterr()
     assert captured.out == TOGETHER
     assert re.sub(r"\d+\.\d s\b", "N s", captured.err) == TALK
+
+
+def outcome(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
+    code = main(["bisect", *words[:2], "--json", *words[2:], "--", "python", "score.py"])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out) if captured.out else captured.err
+
+
+def names(document: Any) -> list[list[str]]:
+    return [[part["name"] for cause in each for part in cause] for each in document["sets"]]
+
+
+COUPLED = """\
+try:
+    both = version("bee") + version("cat")
+    if both == 3 or version("ant") + version("dog") == 3:
+        raise ImportError("cannot import name 'x' from 'ant'")
+finally:
+    open("log", "a").write("run\\n")
+print("accuracy", 0.82 if both == 2 else 0.87)
+"""
+
+
+def test_what_does_not_import_is_passed_over_and_what_is_coupled_moves_together(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """bee and cat name each other's version; ant and dog only break without each other."""
+    for version in ("1.0", "2.0"):
+        world.index.publish(
+            wheels.wheel("bee", version, {"b.py": b""}, requires=[f"cat=={version}"])
+        )
+        world.index.publish(
+            wheels.wheel("cat", version, {"c.py": b""}, requires=[f"bee=={version}"])
+        )
+        chosen = dict.fromkeys(("ant", "bee", "cat", "dog"), version)
+        bisecting.lock(world, tmp_path / f"{version[0]}.txt", **chosen)
+    monkeypatch.chdir(tmp_path)
+    score(tmp_path, COUPLED)
+    code, found = outcome(capsys, "1.txt", "2.txt")
+    assert (code, found["found"], names(found)) == (0, True, [["bee", "cat"]])
+    assert (found["before"]["number"], found["after"]["number"]) == (0.82, 0.87)
+    runs = len((tmp_path / "log").read_text().splitlines())
+    assert runs == found["runs"]
+    # All of it is known now: nothing runs, and the answer is the same.
+    assert outcome(capsys, "1.txt", "2.txt") == (0, found)
+    assert len((tmp_path / "log").read_text().splitlines()) == runs
+    # Other code is another experiment.
+    score(tmp_path, 'print(1 / (version("ant") == 1.0) if version("dog") else 0)')
+    code, found = outcome(capsys, "1.txt", "2.txt", "--runs", "4")
+    assert (code, found["found"], found["runs"]) == (1, False, 4)
+    assert found["after"]["failure"] == "ZeroDivisionError: division by zero"
+    code, found = outcome(capsys, "1.txt", "2.txt")
+    assert (code, names(found)) == (0, [["ant"]])
+
+
+SETTING = """\
+what moves it from 0.5 to 0.75: after 3 runs
+
+  variable MINE unset → on
+
+environment        number
+A                     0.5
+A with $MINE of B    0.75  sufficient
+B                    0.75
+
+to get either
+  A: unset MINE
+  B: export MINE=on
+"""
+
+
+def test_a_setting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MINE", "of the shell")
+    monkeypatch.setenv("PYTHONPATH", "nowhere")
+    text = """\
+import json, os, sys
+assert "nowhere" not in sys.path and os.environ["VIRTUAL_ENV"] == sys.prefix
+number = {"test": {"auc": 0.75 if os.environ.get("MINE") == "on" else 0.5}}
+open("metrics.json", "w").write(json.dumps(number))
+"""
+    score(folder, text)
+    words = ["bisect", "a.txt", "a.txt", "--setting", "MINE=,on", "--quiet"]
+    words += ["--metric-file", "metrics.json:test.auc"]
+    assert main([*words, "--", "python", "score.py"]) == 0
+    assert capsys.readouterr() == (SETTING, "")
+
+
+NOISE = """\
+the number moves by itself: repeats of A differ by 3; less than 6 is no difference
+
+not explained: A gives 2 and B gives 6, which is no difference here
+what can be installed and set on this machine does not move the number
+"""
+
+
+def test_a_number_that_moves_by_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = 'import os\nopen("log", "a").write("x")\n'
+    text += 'count = os.stat("log").st_size\nprint({1: 1, 2: 2, 3: 6, 4: 4, 5: 3, 6: 1}[count])\n'
+    score(folder, text)
+    words = ["bisect", "a.txt", "b.txt", "--quiet", "--again"]
+    assert main([*words, "--", "python", "score.py"]) == 1
+    assert capsys.readouterr() == (NOISE, "")
+
+
+PLAN = """\
+   name  A    B    known
+1  ant   1.0  2.0
+2  bee   1.0  2.0
+3  cat   1.0  2.0
+4  dog   1.0  2.0
+5  elk   1.0  2.0
+
+plan: 5 causes to try; A 2 times, B once, then halves:
+at most 8 runs where it is one cause, never more than 100 (--runs)
+"""
+
+
+def test_a_dry_run_runs_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bisect", "a.txt", "b.txt", "--dry-run"]
+    assert main([*words, "--", "python", "none.py"]) == 0
+    assert capsys.readouterr() == (PLAN, "")
+    assert main([*words, "--json", "--", "python", "none.py"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["most"], len(planned["causes"]), planned["beside"]) == (8, 5, [])
+    assert not (folder / ".lockstep").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], 2, "bisect needs the command that gives the number, after `--`"),
+        (["--", "uv", "run", "train.py"], 2, "`uv` runs in one fixed environment"),
+        (["--", ".venv/bin/python", "x"], 2, "`.venv/bin/python` runs in one fixed environment"),
+        (["--repeats", "1", "--", "python"], 2, "--repeats is 1, which is less than 2"),
+        (["--tolerance", "nan", "--", "python"], 2, "--tolerance is nan, not a number"),
+        (["--python", "2.7", "--", "python"], 2, "--python is `2.7`, not one or two versions"),
+        (["--setting", "TZ", "--", "python"], 2, "--setting is `TZ`, not NAME=A,B"),
+        (["--with", "mine", "--", "python"], 2, "--with is `mine`, neither NAME @ PLACE"),
+        (["--metric-regex", "(", "--", "python"], 2, "--metric-regex is `(`"),
+        (["--metric-file", "m", "--jobs", "2", "--", "python"], 2, "several runs would write `m`"),
+        (["--", "python", "-c", "print('done')"], 1, "A and B give no number: no number: done"),
+    ],
+)
+def test_wrong_use(
+    words: list[str], code: int, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bisect", "a.txt", "b.txt", "--quiet", *words]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
+    assert "hint: " in captured.err
+
+
+def test_nothing_to_try(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bisect", "a.txt", "a.txt", "--", "python", "x.py"]) == 1
+    said = "error: nothing that can be tried here differs between `a.txt` and `a.txt`"
+    assert capsys.readouterr().err == f"{said}\nhint: lockstep diff a.txt a.txt --all\n"
+
+
+def test_what_the_index_has_no_more(
+    world: World, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (folder / "b.txt").read_text()
+    (folder / "b.txt").write_text(text.replace("elk==2.0", "elk==7.0"))
+    assert main(["bisect", "a.txt", "b.txt", "--quiet", "--", "python", "score.py"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: a mixture cannot be installed\n")
+    assert "elk==7.0" in said
+
+
+def test_the_project_itself_is_in_every_mixture(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = """version = 1
+[[package]]
+name = "mine"
+version = "0.1"
+source = {{ editable = "." }}
+dependencies = [{{ name = "ant" }}]
+
+[[package]]
+name = "ant"
+version = "{}"
+source = {{ registry = "https://index.example.test/simple" }}
+"""
+    for place, version in (("old", "1.0"), ("new", "2.0")):
+        (folder / place).mkdir()
+        (folder / place / "uv.lock").write_text(lock.format(version))
+    (folder / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["tinybuild"]\nbuild-backend = "tinybuild"\n'
+        '[project]\nname = "mine"\nversion = "0.1"\n'
+    )
+    (folder / "src" / "mine").mkdir(parents=True)
+    (folder / "src" / "mine" / "__init__.py").write_text("FACTOR = 10\n")
+    score(folder, 'import mine\nprint(mine.FACTOR * version("ant"))\n')
+    code, found = outcome(capsys, "old/uv.lock", "new/uv.lock", "--jobs", "2")
+    assert (code, names(found)) == (0, [["ant"]])
+    assert (found["before"]["number"], found["after"]["number"]) == (10.0, 20.0)

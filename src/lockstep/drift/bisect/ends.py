@@ -177,7 +177,7 @@ def _own(each: Difference, before: Side, after: Side) -> bool:
 
 def _pin(package: Package) -> str:
     hashes = "".join(f" --hash={digest}" for digest in sorted(package.artifacts))
-    return f"{package.name}=={package.version}{hashes}"
+    return f"{package.name}=={package.version.strip()}{hashes}"
 
 
 def _problems(package: Package) -> Iterator[LockstepError]:
@@ -192,6 +192,10 @@ def _problems(package: Package) -> Iterator[LockstepError]:
         yield LockstepError(message, hint=hint)
         return
     try:
+        # Both become a line that uv reads: no option may hide in a lock.
+        if not re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)*", name):
+            message = f"`{name!r:.80}` is no normalised name of a package"
+            yield LockstepError(message, hint="lock again")
         Version(package.version)
     except InvalidVersion:
         message = f"`{name}` has the version `{package.version:.80}`: that is no single one"

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lockstep import threads
 from lockstep.drift.bisect import coupling, search
 from lockstep.drift.bisect.coupling import Installed
 from lockstep.drift.bisect.model import (
@@ -17,7 +16,7 @@ from lockstep.drift.bisect.model import (
 )
 from lockstep.drift.bisect.scale import Scale, Verdict
 from lockstep.drift.bisect.search import Answer
-from lockstep.drift.bisect.trials import Spent, Trials
+from lockstep.drift.bisect.trials import Spent, Trials, run_all
 from lockstep.errors import LockstepError
 
 __all__ = ["Explanation", "Limits", "explain"]
@@ -65,14 +64,14 @@ def explain(
 ) -> Explanation:
     """Return which causes move the number from A to B.
 
-    `look` says what both environments hold, once they are made; `told` hears of each run.
-    Raises LockstepError when A gives no number.
+    There must be causes. `look` says what both environments hold, once they are made; `told` hears
+    of each run. Raises LockstepError when A gives no number.
     """
     everything = frozenset(each.label for each in causes)
     scale, spent = _ends(everything, bench, limits, told)
     before, after = Metric(value=scale.before), scale.after
     known: dict[Mixture, Outcome] = {everything: after, frozenset(): before}
-    if not scale.differs or not causes:
+    if not scale.differs:
         nothing = coupling.question(causes, {})
         return Explanation(
             scale=scale,
@@ -138,13 +137,13 @@ def _ends(everything: Mixture, bench: Bench, limits: Limits, told: Told) -> tupl
 
     nothing: Mixture = frozenset()
     asked = [(nothing, number) for number in range(limits.repeats)]
-    asked += [(everything, 0)] if everything else []
-    found = threads.run(asked, each, parallel=limits.parallel)
-    after = found[-1] if everything else found[0]
+    asked.append((everything, 0))
+    found = run_all(asked, each, parallel=limits.parallel)
+    after = found[-1]
     repeats = _numbers(found[: limits.repeats], after)
     if len({*map(repr, repeats)}) > 1:
         more = [(nothing, limits.repeats + number) for number in range(_NOISY)]
-        repeats += _numbers(threads.run(more, each, parallel=limits.parallel), after)
+        repeats += _numbers(run_all(more, each, parallel=limits.parallel), after)
         asked += more
     return Scale.of(repeats, after, least=limits.tolerance), len(asked)
 

@@ -1,5 +1,6 @@
 """Environments of uv for mixtures: made once, kept by what is in them, used again."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -75,6 +76,7 @@ def own_project(folder: Path) -> Extra | None:
     return Extra(name=canonicalize_name(name), words=words)
 
 
+@functools.cache
 def interpreter(version: str) -> str | None:
     """Return what uv calls a Python of this version, or None when it cannot be had here.
 

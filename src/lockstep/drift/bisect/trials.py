@@ -1,12 +1,27 @@
 """Experiments of one search: each mixture once, several at a time, and no more than allowed."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from lockstep import threads
 from lockstep.drift.bisect.model import Bench, Mixture, Outcome
 from lockstep.drift.bisect.scale import Scale, Verdict
 
-__all__ = ["Spent", "Trials"]
+__all__ = ["Spent", "Trials", "run_all"]
+
+Item = TypeVar("Item")
+
+
+def run_all(
+    items: Sequence[Item], work: Callable[[Item], Outcome], *, parallel: int
+) -> list[Outcome]:
+    """Return what the work gives for each item; one at a time is in this thread.
+
+    There, Ctrl-C ends the program that runs.
+    """
+    if parallel > 1 and len(items) > 1:
+        return threads.run(items, work, parallel=parallel)
+    return [work(each) for each in items]
 
 
 class Spent(Exception):  # noqa: N818 -- it ends a search and is no fault
@@ -76,10 +91,7 @@ class Trials:
         new = [each for each in mixtures if each not in self.outcomes]
         allowed = new[: self._left]
         self._left -= len(allowed)
-        if len(allowed) > 1:
-            found = threads.run(allowed, self._bench.run, parallel=self._parallel)
-        else:
-            found = [self._bench.run(each) for each in allowed]
+        found = run_all(allowed, self._bench.run, parallel=self._parallel)
         for mixture, outcome in zip(allowed, found, strict=True):
             self.outcomes[mixture] = outcome
             self._told(mixture, outcome, self._verdict(mixture))

@@ -1,0 +1,189 @@
+"""The whole experiment on outcomes and requirements that were recorded from real environments."""
+
+import pytest
+
+from lockstep.drift import compare
+from lockstep.drift.bisect import coupling, experiment
+from lockstep.drift.bisect.coupling import Installed
+from lockstep.drift.bisect.experiment import Explanation, Limits
+from lockstep.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome
+from lockstep.drift.bisect.scale import Verdict
+from lockstep.drift.model import Fingerprint, Package
+from lockstep.errors import LockstepError
+
+# What `uv pip compile` gave for scikit-learn, pandas, mlflow-skinny, fastapi, uvicorn and
+# matplotlib on 2024-10-15 and on 2025-06-15: the 49 that moved of 56.
+MOVED = """\
+anyio 4.6.2.post1 4.9.0; cachetools 5.5.0 5.5.2; certifi 2024.8.30 2025.6.15; \
+charset-normalizer 3.4.0 3.4.2; click 8.1.7 8.2.1; cloudpickle 3.1.0 3.1.1; \
+contourpy 1.3.0 1.3.2; databricks-sdk 0.34.0 0.57.0; deprecated 1.2.14 -; \
+fastapi 0.115.2 0.115.12; fonttools 4.54.1 4.58.4; gitdb 4.0.11 4.0.12; \
+gitpython 3.1.43 3.1.44; google-auth 2.35.0 2.40.3; h11 0.14.0 0.16.0; \
+importlib-metadata 8.4.0 8.7.0; joblib 1.4.2 1.5.1; kiwisolver 1.4.7 1.4.8; \
+matplotlib 3.9.2 3.10.3; mlflow-skinny 2.17.0 3.1.0; numpy 2.1.2 2.3.0; \
+opentelemetry-api 1.27.0 1.34.1; opentelemetry-sdk 1.27.0 1.34.1; \
+opentelemetry-semantic-conventions 0.48b0 0.55b1; packaging 24.1 25.0; pandas 2.2.3 2.3.0; \
+pillow 11.0.0 11.2.1; protobuf 5.28.2 6.31.1; pyasn1-modules 0.4.1 0.4.2; \
+pydantic 2.9.2 2.11.7; pydantic-core 2.23.4 2.33.2; pyparsing 3.2.0 3.2.3; \
+pytz 2024.2 2025.2; requests 2.32.3 2.32.4; rsa 4.9 4.9.1; scikit-learn 1.5.2 1.7.0; \
+scipy 1.14.1 1.15.3; six 1.16.0 1.17.0; smmap 5.0.1 5.0.2; sqlparse 0.5.1 0.5.3; \
+starlette 0.40.0 0.46.2; threadpoolctl 3.5.0 3.6.0; typing-extensions 4.12.2 4.14.0; \
+typing-inspection - 0.4.1; tzdata 2024.2 2025.2; urllib3 2.2.3 2.4.0; uvicorn 0.32.0 0.34.3; \
+wrapt 1.16.0 -; zipp 3.20.2 3.23.0"""
+# Requires-Dist of some of them, as it was installed.
+OLD = {
+    "pydantic": ["pydantic-core==2.23.4", "email-validator>=2.0.0; extra == 'email'"],
+    "opentelemetry-api": ["deprecated>=1.2.6", "importlib-metadata<=8.4.0,>=6.0"],
+    "opentelemetry-sdk": [
+        *("opentelemetry-api==1.27.0", "opentelemetry-semantic-conventions==0.48b0"),
+    ],
+    "opentelemetry-semantic-conventions": ["deprecated>=1.2.6", "opentelemetry-api==1.27.0"],
+    "scipy": ["numpy<2.3,>=1.23.5", "pytest; extra == 'test'"],
+    "scikit-learn": ["numpy>=1.19.5", "scipy>=1.6.0", "joblib>=1.2.0", "threadpoolctl>=3.1.0"],
+    "deprecated": ["wrapt<2,>=1.10"],
+    "mlflow-skinny": [
+        "importlib-metadata!=4.7.0,<9,>=3.7.0",
+        "packaging<25",
+        "protobuf<6,>=3.12.0",
+    ],
+}
+NEW = {
+    "pydantic": ["pydantic-core==2.33.2", "typing-inspection>=0.4.0"],
+    "opentelemetry-api": ["importlib-metadata<8.8.0,>=6.0"],
+    "opentelemetry-sdk": [
+        *("opentelemetry-api==1.34.1", "opentelemetry-semantic-conventions==0.55b1"),
+    ],
+    "opentelemetry-semantic-conventions": ["opentelemetry-api==1.34.1"],
+    "scipy": ["numpy<2.5,>=1.23.5"],
+    "scikit-learn": ["numpy>=1.22.0", "scipy>=1.8.0", "joblib>=1.2.0", "threadpoolctl>=3.1.0"],
+    "mlflow-skinny": [
+        "importlib-metadata!=4.7.0,<9,>=3.7.0",
+        "packaging<26",
+        "protobuf<7,>=3.12.0",
+    ],
+}
+
+
+def of(column: int) -> Fingerprint:
+    rows = [each.split() for each in MOVED.split("; ")]
+    packages = [Package(name=row[0], version=row[column]) for row in rows if row[column] != "-"]
+    return Fingerprint(kind="lock", packages=tuple(packages))
+
+
+def installed(column: int, requires: dict[str, list[str]]) -> Installed:
+    versions = {each.name: each.version for each in of(column).packages}
+    return Installed(versions=versions, requires=requires, python="3.11")
+
+
+def causes() -> list[Cause]:
+    found = compare.between(of(1), of(2))
+    return [Cause(label=each.name, parts=(each,)) for each in found]
+
+
+class Recorded:
+    """Gives outcomes that were recorded, and no other."""
+
+    def __init__(self, outcomes: dict[tuple[Mixture, int], Outcome]) -> None:
+        self.outcomes = outcomes
+
+    def run(self, mixture: Mixture, repeat: int = 0) -> Outcome:
+        return self.outcomes[mixture, repeat]
+
+
+def ends(*before: float, after: Outcome) -> dict[tuple[Mixture, int], Outcome]:
+    everything = frozenset(each.label for each in causes())
+    repeats = {(frozenset[str](), i): Metric(value=v) for i, v in enumerate(before)}
+    return {**repeats, (everything, 0): after}
+
+
+def explain(outcomes: dict[tuple[Mixture, int], Outcome], **limits: float) -> Explanation:
+    look = lambda: (installed(1, OLD), installed(2, NEW))  # noqa: E731 -- the protocol's shape
+    made = Limits(runs=20, tolerance=limits.get("tolerance", 0.0))
+    return experiment.explain(causes(), Recorded(outcomes), look, made, lambda *_: None)
+
+
+def test_scikit_learn_among_49_in_5_runs() -> None:
+    found = causes()
+    assert len(found) == 49
+    everything = frozenset(each.label for each in found)
+    only = frozenset({"scikit-learn"})
+    outcomes = ends(0.82, 0.82, after=Metric(value=0.8715))
+    outcomes |= {
+        (only, 0): Metric(value=0.8715),
+        (everything - only, 0): Metric(value=0.82),
+    }
+    explained = explain(outcomes)
+    assert explained.found
+    assert explained.runs == 5
+    assert explained.answer is not None
+    assert explained.answer.sets == (only,)
+    (cause,) = explained.chosen(only)
+    assert "1.6" in {move.version for move in cause.moves}
+
+
+def test_what_needs_each_other_moves_together() -> None:
+    names = [each.label for each in causes()]
+    needs = coupling.implied(installed(1, OLD), installed(2, NEW), names)
+    assert {name: set(each) for name, each in needs.items() if each} == {
+        "deprecated": {"opentelemetry-api", "opentelemetry-semantic-conventions"},
+        "importlib-metadata": {"opentelemetry-api"},
+        "numpy": {"scipy"},
+        "opentelemetry-api": {"opentelemetry-sdk", "opentelemetry-semantic-conventions"},
+        "opentelemetry-sdk": {"opentelemetry-api", "opentelemetry-semantic-conventions"},
+        "opentelemetry-semantic-conventions": {"opentelemetry-api", "opentelemetry-sdk"},
+        "packaging": {"mlflow-skinny"},
+        "protobuf": {"mlflow-skinny"},
+        "pydantic": {"pydantic-core", "typing-inspection"},
+        "pydantic-core": {"pydantic"},
+        "wrapt": {"deprecated"},
+    }
+    together = coupling.coupled(causes(), needs)
+    groups = {each.packages for each in together if len(each.packages) > 1}
+    telemetry = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-semantic-conventions")
+    assert groups == {("pydantic", "pydantic-core"), telemetry}
+    asked = coupling.question(together, needs)
+    assert asked.guesses == 6
+    assert asked.closed(frozenset({"numpy"})) == {"numpy", "scipy"}
+    assert asked.closed(frozenset({"wrapt"})) == {"wrapt", "deprecated", "opentelemetry-api"}
+
+
+def test_a_requirement_that_its_own_side_does_not_keep_is_overridden() -> None:
+    before = Installed(versions={"a": "1", "b": "1"}, requires={"a": ["b>=2"]}, python="3.11")
+    after = Installed(versions={"a": "2", "b": "2"}, requires={"a": ["b>=3", "?"]}, python="3.11")
+    assert coupling.implied(before, after, ["a", "b"]) == {"a": frozenset(), "b": frozenset()}
+
+
+def test_markers_are_of_the_python_of_the_mixture() -> None:
+    before = Installed(versions={"a": "1", "b": "1"}, requires={}, python="3.11")
+    lines = ["b>=2; python_version < '3.12'"]
+    for python, needs in (("3.11", {"b"}), ("3.12", set())):
+        after = Installed(versions={"a": "2", "b": "2"}, requires={"a": lines}, python=python)
+        assert coupling.implied(before, after, ["a", "b"])["a"] == needs
+
+
+def test_repeats_that_differ_are_repeated() -> None:
+    outcomes = ends(0.80, 0.81, 0.82, 0.80, 0.815, after=Metric(value=0.83))
+    found = explain(outcomes)
+    assert (found.answer, found.runs, found.found) == (None, 6, False)
+    assert found.scale.noise == pytest.approx(0.02)
+    assert found.scale.verdict(Metric(value=0.83)) is not Verdict.UNRESOLVED
+
+
+def test_a_tolerance_that_is_asked_for() -> None:
+    found = explain(ends(0.80, 0.80, after=Metric(value=0.805)), tolerance=0.01)
+    assert (found.answer, found.runs) == (None, 3)
+
+
+def test_an_end_without_a_number() -> None:
+    broken = Fails(reason="ModuleNotFoundError: No module named 'x'", detail="Traceback\nlast")
+    outcomes = ends(0.8, 0.8, after=broken)
+    outcomes[frozenset(), 1] = broken
+    with pytest.raises(LockstepError) as caught:
+        explain(outcomes)
+    assert caught.value.message.startswith("A and B give no number: ModuleNotFoundError")
+    outcomes = ends(0.8, 0.8, after=Metric(value=0.9))
+    outcomes[frozenset(), 1] = Fails(reason="no number: done")
+    with pytest.raises(LockstepError) as caught:
+        explain(outcomes)
+    assert caught.value.message == "A gives no number: no number: done"
+    assert "--metric-file" in caught.value.hint
