@@ -4,6 +4,7 @@ Source: OCI image spec 1.1, manifest.md, "Guidelines for Artifact Usage"; distri
 "Listing Referrers". The image does not know of them: its digest is the same with and without.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,8 +12,9 @@ from lockstep.digest import Digest, of_bytes
 from lockstep.oci import canonical
 from lockstep.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor
 
-__all__ = ["EMPTY", "EMPTY_TYPE", "Artifact", "index_bytes", "referrers_tag"]
+__all__ = ["EMPTY", "EMPTY_TYPE", "Artifact", "index_bytes", "referrers_tag", "subject_of"]
 
+_ABOUT = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")  # as cosign ends its own: `.sig`
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
@@ -78,3 +80,9 @@ def index_bytes(referrers: Iterable[Descriptor]) -> bytes:
 def referrers_tag(digest: Digest) -> str:
     """Return the tag of that index where there is no referrers API ("Referrers Tag Schema")."""
     return f"sha256-{digest.hex}"
+
+
+def subject_of(tag: str) -> Digest | None:
+    """Return the image that what stands under a tag is about; None for an image's own tag."""
+    found = _ABOUT.fullmatch(tag)
+    return Digest.of_hex(found[1]) if found else None

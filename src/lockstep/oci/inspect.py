@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from lockstep.digest import Digest
 from lockstep.errors import LockstepError
+from lockstep.oci.artifact import subject_of
 from lockstep.oci.reading import unpacked
 
 __all__ = ["Found", "SmallFile", "images", "small_files"]
@@ -63,6 +64,8 @@ def images(layout: Path) -> Iterator[Found]:
             notes = each.get("annotations")
             called = notes.get(_REF) if isinstance(notes, dict) else None
             called = called if isinstance(called, str) else name or str(each.get("digest"))[:19]
+            if subject_of(called):
+                continue  # what refers to an image is none: bills of materials, signatures
             if "manifests" in inner:
                 todo.append((inner, called, depth + 1))
             elif isinstance(inner.get("config"), dict):

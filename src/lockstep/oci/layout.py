@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,7 +22,6 @@ __all__ = ["Layout"]
 
 _REF = "org.opencontainers.image.ref.name"
 _CHUNK = 1 << 20
-_ABOUT = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")  # names of what refers to an image
 _MARK = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -120,15 +118,16 @@ class Layout:
     def names(self) -> list[str]:
         """Return the reference names of the images here, sorted.
 
-        Those of indexes are left out: of what refers to images, and of several platforms.
+        Those of several platforms, and of what refers to images, are left out.
         """
         found = self._index()["manifests"]
-        return [m["annotations"][_REF] for m in found if m.get("mediaType") != INDEX_TYPE]
+        names = [m["annotations"][_REF] for m in found if m.get("mediaType") != INDEX_TYPE]
+        return [name for name in names if not artifact.subject_of(name)]
 
     def manifest_digest(self, name: str) -> Digest:
         """Return the digest of the image of this name, or raise LockstepError."""
         for each in self._index()["manifests"]:
-            single = each.get("mediaType") != INDEX_TYPE or _ABOUT.fullmatch(name)
+            single = each.get("mediaType") != INDEX_TYPE or artifact.subject_of(name)
             if each["annotations"][_REF] == name and single:
                 return Digest.parse(each["digest"])
         known = ", ".join(self.names()) or "none"
@@ -159,9 +158,16 @@ class Layout:
 
     def manifest(self, which: Digest | str) -> Manifest:
         """Return the manifest or index of a digest or a name, checked, or raise LockstepError."""
-        digest = which if isinstance(which, Digest) else self.manifest_digest(which)
+        digest = which if isinstance(which, Digest) else self._any(which)
         self.document(digest)  # which checks its bytes
         return manifest.read(self.path(digest).read_bytes(), "", f"`{which}` of `{self.root}`")
+
+    def _any(self, name: str) -> Digest:
+        """Return the digest of an image, or of the index of several, of this name."""
+        for each in self._index()["manifests"]:
+            if each["annotations"][_REF] == name:
+                return Digest.parse(each["digest"])
+        return self.manifest_digest(name)  # which says what there is
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
         """Yield a blob's bytes; raises at the end when they are not what the descriptor says."""
@@ -252,14 +258,11 @@ class Layout:
     def _forget(self) -> None:
         """Take the names of what refers to images that are gone out of the index."""
         index = self._index()
-        about = {m["digest"]: _ABOUT.fullmatch(m["annotations"][_REF]) for m in index["manifests"]}
-        named = [digest for digest, found in about.items() if not found]
-        images = {each.partition(":")[2] for digest in named for each in self._needs(digest)}
-        kept = [
-            each
-            for each in index["manifests"]
-            if (found := _ABOUT.fullmatch(each["annotations"][_REF])) is None or found[1] in images
-        ]
+        about = [artifact.subject_of(each["annotations"][_REF]) for each in index["manifests"]]
+        pairs = list(zip(index["manifests"], about, strict=True))
+        named = [each["digest"] for each, subject in pairs if not subject]
+        images = {each for digest in named for each in self._needs(digest)}
+        kept = [each for each, subject in pairs if not subject or subject in images]
         if kept != index["manifests"]:
             document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": kept}
             files.write_bytes(self.root / "index.json", canonical.dumps(document))

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from lockstep.digest import Digest, Hasher
 from lockstep.errors import LockstepError
+from lockstep.oci import artifact
 from lockstep.oci.model import Platform
 from lockstep.oci.registry.repository import Repository
 
@@ -154,12 +155,14 @@ def of_blobs(
 def _chosen(
     descriptors: Sequence[Mapping[str, Any]], source: str, name: str, platform: str
 ) -> Mapping[str, Any]:
-    named = [d for d in descriptors if not name or _annotation(d) == name]
+    # What refers to an image is none: bills of materials, signatures.
+    images = [d for d in descriptors if not artifact.subject_of(_annotation(d))]
+    named = [d for d in images if not name or _annotation(d) == name]
     # Attestations of BuildKit are manifests too, of a platform that nobody has.
     fits = [d for d in named if _platform(d) in {"", platform} or not platform]
     fits = [d for d in fits if _platform(d) != "unknown/unknown"]
     if len(fits) != 1:
-        known = sorted({_annotation(d) or _platform(d) for d in descriptors} - {""})
+        known = sorted({_annotation(d) or _platform(d) for d in images} - {""})
         raise _ambiguous(source, name or platform, known)
     return fits[0]
 

@@ -37,8 +37,9 @@ def test_the_layout_has_each_platform_and_an_index_of_both(
     assert layout.names() == ["serve-amd64", "serve-arm64"]
     index = json.loads((layout.root / "index.json").read_bytes())
     names = [m["annotations"]["org.opencontainers.image.ref.name"] for m in index["manifests"]]
-    # Besides them stands what refers to them, under names that start with a digest.
-    assert [e for e in names if "sha256" not in e] == ["serve", "serve-amd64", "serve-arm64"]
+    assert names[:3] == ["serve", "serve-amd64", "serve-arm64"]
+    about = [f"sha256-{layout.manifest_digest(name).hex}" for name in layout.names()]
+    assert names[3:] == sorted(about), "documents about each"
     both = layout.document(Digest.parse(index["manifests"][0]["digest"]))["manifests"]
     assert [each["platform"]["architecture"] for each in both] == ["amd64", "arm64"]
     assert [each["digest"] for each in both] == [
@@ -49,11 +50,24 @@ def test_the_layout_has_each_platform_and_an_index_of_both(
         config = layout.document(Digest.parse(manifest["config"]["digest"]))
         assert config["architecture"] == each["platform"]["architecture"]
     capsys.readouterr()
-    assert main(["inspect", "serve"]) == 1
-    assert "has no image `serve` (it has: serve-amd64, serve-arm64)" in capsys.readouterr().err
+    assert main(["inspect", "serve"]) == 2
+    said = capsys.readouterr().err
+    assert "`serve` has 2 images: linux/amd64, linux/arm64\nhint: --platform linux/amd64" in said
+    assert main(["inspect", "serve-386"]) == 1
+    assert "has no image `serve-386` (it has: serve-amd64, serve-arm64)" in capsys.readouterr().err
     # The index that a push makes is the same one.
     assert main(["push", f"{registry.address}/team/serve:1", "--image", "serve", "--quiet"]) == 0
     assert capsys.readouterr().out.strip().endswith(f"@{index['manifests'][0]['digest']}")
+    for name in ("serve", f"{registry.address}/team/serve:1"):
+        assert main(["verify-image", name, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert [(e["platform"], e["problems"]) for e in found] == [
+            ("linux/amd64", []),
+            ("linux/arm64", []),
+        ]
+        assert main(["inspect", name, "--platform", "linux/arm64", "--sbom"]) == 0
+        facts = json.loads(capsys.readouterr().out)["metadata"]["component"]["properties"]
+        assert {"name": "lockstep:platform", "value": "linux/arm64"} in facts
     assert layout.sweep() == 0
     assert registry.holes() == []
 

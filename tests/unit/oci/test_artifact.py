@@ -8,7 +8,8 @@ from support.images import image, layer
 
 from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError
-from lockstep.oci.artifact import EMPTY, Artifact, index_bytes, referrers_tag
+from lockstep.oci import inspect, stored
+from lockstep.oci.artifact import EMPTY, Artifact, index_bytes, referrers_tag, subject_of
 from lockstep.oci.entry import file
 from lockstep.oci.layout import Layout
 
@@ -72,6 +73,16 @@ def test_a_layout_has_them_beside_an_image_that_stays_as_it_is(tmp_path: Path) -
     assert manifest.subject.digest == IMAGE.digest
     assert b"".join(layout.blob(manifest.layers[0])) == BILL.data
     assert layout.path(of_bytes(EMPTY)).read_bytes() == b"{}"
+
+
+def test_who_looks_for_images_sees_no_document(tmp_path: Path) -> None:
+    layout = written(tmp_path)
+    layout.attach(IMAGE.descriptor(), [STATEMENT, BILL])
+    assert subject_of(referrers_tag(IMAGE.digest)) == IMAGE.digest
+    assert subject_of(f"{referrers_tag(IMAGE.digest)}.sig") == IMAGE.digest
+    assert subject_of("sha256-0") is None
+    assert [each.name for each in inspect.images(layout.root)] == ["serve"]
+    assert len(stored.of_layout(layout.root).layers) == 1, "the only image that there is"
 
 
 def test_a_newer_document_takes_the_place_of_its_type(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_a_second_signature_of_one_key_is_none(layout: Layout, key: Path, tmp_pa
     assert signing.problems(layout, DIGEST, mine) == [f"nobody has signed {DIGEST}"]
     assert signing.sign(layout, NAME, DIGEST, mine)
     assert not signing.sign(layout, NAME, DIGEST, mine)
+    assert layout.names() == ["serve"]
     said = f"none of the 1 signatures of {DIGEST} is of this key"
     assert signing.problems(layout, DIGEST, other) == [said]
     assert signing.sign(layout, NAME, DIGEST, other)
