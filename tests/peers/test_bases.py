@@ -13,6 +13,9 @@ from support import rootfs
 from support.docker_registry import DockerRegistry, started
 
 from .conftest import Docker, RealProject, program
+from .test_dockerfile import build, config
+
+pytestmark = pytest.mark.network  # uv fetches what the lock names, in a build
 
 PYPROJECT = """\
 [project]
@@ -126,6 +129,27 @@ def test_an_image_of_docker_librarys_kind_runs_on_its_own_python(
     assert not (root / "usr" / "local" / "lib" / f"python{rootfs.MINOR}" / "this.py").exists()
     compiled = f"{site}/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
     assert (root / compiled.lstrip("/")).exists()
+
+
+def test_the_rendered_dockerfile_makes_the_same_of_that_base(
+    bases: Bases, environment: dict[str, str], docker: Docker, tmp_path: Path
+) -> None:
+    small = made(tmp_path, bases.local, rootfs.MINOR, environment)
+    small.lockstep("render")
+    assert "\nARG BASE=127.0.0.1:" in (small.root / "Dockerfile.app").read_text()
+    uv = Path(sys.executable).parent
+    subprocess.run(["tar", "-cf", tmp_path / "uv.tar", "-C", uv, "uv"], check=True)
+    docker.run("import", str(tmp_path / "uv.tar"), "uv:local")
+    done = build(docker, small.root, "app", "rendered:1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    small.lockstep("build", "--output", f"{tmp_path}/app.tar", "--tag", "native:1")
+    docker.run("load", "--input", f"{tmp_path}/app.tar")
+    assert config(docker, "rendered:1") == config(docker, "native:1")
+    said = [
+        docker.run("run", "--rm", "--network", "none", f"{n}:1") for n in ("rendered", "native")
+    ]
+    assert said[0].stdout == said[1].stdout
+    docker.run("rmi", "rendered:1", "native:1", "uv:local")
 
 
 def test_an_image_on_lockstep_s_own_base_from_a_registry(
