@@ -3,29 +3,25 @@
 The image holds what its lock says, so nothing has to be built for the comparison.
 """
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockstep import files
 from lockstep.digest import Digest, of_bytes
-from lockstep.drift import compare, locks, record
+from lockstep.drift import compare, locks, record, wheels
 from lockstep.drift.compare import Difference
 from lockstep.drift.effects import Effect
-from lockstep.drift.model import Fingerprint, Package, Python, System
+from lockstep.drift.model import Fingerprint, Python, System
 from lockstep.drift.record import RunRecord
 from lockstep.errors import LockstepError
 from lockstep.lock.file import Lock
 from lockstep.lock.make import pylock_name
 from lockstep.project.model import ImageSpec, Project
 from lockstep.project.target import Target
-from lockstep.runtime import fingerprint as script
 from lockstep.store import Store
 
 __all__ = ["Drift", "check", "found"]
-
-_SMALL = 16 << 20  # bytes of a RECORD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,51 +135,15 @@ def _image(
     text = files.read_text(project.root / name)
     locked = locks.read(text, name, locks.Wanted(target=target))
     relevant = {each.name for each in trained.packages}
-    packages = [_known(each, store) if each.name in relevant else each for each in locked.packages]
+    packages = [
+        wheels.known(each, store) if each.name in relevant else each for each in locked.packages
+    ]
     return replace(
         locked.with_packages(packages),
         kind="image",
         python=Python(version=base.python),
         platform=System(system="linux", machine=target.machine, libc=f"glibc {base.glibc}"),
     )
-
-
-def _known(package: Package, store: Store) -> Package:
-    """Return the package with the digests of its RECORD, read from its wheel once."""
-    if len(package.artifacts) != 1:
-        return package
-    wheel = package.artifacts[0]
-    known = store.record("fingerprint", wheel.hex)
-    if known is None:
-        if not store.has(wheel):
-            return package
-        known = list(_digests(store.path(wheel)))
-        store.put_record("fingerprint", wheel.hex, known)
-    if not known:
-        return package
-    return replace(package, record=Digest.parse(known[0]), code=Digest.parse(known[1]))
-
-
-def _digests(path: Path) -> Iterator[str]:
-    """Yield the two digests that an install of a wheel has, or nothing for an odd wheel."""
-    with zipfile.ZipFile(path) as wheel:
-        names = [n for n in wheel.namelist() if n.count("/") == 1 and n.endswith("/RECORD")]
-        names = [n for n in names if n.partition("/")[0].endswith(".dist-info")]
-        if len(names) != 1 or wheel.getinfo(names[0]).file_size > _SMALL:
-            return
-        rows = script.rows(wheel.read(names[0]).decode("utf-8", "replace"))
-    placed = [(_placed(name), hashed) for name, hashed in rows if _placed(name)]
-    yield script.digest(placed)
-    yield script.digest([row for row in placed if not script.left_out(row[0])])
-
-
-def _placed(name: str) -> str:
-    """Return where installers put a file, from the folder of packages; "" outside of it."""
-    top, _, rest = name.partition("/")
-    if not top.endswith(".data"):
-        return name
-    scheme, _, inner = rest.partition("/")
-    return inner if scheme in {"purelib", "platlib"} else ""
 
 
 def _minor(version: str) -> str:

@@ -83,3 +83,23 @@ def test_markdown_cannot_be_hidden_in_a_version() -> None:
         "",
         "Nothing that is known to change results.",
     ]
+
+
+def test_an_artifact_that_is_not_the_locked_one_shows(
+    locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The store has the wheels of the lock: one rebuilt by hand is known by its files."""
+    scripts = {"alpha": "alpha:main"}
+    same = wheels.wheel("alpha", "1.0", requires=["epsilon"], scripts=scripts)
+    files = {"alpha/__init__.py": b"version = 'rebuilt'\n"}
+    other = wheels.wheel("alpha", "1.0", files, requires=["epsilon"], scripts=scripts)
+    rest = (wheels.wheel("epsilon", "5.0"), wheels.wheel("gamma", "2.0"))
+    for name, alpha in (("same", same), ("other", other)):
+        environments.make(tmp_path / name, alpha, *rest)
+    assert main(["build", "serve", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["diff", "pylock.serve.toml", str(tmp_path / "same"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["differences"] == []
+    assert main(["diff", "pylock.serve.toml", str(tmp_path / "other"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["differences"]
+    assert [(each["name"], each["kind"]) for each in found] == [("alpha", "other files")]

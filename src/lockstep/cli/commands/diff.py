@@ -21,8 +21,10 @@ import sys
 
 from lockstep.cli import differences, drifting
 from lockstep.cli.session import add_common, print_json
-from lockstep.drift import compare, source
+from lockstep.drift import compare, source, wheels
+from lockstep.drift.model import Fingerprint
 from lockstep.progress import say
+from lockstep.store import Store, default_root
 
 __all__ = ["configure", "run"]
 
@@ -43,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     where = drifting.context(options)
-    before, after = (source.read(word, where) for word in (options.before, options.after))
+    before, after = (_read(word, where) for word in (options.before, options.after))
     found = compare.between(before, after, source.graph(where))
     if options.json:
         print_json(differences.document(before, after, found))
@@ -54,3 +56,12 @@ def run(options: argparse.Namespace) -> int:
     else:
         say("no difference")
     return int(compare.matters(found))
+
+
+def _read(word: str, where: source.Context) -> Fingerprint:
+    """Return a source, a lock with what its wheels would install as far as they are here."""
+    found = source.read(word, where)
+    if found.kind != "lock":
+        return found
+    store = Store(default_root())
+    return found.with_packages(wheels.known(each, store) for each in found.packages)
