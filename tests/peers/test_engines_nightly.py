@@ -47,10 +47,10 @@ def test_it_builds_the_dockerfile(apart: RealProject, name: str) -> None:
     words += ["--secret", f"id=ca,src={authorities}"] if authorities else []
     found = apart.lockstep("build", "serve", "--engine", name, "--tag", f"{name}:1", "--", *words)
     assert found == f"serve {name}:1\n"
-    shown = [program("podman"), "image", "inspect", "--format", "{{json .}}", f"{name}:1"]
-    inspected = json.loads(subprocess.check_output(shown, env=apart.environment))
+    shown = [program("podman"), "image", "inspect", f"{name}:1"]
+    (inspected,) = json.loads(subprocess.check_output(shown, env=apart.environment))
     assert inspected["Config"]["User"] == "65532:65532"
-    assert inspected["HealthCheck"]["Interval"] == 10_000_000_000
+    assert inspected["Healthcheck"]["Interval"] == 10_000_000_000
 
 
 def test_podman_loads_the_native_image(apart: RealProject) -> None:
