@@ -10,10 +10,8 @@ __all__ = ["SCORE", "lock", "package"]
 
 # Each package says what it is worth; `score.py` is what a project would train with.
 SCORE = """\
-import importlib.metadata as metadata
-
 def version(name):
-    return float(metadata.version(name))
+    return float(__import__(name).version)
 
 """
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockstep.cli import drifting
-from lockstep.drift import source
+from lockstep.drift import live, source
 from lockstep.drift.bisect import coupling, ends, experiment, metric, mixtures, record, search
 from lockstep.drift.bisect.bench import CommandBench, code
 from lockstep.drift.bisect.ends import Ends, Side
 from lockstep.drift.bisect.experiment import Explanation, Limits
 from lockstep.drift.bisect.mixtures import Environments
 from lockstep.drift.bisect.model import Metric, Mixture, Outcome
+from lockstep.drift.bisect.pythons import Pythons
 from lockstep.drift.bisect.scale import Verdict
 from lockstep.drift.model import Fingerprint
 from lockstep.errors import LockstepError, UsageError
@@ -59,7 +60,8 @@ def prepare(options: argparse.Namespace) -> Prepared:
     folder: Path = options.project
     reading = metric.parse(options.metric_file, options.metric_regex)
     _checked(options)
-    words, sides = (options.before, options.after), _sides(options)
+    words = (options.before, options.after)
+    sides, pythons = _sides(options)
     own = mixtures.own_project(folder)
     editable = {p.name for s in sides for p in s.fingerprint.packages if p.origin == "editable"}
     extras = [mixtures.read_extra(each, folder) for each in options.extra]
@@ -73,7 +75,7 @@ def prepare(options: argparse.Namespace) -> Prepared:
     if not made.causes:
         message = f"nothing that can be tried here differs between `{words[0]}` and `{words[1]}`"
         raise LockstepError(message, hint=f"lockstep diff {shlex.join(words)} --all")
-    environments = Environments(folder.resolve(), extras)
+    environments = Environments(folder.resolve(), extras, pythons)
     kept = record.Record(_record(made, environments, options), forget=options.again)
     bench = CommandBench(
         ends=made,
@@ -129,13 +131,9 @@ def _checked(options: argparse.Namespace) -> None:
         raise UsageError(message, hint="write it as in an activated one: -- python train.py")
 
 
-def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
-    asked = [each for each in options.python.split(",") if each]
-    wrong = [each for each in asked if not re.fullmatch(r"3\.\d{1,2}(\.\d{1,3})?", each)]
-    if wrong or len(asked) > 2:  # noqa: PLR2004 -- one for each side
-        message = f"--python is `{options.python}`, not one or two versions of Python 3"
-        raise UsageError(message, hint="--python 3.11,3.12")
-    options.python = asked[0] if asked else ""
+def _sides(options: argparse.Namespace) -> tuple[tuple[Side, Side], Pythons]:
+    asked = _asked(options.python)
+    options.python = asked[0]
     context = drifting.context(options)
     project = context.project
     # Mixtures run here: a lock is read for this machine, not for the base of an image.
@@ -150,24 +148,28 @@ def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
         return functools.cache(lambda python: source.read(word, replace(where, python=python)))
 
     reads = [reader(word) for word in words]
-    found = [
-        read(asked[min(i, len(asked) - 1)] if asked else default) for i, read in enumerate(reads)
-    ]
+    found = [read(asked[i] or default) for i, read in enumerate(reads)]
     known = [_version(each, word) for each, word in zip(found, words, strict=True)]
-    chosen = [
-        known[i] or (asked[min(i, len(asked) - 1)] if asked else known[1 - i] or default)
-        for i in range(2)
-    ]
     # A lock that stands beside an environment is read for that environment's Python.
-    found = [
-        each if known[i] or asked or chosen[i] == default else reads[i](chosen[i])
-        for i, each in enumerate(found)
-    ]
-    pythons = _pythons(chosen)
+    chosen = [known[i] or asked[i] or known[1 - i] or default for i in range(2)]
+    found = [each if known[i] else reads[i](chosen[i]) for i, each in enumerate(found)]
+    places = [options.project / word for word in words]
+    pythons = Pythons(_programs(list(zip(places, known, strict=True))))
+    versions = pythons.both(*chosen)
     before, after = (
-        Side(word=words[i], fingerprint=found[i], read=reads[i], python=pythons[i])
+        Side(word=words[i], fingerprint=found[i], read=reads[i], python=versions[i])
         for i in range(2)
     )
+    return (before, after), pythons
+
+
+def _asked(text: str) -> tuple[str, str]:
+    """Return the Python that is asked for A and for B, "" where none is."""
+    before, _, after = text.partition(",")
+    after = after or before
+    if any(each and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,3})?", each) for each in (before, after)):
+        message = f"--python is `{text}`, not one or two versions of Python 3"
+        raise UsageError(message, hint="--python 3.11,3.12")
     return before, after
 
 
@@ -183,18 +185,10 @@ def _version(fingerprint: Fingerprint, word: str) -> str:
     return f"{python.version}{'t' * python.free_threaded}"
 
 
-def _pythons(versions: Sequence[str]) -> list[str]:
-    """Return the versions that can be had here: exactly, else the newest of that minor one."""
-    minors = [_minor(each) for each in versions]
-    if versions[0] == versions[1] or minors[0] != minors[1]:
-        return [v if mixtures.interpreter(v) else m for v, m in zip(versions, minors, strict=True)]
-    had = [each for each in versions if mixtures.interpreter(each)]
-    # One patch version that cannot be had is none that can be tried.
-    return list(versions) if len(had) == len(versions) else [(had or minors)[0]] * 2
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2]) + "t" * version.endswith("t")
+def _programs(sides: Sequence[tuple[Path, str]]) -> dict[str, str]:
+    """Return the interpreters of environments of this machine by their version."""
+    there = [(live.python_of(path), version) for path, version in sides]
+    return {version: str(path.absolute()) for path, version in there if version and path.exists()}
 
 
 # --- the runs

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from lockstep.drift import compare
 from lockstep.drift.bisect.model import Cause, Mixture
+from lockstep.drift.bisect.pythons import minor
 from lockstep.drift.compare import Difference
 from lockstep.drift.model import Fingerprint, Package, Python
 from lockstep.errors import LockstepError, UsageError, raise_all
@@ -36,7 +37,7 @@ class Side:
 
     def packages(self, python: str) -> Fingerprint:
         """Return what it means for a Python."""
-        return self.fingerprint if _minor(python) == _minor(self.python) else self.read(python)
+        return self.fingerprint if minor(python) == minor(self.python) else self.read(python)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +201,3 @@ def _problems(package: Package) -> Iterator[LockstepError]:
     except InvalidVersion:
         message = f"`{name}` has the version `{package.version:.80}`: that is no single one"
         yield LockstepError(message, hint="choose the groups of one image: --image NAME")
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])

@@ -1,11 +1,8 @@
 """Environments of uv for mixtures: made once, kept by what is in them, used again."""
 
-import functools
 import importlib.metadata
 import os
-import platform
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +12,13 @@ from lockstep import clock, digest, environ, files, process
 from lockstep.drift import live
 from lockstep.drift.bisect.coupling import Installed
 from lockstep.drift.bisect.ends import Wanted
+from lockstep.drift.bisect.pythons import Pythons, minor
 from lockstep.errors import LockstepError, UsageError
 from lockstep.oci import canonical
 from lockstep.project.reading import parse_toml
 from lockstep.store import default_root
 
-__all__ = ["Environments", "Extra", "interpreter", "own_project", "read_extra"]
+__all__ = ["Environments", "Extra", "own_project", "read_extra"]
 
 _READY = ".lockstep-ready"
 _KEPT = 7 * 24 * 3600  # seconds after which an environment that nobody used is deleted
@@ -76,39 +74,22 @@ def own_project(folder: Path) -> Extra | None:
     return Extra(name=canonicalize_name(name), words=words)
 
 
-@functools.cache
-def interpreter(version: str) -> str | None:
-    """Return what uv calls a Python of this version, or None when it cannot be had here.
-
-    One that is not installed is fetched by uv where it may fetch.
-    """
-    if version in {platform.python_version(), ".".join(platform.python_version_tuple()[:2])}:
-        return sys.executable
-    uv, env = process.find_uv(), environ.child(VIRTUAL_ENV=None)
-    for words in (["find", "--no-project"], ["install", "--quiet"], ["find", "--no-project"]):
-        done = process.run([uv, "python", *words, version], env=env, check=False)
-        if done.code == 0 and words[0] == "find":
-            return done.stdout.strip()
-        if done.code != 0 and words[0] == "install":
-            return None
-    return None
-
-
 class Environments:
     """Makes environments below the user's cache; safe for several threads and processes."""
 
     def __init__(
-        self, folder: Path, extras: Sequence[Extra] = (), root: Path | None = None
+        self, folder: Path, extras: Sequence[Extra] = (), pythons: Pythons | None = None
     ) -> None:
         """Install as uv would in `folder`: with its indexes and settings."""
-        self.root = root or default_root() / "bisect"
+        self.root = default_root() / "bisect"
         self._folder = folder
         self._extras = tuple(extras)
+        self._pythons = pythons or Pythons()
 
     def path(self, wanted: Wanted) -> Path:
         """Return the folder that an environment has or would have."""
         known = {
-            "python": interpreter(wanted.python) or wanted.python,
+            "python": self._pythons.path(wanted.python) or wanted.python,
             "pins": list(wanted.pins),
             "extras": [[*each.words, each.stamp] for each in self._extras],
         }
@@ -152,8 +133,8 @@ class Environments:
             name = str(canonicalize_name(metadata["Name"] or ""))
             versions[name] = each.version
             requires[name] = tuple(each.requires or ())
-        minor = ".".join(wanted.python.split(".")[:2])
-        return Installed(versions=versions, requires=requires, python=minor.rstrip("t"))
+        python = minor(wanted.python).rstrip("t")
+        return Installed(versions=versions, requires=requires, python=python)
 
     def sweep(self) -> None:
         """Delete environments that nobody used for a week, and their bytecode."""
@@ -168,10 +149,7 @@ class Environments:
                 shutil.rmtree(bytecode, ignore_errors=True)
 
     def _make(self, wanted: Wanted, folder: Path) -> None:
-        python = interpreter(wanted.python)
-        if python is None:
-            message = f"Python {wanted.python} cannot be had here"
-            raise LockstepError(message, hint=f"uv python install {wanted.python}")
+        python = self._pythons.need(wanted.python)
         self._uv("venv", "--quiet", "--no-project", "--clear", "--python", python, str(folder))
         pins = folder / "pins.txt"
         files.write_text(pins, "".join(f"{pin}\n" for pin in wanted.pins))
