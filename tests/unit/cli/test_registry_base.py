@@ -256,3 +256,17 @@ def test_the_store_is_asked_before_the_registry(root: Path, registry: Registry) 
     before = registry.count("GET", "/blobs/")
     assert main(["build", "--quiet"]) == 0
     assert registry.count("GET", "/blobs/") == before
+
+
+def test_it_is_the_same_elsewhere_and_what_is_in_the_registry_fits(
+    root: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["verify", "serve", "--build"]) == 0  # from an empty store, so the base again
+    assert "serve        same" in capsys.readouterr().out
+    name = f"{registry.address}/team/serve:1"
+    assert main(["build", "serve", "--quiet", "--push", name]) == 0
+    capsys.readouterr()
+    assert main(["verify-image", name]) == 0
+    said = capsys.readouterr().err
+    assert "config, layers, packages, sbom, provenance, lock fit" in said
