@@ -155,9 +155,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def written(project: Project) -> dict[str, bytes]:
-    """Return what the training wrote, without MLflow's folder."""
+    """Return what the training wrote, without MLflow's folder and the record of the run."""
     found = files(project.root / "models")
-    return {name: found[name] for name in found if not name.startswith("mlruns/")}
+    return {n: found[n] for n in found if not n.startswith("mlruns/") and n != "train.run.json"}
 
 
 def test_logged_with_a_stack_and_imported_without(project: Project) -> None:
@@ -183,6 +183,12 @@ def test_logged_with_a_stack_and_imported_without(project: Project) -> None:
     assert sorted(found["outputs"]) == sorted([run, model] for run, model in models.items())
     for run in (half, new):
         check_artifacts(found, run, models[run], first)
+    # What `lockstep run` adds to a run on a server.
+    added = objects(found, new)["lockstep/uv.lock"]
+    assert added == (project.root / "uv.lock").read_bytes()
+    record = json.loads(objects(found, new)["lockstep/train.run.json"])
+    assert record["outputs"]["models/model.onnx"]
+    assert dict(of(found, "tags", new))["lockstep.fingerprint"].startswith("sha256:")
     mine = files(Path(model.artifacts))
     assert {name: objects(found, models[half])[name] for name in mine} == mine, "byte for byte"
     python = project.root / ".lockstep" / "envs" / "train" / "bin" / "python"
@@ -232,5 +238,6 @@ def check_artifacts(found: dict[str, Any], run: str, model: str, outputs: dict[s
     """See that the bucket has the bytes of the files."""
     logged = objects(found, model)
     assert {"MLmodel", "input_example.json", "requirements.txt"} < set(logged)
-    assert {**objects(found, run), "model.onnx": logged["model.onnx"]} == outputs
+    own = {n: b for n, b in objects(found, run).items() if not n.startswith("lockstep/")}
+    assert {**own, "model.onnx": logged["model.onnx"]} == outputs
     assert [name for name in logged if name.endswith((".pkl", ".pickle"))] == []

@@ -50,13 +50,19 @@ def read(word: str, context: Context) -> Fingerprint:
     if scheme == "ssh" and rest:
         return live.host(*_with_python(rest, "python3"))
     path = context.folder / word
-    if path.exists():
+    if path.is_file() or live.is_environment(path) or (path.is_dir() and _holds_image(path)):
         return _of_path(path, word, context)
     image = _image(word, context)
     if image:
         return images.read(image)
     for name, revision in _revisions(word, context):
         return _of_revision(name, revision, context)
+    if context.project and word in {each.name for each in context.project.images}:
+        message = f"the image `{word}` is not built"
+        raise LockstepError(message, hint=f"lockstep build {word}")
+    if path.is_dir():  # not before: an image may have the name of a folder
+        message = f"`{word}` is a folder without an environment"
+        raise UsageError(message, hint="name an environment: lockstep fingerprint .venv")
     message = f"`{word}` is no file, no folder and no git revision"
     raise UsageError(message, hint=_HINT)
 
@@ -111,9 +117,6 @@ def _of_path(path: Path, word: str, context: Context) -> Fingerprint:
         return live.interpreter(path)
     if _holds_image(path):
         return images.read(_stored(path, "", context.platform))
-    if path.is_dir():
-        message = f"`{word}` is a folder without an environment"
-        raise UsageError(message, hint="name an environment: lockstep fingerprint .venv")
     if locks.is_lock(word):
         return _lock(files.read_text(path), word, context, _beside(path))
     if path.suffix == ".json":

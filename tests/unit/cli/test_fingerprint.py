@@ -172,6 +172,9 @@ def test_the_lock_of_an_image(locked: Path, capsys: pytest.CaptureFixture[str]) 
         "gamma",
         "tiny",
     }
+    assert main(["fingerprint", "serve"]) == 1
+    said = "error: the image `serve` is not built\nhint: lockstep build serve\n"
+    assert capsys.readouterr().err == said
     (locked / "nothing.json").write_text("{}")
     assert main(["fingerprint", "nothing.json"]) == 1
     assert "`nothing.json` has schema 0" in capsys.readouterr().err
