@@ -151,7 +151,8 @@ class Builder:
                 except LockstepError as error:
                     # A package without a wheel is mostly in several images.
                     for each in error.everything():
-                        problems.setdefault(each.message, (each, []))[1].append(spec.name)
+                        alone = type(each)(each.message, hint=each.hint)
+                        problems.setdefault(each.message, (alone, []))[1].append(spec.name)
         raise_all([_for_images(error, names) for error, names in problems.values()])
         return found
 
