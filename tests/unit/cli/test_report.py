@@ -10,6 +10,9 @@ from support import projects
 from lockstep.cli.main import main
 from lockstep.image import history
 from lockstep.oci.layout import Layout
+from lockstep.prove import result
+from lockstep.prove.building import Compared
+from lockstep.prove.result import Result
 
 
 def git(folder: Path, *words: str) -> None:
@@ -64,8 +67,21 @@ def test_it_sums_up_for_programs(locked: Path, capsys: pytest.CaptureFixture[str
 def test_the_last_verification_is_shown_with_its_age(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["verify", "--build", "serve", "--quiet"]) == 0
-    assert "Images, built again in another world" in page(locked, capsys)
+    assert main(["build", "serve", "--quiet"]) == 0
+    digest = str(Layout(locked / ".lockstep" / "images").manifest_digest("serve"))
+    proved = Compared(
+        variation="another world",
+        varied=("umask",),
+        digests={"serve": (digest, digest)},
+        locks=(),
+        plans=(),
+        differences={},
+    )
+    document = result.document(Result(project="tiny", tolerance=0.0, build=proved))
+    (locked / ".lockstep" / "verify.json").write_text(json.dumps(document))
+    text = page(locked, capsys)
+    assert "Images, built again in another world" in text
+    assert "Of builds before these" not in text
     projects.replace(locked, "import tiny", "import tiny  # changed", "app/main.py")
     assert main(["build", "serve", "--quiet"]) == 0
     assert "Of builds before these: serve" in page(locked, capsys)
