@@ -66,6 +66,7 @@ def _uv(text: str, source: str, wanted: Wanted) -> list[Package]:
             origin=each.origin,
             needs=each.needs,
             direct=each.direct,
+            url=each.url,
         )
         for each in found
     ]

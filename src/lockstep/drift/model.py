@@ -30,10 +30,11 @@ class Package:
     edited: tuple[str, ...] = ()  # `changed PATH`, `missing PATH`, `added PATH` since the install
     needs: tuple[str, ...] = ()  # names of the packages here that it asks for
     direct: bool | None = None  # whether the project asks for it; None when nobody knows
+    url: str = field(default="", compare=False)  # where a lock has it from; no part of the JSON
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON, without what is not known."""
-        found: dict[str, Any] = {key: getattr(self, key) for key in self.__slots__}
+        found: dict[str, Any] = {key: getattr(self, key) for key in self.__slots__ if key != "url"}
         lists = {key: list(value) for key, value in found.items() if isinstance(value, tuple)}
         return {k: v for k, v in (found | lists).items() if v not in (None, "", [])}
 

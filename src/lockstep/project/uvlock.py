@@ -37,6 +37,7 @@ class UvPackage:
     origin: str = ""  # `editable`, `folder`, `archive`, `git COMMIT`; "" is an index
     needs: tuple[str, ...] = ()
     direct: bool = False  # whether the project itself asks for it
+    url: str = ""  # of the wheel that fits, or of the source
 
 
 @dataclass(slots=True)
@@ -167,6 +168,7 @@ def _chosen(raw: Raw, needs: Iterable[str], direct: bool, tags: list[Any]) -> Uv
         origin=_origin(_table(raw.get("source"))),
         needs=tuple(sorted(needs)),
         direct=direct,
+        url=str(artifact.get("url", "")),
     )
 
 

@@ -2,12 +2,16 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import bisecting, environments, wheels
+from support.server import Reply
 from support.world import World
 
 from lockstep.cli.main import main
@@ -243,33 +247,53 @@ def test_what_the_index_has_no_more(
     assert "cat==7.0" in said
 
 
-def test_the_project_itself_is_in_every_mixture(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lock = """version = 1
+LOCK = """\
+version = 1
 [[package]]
 name = "mine"
 version = "0.1"
 source = {{ editable = "." }}
-dependencies = [{{ name = "ant" }}]
+dependencies = [{{ name = "ant" }}, {{ name = "zoo" }}]
 
 [[package]]
 name = "ant"
-version = "{}"
+version = "{version}"
 source = {{ registry = "https://index.example.test/simple" }}
+
+[[package]]
+name = "zoo"
+version = "{version}+cpu"
+source = {{ registry = "https://elsewhere.example.test/simple" }}
+wheels = [{{ url = "{address}", hash = "sha256:{digest}" }}]
 """
-    for place, version in (("old", "1.0"), ("new", "2.0")):
-        (folder / place).mkdir()
-        (folder / place / "uv.lock").write_text(lock.format(version))
-    (folder / "pyproject.toml").write_text(
-        '[build-system]\nrequires = ["tinybuild"]\nbuild-backend = "tinybuild"\n'
-        '[project]\nname = "mine"\nversion = "0.1"\n'
-    )
+PYPROJECT = """\
+[build-system]
+requires = ["tinybuild"]
+build-backend = "tinybuild"
+
+[project]
+name = "mine"
+version = "0.1"
+"""
+
+
+def test_a_project_and_what_its_lock_has_from_elsewhere(
+    world: World, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The project is in every mixture; a local version comes from the lock's own address."""
+    for version in ("1.0", "2.0"):
+        filename, data = wheels.wheel("zoo", f"{version}+cpu")
+        world.server.on(f"/elsewhere/{filename}", Reply(body=data))
+        address = f"{world.server.address}/elsewhere/{filename}"
+        (folder / version).mkdir()
+        text = LOCK.format(version=version, address=address, digest=sha256(data).hexdigest())
+        (folder / version / "uv.lock").write_text(text)
+    (folder / "pyproject.toml").write_text(PYPROJECT)
     (folder / "src" / "mine").mkdir(parents=True)
     (folder / "src" / "mine" / "__init__.py").write_text("FACTOR = 10\n")
-    score(folder, 'import mine\nprint(mine.FACTOR * version("ant"))\n')
-    code, found = outcome(capsys, "old/uv.lock", "new/uv.lock", "--jobs", "2")
-    assert (code, names(found)) == (0, [["ant"]])
+    score(folder, 'import mine, zoo\nprint(mine.FACTOR * float(zoo.version.strip("+cpu")))\n')
+    code, found = outcome(capsys, "1.0/uv.lock", "2.0/uv.lock", "--jobs", "2")
+    assert (code, names(found)) == (0, [["zoo"]])
     assert (found["before"]["number"], found["after"]["number"]) == (10.0, 20.0)
 
 
@@ -295,3 +319,17 @@ def test_environments_of_this_machine(
     assert main(["bisect", "one", "two", "--dry-run", "--", "python", "score.py"]) == 0
     said = "1 difference that can change results cannot be tried here:\n"
     assert f"{said}  ant (edited) as installed → changed ant/__init__.py" in capsys.readouterr().out
+
+
+def test_a_search_that_is_killed_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    score(folder, 'open("log", "a").write("run\\n")\nprint(version("ant") + version("cat"))\n')
+    words = [sys.executable, "-m", "lockstep", "bisect", "a.txt", "b.txt", "--", "python"]
+    with subprocess.Popen([*words, "score.py"], stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        assert any(line.startswith("run 4: ") for line in running.stderr)
+        running.kill()
+    code, found = outcome(capsys, "a.txt", "b.txt")
+    assert (code, names(found)) == (0, [["ant", "cat"]])
+    assert (found["before"]["number"], found["after"]["number"]) == (2.0, 4.0)
+    # At most the one that ran when it was killed has run twice.
+    assert len((folder / "log").read_text().splitlines()) <= found["runs"] + 1

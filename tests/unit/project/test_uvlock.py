@@ -71,6 +71,7 @@ def test_a_package_says_its_file_and_who_is_asked_for() -> None:
         artifacts=(f"sha256:{TWO}",),  # type: ignore[arg-type]
         needs=("beta", "gamma"),
         direct=True,
+        url="https://files.example.test/alpha-1.0-cp311-cp311-manylinux_2_28_x86_64.whl",
     )
     other = {each.name: each for each in uvlock.select(lock(ROOT, ALPHA, *REST), ARM)}
     assert other["alpha"].artifacts == (f"sha256:{ONE}",)

@@ -38,6 +38,7 @@ REST = "the command that gives the number"  # what stands after `--`
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
+    parser.usage = "%(prog)s [options] A B -- COMMAND"
     parser.add_argument("before", metavar="A", help="an environment, a lock, a git revision, …")
     parser.add_argument("after", metavar="B", help="the one with the other number")
     _add_number(parser)

@@ -154,7 +154,7 @@ def _tried(each: Difference, before: Side, after: Side, asked: frozenset[str]) -
     if each.what != "package" or each.kind in {"edited", "tests only"}:
         return False
     packages = [side.fingerprint.package(each.name) for side in (before, after)]
-    if any(package and package.origin for package in packages):
+    if any(package and package.origin and not _address(package) for package in packages):
         return False
     return each.kind != "other files" or all(p and p.artifacts for p in packages)
 
@@ -178,14 +178,26 @@ def _own(each: Difference, before: Side, after: Side) -> bool:
 
 def _pin(package: Package) -> str:
     hashes = "".join(f" --hash={digest}" for digest in sorted(package.artifacts))
-    return f"{package.name}=={package.version.strip()}{hashes}"
+    address = _address(package)
+    what = f" @ {address}" if address else f"=={package.version.strip()}"
+    return f"{package.name}{what}{hashes}"
+
+
+def _address(package: Package) -> str:
+    """Return where a lock has a package from when no index need have it, else "".
+
+    A local version (`2.5.1+cpu`) is on an index of its own, which other packages may not use.
+    """
+    elsewhere = package.origin == "archive" or "+" in package.version
+    known = bool(package.artifacts) and re.fullmatch(r"https?://[!-~]+", package.url)
+    return package.url if elsewhere and known else ""
 
 
 def _problems(package: Package) -> Iterator[LockstepError]:
     from packaging.version import InvalidVersion, Version
 
     name = package.name
-    if package.origin:
+    if package.origin and not _address(package):
         where = package.origin.partition(" ")[0]
         where = {"archive": "an address", "folder": "a folder"}.get(where, where)
         message = f"`{name}` comes from {where}, which no index has under its name"

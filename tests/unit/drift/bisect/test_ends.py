@@ -66,6 +66,26 @@ def test_the_same_version_is_a_cause_where_files_are_known_by_hash() -> None:
     assert [each.kind for each in numeric.beside] == ["edited", "other files"]
 
 
+def test_what_a_lock_has_from_elsewhere_comes_from_there_by_hash() -> None:
+    url = "https://wheels.example.test/torch-2.5.1%2Bcpu-cp311-cp311-linux_x86_64.whl"
+    torch = package("torch", "2.5.1+cpu", url=url, artifacts=(ONE,))
+    own = package("mine", url="https://example.test/mine.whl", artifacts=(TWO,), origin="archive")
+    plain = package("numpy", url="https://index.example.test/numpy.whl", artifacts=(ONE,))
+    made = ends.between(
+        side(torch, own, plain, package("bare", "1.0+x")),
+        side(replace(torch, version="2.6.0+cpu"), replace(own, version="2.0"), plain),
+    )
+    assert labels(made) == ["torch", "mine", "bare"]
+    assert made.wanted(frozenset({"bare"})).pins == (
+        f"mine @ https://example.test/mine.whl --hash={TWO}",
+        f"numpy==1.0 --hash={ONE}",
+        f"torch @ {url} --hash={ONE}",
+    )
+    odd = replace(own, url="https://example.test/x y --index-url=z")
+    with pytest.raises(LockstepError, match="comes from an address"):
+        ends.between(side(odd), side()).wanted(frozenset())
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
