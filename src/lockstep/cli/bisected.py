@@ -93,11 +93,9 @@ def _lines(made: Prepared, found: Explanation) -> Iterator[str]:
         yield from _unexplained(made, found)
         return
     sets = [found.chosen(labels) for labels in found.answer.sets]
-    if len(sets) > 1:
-        yield f"each of these {len(sets)} moves it alone:\n"
+    how = ", each of these alone" if len(sets) > 1 else ", together" if len(sets[0]) > 1 else ""
+    yield f"{_ends(found)}{how}: after {_count(found.runs, 'run')}\n"
     for causes in sets:
-        together = " together" if len(causes) > 1 else ""
-        yield f"{_ends(found)}{together}: after {_count(found.runs, 'run')}\n"
         yield from _parts(causes)
         yield ""
     yield from _table(found)
@@ -160,9 +158,9 @@ def _unexplained(made: Prepared, found: Explanation) -> Iterator[str]:
         yield "what can be installed and set on this machine does not move the number"
     else:
         yield f"not explained after {_count(found.runs, 'run')}, as many as --runs allows"
-        if found.smallest:
+        if found.smallest and len(found.smallest) < len(found.causes):
             yield f"the smallest so far that moves it: {_names(found.smallest)}"
-            yield "the outcomes are kept: go on with a larger --runs"
+        yield "the outcomes are kept: go on with a larger --runs"
     yield from _beside(made.ends.beside)
 
 

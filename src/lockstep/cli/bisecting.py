@@ -48,8 +48,9 @@ class Prepared:
 
 
 def number(value: float) -> str:
-    """Return a metric as people read it."""
-    return f"{value:.10g}"
+    """Return a metric as people read it, with all of its digits where they are needed."""
+    short = f"{value:.10g}"
+    return short if float(short) == value else repr(value)
 
 
 # --- from options

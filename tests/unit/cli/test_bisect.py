@@ -40,7 +40,7 @@ def score(folder: Path, text: str) -> None:
 
 
 TOGETHER = """\
-what moves it from 0.82 to 0.87 together: after 8 runs
+what moves it from 0.82 to 0.87, together: after 8 runs
 
   ant 1.0 → 2.0
   cat 1.0 → 2.0
@@ -100,6 +100,28 @@ print("accuracy", 0.82 if both == 2 else 0.87)
 """
 
 
+BROKEN = """\
+what moves it from 1 to a failure: after 5 runs
+
+  ant 1.0 → 2.0
+
+environment                                   number
+A                                                  1
+A with ant of B  ZeroDivisionError: division by zero  sufficient
+B with ant of A                                    1   necessary
+B                ZeroDivisionError: division by zero
+
+to get either
+  A: uv pip install ant==1.0
+  B: uv pip install ant==2.0
+"""
+SPENT = """\
+not explained after 4 runs, as many as --runs allows
+the smallest so far that moves it: ant
+the outcomes are kept: go on with a larger --runs
+"""
+
+
 def test_what_does_not_import_is_passed_over_and_what_is_coupled_moves_together(
     world: World,
     tmp_path: Path,
@@ -130,40 +152,12 @@ def test_what_does_not_import_is_passed_over_and_what_is_coupled_moves_together(
     assert found["after"]["failure"] == "ZeroDivisionError: division by zero"
     code, found = outcome(capsys, "1.txt", "2.txt")
     assert (code, names(found)) == (0, [["ant"]])
-
-
-SETTING = """\
-what moves it from 0.5 to 0.75: after 3 runs
-
-  variable MINE unset → on
-
-environment        number
-A                     0.5
-A with $MINE of B    0.75  sufficient
-B                    0.75
-
-to get either
-  A: unset MINE
-  B: export MINE=on
-"""
-
-
-def test_a_setting(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("MINE", "of the shell")
-    monkeypatch.setenv("PYTHONPATH", "nowhere")
-    text = """\
-import json, os, sys
-assert "nowhere" not in sys.path and os.environ["VIRTUAL_ENV"] == sys.prefix
-number = {"test": {"auc": 0.75 if os.environ.get("MINE") == "on" else 0.5}}
-open("metrics.json", "w").write(json.dumps(number))
-"""
-    score(folder, text)
-    words = ["bisect", "a.txt", "a.txt", "--setting", "MINE=,on", "--quiet"]
-    words += ["--metric-file", "metrics.json:test.auc"]
-    assert main([*words, "--", "python", "score.py"]) == 0
-    assert capsys.readouterr() == (SETTING, "")
+    # The same in words, from what is kept.
+    words = ["bisect", "1.txt", "2.txt", "--quiet", "--", "python", "score.py"]
+    assert main(words) == 0
+    assert capsys.readouterr() == (BROKEN, "")
+    assert main([*words[:4], "--runs", "4", *words[4:]]) == 1
+    assert capsys.readouterr() == (SPENT, "")
 
 
 NOISE = """\
