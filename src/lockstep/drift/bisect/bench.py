@@ -40,10 +40,11 @@ class CommandBench:
         except LockstepError as error:
             # The ends are made before: what fails here is the mixture, as in an import that fails.
             said = [line for line in error.message.splitlines() if line.strip()]
-            outcome: Outcome = Fails(reason=said[-1].strip(), detail=error.message)
+            outcome: Outcome = Fails(reason=said[-1].strip(), detail=error.message, passing=True)
         else:
             outcome = self._ran(place, mixture)
-        self.record.put(mixture, repeat, outcome)
+        if not (isinstance(outcome, Fails) and outcome.passing):
+            self.record.put(mixture, repeat, outcome)
         return outcome
 
     def _ran(self, place: Path, mixture: Mixture) -> Outcome:

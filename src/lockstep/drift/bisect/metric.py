@@ -15,6 +15,8 @@ __all__ = ["Reading", "parse"]
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _FOUND = re.compile(rf"(?<![\w.])(?:{_NUMBER}|[-+]?(?:nan|inf(?:inity)?)(?!\w))", re.IGNORECASE)
 _TAIL = 20  # lines of a failed run that are kept
+# Ctrl-C, SIGTERM, and SIGKILL, with which a system out of memory ends a program.
+_STOPPED = (-2, -9, -15, 130, 137, 143)
 _WIDEST = 160  # characters of a line that is shown
 
 
@@ -44,7 +46,8 @@ class Reading:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
             code = f"exit code {done.code}" if done.code > 0 else f"signal {-done.code}"
             detail = "\n".join(said[-_TAIL:])
-            return Fails(reason=_short(said[-1]) if said else code, detail=detail or code)
+            reason = _short(said[-1]) if said else code
+            return Fails(reason=reason, detail=detail or code, passing=done.code in _STOPPED)
         if not self.file:
             return self._said(done)
         if self.stamp(folder) == before:

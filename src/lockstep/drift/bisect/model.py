@@ -25,6 +25,7 @@ class Fails:
 
     reason: str  # one line, the last that was said
     detail: str = ""  # the end of what was said
+    passing: bool = False  # it may be otherwise the next time: stopped, or an index that is away
 
 
 Outcome = Metric | Fails

@@ -57,6 +57,16 @@ def test_what_failed_says_its_last_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "passing"),
+    [(1, False), (-11, False), (-4, False), (-2, True), (-9, True), (130, True)],
+)
+def test_what_was_stopped_from_outside_is_no_outcome_to_keep(code: int, passing: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    found = said("", code=code)
+    assert isinstance(found, Fails)
+    assert found.passing is passing
+
+
+@pytest.mark.parametrize(
     ("path", "text", "wanted"),
     [
         ("m.json:test.auc", '{"test": {"auc": 0.9}}', Metric(value=0.9)),

@@ -1,0 +1,79 @@
+"""Runs of a command: what is kept of them, and for which code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from lockstep.drift.bisect import metric
+from lockstep.drift.bisect.bench import CommandBench, code
+from lockstep.drift.bisect.ends import Ends, Side, Wanted
+from lockstep.drift.bisect.mixtures import Environments
+from lockstep.drift.bisect.model import Fails, Metric
+from lockstep.drift.bisect.record import Record
+from lockstep.drift.model import Fingerprint
+from lockstep.errors import LockstepError
+
+
+class Here(Environments):
+    """The environment of the tests, or none."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(Path())
+        self.problem = problem
+
+    def make(self, wanted: Wanted) -> Path:
+        assert wanted.pins == ()
+        if self.problem:
+            raise LockstepError(self.problem)
+        return Path(sys.prefix)
+
+    def variables(self, folder: Path) -> dict[str, str | None]:
+        return {"VIRTUAL_ENV": str(folder)}
+
+
+def bench(folder: Path, text: str, problem: str = "") -> CommandBench:
+    side = Side(
+        word="x", fingerprint=Fingerprint(kind="lock"), read=lambda _: side.fingerprint, python="3"
+    )
+    ends = Ends(before=side, after=side, causes=(), beside=(), given=frozenset())
+    return CommandBench(
+        ends=ends,
+        environments=Here(problem),
+        command=[sys.executable, "-c", text],
+        folder=folder,
+        reading=metric.parse("", ""),
+        record=Record(folder / "record.json"),
+    )
+
+
+def test_an_outcome_is_kept_unless_it_may_be_otherwise_next_time(tmp_path: Path) -> None:
+    kill = "import os, signal; print(1); os.kill(os.getpid(), signal.SIGKILL)"
+    stopped = bench(tmp_path, kill).run(frozenset())
+    assert stopped == Fails(reason="signal 9", detail="signal 9", passing=True)
+    away = bench(tmp_path, "", "it cannot be installed\nno route to host\n").run(frozenset())
+    assert isinstance(away, Fails)
+    assert (away.reason, away.passing) == ("no route to host", True)
+    assert not (tmp_path / "record.json").exists()
+    made = bench(tmp_path, "print(0.5)")
+    assert made.run(frozenset()) == Metric(value=0.5)
+    assert bench(tmp_path, kill).run(frozenset()) == Metric(value=0.5)
+    assert isinstance(bench(tmp_path, "import nowhere_at_all").run(frozenset(), 1), Fails)
+    assert bench(tmp_path, "print(1)").run(frozenset(), 1) != Metric(value=1.0)
+    assert made.runs == 1
+
+
+def test_code_is_what_is_imported_and_what_is_named(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "notes.md").write_text("1")
+    (tmp_path / "run.sh").write_text("1")
+    before = code(tmp_path, ["sh", "run.sh"])
+    assert [name for name, _ in before] == ["a.py", "run.sh"]
+    (tmp_path / "notes.md").write_text("2")
+    assert code(tmp_path, ["sh", "run.sh"]) == before
+    (tmp_path / "run.sh").write_text("2")
+    assert code(tmp_path, ["sh", "run.sh"]) != before
+    packages = tmp_path / "env" / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "b.py").write_text("1")
+    assert [name for name, _ in code(tmp_path, ["sh", "run.sh"])] == ["a.py", "run.sh"]
