@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import string
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -92,3 +94,24 @@ def test_a_scanner_sees_what_we_do_not_and_obeys_a_comment(
     done = lockstep(project)
     assert done.returncode == 0, done.stdout
     assert token not in done.stdout + done.stderr
+
+
+def test_check_asks_it_too_with_history(project: Path, environment: tuple[str, Path]) -> None:
+    # A key of a service that our own patterns do not know.
+    chance = random.Random(3)  # noqa: S311 -- no secret
+    letters = string.ascii_letters + string.digits
+    parts = ["".join(chance.choices(letters, k=size)) for size in (22, 43)]
+    (project / "mail.py").write_text(f'KEY = "{".".join(["S" + "G", *parts])}"\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "lockstep", "check", "--history", "--select", "SEC001", "--json"],
+        cwd=project,
+        env={**os.environ, "PATH": f"{environment[1] / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(done.stdout)
+    assert found["skipped"] == []
+    places = [(each["path"], each["line"]) for each in found["findings"]]
+    assert ("mail.py", 1) in places
+    assert len(places) == len({*places}), "a line is named once"

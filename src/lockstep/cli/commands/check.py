@@ -51,7 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
             f"--{name}", metavar="CODES", action="append", type=_codes, default=[], help=words
         )
     more = parser.add_argument_group("what takes longer")
-    more.add_argument("--history", action="store_true", help="look for secrets in every commit")
+    more.add_argument(
+        "--history",
+        action="store_true",
+        help="look for secrets in every commit, and with a scanner",
+    )
     more.add_argument(
         "--measure", action="store_true", help="run each hook on all files and time it"
     )
