@@ -147,7 +147,7 @@ class Transport:
 
         if not proxy:
             pool = urllib3.PoolManager(maxsize=self._parallel, blocksize=_BLOCK)
-            pool.pool_classes_by_scheme = _watched(self._refuse if public else self._note)
+            pool.pool_classes_by_scheme = _watched(_refuse if public else _noted(self._private))
             return pool
         user, password = userinfo(proxy)
         login = Login(user=user, password=password, source="the proxy's address")
@@ -158,14 +158,20 @@ class Transport:
             message = "the proxy in `HTTP_PROXY` or `HTTPS_PROXY` is not an http or https address"
             raise LockstepError(message, hint="HTTPS_PROXY=http://HOST:PORT") from None
 
-    def _note(self, host: str, peer: str) -> None:
-        self._private[host] = is_private(peer)
 
-    @staticmethod
-    def _refuse(host: str, peer: str) -> None:
-        del host
-        if is_private(peer):
-            raise TransportError(_REFUSED, private=True)
+def _noted(known: dict[str, bool]) -> Callable[[str, str], None]:
+    # Not a method: a connection that knew its transport would keep it, and so itself, for ever,
+    # since urllib3 closes a pool when nothing knows the pool any more.
+    def note(host: str, peer: str) -> None:
+        known[host] = is_private(peer)
+
+    return note
+
+
+def _refuse(host: str, peer: str) -> None:
+    del host
+    if is_private(peer):
+        raise TransportError(_REFUSED, private=True)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Runs rules over a repository, drops what comments and settings suppress, and applies fixes."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -200,6 +199,8 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
 
 def diff(changes: Mapping[str, tuple[str, str]]) -> str:
     """Return what changes as one unified difference."""
+    import difflib
+
     parts = []
     for path, (before, after) in changes.items():
         old = "/dev/null" if not before else f"a/{path}"

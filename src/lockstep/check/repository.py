@@ -16,6 +16,7 @@ from lockstep.check.facts import locks as lock_files
 from lockstep.check.facts import requirements
 from lockstep.check.facts.locks import LockFile
 from lockstep.errors import LockstepError
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.facts.built import ImageFile
@@ -34,7 +35,7 @@ _APART = frozenset(
     {"test", "tests", "testing", "testdata", "fixtures", "templates", "vendor", "vendored"}
     | {"third_party", "third-party", "node_modules", "site-packages", ".venv", "venv"}
 )
-_DOCKERFILE = re.compile(r"(?:.*\.)?(?:dockerfile|containerfile)(?:[.-].+)?", re.IGNORECASE)
+_DOCKERFILE = regex(r"(?:.*\.)?(?:dockerfile|containerfile)(?:[.-].+)?", re.IGNORECASE)
 _NO_DOCKERFILE = (
     ".dockerignore",
     ".md",
@@ -46,7 +47,7 @@ _NO_DOCKERFILE = (
     ".tmpl",
     ".template",
 )
-_COMPOSE = re.compile(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml", re.IGNORECASE)
+_COMPOSE = regex(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

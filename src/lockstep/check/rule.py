@@ -8,10 +8,11 @@ from typing import ClassVar
 
 from lockstep.check.finding import Edit, Finding, Severity, Skip
 from lockstep.check.repository import Repository
+from lockstep.patterns import regex
 
 __all__ = ["Page", "Rule"]
 
-_SECTION = re.compile(r"^(Why|Bad|Good|Fix|Source):[ \t]*", re.MULTILINE)
+_SECTION = regex(r"^(Why|Bad|Good|Fix|Source):[ \t]*", re.MULTILINE)
 _NEEDED = ("Why", "Bad", "Good", "Fix")
 
 

@@ -1,6 +1,5 @@
 """Which rules run where: [tool.lockstep.check] and what the command line says."""
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,6 +102,8 @@ def _said(code: str, codes: Sequence[str]) -> bool:
 def _unknown(
     named: Iterable[str], codes: Sequence[str], kind: type[LockstepError]
 ) -> Iterable[LockstepError]:
+    import difflib
+
     for each in dict.fromkeys(named):
         if each != "ALL" and not any(code.startswith(each) for code in codes):
             near = difflib.get_close_matches(each.upper(), codes, n=1)

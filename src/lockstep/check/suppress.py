@@ -3,19 +3,19 @@
 It counts for its own line, and on a line of its own for the next line that is no comment.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lockstep.check.finding import Finding
+from lockstep.patterns import regex
 
 __all__ = ["Comment", "comments"]
 
-_COMMENT = re.compile(
+_COMMENT = regex(
     r"(?:#|//|;|<!--)\s*lockstep:\s*ignore(?P<codes>[\s,A-Z0-9]*?)\s*(?:--+\s*(?P<reason>.*?))?\s*(?:-->)?\s*$"
 )
-_CODE = re.compile(r"[A-Z]{3}(?:[0-9]{3})?")
-_ALONE = re.compile(r"\s*(?:#|//|;|<!--)")
+_CODE = regex(r"[A-Z]{3}(?:[0-9]{3})?")
+_ALONE = regex(r"\s*(?:#|//|;|<!--)")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,16 +1,16 @@
 """The commit that a repository's tag or branch names right now, from git."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from lockstep import environ, process
 from lockstep.errors import LockstepError
+from lockstep.patterns import regex
 
 __all__ = ["is_commit", "names", "shown"]
 
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
+_COMMIT = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_LOGIN = regex(r"(?<=://)[^/@\s]+@")
 # A server that says nothing for 20 seconds is not there.
 _SLOW = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=20")
 

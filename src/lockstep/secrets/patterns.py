@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
 
+from lockstep.patterns import regex
+
 __all__ = ["RULES", "SIGNS", "Rule", "is_placeholder", "version"]
 
 # Not in the middle of a word; of 16 letters without a mark of their own, nor inside base64.
@@ -19,12 +21,12 @@ _NAMES = (
     r"|SECRET_?KEY|PRIVATE_?KEY|CREDENTIALS?)"
 )
 _VALUE = r"""["']?(?P<secret>[^\s"'#,\[\]{}$<][^\s"']{3,})"""
-_EXAMPLES = re.compile(
+_EXAMPLES = regex(
     r"(?i)example|change.?me|placeholder|redacted|dummy|xxxx|\*\*\*|\.\.\.|\$\{|\{\{|\$\(|%\("
     r"|^(?:none|null|true|false|todo|test(?:ing)?|secret|password|passwd|pass|admin|root|guest"
     r"|postgres|minio(?:admin)?|token|[\d.]+)$"
 )
-_FILLERS = re.compile(r"(?i)your|replace|insert|<[a-z]|^[$/{]")
+_FILLERS = regex(r"(?i)your|replace|insert|<[a-z]|^[$/{]")
 _VARIETY = 6  # different characters that a made secret has at least
 
 

@@ -1,20 +1,20 @@
 """Scanners of others: an external command, its JSON, and nothing of what it found but places."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from lockstep import environ, process
 from lockstep.errors import LockstepError
+from lockstep.patterns import regex
 from lockstep.secrets.finding import Finding, excerpt
 from lockstep.secrets.patterns import is_placeholder
 
 __all__ = ["SCANNERS", "Betterleaks", "Kingfisher", "Scanner", "installed"]
 
 _BATCH = 400_000  # characters of file names in one command line; Linux takes 2 MiB with variables
-_RULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_RULE = regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _FOUND = frozenset({200, 205})  # kingfisher's exit codes for findings, and for checked ones
 
 

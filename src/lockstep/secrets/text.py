@@ -5,13 +5,14 @@ import functools
 import re
 from collections.abc import Iterable, Iterator
 
+from lockstep.patterns import regex
 from lockstep.secrets.finding import Finding, excerpt
 from lockstep.secrets.patterns import RULES, SIGNS, Rule
 
 __all__ = ["allowed_lines", "decoded", "find", "may_have"]
 
-_ALLOWED = re.compile(r"lockstep: allow-secret -- \S")
-_ALONE = re.compile(r"\s*(?:#|//|;|--|<!--|/\*)\s*lockstep: allow-secret -- \S")
+_ALLOWED = regex(r"lockstep: allow-secret -- \S")
+_ALONE = regex(r"\s*(?:#|//|;|--|<!--|/\*)\s*lockstep: allow-secret -- \S")
 _SAMPLE = 8192  # bytes in which a binary file has a zero
 
 

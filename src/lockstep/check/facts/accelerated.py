@@ -9,18 +9,19 @@ from lockstep.check.facts.built import Built
 from lockstep.check.facts.installs import package_of
 from lockstep.check.facts.locks import Locked, LockFile
 from lockstep.check.facts.wheels import Machine, fits, installed
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
 
 __all__ = ["cuda_of", "is_cuda", "lock_of", "named_torch", "size", "wants_gpu"]
 
-_NAMES = re.compile(r"nvidia-.+|(?:pytorch-)?triton|cuda-(?:bindings|toolkit|pathfinder)|cupy-.+")
-_WANTED = re.compile(
+_NAMES = regex(r"nvidia-.+|(?:pytorch-)?triton|cuda-(?:bindings|toolkit|pathfinder)|cupy-.+")
+_WANTED = regex(
     r"--gpus|nvidia\.com/gpu|(?:runtime|driver):\s*[\"']?nvidia|capabilities:.*gpu|\bgpus:"
     r"|NVIDIA_VISIBLE|whl/cu\d"
 )
-_SAID = re.compile(r"(?i)gpu|cuda|nvidia|rocm")
+_SAID = regex(r"(?i)gpu|cuda|nvidia|rocm")
 _TORCH = frozenset({"torch", "torchvision", "torchaudio"})
 _MOST_FILES = 100
 

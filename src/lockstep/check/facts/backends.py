@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep.check.facts.declared import beside, table
 from lockstep.check.facts.locks import normal
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -30,7 +31,7 @@ _NO_MODULE = (
     *("noxfile", "pavement", "dodo", "tasks", "fabfile", "[Ss][Cc]onstruct", "conanfile"),
     *("manage", "benchmark", "benchmarks", "exercise", "exercises", "[._]*"),
 )
-_SETUP_SAYS = re.compile(r"\b(?:packages|py_modules|ext_modules|package_dir)\s*=")
+_SETUP_SAYS = regex(r"\b(?:packages|py_modules|ext_modules|package_dir)\s*=")
 
 
 def backend(document: Mapping[str, Any]) -> str:

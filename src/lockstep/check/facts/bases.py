@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lockstep.check.facts.images import Reference
+from lockstep.patterns import regex
 
 __all__ = ["Base", "known"]
 
@@ -42,12 +43,12 @@ _PYTHON = {
 }
 _DEBIAN = {"9": "stretch", "10": "buster", "11": "bullseye", "12": "bookworm", "13": "trixie"}
 _UBUNTU = {"16": "xenial", "18": "bionic", "20": "focal", "22": "jammy", "24": "noble"}
-_NAMES = re.compile("|".join((*_DEBIAN.values(), *_UBUNTU.values())))
-_UBUNTU_TAG = re.compile(r"ubuntu-?(\d{2})\.?04")
-_ENTERPRISE = re.compile(r"(?:rockylinux|ubi|centos|el)-?(\d{1,2})")
-_VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
-_PYTHON_TAG = re.compile(r"python-?(3\.\d+(?:\.\d+)*)")
-_PYTHON_VERSION = re.compile(r"3\.\d+(?:\.\d+)*")
+_NAMES = regex("|".join((*_DEBIAN.values(), *_UBUNTU.values())))
+_UBUNTU_TAG = regex(r"ubuntu-?(\d{2})\.?04")
+_ENTERPRISE = regex(r"(?:rockylinux|ubi|centos|el)-?(\d{1,2})")
+_VERSION = regex(r"v?(\d+(?:\.\d+)*)")
+_PYTHON_TAG = regex(r"python-?(3\.\d+(?:\.\d+)*)")
+_PYTHON_VERSION = regex(r"3\.\d+(?:\.\d+)*")
 _NEWEST_DEBIAN = "trixie"  # what tags without a codename mean: nobody is blamed for an older one
 _TOOLS = ("curl", "wget", "python", "python3", "bash", "sh", "uv", "poetry", "gcc", "git")
 

@@ -1,7 +1,6 @@
 """What of a repository goes into a build: which files are there, made later, or better left out."""
 
 import posixpath
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from lockstep.check.facts.built import ImageFile
 from lockstep.check.facts.contexts import Context
 from lockstep.check.facts.ignoring import Ignore
 from lockstep.check.facts.stages import Step
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -25,13 +25,13 @@ __all__ = [
 ]
 
 _WHOLE = {"", ".", "*"}
-_MADE = re.compile(
+_MADE = regex(
     r"(?i)(?:^|/)(?:dist|build|target|out|outputs?|artifacts?|[\w-]*models?|mlruns|weights"
     r"|checkpoints?|node_modules|public|static|wheels?|wheelhouse|vendor)(?:/|$)"
     r"|\.(?:whl|gz|zip|jar|pkl|pickle|joblib|pt|pth|onnx|h5|keras|bin|safetensors|gguf|cbm|ubj"
     r"|model|so|crt|pem)$"
 )
-_VERSIONED_BY_GIT = re.compile(
+_VERSIONED_BY_GIT = regex(
     r"setuptools[-_]scm|hatch-vcs|versioningit|dunamai|dynamic-versioning|vcs-versioning|pbr\b"
 )
 _DATA = (".csv", ".tsv", ".parquet", ".feather", ".npy", ".npz", ".jsonl", ".jpg", ".png", ".zip")

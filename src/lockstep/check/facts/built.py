@@ -2,7 +2,6 @@
 
 import functools
 import posixpath
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,18 +14,19 @@ from lockstep.check.facts.images import Reference
 from lockstep.check.facts.installs import Install
 from lockstep.check.facts.stages import State, Step, base_of, steps
 from lockstep.check.reading.dockerfile import Dockerfile, Stage
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import File, Repository
 
 __all__ = ["Built", "ImageFile", "images"]
 
-_DEVELOPMENT = re.compile(
+_DEVELOPMENT = regex(
     r"(?:^|[-_./])(?:dev|devel|develop|development|devcontainer|debug|tests?|testing|lint|ci|docs"
     r"|checks?|qa|notebooks?|jupyter|bench|benchmarks?|sandbox)(?:$|[-_./])"
 )
-_BUILDING = re.compile(r"(?:^|[-_.])(?:build|builder|deps|dependencies|base|export|cache|wheels?)")
-_TEMPLATE = re.compile(r"\{%|\{\{")
+_BUILDING = regex(r"(?:^|[-_.])(?:build|builder|deps|dependencies|base|export|cache|wheels?)")
+_TEMPLATE = regex(r"\{%|\{\{")
 _PYTHON_BASES = frozenset(
     {"python", "conda", "pytorch", "tensorflow", "mlflow", "jupyter", "tiangolo", "lambda"}
 )

@@ -1,10 +1,10 @@
 """A shell's commands as what they come to: the program behind its wrappers, words, options."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lockstep.check.reading.shell import Command, Word
+from lockstep.patterns import regex
 
 __all__ = ["Call", "Options", "call"]
 
@@ -20,9 +20,9 @@ _WITH_VALUE = {
     "ionice": {"-c", "-n"},
     "setpriv": {"--reuid", "--regid"},
 }
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_VERSIONED = re.compile(r"(python|pip)\d(?:\.\d+)?")
-_NAME = re.compile(r"[A-Za-z_]\w*")
+_ASSIGNMENT = regex(r"[A-Za-z_]\w*=")
+_VERSIONED = regex(r"(python|pip)\d(?:\.\d+)?")
+_NAME = regex(r"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from posixpath import dirname, join
 from typing import TYPE_CHECKING, Any
 
 from lockstep.check.facts.glance import glanced
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -17,22 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Signs", "Source", "cells", "modules", "parsed", "signs"]
 
 _LARGEST = 2_000_000  # characters of code that are parsed
-_TRAINS = re.compile(rb"\.(?:fit|fit_generator|step|train|backward|save|start_run|log_metric)\(")
-_NAMES = re.compile(r"(?i)train|tune|fit")
-_DRAWS = re.compile(
-    rb"rand|Random|split|shuffle|sample|choice|KMeans|Mixture|MLP|SGD|torch|keras|make_"
-)
+_TRAINS = regex(rb"\.(?:fit|fit_generator|step|train|backward|save|start_run|log_metric)\(")
+_NAMES = regex(r"(?i)train|tune|fit")
+_DRAWS = regex(rb"rand|Random|split|shuffle|sample|choice|KMeans|Mixture|MLP|SGD|torch|keras|make_")
 # A pattern that begins with letters is ten times as quick as any other.
-_LOADS = re.compile(rb"loads?\(")
-_SERVES = re.compile(
+_LOADS = regex(rb"loads?\(")
+_SERVES = regex(
     rb"^\s*(?:from|import)\s+(?:fastapi|flask|litestar|starlette|django|bentoml|gradio|streamlit"
     rb"|sanic|quart|robyn|blacksheep|litserve|aiohttp|falcon|tornado)\b",
     re.MULTILINE,
 )
-_SEEDS = re.compile(rb"seed\w*\(")
-_HOMES = re.compile(rb"/home/|/Users/|\\Users\\")
+_SEEDS = regex(rb"seed\w*\(")
+_HOMES = regex(rb"/home/|/Users/|\\Users\\")
 _SIGNS = (_TRAINS, _DRAWS, _LOADS, _SERVES, _SEEDS, _HOMES)
-_MAGIC = re.compile(r"^\s*[%!?]|.*\?\s*$")
+_MAGIC = regex(r"^\s*[%!?]|.*\?\s*$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep.check.facts import requirements
 from lockstep.check.facts.locks import normal
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["RUNTIME", "Declared", "beside", "folder_of", "line_of_text", "of_folder", "table"]
 
 RUNTIME = ""
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_SETUP = re.compile(r"install_requires\s*=\s*\[\s*[\"'](?P<name>[A-Za-z0-9][\w.-]*)")
-_CFG = re.compile(r"(?m)^install_requires\s*=[ \t]*(?P<rest>.*(?:\n[ \t]+.*)*)")
+_NAME = regex(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_SETUP = regex(r"install_requires\s*=\s*\[\s*[\"'](?P<name>[A-Za-z0-9][\w.-]*)")
+_CFG = regex(r"(?m)^install_requires\s*=[ \t]*(?P<rest>.*(?:\n[ \t]+.*)*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

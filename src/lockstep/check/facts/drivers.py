@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 from lockstep.check.facts.stack import beside, dockerfile_of, image_of, said
 from lockstep.check.reading.compose import Service
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
 
 __all__ = ["Lacks", "without_driver"]
 
-_URI = re.compile(r"(postgresql|postgres|mysql)(?:\+\w+)?://")
+_URI = regex(r"(postgresql|postgres|mysql)(?:\+\w+)?://")
 _DRIVERS = {
     "postgresql": ("PostgreSQL", "psycopg2", "psycopg2-binary", r"psycopg|pg8000|asyncpg"),
     "mysql": ("MySQL", "PyMySQL", "pymysql", r"(?i:pymysql|mysqlclient|mysql-connector)"),
 }
-_OPAQUE = re.compile(r"\b(?:uv sync|uv run|poetry|pdm|pipenv|conda|mamba|pixi|nix)\b|\.whl|\.sh\b")
-_INSTALLS = re.compile(r"\bpip3?\s+install\b")
-_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.MULTILINE | re.IGNORECASE)
-_REQUIREMENTS = re.compile(r"(?:-r|--requirements?)[ =]*(\S+)")
+_OPAQUE = regex(r"\b(?:uv sync|uv run|poetry|pdm|pipenv|conda|mamba|pixi|nix)\b|\.whl|\.sh\b")
+_INSTALLS = regex(r"\bpip3?\s+install\b")
+_FROM = regex(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.MULTILINE | re.IGNORECASE)
+_REQUIREMENTS = regex(r"(?:-r|--requirements?)[ =]*(\S+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,6 @@
 """Where a stage's Python packages are: the system's Python, or virtual environments by folder."""
 
 import posixpath
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from lockstep.check.facts.calls import Call
 from lockstep.check.facts.installs import Install
 from lockstep.check.facts.stages import Step
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.facts.built import Built
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Environment", "environments", "path_entries"]
 
 _OFF = {"false", "0", "no", "off"}
-_PREFIX = re.compile(r"(/.+)/(?:bin|Scripts)(?:/[^/]+)?")
+_PREFIX = regex(r"(/.+)/(?:bin|Scripts)(?:/[^/]+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

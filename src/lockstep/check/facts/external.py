@@ -1,6 +1,5 @@
 """The images of registries that a Dockerfile names: in FROM, COPY --from and mounts."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -8,14 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from lockstep.check.facts.built import ImageFile
 from lockstep.check.facts.images import Reference, reference
 from lockstep.check.facts.stages import line_of
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
 
 __all__ = ["Named", "digests", "local", "named"]
 
-_WHOLE = re.compile(r"\$\w+|\$\{\w+[^}]*\}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_WHOLE = regex(r"\$\w+|\$\{\w+[^}]*\}")
+_DIGEST = regex(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from lockstep.check.reading import yaml_lines
 from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.yaml_lines import Mapping as Table
 from lockstep.check.reading.yaml_lines import Node, Scalar, Sequence, entries, scalar
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -18,12 +19,12 @@ __all__ = ["Hook", "HookFile", "HookRepo", "hook_files", "others"]
 
 _YAML = (".pre-commit-config.yaml", ".pre-commit-config.yml")
 _TOML = ("prek.toml",)
-_OTHERS = re.compile(
+_OTHERS = regex(
     r"\.?lefthook(?:-local)?\.(?:ya?ml|toml|json)|\.overcommit\.yml|\.lintstagedrc.*"
     r"|lint-staged\.config\.\w+"
 )
-_FOLDERS = re.compile(r"(?:\.husky|\.githooks|\.git-hooks|\.hooks|git-hooks|githooks)/[^/]+")
-_NODE = re.compile(r'"(?:husky|lint-staged|simple-git-hooks|pre-commit)"')
+_FOLDERS = regex(r"(?:\.husky|\.githooks|\.git-hooks|\.hooks|git-hooks|githooks)/[^/]+")
+_NODE = regex(r'"(?:husky|lint-staged|simple-git-hooks|pre-commit)"')
 _NOT_REMOTE = frozenset({"local", "meta", "builtin"})
 _LOCAL_NEEDS = ("id", "name", "entry", "language")
 
@@ -229,8 +230,8 @@ class _Lines:
         return 0
 
 
-_IDS = re.compile(r"""\bid\s*=\s*["']([^"']*)["']""")
-_REPO = re.compile(r"""(?:^|[{,\s])repo\s*=""")
+_IDS = regex(r"""\bid\s*=\s*["']([^"']*)["']""")
+_REPO = regex(r"""(?:^|[{,\s])repo\s*=""")
 _DEEPEST = 20
 
 

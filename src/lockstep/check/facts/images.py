@@ -1,11 +1,12 @@
 """What the name of an image says: where it comes from, whether it moves, whether it is gone."""
 
-import re
 from dataclasses import dataclass
+
+from lockstep.patterns import regex
 
 __all__ = ["GONE", "STORES", "Gone", "Reference", "gone", "is_local", "reference"]
 
-_NAME = re.compile(
+_NAME = regex(
     r"(?:(?P<host>localhost(?::\d+)?|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d+)?|[A-Za-z0-9-]+:\d+)/)?"
     r"(?P<path>[a-z0-9._-]+(?:/[a-z0-9._-]+)*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"

@@ -9,18 +9,18 @@ import base64
 import hashlib
 import os
 import posixpath
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.check.facts.locks import normal
+from lockstep.patterns import regex
 
 __all__ = ["Changed", "Distribution", "Environment", "changed", "read"]
 
-_INFO = re.compile(r"(?P<name>[A-Za-z0-9][\w.]*)-(?P<version>[^-]+)\.dist-info")
-_PYTHON = re.compile(r"(?m)^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)")
-_SITES = re.compile(r"python3\.\d{1,2}t?")
+_INFO = regex(r"(?P<name>[A-Za-z0-9][\w.]*)-(?P<version>[^-]+)\.dist-info")
+_PYTHON = regex(r"(?m)^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)")
+_SITES = regex(r"python3\.\d{1,2}t?")
 _LARGEST_RECORD = 20 << 20
 _MOST_HASHED = 64 << 20  # bytes of newer files that are read
 _LATER = 2_000_000_000  # nanoseconds after RECORD: coarse clocks of file systems

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from lockstep.check.facts.calls import Call, Options
+from lockstep.patterns import regex
 
 __all__ = ["TOOLS", "Install", "install", "package_of"]
 
@@ -42,7 +43,7 @@ _APT = frozenset({"-o", "-t", "--target-release", "-c", "--config-file"})
 _APK = frozenset({"-t", "--virtual", "-X", "--repository", "-p", "--root"})
 _SYSTEM = {"apt-get": "apt", "apt": "apt", "aptitude": "apt", "apk": "apk"}
 _SYSTEM |= dict.fromkeys(("dnf", "microdnf", "yum", "tdnf"), "dnf")
-_REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[([^\]]*)\])?\s*(.*)")
+_REQUIREMENT = regex(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[([^\]]*)\])?\s*(.*)")
 # Programs that install, with their plugins.
 TOOLS = frozenset(
     {"build", "conda-lock", "hatch", "pdm", "pip", "pip-tools", "pipenv", "pipx", "poetry"}

@@ -12,11 +12,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lockstep.check.facts import requirements
+from lockstep.patterns import regex
 
 __all__ = ["LockFile", "Locked", "LockedFile", "Need", "kind_of", "normal", "read"]
 
-_PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
-_HEADER = re.compile(r"\[\[packages?\]\]")
+_PYLOCK = regex(r"pylock(\.[^.]+)?\.toml")
+_HEADER = regex(r"\[\[packages?\]\]")
 _SOURCES = ("registry", "editable", "virtual", "directory", "path", "git", "url")
 
 

@@ -1,21 +1,21 @@
 """Passwords that a compose file spells out, and whether everybody knows them."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lockstep.check.facts.stack import words
 from lockstep.check.reading.compose import Service, Value
+from lockstep.patterns import regex
 
 __all__ = ["Password", "passwords"]
 
-_NAMES = re.compile(
+_NAMES = regex(
     r"(?i)(?:.*_)?(?:password|passwd|passphrase|secret|token|api_?key|secret_?key|access_?key"
     r"|private_?key|fernet_?key)"
 )
-_USERS = re.compile(r"(?i)(?:.*_)?(?:user|username|access_?key(?:_?id)?|login)")
-_URI = re.compile(r"[A-Za-z][\w+.-]{1,30}://([^\s/:@$]{1,100}):([^\s/@]{1,200})@[A-Za-z0-9$\[]")
-_DEFAULT = re.compile(r"\$\{\w+:?-([^${}]*)\}")
+_USERS = regex(r"(?i)(?:.*_)?(?:user|username|access_?key(?:_?id)?|login)")
+_URI = regex(r"[A-Za-z][\w+.-]{1,30}://([^\s/:@$]{1,100}):([^\s/@]{1,200})@[A-Za-z0-9$\[]")
+_DEFAULT = regex(r"\$\{\w+:?-([^${}]*)\}")
 # What images and courses come with, and what stands for a password that somebody has to choose.
 _KNOWN_NAMES = (
     "admin admin123 airflow changeit changeme change-me change_me changethis default docker "

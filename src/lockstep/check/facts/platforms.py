@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from lockstep.check.facts.declared import beside, table
 from lockstep.check.facts.wheels import Machine
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.facts.built import Built
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["MACHINES", "built_in", "groups", "machine", "named", "speaks_of_gpus"]
 
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
-_PLATFORM = re.compile(r"(?m)^(?!\s*#).*?\blinux/(?:amd64|arm64)\b.*$")
-_NAMED = re.compile(r"\blinux/(?:amd64|arm64)\b")
-_GPU = re.compile(r"nvidia|\bcuda|--gpus|\bgpus?\b|\bcu1[12]\d\b", re.IGNORECASE)
-_CODE = re.compile(
+_PLATFORM = regex(r"(?m)^(?!\s*#).*?\blinux/(?:amd64|arm64)\b.*$")
+_NAMED = regex(r"\blinux/(?:amd64|arm64)\b")
+_GPU = regex(r"nvidia|\bcuda|--gpus|\bgpus?\b|\bcu1[12]\d\b", re.IGNORECASE)
+_CODE = regex(
     r"\.cuda\(|(?:device|map_location)\s*=\s*[\"']cuda[:\d]*[\"'](?!\s+if)|\.to\([\"']cuda"
 )
 _TEXTS = (".md", ".rst", ".sh", ".yml", ".yaml", ".tf", "Makefile", "justfile", "Justfile")

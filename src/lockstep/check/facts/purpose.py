@@ -1,23 +1,23 @@
 """What a folder of a repository is for: a library that others install, or something that runs."""
 
-import re
 from typing import TYPE_CHECKING
 
 from lockstep.check.facts.declared import beside, folder_of, table
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
 
 __all__ = ["is_deployed", "is_for_people", "is_library", "lock_names", "owner"]
 
-_PYTHON = re.compile(r"\b(?:pip|uv|poetry|pdm|pipenv|conda|mamba|python3?)\b")
+_PYTHON = regex(r"\b(?:pip|uv|poetry|pdm|pipenv|conda|mamba|python3?)\b")
 _RUNS = frozenset({"Procfile", "MLproject", "dvc.yaml", "runtime.txt", "app.yaml"})
 _PUBLISHED = ("classifiers", "urls", "repository", "homepage")
 _LOCKS = frozenset(
     {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "requirements.lock"}
     | {"conda-lock.yml", "conda-lock.yaml", "requirements-dev.lock", "environment.lock.yml"}
 )
-_FOR_PEOPLE = re.compile(
+_FOR_PEOPLE = regex(
     r"(?:^|[-_./])(?:dev|develop|development|tests?|testing|docs?|lint|ci)(?=[-_./]|$)"
 )
 _APART = ("docs/", "doc/", "examples/", "example/", ".devcontainer/")

@@ -3,15 +3,15 @@
 PyPA: "pyproject.toml specification" (PEP 517, 518, 621, 639), "Dependency groups" (PEP 735).
 """
 
-import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lockstep.check.facts.declared import table
 from lockstep.check.facts.locks import normal
+from lockstep.patterns import regex
 
 __all__ = ["Wrong", "broken", "check"]
 
@@ -22,9 +22,9 @@ _KEYS = (
     *("requires-python", "scripts", "urls", "version"),
 )
 _BUILD = ("backend-path", "build-backend", "requires")
-_NAME = re.compile(r"[A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?", re.IGNORECASE)
-_POINT = re.compile(r"\s*[A-Za-z_][\w.]*\s*(?::\s*[A-Za-z_][\w.]*\s*)?(?:\[.*\])?\s*")
-_PLACE = re.compile(r"\(at line (\d+), column \d+\)|\(at end of document\)")
+_NAME = regex(r"[A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?", re.IGNORECASE)
+_POINT = regex(r"\s*[A-Za-z_][\w.]*\s*(?::\s*[A-Za-z_][\w.]*\s*)?(?:\[.*\])?\s*")
+_PLACE = regex(r"\(at line (\d+), column \d+\)|\(at end of document\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,18 @@ def check(document: Mapping[str, Any]) -> Iterator[Wrong]:
     yield from _groups(table(document, "dependency-groups"))
 
 
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    import difflib
+
+    return difflib.get_close_matches(name, list(known), n=1)
+
+
 def _project(project: Mapping[str, Any], *, poetry: bool) -> Iterator[Wrong]:
     listed = project.get("dynamic")
     dynamic = [str(each) for each in listed] if isinstance(listed, list) else []
     for key in project:
         if key not in _KEYS:
-            near = difflib.get_close_matches(key, _KEYS, n=1)
+            near = _near(key, _KEYS)
             hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(_KEYS)}"
             yield Wrong(f"`project.{key}` is not a key of [project]", ("project", key), hint)
         if key in dynamic and not (poetry and key == "dependencies"):
@@ -162,7 +168,7 @@ def _license(project: Mapping[str, Any]) -> Iterator[Wrong]:
 def _build(build: Mapping[str, Any]) -> Iterator[Wrong]:
     for key in build:
         if key not in _BUILD:
-            near = difflib.get_close_matches(key, _BUILD, n=1)
+            near = _near(key, _BUILD)
             hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(_BUILD)}"
             message = f"`build-system.{key}` is not a key of [build-system]"
             yield Wrong(message, ("build-system", key), hint)
@@ -182,6 +188,6 @@ def _groups(groups: Mapping[str, Any]) -> Iterator[Wrong]:
             if isinstance(other, str) and (not other or normal(other) in names):
                 continue
             message = f"the group `{name}` includes `{other}`, which is no group"
-            near = difflib.get_close_matches(str(other), list(groups), n=1)
+            near = _near(str(other), list(groups))
             hint = f"did you mean `{near[0]}`?" if near else f"groups: {', '.join(groups)}"
             yield Wrong(message, path, hint, str(other))

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 from lockstep.check.facts.declared import beside, table
 from lockstep.check.reading.toml_lines import line_of
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
 
 __all__ = ["Pin", "allows", "images", "pins", "requires", "tested"]
 
-_VERSION = re.compile(r"(?:cpython-|python-)?(3\.\d{1,2}(?:\.\d{1,2})?)")
-_CONDA = re.compile(r"\s*-\s*[\"']?python\s*={1,2}\s*(3\.\d{1,2}(?:\.\d{1,2})?)[\"'.*]*\s*(?:#.*)?")
-_CI = re.compile(r"\s*-?\s*[\"']?python(?:-version|_version)?[\"']?\s*:\s*(?P<value>.*)")
-_ITEM = re.compile(r"\s*-\s*[\"']?(3\.\d{1,2}(?:\.\d{1,2})?)[\"']?\s*(?:#.*)?")
-_NUMBER = re.compile(r"(?<![\d.])3\.\d{1,2}(?:\.\d{1,2})?(?![\d.])")
+_VERSION = regex(r"(?:cpython-|python-)?(3\.\d{1,2}(?:\.\d{1,2})?)")
+_CONDA = regex(r"\s*-\s*[\"']?python\s*={1,2}\s*(3\.\d{1,2}(?:\.\d{1,2})?)[\"'.*]*\s*(?:#.*)?")
+_CI = regex(r"\s*-?\s*[\"']?python(?:-version|_version)?[\"']?\s*:\s*(?P<value>.*)")
+_ITEM = regex(r"\s*-\s*[\"']?(3\.\d{1,2}(?:\.\d{1,2})?)[\"']?\s*(?:#.*)?")
+_NUMBER = regex(r"(?<![\d.])3\.\d{1,2}(?:\.\d{1,2})?(?![\d.])")
 # Bases whose name says which Python the project runs on; others may get one by uv or conda.
 _KINDS = frozenset({"python", "uv", "distroless", "lambda"})
 _PATCHES = 40

@@ -10,6 +10,7 @@ from lockstep.check.facts.ignoring import Pattern
 from lockstep.check.facts.installs import TOOLS, Install, package_of
 from lockstep.check.facts.stages import Step
 from lockstep.check.facts.tools import is_tool
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -27,15 +28,15 @@ __all__ = [
 __all__ += ["project", "running", "unpinned"]
 
 # Sources of COPY that are no code: what packages are installed from, and what goes with it.
-LISTS = re.compile(
+LISTS = regex(
     r"(?:.*/)?(?:pyproject\.toml|uv\.lock|poetry\.lock|poetry\.toml|pdm\.lock|Pipfile(?:\.lock)?"
     r"|pylock[\w.]*\.toml|[\w.-]*(?:requirements|constraints)[\w.-]*|environment[\w.-]*\.ya?ml"
     r"|setup\.(?:py|cfg)|README[\w.]*|LICENSE[\w.]*|\.python-version|[\w.-]+\.(?:lock|sh))\*?"
 )
 
 _ON = {"1", "true", "yes", "on", "t", "y"}
-_EXACT = re.compile(r"===?\s*[^\s,;*]+(\s*;.*)?|@\s*\S+")
-_COMMIT = re.compile(r"@[0-9a-f]{7,40}(?:[#;].*)?$|@v?\d+(?:\.\d+)+")
+_EXACT = regex(r"===?\s*[^\s,;*]+(\s*;.*)?|@\s*\S+")
+_COMMIT = regex(r"@[0-9a-f]{7,40}(?:[#;].*)?$|@v?\d+(?:\.\d+)+")
 
 
 def running(image: ImageFile) -> list[Built]:

@@ -4,16 +4,18 @@ import re
 from dataclasses import dataclass
 from posixpath import basename
 
+from lockstep.patterns import regex
+
 __all__ = ["Listed", "Option", "Required", "is_name", "read"]
 
-_NAME = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*")
-_PIN = re.compile(r"===?\s*(?P<version>[^\s,;*]+)\s*$")
-_HASH = re.compile(r"--hash[= ](\S+)")
-_COMMENT = re.compile(r"(?:^|\s)#.*$")
-_EDITABLE = re.compile(r"(?:-e|--editable)[ =]*(?P<what>.*)")
-_OPTION = re.compile(r"(?P<name>--?[A-Za-z][A-Za-z-]*)[ =]*(?P<value>.*)")
-_VCS = re.compile(r"(?:git|hg|svn|bzr)\+")
-_EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
+_NAME = regex(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*")
+_PIN = regex(r"===?\s*(?P<version>[^\s,;*]+)\s*$")
+_HASH = regex(r"--hash[= ](\S+)")
+_COMMENT = regex(r"(?:^|\s)#.*$")
+_EDITABLE = regex(r"(?:-e|--editable)[ =]*(?P<what>.*)")
+_OPTION = regex(r"(?P<name>--?[A-Za-z][A-Za-z-]*)[ =]*(?P<value>.*)")
+_VCS = regex(r"(?:git|hg|svn|bzr)\+")
+_EGG = regex(r"[#&]egg=([A-Za-z0-9._-]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,32 +4,33 @@ import re
 from collections.abc import Callable
 from posixpath import basename
 
+from lockstep.patterns import regex
 from lockstep.secrets.patterns import is_placeholder
 
 __all__ = ["Held", "held", "is_template"]
 
 Held = tuple[str, int]  # what is held, in words, and the first line of it
 
-_TEMPLATE = re.compile(
+_TEMPLATE = regex(
     r"(?i)(?:^|.*[._-])(?:example|sample|template|tmpl|dist|default|defaults|dummy|fake|j2|tpl|test"
     r"|ci)(?:[._-].*|$)"
 )
-_ENV = re.compile(r"\.env(?:\..+)?|.+\.env|env\.(?:prod|production|local|dev|staging)")
-_SETTING = re.compile(
+_ENV = regex(r"\.env(?:\..+)?|.+\.env|env\.(?:prod|production|local|dev|staging)")
+_SETTING = regex(
     r"(?im)^[ \t]*(?:export[ \t]+)?((?:[A-Z0-9]+_)*(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN"
     r"|API_?KEY|ACCESS_?KEY|SECRET_?KEY|PRIVATE_?KEY|CREDENTIALS?))"
     r"[ \t]*=[ \t]*[\"']?([^\s\"'#]+)"
 )
-_FILLERS = re.compile(
+_FILLERS = regex(
     r"(?i)your|replace|insert|change.?(?:me|this|it)|example|placeholder|redacted|dummy|xxx|\*\*\*|\.\.\.|<|"
     r"^[$/{]|^(?:none|null|true|false|todo|test|testing|empty|-+|/run/secrets/.*)$"
 )
 # Any name that a kind below may have: nearly all files are passed by with this alone.
-_PERHAPS = re.compile(
+_PERHAPS = regex(
     r".*\.(?:env|pem|key|ppk|kubeconfig)|\.env.*|env\..*|id_.*|.*\.json|[._]netrc|\.pypirc|config"
     r"|\.git-credentials|\.npmrc|kubeconfig.*|credentials|\.dockerconfigjson|secrets\.toml"
 )
-_PRIVATE = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,20} ){0,3}PRIVATE KEY")
+_PRIVATE = regex(r"-----BEGIN (?:[A-Z0-9]{2,20} ){0,3}PRIVATE KEY")
 
 
 def is_template(path: str) -> bool:
@@ -69,32 +70,32 @@ _KINDS = (
     (r"id_(?:rsa|dsa|ecdsa|ed25519)|.+\.(?:pem|key|ppk)", _PRIVATE, "a private key"),
     (
         r".*(?:credentials|service[-_]?account|keyfile|gcp|google|key)[^/]*\.json",
-        re.compile(r'"private_key(?:"\s*:\s*"-----BEGIN|_id"\s*:\s*"[0-9a-f]{40}")'),
+        regex(r'"private_key(?:"\s*:\s*"-----BEGIN|_id"\s*:\s*"[0-9a-f]{40}")'),
         "the key of a service account",
     ),
-    (r"[._]netrc", re.compile(r"\bpassword\s+(\S+)"), "a password"),
-    (r"\.pypirc", re.compile(r"(?m)^\s*password\s*[:=]\s*(\S+)"), "a password"),
-    (r"\.git-credentials", re.compile(r"://[^\s:/@]*:([^\s@]+)@"), "a password"),
-    (r"\.npmrc", re.compile(r"_authToken\s*=\s*([^\s$]+)"), "a token"),
+    (r"[._]netrc", regex(r"\bpassword\s+(\S+)"), "a password"),
+    (r"\.pypirc", regex(r"(?m)^\s*password\s*[:=]\s*(\S+)"), "a password"),
+    (r"\.git-credentials", regex(r"://[^\s:/@]*:([^\s@]+)@"), "a password"),
+    (r"\.npmrc", regex(r"_authToken\s*=\s*([^\s$]+)"), "a token"),
     (
         r"kubeconfig.*|(?:.*/)?\.kube/config|.+\.kubeconfig",
-        re.compile(r"(?m)^\s*(?:client-key-data|token|password)\s*:\s*(\S{8,})"),
+        regex(r"(?m)^\s*(?:client-key-data|token|password)\s*:\s*(\S{8,})"),
         "a cluster's key",
     ),
     (
         r"(?:.*/)?\.aws/credentials",
-        re.compile(r"(?im)^\s*aws_secret_access_key\s*=\s*(\S+)"),
+        regex(r"(?im)^\s*aws_secret_access_key\s*=\s*(\S+)"),
         "an AWS key",
     ),
     (
         r"(?:.*/)?\.docker/config\.json|\.dockerconfigjson",
-        re.compile(r'"auth"\s*:\s*"([A-Za-z0-9+/=]{8,})"'),
+        regex(r'"auth"\s*:\s*"([A-Za-z0-9+/=]{8,})"'),
         "a registry's password",
     ),
-    (r"kaggle\.json", re.compile(r'"key"\s*:\s*"([0-9a-f]{32})"'), "a key of Kaggle"),
+    (r"kaggle\.json", regex(r'"key"\s*:\s*"([0-9a-f]{32})"'), "a key of Kaggle"),
     (
         r"(?:.*/)?\.streamlit/secrets\.toml|secrets\.toml",
-        re.compile(r"(?im)^\s*\w*(?:password|secret|token|key)\s*=\s*[\"']([^\"'\s]{4,})[\"']"),
+        regex(r"(?im)^\s*\w*(?:password|secret|token|key)\s*=\s*[\"']([^\"'\s]{4,})[\"']"),
         "a secret",
     ),
 )

@@ -1,7 +1,6 @@
 """Secrets that commits have added, whether they are still there or not."""
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,12 +8,13 @@ from pathlib import Path
 from lockstep import environ, process
 from lockstep.check.facts.glance import is_installed
 from lockstep.check.facts.secret_scan import rules_for
+from lockstep.patterns import regex
 from lockstep.secrets.finding import Finding
 from lockstep.secrets.text import find, may_have
 
 __all__ = ["Added", "in_history"]
 
-_HUNK = re.compile(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_HUNK = regex(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _LONGEST = 1 << 20  # bytes of a line that are looked at in one piece
 _MOST = 5 << 20  # bytes that a commit adds to one file above which the rest is not looked at
 

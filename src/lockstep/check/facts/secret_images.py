@@ -5,22 +5,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import basename
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lockstep.check.facts import secret_files
-from lockstep.oci import inspect
-from lockstep.oci.inspect import Found
+from lockstep.patterns import regex
 from lockstep.secrets import patterns
 from lockstep.secrets.finding import Finding, merged
 from lockstep.secrets.text import decoded, find, may_have
+
+if TYPE_CHECKING:
+    from lockstep.oci.inspect import Found
 
 __all__ = ["Leak", "in_config", "in_layers"]
 
 _LARGEST = 1 << 20  # bytes of a file in a layer that is looked at
 # What comes from public packages: only tokens that a service gave out are looked for there.
-_PUBLIC = re.compile(r"(?:.*/)?(?:site-packages|dist-packages|node_modules)/|usr/(?!src/|local/)")
-_ARGUMENTS = re.compile(r"\|\d+ (.*?)(?: /bin/(?:ba|a)?sh -\w+ |$)", re.DOTALL)
-_INSTRUCTION = re.compile(r"(?:/bin/\w+ -c )?(?:#\(nop\)\s+)?(?=ENV|ARG)")
+_PUBLIC = regex(r"(?:.*/)?(?:site-packages|dist-packages|node_modules)/|usr/(?!src/|local/)")
+_ARGUMENTS = regex(r"\|\d+ (.*?)(?: /bin/(?:ba|a)?sh -\w+ |$)", re.DOTALL)
+_INSTRUCTION = regex(r"(?:/bin/\w+ -c )?(?:#\(nop\)\s+)?(?=ENV|ARG)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class Leak:
     excerpt: str
 
 
-def in_config(image: Found) -> Iterator[Leak]:
+def in_config(image: "Found") -> Iterator[Leak]:
     """Yield the secrets of variables, labels, history, command and entrypoint."""
     inner = image.config.get("config")
     inner = inner if isinstance(inner, Mapping) else {}
@@ -66,26 +68,28 @@ def _steps(config: Mapping[str, Any]) -> list[str]:
     return [each for each in found if isinstance(each, str)]
 
 
-def _leaks(image: Found, where: str, text: str, path: str) -> Iterator[Leak]:
+def _leaks(image: "Found", where: str, text: str, path: str) -> Iterator[Leak]:
     for each in merged(find(text, path)):
         yield _leak(image, where, each)
 
 
-def _leak(image: Found, where: str, found: Finding) -> Leak:
+def _leak(image: "Found", where: str, found: Finding) -> Leak:
     return Leak(image=image.name, where=where, rule=found.rule, excerpt=found.excerpt)
 
 
-def in_layers(layout: Path, image: Found) -> Iterator[Leak]:
+def in_layers(layout: Path, image: "Found") -> Iterator[Leak]:
     """Yield the secrets of text files up to 1 MiB in the layers of an image.
 
     Raises LockstepError for a layer that cannot be read.
     """
+    from lockstep.oci import inspect  # only where there are images
+
     for digest, media_type in image.layers:
         for file in inspect.small_files(layout, digest, media_type, _LARGEST):
             yield from _in_file(image, file.name.removeprefix("./"), file.data)
 
 
-def _in_file(image: Found, name: str, data: bytes) -> Iterator[Leak]:
+def _in_file(image: "Found", name: str, data: bytes) -> Iterator[Leak]:
     where = f"`/{name:.200}`"
     public = _PUBLIC.match(name) is not None
     text: str | None = None

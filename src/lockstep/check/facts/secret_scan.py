@@ -1,12 +1,12 @@
 """Secrets in a repository's files, by our own patterns."""
 
-import re
 from collections.abc import Iterator, Sequence
 from posixpath import basename
 from typing import TYPE_CHECKING
 
 from lockstep.check.facts import secret_files
 from lockstep.check.facts.glance import glanced
+from lockstep.patterns import regex
 from lockstep.secrets import patterns
 from lockstep.secrets.finding import Finding
 from lockstep.secrets.text import allowed_lines, decoded, find, may_have
@@ -21,9 +21,9 @@ _LOOSE = frozenset(
     {"test", "tests", "testing", "testdata", "fixtures", "vendor", "vendored", "third_party"}
     | {"third-party", "templates", "examples", "docs"}
 )
-_TEST = re.compile(r"test_.*|.*_test\..*|conftest\.py")
-_PROSE = re.compile(r"(?i).+\.(?:md|rst|adoc|ipynb|html|svg)")
-_BUILT = re.compile(r"(?i)(?:.*\.)?(?:dockerfile|containerfile)(?:[.-].+)?|.*compose.*\.ya?ml")
+_TEST = regex(r"test_.*|.*_test\..*|conftest\.py")
+_PROSE = regex(r"(?i).+\.(?:md|rst|adoc|ipynb|html|svg)")
+_BUILT = regex(r"(?i)(?:.*\.)?(?:dockerfile|containerfile)(?:[.-].+)?|.*compose.*\.ya?ml")
 # Of these other rules speak, with the variable's name.
 _OTHERS = frozenset({"compose-secret-literal", "docker-secret-literal", "env-secret-literal"})
 

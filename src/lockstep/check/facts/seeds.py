@@ -4,6 +4,7 @@ import ast
 import re
 
 from lockstep.check.facts.code import Call, Source
+from lockstep.patterns import regex
 
 __all__ = ["draws", "seeds"]
 
@@ -35,13 +36,11 @@ _RANDOM = frozenset(
 _SEED_WORDS = ("random_state", "seed", "random_seed", "rng", "generator")
 # Frameworks that seed by default, or by a configuration that is not in the code.
 _OTHERS = ("lightning", "pytorch_lightning", "hydra", "accelerate", "ultralytics")
-_TRAINERS = re.compile(r"transformers\..*(?:Trainer|TrainingArguments)|trl\.")
+_TRAINERS = regex(r"transformers\..*(?:Trainer|TrainingArguments)|trl\.")
 _TORCH = frozenset({"rand", "randn", "randint", "randperm", "normal", "rand_like", "randn_like"})
-_TRAINING_NAME = re.compile(
-    r"(?:.*[_/-])?(?:re|pre)?(?:train|finetune|fine_tune|fit)(?:[_-].*)?\.\w+"
-)
+_TRAINING_NAME = regex(r"(?:.*[_/-])?(?:re|pre)?(?:train|finetune|fine_tune|fit)(?:[_-].*)?\.\w+")
 _KEPT = frozenset({"torch.save", "mlflow.start_run", "mlflow.log_metric", "mlflow.autolog"})
-_LAYERS = re.compile(r"torch\.(?:nn\.|optim\.|utils\.data\.|rand|randn|randperm)")
+_LAYERS = regex(r"torch\.(?:nn\.|optim\.|utils\.data\.|rand|randn|randperm)")
 
 
 def seeds(source: Source) -> bool:

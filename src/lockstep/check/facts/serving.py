@@ -1,10 +1,10 @@
 """Whether what a container starts answers requests."""
 
 import posixpath
-import re
 from collections.abc import Iterable
 
 from lockstep.check.facts.calls import Call
+from lockstep.patterns import regex
 
 __all__ = ["PACKAGES", "is_server", "serves"]
 
@@ -25,7 +25,7 @@ _VERBS = {
     "mlserver": ("start",),
     "vllm.entrypoints.openai.api_server": ("",),
 }
-_SCRIPT = re.compile(r"(?:.*/)?(?:app|server|serve|serving|main|api|wsgi|asgi|web|run)\.py")
+_SCRIPT = regex(r"(?:.*/)?(?:app|server|serve|serving|main|api|wsgi|asgi|web|run)\.py")
 _MODULES = frozenset(
     {"app.py", "server.py", "serve.py", "serving.py", "api.py", "main.py", "web.py"}
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lockstep.check.facts.images import Reference, reference
 from lockstep.check.reading.compose import Command, Compose, Service, Value, merged
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import File, Repository
@@ -49,9 +50,9 @@ _ROLES = {
     **dict.fromkeys(("redis", "valkey", "rabbitmq", "kafka", "redis-stack-server"), Role.QUEUE),
     "mlflow": Role.MLFLOW,
 }
-_MLFLOW = re.compile(r"(?:^|[\s/;&\"'])mlflow\s+(?:server|ui)\b")
+_MLFLOW = regex(r"(?:^|[\s/;&\"'])mlflow\s+(?:server|ui)\b")
 _MAIN = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-_TESTS = re.compile(r"(?:^|[._-])(?:tests?|testing|ci|e2e|integration)(?:[._-]|$)", re.IGNORECASE)
+_TESTS = regex(r"(?:^|[._-])(?:tests?|testing|ci|e2e|integration)(?:[._-]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

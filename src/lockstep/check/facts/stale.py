@@ -2,18 +2,18 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lockstep.check.facts import requirements
 from lockstep.check.facts.declared import table
 from lockstep.check.facts.locks import LockFile, normal
+from lockstep.patterns import regex
 
 __all__ = ["compiled", "dynamic", "fits_poetry", "uv_differences"]
 
-_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
-_VERSION = re.compile(r"Poetry (\d{1,4})\.(\d{1,4})")
+_NAME = regex(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+_VERSION = regex(r"Poetry (\d{1,4})\.(\d{1,4})")
 _LEGACY = ("dependencies", "source", "extras", "dev-dependencies")
 _PROJECT = ("requires-python", "dependencies", "optional-dependencies")
 

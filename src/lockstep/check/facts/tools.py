@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from lockstep.check.facts.declared import beside, table
 from lockstep.check.facts.locks import normal
+from lockstep.patterns import regex
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -28,7 +29,7 @@ TOOLS = {
 }
 _FAMILIES = ("pytest-", "flake8-", "pylint-", "mypy-")
 _INTERACTIVE = frozenset({"jupyter", "jupyterlab", "notebook", "jupytext", "nbstripout"})
-_TESTS = re.compile(r"(?:^|/)(?:conftest|noxfile|test_[^/]*|[^/]*_test|setup)\.py$")
+_TESTS = regex(r"(?:^|/)(?:conftest|noxfile|test_[^/]*|[^/]*_test|setup)\.py$")
 _MOST_FILES = 2_000
 
 

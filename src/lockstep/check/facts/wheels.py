@@ -5,20 +5,20 @@ for them. A test compares the answers with its own.
 """
 
 import functools
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lockstep.check.facts.locks import Locked, LockFile, Need
+from lockstep.patterns import regex
 from lockstep.project.target import Target
 
 __all__ = ["Machine", "Verdict", "applies", "fits", "installed", "is_pure", "oldest", "verdict"]
 
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
-_LINUX = re.compile(r"(?P<libc>many|musl)linux_(?P<major>\d{1,4})_(?P<minor>\d{1,4})_(?P<cpu>\w+)")
-_CPYTHON = re.compile(r"cp3(\d{1,2})")
-_PYTHON = re.compile(r"py3(\d{0,2})")
+_LINUX = regex(r"(?P<libc>many|musl)linux_(?P<major>\d{1,4})_(?P<minor>\d{1,4})_(?P<cpu>\w+)")
+_CPYTHON = regex(r"cp3(\d{1,2})")
+_PYTHON = regex(r"py3(\d{0,2})")
 _DOCKER = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 _NEWEST = (999, 0)
 

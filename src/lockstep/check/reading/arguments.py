@@ -9,10 +9,11 @@ import re
 from dataclasses import dataclass
 
 from lockstep.check.reading.words import SPACES, WordError, raw_words, unquoted
+from lockstep.patterns import regex
 
 __all__ = ["Flag", "Opening", "flags", "json_list", "opening", "openings", "quoted_words"]
 
-_OPENING = re.compile(r"(\d*)<<(-?)\s*([^<]*)")
+_OPENING = regex(r"(\d*)<<(-?)\s*([^<]*)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,17 @@ from lockstep.check.reading.interpolation import Setting, Value, dotenv, interpo
 from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.yaml_lines import Entry, Node, Scalar, Sequence, entries, scalar
 from lockstep.check.reading.yaml_lines import Mapping as Table
+from lockstep.patterns import regex
 
 __all__ = ["Fields"]
 
 _TIMES = ("interval", "timeout", "retries", "start_period", "start_interval")
-_PORT = re.compile(
+_PORT = regex(
     r"(?:(?P<host>\[[^\]]*\]|[^:\[\]]*):)?"
     r"(?:(?P<published>[0-9-]*):)?(?P<target>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>\w+))?"
 )
-_NUMBERS = re.compile(r"[0-9]+(-[0-9]+)?")
-_DRIVE = re.compile(r"([A-Za-z]:[\\/][^:]*)(?::(.*))?", re.DOTALL)
+_NUMBERS = regex(r"[0-9]+(-[0-9]+)?")
+_DRIVE = regex(r"([A-Za-z]:[\\/][^:]*)(?::(.*))?", re.DOTALL)
 _MOST = 50_000  # entries of lists and mappings, those that an alias repeats included
 _PRICE = 100  # characters of a value with variables that count as one entry
 

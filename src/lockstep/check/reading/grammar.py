@@ -3,11 +3,10 @@
 The facts are of moby/buildkit, frontend/dockerfile/instructions (parse.go, commands_run*.go).
 """
 
-import re
-
 from lockstep.check.reading.arguments import Flag, opening
 from lockstep.check.reading.instruction import Instruction
 from lockstep.check.reading.words import WordError
+from lockstep.patterns import regex
 
 __all__ = ["NAMES", "complaints"]
 
@@ -59,7 +58,7 @@ _MOUNT_KEYS = frozenset(
     ]
 )
 _MOUNT_FLAGS = {"readonly", "ro", "readwrite", "rw", "required"}
-_STAGE = re.compile(r"[a-z][a-z0-9_.-]*")
+_STAGE = regex(r"[a-z][a-z0-9_.-]*")
 _PAIRS = {"ARG", "ENV", "LABEL"}
 _ONE_WORD = ("MAINTAINER", "STOPSIGNAL", "USER", "WORKDIR")
 _EXPANDED = {"ADD", "COPY", "EXPOSE", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}

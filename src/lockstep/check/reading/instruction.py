@@ -8,13 +8,14 @@ from lockstep.check.reading.lines import Joined, Lines
 from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.scope import Scope
 from lockstep.check.reading.words import SPACES, WordError
+from lockstep.patterns import regex
 
 __all__ = ["Heredoc", "Instruction", "Pair", "read"]
 
-_NAME = re.compile(r"[^\t\v\f\r ]+")
-_BETWEEN = re.compile(r"[\t\v\f\r ]+")
-_KIND = re.compile(r"(\S+)\s*(.*)", re.DOTALL)
-_TABS = re.compile(r"^\t+", re.MULTILINE)
+_NAME = regex(r"[^\t\v\f\r ]+")
+_BETWEEN = regex(r"[\t\v\f\r ]+")
+_KIND = regex(r"(\S+)\s*(.*)", re.DOTALL)
+_TABS = regex(r"^\t+", re.MULTILINE)
 _HEREDOCS = {"ADD", "COPY", "RUN"}
 _COMMANDS = {"CMD", "ENTRYPOINT", "RUN", "SHELL"}
 _LISTS = {"ADD", "COPY", "VOLUME"}

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from lockstep.check.reading.yaml_lines import Scalar, scalar
+from lockstep.patterns import regex
 
 __all__ = ["Setting", "Value", "dotenv", "interpolate"]
 
-_NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
-_OPERATOR = re.compile(r":?[-?+]")
-_ENTRY = re.compile(r"\s*(?:export\s+)?([^\s=:#]+)\s*(?:[=:]\s*(.*))?")
+_NAME = regex(r"[_a-zA-Z][_a-zA-Z0-9]*")
+_OPERATOR = regex(r":?[-?+]")
+_ENTRY = regex(r"\s*(?:export\s+)?([^\s=:#]+)\s*(?:[=:]\s*(.*))?")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _DEEPEST = 20
 _LONGEST = 10_000  # characters

@@ -5,15 +5,15 @@ between continuations are skipped, a continuation is the escape character at the
 unless another stands before it, and parser directives count only before everything else.
 """
 
-import re
 from dataclasses import dataclass
 
 from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.words import SPACES
+from lockstep.patterns import regex
 
 __all__ = ["Comment", "Directive", "Joined", "Lines"]
 
-_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=(.*)")
+_DIRECTIVE = regex(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=(.*)")
 _KNOWN = {"syntax", "escape", "check"}
 _LONGEST = 65_535  # bytes: the buffer of BuildKit's scanner
 

@@ -1,6 +1,5 @@
 """Which programs an instruction of a Dockerfile runs, with which words, on which lines."""
 
-import re
 from dataclasses import replace
 
 from lockstep.check.reading import shell
@@ -8,12 +7,13 @@ from lockstep.check.reading.arguments import opening
 from lockstep.check.reading.dockerfile import Heredoc, Instruction, Problem
 from lockstep.check.reading.shell import Command, Script, Word
 from lockstep.check.reading.words import WordError
+from lockstep.patterns import regex
 
 __all__ = ["SHELLS", "script"]
 
 SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
 _RUNS = {"RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"}
-_SHEBANG = re.compile(r"#!\s*(\S+)(?:[ \t]+([^\n]*))?")
+_SHEBANG = regex(r"#!\s*(\S+)(?:[ \t]+([^\n]*))?")
 _DEEPEST = 3  # a shell in a shell in a shell
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 
 from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.shell_words import Operator, Part, Token, Tokens, Word
+from lockstep.patterns import regex
 
 __all__ = ["Command", "Part", "Redirection", "Script", "Word", "line_starts", "read"]
 
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[[^\]]*\])?\+?=")
+_ASSIGNMENT = regex(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[[^\]]*\])?\+?=")
 _REDIRECTIONS = {"<", ">", ">>", "<<", "<<-", "<<<", "<&", ">&", "<>", ">|", "&>", "&>>"}
 _OPENING = {"if", "while", "until", "{"}  # of `while`, `do` is what has an end
 _MIDDLE = {"then", "elif", "else", "do", "!"}

@@ -9,17 +9,18 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from lockstep.check.reading.problem import Problem
+from lockstep.patterns import regex
 
 __all__ = ["Operator", "Part", "Token", "Tokens", "Word"]
 
-_OPERATORS = re.compile(r"&&|\|\||;;&|;;|;&|\|&|&>>|&>|<<<|<<-|<<|<&|<>|>>|>&|>\||[;&|()<>\n]")
-_BLANK = re.compile(r"(?:[ \t\r]|\\\r?\n)+")
-_COMMENT = re.compile(r"#[^\n]*")
-_PLAIN = re.compile(r"[^ \t\r\n;&|()<>\\'\"`$]+")
-_IN_DOUBLE = re.compile(r'[^\\"`$]+')
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
+_OPERATORS = regex(r"&&|\|\||;;&|;;|;&|\|&|&>>|&>|<<<|<<-|<<|<&|<>|>>|>&|>\||[;&|()<>\n]")
+_BLANK = regex(r"(?:[ \t\r]|\\\r?\n)+")
+_COMMENT = regex(r"#[^\n]*")
+_PLAIN = regex(r"[^ \t\r\n;&|()<>\\'\"`$]+")
+_IN_DOUBLE = regex(r'[^\\"`$]+')
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
 _CLOSING = {"(": ")", "{": "}", '"': '"', "`": "`"}
-_MARKS = re.compile(r"[\\'\"`$(){}]")
+_MARKS = regex(r"[\\'\"`$(){}]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,16 @@ A library that edits TOML moves a key and leaves the comment above it behind. Wh
 blocks parses the result, and compares it with what it should be.
 """
 
-import re
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from lockstep.patterns import regex
+
 __all__ = ["Block", "blocks", "insert", "moved", "section", "text_of"]
 
-_HEADER = re.compile(r"\s*\[\[?(?P<path>[^\[\]]+)\]\]?\s*(?:#.*)?")
-_PART = re.compile(r"""\s*(?:([A-Za-z0-9_-]+)|"([^"\\]*)"|'([^']*)')\s*(?:\.|$|=)""")
+_HEADER = regex(r"\s*\[\[?(?P<path>[^\[\]]+)\]\]?\s*(?:#.*)?")
+_PART = regex(r"""\s*(?:([A-Za-z0-9_-]+)|"([^"\\]*)"|'([^']*)')\s*(?:\.|$|=)""")
 _LONGEST = 400  # lines of one value
 
 

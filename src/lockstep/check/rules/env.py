@@ -1,7 +1,6 @@
 """ENV: the installed environment beside a project, against its lock and against itself."""
 
 import json
-import platform
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -122,6 +121,8 @@ def _needed(lock: LockFile, environment: Environment) -> list[Locked]:
     """Return what has to be there: what a run needs on this machine."""
     if not sys.platform.startswith("linux") or (lock.kind == "uv" and not lock.roots):
         return []
+    import platform
+
     machine = wheels.Machine(python=environment.python, processor=platform.machine())
     listed = wheels.installed(lock, machine)
     if lock.kind == "poetry":

@@ -1,6 +1,5 @@
 """HOK: whether there are hooks, whether git runs them, and what they look for."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +10,11 @@ from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
 from lockstep.errors import LockstepError
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
-_SCANNERS = re.compile(
+_SCANNERS = regex(
     r"(?i)gitleaks|betterleaks|kingfisher|detect-secrets|trufflehog|ggshield|gitguardian|talisman"
     r"|git-secrets|secretlint|ripsecrets|noseyparker|whispers|detect-private-key|lockstep[ -]check"
     r"|lockstep[ -]secrets|semgrep|trivy"

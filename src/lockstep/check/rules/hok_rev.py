@@ -9,11 +9,12 @@ from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
 from lockstep.hooks.known import known
 from lockstep.hooks.rev import is_commit, shown
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
-_FROZEN = re.compile(r"#\s*(?:frozen:\s*)?v?(\d[\w.]*)")
-_VERSION = re.compile(r"(?:[A-Za-z_-]*[-_/])?v?(\d+(?:\.\d+)*[\w.]*)")
+_FROZEN = regex(r"#\s*(?:frozen:\s*)?v?(\d[\w.]*)")
+_VERSION = regex(r"(?:[A-Za-z_-]*[-_/])?v?(\d+(?:\.\d+)*[\w.]*)")
 
 
 class HOK003(Rule):

@@ -11,6 +11,7 @@ from lockstep.check.facts.stages import Step
 from lockstep.check.finding import Finding, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
@@ -18,11 +19,11 @@ _COMPILERS = frozenset(
     {"build-essential", "build-base", "gcc", "g++", "clang", "cmake", "make", "gfortran", "cargo"}
     | {"rustc", "rust", "musl-dev", "linux-headers", "ninja-build"}
 )
-_HEADERS = re.compile(r"[a-z0-9][a-z0-9.+-]*-(?:dev|devel)")
+_HEADERS = regex(r"[a-z0-9][a-z0-9.+-]*-(?:dev|devel)")
 _NO = {"", "0", "false", "off", "no"}
-_RECURSIVE = re.compile(r"-[a-zA-Z]*R[a-zA-Z]*|--recursive")
+_RECURSIVE = regex(r"-[a-zA-Z]*R[a-zA-Z]*|--recursive")
 # They compile at run time: kernels, and the models of PyMC.
-_COMPILING = re.compile(r"(?im)\b(?:triton|pymc|pytensor|deepspeed|vllm|tvm)\b")
+_COMPILING = regex(r"(?im)\b(?:triton|pymc|pytensor|deepspeed|vllm|tvm)\b")
 _LISTS = ("requirements.txt", "pyproject.toml", "environment.yml")
 _MOST_FILES = 200
 

@@ -9,28 +9,27 @@ from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.reading.dockerfile import Instruction
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
-_NAME = re.compile(
+_NAME = regex(
     r"(?:.*_)?(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_?KEY(?:_ID)?|SECRET_?KEY"
     r"|PRIVATE_?KEY|CREDENTIALS?)",
     re.IGNORECASE,
 )
-_NO_SECRET = re.compile(
-    r"(?i)(?:.*_)?(?:EOS|BOS|PAD|UNK|SEP|CLS|MASK|STOP|START|END|MAX|PUBLIC)_\w+"
-)
-_NOTHING = re.compile(
+_NO_SECRET = regex(r"(?i)(?:.*_)?(?:EOS|BOS|PAD|UNK|SEP|CLS|MASK|STOP|START|END|MAX|PUBLIC)_\w+")
+_NOTHING = regex(
     r"(?i)|none|null|true|false|yes|no|on|off|\d+|[./~<].*|.*(?:dummy|placeholder|unused|not.?(?:used"
     r"|set)|build.?(?:time|only)).*"
 )
-_ADDRESS = re.compile(r"\w://(?P<user>[^\s/@:\"']*):(?P<secret>[^\s/@\"']+)@")
-_VARIABLE = re.compile(r"\$\{?(\w+)")
+_ADDRESS = regex(r"\w://(?P<user>[^\s/@:\"']*):(?P<secret>[^\s/@\"']+)@")
+_VARIABLE = regex(r"\$\{?(\w+)")
 _FILES = frozenset(
     {".env", ".netrc", ".pypirc", ".git-credentials", "id_rsa", "id_ed25519", "id_ecdsa"}
     | {"kubeconfig", ".pgpass"}
 )
-_EXAMPLE = re.compile(r"\.env\.(?:example|sample|template|dist|defaults?|test|ci)")
+_EXAMPLE = regex(r"\.env\.(?:example|sample|template|dist|defaults?|test|ci)")
 
 
 class IMG019(Rule):

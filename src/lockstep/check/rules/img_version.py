@@ -1,6 +1,5 @@
 """IMG: versions that stand in several places of one Dockerfile."""
 
-import re
 from collections.abc import Iterator
 
 from lockstep.check.facts import external
@@ -10,12 +9,13 @@ from lockstep.check.facts.stages import Step
 from lockstep.check.finding import Finding, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
-_PYTHON = re.compile(r"python(3\.\d{1,2})\b")
-_BASE = re.compile(r"(?:python:|python)(3\.\d{1,2})\b")
-_FULL = re.compile(r"(?<![\d.])\d+\.\d+\.\d+(?![\d.]*\d)")
+_PYTHON = regex(r"python(3\.\d{1,2})\b")
+_BASE = regex(r"(?:python:|python)(3\.\d{1,2})\b")
+_FULL = regex(r"(?<![\d.])\d+\.\d+\.\d+(?![\d.]*\d)")
 _MANY = 3
 
 

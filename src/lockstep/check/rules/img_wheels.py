@@ -1,6 +1,5 @@
 """IMG: whether the wheels of a lock fit the base that they are installed on."""
 
-import re
 from collections.abc import Iterator
 
 from lockstep.check.facts import accelerated, recipes, requirements
@@ -11,11 +10,12 @@ from lockstep.check.facts.wheels import Machine, Verdict, installed, oldest, ver
 from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
 _SHOWN = 5
-_GLIBC = re.compile(r"manylinux_2_(\d{1,4})_")
+_GLIBC = regex(r"manylinux_2_(\d{1,4})_")
 _CPU_BASES = frozenset({"python", "debian", "ubuntu", "uv", "alpine", "distroless", "enterprise"})
 # Without a wheel for musl in each release up to the summer of 2026.
 _NO_MUSL = frozenset(

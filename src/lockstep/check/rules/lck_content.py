@@ -11,15 +11,14 @@ from lockstep.check.facts.requirements import Listed, Required
 from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.repository import File, Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
-_FOR_PEOPLE = re.compile(
-    r"(?:^|[-_./])(?:dev|develop|development|test|tests|testing|docs?|lint|ci)"
-)
-_ITEM = re.compile(r"\s+-\s+[\"']?(-e\s.*?|[^\s=]+\s*@\s*file:.*?)[\"']?\s*$")
-_COMMIT = re.compile(r"@[0-9a-f]{7,40}(?:[#?]|$)")
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_FOR_PEOPLE = regex(r"(?:^|[-_./])(?:dev|develop|development|test|tests|testing|docs?|lint|ci)")
+_ITEM = regex(r"\s+-\s+[\"']?(-e\s.*?|[^\s=]+\s*@\s*file:.*?)[\"']?\s*$")
+_COMMIT = regex(r"@[0-9a-f]{7,40}(?:[#?]|$)")
+_DRIVE = regex(r"[A-Za-z]:[\\/]")
 
 
 class LCK004(Rule):

@@ -1,6 +1,5 @@
 """LCK: a lock that no longer fits what the project declares."""
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,11 @@ from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
 from lockstep.errors import LockstepError
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
-_REASON = re.compile(r"existing lockfile due to (?P<why>.+)")
+_REASON = regex(r"existing lockfile due to (?P<why>.+)")
 _STALE = "needs to be updated"
 _SHOWN = 3  # differences in a message
 

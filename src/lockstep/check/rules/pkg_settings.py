@@ -1,6 +1,5 @@
 """PKG: settings that stand where tools no longer look, and metadata that stands twice."""
 
-import re
 from collections.abc import Iterator
 
 from lockstep.check.facts import moves
@@ -9,11 +8,12 @@ from lockstep.check.finding import Edit, Finding, Skip
 from lockstep.check.reading.toml_lines import line_of
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
 _SHOWN = 4
-_KEYS = re.compile(
+_KEYS = regex(
     r"\b(?P<key>name|version|install_requires|extras_require|python_requires|description"
     r"|author|author_email|license|url|classifiers|entry_points)\s*=(?!=)"
 )

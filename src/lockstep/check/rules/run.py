@@ -11,6 +11,7 @@ from lockstep.check.facts.code import Call, Source
 from lockstep.check.finding import Finding, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
@@ -27,7 +28,7 @@ _PICKLES = frozenset(
     )
 )
 _SAFE_TORCH = (2, 6)  # where torch.load reads weights only by default
-_HOME = re.compile(
+_HOME = regex(
     r"""(?<![\w./-])(?:/home|/Users)/(?!(?:user|app|jovyan|vscode|runner|ubuntu|root|nonroot|appuser|docker|node
     |airflow|coder|Shared|runneradmin|USER|NAME|<)\b)[A-Za-z][\w.-]*/|[A-Z]:\\\\?Users\\\\?\w""",
     re.VERBOSE,

@@ -17,7 +17,6 @@ from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
 from lockstep.errors import LockstepError
-from lockstep.oci import inspect
 
 __all__ = ["RULES"]
 
@@ -130,6 +129,8 @@ class SEC003(Rule):
             yield from self._of_layout(path, shown, deep=deep)
 
     def _of_layout(self, path: Path, shown: str, *, deep: bool) -> Iterator[Finding | Skip]:
+        from lockstep.oci import inspect  # only where there are images
+
         seen = set()
         try:
             for image in inspect.images(path):

@@ -1,6 +1,5 @@
 """STK: where a stack's data goes: volumes, and MLflow's artifacts."""
 
-import re
 from collections.abc import Iterator
 
 from lockstep.check.facts import stack
@@ -10,6 +9,7 @@ from lockstep.check.reading.compose import Mount, Service
 from lockstep.check.reading.yaml_lines import Scalar, Sequence
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
@@ -26,17 +26,17 @@ _DATA = {
     "clickhouse-server": ("/var/lib/clickhouse",),
 }
 _KEPT = ("volume", "bind", "tmpfs", "npipe", "cluster")  # tmpfs: meant to be lost
-_SQLITE = re.compile(r"sqlite:///(/?[^\s\"'?]+)")
-_APPENDS = re.compile(r"--appendonly[ =]+yes|--save\s+[1-9]")
-_S3 = re.compile(r"s3://|\bgs://|\bwasbs?://|\babfss?://|\bhdfs://|mlflow-artifacts:/")
-_ROOT = re.compile(
+_SQLITE = regex(r"sqlite:///(/?[^\s\"'?]+)")
+_APPENDS = regex(r"--appendonly[ =]+yes|--save\s+[1-9]")
+_S3 = regex(r"s3://|\bgs://|\bwasbs?://|\babfss?://|\bhdfs://|mlflow-artifacts:/")
+_ROOT = regex(
     r"--(?:default-artifact-root|artifacts-destination)\b"
     r"|MLFLOW_(?:DEFAULT_ARTIFACT_ROOT|ARTIFACTS_DESTINATION)"
 )
 _NAMED = frozenset(
     {"--backend-store-uri", "--registry-store-uri", "--host", "--port", "--workers", "-h", "-p"}
 )
-_ENDPOINT = re.compile(r"MLFLOW_S3_ENDPOINT_URL|AWS_ENDPOINT_URL")
+_ENDPOINT = regex(r"MLFLOW_S3_ENDPOINT_URL|AWS_ENDPOINT_URL")
 
 
 class STK007(Rule):

@@ -1,7 +1,6 @@
 """STK: compose files as files: what cannot be read, and what no program reads any more."""
 
 import posixpath
-import re
 from collections.abc import Iterator
 
 from lockstep.check import places
@@ -10,11 +9,12 @@ from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.reading.compose import Service, Value
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
 _EXAMPLES = ("example", "sample", "template", "dist", "tmpl", "default", "defaults")
-_REMOTE = re.compile(r"[A-Za-z][\w+.-]*://|git@|github\.com/|docker-image:|service:")
+_REMOTE = regex(r"[A-Za-z][\w+.-]*://|git@|github\.com/|docker-image:|service:")
 
 
 class STK011(Rule):

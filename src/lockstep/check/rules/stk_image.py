@@ -10,13 +10,14 @@ from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.reading.compose import Command, Service
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
-_INSTALL = re.compile(
+_INSTALL = regex(
     r"\b(?:pip3?|pip3?\.\d+|uv pip|conda|mamba|apt-get|apt|apk)(?:\s+-\S+)*\s+(?:install|add)\b"
 )
-_RECIPES = re.compile(
+_RECIPES = regex(
     r"(?:.*/)?(?:Makefile|makefile|justfile|Taskfile\.ya?ml|docker-bake\.hcl|tasks\.py|noxfile\.py)"
     r"|.*\.(?:sh|mk)|\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml|README\.md"
 )

@@ -10,12 +10,11 @@ from lockstep.check.reading import yaml_lines
 from lockstep.check.reading.compose import Dependency, Service
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
-_WAITS = re.compile(
-    r"wait[-_]?for|wait-on|dockerize|pg_isready|\buntil\b|\bwhile\b|\bsleep\b|\.sh\b"
-)
+_WAITS = regex(r"wait[-_]?for|wait-on|dockerize|pg_isready|\buntil\b|\bwhile\b|\bsleep\b|\.sh\b")
 _AWAITED = frozenset({Role.DATABASE, Role.STORE, Role.MLFLOW})
 # Pages that connect when somebody logs in.
 _PAGES = frozenset(

@@ -1,0 +1,28 @@
+"""Regular expressions that are compiled when they are first used: hundreds are named at a start."""
+
+import re
+from typing import AnyStr, cast
+
+__all__ = ["regex"]
+
+_METHODS = ("findall", "finditer", "fullmatch", "match", "search", "split", "sub", "subn")
+
+
+class _Pattern:
+    """Stands for a compiled expression, and becomes one."""
+
+    def __init__(self, text: str | bytes, flags: int) -> None:
+        self._text = text
+        self._flags = flags
+
+    def __getattr__(self, name: str) -> object:
+        # Only what is not there yet is asked for here: the next call goes straight to `re`.
+        compiled = re.compile(self._text, self._flags)
+        for each in (*_METHODS, "pattern", "flags", "groupindex", "groups"):
+            setattr(self, each, getattr(compiled, each))
+        return getattr(compiled, name)
+
+
+def regex(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """Return what `re.compile` would, later; a wrong expression fails when it is used."""
+    return cast("re.Pattern[AnyStr]", _Pattern(text, flags))
