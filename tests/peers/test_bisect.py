@@ -32,6 +32,7 @@ print("accuracy %.4f" % model.score(table[4000:], y[4000:]))
 """
 
 
+@pytest.mark.nightly
 def test_scikit_learn_among_49_that_moved(tmp_path: Path) -> None:
     (tmp_path / "wanted.in").write_text(WANTED.replace(" ", "\n") + "\n")
     (tmp_path / "train.py").write_text(TRAIN)

@@ -186,7 +186,9 @@ def test_no_tool_is_left_in_the_image(built: Docker, image: str) -> None:
 @pytest.mark.parametrize(
     "user",
     [
-        "4242:4242",  # who owns nothing in the image: what he may, the image's own user may
+        pytest.param(
+            "4242:4242", marks=pytest.mark.nightly
+        ),  # who owns nothing in the image: what he may, the image's own user may
         pytest.param("65532:65532", marks=pytest.mark.nightly),
     ],
 )

@@ -119,7 +119,7 @@ def index_url(folder: Path) -> str:
     return index[1]
 
 
-@pytest.mark.parametrize("kind", ["classic", "new"])
+@pytest.mark.parametrize("kind", [pytest.param("classic", marks=pytest.mark.nightly), "new"])
 def test_a_project_of_poetry(
     kind: str, poetry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def test_mlflow_answers_to_no_foreign_name(stack: Stack) -> None:
     assert answer.status == 403
 
 
+@pytest.mark.nightly
 def test_killed_at_random_and_nothing_acknowledged_is_lost(stack: Stack) -> None:
     chance = random.Random(SEED)  # noqa: S311 -- the same each time
     before = sum(each["restarts"] for each in stack.services().values())

@@ -173,7 +173,7 @@ def test_the_images_run(lab: Lab, docker: Docker) -> None:
         docker.run("rm", "--force", name)
 
 
-@pytest.fixture(scope="module", params=["churn", "iris"])
+@pytest.fixture(scope="module", params=[pytest.param("churn", marks=pytest.mark.nightly), "iris"])
 def poetic(
     request: pytest.FixtureRequest, lab: Lab, tmp_path_factory: pytest.TempPathFactory
 ) -> Lab:

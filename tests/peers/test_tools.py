@@ -113,7 +113,11 @@ def test_site_packages_are_what_uv_installs(project: RealProject) -> None:
 
 
 @pytest.mark.parametrize(
-    "check", ["-m pytest -q", "-m ruff check", "-m black -q --check .", "-m mypy"]
+    "check",
+    [
+        *("-m pytest -q", "-m ruff check", "-m black -q --check ."),
+        pytest.param("-m mypy", marks=pytest.mark.nightly),
+    ],
 )
 def test_the_project_passes_its_own_checks(project: RealProject, check: str) -> None:
     python = project.root / ".venv" / "bin" / "python"
