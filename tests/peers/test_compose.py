@@ -22,6 +22,8 @@ import yaml
 
 from .conftest import Docker, engine, program
 
+# One story in the order of its tests, four to five minutes long.
+pytestmark = pytest.mark.nightly
 PROJECT = """\
 [project]
 name = "tiny"
@@ -165,7 +167,6 @@ def generation(folder: Path, which: str) -> dict[str, str]:
     return {"DOCKER_CONFIG": str(config), "PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
-@pytest.mark.nightly
 def test_the_file_holds_for_both_generations_and_has_no_secret(composed: Composed) -> None:
     composed.lockstep("render")
     composed.lockstep("lock", "--check")
@@ -191,7 +192,6 @@ def test_the_file_holds_for_both_generations_and_has_no_secret(composed: Compose
         assert sorted(yaml.safe_load(done.stdout)["services"]) == sorted(services)
 
 
-@pytest.mark.nightly
 def test_from_nothing_to_rows_and_bytes(composed: Composed) -> None:
     with closing(socket.create_server(("127.0.0.1", 35000))):
         out, err = composed.lockstep("up")
