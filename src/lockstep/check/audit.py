@@ -1,7 +1,6 @@
 """Runs rules over a repository, drops what comments and settings suppress, and applies fixes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from lockstep import files
 from lockstep.check import suppress
@@ -9,13 +8,14 @@ from lockstep.check.finding import Edit, Finding, Severity, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
 from lockstep.check.settings import Settings
+from lockstep.values import frozen
 
 __all__ = ["Fixed", "Report", "applied", "audit", "diff", "fix", "write"]
 
 _MOST_ROUNDS = 20  # one fix may need another's result
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Report:
     """What was found, in one order, and which rules could not look."""
 
@@ -35,7 +35,7 @@ class Report:
         return sum(each.severity is severity for each in self.findings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fixed:
     """What fixes make of a repository: the last report, and each changed text before and after."""
 

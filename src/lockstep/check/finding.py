@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lockstep.values import frozen
+
 __all__ = ["Edit", "Finding", "Severity", "Skip"]
 
 
@@ -23,7 +25,7 @@ class Edit:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """One thing that is wrong; lines and columns count from 1, line 0 is the file as a whole."""
 
@@ -47,7 +49,7 @@ class Finding:
         return (self.path.encode(), self.line, self.column, self.code, self.message)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Skip:
     """Says that a rule could not look: what is missing is never a pass."""
 

@@ -7,7 +7,6 @@ import re
 import stat
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -17,6 +16,7 @@ from lockstep.check.facts import requirements
 from lockstep.check.facts.locks import LockFile
 from lockstep.errors import LockstepError
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.check.facts.built import ImageFile
@@ -50,7 +50,7 @@ _NO_DOCKERFILE = (
 _COMPOSE = regex(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Asked:
     """What the caller wants of rules that cost more, or that look at more."""
 
@@ -61,7 +61,10 @@ class Asked:
     images: tuple[Path, ...] = ()  # OCI layouts beside the project's own
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_NOTHING = Asked()
+
+
+@frozen
 class File(Generic[T]):
     """A file of the repository and what its text was read into."""
 
@@ -84,7 +87,7 @@ class Repository:
         *,
         tracked: frozenset[str] | None,
         exclude: Sequence[str] = (),
-        asked: Asked = Asked(),
+        asked: Asked = _NOTHING,
         changed: Mapping[str, str] | None = None,
     ) -> None:
         """Keep what is there; `tracked` is None where git knows nothing of the folder."""

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from inspect import cleandoc
 from typing import ClassVar
 
 from lockstep.check.finding import Edit, Finding, Severity, Skip
 from lockstep.check.repository import Repository
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["Page", "Rule"]
 
@@ -16,7 +16,7 @@ _SECTION = regex(r"^(Why|Bad|Good|Fix|Source):[ \t]*", re.MULTILINE)
 _NEEDED = ("Why", "Bad", "Good", "Fix")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Page:
     """What a rule's docstring says, by section; `Source` may be missing."""
 

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from lockstep import files
 from lockstep.check.rule import Rule
 from lockstep.errors import LockstepError, UsageError, raise_all
 from lockstep.project.reading import Table
+from lockstep.values import frozen
 
 __all__ = ["Settings", "chosen", "load"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Settings:
     """Codes or their beginnings (`IMG`), and globs of files."""
 

@@ -6,10 +6,11 @@ is None: no rule may take it for a no.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from lockstep.check.facts.images import Reference
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["Base", "known"]
 
@@ -53,7 +54,7 @@ _NEWEST_DEBIAN = "trixie"  # what tags without a codename mean: nobody is blamed
 _TOOLS = ("curl", "wget", "python", "python3", "bash", "sh", "uv", "poetry", "gcc", "git")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Base:
     """One base image; `has` answers for the programs on its PATH that are known."""
 

@@ -1,10 +1,11 @@
 """A shell's commands as what they come to: the program behind its wrappers, words, options."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lockstep.check.reading.shell import Command, Word
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["Call", "Options", "call"]
 
@@ -25,7 +26,7 @@ _VERSIONED = regex(r"(python|pip)\d(?:\.\d+)?")
 _NAME = regex(r"[A-Za-z_]\w*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Call:
     """One program that is started; what only a run can tell stands as it is written."""
 
@@ -52,7 +53,7 @@ class Call:
         return _options(self.words[skip:], valued)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Options:
     """Options with their values (an empty text for those without one), and the other words."""
 

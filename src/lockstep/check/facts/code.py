@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockstep.check.facts.glance import glanced
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -66,7 +67,7 @@ class Signs:
         return bool(self.bits & 32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Call:
     """One call: the whole name of what is called, its node, its line in the file."""
 
@@ -75,7 +76,7 @@ class Call:
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Source:
     """The code of a file: its calls in order, and what its imports name."""
 

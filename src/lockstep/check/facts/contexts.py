@@ -3,13 +3,13 @@
 import posixpath
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lockstep.check.facts import ignoring
 from lockstep.check.facts.calls import Call, call
 from lockstep.check.facts.ignoring import Ignore
 from lockstep.check.reading import shell
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.check.reading.compose import Build, Service
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Context", "Use", "contexts", "started", "uses"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Context:
     """A folder that a build may be given; "" is the repository's."""
 
@@ -36,7 +36,7 @@ class Context:
         return self.ignore is not None and self.ignore.excludes(path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Use:
     """One service of a compose file that is built from a Dockerfile."""
 

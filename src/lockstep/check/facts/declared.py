@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lockstep.check.facts import requirements
 from lockstep.check.facts.locks import normal
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -20,7 +20,7 @@ _SETUP = regex(r"install_requires\s*=\s*\[\s*[\"'](?P<name>[A-Za-z0-9][\w.-]*)")
 _CFG = regex(r"(?m)^install_requires\s*=[ \t]*(?P<rest>.*(?:\n[ \t]+.*)*)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Declared:
     """One dependency that a project asks for."""
 

@@ -2,12 +2,12 @@
 
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lockstep.check.facts.stack import beside, dockerfile_of, image_of, said
 from lockstep.check.reading.compose import Service
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -25,7 +25,7 @@ _FROM = regex(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.MULTILINE | re.IGNORECASE)
 _REQUIREMENTS = regex(r"(?:-r|--requirements?)[ =]*(\S+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lacks:
     """What an image has not: the words for a message."""
 

@@ -1,17 +1,17 @@
 """What starts in an image's containers: ENTRYPOINT and CMD together, and the script they name."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from lockstep.check.facts.calls import Call, call
 from lockstep.check.facts.stages import Step
 from lockstep.check.reading import programs, shell
 from lockstep.check.reading.shell import Command, Word
+from lockstep.values import frozen
 
 __all__ = ["Entry", "Started", "entry"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Started:
     """One program that a container starts; `path` is a script's, empty for the Dockerfile."""
 
@@ -20,7 +20,7 @@ class Started:
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """What a container starts; `first` is its first program, unless a shell's text decides it."""
 

@@ -2,13 +2,14 @@
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lockstep.check.facts.calls import Call
 from lockstep.check.facts.installs import Install
 from lockstep.check.facts.stages import Step
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.check.facts.built import Built
@@ -19,7 +20,7 @@ _OFF = {"false", "0", "no", "off"}
 _PREFIX = regex(r"(/.+)/(?:bin|Scripts)(?:/[^/]+)?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Environment:
     """One place of packages: `prefix` is empty for the system's, `?` where nobody can tell."""
 

@@ -1,13 +1,13 @@
 """The images of registries that a Dockerfile names: in FROM, COPY --from and mounts."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lockstep.check.facts.built import ImageFile
 from lockstep.check.facts.images import Reference, reference
 from lockstep.check.facts.stages import line_of
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -18,7 +18,7 @@ _WHOLE = regex(r"\$\w+|\$\{\w+[^}]*\}")
 _DIGEST = regex(r"sha256:[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Named:
     """One place that names an image."""
 

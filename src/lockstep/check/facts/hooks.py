@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.yaml_lines import Mapping as Table
 from lockstep.check.reading.yaml_lines import Node, Scalar, Sequence, entries, scalar
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -29,7 +29,7 @@ _NOT_REMOTE = frozenset({"local", "meta", "builtin"})
 _LOCAL_NEEDS = ("id", "name", "entry", "language")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Hook:
     """One hook; lists are their texts, and `stages` are the nodes where a text can be replaced."""
 
@@ -43,7 +43,7 @@ class Hook:
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HookRepo:
     """One repository of hooks; `rev` is empty for what is not fetched."""
 
@@ -59,7 +59,7 @@ class HookRepo:
         return self.url not in _NOT_REMOTE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HookFile:
     """A configuration of pre-commit or prek and what is wrong with it."""
 

@@ -9,7 +9,8 @@ counts.
 import functools
 import posixpath
 import re
-from dataclasses import dataclass
+
+from lockstep.values import frozen
 
 __all__ = ["Ignore", "Pattern", "read"]
 
@@ -18,7 +19,7 @@ _MOST = 5_000  # patterns
 _MOST_CROSSING = 2  # `**` inside of a part, as in `**.pyc`, in one pattern
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pattern:
     """One line; `allows` when it begins with `!`."""
 
@@ -33,7 +34,7 @@ class Pattern:
         return any(compiled.fullmatch("/".join(parts[:n])) for n in range(1, len(parts) + 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ignore:
     """What a .dockerignore says; without lines it keeps nothing out."""
 

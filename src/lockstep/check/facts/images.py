@@ -1,8 +1,7 @@
 """What the name of an image says: where it comes from, whether it moves, whether it is gone."""
 
-from dataclasses import dataclass
-
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["GONE", "STORES", "Gone", "Reference", "gone", "is_local", "reference"]
 
@@ -28,7 +27,7 @@ _OFFICIAL_NAMES = (
 _OFFICIAL = frozenset(_OFFICIAL_NAMES.split())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reference:
     """An image's name in its parts; what is not said is empty."""
 
@@ -82,7 +81,7 @@ def is_local(image: Reference) -> bool:
     return (image.host in _HUB and not official) or image.host.startswith("localhost")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gone:
     """An image that is no longer published, what happened, what to take, and who says so."""
 

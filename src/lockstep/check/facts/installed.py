@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lockstep.check.facts.locks import normal
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["Changed", "Distribution", "Environment", "changed", "read"]
 
@@ -26,7 +27,7 @@ _MOST_HASHED = 64 << 20  # bytes of newer files that are read
 _LATER = 2_000_000_000  # nanoseconds after RECORD: coarse clocks of file systems
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Distribution:
     """One installed package; `info` is its .dist-info folder."""
 
@@ -35,7 +36,7 @@ class Distribution:
     info: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Environment:
     """A virtual environment and its packages by name."""
 
@@ -44,7 +45,7 @@ class Environment:
     packages: dict[str, Distribution]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Changed:
     """A file that is not what RECORD says; `path` is from the environment's root."""
 

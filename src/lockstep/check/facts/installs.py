@@ -1,10 +1,10 @@
 """What a command installs: packages of the system, of Python, of conda, and from what list."""
 
 import re
-from dataclasses import dataclass
 
 from lockstep.check.facts.calls import Call, Options
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["TOOLS", "Install", "install", "package_of"]
 
@@ -52,7 +52,7 @@ TOOLS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Install:
     """One command that installs; `names` and `files` are as written."""
 

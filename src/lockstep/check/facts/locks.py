@@ -3,25 +3,33 @@
 Whatever a lock says in a form that is not known is left out: a reader never raises.
 """
 
+import contextlib
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from posixpath import basename
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lockstep.check.facts import requirements
+from lockstep.digest import of_bytes
 from lockstep.patterns import regex
+from lockstep.store import Store, default_root
+from lockstep.values import frozen
 
 __all__ = ["LockFile", "Locked", "LockedFile", "Need", "kind_of", "normal", "read"]
 
 _PYLOCK = regex(r"pylock(\.[^.]+)?\.toml")
 _HEADER = regex(r"\[\[packages?\]\]")
+_LONG = 1 << 14  # characters
+_RECORD = "checked-locks"
+_UNUSUAL = regex(r"[?#]")
 _SOURCES = ("registry", "editable", "virtual", "directory", "path", "git", "url")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LockedFile:
     """One wheel or source archive; the size is 0 where the lock does not say it."""
 
@@ -35,7 +43,7 @@ class LockedFile:
         return self.name.endswith(".whl")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Need:
     """One package that another, or the project, asks for."""
 
@@ -45,7 +53,7 @@ class Need:
     version: str = ""  # where a lock has several and says which one is meant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Locked:
     """One package of a lock; `line` is where it begins."""
 
@@ -66,7 +74,7 @@ class Locked:
         return tuple(each.name for each in self.files if each.is_wheel)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LockFile:
     """One lock; `roots` says what the project asks for, by group, "" for its own dependencies.
 
@@ -135,14 +143,33 @@ def read(kind: str, path: str, text: str) -> LockFile | None:
     """Return the lock that a text is, or None when it is none of this kind."""
     if kind == "requirements":
         return _requirements(path, text)
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError):
+    document = _document(text)
+    if document is None:
         return None
     lines = [n for n, line in enumerate(text.splitlines(), 1) if _HEADER.match(line)]
     if kind == "pylock":
         return _pylock(path, document, lines)
     return _uv(path, document, lines) if kind == "uv" else _poetry(path, document, lines)
+
+
+def _document(text: str) -> dict[str, Any] | None:
+    """Return what a TOML text says, its dates as texts; a long one is remembered as JSON.
+
+    To read a lock of 300 kB as TOML takes as long as all else that a check does.
+    """
+    store, key = Store(default_root()), of_bytes(text.encode()).hex
+    known = store.record(_RECORD, key) if len(text) > _LONG else None
+    if isinstance(known, dict):
+        return known
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    plain: dict[str, Any] = json.loads(json.dumps(document, default=str, sort_keys=True))
+    if len(text) > _LONG:
+        with contextlib.suppress(OSError):  # a cache folder that nobody may write to
+            store.put_record(_RECORD, key, plain)
+    return plain
 
 
 def _uv(path: str, document: dict[str, Any], lines: list[int]) -> LockFile:
@@ -262,7 +289,8 @@ def _file(table: Mapping[str, Any]) -> LockedFile:
     name = _text(table, "name") or _text(table, "filename") or _text(table, "file")
     if not name:
         address = _text(table, "url") or _text(table, "path")
-        name = basename(unquote(urlsplit(address).path))
+        path = urlsplit(address).path if _UNUSUAL.search(address) else address
+        name = unquote(basename(path))
     size = table.get("size")
     hashed = bool(table.get("hash") or table.get("hashes"))
     return LockedFile(name=name, size=size if isinstance(size, int) else 0, hashed=hashed)

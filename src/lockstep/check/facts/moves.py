@@ -7,12 +7,13 @@ import copy
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lockstep.check.facts.declared import table
 from lockstep.check.reading import toml_blocks
 from lockstep.check.reading.toml_blocks import Block
+from lockstep.values import frozen
 
 __all__ = ["RUFF", "Move", "find"]
 
@@ -35,7 +36,7 @@ Document = Mapping[str, Any]
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Move:
     """Keys of a table that belong into another one; `text` is the document then, if provable."""
 

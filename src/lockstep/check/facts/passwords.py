@@ -1,11 +1,11 @@
 """Passwords that a compose file spells out, and whether everybody knows them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from lockstep.check.facts.stack import words
 from lockstep.check.reading.compose import Service, Value
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["Password", "passwords"]
 
@@ -32,7 +32,7 @@ _NONE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Password:
     """A password that stands in the file; `by_default` when a variable can replace it."""
 

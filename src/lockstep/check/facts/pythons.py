@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lockstep.check.facts.declared import beside, table
 from lockstep.check.reading.toml_lines import line_of
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
@@ -24,7 +24,7 @@ _KINDS = frozenset({"python", "uv", "distroless", "lambda"})
 _PATCHES = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pin:
     """One place that says one Python."""
 

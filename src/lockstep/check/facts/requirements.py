@@ -1,10 +1,10 @@
 """Reads a requirements file of any quality: what pip would install from it, line by line."""
 
 import re
-from dataclasses import dataclass
 from posixpath import basename
 
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["Listed", "Option", "Required", "is_name", "read"]
 
@@ -18,7 +18,7 @@ _VCS = regex(r"(?:git|hg|svn|bzr)\+")
 _EGG = regex(r"[#&]egg=([A-Za-z0-9._-]+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Required:
     """One requirement; `local` is empty, or editable, path, git or url."""
 
@@ -38,7 +38,7 @@ class Required:
         return bool(self.version)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Option:
     """One line of options: `-r`, `-c`, `--index-url` and their kin."""
 
@@ -47,7 +47,7 @@ class Option:
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Listed:
     """What a requirements file says."""
 

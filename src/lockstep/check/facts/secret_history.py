@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from lockstep import environ, process
@@ -11,6 +11,7 @@ from lockstep.check.facts.secret_scan import rules_for
 from lockstep.patterns import regex
 from lockstep.secrets.finding import Finding
 from lockstep.secrets.text import find, may_have
+from lockstep.values import frozen
 
 __all__ = ["Added", "in_history"]
 
@@ -19,7 +20,7 @@ _LONGEST = 1 << 20  # bytes of a line that are looked at in one piece
 _MOST = 5 << 20  # bytes that a commit adds to one file above which the rest is not looked at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Added:
     """One secret, where it came in first."""
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from lockstep.patterns import regex
 from lockstep.secrets import patterns
 from lockstep.secrets.finding import Finding, merged
 from lockstep.secrets.text import decoded, find, may_have
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.oci.inspect import Found
@@ -25,7 +25,7 @@ _ARGUMENTS = regex(r"\|\d+ (.*?)(?: /bin/(?:ba|a)?sh -\w+ |$)", re.DOTALL)
 _INSTRUCTION = regex(r"(?:/bin/\w+ -c )?(?:#\(nop\)\s+)?(?=ENV|ARG)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Leak:
     """One secret of an image: where in the image, which kind, what may be shown of it."""
 

@@ -3,13 +3,14 @@
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from lockstep.check.facts.images import Reference, reference
 from lockstep.check.reading.compose import Command, Compose, Service, Value, merged
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 if TYPE_CHECKING:
     from lockstep.check.repository import File, Repository
@@ -55,7 +56,7 @@ _MAIN = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.y
 _TESTS = regex(r"(?:^|[._-])(?:tests?|testing|ci|e2e|integration)(?:[._-]|$)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stack:
     """One compose file's services as they run: with the file that it overrides, or its override."""
 

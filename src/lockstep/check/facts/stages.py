@@ -3,7 +3,6 @@
 import functools
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from lockstep.check.facts import bases
 from lockstep.check.facts.bases import Base
@@ -13,11 +12,12 @@ from lockstep.check.facts.installs import Install, install
 from lockstep.check.reading import programs
 from lockstep.check.reading.dockerfile import Dockerfile, Instruction, Stage
 from lockstep.check.reading.shell import Command
+from lockstep.values import frozen
 
 __all__ = ["Copied", "State", "Step", "base_of", "line_of", "steps"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class State:
     """What holds before an instruction; `unknown` names variables that only a build can tell."""
 
@@ -35,7 +35,7 @@ class State:
         return posixpath.normpath(posixpath.join(self.workdir, text))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Copied:
     """What one COPY or ADD brings; `origin` is empty for the context."""
 

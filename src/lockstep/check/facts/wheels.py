@@ -12,6 +12,7 @@ from enum import StrEnum
 from lockstep.check.facts.locks import Locked, LockFile, Need
 from lockstep.patterns import regex
 from lockstep.project.target import Target
+from lockstep.values import frozen
 
 __all__ = ["Machine", "Verdict", "applies", "fits", "installed", "is_pure", "oldest", "verdict"]
 
@@ -32,7 +33,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"  # the lock does not say which files there are
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Machine:
     """A Linux machine that packages are installed on."""
 

@@ -7,7 +7,7 @@ read, and neither are `!reset` and `!override`.
 
 import posixpath
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from lockstep.check.reading import yaml_lines
@@ -28,6 +28,7 @@ from lockstep.check.reading.interpolation import Setting, Value, dotenv
 from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.yaml_lines import Entry, Node, Scalar, entries
 from lockstep.check.reading.yaml_lines import Mapping as Table
+from lockstep.values import frozen
 
 __all__ = [
     "Build",
@@ -85,7 +86,7 @@ _OTHERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Compose:
     """What a compose file says; a name that an included file has too is this file's."""
 

@@ -1,9 +1,8 @@
 """What a compose file says, as values; every one knows its line, its column and its file."""
 
-from dataclasses import dataclass
-
 from lockstep.check.reading.interpolation import Setting, Value
 from lockstep.check.reading.yaml_lines import Node
+from lockstep.values import frozen
 
 __all__ = [
     "Build",
@@ -19,7 +18,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Variable:
     """One variable of `environment` or build argument; without a value it is the caller's."""
 
@@ -29,7 +28,7 @@ class Variable:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EnvFile:
     """One file of `env_file`."""
 
@@ -38,7 +37,7 @@ class EnvFile:
     settings: tuple[Setting, ...] | None  # None: there is no such file
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Port:
     """One entry of `ports`; a range stays as it is written."""
 
@@ -49,7 +48,7 @@ class Port:
     value: Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mount:
     """One entry of a service's `volumes`."""
 
@@ -60,7 +59,7 @@ class Mount:
     value: Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Dependency:
     """One service of `depends_on`."""
 
@@ -71,7 +70,7 @@ class Dependency:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Command:
     """Words of `command`, `entrypoint` or a health check's test."""
 
@@ -81,7 +80,7 @@ class Command:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Healthcheck:
     """A `healthcheck`; without a test, the image's own is changed."""
 
@@ -92,7 +91,7 @@ class Healthcheck:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Build:
     """A `build`; the folder is as it is written."""
 
@@ -105,7 +104,7 @@ class Build:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Named:
     """One volume, network, secret or config of the file, or a service's use of a secret."""
 
@@ -117,7 +116,7 @@ class Named:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Service:
     """One service, with what it extends."""
 

@@ -6,7 +6,7 @@ frontend/dockerfile). A file of any content gives a value: what BuildKit would r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lockstep.check.reading.grammar import complaints
 from lockstep.check.reading.instruction import Heredoc, Instruction, Pair
@@ -15,6 +15,7 @@ from lockstep.check.reading.lines import Comment, Directive, Lines
 from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.scope import AUTOMATIC, Scope
 from lockstep.check.reading.words import Expanded
+from lockstep.values import frozen
 
 __all__ = [
     "AUTOMATIC",
@@ -36,7 +37,7 @@ _MOST_INSTRUCTIONS = 10_000
 _MOST_VARIABLES = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stage:
     """One FROM and what follows it; `index` counts from 0."""
 
@@ -54,7 +55,7 @@ class Stage:
         return tuple(each for each in self.instructions if each.name in names)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Dockerfile:
     """What a Dockerfile says; `problems` says where it cannot be built."""
 

@@ -9,6 +9,7 @@ from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.scope import Scope
 from lockstep.check.reading.words import SPACES, WordError
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["Heredoc", "Instruction", "Pair", "read"]
 
@@ -34,7 +35,7 @@ class Pair:
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Heredoc:
     """One here-document; its text has no leading tabs where `<<-` asks for none."""
 
@@ -46,7 +47,7 @@ class Heredoc:
     line: int  # of the first line of its text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Instruction:
     """One instruction; lines count from 1."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.words import SPACES
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["Comment", "Directive", "Joined", "Lines"]
 
@@ -18,7 +19,7 @@ _KNOWN = {"syntax", "escape", "check"}
 _LONGEST = 65_535  # bytes: the buffer of BuildKit's scanner
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Comment:
     """One comment of a Dockerfile, without its `#`."""
 
@@ -26,7 +27,7 @@ class Comment:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Directive:
     """One parser directive; its name is in small letters."""
 

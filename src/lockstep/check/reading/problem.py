@@ -1,11 +1,11 @@
 """What is wrong with a file that was read, as a value: a reader never raises."""
 
-from dataclasses import dataclass
+from lockstep.values import frozen
 
 __all__ = ["Problem"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Problem:
     """One thing that is wrong with a text; lines count from 1, 0 is the file as a whole."""
 

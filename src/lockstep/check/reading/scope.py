@@ -1,9 +1,10 @@
 """What an instruction of a Dockerfile can see: variables, the shell, the escape character."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lockstep.check.reading.words import Expanded, MissingError, WordError, expand, expand_words
+from lockstep.values import frozen
 
 __all__ = ["AUTOMATIC", "Scope"]
 
@@ -15,7 +16,7 @@ AUTOMATIC = frozenset(
 ) | {"TARGETSTAGE"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Scope:
     """The state before one instruction; consecutive instructions share one where they can."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from lockstep.check.reading.problem import Problem
 from lockstep.check.reading.shell_words import Operator, Part, Token, Tokens, Word
 from lockstep.patterns import regex
+from lockstep.values import frozen
 
 __all__ = ["Command", "Part", "Redirection", "Script", "Word", "line_starts", "read"]
 
@@ -33,7 +34,7 @@ class Redirection:
     body_line: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Command:
     """One simple command; lines are the file's."""
 
@@ -55,7 +56,7 @@ class Command:
         return tuple(word.text for word in self.words[1:])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Script:
     """What a shell's text says."""
 

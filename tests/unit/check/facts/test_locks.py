@@ -1,5 +1,8 @@
 """Locks of every tool as one kind of value."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from lockstep.check.facts import locks
@@ -137,3 +140,33 @@ def test_requirements_are_a_lock_when_they_pin_all() -> None:
 )  # fmt: skip
 def test_nothing_raises(kind: str, text: str) -> None:
     locks.read(kind, "a.lock", text)
+
+
+def test_a_long_lock_is_the_same_when_it_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = "".join(
+        f'    {{ url = "https://f.test/x-{n}-py3-none-any.whl", upload-time = 2026-01-02 }},\n'
+        for n in range(300)
+    )
+    long = f'{UV}\n[[package]]\nname = "x"\nversion = "1"\nwheels = [\n{files}]\n'
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "store"))
+    first = locks.read("uv", "uv.lock", long)
+    assert first is not None
+    assert len(first.named("x")[0].files) == 300
+    (record,) = (tmp_path / "store").rglob("*.json")
+    monkeypatch.setattr("tomllib.loads", None)  # the second time nobody reads it as TOML
+    assert locks.read("uv", "uv.lock", long) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "store"))
+    record.write_text('["not a document"]')
+    assert locks.read("uv", "uv.lock", long) == first
+    shutil.rmtree(tmp_path / "store")
+    (tmp_path / "store").write_text("a cache that nobody can write to")
+    assert locks.read("uv", "uv.lock", long) == first
+
+
+def test_what_is_no_lock_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path))
+    assert locks.read("uv", "uv.lock", "= " * 20_000) is None
+    assert not [*tmp_path.rglob("*.json")]

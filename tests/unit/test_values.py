@@ -1,0 +1,67 @@
+"""Values are what `dataclasses` would make of them, but for what nobody asks of them."""
+
+from dataclasses import dataclass, field, fields, replace
+
+import pytest
+
+from lockstep.values import frozen
+
+
+@frozen
+class Point:
+    """Where something is."""
+
+    x: int
+    names: tuple[str, ...] = ()
+    seen: list[int] = field(default_factory=list)
+
+    @property
+    def double(self) -> int:
+        """Return twice x."""
+        return 2 * self.x
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Same:
+    """The same of the standard library."""
+
+    x: int
+    names: tuple[str, ...] = ()
+
+
+@frozen
+class Alone:
+    """Shown its own way."""
+
+    x: int
+
+    def __repr__(self) -> str:
+        """Return its number."""
+        return str(self.x)
+
+
+def test_it_is_equal_and_hashed_by_its_fields() -> None:
+    assert Point(x=1, names=("a",)) == Point(x=1, names=("a",))
+    assert Point(x=1) != Point(x=2)
+    assert Alone(x=1) != Same(x=1)
+    assert {Alone(x=1): "one"}[Alone(x=1)] == "one"
+    assert hash(Alone(x=1)) == hash(Alone(x=1))
+
+
+def test_it_takes_keywords_and_has_slots_fields_and_replace() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        Point(1)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'x'"):
+        Point()  # type: ignore[call-arg]
+    with pytest.raises(AttributeError):
+        Point(x=1).y = 2  # type: ignore[attr-defined]
+    assert [each.name for each in fields(Point)] == ["x", "names", "seen"]
+    assert replace(Point(x=1, names=("a",)), x=3) == Point(x=3, names=("a",))
+    assert Point(x=1).seen is not Point(x=1).seen
+    assert Point(x=4).double == 8
+
+
+def test_it_is_shown_as_a_dataclass_is_unless_it_says_how() -> None:
+    assert repr(Same(x=1, names=("a",))) == "Same(x=1, names=('a',))"
+    assert repr(Point(x=1)) == "Point(x=1, names=(), seen=[])"
+    assert repr(Alone(x=5)) == "5"
