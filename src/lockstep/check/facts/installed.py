@@ -10,8 +10,8 @@ import hashlib
 import os
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lockstep.check.facts.locks import normal
 from lockstep.patterns import regex
@@ -54,8 +54,7 @@ class Changed:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     package: Distribution
     digest: str
     size: int
@@ -99,10 +98,11 @@ def changed(environment: Environment, *, thorough: bool = False) -> Iterator[Cha
         for path, row in _rows(environment.root, package):
             rows.setdefault(path, []).append(row)
     left = _MOST_HASHED
+    root = os.fspath(environment.root)
     for path, listed in sorted(rows.items()):
-        place = os.path.join(environment.root, path)  # noqa: PTH118 -- 12,000 of them
+        place = f"{root}/{path}"
         try:
-            facts = os.stat(place)  # noqa: PTH116
+            facts = os.stat(place)  # noqa: PTH116 -- 12,000 of them
         except OSError:
             yield Changed(package=listed[0].package, path=path, why="is missing")
             continue
@@ -131,24 +131,21 @@ def _rows(root: Path, package: Distribution) -> Iterator[tuple[str, _Row]]:
         return
     site = package.info.parent.relative_to(root).as_posix()
     for line in lines:
-        path, digest, size = _cells(line)
-        if not digest.startswith("sha256=") or path.endswith((".pyc", "/RECORD")):
+        parts = line.rsplit(",", 2)
+        if len(parts) != 3 or not parts[1].startswith("sha256="):  # noqa: PLR2004 -- the columns
             continue
-        inside = posixpath.normpath(f"{site}/{path}")
-        if path.startswith("/") or inside.startswith("../") or "\0" in path:
+        path, digest, size = parts
+        if path[:1] == '"' == path[-1:]:
+            path = path[1:-1].replace('""', '"')
+        if path.endswith((".pyc", "/RECORD")) or path[:1] == "/" or "\0" in path:
             continue
+        inside = f"{site}/{path}"
+        if "./" in path or "//" in path:
+            inside = posixpath.normpath(inside)
+            if inside.startswith("../"):
+                continue
         bytes_ = int(size) if size.isdecimal() and len(size) < 16 else -1  # noqa: PLR2004
         yield inside, _Row(package, digest.removeprefix("sha256="), bytes_, facts.st_mtime_ns)
-
-
-def _cells(line: str) -> tuple[str, str, str]:
-    parts = line.rsplit(",", 2)
-    if len(parts) != 3:  # noqa: PLR2004 -- path, hash, size
-        return "", "", ""
-    path = parts[0]
-    if path.startswith('"') and path.endswith('"'):
-        path = path[1:-1].replace('""', '"')
-    return path, parts[1], parts[2]
 
 
 def _has_digest(place: str, rows: Iterable[_Row]) -> bool:

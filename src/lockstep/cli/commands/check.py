@@ -20,6 +20,7 @@ examples:
 """
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -87,6 +88,16 @@ def _codes(text: str) -> list[str]:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    collects = gc.isenabled()
+    gc.disable()  # a check makes no garbage in circles, and looking for it is a tenth of its time
+    try:
+        return _run(options)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _run(options: argparse.Namespace) -> int:
     from lockstep.check import audit, rules, settings
     from lockstep.check.report import FORMS
     from lockstep.check.report.text import printable, summary
