@@ -170,7 +170,7 @@ def _kernels(work: Work) -> Named:
 
 def _clock(work: Work) -> Named:
     found = _movers(work, "clock.csv.gz", what="bytes")
-    caught = "repeat" in found and not _movers(work, "clock.csv.gz")
+    caught = "clock" in found and not _movers(work, "clock.csv.gz")
     said = "clock.csv.gz: other bytes, the same meaning" if caught else f"{found}"
     return Named(number=11, planted="the time in an artifact", caught=caught, said=said)
 

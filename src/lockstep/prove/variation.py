@@ -59,6 +59,7 @@ TRAINING: tuple[Variation, ...] = (
     ),
     Variation(name="listing order", world={"backwards": True}),
     Variation(name="folder", folder=True),
+    Variation(name="clock", world={"clock": 400 * 86_400}),
     Variation(name="time zone and locale", env={"TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.UTF-8"}),
 )
 

@@ -43,6 +43,17 @@ def test_the_clock_and_the_umask_are_others() -> None:
     assert varied(code, clock=3_000_000_000, umask=0o077) == "True True 63"
 
 
+def test_dates_that_nobody_gives_a_time_are_those_of_the_other_clock() -> None:
+    code = (
+        "import datetime, time\n"
+        "years = [time.gmtime()[0], time.localtime()[0], datetime.date.today().year,\n"
+        "         int(time.strftime('%Y')), int(time.ctime()[-4:]), int(time.asctime()[-4:])]\n"
+        "print(min(years) >= 2090, time.gmtime(0)[0], time.strftime('%Y', time.gmtime(0)),\n"
+        "      time.ctime(100_000_000)[-4:], time.asctime(time.gmtime(0))[-4:])"
+    )
+    assert varied(code, clock=70 * 366 * 86_400) == "True 1970 1970 1973 1970"
+
+
 def test_one_processor() -> None:
     assert varied("import os; print(len(os.sched_getaffinity(0)))", cpus=1) == "1"
 

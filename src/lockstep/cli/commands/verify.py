@@ -3,8 +3,8 @@
 Builds every image again with the umask, user, time zone, locale, hash seed, HOME, folder, listing
 order, workers and clock of another machine, from an empty store, and compares locks, plans, layers
 and digests. Trains again with another hash seed, with one thread and with all, as on other CPUs,
-with another listing order, folder, zone and locale, and compares metrics, bytes and meaning of
-every output. What differs is named: the layer, the entry, the byte, the part of the model, and
+with another listing order, folder, clock, zone and locale, and compares metrics, bytes and meaning
+of every output. What differs is named: the layer, the entry, the byte, the part of the model, and
 the variation that causes it. Changes nothing of the project. Exits with 1 when something differs.
 
 examples:

@@ -45,6 +45,16 @@ def _clock(seconds) -> None:
     now, now_ns = time.time, time.time_ns
     time.time = lambda: now() + seconds
     time.time_ns = lambda: now_ns() + seconds * 1_000_000_000
+    for name in ("gmtime", "localtime", "ctime"):
+        setattr(time, name, _of_now(getattr(time, name)))
+    asctime, strftime = time.asctime, time.strftime
+    time.asctime = lambda *parts: asctime(*(parts or (time.localtime(),)))
+    time.strftime = lambda form, *parts: strftime(form, *(parts or (time.localtime(),)))
+
+
+def _of_now(function):
+    """Return a function of seconds that takes those of this world where none are given."""
+    return lambda seconds=None: function(time.time() if seconds is None else seconds)
 
 
 def _enter(world) -> None:
