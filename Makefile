@@ -66,9 +66,11 @@ docs: $(READY) ## rewrite the reference pages that are made from code
 golden: $(READY) ## rewrite the expected results under tests/golden
 	$(BIN)/python -m pytest -q tests --golden
 
-lock: ## pin the newest of our own dependencies that pyproject.toml allows
+lock: ## pin the newest of our own dependencies that pyproject.toml allows, and the tests' Poetry
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --group dev --upgrade \
 		--no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements-lock.txt
+	echo 'poetry>=2.2,<3' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade \
+		--no-header --no-annotate --no-emit-index-url --python-version 3.11 - -o tests/peers/poetry.txt
 
 lock-stack: $(READY) ## pin the newest programs of the local stack
 	cd src/lockstep/services && for name in mlflow objects postgres; do \

@@ -80,12 +80,12 @@ def in_store(store: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a real Poetry's programs."""
+    """The folder of a real Poetry's programs, as its lock beside this file has it."""
     venv = tmp_path_factory.mktemp("poetry") / "venv"
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
-    words = [uv, "pip", "install", "--quiet", "--python", venv / "bin" / "python", "poetry==2.5.1"]
-    subprocess.run(words, check=True)
+    words = [uv, "pip", "sync", "--quiet", "--python", venv / "bin" / "python", "--require-hashes"]
+    subprocess.run([*words, Path(__file__).with_name("poetry.txt")], check=True)
     return venv / "bin"
 
 

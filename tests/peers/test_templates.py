@@ -28,6 +28,7 @@ pytestmark = pytest.mark.network
 def environment(folder: Path) -> dict[str, str]:
     """Return this machine's variables, but with programs and caches of the test's own."""
     dropped = {"SOURCE_DATE_EPOCH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH"}
+    dropped |= {"PYTEST_ADDOPTS"}
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -175,7 +176,10 @@ def test_the_images_run(lab: Lab, docker: Docker) -> None:
 
 @pytest.fixture(scope="module", params=[pytest.param("churn", marks=pytest.mark.nightly), "iris"])
 def poetic(
-    request: pytest.FixtureRequest, lab: Lab, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    lab: Lab,
+    poetry: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Lab:
     """Return a project that Poetry alone has locked and installed."""
     template = str(request.param)
@@ -184,10 +188,7 @@ def poetic(
     shared = {name: lab.variables[name] for name in ("LOCKSTEP_CACHE", "POETRY_CACHE_DIR")}
     variables = environment(folder) | shared
     found = Lab(folder / template, variables, [])
-    python = folder / "venv" / "bin" / "python"
-    run(f"uv venv --quiet --python {sys.executable} venv", folder, found.variables)
-    run(f"uv pip install --quiet --python {python} 'poetry>=2.2,<3'", folder, found.variables)
-    found.variables["PATH"] = f"{python.parent}{os.pathsep}{found.variables['PATH']}"
+    found.variables["PATH"] = f"{poetry}{os.pathsep}{found.variables['PATH']}"
     run(f"lockstep new {template} --template {template} --manager poetry", folder, found.variables)
     found.run("poetry check --strict")
     # Poetry asks PyPI's own interface, which mirrors lack; so it gets uv's index by its address.
