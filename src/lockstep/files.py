@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ def write_text(path: Path, text: str) -> None:
 def atomic(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it there when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.lockstep-tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.lockstep-tmp")
     try:
         yield temporary
         temporary.chmod(mode)

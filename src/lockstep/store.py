@@ -8,7 +8,6 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ class Store:
     def writer(self) -> Iterator["BlobWriter"]:
         """Yield a writer; what is not committed when the block ends is thrown away."""
         folder = self._folder("tmp")
-        path = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
+        path = folder / f"{os.getpid()}-{os.urandom(8).hex()}"
         writer = BlobWriter(self, path)
         try:
             yield writer

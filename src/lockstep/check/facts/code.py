@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Signs", "Source", "cells", "modules", "parsed", "signs"]
 
 _LARGEST = 2_000_000  # characters of code that are parsed
-_TRAINS = regex(rb"\.(?:fit|fit_generator|step|train|backward|save|start_run|log_metric)\(")
 _NAMES = regex(r"(?i)train|tune|fit")
-_DRAWS = regex(rb"rand|Random|split|shuffle|sample|choice|KMeans|Mixture|MLP|SGD|torch|keras|make_")
-# A pattern that begins with letters is ten times as quick as any other.
-_LOADS = regex(rb"loads?\(")
-_SERVES = regex(
-    rb"^\s*(?:from|import)\s+(?:fastapi|flask|litestar|starlette|django|bentoml|gradio|streamlit"
-    rb"|sanic|quart|robyn|blacksheep|litserve|aiohttp|falcon|tornado)\b",
-    re.MULTILINE,
+_SERVERS = (
+    rb"(?:fastapi|flask|litestar|starlette|django|bentoml|gradio|streamlit|sanic|quart|robyn"
+    rb"|blacksheep|litserve|aiohttp|falcon|tornado)\b"
 )
-_SEEDS = regex(rb"seed\w*\(")
-_HOMES = regex(rb"/home/|/Users/|\\Users\\")
-_SIGNS = (_TRAINS, _DRAWS, _LOADS, _SERVES, _SEEDS, _HOMES)
+# What a file has that any of these fit. Each begins with letters where that can be: those are
+# looked for ten times as quickly as anything else.
+_SIGNS: tuple[tuple[re.Pattern[bytes], ...], ...] = (
+    (regex(rb"\.(?:fit|fit_generator|step|train|backward|save|start_run|log_metric)\("),),
+    (regex(rb"rand|Random|split|shuffle|sample|choice|KMeans|Mixture|MLP|SGD|torch|keras|make_"),),
+    (regex(rb"loads?\("),),
+    (regex(rb"from[ \t]+" + _SERVERS), regex(rb"import[ \t]+" + _SERVERS)),
+    (regex(rb"seed\w*\("),),
+    (regex(rb"/home/"), regex(rb"/Users/"), regex(rb"\\Users\\")),
+)
 _MAGIC = regex(r"^\s*[%!?]|.*\?\s*$")
 
 
@@ -99,12 +101,12 @@ def signs(repo: "Repository") -> dict[str, Signs]:
     names = [
         n for n in repo.names if n.endswith((".py", ".ipynb")) and ".ipynb_checkpoints" not in n
     ]
-    version = "\n".join(repr(each.pattern) for each in _SIGNS)
+    version = "\n".join(repr(each.pattern) for sign in _SIGNS for each in sign)
     return {n: Signs(bits) for n, bits in glanced(repo, names, "checked-code", version, _look)}
 
 
 def _look(name: str, data: bytes) -> tuple[int, bool]:
-    bits = sum(1 << n for n, sign in enumerate(_SIGNS) if sign.search(data))
+    bits = sum(1 << n for n, sign in enumerate(_SIGNS) if any(p.search(data) for p in sign))
     return bits | bool(_NAMES.search(name)), True
 
 

@@ -181,7 +181,7 @@ class IMG007(Rule):
 
     Good:
         FROM python:3.11-slim
-        RUN pip install torch==2.9.0 --index-url https://download.pytorch.org/whl/cpu
+        RUN pip install torch==2.9.0 --index-url https://torch.example/whl/cpu
 
     Fix: take torch from the index of its CPU builds: `[[tool.uv.index]]` with `explicit = true`
     and `[tool.uv.sources]`. Where the image is for a GPU, say so: a CUDA base, or the device in
@@ -197,7 +197,7 @@ class IMG007(Rule):
                     continue
                 message, line = _cuda(repo, built)
                 if message and not accelerated.wants_gpu(repo, built):
-                    hint = "take torch from download.pytorch.org/whl/cpu, or name the GPU"
+                    hint = "take torch from PyTorch's index for CPUs (…/whl/cpu), or name the GPU"
                     yield self.finding(image.path, line, message, hint=hint)
 
 
