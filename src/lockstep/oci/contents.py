@@ -1,9 +1,5 @@
-"""What an image holds: the files that are left when its layers lie on each other.
+"""What an image holds: the files that are left when its layers lie on each other."""
 
-Source: OCI image spec 1.1, layer.md, "Applying Changesets" and "Whiteouts".
-"""
-
-import posixpath
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,13 +11,13 @@ from lockstep.digest import Digest, Hasher
 from lockstep.errors import LockstepError
 from lockstep.oci import reading
 from lockstep.oci.layer import GZIP, ZSTD
+from lockstep.oci.rootfs import RootFs
 
 if TYPE_CHECKING:
     from typing import IO
 
 __all__ = ["Held", "of_layers"]
 
-_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _GZIP_MAGIC, _ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _TEXT = 64 << 20  # bytes of a file whose content is wanted
 _CHUNK = 1 << 20
@@ -44,52 +40,33 @@ def of_layers(
 ) -> dict[str, Held]:
     """Return the files of an image by path from the root, with what is wanted of each.
 
-    Layers may be gzip, zstd or plain tar. Raises LockstepError for one that cannot be read.
+    Layers may be gzip, zstd or plain tar. Raises LockstepError for one that cannot be read, or
+    has a path that leads out of the root.
     """
-    found: dict[str, Held] = {}
+    tree = RootFs[Held]()
     for number, layer in enumerate(layers):
         try:
-            _apply(found, layer(), content, digest)
+            tree.add(_members(layer(), content, digest))
         except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
             message = f"layer {number} cannot be read: {error}"
             raise LockstepError(message, hint="get the image again") from error
-    return found
+    return {path: node.content for path, node in tree.nodes() if node.content is not None}
 
 
-def _apply(found: dict[str, Held], layer: Iterable[bytes], content: Wanted, digest: Wanted) -> None:
-    mine: dict[str, Held] = {}
-    gone: list[str] = []
+def _members(
+    layer: Iterable[bytes], content: Wanted, digest: Wanted
+) -> Iterator[tuple[tarfile.TarInfo, Held | None]]:
+    """Yield the members of a layer, with what is wanted of files and symlinks."""
     stream = cast("IO[bytes]", reading.Reader(_unpacked(iter(layer))))
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
-            path = posixpath.normpath("/" + member.name).lstrip("/")
-            folder, name = posixpath.split(path)
-            if name == _OPAQUE:
-                gone.append(folder + "/" if folder else "")
-            elif name.startswith(_WHITEOUT):
-                hidden = posixpath.join(folder, name.removeprefix(_WHITEOUT))
-                gone += [hidden, hidden + "/"]
-            elif member.isreg():
-                mine[path] = _file(archive, member, content=content(path), digest=digest(path))
+            path = member.name.removeprefix("./").lstrip("/")
+            held = None
+            if member.isreg():
+                held = _file(archive, member, content=content(path), digest=digest(path))
             elif member.issym():
-                mine[path] = Held(size=0, target=member.linkname)
-            elif member.islnk():
-                target = posixpath.normpath("/" + member.linkname).lstrip("/")
-                mine[path] = mine.get(target) or found.get(target) or Held(size=0)
-            else:
-                gone.append(path)  # a folder or a device stands where a file was
-    _remove(found, gone)
-    found.update(mine)
-
-
-def _remove(found: dict[str, Held], gone: list[str]) -> None:
-    """Remove what whiteouts of a layer hide of those below it."""
-    exact = {path for path in gone if path and not path.endswith("/")}
-    below = tuple(path for path in gone if path.endswith("/"))
-    everything = "" in gone
-    for path in [*found]:
-        if everything or path in exact or (below and path.startswith(below)):
-            del found[path]
+                held = Held(size=0, target=member.linkname)
+            yield member, held
 
 
 def _file(

@@ -3,6 +3,7 @@
 import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from lockstep.errors import LockstepError
 from lockstep.oci.entry import Kind
@@ -15,33 +16,37 @@ _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Generic[T]):
     """A path of the file system; `content` is there only where it was asked for."""
 
     kind: Kind | None  # None for devices, sockets and pipes
     mode: int
     size: int = 0
     target: str = ""
-    content: bytes | None = None
+    content: T | None = None
 
 
-_ROOT = Node(kind=Kind.FOLDER, mode=0o755)
+class RootFs(Generic[T]):
+    """Paths without a leading slash, as the layers that were added leave them.
 
-
-class RootFs:
-    """Paths without a leading slash, as the layers that were added leave them."""
+    T is what their reader makes of a file's content.
+    """
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, Node[T]] = {}
+        self._folder: Node[T] = Node(kind=Kind.FOLDER, mode=0o755)  # that nobody wrote down
 
-    def add(self, members: Iterable[tuple[tarfile.TarInfo, bytes]]) -> int:
+    def add(self, members: Iterable[tuple[tarfile.TarInfo, T | None]]) -> int:
         """Lay a layer over what is there and return the bytes of its files.
 
         Raises LockstepError for a path that leads out of the root.
         """
-        fresh: dict[str, Node] = {}
+        fresh: dict[str, Node[T]] = {}
         gone: set[str] = set()
         emptied: set[str] = set()
         size = 0
@@ -64,12 +69,12 @@ class RootFs:
             self._put(self._through_links(path), node)
         return size
 
-    def _put(self, path: str, node: Node) -> None:
+    def _put(self, path: str, node: Node[T]) -> None:
         before = self._nodes.get(path)
         if before is None or before.kind is not Kind.FOLDER or node.kind is Kind.FOLDER:
             self._nodes[path] = node
         while path := path.rpartition("/")[0]:  # some tools write no entries for folders
-            self._nodes.setdefault(path, _ROOT)
+            self._nodes.setdefault(path, self._folder)
 
     def _path(self, name: str) -> str:
         parts = [part for part in name.split("/") if part not in {"", "."}]
@@ -78,7 +83,9 @@ class RootFs:
             raise LockstepError(message)
         return "/".join(parts)
 
-    def _node(self, member: tarfile.TarInfo, content: bytes, fresh: dict[str, Node]) -> Node:
+    def _node(
+        self, member: tarfile.TarInfo, content: T | None, fresh: dict[str, Node[T]]
+    ) -> Node[T]:
         if member.islnk():
             path = self._path(member.linkname)
             return fresh.get(path) or self._nodes.get(path) or Node(kind=None, mode=0)
@@ -94,7 +101,7 @@ class RootFs:
             content=content or None,
         )
 
-    def _replaced(self, fresh: dict[str, Node]) -> set[str]:
+    def _replaced(self, fresh: dict[str, Node[T]]) -> set[str]:
         """Return the folders of lower layers that are something else now."""
         return {
             path
@@ -115,7 +122,7 @@ class RootFs:
     def _through_links(self, path: str) -> str:
         """Return where a path lands when a folder above it is a symlink, as engines unpack it."""
         folder, _, name = path.rpartition("/")
-        if not folder or self._nodes.get(folder, _ROOT).kind is Kind.FOLDER:
+        if not folder or self._nodes.get(folder, self._folder).kind is Kind.FOLDER:
             return path
         real = self.resolve(folder)
         return f"{real}/{name}" if real else path
@@ -148,7 +155,7 @@ class RootFs:
         found = "/".join(real)
         return found if not found or found in self._nodes else None
 
-    def file(self, path: str) -> Node | None:
+    def file(self, path: str) -> Node[T] | None:
         """Return the regular file that a path leads to, or None."""
         real = self.resolve(path)
         node = self._nodes.get(real) if real else None
@@ -156,9 +163,12 @@ class RootFs:
 
     def mode(self, path: str) -> int:
         """Return the mode of a real path; a folder without an entry is 0755."""
-        return self._nodes.get(path, _ROOT).mode
+        return self._nodes.get(path, self._folder).mode
 
-    def files(self, wanted: Callable[[str], bool]) -> list[tuple[str, Node]]:
+    def files(self, wanted: Callable[[str], bool]) -> list[tuple[str, Node[T]]]:
         """Return the regular files whose real path is wanted, sorted by path."""
-        found = [(p, n) for p, n in self._nodes.items() if n.kind is Kind.FILE and wanted(p)]
-        return sorted(found, key=lambda each: each[0])
+        return [(p, n) for p, n in self.nodes() if n.kind is Kind.FILE and wanted(p)]
+
+    def nodes(self) -> list[tuple[str, Node[T]]]:
+        """Return everything by its real path, sorted by it."""
+        return sorted(self._nodes.items(), key=lambda each: each[0])

@@ -44,7 +44,9 @@ def wanted(path: str) -> bool:
     return any(form.fullmatch(path) for form in (_PROGRAM, _LIBRARY, _HEADER))
 
 
-def find(tree: RootFs, env: Mapping[str, str], platform: str, minor: str, name: str) -> Interpreter:
+def find(
+    tree: RootFs[bytes], env: Mapping[str, str], platform: str, minor: str, name: str
+) -> Interpreter:
     """Return the CPython X.Y that a container of the image finds on its PATH.
 
     Raises LockstepError that says which ones there are, when none fits.
@@ -63,7 +65,7 @@ def find(tree: RootFs, env: Mapping[str, str], platform: str, minor: str, name: 
     raise LockstepError(message, hint=f"{hint}name a base that has it")
 
 
-def _candidates(tree: RootFs, env: Mapping[str, str], minor: str) -> Iterator[str]:
+def _candidates(tree: RootFs[bytes], env: Mapping[str, str], minor: str) -> Iterator[str]:
     """Yield the real paths of programs, the exact name first, each once."""
     seen: set[str] = set()
     folders = [each for each in env.get("PATH", PATH).split(":") if each.startswith("/")]
@@ -80,7 +82,7 @@ class _OtherError(Exception):
 
 
 class _Read:
-    def __init__(self, tree: RootFs, path: str, platform: str, minor: str) -> None:
+    def __init__(self, tree: RootFs[bytes], path: str, platform: str, minor: str) -> None:
         self._tree = tree
         self._path = path
         self._platform = platform
@@ -102,7 +104,7 @@ class _Read:
         glibc, musl = self._library(header.loader)
         return Interpreter(program=f"/{self._path}", version=version, glibc=glibc, musl=musl)
 
-    def _version(self, program: Node) -> str:
+    def _version(self, program: Node[bytes]) -> str:
         """Return X.Y.Z of the code itself; it stands in the program or in its libpython."""
         code = program.content or b""
         if not _TAG.search(code):
@@ -127,7 +129,7 @@ class _Read:
         why = f"is CPython {self._minor}, but of which patch version it does not say"
         raise _OtherError(why)
 
-    def _check_place(self, program: Node) -> None:
+    def _check_place(self, program: Node[bytes]) -> None:
         """Refuse what CPython would not start from, and what only root could start."""
         # Fedora and RHEL have it in lib64 (sys.platlibdir).
         places = (f"{self._prefix}/{lib}/python{self._minor}/os.py" for lib in ("lib", "lib64"))
@@ -156,7 +158,7 @@ class _Read:
         why += f" (loader `{loader:.80}`)"
         raise _OtherError(why)
 
-    def _found(self, form: str) -> Iterator[Node]:
+    def _found(self, form: str) -> Iterator[Node[bytes]]:
         """Yield the libraries of a name where the loader would look for them."""
         name = re.compile(form)
         processor = _PROCESSORS[self._platform]

@@ -21,13 +21,13 @@ def wanted(path: str) -> bool:
     return path in {_STATUS, *_APK, *_RELEASE} or path.startswith(_FOLDER)
 
 
-def find(tree: RootFs) -> tuple[SystemPackage, ...]:
+def find(tree: RootFs[bytes]) -> tuple[SystemPackage, ...]:
     """Return the packages of dpkg and apk, sorted; what is malformed is left out."""
     found = {package for package in (*_dpkg(tree), *_apk(tree)) if package}
     return tuple(sorted(found, key=lambda p: (p.kind, p.name, p.architecture, p.version)))
 
 
-def _dpkg(tree: RootFs) -> Iterator[SystemPackage | None]:
+def _dpkg(tree: RootFs[bytes]) -> Iterator[SystemPackage | None]:
     records = [node for _, node in tree.files(lambda path: path.startswith(_FOLDER))]
     records += [node for node in [tree.file(_STATUS)] if node]
     for node in records:
@@ -36,7 +36,7 @@ def _dpkg(tree: RootFs) -> Iterator[SystemPackage | None]:
                 yield _package("deb", stanza, ("Package", "Version", "Architecture", ""))
 
 
-def _apk(tree: RootFs) -> Iterator[SystemPackage | None]:
+def _apk(tree: RootFs[bytes]) -> Iterator[SystemPackage | None]:
     for path in _APK:
         node = tree.file(path)
         for stanza in _stanzas(node.content if node else b"", ":"):
@@ -65,7 +65,7 @@ def _package(kind: str, stanza: dict[str, str], keys: tuple[str, ...]) -> System
         return None
 
 
-def distribution(tree: RootFs) -> str:
+def distribution(tree: RootFs[bytes]) -> str:
     """Return ID and VERSION_ID of os-release, as in `debian-12`, or an empty text."""
     node = next((found for path in _RELEASE if (found := tree.file(path))), None)
     text = ((node.content if node else b"") or b"").decode("utf-8", "replace")

@@ -152,10 +152,10 @@ class _Reader:
 
     def _tree(
         self, reference: str, platform: str, report: Reporter
-    ) -> tuple[RootFs, list[BaseLayer]]:
+    ) -> tuple[RootFs[bytes], list[BaseLayer]]:
         """Return the root file system, and the layers with the sizes of what is in them."""
         fetch(self._layers, self._repository, self._store, report)
-        tree = RootFs()
+        tree = RootFs[bytes]()
         found = []
         label = f"read {reference} for {platform}"
         with report.task(label, sum(each.size for each in self._layers)) as task:
@@ -165,7 +165,7 @@ class _Reader:
         return tree, found
 
 
-def _add(tree: RootFs, layer: BaseLayer, store: Store, reference: str) -> int:
+def _add(tree: RootFs[bytes], layer: BaseLayer, store: Store, reference: str) -> int:
     """Lay a layer over the others, check its diffID, and return the bytes of its files."""
     hasher = Hasher()
 
