@@ -57,8 +57,11 @@ ci: lint types contracts check cover peers demo ## all that .ci/run calls
 bench: $(READY) ## ratios against the classic route, on this machine
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/images.py
+	$(BIN)/python bench/check.py
 	$(BIN)/python bench/hooks.py
 	$(BIN)/python bench/stack.py
+	$(BIN)/python bench/push.py
+	$(BIN)/python bench/proof.py
 
 docs: $(READY) ## rewrite the reference pages that are made from code
 	$(BIN)/python docs/generate.py

@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
-from typing import Self
 
+from engine import client
 from measure import environment, run
 
-DOCKER = os.environ.get("DOCKER", "docker")  # the program; Debian's has BuildKit built in
 DOCKERFILE = """\
 FROM {base}
 COPY uv requirements.txt ca.crt /build/
@@ -70,14 +68,6 @@ class Docker:
         shutil.copy(ca, self.context / "ca.crt")
         self.base = self._import_base(scratch)
 
-    @classmethod
-    def find(cls, scratch: Path, project: Path, image: str, uv: Path) -> Self | None:
-        """Return the route, or None with a word where no engine answers."""
-        if subprocess.run([DOCKER, "version"], capture_output=True, check=False).returncode:
-            print("docker: no engine answers, its column stays empty")
-            return None
-        return cls(scratch, project, image, uv)
-
     def _import_base(self, scratch: Path) -> str:
         """Import our own base's two layers, so that both routes stand on the same files."""
         blobs = self.project / ".lockstep/images/blobs/sha256"
@@ -91,10 +81,11 @@ class Docker:
             [
                 "sh",
                 "-c",
-                'tar -C "$1" -c . | docker import - "$2"',
+                'tar -C "$1" -c . | "$3" import - "$2"',
                 "sh",
                 root,
                 "lockstep-bench-base",
+                client(),
             ]
         )
         return "lockstep-bench-base"
@@ -110,7 +101,7 @@ class Docker:
         bytecode = '"--compile-bytecode", ' if _compiles(self.image) else ""
         text = DOCKERFILE.format(base=self.base, bytecode=bytecode)
         (self.context / "Dockerfile").write_text(text)
-        words = [DOCKER, "build", "--network", "host", "--quiet", "--tag", self.tag]
+        words = [client(), "build", "--network", "host", "--quiet", "--tag", self.tag]
         words += ["--no-cache"] if cold else []
         return run([*words, self.context], env=environment(DOCKER_BUILDKIT="1"))
 

@@ -1,11 +1,57 @@
-"""A Docker engine that a bench starts for itself."""
+"""A Docker engine that a bench starts for itself, and the client that builds with it."""
 
+import functools
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from measure import run
+
+_BUILDS = 23  # the version since which a client needs the plugin `buildx` for BuildKit
+
+
+@functools.cache
+def client() -> str:
+    """Return the first `docker` on PATH that builds with BuildKit, or "docker"."""
+    for folder in os.get_exec_path():
+        found = shutil.which("docker", path=folder)
+        if found:
+            words = [found, "--version"]  # Docker version 20.10.24, build …
+            version = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+            buildx = subprocess.run([found, "buildx", "version"], capture_output=True, check=False)
+            if int(version.split()[2].split(".")[0]) < _BUILDS or buildx.returncode == 0:
+                return found
+    return "docker"
+
+
+@contextmanager
+def answering() -> Iterator[bool]:
+    """Yield whether an engine answers: that of DOCKER_HOST or the default, else one of our own."""
+    if _answers() or not shutil.which("dockerd"):
+        yield _answers()
+        return
+    with tempfile.TemporaryDirectory(prefix="lockstep-engine-") as name:
+        engine = Engine(Path(name))
+        os.environ["DOCKER_HOST"] = engine.host
+        try:
+            yield _answers()
+        finally:
+            del os.environ["DOCKER_HOST"]
+            engine.close()
+
+
+def _answers() -> bool:
+    try:
+        words = [client(), "version"]
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 class Engine:

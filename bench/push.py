@@ -6,7 +6,7 @@ docker    `docker build` with BuildKit of the Dockerfile that `lockstep render` 
 
 The bytes are those that the registry's storage grew by; the seconds of `push` hold what Docker
 compresses for it. Both images stand on the same base. Needs Debian's docker-registry, and an engine
-(DOCKER_HOST or the default socket; DOCKER names its client).
+(DOCKER_HOST or the default socket) or `dockerd`.
 Run `python bench/push.py [--json FILE]`.
 """
 
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from classic import DOCKER
+from engine import answering, client
 from images import LOCKSTEP, UV, Native
 from measure import environment, machine, run
 
@@ -75,11 +75,11 @@ class Rendered:
         self._native = native
         archive = folder / "base.tar"
         self._lockstep("build", "--base-only", "--output", str(archive))
-        run([DOCKER, "load", "--input", archive])
+        run([client(), "load", "--input", archive])
         archive.unlink()
         program = folder / "uv.tar"
         run(["tar", "--create", "--file", program, "-C", UV.parent, "uv"])
-        run([DOCKER, "import", program, "uv:local"])
+        run([client(), "import", program, "uv:local"])
 
     def _lockstep(self, *words: str) -> None:
         run([*LOCKSTEP, *words], cwd=self._native.root, env=self._native.env)
@@ -92,7 +92,7 @@ class Rendered:
         words += ["--secret", f"id=ca,src={authorities}"] if authorities else []
         words += ["--file", f"Dockerfile.{IMAGE}", "--tag", self.tag, "."]
         env = environment(DOCKER_BUILDKIT="1")
-        return run([DOCKER, "build", *words], cwd=self._native.root, env=env)
+        return run([client(), "build", *words], cwd=self._native.root, env=env)
 
 
 class Route:
@@ -114,8 +114,6 @@ class Route:
 
 def cases(folder: Path) -> list[list[object]]:
     """Return a row for each case: its name, then three numbers of each route."""
-    if subprocess.run([DOCKER, "version"], capture_output=True, check=False).returncode:
-        sys.exit("no engine answers, and it is what this is measured against")
     native = Native(folder)
     docker = Rendered(folder, native)
     with registry(folder / "one") as ours, registry(folder / "two") as theirs:
@@ -126,8 +124,8 @@ def cases(folder: Path) -> list[list[object]]:
             return run(words, cwd=native.root, env=native.env)
 
         def docker_push() -> float:
-            run([DOCKER, "tag", docker.tag, target])
-            return run([DOCKER, "push", "--quiet", target])
+            run([client(), "tag", docker.tag, target])
+            return run([client(), "push", "--quiet", target])
 
         routes = [
             Route(folder / "one", lambda: native.build(IMAGE), push),
@@ -142,7 +140,7 @@ def cases(folder: Path) -> list[list[object]]:
         rows.append(row("one line of app code"))
         native.bump(IMAGE)
         rows.append(row("one dependency bumped"))
-        run([DOCKER, "rmi", "--force", target, docker.tag])
+        run([client(), "rmi", "--force", target, docker.tag])
     return rows
 
 
@@ -164,7 +162,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
     print(machine())
-    with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
+    with answering() as answers, tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
+        if not answers:
+            sys.exit("no engine answers, and it is what this is measured against")
         rows = cases(Path(name))
     show(rows)
     if options.json:

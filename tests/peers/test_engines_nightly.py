@@ -58,3 +58,19 @@ def test_podman_loads_the_native_image(apart: RealProject) -> None:
     shown = [program("podman"), "image", "inspect", "--format", "{{.Id}}", "churn-serve"]
     found = subprocess.check_output(shown, env=apart.environment, text=True).strip()
     assert found == answer["config"].removeprefix("sha256:")
+
+
+def test_a_container_of_podman_is_the_image_that_runs_in_it(apart: RealProject) -> None:
+    apart.lockstep("build", "train", "--load", "podman")
+    command = [program("podman"), "run", "--detach", "--name", "drift", "--network", "none"]
+    command += ["--entrypoint", "python", "churn-train", "-c", "import time; time.sleep(600)"]
+    subprocess.run(command, env=apart.environment, check=True)
+    try:
+        found = json.loads(apart.lockstep("fingerprint", "container:drift", "--json"))
+        said = apart.lockstep("diff", "train", "container:drift")
+    finally:
+        remove = [program("podman"), "rm", "--force", "--time", "0", "drift"]
+        subprocess.run(remove, env=apart.environment, check=True)
+    assert found["python"]["version"].startswith("3.11.")
+    assert {"numpy", "scikit-learn"} <= {each["name"] for each in found["packages"]}
+    assert "nothing that is known to change results" in said
