@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lockstep.check.facts.built import ImageFile
     from lockstep.check.facts.code import Signs
     from lockstep.check.facts.hooks import HookFile
+    from lockstep.check.facts.scripts import Script
     from lockstep.check.reading.compose import Compose
     from lockstep.check.reading.dockerfile import Dockerfile
 
@@ -221,6 +222,14 @@ class Repository:
         from lockstep.check.facts import code
 
         return code.signs(self)
+
+    @functools.cached_property
+    def scripts(self) -> dict[str, "Script"]:
+        """What is in each Python file and notebook that may train, serve or load a pickle."""
+        from lockstep.check.facts import scripts
+
+        seen = self.code_signs.items()
+        return scripts.read(self, [n for n, s in seen if s.trains or s.serves or s.loads])
 
     @functools.cached_property
     def locks(self) -> tuple[LockFile, ...]:

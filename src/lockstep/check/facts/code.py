@@ -14,6 +14,7 @@ from lockstep.patterns import regex
 from lockstep.values import frozen
 
 if TYPE_CHECKING:
+    from lockstep.check.facts.scripts import Script
     from lockstep.check.repository import Repository
 
 __all__ = ["Call", "Signs", "Source", "cells", "modules", "parsed", "signs"]
@@ -110,10 +111,9 @@ def _look(name: str, data: bytes) -> tuple[int, bool]:
     return bits | bool(_NAMES.search(name)), True
 
 
-def parsed(repo: "Repository", path: str) -> Source | None:
-    """Return a file's code, None when it is none or too much."""
-    text = repo.text(path)
-    if text is None or len(text) > _LARGEST:
+def parsed(path: str, text: str) -> Source | None:
+    """Return a file's code, None when it is too much."""
+    if len(text) > _LARGEST:
         return None
     reader = _Reader()
     for code, lines in cells(text) if path.endswith(".ipynb") else [(text, None)]:
@@ -247,7 +247,7 @@ def _runs(node: ast.stmt) -> bool:
     return isinstance(value, ast.Call) or isinstance(node, ast.For | ast.With | ast.While)
 
 
-def modules(repo: "Repository", source: Source) -> list[str]:
+def modules(repo: "Repository", source: "Source | Script") -> list[str]:
     """Return the files of the repository that a file imports."""
     folder = dirname(source.path)
     wanted = [(place, name) for name in source.imports for place in {"", "src", folder}]

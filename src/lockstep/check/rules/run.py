@@ -1,13 +1,11 @@
 """RUN: code that trains and serves."""
 
-import ast
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lockstep.check.facts import code, seeds
-from lockstep.check.facts.code import Call, Source
+from lockstep.check.facts import code
 from lockstep.check.finding import Finding, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
@@ -15,18 +13,6 @@ from lockstep.patterns import regex
 
 __all__ = ["RULES"]
 
-_SERVERS = frozenset(
-    (
-        *("fastapi", "flask", "litestar", "starlette", "django", "bentoml", "gradio", "streamlit"),
-        *("sanic", "quart", "robyn", "blacksheep", "litserve", "falcon", "tornado"),
-    )
-)
-_PICKLES = frozenset(
-    (
-        *("joblib.load", "pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads"),
-        *("dill.load", "dill.loads", "sklearn.externals.joblib.load"),
-    )
-)
 _SAFE_TORCH = (2, 6)  # where torch.load reads weights only by default
 _HOME = regex(
     r"""(?<![\w./-])(?:/home|/Users)/(?!(?:user|app|jovyan|vscode|runner|ubuntu|root|nonroot|appuser|docker|node
@@ -59,14 +45,11 @@ class RUN001(Rule):
         """Yield one finding a file, at the first call that draws."""
         seen = repo.code_signs
         anywhere = any(each.seeds for each in seen.values())
-        for path, each in seen.items():
-            source = code.parsed(repo, path) if each.trains else None
-            if source is None or seeds.seeds(source):
-                continue
-            found = seeds.draws(source)
-            if not found or (anywhere and not source.is_script):
+        for path, each in repo.scripts.items():
+            found = each.draws if seen[path].trains and not each.seeds else ()
+            if not found or (anywhere and not each.is_script):
                 continue  # whoever calls it may have set the seed
-            if any(seen[m].seeds for m in code.modules(repo, source) if m in seen):
+            if any(seen[m].seeds for m in code.modules(repo, each) if m in seen):
                 continue
             names = dict.fromkeys(call.name.removeprefix("?.") for call in found)
             shown = ", ".join(f"`{name.rpartition('.')[2]}`" for name in [*names][:3])
@@ -98,37 +81,20 @@ class RUN002(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each load of a server's file, and of the files that it imports."""
-        seen = repo.code_signs
+        known = repo.scripts
         told = set()
-        for path, each in seen.items():
-            source = code.parsed(repo, path) if each.serves and path.endswith(".py") else None
-            if source is None or not _is_server(source):
+        for path, each in known.items():
+            if not each.serves or not path.endswith(".py"):
                 continue
-            for other in (path, *code.modules(repo, source)):
-                loads = other in seen and seen[other].loads
-                inner = source if other == path else code.parsed(repo, other) if loads else None
-                for call in inner.calls if inner and loads else ():
-                    if _is_pickle(repo, inner, call) and (other, call.line) not in told:
-                        told.add((other, call.line))
+            for other in (path, *code.modules(repo, each)):
+                for load in known[other].loads if other in known else ():
+                    is_pickle = load.always or not _new_torch(repo)
+                    if is_pickle and (other, load.line) not in told:
+                        told.add((other, load.line))
                         where = "" if other == path else f", which `{path}` serves with"
-                        message = f"`{call.name}` runs whatever is in the file that it loads{where}"
+                        message = f"`{load.name}` runs whatever is in the file that it loads{where}"
                         hint = "load ONNX, skops or safetensors instead"
-                        yield self.finding(other, call.line, message, hint=hint)
-
-
-def _is_server(source: Source) -> bool:
-    return any(name.partition(".")[0] in _SERVERS for name in source.imports)
-
-
-def _is_pickle(repo: Repository, source: Source | None, call: Call) -> bool:
-    if call.name in _PICKLES:
-        return True
-    if call.name != "torch.load" or source is None:
-        return False
-    given = source.keyword(call, "weights_only")
-    if isinstance(given, ast.Constant):
-        return given.value is False
-    return given is None and not _new_torch(repo)
+                        yield self.finding(other, load.line, message, hint=hint)
 
 
 def _new_torch(repo: Repository) -> bool:
