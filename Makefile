@@ -23,9 +23,9 @@ demo: $(READY) ## the whole story on the churn project, in ./demo, ending with a
 	$(BIN)/lockstep demo demo
 
 test: $(READY) ## the fast suite
-	$(BIN)/python -m pytest -q -n 2 -m "not peers and not network"
+	$(BIN)/python -m pytest -q -n 2 -m "not peers and not network and not slow"
 
-cover: $(READY) ## the fast suite with branch coverage and its gate
+cover: $(READY) ## the fast suite and the slow one, with branch coverage and its gate
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -q -n 2 -m "not peers and not network"
 	$(BIN)/coverage combine -q

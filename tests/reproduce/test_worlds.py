@@ -14,6 +14,8 @@ from support.world import World, seed
 
 from lockstep.oci.layout import Layout
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:

@@ -16,6 +16,8 @@ from support.world import World
 
 from lockstep.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("ant", "bee", "cat")
 
 

@@ -13,6 +13,8 @@ from lockstep.cli.main import main
 from lockstep.digest import Digest
 from lockstep.oci.layout import Layout
 
+pytestmark = pytest.mark.slow
+
 
 def built(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, Any], str]:
     capsys.readouterr()

@@ -14,6 +14,8 @@ from lockstep.cli.table import table
 from lockstep.errors import LockstepError
 from lockstep.project.load import load
 
+pytestmark = pytest.mark.slow
+
 SERVER = """\
 import http.server, json, sys
 

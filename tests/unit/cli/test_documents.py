@@ -17,6 +17,8 @@ from lockstep.digest import of_bytes
 from lockstep.lock import provenance, sbom
 from lockstep.oci.layout import Layout
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., str]
 
 

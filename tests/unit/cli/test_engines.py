@@ -10,6 +10,8 @@ from support import engine, projects
 
 from lockstep.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def programs(locked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

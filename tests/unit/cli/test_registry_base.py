@@ -22,6 +22,8 @@ from lockstep.lock import file
 from lockstep.oci.layout import Layout
 from lockstep.store import Store
 
+pytestmark = pytest.mark.slow
+
 NAME = "library/python"
 
 

@@ -20,6 +20,8 @@ from support.world import World
 from lockstep.cli.main import main
 from lockstep.store import Store, default_root
 
+pytestmark = pytest.mark.slow
+
 
 def start(root: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(

@@ -9,6 +9,8 @@ from support import projects
 from lockstep.cli.main import main
 from lockstep.oci.layout import Layout
 
+pytestmark = pytest.mark.slow
+
 # A backend that writes the time zone of whoever builds into the package.
 LEAKY = """\
 import os

@@ -22,6 +22,8 @@ from lockstep.oci.artifact import Artifact
 from lockstep.oci.layout import Layout
 from lockstep.oci.model import Descriptor
 
+pytestmark = pytest.mark.slow
+
 SITE = site_packages("3.11")
 Problems = Callable[..., list[str]]
 
