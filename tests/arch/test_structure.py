@@ -139,6 +139,7 @@ def test_no_file_names_a_package_registry() -> None:
         "pypi" + ".org", "pypi" + ".python.org", "python" + "hosted", "docker" + "hub.com",
         "registry-1." + "docker", "deb." + "debian.org", "snapshot." + "debian.org",
         "security." + "debian.org", "ghcr" + ".io", "quay" + ".io", "gcr" + ".io",
+        "download." + "pytorch",
     ]  # fmt: skip
     pattern = re.compile("|".join(map(re.escape, names)))
     found = []
