@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lockstep.check.facts import code
+from lockstep.check.facts.declared import of_folder
 from lockstep.check.finding import Finding, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
@@ -14,6 +15,7 @@ from lockstep.patterns import regex
 __all__ = ["RULES"]
 
 _SAFE_TORCH = (2, 6)  # where torch.load reads weights only by default
+_LEAST = regex(r"(?:[=~>]=|>|\^)\s*(\d+\.\d+)")  # of a requirement
 _HOME = regex(
     r"""(?<![\w./-])(?:/home|/Users)/(?!(?:user|app|jovyan|vscode|runner|ubuntu|root|nonroot|appuser|docker|node
     |airflow|coder|Shared|runneradmin|USER|NAME|<)\b)[A-Za-z][\w.-]*/|[A-Z]:\\\\?Users\\\\?\w""",
@@ -98,8 +100,17 @@ class RUN002(Rule):
 
 
 def _new_torch(repo: Repository) -> bool:
-    """Return whether the locks have a torch that reads weights only unless it is told not to."""
+    """Return whether every torch here reads weights only unless it is told not to.
+
+    That is what the locks have or, where none has any, what the project asks for at least.
+    """
     versions = [each.version for lock in repo.locks for each in lock.named("torch")]
+    if not versions:
+        asked = [(x.name, x.text) for file in repo.requirements for x in file.value.entries]
+        asked += [(x.name, x.text) for folder in repo.folders for x in of_folder(repo, folder)]
+        texts = [text for name, text in asked if name == "torch"]
+        found = [_LEAST.search(text) for text in texts]
+        versions = [match[1] if match else "" for match in found]
     numbers = [re.match(r"(\d+)\.(\d+)", version) for version in versions]
     return bool(numbers) and all(n and (int(n[1]), int(n[2])) >= _SAFE_TORCH for n in numbers)
 
