@@ -42,6 +42,28 @@ def test_text_has_no_word_for_the_terminal() -> None:
     )
 
 
+def test_what_repeats_itself_in_a_file_is_named_by_its_lines() -> None:
+    lines = (1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 15)
+    findings = [
+        Finding(code="LCK005", severity=Severity.WARNING, path="a.txt", line=n, message=f"x{n}")
+        for n in lines
+    ]
+    other = Finding(code="LCK003", severity=Severity.ERROR, path="a.txt", line=3, message="other")
+    last = Finding(code="LCK005", severity=Severity.WARNING, path="b.txt", line=9, message="x9")
+    found = (*findings[:3], other, *findings[3:], last)
+    report = Report(findings=found, skips=(), suppressed=0, rules=("LCK005",), files=2)
+    assert FORMS["text"](report).splitlines() == [
+        "a.txt:1:1: warning LCK005 x1",
+        "a.txt:2:1: warning LCK005 x2",
+        "a.txt:3:1: warning LCK005 x3",
+        "a.txt:3:1: error LCK003 other",
+        "a.txt:4:1: warning LCK005 x4",
+        "a.txt:5:1: warning LCK005 x5",
+        "a.txt: warning LCK005 6 more, on lines 6-8, 12, 14-15",
+        "b.txt:9:1: warning LCK005 x9",
+    ]
+
+
 def test_the_summary_says_who_could_not_look() -> None:
     assert summary(REPORT) == [
         "skipped: IMG090 `hadolint` is not installed",

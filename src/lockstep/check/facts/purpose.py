@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 __all__ = ["is_deployed", "is_for_people", "is_library", "lock_names", "owner"]
 
 _PYTHON = regex(r"\b(?:pip|uv|poetry|pdm|pipenv|conda|mamba|python3?)\b")
+# What brings files of the repository into an image.
+_TAKES = regex(r"(?im)^\s*(?:COPY|ADD)\s+(?!--from)|--mount=type=bind")
 _RUNS = frozenset({"Procfile", "MLproject", "dvc.yaml", "runtime.txt", "app.yaml"})
 _PUBLISHED = ("classifiers", "urls", "repository", "homepage")
 _LOCKS = frozenset(
@@ -76,5 +78,6 @@ def is_deployed(repo: "Repository", folder: str) -> bool:
         and not file.path.startswith(_APART)
         and owner(repo, file.path) == folder
         and _PYTHON.search(file.text)
+        and _TAKES.search(file.text)
         for file in repo.dockerfiles
     )

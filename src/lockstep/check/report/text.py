@@ -1,25 +1,55 @@
 """Lines for people: place, code, what is so, and what to type."""
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
 from lockstep.check.audit import Report
-from lockstep.check.finding import Severity
+from lockstep.check.finding import Finding, Severity
 
 __all__ = ["printable", "render", "summary"]
 
+_SHOWN = 5  # findings of one rule in one file; of more, the lines are named
+
 
 def render(report: Report) -> str:
-    """Return two lines a finding, the second with its hint."""
-    lines = []
-    for each in report.findings:
-        place = f"{each.path}:{each.line}:{each.column}" if each.line else each.path
-        lines.append(f"{place}: {each.severity} {each.code} {each.message}")
-        lines += [f"    hint: {each.hint}"] if each.hint else []
+    """Return two lines a finding, the second with its hint; what repeats itself in one."""
+    lines: list[str] = []
+    for path, found in groupby(report.findings, key=lambda each: each.path):
+        lines += _of_file(path, [*found])
     return "".join(f"{printable(line)}\n" for line in lines)
+
+
+def _of_file(path: str, found: Sequence[Finding]) -> Iterator[str]:
+    by_code: dict[str, list[Finding]] = {}
+    for each in found:
+        listed = by_code.setdefault(each.code, [])
+        listed.append(each)
+        if len(listed) <= _SHOWN:
+            place = f"{path}:{each.line}:{each.column}" if each.line else path
+            yield f"{place}: {each.severity} {each.code} {each.message}"
+            if each.hint:
+                yield f"    hint: {each.hint}"
+    for code, listed in by_code.items():
+        if more := listed[_SHOWN:]:
+            lines = _ranges(sorted({each.line for each in more}))
+            yield f"{path}: {more[0].severity} {code} {len(more)} more, on lines {lines}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return sorted numbers in few words: 3, 5-7."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(map(str, run)) for run in runs)
 
 
 def summary(report: Report) -> list[str]:
     """Return what is said about a report: counts, fixes, and who could not look."""
     found = len(report.findings)
-    lines = []
+    lines: list[str] = []
     for each in report.skips:
         lines.append(f"skipped: {each.code} {each.reason}")
         lines += [f"hint: {each.hint}"] if each.hint else []

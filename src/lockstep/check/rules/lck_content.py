@@ -129,7 +129,8 @@ class LCK005(Rule):
 
     Fix: keep what you want in `requirements.in`, and make the list from it: `uv pip compile
     requirements.in --universal --generate-hashes -o requirements.txt`. Lists beside a lock, of
-    constraints, for documentation, tests or development are left alone.
+    constraints, for documentation, tests or development are left alone, and those of a library,
+    which are for its developers.
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
@@ -143,7 +144,7 @@ class LCK005(Rule):
             if purpose.is_for_people(file.path) or _constrained(file):
                 continue
             beside_it = any(folder_of(each) == folder for each in locks if each != file.path)
-            if beside_it or _is_metadata(repo, file.path):
+            if beside_it or _is_metadata(repo, file.path) or purpose.is_library(repo, folder):
                 continue
             stem = file.path.removesuffix(".txt")
             hint = f"write them in {stem}.in: uv pip compile {stem}.in --universal"
@@ -236,6 +237,8 @@ class LCK006(Rule):
 
 def _is_of_run_time(repo: Repository, path: str) -> bool:
     """Return whether a list is for what runs: not for people, and no export of a whole lock."""
+    if purpose.is_library(repo, folder_of(path)):
+        return False
     name = posixpath.basename(path)
     main = any(lock.kind in {"uv", "poetry"} for lock in repo.locks_in(folder_of(path)))
     if main and name != "requirements.txt":
