@@ -48,9 +48,8 @@ class IMG006(Rule):
             for built in image.products:
                 for each in built.entry.started:
                     call = each.call
-                    if call.program == "uv" and _syncs(call, built):
-                        message = "`uv run` installs at each start what the image lacks, the"
-                        message += " development group included"
+                    if call.program == "uv" and (what := _installs(call, built)):
+                        message = f"`uv run` installs at each start {what}"
                         hint = 'put .venv/bin on PATH and start the program: CMD ["uvicorn", …]'
                         yield self.finding(_path(image, each), each.line, message, hint=hint)
                     elif call.program in {"poetry", "pipenv"} and call.begins("run"):
@@ -66,11 +65,11 @@ def _path(image: ImageFile, each: Started) -> str:
     return each.path or image.path
 
 
-def _syncs(call: Call, built: Built) -> bool:
-    """Return whether a call is a `uv run` that installs before it starts."""
+def _installs(call: Call, built: Built) -> str:
+    """Return what a `uv run` installs before it starts, empty for none."""
     words = call.words
     if "run" not in words[:4]:
-        return False
+        return ""
     at = words.index("run") + 1
     options = [*words[: at - 1]]
     for word in words[at:]:
@@ -83,10 +82,13 @@ def _syncs(call: Call, built: Built) -> bool:
         if (call.assignments.get(name, "") or built.state.get(name)).lower() in _ON
     }
     if "--no-sync" in options or "UV_NO_SYNC" in on or "--no-project" in options:
-        return False
+        return ""
     fixed = {"--frozen", "--locked"} & {*options} or {"UV_FROZEN", "UV_LOCKED"} & on
     without = "--no-dev" in options or "UV_NO_DEV" in on or "--no-default-groups" in options
-    return not (fixed and without)
+    if fixed and without:
+        return ""
+    lacks = "what the image lacks"
+    return f"{lacks}, and may lock anew" if without else f"{lacks}, the development group included"
 
 
 class IMG009(Rule):

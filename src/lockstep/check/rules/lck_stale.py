@@ -17,6 +17,7 @@ from lockstep.patterns import regex
 __all__ = ["RULES"]
 
 _REASON = regex(r"existing lockfile due to (?P<why>.+)")
+_BROKEN = regex(r"error: Failed to parse `uv\.lock`\n\s*(?:cause|Caused by): (?P<why>.+)")
 _STALE = "needs to be updated"
 _SHOWN = 3  # differences in a message
 
@@ -127,6 +128,11 @@ class LCK002(Rule):
         if why or _STALE in done.stderr:
             said = f": {why['why']}" if why else ""
             message = f"`{lock.path}` does not fit `{path}`{said}"
+            yield self.finding(lock.path, 1, message, hint="uv lock")
+            return
+        broken = _BROKEN.search(done.stderr)
+        if broken:
+            message = f"uv cannot read `{lock.path}`: {broken['why']}"
             yield self.finding(lock.path, 1, message, hint="uv lock")
             return
         last = next((x for x in done.stderr.splitlines() if x.startswith("error: ")), "error: uv")
