@@ -1,6 +1,5 @@
 """What a project's own files ask for: pyproject.toml of any manager, setup.cfg, Pipfile, `.in`."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -103,13 +102,19 @@ def line_of_text(lines: list[str], *wanted: str) -> int:
     A line of comment does not count; 1 when no line has any.
     """
     for text in wanted:
-        quoted = (f'"{text}', f"'{text}")
-        key = re.compile(rf"[\"']?{re.escape(text)}[\"']?\s*=")
         for number, line in enumerate(lines, 1):
-            bare = line.lstrip()
-            if not bare.startswith("#") and (key.match(bare) or any(q in bare for q in quoted)):
+            if text not in line or line.lstrip().startswith("#"):
+                continue
+            if f'"{text}' in line or f"'{text}" in line or _is_key(line.lstrip(), text):
                 return number
     return 1
+
+
+def _is_key(line: str, text: str) -> bool:
+    """Return whether a line gives a key, in quotes or not, its value."""
+    bare = line.removeprefix('"').removeprefix("'")
+    rest = bare.removeprefix(text).removeprefix('"').removeprefix("'").lstrip()
+    return bare.startswith(text) and rest.startswith("=")
 
 
 def _of_setup(repo: "Repository", folder: str) -> Iterator[Declared]:

@@ -1,5 +1,6 @@
 """Reads a requirements file of any quality: what pip would install from it, line by line."""
 
+import functools
 import re
 from posixpath import basename
 
@@ -63,6 +64,7 @@ def is_name(path: str) -> bool:
     return "requirements" in name or "constraints" in name or "/requirements/" in f"/{path.lower()}"
 
 
+@functools.lru_cache(maxsize=64)
 def read(text: str) -> Listed:
     """Return what a requirements file says; it never raises."""
     entries: list[Required] = []
@@ -93,7 +95,7 @@ def _joined(text: str) -> list[tuple[int, str]]:
         first = first if open_line else number
         if line.lstrip().startswith("#"):
             continue
-        bare = _COMMENT.sub("", line).rstrip()
+        bare = (_COMMENT.sub("", line) if "#" in line else line).rstrip()
         if bare.endswith("\\"):
             open_line += bare[:-1] + " "
             continue
