@@ -1,5 +1,6 @@
 """LCK: a lock that no longer fits what the project declares."""
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +12,17 @@ from lockstep.check.facts.locks import LockFile
 from lockstep.check.finding import Finding, Severity, Skip
 from lockstep.check.repository import Repository
 from lockstep.check.rule import Rule
+from lockstep.digest import of_bytes
 from lockstep.errors import LockstepError
 from lockstep.patterns import regex
+from lockstep.store import Store, default_root
 
 __all__ = ["RULES"]
 
 _REASON = regex(r"existing lockfile due to (?P<why>.+)")
 _BROKEN = regex(r"error: Failed to parse `uv\.lock`\n\s*(?:cause|Caused by): (?P<why>.+)")
 _STALE = "needs to be updated"
+_RECORD = "checked-uv-lock"  # that a lock fits, under all that uv looks at
 _SHOWN = 3  # differences in a message
 
 
@@ -96,7 +100,14 @@ class LCK002(Rule):
             reason = f"only a build can tell what `{lock.path}` has to lock"
             yield self.skip(reason, hint="uv lock --check")
             return
-        yield from self._asked(repo, lock, folder)
+        store, key = Store(default_root()), _key(repo, lock, folder)
+        if key and store.record(_RECORD, key) is not None:
+            return
+        found = [*self._asked(repo, lock, folder)]
+        yield from found
+        if key and not found:
+            with contextlib.suppress(OSError):  # a cache folder that nobody may write to
+                store.put_record(_RECORD, key, value=True)
 
     def _asked(self, repo: Repository, lock: LockFile, folder: str) -> Iterator[Finding | Skip]:
         """Yield what uv says; it gets no environment of the project, whose Python it would run."""
@@ -138,6 +149,28 @@ class LCK002(Rule):
         last = next((x for x in done.stderr.splitlines() if x.startswith("error: ")), "error: uv")
         reason = f"`uv lock --check` could not tell: {last.removeprefix('error: ')[:200]}"
         yield self.skip(reason, hint="uv lock --check")
+
+
+def _key(repo: Repository, lock: LockFile, folder: str) -> str:
+    """Return a key of all that uv looks at for its answer: texts, settings, and uv itself.
+
+    Empty where there is no uv.
+    """
+    try:
+        uv = process.find_uv()
+        facts = uv.stat()
+    except (LockstepError, OSError):
+        return ""
+    parts = [str(uv), f"{facts.st_size} {facts.st_mtime_ns}", sys.executable, folder]
+    for name in [lock.path, *repo.named("pyproject.toml", "uv.toml", ".python-version")]:
+        parts += [name, repo.text(name) or ""]
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    for path in (home / "uv" / "uv.toml", Path("/etc/uv/uv.toml")):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            parts += [str(path), path.read_text("utf-8")]
+    variables = environ.child()
+    parts += [f"{each}={variables[each]}" for each in sorted(variables) if each.startswith("UV_")]
+    return of_bytes("\0".join(parts).encode("utf-8", "surrogateescape")).hex
 
 
 def _joined(wrong: list[str]) -> str:

@@ -1,0 +1,77 @@
+"""uv is asked whether its lock fits, and not again while nothing that it looks at has changed."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from support import cases
+
+from lockstep.check.rules.lck_stale import RULES
+
+(LCK002,) = RULES
+PYPROJECT = """\
+[project]
+name = "app"
+version = "1"
+requires-python = ">=3.11"
+dependencies = []
+"""
+LOCK = """\
+version = 1
+requires-python = ">=3.11"
+
+[[package]]
+name = "app"
+version = "1"
+source = { virtual = "." }
+"""
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file with a line for each time that uv was asked."""
+    log = tmp_path / "asked"
+    log.touch()
+    uv = tmp_path / "uv"
+    real = Path(sys.executable).with_name("uv")
+    uv.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {real} "$@"\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("LOCKSTEP_UV", str(uv))
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "store"))
+    return log
+
+
+def test_what_fits_is_remembered(
+    asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "pyproject.toml").write_text(PYPROJECT)
+    (root / "uv.lock").write_text(LOCK)
+
+    def count() -> int:
+        assert cases.check(root, LCK002) == []
+        return len(asked.read_text().splitlines())
+
+    assert [count(), count()] == [1, 1]
+    monkeypatch.setenv("UV_HTTP_TIMEOUT", "7")
+    assert [count(), count()] == [2, 2]
+    (root / "uv.toml").write_text('resolution = "highest"\n')
+    assert [count(), count()] == [3, 3]
+    (root / "uv.lock").write_text(f"# again\n{LOCK}")
+    assert [count(), count()] == [4, 4]
+
+
+def test_what_does_not_fit_is_asked_each_time(
+    asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "pyproject.toml").write_text(PYPROJECT)
+    (root / "uv.lock").write_text(LOCK)
+    assert cases.check(root, LCK002) == []
+    monkeypatch.setenv("UV_PRERELEASE", "disallow")
+    first = cases.check(root, LCK002)
+    assert [each.code for each in first] == ["LCK002"]
+    assert cases.check(root, LCK002) == first
+    assert len(asked.read_text().splitlines()) == 3
