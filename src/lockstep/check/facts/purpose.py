@@ -8,7 +8,15 @@ from lockstep.patterns import regex
 if TYPE_CHECKING:
     from lockstep.check.repository import Repository
 
-__all__ = ["is_deployed", "is_for_people", "is_library", "lock_names", "owner"]
+__all__ = [
+    "is_apart",
+    "is_deployed",
+    "is_for_people",
+    "is_library",
+    "is_of_model",
+    "lock_names",
+    "owner",
+]
 
 _PYTHON = regex(r"\b(?:pip|uv|poetry|pdm|pipenv|conda|mamba|python3?)\b")
 # What brings files of the repository into an image.
@@ -20,7 +28,7 @@ _LOCKS = frozenset(
     | {"conda-lock.yml", "conda-lock.yaml", "requirements-dev.lock", "environment.lock.yml"}
 )
 _FOR_PEOPLE = regex(
-    r"(?:^|[-_./])(?:dev|develop|development|tests?|testing|docs?|lint|ci)(?=[-_./]|$)"
+    r"(?:^|[-_./])(?:dev|develop|development|tests?|testing|docs?|lint|ci|github)(?=[-_./]|$)"
 )
 _APART = ("docs/", "doc/", "examples/", "example/", ".devcontainer/")
 
@@ -30,7 +38,7 @@ def lock_names(repo: "Repository") -> list[str]:
     lists = [
         lock.path
         for lock in repo.locks
-        if any(each.version for each in lock.packages) and not is_for_people(lock.path)
+        if any(each.version for each in lock.packages) and not is_apart(repo, lock.path)
     ]
     return [*repo.named(*_LOCKS), *lists]
 
@@ -38,6 +46,17 @@ def lock_names(repo: "Repository") -> list[str]:
 def is_for_people(path: str) -> bool:
     """Return whether a list of requirements is for who works on a project, not for what runs."""
     return _FOR_PEOPLE.search(path.lower()) is not None
+
+
+def is_of_model(repo: "Repository", path: str) -> bool:
+    """Return whether MLflow has written a list beside a model that it saved."""
+    folder = folder_of(path)
+    return any(beside(each, "MLmodel") in repo.name_set for each in (folder, folder_of(folder)))
+
+
+def is_apart(repo: "Repository", path: str) -> bool:
+    """Return whether a list is for people or of a saved model, not for what runs."""
+    return is_for_people(path) or is_of_model(repo, path)
 
 
 def owner(repo: "Repository", path: str) -> str | None:

@@ -53,6 +53,8 @@ _ROLES = {
 }
 _MLFLOW = regex(r"(?:^|[\s/;&\"'])mlflow\s+(?:server|ui)\b")
 _MAIN = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+# They stand in for a cloud, and take any password.
+_STAND_INS = frozenset({"localstack", "localstack-pro", "moto", "s3mock", "fake-gcs-server"})
 _TESTS = regex(r"(?:^|[._-])(?:tests?|testing|ci|e2e|integration)(?:[._-]|$)", re.IGNORECASE)
 
 
@@ -131,10 +133,12 @@ def said(*commands: Command | None) -> str:
 
 
 def is_for_tests(service: Service) -> bool:
-    """Return whether a service lives as long as a test run: by its file, its name or profile."""
+    """Return whether a service lives as long as a test run: by its file, name, profile or image."""
     base = posixpath.basename(service.path).rpartition(".")[0]
     names = (base, service.name, *(profile.text for profile in service.profiles))
-    return any(_TESTS.search(each) for each in names)
+    image = image_of(service)
+    stands_in = image is not None and image.last in _STAND_INS
+    return stands_in or any(_TESTS.search(each) for each in names)
 
 
 def beside(path: str, name: str) -> str:

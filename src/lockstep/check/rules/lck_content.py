@@ -141,7 +141,7 @@ class LCK005(Rule):
             loose = [each for each in file.value.entries if _is_loose(each)]
             if not loose or not file.path.endswith(".txt") or "constraints" in file.path:
                 continue
-            if purpose.is_for_people(file.path) or _constrained(file):
+            if purpose.is_apart(repo, file.path) or _constrained(file):
                 continue
             beside_it = any(folder_of(each) == folder for each in locks if each != file.path)
             if beside_it or _is_metadata(repo, file.path) or purpose.is_library(repo, folder):
@@ -244,7 +244,7 @@ def _is_of_run_time(repo: Repository, path: str) -> bool:
     if main and name != "requirements.txt":
         return False
     special = ("constraints", "all", "notebook", "jupyter")
-    return not purpose.is_for_people(path) and not any(word in name for word in special)
+    return not purpose.is_apart(repo, path) and not any(word in name for word in special)
 
 
 def _asked(repo: Repository, file: File[Listed]) -> list[Required]:

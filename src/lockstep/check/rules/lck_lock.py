@@ -119,6 +119,8 @@ class LCK003(Rule):
         for lock in repo.locks:
             if lock.kind != "requirements" or _is_for_docs(lock.path):
                 continue
+            if purpose.is_of_model(repo, lock.path):
+                continue
             others = repo.locks_in(folder_of(lock.path))
             if any(_hashed(other) for other in others) and not _installed(repo, lock.path):
                 continue

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from lockstep import environ, process
+from lockstep import environ, files, process
 from lockstep.check.facts import stale
 from lockstep.check.facts.declared import beside, folder_of, table
 from lockstep.check.facts.locks import LockFile
@@ -82,6 +82,12 @@ class LCK002(Rule):
 
     def _uv(self, repo: Repository, lock: LockFile) -> Iterator[Finding | Skip]:
         folder = folder_of(lock.path)
+        root = _workspace(repo, folder)
+        if root is not None:
+            message = f"`{lock.path}` is left over: uv uses `{beside(root, 'uv.lock')}`, of the"
+            message += " workspace that the folder is a member of"
+            yield self.finding(lock.path, 1, message, hint=f"git rm {lock.path}")
+            return
         own = [each for each in lock.packages if each.source in {"editable", "virtual"}]
         static = True
         for where in dict.fromkeys((".", *(each.where for each in own))):
@@ -176,6 +182,23 @@ def _key(repo: Repository, lock: LockFile, folder: str) -> str:
 def _joined(wrong: list[str]) -> str:
     more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
     return ", ".join(wrong[:_SHOWN]) + more
+
+
+def _workspace(repo: Repository, folder: str) -> str | None:
+    """Return the root of the workspace that a folder is a member of, None where it is none."""
+    above = folder
+    while above:
+        above = folder_of(above)
+        inside = folder.removeprefix(f"{above}/") if above else folder
+        pyproject = repo.toml(beside(above, "pyproject.toml"))
+        listed = table(pyproject, "tool", "uv", "workspace")
+        members, excluded = (
+            [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+            for found in (listed.get("members"), listed.get("exclude"))
+        )
+        if any(files.matches(inside, each) for each in members):
+            return None if any(files.matches(inside, each) for each in excluded) else above
+    return None
 
 
 def _pyproject(folder: str, where: str) -> str | None:

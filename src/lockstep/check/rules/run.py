@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lockstep.check.facts import code
+from lockstep.check.facts import code, purpose
 from lockstep.check.facts.declared import of_folder
 from lockstep.check.finding import Finding, Skip
 from lockstep.check.repository import Repository
@@ -49,7 +49,7 @@ class RUN001(Rule):
         anywhere = any(each.seeds for each in seen.values())
         for path, each in repo.scripts.items():
             found = each.draws if seen[path].trains and not each.seeds else ()
-            if not found or (anywhere and not each.is_script):
+            if not found or (not each.is_script and (anywhere or _is_library(repo, path))):
                 continue  # whoever calls it may have set the seed
             if any(seen[m].seeds for m in code.modules(repo, each) if m in seen):
                 continue
@@ -60,6 +60,11 @@ class RUN001(Rule):
             message = f"{shown}{more} {what} without a seed: each run gives another result"
             hint = "random_state=SEED, np.random.default_rng(SEED) or torch.manual_seed(SEED)"
             yield self.finding(path, found[0].line, message, hint=hint)
+
+
+def _is_library(repo: Repository, path: str) -> bool:
+    folder = purpose.owner(repo, path)
+    return folder is not None and purpose.is_library(repo, folder)
 
 
 class RUN002(Rule):
