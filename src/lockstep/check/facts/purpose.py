@@ -30,7 +30,10 @@ _LOCKS = frozenset(
 _FOR_PEOPLE = regex(
     r"(?:^|[-_./])(?:dev|develop|development|tests?|testing|docs?|lint|ci|github)(?=[-_./]|$)"
 )
-_APART = ("docs/", "doc/", "examples/", "example/", ".devcontainer/")
+_APART = (
+    *("docs/", "doc/", "examples/", "example/", "experiments/", "benchmarks/", "benchmark/"),
+    *(".devcontainer/", ".github/"),
+)
 
 
 def lock_names(repo: "Repository") -> list[str]:
