@@ -35,6 +35,7 @@ _SIGNS: tuple[tuple[re.Pattern[bytes], ...], ...] = (
     (regex(rb"seed\w*\("),),
     (regex(rb"/home/"), regex(rb"/Users/"), regex(rb"\\Users\\")),
 )
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _MAGIC = regex(r"^\s*[%!?]|.*\?\s*$")
 
 
@@ -77,6 +78,7 @@ class Call:
     name: str
     node: ast.Call
     line: int
+    at_once: bool  # not in a function: when the file is started or imported
 
 
 @frozen
@@ -206,14 +208,17 @@ class _Reader:
                     self.names[alias.asname or first] = alias.name if alias.asname else first
             elif isinstance(node, ast.ImportFrom):
                 self._import_from(node)
+        above = {id(each) for node in tree.body for each in _at_once(node)}
         for node in nodes:
             if isinstance(node, ast.Call) and (name := _dotted(node.func)):
                 first, dot, rest = name.partition(".")
                 line = lines[node.lineno - 1] if lines else node.lineno
-                self.calls.append(
-                    Call(name=self.names.get(first, first) + dot + rest, node=node, line=line)
-                )
-        self.is_script = self.is_script or lines is not None or any(map(_runs, tree.body))
+                whole = self.names.get(first, first) + dot + rest
+                call = Call(name=whole, node=node, line=line, at_once=id(node) in above)
+                self.calls.append(call)
+        own = {each.name for each in tree.body if isinstance(each, _FUNCTIONS)}
+        runs = any(_runs(each, own) for each in tree.body)
+        self.is_script = self.is_script or lines is not None or runs
 
     def _import_from(self, node: ast.ImportFrom) -> None:
         module = node.module or ""
@@ -239,12 +244,28 @@ def _dotted(node: ast.expr) -> str:
     return ".".join(reversed(parts))
 
 
-def _runs(node: ast.stmt) -> bool:
-    """Return whether a statement at the top level does something when the file is started."""
+def _runs(node: ast.stmt, own: set[str]) -> bool:
+    """Return whether a statement at the top level does something when the file is started.
+
+    What is assigned is mostly a logger, a type or a pattern, unless one of the file's `own`
+    functions makes it.
+    """
     if isinstance(node, ast.If):
         return "__name__" in ast.dump(node.test)
-    value = node.value if isinstance(node, ast.Expr | ast.Assign) else None
-    return isinstance(value, ast.Call) or isinstance(node, ast.For | ast.With | ast.While)
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+        return isinstance(node.value.func, ast.Name) and node.value.func.id in own
+    starts = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    return starts or isinstance(node, ast.For | ast.With | ast.While)
+
+
+def _at_once(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and what is in it, but for the bodies of functions."""
+    todo = [node]
+    while todo:
+        each = todo.pop()
+        yield each
+        if not isinstance(each, (*_FUNCTIONS, ast.Lambda)):
+            todo += ast.iter_child_nodes(each)
 
 
 def modules(repo: "Repository", source: "Source | Script") -> list[str]:

@@ -45,6 +45,7 @@ class At:
 
     name: str
     line: int
+    at_once: bool  # not in a function: when the file is started or imported
 
 
 @frozen
@@ -95,7 +96,7 @@ def _look(name: str, data: bytes) -> tuple[Any, bool]:
         "imports": sorted(source.imports),
         "relative": [[dots, module] for dots, module in source.relative],
         "seeds": seeds.seeds(source),
-        "draws": [[call.name, call.line] for call in seeds.draws(source)],
+        "draws": [[call.name, call.line, call.at_once] for call in seeds.draws(source)],
         "serves": _serves(source),
         "loads": [[call.name, call.line, how] for call, how in loads if how is not None],
     }
@@ -109,7 +110,7 @@ def _script(path: str, said: dict[str, Any]) -> Script:
         imports=tuple(said["imports"]),
         relative=tuple((dots, module) for dots, module in said["relative"]),
         seeds=said["seeds"],
-        draws=tuple(At(name=name, line=line) for name, line in said["draws"]),
+        draws=tuple(At(name=name, line=line, at_once=at) for name, line, at in said["draws"]),
         serves=said["serves"],
         loads=tuple(Load(name=name, line=line, always=how) for name, line, how in said["loads"]),
     )

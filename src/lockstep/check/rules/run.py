@@ -49,7 +49,8 @@ class RUN001(Rule):
         anywhere = any(each.seeds for each in seen.values())
         for path, each in repo.scripts.items():
             found = each.draws if seen[path].trains and not each.seeds else ()
-            if not found or (not each.is_script and (anywhere or _is_library(repo, path))):
+            is_script = each.is_script or any(call.at_once for call in found)
+            if not found or (not is_script and (anywhere or _is_library(repo, path))):
                 continue  # whoever calls it may have set the seed
             if any(seen[m].seeds for m in code.modules(repo, each) if m in seen):
                 continue
