@@ -22,6 +22,7 @@ __all__ = [
     "dockerfile_of",
     "image_of",
     "is_for_tests",
+    "is_stand_in",
     "role_of",
     "said",
     "stacks",
@@ -53,7 +54,6 @@ _ROLES = {
 }
 _MLFLOW = regex(r"(?:^|[\s/;&\"'])mlflow\s+(?:server|ui)\b")
 _MAIN = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-# They stand in for a cloud, and take any password.
 _STAND_INS = frozenset({"localstack", "localstack-pro", "moto", "s3mock", "fake-gcs-server"})
 _TESTS = regex(r"(?:^|[._-])(?:tests?|testing|ci|e2e|integration)(?:[._-]|$)", re.IGNORECASE)
 
@@ -136,9 +136,13 @@ def is_for_tests(service: Service) -> bool:
     """Return whether a service lives as long as a test run: by its file, name, profile or image."""
     base = posixpath.basename(service.path).rpartition(".")[0]
     names = (base, service.name, *(profile.text for profile in service.profiles))
+    return is_stand_in(service) or any(_TESTS.search(each) for each in names)
+
+
+def is_stand_in(service: Service) -> bool:
+    """Return whether a service stands in for a cloud, and takes any password."""
     image = image_of(service)
-    stands_in = image is not None and image.last in _STAND_INS
-    return stands_in or any(_TESTS.search(each) for each in names)
+    return image is not None and image.last in _STAND_INS
 
 
 def beside(path: str, name: str) -> str:
