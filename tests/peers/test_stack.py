@@ -64,6 +64,7 @@ def test_mlflow_answers_to_no_foreign_name(stack: Stack) -> None:
 @pytest.mark.nightly
 def test_killed_at_random_and_nothing_acknowledged_is_lost(stack: Stack) -> None:
     chance = random.Random(SEED)  # noqa: S311 -- the same each time
+    stack.lockstep("up")
     before = sum(each["restarts"] for each in stack.services().values())
     kept: dict[str, str] = {}
     with stack.client(RUNS, str(LOGGED), "crash") as client:

@@ -14,7 +14,7 @@ from lockstep.errors import LockstepError, raise_all
 from lockstep.project.model import Project, StackSpec
 from lockstep.stack import ports, processes
 from lockstep.stack.folder import LOW, Folder, full
-from lockstep.stack.keeper import FAILED, NEEDS, READY
+from lockstep.stack.keeper import FAILED, FULL, NEEDS, READY
 from lockstep.stack.service import Service
 from lockstep.stack.services import common
 from lockstep.stack.services.mlflow import Mlflow
@@ -23,7 +23,6 @@ from lockstep.stack.services.postgres import Postgres
 from lockstep.stack.tools import Tools
 
 __all__ = [
-    "FULL",
     "NAMES",
     "addresses",
     "down",
@@ -40,7 +39,6 @@ __all__ = [
 NAMES = ("postgres", "objects", "mlflow")
 _PATIENCE = 180.0  # seconds until a stack that does not come up is given up
 _OWN = "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or correct tool.lockstep.stack"
-FULL = "disk full"
 _ROOM = 300_000_000  # bytes that a first start needs
 _DATA = ("postgres", "postgres.new", "objects", "objects.tmp", "logs", "backups")
 _STATE = ("keys.json", "objects.json", "plan.json", "status.json", "postgres.password")

@@ -12,16 +12,17 @@ from pathlib import Path
 
 from lockstep import clock, process
 from lockstep.errors import LockstepError
-from lockstep.stack.folder import full
+from lockstep.stack.folder import LOW, full
 from lockstep.stack.processes import end_group
 from lockstep.stack.service import Launch, Service, guarded
 
-__all__ = ["FAILED", "NEEDS", "READY", "SILENT", "STOPPED", "Keeper", "Patience", "Status"]
+__all__ = ["FAILED", "FULL", "NEEDS", "READY", "SILENT", "STOPPED", "Keeper", "Patience", "Status"]
 
 WAITING, STARTING, READY, SILENT, RESTARTING, FAILED, STOPPED = (
     *("waiting", "starting", "ready", "not answering"),
     *("restarting", "failed", "stopped"),
 )
+FULL = "disk full"
 NEEDS = "what it needs did not start"
 
 
@@ -38,7 +39,7 @@ class Patience:
     tries: int = 3  # of a service that has never answered
     watch: float = 5.0  # between two questions to a service that is ready
     misses: int = 3  # questions in a row without an answer until it is killed
-    hung: float = 2.0  # until one that answers no more and was asked to end is killed
+    hung: float = 2.0  # until one that answers no more, or has no room, is killed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,9 @@ class Keeper(threading.Thread):
             problem = self._once()
             if self._stopping.is_set() or self.status.state == FAILED:
                 break
+            if self._is_full():
+                self._rest()
+                continue
             tries += 1
             if not self._was_ready and tries >= self._patience.tries:
                 self._set(state=FAILED, pid=0, problem=problem)
@@ -103,6 +107,23 @@ class Keeper(threading.Thread):
             wait = min(wait * 2, self._patience.most)
         if self.status.state != FAILED:
             self._set(state=STOPPED, pid=0)
+
+    def _is_full(self) -> bool:
+        """Return whether it must not run now, for want of room."""
+        return self.service.rests and bool(self._lacks(LOW))
+
+    def _lacks(self, wanted: int) -> str:
+        try:
+            return full(self._log.parent, wanted)
+        except FileNotFoundError:  # somebody takes the stack's folder away: all will end
+            return ""
+
+    def _rest(self) -> None:
+        """Wait until there is room, and some more, so that it does not end again at once."""
+        while (problem := self._lacks(2 * LOW)) and not self._stopping.is_set():
+            if (FULL, problem) != (self.status.state, self.status.problem):
+                self._set(state=FULL, pid=0, problem=problem)
+            self._stopping.wait(self._patience.look)
 
     def _needs_are_ready(self) -> bool:
         while not self._stopping.is_set():
@@ -134,12 +155,13 @@ class Keeper(threading.Thread):
             slow = self._until_ready(running)
             hung = slow or self._until_silent(running)
         finally:
-            code = self._end(running, launch, hung=bool(hung) and not slow)
+            at_once = (bool(hung) and not slow) or self._is_full()
+            code = self._end(running, launch, at_once=at_once)
         return hung or f"ended with {_said(code)}"
 
     def _until_ready(self, running: process.Running) -> str:
         until = clock.monotonic() + self._patience.start
-        while running.poll() is None and not self._stopping.is_set():
+        while running.poll() is None and not self._stopping.is_set() and not self._is_full():
             why = self.service.ready()
             if not why and running.poll() is None:
                 self._was_ready = True
@@ -156,7 +178,7 @@ class Keeper(threading.Thread):
     def _until_silent(self, running: process.Running) -> str:
         """Return why it must be killed, or "" when it has ended or is asked to."""
         misses, due = 0, clock.monotonic() + self._patience.watch
-        while running.poll() is None and not self._stopping.is_set():
+        while running.poll() is None and not self._stopping.is_set() and not self._is_full():
             self._stopping.wait(self._patience.look)
             if clock.monotonic() < due or running.poll() is not None:
                 continue
@@ -173,13 +195,13 @@ class Keeper(threading.Thread):
     def _is_its_own_fault(self) -> bool:
         # A new start makes no room on the disk, and does not help what it needs.
         needs = (self._states[name].status.state for name in self.service.needs)
-        return not full(self._log.parent) and all(state == READY for state in needs)
+        return not self._lacks(LOW) and all(state == READY for state in needs)
 
-    def _end(self, running: process.Running, launch: Launch, *, hung: bool) -> int:
+    def _end(self, running: process.Running, launch: Launch, *, at_once: bool) -> int:
         if running.poll() is None:
             running.send_signal(launch.end)
             with contextlib.suppress(process.Expired):
-                running.wait(self._patience.hung if hung else self._patience.end)
+                running.wait(self._patience.hung if at_once else self._patience.end)
         end_group(running.pid)  # the rest of its group, and itself if it does not listen
         return running.wait()
 

@@ -33,6 +33,10 @@ class Service(Protocol):
     def needs(self) -> tuple[str, ...]:
         """Return the services that must be ready before this one starts."""
 
+    @property
+    def rests(self) -> bool:
+        """Return whether it must not run on a full disk: what it keeps goes wrong there."""
+
     def launch(self) -> Launch:
         """Make what is missing on disk and say how to start; called before each start.
 

@@ -24,6 +24,7 @@ class StandIn:
     name: str
     program: str = 'echo $$ > "$NAME.up"; echo "$NAME starts"; exec sleep 60'
     needs: tuple[str, ...] = ()
+    rests: bool = False
 
     def launch(self) -> Launch:
         self.up.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from lockstep.errors import LockstepError
 from lockstep.stack import keeper as keeper_module
 from lockstep.stack import processes
 from lockstep.stack.folder import Folder
-from lockstep.stack.keeper import FAILED, NEEDS, READY, SILENT, STOPPED, Keeper
+from lockstep.stack.keeper import FAILED, FULL, NEEDS, READY, SILENT, STOPPED, Keeper
 from lockstep.stack.service import Launch
 from lockstep.stack.supervisor import rotate
 
@@ -150,7 +150,7 @@ def test_what_is_not_its_own_fault_is_said_and_no_reason_to_kill_it(
     keepers = keep(tmp_path, first, second)
     wait(lambda: keepers["second"].status.state == READY)
     if "disk" in why:
-        monkeypatch.setattr(keeper_module, "full", lambda folder: "no room")
+        monkeypatch.setattr(keeper_module, "full", lambda folder, wanted: "no room")
     else:
         keepers["first"].stop()
         keepers["first"].join(10)
@@ -166,6 +166,38 @@ def test_what_is_not_its_own_fault_is_said_and_no_reason_to_kill_it(
     for each in keepers.values():
         each.stop()
         each.join(10)
+
+
+def test_what_goes_wrong_on_a_full_disk_rests_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 10**9
+
+    def full(folder: Path, wanted: int) -> str:
+        assert folder == tmp_path
+        return "" if free >= wanted else f"{free} of {wanted}"
+
+    monkeypatch.setattr(keeper_module, "full", full)
+    deaf = "trap '' TERM; echo $$ > $NAME.up; while :; do sleep 60; done"
+    keeper = keep(tmp_path, StandIn(root=tmp_path, name="store", program=deaf, rests=True))["store"]
+    wait(lambda: keeper.status.state == READY)
+    first = keeper.status.pid
+    free = 63_000_000
+    wait(lambda: keeper.status.state == FULL)
+    assert (keeper.status.pid, keeper.status.problem) == (0, "63000000 of 128000000")
+    assert processes.identity(first) == ""
+    free = 100_000_000  # enough to run, and not to begin again
+    wait(lambda: keeper.status.problem == "100000000 of 128000000")
+    time.sleep(0.1)  # ten looks
+    assert keeper.status.state == FULL
+    free = 130_000_000
+    wait(lambda: keeper.status.state == READY)
+    assert keeper.status.restarts == 0
+    free = 0
+    wait(lambda: keeper.status.state == FULL)
+    keeper.stop()
+    keeper.join(10)
+    assert keeper.status.state == STOPPED
 
 
 def test_a_pid_that_is_used_again_is_not_the_supervisor(tmp_path: Path) -> None:

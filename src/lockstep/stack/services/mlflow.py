@@ -23,6 +23,7 @@ class Mlflow:
     parts: Parts
     name: str = "mlflow"
     needs: tuple[str, ...] = ("postgres",)  # the store only for an artifact, later
+    rests: bool = False
 
     def launch(self) -> Launch:
         """Move old tables after a backup, and say how to start; the server makes new ones."""

@@ -44,6 +44,9 @@ class Objects:
     parts: Parts
     name: str = "objects"
     needs: tuple[str, ...] = ()
+    # A part of SeaweedFS's index that could not write once never writes again until it is opened
+    # anew, and objects are taken meanwhile that no list has (docs/decisions/014).
+    rests: bool = True
 
     def launch(self) -> Launch:
         """Write the configuration with the keys, and say how to start."""

@@ -24,6 +24,7 @@ class Postgres:
     parts: Parts
     name: str = "postgres"
     needs: tuple[str, ...] = ()
+    rests: bool = False
 
     @property
     def _data(self) -> Path:
