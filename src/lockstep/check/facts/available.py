@@ -119,5 +119,9 @@ def _copied(built: "Built", step: Step, program: str) -> bool | None:
         names = {posixpath.basename(source.rstrip("/")) for source in copied.sources}
         if names <= {"uv", "uvx"}:
             return program in names
+        if not copied.origin and step.instruction.name == "COPY":
+            # Of the repository itself: no file of that name, no program.
+            there = (posixpath.basename(name) == program for name in built.image.repo.every_name)
+            return None if any(there) else False
         return None
     return False
