@@ -97,6 +97,11 @@ class Store:
         with files.atomic(path) as temporary:
             temporary.write_bytes(data)
 
+    def remember(self, kind: str, key: str, value: object) -> None:
+        """Record a value that can be made again; where nobody may write, it will be."""
+        with contextlib.suppress(OSError):
+            self.put_record(kind, key, value)
+
     def _record_path(self, kind: str, key: str) -> Path:
         return self.root / "records" / kind / key[:2] / f"{key}.json"
 

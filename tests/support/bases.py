@@ -71,6 +71,22 @@ class Base:
     created: str = "2026-03-04T05:06:07.123456789Z"
 
 
+def _debian(architecture: str, word: str) -> Layer:
+    return Layer(
+        files={
+            "bin": "-> usr/bin",
+            "lib": "-> usr/lib",
+            "usr/": 0o755,
+            "usr/bin/": 0o755,
+            f"usr/lib/{word}-linux-gnu/libc.so.6": GLIBC,
+            "etc/os-release": "-> ../usr/lib/os-release",
+            "usr/lib/os-release": b'ID=debian\nVERSION_ID="12"\n',
+            "etc/ssl/certs/ca-certificates.crt": b"CERT\n",
+            "var/lib/dpkg/status": _status(architecture),
+        }
+    )
+
+
 def python_slim(
     *,
     version: str = "3.11.9",
@@ -85,19 +101,6 @@ def python_slim(
     word = {"amd64": "x86_64", "arm64": "aarch64"}[architecture]
     loader = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
     library = elf("", tag, version.encode(), machine=architecture)
-    system = Layer(
-        files={
-            "bin": "-> usr/bin",
-            "lib": "-> usr/lib",
-            "usr/": 0o755,
-            "usr/bin/": 0o755,
-            f"usr/lib/{word}-linux-gnu/libc.so.6": GLIBC,
-            "etc/os-release": "-> ../usr/lib/os-release",
-            "usr/lib/os-release": b'ID=debian\nVERSION_ID="12"\n',
-            "etc/ssl/certs/ca-certificates.crt": b"CERT\n",
-            "var/lib/dpkg/status": _status(architecture),
-        }
-    )
     python = Layer(
         files={
             "usr/local/": 0o755,
@@ -119,7 +122,7 @@ def python_slim(
         "Labels": None,
     }
     return Base(
-        layers=[system, python, *extra],
+        layers=[_debian(architecture, word), python, *extra],
         config=inner | dict(config or {}),
         architecture=architecture,
         docker=docker,

@@ -41,14 +41,16 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return log
 
 
-def test_what_fits_is_remembered(
-    asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / "root"
-    root.mkdir()
-    (root / "pyproject.toml").write_text(PYPROJECT)
-    (root / "uv.lock").write_text(LOCK)
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "uv.lock").write_text(LOCK)
+    return folder
 
+
+def test_what_fits_is_remembered(asked: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def count() -> int:
         assert cases.check(root, LCK002) == []
         return len(asked.read_text().splitlines())
@@ -63,12 +65,8 @@ def test_what_fits_is_remembered(
 
 
 def test_what_does_not_fit_is_asked_each_time(
-    asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = tmp_path / "root"
-    root.mkdir()
-    (root / "pyproject.toml").write_text(PYPROJECT)
-    (root / "uv.lock").write_text(LOCK)
     assert cases.check(root, LCK002) == []
     monkeypatch.setenv("UV_PRERELEASE", "disallow")
     first = cases.check(root, LCK002)

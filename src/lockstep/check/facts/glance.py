@@ -49,19 +49,12 @@ def glanced(
             after[name] = [*stamp, answer]
         yield name, answer
     if after != before:
-        _put(store, kind, key, after)
+        store.remember(kind, key, after)
 
 
 def _record(store: Store, kind: str, key: str) -> Mapping[str, Any]:
     found = store.record(kind, key)
     return found if isinstance(found, dict) else {}
-
-
-def _put(store: Store, kind: str, key: str, value: Mapping[str, Any]) -> None:
-    try:
-        store.put_record(kind, key, dict(value))
-    except OSError:  # a cache folder that nobody may write to: the next run reads all again
-        return
 
 
 def _regular(repo: "Repository", names: Iterable[str]) -> Iterator[tuple[str, list[int]]]:

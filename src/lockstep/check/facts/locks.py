@@ -3,7 +3,6 @@
 Whatever a lock says in a form that is not known is left out: a reader never raises.
 """
 
-import contextlib
 import json
 import re
 import tomllib
@@ -167,8 +166,7 @@ def _document(text: str) -> dict[str, Any] | None:
         return None
     plain: dict[str, Any] = json.loads(json.dumps(document, default=str, sort_keys=True))
     if len(text) > _LONG:
-        with contextlib.suppress(OSError):  # a cache folder that nobody may write to
-            store.put_record(_RECORD, key, plain)
+        store.remember(_RECORD, key, plain)
     return plain
 
 

@@ -6,6 +6,7 @@ from lockstep.check.facts.declared import beside, folder_of, table
 from lockstep.patterns import regex
 
 if TYPE_CHECKING:
+    from lockstep.check.reading.instruction import Instruction
     from lockstep.check.repository import Repository
 
 __all__ = [
@@ -19,8 +20,6 @@ __all__ = [
 ]
 
 _PYTHON = regex(r"\b(?:pip|uv|poetry|pdm|pipenv|conda|mamba|python3?)\b")
-# What brings files of the repository into an image.
-_TAKES = regex(r"(?im)^\s*(?:COPY|ADD)\s+(?!--from)|--mount=type=bind")
 _RUNS = frozenset({"Procfile", "MLproject", "dvc.yaml", "runtime.txt", "app.yaml"})
 _PUBLISHED = ("classifiers", "urls", "repository", "homepage")
 _LOCKS = frozenset(
@@ -100,6 +99,14 @@ def is_deployed(repo: "Repository", folder: str) -> bool:
         and not file.path.startswith(_APART)
         and owner(repo, file.path) == folder
         and _PYTHON.search(file.text)
-        and _TAKES.search(file.text)
+        and any(_takes(each) for stage in file.value.stages for each in stage.instructions)
         for file in repo.dockerfiles
     )
+
+
+def _takes(instruction: "Instruction") -> bool:
+    """Return whether an instruction brings files of the repository into an image."""
+    if instruction.name in {"COPY", "ADD"}:
+        return instruction.flag("from") is None
+    mounts = [flag.value or "" for flag in instruction.flags if flag.name == "mount"]
+    return any("type=bind" in each and "from=" not in each for each in mounts)

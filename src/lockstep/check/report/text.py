@@ -31,8 +31,9 @@ def _of_file(path: str, found: Sequence[Finding]) -> Iterator[str]:
                 yield f"    hint: {each.hint}"
     for code, listed in by_code.items():
         if more := listed[_SHOWN:]:
-            lines = _ranges(sorted({each.line for each in more}))
-            yield f"{path}: {more[0].severity} {code} {len(more)} more, on lines {lines}"
+            lines = sorted({each.line for each in more})
+            where = f"line{'' if len(lines) == 1 else 's'} {_ranges(lines)}"
+            yield f"{path}: {more[0].severity} {code} {len(more)} more, on {where}"
 
 
 def _ranges(numbers: Sequence[int]) -> str:

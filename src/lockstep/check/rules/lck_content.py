@@ -28,7 +28,7 @@ class LCK004(Rule):
     down folders that are nowhere else. Every image build and every colleague stops there.
 
     Bad:
-        numpy @ file:///croot/numpy_and_numpy_base_1708638617955/work/dist/numpy-1.26.4.whl
+        numpy @ file:///croot/numpy_and_numpy_base_1708638617955/dist/numpy-1.26.4.whl
         -e git+https://github.com/me/churn.git@4f1c0a2#egg=churn
         -e .
 

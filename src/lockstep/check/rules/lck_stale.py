@@ -112,8 +112,7 @@ class LCK002(Rule):
         found = [*self._asked(repo, lock, folder)]
         yield from found
         if key and not found:
-            with contextlib.suppress(OSError):  # a cache folder that nobody may write to
-                store.put_record(_RECORD, key, value=True)
+            store.remember(_RECORD, key, value=True)
 
     def _asked(self, repo: Repository, lock: LockFile, folder: str) -> Iterator[Finding | Skip]:
         """Yield what uv says; it gets no environment of the project, whose Python it would run."""
@@ -174,8 +173,9 @@ def _key(repo: Repository, lock: LockFile, folder: str) -> str:
     for path in (home / "uv" / "uv.toml", Path("/etc/uv/uv.toml")):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             parts += [str(path), path.read_text("utf-8")]
-    variables = environ.child()
-    parts += [f"{each}={variables[each]}" for each in sorted(variables) if each.startswith("UV_")]
+    for name, value in sorted(environ.child().items()):
+        if name.startswith("UV_") and not name.endswith(("_PASSWORD", "_TOKEN")):
+            parts.append(f"{name}={value}")
     return of_bytes("\0".join(parts).encode("utf-8", "surrogateescape")).hex
 
 

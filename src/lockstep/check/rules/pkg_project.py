@@ -83,7 +83,7 @@ class PKG001(Rule):
             lines = f"{done.stderr}\n{done.stdout}".splitlines()
             errors = [x.removeprefix("[ERROR] ") for x in lines if x.startswith("[ERROR] ")]
             known = {"said": errors[0] if done.code == 1 and errors else ""}
-            store.put_record(_VALIDATOR, key, known)
+            store.remember(_VALIDATOR, key, known)
         if known["said"]:
             message = f"validate-pyproject: {known['said'].rstrip(':')}"
             yield self.finding(path, _line_of_key(text, known["said"]), message)

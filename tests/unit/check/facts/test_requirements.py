@@ -42,7 +42,7 @@ def test_a_name(line: str, name: str, specifier: str, version: str, marker: str)
         ("git+https://host.test/a.git#egg=a", "git", "a"),
         ("https://host.test/a-1.0-py3-none-any.whl", "url", ""),
         ("a @ https://host.test/a-1.0.zip", "url", "a"),
-        ("numpy @ file:///croot/numpy_1/work", "path", "numpy"),
+        ("numpy @ file:///croot/numpy_1", "path", "numpy"),
         ("./wheels/a-1.0-py3-none-any.whl", "path", ""),
         ("wheels/a-1.0-py3-none-any.whl", "path", ""),
         (".", "path", ""),
