@@ -17,13 +17,24 @@ if TYPE_CHECKING:
     from lockstep.check.facts.scripts import Script
     from lockstep.check.repository import Repository
 
-__all__ = ["Call", "Signs", "Source", "cells", "modules", "parsed", "signs"]
+__all__ = ["APPS", "SERVERS", "Call", "Signs", "Source", "cells", "modules", "parsed", "signs"]
 
 _LARGEST = 2_000_000  # characters of code that are parsed
 _NAMES = regex(r"(?i)train|tune|fit")
-_SERVERS = (
-    rb"(?:fastapi|flask|litestar|starlette|django|bentoml|gradio|streamlit|sanic|quart|robyn"
-    rb"|blacksheep|litserve|aiohttp|falcon|tornado)\b"
+# Who imports these serves; of the others, clients and types may be all that is used.
+SERVERS = frozenset({"bentoml", "django", "gradio", "litserve", "robyn", "streamlit"})
+APPS = frozenset(
+    (
+        *("fastapi.FastAPI", "fastapi.APIRouter", "flask.Flask", "flask.Blueprint"),
+        *("starlette.applications.Starlette", "starlette.routing.Router", "litestar.Litestar"),
+        *("litestar.Router", "litestar.get", "litestar.post", "sanic.Sanic", "sanic.Blueprint"),
+        *("quart.Quart", "quart.Blueprint", "blacksheep.Application", "aiohttp.web.Application"),
+        *("blacksheep.server.Application", "falcon.App", "falcon.API", "falcon.asgi.App"),
+        "tornado.web.Application",
+    )
+)
+_IMPORTED = rb"(?:%s)\b" % b"|".join(
+    sorted({name.partition(".")[0].encode() for name in SERVERS | APPS})
 )
 # What a file has that any of these fit. Each begins with letters where that can be: those are
 # looked for ten times as quickly as anything else.
@@ -31,7 +42,7 @@ _SIGNS: tuple[tuple[re.Pattern[bytes], ...], ...] = (
     (regex(rb"\.(?:fit|fit_generator|step|train|backward|save|start_run|log_metric)\("),),
     (regex(rb"rand|Random|split|shuffle|sample|choice|KMeans|Mixture|MLP|SGD|torch|keras|make_"),),
     (regex(rb"loads?\("),),
-    (regex(rb"from[ \t]+" + _SERVERS), regex(rb"import[ \t]+" + _SERVERS)),
+    (regex(rb"from[ \t]+" + _IMPORTED), regex(rb"import[ \t]+" + _IMPORTED)),
     (regex(rb"seed\w*\("),),
     (regex(rb"/home/"), regex(rb"/Users/"), regex(rb"\\Users\\")),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep.check.facts import code, seeds
-from lockstep.check.facts.code import Call, Source
+from lockstep.check.facts.code import APPS, SERVERS, Call, Source
 from lockstep.check.facts.glance import glanced
 from lockstep.digest import of_bytes
 from lockstep.values import frozen
@@ -23,18 +23,6 @@ _PICKLES = frozenset(
     (
         *("joblib.load", "pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads"),
         *("dill.load", "dill.loads", "sklearn.externals.joblib.load"),
-    )
-)
-# Who imports these serves; of the others, clients and types may be all that is used.
-_SERVERS = frozenset({"bentoml", "django", "gradio", "litserve", "robyn", "streamlit"})
-_APPS = frozenset(
-    (
-        *("fastapi.FastAPI", "fastapi.APIRouter", "flask.Flask", "flask.Blueprint"),
-        *("starlette.applications.Starlette", "starlette.routing.Router", "litestar.Litestar"),
-        *("litestar.Router", "litestar.get", "litestar.post", "sanic.Sanic", "sanic.Blueprint"),
-        *("quart.Quart", "quart.Blueprint", "blacksheep.Application", "aiohttp.web.Application"),
-        *("blacksheep.server.Application", "falcon.App", "falcon.API", "falcon.asgi.App"),
-        "tornado.web.Application",
     )
 )
 
@@ -118,7 +106,7 @@ def _script(path: str, said: dict[str, Any]) -> Script:
 
 def _serves(source: Source) -> bool:
     used = source.imports | {call.name for call in source.calls}
-    return bool(_APPS & used) or any(name.partition(".")[0] in _SERVERS for name in source.imports)
+    return bool(APPS & used) or any(name.partition(".")[0] in SERVERS for name in source.imports)
 
 
 def _always(source: Source, call: Call) -> bool | None:
