@@ -12,6 +12,7 @@ __all__ = ["Again", "RegistryError", "printable", "refusal"]
 _LONGEST = 1 << 16  # bytes of an error's body
 _SHOWN = 300  # characters of what it says
 _UNSEEN = re.compile(r"[^\x20-\x7e\xa1-\ufffd]+")
+_UNKNOWN = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN"})
 
 
 class RegistryError(LockstepError):
@@ -46,6 +47,8 @@ def refusal(answer: Answer, what: str, *, hint: str = "") -> RegistryError:
     """Return the error for an answer that refuses `what`, such as "the manifest `1.0`"."""
     codes, line = _words(answer)
     message = f"{what}: HTTP {answer.status}{f', {line}' if line else ''}"
+    unknown = not hint and bool(_UNKNOWN & {*codes})
+    hint = "name a repository and a tag that are there" if unknown else hint
     return RegistryError(message, hint=hint, status=answer.status, codes=codes)
 
 

@@ -64,6 +64,7 @@ def test_a_missing_manifest_is_said_in_the_words_of_the_registry(repository: Rep
     with pytest.raises(RegistryError, match="HTTP 404, MANIFEST_UNKNOWN: manifest unknown") as info:
         repository.manifest("2")
     assert (info.value.status, info.value.codes) == (404, ("MANIFEST_UNKNOWN",))
+    assert info.value.hint == "name a repository and a tag that are there"
 
 
 def test_a_manifest_that_is_not_its_digest_is_refused(
