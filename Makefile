@@ -20,7 +20,7 @@ $(READY): requirements-lock.txt pyproject.toml
 setup: $(READY) ## a venv with a pinned uv and the locked dependencies
 
 demo: $(READY) ## the whole story on the churn project, in ./demo, ending with a table
-	$(BIN)/lockstep demo demo
+	$(BIN)/lockstitch demo demo
 
 test: $(READY) ## the fast suite
 	$(BIN)/python -m pytest -q -n 2 -m "not peers and not network and not slow"
@@ -41,8 +41,8 @@ types: $(READY) ## mypy, strict
 contracts: $(READY) ## the import direction of the layers
 	$(BIN)/lint-imports
 
-check: $(READY) ## lockstep check on itself; whether hooks are installed is each clone's own
-	$(BIN)/lockstep check --ignore HOK002
+check: $(READY) ## lockstitch check on itself; whether hooks are installed is each clone's own
+	$(BIN)/lockstitch check --ignore HOK002
 
 peers: $(READY) ## other people's programs: a Docker engine, skopeo, umoci, other Pythons
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
@@ -76,7 +76,7 @@ lock: ## pin the newest of our own dependencies that pyproject.toml allows, and 
 		--no-header --no-annotate --no-emit-index-url --python-version 3.11 - -o tests/peers/poetry.txt
 
 lock-stack: $(READY) ## pin the newest programs of the local stack
-	cd src/lockstep/services && for name in mlflow objects postgres; do \
+	cd src/lockstitch/services && for name in mlflow objects postgres; do \
 		$(CURDIR)/$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		--excludes excludes.in $$name.in -o $$name.txt || exit 1; done

@@ -1,4 +1,4 @@
-"""`lockstep check`: how long it takes, and how often it is right: `python bench/check.py`.
+"""`lockstitch check`: how long it takes, and how often it is right: `python bench/check.py`.
 
 Time is that of whole processes on a repository of 2,000 files, the churn project among them,
 against ruff on the same one and an empty Python. Precision and recall are over tests/corpus:
@@ -32,8 +32,8 @@ def repository(folder: Path) -> None:
 
     That is a stack and a Dockerfile as courses have them, modules, notebooks and settings.
     """
-    run([BIN / "lockstep", "new", folder], env=environment())
-    run([BIN / "lockstep", "lock", "--quiet"], env=environment(), cwd=folder)
+    run([BIN / "lockstitch", "new", folder], env=environment())
+    run([BIN / "lockstitch", "lock", "--quiet"], env=environment(), cwd=folder)
     for kind, name in (("airflow-quick-start", "docker-compose.yml"), (_TRAINS, "Dockerfile")):
         (path,) = (each for each in corpus.projects("taught") if each.stem == kind)
         (project,) = corpus.cases.parse(path.read_text(encoding="utf-8"))
@@ -63,10 +63,10 @@ def repository(folder: Path) -> None:
 def times() -> None:
     """Print how long a whole process takes, without and with the project's environment."""
     with tempfile.TemporaryDirectory() as temporary:
-        env = environment(LOCKSTEP_CACHE=f"{temporary}/store")
+        env = environment(LOCKSTITCH_CACHE=f"{temporary}/store")
         folder = Path(temporary, "project")
         repository(folder)
-        first = run([BIN / "lockstep", "check", "--exit-zero"], env=env, cwd=folder)
+        first = run([BIN / "lockstitch", "check", "--exit-zero"], env=env, cwd=folder)
         print(
             f"{FILES:,} files; median of {RUNS}; the first check of it took {first * 1000:.0f} ms"
         )
@@ -81,7 +81,7 @@ def _table(folder: Path, env: dict[str, str]) -> None:
     commands: dict[str, list[str | Path]] = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "ruff check, no cache": [BIN / "ruff", "check", "--no-cache", "--exit-zero", "-q"],
-        "lockstep check": [BIN / "lockstep", "check", "--exit-zero"],
+        "lockstitch check": [BIN / "lockstitch", "check", "--exit-zero"],
     }
     for words in commands.values():
         run(words, env=env, cwd=folder)  # writes the bytecode caches

@@ -61,7 +61,7 @@ class Docker:
         """Fill the build context and import the base."""
         self.context = scratch / "context"
         self.context.mkdir()
-        self.tag = f"lockstep-bench-{image}"
+        self.tag = f"lockstitch-bench-{image}"
         self.project, self.image, self.uv = project, image, uv
         shutil.copy(uv, self.context / "uv")
         ca = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
@@ -70,8 +70,8 @@ class Docker:
 
     def _import_base(self, scratch: Path) -> str:
         """Import our own base's two layers, so that both routes stand on the same files."""
-        blobs = self.project / ".lockstep/images/blobs/sha256"
-        index = json_of(self.project / ".lockstep/images/index.json")
+        blobs = self.project / ".lockstitch/images/blobs/sha256"
+        index = json_of(self.project / ".lockstitch/images/index.json")
         manifest = json_of(blobs / index["manifests"][0]["digest"][7:])
         root = scratch / "base"
         for layer in manifest["layers"][:2]:
@@ -84,11 +84,11 @@ class Docker:
                 'tar -C "$1" -c . | "$3" import - "$2"',
                 "sh",
                 root,
-                "lockstep-bench-base",
+                "lockstitch-bench-base",
                 client(),
             ]
         )
-        return "lockstep-bench-base"
+        return "lockstitch-bench-base"
 
     def build(self, *, cold: bool = False) -> float:
         """Build the image and return the seconds; with `cold`, without cached layers."""

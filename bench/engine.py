@@ -36,7 +36,7 @@ def answering() -> Iterator[bool]:
     if _answers() or not shutil.which("dockerd"):
         yield _answers()
         return
-    with tempfile.TemporaryDirectory(prefix="lockstep-engine-") as name:
+    with tempfile.TemporaryDirectory(prefix="lockstitch-engine-") as name:
         engine = Engine(Path(name))
         os.environ["DOCKER_HOST"] = engine.host
         try:

@@ -15,7 +15,7 @@ from measure import environment, machine, median, run
 
 RUNS = 7
 UV = Path(sys.executable).with_name("uv")
-LOCKSTEP = [sys.executable, "-m", "lockstep"]
+LOCKSTITCH = [sys.executable, "-m", "lockstitch"]
 IDENTITY = {
     f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -57,7 +57,7 @@ def git(folder: Path, *words: str) -> None:
 def project(root: Path, hooks: str, env: Mapping[str, str]) -> Path:
     """Write, lock, install and commit a churn project, and return its folder."""
     root.parent.mkdir()
-    run([*LOCKSTEP, "new", root, "--hooks", hooks], env=env)
+    run([*LOCKSTITCH, "new", root, "--hooks", hooks], env=env)
     run([UV, "lock", "--quiet"], cwd=root, env=env)
     run([UV, "sync", "--quiet", "--locked"], cwd=root, env=env)
     git(root, "init", "--quiet", "--initial-branch", "main")

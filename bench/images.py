@@ -1,6 +1,6 @@
 """Image builds against the classic route, on the same lock, in one run on one machine.
 
-native   `lockstep build IMAGE`, the whole process: digest, diffIDs, a layout on disk
+native   `lockstitch build IMAGE`, the whole process: digest, diffIDs, a layout on disk
 folder   `uv pip install` of the same lock into a folder, app files beside it, tar | gzip -6
 docker   `docker build` of a Dockerfile with the dependencies before the code, BuildKit,
          where an engine answers (DOCKER_HOST or the default socket) or `dockerd` is there
@@ -26,37 +26,37 @@ from engine import answering
 from measure import environment, machine, median, run
 
 UV = Path(sys.executable).with_name("uv")
-LOCKSTEP = [sys.executable, "-m", "lockstep"]
+LOCKSTITCH = [sys.executable, "-m", "lockstitch"]
 # A dependency of each image, an older version of it: nothing else moves.
 BUMPED = {"train": "joblib==1.5.2", "serve": "click==8.3.0"}
 
 
 class Native:
-    """The churn project built by lockstep, with a store of its own."""
+    """The churn project built by lockstitch, with a store of its own."""
 
     def __init__(self, folder: Path) -> None:
         """Make, lock and train the project, and build it once."""
         self.root = folder / "churn"
         self.store = folder / "store"
-        self.env = environment(LOCKSTEP_CACHE=str(self.store))
-        run([*LOCKSTEP, "new", self.root], env=self.env)
-        self._lockstep("lock")
+        self.env = environment(LOCKSTITCH_CACHE=str(self.store))
+        run([*LOCKSTITCH, "new", self.root], env=self.env)
+        self._lockstitch("lock")
         run([UV, "sync", "--locked", "--quiet"], cwd=self.root, env=environment())
         run([self.root / ".venv/bin/python", "src/train.py"], cwd=self.root)
-        self._lockstep("build")
+        self._lockstitch("build")
 
-    def _lockstep(self, *words: str) -> float:
-        return run([*LOCKSTEP, *words], cwd=self.root, env=self.env)
+    def _lockstitch(self, *words: str) -> float:
+        return run([*LOCKSTITCH, *words], cwd=self.root, env=self.env)
 
     def build(self, image: str) -> float:
         """Build an image."""
-        return self._lockstep("build", image)
+        return self._lockstitch("build", image)
 
     def bump(self, image: str) -> None:
         """Move one dependency, as a developer does."""
         words = [UV, "lock", "--upgrade-package", BUMPED[image], "--quiet"]
         run(words, cwd=self.root, env=environment())
-        self._lockstep("lock")
+        self._lockstitch("lock")
 
     def edit(self, image: str, number: int) -> None:
         """Change one line of app code."""
@@ -65,9 +65,9 @@ class Native:
 
     def forget_images(self, image: str, *, base: bool) -> None:
         """Forget what was built; with `base`, the base's layers too, but never a download."""
-        index = json.loads((self.root / ".lockstep/images/index.json").read_bytes())
+        index = json.loads((self.root / ".lockstitch/images/index.json").read_bytes())
         kept = set() if base else self._base_layers(index, image)
-        shutil.rmtree(self.root / ".lockstep/images")
+        shutil.rmtree(self.root / ".lockstitch/images")
         for kind in ("own", "bytecode"):
             shutil.rmtree(self.store / "records" / kind, ignore_errors=True)
         for record in (self.store / "records" / "layers").rglob("*.json"):
@@ -77,7 +77,7 @@ class Native:
                 (self.store / "blobs" / digest[7:9] / digest[7:]).unlink(missing_ok=True)
 
     def _base_layers(self, index: dict[str, list[dict[str, str]]], image: str) -> set[str]:
-        blobs = self.root / ".lockstep/images/blobs/sha256"
+        blobs = self.root / ".lockstitch/images/blobs/sha256"
         digest = next(
             each["digest"]
             for each in index["manifests"]
@@ -115,7 +115,7 @@ def cases(native: Native, image: str, folder: Folder, docker: Docker | None) -> 
 
     rows: list[list[object]] = []
     shutil.rmtree(native.store)
-    shutil.rmtree(native.root / ".lockstep")
+    shutil.rmtree(native.root / ".lockstitch")
     everything = ours()
     cold = folder.build(cold=True)
     whole = median(2, folder.build)
@@ -156,7 +156,7 @@ def main() -> None:
         if not answers:
             print("docker: no engine answers, its columns stay empty")
         for image in ("train", "serve"):
-            with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
+            with tempfile.TemporaryDirectory(prefix="lockstitch-bench-") as name:
                 native = Native(Path(name))
                 folder = Folder(Path(name), native.root, image, UV)
                 docker = Docker(Path(name), native.root, image, UV) if answers else None

@@ -17,7 +17,7 @@ from measure import environment, machine, median, run
 
 RUNS = 9
 UV = Path(sys.executable).with_name("uv")
-LOCKSTEP = [sys.executable, "-m", "lockstep"]
+LOCKSTITCH = [sys.executable, "-m", "lockstitch"]
 PACKAGES = {"onnx": ["numpy", "onnxruntime"], "skops": ["numpy", "scikit-learn", "skops"]}
 TRAIN = ["numpy", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "skops"]
 
@@ -140,7 +140,7 @@ def main() -> None:
         files, root = folder / "files", folder / "churn"
         files.mkdir()
         env = environment(PYTHONPATH=str(root / "src"), ORT_DISABLE_TELEMETRY="1")
-        run([*LOCKSTEP, "new", root], env=env)
+        run([*LOCKSTITCH, "new", root], env=env)
         train = install(folder / "train", TRAIN)
         run([train, "-c", MAKE, root, files], env=env)
         pythons = {kind: install(folder / kind, words) for kind, words in PACKAGES.items()}

@@ -1,7 +1,7 @@
 """Pushes to a registry on this machine, against `docker push` of the same project.
 
-lockstep  `lockstep build serve`, then `lockstep push`, each the whole process
-docker    `docker build` with BuildKit of the Dockerfile that `lockstep render` writes (several
+lockstitch  `lockstitch build serve`, then `lockstitch push`, each the whole process
+docker    `docker build` with BuildKit of the Dockerfile that `lockstitch render` writes (several
           stages, dependencies before code, caches outside the image), then `docker push`
 
 The bytes are those that the registry's storage grew by; the seconds of `push` hold what Docker
@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine import answering, client
-from images import LOCKSTEP, UV, Native
+from images import LOCKSTITCH, UV, Native
 from measure import environment, machine, run
 
 IMAGE = "serve"
@@ -66,27 +66,27 @@ def stored(folder: Path) -> int:
 
 
 class Rendered:
-    """`docker build` of the Dockerfile that `lockstep render` writes."""
+    """`docker build` of the Dockerfile that `lockstitch render` writes."""
 
-    tag = "lockstep-bench-push"
+    tag = "lockstitch-bench-push"
 
     def __init__(self, folder: Path, native: Native) -> None:
         """Load what it starts from: our own base, and uv from this machine."""
         self._native = native
         archive = folder / "base.tar"
-        self._lockstep("build", "--base-only", "--output", str(archive))
+        self._lockstitch("build", "--base-only", "--output", str(archive))
         run([client(), "load", "--input", archive])
         archive.unlink()
         program = folder / "uv.tar"
         run(["tar", "--create", "--file", program, "-C", UV.parent, "uv"])
         run([client(), "import", program, "uv:local"])
 
-    def _lockstep(self, *words: str) -> None:
-        run([*LOCKSTEP, *words], cwd=self._native.root, env=self._native.env)
+    def _lockstitch(self, *words: str) -> None:
+        run([*LOCKSTITCH, *words], cwd=self._native.root, env=self._native.env)
 
     def build(self) -> float:
         """Build the image and return the seconds."""
-        self._lockstep("render")
+        self._lockstitch("render")
         words = ["--network", "host", "--build-arg", "UV_IMAGE=uv:local", "--quiet"]
         authorities = ssl.get_default_verify_paths().cafile
         words += ["--secret", f"id=ca,src={authorities}"] if authorities else []
@@ -120,7 +120,7 @@ def cases(folder: Path) -> list[list[object]]:
         target = f"{theirs}/churn"
 
         def push() -> float:
-            words = [*LOCKSTEP, "push", f"{ours}/churn", "--image", IMAGE]
+            words = [*LOCKSTITCH, "push", f"{ours}/churn", "--image", IMAGE]
             return run(words, cwd=native.root, env=native.env)
 
         def docker_push() -> float:
@@ -147,7 +147,7 @@ def cases(folder: Path) -> list[list[object]]:
 def show(rows: list[list[object]]) -> None:
     """Print the rows: what travelled, and how long the two steps took."""
     head = f"{'MB':>10}{'build':>9}{'push':>9}"
-    print(f"\n{'':<24}{'lockstep':>28}{'docker':>28}\n{IMAGE:<24}{head}{head}")
+    print(f"\n{'':<24}{'lockstitch':>28}{'docker':>28}\n{IMAGE:<24}{head}{head}")
     for name, *numbers in rows:
         line = f"{name:<24}"
         for at in (0, 3):
@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
     print(machine())
-    with answering() as answers, tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
+    with answering() as answers, tempfile.TemporaryDirectory(prefix="lockstitch-bench-") as name:
         if not answers:
             sys.exit("no engine answers, and it is what this is measured against")
         rows = cases(Path(name))

@@ -1,6 +1,6 @@
 """One model served four ways, in one run on one machine, each in a container of one engine.
 
-lockstep  the churn project's serving image, as `lockstep build` makes it
+lockstitch  the churn project's serving image, as `lockstitch build` makes it
 taught    the same app in the single-stage image that courses teach: everything is installed
 mlflow    `mlflow models serve` with the scikit-learn pipeline
 litserve  LitServe around the same ONNX model and the same code that reads it
@@ -31,7 +31,7 @@ from engine import Engine
 from measure import environment, machine, run
 
 UV = Path(sys.executable).with_name("uv")
-LOCKSTEP = [sys.executable, "-m", "lockstep"]
+LOCKSTITCH = [sys.executable, "-m", "lockstitch"]
 STARTS, SECONDS, WAIT = 5, 8, 120
 TAUGHT = ("mlflow", "scikit-learn", "pandas", "skl2onnx", "onnxruntime", "fastapi", "uvicorn")
 LITSERVE = '''\
@@ -117,15 +117,15 @@ class Route:
 def ours(engine: Engine, folder: Path, body: bytes) -> Route:
     """Build the project's image and load it."""
     root = folder / "churn"
-    env = environment(LOCKSTEP_CACHE=str(folder / "store"))
-    run([*LOCKSTEP, "build", "serve", "--output", folder / "serve.tar"], cwd=root, env=env)
+    env = environment(LOCKSTITCH_CACHE=str(folder / "store"))
+    run([*LOCKSTITCH, "build", "serve", "--output", folder / "serve.tar"], cwd=root, env=env)
     engine.run("load", "--input", str(folder / "serve.tar"))
     text = (root / "pyproject.toml").read_text()
-    table = text.partition("[tool.lockstep.images.serve]")[2]
+    table = text.partition("[tool.lockstitch.images.serve]")[2]
     command = json.loads(re.search(r"command = (\[.*?\])", table, re.DOTALL)[1])  # type: ignore[index]
     command = ["127.0.0.1" if word == "0.0.0.0" else word for word in command]  # noqa: S104
     command = ["PORT" if word == "8000" else word for word in command]
-    return Route("lockstep", "churn-serve:latest", command, "/health", "/predict", body)
+    return Route("lockstitch", "churn-serve:latest", command, "/health", "/predict", body)
 
 
 def other(folder: Path, name: str, packages: Sequence[str]) -> Path:
@@ -299,10 +299,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir="/var/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        env = environment(LOCKSTEP_CACHE=str(folder / "store"))
-        run([*LOCKSTEP, "new", folder / "churn"], env=env)
-        run([*LOCKSTEP, "lock"], cwd=folder / "churn", env=env)
-        run([*LOCKSTEP, "run", "train"], cwd=folder / "churn", env=env)
+        env = environment(LOCKSTITCH_CACHE=str(folder / "store"))
+        run([*LOCKSTITCH, "new", folder / "churn"], env=env)
+        run([*LOCKSTITCH, "lock"], cwd=folder / "churn", env=env)
+        run([*LOCKSTITCH, "run", "train"], cwd=folder / "churn", env=env)
         body = subprocess.check_output(
             [sys.executable, "-c", EXAMPLE], cwd=folder / "churn", text=True
         ).encode()

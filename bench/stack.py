@@ -30,13 +30,13 @@ version = "1"
 requires-python = ">=3.11"
 dependencies = []
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 command = ["python"]
 
-[tool.lockstep.stack]
+[tool.lockstitch.stack]
 runner = "{runner}"
 """
-LOCKSTEP = [sys.executable, "-m", "lockstep"]
+LOCKSTITCH = [sys.executable, "-m", "lockstitch"]
 NATIVE, COMPOSE = "native", "compose"
 
 
@@ -55,13 +55,13 @@ def project(root: Path, runner: str, env: dict[str, str]) -> Path:
     """Write and lock a project; containers need a lock, for their base."""
     root.mkdir(parents=True)
     (root / "pyproject.toml").write_text(PROJECT.format(runner=runner))
-    run([*LOCKSTEP, "lock", "--quiet"], cwd=root, env=env)
+    run([*LOCKSTITCH, "lock", "--quiet"], cwd=root, env=env)
     return root
 
 
 def seconds(root: Path, env: dict[str, str], *words: str) -> float:
-    """Return how long a lockstep command takes."""
-    return run([*LOCKSTEP, *words, "--quiet"], cwd=root, env=env)
+    """Return how long a lockstitch command takes."""
+    return run([*LOCKSTITCH, *words, "--quiet"], cwd=root, env=env)
 
 
 def pss(pids: set[int]) -> int:
@@ -89,15 +89,15 @@ def family(roots: set[int]) -> set[int]:
 
 def measured(folder: Path, runner: str, env: dict[str, str], starts: int) -> Row:
     """Measure one way, and leave nothing running."""
-    env = env | {"LOCKSTEP_CACHE": str(folder / "store")}
+    env = env | {"LOCKSTITCH_CACHE": str(folder / "store")}
     one, two = (project(folder / name, runner, env) for name in ("one", "two"))
     shutil.rmtree(folder / "store")  # of locking, too
     first = seconds(one, env, "up")
     seconds(one, env, "down")
     new = seconds(two, env, "up")
-    found = json.loads(subprocess.check_output([*LOCKSTEP, "status", "--json"], cwd=two, env=env))[
-        "services"
-    ]
+    found = json.loads(
+        subprocess.check_output([*LOCKSTITCH, "status", "--json"], cwd=two, env=env)
+    )["services"]
     # Natively, all are children of one supervisor; what starts containers is the engine's.
     memory = pss(family({each["pid"] for each in found.values()}))
     downs, agains = [seconds(two, env, "down")], []

@@ -6,7 +6,7 @@ from pathlib import Path
 from measure import environment, machine, median, run
 
 RUNS = 15
-PROGRAM = Path(sys.executable).with_name("lockstep")
+PROGRAM = Path(sys.executable).with_name("lockstitch")
 
 
 def main() -> None:
@@ -14,8 +14,8 @@ def main() -> None:
     env = environment()
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
-        "lockstep --version": [PROGRAM, "--version"],
-        "lockstep --help": [PROGRAM, "--help"],
+        "lockstitch --version": [PROGRAM, "--version"],
+        "lockstitch --help": [PROGRAM, "--help"],
     }
     for words in commands.values():
         run(words, env=env)  # writes the bytecode caches

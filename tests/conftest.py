@@ -16,7 +16,7 @@ from support.registry import Registry
 from support.registry import run as run_registry
 from support.world import World, running, seed
 
-from lockstep.cli.main import main
+from lockstitch.cli.main import main
 
 # Seeded and without a data base: a run shows the same on every machine. HYPOTHESIS_PROFILE=search
 # looks at other examples each time.
@@ -32,7 +32,7 @@ _DROPPED = (
     *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"),
     *("DOCKER_CONFIG", "REGISTRY_AUTH_FILE"),
 )
-_PREFIXES = ("LOCKSTEP_", "UV_", "GIT_", "PIP_", "PYTHON")
+_PREFIXES = ("LOCKSTITCH_", "UV_", "GIT_", "PIP_", "PYTHON")
 
 
 # A shell starts what runs beside it with SIGINT ignored, and our children would take that over.
@@ -55,8 +55,8 @@ def set_variables(patch: pytest.MonkeyPatch, home: Path, uv_cache: Path) -> None
         if name in _DROPPED or name.startswith(_PREFIXES):
             patch.delenv(name)
     patch.setenv("HOME", str(home))
-    patch.setenv("LOCKSTEP_CACHE", str(home / "store"))
-    patch.setenv("LOCKSTEP_JOBS", "1")  # a worker costs 0.3 s, and most layers here 1 ms
+    patch.setenv("LOCKSTITCH_CACHE", str(home / "store"))
+    patch.setenv("LOCKSTITCH_JOBS", "1")  # a worker costs 0.3 s, and most layers here 1 ms
     # Without a shim that pyenv puts before each Python: uv asks it again each time, for 0.2 s.
     places = os.environ["PATH"].split(os.pathsep)
     patch.setenv("PATH", os.pathsep.join(place for place in places if "shims" not in place))
@@ -115,13 +115,13 @@ def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def online(isolated: None, shared_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Point uv and lockstep at the shared world."""
+    """Point uv and lockstitch at the shared world."""
     return shared_world.enter(monkeypatch)
 
 
 @pytest.fixture
 def world(isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Point uv and lockstep at a world that the test may change."""
+    """Point uv and lockstitch at a world that the test may change."""
     with running(tmp_path / "world") as made:
         yield made.enter(monkeypatch)
 
@@ -159,10 +159,10 @@ def locked(once: Once, online: World, tmp_path: Path, monkeypatch: pytest.Monkey
     """Return a locked project of the test's own, and go there.
 
     Its store has what the lock names and the backend's environment, which take 0.3 s to get,
-    and nothing that lockstep makes.
+    and nothing that lockstitch makes.
     """
     folder = tmp_path / "tiny"
     shutil.copytree(once.project, folder)
-    seed(once.store, Path(os.environ["LOCKSTEP_CACHE"]))
+    seed(once.store, Path(os.environ["LOCKSTITCH_CACHE"]))
     monkeypatch.chdir(folder)
     return folder

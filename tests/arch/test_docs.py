@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.check import pages, rules
-from lockstep.cli.main import COMMANDS
-from lockstep.environ import VARIABLES
+from lockstitch.check import pages, rules
+from lockstitch.cli.main import COMMANDS
+from lockstitch.environ import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -19,7 +19,7 @@ def test_the_commands_page_is_what_the_commands_say() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "generate.py"))
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     assert made["page"]() == page, "make docs"
-    assert all(f"## lockstep {name}\n" in page for name, _ in COMMANDS)
+    assert all(f"## lockstitch {name}\n" in page for name, _ in COMMANDS)
 
 
 def test_the_rules_page_is_what_the_rules_say() -> None:
@@ -36,7 +36,7 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
 
 def test_every_package_and_leaf_is_in_the_architecture() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    source = ROOT / "src" / "lockstep"
+    source = ROOT / "src" / "lockstitch"
     names = {path.stem for path in source.glob("[a-z]*.py")}
     names |= {path.parent.name for path in source.glob("*/__init__.py")}
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
@@ -50,5 +50,5 @@ def test_every_variable_is_in_the_reference() -> None:
 
 def test_every_variable_of_a_fingerprint_is_in_its_reference() -> None:
     text = (ROOT / "docs" / "reference" / "fingerprint.md").read_text(encoding="utf-8")
-    script = runpy.run_path(str(ROOT / "src" / "lockstep" / "runtime" / "fingerprint.py"))
+    script = runpy.run_path(str(ROOT / "src" / "lockstitch" / "runtime" / "fingerprint.py"))
     assert [name for name in script["VARIABLES"] if f"`{name}`" not in text] == []

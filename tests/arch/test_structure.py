@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.cli.main import COMMANDS
+from lockstitch.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "src" / "lockstep"
+PACKAGE = ROOT / "src" / "lockstitch"
 SOURCES = sorted(
     path for path in PACKAGE.rglob("*.py") if "templates" not in path.relative_to(PACKAGE).parts
 )
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-# What `lockstep --help` may load. Each addition makes every command start later.
-QUICK = ["lockstep", "lockstep.cli", "lockstep.cli.main", "lockstep.errors"]
+# What `lockstitch --help` may load. Each addition makes every command start later.
+QUICK = ["lockstitch", "lockstitch.cli", "lockstitch.cli.main", "lockstitch.errors"]
 SLOW = (
     *("packaging", "urllib3", "rich", "debian", "filelock", "platformdirs", "uv", "tomllib"),
     *("json", "subprocess", "hashlib", "ssl", "http", "zipfile", "tarfile", "typing"),
@@ -49,14 +49,14 @@ def texts() -> list[Path]:
 def test_help_loads_next_to_nothing(words: list[str]) -> None:
     code = (
         "import json, sys\nbefore = set(sys.modules)\n"
-        "from lockstep.cli.main import main\n"
+        "from lockstitch.cli.main import main\n"
         f"try: main({words!r})\n"
         "except SystemExit: pass\n"
         "print('\\n' + json.dumps(sorted(set(sys.modules) - before)))\n"
     )
     out = subprocess.check_output([sys.executable, "-I", "-S", "-c", _PATH + code], text=True)
     loaded = json.loads(out.splitlines()[-1])
-    assert [name for name in loaded if name.partition(".")[0] == "lockstep"] == QUICK
+    assert [name for name in loaded if name.partition(".")[0] == "lockstitch"] == QUICK
     assert sorted({name.partition(".")[0] for name in loaded} & set(SLOW)) == []
 
 
@@ -70,7 +70,7 @@ def test_a_command_loads_no_library_before_it_needs_it() -> None:
         "import importlib, json, sys\n"
         f"for name in {names!r}:\n"
         "    module = name.replace('-', '_')\n"
-        "    importlib.import_module(f'lockstep.cli.commands.{module}')\n"
+        "    importlib.import_module(f'lockstitch.cli.commands.{module}')\n"
         "    tops = sorted({module.partition('.')[0] for module in sys.modules})\n"
         "    print(json.dumps([name, tops]))\n"
     )
@@ -171,9 +171,9 @@ def test_what_a_hint_says_to_type_is_there() -> None:
 def _check_hints(path: Path) -> int:
     commands, seen = dict(COMMANDS), 0
     for line, text in _literals(path):
-        for match in re.finditer(r"\blockstep (?P<name>[a-z]+)(?P<words>(?: --[a-z-]+)*)", text):
+        for match in re.finditer(r"\blockstitch (?P<name>[a-z]+)(?P<words>(?: --[a-z-]+)*)", text):
             if not re.search(r"(^|[:(`;] ?|&& |then |or )$", text[: match.start()]):
-                continue  # "this lockstep reads 1" is a sentence
+                continue  # "this lockstitch reads 1" is a sentence
             where = f"{name_of(path)}:{line}: {match[0]}"
             seen += 1
             assert match["name"] in commands, where

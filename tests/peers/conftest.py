@@ -15,7 +15,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from lockstep.oci.layout import Layout
+from lockstitch.oci.layout import Layout
 
 # What takes longest comes first, so that no worker is left alone with it at the end.
 LONGEST = ("test_compose", "test_hooks", "test_stack", "test_templates", "test_dockerfile")
@@ -38,11 +38,11 @@ class RealProject:
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.root / ".lockstep" / "images")
+        return Layout(self.root / ".lockstitch" / "images")
 
-    def lockstep(self, *words: str, **kwargs: object) -> str:
+    def lockstitch(self, *words: str, **kwargs: object) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "lockstep", *words],
+            [sys.executable, "-m", "lockstitch", *words],
             cwd=self.root,
             env=self.environment | dict(kwargs.get("env", {})),  # type: ignore[call-overload]
             capture_output=True,
@@ -72,9 +72,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def in_store(store: Path) -> Iterator[None]:
-    """Point lockstep at that store."""
+    """Point lockstitch at that store."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCKSTEP_CACHE", str(store))
+        patch.setenv("LOCKSTITCH_CACHE", str(store))
         yield
 
 
@@ -91,10 +91,10 @@ def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def environment(store: Path) -> dict[str, str]:
-    """The variables of a lockstep that works in that store."""
+    """The variables of a lockstitch that works in that store."""
     dropped = {"SOURCE_DATE_EPOCH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
-    return kept | {"LOCKSTEP_CACHE": str(store)}
+    return kept | {"LOCKSTITCH_CACHE": str(store)}
 
 
 @pytest.fixture(scope="session")
@@ -105,15 +105,15 @@ def project(
     root = folder / "churn"
     real = RealProject(root=root, environment=environment)
     subprocess.run(
-        [sys.executable, "-m", "lockstep", "new", str(root)], env=environment, check=True
+        [sys.executable, "-m", "lockstitch", "new", str(root)], env=environment, check=True
     )
-    real.lockstep("lock")
+    real.lockstitch("lock")
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "sync", "--locked", "--quiet"], cwd=root, env=environment, check=True)
     subprocess.run([root / ".venv" / "bin" / "python", "src/train.py"], cwd=root, check=True)
     # One worker after the other: the second finds the layers in the store.
     with filelock.FileLock(store.with_suffix(".lock")):
-        real.lockstep("build")
+        real.lockstitch("build")
     return real
 
 
@@ -149,7 +149,7 @@ def engine(log: Path, *words: str) -> Iterator[Docker]:
     """
     with ExitStack() as stack:
         if "--bridge=none" not in words:
-            stack.enter_context(filelock.FileLock("/tmp/lockstep-tests-network.lock"))
+            stack.enter_context(filelock.FileLock("/tmp/lockstitch-tests-network.lock"))
         yield from _engine(log, *words)
 
 

@@ -1,4 +1,4 @@
-"""Images on bases of a real registry: one of lockstep's own, one as docker-library makes them."""
+"""Images on bases of a real registry: one of lockstitch's own, one as docker-library makes them."""
 
 import json
 import platform
@@ -24,11 +24,11 @@ version = "0.1"
 requires-python = ">={minor}"
 dependencies = ["markupsafe>=3"]
 
-[tool.lockstep]
+[tool.lockstitch]
 python = "{minor}"
 base = "{base}"
 
-[tool.lockstep.images.app]
+[tool.lockstitch.images.app]
 include = ["app.py"]
 command = ["python", "app.py"]
 bytecode = {bytecode}
@@ -51,7 +51,7 @@ class Bases:
     """A registry with two bases."""
 
     registry: DockerRegistry
-    debian: str  # made by lockstep
+    debian: str  # made by lockstitch
     local: str  # made by Docker from a Dockerfile
 
 
@@ -63,7 +63,7 @@ def bases(
     with started(folder) as registry:
         debian, local = f"{registry.address}/debian-python:1", f"{registry.address}/python:3-slim"
         own = made(folder, "debian:bookworm", "3.11", environment)
-        own.lockstep("build", "--base-only", "--output", f"{folder}/base.tar")
+        own.lockstitch("build", "--base-only", "--output", f"{folder}/base.tar")
         copy = [program("skopeo"), "--insecure-policy", "copy", "--dest-tls-verify=false"]
         subprocess.run(
             [*copy, f"docker-archive:{folder}/base.tar", f"docker://{debian}"],
@@ -84,7 +84,7 @@ def made(folder: Path, base: str, minor: str, environment: dict[str, str]) -> Re
     text = PYPROJECT.format(base=base, minor=minor, bytecode=bytecode)
     (found.root / "pyproject.toml").write_text(text)
     (found.root / "app.py").write_text(APP)
-    found.lockstep("lock")
+    found.lockstitch("lock")
     return found
 
 
@@ -92,14 +92,14 @@ def test_an_image_of_docker_librarys_kind_runs_on_its_own_python(
     bases: Bases, environment: dict[str, str], docker: Docker, tmp_path: Path
 ) -> None:
     small = made(tmp_path, bases.local, rootfs.MINOR, environment)
-    lock = (small.root / "lockstep.lock").read_text()
+    lock = (small.root / "lockstitch.lock").read_text()
     assert f'python = "{platform.python_version()}"\n' in lock
     assert f'program = "/usr/local/bin/python{rootfs.MINOR}"\n' in lock
     assert f'glibc = "{platform.libc_ver()[1]}"\n' in lock
 
     before = len(bases.registry.log)
     target = f"{bases.registry.address}/small-app"
-    (sent,) = json.loads(small.lockstep("build", "--push", f"{target}:1", "--json"))
+    (sent,) = json.loads(small.lockstitch("build", "--push", f"{target}:1", "--json"))
     pushed = sent["pushed"]
     assert pushed["mounted"]["blobs"] == 2  # the layers of the base: not a byte of them travelled
     read = [
@@ -121,7 +121,7 @@ def test_an_image_of_docker_librarys_kind_runs_on_its_own_python(
     docker.run("rmi", pushed["reference"])
 
     # The same image in the layout, which has to be whole; skopeo and umoci agree that it is.
-    small.lockstep("build")
+    small.lockstitch("build")
     assert small.digest("app") == pushed["digest"]
     words = ["unpack", "--rootless", "--image", f"{small.layout.root}:app", f"{tmp_path}/out"]
     subprocess.run([program("umoci"), *words], capture_output=True, check=True)
@@ -135,14 +135,14 @@ def test_the_rendered_dockerfile_makes_the_same_of_that_base(
     bases: Bases, environment: dict[str, str], docker: Docker, tmp_path: Path
 ) -> None:
     small = made(tmp_path, bases.local, rootfs.MINOR, environment)
-    small.lockstep("render")
+    small.lockstitch("render")
     assert "\nARG BASE=127.0.0.1:" in (small.root / "Dockerfile.app").read_text()
     uv = Path(sys.executable).parent
     subprocess.run(["tar", "-cf", tmp_path / "uv.tar", "-C", uv, "uv"], check=True)
     docker.run("import", str(tmp_path / "uv.tar"), "uv:local")
     done = build(docker, small.root, "app", "rendered:1")
     assert done.returncode == 0, done.stderr[-3000:]
-    small.lockstep("build", "--output", f"{tmp_path}/app.tar", "--tag", "native:1")
+    small.lockstitch("build", "--output", f"{tmp_path}/app.tar", "--tag", "native:1")
     docker.run("load", "--input", f"{tmp_path}/app.tar")
     assert config(docker, "rendered:1") == config(docker, "native:1")
     said = [
@@ -152,15 +152,15 @@ def test_the_rendered_dockerfile_makes_the_same_of_that_base(
     docker.run("rmi", "rendered:1", "native:1", "uv:local")
 
 
-def test_an_image_on_lockstep_s_own_base_from_a_registry(
+def test_an_image_on_lockstitch_s_own_base_from_a_registry(
     bases: Bases, environment: dict[str, str], docker: Docker, tmp_path: Path
 ) -> None:
     small = made(tmp_path, bases.debian, "3.11", environment)
-    lock = (small.root / "lockstep.lock").read_text()
+    lock = (small.root / "lockstitch.lock").read_text()
     assert 'program = "/usr/bin/python3.11"\n' in lock
     assert 'name = "libc6"\n' in lock
     tag = "small-on-debian:1"
-    small.lockstep("build", "--output", f"{tmp_path}/app.tar", "--tag", tag)
+    small.lockstitch("build", "--output", f"{tmp_path}/app.tar", "--tag", tag)
     docker.run("load", "--input", f"{tmp_path}/app.tar")
     found = json.loads(docker.run("run", "--rm", "--network", "none", tag).stdout)
     assert (found["base"], found["prefix"], found["text"]) == ("/usr", "/app/.venv", "&lt;")

@@ -42,9 +42,9 @@ def test_scikit_learn_among_49_that_moved(tmp_path: Path) -> None:
         subprocess.run([UV, *words], cwd=tmp_path, check=True, capture_output=True)
     words = ["bisect", "old.txt", "new.txt", "--python", "3.11", "--json"]
     done = subprocess.run(
-        [sys.executable, "-m", "lockstep", *words, "--", "python", "train.py"],
+        [sys.executable, "-m", "lockstitch", *words, "--", "python", "train.py"],
         cwd=tmp_path,
-        env=os.environ | {"LOCKSTEP_CACHE": str(tmp_path / "store")},
+        env=os.environ | {"LOCKSTITCH_CACHE": str(tmp_path / "store")},
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,6 @@
 """The stack in containers, with a real Docker engine and both generations of Compose.
 
-Images are built by lockstep from its own lists: the engine has no registry and pulls nothing.
+Images are built by lockstitch from its own lists: the engine has no registry and pulls nothing.
 """
 
 import json
@@ -31,10 +31,10 @@ version = "1"
 requires-python = ">=3.11"
 dependencies = []
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 command = ["python"]
 
-[tool.lockstep.stack]
+[tool.lockstitch.stack]
 runner = "compose"
 ports = { postgres = 35432, objects = 39000, mlflow = 35000 }
 """
@@ -88,8 +88,8 @@ class Composed:
     docker: Docker
     environment: dict[str, str]
 
-    def lockstep(self, *words: str, code: int = 0) -> tuple[str, str]:
-        command = [sys.executable, "-m", "lockstep", *words]
+    def lockstitch(self, *words: str, code: int = 0) -> tuple[str, str]:
+        command = [sys.executable, "-m", "lockstitch", *words]
         done = subprocess.run(
             command, cwd=self.root, env=self.environment, capture_output=True, text=True,
             check=False,
@@ -113,7 +113,7 @@ class Composed:
         return found
 
     def states(self) -> dict[str, str]:
-        command = [sys.executable, "-m", "lockstep", "status", "--json"]
+        command = [sys.executable, "-m", "lockstitch", "status", "--json"]
         said = subprocess.run(
             command, cwd=self.root, env=self.environment, capture_output=True, check=False
         )
@@ -137,9 +137,9 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
             key: value
             for key, value in os.environ.items()
             if not key.startswith(("AWS_", "PG", "MLFLOW_", "DOCKER_", "COMPOSE_"))
-        } | {"DOCKER_HOST": docker.host, "LOCKSTEP_CACHE": str(folder / "store")}
+        } | {"DOCKER_HOST": docker.host, "LOCKSTITCH_CACHE": str(folder / "store")}
         found = Composed(root, docker, environment | generation(folder, V2))
-        found.lockstep("lock")
+        found.lockstitch("lock")
         yield found
         left = docker.run("ps", "--all", "--quiet").stdout.split()
         if left:
@@ -168,15 +168,15 @@ def generation(folder: Path, which: str) -> dict[str, str]:
 
 
 def test_the_file_holds_for_both_generations_and_has_no_secret(composed: Composed) -> None:
-    composed.lockstep("render")
-    composed.lockstep("lock", "--check")
-    composed.lockstep("render", "--check")
+    composed.lockstitch("render")
+    composed.lockstitch("lock", "--check")
+    composed.lockstitch("render", "--check")
     text = (composed.root / "docker-compose.yml").read_text()
     services = yaml.safe_load(text)["services"]
     assert sorted(services) == ["mlflow", "objects", "postgres"]
-    locked = (composed.root / "lockstep.lock").read_text()
+    locked = (composed.root / "lockstitch.lock").read_text()
     for name, each in services.items():
-        assert re.fullmatch(rf"lockstep-{name}:sha256-[0-9a-f]{{64}}", each["image"])
+        assert re.fullmatch(rf"lockstitch-{name}:sha256-[0-9a-f]{{64}}", each["image"])
         assert each["image"].partition("-")[2].partition("sha256-")[2] in locked
         assert each["healthcheck"]
         assert all(port.startswith("127.0.0.1:") for port in each["ports"])
@@ -194,7 +194,7 @@ def test_the_file_holds_for_both_generations_and_has_no_secret(composed: Compose
 
 def test_from_nothing_to_rows_and_bytes(composed: Composed) -> None:
     with closing(socket.create_server(("127.0.0.1", 35000))):
-        out, err = composed.lockstep("up")
+        out, err = composed.lockstitch("up")
     assert "port 35000 is taken: `mlflow` is on 35001" in err
     assert "http://127.0.0.1:35001" in out
     assert set(composed.states().values()) == {"ready"}
@@ -202,18 +202,18 @@ def test_from_nothing_to_rows_and_bytes(composed: Composed) -> None:
     assert list(kept.values()) == ["0", "1", "2"]
     check(composed, kept)
     check_secrets(composed)
-    own = json.loads(composed.lockstep("env", "--json")[0])
+    own = json.loads(composed.lockstitch("env", "--json")[0])
     assert own["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:35001"
-    assert "it ran already" in composed.lockstep("up")[1]
-    assert "mlflow     | " in composed.lockstep("logs", "--lines", "3")[0]
+    assert "it ran already" in composed.lockstitch("up")[1]
+    assert "mlflow     | " in composed.lockstitch("logs", "--lines", "3")[0]
     assert kill_all(composed, kept) > 6
-    composed.lockstep("down")
+    composed.lockstitch("down")
     assert composed.docker.run("ps", "--all", "--quiet").stdout == ""
-    assert composed.lockstep("status", code=1)[1] == "nothing runs; to start it: lockstep up\n"
+    assert composed.lockstitch("status", code=1)[1] == "nothing runs; to start it: lockstitch up\n"
     check_wrong_keys(composed)
-    composed.lockstep("up", "--quiet")
+    composed.lockstitch("up", "--quiet")
     check(composed, kept)  # the data is in volumes
-    composed.lockstep("down")
+    composed.lockstitch("down")
 
 
 def kill_all(composed: Composed, kept: dict[str, str]) -> int:
@@ -247,24 +247,24 @@ def check(composed: Composed, kept: dict[str, str]) -> None:
 
 
 def check_secrets(composed: Composed) -> None:
-    folder = composed.root / ".lockstep" / "stack"
+    folder = composed.root / ".lockstitch" / "stack"
     keys = json.loads((folder / "keys.json").read_text())
     secrets = [keys["password"], keys["secret_key"], keys["admin"], *keys["signing"]]
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "secrets").stat().st_mode & 0o777 == 0o700
     ids = composed.docker.run("ps", "--quiet").stdout.split()
     shown = composed.docker.run("inspect", *ids).stdout
-    shown += "".join(composed.lockstep("logs", name)[0] for name in ("postgres", "objects"))
-    shown += composed.lockstep("logs", "mlflow", "--lines", "999")[0]
+    shown += "".join(composed.lockstitch("logs", name)[0] for name in ("postgres", "objects"))
+    shown += composed.lockstitch("logs", "mlflow", "--lines", "999")[0]
     shown += subprocess.check_output(["ps", "-eo", "args"], text=True)
     assert [secret for secret in secrets if secret in shown] == []
 
 
 def check_wrong_keys(composed: Composed) -> None:
-    keys = composed.root / ".lockstep" / "stack" / "keys.json"
+    keys = composed.root / ".lockstitch" / "stack" / "keys.json"
     right = keys.read_text()
     keys.unlink()
-    _, err = composed.lockstep("up", code=1)
+    _, err = composed.lockstitch("up", code=1)
     assert "`postgres` does not get healthy: " in err
     assert "password authentication failed" in err
     assert len(re.findall(r"(?m)^error: ", err)) == 1
@@ -275,25 +275,25 @@ def check_wrong_keys(composed: Composed) -> None:
 def test_with_compose_v1(composed: Composed) -> None:
     own = composed.environment | generation(composed.root.parent, V1)
     old = Composed(composed.root, composed.docker, own)
-    old.lockstep("up", "--quiet")
+    old.lockstitch("up", "--quiet")
     assert len(old.runs(900, 902)) == 2
     assert len(old.look()["runs"]) > 6  # those of the other generation are there
-    old.lockstep("reset", "--yes")
+    old.lockstitch("reset", "--yes")
     assert old.docker.run("volume", "ls", "--quiet").stdout == ""
-    assert not (old.root / ".lockstep" / "stack" / "keys.json").exists()
+    assert not (old.root / ".lockstitch" / "stack" / "keys.json").exists()
 
 
 def test_images_that_are_not_the_locks_are_refused(composed: Composed) -> None:
-    lock = composed.root / "lockstep.lock"
+    lock = composed.root / "lockstitch.lock"
     right = lock.read_text()
     wrong = re.sub(r'("linux/amd64" = )"\w+"', rf'\1"{"0" * 64}"', right, count=1)
     lock.write_text(wrong)
-    _, err = composed.lockstep("up", code=1)
+    _, err = composed.lockstitch("up", code=1)
     assert "the image of `postgres` for linux/amd64 is sha256:" in err
     assert f"the lock names sha256:{'0' * 64}" in err
-    assert "hint: lockstep render" in err
+    assert "hint: lockstitch render" in err
     lock.write_text(right)
     file = composed.root / "docker-compose.yml"
     file.write_text("services: {}\n")
-    assert "was not written by lockstep" in composed.lockstep("up", code=1)[1]
+    assert "was not written by lockstitch" in composed.lockstitch("up", code=1)[1]
     assert file.read_text() == "services: {}\n"

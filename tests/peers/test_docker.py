@@ -46,7 +46,7 @@ def loaded(docker: Docker, project: RealProject) -> dict[str, str]:
     ids = {}
     for image in ("serve", "train"):
         archive = project.root.parent / f"{image}.tar"
-        built = json.loads(project.lockstep("build", image, "--output", str(archive), "--json"))
+        built = json.loads(project.lockstitch("build", image, "--output", str(archive), "--json"))
         docker.run("load", "--input", str(archive))
         archive.unlink()
         ids[image] = built[0]["config"]
@@ -61,7 +61,7 @@ def test_what_runs_is_what_was_built(
     options = ["--detach", "--rm", "--network", "none", "--read-only", "--name", "drift"]
     docker.run("run", *options, "churn-serve:latest", *words)
     try:
-        out = project.lockstep(
+        out = project.lockstitch(
             "diff", "serve", "container:drift", "--all", env={"DOCKER_HOST": docker.host}
         )
     finally:

@@ -45,7 +45,7 @@ PROGRAMS = (
 def copied(project: RealProject, tmp_path_factory: pytest.TempPathFactory) -> RealProject:
     """Return the project in a folder of its own, with a table that is harder to render."""
     root = tmp_path_factory.mktemp("rendered") / "churn"
-    shutil.copytree(project.root, root, ignore=shutil.ignore_patterns(".venv", ".lockstep"))
+    shutil.copytree(project.root, root, ignore=shutil.ignore_patterns(".venv", ".lockstitch"))
     for name in ("notes/a/b/deep.md", "notes/top.md", "notes/a/b/left.out", "notes/it's $1.txt"):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,9 +59,9 @@ def copied(project: RealProject, tmp_path_factory: pytest.TempPathFactory) -> Re
         'labels = {price = "$1"}',
     )
     made = dataclasses.replace(project, root=root)
-    made.lockstep("render")
-    made.lockstep("render", "--check")
-    made.lockstep("build")
+    made.lockstitch("render")
+    made.lockstitch("render", "--check")
+    made.lockstitch("build")
     return made
 
 
@@ -112,12 +112,12 @@ def built(docker: Docker, copied: RealProject, tmp_path_factory: pytest.TempPath
     env = {"DOCKER_HOST": docker.host, "PATH": os.pathsep.join(places)}
     for image in ("serve", "train"):
         loaded = ["build", image, "--load", "docker", "--tag", f"native-{image}:latest", "--json"]
-        answer = json.loads(copied.lockstep(*loaded, env=env))[0]
+        answer = json.loads(copied.lockstitch(*loaded, env=env))[0]
         found = docker.run("inspect", f"native-{image}", "--format", "{{.Id}}").stdout.strip()
         assert found == answer["config"]
         tag = f"rendered-{image}:latest"
         words = ["build", image, "--engine", "docker", "--tag", tag, "--", *in_a_sandbox()]
-        assert copied.lockstep(*words, env=env) == f"{image} {tag}\n"
+        assert copied.lockstitch(*words, env=env) == f"{image} {tag}\n"
     return docker
 
 
@@ -169,7 +169,7 @@ def test_the_config_is_that_of_the_native_image(built: Docker, image: str) -> No
 def test_the_files_are_those_of_the_native_image(built: Docker, image: str) -> None:
     found = inside(built, f"rendered-{image}", FILES)
     native = inside(built, f"native-{image}", FILES)
-    assert found == [name for name in native if name != "/app/.lockstep/health.py"]
+    assert found == [name for name in native if name != "/app/.lockstitch/health.py"]
 
 
 @pytest.mark.parametrize("image", ["serve", "train"])
@@ -253,7 +253,7 @@ def test_a_change_of_own_code_keeps_the_layer_of_packages(
     built: Docker, copied: RealProject, tmp_path: Path
 ) -> None:
     root = tmp_path / "churn"
-    shutil.copytree(copied.root, root, ignore=shutil.ignore_patterns(".lockstep"))
+    shutil.copytree(copied.root, root, ignore=shutil.ignore_patterns(".lockstitch"))
     with (root / "src" / "churn" / "__init__.py").open("a") as handle:
         handle.write("CHANGED = True\n")
     assert build(built, root, "serve", "changed-serve").returncode == 0
@@ -277,7 +277,7 @@ def test_one_wrong_digit_is_refused(
     built: Docker, copied: RealProject, tmp_path: Path, name: str
 ) -> None:
     root = tmp_path / "churn"
-    shutil.copytree(copied.root, root, ignore=shutil.ignore_patterns(".lockstep"))
+    shutil.copytree(copied.root, root, ignore=shutil.ignore_patterns(".lockstitch"))
     path = root / name
     text = path.read_text()
     mark = "sha256:" if name.endswith(".txt") else 'sha256 = "'

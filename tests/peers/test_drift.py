@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from support import projects
 
-from lockstep.drift import live
+from lockstitch.drift import live
 
 from .conftest import RealProject
 
-DATA = files("lockstep.scaffold") / "templates" / "churn" / "data" / "telco_churn.csv.gz"
+DATA = files("lockstitch.scaffold") / "templates" / "churn" / "data" / "telco_churn.csv.gz"
 UV = Path(sys.executable).with_name("uv")
 OLD = ("numpy==1.26.4", "scipy==1.14.1", "pandas==2.2.3", "scikit-learn==1.5.2")
 NEW = ("numpy==1.26.4", "scipy==1.14.1", "pandas==2.2.3", "scikit-learn==1.6.1", "rich==14.0.0")
@@ -67,9 +67,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return Pair(install(folder / "old", *OLD), install(folder / "new", *NEW))
 
 
-def lockstep(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def lockstitch(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "lockstep", *words],
+        [sys.executable, "-m", "lockstitch", *words],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -78,12 +78,12 @@ def lockstep(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def differences(pair: Pair, one: str, other: str) -> list[dict[str, Any]]:
-    done = lockstep(pair.old.parent, "diff", one, other, "--json")
+    done = lockstitch(pair.old.parent, "diff", one, other, "--json")
     return list(json.loads(done.stdout)["differences"])
 
 
 def test_the_package_that_moved_the_number_comes_first(pair: Pair) -> None:
-    done = lockstep(pair.old.parent, "diff", "old", "new")
+    done = lockstitch(pair.old.parent, "diff", "old", "new")
     lines = done.stdout.splitlines()
     assert done.returncode == 1
     assert lines[2].split()[:4] == ["scikit-learn", "moved", "1.5.2", "1.6.1"]
@@ -162,7 +162,7 @@ def test_a_run_is_recorded_and_its_mlflow_run_gets_the_lock(
 ) -> None:
     """In the real training environment, with MLflow's own store of files as the server."""
     root = tmp_path / "churn"
-    ignored = shutil.ignore_patterns(".venv", ".lockstep", "models", "mlruns")
+    ignored = shutil.ignore_patterns(".venv", ".lockstitch", "models", "mlruns")
     shutil.copytree(project.root, root, ignore=ignored)
     (root / "src" / "small.py").write_text(TRAIN)
     projects.replace(root, '"src/train.py"]\nbudget', '"src/small.py"]\nbudget')
@@ -171,7 +171,7 @@ def test_a_run_is_recorded_and_its_mlflow_run_gets_the_lock(
     )
     real = RealProject(root=root, environment=project.environment)
     store = tmp_path / "store"
-    real.lockstep(
+    real.lockstitch(
         *("run", "train", "--quiet"),
         env={"MLFLOW_TRACKING_URI": store.as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"},
     )
@@ -184,11 +184,11 @@ def test_a_run_is_recorded_and_its_mlflow_run_gets_the_lock(
     assert list(record["outputs"]) == ["models/small.joblib"]
     (run,) = record["mlflow_runs"]
     (folder,) = store.glob(f"*/{run}")
-    names = sorted(path.name for path in (folder / "artifacts" / "lockstep").iterdir())
-    assert names == ["lockstep.lock", "pylock.train.toml", "train.run.json", "uv.lock"]
-    tag = (folder / "tags" / "lockstep.fingerprint").read_text()
+    names = sorted(path.name for path in (folder / "artifacts" / "lockstitch").iterdir())
+    assert names == ["lockstitch.lock", "pylock.train.toml", "train.run.json", "uv.lock"]
+    tag = (folder / "tags" / "lockstitch.fingerprint").read_text()
     assert tag.startswith("sha256:")
-    moved = lockstep(root, "diff", "models/train.run.json", "uv.lock", "--image", "train")
+    moved = lockstitch(root, "diff", "models/train.run.json", "uv.lock", "--image", "train")
     assert moved.returncode == 0, moved.stdout
 
 
@@ -199,15 +199,15 @@ version = "0.1.0"
 requires-python = ">=3.11,<3.12"
 dependencies = ["numpy==1.26.4", "scipy==1.14.1", "pandas==2.2.3", "scikit-learn==1.5.2"]
 
-[tool.lockstep]
+[tool.lockstitch]
 python = "3.11"
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 include = ["train.py", "data/*"]
 outputs = ["models"]
 command = ["python", "train.py"]
 
-[tool.lockstep.images.serve]
+[tool.lockstitch.images.serve]
 include = ["models/model.joblib"]
 command = ["python", "-m", "http.server", "8000"]
 """
@@ -238,16 +238,16 @@ def test_the_model_is_not_served_with_what_would_have_scored_otherwise(
     (tmp_path / "train.py").write_text(CHURN)
     (tmp_path / "data").mkdir()
     shutil.copy(str(DATA), tmp_path / "data")
-    environment = {**os.environ, "LOCKSTEP_CACHE": str(store)}
+    environment = {**os.environ, "LOCKSTITCH_CACHE": str(store)}
     real = RealProject(root=tmp_path, environment=environment)
-    real.lockstep("lock", "--quiet")
-    real.lockstep("run", "train", "--quiet")
+    real.lockstitch("lock", "--quiet")
+    real.lockstitch("run", "train", "--quiet")
     path = tmp_path / "models" / "train.run.json"
     assert json.loads(path.read_text())["metrics"] == {"accuracy": 0.8144}
     projects.replace(tmp_path, "scikit-learn==1.5.2", "scikit-learn==1.6.1")
-    real.lockstep("lock", "--quiet")
+    real.lockstitch("lock", "--quiet")
     done = subprocess.run(
-        [sys.executable, "-m", "lockstep", "build", "serve", "--quiet"],
+        [sys.executable, "-m", "lockstitch", "build", "serve", "--quiet"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -261,10 +261,10 @@ def test_the_model_is_not_served_with_what_would_have_scored_otherwise(
     assert any(
         "HistGradientBoosting takes pandas categories as categories" in each for each in said
     )
-    assert not (tmp_path / ".lockstep" / "images").exists()
-    moved = lockstep(tmp_path, "diff", "models/train.run.json", "uv.lock", "--json")
+    assert not (tmp_path / ".lockstitch" / "images").exists()
+    moved = lockstitch(tmp_path, "diff", "models/train.run.json", "uv.lock", "--json")
     first = json.loads(moved.stdout)["differences"][0]
     assert (first["name"], first["imported"], first["direct"]) == ("scikit-learn", True, True)
-    real.lockstep("run", "train", "--quiet")
+    real.lockstitch("run", "train", "--quiet")
     assert json.loads(path.read_text())["metrics"] == {"accuracy": 0.8114}
-    assert lockstep(tmp_path, "diff", "models/train.run.json", "uv.lock").returncode == 0
+    assert lockstitch(tmp_path, "diff", "models/train.run.json", "uv.lock").returncode == 0

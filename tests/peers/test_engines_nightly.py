@@ -35,7 +35,7 @@ def apart(project: RealProject, tmp_path_factory: pytest.TempPathFactory) -> Rea
     )
     words = [program("podman"), "import", folder / "uv.tar", "uv:local"]
     subprocess.run(words, env=os.environ | variables, check=True)
-    project.lockstep("render")
+    project.lockstitch("render")
     return replace(project, environment=project.environment | variables)
 
 
@@ -45,7 +45,7 @@ def test_it_builds_the_dockerfile(apart: RealProject, name: str) -> None:
     authorities = ssl.get_default_verify_paths().cafile
     words = ["--network", "host", "--build-arg", "UV_IMAGE=uv:local"]
     words += ["--secret", f"id=ca,src={authorities}"] if authorities else []
-    found = apart.lockstep("build", "serve", "--engine", name, "--tag", f"{name}:1", "--", *words)
+    found = apart.lockstitch("build", "serve", "--engine", name, "--tag", f"{name}:1", "--", *words)
     assert found == f"serve {name}:1\n"
     shown = [program("podman"), "image", "inspect", f"{name}:1"]
     (inspected,) = json.loads(subprocess.check_output(shown, env=apart.environment))
@@ -54,20 +54,20 @@ def test_it_builds_the_dockerfile(apart: RealProject, name: str) -> None:
 
 
 def test_podman_loads_the_native_image(apart: RealProject) -> None:
-    answer = json.loads(apart.lockstep("build", "serve", "--load", "podman", "--json"))[0]
+    answer = json.loads(apart.lockstitch("build", "serve", "--load", "podman", "--json"))[0]
     shown = [program("podman"), "image", "inspect", "--format", "{{.Id}}", "churn-serve"]
     found = subprocess.check_output(shown, env=apart.environment, text=True).strip()
     assert found == answer["config"].removeprefix("sha256:")
 
 
 def test_a_container_of_podman_is_the_image_that_runs_in_it(apart: RealProject) -> None:
-    apart.lockstep("build", "train", "--load", "podman")
+    apart.lockstitch("build", "train", "--load", "podman")
     command = [program("podman"), "run", "--detach", "--name", "drift", "--network", "none"]
     command += ["--entrypoint", "python", "churn-train", "-c", "import time; time.sleep(600)"]
     subprocess.run(command, env=apart.environment, check=True)
     try:
-        found = json.loads(apart.lockstep("fingerprint", "container:drift", "--json"))
-        said = apart.lockstep("diff", "train", "container:drift", "--all")
+        found = json.loads(apart.lockstitch("fingerprint", "container:drift", "--json"))
+        said = apart.lockstitch("diff", "train", "container:drift", "--all")
     finally:
         remove = [program("podman"), "rm", "--force", "--time", "0", "drift"]
         subprocess.run(remove, env=apart.environment, check=True)

@@ -1,4 +1,4 @@
-"""Real pip and uv install what `lockstep export` writes, and a wrong digit stops them."""
+"""Real pip and uv install what `lockstitch export` writes, and a wrong digit stops them."""
 
 import json
 import os
@@ -26,12 +26,12 @@ dependencies = [
 train = ["numpy>=2"]
 dev = ["pytest"]
 
-[tool.lockstep]
+[tool.lockstitch]
 python = "3.11"
 platforms = ["linux/amd64", "linux/arm64"]
 
-[tool.lockstep.images.plain]
-[tool.lockstep.images.train]
+[tool.lockstitch.images.plain]
+[tool.lockstitch.images.train]
 groups = ["train"]
 """
 
@@ -56,12 +56,12 @@ def root(in_store: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("exported") / "project"
     made.mkdir()
     (made / "pyproject.toml").write_text(PYPROJECT)
-    run(sys.executable, "-m", "lockstep", "lock", "--quiet", cwd=made)
+    run(sys.executable, "-m", "lockstitch", "lock", "--quiet", cwd=made)
     return made
 
 
 def export(root: Path, *words: str) -> str:
-    return run(sys.executable, "-m", "lockstep", "export", *words, cwd=root)
+    return run(sys.executable, "-m", "lockstitch", "export", *words, cwd=root)
 
 
 def environment(root: Path, folder: Path) -> Path:

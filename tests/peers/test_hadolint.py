@@ -34,7 +34,16 @@ def test_its_codes_are_cited_and_ours_left_out(tmp_path: Path) -> None:
         (tmp_path / name).write_text(TEXT)
     (tmp_path / ".gitignore").write_text(".venv\n")
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    command = [sys.executable, "-m", "lockstep", "check", "--select", "IMG090", "--format", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "lockstitch",
+        "check",
+        "--select",
+        "IMG090",
+        "--format",
+        "json",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     report = json.loads(done.stdout)
     found = [(e["path"], e["line"], e["message"].split(":")[0]) for e in report["findings"]]

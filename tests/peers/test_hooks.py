@@ -32,7 +32,7 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 @dataclass(frozen=True)
 class Repository:
-    """A project of `lockstep new`, locked, installed and committed once, with its hooks."""
+    """A project of `lockstitch new`, locked, installed and committed once, with its hooks."""
 
     root: Path
     variables: dict[str, str]
@@ -77,7 +77,7 @@ def environment(folder: Path, store: Path, tools: dict[str, Path]) -> dict[str, 
     people = ("GIT_AUTHOR", "GIT_COMMITTER")
     return kept | {
         "PATH": f"{folder / 'bin'}{os.pathsep}{Path(program('git')).parent}{os.pathsep}/bin",
-        "LOCKSTEP_CACHE": str(store),
+        "LOCKSTITCH_CACHE": str(store),
         "POETRY_CACHE_DIR": str(folder / "poetry"),
         "PREK_HOME": str(folder / "prek"),
         "PRE_COMMIT_HOME": str(folder / "pre-commit"),
@@ -122,12 +122,12 @@ def repository(
     online = environment(folder, store, tools)
     root = folder / "churn"
     made = Repository(root, online, manager, runner)
-    lockstep = [sys.executable, "-m", "lockstep"]
-    words = [*lockstep, "new", str(root), "--manager", manager, "--hooks", runner]
+    lockstitch = [sys.executable, "-m", "lockstitch"]
+    words = [*lockstitch, "new", str(root), "--manager", manager, "--hooks", runner]
     subprocess.run(words, env=online, check=True)
     setup = [["poetry", "lock", "--quiet"], ["poetry", "install", "--quiet"]]
     if manager == "uv":
-        setup = [[*lockstep, "lock", "--quiet"], ["uv", "sync", "--locked", "--quiet"]]
+        setup = [[*lockstitch, "lock", "--quiet"], ["uv", "sync", "--locked", "--quiet"]]
     else:
         source = {"name": "index", "url": index, "priority": "primary"}
         with (root / "pyproject.toml").open("a") as pyproject:
@@ -198,7 +198,7 @@ def failed(printed: str) -> set[str]:
     return set(re.findall(r"- hook id: ([\w-]+)", printed))
 
 
-def test_what_lockstep_writes_passes_its_hooks(repository: Repository) -> None:
+def test_what_lockstitch_writes_passes_its_hooks(repository: Repository) -> None:
     bin_ = repository.root / ".venv" / "bin"
     done = repository.run(str(bin_ / repository.runner), "run", "--all-files", "--verbose")
     assert done.returncode == 0, done.stdout

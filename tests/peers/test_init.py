@@ -1,4 +1,4 @@
-"""`lockstep init` on real projects: what it writes installs, tests, locks and builds."""
+"""`lockstitch init` on real projects: what it writes installs, tests, locks and builds."""
 
 import json
 import os
@@ -70,8 +70,8 @@ def run(*words: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def lockstep(*words: str, cwd: Path) -> str:
-    return run(sys.executable, "-m", "lockstep", *words, cwd=cwd)
+def lockstitch(*words: str, cwd: Path) -> str:
+    return run(sys.executable, "-m", "lockstitch", *words, cwd=cwd)
 
 
 def write(root: Path, texts: dict[str, str]) -> Path:
@@ -84,20 +84,20 @@ def write(root: Path, texts: dict[str, str]) -> Path:
 @pytest.mark.parametrize("name", sorted(PROJECTS))
 def test_a_project_of_uv(name: str, tmp_path: Path) -> None:
     root = write(tmp_path / name, PROJECTS[name])
-    lockstep("init", cwd=root)
+    lockstitch("init", cwd=root)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    assert json.loads(lockstep("init", "--json", cwd=root))["changed"] == []
+    assert json.loads(lockstitch("init", "--json", cwd=root))["changed"] == []
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
-    # Without lockstep first: what it wrote is uv's and pytest's own.
+    # Without lockstitch first: what it wrote is uv's and pytest's own.
     run(UV, "sync", "--quiet", cwd=root)
     programs = root / ".venv" / "bin"
     run(programs / "pytest", "-q", cwd=root)
     run(programs / "ruff", "check", "--select", "E,F,I", cwd=root)
     run(programs / "black", "--quiet", ".", cwd=root)
     run(programs / "mypy", cwd=root)
-    lockstep("lock", "--quiet", cwd=root)
-    lockstep("lock", "--check", "--quiet", cwd=root)
-    lockstep("build", "--quiet", cwd=root)
+    lockstitch("lock", "--quiet", cwd=root)
+    lockstitch("lock", "--check", "--quiet", cwd=root)
+    lockstitch("build", "--quiet", cwd=root)
     if name == "legacy":
         assert run(programs / "legacy", cwd=root) == "legacy\n"
         (root / "legacy" / "run.py").write_text("def main() -> None:\n    print('edited')\n")
@@ -136,8 +136,8 @@ def test_a_project_of_poetry(
     }
     texts |= {"pyproject.toml": classic} if kind == "classic" else {"requirements.txt": "idna\n"}
     root = write(tmp_path / "old", texts)
-    lockstep("init", "--manager", "poetry", cwd=root)
-    assert json.loads(lockstep("init", "--json", cwd=root))["changed"] == []
+    lockstitch("init", "--manager", "poetry", cwd=root)
+    assert json.loads(lockstitch("init", "--json", cwd=root))["changed"] == []
     with (root / "pyproject.toml").open("a") as file:
         index = index_url(tmp_path)
         file.write(f'\n[[tool.poetry.source]]\nname = "index"\nurl = "{index}"\n')
@@ -145,7 +145,7 @@ def test_a_project_of_poetry(
     run(poetry / "poetry", "install", "--quiet", cwd=root)
     run(root / ".venv" / "bin" / "pytest", "-q", cwd=root)
     run(root / ".venv" / "bin" / "mypy", cwd=root)
-    lockstep("lock", "--quiet", cwd=root)
-    lockstep("build", "--quiet", cwd=root)
+    lockstitch("lock", "--quiet", cwd=root)
+    lockstitch("build", "--quiet", cwd=root)
     assert (root / "poetry.lock").exists()
     assert not (root / "uv.lock").exists()

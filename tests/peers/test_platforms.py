@@ -28,11 +28,11 @@ dependencies = ["numpy>=2", "fastapi>=0.160"]
 [tool.hatch.build.targets.wheel]
 packages = ["src/both"]
 
-[tool.lockstep]
+[tool.lockstitch]
 python = "3.11"
 platforms = ["linux/amd64", "linux/arm64"]
 
-[tool.lockstep.images.app]
+[tool.lockstitch.images.app]
 include = ["app.py"]
 command = ["python", "app.py"]
 """
@@ -54,8 +54,8 @@ def both(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) 
     (root / "src" / "both" / "__init__.py").write_text('NAME = "both"\n')
     (root / "app.py").write_text(APP)
     (root / "pyproject.toml").write_text(PYPROJECT)
-    found.lockstep("lock")
-    found.lockstep("build")
+    found.lockstitch("lock")
+    found.lockstitch("build")
     return found
 
 

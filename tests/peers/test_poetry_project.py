@@ -7,8 +7,8 @@ import pytest
 from support import projects, wheels
 from support.world import World
 
-from lockstep.cli.main import main
-from lockstep.oci.layout import Layout
+from lockstitch.cli.main import main
+from lockstitch.oci.layout import Layout
 
 pytestmark = pytest.mark.network
 
@@ -24,7 +24,7 @@ priority = "primary"
 
 
 def layers(root: Path, image: str) -> object:
-    layout = Layout(root / ".lockstep" / "images")
+    layout = Layout(root / ".lockstitch" / "images")
     return layout.document(layout.manifest_digest(image))["layers"]
 
 
@@ -46,7 +46,7 @@ def test_both_managers_give_one_image(
             assert main([*words, "--quiet", "--project", str(root)]) == 0
     assert (of_poetry / "poetry.lock").exists()
     assert not (of_poetry / "uv.lock").exists()
-    assert '"poetry 2.5.1"' in (of_poetry / "lockstep.lock").read_text()
+    assert '"poetry 2.5.1"' in (of_poetry / "lockstitch.lock").read_text()
     before = {p.name: p.read_bytes() for p in of_poetry.iterdir() if p.is_file()}
     assert main(["lock", "--quiet", "--project", str(of_poetry)]) == 0
     assert {p.name: p.read_bytes() for p in of_poetry.iterdir() if p.is_file()} == before
@@ -54,7 +54,7 @@ def test_both_managers_give_one_image(
         assert layers(of_poetry, image) == layers(of_uv, image)
     assert main(["run", "train", "--quiet", "--project", str(of_poetry)]) == 0
     assert capfd.readouterr().out.endswith("tiny\n")
-    packages = of_poetry / ".lockstep" / "envs" / "train"
+    packages = of_poetry / ".lockstitch" / "envs" / "train"
     found = {path.name for path in packages.glob("lib/python3*/site-packages/*.dist-info")}
     assert found >= {"alpha-1.0.dist-info", "beta-3.1.dist-info", "delta-0.4.dist-info"}
     assert not [name for name in found if name.startswith(("gamma", "only"))]

@@ -1,4 +1,4 @@
-"""A private index whose password is in a real keyring: uv locks, lockstep builds."""
+"""A private index whose password is in a real keyring: uv locks, lockstitch builds."""
 
 import base64
 import os
@@ -54,7 +54,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def ring(programs: Path, world: World, tmp_path: Path) -> Ring:
     home = tmp_path / "home"
     home.mkdir()
-    prefixes = ("UV_", "PIP_", "XDG_", "LOCKSTEP_")
+    prefixes = ("UV_", "PIP_", "XDG_", "LOCKSTITCH_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
     environment = (
         kept
@@ -62,7 +62,7 @@ def ring(programs: Path, world: World, tmp_path: Path) -> Ring:
         | {
             "HOME": str(home),
             "XDG_DATA_HOME": str(home / "data"),
-            "LOCKSTEP_CACHE": str(tmp_path / "store"),
+            "LOCKSTITCH_CACHE": str(tmp_path / "store"),
             "PATH": os.pathsep.join([str(world.programs), str(programs), os.environ["PATH"]]),
             "PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring",
             "UV_CACHE_DIR": str(tmp_path / "uv"),
@@ -76,8 +76,8 @@ def ring(programs: Path, world: World, tmp_path: Path) -> Ring:
     return Ring(programs / "keyring", environment)
 
 
-def lockstep(project: Path, ring: Ring, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lockstep", *words]
+def lockstitch(project: Path, ring: Ring, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lockstitch", *words]
     return subprocess.run(
         command, cwd=project, env=ring.environment, capture_output=True, text=True, check=False
     )
@@ -95,10 +95,10 @@ def test_keyring_gives_the_password_to_uv_and_to_us(
         ring.environment["UV_INDEX_PRIV_USERNAME"] = USER
     pyproject = projects.PYPROJECT + INDEX.format(url)
     project = projects.write(tmp_path / "tiny", pyproject=pyproject)
-    refused = lockstep(project, ring, "lock")
+    refused = lockstitch(project, ring, "lock")
     assert refused.returncode == 1
     ring.set(world.server.address.removeprefix("http://"))
-    done = [lockstep(project, ring, "lock"), lockstep(project, ring, "build")]
+    done = [lockstitch(project, ring, "lock"), lockstitch(project, ring, "build")]
     assert [each.returncode for each in done] == [0, 0], done[-1].stderr + done[0].stderr
     ours = [asked for asked in world.server.asked if asked.path.startswith("/files/gamma")]
     assert ours[-1].authorization.startswith("Basic ")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.lock import urls, uv
-from lockstep.project import poetry as poetry_lock
-from lockstep.project import pylock, requirements
-from lockstep.project.load import load
-from lockstep.project.resolution import LockedWheel
-from lockstep.project.target import Target
+from lockstitch.lock import urls, uv
+from lockstitch.project import poetry as poetry_lock
+from lockstitch.project import pylock, requirements
+from lockstitch.project.load import load
+from lockstitch.project.resolution import LockedWheel
+from lockstitch.project.target import Target
 
 pytestmark = pytest.mark.network
 
@@ -52,8 +52,8 @@ priority = "primary"
 [tool.uv]
 constraint-dependencies = []
 
-[tool.lockstep.images.plain]
-[tool.lockstep.images.train]
+[tool.lockstitch.images.plain]
+[tool.lockstitch.images.train]
 groups = ["train", "plot", "fast"]
 """
 

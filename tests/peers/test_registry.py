@@ -15,18 +15,18 @@ from support.docker_registry import PASSWORD, USER, DockerRegistry, authority, s
 from support.dropping import dropping
 from support.images import image, layer, random_entries
 
-from lockstep.digest import Digest
-from lockstep.errors import LockstepError
-from lockstep.oci.artifact import referrers_tag
-from lockstep.oci.entry import file
-from lockstep.oci.model import MANIFEST_TYPE, Image, Platform
-from lockstep.oci.registry.client import Client
-from lockstep.oci.registry.places import Places
-from lockstep.oci.registry.push import Pushed, of_image, push
-from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.target import Target
-from lockstep.progress import Quiet
-from lockstep.store import Store
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.artifact import referrers_tag
+from lockstitch.oci.entry import file
+from lockstitch.oci.model import MANIFEST_TYPE, Image, Platform
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.places import Places
+from lockstitch.oci.registry.push import Pushed, of_image, push
+from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.target import Target
+from lockstitch.progress import Quiet
+from lockstitch.store import Store
 
 from .conftest import Docker, RealProject, program
 
@@ -76,12 +76,12 @@ def test_what_was_pushed_is_pulled_and_run_by_docker(
     plain: DockerRegistry, project: RealProject, docker: Docker, tmp_path: Path
 ) -> None:
     name = f"{plain.address}/churn-serve"
-    reference = project.lockstep("push", f"{name}:1.0", "--image", "serve", "--quiet").strip()
+    reference = project.lockstitch("push", f"{name}:1.0", "--image", "serve", "--quiet").strip()
     assert reference == f"{name}@{project.digest('serve')}"
     words = ["push", f"{name}:1.0", "--image", "serve", "--json"]
-    (again,) = json.loads(project.lockstep(*words))
+    (again,) = json.loads(project.lockstitch(*words))
     assert again["sent"]["blobs"] == again["manifests"] == 0
-    (other,) = json.loads(project.lockstep("push", f"{plain.address}/b", *words[2:]))
+    (other,) = json.loads(project.lockstitch("push", f"{plain.address}/b", *words[2:]))
     assert (other["sent"]["blobs"], other["mounted"]) == (0, again["present"])
 
     docker.run("pull", "--quiet", reference)
@@ -119,8 +119,8 @@ def test_an_upload_that_breaks_off_twice_arrives(plain: DockerRegistry, tmp_path
 def test_chunks_are_taken_too(
     plain: DockerRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lockstep.oci.registry.upload._CHUNK", 1 << 20)
-    monkeypatch.setattr("lockstep.oci.registry.upload.Upload.chunked", True)
+    monkeypatch.setattr("lockstitch.oci.registry.upload._CHUNK", 1 << 20)
+    monkeypatch.setattr("lockstitch.oci.registry.upload.Upload.chunked", True)
     target, _ = pushed(plain.address, "chunks", tmp_path, MADE)
     assert b"".join(target.blob(target.manifest("1").layers[0])) == b"".join(
         MADE.layers[0].chunks()
@@ -162,21 +162,21 @@ def test_referrers_are_kept_under_a_tag_where_there_is_no_api(
 def test_documents_and_signatures_stand_beside_an_image(
     plain: DockerRegistry, project: RealProject, tmp_path: Path
 ) -> None:
-    key, public = tmp_path / "lockstep.key", tmp_path / "lockstep.pub"
+    key, public = tmp_path / "lockstitch.key", tmp_path / "lockstitch.pub"
     run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
     run("openssl", "pkey", "-in", key, "-pubout", "-out", public)
     name, digest = f"{plain.address}/beside/churn-serve", project.digest("serve")
     words = ["push", f"{name}:1.0", "--image", "serve", "--json"]
-    assert json.loads(project.lockstep(*words))[0]["about"]["documents"] == 2
-    assert project.lockstep("sign", f"{name}:1.0", "--key", str(key)) == f"{name}@{digest}\n"
+    assert json.loads(project.lockstitch(*words))[0]["about"]["documents"] == 2
+    assert project.lockstitch("sign", f"{name}:1.0", "--key", str(key)) == f"{name}@{digest}\n"
     words = ["verify-image", f"{name}:1.0", "--key", str(public), "--json"]
-    (found,) = json.loads(project.lockstep(*words))
+    (found,) = json.loads(project.lockstitch(*words))
     assert (found["problems"], found["skipped"]) == ([], {})
     tags = json.loads(skopeo("list-tags", "--tls-verify=false", f"docker://{name}"))["Tags"]
     beside = f"sha256-{digest.removeprefix('sha256:')}"
     assert sorted(tags) == ["1.0", beside, f"{beside}.sig"]
-    bill = project.lockstep("inspect", f"{name}:1.0", "--sbom")
-    assert bill == project.lockstep("inspect", "serve", "--sbom")
+    bill = project.lockstitch("inspect", f"{name}:1.0", "--sbom")
+    assert bill == project.lockstitch("inspect", "serve", "--sbom")
     parts = {each["name"]: each for each in json.loads(bill)["components"]}
     assert {"onnxruntime", "libssl3", "churn"} <= {*parts}
     assert all("licenses" in parts[each] for each in ("onnxruntime", "libssl3", "numpy"))
@@ -198,15 +198,15 @@ def test_tls_and_a_login_are_shared_with_skopeo(
     guarded: DockerRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    with pytest.raises(LockstepError, match="its certificate is not trusted"):
+    with pytest.raises(LockstitchError, match="its certificate is not trusted"):
         pushed(guarded.address, "app", tmp_path, MADE)
     trust = guarded.folder / "ca.pem"
     monkeypatch.setenv("SSL_CERT_FILE", str(trust))
-    with pytest.raises(LockstepError, match="HTTP 401"):
+    with pytest.raises(LockstitchError, match="HTTP 401"):
         pushed(guarded.address, "app", tmp_path, MADE)
 
     words = ["login", guarded.address, "--username", USER, "--password-stdin"]
-    command = [sys.executable, "-m", "lockstep", *words]
+    command = [sys.executable, "-m", "lockstitch", *words]
     for typed, code in (("wrong", 1), (PASSWORD, 0)):
         done = subprocess.run(command, input=typed, text=True, check=False, capture_output=True)
         assert done.returncode == code, done.stderr
@@ -218,7 +218,7 @@ def test_tls_and_a_login_are_shared_with_skopeo(
     found = json.loads(skopeo(*words, f"docker://{guarded.address}/app:1"))
     assert found["Digest"] == result.digest
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(LockstepError, match="its certificate is not trusted"):
+    with pytest.raises(LockstitchError, match="its certificate is not trusted"):
         pushed(guarded.address, "app", tmp_path, MADE)
 
 

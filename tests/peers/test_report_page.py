@@ -28,7 +28,7 @@ def chromium(tmp_path: Path, *words: str) -> str:
 @pytest.mark.parametrize("width", [500, 1280])  # Chromium's windows have 500 at least
 def test_the_page(project: RealProject, tmp_path: Path, width: int) -> None:
     page = tmp_path / "report.html"
-    project.lockstep("report", "--output", str(page))
+    project.lockstitch("report", "--output", str(page))
     page.write_text(page.read_text().replace("</body>", f"{_MEASURE}</body>"))
     dom = chromium(tmp_path, f"--window-size={width},900", "--dump-dom", page.as_uri())
     assert "<title>true,0,true</title>" in dom
@@ -36,6 +36,6 @@ def test_the_page(project: RealProject, tmp_path: Path, width: int) -> None:
 
 def test_print(project: RealProject, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    project.lockstep("report", "--output", str(page))
+    project.lockstitch("report", "--output", str(page))
     chromium(tmp_path, f"--print-to-pdf={tmp_path / 'report.pdf'}", page.as_uri())
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")

@@ -1,4 +1,4 @@
-"""`lockstep run --in-image` with a real engine that has a network of its own."""
+"""`lockstitch run --in-image` with a real engine that has a network of its own."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def bridged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
 
 def start(project: RealProject, docker: Docker, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "lockstep", "run", *words, "--in-image"],
+        [sys.executable, "-m", "lockstitch", "run", *words, "--in-image"],
         cwd=project.root,
         env=project.environment | {"DOCKER_HOST": docker.host},
         stdout=subprocess.PIPE,

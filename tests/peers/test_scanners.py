@@ -36,7 +36,7 @@ def environment(
 @pytest.fixture
 def project(environment: tuple[str, Path], tmp_path: Path) -> Path:
     (tmp_path / ".venv").symlink_to(environment[1])
-    (tmp_path / "pyproject.toml").write_text('[tool.lockstep]\npython = "3.11"\n')
+    (tmp_path / "pyproject.toml").write_text('[tool.lockstitch]\npython = "3.11"\n')
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "db.env").write_text(
         f"# of the lake\nAWS_ACCESS_KEY_ID={ID}\nAWS_SECRET_ACCESS_KEY={SECRET}\n"
@@ -48,8 +48,8 @@ def project(environment: tuple[str, Path], tmp_path: Path) -> Path:
     return tmp_path
 
 
-def lockstep(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lockstep", "secrets", *words]
+def lockstitch(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lockstitch", "secrets", *words]
     return subprocess.run(
         command, cwd=project, env=dict(os.environ), capture_output=True, text=True, check=False
     )
@@ -65,13 +65,13 @@ def test_a_scanner_finds_what_was_planted_and_nothing_shows_it(
     words: list[str], environment: tuple[str, Path], project: Path
 ) -> None:
     subprocess.run(["git", "add", "."], cwd=project, check=True)
-    shown, said = lockstep(project, *words), lockstep(project, *words, "--json")
+    shown, said = lockstitch(project, *words), lockstitch(project, *words, "--json")
     assert (shown.returncode, said.returncode) == (1, 1), shown.stderr + said.stderr
     answer = json.loads(said.stdout)
     assert answer["scanner"] == environment[0]
     found = {(each["path"], each["line"]): each for each in answer["findings"]}
     assert sorted(found) == [("conf/-key.pem", 1), ("conf/db.env", 2), ("conf/db.env", 3)]
-    both = ["lockstep", environment[0]]
+    both = ["lockstitch", environment[0]]
     assert found["conf/-key.pem", 1]["found_by"] == both
     assert found["conf/db.env", 2]["found_by"] == both
     for piece in pieces():
@@ -86,12 +86,12 @@ def test_a_scanner_sees_what_we_do_not_and_obeys_a_comment(
     middle, last = FORMS["docker-secret-literal"], FORMS["github-token"]
     token = f"SG.aB3dE5gH7j{middle.secret(3)}.{last.secret(3)[4:]}aB3dE7g"  # of a mail service
     (project / "mail.py").write_text(f'api_key = "{token}"\n')
-    found = json.loads(lockstep(project, "--json").stdout)["findings"]
+    found = json.loads(lockstitch(project, "--json").stdout)["findings"]
     assert [(each["path"], each["line"]) for each in found] == [("mail.py", 1)]
     assert found[0]["found_by"] == [environment[0]]
-    allow = "# lockstep: allow-" + "secret -- a fixture"
+    allow = "# lockstitch: allow-" + "secret -- a fixture"
     (project / "mail.py").write_text(f'api_key = "{token}"  {allow}\n')
-    done = lockstep(project)
+    done = lockstitch(project)
     assert done.returncode == 0, done.stdout
     assert token not in done.stdout + done.stderr
 
@@ -103,7 +103,7 @@ def test_check_asks_it_too_with_history(project: Path, environment: tuple[str, P
     parts = ["".join(chance.choices(letters, k=size)) for size in (22, 43)]
     (project / "mail.py").write_text(f'KEY = "{".".join(["S" + "G", *parts])}"\n')
     done = subprocess.run(
-        [sys.executable, "-m", "lockstep", "check", "--history", "--select", "SEC001", "--json"],
+        [sys.executable, "-m", "lockstitch", "check", "--history", "--select", "SEC001", "--json"],
         cwd=project,
         env={**os.environ, "PATH": f"{environment[1] / 'bin'}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,

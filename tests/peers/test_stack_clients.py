@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.stack import Stack, running, shared_store
 
-from lockstep import process
+from lockstitch import process
 
 # SeaweedFS lists folder by folder: `a/1` before `a b/1`, which S3 does not.
 # Each prints what it saw, as one JSON object; the two print the same. NAME is a bucket's.
@@ -132,7 +132,7 @@ seen["unknown"] = refused(lambda: client("X" * 20, secret).list_buckets())
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running(shared_store(tmp_path_factory)) as made:
-        made.lockstep("up")
+        made.lockstitch("up")
         yield made
 
 

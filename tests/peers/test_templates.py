@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.oci.layout import Layout
-from lockstep.project.load import load
+from lockstitch.oci.layout import Layout
+from lockstitch.project.load import load
 
 from .conftest import Docker
 
@@ -37,7 +37,7 @@ def environment(folder: Path) -> dict[str, str]:
     programs = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     return kept | {
         "PATH": programs,
-        "LOCKSTEP_CACHE": str(folder / "store"),
+        "LOCKSTITCH_CACHE": str(folder / "store"),
         "POETRY_CACHE_DIR": str(folder / "poetry"),
     }
 
@@ -119,7 +119,7 @@ def test_the_tools_find_nothing(lab: Lab, check: str) -> None:
 
 
 def test_the_budgets_leave_room_for_newer_packages(lab: Lab) -> None:
-    for built in json.loads(lab.run("lockstep build --json")):
+    for built in json.loads(lab.run("lockstitch build --json")):
         budget = load(lab.root).image(built["name"]).budget
         assert 0.5 * budget < built["unpacked"] < 0.9 * budget
 
@@ -137,7 +137,7 @@ def _names(layout: Layout, image: str) -> set[str]:
 
 
 def test_the_flowers_are_in_the_image_that_trains_only(lab: Lab) -> None:
-    layout = Layout(lab.root / ".lockstep" / "images")
+    layout = Layout(lab.root / ".lockstitch" / "images")
     data = "/sklearn/datasets/data/iris.csv"
     assert [name for name in _names(layout, "train") if name.endswith(data)]
     served = _names(layout, "serve")
@@ -185,11 +185,13 @@ def poetic(
     template = str(request.param)
     folder = tmp_path_factory.mktemp("poetic")
     # What the other project's Poetry has fetched: the same wheels, for the most part.
-    shared = {name: lab.variables[name] for name in ("LOCKSTEP_CACHE", "POETRY_CACHE_DIR")}
+    shared = {name: lab.variables[name] for name in ("LOCKSTITCH_CACHE", "POETRY_CACHE_DIR")}
     variables = environment(folder) | shared
     found = Lab(folder / template, variables, [])
     found.variables["PATH"] = f"{poetry}{os.pathsep}{found.variables['PATH']}"
-    run(f"lockstep new {template} --template {template} --manager poetry", folder, found.variables)
+    run(
+        f"lockstitch new {template} --template {template} --manager poetry", folder, found.variables
+    )
     found.run("poetry check --strict")
     # Poetry asks PyPI's own interface, which mirrors lack; so it gets uv's index by its address.
     match = re.search(r'registry = "([^"]+)"', (lab.root / "uv.lock").read_text())
@@ -223,10 +225,10 @@ def test_poetrys_install_is_editable(poetic: Lab) -> None:
     assert Path(printed.strip()) == poetic.root / "src" / package / "__init__.py"
 
 
-def test_lockstep_builds_what_poetry_manages(poetic: Lab) -> None:
+def test_lockstitch_builds_what_poetry_manages(poetic: Lab) -> None:
     if not (poetic.root / "models" / "model.onnx").exists():
         poetic.run("poetry run python src/train.py")
-    poetic.run("lockstep lock && lockstep build")
+    poetic.run("lockstitch lock && lockstitch build")
     package = poetic.root.name
-    names = _names(Layout(poetic.root / ".lockstep" / "images"), "serve")
+    names = _names(Layout(poetic.root / ".lockstitch" / "images"), "serve")
     assert [name for name in names if name.endswith(f"/site-packages/{package}/__init__.py")]

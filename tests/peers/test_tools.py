@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.image.inspect import inspect
-from lockstep.oci.reading import entries
-from lockstep.oci.validate import problems
-from lockstep.store import Store
+from lockstitch.image.inspect import inspect
+from lockstitch.oci.reading import entries
+from lockstitch.oci.validate import problems
+from lockstitch.store import Store
 
 from .conftest import RealProject, program
 
@@ -49,7 +49,7 @@ def test_skopeo_unpacks_to_the_diff_ids(project: RealProject, tmp_path: Path) ->
 
 def test_skopeo_reads_the_docker_archive(project: RealProject, tmp_path: Path) -> None:
     archive = tmp_path / "serve.tar"
-    project.lockstep("build", "serve", "--output", str(archive), "--tag", "a.test/x:1")
+    project.lockstitch("build", "serve", "--output", str(archive), "--tag", "a.test/x:1")
     words = ["--insecure-policy", "copy", f"docker-archive:{archive}:a.test/x:1"]
     _run(program("skopeo"), *words, f"oci:{tmp_path}/back:x")
     config = json.loads(_run(program("skopeo"), "inspect", "--config", f"oci:{tmp_path}/back:x"))
@@ -58,7 +58,7 @@ def test_skopeo_reads_the_docker_archive(project: RealProject, tmp_path: Path) -
 
 
 def _store(project: RealProject) -> Store:
-    return Store(Path(project.environment["LOCKSTEP_CACHE"]))
+    return Store(Path(project.environment["LOCKSTITCH_CACHE"]))
 
 
 def test_umoci_unpacks_what_our_reader_reads(project: RealProject, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_umoci_unpacks_what_our_reader_reads(project: RealProject, tmp_path: Pat
 def test_validate_finds_nothing(project: RealProject, image: str) -> None:
     from dataclasses import replace
 
-    from lockstep.oci.model import Config, Image, Platform
+    from lockstitch.oci.model import Config, Image, Platform
 
     found = inspect(project.layout, image, _store(project))
     platform = Platform.parse("linux/amd64")

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from lockstep import process
-from lockstep.stack import imports
+from lockstitch import process
+from lockstitch.stack import imports
 
 pytestmark = pytest.mark.nightly
 
@@ -91,16 +91,16 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout, done.stderr
 
-    def lockstep(self, *words: str) -> tuple[str, str]:
-        return self.run([sys.executable, "-m", "lockstep", *words])
+    def lockstitch(self, *words: str) -> tuple[str, str]:
+        return self.run([sys.executable, "-m", "lockstitch", *words])
 
     def client(self, python: Path, code: str, *words: str) -> str:
-        own = json.loads(self.lockstep("env", "--json")[0])
+        own = json.loads(self.lockstitch("env", "--json")[0])
         return self.run([python, "-W", "ignore", "-c", code, *words], own)[0]
 
     @property
     def tools(self) -> Path:
-        return next(Path(self.environment["LOCKSTEP_CACHE"]).glob("scratch/stack-*/bin/python"))
+        return next(Path(self.environment["LOCKSTITCH_CACHE"]).glob("scratch/stack-*/bin/python"))
 
     def look(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.client(self.tools, LOOK))
@@ -109,7 +109,7 @@ class Project:
     def train(self) -> tuple[str, str]:
         """Train and return the id of the run and where it was logged."""
         match = re.search(
-            r"^Logged the run (\S+) to (\S+)$", self.lockstep("run", "train")[0], re.MULTILINE
+            r"^Logged the run (\S+) to (\S+)$", self.lockstitch("run", "train")[0], re.MULTILINE
         )
         assert match
         return match[1], match[2]
@@ -119,17 +119,17 @@ class Project:
 def project() -> Iterator[Project]:
     folder = Path(tempfile.mkdtemp(prefix="ls.", dir="/tmp"))
     folder.chmod(0o755)
-    dropped = ("AWS_", "PG", "MLFLOW_", "LOCKSTEP_", "PYTHONDONTWRITE")
+    dropped = ("AWS_", "PG", "MLFLOW_", "LOCKSTITCH_", "PYTHONDONTWRITE")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
     more = {
-        "LOCKSTEP_CACHE": str(folder / "store"),
-        "LOCKSTEP_UV": str(process.find_uv()),
+        "LOCKSTITCH_CACHE": str(folder / "store"),
+        "LOCKSTITCH_UV": str(process.find_uv()),
         "CI": "1",
     }
     made = Project(folder / "churn", kept | more)
     try:
-        Project(folder, made.environment).lockstep("new", "churn")
-        made.lockstep("lock")
+        Project(folder, made.environment).lockstitch("new", "churn")
+        made.lockstitch("lock")
         git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.test"]
         for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
             made.run([*git, *words])
@@ -137,7 +137,7 @@ def project() -> Iterator[Project]:
     finally:
         if made.root.exists():
             subprocess.run(
-                [sys.executable, "-m", "lockstep", "down"],
+                [sys.executable, "-m", "lockstitch", "down"],
                 cwd=made.root,
                 env=made.environment,
                 check=False,
@@ -167,11 +167,11 @@ def test_logged_with_a_stack_and_imported_without(project: Project) -> None:
     (left,) = imports.read(project.root / "models" / "mlruns").runs
     (model,) = left.models
     assert left.id == old
-    project.lockstep("up")
+    project.lockstitch("up")
     point = json.dumps(model.metrics[0])
     half = project.client(project.tools, HALF, old, model.id, point).strip()
-    assert project.lockstep("collect")[1].endswith("runs imported: 1, there already: 0\n")
-    assert project.lockstep("collect")[1].endswith("runs imported: 0, there already: 1\n")
+    assert project.lockstitch("collect")[1].endswith("runs imported: 1, there already: 0\n")
+    assert project.lockstitch("collect")[1].endswith("runs imported: 0, there already: 1\n")
     new, place = project.train()
     assert place.startswith("http://127.0.0.1:")
     assert written(project) == first, "where it is logged changes no byte"
@@ -183,15 +183,15 @@ def test_logged_with_a_stack_and_imported_without(project: Project) -> None:
     assert sorted(found["outputs"]) == sorted([run, model] for run, model in models.items())
     for run in (half, new):
         check_artifacts(found, run, models[run], first)
-    # What `lockstep run` adds to a run on a server.
-    added = objects(found, new)["lockstep/uv.lock"]
+    # What `lockstitch run` adds to a run on a server.
+    added = objects(found, new)["lockstitch/uv.lock"]
     assert added == (project.root / "uv.lock").read_bytes()
-    record = json.loads(objects(found, new)["lockstep/train.run.json"])
+    record = json.loads(objects(found, new)["lockstitch/train.run.json"])
     assert record["outputs"]["models/model.onnx"]
-    assert dict(of(found, "tags", new))["lockstep.fingerprint"].startswith("sha256:")
+    assert dict(of(found, "tags", new))["lockstitch.fingerprint"].startswith("sha256:")
     mine = files(Path(model.artifacts))
     assert {name: objects(found, models[half])[name] for name in mine} == mine, "byte for byte"
-    python = project.root / ".lockstep" / "envs" / "train" / "bin" / "python"
+    python = project.root / ".lockstitch" / "envs" / "train" / "bin" / "python"
     assert project.client(python, LOADED, *models.values()) == "same\n"
 
 
@@ -238,6 +238,6 @@ def check_artifacts(found: dict[str, Any], run: str, model: str, outputs: dict[s
     """See that the bucket has the bytes of the files."""
     logged = objects(found, model)
     assert {"MLmodel", "input_example.json", "requirements.txt"} < set(logged)
-    own = {n: b for n, b in objects(found, run).items() if not n.startswith("lockstep/")}
+    own = {n: b for n, b in objects(found, run).items() if not n.startswith("lockstitch/")}
     assert {**own, "model.onnx": logged["model.onnx"]} == outputs
     assert [name for name in logged if name.endswith((".pkl", ".pickle"))] == []

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support.world import downloads
 
-from lockstep.cli import worlds
-from lockstep.project.load import load
+from lockstitch.cli import worlds
+from lockstitch.project.load import load
 
 from .conftest import RealProject
 
@@ -66,14 +66,14 @@ def test_every_python_that_drives_the_tool(
     ):
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    downloads(Path(project.environment["LOCKSTEP_CACHE"]), tmp_path / "store")
+    downloads(Path(project.environment["LOCKSTITCH_CACHE"]), tmp_path / "store")
     for image in ("serve", "train"):
-        environment = project.environment | {"LOCKSTEP_CACHE": str(tmp_path / "store")}
+        environment = project.environment | {"LOCKSTITCH_CACHE": str(tmp_path / "store")}
         # A worker for each core under one Python, one worker under the next.
-        environment["LOCKSTEP_JOBS"] = "2" if interpreter.name.endswith("2") else "1"
+        environment["LOCKSTITCH_JOBS"] = "2" if interpreter.name.endswith("2") else "1"
         words = ["build", image, "--layout", str(tmp_path / "images")]
         done = subprocess.run(
-            [python, "-m", "lockstep", *words],
+            [python, "-m", "lockstitch", *words],
             cwd=project.root,
             env=environment,
             capture_output=True,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.oci import deflate
+from lockstitch.oci import deflate
 
 pieces = st.one_of(
     st.binary(max_size=80),

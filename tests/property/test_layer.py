@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.images import image, layer, members
 
-from lockstep.errors import LockstepError
-from lockstep.oci.entry import Entry, Kind, file, folder, symlink
-from lockstep.oci.layer import arrange, check_path
-from lockstep.oci.reading import entries as read_entries
-from lockstep.oci.reading import inflated
-from lockstep.oci.validate import problems
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
+from lockstitch.oci.layer import arrange, check_path
+from lockstitch.oci.reading import entries as read_entries
+from lockstitch.oci.reading import inflated
+from lockstitch.oci.validate import problems
 
 parts = st.sampled_from(["a", "b", "c", "a-b", "a.b", "zoë", "Z", "n" * 110])
 paths = st.lists(parts, min_size=1, max_size=4).map("/".join)
@@ -28,7 +28,7 @@ trees = st.lists(entries, max_size=12)
 def outcome(found: list[Entry]) -> object:
     try:
         return arrange(found)
-    except LockstepError:
+    except LockstitchError:
         return "refused"
 
 
@@ -79,7 +79,7 @@ def test_chunks_do_not_matter(tree: list[Entry], size: int) -> None:
 def test_a_path_that_passes_is_one_that_tar_can_hold(path: str) -> None:
     try:
         check_path(path)
-    except LockstepError:
+    except LockstitchError:
         return
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(layer([file(path, b"x")]).data))) as tar:
         assert path in tar.getnames()

@@ -5,9 +5,9 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.digest import of_bytes
-from lockstep.image.plan import Parts, plan
-from lockstep.project.resolution import LockedWheel
+from lockstitch.digest import of_bytes
+from lockstitch.image.plan import Parts, plan
+from lockstitch.project.resolution import LockedWheel
 
 MIB = 1 << 20
 names = st.text("abcdefghij-0", min_size=1, max_size=8)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.lock import urls
-from lockstep.project import poetry, pylock, requirements
-from lockstep.project.poetry import Pinned
-from lockstep.project.resolution import LockedWheel
-from lockstep.project.target import Target
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import urls
+from lockstitch.project import poetry, pylock, requirements
+from lockstitch.project.poetry import Pinned
+from lockstitch.project.resolution import LockedWheel
+from lockstitch.project.target import Target
 
 TARGETS = {
     platform: Target(platform=platform, python="3.11.2", glibc="2.36")
@@ -28,7 +28,7 @@ def outcome(read: Callable[[], object]) -> bool:
     """Return whether there was a result; an error must say something, and what to do."""
     try:
         read()
-    except LockstepError as error:
+    except LockstitchError as error:
         for each in error.everything():
             assert each.message
             assert each.hint
@@ -193,7 +193,7 @@ def test_a_lock_and_its_requirements_pin_the_same(
     try:
         wanted = poetry.select(text, TARGETS[platform], ["dev"], ["a", "b"])
         found = requirements.select(poetry.requirements(text), TARGETS[platform])
-    except LockstepError:
+    except LockstitchError:
         return
     assert [(p.name, p.version, p.hashes) for p in found] == [
         (p.name, p.version, p.hashes) for p in wanted
@@ -219,7 +219,7 @@ texts = st.one_of(st.text(max_size=80), st.lists(words, max_size=14).map("".join
 def test_any_requirements_are_a_result_or_an_error(text: str, other: str | None) -> None:
     def follow(path: str) -> str:
         if other is None:
-            raise LockstepError(path, hint="none")
+            raise LockstitchError(path, hint="none")
         return other
 
     for each in (None, follow):
@@ -232,7 +232,7 @@ def test_any_requirements_are_a_result_or_an_error(text: str, other: str | None)
 def told(read: Callable[[], list[Pinned]]) -> list[Pinned] | list[tuple[str, str]]:
     try:
         pins = read()
-    except LockstepError as error:
+    except LockstitchError as error:
         return [(each.message, each.hint) for each in error.everything()]
     assert all(one.name < two.name for one, two in pairwise(pins))
     return pins

@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.digest import of_bytes
-from lockstep.image import statements
-from lockstep.image.held import Contents
-from lockstep.image.verify import BROKEN
+from lockstitch.digest import of_bytes
+from lockstitch.image import statements
+from lockstitch.image.held import Contents
+from lockstitch.image.verify import BROKEN
 
 _KEYS = (
     *("bomFormat", "metadata", "component", "components", "hashes", "content", "purl", "name"),

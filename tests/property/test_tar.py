@@ -7,8 +7,8 @@ import tarfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.oci import tar
-from lockstep.oci.entry import Entry, Kind
+from lockstitch.oci import tar
+from lockstitch.oci.entry import Entry, Kind
 
 parts = st.one_of(
     st.text(string.ascii_letters + string.digits + "._- ", min_size=1, max_size=12),

@@ -5,10 +5,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.errors import LockstepError
-from lockstep.image import record
-from lockstep.image.scripts import console_scripts, with_shebang
-from lockstep.oci import canonical
+from lockstitch.errors import LockstitchError
+from lockstitch.image import record
+from lockstitch.image.scripts import console_scripts, with_shebang
+from lockstitch.oci import canonical
 
 fields = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
 rows = st.lists(st.tuples(fields.filter(bool), fields, fields), max_size=10)
@@ -59,7 +59,7 @@ pieces = st.sampled_from([*SPECIAL, *LINES])
 def test_any_entry_points_are_scripts_or_an_error(text: str, head: str) -> None:
     try:
         found = list(console_scripts((head + text).encode(), "demo.whl"))
-    except LockstepError as error:
+    except LockstitchError as error:
         assert "demo.whl" in error.message  # noqa: PT017
         return
     for name, data in found:

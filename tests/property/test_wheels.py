@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from support.images import members
 from support.zips import FILENAME, INFO, File, directory_at, patched, wheel
 
-from lockstep.errors import LockstepError
-from lockstep.image.contents.wheels import InstalledWheel
-from lockstep.image.places import APP
-from lockstep.oci.layer import arrange, stitch
-from lockstep.store import Store
+from lockstitch.errors import LockstitchError
+from lockstitch.image.contents.wheels import InstalledWheel
+from lockstitch.image.places import APP
+from lockstitch.oci.layer import arrange, stitch
+from lockstitch.store import Store
 
 SITE = "app/.venv/lib/python3.11/site-packages"
 RECORD = f"{SITE}/{INFO}/RECORD"
@@ -70,7 +70,7 @@ def check(layer: bytes, data: bytes) -> None:
             assert rows.pop(path.removeprefix(f"{SITE}/")) == expected
     assert rows == {f"{INFO}/RECORD": ["", ""]}
     installer = found.pop(f"{SITE}/{INFO}/INSTALLER")
-    assert installer == b"lockstep\n"
+    assert installer == b"lockstitch\n"
     del found[RECORD]
     assert found == zip_contents(data)
 
@@ -169,7 +169,7 @@ def test_a_hostile_name_is_refused_and_nothing_is_written(name: str) -> None:
         for place in ("local", "directory"):
             data = patched(data, name, **{place: {"flags": 0x800}})
     with tempfile.TemporaryDirectory() as folder:
-        with pytest.raises(LockstepError):
+        with pytest.raises(LockstitchError):
             built(data, folder)
         assert left(folder) == 1
 
@@ -193,7 +193,7 @@ def refused_or_identical(data: bytes, good: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             layer = built(data, folder)
-        except LockstepError:
+        except LockstitchError:
             assert left(folder) == 1
             return
     assert installed(layer) == good_contents(good)
@@ -249,7 +249,7 @@ def test_damage_of_the_directory_is_refused_or_does_not_matter(
 def test_a_wheel_cut_off_anywhere_is_refused(good: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for length in range(0, len(good), 7):
-            with pytest.raises(LockstepError):
+            with pytest.raises(LockstitchError):
                 built(good[:length], folder)
-    with pytest.raises(LockstepError), tempfile.TemporaryDirectory() as folder:
+    with pytest.raises(LockstitchError), tempfile.TemporaryDirectory() as folder:
         built(good[:-1], folder)

@@ -12,7 +12,7 @@ import pytest
 from support import projects
 from support.world import World, seed
 
-from lockstep.oci.layout import Layout
+from lockstitch.oci.layout import Layout
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ CHANGES = {
     "no locale": Change(variables={"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0"}),
     "a hash seed": Change(variables={"PYTHONHASHSEED": "1"}),
     "another home": Change(variables={"HOME": "/nonexistent", "USER": "other"}),
-    "two workers": Change(variables={"LOCKSTEP_JOBS": "2"}, cold=True),
+    "two workers": Change(variables={"LOCKSTITCH_JOBS": "2"}, cold=True),
     "files in another order": Change(copy=copy_backwards),
     "an optimised interpreter": Change(variables={"PYTHONOPTIMIZE": "2"}),
     "images in another order": Change(before=("train",)),
@@ -65,7 +65,7 @@ class First:
 
 def run(root: Path, *words: str, python: str = sys.executable, umask: int = 0o022) -> None:
     done = subprocess.run(
-        [python, "-m", "lockstep", *words, "--quiet"],
+        [python, "-m", "lockstitch", *words, "--quiet"],
         cwd=root,
         umask=umask,
         capture_output=True,
@@ -91,10 +91,10 @@ def first(shared_world: World, uv_cache: Path, tmp_path_factory: pytest.TempPath
     (root / "app" / "run.sh").chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         shared_world.enter(patch)
-        patch.setenv("LOCKSTEP_CACHE", str(folder / "store"))
+        patch.setenv("LOCKSTITCH_CACHE", str(folder / "store"))
         patch.setenv("UV_CACHE_DIR", str(uv_cache))
         patch.setenv("UV_PYTHON", sys.executable)
-        patch.setenv("LOCKSTEP_JOBS", "1")
+        patch.setenv("LOCKSTITCH_JOBS", "1")
         patch.delenv("SOURCE_DATE_EPOCH", raising=False)
         run(root, "lock")
         run(root, "build", "--layout", str(folder / "images"))
@@ -108,7 +108,7 @@ def test_world(
     root = tmp_path / change.depth
     change.copy(first.project, root)
     if not change.cold:  # only downloads and the backend: every layer is made again
-        seed(first.blobs, Path(os.environ["LOCKSTEP_CACHE"]))
+        seed(first.blobs, Path(os.environ["LOCKSTITCH_CACHE"]))
     for name, value in change.variables.items():
         monkeypatch.setenv(name, value)
     for image in change.before:
@@ -137,7 +137,7 @@ def test_locks_are_the_same_bytes(
 def test_a_date_that_is_asked_for_moves_only_the_config(
     first: First, online: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seed(first.blobs, Path(os.environ["LOCKSTEP_CACHE"]))
+    seed(first.blobs, Path(os.environ["LOCKSTITCH_CACHE"]))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     run(first.project, "build", "--layout", str(tmp_path / "images"))
     one, two = Layout(first.layout), Layout(tmp_path / "images")
@@ -152,7 +152,7 @@ def test_a_file_that_is_not_included_moves_nothing(
 ) -> None:
     root = tmp_path / "tiny"
     shutil.copytree(first.project, root)
-    seed(first.blobs, Path(os.environ["LOCKSTEP_CACHE"]))
+    seed(first.blobs, Path(os.environ["LOCKSTITCH_CACHE"]))
     (root / "notes.md").write_text("a note")
     (root / "app" / "__pycache__").mkdir()
     (root / "app" / "__pycache__" / "main.cpython-311.pyc").write_bytes(b"cache")

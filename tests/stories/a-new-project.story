@@ -1,16 +1,16 @@
 A new project is named like its folder, and written into an empty one only.
 
-$ lockstep new 9lives  # exits 1
+$ lockstitch new 9lives  # exits 1
 > error: `9lives` cannot name a project
 > hint: start with a letter; letters, digits, and single - _ . between
-$ lockstep new churn --template chrun  # exits 1
+$ lockstitch new churn --template chrun  # exits 1
 > error: `chrun` is not a template
 > hint: there is: churn, iris
-$ lockstep new churn
+$ lockstitch new churn
 > made `churn` with N files
-> next: cd churn && lockstep lock
+> next: cd churn && lockstitch lock
 > next: git init && uv run prek install
-$ lockstep new churn  # exits 1
+$ lockstitch new churn  # exits 1
 > error: `churn` is there already and not empty
 > hint: choose another name, or remove it
 $ ls churn
@@ -24,7 +24,7 @@ $ head -6 churn/pyproject.toml | tail -2
 > [project]
 > name = "churn"
 $ mkdir empty
-$ lockstep new empty
+$ lockstitch new empty
 > made `empty` with N files
-> next: cd empty && lockstep lock
+> next: cd empty && lockstitch lock
 > next: git init && uv run prek install

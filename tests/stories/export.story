@@ -1,23 +1,23 @@
 What is locked, for pip, uv and scanners.
 
-$ lockstep export requirements --image serve  # exits 1
-> error: no `lockstep.lock` in `FOLDER`
-> hint: lockstep lock
-$ lockstep lock --quiet
+$ lockstitch export requirements --image serve  # exits 1
+> error: no `lockstitch.lock` in `FOLDER`
+> hint: lockstitch lock
+$ lockstitch lock --quiet
 > pinned for the first time: 4 packages, 1 base, 1 tool
-> locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstep.lock
-$ lockstep export requirements --image serve
-> # From `pylock.serve.toml`, which `lockstep lock` wrote; install it with --require-hashes.
+> locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstitch.lock
+$ lockstitch export requirements --image serve
+> # From `pylock.serve.toml`, which `lockstitch lock` wrote; install it with --require-hashes.
 > alpha==1.0 \
 >     --hash=sha256:DIGEST
 > epsilon==5.0 \
 >     --hash=sha256:DIGEST
 > gamma==2.0 \
 >     --hash=sha256:DIGEST
-$ lockstep export requirements --image serve --platform linux/amd64 -o requirements-serve.txt
+$ lockstitch export requirements --image serve --platform linux/amd64 -o requirements-serve.txt
 > wrote `requirements-serve.txt`
 $ cat requirements-serve.txt
-> # From `pylock.serve.toml`, which `lockstep lock` wrote; install it with --require-hashes.
+> # From `pylock.serve.toml`, which `lockstitch lock` wrote; install it with --require-hashes.
 > # It is for: linux/amd64, CPython 3.11
 > alpha==1.0 \
 >     --hash=sha256:DIGEST
@@ -25,26 +25,26 @@ $ cat requirements-serve.txt
 >     --hash=sha256:DIGEST
 > gamma==2.0 \
 >     --hash=sha256:DIGEST
-$ lockstep export requirements --image serve -o requirements-serve.txt --check  # exits 1
+$ lockstitch export requirements --image serve -o requirements-serve.txt --check  # exits 1
 > error: `requirements-serve.txt` is stale: it is not what the lock gives
-> hint: lockstep export requirements --image serve --output requirements-serve.txt
-$ lockstep export pylock  # exits 2
+> hint: lockstitch export requirements --image serve --output requirements-serve.txt
+$ lockstitch export pylock  # exits 2
 > error: this project has more than one image: serve, train
-> hint: lockstep export pylock --image serve
-$ lockstep export pylock --image serve -o serve.toml  # exits 1
+> hint: lockstitch export pylock --image serve
+$ lockstitch export pylock --image serve -o serve.toml  # exits 1
 > error: `serve.toml` is no name of a PEP 751 lock
 > hint: call it pylock.toml, or pylock.NAME.toml
-$ lockstep export cyclonedx --image serve -o serve.cdx.json
+$ lockstitch export cyclonedx --image serve -o serve.cdx.json
 > wrote `serve.cdx.json`
 $ grep -c purl serve.cdx.json
 > 16
-$ lockstep export cyclonedx --image serve --platform linux/arm64  # exits 1
+$ lockstitch export cyclonedx --image serve --platform linux/arm64  # exits 1
 > error: `linux/arm64` is not a platform of this project (it has: linux/amd64)
-> hint: add it to `platforms` in [tool.lockstep]
+> hint: add it to `platforms` in [tool.lockstitch]
 $ sed -i s/gamma/delta/ pyproject.toml
-$ lockstep export cyclonedx --image serve  # exits 1
+$ lockstitch export cyclonedx --image serve  # exits 1
 > error: the lock is stale: pyproject.toml asks for something else than it was made from
-> hint: lockstep lock
+> hint: lockstitch lock
 
 -- pyproject.toml --
 [project]
@@ -57,8 +57,8 @@ dependencies = ["alpha>=1"]
 train = ["beta"]
 serve = ["gamma>=2"]
 
-[tool.lockstep.images.serve]
+[tool.lockstitch.images.serve]
 groups = ["serve"]
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 groups = ["train"]

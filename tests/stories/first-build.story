@@ -1,37 +1,37 @@
 From a project to an image: lock, check, build, look. A second build has nothing to do.
 
-$ lockstep lock
+$ lockstitch lock
 > * fetch 2 files (N s)
 > * choose packages of debian:bookworm for linux/amd64 (N s)
 > * lock Python packages (N s)
 > * export the locks (N s)
 > pinned for the first time: 4 packages, 1 build requirement, 1 base, 1 tool
-> locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstep.lock
-$ lockstep lock
+> locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstitch.lock
+$ lockstitch lock
 > * lock Python packages (N s)
 > * export the locks (N s)
 > nothing to do: the locks fit
-$ lockstep lock --check
+$ lockstitch lock --check
 > the locks fit
-$ lockstep build
+$ lockstitch build
 > * fetch 17 files (N s)
 > * build 9 layers (N s)
 > serve: 4.0 kB, N kB compressed, 6 layers, 6 made
 > serve sha256:DIGEST
-> train: 3.2 kB, N kB compressed, 7 layers, 7 made
+> train: 3.3 kB, N kB compressed, 7 layers, 7 made
 > train sha256:DIGEST
 > built in N s
-$ lockstep build
+$ lockstitch build
 > serve: 4.0 kB, N kB compressed, 6 layers, none made
 > serve sha256:DIGEST
-> train: 3.2 kB, N kB compressed, 7 layers, none made
+> train: 3.3 kB, N kB compressed, 7 layers, none made
 > train sha256:DIGEST
 > up to date in N s
-$ lockstep build serve --quiet
+$ lockstitch build serve --quiet
 > serve: 4.0 kB, N kB compressed, 6 layers, none made
 > serve sha256:DIGEST
 > up to date in N s
-$ lockstep inspect serve
+$ lockstitch inspect serve
 > serve  sha256:DIGEST
 > platform  linux/amd64
 > size      4.0 kB unpacked, N kB compressed
@@ -63,8 +63,8 @@ $ lockstep inspect serve
 > /usr/lib/locale                             0.0 kB
 >
 > LABELS
-> dev.lockstep.lock=sha256:DIGEST
-> dev.lockstep.python=3.11.2
+> dev.lockstitch.lock=sha256:DIGEST
+> dev.lockstitch.python=3.11.2
 > org.opencontainers.image.base.name=debian:bookworm
 > org.opencontainers.image.title=tiny-serve
 > org.opencontainers.image.version=0.1.0
@@ -72,7 +72,7 @@ $ lockstep inspect serve
 One file of the application changes: one layer is made.
 
 $ echo "# changed" >> app/main.py
-$ lockstep build serve --quiet
+$ lockstitch build serve --quiet
 > serve: 4.0 kB, N kB compressed, 6 layers, 1 made
 > serve sha256:DIGEST
 > built in N s
@@ -80,12 +80,12 @@ $ lockstep build serve --quiet
 From a folder below the project, or from anywhere:
 
 $ cd app
-$ lockstep lock --check
+$ lockstitch lock --check
 > the locks fit
 $ cd /
-$ lockstep lock --check --project nowhere  # exits 1
+$ lockstitch lock --check --project nowhere  # exits 1
 > error: no pyproject.toml in `/nowhere` or above it
-> hint: lockstep new NAME, or go to your project's folder
+> hint: lockstitch new NAME, or go to your project's folder
 
 -- pyproject.toml --
 [build-system]
@@ -102,14 +102,14 @@ dependencies = ["alpha>=1"]
 train = ["beta"]
 serve = ["gamma>=2"]
 
-[tool.lockstep.images.serve]
+[tool.lockstitch.images.serve]
 groups = ["serve"]
 include = ["app/**"]
 command = ["python", "app/main.py"]
 port = 8000
 health = "/health"
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 groups = ["train"]
 include = ["app/main.py"]
 outputs = ["models"]

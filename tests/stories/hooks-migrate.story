@@ -6,15 +6,15 @@ $ cp manifest own-hooks/.pre-commit-hooks.yaml
 $ cd own-hooks
 $ git add --all && git commit --quiet --message hooks && git tag v3
 $ cd ..
-$ lockstep hooks migrate --project nowhere  # exits 1
+$ lockstitch hooks migrate --project nowhere  # exits 1
 > error: there is no `.pre-commit-config.yaml` in `nowhere` or in a folder above
 > hint: name the folder that has it with --project
 $ sed -i 's/rev: v3/rev: v4/' .pre-commit-config.yaml
-$ lockstep hooks migrate  # exits 1
+$ lockstitch hooks migrate  # exits 1
 > error: `say` in line 15: `own-hooks` has no `v4`
 > hint: write a tag or a whole commit after `rev:`
 $ sed -i 's/rev: v4/rev: v3/' .pre-commit-config.yaml
-$ lockstep hooks migrate --dry-run
+$ lockstitch hooks migrate --dry-run
 > hook         was     is now  version       why
 > ruff         v0.9.1  local   ruff 0.17.3   uv.lock has it
 > ruff-format  v0.9.1  local   ruff 0.17.3   uv.lock has it
@@ -64,7 +64,7 @@ $ lockstep hooks migrate --dry-run
 > `mypy` installs nothing of its own any more: `types-requests`
 > uv.lock lacks some of that; if it is needed: uv add --dev 'types-requests'
 > `.pre-commit-config.yaml` was not written; leave --dry-run out to write it
-$ lockstep hooks migrate
+$ lockstitch hooks migrate
 > hook         was     is now  version       why
 > ruff         v0.9.1  local   ruff 0.17.3   uv.lock has it
 > ruff-format  v0.9.1  local   ruff 0.17.3   uv.lock has it
@@ -114,12 +114,12 @@ $ lockstep hooks migrate
 > `mypy` installs nothing of its own any more: `types-requests`
 > uv.lock lacks some of that; if it is needed: uv add --dev 'types-requests'
 > wrote `.pre-commit-config.yaml`
-$ lockstep hooks migrate
+$ lockstitch hooks migrate
 > hook  was           is now  version       why
 > say   SHORT  kept    SHORT  its rev is a commit already
 > `.pre-commit-config.yaml` needs no change
 $ printf 'repos:\n\t- repo: local\n' > .pre-commit-config.yaml
-$ lockstep hooks migrate  # exits 1
+$ lockstitch hooks migrate  # exits 1
 > error: `.pre-commit-config.yaml` line 2: found character '\t' that cannot start any token
 > hint: correct the file; nothing was changed
 

@@ -1,11 +1,11 @@
 A project with a requirements file and a setup.py gets the rest; nothing that is there moves.
 
-$ lockstep init --dry-run
+$ lockstitch init --dry-run
 > --- /dev/null
 > +++ b/.gitignore
 > @@ -0,0 +1,6 @@
 > +.venv/
-> +.lockstep/
+> +.lockstitch/
 > +__pycache__/
 > +.mypy_cache/
 > +.pytest_cache/
@@ -123,16 +123,16 @@ $ lockstep init --dry-run
 > +[tool.hatch.build.targets.wheel]
 > +packages = ["scores"]
 > +
-> +[tool.lockstep]
+> +[tool.lockstitch]
 > +python = "3.11"
 > +base = "debian:bookworm"
 > +platforms = ["linux/amd64"]
 > +
-> +[tool.lockstep.images.train]
+> +[tool.lockstitch.images.train]
 > +include = ["api.py", "train.py"]
 > +command = ["python", "train.py"]
 > +
-> +[tool.lockstep.images.serve]
+> +[tool.lockstitch.images.serve]
 > +groups = ["serve"]
 > +include = ["api.py", "train.py"]
 > +command = ["uvicorn", "api:app", "--host", "0.0.0.0", "--port", "8000"]
@@ -165,19 +165,19 @@ $ lockstep init --dry-run
 > note: `requirements.txt:3`: `--extra-index-url` is no requirement: left out
 > note: once training has written a model, add it to the `include` of the image `serve`
 > would write: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml
-> next: lockstep init
+> next: lockstitch init
 $ ls -A
 > api.py
 > requirements.txt
 > scores
 > setup.py
 > train.py
-$ lockstep init
+$ lockstitch init
 > --- /dev/null
 > +++ b/.gitignore
 > @@ -0,0 +1,6 @@
 > +.venv/
-> +.lockstep/
+> +.lockstitch/
 > +__pycache__/
 > +.mypy_cache/
 > +.pytest_cache/
@@ -295,16 +295,16 @@ $ lockstep init
 > +[tool.hatch.build.targets.wheel]
 > +packages = ["scores"]
 > +
-> +[tool.lockstep]
+> +[tool.lockstitch]
 > +python = "3.11"
 > +base = "debian:bookworm"
 > +platforms = ["linux/amd64"]
 > +
-> +[tool.lockstep.images.train]
+> +[tool.lockstitch.images.train]
 > +include = ["api.py", "train.py"]
 > +command = ["python", "train.py"]
 > +
-> +[tool.lockstep.images.serve]
+> +[tool.lockstitch.images.serve]
 > +groups = ["serve"]
 > +include = ["api.py", "train.py"]
 > +command = ["uvicorn", "api:app", "--host", "0.0.0.0", "--port", "8000"]
@@ -338,13 +338,13 @@ $ lockstep init
 > note: once training has written a model, add it to the `include` of the image `serve`
 > wrote: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml
 > next: uv sync
-> next: lockstep lock && lockstep build
+> next: lockstitch lock && lockstitch build
 > next: git init && uv run prek install
-$ lockstep init
+$ lockstitch init
 > nothing to do: the project has all of it
 $ cat .gitignore .python-version
 > .venv/
-> .lockstep/
+> .lockstitch/
 > __pycache__/
 > .mypy_cache/
 > .pytest_cache/
@@ -354,7 +354,7 @@ $ cat .gitignore .python-version
 A setting of its own is kept; --force replaces it.
 
 $ sed -i s/strict.=.true/strict=false/ pyproject.toml
-$ lockstep init --json
+$ lockstitch init --json
 > {
 >   "changed": [],
 >   "diff": "",
@@ -365,7 +365,7 @@ $ lockstep init --json
 >   ],
 >   "written": false
 > }
-$ lockstep init --force
+$ lockstitch init --force
 > --- a/pyproject.toml
 > +++ b/pyproject.toml
 > @@ -47,7 +47,7 @@
@@ -379,13 +379,13 @@ $ lockstep init --force
 >
 > wrote: pyproject.toml
 > next: uv sync
-> next: lockstep lock && lockstep build
-$ lockstep init --manager conda  # exits 1
+> next: lockstitch lock && lockstitch build
+$ lockstitch init --manager conda  # exits 1
 > error: `conda` is not a manager
 > hint: there is: uv, poetry
-$ lockstep init nowhere  # exits 1
+$ lockstitch init nowhere  # exits 1
 > error: `nowhere` is no folder
-> hint: lockstep new NAME, for a project from the beginning
+> hint: lockstitch new NAME, for a project from the beginning
 
 -- requirements.txt --
 numpy==2.1.0

@@ -1,44 +1,44 @@
 The stack's commands say what is so when nothing runs, and start nothing.
 
-$ lockstep status  # exits 1
-> nothing runs; to start it: lockstep up
-$ lockstep status --json  # exits 1
+$ lockstitch status  # exits 1
+> nothing runs; to start it: lockstitch up
+$ lockstitch status --json  # exits 1
 > {
->   "data": "FOLDER/.lockstep/stack",
+>   "data": "FOLDER/.lockstitch/stack",
 >   "ready": false,
 >   "services": {}
 > }
-$ lockstep logs --lines 5
-$ lockstep logs mlflow --json
+$ lockstitch logs --lines 5
+$ lockstitch logs mlflow --json
 > {
 >   "mlflow": []
 > }
-$ lockstep logs minio  # exits 2
-> usage: lockstep logs [-h] [-f] [--lines N] [--project PATH] [--quiet] [--json]
->                      [SERVICE]
-> lockstep logs: error: argument SERVICE: invalid choice: 'minio' (choose from 'postgres', 'objects', 'mlflow', 'supervisor')
-$ lockstep logs --json --follow  # exits 2
+$ lockstitch logs minio  # exits 2
+> usage: lockstitch logs [-h] [-f] [--lines N] [--project PATH] [--quiet] [--json]
+>                        [SERVICE]
+> lockstitch logs: error: argument SERVICE: invalid choice: 'minio' (choose from 'postgres', 'objects', 'mlflow', 'supervisor')
+$ lockstitch logs --json --follow  # exits 2
 > error: `--json` and `--follow` cannot be used together
-> hint: lockstep logs --json
-$ lockstep env  # exits 1
+> hint: lockstitch logs --json
+$ lockstitch env  # exits 1
 > error: the stack of this project does not run
-> hint: lockstep up
-$ lockstep env --json  # exits 1
+> hint: lockstitch up
+$ lockstitch env --json  # exits 1
 > error: the stack of this project does not run
-> hint: lockstep up
-$ lockstep down
+> hint: lockstitch up
+$ lockstitch down
 > * stop the stack (N s)
 > nothing ran
-$ lockstep down --json
+$ lockstitch down --json
 > {
 >   "ran": false
 > }
-$ lockstep reset  # exits 2
-> error: `lockstep reset` deletes data, and nobody is here to be asked
-> hint: lockstep reset --yes
-$ lockstep reset --yes --json
+$ lockstitch reset  # exits 2
+> error: `lockstitch reset` deletes data, and nobody is here to be asked
+> hint: lockstitch reset --yes
+$ lockstitch reset --yes --json
 > {
->   "deleted": "FOLDER/.lockstep/stack"
+>   "deleted": "FOLDER/.lockstitch/stack"
 > }
 Nothing was left in the project.
 $ ls -A
@@ -48,4 +48,4 @@ $ ls -A
 [project]
 name = "tiny"
 
-[tool.lockstep.images.serve]
+[tool.lockstitch.images.serve]

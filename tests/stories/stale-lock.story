@@ -1,66 +1,66 @@
 pyproject.toml asks for something else than the lock has: nothing is built until it is locked.
 
-$ lockstep build  # exits 1
-> error: no `lockstep.lock` in `FOLDER`
-> hint: lockstep lock
-$ lockstep lock --check  # exits 1
-> error: no `lockstep.lock` in `FOLDER`
-> hint: lockstep lock
-$ lockstep lock --quiet
+$ lockstitch build  # exits 1
+> error: no `lockstitch.lock` in `FOLDER`
+> hint: lockstitch lock
+$ lockstitch lock --check  # exits 1
+> error: no `lockstitch.lock` in `FOLDER`
+> hint: lockstitch lock
+$ lockstitch lock --quiet
 > pinned for the first time: 4 packages, 1 build requirement, 1 base, 1 tool
-> locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstep.lock
+> locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstitch.lock
 $ sed -i s/gamma.=2/gamma/ pyproject.toml
-$ lockstep lock --check  # exits 1
+$ lockstitch lock --check  # exits 1
 > error: the lock is stale: pyproject.toml asks for something else than it was made from
-> hint: lockstep lock
-$ lockstep build  # exits 1
+> hint: lockstitch lock
+$ lockstitch build  # exits 1
 > error: the lock is stale: pyproject.toml asks for something else than it was made from
-> hint: lockstep lock
-$ lockstep lock --check --json  # exits 1
+> hint: lockstitch lock
+$ lockstitch lock --check --json  # exits 1
 > {
 >   "stale": [
 >     "the lock is stale: pyproject.toml asks for something else than it was made from"
 >   ]
 > }
-$ lockstep lock --quiet
-> locked: uv.lock, lockstep.lock
-$ lockstep lock --check
+$ lockstitch lock --quiet
+> locked: uv.lock, lockstitch.lock
+$ lockstitch lock --check
 > the locks fit
 
 A lock that was edited, and one that is gone, are both named.
 
 $ sed -i s/beta/betta/ pylock.train.toml
 $ rm requirements-lock.txt
-$ lockstep build  # exits 1
+$ lockstitch build  # exits 1
 > error: `pylock.train.toml` is not the file that was locked: wanted sha256 SHORT…, found SHORT…
-> hint: lockstep lock
+> hint: lockstitch lock
 > error: `requirements-lock.txt` is missing
-> hint: lockstep lock
-$ lockstep lock
+> hint: lockstitch lock
+$ lockstitch lock
 > * lock Python packages (N s)
 > * export the locks (N s)
 > name   change   from  to   what     images
 > beta   added    -     3.1  package  train
 > betta  removed  3.1   -    package  train
 > locked: pylock.train.toml, requirements-lock.txt
-$ lockstep lock --check
+$ lockstitch lock --check
 > the locks fit
 
 A lock that cannot be read is made again.
 
-$ echo "<<<<<<< ours" >> lockstep.lock
-$ lockstep build  # exits 1
-> error: `lockstep.lock` cannot be read: it is not valid TOML: Invalid statement (at line 150, column 1)
-> hint: lockstep lock
-$ lockstep lock
-> warning: `lockstep.lock` cannot be read: it is not valid TOML: Invalid statement (at line 150, column 1); all of it is pinned anew
+$ echo "<<<<<<< ours" >> lockstitch.lock
+$ lockstitch build  # exits 1
+> error: `lockstitch.lock` cannot be read: it is not valid TOML: Invalid statement (at line 150, column 1)
+> hint: lockstitch lock
+$ lockstitch lock
+> warning: `lockstitch.lock` cannot be read: it is not valid TOML: Invalid statement (at line 150, column 1); all of it is pinned anew
 > * lock Python packages (N s)
 > * export the locks (N s)
 > name         change  from  to           what               images
 > tinybuild    added   -     1.0          build requirement  -
 > linux/amd64  added   -     13 packages  base               serve, train
 > uv           added   -     0.13.9       tool               -
-> locked: lockstep.lock
+> locked: lockstitch.lock
 
 -- pyproject.toml --
 [build-system]
@@ -77,14 +77,14 @@ dependencies = ["alpha>=1"]
 train = ["beta"]
 serve = ["gamma>=2"]
 
-[tool.lockstep.images.serve]
+[tool.lockstitch.images.serve]
 groups = ["serve"]
 include = ["app/**"]
 command = ["python", "app/main.py"]
 port = 8000
 health = "/health"
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 groups = ["train"]
 include = ["app/main.py"]
 outputs = ["models"]

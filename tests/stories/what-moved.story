@@ -4,7 +4,7 @@ $ git init --quiet
 $ git add .
 $ git commit --quiet -m "as it was"
 $ cp later.lock uv.lock
-$ lockstep diff HEAD uv.lock  # exits 1
+$ lockstitch diff HEAD uv.lock  # exits 1
 > what can change results
 > name           change       from    to      imported  asked for by
 > scikit-learn   moved        1.5.2   1.6.1             you
@@ -16,7 +16,7 @@ $ lockstep diff HEAD uv.lock  # exits 1
 >   scikit-learn 1.6: NMF takes the number of components from a custom start (n_components="auto") (scikit-learn 1.6 reference, NMF, n_components)
 >
 > and 1 difference not known to change results (--all)
-$ lockstep diff uv.lock@HEAD uv.lock --image train --platform linux/amd64 --all  # exits 1
+$ lockstitch diff uv.lock@HEAD uv.lock --image train --platform linux/amd64 --all  # exits 1
 > what can change results
 > name           change       from    to      imported  asked for by
 > scikit-learn   moved        1.5.2   1.6.1             you
@@ -30,11 +30,11 @@ $ lockstep diff uv.lock@HEAD uv.lock --image train --platform linux/amd64 --all 
 > the rest
 > name  change  from    to      imported  asked for by
 > rich  moved   13.0.0  14.0.0            scikit-learn
-$ lockstep diff uv.lock uv.lock
+$ lockstitch diff uv.lock uv.lock
 > no difference
-$ lockstep diff HEAD HEAD:uv.lock
+$ lockstitch diff HEAD HEAD:uv.lock
 > no difference
-$ lockstep diff uv.lock nowhere  # exits 2
+$ lockstitch diff uv.lock nowhere  # exits 2
 > error: `nowhere` is no file, no folder and no git revision
 > hint: name an environment, a lock, an image or a git revision; --help lists the forms
 
@@ -46,10 +46,10 @@ version = "0.1.0"
 [dependency-groups]
 train = ["scikit-learn"]
 
-[tool.lockstep]
+[tool.lockstitch]
 python = "3.11"
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 groups = ["train"]
 command = ["python", "train.py"]
 -- uv.lock --

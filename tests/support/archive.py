@@ -13,7 +13,7 @@ from support.server import Reply, Server
 __all__ = ["PACKAGES", "deb", "publish"]
 
 _PYTHON = "3.11.2-6+deb12u9"
-# What `lockstep.lock.debian.selection.ROOTS` asks for, and a file that shows the package is in.
+# What `lockstitch.lock.debian.selection.ROOTS` asks for, and a file that shows the package is in.
 PACKAGES: Mapping[str, tuple[str, Mapping[str, bytes]]] = {
     "base-files": ("12.4", {"usr/lib/os-release": b"ID=tiny\n"}),
     "ca-certificates": ("20230311", {"usr/share/ca-certificates/mozilla/a.crt": b"CERT\n"}),

@@ -1,4 +1,4 @@
-"""Case files: small projects in one text, what `lockstep check` finds in them, what it fixes.
+"""Case files: small projects in one text, what `lockstitch check` finds in them, what it fixes.
 
 `== bad: words`, `== good: words` and `== fixed: words` start a case (`bad git` commits it first,
 `bad asked` asks for all that costs more, a hook of 0.3 seconds counting as slow),
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from support import planted
 
-from lockstep.check import audit, rules
-from lockstep.check.finding import Finding
-from lockstep.check.repository import Asked, Repository, open_repository
-from lockstep.check.rule import Rule
-from lockstep.check.settings import Settings
+from lockstitch.check import audit, rules
+from lockstitch.check.finding import Finding
+from lockstitch.check.repository import Asked, Repository, open_repository
+from lockstitch.check.rule import Rule
+from lockstitch.check.settings import Settings
 
 __all__ = ["ASKED", "Case", "Mark", "check", "marks", "parse", "repository", "write"]
 

@@ -1,4 +1,4 @@
-"""The corpus of projects: what `lockstep check` finds in each, against what is marked."""
+"""The corpus of projects: what `lockstitch check` finds in each, against what is marked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from pathlib import Path
 from support import cases
 from support.cases import Mark
 
-from lockstep.check import audit, rules
-from lockstep.check.settings import Settings
+from lockstitch.check import audit, rules
+from lockstitch.check.settings import Settings
 
 __all__ = ["FOLDER", "Judged", "judge", "projects"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.oci.entry import Entry, file, folder, symlink
-from lockstep.oci.layer import Layer, LayerFacts, arrange, stitch
-from lockstep.oci.model import Config, Image, Platform
+from lockstitch.oci.entry import Entry, file, folder, symlink
+from lockstitch.oci.layer import Layer, LayerFacts, arrange, stitch
+from lockstitch.oci.model import Config, Image, Platform
 
 __all__ = [
     "MadeLayer",

@@ -23,17 +23,17 @@ plot = ["delta"]
 train = ["beta"]
 serve = ["gamma>=2"]
 
-[tool.lockstep]
+[tool.lockstitch]
 python = "3.11"
 
-[tool.lockstep.images.serve]
+[tool.lockstitch.images.serve]
 groups = ["serve"]
 include = ["app/**"]
 command = ["python", "app/main.py"]
 port = 8000
 health = "/health"
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 groups = ["train", "plot"]
 include = ["app/*.py", "data/**"]
 outputs = ["models"]

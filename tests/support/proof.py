@@ -17,8 +17,8 @@ from typing import Any
 
 from support import registry, wheels
 
-from lockstep import process
-from lockstep.cli.main import main
+from lockstitch import process
+from lockstitch.cli.main import main
 
 __all__ = ["CAUSES", "Named", "Work", "prepare", "score"]
 
@@ -33,10 +33,10 @@ version = "0.1.0"
 requires-python = ">=3.11"
 dependencies = ["numpy>=2"]
 
-[tool.lockstep]
+[tool.lockstitch]
 python = "3.11"
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 include = ["train.py", "data/*"]
 outputs = ["models"]
 command = ["python", "train.py"]
@@ -106,7 +106,7 @@ class Work:
     variations: dict[str, dict[str, dict[str, Any]]]  # variation: output: what moved
 
 
-def lockstep(work: Path, *words: str) -> tuple[int, str]:
+def lockstitch(work: Path, *words: str) -> tuple[int, str]:
     """Run a command on a project, and return its exit code and its data."""
     output = io.StringIO()
     with contextlib.chdir(work), contextlib.redirect_stdout(output):
@@ -127,8 +127,8 @@ def prepare(folder: Path) -> Work:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     for words in (["lock", "--quiet"], ["build", "--quiet"]):
-        assert lockstep(root, *words)[0] == 0
-    code, out = lockstep(root, "verify", "--train", "--json")
+        assert lockstitch(root, *words)[0] == 0
+    code, out = lockstitch(root, "verify", "--train", "--json")
     assert code == 1
     found = json.loads(out)["trainings"]["train"]["variations"]
     moved = {each["name"]: {m["output"]: m for m in each["moved"]} for each in found}
@@ -177,7 +177,7 @@ def _clock(work: Work) -> Named:
 
 def _first(work: Work, before: str, after: str, *more: str) -> tuple[int, dict[str, Any]]:
     """Return the exit code of a diff, and the difference that it puts first."""
-    code, out = lockstep(work.root, "diff", before, after, "--json", *more)
+    code, out = lockstitch(work.root, "diff", before, after, "--json", *more)
     found = json.loads(out)["differences"]
     return code, found[0] if found else {}
 
@@ -200,7 +200,7 @@ def _version(work: Work) -> Named:
 
 
 def _environment(work: Work) -> Path:
-    return work.root / ".lockstep" / "envs" / "train"
+    return work.root / ".lockstitch" / "envs" / "train"
 
 
 def _edited(work: Work) -> Named:
@@ -209,7 +209,7 @@ def _edited(work: Work) -> Named:
     before = target.read_bytes()
     target.unlink()  # or the cache's own file, to which it is linked, is edited
     target.write_bytes(before + b"\n# by hand\n")
-    code, out = lockstep(work.root, "diff", "uv.lock", str(_environment(work)), "--json")
+    code, out = lockstitch(work.root, "diff", "uv.lock", str(_environment(work)), "--json")
     target.write_bytes(before)
     found = [each for each in json.loads(out)["differences"] if each["kind"] == "edited"]
     said = _words(found[0]) if found else "nothing"
@@ -238,7 +238,7 @@ def _wheel(work: Work) -> Named:
 
 
 def _patch(work: Work) -> Named:
-    _, out = lockstep(work.root, "diff", str(_environment(work)), "train", "--json")
+    _, out = lockstitch(work.root, "diff", str(_environment(work)), "train", "--json")
     found = [each for each in json.loads(out)["differences"] if each["what"] == "python"]
     said = _words(found[0]) if found else "nothing"
     return Named(number=4, planted="Python's patch version", caught=bool(found), said=said)
@@ -251,14 +251,14 @@ def _data(work: Work) -> Named:
     rows.write_text("1,2\n3,5\n")
     second = _recorded(work, "two")
     rows.write_text(before)
-    code, out = lockstep(work.root, "diff", first, second, "--json")
+    code, out = lockstitch(work.root, "diff", first, second, "--json")
     found = [e for e in json.loads(out)["differences"] if "rows.csv" in json.dumps(e)]
     said = _words(found[0]) if found else "nothing"
     return Named(number=13, planted="the data", caught=code == 1 and bool(found), said=said)
 
 
 def _recorded(work: Work, name: str) -> str:
-    assert lockstep(work.root, "run", "train")[0] == 0
+    assert lockstitch(work.root, "run", "train")[0] == 0
     (record,) = sorted(work.root.glob("models/*.run.json"))
     target = work.scratch / f"{name}.run.json"
     shutil.copyfile(record, target)
@@ -266,12 +266,12 @@ def _recorded(work: Work, name: str) -> str:
 
 
 def _published(work: Work, folder: Path) -> str:
-    assert lockstep(work.root, "build", "train", "--layout", str(folder), "--quiet")[0] == 0
+    assert lockstitch(work.root, "build", "train", "--layout", str(folder), "--quiet")[0] == 0
     return f"{folder}:train"
 
 
 def _against(work: Work, reference: str) -> tuple[int, list[dict[str, str]]]:
-    code, out = lockstep(work.root, "verify", "train", "--against", reference, "--json")
+    code, out = lockstitch(work.root, "verify", "train", "--against", reference, "--json")
     return code, json.loads(out)["against"]["differences"]
 
 
@@ -279,10 +279,10 @@ def _build_requirement(work: Work) -> Named:
     reference = _published(work, work.scratch / "published")
     pyproject = work.root / "pyproject.toml"
     pyproject.write_text(PYPROJECT.replace("1.27.0", "1.26.3"))
-    assert lockstep(work.root, "lock", "--quiet")[0] == 0
+    assert lockstitch(work.root, "lock", "--quiet")[0] == 0
     code, found = _against(work, reference)
     pyproject.write_text(PYPROJECT)
-    assert lockstep(work.root, "lock", "--quiet")[0] == 0
+    assert lockstitch(work.root, "lock", "--quiet")[0] == 0
     entries = sorted({each["entry"] for each in found if each["entry"]})
     caught = code == 1 and any(entry.endswith(".dist-info/WHEEL") for entry in entries)
     said = ", ".join(entries)
@@ -293,12 +293,12 @@ def _tag(work: Work) -> Named:
     with registry.run() as server:
         reference = f"{server.address}/proof/train:1"
         for words in (["build", "--quiet"], ["push", reference, "--image", "train"]):
-            assert lockstep(work.root, *words)[0] == 0
-        assert lockstep(work.root, "verify", "train", "--against", reference)[0] == 0
+            assert lockstitch(work.root, *words)[0] == 0
+        assert lockstitch(work.root, "verify", "train", "--against", reference)[0] == 0
         script = work.root / "train.py"
         script.write_text(TRAIN + "# by somebody else\n")
         for words in (["build", "--quiet"], ["push", reference, "--image", "train"]):
-            assert lockstep(work.root, *words)[0] == 0
+            assert lockstitch(work.root, *words)[0] == 0
         script.write_text(TRAIN)
         code, found = _against(work, reference)
     said = f"{found[0]['layer']}: {found[0]['entry']}" if found else "nothing"

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from lockstep import process
-from lockstep.stack.processes import marked
+from lockstitch import process
+from lockstitch.stack.processes import marked
 
-__all__ = ["RUNS", "Stack", "artifact", "copy_lockstep", "listening", "running", "shared_store"]
+__all__ = ["RUNS", "Stack", "artifact", "copy_lockstitch", "listening", "running", "shared_store"]
 
 PROJECT = """\
 [project]
@@ -30,10 +30,10 @@ name = "tiny"
 version = "1"
 requires-python = ">=3.11"
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 command = ["python"]
 
-[tool.lockstep.stack]
+[tool.lockstitch.stack]
 ports = {{ postgres = {0}, objects = {1}, mlflow = {2} }}
 """
 # Logs runs from six threads; a line for each whose end was acknowledged. A failed one is begun
@@ -106,7 +106,7 @@ def artifact(number: str) -> str:
 
 @dataclass(frozen=True)
 class Stack:
-    """A project with a stack, and the user that calls lockstep there."""
+    """A project with a stack, and the user that calls lockstitch there."""
 
     root: Path
     store: Path
@@ -115,26 +115,26 @@ class Stack:
 
     @property
     def folder(self) -> Path:
-        return self.root / ".lockstep" / "stack"
+        return self.root / ".lockstitch" / "stack"
 
     @property
     def tools(self) -> Path:
         return next(self.store.glob("scratch/stack-*/bin/python"))
 
     def environment(self) -> dict[str, str]:
-        dropped = ("AWS_", "PG", "MLFLOW_", "LOCKSTEP_", "PYTHONDONTWRITE")
+        dropped = ("AWS_", "PG", "MLFLOW_", "LOCKSTITCH_", "PYTHONDONTWRITE")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
-        more = {"LOCKSTEP_CACHE": str(self.store), "CI": "1"}
-        more["LOCKSTEP_UV"] = str(process.find_uv())
+        more = {"LOCKSTITCH_CACHE": str(self.store), "CI": "1"}
+        more["LOCKSTITCH_UV"] = str(process.find_uv())
         if self.user:
             more["HOME"] = str(self.root)
-        if self.python[-1] != sys.executable:  # which has no lockstep of its own
+        if self.python[-1] != sys.executable:  # which has no lockstitch of its own
             more["PYTHONPATH"] = str(self.store / "site")
         return kept | more
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*self.python, "-m", "lockstep", *words],
+            [*self.python, "-m", "lockstitch", *words],
             cwd=self.root,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -143,14 +143,14 @@ class Stack:
             text=True,
         )
 
-    def lockstep(self, *words: str, code: int = 0) -> tuple[str, str]:
+    def lockstitch(self, *words: str, code: int = 0) -> tuple[str, str]:
         started = self.start(*words)
         out, err = started.communicate(timeout=240)
         assert started.returncode == code, out + err
         return out, err
 
     def variables(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads(self.lockstep("env", "--json")[0])
+        found: dict[str, str] = json.loads(self.lockstitch("env", "--json")[0])
         return found
 
     def client(self, program: str, *words: str) -> subprocess.Popen[str]:
@@ -206,7 +206,7 @@ class Stack:
     def wanted(self, name: str) -> int:
         """Return the port that the project wants for a service."""
         text = (self.root / "pyproject.toml").read_text()
-        ports: dict[str, int] = tomllib.loads(text)["tool"]["lockstep"]["stack"]["ports"]
+        ports: dict[str, int] = tomllib.loads(text)["tool"]["lockstitch"]["stack"]["ports"]
         return ports[name]
 
     def ports(self) -> list[int]:
@@ -246,16 +246,16 @@ def running(store: Path, user: str = "", python: str = "") -> Iterator[Stack]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def copy_lockstep(store: Path) -> None:
-    """Put lockstep and what it imports where everybody can read them."""
-    import lockstep
+def copy_lockstitch(store: Path) -> None:
+    """Put lockstitch and what it imports where everybody can read them."""
+    import lockstitch
 
     for name in ("filelock", "packaging", "platformdirs", "urllib3", "rich", "yaml", "tomlkit"):
         found = importlib.util.find_spec(name)
         assert found
         assert found.origin
         shutil.copytree(Path(found.origin).parent, store / "site" / name)
-    shutil.copytree(Path(lockstep.__file__).parent, store / "site" / "lockstep")
+    shutil.copytree(Path(lockstitch.__file__).parent, store / "site" / "lockstitch")
 
 
 def listening() -> dict[int, set[str]]:

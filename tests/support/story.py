@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep import process
-from lockstep.cli.main import main
+from lockstitch import process
+from lockstitch.cli.main import main
 
 __all__ = ["Story", "parse", "play"]
 
@@ -78,8 +78,8 @@ def _lines(story: Story, folder: Path) -> Iterator[str]:
 
 def _run(command: str) -> tuple[int, str]:
     words = shlex.split(command)
-    if words[0] == "lockstep":
-        return _lockstep(words[1:])
+    if words[0] == "lockstitch":
+        return _lockstitch(words[1:])
     if words[0] == "uv":
         command = command.replace("uv", shlex.quote(str(process.find_uv())), 1)
     if words[0] == "cd":
@@ -95,7 +95,7 @@ def _run(command: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def _lockstep(words: list[str]) -> tuple[int, str]:
+def _lockstitch(words: list[str]) -> tuple[int, str]:
     # In this process, since starting one takes longer than most commands.
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):

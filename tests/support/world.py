@@ -1,4 +1,4 @@
-"""Everything that lockstep asks of the network, on loopback: an index and a Debian archive."""
+"""Everything that lockstitch asks of the network, on loopback: an index and a Debian archive."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ class World:
         """Return what a process must have in its environment to use this world."""
         return {
             "UV_DEFAULT_INDEX": self.index.url,
-            "LOCKSTEP_DEBIAN_MIRROR": self.mirror,
+            "LOCKSTITCH_DEBIAN_MIRROR": self.mirror,
             "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
         }
 

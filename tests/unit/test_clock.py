@@ -2,7 +2,7 @@
 
 import time
 
-from lockstep import clock
+from lockstitch import clock
 
 
 def test_now_is_what_file_times_are_compared_with() -> None:

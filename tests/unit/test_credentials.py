@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.credentials import Credentials, Login, passwords_in, stripped
-from lockstep.errors import LockstepError
+from lockstitch.credentials import Credentials, Login, passwords_in, stripped
+from lockstitch.errors import LockstitchError
 
 PASSWORD = "p:ss/w%rd"  # noqa: S105 -- the point of this file
 QUOTED = "p%3Ass%2Fw%25rd"
@@ -134,7 +134,7 @@ def test_a_document_of_any_shape_is_read(value: object) -> None:
 
 def test_a_password_never_travels_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_INDEX", f"http://bob:{QUOTED}@one.example.test/simple")
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         known(url="http://one.example.test/files/a.whl")
     error = caught.value
     assert error.message.startswith("`http://one.example.test` is not https")
@@ -171,7 +171,7 @@ def test_a_broken_netrc_is_named_and_not_quoted(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = netrc(tmp_path, monkeypatch, "\n" + text)
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         Credentials().asked(FILE)
     assert caught.value.message == f"`{path}` cannot be read near line 3"
     assert PASSWORD not in caught.value.hint
@@ -232,7 +232,7 @@ def test_keyring_that_is_not_there_is_an_error(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("UV_KEYRING_PROVIDER", "subprocess")
     monkeypatch.setenv("UV_INDEX", "https://bob@one.example.test/simple")
-    with pytest.raises(LockstepError, match="`keyring` is not installed"):
+    with pytest.raises(LockstitchError, match="`keyring` is not installed"):
         Credentials().asked(FILE)
 
 

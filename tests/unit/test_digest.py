@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from lockstep.digest import Digest, Hasher, of_bytes
-from lockstep.errors import LockstepError
+from lockstitch.digest import Digest, Hasher, of_bytes
+from lockstitch.errors import LockstitchError
 
 HEX = hashlib.sha256(b"abc").hexdigest()
 
@@ -24,13 +24,13 @@ def test_a_digest_is_its_text() -> None:
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(LockstepError, match="is not a sha256 digest") as caught:
+    with pytest.raises(LockstitchError, match="is not a sha256 digest") as caught:
         Digest.parse(text)
     assert caught.value.hint
 
 
 def test_a_long_text_is_cut_in_the_message() -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         Digest.of_hex("0" * 10_000)
     assert len(caught.value.message) < 150
 

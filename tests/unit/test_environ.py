@@ -2,18 +2,18 @@
 
 import pytest
 
-from lockstep import environ
-from lockstep.errors import LockstepError
+from lockstitch import environ
+from lockstitch.errors import LockstitchError
 
 
 def test_a_variable_that_is_not_declared_is_refused() -> None:
-    with pytest.raises(KeyError, match="LOCKSTEP_OTHER"):
-        environ.get("LOCKSTEP_OTHER")
+    with pytest.raises(KeyError, match="LOCKSTITCH_OTHER"):
+        environ.get("LOCKSTITCH_OTHER")
 
 
 def test_a_variable_that_is_not_set_is_empty() -> None:
-    assert environ.get("LOCKSTEP_UV") == ""
-    assert not environ.flag("LOCKSTEP_UV")
+    assert environ.get("LOCKSTITCH_UV") == ""
+    assert not environ.flag("LOCKSTITCH_UV")
 
 
 def test_a_flag_is_set_by_anything_but_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,22 +27,22 @@ def test_a_flag_is_set_by_anything_but_nothing(monkeypatch: pytest.MonkeyPatch) 
 def test_whole_numbers_are_read(
     text: str, number: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOCKSTEP_JOBS", text)
-    assert environ.integer("LOCKSTEP_JOBS") == number
+    monkeypatch.setenv("LOCKSTITCH_JOBS", text)
+    assert environ.integer("LOCKSTITCH_JOBS") == number
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "two", "²", "٣", " 1", "1_0"])
 def test_other_numbers_are_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCKSTEP_JOBS", text)
-    with pytest.raises(LockstepError) as caught:
-        environ.integer("LOCKSTEP_JOBS")
-    assert caught.value.message == f"`LOCKSTEP_JOBS` is `{text}`, not a whole number"
-    assert caught.value.hint == "unset LOCKSTEP_JOBS, or set it to a whole number"
+    monkeypatch.setenv("LOCKSTITCH_JOBS", text)
+    with pytest.raises(LockstitchError) as caught:
+        environ.integer("LOCKSTITCH_JOBS")
+    assert caught.value.message == f"`LOCKSTITCH_JOBS` is `{text}`, not a whole number"
+    assert caught.value.hint == "unset LOCKSTITCH_JOBS, or set it to a whole number"
 
 
 def test_a_number_without_end_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "9" * 5000)
-    with pytest.raises(LockstepError, match="not a whole number"):
+    with pytest.raises(LockstitchError, match="not a whole number"):
         environ.integer("SOURCE_DATE_EPOCH")
 
 

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from lockstep.errors import LockstepError, UsageError, raise_all
+from lockstitch.errors import LockstitchError, UsageError, raise_all
 
 
 def test_no_errors_raise_nothing() -> None:
@@ -12,28 +12,28 @@ def test_no_errors_raise_nothing() -> None:
 
 
 def test_all_errors_are_raised_as_one_in_order() -> None:
-    nested = LockstepError("b", also=[LockstepError("c")])
-    with pytest.raises(LockstepError) as caught:
-        raise_all([UsageError("a", hint="h"), nested, LockstepError("d")])
+    nested = LockstitchError("b", also=[LockstitchError("c")])
+    with pytest.raises(LockstitchError) as caught:
+        raise_all([UsageError("a", hint="h"), nested, LockstitchError("d")])
     assert [error.message for error in caught.value.everything()] == ["a", "b", "c", "d"]
     assert type(caught.value) is UsageError
     assert (caught.value.hint, str(caught.value)) == ("h", "a")
 
 
 def test_what_the_first_error_brought_comes_before_the_others() -> None:
-    first = LockstepError("a", also=[LockstepError("b")])
-    with pytest.raises(LockstepError) as caught:
-        raise_all([first, LockstepError("c")])
+    first = LockstitchError("a", also=[LockstitchError("b")])
+    with pytest.raises(LockstitchError) as caught:
+        raise_all([first, LockstitchError("c")])
     assert [error.message for error in caught.value.everything()] == ["a", "b", "c"]
     assert [error.message for error in first.also] == ["b"]  # the given error is not changed
 
 
 def test_wrong_use_has_an_exit_code_of_its_own() -> None:
-    assert (LockstepError("a").exit_code, UsageError("a").exit_code) == (1, 2)
+    assert (LockstitchError("a").exit_code, UsageError("a").exit_code) == (1, 2)
 
 
 def test_an_error_comes_whole_out_of_a_worker() -> None:
-    error = UsageError("a `b`", hint="type c", also=[LockstepError("d", hint="e")])
+    error = UsageError("a `b`", hint="type c", also=[LockstitchError("d", hint="e")])
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 -- ours
     assert type(back) is UsageError
     assert [(e.message, e.hint) for e in back.everything()] == [("a `b`", "type c"), ("d", "e")]

@@ -10,11 +10,11 @@ import pytest
 from support.fakes import Counted
 from support.server import Reply, Server, serve
 
-from lockstep.digest import Digest, of_bytes
-from lockstep.errors import LockstepError
-from lockstep.fetch import Download, Fetcher, shown
-from lockstep.progress import Quiet
-from lockstep.store import Store
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.fetch import Download, Fetcher, shown
+from lockstitch.progress import Quiet
+from lockstitch.store import Store
 
 BODY = bytes(range(256)) * 1500  # 384,000 bytes: two reads of a quarter of a megabyte
 DIGEST = of_bytes(BODY)
@@ -44,8 +44,8 @@ def fetch(store: Store, *downloads: Download, first_wait: float = 0.001) -> Coun
     return counted
 
 
-def refused(store: Store, *downloads: Download) -> LockstepError:
-    with pytest.raises(LockstepError) as caught:
+def refused(store: Store, *downloads: Download) -> LockstitchError:
+    with pytest.raises(LockstitchError) as caught:
         fetch(store, *downloads)
     assert not [path for path in store.root.rglob("blobs/*/*") if path.is_file()]
     return caught.value
@@ -148,7 +148,12 @@ def test_a_lasting_failure_is_said_after_five_tries(server: Server, store: Store
 
 @pytest.mark.parametrize(
     ("status", "hint"),
-    [(404, "the lock names a file that is gone: lockstep lock"), (410, None), (403, ""), (401, "")],
+    [
+        (404, "the lock names a file that is gone: lockstitch lock"),
+        (410, None),
+        (403, ""),
+        (401, ""),
+    ],
 )
 def test_a_final_answer_is_not_asked_for_again(
     status: int, hint: str | None, server: Server, store: Store
@@ -176,7 +181,7 @@ def test_another_file_under_the_name_is_refused(server: Server, store: Store) ->
 def test_a_partial_file_of_something_else_is_not_the_end(server: Server, store: Store) -> None:
     store.partial(DIGEST).write_bytes(b"x" * 1000)
     download = wanted(server.on("/f", Reply(body=BODY)))
-    with pytest.raises(LockstepError, match="is not what the lock names"):
+    with pytest.raises(LockstitchError, match="is not what the lock names"):
         fetch(store, download)
     fetch(store, download)
     assert store.path(DIGEST).read_bytes() == BODY
@@ -185,7 +190,7 @@ def test_a_partial_file_of_something_else_is_not_the_end(server: Server, store: 
 def test_a_partial_file_that_is_too_long_is_thrown_away(server: Server, store: Store) -> None:
     store.partial(DIGEST).write_bytes(BODY + b"x")
     download = wanted(server.on("/f", Reply(body=BODY)))
-    with pytest.raises(LockstepError, match=f"\\({len(BODY) + 1} of {len(BODY)} bytes\\)"):
+    with pytest.raises(LockstitchError, match=f"\\({len(BODY) + 1} of {len(BODY)} bytes\\)"):
         fetch(store, download)
     fetch(store, download)
 
@@ -257,7 +262,7 @@ def test_all_failures_are_one_error(server: Server, store: Store) -> None:
         wanted(server.on("/good", Reply(body=b"d" * 100)), b"d" * 100, name="good"),
         wanted("ftp://host.example.test/x", b"e", name="other"),
     ]
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         fetch(store, *downloads)
     said = [error.message.split(": wanted")[0] for error in caught.value.everything()]
     assert sorted(said) == [
@@ -272,7 +277,7 @@ def test_all_failures_are_one_error(server: Server, store: Store) -> None:
 def test_other_addresses_are_refused(url: str, store: Store) -> None:
     error = refused(store, wanted(url))
     assert error.message.endswith("is not an http or https address")
-    assert error.hint == "lock the package from an index: lockstep lock"
+    assert error.hint == "lock the package from an index: lockstitch lock"
 
 
 @pytest.mark.parametrize(
@@ -329,7 +334,7 @@ def test_a_small_resource_is_read(server: Server, store: Store) -> None:
 
 def test_a_small_resource_that_is_not_small_is_refused(server: Server, store: Store) -> None:
     url = server.on("/r", Reply(body=b"123456"))
-    with pytest.raises(LockstepError, match=f"`{url}` has more than 5 bytes"):
+    with pytest.raises(LockstitchError, match=f"`{url}` has more than 5 bytes"):
         Fetcher(store).read(url, limit=5)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from support.server import Reply, Server, serve
 
-from lockstep import transport
-from lockstep.errors import LockstepError
-from lockstep.fetch import Fetcher, ask
-from lockstep.store import Store
+from lockstitch import transport
+from lockstitch.errors import LockstitchError
+from lockstitch.fetch import Fetcher, ask
+from lockstitch.store import Store
 
 
 @pytest.fixture
@@ -73,9 +73,9 @@ def test_a_program_on_this_machine_is_asked(server: Server) -> None:
 
 
 def test_nobody_else_is_asked() -> None:
-    with pytest.raises(LockstepError, match="is not on this machine"):
+    with pytest.raises(LockstitchError, match="is not on this machine"):
         ask("http://a.example.test/f")
     with serve() as gone:
         url = f"{gone.address}/health"
-    with pytest.raises(LockstepError, match="health"):
+    with pytest.raises(LockstitchError, match="health"):
         ask(url)

@@ -14,14 +14,14 @@ from support import projects
 from support.server import Reply, Server, basic, serve
 from support.world import World
 
-from lockstep.cli.main import main
-from lockstep.credentials import Credentials
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.fetch import Download, Fetcher
-from lockstep.oci.layout import Layout
-from lockstep.progress import Quiet
-from lockstep.store import Store
+from lockstitch.cli.main import main
+from lockstitch.credentials import Credentials
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.fetch import Download, Fetcher
+from lockstitch.oci.layout import Layout
+from lockstitch.progress import Quiet
+from lockstitch.store import Store
 
 USER, PASSWORD = "bob", "s3cr3t-Pässword"
 QUOTED = "s3cr3t-P%C3%A4ssword"
@@ -134,12 +134,12 @@ def test_a_redirect_gets_the_login_of_where_it_leads(
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/f", "//[::1/x"])
 def test_a_redirect_leads_to_http_only(target: str, server: Server, store: Store) -> None:
     server.on("/f", Reply(status=302, headers={"Location": target}))
-    with pytest.raises(LockstepError, match=r"is not an (http|address)"):
+    with pytest.raises(LockstitchError, match=r"is not an (http|address)"):
         read(server, store, "/f")
 
 
 def test_without_a_login_the_error_says_how_to_give_one(server: Server, store: Store) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         read(server, store)
     url = f"{server.address}/files/f"
     assert caught.value.message == (
@@ -159,7 +159,7 @@ def test_a_wrong_login_is_refused_by_name_of_its_source(
         netrc("wr0ngpass")
     else:
         monkeypatch.setenv("UV_INDEX", index(server, USER, "wr0ngpass"))
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         read(server, store)
     source = str(Path.home() / ".netrc") if where == "netrc" else where
     assert caught.value.message.endswith(f"HTTP 401: `127.0.0.1` refuses the login from {source}")
@@ -184,13 +184,13 @@ def test_a_wrong_proxy_is_not_quoted(
     proxy: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         Fetcher(store).read("http://index.example.test/f", limit=1)
     assert "HTTP_PROXY" in caught.value.message
     assert PASSWORD not in f"{caught.value.message} {caught.value.hint}"
 
 
-# --- the whole way: uv locks, lockstep builds, and nothing is left behind
+# --- the whole way: uv locks, lockstitch builds, and nothing is left behind
 
 
 def ways(world: World, way: str, password: str) -> dict[str, str]:
@@ -251,10 +251,10 @@ def test_a_private_index_is_locked_and_built_and_leaves_no_trace(
             for name, value in ways(world, way, password).items():
                 patch.setenv(name, value)
             assert main(command.split()) == code, (command, way)
-    assert Layout(project / ".lockstep" / "images").manifest_digest("serve")
+    assert Layout(project / ".lockstitch" / "images").manifest_digest("serve")
     output = "".join(capfd.readouterr())
     assert "locked: uv.lock" in output
-    folders = (project, Path(os.environ["LOCKSTEP_CACHE"]))
+    folders = (project, Path(os.environ["LOCKSTITCH_CACHE"]))
     for secret in (PASSWORD, "wr0ngpass"):
         assert leaks(output, *folders, secret=secret) == []
     assert leaks(PASSWORD, *folders, secret=PASSWORD) == ["output"]  # it does look
@@ -263,8 +263,8 @@ def test_a_private_index_is_locked_and_built_and_leaves_no_trace(
 def test_a_traceback_of_the_fetcher_shows_no_password(server: Server, store: Store) -> None:
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from lockstep.credentials import Credentials\nfrom lockstep.fetch import Fetcher\n"
-        "from lockstep.store import Store\n"
+        "from lockstitch.credentials import Credentials\nfrom lockstitch.fetch import Fetcher\n"
+        "from lockstitch.store import Store\n"
         "Fetcher(Store(Path(sys.argv[1])), credentials=Credentials()).read(sys.argv[2], limit=9)\n"
     )
     netrc("wr0ngpass")

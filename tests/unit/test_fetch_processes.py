@@ -8,10 +8,10 @@ import pytest
 from support.fakes import python, until_killed
 from support.server import Reply, Server, serve
 
-from lockstep.digest import of_bytes
-from lockstep.fetch import Download, Fetcher
-from lockstep.progress import Quiet
-from lockstep.store import Store
+from lockstitch.digest import of_bytes
+from lockstitch.fetch import Download, Fetcher
+from lockstitch.progress import Quiet
+from lockstitch.store import Store
 
 BODY = bytes(range(256)) * 1500
 DIGEST = of_bytes(BODY)
@@ -20,10 +20,10 @@ CHUNK = 1 << 18
 FETCH = """
 import sys
 from pathlib import Path
-from lockstep.digest import Digest
-from lockstep.fetch import Download, Fetcher
-from lockstep.progress import Quiet
-from lockstep.store import Store
+from lockstitch.digest import Digest
+from lockstitch.fetch import Download, Fetcher
+from lockstitch.progress import Quiet
+from lockstitch.store import Store
 root, url, digest, size = sys.argv[1:]
 print("start", flush=True)
 download = Download(name="f.whl", url=url, digest=Digest.parse(digest), size=int(size) or None)

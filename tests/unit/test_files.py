@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import files
-from lockstep.errors import LockstepError
+from lockstitch import files
+from lockstitch.errors import LockstitchError
 
 
 def tree(root: Path, *names: str) -> Path:
@@ -61,15 +61,15 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
 
 def test_text_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"caf\xe9")
-    with pytest.raises(LockstepError, match="latin` is not UTF-8: byte 3") as caught:
+    with pytest.raises(LockstitchError, match="latin` is not UTF-8: byte 3") as caught:
         files.read_text(tmp_path / "latin")
     assert caught.value.hint == "save the file as UTF-8"
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LockstepError, match="gone` cannot be read: No such file or directory"):
+    with pytest.raises(LockstitchError, match="gone` cannot be read: No such file or directory"):
         files.read_text(tmp_path / "gone")
-    with pytest.raises(LockstepError, match="cannot be read: Is a directory"):
+    with pytest.raises(LockstitchError, match="cannot be read: Is a directory"):
         files.read_text(tmp_path)
 
 
@@ -119,9 +119,9 @@ def test_caches_secrets_and_environments_are_no_files_of_a_project(tmp_path: Pat
         tmp_path,
         *("kept.py", ".gitignore", ".github/ci.yml", "x/.envrc", "my.venv/a"),
         *(".env", "x/.env.local", ".git/config", ".venv/bin/python", "x/venv/a"),
-        *("x/__pycache__/a.pyc", "a.pyc", ".DS_Store", ".lockstep/images/index.json"),
+        *("x/__pycache__/a.pyc", "a.pyc", ".DS_Store", ".lockstitch/images/index.json"),
         *("node_modules/a", ".mypy_cache/a", ".ruff_cache/a", ".pytest_cache/a", ".tox/a"),
-        *(".a.0123.lockstep-tmp", ".ipynb_checkpoints/a", ".nox/a", ".hg/a", ".svn/a"),
+        *(".a.0123.lockstitch-tmp", ".ipynb_checkpoints/a", ".nox/a", ".hg/a", ".svn/a"),
     )
     kept = [".github/ci.yml", ".gitignore", "kept.py", "my.venv/a", "x/.envrc"]
     assert found(tmp_path) == kept

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import environ, process
-from lockstep.errors import LockstepError
+from lockstitch import environ, process
+from lockstitch.errors import LockstitchError
 
 PYTHON = sys.executable
 
@@ -29,7 +29,7 @@ def test_a_program_is_found_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_missing_program_says_how_to_install_it() -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         process.find("no-such-program", hint="apt-get install it")
     assert caught.value.message == "`no-such-program` is not installed"
     assert caught.value.hint == "apt-get install it"
@@ -46,21 +46,21 @@ def test_uv_is_the_named_one_then_the_one_beside_python_then_that_on_path(
     assert process.find_uv() == on_path
     monkeypatch.setattr(sys, "executable", str(beside.with_name("python")))
     assert process.find_uv() == beside
-    monkeypatch.setenv("LOCKSTEP_UV", str(named))
+    monkeypatch.setenv("LOCKSTITCH_UV", str(named))
     assert process.find_uv() == named
 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("", "pip install uv"), ("gone", "set LOCKSTEP_UV to the uv program, or unset it")],
+    [("", "pip install uv"), ("gone", "set LOCKSTITCH_UV to the uv program, or unset it")],
 )
 def test_a_missing_uv_says_which_one_was_wanted(
     name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("LOCKSTEP_UV", name)
+    monkeypatch.setenv("LOCKSTITCH_UV", name)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(LockstepError, match=f"`{name or 'uv'}` is not installed") as caught:
+    with pytest.raises(LockstitchError, match=f"`{name or 'uv'}` is not installed") as caught:
         process.find_uv()
     assert caught.value.hint == hint
 
@@ -82,7 +82,7 @@ def test_no_shell_reads_the_arguments() -> None:
 
 def test_a_failing_program_shows_the_end_of_what_it_said() -> None:
     code = "import sys; [print(n, file=sys.stderr) for n in range(100)]; print('out'); sys.exit(3)"
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         process.run([PYTHON, "-c", code], hint="do this")
     first, *tail = caught.value.message.splitlines()
     assert first == f"`{Path(PYTHON).name} -c {code}` failed with exit code 3"
@@ -91,7 +91,7 @@ def test_a_failing_program_shows_the_end_of_what_it_said() -> None:
 
 
 def test_a_program_that_fails_on_stdout_is_shown_too() -> None:
-    with pytest.raises(LockstepError, match="failed with exit code 1\nonly this"):
+    with pytest.raises(LockstitchError, match="failed with exit code 1\nonly this"):
         process.run([PYTHON, "-c", "print('only this'); raise SystemExit(1)"])
 
 
@@ -107,10 +107,10 @@ def test_output_that_is_no_utf8_is_shown_as_far_as_it_is() -> None:
 
 def test_a_program_that_cannot_start_is_an_error_in_words(tmp_path: Path) -> None:
     text = program(tmp_path, "broken", "#!/no/such/interpreter\n")
-    with pytest.raises(LockstepError, match="could not be started: No such file") as caught:
+    with pytest.raises(LockstitchError, match="could not be started: No such file") as caught:
         process.run([text], hint="look at it")
     assert caught.value.hint == "look at it"
-    with pytest.raises(LockstepError, match="could not be started: No such file"):
+    with pytest.raises(LockstitchError, match="could not be started: No such file"):
         process.pipe([text], b"", env={})
 
 
@@ -121,7 +121,9 @@ def test_bytes_go_through_a_pipe() -> None:
 
 
 def test_a_pipe_that_fails_shows_why() -> None:
-    with pytest.raises(LockstepError, match=r"failed with exit code 1\n(.|\n)*ValueError: because"):
+    with pytest.raises(
+        LockstitchError, match=r"failed with exit code 1\n(.|\n)*ValueError: because"
+    ):
         process.pipe([PYTHON, "-c", "raise ValueError('because')"], b"", env={})
 
 
@@ -167,9 +169,9 @@ def test_a_stream_that_fails_says_why(tmp_path: Path) -> None:
     words = [sys.executable, "-c", "import sys; print(1); sys.exit('no way')"]
     lines = process.stream(words, cwd=tmp_path, env=environ.child(), longest=99)
     assert next(lines) == b"1\n"
-    with pytest.raises(LockstepError, match="failed with exit code 1\nno way"):
+    with pytest.raises(LockstitchError, match="failed with exit code 1\nno way"):
         next(lines)
-    with pytest.raises(LockstepError, match="could not be started"):
+    with pytest.raises(LockstitchError, match="could not be started"):
         next(process.stream(["/no/such"], cwd=tmp_path, env={}, longest=9))
 
 
@@ -181,7 +183,7 @@ def test_what_is_followed_gives_each_line_of_both_outputs(tmp_path: Path) -> Non
     words = [PYTHON, "-c", code]
     assert process.follow(words, cwd=tmp_path, env=os.environ, line=seen.append) == 4
     assert seen == ["one", "two"]
-    with pytest.raises(LockstepError, match="could not be started"):
+    with pytest.raises(LockstitchError, match="could not be started"):
         process.follow([tmp_path / "none"], cwd=tmp_path, env={}, line=seen.append)
 
 

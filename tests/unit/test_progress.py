@@ -10,11 +10,11 @@ import threading
 
 import pytest
 
-from lockstep.progress import Bars, Lines, Quiet, Reporter, reporter, say
+from lockstitch.progress import Bars, Lines, Quiet, Reporter, reporter, say
 
 TALK = """
 import time
-from lockstep.progress import reporter
+from lockstitch.progress import reporter
 found = reporter()
 with found.task("one", 10) as one, found.task("two", 0) as two:
     one.advance(5)

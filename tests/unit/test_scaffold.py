@@ -1,4 +1,4 @@
-"""`lockstep.scaffold.new`: every template for every manager."""
+"""`lockstitch.scaffold.new`: every template for every manager."""
 
 import tomllib
 from importlib import resources
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from lockstep.cli.main import main
-from lockstep.errors import LockstepError
-from lockstep.project.load import load
-from lockstep.scaffold import new
+from lockstitch.cli.main import main
+from lockstitch.errors import LockstitchError
+from lockstitch.project.load import load
+from lockstitch.scaffold import new
 
 FILES = {
     "churn": [
@@ -83,7 +83,7 @@ def test_no_token_and_no_mark_is_left(written: tuple[Path, str, str]) -> None:
         assert b"\n#:" not in data, path
 
 
-def test_lockstep_reads_what_it_wrote(written: tuple[Path, str, str]) -> None:
+def test_lockstitch_reads_what_it_wrote(written: tuple[Path, str, str]) -> None:
     found = load(written[0])
     assert (found.name, found.is_package) == ("flowers", True)
     assert [(i.name, bool(i.budget), bool(i.health)) for i in found.images] == [
@@ -122,7 +122,7 @@ def test_the_manager_decides_nothing_else(template: str, tmp_path: Path) -> None
             document["tool"].pop(own, None)
         rest.append(document)
     assert rest[0] == rest[1]
-    assert {"black", "lockstep", "mypy", "pytest", "ruff"} == set(rest[0]["tool"])
+    assert {"black", "lockstitch", "mypy", "pytest", "ruff"} == set(rest[0]["tool"])
     assert rest[0]["tool"]["black"] == {"line-length": 100}
     for name in FILES[template]:
         one, other = ((tmp_path / each / "flowers" / name).read_bytes() for each in new.MANAGERS)
@@ -143,7 +143,7 @@ def test_the_readme_names_one_manager(written: tuple[Path, str, str]) -> None:
 
 @pytest.mark.parametrize("template", new.TEMPLATES)
 def test_a_template_is_valid_as_it_is(template: str) -> None:
-    root = resources.files("lockstep.scaffold").joinpath("templates", template)
+    root = resources.files("lockstitch.scaffold").joinpath("templates", template)
     document = tomllib.loads(root.joinpath("pyproject.toml").read_text())
     assert document["project"]["name"] == "{{name}}"
     assert document["build-system"]["build-backend"] == "hatchling.build"
@@ -151,7 +151,7 @@ def test_a_template_is_valid_as_it_is(template: str) -> None:
 
 @pytest.mark.parametrize("template", new.TEMPLATES)
 def test_marks_name_managers_and_what_is_for_poetry_is_a_comment(template: str) -> None:
-    root = resources.files("lockstep.scaffold").joinpath("templates", template)
+    root = resources.files("lockstitch.scaffold").joinpath("templates", template)
     for name in ("pyproject.toml", "README.md"):
         owner, owners = "all", []
         for line in root.joinpath(name).read_text().splitlines():
@@ -165,7 +165,7 @@ def test_marks_name_managers_and_what_is_for_poetry_is_a_comment(template: str) 
 
 
 def test_an_unknown_manager_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LockstepError, match="`pip` is not a manager") as caught:
+    with pytest.raises(LockstitchError, match="`pip` is not a manager") as caught:
         new.create(tmp_path / "flowers", "iris", "pip")
     assert caught.value.hint == "there is: poetry, uv"
     assert not (tmp_path / "flowers").exists()
@@ -181,13 +181,13 @@ def test_the_next_steps_fit_the_manager(
     assert out == ""
     assert err.splitlines() == [
         "made `one` with 13 files",
-        "next: cd one && lockstep lock",
+        "next: cd one && lockstitch lock",
         "next: git init && uv run prek install",
         "made `two` with 14 files",
         "next: cd two",
         "next: poetry install",
         "next: poetry run python src/train.py",
-        "next: lockstep lock && lockstep build",
+        "next: lockstitch lock && lockstitch build",
         "next: git init && poetry run pre-commit install",
     ]
 
@@ -198,7 +198,7 @@ def test_a_brace_in_a_folders_name_is_no_placeholder(
     (tmp_path / "{x}").mkdir()
     monkeypatch.chdir(tmp_path)
     assert main(["new", "{x}/one"]) == 0
-    assert "next: cd {x}/one && lockstep lock\n" in capsys.readouterr().err
+    assert "next: cd {x}/one && lockstitch lock\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("manager", new.MANAGERS)
@@ -231,14 +231,14 @@ def test_both_runners_check_the_same(manager: str, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_too_large_to_commit_is_in_no_template() -> None:
-    root = resources.files("lockstep.scaffold").joinpath("templates")
+    root = resources.files("lockstitch.scaffold").joinpath("templates")
     with resources.as_file(root) as folder:
         sizes = {p: p.stat().st_size for p in folder.rglob("*") if p.is_file()}
     assert max(sizes.values()) <= 500 * 1024
 
 
 def test_an_unknown_runner_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LockstepError, match="`husky` runs no hooks") as caught:
+    with pytest.raises(LockstitchError, match="`husky` runs no hooks") as caught:
         new.create(tmp_path / "flowers", "iris", "uv", "husky")
     assert caught.value.hint == "there is: pre-commit, prek"
     assert not (tmp_path / "flowers").exists()

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.planted import FORMS, private_key
 
-from lockstep.errors import LockstepError
-from lockstep.secrets import scan, scanners
-from lockstep.secrets.finding import Finding, excerpt, merged
-from lockstep.secrets.patterns import RULES
-from lockstep.secrets.scanners import Betterleaks, Kingfisher, Scanner
-from lockstep.secrets.text import decoded, find
+from lockstitch.errors import LockstitchError
+from lockstitch.secrets import scan, scanners
+from lockstitch.secrets.finding import Finding, excerpt, merged
+from lockstitch.secrets.patterns import RULES
+from lockstitch.secrets.scanners import Betterleaks, Kingfisher, Scanner
+from lockstitch.secrets.text import decoded, find
 
-ALLOW = "lockstep: allow-" + "secret -- a fixture"
+ALLOW = "lockstitch: allow-" + "secret -- a fixture"
 AWS = FORMS["aws-access-key-id"]
 
 
@@ -150,11 +150,11 @@ def test_a_short_secret_shows_nothing_of_itself() -> None:
 
 def test_hits_of_one_line_are_one() -> None:
     one = Finding(
-        path="b", line=2, column=9, rule="r", severity="high", excerpt="", found_by=("lockstep",)
+        path="b", line=2, column=9, rule="r", severity="high", excerpt="", found_by=("lockstitch",)
     )
     two = dataclasses.replace(one, column=1, rule="s", found_by=("other",))
     three = dataclasses.replace(one, path="a", severity="low", found_by=("other",))
-    both = dataclasses.replace(one, found_by=("lockstep", "other"))
+    both = dataclasses.replace(one, found_by=("lockstitch", "other"))
     assert merged([two, one, three]) == [three, both]
 
 
@@ -196,7 +196,7 @@ def test_a_search_reads_text_and_counts_the_rest(tmp_path: Path) -> None:
     seen = scan.search(tmp_path, names, fake)
     assert (seen.files, seen.binary, seen.large) == (2, 1, 1)
     assert [(each.path, each.rule, each.found_by) for each in seen.findings] == [
-        ("a.py", "aws-access-key-id", ("lockstep", "fake")),
+        ("a.py", "aws-access-key-id", ("lockstitch", "fake")),
         ("b.bin", "fake-rule", ("fake",)),
     ]
 
@@ -218,9 +218,9 @@ def test_git_says_which_files_there_are(tmp_path: Path) -> None:
     assert scan.names(tmp_path, []) == everything
     assert scan.names(tmp_path, [tmp_path / "deploy"]) == ["deploy/a"]
     assert scan.names(tmp_path, [tmp_path / "ignored"]) == ["ignored"]
-    with pytest.raises(LockstepError, match="is not there"):
+    with pytest.raises(LockstitchError, match="is not there"):
         scan.names(tmp_path, [tmp_path / "none"])
-    with pytest.raises(LockstepError, match="is not below"):
+    with pytest.raises(LockstitchError, match="is not below"):
         scan.names(tmp_path, [tmp_path.parent])
 
 
@@ -314,7 +314,7 @@ def test_a_scanner_that_fails_is_an_error_without_its_words(
     program: Callable[[str, str, int], Path],
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         kind(program(kind.name, text, code)).find(tmp_path, ["a"])
     assert caught.value.message == f"`{kind.name}` could not look for secrets: exit code {code}"
 

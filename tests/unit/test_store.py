@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from support.fakes import python, until_killed
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.store import Store, default_root
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.store import Store, default_root
 
 DATA = b"data" * 1000
 DIGEST = of_bytes(DATA)
@@ -20,7 +20,7 @@ DIGEST = of_bytes(DATA)
 WRITE = """
 import sys, time
 from pathlib import Path
-from lockstep.store import Store
+from lockstitch.store import Store
 with Store(Path(sys.argv[1])).writer() as writer:
     writer.write(b"data" * 999)
     writer._handle.flush()
@@ -32,7 +32,7 @@ with Store(Path(sys.argv[1])).writer() as writer:
 LOCK = """
 import sys
 from pathlib import Path
-from lockstep.store import Store
+from lockstitch.store import Store
 with Store(Path(sys.argv[1])).lock("name"):
     print("held", flush=True)
     sys.stdin.readline()
@@ -83,7 +83,7 @@ def test_a_write_that_is_not_what_was_expected_is_thrown_away(store: Store) -> N
     other = of_bytes(b"other")
     with store.writer() as writer:
         writer.write(DATA)
-        with pytest.raises(LockstepError) as caught:
+        with pytest.raises(LockstitchError) as caught:
             writer.commit(other)
     assert caught.value.message == f"expected `{other}`, wrote `{DIGEST}` (4000 bytes)"
     assert files_of(store) == []
@@ -177,11 +177,11 @@ def test_partial_and_scratch_are_in_the_store(store: Store) -> None:
 
 def test_a_root_below_a_file_says_which_variable_to_set(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         Store(tmp_path / "file" / "store").put(DATA)
     message = f"the store `{tmp_path}/file/store` cannot be written: Not a directory"
     assert caught.value.message == message
-    assert caught.value.hint == "set LOCKSTEP_CACHE to a folder of yours"
+    assert caught.value.hint == "set LOCKSTITCH_CACHE to a folder of yours"
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
@@ -193,19 +193,19 @@ def test_a_root_that_may_not_be_written_says_so(
         raise OSError(number, os.strerror(number), str(self))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(LockstepError, match=f"cannot be written: {os.strerror(number)}"):
+    with pytest.raises(LockstitchError, match=f"cannot be written: {os.strerror(number)}"):
         Store(tmp_path / "store").put(DATA)
 
 
 def test_the_store_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCKSTEP_CACHE", "~/mine")
+    monkeypatch.setenv("LOCKSTITCH_CACHE", "~/mine")
     assert default_root() == Path.home() / "mine"
-    monkeypatch.setenv("LOCKSTEP_CACHE", "relative")
+    monkeypatch.setenv("LOCKSTITCH_CACHE", "relative")
     assert default_root() == Path.cwd() / "relative"
 
 
 def test_the_store_is_in_the_users_cache_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LOCKSTEP_CACHE")
+    monkeypatch.delenv("LOCKSTITCH_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert default_root().name == "lockstep"
+    assert default_root().name == "lockstitch"
     assert default_root().is_absolute()

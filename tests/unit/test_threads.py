@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from lockstep import threads
-from lockstep.errors import LockstepError
+from lockstitch import threads
+from lockstitch.errors import LockstitchError
 
 
 def test_results_come_in_the_order_of_items() -> None:
@@ -19,10 +19,10 @@ def test_what_failed_is_told_together_and_in_order() -> None:
     def work(number: int) -> None:
         if number % 2:
             message = f"number {number}"
-            raise LockstepError(message)
+            raise LockstitchError(message)
         done.append(number)
 
-    with pytest.raises(LockstepError) as info:
+    with pytest.raises(LockstitchError) as info:
         threads.run(range(5), work, parallel=2)
     assert [each.message for each in info.value.everything()] == ["number 1", "number 3"]
     assert sorted(done) == [0, 2, 4]

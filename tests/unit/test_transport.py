@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from support.server import Reply, Server, serve
 
-from lockstep.transport import Transport, TransportError, is_private, retry_after
+from lockstitch.transport import Transport, TransportError, is_private, retry_after
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import pytest
 
-from lockstep.values import frozen
+from lockstitch.values import frozen
 
 
 @frozen

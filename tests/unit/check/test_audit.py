@@ -7,11 +7,11 @@ from typing import ClassVar
 import pytest
 from support import cases
 
-from lockstep.check import audit
-from lockstep.check.finding import Edit, Finding, Severity, Skip
-from lockstep.check.repository import Repository
-from lockstep.check.rule import Page, Rule
-from lockstep.check.settings import Settings
+from lockstitch.check import audit
+from lockstitch.check.finding import Edit, Finding, Severity, Skip
+from lockstitch.check.repository import Repository
+from lockstitch.check.rule import Page, Rule
+from lockstitch.check.settings import Settings
 
 CODES = ["AAA001", "AAA002", "CHK001", "CHK002"]
 
@@ -94,14 +94,14 @@ def test_a_rule_that_cannot_look_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
-        ("bad  # lockstep: ignore AAA001 -- known\nbad 2\n", [2]),
-        ("# lockstep: ignore AAA001 -- known\n\n# more\nbad\nbad 2\n", [5]),
-        ("# lockstep: ignore AAA -- the family\nbad\n", []),
-        ("# lockstep: ignore AAA001, AAA002 -- both\nbad\n", []),
-        ("<!-- lockstep: ignore AAA001 -- known -->\nbad\n", []),
-        ("# lockstep: ignore AAA001\nbad\n", [2]),
-        ("# lockstep: ignore AAA001 --\nbad\n", [2]),
-        ("# lockstep: ignore AAA002 -- another\nbad\n", [2]),
+        ("bad  # lockstitch: ignore AAA001 -- known\nbad 2\n", [2]),
+        ("# lockstitch: ignore AAA001 -- known\n\n# more\nbad\nbad 2\n", [5]),
+        ("# lockstitch: ignore AAA -- the family\nbad\n", []),
+        ("# lockstitch: ignore AAA001, AAA002 -- both\nbad\n", []),
+        ("<!-- lockstitch: ignore AAA001 -- known -->\nbad\n", []),
+        ("# lockstitch: ignore AAA001\nbad\n", [2]),
+        ("# lockstitch: ignore AAA001 --\nbad\n", [2]),
+        ("# lockstitch: ignore AAA002 -- another\nbad\n", [2]),
     ],
 )
 def test_a_comment_suppresses_with_a_reason(tmp_path: Path, text: str, lines: list[int]) -> None:
@@ -132,7 +132,7 @@ def test_fixes_are_applied_until_none_is_left(tmp_path: Path) -> None:
 
 
 def test_what_a_comment_suppresses_is_not_fixed(tmp_path: Path) -> None:
-    repo = write(tmp_path, a="bad  # lockstep: ignore AAA001 -- known\n")
+    repo = write(tmp_path, a="bad  # lockstitch: ignore AAA001 -- known\n")
     assert audit.fix(repo, [AAA001], Settings(), CODES).changes == {}
 
 

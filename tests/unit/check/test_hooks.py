@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import cases
 
-from lockstep.check.facts import hooks
-from lockstep.check.repository import Asked, Repository
-from lockstep.check.rules.hok import HOK001, HOK002
-from lockstep.check.rules.hok_run import HOK008
+from lockstitch.check.facts import hooks
+from lockstitch.check.repository import Asked, Repository
+from lockstitch.check.rules.hok import HOK001, HOK002
+from lockstitch.check.rules.hok_run import HOK008
 
 ROOT = Path(__file__).parents[3]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support import cases
 
-from lockstep.check.rules.img_run import RULES
+from lockstitch.check.rules.img_run import RULES
 
 (IMG006,) = [rule for rule in RULES if rule.__name__ == "IMG006"]
 INSTALLS = "`uv run` installs at each start what the image lacks"

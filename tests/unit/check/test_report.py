@@ -2,10 +2,10 @@
 
 import json
 
-from lockstep.check.audit import Report
-from lockstep.check.finding import Edit, Finding, Severity, Skip
-from lockstep.check.report import FORMS, sarif
-from lockstep.check.report.text import summary
+from lockstitch.check.audit import Report
+from lockstitch.check.finding import Edit, Finding, Severity, Skip
+from lockstitch.check.report import FORMS, sarif
+from lockstitch.check.report.text import summary
 
 REPORT = Report(
     findings=(
@@ -69,8 +69,8 @@ def test_the_summary_says_who_could_not_look() -> None:
         "skipped: IMG090 `hadolint` is not installed",
         "hint: pip install it",
         "2 findings (1 error, 1 warning) by 2 rules in 7 files, 1 suppressed",
-        "hint: lockstep check --fix  # 1 of them",
-        "hint: lockstep explain STK012",
+        "hint: lockstitch check --fix  # 1 of them",
+        "hint: lockstitch explain STK012",
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from support import cases
 
-from lockstep.check.repository import Asked, open_repository
+from lockstitch.check.repository import Asked, open_repository
 
 
 def git(folder: Path, *words: str) -> None:

@@ -6,10 +6,10 @@ import pytest
 from support import cases
 from support.cases import Case, Mark
 
-from lockstep.check import audit, rules
-from lockstep.check.repository import Asked
-from lockstep.check.rule import Page, Rule
-from lockstep.check.settings import Settings
+from lockstitch.check import audit, rules
+from lockstitch.check.repository import Asked
+from lockstitch.check.rule import Page, Rule
+from lockstitch.check.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "rules"
 CASES = {path.stem: cases.parse(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.txt"))}

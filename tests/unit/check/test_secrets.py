@@ -12,15 +12,15 @@ import pytest
 from support import cases
 from support.planted import FORMS, private_key
 
-from lockstep.check.facts import glance, secret_files, secret_scan
-from lockstep.check.finding import Finding
-from lockstep.check.repository import Asked
-from lockstep.check.rules.sec import SEC001, SEC002, SEC003
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci import inspect
-from lockstep.secrets import finding as secret_finding
-from lockstep.secrets.text import may_have
+from lockstitch.check.facts import glance, secret_files, secret_scan
+from lockstitch.check.finding import Finding
+from lockstitch.check.repository import Asked
+from lockstitch.check.rules.sec import SEC001, SEC002, SEC003
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci import inspect
+from lockstitch.secrets import finding as secret_finding
+from lockstitch.secrets.text import may_have
 
 TOKEN = FORMS["github-token"].secret(5)
 OTHER = FORMS["huggingface-token"].secret(6)
@@ -74,7 +74,7 @@ def found(path: str, line: int) -> secret_finding.Finding:
 
 
 def test_what_a_scanner_finds_beyond_our_own(repo: Path) -> None:
-    allowed = "b = 1  # lockstep: allow-secret -- made up\n"
+    allowed = "b = 1  # lockstitch: allow-secret -- made up\n"
     commit(repo, {"a.py": f"a = 1\n{allowed}c = 1\n"})
     scanner = Known(("a.py", 1), ("a.py", 2), ("a.py", 3), ("a.py", 3), ("gone.py", 1))
     more = secret_scan.by_scanner(cases.repository(repo), scanner, [found("a.py", 1)])
@@ -282,7 +282,7 @@ def test_a_layer_that_means_harm_ends_in_words(
 ) -> None:
     place = layout(tmp_path / "images", {data: kind})
     (image,) = inspect.images(place)
-    with pytest.raises(LockstepError, match="the layer sha256:") as caught:
+    with pytest.raises(LockstitchError, match="the layer sha256:") as caught:
         list(inspect.small_files(place, *image.layers[0], 1 << 20))
     assert said in caught.value.message
     assert leaks(tmp_path, place) == []
@@ -292,7 +292,7 @@ def test_a_layer_that_grows_for_ever_ends(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(inspect, "_MOST_BYTES", 1 << 20)
     place = layout(tmp_path / "images", {gzip.compress(tar({"a": b"\0" * (1 << 20)})): GZIP})
     (image,) = inspect.images(place)
-    with pytest.raises(LockstepError, match="it is larger than 1,048,576 bytes"):
+    with pytest.raises(LockstitchError, match="it is larger than 1,048,576 bytes"):
         list(inspect.small_files(place, *image.layers[0], 1 << 10))
 
 
@@ -306,5 +306,5 @@ def test_indexes_within_indexes_end(tmp_path: Path) -> None:
         "[]",
     ):
         (place / "index.json").write_text(text)
-        with pytest.raises(LockstepError):
+        with pytest.raises(LockstitchError):
             list(inspect.images(place))

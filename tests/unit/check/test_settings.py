@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.check import rules, settings
-from lockstep.check.settings import Settings
-from lockstep.errors import LockstepError, UsageError
+from lockstitch.check import rules, settings
+from lockstitch.check.settings import Settings
+from lockstitch.errors import LockstitchError, UsageError
 
 CODES = rules.codes()
 
@@ -20,7 +20,7 @@ def test_without_a_pyproject_there_are_none(tmp_path: Path) -> None:
     assert settings.load(tmp_path, CODES) == Settings()
 
 
-@pytest.mark.parametrize("text", ["no toml", "tool = 3\n", "[tool]\nlockstep = 3\n"])
+@pytest.mark.parametrize("text", ["no toml", "tool = 3\n", "[tool]\nlockstitch = 3\n"])
 def test_a_pyproject_that_is_wrong_is_a_rules_business(tmp_path: Path, text: str) -> None:
     assert load(tmp_path, text) == Settings()
 
@@ -28,9 +28,9 @@ def test_a_pyproject_that_is_wrong_is_a_rules_business(tmp_path: Path, text: str
 def test_settings_are_read(tmp_path: Path) -> None:
     found = load(
         tmp_path,
-        '[tool.lockstep.check]\nselect = ["STK", "CHK001"]\nextend-select = ["CHK"]\n'
+        '[tool.lockstitch.check]\nselect = ["STK", "CHK001"]\nextend-select = ["CHK"]\n'
         'ignore = ["STK012"]\nexclude = ["old/**"]\n'
-        '[tool.lockstep.check.per-file-ignores]\n"deploy/**" = ["STK011"]\n',
+        '[tool.lockstitch.check.per-file-ignores]\n"deploy/**" = ["STK011"]\n',
     )
     assert found.select == ("STK", "CHK001")
     assert found.exclude == ("old/**",)
@@ -40,15 +40,15 @@ def test_settings_are_read(tmp_path: Path) -> None:
 
 def test_every_mistake_is_named(tmp_path: Path) -> None:
     text = (
-        '[tool.lockstep.check]\nselct = ["STK"]\nignore = ["STK999"]\nselect = "STK"\n'
-        '[tool.lockstep.check.per-file-ignores]\n"a" = ["stk011"]\n'
+        '[tool.lockstitch.check]\nselct = ["STK"]\nignore = ["STK999"]\nselect = "STK"\n'
+        '[tool.lockstitch.check.per-file-ignores]\n"a" = ["stk011"]\n'
     )
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         load(tmp_path, text)
     said = [(each.message, each.hint) for each in caught.value.everything()]
     assert said == [
-        ("`tool.lockstep.check.select` must be a list of texts, found `'STK'`", ""),
-        ("`tool.lockstep.check.selct` is not a setting of lockstep", "did you mean `select`?"),
+        ("`tool.lockstitch.check.select` must be a list of texts, found `'STK'`", ""),
+        ("`tool.lockstitch.check.selct` is not a setting of lockstitch", "did you mean `select`?"),
         ("`STK999` is no code of a rule", said[2][1]),
         ("`stk011` is no code of a rule", "did you mean `STK011`?"),
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support import cases
 
-from lockstep.check.rules.lck_stale import RULES
+from lockstitch.check.rules.lck_stale import RULES
 
 (LCK002,) = RULES
 PYPROJECT = """\
@@ -36,8 +36,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     real = Path(sys.executable).with_name("uv")
     uv.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {real} "$@"\n')
     uv.chmod(0o755)
-    monkeypatch.setenv("LOCKSTEP_UV", str(uv))
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "store"))
+    monkeypatch.setenv("LOCKSTITCH_UV", str(uv))
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "store"))
     return log
 
 

@@ -1,4 +1,4 @@
-"""`lockstep bisect`, with real environments of tiny wheels from an index on loopback."""
+"""`lockstitch bisect`, with real environments of tiny wheels from an index on loopback."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from support import bisecting, environments, wheels
 from support.server import Reply
 from support.world import World
 
-from lockstep.cli.main import main
+from lockstitch.cli.main import main
 
 pytestmark = pytest.mark.slow
 
@@ -197,7 +197,7 @@ def test_a_dry_run_runs_nothing(folder: Path, capsys: pytest.CaptureFixture[str]
     assert main([*words, "--json", "--", "python", "none.py"]) == 0
     planned = json.loads(capsys.readouterr().out)
     assert (planned["most"], len(planned["causes"]), planned["beside"]) == (7, 3, [])
-    assert not (folder / ".lockstep").exists()
+    assert not (folder / ".lockstitch").exists()
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_wrong_use(
 def test_nothing_to_try(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bisect", "a.txt", "a.txt", "--", "python", "x.py"]) == 1
     said = "error: nothing that can be tried here differs between `a.txt` and `a.txt`"
-    assert capsys.readouterr().err == f"{said}\nhint: lockstep diff a.txt a.txt --all\n"
+    assert capsys.readouterr().err == f"{said}\nhint: lockstitch diff a.txt a.txt --all\n"
 
 
 def test_what_the_index_has_no_more(
@@ -319,7 +319,7 @@ def test_environments_of_this_machine(
 
 def test_a_search_that_is_killed_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     score(folder, 'open("log", "a").write("run\\n")\nprint(version("ant") + version("cat"))\n')
-    words = [sys.executable, "-m", "lockstep", "bisect", "a.txt", "b.txt", "--", "python"]
+    words = [sys.executable, "-m", "lockstitch", "bisect", "a.txt", "b.txt", "--", "python"]
     with subprocess.Popen([*words, "score.py"], stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         assert any(line.startswith("run 4: ") for line in running.stderr)

@@ -1,4 +1,4 @@
-"""`lockstep bisect --setting`: one environment, and variables with two values."""
+"""`lockstitch bisect --setting`: one environment, and variables with two values."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from support import bisecting
 from support.world import World
 
-from lockstep.cli.main import main
+from lockstitch.cli.main import main
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`lockstep build` and `lockstep inspect`, end to end on a tiny project."""
+"""`lockstitch build` and `lockstitch inspect`, end to end on a tiny project."""
 
 import json
 import subprocess
@@ -11,9 +11,9 @@ import pytest
 from support import projects
 from support.world import World
 
-from lockstep.cli.main import main
-from lockstep.digest import Digest, of_bytes
-from lockstep.oci.layout import Layout
+from lockstitch.cli.main import main
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.oci.layout import Layout
 
 
 def answer(capsys: pytest.CaptureFixture[str], *words: str) -> object:
@@ -48,7 +48,7 @@ def test_a_build_answers_in_json(locked: Path, capsys: pytest.CaptureFixture[str
     ]
     assert (serve["platform"], serve["layers"], serve["made"]) == ("linux/amd64", 6, 6)
     assert (serve["fresh"], serve["notes"]) == (True, [])
-    layout = Layout(locked / ".lockstep" / "images")
+    layout = Layout(locked / ".lockstitch" / "images")
     assert layout.manifest_digest("serve") == serve["digest"]
 
 
@@ -67,7 +67,7 @@ def test_the_image_holds_what_was_asked_for(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     built(capsys)
-    layout = Layout(locked / ".lockstep" / "images")
+    layout = Layout(locked / ".lockstitch" / "images")
     serve, train = files_of(layout, "serve"), files_of(layout, "train")
     site = "app/.venv/lib/python3.11/site-packages"
     for found in (serve, train):
@@ -84,7 +84,7 @@ def test_the_image_holds_what_was_asked_for(
     # Nothing of the build: neither its backend, nor a package manager, nor our own state.
     names = " ".join(serve)
     assert not [
-        name for name in ("tinybuild", "uv.lock", "pyproject", "lockstep.lock") if name in names
+        name for name in ("tinybuild", "uv.lock", "pyproject", "lockstitch.lock") if name in names
     ]
     assert all((m.uid, m.gid, m.mtime) == (0, 0, 315619200) for m in serve.values())
 
@@ -107,7 +107,7 @@ def test_the_config_is_what_the_table_says(
     assert "A=1" in config["Env"]
     assert config["Labels"]["test.a"] == "b"
     lock = of_bytes((locked / "pylock.serve.toml").read_bytes())
-    assert config["Labels"]["dev.lockstep.lock"] == lock
+    assert config["Labels"]["dev.lockstitch.lock"] == lock
     assert config["Healthcheck"]["Test"][-2:] == ["8000", "/health"]
 
 
@@ -116,7 +116,7 @@ def test_the_time_is_that_of_the_newest_part_or_the_one_asked_for(
 ) -> None:
     def created() -> str:
         found = built(capsys, "serve")["serve"]["digest"]
-        layout = Layout(locked / ".lockstep" / "images")
+        layout = Layout(locked / ".lockstitch" / "images")
         manifest = layout.document(Digest.parse(str(found)))
         return str(layout.document(Digest.parse(manifest["config"]["digest"]))["created"])
 
@@ -127,7 +127,7 @@ def test_the_time_is_that_of_the_newest_part_or_the_one_asked_for(
 
 def test_one_image_can_be_built_alone(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(built(capsys, "train")) == ["train"]
-    layout = Layout(locked / ".lockstep" / "images")
+    layout = Layout(locked / ".lockstitch" / "images")
     assert layout.names() == ["train"]
     both = built(capsys)
     assert layout.names() == ["serve", "train"]
@@ -138,7 +138,7 @@ def test_images_may_stand_elsewhere(
     locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     digest = built(capsys, "serve", "--layout", str(tmp_path / "images"))["serve"]["digest"]
-    assert not (locked / ".lockstep").exists()
+    assert not (locked / ".lockstitch").exists()
     found = answer(capsys, "inspect", "serve", "--layout", str(tmp_path / "images"))
     assert isinstance(found, dict)
     assert found["digest"] == digest
@@ -176,7 +176,7 @@ def test_a_layout_that_was_removed_is_made_again_from_the_store(
     locked: Path, online: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = built(capsys)
-    (locked / ".lockstep").rename(locked.parent / "away")
+    (locked / ".lockstitch").rename(locked.parent / "away")
     online.server.asked.clear()
     second = built(capsys)
     assert online.server.asked == []
@@ -202,7 +202,7 @@ def test_a_form_that_needs_a_package_names_it(
     assert main(["build", "serve", "--compression", "zstd", "--quiet"]) == 1
     assert capsys.readouterr().err == (
         "error: zstd layers need the package `zstandard`, which is not installed\n"
-        "hint: pip install 'lockstep[zstd]'\n"
+        "hint: pip install 'lockstitch[zstd]'\n"
     )
 
 
@@ -212,7 +212,7 @@ def test_layers_that_no_image_needs_are_removed(
     def blobs(layout: Path) -> set[str]:
         return {path.name for path in (layout / "blobs" / "sha256").iterdir()}
 
-    ours, theirs = locked / ".lockstep" / "images", tmp_path / "images"
+    ours, theirs = locked / ".lockstitch" / "images", tmp_path / "images"
     built(capsys)
     built(capsys, "--layout", str(theirs))
     before = blobs(ours)
@@ -229,7 +229,7 @@ def test_an_image_that_is_damaged_does_not_stop_another_one(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     digest = str(built(capsys)["train"]["digest"])
-    (locked / ".lockstep" / "images" / "blobs" / "sha256" / digest[7:]).unlink()
+    (locked / ".lockstitch" / "images" / "blobs" / "sha256" / digest[7:]).unlink()
     assert built(capsys, "serve")["serve"]["fresh"] is False
     assert built(capsys)["train"]["digest"] == digest
 
@@ -238,7 +238,7 @@ def test_two_builds_at_once_lose_nothing(locked: Path, capsys: pytest.CaptureFix
     images = ("serve", "train")
     both = [
         subprocess.Popen(
-            [sys.executable, "-m", "lockstep", "build", image],
+            [sys.executable, "-m", "lockstitch", "build", image],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -280,7 +280,7 @@ def test_inspect_shows_the_largest_packages_or_all(
 
 def test_a_broken_layout_is_named(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     digest = str(built(capsys, "serve")["serve"]["digest"])
-    images = locked / ".lockstep" / "images"
+    images = locked / ".lockstitch" / "images"
     manifest = images / "blobs" / "sha256" / digest[7:]
     index = images / "index.json"
     for path, text, message in (
@@ -331,5 +331,5 @@ def test_the_base_alone_goes_to_one_archive(
     assert main(["build", "--base-only", *words]) == 2
     assert capsys.readouterr().err == (
         "error: --base-only writes one archive, of no image\n"
-        "hint: lockstep build --base-only --output base.tar\n"
+        "hint: lockstitch build --base-only --output base.tar\n"
     )

@@ -1,4 +1,4 @@
-"""`lockstep build --cache`: what a clean machine neither downloads nor makes."""
+"""`lockstitch build --cache`: what a clean machine neither downloads nor makes."""
 
 import json
 import shutil
@@ -9,9 +9,9 @@ import pytest
 from support.registry import Fault, Registry, digest_of, run
 from support.world import World
 
-from lockstep.cli.main import main
-from lockstep.digest import Digest
-from lockstep.oci.layout import Layout
+from lockstitch.cli.main import main
+from lockstitch.digest import Digest
+from lockstitch.oci.layout import Layout
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +26,8 @@ def built(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, An
 
 def clean(monkeypatch: pytest.MonkeyPatch, project: Path, name: str) -> None:
     """Go on as on a machine that has the project and nothing else."""
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(project.parent / name))
-    shutil.rmtree(project / ".lockstep", ignore_errors=True)
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(project.parent / name))
+    shutil.rmtree(project / ".lockstitch", ignore_errors=True)
 
 
 def downloads(world: World) -> set[str]:
@@ -58,7 +58,7 @@ def test_a_clean_machine_pushes_without_downloading_a_wheel(
     assert second["made"] == 1
     assert second["pushed"]["mounted"]["blobs"] == 5
     assert second["pushed"]["sent"]["blobs"] == 2  # the app files, and the config
-    assert not (locked / ".lockstep" / "images" / "index.json").exists()
+    assert not (locked / ".lockstitch" / "images" / "index.json").exists()
     assert registry.holes() == []
 
 
@@ -75,7 +75,7 @@ def test_layers_of_a_cache_are_brought_where_bytes_are_wanted(
     second, _ = built(capsys, "--cache", f"{registry.address}/cache")
     assert second["digest"] == first["digest"]
     assert downloads(online) <= {"tinybuild-1.0-py3-none-any.whl"}
-    layout = Layout(locked / ".lockstep" / "images")
+    layout = Layout(locked / ".lockstitch" / "images")
     for layer in layout.document(Digest(second["digest"]))["layers"]:
         path = layout.path(Digest(layer["digest"]))
         assert digest_of(path.read_bytes()) == layer["digest"]
@@ -135,7 +135,7 @@ def test_wrong_bytes_in_a_cache_stop_a_build(
         assert main(["build", "serve", "--cache", f"{registry.address}/cache", *words]) == 1
         err = capsys.readouterr().err
         assert f"of the cache `{registry.address}/cache` does not inflate" in err
-        assert "hint: lockstep build, without --cache" in err
+        assert "hint: lockstitch build, without --cache" in err
     assert "app" not in registry.manifests
 
 
@@ -156,7 +156,7 @@ def swap(registry: Registry, held: dict[str, tuple[str, bytes]]) -> None:
     """Let one key name what another one does, in a record that is right in itself."""
     one, other = sorted(tag for tag in held if tag.startswith("layer-"))[:2]
     document = json.loads(held[other][1])
-    document["annotations"]["dev.lockstep.layer.key"] = one.removeprefix("layer-")
+    document["annotations"]["dev.lockstitch.layer.key"] = one.removeprefix("layer-")
     held[one] = (held[other][0], json.dumps(document).encode())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.cli.main import main
+from lockstitch.cli.main import main
 
 OLD = 'version: "3"\nservices:\n  db:\n    image: postgres:17.2\n'
 NEW = "services:\n  db:\n    image: postgres:17.2\n"
@@ -31,7 +31,7 @@ def test_findings_are_data_and_counts_are_talk(
         "    hint: take the line out",
     ]
     assert "2 findings (0 errors, 2 warnings) by 3 rules in 3 files" in err
-    assert "hint: lockstep check --fix  # 2 of them" in err
+    assert "hint: lockstitch check --fix  # 2 of them" in err
 
 
 def test_quiet_says_only_what_is_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +93,7 @@ def test_json_is_short_for_its_form(folder: Path, capsys: pytest.CaptureFixture[
 
 
 def test_settings_of_the_folder_count(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = '[tool.lockstep.check]\nselect = ["STK011"]\nexclude = ["sub/**"]\n'
+    text = '[tool.lockstitch.check]\nselect = ["STK011"]\nexclude = ["sub/**"]\n'
     (folder / "pyproject.toml").write_text(text)
     assert main(["check", str(folder)]) == 1
     assert "1 finding (0 errors, 1 warning) by 1 rule in 2 files" in capsys.readouterr().err
@@ -133,5 +133,5 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)[0]["code"] == "CHK001"
     assert main(["explain", "NOPE"]) == 2
     assert capsys.readouterr().err == (
-        "error: `NOPE` is no code of a rule\nhint: lockstep explain\n"
+        "error: `NOPE` is no code of a rule\nhint: lockstitch explain\n"
     )

@@ -8,11 +8,11 @@ import pytest
 from support import projects
 from support.world import World
 
-from lockstep.cli import demo, serving, worlds
-from lockstep.cli.main import main
-from lockstep.cli.table import table
-from lockstep.errors import LockstepError
-from lockstep.project.load import load
+from lockstitch.cli import demo, serving, worlds
+from lockstitch.cli.main import main
+from lockstitch.cli.table import table
+from lockstitch.errors import LockstitchError
+from lockstitch.project.load import load
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def test_the_serving_program_is_started_asked_and_stopped(served: Path) -> None:
     with serving.running(project, project.image("serve"), served / "log") as address:
         assert serving.ask_health(address, "/health") == '{"status": "healthy"}'
         assert serving.ask_prediction(address) == '{"twice": 4}'
-    with pytest.raises(LockstepError, match="does not answer"):
+    with pytest.raises(LockstitchError, match="does not answer"):
         serving.ask_health(address, "/health")
 
 
@@ -70,7 +70,7 @@ def test_a_program_that_ends_is_named_with_its_last_words(served: Path) -> None:
     (served / "app" / "main.py").write_text("raise SystemExit('no model here')\n")
     project = load(served)
     with (
-        pytest.raises(LockstepError, match=r"ended with exit code 1\nno model here") as caught,
+        pytest.raises(LockstitchError, match=r"ended with exit code 1\nno model here") as caught,
         serving.running(project, project.image("serve"), served / "log"),
     ):
         pass
@@ -82,7 +82,7 @@ def test_an_answer_that_is_an_error_is_shown(served: Path) -> None:
     project = load(served)
     with (
         serving.running(project, project.image("serve"), served / "log") as address,
-        pytest.raises(LockstepError, match="HTTP 500"),
+        pytest.raises(LockstitchError, match="HTTP 500"),
     ):
         serving.ask_prediction(address)
 
@@ -130,7 +130,9 @@ def test_the_story_compares_a_digest_once(
     path = locked / "src" / "train.py"
     path.write_text("print('trained')\n")
     # The test's backend makes no editable install, and a changed pyproject must be locked again.
-    projects.replace(locked, "[tool.lockstep]\n", "[tool.uv]\npackage = false\n\n[tool.lockstep]\n")
+    projects.replace(
+        locked, "[tool.lockstitch]\n", "[tool.uv]\npackage = false\n\n[tool.lockstitch]\n"
+    )
     projects.replace(locked, 'health = "/health"\n', "")
     assert main(["demo", str(locked), "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
@@ -139,6 +141,6 @@ def test_the_story_compares_a_digest_once(
     out, err = capsys.readouterr()
     assert "serve: this digest was compared before (--again repeats it)" in err
     assert out.splitlines()[1].split()[0] == "image"
-    proofs = json.loads((locked / ".lockstep" / "demo.json").read_text())
+    proofs = json.loads((locked / ".lockstitch" / "demo.json").read_text())
     assert {key.split()[1] for key in proofs} == {row["digest"] for row in first}
     assert (locked / ".venv" / "pyvenv.cfg").exists()

@@ -1,4 +1,4 @@
-"""`lockstep diff`: a table for people, Markdown for pull requests, JSON for programs."""
+"""`lockstitch diff`: a table for people, Markdown for pull requests, JSON for programs."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from support import environments, wheels
 
-from lockstep.cli import differences
-from lockstep.cli.main import main
-from lockstep.drift import compare
-from lockstep.drift.model import Fingerprint, Package
+from lockstitch.cli import differences
+from lockstitch.cli.main import main
+from lockstitch.drift import compare
+from lockstitch.drift.model import Fingerprint, Package
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from support import projects, wheels
 from support.registry import Registry
 from support.world import World
 
-from lockstep import __version__
-from lockstep.cli.main import main
-from lockstep.digest import of_bytes
-from lockstep.lock import provenance, sbom
-from lockstep.oci.layout import Layout
+from lockstitch import __version__
+from lockstitch.cli.main import main
+from lockstitch.digest import of_bytes
+from lockstitch.lock import provenance, sbom
+from lockstitch.oci.layout import Layout
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def run(locked: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def layout_of(folder: Path) -> Layout:
-    return Layout(folder / ".lockstep" / "images")
+    return Layout(folder / ".lockstitch" / "images")
 
 
 def said(run: Run, *words: str) -> Any:
@@ -88,7 +88,7 @@ def test_the_provenance_names_the_locks_and_the_commit(locked: Path, run: Run) -
     assert found["subject"] == [{"name": "tiny-serve", "digest": {"sha256": digest[7:]}}]
     assert found["predicateType"] == provenance.PREDICATE
     build, details = found["predicate"]["buildDefinition"], found["predicate"]["runDetails"]
-    assert details["builder"] == {"id": provenance.BUILDER, "version": {"lockstep": __version__}}
+    assert details["builder"] == {"id": provenance.BUILDER, "version": {"lockstitch": __version__}}
     assert build["externalParameters"] == {
         "allowedDrift": [],
         "base": "debian:bookworm",
@@ -97,12 +97,12 @@ def test_the_provenance_names_the_locks_and_the_commit(locked: Path, run: Run) -
         "source": "none",
     }
     materials = {each["name"]: each["digest"] for each in build["resolvedDependencies"]}
-    for name in ("pyproject.toml", "lockstep.lock", "pylock.serve.toml", "uv.lock"):
+    for name in ("pyproject.toml", "lockstitch.lock", "pylock.serve.toml", "uv.lock"):
         assert f"sha256:{materials[name]['sha256']}" == of_bytes((locked / name).read_bytes())
     assert {"base", "first-party code"} <= {*materials}
     assert "pylock.train.toml" not in materials
 
-    (locked / ".gitignore").write_text(".lockstep/\n")
+    (locked / ".gitignore").write_text(".lockstitch/\n")
     for words in (["init", "--quiet"], ["add", "-A"], ["commit", "--quiet", "-m", "all"]):
         subprocess.run(["git", *words], cwd=locked, check=True)
     head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=locked, text=True).strip()

@@ -1,4 +1,4 @@
-"""`lockstep build --load` and `--engine`: what an engine is asked, and what it may get wrong."""
+"""`lockstitch build --load` and `--engine`: what an engine is asked, and what it may get wrong."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support import engine, projects
 
-from lockstep.cli.main import main
+from lockstitch.cli.main import main
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def programs(locked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     ]
     for name in ("cat", "git"):  # where such a folder went
         (folder / name).symlink_to(f"/usr/bin/{name}")
-    monkeypatch.setenv("LOCKSTEP_UV", str(Path(os.environ["UV_PYTHON"]).with_name("uv")))
+    monkeypatch.setenv("LOCKSTITCH_UV", str(Path(os.environ["UV_PYTHON"]).with_name("uv")))
     monkeypatch.setenv("PATH", os.pathsep.join([str(folder), *kept]))
     return folder
 
@@ -77,7 +77,7 @@ def test_engines_that_cannot_be_used(
     assert main(asked) == 1
     said = capsys.readouterr().err
     assert "`podman` here is for linux/arm64, the project has linux/amd64" in said
-    assert 'hint: platforms = ["linux/arm64"] in [tool.lockstep]' in said
+    assert 'hint: platforms = ["linux/arm64"] in [tool.lockstitch]' in said
     state(podman, architecture="")
     assert main(asked) == 1
     assert "`podman` does not answer" in capsys.readouterr().err
@@ -136,7 +136,7 @@ def test_every_file_that_is_stale_is_named(
     assert "`.dockerignore` is not what pyproject.toml and the lock give" in said
     assert "`Dockerfile.serve` is not what pyproject.toml and the lock give" in said
     assert "Dockerfile.train" not in said, "nobody asked for that image"
-    assert said.count("hint: lockstep render") == 2
+    assert said.count("hint: lockstitch render") == 2
 
 
 @pytest.mark.parametrize(

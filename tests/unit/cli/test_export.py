@@ -1,4 +1,4 @@
-"""`lockstep export`: what is locked, for other programs."""
+"""`lockstitch export`: what is locked, for other programs."""
 
 import dataclasses
 import json
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from support import projects
 
-from lockstep.cli.main import main
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.lock import export, file, needs
-from lockstep.project import requirements
-from lockstep.project.load import load
-from lockstep.project.target import Target
+from lockstitch.cli.main import main
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import export, file, needs
+from lockstitch.project import requirements
+from lockstitch.project.load import load
+from lockstitch.project.target import Target
 
 TARGET = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 WHEEL = (
@@ -170,7 +170,7 @@ def test_a_lock_for_some_machines_says_so(locked: Path, capsys: pytest.CaptureFi
     text = path.read_text()
     head, environments = text.rsplit("\n", 2)[0], text.splitlines()[-1]
     path.write_text(f"{environments}\n{head}\n")
-    lock = locked / "lockstep.lock"
+    lock = locked / "lockstitch.lock"
     lock.write_text(lock.read_text().replace(old, of_bytes(path.read_bytes()).hex))
     capsys.readouterr()
     assert main(["export", "requirements", "--image", "serve"]) == 0
@@ -181,7 +181,7 @@ def test_a_lock_for_some_machines_says_so(locked: Path, capsys: pytest.CaptureFi
 
 def test_a_lock_of_another_tool_has_no_requirements_of_ours(locked: Path) -> None:
     lock = dataclasses.replace(file.read(locked), files=())
-    with pytest.raises(LockstepError, match="are written by another tool"):
+    with pytest.raises(LockstitchError, match="are written by another tool"):
         export.requirements_of_all(load(locked), lock)
 
 
@@ -197,7 +197,7 @@ def test_what_requirements_cannot_say(package: str, message: str, locked: Path) 
     head = "lock-version = '1.0'\ncreated-by = 'x'\n[[packages]]\nname = 'a'\nversion = '1'\n"
     (locked / "pylock.serve.toml").write_text(f"{head}{package}\n")
     project = load(locked)
-    with pytest.raises(LockstepError, match=message) as caught:
+    with pytest.raises(LockstitchError, match=message) as caught:
         export.requirements_of(project, file.read(locked), project.image("serve"))
     assert caught.value.hint
 

@@ -8,7 +8,7 @@ from support import projects, wheels
 from support.server import Reply
 from support.world import World
 
-from lockstep.cli.main import main
+from lockstitch.cli.main import main
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -33,32 +33,32 @@ def test_no_pyproject(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     for command in ("lock", "build"):
         assert fails(capsys, tmp_path, command) == (
             f"no pyproject.toml in `{tmp_path}` or above it",
-            "lockstep new NAME, or go to your project's folder",
+            "lockstitch new NAME, or go to your project's folder",
         )
 
 
 def test_a_pyproject_that_is_no_toml(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    root = projects.write(tmp_path / "tiny", pyproject="[tool.lockstep\n")
+    root = projects.write(tmp_path / "tiny", pyproject="[tool.lockstitch\n")
     assert f"`{root}/pyproject.toml` is not valid TOML" in fails(capsys, root, "build")[0]
 
 
 def test_no_lock(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = projects.write(tmp_path / "tiny")
-    assert fails(capsys, root, "build") == (f"no `lockstep.lock` in `{root}`", "lockstep lock")
+    assert fails(capsys, root, "build") == (f"no `lockstitch.lock` in `{root}`", "lockstitch lock")
 
 
 def test_a_stale_lock(capsys: pytest.CaptureFixture[str], locked: Path) -> None:
     projects.replace(locked, "alpha>=1", "alpha>=1.0")
     error, hint = fails(capsys, locked, "build")
     assert error.startswith("the lock is stale: ")
-    assert hint == "lockstep lock"
+    assert hint == "lockstitch lock"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("version = 1\n", "version = 1\n<<<<<<< ours\n", "Invalid statement"),
-        ("version = 1\n", "version = 3\n", "it has version 3, this lockstep reads 1"),
+        ("version = 1\n", "version = 3\n", "it has version 3, this lockstitch reads 1"),
         ('glibc = "2.36"\n', "", "glibc"),
         ('glibc = "2.36"\n', 'glibc = "new"\n', "glibc"),
         ('platform = "linux/amd64"\n', "", "`debian[0].platform` is missing"),
@@ -69,10 +69,10 @@ def test_a_stale_lock(capsys: pytest.CaptureFixture[str], locked: Path) -> None:
 def test_a_broken_lock(
     old: str, new: str, message: str, locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    projects.replace(locked, old, new, "lockstep.lock")
+    projects.replace(locked, old, new, "lockstitch.lock")
     error, hint = fails(capsys, locked, "build")
     assert message in error
-    assert hint.startswith("lockstep lock")
+    assert hint.startswith("lockstitch lock")
 
 
 def test_a_pylock_that_is_no_lock(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,10 +81,10 @@ def test_a_pylock_that_is_no_lock(locked: Path, capsys: pytest.CaptureFixture[st
     new = b'lock-version = "1.0"\n'
     (locked / "pylock.serve.toml").write_bytes(new)
     sums = [hashlib.sha256(data).hexdigest() for data in (old, new)]
-    projects.replace(locked, *sums, "lockstep.lock")
+    projects.replace(locked, *sums, "lockstitch.lock")
     error, hint = fails(capsys, locked, "build")
     assert error.startswith("`pylock.serve.toml` is not a valid pylock: ")
-    assert hint == "lockstep lock"
+    assert hint == "lockstitch lock"
 
 
 def test_a_wheel_that_was_replaced_after_it_was_locked(
@@ -113,7 +113,7 @@ def test_a_wheel_that_is_gone(
     world.server.remove(path)
     error, hint = fails(capsys, root, "build")
     assert error == f"`{world.server.address}{path}` answered HTTP 404"
-    assert hint == "the lock names a file that is gone: lockstep lock"
+    assert hint == "the lock names a file that is gone: lockstitch lock"
 
 
 def test_a_package_that_is_only_a_source(
@@ -155,7 +155,7 @@ def test_an_image_over_its_budget(locked: Path, capsys: pytest.CaptureFixture[st
     assert error.startswith("image `serve` has 4.0 kB unpacked, over its budget of 2.0 kB; ")
     assert "alpha 1.0 0.7 kB" in error  # who is to blame
     assert hint.endswith("raise the budget of serve")
-    assert not (locked / ".lockstep").exists()  # not even the image that fits
+    assert not (locked / ".lockstitch").exists()  # not even the image that fits
 
 
 def test_a_backend_that_fails(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +165,7 @@ def test_a_backend_that_fails(locked: Path, capsys: pytest.CaptureFixture[str]) 
     err = capsys.readouterr().err
     assert err.count("error: `uv build --wheel") == 1
     assert "`tinybuild.build_wheel` failed" in err
-    assert err.endswith("hint: make `uv build --wheel` work, then lockstep build\n")
+    assert err.endswith("hint: make `uv build --wheel` work, then lockstitch build\n")
     assert contents(locked) == before
 
 
@@ -190,10 +190,10 @@ def test_a_lock_of_uv_that_fits_no_more(locked: Path, capsys: pytest.CaptureFixt
     projects.replace(locked, 'name = "gamma", specifier = ">=2"', 'name = "gamma"', "uv.lock")
     new = (locked / "uv.lock").read_bytes()
     sums = [hashlib.sha256(data).hexdigest() for data in (old, new)]
-    projects.replace(locked, *sums, "lockstep.lock")
+    projects.replace(locked, *sums, "lockstitch.lock")
     assert fails(capsys, locked, "lock", "--check") == (
         "`uv.lock` does not fit pyproject.toml",
-        "lockstep lock",
+        "lockstitch lock",
     )
 
 
@@ -214,7 +214,7 @@ def test_a_mirror_that_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = projects.write(tmp_path / "tiny")
-    monkeypatch.setenv("LOCKSTEP_DEBIAN_MIRROR", f"{online.server.address}/nothing")
+    monkeypatch.setenv("LOCKSTITCH_DEBIAN_MIRROR", f"{online.server.address}/nothing")
     assert main(["lock", "--quiet", "--project", str(root)]) == 1
     err = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in err] == ["error", "hint"] * 3

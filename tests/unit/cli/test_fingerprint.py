@@ -1,4 +1,4 @@
-"""`lockstep fingerprint`: environments, locks, revisions and files, by one word."""
+"""`lockstitch fingerprint`: environments, locks, revisions and files, by one word."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support import environments, wheels
 
-from lockstep.cli.main import main
-from lockstep.drift import live, reading
+from lockstitch.cli.main import main
+from lockstitch.drift import live, reading
 
 UV_LOCK = """\
 version = 1
@@ -173,7 +173,7 @@ def test_the_lock_of_an_image(locked: Path, capsys: pytest.CaptureFixture[str]) 
         "tiny",
     }
     assert main(["fingerprint", "serve"]) == 1
-    said = "error: the image `serve` is not built\nhint: lockstep build serve\n"
+    said = "error: the image `serve` is not built\nhint: lockstitch build serve\n"
     assert capsys.readouterr().err == said
     (locked / "nothing.json").write_text("{}")
     assert main(["fingerprint", "nothing.json"]) == 1

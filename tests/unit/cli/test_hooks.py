@@ -1,11 +1,11 @@
-"""`lockstep hooks migrate`: what it prints, as words and as JSON."""
+"""`lockstitch hooks migrate`: what it prints, as words and as JSON."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from lockstep.cli.main import main
+from lockstitch.cli.main import main
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TEXT = f"""\

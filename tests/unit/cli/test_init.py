@@ -1,4 +1,4 @@
-"""`lockstep init`: a project of somebody else's gets what lockstep needs, and then locks."""
+"""`lockstitch init`: a project of somebody else's gets what lockstitch needs, and then locks."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from support import projects, wheels
 from support.world import World
 
-from lockstep.cli.main import main
+from lockstitch.cli.main import main
 
 FILES = {
     "setup.py": "from setuptools import setup\nsetup(name='tiny', install_requires=['alpha'])\n",
@@ -39,7 +39,7 @@ def test_what_it_makes_can_be_locked(
         "note: `requirements.txt:2`: `-e` is a folder of one machine: left out",
         "wrote: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml",
         f"next: cd {root} && uv sync",
-        f"next: cd {root} && lockstep lock && lockstep build",
+        f"next: cd {root} && lockstitch lock && lockstitch build",
         f"next: cd {root} && git init && uv run prek install",
     ]
     assert main(["lock", "--quiet", "--project", str(root)]) == 0

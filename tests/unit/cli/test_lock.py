@@ -1,4 +1,4 @@
-"""`lockstep lock`, and `--check` without a network."""
+"""`lockstitch lock`, and `--check` without a network."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import pytest
 from support import projects
 from support.world import World, running
 
-from lockstep.cli.main import main
+from lockstitch.cli.main import main
 
 
 def test_a_check_needs_no_network(
@@ -22,7 +22,7 @@ def test_a_check_needs_no_network(
         world.enter(monkeypatch)
         assert main(["lock", "--quiet", "--project", str(root)]) == 0
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))  # nor anything that uv kept
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "none"))
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "none"))
     capsys.readouterr()
     assert main(["lock", "--check", "--project", str(root)]) == 0
     assert capsys.readouterr() == ("", "the locks fit\n")
@@ -30,7 +30,7 @@ def test_a_check_needs_no_network(
     assert main(["lock", "--check", "--project", str(root)]) == 1
     assert capsys.readouterr().err == (
         "error: the lock is stale: pyproject.toml asks for something else than it was made from\n"
-        "hint: lockstep lock\n"
+        "hint: lockstitch lock\n"
     )
 
 
@@ -59,7 +59,7 @@ def test_the_locks_that_changed_in_json(
     out, err = capsys.readouterr()
     assert sorted(json.loads(out)["changed"]) == sorted(
         [
-            *("uv.lock", "requirements-lock.txt", "lockstep.lock"),
+            *("uv.lock", "requirements-lock.txt", "lockstitch.lock"),
             *("pylock.serve.toml", "pylock.train.toml"),
         ]
     )
@@ -69,9 +69,9 @@ def test_the_locks_that_changed_in_json(
 
 
 def test_locks_of_uv_alone_fit_too(locked: Path) -> None:
-    """A project that uv locked first gets lockstep's files beside it."""
+    """A project that uv locked first gets lockstitch's files beside it."""
     kept = (locked / "uv.lock").read_bytes()
-    for name in ("lockstep.lock", "requirements-lock.txt", "pylock.serve.toml"):
+    for name in ("lockstitch.lock", "requirements-lock.txt", "pylock.serve.toml"):
         (locked / name).unlink()
     assert main(["lock", "--quiet"]) == 0
     assert (locked / "uv.lock").read_bytes() == kept
@@ -81,9 +81,9 @@ def test_locks_of_uv_alone_fit_too(locked: Path) -> None:
 def test_pins_that_cannot_be_kept_are_said(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    projects.replace(locked, "version = 1\n", "<<<<<<< ours\nversion = 1\n", "lockstep.lock")
+    projects.replace(locked, "version = 1\n", "<<<<<<< ours\nversion = 1\n", "lockstitch.lock")
     assert main(["lock", "--quiet"]) == 0
-    assert "`lockstep.lock` cannot be read" in capsys.readouterr().err
+    assert "`lockstitch.lock` cannot be read" in capsys.readouterr().err
 
 
 def test_a_locked_project_is_the_same_anywhere(

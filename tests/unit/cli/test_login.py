@@ -1,4 +1,4 @@
-"""`lockstep login` and `lockstep logout`: what Docker and skopeo find afterwards."""
+"""`lockstitch login` and `lockstitch logout`: what Docker and skopeo find afterwards."""
 
 import io
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support.registry import Registry
 
-from lockstep.cli.main import main
-from lockstep.oci.registry.logins import Logins
+from lockstitch.cli.main import main
+from lockstitch.oci.registry.logins import Logins
 
 HELPER = """#!/bin/sh
 file={folder}/kept-$(cat | sha256sum | cut -c1-8)

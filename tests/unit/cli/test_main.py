@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support import projects
 
-import lockstep
-from lockstep.cli.main import COMMANDS, main
+import lockstitch
+from lockstitch.cli.main import COMMANDS, main
 
 
 def leave(words: list[str]) -> int:
@@ -23,7 +23,7 @@ def program(
     *words: str, cwd: Path, stdout: int = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "lockstep", *words],
+        [sys.executable, "-m", "lockstitch", *words],
         cwd=cwd,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -57,10 +57,10 @@ def test_every_command_has_help(
     assert leave([name, "--help"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert out.startswith(f"usage: lockstep {name} ")
+    assert out.startswith(f"usage: lockstitch {name} ")
     assert f"\n{first}" in out  # the line that the overview shows
     examples = out.partition("\nexamples:\n")[2]
-    assert 1 <= examples.count("\n  lockstep ") + examples.count("\n  cd ") <= 7
+    assert 1 <= examples.count("\n  lockstitch ") + examples.count("\n  cd ") <= 7
     assert "  # " in examples  # each under the situation it is for
 
 
@@ -68,7 +68,7 @@ def test_every_command_has_help(
 def test_every_command_that_answers_can_answer_in_json(
     command: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module = importlib.import_module(f"lockstep.cli.commands.{command[0].replace('-', '_')}")
+    module = importlib.import_module(f"lockstitch.cli.commands.{command[0].replace('-', '_')}")
     assert sorted(module.__all__) == ["configure", "run"]
     if command[0] not in {"run", "serve", "login", "logout"}:  # which answer nothing of their own
         assert leave([command[0], "--help"]) == 0
@@ -77,7 +77,7 @@ def test_every_command_that_answers_can_answer_in_json(
 
 def test_the_version_is_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert leave(["--version"]) == 0
-    assert capsys.readouterr() == (f"lockstep {lockstep.__version__}\n", "")
+    assert capsys.readouterr() == (f"lockstitch {lockstitch.__version__}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_wrong_use_exits_with_2(words: list[str], capsys: pytest.CaptureFixture[
     assert leave(words) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("usage: lockstep")
+    assert err.startswith("usage: lockstitch")
     assert "error: " in err
 
 
 def test_it_runs_as_a_module_and_as_a_program(tmp_path: Path) -> None:
     done = program("--version", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, f"lockstep {lockstep.__version__}\n")
-    script = Path(sys.executable).with_name("lockstep")
+    assert (done.returncode, done.stdout) == (0, f"lockstitch {lockstitch.__version__}\n")
+    script = Path(sys.executable).with_name("lockstitch")
     assert subprocess.check_output([script, "--version"], text=True) == done.stdout
 
 
@@ -107,14 +107,14 @@ def test_a_module_reports_the_exit_code(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"error: no pyproject.toml in `{tmp_path}` or above it\n"
-        "hint: lockstep new NAME, or go to your project's folder\n"
+        "hint: lockstitch new NAME, or go to your project's folder\n"
     )
 
 
 def test_the_worst_exit_code_counts(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "--output", "x.tar"]) == 2
     assert capsys.readouterr().err == (
-        "error: --output takes one image, not 2\nhint: lockstep build serve --output FILE\n"
+        "error: --output takes one image, not 2\nhint: lockstitch build serve --output FILE\n"
     )
     assert not (locked / "x.tar").exists()
 
@@ -156,19 +156,19 @@ def test_a_place_that_is_something_else_is_named(
 def test_a_cache_that_is_a_file_says_which_variable_to_set(
     locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(locked / "pyproject.toml"))
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(locked / "pyproject.toml"))
     assert main(["build", "--quiet"]) == 1
     err = capsys.readouterr().err
     assert err.count("error: ") == 1
-    assert "hint: set LOCKSTEP_CACHE to a folder of yours" in err
+    assert "hint: set LOCKSTITCH_CACHE to a folder of yours" in err
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("LOCKSTEP_JOBS", "many"), ("SOURCE_DATE_EPOCH", "yesterday")),
-        *(("SOURCE_DATE_EPOCH", "9" * 15), ("LOCKSTEP_UV", "no-such-uv")),
-        ("LOCKSTEP_DEBIAN_MIRROR", "nowhere"),
+        *(("LOCKSTITCH_JOBS", "many"), ("SOURCE_DATE_EPOCH", "yesterday")),
+        *(("SOURCE_DATE_EPOCH", "9" * 15), ("LOCKSTITCH_UV", "no-such-uv")),
+        ("LOCKSTITCH_DEBIAN_MIRROR", "nowhere"),
     ],
 )
 def test_a_variable_that_is_no_value_is_named(
@@ -199,4 +199,4 @@ def test_data_goes_to_stdout_and_talk_to_stderr(
 def test_the_project_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = projects.write(tmp_path / "a" / "tiny")
     assert main(["lock", "--check", "--project", str(root / "src")]) == 1
-    assert f"no `lockstep.lock` in `{root}`" in capsys.readouterr().err
+    assert f"no `lockstitch.lock` in `{root}`" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`lockstep new`: a project from a template."""
+"""`lockstitch new`: a project from a template."""
 
 import json
 import tomllib
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import files
-from lockstep.cli.main import main
-from lockstep.errors import LockstepError
-from lockstep.project.load import load
-from lockstep.scaffold import new
+from lockstitch import files
+from lockstitch.cli.main import main
+from lockstitch.errors import LockstitchError
+from lockstitch.project.load import load
+from lockstitch.scaffold import new
 
 
 def tree(folder: Path) -> list[str]:
@@ -75,7 +75,7 @@ def test_an_empty_folder_is_as_good_as_none(
     "name", ["9lives", "-x", "a--b", "a_", "a b", "ä", "a-_b", ".hidden", "x" + "\n"]
 )
 def test_a_folder_that_cannot_name_a_project_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(LockstepError, match="cannot name a project") as caught:
+    with pytest.raises(LockstitchError, match="cannot name a project") as caught:
         new.create(tmp_path / name, "churn")
     assert caught.value.hint
     assert not (tmp_path / name).exists()
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_name_a_project_is_refused(name: str, tmp_path: Pat
 def test_what_is_there_is_never_touched(taken: str, tmp_path: Path) -> None:
     (tmp_path / taken).parent.mkdir(exist_ok=True)
     (tmp_path / taken).write_text("mine")
-    with pytest.raises(LockstepError, match="is there already and not empty") as caught:
+    with pytest.raises(LockstitchError, match="is there already and not empty") as caught:
         new.create(tmp_path / taken.split("/", maxsplit=1)[0], "churn")
     assert caught.value.hint == "choose another name, or remove it"
     assert tree(tmp_path) == [taken]
@@ -94,7 +94,7 @@ def test_what_is_there_is_never_touched(taken: str, tmp_path: Path) -> None:
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "9").mkdir()
     (tmp_path / "9" / "file").touch()
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         new.create(tmp_path / "9", "cats", "conda")
     assert len([*caught.value.everything()]) == 4
 

@@ -8,9 +8,9 @@ from support import bases, projects, wheels
 from support.registry import Registry
 from support.world import World
 
-from lockstep.cli.main import main
-from lockstep.digest import Digest
-from lockstep.oci.layout import Layout
+from lockstitch.cli.main import main
+from lockstitch.digest import Digest
+from lockstitch.oci.layout import Layout
 
 NAME = "library/python"
 
@@ -33,7 +33,7 @@ def test_the_layout_has_each_platform_and_an_index_of_both(
 ) -> None:
     assert main(["lock", "--quiet"]) == 0
     assert main(["build", "serve", "--quiet"]) == 0
-    layout = Layout(root / ".lockstep" / "images")
+    layout = Layout(root / ".lockstitch" / "images")
     assert layout.names() == ["serve-amd64", "serve-arm64"]
     index = json.loads((layout.root / "index.json").read_bytes())
     names = [m["annotations"]["org.opencontainers.image.ref.name"] for m in index["manifests"]]
@@ -67,7 +67,7 @@ def test_the_layout_has_each_platform_and_an_index_of_both(
         ]
         assert main(["inspect", name, "--platform", "linux/arm64", "--sbom"]) == 0
         facts = json.loads(capsys.readouterr().out)["metadata"]["component"]["properties"]
-        assert {"name": "lockstep:platform", "value": "linux/arm64"} in facts
+        assert {"name": "lockstitch:platform", "value": "linux/arm64"} in facts
     assert layout.sweep() == 0
     assert registry.holes() == []
 
@@ -91,4 +91,4 @@ def test_what_has_no_wheel_is_listed_for_all_platforms_and_images(
     assert [line.rpartition(" (")[2] for line in sorted(found)] == [
         *("images `serve`, `train`)", "image `serve`)", "image `serve`)")
     ]
-    assert not (root / ".lockstep").exists()
+    assert not (root / ".lockstitch").exists()

@@ -1,4 +1,4 @@
-"""`lockstep push` and `lockstep build --push`, on the tiny project."""
+"""`lockstitch push` and `lockstitch build --push`, on the tiny project."""
 
 import json
 import subprocess
@@ -13,10 +13,10 @@ from support.images import image, layer
 from support.registry import Fault, Registry
 from support.world import World
 
-from lockstep.cli.main import main
-from lockstep.oci.entry import file
-from lockstep.oci.layout import Layout
-from lockstep.oci.model import Platform
+from lockstitch.cli.main import main
+from lockstitch.oci.entry import file
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Platform
 
 
 def answer(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def test_what_is_printed_is_the_reference_by_digest(
     main(["build", "--quiet"])
     name = f"{registry.address}/team/serve"
     out, err = said(capsys, "push", f"{name}:1.0", "--image", "serve", "--quiet")
-    digest = Layout(locked / ".lockstep" / "images").manifest_digest("serve")
+    digest = Layout(locked / ".lockstitch" / "images").manifest_digest("serve")
     assert out == f"{name}@{digest}\n"
     assert err.startswith(f"{name}:1.0: 7 blobs (")
     assert err.endswith(" sent, 0 blobs mounted, 0 blobs there before, 2 documents about it sent\n")
@@ -113,7 +113,7 @@ def test_several_platforms_are_one_index(
 ) -> None:
     old, new = 'python = "3.11"\n', 'python = "3.11"\nplatforms = ["linux/arm64", "linux/amd64"]\n'
     projects.replace(locked, old, new)
-    layout = Layout(locked / ".lockstep" / "images")
+    layout = Layout(locked / ".lockstitch" / "images")
     for name in ("amd64", "arm64"):
         made = image(layer([file("a", b"1")]))
         layout.write(replace(made, platform=Platform.parse(f"linux/{name}")), f"serve-{name}")
@@ -169,7 +169,7 @@ def test_a_push_that_is_killed_leaves_no_hole_and_the_next_one_goes_on(
     main(["build", "--quiet"])
     words = ["push", f"{registry.address}/serve:1.0", "--image", "serve", "--json"]
     registry.fail("HEAD", "manifests/1.0", Fault(stall=True))
-    child = subprocess.Popen([sys.executable, "-m", "lockstep", *words], stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-m", "lockstitch", *words], stdout=subprocess.PIPE)
     assert registry.stalled.acquire(timeout=20)
     child.kill()
     child.communicate()

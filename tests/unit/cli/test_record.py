@@ -9,11 +9,11 @@ import pytest
 from support import environments, projects, wheels
 from support.world import World
 
-from lockstep.cli.main import main
-from lockstep.digest import Digest
-from lockstep.drift import reading, record
-from lockstep.drift.record import RunRecord
-from lockstep.oci.layout import Layout
+from lockstitch.cli.main import main
+from lockstitch.digest import Digest
+from lockstitch.drift import reading, record
+from lockstitch.drift.record import RunRecord
+from lockstitch.oci.layout import Layout
 
 TRAIN = """\
 import json, os, pathlib, sys
@@ -53,7 +53,7 @@ def build(*words: str) -> int:
 
 
 def labels(root: Path) -> dict[str, str]:
-    layout = Layout(root / ".lockstep" / "images")
+    layout = Layout(root / ".lockstitch" / "images")
     manifest = layout.document(layout.manifest_digest("serve"))
     config = layout.document(Digest.parse(manifest["config"]["digest"]))
     return dict(config["config"]["Labels"])
@@ -80,8 +80,8 @@ def test_a_run_says_what_went_in_and_what_came_out(
     assert "data/rows.csv" in found.dirty
     assert "app/main.py" not in found.dirty
     context = json.loads((root / "models" / "context.json").read_text())
-    assert context["lockstep.fingerprint"] == _before(found)
-    assert context["lockstep.commit"] == f"{head}+"
+    assert context["lockstitch.fingerprint"] == _before(found)
+    assert context["lockstitch.commit"] == f"{head}+"
     assert f"{PATH}: sha256:" in capfd.readouterr().err
 
 
@@ -101,7 +101,7 @@ def test_a_run_that_repeats_has_the_same_digest(root: Path) -> None:
     document = json.loads((root / PATH).read_text())
     assert document["digest"] == first.digest
     assert document["seconds"] > 0
-    assert main(["diff", PATH, ".lockstep/envs/train"]) == 0
+    assert main(["diff", PATH, ".lockstitch/envs/train"]) == 0
 
 
 @pytest.mark.parametrize("why", ["it failed", "it was not asked for"])
@@ -146,27 +146,27 @@ def test_the_versions_that_trained_are_the_versions_that_serve(
     assert said.out == ""
     assert said.err.splitlines() == [
         "error: `alpha` 1.0 trained `models/model.bin`, `serve` has 1.1",
-        "hint: train with the lock as it is (lockstep run), or go on: --allow-drift alpha",
+        "hint: train with the lock as it is (lockstitch run), or go on: --allow-drift alpha",
     ]
     assert build("--allow-drift", "alpha", "--allow-drift", "gamma") == 0
     said = capsys.readouterr()
     assert "warning: `alpha` 1.0 trained `models/model.bin`, `serve` has 1.1\n" in said.err
     assert "note: `gamma` did not drift" in said.err
     drift = "`alpha` 1.0 trained `models/model.bin`, `serve` has 1.1"
-    assert labels(root)["dev.lockstep.drift"] == drift
+    assert labels(root)["dev.lockstitch.drift"] == drift
     assert main(["inspect", "serve", "--provenance", "--project", str(root)]) == 0
     build_ = json.loads(capsys.readouterr().out)["predicate"]["buildDefinition"]
     assert build_["externalParameters"]["allowedDrift"] == [drift]
     train()
     assert build() == 0
-    assert "dev.lockstep.drift" not in labels(root)
+    assert "dev.lockstitch.drift" not in labels(root)
 
 
 def test_a_package_edited_by_hand_when_it_trained_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "train", "--quiet", "--no-record"]) == 0
-    site = environments.packages(root / ".lockstep" / "envs" / "train")
+    site = environments.packages(root / ".lockstitch" / "envs" / "train")
     (site / "alpha" / "__init__.py").write_text("version = 'experiment'\n")
     train()
     capsys.readouterr()

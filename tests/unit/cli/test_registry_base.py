@@ -15,12 +15,12 @@ from support.bases import Layer
 from support.registry import Registry
 from support.world import World
 
-from lockstep.cli.main import main
-from lockstep.digest import Digest
-from lockstep.image import host
-from lockstep.lock import file
-from lockstep.oci.layout import Layout
-from lockstep.store import Store
+from lockstitch.cli.main import main
+from lockstitch.digest import Digest
+from lockstitch.image import host
+from lockstitch.lock import file
+from lockstitch.oci.layout import Layout
+from lockstitch.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -43,20 +43,20 @@ def root(
 
 def image(root: Path, name: str = "serve") -> tuple[dict[str, Any], dict[str, Any]]:
     """Return manifest and config of an image in the layout."""
-    layout = Layout(root / ".lockstep" / "images")
+    layout = Layout(root / ".lockstitch" / "images")
     manifest = dict(layout.document(layout.manifest_digest(name)))
     config = json.loads(layout.path(Digest.parse(manifest["config"]["digest"])).read_bytes())
     return manifest, config
 
 
 def store() -> Path:
-    return Path(os.environ["LOCKSTEP_CACHE"])
+    return Path(os.environ["LOCKSTITCH_CACHE"])
 
 
 def test_the_lock_has_all_that_a_build_needs(
     root: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (root / "lockstep.lock").read_text()
+    text = (root / "lockstitch.lock").read_text()
     assert "[[registry]]\n" in text
     assert 'program = "/usr/local/bin/python3.11"\n' in text
     assert file.dumps(file.read(root)) == text
@@ -64,7 +64,7 @@ def test_the_lock_has_all_that_a_build_needs(
     assert main(["lock", "--check"]) == 0
     assert capsys.readouterr().err.endswith("the locks fit\n")
     assert main(["lock", "--quiet"]) == 0
-    assert (root / "lockstep.lock").read_text() == text
+    assert (root / "lockstitch.lock").read_text() == text
 
 
 def test_the_base_is_below_untouched_and_the_environment_stands_on_its_python(
@@ -88,7 +88,7 @@ def test_the_base_is_below_untouched_and_the_environment_stands_on_its_python(
     assert (inner["User"], inner["WorkingDir"]) == ("65532:65532", "/app")
     assert inner["Labels"]["org.opencontainers.image.base.name"].endswith(f"{NAME}:slim")
     assert inner["Labels"]["org.opencontainers.image.base.digest"] in registry.manifests[NAME]
-    layout = Layout(root / ".lockstep" / "images")
+    layout = Layout(root / ".lockstitch" / "images")
     venv = layout.path(Digest.parse(manifest["layers"][2]["digest"]))
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(venv.read_bytes()))) as archive:
         text = archive.extractfile("app/.venv/pyvenv.cfg")
@@ -112,7 +112,7 @@ def test_a_push_to_the_base_s_registry_moves_no_byte_of_it(
     assert [each["pushed"]["mounted"]["blobs"] for each in (serve, train)] == [2, 4]
     assert base <= registry.blobs["team/serve"].keys()
     assert registry.holes() == []
-    assert not (root / ".lockstep" / "images" / "index.json").exists()
+    assert not (root / ".lockstitch" / "images" / "index.json").exists()
     # A layout has to be whole: now the base is fetched, once for both images.
     assert main(["build", "--quiet"]) == 0
     assert registry.count("GET", "/blobs/sha256") == 2 * len(base) + 1
@@ -123,11 +123,11 @@ def test_an_upgrade_says_what_moves(
     root: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = f"{registry.address}/{NAME}:slim"
-    before = (root / "lockstep.lock").read_text()
+    before = (root / "lockstitch.lock").read_text()
     bases.publish(registry, NAME, "slim", bases.python_slim(version="3.11.10"))
     capsys.readouterr()
     assert main(["lock", "--quiet"]) == 0  # without --upgrade all is kept
-    assert (root / "lockstep.lock").read_text() == before
+    assert (root / "lockstitch.lock").read_text() == before
     capsys.readouterr()
     assert main(["lock", "--quiet", "--upgrade", base, "--dry-run", "--json"]) == 0
     moved = json.loads(capsys.readouterr().out)["moved"]
@@ -137,9 +137,9 @@ def test_an_upgrade_says_what_moves(
     assert moved[0]["name"] == "base image"
     assert moved[0]["before"].startswith("sha256:")
     assert moved[0]["before"] != moved[0]["after"]
-    assert (root / "lockstep.lock").read_text() == before
+    assert (root / "lockstitch.lock").read_text() == before
     assert main(["lock", "--quiet", "--upgrade", base]) == 0
-    assert 'python = "3.11.10"\n' in (root / "lockstep.lock").read_text()
+    assert 'python = "3.11.10"\n' in (root / "lockstitch.lock").read_text()
 
 
 def test_the_dockerfile_starts_from_the_digest(root: Path, registry: Registry) -> None:
@@ -183,7 +183,7 @@ def test_bytecode_comes_from_a_python_of_this_machine(
     assert "warning: bytecode is made by CPython 3.11.7 of this machine, the base has 3.11.9" in err
     layers = image(root)[0]["layers"]
     names: list[str] = []
-    layout = Layout(root / ".lockstep" / "images")
+    layout = Layout(root / ".lockstitch" / "images")
     for each in layers:
         data = gzip.decompress(layout.path(Digest.parse(each["digest"])).read_bytes())
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
@@ -226,7 +226,7 @@ def test_a_damaged_registry_stops_a_build_that_needs_the_base(
     capsys.readouterr()
     assert main(["build", "--quiet"]) == 1
     assert "blob unknown" in capsys.readouterr().err
-    assert not (root / ".lockstep" / "images" / "index.json").exists()
+    assert not (root / ".lockstitch" / "images" / "index.json").exists()
 
 
 def test_compression_leaves_the_base_alone(root: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from support import projects
 
-from lockstep.cli.main import main
-from lockstep.image import history
-from lockstep.oci.layout import Layout
-from lockstep.prove import result
-from lockstep.prove.building import Compared
-from lockstep.prove.result import Result
+from lockstitch.cli.main import main
+from lockstitch.image import history
+from lockstitch.oci.layout import Layout
+from lockstitch.prove import result
+from lockstitch.prove.building import Compared
+from lockstitch.prove.result import Result
 
 
 def git(folder: Path, *words: str) -> None:
@@ -28,8 +28,8 @@ def page(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_before_anything_is_built(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = page(locked, capsys)
-    assert "lockstep build serve" in text
-    assert "lockstep verify" in text
+    assert "lockstitch build serve" in text
+    assert "lockstitch verify" in text
     assert "there is no .venv here" in text
 
 
@@ -40,13 +40,13 @@ def test_sizes_are_told_against_the_build_before(
     git(locked, "add", "-A")
     git(locked, "commit", "-qm", "all")
     assert main(["build", "serve", "--quiet"]) == 0
-    first = Layout(locked / ".lockstep" / "images").manifest_digest("serve")
+    first = Layout(locked / ".lockstitch" / "images").manifest_digest("serve")
     text = page(locked, capsys)
     assert "no other build is known" in text
     assert "Lock since HEAD" in text
     projects.replace(locked, "import tiny", "import tiny  # " + "x" * 90_000, "app/main.py")
     assert main(["build", "serve", "--quiet"]) == 0
-    kept = history.previous(locked / ".lockstep" / "history.json", "serve")
+    kept = history.previous(locked / ".lockstitch" / "history.json", "serve")
     assert kept is not None
     assert kept.digest == str(first)
     text = page(locked, capsys, "--output", "out.html")
@@ -68,7 +68,7 @@ def test_the_last_verification_is_shown_with_its_age(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["build", "serve", "--quiet"]) == 0
-    digest = str(Layout(locked / ".lockstep" / "images").manifest_digest("serve"))
+    digest = str(Layout(locked / ".lockstitch" / "images").manifest_digest("serve"))
     proved = Compared(
         variation="another world",
         varied=("umask",),
@@ -78,7 +78,7 @@ def test_the_last_verification_is_shown_with_its_age(
         differences={},
     )
     document = result.document(Result(project="tiny", tolerance=0.0, build=proved))
-    (locked / ".lockstep" / "verify.json").write_text(json.dumps(document))
+    (locked / ".lockstitch" / "verify.json").write_text(json.dumps(document))
     text = page(locked, capsys)
     assert "Images, built again in another world" in text
     assert "Of builds before these" not in text
@@ -91,7 +91,7 @@ def test_the_last_verification_is_shown_with_its_age(
 def test_damaged_notes_are_no_notes(
     locked: Path, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = locked / ".lockstep"
+    folder = locked / ".lockstitch"
     folder.mkdir(exist_ok=True)
     for name in ("verify.json", "history.json"):
         (folder / name).write_text(text)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from support import projects
 
-from lockstep.cli.main import main
-from lockstep.errors import LockstepError
-from lockstep.run import engine
+from lockstitch.cli.main import main
+from lockstitch.errors import LockstitchError
+from lockstitch.run import engine
 
 SAY = """\
 import importlib.util, os, sys
@@ -23,13 +23,13 @@ print(os.getcwd() == os.environ["HERE"], os.environ.get("MODE"), sys.argv[1:], f
 sys.exit(int(os.environ.get("CODE", "0")))
 """
 # A PATH of the image's own comes after the environment's programs.
-ENV = '[tool.lockstep.images.serve]\nenv = { MODE = "on", PATH = "/usr/bin:/bin" }\n'
+ENV = '[tool.lockstitch.images.serve]\nenv = { MODE = "on", PATH = "/usr/bin:/bin" }\n'
 
 
 @pytest.fixture
 def root(locked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (locked / "app" / "main.py").write_text(SAY)
-    projects.replace(locked, "[tool.lockstep.images.serve]\n", ENV)
+    projects.replace(locked, "[tool.lockstitch.images.serve]\n", ENV)
     monkeypatch.setenv("HERE", str(locked))
     return locked
 
@@ -40,7 +40,7 @@ def test_the_environment_is_the_images_alone(root: Path, capfd: pytest.CaptureFi
     assert out == ["['alpha', 'gamma', 'tiny']", "True on ['-x', 'two words']"]
     assert not (root / ".venv").exists()
     # What somebody installed by hand is gone the next time.
-    packages = next((root / ".lockstep" / "envs" / "serve").glob("lib/python3*/site-packages"))
+    packages = next((root / ".lockstitch" / "envs" / "serve").glob("lib/python3*/site-packages"))
     done = subprocess.run(["cp", "-r", f"{packages}/gamma", f"{packages}/beta"], check=True)
     assert done.returncode == 0
     (packages / "gamma" / "__init__.py").unlink()
@@ -67,7 +67,7 @@ def test_what_cannot_be_run(root: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "`gunicorn`, the command of `serve`, is in no locked package" in capsys.readouterr().err
     projects.replace(root, 'command = ["gunicorn"]', "command = []")
     assert main(["run", "serve", "--quiet"]) == 1
-    assert "`tool.lockstep.images.serve` has no command" in capsys.readouterr().err
+    assert "`tool.lockstitch.images.serve` has no command" in capsys.readouterr().err
     projects.replace(root, '"alpha>=1"', '"alpha>=1", "delta"')
     assert main(["run", "serve", "--quiet"]) == 1
     assert "the lock is stale" in capsys.readouterr().err
@@ -83,7 +83,7 @@ def test_no_engine_here(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     uv = str(Path(sys.executable).with_name("uv"))
-    monkeypatch.setenv("LOCKSTEP_UV", uv)
+    monkeypatch.setenv("LOCKSTITCH_UV", uv)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["run", "serve", "--in-image", "--quiet"]) == 1
     said = capsys.readouterr().err
@@ -92,7 +92,7 @@ def test_no_engine_here(
     docker = tmp_path / "docker"
     docker.write_text("#!/bin/sh\necho 'the daemon is away' >&2\nexit 1\n")
     docker.chmod(0o755)
-    with pytest.raises(LockstepError, match="`docker` does not answer: the daemon is away"):
+    with pytest.raises(LockstitchError, match="`docker` does not answer: the daemon is away"):
         engine.find()
 
 
@@ -106,7 +106,7 @@ time.sleep(60)
 
 @contextmanager
 def watching(root: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "lockstep", "serve"]
+    command = [sys.executable, "-m", "lockstitch", "serve"]
     with log.open("wb") as output:
         running = subprocess.Popen(command, cwd=root, stdout=output, stderr=output)
     try:

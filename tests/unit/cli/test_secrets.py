@@ -1,4 +1,4 @@
-"""`lockstep secrets`, and the build that refuses a secret in a layer."""
+"""`lockstitch secrets`, and the build that refuses a secret in a layer."""
 
 import json
 import os
@@ -9,12 +9,12 @@ import pytest
 from support import projects
 from support.planted import FORMS, private_key
 
-from lockstep.cli.main import main
-from lockstep.store import Store
+from lockstitch.cli.main import main
+from lockstitch.store import Store
 
 SECRET = FORMS["github-token"].secret(7)
 KEY = private_key(7)
-ALLOW = "# lockstep: allow-" + "secret -- a fixture"
+ALLOW = "# lockstitch: allow-" + "secret -- a fixture"
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_secret_is_named_by_its_place(project: Path, capsys: pytest.CaptureFix
     leave(project)
     assert main(["secrets"]) == 1
     out, err = capsys.readouterr()
-    assert out == "app/main.py:2:6: high github-token ghp_… (40 characters) [lockstep]\n"
+    assert out == "app/main.py:2:6: high github-token ghp_… (40 characters) [lockstitch]\n"
     assert err.startswith("1 secret in 6 files; ")
     assert err.endswith(
         "hint: revoke it where it was given out, take it out, and give it at run time\n"
@@ -71,7 +71,7 @@ def test_json_has_places_and_counts(project: Path, capsys: pytest.CaptureFixture
                 "rule": "github-token",
                 "severity": "high",
                 "excerpt": "ghp_… (40 characters)",
-                "found_by": ["lockstep"],
+                "found_by": ["lockstitch"],
             }
         ],
         "files": 6,
@@ -127,8 +127,8 @@ def test_a_secret_stops_the_build(
         assert err.startswith(f"error: `{where}` holds a secret (")
         assert "hint: take it out and give it at run time, or" in err
         assert SECRET not in out + err
-    assert not (locked / ".lockstep" / "images").exists()
-    store = Path(os.environ["LOCKSTEP_CACHE"])
+    assert not (locked / ".lockstitch" / "images").exists()
+    store = Path(os.environ["LOCKSTITCH_CACHE"])
     if not name.startswith("src"):  # the wheel is built, and stays on this machine
         assert [
             p for p in store.rglob("*") if p.is_file() and text.encode() in p.read_bytes()
@@ -152,7 +152,7 @@ def test_every_secret_is_named(locked: Path, capsys: pytest.CaptureFixture[str])
 def test_a_secret_in_an_images_environment_stops_the_build(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = '[tool.lockstep.images.serve]\ngroups = ["serve"]\n'
+    old = '[tool.lockstitch.images.serve]\ngroups = ["serve"]\n'
     projects.replace(locked, old, f'{old}env = {{ GH_TOKEN = "{SECRET}" }}\n')
     assert main(["build", "serve", "--quiet"]) == 1
     err = capsys.readouterr().err
@@ -173,11 +173,11 @@ def test_a_clean_file_is_read_once(locked: Path, monkeypatch: pytest.MonkeyPatch
     assert main(["build", "serve", "--quiet"]) == 0
     kept = {path: path.stat().st_mtime_ns for path in _records()}
     assert kept
-    monkeypatch.setattr("lockstep.image.leaks.text.find", None)  # nothing is looked at again
+    monkeypatch.setattr("lockstitch.image.leaks.text.find", None)  # nothing is looked at again
     assert main(["build", "serve", "--quiet"]) == 0
     assert {path: path.stat().st_mtime_ns for path in _records()} == kept
 
 
 def _records() -> list[Path]:
-    store = Store(Path(os.environ["LOCKSTEP_CACHE"]))
+    store = Store(Path(os.environ["LOCKSTITCH_CACHE"]))
     return sorted((store.root / "records" / "clean").rglob("*.json"))

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from support import projects
 
-from lockstep.cli.main import main
-from lockstep.stack import control, processes
-from lockstep.stack.folder import Folder
-from lockstep.stack.services.objects import PORTS
+from lockstitch.cli.main import main
+from lockstitch.stack import control, processes
+from lockstitch.stack.folder import Folder
+from lockstitch.stack.services.objects import PORTS
 
 PYPROJECT = """\
 [project]
 name = "tiny"
 version = "1"
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 command = ["python"]
 """
 
@@ -32,7 +32,7 @@ def root(isolated: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def pretend(root: Path, state: str = "ready") -> Folder:
     """Write what `up` and the supervisor write; this process is the supervisor."""
-    folder = Folder(root / ".lockstep" / "stack")
+    folder = Folder(root / ".lockstitch" / "stack")
     folder.make()
     ports = PORTS | {"postgres": 5433, "objects": 9000, "mlflow": 5000}
     plan = {"tools": str(root), "ports": ports, "endpoint": "", "bucket": "b", "region": "r"}
@@ -47,15 +47,15 @@ def pretend(root: Path, state: str = "ready") -> Folder:
 
 def test_nothing_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status"]) == 1
-    assert capsys.readouterr().err == "nothing runs; to start it: lockstep up\n"
+    assert capsys.readouterr().err == "nothing runs; to start it: lockstitch up\n"
     assert main(["env"]) == 1
-    assert "hint: lockstep up" in capsys.readouterr().err
+    assert "hint: lockstitch up" in capsys.readouterr().err
     assert main(["down"]) == 0
     assert "nothing ran" in capsys.readouterr().err
     assert main(["logs"]) == 0
     assert main(["status", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["services"] == {}
-    assert not (root / ".lockstep").exists(), "looking makes nothing"
+    assert not (root / ".lockstitch").exists(), "looking makes nothing"
 
 
 def test_status(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +109,7 @@ def test_reset_asks(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder.root / "postgres").mkdir()
     (folder.root / "mine").write_text("kept")
     assert main(["reset"]) == 2
-    assert "hint: lockstep reset --yes" in capsys.readouterr().err
+    assert "hint: lockstitch reset --yes" in capsys.readouterr().err
     assert (folder.root / "postgres").exists()
     assert main(["reset", "--yes", "--quiet"]) == 0
     left = sorted(path.name for path in folder.root.iterdir())
@@ -119,9 +119,12 @@ def test_reset_asks(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("data = '../elsewhere'", "`tool.lockstep.stack.data` must be a folder inside the project"),
-        ("data = '/'", "`tool.lockstep.stack.data` must be a folder inside the project"),
-        ("ports = {mlflow = 80}", "`tool.lockstep.stack.ports.mlflow` must be a whole number"),
+        (
+            "data = '../elsewhere'",
+            "`tool.lockstitch.stack.data` must be a folder inside the project",
+        ),
+        ("data = '/'", "`tool.lockstitch.stack.data` must be a folder inside the project"),
+        ("ports = {mlflow = 80}", "`tool.lockstitch.stack.ports.mlflow` must be a whole number"),
         ("ports = {mlfow = 8000}", "did you mean `mlflow`?"),
         ("object-store = {endpoint = 'http://u:p@x'}", "is no http or https address"),
         ("object-store = {bucket = 'B/../C'}", "not the name of a bucket"),
@@ -129,7 +132,7 @@ def test_reset_asks(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_settings(root: Path, capsys: pytest.CaptureFixture[str], table: str, said: str) -> None:
-    text = PYPROJECT + f"\n[tool.lockstep.stack]\n{table}\n"
+    text = PYPROJECT + f"\n[tool.lockstitch.stack]\n{table}\n"
     (root / "pyproject.toml").write_text(text)
     assert main(["status"]) == 1
     assert said in capsys.readouterr().err
@@ -146,7 +149,7 @@ def test_run_gets_the_variables(
     pretend(locked)
     assert main(["run", "serve", "--quiet"]) == 0
     assert capfd.readouterr().out == "http://127.0.0.1:5000 5433\n"
-    table = "[tool.lockstep.images.serve]\n"
+    table = "[tool.lockstitch.images.serve]\n"
     projects.replace(locked, table, table + 'env = { MLFLOW_TRACKING_URI = "of-the-image" }\n')
     assert main(["run", "serve", "--quiet"]) == 0
     assert capfd.readouterr().out == "of-the-image 5433\n"

@@ -17,15 +17,15 @@ from support import projects
 from support.server import Reply
 from support.world import World
 
-from lockstep.cli.main import main
-from lockstep.store import Store, default_root
+from lockstitch.cli.main import main
+from lockstitch.store import Store, default_root
 
 pytestmark = pytest.mark.slow
 
 
 def start(root: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "lockstep", *words, "--project", str(root)],
+        [sys.executable, "-m", "lockstitch", *words, "--project", str(root)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -69,11 +69,11 @@ def test_a_download_that_is_stopped(
         assert err.endswith(
             "error: stopped; what was finished is kept\nhint: run the same command again to go on\n"
         )
-    assert not (root / ".lockstep" / "images" / "index.json").exists()
+    assert not (root / ".lockstitch" / "images" / "index.json").exists()
 
     world.server.free.set()
     found = digests(capsys, root)
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "undisturbed"))
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "undisturbed"))
     assert digests(capsys, root, "--layout", str(tmp_path / "images")) == found
 
 
@@ -84,9 +84,9 @@ def test_layers_that_are_stopped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = digests(capsys, locked, "--layout", str(tmp_path / "images"))
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "store"))
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "store"))
     with monkeypatch.context() as patch:
-        patch.setenv("LOCKSTEP_JOBS", "2")  # workers, each a process
+        patch.setenv("LOCKSTITCH_JOBS", "2")  # workers, each a process
         child = start(locked, "build")
     assert child.stderr is not None
     assert child.stderr.readline().startswith("* fetch ")
@@ -156,14 +156,14 @@ def test_a_full_disk_under_the_store(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("LOCKSTEP_JOBS", jobs)
+    monkeypatch.setenv("LOCKSTITCH_JOBS", jobs)
     found = digests(capsys, large, "--layout", str(tmp_path / "images"))
     with small_disk(tmp_path / "disk", "1500k") as disk:
-        monkeypatch.setenv("LOCKSTEP_CACHE", str(disk / "store"))
+        monkeypatch.setenv("LOCKSTITCH_CACHE", str(disk / "store"))
         full(capsys)
         store = Store(default_root())
         assert not [*(store.root / "tmp").iterdir()]
-        assert not (large / ".lockstep" / "images" / "index.json").exists()
+        assert not (large / ".lockstitch" / "images" / "index.json").exists()
         subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
         assert digests(capsys, large) == found
 
@@ -175,7 +175,7 @@ def test_a_full_disk_under_the_project(
     found = digests(capsys, large, "--layout", str(tmp_path / "images"))
     with small_disk(tmp_path / "disk", "1500k") as disk:
         full(capsys, "--layout", str(disk / "images"))
-        assert not [*disk.rglob("*.lockstep-tmp")]
+        assert not [*disk.rglob("*.lockstitch-tmp")]
         assert not (disk / "images" / "index.json").exists()
         subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
         assert digests(capsys, large, "--layout", str(disk / "images")) == found
@@ -194,6 +194,6 @@ def test_a_disk_that_is_read_only(
             capsys.readouterr()
             assert main(words) == 1
             assert "error: " in capsys.readouterr().err
-        monkeypatch.setenv("LOCKSTEP_CACHE", str(disk / "store"))
+        monkeypatch.setenv("LOCKSTITCH_CACHE", str(disk / "store"))
         assert main(["build"]) == 1
-        assert "hint: set LOCKSTEP_CACHE to a folder of yours" in capsys.readouterr().err
+        assert "hint: set LOCKSTITCH_CACHE to a folder of yours" in capsys.readouterr().err

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from support import projects
 
-from lockstep.cli.main import main
-from lockstep.oci.layout import Layout
+from lockstitch.cli.main import main
+from lockstitch.oci.layout import Layout
 
 pytestmark = pytest.mark.slow
 

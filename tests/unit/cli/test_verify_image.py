@@ -1,4 +1,4 @@
-"""`lockstep verify-image` and `sign`: what fits, and every way in which it may not."""
+"""`lockstitch verify-image` and `sign`: what fits, and every way in which it may not."""
 
 import gzip
 import io
@@ -13,14 +13,14 @@ import pytest
 from support import projects
 from support.registry import Registry
 
-from lockstep.cli.main import main
-from lockstep.digest import Digest, of_bytes
-from lockstep.image.places import site_packages
-from lockstep.lock import provenance, sbom
-from lockstep.oci import canonical
-from lockstep.oci.artifact import Artifact
-from lockstep.oci.layout import Layout
-from lockstep.oci.model import Descriptor
+from lockstitch.cli.main import main
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.image.places import site_packages
+from lockstitch.lock import provenance, sbom
+from lockstitch.oci import canonical
+from lockstitch.oci.artifact import Artifact
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Descriptor
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ Problems = Callable[..., list[str]]
 @pytest.fixture
 def layout(locked: Path) -> Layout:
     assert main(["build", "--quiet"]) == 0
-    return Layout(locked / ".lockstep" / "images")
+    return Layout(locked / ".lockstitch" / "images")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def problems(layout: Layout, capsys: pytest.CaptureFixture[str]) -> Problems:
 
 
 def keys(folder: Path) -> tuple[str, str]:
-    private, public = folder / "lockstep.key", folder / "lockstep.pub"
+    private, public = folder / "lockstitch.key", folder / "lockstitch.pub"
     words = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", private]
     subprocess.run(words, check=True)
     subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
@@ -117,7 +117,9 @@ def test_another_lock_than_the_images_is_named(
     assert len(found) == 2
     here = of_bytes((locked / "pylock.serve.toml").read_bytes())
     assert found[0].startswith(f"lock: `pylock.serve.toml` is {here.hex}, the image is from ")
-    assert found[1].startswith(f"lock: `pylock.serve.toml` is {here}, the label dev.lockstep.lock")
+    assert found[1].startswith(
+        f"lock: `pylock.serve.toml` is {here}, the label dev.lockstitch.lock"
+    )
     projects.replace(locked, 'name = "tiny"', 'name = "other"')
     assert problems() == ["lock: the image is `tiny-serve`, of another project than `other`"]
 
@@ -164,7 +166,7 @@ def test_every_difference_to_the_provenance_is_named(layout: Layout, problems: P
     found = problems()
     assert [each.partition(":")[0] for each in found] == ["provenance"] * 3 + ["lock"] * 2
     assert f"provenance: it is about {'0' * 64}, not" in found[0]
-    assert f"`pylock.serve.toml` is {'1' * 64}, the label dev.lockstep.lock says" in found[1]
+    assert f"`pylock.serve.toml` is {'1' * 64}, the label dev.lockstitch.lock says" in found[1]
     assert "the base is `debian:trixie`, the label" in found[2]
     change(layout, provenance.FORMAT, lambda document: document.pop("predicate"))
     (found_,) = problems()

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from lockstep.digest import of_bytes
-from lockstep.drift import compare
-from lockstep.drift.effects import Effect
-from lockstep.drift.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
+from lockstitch.digest import of_bytes
+from lockstitch.drift import compare
+from lockstitch.drift.effects import Effect
+from lockstitch.drift.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
 
 ONE, TWO, THREE = (of_bytes(text) for text in (b"1", b"2", b"3"))
 

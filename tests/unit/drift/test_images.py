@@ -7,12 +7,12 @@ import pytest
 from support import environments, images, wheels
 from support.registry import Registry
 
-from lockstep.cli.main import main
-from lockstep.drift import compare, live
-from lockstep.drift import images as of_images
-from lockstep.drift.model import Blas, Fingerprint
-from lockstep.oci.entry import Entry, file
-from lockstep.oci.stored import StoredImage
+from lockstitch.cli.main import main
+from lockstitch.drift import compare, live
+from lockstitch.drift import images as of_images
+from lockstitch.drift.model import Blas, Fingerprint
+from lockstitch.oci.entry import Entry, file
+from lockstitch.oci.stored import StoredImage
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 
@@ -116,7 +116,7 @@ def test_a_built_image_is_what_was_locked(
     """The image of the project, its layout, an archive, a registry: each against the lock."""
     assert main(["build", "serve", "--quiet", "--output", "serve.tar"]) == 0
     (locked / "serve").mkdir()  # an image may have the name of a folder
-    for word in ("serve", ".lockstep/images:serve", "serve.tar"):
+    for word in ("serve", ".lockstitch/images:serve", "serve.tar"):
         capsys.readouterr()
         assert main(["diff", "pylock.serve.toml", word, "--all"]) == 0
         assert capsys.readouterr() == ("", "no difference\n")

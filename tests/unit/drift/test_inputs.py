@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.cli.main import main
-from lockstep.digest import of_bytes
-from lockstep.drift import record
-from lockstep.drift.model import Fingerprint
-from lockstep.drift.record import RunRecord
+from lockstitch.cli.main import main
+from lockstitch.digest import of_bytes
+from lockstitch.drift import record
+from lockstitch.drift.model import Fingerprint
+from lockstitch.drift.record import RunRecord
 
 
 def write(path: Path, **inputs: bytes) -> str:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lockstep.drift import known
+from lockstitch.drift import known
 
 
 def test_the_set_is_whole() -> None:

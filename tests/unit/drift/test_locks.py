@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import process
-from lockstep.drift import locks
-from lockstep.drift.model import Fingerprint
-from lockstep.errors import LockstepError
-from lockstep.project.target import Target
+from lockstitch import process
+from lockstitch.drift import locks
+from lockstitch.drift.model import Fingerprint
+from lockstitch.errors import LockstitchError
+from lockstitch.project.target import Target
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 HEX = "ab" * 32
@@ -112,5 +112,5 @@ def test_what_is_a_lock(name: str, wanted: bool) -> None:  # noqa: FBT001
 
 
 def test_a_line_that_pins_nothing_is_named() -> None:
-    with pytest.raises(LockstepError, match=r"`numpy` is not pinned with `==`"):
+    with pytest.raises(LockstitchError, match=r"`numpy` is not pinned with `==`"):
         read("numpy>=2\n", "requirements.txt")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lockstep.digest import of_bytes
-from lockstep.drift import reading
-from lockstep.drift.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
-from lockstep.errors import LockstepError
+from lockstitch.digest import of_bytes
+from lockstitch.drift import reading
+from lockstitch.drift.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
+from lockstitch.errors import LockstitchError
 
 HEX = "sha256:" + "ab" * 32
 lines = st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=12)
@@ -72,7 +72,7 @@ def test_the_order_of_finding_does_not_show() -> None:
 
 def problems(**members: Any) -> list[str]:
     document = {"schema": 1, "kind": "environment", **members}
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         reading.of_document(document, "it")
     return [each.message.removeprefix("`it`: ") for each in caught.value.everything()]
 
@@ -131,17 +131,17 @@ def test_every_problem_is_shown_and_what_is_new_is_left_out() -> None:
         ("{", "`it` is not valid JSON: "),
         ("[" * 100_000, "`it` is not valid JSON: "),
         ("[]", "`it` is no fingerprint: it must be a JSON object"),
-        ('{"schema": 2}', "`it` has schema 2, this lockstep reads 1"),
-        ("{}", "`it` has schema 0, this lockstep reads 1"),
+        ('{"schema": 2}', "`it` has schema 2, this lockstitch reads 1"),
+        ("{}", "`it` has schema 0, this lockstitch reads 1"),
     ],
 )
 def test_what_is_no_fingerprint_is_refused(text: str, wanted: str) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         reading.of_text(text, "it")
     assert caught.value.message.startswith(wanted)
 
 
 def test_a_text_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_LARGEST", 10)
-    with pytest.raises(LockstepError, match="it has 11 characters"):
+    with pytest.raises(LockstitchError, match="it has 11 characters"):
         reading.of_text(" " * 11, "it")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from support import environments, wheels
 
-from lockstep.drift import imports
-from lockstep.run.environment import Command
+from lockstitch.drift import imports
+from lockstitch.run.environment import Command
 
 LOOK = """\
 import atexit, os, sys

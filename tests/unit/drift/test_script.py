@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from support import environments, wheels
 
-from lockstep.drift import live, reading
-from lockstep.drift.model import Fingerprint, Package
-from lockstep.image import trim
-from lockstep.runtime.fingerprint import VARIABLES
+from lockstitch.drift import live, reading
+from lockstitch.drift.model import Fingerprint, Package
+from lockstitch.image import trim
+from lockstitch.runtime.fingerprint import VARIABLES
 
-SCRIPT = Path(__file__).parents[3] / "src" / "lockstep" / "runtime" / "fingerprint.py"
+SCRIPT = Path(__file__).parents[3] / "src" / "lockstitch" / "runtime" / "fingerprint.py"
 MODEL = {
     "model/__init__.py": b"x = 1\n",
     "model/extra/part.py": b"y = 2\n",

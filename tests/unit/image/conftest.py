@@ -1,4 +1,4 @@
-"""One wheel on its way into a layer of the store, as `lockstep build` takes it."""
+"""One wheel on its way into a layer of the store, as `lockstitch build` takes it."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 from support.images import MadeLayer
 from support.zips import FILENAME
 
-from lockstep.image.contents.wheels import InstalledWheel
-from lockstep.image.places import APP
-from lockstep.oci.entry import Generated
-from lockstep.oci.layer import arrange, stitch
-from lockstep.store import Store
+from lockstitch.image.contents.wheels import InstalledWheel
+from lockstitch.image.places import APP
+from lockstitch.oci.entry import Generated
+from lockstitch.oci.layer import arrange, stitch
+from lockstitch.store import Store
 
 MakeLayer = Callable[..., MadeLayer]
 

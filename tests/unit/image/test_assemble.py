@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 from support.images import check_golden, layer
 
-from lockstep.digest import of_bytes
-from lockstep.image import assemble
-from lockstep.image.prepare import Prepared
-from lockstep.lock.debian import DebianBase
-from lockstep.oci.entry import file
-from lockstep.oci.model import Image, Platform
-from lockstep.oci.validate import problems
-from lockstep.project.model import ImageSpec, Project
+from lockstitch.digest import of_bytes
+from lockstitch.image import assemble
+from lockstitch.image.prepare import Prepared
+from lockstitch.lock.debian import DebianBase
+from lockstitch.oci.entry import file
+from lockstitch.oci.model import Image, Platform
+from lockstitch.oci.validate import problems
+from lockstitch.project.model import ImageSpec, Project
 
 SERVE = ImageSpec(
     name="serve",
     command=("uvicorn", "api:app", "--port", "8000"),
     env={"MODEL": "models/model.onnx", "LANG": "de_DE.UTF-8"},
-    labels={"team": "churn", "dev.lockstep.python": "mine"},
+    labels={"team": "churn", "dev.lockstitch.python": "mine"},
     port=8000,
     health="/health",
 )
@@ -103,7 +103,7 @@ def test_the_environment_s_programs_come_first() -> None:
 def test_what_the_table_says_wins_over_ours() -> None:
     found = config(assemble.image(prepared(), PROJECT, LAYERS))
     assert "LANG=de_DE.UTF-8" in found["Env"]  # type: ignore[operator]
-    assert found["Labels"]["dev.lockstep.python"] == "mine"  # type: ignore[index]
+    assert found["Labels"]["dev.lockstitch.python"] == "mine"  # type: ignore[index]
 
 
 def test_the_health_check_asks_the_port_with_the_image_s_python() -> None:
@@ -111,7 +111,7 @@ def test_the_health_check_asks_the_port_with_the_image_s_python() -> None:
     assert found["ExposedPorts"] == {"8000/tcp": {}}
     assert found["Healthcheck"]["Test"] == [  # type: ignore[index]
         *("CMD", "/app/.venv/bin/python", "-I"),
-        *("/app/.lockstep/health.py", "8000", "/health"),
+        *("/app/.lockstitch/health.py", "8000", "/health"),
     ]
 
 

@@ -3,11 +3,11 @@
 import pytest
 from support.images import image, layer
 
-from lockstep.errors import LockstepError
-from lockstep.image import budget
-from lockstep.oci.entry import file
-from lockstep.oci.model import Image
-from lockstep.project.model import ImageSpec
+from lockstitch.errors import LockstitchError
+from lockstitch.image import budget
+from lockstitch.oci.entry import file
+from lockstitch.oci.model import Image
+from lockstitch.project.model import ImageSpec
 
 SITE = "app/.venv/lib/python3.11/site-packages"
 
@@ -32,7 +32,7 @@ def test_unpacked_is_the_sum_of_all_files() -> None:
 
 
 def test_the_error_names_the_five_heaviest_and_both_numbers() -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         budget.check([(ImageSpec(name="serve", budget=2_000_000), SIX)])
     assert caught.value.message == (
         "image `serve` has 2.1 MB unpacked, over its budget of 2.0 MB; most of it: "
@@ -48,13 +48,13 @@ def test_exactly_the_budget_fits(allowed: int, *, fits: bool) -> None:
     if fits:
         budget.check([(spec, SIX)])
     else:
-        with pytest.raises(LockstepError, match="over its budget"):
+        with pytest.raises(LockstitchError, match="over its budget"):
             budget.check([(spec, SIX)])
 
 
 def test_every_image_that_is_too_large_is_named() -> None:
     small = packages(a=1000)
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         budget.check(
             [
                 (ImageSpec(name="train", budget=1_000_000), SIX),

@@ -12,11 +12,11 @@ from types import CodeType
 import pytest
 from support.zips import FILENAME, File, wheel
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.image import compiled
-from lockstep.image.bytecode import Interpreter, compile_files
-from lockstep.store import Store
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.image import compiled
+from lockstitch.image.bytecode import Interpreter, compile_files
+from lockstitch.store import Store
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 TAG = f"cpython-{MINOR.replace('.', '')}"
@@ -160,9 +160,9 @@ def test_no_sources_start_no_program(tmp_path: Path) -> None:
 
 def test_a_program_that_is_missing_or_fails_is_an_error(tmp_path: Path) -> None:
     absent = Interpreter(argv=("/no/such/python",), root="", key=of_bytes(b""), minor="3.11")
-    with pytest.raises(LockstepError, match="`/no/such/python` could not be started"):
+    with pytest.raises(LockstitchError, match="`/no/such/python` could not be started"):
         compile_files(absent, tmp_path, SOURCES)
-    with pytest.raises(LockstepError, match="failed with exit code 1"):
+    with pytest.raises(LockstitchError, match="failed with exit code 1"):
         compile_files(THIS, tmp_path, SOURCES)  # none of the sources is there
 
 
@@ -188,7 +188,7 @@ for turn, _ in enumerate(json.load(sys.stdin)["files"]):
 def test_output_of_another_length_is_refused(tmp_path: Path) -> None:
     script = "import struct, sys; sys.stdout.buffer.write(struct.pack('<I', 1) + b'too much')"
     chatty = Interpreter(argv=(sys.executable, "-c", script), root="", key=THIS.key, minor=MINOR)
-    with pytest.raises(LockstepError, match="the bytecode compiler wrote 12 bytes, not 5"):
+    with pytest.raises(LockstitchError, match="the bytecode compiler wrote 12 bytes, not 5"):
         compile_files(chatty, tmp_path, SOURCES[:1])
 
 
@@ -206,10 +206,10 @@ def test_kept_bytecode_is_what_was_compiled(
     absent = Interpreter(argv=("/no/such/python",), root="", key=THIS.key, minor=MINOR)
     assert compiled.of_wheel(absent, store, digest, SOURCES) == kept
     # Other sources are another request, since CPython's output depends on all of them.
-    with pytest.raises(LockstepError, match="could not be started"):
+    with pytest.raises(LockstitchError, match="could not be started"):
         compiled.of_wheel(absent, store, digest, SOURCES[:1])
     other = Interpreter(argv=("/no/such/python",), root="", key=of_bytes(b"other"), minor=MINOR)
-    with pytest.raises(LockstepError, match="could not be started"):
+    with pytest.raises(LockstitchError, match="could not be started"):
         compiled.of_wheel(other, store, digest, SOURCES)
 
 
@@ -223,7 +223,7 @@ def test_a_damaged_blob_is_an_error_of_ours(at: int, archive: Path, tmp_path: Pa
     data[content.start + at % content.packed] ^= 0xFF
     content.blob.unlink()
     content.blob.write_bytes(data)
-    with pytest.raises(LockstepError, match="is damaged"):
+    with pytest.raises(LockstitchError, match="is damaged"):
         list(content.plain())
 
 

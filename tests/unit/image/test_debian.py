@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.digest import Digest, of_bytes
-from lockstep.errors import LockstepError
-from lockstep.image import debian_archive
-from lockstep.image.debian import entries
-from lockstep.image.debian_archive import merged
-from lockstep.lock.debian import DebianBase, DebianPackage
-from lockstep.lock.sbom import Facts
-from lockstep.oci.entry import Entry, Kind
-from lockstep.store import Store
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.image import debian_archive
+from lockstitch.image.debian import entries
+from lockstitch.image.debian_archive import merged
+from lockstitch.lock.debian import DebianBase, DebianPackage
+from lockstitch.lock.sbom import Facts
+from lockstitch.oci.entry import Entry, Kind
+from lockstitch.store import Store
 
 Member = tuple[str, bytes, int, str]  # path, type of tar, mode, content or target
 
@@ -107,7 +107,7 @@ def content(entry: Entry) -> bytes:
 
 
 def messages(store: Store, **debs: bytes) -> list[str]:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         tree(store, **debs)
     return [error.message for error in caught.value.everything()]
 
@@ -315,7 +315,7 @@ def test_a_path_in_two_packages_is_refused(store: Store) -> None:
 
 def test_all_packages_that_are_not_in_the_store_are_said(store: Store) -> None:
     wanted = base(package("one", of_bytes(b"1"), 1), package("two", of_bytes(b"2"), 1))
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         list(entries(wanted, store))
     assert [error.message for error in caught.value.everything()] == [
         f"`one 1.0` ({of_bytes(b'1').short}) is not in the store",
@@ -336,14 +336,14 @@ def test_all_packages_that_are_not_in_the_store_are_said(store: Store) -> None:
     ],
 )
 def test_what_is_no_package_is_refused(data: bytes, message: str) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         debian_archive.read(data, "tiny 1.0")
     assert message in caught.value.message
 
 
 def test_a_truncated_package_is_refused() -> None:
     data = deb(regular("./usr/lib/x", "x" * 100000))
-    with pytest.raises(LockstepError, match="is not a Debian package that can be read"):
+    with pytest.raises(LockstitchError, match="is not a Debian package that can be read"):
         debian_archive.read(data[:-40], "tiny 1.0")
 
 

@@ -14,14 +14,14 @@ import pytest
 from support import projects
 from support.images import check_golden
 
-from lockstep import runtime
-from lockstep.cli.commands import render as command
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.image import dockerfile, dockerignore
-from lockstep.lock.debian import DebianBase
-from lockstep.lock.file import Lock, LockedFile
-from lockstep.project.model import ImageSpec, Project
+from lockstitch import runtime
+from lockstitch.cli.commands import render as command
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.image import dockerfile, dockerignore
+from lockstitch.lock.debian import DebianBase
+from lockstitch.lock.file import Lock, LockedFile
+from lockstitch.project.model import ImageSpec, Project
 
 SERVE = ImageSpec(
     name="serve",
@@ -163,7 +163,7 @@ def test_one_python_is_named_by_its_patch_version_and_two_by_their_minor() -> No
 def test_the_uv_that_locked_installs_whoever_else_did() -> None:
     text = rendered(lock=dataclasses.replace(LOCK, tools=("poetry 2.5.0", "uv 0.12.1")))
     assert "ARG UV_VERSION=0.12.1\n" in text
-    with pytest.raises(LockstepError, match=r"names no version of uv: it was made by poetry 2"):
+    with pytest.raises(LockstitchError, match=r"names no version of uv: it was made by poetry 2"):
         rendered(lock=dataclasses.replace(LOCK, tools=("poetry 2.5.0",)))
 
 
@@ -174,13 +174,13 @@ def test_the_base_has_a_name_that_engines_take() -> None:
 
 
 def test_a_lock_without_the_image_is_an_error() -> None:
-    with pytest.raises(LockstepError, match=r"the lock does not name `pylock.other.toml`"):
+    with pytest.raises(LockstitchError, match=r"the lock does not name `pylock.other.toml`"):
         rendered(ImageSpec(name="other"))
 
 
 def test_line_breaks_cannot_smuggle_instructions() -> None:
     spec = ImageSpec(name="serve", env={"A": "1\nUSER 0"}, labels={"b": "\r", "c\n": ""})
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         rendered(spec)
     assert [each.message for each in caught.value.everything()] == [
         "`env.'A'` of image `serve` has a line break",
@@ -188,14 +188,14 @@ def test_line_breaks_cannot_smuggle_instructions() -> None:
         r"`labels.'c\n'` of image `serve` has a line break",
     ]
     for name in ("a\nUSER 0", "a\\b"):
-        with pytest.raises(LockstepError, match="a character that a Dockerfile cannot copy"):
+        with pytest.raises(LockstitchError, match="a character that a Dockerfile cannot copy"):
             rendered(ImageSpec(name="serve", include=(name,)))
 
 
 def test_a_folder_in_include_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     project = dataclasses.replace(PROJECT, root=tmp_path)
-    with pytest.raises(LockstepError, match="is a folder") as caught:
+    with pytest.raises(LockstitchError, match="is a folder") as caught:
         rendered(ImageSpec(name="serve", include=("src",)), project)
     assert caught.value.hint == 'include = ["src/**"]'
 
@@ -221,7 +221,7 @@ def test_the_packages_of_each_backend_are_found(backend: str, tmp_path: Path) ->
 
 def test_what_lies_flat_is_found_too(tmp_path: Path) -> None:
     project = dataclasses.replace(PROJECT, root=tmp_path, name="My-Churn", document={})
-    with pytest.raises(LockstepError, match="nothing says where the packages of `My-Churn` are"):
+    with pytest.raises(LockstitchError, match="nothing says where the packages of `My-Churn` are"):
         dockerignore.first_party(project)
     for name in ("my_churn.py", "setup.py", "LICENSE"):
         (tmp_path / name).touch()
@@ -231,7 +231,7 @@ def test_what_lies_flat_is_found_too(tmp_path: Path) -> None:
 
 def test_a_readme_outside_the_project_is_an_error() -> None:
     document = {"project": {"readme": {"file": "../README.md"}}, "tool": HATCH}
-    with pytest.raises(LockstepError, match="is outside the project"):
+    with pytest.raises(LockstitchError, match="is outside the project"):
         dockerignore.render(dataclasses.replace(PROJECT, document=document))
 
 
@@ -299,16 +299,16 @@ def test_a_check_says_what_is_stale(locked: Path, capsys: pytest.CaptureFixture[
     (locked / ".dockerignore").write_text("*.log\n")
     (locked / "Dockerfile.old").write_text(f"{dockerignore.MARK}\n")
     before = {path: path.stat().st_mtime_ns for path in locked.rglob("*")}
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         run("--check")
     assert {path: path.stat().st_mtime_ns for path in locked.rglob("*")} == before
     stale = [
-        ("`.dockerignore` was not written by lockstep", "lockstep render --force"),
+        ("`.dockerignore` was not written by lockstitch", "lockstitch render --force"),
         (
             "`Dockerfile.serve` is stale: it is not what pyproject.toml and the lock give",
-            "lockstep render",
+            "lockstitch render",
         ),
-        ("`Dockerfile.train` is missing", "lockstep render"),
+        ("`Dockerfile.train` is missing", "lockstitch render"),
         ("`Dockerfile.old` belongs to nothing in pyproject.toml any more", "rm Dockerfile.old"),
     ]
     assert [(each.message, each.hint) for each in caught.value.everything()] == stale
@@ -327,13 +327,13 @@ def test_a_checkout_with_other_line_ends_is_not_stale(locked: Path) -> None:
 def test_a_file_of_somebody_else_stays(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine = "FROM scratch\nCOPY . ."
     (locked / "Dockerfile.serve").write_text(mine)
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         run()
-    assert [each.hint for each in caught.value.everything()] == ["lockstep render --force"]
+    assert [each.hint for each in caught.value.everything()] == ["lockstitch render --force"]
     assert (locked / "Dockerfile.serve").read_text() == mine
     assert not (locked / "Dockerfile.train").exists()
     shown = capsys.readouterr().err.splitlines()
-    assert shown[:2] == ["--- Dockerfile.serve", "+++ Dockerfile.serve of lockstep"]
+    assert shown[:2] == ["--- Dockerfile.serve", "+++ Dockerfile.serve of lockstitch"]
     assert {"-FROM scratch", "-COPY . .", "+USER 65532:65532"} <= set(shown)
     assert run("--force") == 0
     assert run("--check") == 0
@@ -351,7 +351,7 @@ def test_what_belongs_to_nothing_is_named(locked: Path, capsys: pytest.CaptureFi
 
 def test_a_stale_lock_renders_nothing(locked: Path) -> None:
     projects.replace(locked, "gamma>=2", "gamma>=1")
-    with pytest.raises(LockstepError, match="the lock is stale"):
+    with pytest.raises(LockstitchError, match="the lock is stale"):
         run()
     assert not (locked / "Dockerfile.serve").exists()
 
@@ -359,6 +359,6 @@ def test_a_stale_lock_renders_nothing(locked: Path) -> None:
 def test_every_image_s_problems_are_told(locked: Path) -> None:
     projects.replace(locked, "port = 8000", 'port = 8000\nenv = {A = "\\n"}')
     projects.replace(locked, 'outputs = ["models"]', 'labels = {b = "\\n"}')
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         run()
     assert len(list(caught.value.everything())) == 2

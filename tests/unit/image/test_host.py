@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lockstep.image import host
+from lockstitch.image import host
 
 OWN = platform.python_version()
 MINOR = OWN.rpartition(".")[0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.image import licences
+from lockstitch.image import licences
 
 OSI = "Classifier: License :: OSI Approved"
 

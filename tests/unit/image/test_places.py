@@ -1,6 +1,6 @@
 """Paths that images of every layout version share."""
 
-from lockstep.image import places
+from lockstitch.image import places
 
 
 def test_paths_are_those_of_a_virtual_environment_below_app() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import pytest
 from support.images import check_golden
 
-from lockstep.digest import of_bytes
-from lockstep.image import plan as plan_module
-from lockstep.image.plan import LayerPlan, Parts, plan
-from lockstep.project.resolution import LockedWheel
+from lockstitch.digest import of_bytes
+from lockstitch.image import plan as plan_module
+from lockstitch.image.plan import LayerPlan, Parts, plan
+from lockstitch.project.resolution import LockedWheel
 
 MIB = 1 << 20
 

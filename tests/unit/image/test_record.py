@@ -1,6 +1,6 @@
 """RECORD files."""
 
-from lockstep.image import record
+from lockstitch.image import record
 
 
 def test_hash_is_urlsafe_base64_without_padding() -> None:

@@ -4,8 +4,8 @@ import ast
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.image.scripts import console_scripts, with_shebang
+from lockstitch.errors import LockstitchError
+from lockstitch.image.scripts import console_scripts, with_shebang
 
 
 def names(text: str) -> list[str]:
@@ -63,12 +63,12 @@ def test_the_last_of_two_lines_counts() -> None:
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"a = b", b"[x\n", b"[console_scripts]\n= m:f\n"])
 def test_what_cannot_be_read_is_refused(data: bytes) -> None:
-    with pytest.raises(LockstepError, match=r"the entry points of `demo\.whl` cannot be read"):
+    with pytest.raises(LockstitchError, match=r"the entry points of `demo\.whl` cannot be read"):
         list(console_scripts(data, "demo.whl"))
 
 
 def test_the_error_shows_what_is_declared() -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         list(console_scripts(b"[console_scripts]\ntool = os; x\n", "demo.whl"))
     assert caught.value.message == ("`demo.whl` declares the script `tool = os; x`, which is none")
 

@@ -6,8 +6,8 @@ import pytest
 from support.images import MadeLayer, layer, random_image
 from support.zips import File, wheel
 
-from lockstep.image.sizes import Package, of_layers
-from lockstep.oci.entry import file, folder, symlink
+from lockstitch.image.sizes import Package, of_layers
+from lockstitch.oci.entry import file, folder, symlink
 
 SITE = "app/.venv/lib/python3.11/site-packages"
 MakeLayer = Callable[..., MadeLayer]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.image.trim import folded, left_out
+from lockstitch.image.trim import folded, left_out
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,11 @@ from support.zips import (
     zipped,
 )
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.image.wheel import Member, Wheel
-from lockstep.oci.layer import arrange, stitch
-from lockstep.store import Store
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.image.wheel import Member, Wheel
+from lockstitch.oci.layer import arrange, stitch
+from lockstitch.store import Store
 
 SITE = "app/.venv/lib/python3.11/site-packages"
 TEXT = b"x = 1\n" * 200
@@ -100,7 +100,7 @@ def test_a_deflated_member_is_carried_bit_for_bit(opened: Callable[[bytes], Whee
 
 
 def entry(member: Member) -> object:
-    from lockstep.oci.entry import Entry, Kind
+    from lockstitch.oci.entry import Entry, Kind
 
     return Entry(path=member.name, kind=Kind.FILE, mode=0o644, content=member)
 
@@ -268,7 +268,7 @@ HOSTILE: dict[str, bytes] = {
 def test_refused_and_nothing_written(
     name: str, made: Callable[[bytes], MadeLayer], store: Store
 ) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         made(HOSTILE[name])
     assert caught.value.message.startswith("`")  # which file, before what is wrong with it
     blobs = {path.name for path in (store.root / "blobs").rglob("*") if path.is_file()}
@@ -307,7 +307,7 @@ def test_refused_and_nothing_written(
 def test_the_error_says_what_is_wrong(
     name: str, words: str, made: Callable[[bytes], MadeLayer]
 ) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         made(HOSTILE[name])
     assert words in caught.value.message
 
@@ -316,7 +316,7 @@ def test_the_error_says_what_is_wrong(
 def test_the_error_of_an_unsafe_name_says_in_which_wheel(
     name: str, made: Callable[[bytes], MadeLayer]
 ) -> None:
-    with pytest.raises(LockstepError, match=FILENAME):
+    with pytest.raises(LockstitchError, match=FILENAME):
         made(HOSTILE[f"name {name!r}"])
 
 
@@ -325,7 +325,7 @@ def test_every_bad_member_is_listed(opened: Callable[[bytes], Wheel]) -> None:
     data = patched(data, "demo/0.py", both={"method": 99})
     data = patched(data, "demo/2.py", both={"flags": 1})
     data = patched(data, "demo/3.py", local={"crc": 1})
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         opened(data)
     found = [error.message for error in caught.value.everything()]
     assert len(found) == 3
@@ -343,7 +343,7 @@ def test_a_bomb_is_not_inflated_past_what_it_declares(opened: Callable[[bytes], 
         break
     assert inflated == 11
     taken = []
-    with pytest.raises(LockstepError, match="holds more bytes"):
+    with pytest.raises(LockstitchError, match="holds more bytes"):
         taken += member.plain()
     assert sum(map(len, taken)) <= 10
 
@@ -353,10 +353,10 @@ def test_a_control_character_in_a_name_is_refused(
     name: str, made: Callable[[bytes], MadeLayer]
 ) -> None:
     # RECORD is a CSV file whose rows it would break; 3.11 and 3.13 write `\\r` differently.
-    with pytest.raises(LockstepError):
+    with pytest.raises(LockstitchError):
         made(wheel(File(name=name, data=b"1")))
 
 
 def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(LockstepError, match=f"`{FILENAME}` is not a wheel"):
+    with pytest.raises(LockstitchError, match=f"`{FILENAME}` is not a wheel"):
         Wheel(tmp_path / "none.whl", FILENAME)

@@ -12,12 +12,12 @@ import pytest
 from support import projects, wheels
 from support.world import World
 
-from lockstep import process
-from lockstep.cli.main import main
-from lockstep.errors import LockstepError
-from lockstep.lock import builds
-from lockstep.lock.debian import DebianBase
-from lockstep.project.load import load
+from lockstitch import process
+from lockstitch.cli.main import main
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import builds
+from lockstitch.lock.debian import DebianBase
+from lockstitch.project.load import load
 
 PYPROJECT = projects.PYPROJECT.replace('["alpha>=1"]', '["alpha>=1"] # what both need').replace(
     "[dependency-groups]\n", '[dependency-groups]\ndev = ["only-source"] # no wheel\n'
@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
     return projects.write(tmp_path / "tiny", pyproject=PYPROJECT)
 
 
-def lockstep(root: Path, *words: str) -> int:
+def lockstitch(root: Path, *words: str) -> int:
     return main([*words, "--quiet", "--project", str(root)])
 
 
@@ -39,7 +39,7 @@ def settings(root: Path) -> dict[str, Any]:
 
 
 def test_they_are_written_for_uv_and_kept(world: World, root: Path) -> None:
-    assert lockstep(root, "lock") == 0
+    assert lockstitch(root, "lock") == 0
     published = world.index.files["tinybuild-1.0-py3-none-any.whl"]
     table = {"requirement": "tinybuild==1.0", "hashes": [f"sha256:{published.sha256}"]}
     assert settings(root) == {
@@ -51,21 +51,21 @@ def test_they_are_written_for_uv_and_kept(world: World, root: Path) -> None:
     assert "# no wheel" in text
     assert "build-constraints" in (root / "uv.lock").read_text()
     world.index.publish(wheels.backend("1.1"))
-    assert lockstep(root, "lock") == 0
+    assert lockstitch(root, "lock") == 0
     assert (root / "pyproject.toml").read_text() == text
-    assert lockstep(root, "lock", "--check") == 0
+    assert lockstitch(root, "lock", "--check") == 0
 
 
 def test_uv_installs_with_them_and_refuses_one_wrong_digit(
     world: World, root: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert lockstep(root, "lock") == 0
+    assert lockstitch(root, "lock") == 0
     sync = [process.find_uv(), "sync", "--locked", "--no-cache", "--no-install-project"]
     process.run(sync, cwd=root)
     (digest,) = settings(root)["build-constraint-dependencies"][0]["hashes"]
     wrong = digest[:-1] + ("0" if digest[-1] != "0" else "1")
     projects.replace(root, digest, wrong)
-    assert lockstep(root, "lock", "--check") == 1
+    assert lockstitch(root, "lock", "--check") == 1
     assert "the lock is stale" in capfd.readouterr().err
     process.run([process.find_uv(), "lock"], cwd=root)  # as somebody would who wants it to fit
     (root / ".venv").rename(root / "old")
@@ -74,10 +74,10 @@ def test_uv_installs_with_them_and_refuses_one_wrong_digit(
     assert "Hash mismatch" in done.stderr
     assert digest in done.stderr
     # Our own lock compares with the index too; only an upgrade takes what is there.
-    assert lockstep(root, "lock") == 1
+    assert lockstitch(root, "lock") == 1
     said = capfd.readouterr().err
     assert f"`tinybuild==1.0`: the lock names {wrong}, the index has {digest}" in said
-    assert lockstep(root, "lock", "--upgrade", "tinybuild") == 0
+    assert lockstitch(root, "lock", "--upgrade", "tinybuild") == 0
     assert settings(root)["build-constraint-dependencies"][0]["hashes"] == [digest]
 
 
@@ -87,15 +87,15 @@ def test_what_a_backend_asks_for_later_is_added(
     text = (root / "pyproject.toml").read_text()
     plain = '[tool.uv]\nbuild-constraint-dependencies = ["gamma<3"]\n'
     (root / "pyproject.toml").write_text(text + plain)
-    assert lockstep(root, "lock") == 1
+    assert lockstitch(root, "lock") == 1
     said = capsys.readouterr().err
     assert "has `gamma<3` without a hash, which uv refuses" in said
     setting = 'build-requires = ["gamma<3"]'
-    assert f"hint: move it to [tool.lockstep]: {setting}\n" in said
+    assert f"hint: move it to [tool.lockstitch]: {setting}\n" in said
     world.index.publish(wheels.wheel("gamma", "3.0"))
     (root / "pyproject.toml").write_text(text)
-    projects.replace(root, "[tool.lockstep]\n", f"[tool.lockstep]\n{setting}\n")
-    assert lockstep(root, "lock") == 0
+    projects.replace(root, "[tool.lockstitch]\n", f"[tool.lockstitch]\n{setting}\n")
+    assert lockstitch(root, "lock") == 0
     found = settings(root)["build-constraint-dependencies"]
     assert [each["requirement"] for each in found] == ["gamma==2.0", "tinybuild==1.0"]
 
@@ -103,7 +103,7 @@ def test_what_a_backend_asks_for_later_is_added(
 def test_a_project_of_wheels_is_left_alone(online: World, root: Path) -> None:
     projects.replace(root, 'dev = ["only-source"] # no wheel\n', "")
     before = (root / "pyproject.toml").read_text()
-    assert lockstep(root, "lock") == 0
+    assert lockstitch(root, "lock") == 0
     assert (root / "pyproject.toml").read_text() == before
 
 
@@ -195,7 +195,7 @@ def test_what_a_source_distribution_needs(tmp_path: Path) -> None:
 def test_a_source_distribution_that_cannot_be_read(
     tmp_path: Path, data: bytes, message: str
 ) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         read(tmp_path, data)
     assert message in caught.value.message
 

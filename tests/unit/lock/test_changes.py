@@ -9,9 +9,9 @@ import pytest
 from support import archive, wheels
 from support.world import World
 
-from lockstep.cli.main import main
-from lockstep.lock import changes, file
-from lockstep.project.load import load
+from lockstitch.cli.main import main
+from lockstitch.lock import changes, file
+from lockstitch.project.load import load
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def root(world: World, locked: Path) -> Path:
     return locked
 
 
-def lockstep(root: Path, *words: str) -> int:
+def lockstitch(root: Path, *words: str) -> int:
     return main(["lock", *words, "--quiet", "--project", str(root)])
 
 
 def moved(root: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[tuple[Any, ...]]:
-    """Return what `lockstep lock --json` says that moved."""
+    """Return what `lockstitch lock --json` says that moved."""
     capsys.readouterr()
-    assert lockstep(root, "--json", *words) == 0
+    assert lockstitch(root, "--json", *words) == 0
     found = json.loads(capsys.readouterr().out)["moved"]
     return [(m["name"], m["kind"], m["before"], m["after"], m["images"]) for m in found]
 
@@ -106,7 +106,7 @@ def test_an_upgrade_of_some_leaves_the_rest(
 
 def test_a_name_that_nothing_has(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(root)
-    assert lockstep(root, "--upgrade", "alpa", "none-like-it") == 1
+    assert lockstitch(root, "--upgrade", "alpa", "none-like-it") == 1
     said = capsys.readouterr().err
     assert "error: `alpa` is not locked, so it has no upgrade\nhint: did you mean `alpha`?" in said
     assert "error: `none-like-it` is not locked" in said
@@ -115,7 +115,7 @@ def test_a_name_that_nothing_has(root: Path, capsys: pytest.CaptureFixture[str])
 
 def test_a_table_for_people(world: World, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     publish(world)
-    assert lockstep(root, "--upgrade", "beta", "--dry-run") == 0
+    assert lockstitch(root, "--upgrade", "beta", "--dry-run") == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         "name  change  from  to   what     images",
@@ -139,7 +139,7 @@ def test_a_file_that_is_replaced_under_its_version(
 
 def test_a_base_that_comes_is_one_change(root: Path) -> None:
     after = changes.state(load(root))
-    (root / "lockstep.lock").unlink()
+    (root / "lockstitch.lock").unlink()
     (root / "pylock.serve.toml").write_text("broken [")
     before = changes.state(load(root))
     found = {change.name: change for change in changes.between(before, after)}
@@ -151,7 +151,7 @@ def test_a_base_that_comes_is_one_change(root: Path) -> None:
 def test_check_and_dry_run_are_two_questions(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert lockstep(root, "--check", "--dry-run") == 2
+    assert lockstitch(root, "--check", "--dry-run") == 2
     assert "two questions" in capsys.readouterr().err
 
 
@@ -162,14 +162,14 @@ def test_rendered_files_are_in_the_lock(root: Path, capsys: pytest.CaptureFixtur
         *(".dockerignore", "Dockerfile.serve", "Dockerfile.train", "requirements-build.txt")
     ]
     before = contents(root)
-    assert lockstep(root) == 0
+    assert lockstitch(root) == 0
     assert contents(root) == before, "locking keeps what was rendered"
-    assert lockstep(root, "--check") == 0
+    assert lockstitch(root, "--check") == 0
     with (root / "Dockerfile.serve").open("a") as handle:
         handle.write("# by hand\n")
     (root / "Dockerfile.train").unlink()
     capsys.readouterr()
-    assert lockstep(root, "--check") == 1
+    assert lockstitch(root, "--check") == 1
     said = capsys.readouterr().err
     assert "`Dockerfile.serve` is not the file that was rendered" in said
     assert "`Dockerfile.train` is missing: it was rendered" in said
@@ -182,7 +182,7 @@ def test_a_lock_that_moves_says_that_rendered_files_are_stale(
     assert main(["render", "--project", str(root)]) == 0
     world.index.publish(wheels.wheel("beta", "3.2"))
     capsys.readouterr()
-    assert lockstep(root, "--upgrade", "beta") == 0
-    assert capsys.readouterr().err.endswith("next: lockstep render\n")
+    assert lockstitch(root, "--upgrade", "beta") == 0
+    assert capsys.readouterr().err.endswith("next: lockstitch render\n")
     assert main(["render", "--project", str(root)]) == 0
-    assert lockstep(root, "--check") == 0
+    assert lockstitch(root, "--check") == 0

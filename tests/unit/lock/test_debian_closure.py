@@ -2,10 +2,10 @@
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.lock.debian.closure import close
-from lockstep.lock.debian.index import Index, unpack
-from lockstep.lock.debian.relations import Relation, compare, parse
+from lockstitch.errors import LockstitchError
+from lockstitch.lock.debian.closure import close
+from lockstitch.lock.debian.index import Index, unpack
+from lockstitch.lock.debian.relations import Relation, compare, parse
 
 
 def stanza(name: str, version: str = "1.0", **fields: str) -> str:
@@ -46,7 +46,7 @@ def test_relations_are_read() -> None:
         (Relation(name="awk"), Relation(name="mawk", operator="<<", version="3~")),
     )
     assert str(Relation(name="mawk", operator="<<", version="3~")) == "mawk (<< 3~)"
-    with pytest.raises(LockstepError, match="`libc6 \\(about 2\\)` is not a dependency"):
+    with pytest.raises(LockstitchError, match="`libc6 \\(about 2\\)` is not a dependency"):
         parse("libc6 (about 2)")
 
 
@@ -98,7 +98,7 @@ def test_a_virtual_package_is_the_first_by_name_that_provides_it() -> None:
 
 def test_only_a_versioned_provision_fits_a_bound() -> None:
     plain = index(stanza("aa", Depends="bb (>= 1)"), stanza("cc", Provides="bb"))
-    with pytest.raises(LockstepError, match="`aa` needs `bb \\(>= 1\\)`, the mirror has none"):
+    with pytest.raises(LockstitchError, match="`aa` needs `bb \\(>= 1\\)`, the mirror has none"):
         names(plain, "aa")
     versioned = index(stanza("aa", Depends="bb (>= 1)"), stanza("cc", Provides="bb (= 1.5)"))
     assert names(versioned, "aa") == ["aa", "cc"]
@@ -113,7 +113,7 @@ def test_what_is_left_out_satisfies() -> None:
 
 def test_all_that_is_missing_is_said_at_once() -> None:
     found = index(stanza("aa", Depends="gone, bb (>= 2), bb (>= 3) | cc"), stanza("bb", "1.5"))
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         names(found, "aa", "root")
     assert [error.message for error in caught.value.everything()] == [
         "the base needs `root`, the mirror has none",
@@ -141,14 +141,14 @@ def test_of_equal_versions_the_first_list_wins() -> None:
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "pool/../../x.deb", "pool//x.deb", "pool/x yy"])
 def test_a_path_that_leads_out_of_the_archive_is_refused(path: str) -> None:
-    with pytest.raises(LockstepError, match="is not the path of a Debian package"):
+    with pytest.raises(LockstitchError, match="is not the path of a Debian package"):
         names(index(stanza("aa", Filename=path)), "aa")
 
 
 def test_a_broken_list_is_refused() -> None:
-    with pytest.raises(LockstepError, match="a stanza that starts with"):
+    with pytest.raises(LockstitchError, match="a stanza that starts with"):
         index("Version: 1\nPackage: aa\n\n")
-    with pytest.raises(LockstepError, match="`aa` has no `Version` in the package list"):
+    with pytest.raises(LockstitchError, match="`aa` has no `Version` in the package list"):
         names(index("Package: aa\n\n"), "aa")
-    with pytest.raises(LockstepError, match="the package list of xx is not an xz file"):
+    with pytest.raises(LockstitchError, match="the package list of xx is not an xz file"):
         unpack(b"nothing", "package list of xx")

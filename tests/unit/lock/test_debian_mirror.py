@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.lock.debian.mirror import Mirror, Source, find, read_list, read_sources
+from lockstitch.errors import LockstitchError
+from lockstitch.lock.debian.mirror import Mirror, Source, find, read_list, read_sources
 
 LIST = """\
 # deb http://commented.example.test/debian bookworm main
@@ -43,7 +43,7 @@ ORDINARY = Mirror(
 
 @pytest.fixture(autouse=True)
 def unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LOCKSTEP_DEBIAN_MIRROR", raising=False)
+    monkeypatch.delenv("LOCKSTITCH_DEBIAN_MIRROR", raising=False)
 
 
 def apt(folder: Path, *, one_line: str = "", deb822: str = "") -> Path:
@@ -99,7 +99,7 @@ def test_security_is_beside_main_when_apt_has_none(tmp_path: Path) -> None:
 
 
 def test_the_variable_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCKSTEP_DEBIAN_MIRROR", "https://own.example.test/a/debian/")
+    monkeypatch.setenv("LOCKSTITCH_DEBIAN_MIRROR", "https://own.example.test/a/debian/")
     found = find("bookworm", apt=apt(tmp_path, one_line=LIST))
     assert found.root("debian") == "https://own.example.test/a/debian"
     assert found.root("debian-security") == "https://own.example.test/a/debian-security"
@@ -107,26 +107,26 @@ def test_the_variable_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("address", ["file:///srv/debian", "own.example.test", "http://x/d?a=b"])
 def test_another_kind_of_address_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCKSTEP_DEBIAN_MIRROR", address)
-    with pytest.raises(LockstepError, match="not a plain http or https address"):
+    monkeypatch.setenv("LOCKSTITCH_DEBIAN_MIRROR", address)
+    with pytest.raises(LockstitchError, match="not a plain http or https address"):
         find("bookworm")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no mirror is known for `debian:bookworm`: LOCKSTEP_DEBIAN_MIRROR is not set"),
+        ("", "no mirror is known for `debian:bookworm`: LOCKSTITCH_DEBIAN_MIRROR is not set"),
         ("deb http://a.example.test/ubuntu noble main\n", "none of the 1 sources"),
     ],
 )
 def test_without_a_mirror_the_hint_names_the_variable(
     text: str, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(LockstepError, match=message) as caught:
+    with pytest.raises(LockstitchError, match=message) as caught:
         find("bookworm", apt=apt(tmp_path, one_line=text))
-    assert "LOCKSTEP_DEBIAN_MIRROR" in caught.value.hint
+    assert "LOCKSTITCH_DEBIAN_MIRROR" in caught.value.hint
 
 
 def test_a_host_without_apt_has_no_mirror(tmp_path: Path) -> None:
-    with pytest.raises(LockstepError):
+    with pytest.raises(LockstitchError):
         find("bookworm", apt=tmp_path / "nothing")

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.digest import Digest
-from lockstep.errors import LockstepError
-from lockstep.fetch import Fetcher
-from lockstep.lock import debian
-from lockstep.lock.debian import mirror, release
-from lockstep.progress import Quiet
-from lockstep.store import Store
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
+from lockstitch.fetch import Fetcher
+from lockstitch.lock import debian
+from lockstitch.lock.debian import mirror, release
+from lockstitch.progress import Quiet
+from lockstitch.store import Store
 
 PYTHON = "3.11.2-6+deb12u9"
 MAIN = {
@@ -196,7 +196,7 @@ def test_the_downloads_are_what_the_lock_names(archive: Archive, store: Store) -
 
 
 def test_another_minor_version_of_python_names_both(archive: Archive, store: Store) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         pin(archive, store, python="3.12")
     assert caught.value.message == "`debian:bookworm` has Python 3.11, the project wants `3.12`"
     assert caught.value.hint.startswith('set python = "3.11", or change `base`: ')
@@ -204,7 +204,7 @@ def test_another_minor_version_of_python_names_both(archive: Archive, store: Sto
 
 def test_all_missing_packages_are_said_at_once(archive: Archive, store: Store) -> None:
     archive.suite("bookworm", {n: v for n, v in MAIN.items() if n not in {"libc6", "netbase"}})
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         pin(archive, store)
     assert [error.message for error in caught.value.everything()] == [
         "the base needs `libc6`, the mirror has none",
@@ -225,7 +225,7 @@ def test_all_missing_packages_are_said_at_once(archive: Archive, store: Store) -
 def test_what_cannot_be_is_refused(
     changes: dict[str, str], message: str, archive: Archive, store: Store
 ) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         pin(archive, store, **changes)  # type: ignore[arg-type]
     assert message in caught.value.message
     assert caught.value.hint
@@ -246,14 +246,14 @@ def test_another_suite_under_this_name_is_refused(
 ) -> None:
     path = archive.release("bookworm")
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(LockstepError, match="is wanted as `Debian bookworm`, it says"):
+    with pytest.raises(LockstitchError, match="is wanted as `Debian bookworm`, it says"):
         pin(archive, store)
 
 
 def test_another_list_than_the_release_names_is_refused(archive: Archive, store: Store) -> None:
     blob = next((archive.root / "debian/dists/bookworm").rglob("by-hash/SHA256/*"))
     blob.write_bytes(bytes(blob.stat().st_size))
-    with pytest.raises(LockstepError, match="package list of bookworm"):
+    with pytest.raises(LockstitchError, match="package list of bookworm"):
         pin(archive, store)
 
 
@@ -264,7 +264,7 @@ def test_an_unsigned_release_is_refused_where_signatures_can_be_checked(
     keyring.touch()
     if release.Signatures.installed(keyring) is None:
         pytest.skip("gpgv is not installed")
-    with pytest.raises(LockstepError, match="is not signed by a key of"):
+    with pytest.raises(LockstitchError, match="is not signed by a key of"):
         pin(archive, store, keyring=keyring)
 
 
@@ -281,5 +281,5 @@ def test_the_armour_of_a_release_is_taken_off(archive: Archive, store: Store) ->
 def test_a_release_without_a_date_is_refused(archive: Archive, store: Store) -> None:
     path = archive.release("bookworm")
     path.write_text(path.read_text().replace("Jul", "Foo"))
-    with pytest.raises(LockstepError, match="has the date `Sat, 11 Foo 2026 10:16:37 UTC`"):
+    with pytest.raises(LockstitchError, match="has the date `Sat, 11 Foo 2026 10:16:37 UTC`"):
         pin(archive, store)

@@ -1,4 +1,4 @@
-"""lockstep.lock: one spelling, read back whole or refused in words."""
+"""lockstitch.lock: one spelling, read back whole or refused in words."""
 
 import dataclasses
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.digest import Digest
-from lockstep.errors import LockstepError
-from lockstep.lock import file
-from lockstep.lock.debian import DebianBase, DebianPackage
-from lockstep.lock.file import Lock, LockedFile
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import file
+from lockstitch.lock.debian import DebianBase, DebianPackage
+from lockstitch.lock.file import Lock, LockedFile
 
 PACKAGE = DebianPackage(
     name="libc6",
@@ -40,7 +40,7 @@ LOCK = Lock(
     bases=(BASE,),
 )
 WRITTEN = f"""\
-# Written by `lockstep lock`; do not edit. `lockstep lock --check` compares it.
+# Written by `lockstitch lock`; do not edit. `lockstitch lock --check` compares it.
 version = 1
 inputs = "sha256:{"a" * 64}"
 tools = ["uv 1.2.3"]
@@ -72,9 +72,9 @@ sha256 = "{"c" * 64}"
 """
 
 
-def refused(root: Path, text: str) -> LockstepError:
+def refused(root: Path, text: str) -> LockstitchError:
     (root / file.NAME).write_text(text)
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         file.read(root)
     return caught.value
 
@@ -113,24 +113,24 @@ def test_the_order_given_does_not_show(tmp_path: Path) -> None:
 
 def test_a_base_is_found_by_its_platform() -> None:
     assert LOCK.base_for("linux/amd64") is BASE
-    with pytest.raises(LockstepError, match="no base for linux/arm64") as caught:
+    with pytest.raises(LockstitchError, match="no base for linux/arm64") as caught:
         LOCK.base_for("linux/arm64")
-    assert caught.value.hint == "lockstep lock"
+    assert caught.value.hint == "lockstitch lock"
 
 
 def test_no_lock_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         file.read(tmp_path)
-    assert caught.value.message == f"no `lockstep.lock` in `{tmp_path}`"
-    assert caught.value.hint == "lockstep lock"
+    assert caught.value.message == f"no `lockstitch.lock` in `{tmp_path}`"
+    assert caught.value.hint == "lockstitch lock"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("version = 1\n", "version = 2\n", "it has version 2, this lockstep reads 1"),
-        ("version = 1\n", "", "it has version 0, this lockstep reads 1"),
-        ("version = 1\n", "version = '1'\n", "it has version 0, this lockstep reads 1"),
+        ("version = 1\n", "version = 2\n", "it has version 2, this lockstitch reads 1"),
+        ("version = 1\n", "", "it has version 0, this lockstitch reads 1"),
+        ("version = 1\n", "version = '1'\n", "it has version 0, this lockstitch reads 1"),
         ("version = 1\n", "<<<<<<< ours\nversion = 1\n", "Invalid statement"),
         ("sha256:aaaa", "md5:aaaa", "is not a sha256 digest"),
         ('inputs = "', 'input = "', "is not a sha256 digest"),
@@ -157,9 +157,9 @@ def test_no_lock_says_how_to_make_one(tmp_path: Path) -> None:
 def test_a_broken_lock_is_refused(old: str, new: str, message: str, tmp_path: Path) -> None:
     assert old in WRITTEN
     error = refused(tmp_path, WRITTEN.replace(old, new, 1))
-    assert error.message.startswith("`lockstep.lock` cannot be read: ")
+    assert error.message.startswith("`lockstitch.lock` cannot be read: ")
     assert message in error.message
-    assert error.hint == "lockstep lock"
+    assert error.hint == "lockstitch lock"
 
 
 def test_everything_wrong_with_a_lock_is_said(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_everything_wrong_with_a_lock_is_said(tmp_path: Path) -> None:
 
 def test_a_lock_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / file.NAME).write_bytes(b"\xff")
-    with pytest.raises(LockstepError, match=r"lockstep\.lock` is not UTF-8"):
+    with pytest.raises(LockstitchError, match=r"lockstitch\.lock` is not UTF-8"):
         file.read(tmp_path)
 
 
@@ -186,9 +186,9 @@ def test_any_change_of_a_lock_is_a_lock_or_an_error(
     end = data.draw(st.integers(start, min(len(WRITTEN), start + 20)))
     new = data.draw(st.sampled_from(["", '"', "1", "=", "[", "]", "\n", "true", "[[file]]\n"]))
     (root / file.NAME).write_text(WRITTEN[:start] + new + WRITTEN[end:])
-    hint = "lockstep lock"
+    hint = "lockstitch lock"
     try:
         file.read(root)
-    except LockstepError as error:
+    except LockstitchError as error:
         hint = error.hint
-    assert hint == "lockstep lock"
+    assert hint == "lockstitch lock"

@@ -8,13 +8,13 @@ import pytest
 from support import projects
 from support.world import World
 
-from lockstep import process
-from lockstep.cli.main import main
-from lockstep.errors import LockstepError
-from lockstep.lock import file, given, make
-from lockstep.project import pylock
-from lockstep.project.load import load
-from lockstep.project.target import Target
+from lockstitch import process
+from lockstitch.cli.main import main
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import file, given, make
+from lockstitch.project import pylock
+from lockstitch.project.load import load
+from lockstitch.project.target import Target
 
 PYPROJECT = """\
 [project]
@@ -23,13 +23,13 @@ version = "1"
 requires-python = ">=3.11"
 dependencies = ["alpha"]
 
-[tool.lockstep]
+[tool.lockstitch]
 lock = "requirements.txt"
 
-[tool.lockstep.images.serve]
+[tool.lockstitch.images.serve]
 command = ["python"]
 
-[tool.lockstep.images.train]
+[tool.lockstitch.images.train]
 lock = "reqs/train.txt"
 command = ["python"]
 """
@@ -54,7 +54,7 @@ def root(online: World, tmp_path: Path) -> Path:
     return root
 
 
-def lockstep(root: Path, *words: str) -> int:
+def lockstitch(root: Path, *words: str) -> int:
     return main([*words, "--project", str(root)])
 
 
@@ -66,22 +66,22 @@ def names(root: Path, image: str) -> list[str]:
 def test_requirements_files_are_locked_and_built(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert lockstep(root, "lock", "--quiet") == 0
+    assert lockstitch(root, "lock", "--quiet") == 0
     assert names(root, "serve") == ["alpha", "epsilon", "gamma"]
     assert names(root, "train") == ["alpha", "beta", "epsilon"]
     locked = [each.path for each in file.read(root).files]
     ours = ["pylock.serve.toml", "pylock.train.toml"]
     assert locked == sorted([*ours, "reqs/base.txt", "reqs/train.txt", "requirements.txt"])
     assert not (root / "requirements-lock.txt").exists()
-    assert lockstep(root, "lock", "--check", "--quiet") == 0
-    assert lockstep(root, "build", "--quiet", "--json") == 0
+    assert lockstitch(root, "lock", "--check", "--quiet") == 0
+    assert lockstitch(root, "build", "--quiet", "--json") == 0
     capsys.readouterr()
     # The same packages from uv's own lock are the same layers.
     of_uv = projects.write(root.parent / "uv" / "tiny", pyproject=PYPROJECT, files={})
-    projects.replace(of_uv, '[tool.lockstep]\nlock = "requirements.txt"\n', "")
+    projects.replace(of_uv, '[tool.lockstitch]\nlock = "requirements.txt"\n', "")
     projects.replace(of_uv, 'lock = "reqs/train.txt"\n', 'groups = ["train"]\n')
-    projects.replace(of_uv, "[tool.lockstep.images.serve]\n", _UV)
-    assert lockstep(of_uv, "lock", "--quiet") == 0
+    projects.replace(of_uv, "[tool.lockstitch.images.serve]\n", _UV)
+    assert lockstitch(of_uv, "lock", "--quiet") == 0
     for image in ("serve", "train"):
         assert built(root, image, capsys) == built(of_uv, image, capsys)
 
@@ -91,16 +91,16 @@ _UV = """\
 serve = ["gamma"]
 train = ["beta"]
 
-[tool.lockstep.images.serve]
+[tool.lockstitch.images.serve]
 groups = ["serve"]
 """
 
 
 def built(root: Path, image: str, capsys: pytest.CaptureFixture[str]) -> list[object]:
     capsys.readouterr()
-    assert lockstep(root, "build", image, "--quiet", "--json") == 0
+    assert lockstitch(root, "build", image, "--quiet", "--json") == 0
     capsys.readouterr()
-    assert lockstep(root, "inspect", image, "--json") == 0
+    assert lockstitch(root, "inspect", image, "--json") == 0
     layers: list[object] = [
         each["digest"] for each in json.loads(capsys.readouterr().out)["layers"]
     ]
@@ -110,14 +110,14 @@ def built(root: Path, image: str, capsys: pytest.CaptureFixture[str]) -> list[ob
 def test_a_file_that_moved_makes_the_lock_stale(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert lockstep(root, "lock", "--quiet") == 0
+    assert lockstitch(root, "lock", "--quiet") == 0
     with (root / "reqs" / "base.txt").open("a") as handle:
         handle.write("# a note\n")
-    assert lockstep(root, "lock", "--check") == 1
+    assert lockstitch(root, "lock", "--check") == 1
     assert "`reqs/base.txt` is not the file that was locked" in capsys.readouterr().err
-    assert lockstep(root, "lock", "--quiet") == 0
+    assert lockstitch(root, "lock", "--quiet") == 0
     (root / "requirements.txt").unlink()
-    assert lockstep(root, "lock", "--check") == 1
+    assert lockstitch(root, "lock", "--check") == 1
     assert "`requirements.txt` is missing" in capsys.readouterr().err
 
 
@@ -126,14 +126,14 @@ def test_what_pins_nothing_is_named_by_its_line(
 ) -> None:
     text = "alpha==1.0\n-e .\n./beta-3.1-py3-none-any.whl\ngamma @ https://x.test/gamma.tar.gz\n"
     (root / "requirements.txt").write_text(text)
-    assert lockstep(root, "lock", "--quiet") == 1
+    assert lockstitch(root, "lock", "--quiet") == 1
     said = capsys.readouterr().err
     compile_it = "uv pip compile --universal --generate-hashes requirements.txt"
     export_it = "uv export --no-emit-local --format requirements.txt -o requirements.txt"
     for number, hint in enumerate((compile_it, export_it, export_it, "uv build --wheel"), 1):
         assert f"error: `requirements.txt:{number}`: " in said
         assert hint in said
-    assert not (root / "lockstep.lock").exists()
+    assert not (root / "lockstitch.lock").exists()
 
 
 def test_a_pylock_with_groups(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,14 +150,14 @@ def test_a_pylock_with_groups(root: Path, capsys: pytest.CaptureFixture[str]) ->
     projects.replace(root, '"requirements.txt"', '"pylock.team.toml"')
     projects.replace(root, 'lock = "reqs/train.txt"', 'groups = ["train"]')
     projects.replace(
-        root, "[tool.lockstep]\n", "[dependency-groups]\ntrain = []\n[tool.lockstep]\n"
+        root, "[tool.lockstitch]\n", "[dependency-groups]\ntrain = []\n[tool.lockstitch]\n"
     )
-    assert lockstep(root, "lock", "--quiet") == 0
+    assert lockstitch(root, "lock", "--quiet") == 0
     assert names(root, "serve") == ["alpha"]
     assert names(root, "train") == ["alpha", "epsilon"]
     projects.replace(root, 'groups = ["train"]', 'groups = ["other"]')
     projects.replace(root, "train = []", "other = []")
-    assert lockstep(root, "lock", "--quiet") == 1
+    assert lockstitch(root, "lock", "--quiet") == 1
     said = capsys.readouterr().err
     assert "error: `pylock.team.toml` has no group `other`\nhint: it has: serve, train\n" in said
 
@@ -167,9 +167,9 @@ def test_a_pylock_with_groups(root: Path, capsys: pytest.CaptureFixture[str]) ->
     [
         ('"requirements.txt"', '"../other.txt"', "leads out of the project"),
         ('"requirements.txt"', '"setup.cfg"', "neither requirements nor a PEP 751 lock"),
-        ('"requirements.txt"', '"pylock.serve.toml"', "is the file that lockstep writes"),
+        ('"requirements.txt"', '"pylock.serve.toml"', "is the file that lockstitch writes"),
         ('"requirements.txt"', '"none.txt"', "locked by `none.txt`, which is not there"),
-        ('lock = "requirements.txt"\n', "", "`tool.lockstep.images.serve` names no lock"),
+        ('lock = "requirements.txt"\n', "", "`tool.lockstitch.images.serve` names no lock"),
         ('lock = "reqs/train.txt"', 'groups = ["serve"]', "has groups, and `requirements.txt`"),
     ],
 )
@@ -180,16 +180,16 @@ def test_wrong_settings(
     projects.replace(root, old, new)
     projects.replace(
         root,
-        "[tool.lockstep.images.serve]",
-        "[dependency-groups]\nserve = []\n[tool.lockstep.images.serve]",
+        "[tool.lockstitch.images.serve]",
+        "[dependency-groups]\nserve = []\n[tool.lockstitch.images.serve]",
     )
-    assert lockstep(root, "lock", "--quiet") == 1
+    assert lockstitch(root, "lock", "--quiet") == 1
     assert message in capsys.readouterr().err
 
 
 def test_only_the_tool_that_wrote_them_upgrades(root: Path) -> None:
     project = load(root)
-    with pytest.raises(LockstepError, match="written by another tool") as caught:
+    with pytest.raises(LockstitchError, match="written by another tool") as caught:
         given.lock(project, upgrade=())
     assert "--upgrade" in caught.value.hint
     given.lock(project, upgrade=None)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from support import projects
 
-from lockstep.digest import Digest
-from lockstep.lock import inputs
-from lockstep.project.load import read
+from lockstitch.digest import Digest
+from lockstitch.lock import inputs
+from lockstitch.project.load import read
 
 
 def digest(text: str = projects.PYPROJECT, root: str = "/p") -> Digest:
@@ -32,7 +32,7 @@ def test_the_folder_does_not_matter() -> None:
         ('command = ["python", "app/main.py"]', 'command = ["true"]'),
         ('include = ["app/**"]', 'include = ["app/main.py"]'),
         ('health = "/health"', 'health = "/other"\nbudget = "1GB"\nenv = {A = "b"}\ntrim = true'),
-        ("[tool.lockstep]\n", "[tool.ruff]\nline-length = 9\n[tool.lockstep]\n"),
+        ("[tool.lockstitch]\n", "[tool.ruff]\nline-length = 9\n[tool.lockstitch]\n"),
         ('python = "3.11"\n', 'python = "3.11"\nplatforms = ["linux/amd64"]\n'),
         ('python = "3.11"\n', ""),  # which is the default
         ('groups = ["train", "plot"]', 'groups = ["plot", "train"]'),
@@ -58,8 +58,8 @@ def test_what_pins_nothing_does_not_matter(old: str, new: str) -> None:
         ('python = "3.11"\n', 'python = "3.11"\nplatforms = ["linux/arm64"]\n'),
         ('groups = ["serve"]', 'groups = ["serve", "train"]'),
         ('groups = ["train", "plot"]', 'groups = ["train"]'),
-        ("[tool.lockstep.images.serve]", "[tool.lockstep.images.api]"),
-        ("[tool.lockstep]\n", "[tool.uv]\nprerelease = 'allow'\n[tool.lockstep]\n"),
+        ("[tool.lockstitch.images.serve]", "[tool.lockstitch.images.api]"),
+        ("[tool.lockstitch]\n", "[tool.uv]\nprerelease = 'allow'\n[tool.lockstitch]\n"),
     ],
 )
 def test_what_pins_something_matters(old: str, new: str) -> None:

@@ -9,15 +9,15 @@ import pytest
 from support import archive, projects, wheels
 from support.world import World
 
-from lockstep.errors import LockstepError
-from lockstep.fetch import Fetcher
-from lockstep.lock import file, make, uv
-from lockstep.progress import Quiet
-from lockstep.project.load import load
-from lockstep.store import Store
+from lockstitch.errors import LockstitchError
+from lockstitch.fetch import Fetcher
+from lockstitch.lock import file, make, uv
+from lockstitch.progress import Quiet
+from lockstitch.project.load import load
+from lockstitch.store import Store
 
 FILES = [
-    *("lockstep.lock", "pylock.serve.toml", "pylock.train.toml", "requirements-lock.txt"),
+    *("lockstitch.lock", "pylock.serve.toml", "pylock.train.toml", "requirements-lock.txt"),
     "uv.lock",
 ]
 
@@ -35,7 +35,7 @@ def pins(root: Path, name: str) -> dict[str, str]:
 
 def stale(root: Path) -> list[str]:
     found = make.stale(load(root), file.read(root))
-    assert all(error.hint == "lockstep lock" for error in found)
+    assert all(error.hint == "lockstitch lock" for error in found)
     return [error.message for error in found]
 
 
@@ -72,7 +72,7 @@ def test_the_lock_names_everything(online: World, root: Path) -> None:
     assert (found.python, found.base) == ("3.11", "debian:bookworm")
     assert found.tools == (uv.version(),)
     assert found.tools[0].startswith("uv ")
-    assert [each.path for each in found.files] == sorted(set(FILES) - {"lockstep.lock"})
+    assert [each.path for each in found.files] == sorted(set(FILES) - {"lockstitch.lock"})
     published = online.index.files["tinybuild-1.0-py3-none-any.whl"]
     assert found.build == (f"tinybuild==1.0 --hash=sha256:{published.sha256}",)
     (base,) = found.bases
@@ -126,7 +126,7 @@ def test_a_new_dependency_moves_no_other_pin(world: World, root: Path) -> None:
     archive.publish(world.server, security={"zlib1g": "1:1.2.13.dfsg-1+deb12u1"})
     before = file.read(root)
     projects.replace(root, 'serve = ["gamma>=2"]', 'serve = ["gamma>=2", "delta"]')
-    assert lock(root) == ["lockstep.lock", "pylock.serve.toml", "uv.lock"]
+    assert lock(root) == ["lockstitch.lock", "pylock.serve.toml", "uv.lock"]
     assert pins(root, "pylock.serve.toml")["alpha"] == "1.0"
     assert pins(root, "pylock.serve.toml")["delta"] == "0.4"
     assert file.read(root).bases == before.bases
@@ -136,7 +136,7 @@ def test_a_new_dependency_moves_no_other_pin(world: World, root: Path) -> None:
 def test_an_image_that_is_not_asked_for_any_more_leaves_the_lock(online: World, root: Path) -> None:
     lock(root)
     text = (root / "pyproject.toml").read_text()
-    (root / "pyproject.toml").write_text(text.partition("[tool.lockstep.images.train]")[0])
+    (root / "pyproject.toml").write_text(text.partition("[tool.lockstitch.images.train]")[0])
     lock(root)
     assert "pylock.train.toml" not in [each.path for each in file.read(root).files]
 
@@ -144,8 +144,8 @@ def test_an_image_that_is_not_asked_for_any_more_leaves_the_lock(online: World, 
 def test_a_lock_that_cannot_be_read_is_made_again(online: World, root: Path) -> None:
     lock(root)
     good = contents(root)
-    (root / "lockstep.lock").write_text("<<<<<<< ours\n")
-    assert lock(root) == ["lockstep.lock"]
+    (root / "lockstitch.lock").write_text("<<<<<<< ours\n")
+    assert lock(root) == ["lockstitch.lock"]
     assert contents(root) == good
 
 
@@ -158,16 +158,16 @@ def test_a_project_of_scripts_has_no_build_requirements(online: World, root: Pat
 
 def test_a_resolution_that_fails_says_what_uv_says(online: World, root: Path) -> None:
     projects.replace(root, "gamma>=2", "gamma>=99")
-    with pytest.raises(LockstepError, match=r"`uv lock` failed(.|\n)*gamma"):
+    with pytest.raises(LockstitchError, match=r"`uv lock` failed(.|\n)*gamma"):
         lock(root)
-    assert not (root / "lockstep.lock").exists()
+    assert not (root / "lockstitch.lock").exists()
 
 
 def test_a_failure_leaves_the_old_locks(online: World, root: Path) -> None:
     lock(root)
     before = contents(root)
     projects.replace(root, "gamma>=2", "gamma>=99")
-    with pytest.raises(LockstepError):
+    with pytest.raises(LockstitchError):
         lock(root)
     assert contents(root) == {**before, "pyproject.toml": (root / "pyproject.toml").read_bytes()}
 
@@ -180,7 +180,7 @@ def test_another_base_is_refused_before_anything_is_written(
 ) -> None:
     projects.replace(root, 'python = "3.11"\n', f'python = "3.11"\nbase = "{base}"\n')
     with pytest.raises(
-        LockstepError, match=r"is not a Debian release|is not the name of an image"
+        LockstitchError, match=r"is not a Debian release|is not the name of an image"
     ) as caught:
         lock(root)
     assert caught.value.hint.startswith("write ")
@@ -211,8 +211,8 @@ def test_every_file_that_is_gone_makes_it_stale(locked: Path) -> None:
 
 
 def test_a_lock_that_does_not_name_the_other_locks_is_stale(locked: Path) -> None:
-    head, _, rest = (locked / "lockstep.lock").read_text().partition("[[file]]")
-    (locked / "lockstep.lock").write_text(head + "[build]" + rest.partition("[build]")[2])
+    head, _, rest = (locked / "lockstitch.lock").read_text().partition("[[file]]")
+    (locked / "lockstitch.lock").write_text(head + "[build]" + rest.partition("[build]")[2])
     projects.replace(locked, "gamma", "gamme", "pylock.serve.toml")
     assert stale(locked)
 
@@ -222,9 +222,9 @@ def test_uv_finds_its_own_lock_stale_without_a_network(
 ) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
     (locked / "uv.lock").unlink()
-    with pytest.raises(LockstepError, match="does not fit") as caught:
+    with pytest.raises(LockstitchError, match="does not fit") as caught:
         uv.check(load(locked))
-    assert caught.value.hint == "lockstep lock"
+    assert caught.value.hint == "lockstitch lock"
 
 
 def test_build_requirements_come_with_all_they_need(world: World, root: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from support import projects
 from support.world import World
 
-from lockstep.cli.main import main
+from lockstitch.cli.main import main
 
 PASSWORD = "s3cr3t" + "-word"
 

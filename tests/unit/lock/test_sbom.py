@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from packageurl import PackageURL
 
-from lockstep.cli.main import main
-from lockstep.digest import of_bytes
-from lockstep.lock import sbom
-from lockstep.lock.debian import DebianPackage
+from lockstitch.cli.main import main
+from lockstitch.digest import of_bytes
+from lockstitch.lock import sbom
+from lockstitch.lock.debian import DebianPackage
 
 DIGEST = of_bytes(b"wheel")
 GCC = DebianPackage(
@@ -21,7 +21,7 @@ GCC = DebianPackage(
     digest=of_bytes(b"deb"),
     size=3,
 )
-IMAGE = sbom.image("churn", "0.1.0", "serve", properties={"lockstep:platform": "linux/amd64"})
+IMAGE = sbom.image("churn", "0.1.0", "serve", properties={"lockstitch:platform": "linux/amd64"})
 ADDRESS = "https://example.test/a-1.whl"
 
 

@@ -11,13 +11,13 @@ from support.server import Asked, Reply
 from support.wheels import Index, Published
 from support.world import World
 
-from lockstep.digest import Digest
-from lockstep.errors import LockstepError
-from lockstep.lock import urls
-from lockstep.project import pylock
-from lockstep.project.poetry import Pinned
-from lockstep.project.resolution import LockedWheel
-from lockstep.project.target import Target
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import urls
+from lockstitch.project import pylock
+from lockstitch.project.poetry import Pinned
+from lockstitch.project.resolution import LockedWheel
+from lockstitch.project.target import Target
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 ARM = Target(platform="linux/arm64", python="3.11.2", glibc="2.36")
@@ -41,7 +41,7 @@ def resolve(*pins: Pinned, root: Path, target: Target = AMD) -> list[LockedWheel
 
 
 def problems(*pins: Pinned, root: Path) -> list[tuple[str, str]]:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         resolve(*pins, root=root)
     return [(error.message, error.hint) for error in caught.value.everything()]
 
@@ -129,10 +129,10 @@ def test_what_is_known_is_not_asked_for(
 ) -> None:
     file = world.index.files["alpha-1.0-py3-none-any.whl"]
     found = resolve(pin(file), root=tmp_path)
-    monkeypatch.setenv("LOCKSTEP_UV", "no-such-program")
+    monkeypatch.setenv("LOCKSTITCH_UV", "no-such-program")
     assert urls.resolve([pin(file)], AMD, tmp_path, known=found) == found
     other = dataclasses.replace(pin(file), hashes=frozenset({OTHER}))
-    with pytest.raises(LockstepError, match="no-such-program"):
+    with pytest.raises(LockstitchError, match="no-such-program"):
         urls.resolve([other], AMD, tmp_path, known=found)
     old = [dataclasses.replace(found[0], url=found[0].url.replace("//", "//me:secret@"))]
     assert urls.resolve([pin(file)], AMD, tmp_path, known=old) == found
@@ -163,7 +163,7 @@ def test_an_address_of_the_lock_is_kept(tmp_path: Path) -> None:
     assert (found.url, found.digest) == (f"https://host.test/{filename}", OTHER)
     assert (found.size, found.uploaded) == (None, 0)
     two = dataclasses.replace(direct, hashes=frozenset({OTHER, Digest.of_hex("ab" * 32)}))
-    with pytest.raises(LockstepError, match="is one file with 2 sha256 in the lock"):
+    with pytest.raises(LockstitchError, match="is one file with 2 sha256 in the lock"):
         resolve(two, root=tmp_path)
 
 
@@ -311,7 +311,7 @@ def test_bare(url: str, wanted: str) -> None:
 
 @pytest.mark.parametrize("url", ["https://[x", "https://h/a?TOKEN=1", "https://h/a?sig=x&b=1"])
 def test_bare_refuses(url: str) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         urls.bare(url)
     assert caught.value.hint
 
@@ -349,7 +349,7 @@ def test_the_lock_of_two_platforms_is_read_back() -> None:
         "environments = [\"sys_platform == 'linux' and platform_machine == 'x86_64'\", "
         "\"sys_platform == 'linux' and platform_machine == 'aarch64'\"]\n"
         'requires-python = "==3.11.*"\n'
-        'created-by = "lockstep"\n\n'
+        'created-by = "lockstitch"\n\n'
         '[[packages]]\nname = "both"\nversion = "1.0"\nwheels = [\n'
         '    { name = "both-1.0-py3-none-any.whl", '
         'url = "https://host.test/both-1.0-py3-none-any.whl", '

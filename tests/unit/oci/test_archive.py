@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from support.images import check_golden, image, layer, random_image
 
-from lockstep.oci import archive
-from lockstep.oci.entry import file
-from lockstep.oci.model import Image
+from lockstitch.oci import archive
+from lockstitch.oci.entry import file
+from lockstitch.oci.model import Image
 
 LOWER, UPPER = layer([file("a", b"lower")], "lower"), layer([file("b", b"upper")], "upper")
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from support.images import image, layer
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci import inspect, stored
-from lockstep.oci.artifact import EMPTY, Artifact, index_bytes, referrers_tag, subject_of
-from lockstep.oci.entry import file
-from lockstep.oci.layout import Layout
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci import inspect, stored
+from lockstitch.oci.artifact import EMPTY, Artifact, index_bytes, referrers_tag, subject_of
+from lockstitch.oci.entry import file
+from lockstitch.oci.layout import Layout
 
 IMAGE = image(layer([file("a", b"1")]))
 BILL = Artifact(kind="application/vnd.cyclonedx+json", data=b'{"a": 1}')
@@ -117,8 +117,8 @@ def test_a_blob_that_is_another_one_is_found_out(tmp_path: Path) -> None:
     descriptor = layout.manifest(bill.digest).layers[0]
     path = layout.path(descriptor.digest)
     path.write_bytes(b'{"a": 2}')
-    with pytest.raises(LockstepError, match=r"a blob of .* is sha256:.* not sha256:"):
+    with pytest.raises(LockstitchError, match=r"a blob of .* is sha256:.* not sha256:"):
         list(layout.blob(descriptor))
     path.unlink()
-    with pytest.raises(LockstepError, match="lacks the blob"):
+    with pytest.raises(LockstitchError, match="lacks the blob"):
         list(layout.blob(descriptor))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.oci import canonical
+from lockstitch.oci import canonical
 
 
 def test_keys_are_sorted_and_nothing_is_spaced() -> None:

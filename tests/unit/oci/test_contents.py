@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import zstandard
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci import contents
-from lockstep.oci.contents import Held
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci import contents
+from lockstitch.oci.contents import Held
 
 
 def tar(*members: tuple[str, bytes | str]) -> bytes:
@@ -79,7 +79,7 @@ def test_links_and_names_from_the_root() -> None:
 
 
 def test_a_name_that_leaves_the_root_is_refused() -> None:
-    with pytest.raises(LockstepError, match="leads out of the image"):
+    with pytest.raises(LockstitchError, match="leads out of the image"):
         held(tar(("../../out", b"o")))
 
 
@@ -105,11 +105,11 @@ def test_only_what_is_wanted_is_read() -> None:
     ids=["no tar", "cut off"],
 )
 def test_a_damaged_layer_is_named(data: bytes) -> None:
-    with pytest.raises(LockstepError, match="layer 1 cannot be read"):
+    with pytest.raises(LockstitchError, match="layer 1 cannot be read"):
         held(tar(("a", b"a")), data)
 
 
 def test_a_text_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "_TEXT", 10)
-    with pytest.raises(LockstepError, match="`big` has more than 10 bytes"):
+    with pytest.raises(LockstitchError, match="`big` has more than 10 bytes"):
         held(tar(("big", b"x" * 11)))

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 from support.images import check_golden
 
-from lockstep.digest import of_bytes
-from lockstep.oci import deflate
+from lockstitch.digest import of_bytes
+from lockstitch.oci import deflate
 
 
 def inflate(data: bytes) -> bytes:

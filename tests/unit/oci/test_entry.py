@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from support.images import members
 
-from lockstep.oci import deflate
-from lockstep.oci.entry import Entry, Generated, Kind, OnDisk, file, folder, symlink
-from lockstep.oci.layer import stitch
+from lockstitch.oci import deflate
+from lockstitch.oci.entry import Entry, Generated, Kind, OnDisk, file, folder, symlink
+from lockstitch.oci.layer import stitch
 
 CHUNK = 64 * 65535
 

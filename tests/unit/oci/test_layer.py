@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from support.images import check_golden, layer, listing, members, random_entries
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci import deflate, tar
-from lockstep.oci.entry import Entry, Kind, file, folder, symlink
-from lockstep.oci.layer import arrange, check_path, stitch
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci import deflate, tar
+from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
+from lockstitch.oci.layer import arrange, check_path, stitch
 
 
 def paths(entries: list[Entry]) -> list[str]:
@@ -76,7 +76,7 @@ def test_twice_the_same_folder_is_one() -> None:
     ],
 )
 def test_one_path_twice_is_refused(pair: tuple[Entry, Entry]) -> None:
-    with pytest.raises(LockstepError, match="`a/b` would be written twice in one layer"):
+    with pytest.raises(LockstitchError, match="`a/b` would be written twice in one layer"):
         arrange(pair)
 
 
@@ -86,13 +86,13 @@ def test_one_path_twice_is_refused(pair: tuple[Entry, Entry]) -> None:
 @pytest.mark.parametrize("lower", ["a/b/c", "a/b/c/d/e"])
 def test_a_file_in_a_file_is_refused(upper: Entry, word: str, lower: str) -> None:
     for entries in itertools.permutations([upper, file(lower, b"")]):
-        with pytest.raises(LockstepError, match=f"`a/b` is a {word} and `a/b/c.*` lies in it"):
+        with pytest.raises(LockstitchError, match=f"`a/b` is a {word} and `a/b/c.*` lies in it"):
             arrange(entries)
 
 
 @pytest.mark.parametrize("root", ["app", "app/x"])
 def test_a_file_in_a_file_is_refused_at_the_root_too(root: str) -> None:
-    with pytest.raises(LockstepError, match="lies in it"):
+    with pytest.raises(LockstitchError, match="lies in it"):
         arrange([symlink("app", "/etc"), file("app/x/y", b"")], root=root)
 
 
@@ -105,13 +105,13 @@ WHITEOUTS = [".wh.a", "a/.wh.b", ".wh..wh..opq", "a/.wh..wh..opq", ".wh.a/b"]
 
 @pytest.mark.parametrize("path", UNSAFE)
 def test_unsafe_paths_are_refused(path: str) -> None:
-    with pytest.raises(LockstepError, match="is not a safe path for an image"):
+    with pytest.raises(LockstitchError, match="is not a safe path for an image"):
         arrange([file(path, b"")])
 
 
 @pytest.mark.parametrize("path", WHITEOUTS)
 def test_whiteouts_are_refused(path: str) -> None:
-    with pytest.raises(LockstepError, match=r"starts with `\.wh\.`, which deletes files"):
+    with pytest.raises(LockstitchError, match=r"starts with `\.wh\.`, which deletes files"):
         arrange([file(path, b"")])
 
 
@@ -231,5 +231,5 @@ class Lying:
 @pytest.mark.parametrize("data", [b"", b"123456789", b"12345678901"])
 def test_content_of_another_size_is_refused(data: bytes) -> None:
     entry = Entry(path="a/b", kind=Kind.FILE, mode=0o644, content=Lying(data))  # type: ignore[arg-type]
-    with pytest.raises(LockstepError, match=f"`a/b` has {len(data)} bytes, not 10"):
+    with pytest.raises(LockstitchError, match=f"`a/b` has {len(data)} bytes, not 10"):
         stitch([entry], lambda _: None)

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from support.images import MadeLayer, check_golden, image, layer
 
-from lockstep.digest import Digest, of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci.entry import file
-from lockstep.oci.layer import LayerFacts
-from lockstep.oci.layout import Layout
-from lockstep.oci.model import Config
-from lockstep.store import Store
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.entry import file
+from lockstitch.oci.layer import LayerFacts
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Config
+from lockstitch.store import Store
 
 LOWER, UPPER = layer([file("a", b"lower")], "lower"), layer([file("b", b"upper")], "upper")
 
@@ -135,7 +135,7 @@ def test_sweep_keeps_what_another_image_needs(layout: Layout) -> None:
 
 def test_sweep_removes_what_a_killed_write_left(layout: Layout) -> None:
     layout.write(image(LOWER), "train")
-    left = layout.root / "blobs" / "sha256" / f".{'0' * 64}.abcd.lockstep-tmp"
+    left = layout.root / "blobs" / "sha256" / f".{'0' * 64}.abcd.lockstitch-tmp"
     left.write_bytes(b"12345")
     assert layout.sweep() == 5
     assert not left.exists()
@@ -187,12 +187,12 @@ def test_a_config_alone_makes_it_new(layout: Layout) -> None:
 
 def test_a_layer_that_is_not_as_recorded_is_refused(layout: Layout) -> None:
     wrong = MadeLayer(facts=LOWER.facts, created_by="wrong", data=UPPER.data)
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         layout.write(image(wrong), "train")
     assert "layer `wrong` is " in caught.value.message
     assert str(UPPER.facts.digest) in caught.value.message
     assert str(LOWER.facts.digest) in caught.value.message
-    assert "lockstep build" in caught.value.hint
+    assert "lockstitch build" in caught.value.hint
     assert layout.names() == []
     assert blobs(layout) == {}
 
@@ -221,8 +221,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from support.images import image, layer
-from lockstep.oci.entry import file
-from lockstep.oci.layout import Layout
+from lockstitch.oci.entry import file
+from lockstitch.oci.layout import Layout
 
 class Deadly:
     made = layer([file("b", b"upper")], "upper")
@@ -282,19 +282,19 @@ def test_the_store_s_file_stays_read_only(layout: Layout, tmp_path: Path) -> Non
 def test_a_file_of_the_store_that_was_cut_short_is_refused(layout: Layout, tmp_path: Path) -> None:
     path = tmp_path / "cut"
     path.write_bytes(LOWER.data[:-1])
-    with pytest.raises(LockstepError, match="not as recorded"):
+    with pytest.raises(LockstitchError, match="not as recorded"):
         layout.write(image(InStore(LOWER, path)), "train")
     assert layout.names() == []
 
 
 def test_an_unknown_name_lists_the_known(layout: Layout) -> None:
-    with pytest.raises(LockstepError, match=r"has no image `serve` \(it has: none\)"):
+    with pytest.raises(LockstitchError, match=r"has no image `serve` \(it has: none\)"):
         layout.manifest_digest("serve")
     layout.write(image(LOWER), "train")
     layout.write(image(LOWER), "base")
-    with pytest.raises(LockstepError, match=r"`serve` \(it has: base, train\)") as caught:
+    with pytest.raises(LockstitchError, match=r"`serve` \(it has: base, train\)") as caught:
         layout.manifest_digest("serve")
-    assert caught.value.hint == "lockstep build serve"
+    assert caught.value.hint == "lockstitch build serve"
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_an_unknown_name_lists_the_known(layout: Layout) -> None:
 def test_a_foreign_index_is_refused(layout: Layout, text: str) -> None:
     layout.root.mkdir()
     (layout.root / "index.json").write_text(text)
-    with pytest.raises(LockstepError, match="is not an index of named images"):
+    with pytest.raises(LockstitchError, match="is not an index of named images"):
         layout.names()
 
 
@@ -313,7 +313,7 @@ def test_two_images_of_one_name_are_refused(layout: Layout) -> None:
     index = json.loads(path.read_bytes())
     index["manifests"] *= 2
     path.write_text(json.dumps(index))
-    with pytest.raises(LockstepError, match="two images of one name: train, train"):
+    with pytest.raises(LockstitchError, match="two images of one name: train, train"):
         layout.write(image(UPPER), "serve")
 
 
@@ -321,8 +321,8 @@ def test_a_blob_that_is_gone_or_changed_is_named(layout: Layout) -> None:
     made = image(LOWER)
     layout.write(made, "train")
     layout.path(made.digest).write_bytes(b"{}")
-    with pytest.raises(LockstepError, match=f"is {of_bytes(b'{}')}, not {made.digest}"):
+    with pytest.raises(LockstitchError, match=f"is {of_bytes(b'{}')}, not {made.digest}"):
         layout.document(made.digest)
     layout.path(made.digest).unlink()
-    with pytest.raises(LockstepError, match=f"lacks the blob {made.digest}"):
+    with pytest.raises(LockstitchError, match=f"lacks the blob {made.digest}"):
         layout.document(made.digest)

@@ -6,10 +6,10 @@ import json
 import pytest
 from support.images import check_golden, image, layer
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci.entry import file
-from lockstep.oci.model import (
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.entry import file
+from lockstitch.oci.model import (
     Config,
     Descriptor,
     Healthcheck,
@@ -137,7 +137,7 @@ def test_platform_reads_and_writes(text: str, expected: Platform) -> None:
     "text", ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "a b/c", "l/."]
 )
 def test_what_is_no_platform_is_refused(text: str) -> None:
-    with pytest.raises(LockstepError, match="is not a platform") as caught:
+    with pytest.raises(LockstitchError, match="is not a platform") as caught:
         Platform.parse(text)
     assert "linux/amd64" in caught.value.hint
 

@@ -6,10 +6,10 @@ import gzip
 import pytest
 from support.images import MadeLayer, layer, members
 
-from lockstep.errors import LockstepError
-from lockstep.oci.entry import file, folder, symlink
-from lockstep.oci.layer import GZIP, TAR, ZSTD, LayerFacts, oci_type
-from lockstep.oci.reading import entries, inflated
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.entry import file, folder, symlink
+from lockstitch.oci.layer import GZIP, TAR, ZSTD, LayerFacts, oci_type
+from lockstitch.oci.reading import entries, inflated
 
 MADE = layer([file("a/b", b"content" * 100), folder("c"), symlink("d", "a/b"), file("e", b"")])
 
@@ -74,14 +74,14 @@ def test_a_wanted_link_has_no_content() -> None:
 def test_what_is_no_tar_is_an_error() -> None:
     data = gzip.compress(b"no tar at all" * 100)
     facts = LayerFacts(digest=MADE.facts.digest, diff_id=MADE.facts.digest, size=1, unpacked=1)
-    with pytest.raises(LockstepError, match="cannot be read"):
+    with pytest.raises(LockstitchError, match="cannot be read"):
         list(entries(MadeLayer(facts=facts, created_by="x", data=data)))
 
 
 @pytest.mark.parametrize("data", [MADE.data[:-5], MADE.data[:100], b"no gzip", MADE.data + b"x"])
 def test_a_damaged_layer_is_an_error_that_names_it(data: bytes) -> None:
     damaged = MadeLayer(facts=MADE.facts, created_by="numpy 2.0", data=data)
-    with pytest.raises(LockstepError, match=r"layer `numpy 2\.0` cannot be read: "):
+    with pytest.raises(LockstitchError, match=r"layer `numpy 2\.0` cannot be read: "):
         list(entries(damaged))
 
 
@@ -113,5 +113,5 @@ def test_docker_s_types_have_names_of_the_oci_spec(given: str, found: str) -> No
 
 
 def test_what_is_no_layer_is_refused() -> None:
-    with pytest.raises(LockstepError, match="a layer of the type `text/html`"):
+    with pytest.raises(LockstitchError, match="a layer of the type `text/html`"):
         oci_type("text/html")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from support.images import MadeLayer, image, layer, members, random_entries
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci.layer import GZIP, ZSTD
-from lockstep.oci.reading import entries, unpacked
-from lockstep.oci.recompress import recompressed
-from lockstep.oci.validate import problems
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.layer import GZIP, ZSTD
+from lockstitch.oci.reading import entries, unpacked
+from lockstitch.oci.recompress import recompressed
+from lockstitch.oci.validate import problems
 
 MADE = layer(random_entries(7), "seven")
 
@@ -77,11 +77,11 @@ def test_zstd_without_its_package_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
-    with pytest.raises(LockstepError, match="not installed") as caught:
+    with pytest.raises(LockstitchError, match="not installed") as caught:
         recompressed(MADE, "zstd", tmp_path / "layer")
-    assert caught.value.hint == "pip install 'lockstep[zstd]'"
+    assert caught.value.hint == "pip install 'lockstitch[zstd]'"
     assert not (tmp_path / "layer").exists()
-    with pytest.raises(LockstepError, match="not installed"):
+    with pytest.raises(LockstitchError, match="not installed"):
         list(unpacked([b""], ZSTD))
 
 

@@ -8,11 +8,11 @@ import pytest
 from support.bases import Layer
 from support.images import MadeLayer
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci.layer import TAR, LayerFacts
-from lockstep.oci.reading import entries
-from lockstep.oci.rootfs import RootFs
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.layer import TAR, LayerFacts
+from lockstitch.oci.reading import entries
+from lockstitch.oci.rootfs import RootFs
 
 Files = Mapping[str, bytes | str | int]
 
@@ -104,7 +104,7 @@ def test_modes_are_those_of_the_tar_and_0755_without_an_entry() -> None:
 
 def test_a_path_out_of_the_root_is_refused() -> None:
     for name in ("../x", "a/../../x"):
-        with pytest.raises(LockstepError, match="leads out of the image"):
+        with pytest.raises(LockstitchError, match="leads out of the image"):
             tree({name: b""})
 
 

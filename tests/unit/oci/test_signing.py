@@ -9,14 +9,14 @@ import pytest
 from support.images import image, layer
 from support.registry import Registry
 
-from lockstep.digest import Digest, of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci import cosign, keys, signing
-from lockstep.oci.entry import file
-from lockstep.oci.layout import Layout
-from lockstep.oci.registry.client import Client
-from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.target import Target
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci import cosign, keys, signing
+from lockstitch.oci.entry import file
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.target import Target
 
 IMAGE = image(layer([file("a", b"1")]))
 DIGEST = IMAGE.digest
@@ -36,7 +36,7 @@ def made(path: Path, *words: str) -> Path:
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("key") / "lockstep.key")
+    return made(tmp_path_factory.mktemp("key") / "lockstitch.key")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def public(key: Path, folder: Path) -> Path:
-    path = folder / "lockstep.pub"
+    path = folder / "lockstitch.pub"
     subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", path], check=True)
     return path
 
@@ -122,9 +122,9 @@ def test_keys_that_are_refused(tmp_path: Path) -> None:
         (("genpkey", "-algorithm", "ed25519"), "is not on the curve P-256"),
     ):
         path = made(tmp_path / "key", *words)
-        with pytest.raises(LockstepError, match=said):
+        with pytest.raises(LockstitchError, match=said):
             keys.read(path)
-        with pytest.raises(LockstepError, match=said):
+        with pytest.raises(LockstitchError, match=said):
             keys.read(public(path, tmp_path))
     for text, said in (
         ("nothing", "has no key in PEM form"),
@@ -132,17 +132,17 @@ def test_keys_that_are_refused(tmp_path: Path) -> None:
         (COSIGN, "encrypted in cosign's own way"),
     ):
         path.write_text(text)
-        with pytest.raises(LockstepError, match=said):
+        with pytest.raises(LockstitchError, match=said):
             keys.read(path)
 
 
 def test_a_key_with_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
     path = made(tmp_path / "key", *words, "-aes-256-cbc", "-pass", "pass:open sesame")
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         keys.read(path)
-    assert caught.value.hint == "set LOCKSTEP_KEY_PASSWORD when it has a password"
-    monkeypatch.setenv("LOCKSTEP_KEY_PASSWORD", "open sesame")
+    assert caught.value.hint == "set LOCKSTITCH_KEY_PASSWORD when it has a password"
+    monkeypatch.setenv("LOCKSTITCH_KEY_PASSWORD", "open sesame")
     found = keys.read(path)
     assert found.checks(b"data", found.sign(b"data"))
     assert not found.checks(b"other", found.sign(b"data"))
@@ -150,5 +150,5 @@ def test_a_key_with_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_public_key_signs_nothing(key: Path, tmp_path: Path) -> None:
     found = keys.read(public(key, tmp_path))
-    with pytest.raises(LockstepError, match="a public key signs nothing"):
+    with pytest.raises(LockstitchError, match="a public key signs nothing"):
         found.sign(b"data")

@@ -11,21 +11,21 @@ import pytest
 from support.images import MadeLayer, image, layer, members, random_image
 from support.registry import run
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci import archive
-from lockstep.oci.entry import file
-from lockstep.oci.layout import Layout
-from lockstep.oci.model import Config, Healthcheck, Image
-from lockstep.oci.registry.client import Client
-from lockstep.oci.registry.places import Places
-from lockstep.oci.registry.push import of_image, push
-from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.repository import Repository
-from lockstep.oci.registry.target import Target
-from lockstep.oci.validate import problems
-from lockstep.progress import Quiet
-from lockstep.store import Store
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci import archive
+from lockstitch.oci.entry import file
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Config, Healthcheck, Image
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.places import Places
+from lockstitch.oci.registry.push import of_image, push
+from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.repository import Repository
+from lockstitch.oci.registry.target import Target
+from lockstitch.oci.validate import problems
+from lockstitch.progress import Quiet
+from lockstitch.store import Store
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def test_a_layer_that_is_not_as_recorded_is_refused(
     right, wrong = layer([file("a", b"1")]), layer(other)
     lying = MadeLayer(facts=right.facts, created_by="lying", data=wrong.data)
     assert of_bytes(lying.data) != lying.facts.digest
-    with pytest.raises(LockstepError, match="lying"):
+    with pytest.raises(LockstitchError, match="lying"):
         sink(image(lying), tmp_path)
     assert not (tmp_path / "image.tar").exists()
     assert Layout(tmp_path / "images").names() == []

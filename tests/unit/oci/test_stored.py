@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from support import images
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci import archive, stored
-from lockstep.oci.entry import file
-from lockstep.oci.layout import Layout
-from lockstep.oci.model import Image
-from lockstep.oci.stored import StoredImage
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci import archive, stored
+from lockstitch.oci.entry import file
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Image
+from lockstitch.oci.stored import StoredImage
 
 
 def made(text: bytes = b"one") -> Image:
@@ -36,7 +36,7 @@ def check(found: StoredImage, image: Image) -> None:
 
 
 def refused(root: Path, **chosen: str) -> str:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         stored.of_layout(root, **chosen)
     return caught.value.message.removeprefix(f"`{root}` ")
 
@@ -59,7 +59,7 @@ def test_archives_of_docker_and_of_oci(layout: Path, tmp_path: Path) -> None:
         check(stored.of_archive(path), made())
     check(stored.of_archive(docker, "demo:latest"), made())
     check(stored.of_archive(oci, "one"), made())
-    with pytest.raises(LockstepError, match=r"has no image `x` \(it has: demo:latest\)"):
+    with pytest.raises(LockstitchError, match=r"has no image `x` \(it has: demo:latest\)"):
         stored.of_archive(docker, "x")
 
 
@@ -89,17 +89,17 @@ def test_what_is_damaged_is_said(layout: Path, tmp_path: Path) -> None:
     good = (blobs / layer.hex).read_bytes()
     (blobs / layer.hex).chmod(0o644)
     (blobs / layer.hex).write_bytes(good + b"x")
-    with pytest.raises(LockstepError, match=rf"a layer is sha256:\w+ \({len(good) + 1} bytes\)"):
+    with pytest.raises(LockstitchError, match=rf"a layer is sha256:\w+ \({len(good) + 1} bytes\)"):
         b"".join(stored.of_layout(layout).layers[0]())
     (blobs / layer.hex).unlink()
-    with pytest.raises(LockstepError, match=f"it lacks the blob {layer}"):
+    with pytest.raises(LockstitchError, match=f"it lacks the blob {layer}"):
         b"".join(stored.of_layout(layout).layers[0]())
     config = made().config_descriptor().digest
     (blobs / config.hex).write_bytes(b"{}")
     assert f"not {config}" in refused(layout)
     assert refused(tmp_path) == "is no image: it has no index.json"
     (tmp_path / "x.tar").write_bytes(b"nothing")
-    with pytest.raises(LockstepError, match="it is no archive of an image"):
+    with pytest.raises(LockstitchError, match="it is no archive of an image"):
         stored.of_archive(tmp_path / "x.tar")
 
 
@@ -133,5 +133,5 @@ def test_an_archive_that_lacks_a_layer(tmp_path: Path) -> None:
             entry = tarfile.TarInfo(name)
             entry.size = len(text)
             writer.addfile(entry, io.BytesIO(text.encode()))
-    with pytest.raises(LockstepError, match="it lacks `gone`"):
+    with pytest.raises(LockstitchError, match="it lacks `gone`"):
         b"".join(stored.of_archive(path).layers[0]())

@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from lockstep.oci import tar
-from lockstep.oci.entry import Entry, file, folder, symlink
+from lockstitch.oci import tar
+from lockstitch.oci.entry import Entry, file, folder, symlink
 
 
 def read(entry: Entry, size: int | None = None) -> tarfile.TarInfo:

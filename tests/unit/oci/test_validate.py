@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import pytest
 from support.images import MadeLayer, image, layer, random_image
 
-from lockstep.digest import of_bytes
-from lockstep.oci import tar
-from lockstep.oci.entry import file
-from lockstep.oci.layer import LayerFacts
-from lockstep.oci.model import Config
-from lockstep.oci.validate import problems
+from lockstitch.digest import of_bytes
+from lockstitch.oci import tar
+from lockstitch.oci.entry import file
+from lockstitch.oci.layer import LayerFacts
+from lockstitch.oci.model import Config
+from lockstitch.oci.validate import problems
 
 GOOD = layer([file("a", b"one"), file("b/c", b"two" * 300)], "good")
 

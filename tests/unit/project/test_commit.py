@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.project import commit
+from lockstitch.project import commit
 
 
 def git(folder: Path, *words: str) -> str:

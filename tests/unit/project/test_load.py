@@ -1,5 +1,7 @@
 """pyproject.toml is read once, and everything wrong with it is said at once."""
 
+import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -8,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import projects
 
-from lockstep.errors import LockstepError
-from lockstep.project.load import find_root, load, read
-from lockstep.project.model import ImageSpec, Project
+from lockstitch.errors import LockstitchError
+from lockstitch.project.load import find_root, load, read
+from lockstitch.project.model import ImageSpec, Project
 
 MINIMAL = """\
 [project]
 name = "a"
-[tool.lockstep.images.serve]
+[tool.lockstitch.images.serve]
 """
 
 
@@ -28,7 +30,7 @@ def image(text: str) -> ImageSpec:
 
 
 def problems(text: str) -> list[tuple[str, str]]:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         project(text)
     return [(error.message, error.hint) for error in caught.value.everything()]
 
@@ -75,10 +77,10 @@ def test_all_settings_of_an_image() -> None:
 
 
 def test_the_order_in_the_file_does_not_show() -> None:
-    one = project(MINIMAL + 'include = ["b", "a"]\n[tool.lockstep.images.a]\n')
+    one = project(MINIMAL + 'include = ["b", "a"]\n[tool.lockstitch.images.a]\n')
     two = project(
-        '[project]\nname = "a"\n[tool.lockstep.images.a]\n'
-        '[tool.lockstep.images.serve]\ninclude = ["a", "b"]\n'
+        '[project]\nname = "a"\n[tool.lockstitch.images.a]\n'
+        '[tool.lockstitch.images.serve]\ninclude = ["a", "b"]\n'
     )
     assert one.images == two.images
 
@@ -108,12 +110,12 @@ ALL_WRONG = """\
 version = 1
 [dependency-groups]
 train = []
-[tool.lockstep]
+[tool.lockstitch]
 python = "3"
 base = 7
 platforms = ["linux/amd64", "windows/amd64", "linux/s390x"]
 paltforms = []
-[tool.lockstep.images.Serve]
+[tool.lockstitch.images.Serve]
 groups = ["train", "trian"]
 include = ["/etc/*", "a/../../b", "ok/**"]
 outputs = ["../x"]
@@ -127,55 +129,55 @@ bytecode = "yes"
 comand = ["x"]
 """
 ALL_OF_IT = [
-    ("`tool.lockstep.images.Serve` is no image name", "use a-z, 0-9, and single . _ - between"),
+    ("`tool.lockstitch.images.Serve` is no image name", "use a-z, 0-9, and single . _ - between"),
     (
-        "`tool.lockstep.images.Serve.groups` names `trian`, which the project does not have",
+        "`tool.lockstitch.images.Serve.groups` names `trian`, which the project does not have",
         "add it under [dependency-groups] (there: train)",
     ),
-    ("`tool.lockstep.images.Serve.include` leads out of the project: `/etc/*`", ""),
-    ("`tool.lockstep.images.Serve.include` leads out of the project: `a/../../b`", ""),
-    ("`tool.lockstep.images.Serve.outputs` leads out of the project: `../x`", ""),
+    ("`tool.lockstitch.images.Serve.include` leads out of the project: `/etc/*`", ""),
+    ("`tool.lockstitch.images.Serve.include` leads out of the project: `a/../../b`", ""),
+    ("`tool.lockstitch.images.Serve.outputs` leads out of the project: `../x`", ""),
     (
-        "`tool.lockstep.images.Serve.command` must be a list of texts, found `'python'`",
+        "`tool.lockstitch.images.Serve.command` must be a list of texts, found `'python'`",
         "",
     ),
-    ("`tool.lockstep.images.Serve.env.C` must be a text, found `1`", ""),
-    ("`tool.lockstep.images.Serve.env.A-B` is no variable name", ""),
-    ("`tool.lockstep.images.Serve.labels.x` must be a text, found `[]`", ""),
+    ("`tool.lockstitch.images.Serve.env.C` must be a text, found `1`", ""),
+    ("`tool.lockstitch.images.Serve.env.A-B` is no variable name", ""),
+    ("`tool.lockstitch.images.Serve.labels.x` must be a text, found `[]`", ""),
     (
-        ("`tool.lockstep.images.Serve.port` must be a whole number from 1 to 65535, found `70000`"),
+        "`tool.lockstitch.images.Serve.port` must be a whole number from 1 to 65535, found `70000`",
         "",
     ),
     (
-        "`tool.lockstep.images.Serve.budget` is `big`, not a size",
+        "`tool.lockstitch.images.Serve.budget` is `big`, not a size",
         'write it as "350MB"',
     ),
-    ("`tool.lockstep.images.Serve.bytecode` must be true or false, found `'yes'`", ""),
+    ("`tool.lockstitch.images.Serve.bytecode` must be true or false, found `'yes'`", ""),
     (
-        "`tool.lockstep.images.Serve.health` needs a `port`, and a path that starts with /",
+        "`tool.lockstitch.images.Serve.health` needs a `port`, and a path that starts with /",
         "",
     ),
     (
-        "`tool.lockstep.images.Serve.comand` is not a setting of lockstep",
+        "`tool.lockstitch.images.Serve.comand` is not a setting of lockstitch",
         "did you mean `command`?",
     ),
     ("`project.version` must be a text, found `1`", ""),
     (
-        "`tool.lockstep.python` is `3`, not a version of Python 3",
+        "`tool.lockstitch.python` is `3`, not a version of Python 3",
         "write the minor version, as in 3.11; the lock pins the patch version",
     ),
-    ("`tool.lockstep.base` must be a text, found `7`", ""),
+    ("`tool.lockstitch.base` must be a text, found `7`", ""),
     (
-        "`tool.lockstep.platforms` names `windows/amd64`",
+        "`tool.lockstitch.platforms` names `windows/amd64`",
         "supported: linux/amd64, linux/arm64",
     ),
     (
-        "`tool.lockstep.platforms` names `linux/s390x`",
+        "`tool.lockstitch.platforms` names `linux/s390x`",
         "supported: linux/amd64, linux/arm64",
     ),
     ("`project.name` is missing", "add a [project] table with a name"),
     (
-        "`tool.lockstep.paltforms` is not a setting of lockstep",
+        "`tool.lockstitch.paltforms` is not a setting of lockstitch",
         "did you mean `platforms`?",
     ),
 ]
@@ -196,8 +198,8 @@ def test_every_problem_is_said_at_once() -> None:
         ("port = true\n", "from 1 to 65535, found `True`"),
         ("include = ['']\n", "must be a list of texts"),
         ("groups = ['none']\n", "names `none`"),
-        ("[tool.lockstep.images.'a--b']\n", "a--b` is no image name"),
-        ("[tool.lockstep.images.'../x']\n", "../x` is no image name"),
+        ("[tool.lockstitch.images.'a--b']\n", "a--b` is no image name"),
+        ("[tool.lockstitch.images.'../x']\n", "../x` is no image name"),
     ],
 )
 def test_one_problem_of_an_image(text: str, message: str) -> None:
@@ -207,21 +209,25 @@ def test_one_problem_of_an_image(text: str, message: str) -> None:
 
 def test_platforms_that_are_none_or_twice_are_refused() -> None:
     for value in ("[]", '["linux/amd64", "linux/amd64"]'):
-        text = f"{MINIMAL}[tool.lockstep]\nplatforms = {value}\n"
-        assert "`tool.lockstep.platforms`" in problems(text)[0][0]
+        text = f"{MINIMAL}[tool.lockstitch]\nplatforms = {value}\n"
+        assert "`tool.lockstitch.platforms`" in problems(text)[0][0]
 
 
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("[tool]\n", "`/p/pyproject.toml` has no [tool.lockstep] table", "add [tool.lockstep]"),
+        ("[tool]\n", "`/p/pyproject.toml` has no [tool.lockstitch] table", "add [tool.lockstitch]"),
         (
-            "[project]\nname = 'a'\n[tool.lockstep]\n",
-            "`tool.lockstep.images` names no image",
-            "add [tool.lockstep.images.serve]",
+            "[project]\nname = 'a'\n[tool.lockstitch]\n",
+            "`tool.lockstitch.images` names no image",
+            "add [tool.lockstitch.images.serve]",
         ),
-        ("[tool]\nlockstep = 1\n", "`tool.lockstep` must be a table, found `1`", ""),
-        ("tool = 1\n", "`/p/pyproject.toml` has no [tool.lockstep] table", "add [tool.lockstep]"),
+        ("[tool]\nlockstitch = 1\n", "`tool.lockstitch` must be a table, found `1`", ""),
+        (
+            "tool = 1\n",
+            "`/p/pyproject.toml` has no [tool.lockstitch] table",
+            "add [tool.lockstitch]",
+        ),
     ],
 )
 def test_a_project_without_a_table(text: str, message: str, hint: str) -> None:
@@ -230,15 +236,15 @@ def test_a_project_without_a_table(text: str, message: str, hint: str) -> None:
     assert said.startswith(hint)
 
 
-def test_the_nearest_pyproject_that_names_lockstep_is_the_project(tmp_path: Path) -> None:
+def test_the_nearest_pyproject_that_names_lockstitch_is_the_project(tmp_path: Path) -> None:
     outer = projects.write(tmp_path / "outer")
     inner = outer / "packages" / "inner"
     (inner / "src").mkdir(parents=True)
     (inner / "pyproject.toml").write_text("[project]\nname = 'inner'\n")
     assert find_root(inner / "src") == outer
-    projects.replace(outer, "tool.lockstep", "tool.other")
+    projects.replace(outer, "tool.lockstitch", "tool.other")
     assert find_root(inner / "src") == inner
-    with pytest.raises(LockstepError, match=r"has no \[tool.lockstep\] table"):
+    with pytest.raises(LockstitchError, match=r"has no \[tool.lockstitch\] table"):
         load(inner)
 
 
@@ -249,16 +255,16 @@ def test_a_relative_folder_is_a_start(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_no_project_says_how_to_start_one(tmp_path: Path) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         load(tmp_path)
     assert caught.value.message == f"no pyproject.toml in `{tmp_path}` or above it"
-    assert caught.value.hint == "lockstep new NAME, or go to your project's folder"
+    assert caught.value.hint == "lockstitch new NAME, or go to your project's folder"
 
 
-@pytest.mark.parametrize("text", ["[tool.lockstep", "a = 1\na = 2\n", "a = 2026-13-01\n"])
+@pytest.mark.parametrize("text", ["[tool.lockstitch", "a = 1\na = 2\n", "a = 2026-13-01\n"])
 def test_invalid_toml_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
-    with pytest.raises(LockstepError, match="is not valid TOML: ") as caught:
+    with pytest.raises(LockstitchError, match="is not valid TOML: ") as caught:
         load(tmp_path)
     assert caught.value.hint
 
@@ -266,19 +272,19 @@ def test_invalid_toml_is_named(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [f"a = {'[' * 5000}", f"a = {'9' * 5000}"])
 def test_toml_that_breaks_the_parser_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
-    with pytest.raises(LockstepError, match="is not valid TOML"):
+    with pytest.raises(LockstitchError, match="is not valid TOML"):
         load(tmp_path)
 
 
 def test_a_pyproject_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_bytes(b"# caf\xe9\n")
-    with pytest.raises(LockstepError, match="is not UTF-8"):
+    with pytest.raises(LockstitchError, match="is not UTF-8"):
         load(tmp_path)
 
 
 KEYS = st.sampled_from(
     [
-        *("project", "tool", "lockstep", "images", "serve", "name", "groups", "include", "env"),
+        *("project", "tool", "lockstitch", "images", "serve", "name", "groups", "include", "env"),
         *("dependency-groups", "platforms", "python", "uv", "build-system", "budget", "a b"),
     ]
 )
@@ -293,10 +299,23 @@ VALUES = st.recursive(
 def test_any_document_is_a_project_or_an_error(
     document: dict[str, object], settings: dict[str, object]
 ) -> None:
-    document["tool"] = {"lockstep": settings}
+    document["tool"] = {"lockstitch": settings}
     said: list[str] = []
     try:
         said.append(read(document, Path("/p")).name)
-    except LockstepError as error:
+    except LockstitchError as error:
         said += [each.message for each in error.everything()]
     assert all(said)
+
+
+def test_a_table_of_the_old_name_is_an_error_that_says_what_to_type(tmp_path: Path) -> None:
+    path = tmp_path / "pyproject.toml"
+    path.write_text(
+        '[project]\nname = "a"\n[tool.lockstep]\npython = "3.11"\n[tool.lockstep.images.serve]\n'
+    )
+    with pytest.raises(LockstitchError) as caught:
+        load(tmp_path)
+    assert str(caught.value) == (f"`{path}` has a [tool.lockstep] table, not [tool.lockstitch]")
+    assert caught.value.hint.startswith("sed ")
+    subprocess.run(shlex.split(caught.value.hint), cwd=tmp_path, check=True)
+    assert load(tmp_path).images[0].name == "serve"

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.project.load import read
+from lockstitch.errors import LockstitchError
+from lockstitch.project.load import read
 
 DOCUMENT = {
     "project": {"name": "a"},
-    "tool": {"lockstep": {"images": {"train": {}, "serve": {"port": 80}}}},
+    "tool": {"lockstitch": {"images": {"train": {}, "serve": {"port": 80}}}},
 }
 
 
@@ -20,7 +20,7 @@ def test_an_image_is_found_by_its_name() -> None:
 
 
 def test_another_image_is_refused_with_the_ones_there_are() -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         read(DOCUMENT, Path("/p")).image("srve")
     assert caught.value.message == "`srve` is not an image of this project (it has: serve, train)"
-    assert caught.value.hint == "add a table [tool.lockstep.images.srve]"
+    assert caught.value.hint == "add a table [tool.lockstitch.images.srve]"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.project import poetry, requirements
-from lockstep.project.target import Target
+from lockstitch.errors import LockstitchError
+from lockstitch.project import poetry, requirements
+from lockstitch.project.target import Target
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 ARM = Target(platform="linux/arm64", python="3.11.2", glibc="2.36")
@@ -44,7 +44,7 @@ def names(text: str, *groups: str, extras: tuple[str, ...] = (), target: Target 
 def problems(
     text: str, *groups: str, extras: tuple[str, ...] = (), target: Target = AMD
 ) -> list[tuple[str, str]]:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         poetry.select(text, target, groups, extras, "poetry.lock")
     return [(error.message, error.hint) for error in caught.value.everything()]
 
@@ -168,7 +168,7 @@ def test_all_that_cannot_go_into_an_image_is_one_error() -> None:
 @pytest.mark.parametrize("form", ["1.1", "2.0", "3.0", "2.x", "two"])
 def test_a_lock_without_groups_is_refused(form: str) -> None:
     ((message, hint),) = problems(lock(package("a"), form=form))
-    assert message == f"`poetry.lock` has lock-version `{form}`, lockstep reads 2.1 and later 2.x"
+    assert message == f"`poetry.lock` has lock-version `{form}`, lockstitch reads 2.1 and later 2.x"
     assert hint.startswith("poetry lock")
 
 
@@ -274,7 +274,7 @@ def test_all_of_a_lock_as_requirements() -> None:
     ],
 )
 def test_what_requirements_cannot_say(bad: str, message: str) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         poetry.requirements(lock(bad))
     assert caught.value.message.startswith(message)
     assert caught.value.hint

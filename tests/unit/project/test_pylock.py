@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.digest import Digest
-from lockstep.errors import LockstepError
-from lockstep.project.pylock import read, select
-from lockstep.project.resolution import LockedWheel
-from lockstep.project.target import Target
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
+from lockstitch.project.pylock import read, select
+from lockstitch.project.resolution import LockedWheel
+from lockstitch.project.target import Target
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 ARM = Target(platform="linux/arm64", python="3.11.2", glibc="2.36")
@@ -41,7 +41,7 @@ def chosen(text: str, target: Target = AMD) -> list[str]:
 
 
 def problems(text: str, target: Target = AMD) -> list[tuple[str, str]]:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         select(text, target, "pylock.a.toml")
     return [(error.message, error.hint) for error in caught.value.everything()]
 
@@ -197,12 +197,12 @@ def test_an_invalid_lock_is_named_with_the_path_to_what_is_wrong(text: str, mess
     ((found, hint),) = problems(text)
     assert message in found
     assert found.startswith("`pylock.a.toml` ")
-    assert hint == "lockstep lock"
+    assert hint == "lockstitch lock"
 
 
 @pytest.mark.parametrize("text", [f"a = {'[' * 5000}", f"a = {'9' * 5000}"])
 def test_toml_that_breaks_the_parser_is_named(text: str) -> None:
-    with pytest.raises(LockstepError, match="is not valid TOML"):
+    with pytest.raises(LockstitchError, match="is not valid TOML"):
         read(text, "pylock.toml")
 
 
@@ -239,7 +239,7 @@ def outcome(text: str) -> list[str]:
     """Return what a lock gives: the names of its wheels, or what is wrong with it."""
     try:
         return [each.filename for each in select(text, AMD, "pylock.toml")]
-    except LockstepError as error:
+    except LockstitchError as error:
         return [each.message for each in error.everything()]
 
 

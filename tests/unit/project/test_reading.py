@@ -2,8 +2,8 @@
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.project.reading import Table
+from lockstitch.errors import LockstitchError
+from lockstitch.project.reading import Table
 
 VALUES = {
     "text": "a",
@@ -18,20 +18,20 @@ VALUES = {
 
 
 @pytest.fixture
-def problems() -> list[LockstepError]:
+def problems() -> list[LockstitchError]:
     return []
 
 
 @pytest.fixture
-def table(problems: list[LockstepError]) -> Table:
+def table(problems: list[LockstitchError]) -> Table:
     return Table(VALUES, "top", problems)
 
 
-def messages(problems: list[LockstepError]) -> list[str]:
+def messages(problems: list[LockstitchError]) -> list[str]:
     return [problem.message for problem in problems]
 
 
-def test_values_of_the_wanted_type_come_back(table: Table, problems: list[LockstepError]) -> None:
+def test_values_of_the_wanted_type_come_back(table: Table, problems: list[LockstitchError]) -> None:
     assert table.text("text") == "a"
     assert table.number("number", least=1, most=3) == 3
     assert table.flag("flag") is True
@@ -45,7 +45,7 @@ def test_values_of_the_wanted_type_come_back(table: Table, problems: list[Lockst
     table.close()
 
 
-def test_what_is_not_there_is_its_default(table: Table, problems: list[LockstepError]) -> None:
+def test_what_is_not_there_is_its_default(table: Table, problems: list[LockstitchError]) -> None:
     assert (table.text("gone"), table.text("gone", "d")) == ("", "d")
     assert table.number("gone", 7, least=1, most=2) == 7
     assert (table.flag("gone"), table.flag("gone", default=True)) == (False, True)
@@ -56,7 +56,7 @@ def test_what_is_not_there_is_its_default(table: Table, problems: list[LockstepE
 
 
 def test_wrong_types_are_all_collected_and_give_the_default(
-    table: Table, problems: list[LockstepError]
+    table: Table, problems: list[LockstitchError]
 ) -> None:
     assert table.text("empty", "d") == "d"
     assert table.text("number") == ""
@@ -83,7 +83,7 @@ def test_wrong_types_are_all_collected_and_give_the_default(
 def test_closing_raises_all_of_them(table: Table) -> None:
     table.text("number")
     table.complain("text", "is not nice", hint="be nice")
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         table.close()
     assert [(e.message, e.hint) for e in caught.value.everything()] == [
         ("`top.number` must be a text, found `3`", ""),
@@ -91,25 +91,25 @@ def test_closing_raises_all_of_them(table: Table) -> None:
     ]
 
 
-def test_a_long_value_is_cut(problems: list[LockstepError]) -> None:
+def test_a_long_value_is_cut(problems: list[LockstitchError]) -> None:
     Table({"key": ["x" * 1000, 1]}, "top", problems).texts("key")
     assert len(problems[0].message) < 150
 
 
 def test_a_key_that_nobody_asked_for_is_shown_with_the_nearest(
-    problems: list[LockstepError],
+    problems: list[LockstitchError],
 ) -> None:
     table = Table({"includ": [], "xyz": 1, "include": []}, "tool", problems)
     table.texts("include")
     table.table("env")
     table.refuse_others()
     assert [(problem.message, problem.hint) for problem in problems] == [
-        ("`tool.includ` is not a setting of lockstep", "did you mean `include`?"),
-        ("`tool.xyz` is not a setting of lockstep", "known keys: env, include"),
+        ("`tool.includ` is not a setting of lockstitch", "did you mean `include`?"),
+        ("`tool.xyz` is not a setting of lockstitch", "known keys: env, include"),
     ]
 
 
-def test_tables_below_a_key_are_read_by_name(problems: list[LockstepError]) -> None:
+def test_tables_below_a_key_are_read_by_name(problems: list[LockstitchError]) -> None:
     document = {"images": {"a": {"port": 1}, "b": 2}}
     found = Table(document, "tool", problems).tables("images")
     assert list(found) == ["a", "b"]
@@ -117,5 +117,5 @@ def test_tables_below_a_key_are_read_by_name(problems: list[LockstepError]) -> N
     assert messages(problems) == ["`tool.images.b` must be a table, found `2`"]
 
 
-def test_a_document_has_no_path(problems: list[LockstepError]) -> None:
+def test_a_document_has_no_path(problems: list[LockstitchError]) -> None:
     assert Table({"a": {"b": 1}}, "", problems).table("a").path == "a"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.project import requirements
-from lockstep.project.poetry import Pinned
-from lockstep.project.target import Target
+from lockstitch.errors import LockstitchError
+from lockstitch.project import requirements
+from lockstitch.project.poetry import Pinned
+from lockstitch.project.target import Target
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 ARM = Target(platform="linux/arm64", python="3.11.2", glibc="2.36")
@@ -25,7 +25,7 @@ def pins(text: str, target: Target = AMD) -> list[str]:
 
 
 def problems(text: str) -> list[tuple[str, str]]:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         requirements.select(text, AMD, "reqs.txt")
     return [(error.message, error.hint) for error in caught.value.everything()]
 
@@ -179,7 +179,7 @@ def test_files_outside_of_the_project_are_not_followed(tmp_path: Path) -> None:
     (folder / "link.txt").symlink_to(tmp_path / "out.txt")
     lines = ["../out.txt", str(tmp_path / "out.txt"), "link.txt", f"{HOST}/x.txt", "none.txt", "."]
     (folder / "r.txt").write_text("".join(f"-r {line}\n" for line in lines))
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         requirements.read(folder, "r.txt", AMD)
     found = list(caught.value.everything())
     assert [error.message.partition(": ")[0] for error in found] == [

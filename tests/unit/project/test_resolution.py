@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from lockstep.digest import Digest
-from lockstep.errors import LockstepError
-from lockstep.project.resolution import LockedWheel
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
+from lockstitch.project.resolution import LockedWheel
 
 WHEEL = LockedWheel(
     name="a",
@@ -26,5 +26,5 @@ def test_a_record_gives_the_wheel_back() -> None:
 
 
 def test_a_record_with_another_digest_is_refused() -> None:
-    with pytest.raises(LockstepError, match="`md5:1` is not a sha256 digest"):
+    with pytest.raises(LockstitchError, match="`md5:1` is not a sha256 digest"):
         LockedWheel.of_document(WHEEL.document() | {"digest": "md5:1"})

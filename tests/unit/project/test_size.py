@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.project import size
+from lockstitch.project import size
 
 
 @pytest.mark.parametrize(

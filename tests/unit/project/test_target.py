@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 from packaging import tags
 
-from lockstep.project.target import Target
+from lockstitch.project.target import Target
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 ARM = Target(platform="linux/arm64", python="3.11.2", glibc="2.18")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.project import uvlock
-from lockstep.project.target import Target
-from lockstep.project.uvlock import UvPackage
+from lockstitch.errors import LockstitchError
+from lockstitch.project import uvlock
+from lockstitch.project.target import Target
+from lockstitch.project.uvlock import UvPackage
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 ARM = Target(platform="linux/arm64", python="3.12.1", glibc="2.36")
@@ -139,7 +139,7 @@ def test_members_of_a_workspace_without_a_root() -> None:
 
 @pytest.mark.parametrize("text", ["version = 2\n", "", "version = 'x'"])
 def test_another_version_of_the_lock_is_refused(text: str) -> None:
-    with pytest.raises(LockstepError, match="lockstep reads 1"):
+    with pytest.raises(LockstitchError, match="lockstitch reads 1"):
         uvlock.select(text, AMD)
 
 

@@ -6,9 +6,9 @@ import json
 import pytest
 from support import images
 
-from lockstep.oci.entry import Entry, file, folder, symlink
-from lockstep.oci.model import Config, Image
-from lockstep.prove.compare import Difference, Seen, compare
+from lockstitch.oci.entry import Entry, file, folder, symlink
+from lockstitch.oci.model import Config, Image
+from lockstitch.prove.compare import Difference, Seen, compare
 
 BASE = [folder("app"), file("app/a.txt", b"one\n"), file("app/b.txt", b"two\n")]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lockstep.prove.building import culprits
-from lockstep.prove.variation import BUILD, Variation
+from lockstitch.prove.building import culprits
+from lockstitch.prove.variation import BUILD, Variation
 
 
 @pytest.mark.parametrize(

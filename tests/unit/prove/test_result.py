@@ -4,12 +4,12 @@ import dataclasses
 import json
 from html.parser import HTMLParser
 
-from lockstep.prove import page, result, training
-from lockstep.prove.building import Compared
-from lockstep.prove.compare import Difference
-from lockstep.prove.result import Against, Result
-from lockstep.prove.training import Output, Run, Trained
-from lockstep.prove.variation import Variation
+from lockstitch.prove import page, result, training
+from lockstitch.prove.building import Compared
+from lockstitch.prove.compare import Difference
+from lockstitch.prove.result import Against, Result
+from lockstitch.prove.training import Output, Run, Trained
+from lockstitch.prove.variation import Variation
 
 DIFFERENCE = Difference(
     layer="app files", entry="app/<x>", what="mode", here="0o644", there="0o755"

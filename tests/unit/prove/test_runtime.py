@@ -11,9 +11,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from lockstep.prove import worlds
-from lockstep.prove.runtime import meaning
-from lockstep.prove.variation import BUILD, TRAINING, Variation, together
+from lockstitch.prove import worlds
+from lockstitch.prove.runtime import meaning
+from lockstitch.prove.variation import BUILD, TRAINING, Variation, together
 
 PROGRAM = Path(worlds.__file__).parent / "runtime" / "varied.py"
 
@@ -21,7 +21,7 @@ PROGRAM = Path(worlds.__file__).parent / "runtime" / "varied.py"
 def varied(code: str, **world: object) -> str:
     """Run code after the world is set up, as a worker process that reads the file does."""
     setup = f"import runpy; runpy.run_path({str(PROGRAM)!r}, run_name='worker')\n"
-    env = {**os.environ, "LOCKSTEP_VARIED": json.dumps(world)}
+    env = {**os.environ, "LOCKSTITCH_VARIED": json.dumps(world)}
     return subprocess.check_output([sys.executable, "-c", setup + code], env=env, text=True).strip()
 
 
@@ -67,13 +67,13 @@ def test_a_training_lists_folders_backwards_too(tmp_path: Path) -> None:
     assert subprocess.check_output([sys.executable, "-c", code], env=env) == b"['b', 'a']\n"
 
 
-def test_it_is_lockstep_that_runs() -> None:
+def test_it_is_lockstitch_that_runs() -> None:
     world = worlds.World(root=Path.cwd(), env=worlds.environment())
     done = subprocess.run(
         [sys.executable, PROGRAM, "--version"], env=dict(world.env), capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    assert done.stdout.startswith("lockstep ")
+    assert done.stdout.startswith("lockstitch ")
 
 
 def test_all_variations_at_once() -> None:

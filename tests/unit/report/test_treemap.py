@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.report.treemap import Group, Item, Rectangle, draw, squarified
+from lockstitch.report.treemap import Group, Item, Rectangle, draw, squarified
 
 PLACE = Rectangle(10, 20, 300, 200)
 

@@ -1,4 +1,4 @@
-"""`lockstep.scaffold.hooks`: remote hooks become local, or get a commit; all else stays."""
+"""`lockstitch.scaffold.hooks`: remote hooks become local, or get a commit; all else stays."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lockstep.errors import LockstepError
-from lockstep.scaffold.hooks import migrate
+from lockstitch.errors import LockstitchError
+from lockstitch.scaffold.hooks import migrate
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LOCK = """
@@ -208,7 +208,7 @@ def test_however_it_is_written(layout: str, tmp_path: Path) -> None:
 
 def test_a_list_of_repositories_in_brackets_is_not_edited(tmp_path: Path) -> None:
     text = "repos: [{repo: 'https://x.test/black', rev: '1', hooks: [{id: black}]}]\n"
-    with pytest.raises(LockstepError, match="cannot be edited") as caught:
+    with pytest.raises(LockstitchError, match="cannot be edited") as caught:
         migrate.plan(project(tmp_path, text))
     assert caught.value.hint == "write each repository and hook on lines of its own"
 
@@ -304,14 +304,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:24]))
 def test_a_wrong_file_is_an_error_with_its_line(text: str, tmp_path: Path) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         migrate.plan(project(tmp_path, text))
     assert HOSTILE[text] in caught.value.message
     assert (tmp_path / ".pre-commit-config.yaml").read_text() == text
 
 
 def test_a_broken_lock_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(LockstepError, match=r"`uv.lock` is not TOML"):
+    with pytest.raises(LockstitchError, match=r"`uv.lock` is not TOML"):
         migrate.plan(project(tmp_path, "repos: []\n", lock="x = "))
 
 
@@ -321,5 +321,5 @@ def test_it_is_found_from_below_and_not_outside_the_repository(tmp_path: Path) -
     inner.mkdir(parents=True)
     assert migrate.plan(inner).path == tmp_path / ".pre-commit-config.yaml"
     (tmp_path / "a" / ".git").mkdir()
-    with pytest.raises(LockstepError, match=r"there is no `\.pre-commit-config\.yaml`"):
+    with pytest.raises(LockstitchError, match=r"there is no `\.pre-commit-config\.yaml`"):
         migrate.plan(inner)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.cli.main import main
-from lockstep.errors import LockstepError
-from lockstep.scaffold.hooks import migrate
+from lockstitch.cli.main import main
+from lockstitch.errors import LockstitchError
+from lockstitch.scaffold.hooks import migrate
 
 BIN = Path(sys.executable).parent
 MANIFEST = "- id: say\n  name: say\n  entry: say.sh\n  language: script\n  verbose: true\n"
@@ -133,7 +133,7 @@ def test_what_cannot_be_asked_is_named_all_of_it_and_nothing_is_written(scene: S
   hooks: [{{id: c}}]
 """
     path.write_text(text)
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         migrate.plan(scene.project)
     first, second, third = caught.value.everything()
     assert first.message.startswith("`a`, `b` in line 5: `https://127.0.0.1:9/hooks` cannot be")

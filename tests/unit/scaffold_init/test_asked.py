@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.scaffold.init import asked
-from lockstep.scaffold.init.folder import Folder
+from lockstitch.errors import LockstitchError
+from lockstitch.scaffold.init import asked
+from lockstitch.scaffold.init.folder import Folder
 
 COMPILED = """\
 # made by a resolver
@@ -86,15 +86,15 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     assert read(folder, "-r link.txt\n").lines == ()
     (folder / "requirements.txt").unlink()
     (folder / "requirements.txt").symlink_to(tmp_path / "outside.txt")
-    with pytest.raises(LockstepError, match="leads out of"):
+    with pytest.raises(LockstitchError, match="leads out of"):
         asked.read(Folder(folder), "requirements.txt")
 
 
 def test_a_file_that_is_too_large_or_no_text(tmp_path: Path) -> None:
-    with pytest.raises(LockstepError, match="over the limit"):
+    with pytest.raises(LockstitchError, match="over the limit"):
         read(tmp_path, "#" * (1 << 20) + "#")
     (tmp_path / "requirements.txt").write_bytes("a==1\n".encode("utf-16"))
-    with pytest.raises(LockstepError, match="is not UTF-8"):
+    with pytest.raises(LockstitchError, match="is not UTF-8"):
         asked.read(Folder(tmp_path), "requirements.txt")
 
 

@@ -4,8 +4,8 @@ import tomllib
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.scaffold.init.edit import Added, edit
+from lockstitch.errors import LockstitchError
+from lockstitch.scaffold.init.edit import Added, edit
 
 TEXT = """\
 # the first comment
@@ -38,13 +38,13 @@ def test_a_file_from_nothing() -> None:
         "",
         Added(path=("project",), values={"name": "a", "dependencies": ["x" * 40, "y" * 40]}),
         Added(path=("tool", "ruff", "lint", "per-file-ignores"), values={"tests/*": ["S"]}),
-        Added(path=("tool", "lockstep", "images", "a.b"), values={}),
+        Added(path=("tool", "lockstitch", "images", "a.b"), values={}),
     )
     assert text == (
         '[project]\nname = "a"\ndependencies = [\n'
         f'    "{"x" * 40}",\n    "{"y" * 40}",\n]\n\n'
         '[tool.ruff.lint.per-file-ignores]\n"tests/*" = ["S"]\n\n'
-        '[tool.lockstep.images."a.b"]\n'
+        '[tool.lockstitch.images."a.b"]\n'
     )
 
 
@@ -130,5 +130,5 @@ def test_a_list_of_another_kind_is_kept() -> None:
 
 
 def test_what_is_no_toml() -> None:
-    with pytest.raises(LockstepError, match="`x` is not valid TOML"):
+    with pytest.raises(LockstitchError, match="`x` is not valid TOML"):
         edit("[", [Added(path=("a",), values={})], "x")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.scaffold.init import legacy
-from lockstep.scaffold.init.folder import Folder
+from lockstitch.scaffold.init import legacy
+from lockstitch.scaffold.init.folder import Folder
 
 SETUP = """\
 import os, setuptools

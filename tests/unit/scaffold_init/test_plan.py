@@ -1,4 +1,4 @@
-"""What `lockstep init` decides, and that it writes all of it or nothing."""
+"""What `lockstitch init` decides, and that it writes all of it or nothing."""
 
 import os
 import tomllib
@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lockstep import files
-from lockstep.errors import LockstepError
-from lockstep.scaffold import new
-from lockstep.scaffold.init import plan
+from lockstitch import files
+from lockstitch.errors import LockstitchError
+from lockstitch.scaffold import new
+from lockstitch.scaffold.init import plan
 
 API = """\
 from fastapi import FastAPI
@@ -78,7 +78,7 @@ def test_a_flat_project(tmp_path: Path) -> None:
 
 
 def test_the_images_of_a_flat_project(tmp_path: Path) -> None:
-    assert decided(tmp_path / "my project", FLAT)["tool"]["lockstep"] == {
+    assert decided(tmp_path / "my project", FLAT)["tool"]["lockstitch"] == {
         "python": "3.11",
         "base": "debian:bookworm",
         "platforms": ["linux/amd64"],
@@ -118,7 +118,7 @@ def test_a_package_gets_a_backend(manager: str, backend: str, key: str, tmp_path
     )
     assert document["build-system"]["build-backend"] == backend
     assert document["project"]["version"] == "2.0"
-    serve = document["tool"]["lockstep"]["images"]["serve"]
+    serve = document["tool"]["lockstitch"]["images"]["serve"]
     assert serve["command"][:2] == ["uvicorn", "pkg.api:app"]
     assert "include" not in serve
     assert "groups" not in serve  # fastapi[all] has uvicorn
@@ -153,8 +153,8 @@ def test_a_poetry_project_of_the_old_kind_keeps_its_metadata(tmp_path: Path) -> 
         "ruff": "*",
     }
     assert poetry["group"]["serve"]["dependencies"]["uvicorn"] == ">=0.30"
-    assert document["tool"]["lockstep"]["base"] == "debian:trixie"
-    assert document["tool"]["lockstep"]["images"]["serve"]["groups"] == ["serve"]
+    assert document["tool"]["lockstitch"]["base"] == "debian:trixie"
+    assert document["tool"]["lockstitch"]["images"]["serve"]["groups"] == ["serve"]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_what_is_there_is_kept_byte_for_byte(tmp_path: Path) -> None:
     text = (
         '# mine\r\n[project]\r\nname = "a" # b\r\ndynamic = ["version"]\r\n'
         "dependencies = []\r\n[tool.black]\r\nline-length = 88\r\n"
-        '[tool.lockstep.images.x]\r\ncommand = ["y"]\r\n'
+        '[tool.lockstitch.images.x]\r\ncommand = ["y"]\r\n'
     )
     texts = {"pyproject.toml": text, ".gitignore": "/.venv\n*.log", ".python-version": "3.12\n"}
     root = project(tmp_path, texts)
@@ -191,8 +191,8 @@ def test_what_is_there_is_kept_byte_for_byte(tmp_path: Path) -> None:
     assert document["project"]["requires-python"] == ">=3.11"
     assert "version" not in document["project"]
     assert document["tool"]["ruff"]["line-length"] == 88  # as black has it
-    assert document["tool"]["lockstep"] == {"images": {"x": {"command": ["y"]}}}
-    assert (root / ".gitignore").read_text().startswith("/.venv\n*.log\n.lockstep/\n")
+    assert document["tool"]["lockstitch"] == {"images": {"x": {"command": ["y"]}}}
+    assert (root / ".gitignore").read_text().startswith("/.venv\n*.log\n.lockstitch/\n")
     assert (root / ".python-version").read_text() == "3.12\n"
     forced = plan.decide(root, force=True)
     assert {change.name for change in forced.changes} == {".python-version", "pyproject.toml"}
@@ -238,7 +238,7 @@ def test_settings_in_files_of_their_own_stay_there(tmp_path: Path) -> None:
         "pyproject.toml": '[project]\nname = "x"\n',
     }
     document = decided(tmp_path, texts)
-    assert sorted(document["tool"]) == ["black", "lockstep"]
+    assert sorted(document["tool"]) == ["black", "lockstitch"]
 
 
 def test_an_old_place_of_rules_is_kept_and_said(tmp_path: Path) -> None:
@@ -259,23 +259,27 @@ def test_an_old_place_of_rules_is_kept_and_said(tmp_path: Path) -> None:
         ({"pyproject.toml": CLASSIC}, "uv", "which uv does not read"),
         ({}, "conda", "`conda` is not a manager"),
         ({"pyproject.toml": "["}, "", "`pyproject.toml` is not valid TOML"),
-        ({"pyproject.toml": "[tool.lockstep]\npyhton = '3'\n"}, "", "is not a setting of lockstep"),
+        (
+            {"pyproject.toml": "[tool.lockstitch]\npyhton = '3'\n"},
+            "",
+            "is not a setting of lockstitch",
+        ),
         ({"pyproject.toml": "project = 1\n"}, "", "`project` must be a table"),
     ],
 )
 def test_what_cannot_be_worked_with(
     texts: dict[str, str], manager: str, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(LockstepError, match=message.replace("[", r"\[")) as caught:
+    with pytest.raises(LockstitchError, match=message.replace("[", r"\[")) as caught:
         plan.decide(project(tmp_path, texts), manager)
     assert all(each.message for each in caught.value.everything())
     assert {path.name for path in tmp_path.iterdir()} == set(texts)
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(LockstepError, match="is no folder") as caught:
+    with pytest.raises(LockstitchError, match="is no folder") as caught:
         plan.decide(tmp_path / "none")
-    assert caught.value.hint.startswith("lockstep new NAME")
+    assert caught.value.hint.startswith("lockstitch new NAME")
 
 
 def test_nothing_is_written_when_one_file_cannot_be(
@@ -304,7 +308,7 @@ def test_links_inside_the_folder_stay_links(tmp_path: Path) -> None:
     (root / "pyproject.toml").symlink_to("conf/real.toml")
     plan.write(plan.decide(root))
     assert (root / "pyproject.toml").is_symlink()
-    assert "[tool.lockstep]" in (root / "conf" / "real.toml").read_text()
+    assert "[tool.lockstitch]" in (root / "conf" / "real.toml").read_text()
 
 
 def test_hooks_that_are_there_are_kept(tmp_path: Path) -> None:
@@ -313,7 +317,7 @@ def test_hooks_that_are_there_are_kept(tmp_path: Path) -> None:
     found = plan.decide(project(tmp_path / "a", {config: remote}))
     names = {change.name for change in found.changes}
     assert not names & {"prek.toml", ".kingfisher-rules.yaml", config}
-    assert f"`{config}`: kept; `lockstep hooks migrate` makes its hooks those of the lock" in (
+    assert f"`{config}`: kept; `lockstitch hooks migrate` makes its hooks those of the lock" in (
         found.notes
     )
     found = plan.decide(
@@ -327,7 +331,7 @@ def test_nothing_outside_of_the_folder_is_touched(name: str, tmp_path: Path) -> 
     root = project(tmp_path / "project", {"main.py": ""})
     (tmp_path / "outside").write_text("")
     (root / name).symlink_to(tmp_path / "outside")
-    with pytest.raises(LockstepError, match="leads out of"):
+    with pytest.raises(LockstitchError, match="leads out of"):
         plan.decide(root)
     assert (tmp_path / "outside").read_text() == ""
 
@@ -338,7 +342,7 @@ def test_what_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
     {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path)}.get(
         kind, lambda: path.symlink_to("nothing")
     )()
-    with pytest.raises(LockstepError, match="is there and no file"):
+    with pytest.raises(LockstitchError, match="is there and no file"):
         plan.decide(tmp_path)
 
 
@@ -346,7 +350,7 @@ def test_a_link_to_nothing_outside_is_not_made_something(tmp_path: Path) -> None
     root = project(tmp_path / "project", {})
     root.mkdir()
     (root / "pyproject.toml").symlink_to("../new.toml")
-    with pytest.raises(LockstepError, match="leads out of"):
+    with pytest.raises(LockstitchError, match="leads out of"):
         plan.decide(root)
 
 
@@ -359,7 +363,7 @@ def test_a_link_to_nothing_outside_is_not_made_something(tmp_path: Path) -> None
         "tool.poetry = {group = 1, name = 'x'}",
         "tool.poetry = {name = 'x', group = {a = 1}, dependencies = {python = 3}}",
         "tool.uv = {dev-dependencies = 1, package = 1}",
-        "tool.lockstep = {python = 3}",
+        "tool.lockstitch = {python = 3}",
         "tool = {ruff = 1, mypy = [], pytest = 'x', black = false}",
         "build-system = {build-backend = 1}",
         "project = {dynamic = 1, dependencies = [1], requires-python = 'x'}",
@@ -369,7 +373,7 @@ def test_strange_values_are_no_crash(text: str, tmp_path: Path) -> None:
     root = project(tmp_path, {"pyproject.toml": text, "pkg/__init__.py": "", "api.py": API})
     try:
         plan.write(plan.decide(root))
-    except LockstepError as error:
+    except LockstitchError as error:
         assert error.message  # noqa: PT017 -- either is right
         assert (root / "pyproject.toml").read_text() == text
 

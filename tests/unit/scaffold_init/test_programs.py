@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.scaffold.init import programs
-from lockstep.scaffold.init.folder import Folder
+from lockstitch.scaffold.init import programs
+from lockstitch.scaffold.init.folder import Folder
 
 API = """\
 from fastapi import FastAPI

@@ -5,11 +5,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep.stack.folder import Folder
-from lockstep.stack.keeper import Patience
-from lockstep.stack.processes import MARK
-from lockstep.stack.service import Launch
-from lockstep.stack.supervisor import Supervisor
+from lockstitch.stack.folder import Folder
+from lockstitch.stack.keeper import Patience
+from lockstitch.stack.processes import MARK
+from lockstitch.stack.service import Launch
+from lockstitch.stack.supervisor import Supervisor
 
 QUICK = Patience(
     start=2.0, end=0.3, again=0.01, most=0.05, stable=60, look=0.01, watch=0.02, hung=0.02

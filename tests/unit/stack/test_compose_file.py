@@ -11,16 +11,16 @@ import pytest
 import yaml
 from support.images import check_golden
 
-from lockstep import services
-from lockstep.cli import rendering
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.lock import file
-from lockstep.project.load import load
-from lockstep.project.model import StackSpec
-from lockstep.stack.compose import document
-from lockstep.stack.compose.runner import Compose
-from lockstep.stack.runtime import sh
+from lockstitch import services
+from lockstitch.cli import rendering
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import file
+from lockstitch.project.load import load
+from lockstitch.project.model import StackSpec
+from lockstitch.stack.compose import document
+from lockstitch.stack.compose.runner import Compose
+from lockstitch.stack.runtime import sh
 
 IMAGES = {name: of_bytes(name.encode()) for name in services.NAMES}
 
@@ -43,7 +43,7 @@ def test_a_store_of_ones_own_is_not_started() -> None:
 def test_several_platforms_leave_the_choice_to_a_variable() -> None:
     found = yaml.safe_load(document.render(StackSpec(), IMAGES, several=True))
     image = found["services"]["mlflow"]["image"]
-    assert image == f"${{LOCKSTEP_MLFLOW_IMAGE:-{document.tag('mlflow', IMAGES['mlflow'])}}}"
+    assert image == f"${{LOCKSTITCH_MLFLOW_IMAGE:-{document.tag('mlflow', IMAGES['mlflow'])}}}"
 
 
 def test_a_dollar_is_no_variable_of_compose() -> None:
@@ -62,9 +62,9 @@ def test_two_folders_of_one_name_have_stacks_of_their_own(locked: Path, tmp_path
 def test_a_store_on_loopback_is_refused(locked: Path) -> None:
     stack = StackSpec(declared=True, runner="compose", endpoint="http://127.0.0.1:9000")
     project = dataclasses.replace(load(locked), stack=stack)
-    with pytest.raises(LockstepError, match="an address of the container itself"):
+    with pytest.raises(LockstitchError, match="an address of the container itself"):
         Compose(project=project, docker=Path("docker"), words=()).up(lambda _: None)
-    assert not (locked / ".lockstep" / "stack").exists()
+    assert not (locked / ".lockstitch" / "stack").exists()
 
 
 def test_without_images_in_the_lock_there_is_no_file(locked: Path) -> None:
@@ -75,7 +75,7 @@ def test_without_images_in_the_lock_there_is_no_file(locked: Path) -> None:
             file.LockedService(name="mlflow", version="1", requirements=IMAGES["mlflow"]),
         ),
     )  # fmt: skip
-    with pytest.raises(LockstepError, match="names no images of the services yet"):
+    with pytest.raises(LockstitchError, match="names no images of the services yet"):
         rendering.everything(project, lock)
 
 
@@ -132,7 +132,7 @@ def test_secrets_reach_a_service_and_its_config_is_its_own(tmp_path: Path) -> No
     weed.write_text(f"#!{sys.executable}\n{show}\n")
     weed.chmod(0o755)
     program = (
-        "import sys; from pathlib import Path; from lockstep.stack.runtime import container as c;"
+        "import sys; from pathlib import Path; from lockstitch.stack.runtime import container as c;"
         f"c.SECRETS = Path({str(secrets)!r}); c.CONFIG = Path({str(tmp_path / 'c.json')!r});"
         f"sys.executable = {str(tmp_path / 'python')!r}; c.main('objects', ['-x'])"
     )

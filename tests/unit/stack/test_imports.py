@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from support import projects
 
-from lockstep.cli.main import main
-from lockstep.errors import LockstepError
-from lockstep.project.load import load
-from lockstep.stack import control, imports, processes
-from lockstep.stack.folder import Folder
-from lockstep.stack.services.objects import PORTS
-from lockstep.stack.tools import Tools
+from lockstitch.cli.main import main
+from lockstitch.errors import LockstitchError
+from lockstitch.project.load import load
+from lockstitch.stack import control, imports, processes
+from lockstitch.stack.folder import Folder
+from lockstitch.stack.services.objects import PORTS
+from lockstitch.stack.tools import Tools
 
 RUN = "84468860a72c4acda895fb71935676ee"
 MODEL = "m-72efbeae007144a99c571dfb015d5745"
@@ -138,7 +138,7 @@ def test_a_hostile_folder_is_a_problem_that_names_the_file(runs: Path, case: str
     change(runs / "12" / path)
     found = imports.read(runs)
     (problem,) = found.problems
-    with pytest.raises(LockstepError, match=why):
+    with pytest.raises(LockstitchError, match=why):
         raise problem
     assert str(runs) in problem.message
     assert "abc" in [run.id for run in found.runs], "the others are read"
@@ -163,7 +163,7 @@ class _Server(BaseHTTPRequestHandler):
             answer = {"experiments": [{"experiment_id": "2"}]}
         if self.path.endswith("/runs/search"):
             assert body["experiment_ids"] == ["1", "2"]
-            tag = {"key": "lockstep.imported_from", "value": RUN}
+            tag = {"key": "lockstitch.imported_from", "value": RUN}
             answer = {"runs": [{"data": {"tags": [tag]}}, {"data": {}}]}
         self.send_response(200)
         self.end_headers()
@@ -210,9 +210,9 @@ def test_writing_says_what_was_done(runs: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "asked").read_text())["runs"][0]["id"] == RUN
     assert "MLFLOW_TRACKING_URI=u\n" in (tmp_path / "env").read_text()
     script = """echo '{"imported": [], "skipped": [], "problem": "it went away"}'; exit 1"""
-    with pytest.raises(LockstepError, match="imported 0 of 1 runs, then: it went away"):
+    with pytest.raises(LockstitchError, match="imported 0 of 1 runs, then: it went away"):
         imports.write(stack, tools(tmp_path, script), {}, found)
-    with pytest.raises(LockstepError, match="then: Killed"):
+    with pytest.raises(LockstitchError, match="then: Killed"):
         imports.write(stack, tools(tmp_path, "echo Killed >&2; exit 137"), {}, found)
 
 
@@ -221,7 +221,7 @@ def test_without_a_stack_it_says_so(
 ) -> None:
     projects.write(tmp_path)
     assert main(["collect", "--project", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.endswith("hint: lockstep up\n")
+    assert capsys.readouterr().err.endswith("hint: lockstitch up\n")
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def stack(isolated: None, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.write(folder.status, said)
     done = json.dumps({"imported": [RUN], "skipped": [], "problem": ""})
     made = tools(root / "tools", f"echo '{done}'")
-    monkeypatch.setattr("lockstep.stack.tools.install", lambda *_: made)
+    monkeypatch.setattr("lockstitch.stack.tools.install", lambda *_: made)
     return root
 
 

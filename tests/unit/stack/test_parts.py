@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import services
-from lockstep.errors import LockstepError
-from lockstep.progress import Quiet
-from lockstep.stack import ports, tools
-from lockstep.stack.folder import Folder
-from lockstep.stack.logs import last, lines
-from lockstep.stack.services.common import Parts, variables
-from lockstep.stack.services.mlflow import Mlflow
-from lockstep.stack.services.objects import PORTS, Objects
-from lockstep.stack.services.postgres import Postgres
-from lockstep.stack.tools import Tools
-from lockstep.store import Store
+from lockstitch import services
+from lockstitch.errors import LockstitchError
+from lockstitch.progress import Quiet
+from lockstitch.stack import ports, tools
+from lockstitch.stack.folder import Folder
+from lockstitch.stack.logs import last, lines
+from lockstitch.stack.services.common import Parts, variables
+from lockstitch.stack.services.mlflow import Mlflow
+from lockstitch.stack.services.objects import PORTS, Objects
+from lockstitch.stack.services.postgres import Postgres
+from lockstitch.stack.tools import Tools
+from lockstitch.store import Store
 
 NUMBERS = PORTS | {"postgres": 5432, "objects": 9000, "mlflow": 5000}
 
@@ -53,7 +53,7 @@ def test_a_taken_port_moves_to_the_next_free_one() -> None:
 
 def test_no_port_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "is_free", lambda port: False)
-    with pytest.raises(LockstepError, match="no port from 65500 to 65535 is free for `mlflow`"):
+    with pytest.raises(LockstitchError, match="no port from 65500 to 65535 is free for `mlflow`"):
         ports.choose({"mlflow": 65500})
 
 
@@ -69,7 +69,7 @@ def test_keys_are_made_once_and_nobody_else_reads_them(tmp_path: Path) -> None:
     assert len({keys.password, keys.secret_key, keys.admin, *keys.signing}) == 7
     assert repr(keys) == f"{keys}" == "Keys(…)"
     folder.keys_file.write_text('{"password": "x"}')
-    with pytest.raises(LockstepError, match="does not hold the stack's keys"):
+    with pytest.raises(LockstitchError, match="does not hold the stack's keys"):
         folder.keys()
 
 
@@ -107,7 +107,7 @@ def test_the_variables_are_sorted_and_complete(parts: Parts) -> None:
 @pytest.mark.parametrize(
     ("version", "said"),
     [
-        ("17\n", "is of PostgreSQL `17`, this lockstep runs `18`"),
+        ("17\n", "is of PostgreSQL `17`, this lockstitch runs `18`"),
         (None, "is not a data folder of PostgreSQL"),
     ],
 )
@@ -117,9 +117,9 @@ def test_data_of_another_version_is_refused(parts: Parts, version: str | None, s
     (data / "mine").write_text("kept")
     if version:
         (data / "PG_VERSION").write_text(version)
-    with pytest.raises(LockstepError, match=said) as caught:
+    with pytest.raises(LockstitchError, match=said) as caught:
         Postgres(parts=parts).launch()
-    assert "lockstep reset" in caught.value.hint
+    assert "lockstitch reset" in caught.value.hint
     assert (data / "mine").read_text() == "kept"
 
 
@@ -137,7 +137,7 @@ def test_the_pid_file_of_a_dead_server_is_no_obstacle(parts: Parts, pid: int, ke
 
 def test_a_failed_initdb_leaves_nothing_behind(parts: Parts) -> None:
     script(parts.tools.postgres / "initdb", 'mkdir "$2/base"; echo "No space left" >&2; exit 1')
-    with pytest.raises(LockstepError, match="No space left"):
+    with pytest.raises(LockstitchError, match="No space left"):
         Postgres(parts=parts).launch()
     left = sorted(path.name for path in parts.folder.root.iterdir())
     assert left == [".gitignore", "keys.json", "logs"]
@@ -148,12 +148,12 @@ def test_the_tools_are_installed_once(tmp_path: Path, monkeypatch: pytest.Monkey
         'for last; do :; done; [ $1 = venv ] && mkdir "$last/bin" && : > "$last/bin/python"'
     )
     uv = script(tmp_path / "uv", f'{made_python}; echo "$@" >> "$CALLS"; exit $(cat "$CODE")')
-    monkeypatch.setenv("LOCKSTEP_UV", str(uv))
+    monkeypatch.setenv("LOCKSTITCH_UV", str(uv))
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("CODE", str(tmp_path / "code"))
     store = Store(tmp_path / "store")
     (tmp_path / "code").write_text("1")
-    with pytest.raises(LockstepError):
+    with pytest.raises(LockstitchError):
         tools.install(store, Quiet())
     (tmp_path / "code").write_text("0")
     made = tools.install(store, Quiet())  # the half one is made again

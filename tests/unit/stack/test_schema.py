@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.stack import control
-from lockstep.stack.folder import LOW, Folder, full
-from lockstep.stack.runtime.presign import presigned
-from lockstep.stack.services.common import Parts
-from lockstep.stack.services.schema import prepare, revisions
-from lockstep.stack.tools import Tools
+from lockstitch.errors import LockstitchError
+from lockstitch.stack import control
+from lockstitch.stack.folder import LOW, Folder, full
+from lockstitch.stack.runtime.presign import presigned
+from lockstitch.stack.services.common import Parts
+from lockstitch.stack.services.schema import prepare, revisions
+from lockstitch.stack.tools import Tools
 
 PACKAGES = "lib/python3.11/site-packages"
 CHAIN = {"aaa": None, "bbb": "aaa", "ccc": "bbb"}
@@ -66,9 +66,9 @@ def test_tables_that_are_right_are_left_alone(parts: Parts, tmp_path: Path, vers
 
 def test_newer_tables_are_refused(parts: Parts, tmp_path: Path) -> None:
     (tmp_path / "version").write_text("ddd\n")
-    with pytest.raises(LockstepError, match=r"`ddd`.*a newer one made them.*`ccc`") as caught:
+    with pytest.raises(LockstitchError, match=r"`ddd`.*a newer one made them.*`ccc`") as caught:
         prepare(parts, {})
-    assert "lockstep reset" in caught.value.hint
+    assert "lockstitch reset" in caught.value.hint
     assert not (tmp_path / "called").exists()
     assert backups(parts) == []
 
@@ -77,14 +77,14 @@ def test_a_move_that_fails_says_where_the_backup_is_and_no_password(
     parts: Parts, tmp_path: Path
 ) -> None:
     (tmp_path / "fails").write_text(f"lock timeout at {parts.keys.password}\n")
-    with pytest.raises(LockstepError, match="could not be moved to `ccc`") as caught:
+    with pytest.raises(LockstitchError, match="could not be moved to `ccc`") as caught:
         prepare(parts, {})
     assert "mlflow-schema-bbb.dump`\nlock timeout at …" in caught.value.message
 
 
 def test_without_a_backup_nothing_is_moved(parts: Parts, tmp_path: Path) -> None:
     script(parts.tools.postgres / "pg_dump", 'echo "No space left" >&2; exit 1')
-    with pytest.raises(LockstepError, match="No space left"):
+    with pytest.raises(LockstitchError, match="No space left"):
         prepare(parts, {})
     assert not (tmp_path / "called").exists()
     assert backups(parts) == []
@@ -92,18 +92,18 @@ def test_without_a_backup_nothing_is_moved(parts: Parts, tmp_path: Path) -> None
 
 def test_migrations_without_one_end(parts: Parts) -> None:
     assert revisions(parts.tools.folder) == (frozenset(CHAIN), "ccc")
-    with pytest.raises(LockstepError, match="has 0 newest schemas, not 1"):
+    with pytest.raises(LockstitchError, match="has 0 newest schemas, not 1"):
         revisions(parts.folder.root)
 
 
 def test_an_address_is_signed_as_amazon_says() -> None:
     # The example of "Authenticating Requests: Using Query Parameters" has 24 hours, not a minute,
     # and its own host; so this holds the form, and the real store in `tests/peers` the signature.
-    place, login = ("127.0.0.1:9000", "/mlflow/.lockstep"), ("AKID", "secret")
+    place, login = ("127.0.0.1:9000", "/mlflow/.lockstitch"), ("AKID", "secret")
     address = presigned("GET", place, login, "us-east-1", 1_369_353_600)
     head, _, signature = address.partition("&X-Amz-Signature=")
     assert head == (
-        "http://127.0.0.1:9000/mlflow/.lockstep?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+        "http://127.0.0.1:9000/mlflow/.lockstitch?X-Amz-Algorithm=AWS4-HMAC-SHA256"
         "&X-Amz-Credential=AKID%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"
         "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host"
     )

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.stack import keeper as keeper_module
-from lockstep.stack import processes
-from lockstep.stack.folder import Folder
-from lockstep.stack.keeper import FAILED, FULL, NEEDS, READY, SILENT, STOPPED, Keeper
-from lockstep.stack.service import Launch
-from lockstep.stack.supervisor import rotate
+from lockstitch.errors import LockstitchError
+from lockstitch.stack import keeper as keeper_module
+from lockstitch.stack import processes
+from lockstitch.stack.folder import Folder
+from lockstitch.stack.keeper import FAILED, FULL, NEEDS, READY, SILENT, STOPPED, Keeper
+from lockstitch.stack.service import Launch
+from lockstitch.stack.supervisor import rotate
 
 from .stand_in import QUICK, StandIn
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_started_says_why(tmp_path: Path) -> None:
     class Refuses(StandIn):
         def launch(self) -> Launch:
             message = "of another version"
-            raise LockstepError(message, hint="move it away")
+            raise LockstitchError(message, hint="move it away")
 
     keeper = keep(tmp_path, Refuses(root=tmp_path, name="old"))["old"]
     keeper.join(10)
@@ -233,8 +233,8 @@ def test_root_becomes_nobody_in_a_namespace(tmp_path: Path) -> None:
     launch = Launch(
         words=["sh", "-c", "id -u; touch made"], cwd=tmp_path, env=dict(os.environ), who="namespace"
     )
-    from lockstep import process
-    from lockstep.stack.service import guarded
+    from lockstitch import process
+    from lockstitch.stack.service import guarded
 
     done = process.run(guarded(launch), cwd=tmp_path, check=False)
     if "no user namespace" in done.stderr:

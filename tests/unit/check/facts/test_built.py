@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.check import audit, rules
-from lockstep.check.facts import accelerated, available, bases, environments, images
-from lockstep.check.facts.built import Built, ImageFile
-from lockstep.check.facts.locks import Locked, LockedFile
-from lockstep.check.facts.wheels import Machine
-from lockstep.check.repository import Repository
-from lockstep.check.settings import Settings
+from lockstitch.check import audit, rules
+from lockstitch.check.facts import accelerated, available, bases, environments, images
+from lockstitch.check.facts.built import Built, ImageFile
+from lockstitch.check.facts.locks import Locked, LockedFile
+from lockstitch.check.facts.wheels import Machine
+from lockstitch.check.repository import Repository
+from lockstitch.check.settings import Settings
 
 IMG = [rule for rule in rules.RULES if rule.__name__.startswith("IMG")]
 IMG = [rule for rule in IMG if rule.__name__ != "IMG090"]

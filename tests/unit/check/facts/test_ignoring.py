@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lockstep.check.facts import ignoring
+from lockstitch.check.facts import ignoring
 
 
 @pytest.mark.parametrize(

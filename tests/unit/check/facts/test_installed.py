@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support import cases
 
-from lockstep.check.facts import installed
-from lockstep.check.facts.installed import Environment
+from lockstitch.check.facts import installed
+from lockstitch.check.facts.installed import Environment
 
 OLD, NEW = 1_700_000_000, 1_700_000_100
 

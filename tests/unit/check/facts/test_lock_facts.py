@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support import cases
 
-from lockstep.check.facts import pyproject, pythons, stale
-from lockstep.check.rules.pkg_project import PKG001
+from lockstitch.check.facts import pyproject, pythons, stale
+from lockstitch.check.rules.pkg_project import PKG001
 
 
 def digest(value: object) -> dict[str, dict[str, str]]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.check.facts import locks
-from lockstep.check.facts.locks import LockFile
+from lockstitch.check.facts import locks
+from lockstitch.check.facts.locks import LockFile
 
 H = "sha256:" + "a" * 64
 UV = f"""\
@@ -150,7 +150,7 @@ def test_a_long_lock_is_the_same_when_it_is_remembered(
         for n in range(300)
     )
     long = f'{UV}\n[[package]]\nname = "x"\nversion = "1"\nwheels = [\n{files}]\n'
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "store"))
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "store"))
     first = locks.read("uv", "uv.lock", long)
     assert first is not None
     assert len(first.named("x")[0].files) == 300
@@ -158,7 +158,7 @@ def test_a_long_lock_is_the_same_when_it_is_remembered(
     monkeypatch.setattr("tomllib.loads", None)  # the second time nobody reads it as TOML
     assert locks.read("uv", "uv.lock", long) == first
     monkeypatch.undo()
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "store"))
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "store"))
     record.write_text('["not a document"]')
     assert locks.read("uv", "uv.lock", long) == first
     shutil.rmtree(tmp_path / "store")
@@ -167,6 +167,6 @@ def test_a_long_lock_is_the_same_when_it_is_remembered(
 
 
 def test_what_is_no_lock_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path))
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path))
     assert locks.read("uv", "uv.lock", "= " * 20_000) is None
     assert not [*tmp_path.rglob("*.json")]

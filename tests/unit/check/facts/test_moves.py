@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.check.facts import moves
-from lockstep.check.reading import toml_blocks
+from lockstitch.check.facts import moves
+from lockstitch.check.reading import toml_blocks
 
 
 def moved(text: str, *, ruff: bool = False, locked: bool = False) -> list[str | None]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lockstep.check.facts import requirements
-from lockstep.check.facts.requirements import Required
+from lockstitch.check.facts import requirements
+from lockstitch.check.facts.requirements import Required
 
 H = "a" * 64
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from support import cases
 
-from lockstep.check import audit, rules
-from lockstep.check.facts import code, glance
-from lockstep.check.settings import Settings
+from lockstitch.check import audit, rules
+from lockstitch.check.facts import code, glance
+from lockstitch.check.settings import Settings
 
 APP = """\
 import joblib
@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 app = FastAPI()
 model = joblib.load("model.joblib")
-size = 3  # lockstep: ignore RUN002 -- it is ours
+size = 3  # lockstitch: ignore RUN002 -- it is ours
 """
 TRAIN = """\
 from sklearn.ensemble import RandomForestClassifier
@@ -34,7 +34,7 @@ def found(folder: Path) -> list[tuple[str, str, int]]:
 def test_the_second_time_nothing_is_parsed_and_the_same_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "store"))
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "store"))
     monkeypatch.setattr(glance, "_FRESH", -1.0)
     root = tmp_path / "project"
     root.mkdir()

@@ -6,10 +6,10 @@ import pytest
 from packaging import tags as known
 from packaging.utils import parse_wheel_filename
 
-from lockstep.check.facts import locks, wheels
-from lockstep.check.facts.locks import Locked, LockedFile
-from lockstep.check.facts.wheels import Machine, Verdict
-from lockstep.project.target import Target
+from lockstitch.check.facts import locks, wheels
+from lockstitch.check.facts.locks import Locked, LockedFile
+from lockstitch.check.facts.wheels import Machine, Verdict
+from lockstitch.project.target import Target
 
 GLIBC = Machine(python="3.11", release=(2, 36))
 PYTHONS = ("cp311", "cp310", "cp312", "py3", "py2.py3", "py311", "py312", "cp37", "pp310", "py2")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.check.reading import compose
-from lockstep.check.reading.interpolation import dotenv
+from lockstitch.check.reading import compose
+from lockstitch.check.reading.interpolation import dotenv
 
 TEXT = """\
 version: "3.8"

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.check.reading import dockerfile, programs
-from lockstep.check.reading.dockerfile import Dockerfile, Instruction
-from lockstep.check.reading.words import WordError, expand, expand_words
+from lockstitch.check.reading import dockerfile, programs
+from lockstitch.check.reading.dockerfile import Dockerfile, Instruction
+from lockstitch.check.reading.words import WordError, expand, expand_words
 
 
 def one(text: str) -> Instruction:

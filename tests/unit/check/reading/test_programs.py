@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.check.reading import dockerfile, programs, shell
+from lockstitch.check.reading import dockerfile, programs, shell
 
 
 def calls(text: str, head: str = "FROM a\n") -> list[tuple[int, list[str]]]:

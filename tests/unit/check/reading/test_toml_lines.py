@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.check.reading.toml_lines import line_of
+from lockstitch.check.reading.toml_lines import line_of
 
 TEXT = '''\
 [project]

@@ -4,14 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lockstep.drift.bisect import metric
-from lockstep.drift.bisect.bench import CommandBench, code
-from lockstep.drift.bisect.ends import Ends, Side, Wanted
-from lockstep.drift.bisect.mixtures import Environments
-from lockstep.drift.bisect.model import Fails, Metric
-from lockstep.drift.bisect.record import Record
-from lockstep.drift.model import Fingerprint
-from lockstep.errors import LockstepError
+from lockstitch.drift.bisect import metric
+from lockstitch.drift.bisect.bench import CommandBench, code
+from lockstitch.drift.bisect.ends import Ends, Side, Wanted
+from lockstitch.drift.bisect.mixtures import Environments
+from lockstitch.drift.bisect.model import Fails, Metric
+from lockstitch.drift.bisect.record import Record
+from lockstitch.drift.model import Fingerprint
+from lockstitch.errors import LockstitchError
 
 
 class Here(Environments):
@@ -24,7 +24,7 @@ class Here(Environments):
     def make(self, wanted: Wanted) -> Path:
         assert wanted.pins == ()
         if self.problem:
-            raise LockstepError(self.problem)
+            raise LockstitchError(self.problem)
         return Path(sys.prefix)
 
     def variables(self, folder: Path) -> dict[str, str | None]:

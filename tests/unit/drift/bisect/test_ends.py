@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from lockstep.digest import of_bytes
-from lockstep.drift.bisect import ends, mixtures, record
-from lockstep.drift.bisect.ends import Ends, Setting, Side
-from lockstep.drift.bisect.model import Fails, Metric
-from lockstep.drift.model import Blas, Cpu, Fingerprint, Package, Python
-from lockstep.errors import LockstepError, UsageError
+from lockstitch.digest import of_bytes
+from lockstitch.drift.bisect import ends, mixtures, record
+from lockstitch.drift.bisect.ends import Ends, Setting, Side
+from lockstitch.drift.bisect.model import Fails, Metric
+from lockstitch.drift.model import Blas, Cpu, Fingerprint, Package, Python
+from lockstitch.errors import LockstitchError, UsageError
 
 ONE, TWO = of_bytes(b"1"), of_bytes(b"2")
 
@@ -82,7 +82,7 @@ def test_what_a_lock_has_from_elsewhere_comes_from_there_by_hash() -> None:
         f"torch @ {url} --hash={ONE}",
     )
     odd = replace(own, url="https://example.test/x y --index-url=z")
-    with pytest.raises(LockstepError, match="comes from an address"):
+    with pytest.raises(LockstitchError, match="comes from an address"):
         ends.between(side(odd), side()).wanted(frozenset())
 
 
@@ -97,7 +97,7 @@ def test_what_a_lock_has_from_elsewhere_comes_from_there_by_hash() -> None:
 )
 def test_what_no_index_has_is_refused(wrong: Package, said: str) -> None:
     made = ends.between(side(wrong, package("a")), side(wrong, package("a", "2.0")))
-    with pytest.raises(LockstepError, match=said):
+    with pytest.raises(LockstitchError, match=said):
         made.wanted(frozenset())
     given = ends.between(
         side(wrong, package("a")), side(package("a", "2.0")), given=frozenset({wrong.name})

@@ -2,14 +2,14 @@
 
 import pytest
 
-from lockstep.drift import compare
-from lockstep.drift.bisect import coupling, experiment
-from lockstep.drift.bisect.coupling import Installed
-from lockstep.drift.bisect.experiment import Explanation, Limits
-from lockstep.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome
-from lockstep.drift.bisect.scale import Verdict
-from lockstep.drift.model import Fingerprint, Package
-from lockstep.errors import LockstepError
+from lockstitch.drift import compare
+from lockstitch.drift.bisect import coupling, experiment
+from lockstitch.drift.bisect.coupling import Installed
+from lockstitch.drift.bisect.experiment import Explanation, Limits
+from lockstitch.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome
+from lockstitch.drift.bisect.scale import Verdict
+from lockstitch.drift.model import Fingerprint, Package
+from lockstitch.errors import LockstitchError
 
 # What `uv pip compile` gave for scikit-learn, pandas, mlflow-skinny, fastapi, uvicorn and
 # matplotlib on 2024-10-15 and on 2025-06-15: the 49 that moved of 56.
@@ -178,12 +178,12 @@ def test_an_end_without_a_number() -> None:
     broken = Fails(reason="ModuleNotFoundError: No module named 'x'", detail="Traceback\nlast")
     outcomes = ends(0.8, 0.8, after=broken)
     outcomes[frozenset(), 1] = broken
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         explain(outcomes)
     assert caught.value.message.startswith("A and B give no number: ModuleNotFoundError")
     outcomes = ends(0.8, 0.8, after=Metric(value=0.9))
     outcomes[frozenset(), 1] = Fails(reason="no number: done")
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         explain(outcomes)
     assert caught.value.message == "A gives no number: no number: done"
     assert "--metric-file" in caught.value.hint

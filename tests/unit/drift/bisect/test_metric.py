@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.drift.bisect import metric
-from lockstep.drift.bisect.model import Fails, Metric, Outcome
-from lockstep.errors import UsageError
-from lockstep.process import Finished
+from lockstitch.drift.bisect import metric
+from lockstitch.drift.bisect.model import Fails, Metric, Outcome
+from lockstitch.errors import UsageError
+from lockstitch.process import Finished
 
 NEVER = (0, 0, 0)
 

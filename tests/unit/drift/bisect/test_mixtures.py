@@ -5,9 +5,9 @@ from pathlib import Path
 
 from support import environments
 
-from lockstep import clock
-from lockstep.drift.bisect.ends import Wanted
-from lockstep.drift.bisect.mixtures import Environments
+from lockstitch import clock
+from lockstitch.drift.bisect.ends import Wanted
+from lockstitch.drift.bisect.mixtures import Environments
 
 WEEK = 7 * 24 * 3600
 
@@ -15,7 +15,7 @@ WEEK = 7 * 24 * 3600
 def made(kept: Environments, wanted: Wanted, *, age: float) -> Path:
     """Make an environment as it is when it was used so many seconds ago."""
     folder = environments.make(kept.path(wanted))
-    ready = folder / ".lockstep-ready"
+    ready = folder / ".lockstitch-ready"
     ready.touch()
     used = clock.now() - age
     os.utime(ready, (used, used))

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from lockstep.drift.bisect.pythons import Pythons, minor
-from lockstep.errors import LockstepError
+from lockstitch.drift.bisect.pythons import Pythons, minor
+from lockstitch.errors import LockstitchError
 
 OWN = platform.python_version()
 
@@ -23,7 +23,7 @@ def test_this_one_and_those_that_are_known() -> None:
     found = Pythons({"3.99.1": "/env/bin/python"})
     assert found.path(OWN) == found.path(minor(OWN)) == sys.executable
     assert found.need("3.99.1") == "/env/bin/python"
-    with pytest.raises(LockstepError, match=r"Python 3\.98 cannot be had here"):
+    with pytest.raises(LockstitchError, match=r"Python 3\.98 cannot be had here"):
         found.need("3.98")
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.drift.bisect import search
-from lockstep.drift.bisect.model import Fails, Metric, Mixture, Outcome, Question
-from lockstep.drift.bisect.scale import Scale, Verdict
-from lockstep.drift.bisect.search import Answer
-from lockstep.drift.bisect.trials import Spent, Trials
+from lockstitch.drift.bisect import search
+from lockstitch.drift.bisect.model import Fails, Metric, Mixture, Outcome, Question
+from lockstitch.drift.bisect.scale import Scale, Verdict
+from lockstitch.drift.bisect.search import Answer
+from lockstitch.drift.bisect.trials import Spent, Trials
 
 NO_NUMBER = Fails(reason="ImportError: cannot import name 'x'")
 Rule = Callable[[Mixture], Outcome]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from support.images import layer, members
 
-from lockstep.errors import LockstepError
-from lockstep.image.contents import app
-from lockstep.project.model import ImageSpec, Project
+from lockstitch.errors import LockstitchError
+from lockstitch.image.contents import app
+from lockstitch.project.model import ImageSpec, Project
 
 
 def project(root: Path) -> Project:
@@ -66,7 +66,7 @@ def test_include_names_files(tree: Project, include: tuple[str, ...], names: lis
 
 def test_each_glob_without_a_file_is_named(tree: Project) -> None:
     spec = ImageSpec(name="serve", include=("src/**", "models/**", "dato/*.csv"))
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         app.found(tree, spec)
     found = list(caught.value.everything())
     assert [error.message.partition(" of ")[0] for error in found] == [
@@ -82,8 +82,8 @@ def test_layer_holds_files_outputs_and_the_health_check(tree: Project) -> None:
     entries = app.entries(app.found(tree, spec), spec)
     found = members(layer(entries, root="app").data)
     assert {path: oct(member.mode) for path, (member, _) in found.items()} == {
-        "app/.lockstep": "0o755",
-        "app/.lockstep/health.py": "0o644",
+        "app/.lockstitch": "0o755",
+        "app/.lockstitch/health.py": "0o644",
         "app/models": "0o1777",
         "app/runs": "0o755",
         "app/runs/x": "0o1777",
@@ -98,7 +98,7 @@ def test_layer_holds_files_outputs_and_the_health_check(tree: Project) -> None:
 def test_a_link_that_leads_out_of_the_project_is_refused(tree: Project) -> None:
     (tree.root / "src" / "passwd").symlink_to("/etc/passwd")
     (tree.root / "src" / "inside.py").symlink_to("main.py")
-    with pytest.raises(LockstepError, match="`src/passwd` leads out of the project") as caught:
+    with pytest.raises(LockstitchError, match="`src/passwd` leads out of the project") as caught:
         app.found(tree, ImageSpec(name="serve", include=("src/**",)))
     assert caught.value.hint == "copy the file into the project"
     spec = ImageSpec(name="serve", include=("src/*.py",))
@@ -111,7 +111,7 @@ def test_a_file_that_changes_during_the_build_is_refused(tree: Project) -> None:
     spec = ImageSpec(name="serve", include=("README",))
     found = app.found(tree, spec)
     (tree.root / "README").write_text("longer than before")
-    with pytest.raises(LockstepError, match="`README` changed while the image was built"):
+    with pytest.raises(LockstitchError, match="`README` changed while the image was built"):
         layer(app.entries(found, spec))
 
 

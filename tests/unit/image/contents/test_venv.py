@@ -3,7 +3,7 @@
 import pytest
 from support.images import check_golden, layer, listing, members
 
-from lockstep.image.contents import venv
+from lockstitch.image.contents import venv
 
 
 def test_layer_golden(pytestconfig: pytest.Config) -> None:

@@ -9,7 +9,7 @@ import pytest
 from support.images import MadeLayer, check_golden
 from support.zips import FILENAME, SITE, VENV, File, check_record, contents, wheel
 
-from lockstep.errors import LockstepError
+from lockstitch.errors import LockstitchError
 
 MakeLayer = Callable[..., MadeLayer]
 CODE = File(name="demo/__init__.py", data=b"def main():\n    return 'demo'\n")
@@ -88,13 +88,13 @@ def test_the_line_of_a_script_is_rewritten_and_nothing_else(made: MakeLayer) -> 
     ],
 )
 def test_what_is_no_entry_point_is_refused(line: str, made: MakeLayer) -> None:
-    with pytest.raises(LockstepError, match=FILENAME):
+    with pytest.raises(LockstitchError, match=FILENAME):
         made(wheel(CODE, entry_points=f"[console_scripts]\n{line}\n"))
 
 
 @pytest.mark.parametrize("text", ["demo = demo:main\n", "[console_scripts\n", "[a]\nno value\n"])
 def test_entry_points_that_cannot_be_read_are_refused(text: str, made: MakeLayer) -> None:
-    with pytest.raises(LockstepError, match=f"the entry points of `{FILENAME}` cannot be read"):
+    with pytest.raises(LockstitchError, match=f"the entry points of `{FILENAME}` cannot be read"):
         made(wheel(CODE, entry_points=text))
 
 

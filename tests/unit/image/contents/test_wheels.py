@@ -22,9 +22,9 @@ from support.zips import (
     zipped,
 )
 
-from lockstep.errors import LockstepError
-from lockstep.image.contents.wheels import InstalledWheel
-from lockstep.oci.validate import problems as problems_of_image
+from lockstitch.errors import LockstitchError
+from lockstitch.image.contents.wheels import InstalledWheel
+from lockstitch.oci.validate import problems as problems_of_image
 
 MakeLayer = Callable[..., MadeLayer]
 CODE = File(name="demo/__init__.py", data=b"def main():\n    return 'demo'\n", level=0)
@@ -155,7 +155,7 @@ def test_a_row_without_a_file_is_not_kept(made: MakeLayer) -> None:
 def test_installer_is_ours_without_a_version(made: MakeLayer) -> None:
     other = File(name=f"{INFO}/INSTALLER", data=b"pip\n")
     layer = made(wheel(CODE, other))
-    assert contents(layer)[f"{SITE}/{INFO}/INSTALLER"] == b"lockstep\n"
+    assert contents(layer)[f"{SITE}/{INFO}/INSTALLER"] == b"lockstitch\n"
     check_record(layer)
 
 
@@ -169,7 +169,7 @@ def test_installer_is_ours_without_a_version(made: MakeLayer) -> None:
 )
 def test_a_record_that_cannot_be_read_is_refused(data: bytes, made: MakeLayer) -> None:
     broken = zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=data)])
-    with pytest.raises(LockstepError, match=f"the RECORD of `{FILENAME}` cannot be read"):
+    with pytest.raises(LockstitchError, match=f"the RECORD of `{FILENAME}` cannot be read"):
         made(broken)
 
 
@@ -260,7 +260,7 @@ def without(name: str) -> bytes:
     ],
 )
 def test_what_is_no_wheel_of_this_name_is_refused(data: bytes, words: str, made: MakeLayer) -> None:
-    with pytest.raises(LockstepError) as caught:
+    with pytest.raises(LockstitchError) as caught:
         made(data)
     assert words in caught.value.message
     assert FILENAME in caught.value.message
@@ -290,7 +290,7 @@ def test_a_file_at_the_top_named_like_a_data_folder_is_a_file(made: MakeLayer) -
 @pytest.mark.parametrize("name", ["RECORD", "INSTALLER"])
 def test_a_data_folder_cannot_bring_its_own_record(name: str, made: MakeLayer) -> None:
     planted = File(name=f"demo-1.0.data/purelib/{INFO}/{name}", data=b"planted\n")
-    with pytest.raises(LockstepError, match=FILENAME):
+    with pytest.raises(LockstitchError, match=FILENAME):
         made(wheel(CODE, planted))
 
 

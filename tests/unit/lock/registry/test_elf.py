@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.bases import elf as made
 
-from lockstep.lock.registry import elf
+from lockstitch.lock.registry import elf
 
 
 def test_a_real_program_names_its_loader() -> None:

@@ -10,12 +10,12 @@ from support.bases import Base, Layer, elf
 from support.fakes import Counted
 from support.registry import Registry
 
-from lockstep.errors import LockstepError
-from lockstep.lock.registry import RegistryBase, pin
-from lockstep.oci.registry.client import Client
-from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.repository import Repository
-from lockstep.store import Store
+from lockstitch.errors import LockstitchError
+from lockstitch.lock.registry import RegistryBase, pin
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.repository import Repository
+from lockstitch.store import Store
 
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 
@@ -42,8 +42,8 @@ class Pinned:
             progress=Counted(),
         )
 
-    def refused(self, base: Base, *, python: str = "3.11") -> LockstepError:
-        with pytest.raises(LockstepError) as caught:
+    def refused(self, base: Base, *, python: str = "3.11") -> LockstitchError:
+        with pytest.raises(LockstitchError) as caught:
             self(base, python=python)
         return caught.value
 
@@ -85,13 +85,15 @@ def test_each_platform_of_an_index_has_its_own_manifest(pinned: Pinned) -> None:
     assert amd.index == arm.index == index
     assert amd.manifest != arm.manifest
     assert arm.target().machine == "aarch64"
-    with pytest.raises(LockstepError, match=r"has no image for linux/ppc64le \(it has: linux/amd"):
+    with pytest.raises(
+        LockstitchError, match=r"has no image for linux/ppc64le \(it has: linux/amd"
+    ):
         pinned(platform="linux/ppc64le")
 
 
 def test_an_image_of_another_platform_is_refused(pinned: Pinned) -> None:
     bases.publish(pinned.registry, "library/python", "slim", bases.python_slim())
-    with pytest.raises(LockstepError, match="is for linux/amd64, not for linux/arm64"):
+    with pytest.raises(LockstitchError, match="is for linux/amd64, not for linux/arm64"):
         pinned(platform="linux/arm64")
 
 
@@ -221,18 +223,18 @@ def test_an_image_that_contradicts_itself_is_refused(pinned: Pinned) -> None:
     fresh = pinned.registry.add("library/python", json.dumps(config).encode())
     document["config"] |= {"digest": fresh["digest"], "size": fresh["size"]}
     held["slim"] = (kind, json.dumps(document).encode())
-    with pytest.raises(LockstepError, match=r"unpacks to sha256:.* config says sha256:"):
+    with pytest.raises(LockstitchError, match=r"unpacks to sha256:.* config says sha256:"):
         pinned()
     document["layers"].pop()
     held["slim"] = (kind, json.dumps(document).encode())
-    with pytest.raises(LockstepError, match="has 2 diffIDs for 1 layers"):
+    with pytest.raises(LockstitchError, match="has 2 diffIDs for 1 layers"):
         pinned()
     document["layers"][0]["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
     config["rootfs"]["diff_ids"].pop()
     fresh = pinned.registry.add("library/python", json.dumps(config).encode())
     document["config"] |= {"digest": fresh["digest"], "size": fresh["size"]}
     held["slim"] = (kind, json.dumps(document).encode())
-    with pytest.raises(LockstepError, match=r"a layer of the type `application/vnd\.docker"):
+    with pytest.raises(LockstitchError, match=r"a layer of the type `application/vnd\.docker"):
         pinned()
 
 

@@ -1,15 +1,15 @@
-"""A base as a table of lockstep.lock: one spelling, and what is wrong with it named."""
+"""A base as a table of lockstitch.lock: one spelling, and what is wrong with it named."""
 
 import dataclasses
 
 import pytest
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.lock import toml
-from lockstep.lock.registry import BaseLayer, RegistryBase, SystemPackage, document, read
-from lockstep.oci.layer import GZIP
-from lockstep.project.reading import Table, parse_toml
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import toml
+from lockstitch.lock.registry import BaseLayer, RegistryBase, SystemPackage, document, read
+from lockstitch.oci.layer import GZIP
+from lockstitch.project.reading import Table, parse_toml
 
 BASE = RegistryBase(
     reference="localhost:5000/python:3.11",
@@ -46,7 +46,7 @@ BASE = RegistryBase(
 
 
 def read_back(text: str) -> tuple[RegistryBase | None, list[str]]:
-    problems: list[LockstepError] = []
+    problems: list[LockstitchError] = []
     (table,) = Table(parse_toml(text, "it", hint=""), "", problems).each("registry")
     return read(table, BASE.reference), [each.message for each in problems]
 

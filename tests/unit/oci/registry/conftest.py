@@ -3,9 +3,9 @@
 import pytest
 from support.registry import Registry
 
-from lockstep.oci.registry.client import Client
-from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.repository import Repository
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.repository import Repository
 
 
 @pytest.fixture

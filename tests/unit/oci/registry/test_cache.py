@@ -9,16 +9,16 @@ import pytest
 from support.images import MadeLayer, layer
 from support.registry import Fault, Registry
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci.entry import file
-from lockstep.oci.layer import checked
-from lockstep.oci.registry.cache import LayerCache
-from lockstep.oci.registry.client import Client
-from lockstep.oci.registry.places import Places
-from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.target import Target
-from lockstep.store import Store
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.entry import file
+from lockstitch.oci.layer import checked
+from lockstitch.oci.registry.cache import LayerCache
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.places import Places
+from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.target import Target
+from lockstitch.store import Store
 
 MADE = layer([file("a", bytes(range(256)) * 2000)], "numpy 2.1")
 KEY = of_bytes(b"key").hex
@@ -75,7 +75,7 @@ def test_a_record_that_makes_no_sense_is_noted_and_left(
     cache.keep([(KEY, MADE, record(MADE, **changes))])
     assert cache.find({KEY: "numpy"}) == {}
     (note,) = cache.notes
-    assert "is not a layer of lockstep" in note
+    assert "is not a layer of lockstitch" in note
     assert why in note
 
 
@@ -104,7 +104,7 @@ def test_a_lie_about_the_diff_id_is_found_when_bytes_are_read(cache: LayerCache)
     lying = dataclasses.replace(MADE, facts=facts)
     cache.keep([(KEY, lying, record(lying))])
     found = cache.find({KEY: "numpy"})[KEY]
-    with pytest.raises(LockstepError, match=f"has the diffID {MADE.facts.diff_id}, not {wrong}"):
+    with pytest.raises(LockstitchError, match=f"has the diffID {MADE.facts.diff_id}, not {wrong}"):
         b"".join(found.chunks())
 
 
@@ -116,10 +116,10 @@ def test_bytes_that_are_no_layer_are_found_when_they_are_read(
     facts = dataclasses.replace(MADE.facts, digest=digest, size=len(data))
     made = dataclasses.replace(MADE, facts=facts, data=data)
     cache.keep([(KEY, made, record(made))])
-    with pytest.raises(LockstepError, match="does not inflate"):
+    with pytest.raises(LockstitchError, match="does not inflate"):
         b"".join(cache.find({KEY: "numpy"})[KEY].chunks())
     registry.blobs["cache"][digest] = MADE.data
-    with pytest.raises(LockstepError, match=rf"the blob {digest} .* is sha256:"):
+    with pytest.raises(LockstitchError, match=rf"the blob {digest} .* is sha256:"):
         b"".join(cache.find({KEY: "numpy"})[KEY].chunks())
 
 

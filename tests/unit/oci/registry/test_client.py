@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from support.registry import Fault, Registry
 
-from lockstep.digest import Digest
-from lockstep.errors import LockstepError
-from lockstep.oci.model import MANIFEST_TYPE, Descriptor
-from lockstep.oci.registry.answers import RegistryError
-from lockstep.oci.registry.client import Client, is_loopback
-from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.repository import Repository
-from lockstep.oci.registry.tokens import challenges
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.model import MANIFEST_TYPE, Descriptor
+from lockstitch.oci.registry.answers import RegistryError
+from lockstitch.oci.registry.client import Client, is_loopback
+from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.repository import Repository
+from lockstitch.oci.registry.tokens import challenges
 
 CONFIG = {"mediaType": "a/b", "digest": "sha256:" + "0" * 64, "size": 2}
 DOCUMENT = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": CONFIG, "layers": []}
@@ -128,7 +128,7 @@ def test_a_token_that_is_about_to_end_is_renewed_before(
     registry.token_life = 300
     repository.manifest("1")
     later = 10**9
-    monkeypatch.setattr("lockstep.clock.monotonic", lambda: later)
+    monkeypatch.setattr("lockstitch.clock.monotonic", lambda: later)
     repository.manifest("1")
     assert len(registry.asked_for_tokens) == 2
     assert registry.count("GET", "manifests/") == 2
@@ -159,7 +159,7 @@ def test_a_token_that_is_none_is_refused(
 ) -> None:
     registry.token_life = 300
     registry.fail("GET", "/token", fault)
-    with pytest.raises(LockstepError, match=why):
+    with pytest.raises(LockstitchError, match=why):
         repository.manifest("1")
 
 
@@ -201,7 +201,7 @@ def test_the_seconds_that_a_registry_asks_for_are_waited(
     registry: Registry, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("lockstep.clock.sleep", waits.append)
+    monkeypatch.setattr("lockstitch.clock.sleep", waits.append)
     fault = Fault(status=429, headers={"Retry-After": "7"})
     far = Fault(status=503, headers={"Retry-After": "86400"})
     registry.fail("GET", "manifests/", fault, far)
@@ -239,14 +239,14 @@ def test_other_machines_are_asked_over_https_only(monkeypatch: pytest.MonkeyPatc
 
     def request(self: object, method: str, url: str, **_: object) -> None:
         asked.append(url)
-        raise LockstepError("stop")
+        raise LockstitchError("stop")
 
-    monkeypatch.setattr("lockstep.transport.Transport.request", request)
+    monkeypatch.setattr("lockstitch.transport.Transport.request", request)
     for client in (Client(), Client(insecure=["example.test"])):
-        with pytest.raises(LockstepError, match="stop"):
+        with pytest.raises(LockstitchError, match="stop"):
             Repository(client, Reference.parse("example.test/app")).manifest("1")
     assert asked == ["https://example.test/v2/", "http://example.test/v2/"]
-    with pytest.raises(LockstepError, match="stop"):
+    with pytest.raises(LockstitchError, match="stop"):
         Repository(Client(), Reference.parse("python")).manifest("3.11")
     assert asked[-1] == "https://registry-1" + ".docker.io/v2/"
 

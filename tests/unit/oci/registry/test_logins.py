@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lockstep.errors import LockstepError
-from lockstep.oci.registry.logins import Known, Logins, docker_file
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.registry.logins import Known, Logins, docker_file
 
 HELPER = """#!/bin/sh
 read -r server
@@ -137,7 +137,7 @@ def test_tokens_of_the_file_are_known_and_not_shown(home: Path) -> None:
 def test_a_broken_file_is_named_and_not_quoted(home: Path, text: str) -> None:
     write(home / ".docker/config.json", {})
     (home / ".docker/config.json").write_text(text)
-    with pytest.raises(LockstepError, match=r"config\.json` (is not|has more)") as info:
+    with pytest.raises(LockstitchError, match=r"config\.json` (is not|has more)") as info:
         Logins().find("example.test", "app")
     assert "xxx" not in info.value.message
 
@@ -150,6 +150,6 @@ def test_entries_that_are_none_know_nothing(home: Path, auths: object) -> None:
 
 def test_an_entry_that_is_not_base64_is_named(home: Path) -> None:
     write(home / ".docker/config.json", {"auths": {"example.test": {"auth": "s3cret!"}}})
-    with pytest.raises(LockstepError, match="not base64") as info:
+    with pytest.raises(LockstitchError, match="not base64") as info:
         Logins().find("example.test", "app")
     assert "s3cret" not in info.value.message

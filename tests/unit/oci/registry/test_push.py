@@ -9,20 +9,20 @@ from support.fakes import Counted
 from support.images import MadeLayer, image, layer, random_entries
 from support.registry import Fault, Registry, digest_of, run
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci.entry import file
-from lockstep.oci.layer import LayerFacts
-from lockstep.oci.layout import Layout
-from lockstep.oci.model import Image, Platform
-from lockstep.oci.registry.answers import RegistryError
-from lockstep.oci.registry.client import Client
-from lockstep.oci.registry.places import Places
-from lockstep.oci.registry.push import Count, Pushed, of_image, of_layout, push
-from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.target import Target
-from lockstep.progress import Quiet
-from lockstep.store import Store
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.entry import file
+from lockstitch.oci.layer import LayerFacts
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Image, Platform
+from lockstitch.oci.registry.answers import RegistryError
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.places import Places
+from lockstitch.oci.registry.push import Count, Pushed, of_image, of_layout, push
+from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.target import Target
+from lockstitch.progress import Quiet
+from lockstitch.store import Store
 
 MADE = image(
     layer([file("big", bytes(range(256)) * 5000)], "big"), layer(random_entries(1), "small")
@@ -137,7 +137,7 @@ def test_a_damaged_layout_is_not_pushed(registry: Registry, place: Place, tmp_pa
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     target = Target(place.client, Reference.parse(f"{registry.address}/app"))
-    with pytest.raises(LockstepError, match="not as the manifest says"):
+    with pytest.raises(LockstitchError, match="not as the manifest says"):
         push(target, [of_layout(layout, "demo")], "1", place.places, Quiet())
     assert registry.manifests == {}
     assert BIG.descriptor.digest not in registry.blobs.get("app", {})
@@ -200,7 +200,7 @@ def test_a_dropped_upload_goes_on_from_the_byte_that_the_registry_has(
     data = bytes(range(256)) * 40_000  # 10 MB, of which the first half arrives
     made = image(of_data(data))
     place = Place(registry, tmp_path)
-    monkeypatch.setattr("lockstep.oci.registry.push.PARALLEL", 1)  # the larger blob goes first
+    monkeypatch.setattr("lockstitch.oci.registry.push.PARALLEL", 1)  # the larger blob goes first
     registry.fail(*PUT, Fault(take=5_000_000, drop=True))
     assert place.push(made).sent.blobs == 2
     assert held(registry, made)
@@ -227,7 +227,7 @@ def test_an_upload_that_went_on_from_foreign_bytes_starts_again(
 def test_a_registry_that_takes_no_large_request_gets_chunks(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: int
 ) -> None:
-    monkeypatch.setattr("lockstep.oci.registry.upload._CHUNK", 1 << 20)
+    monkeypatch.setattr("lockstitch.oci.registry.upload._CHUNK", 1 << 20)
     registry.has_monolithic, registry.least_chunk = False, least
     data = bytes(range(256)) * 10_000
     made = image(of_data(data))
@@ -282,14 +282,14 @@ def test_what_stays_wrong_is_an_error_in_the_words_of_the_registry(
 ) -> None:
     method, path, fault, why = FAILS[name]
     registry.fail(method, path, *[fault] * 60)
-    with pytest.raises(LockstepError, match=why):
+    with pytest.raises(LockstitchError, match=why):
         place.push(MADE)
     assert name == "the manifest is changed" or registry.manifests == {}
 
 
 def test_every_blob_that_failed_is_named(registry: Registry, place: Place) -> None:
     registry.fail("POST", "uploads", *[Fault(status=403, body=DENIED)] * 9)
-    with pytest.raises(LockstepError) as info:
+    with pytest.raises(LockstitchError) as info:
         place.push(MADE)
     assert len(list(info.value.everything())) == BLOBS
 
@@ -297,7 +297,7 @@ def test_every_blob_that_failed_is_named(registry: Registry, place: Place) -> No
 def test_wrong_bytes_are_never_sent_to_their_end(registry: Registry, place: Place) -> None:
     right = of_data(b"right" * 1000)
     lying = MadeLayer(facts=right.facts, created_by="lying", data=b"wrong" * 1000)
-    with pytest.raises(LockstepError, match="lying"):
+    with pytest.raises(LockstitchError, match="lying"):
         place.push(image(lying))
     assert registry.received() < 5000 + 400
     assert right.facts.digest not in registry.blobs.get("app", {})

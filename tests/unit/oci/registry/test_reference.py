@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.digest import of_bytes
-from lockstep.errors import LockstepError
-from lockstep.oci.registry.reference import Reference
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.registry.reference import Reference
 
 DIGEST = of_bytes(b"")
 LONG = "a" * 240
@@ -53,7 +53,7 @@ def test_a_name_is_read_as_docker_reads_it(text: str, full: str) -> None:
     ],
 )
 def test_what_is_no_name_is_refused_with_the_part_that_is_wrong(text: str, why: str) -> None:
-    with pytest.raises(LockstepError, match=why):
+    with pytest.raises(LockstitchError, match=why):
         Reference.parse(text)
 
 
@@ -68,6 +68,6 @@ def test_what_to_ask_for_is_the_digest_then_the_tag_then_latest() -> None:
 def test_any_text_is_a_name_that_reads_back_or_an_error(text: str) -> None:
     try:
         found = Reference.parse(text)
-    except LockstepError:
+    except LockstitchError:
         return
     assert Reference.parse(str(found)) == found

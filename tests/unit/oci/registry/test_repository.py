@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from support.registry import Fault, Registry, digest_of, run
 
-from lockstep.digest import Digest
-from lockstep.errors import LockstepError
-from lockstep.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
-from lockstep.oci.registry.answers import RegistryError
-from lockstep.oci.registry.client import Client
-from lockstep.oci.registry.reference import Reference
-from lockstep.oci.registry.repository import Repository
-from lockstep.store import Store
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
+from lockstitch.oci.registry.answers import RegistryError
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.repository import Repository
+from lockstitch.store import Store
 
 DATA = bytes(range(256)) * 8000  # 2 MB
 
@@ -72,10 +72,10 @@ def test_a_manifest_that_is_not_its_digest_is_refused(
 ) -> None:
     digest = image(registry)
     registry.fail("GET", digest, Fault(lie=b'{"layers": []}'))
-    with pytest.raises(LockstepError, match=f"not {digest}"):
+    with pytest.raises(LockstitchError, match=f"not {digest}"):
         repository.manifest(Digest(digest))
     registry.fail("GET", "manifests/1", Fault(lie=b'{"layers": []}'))
-    with pytest.raises(LockstepError, match=f"not {digest}"):
+    with pytest.raises(LockstitchError, match=f"not {digest}"):
         repository.manifest("1")
 
 
@@ -87,7 +87,7 @@ def test_the_image_of_a_platform_is_found_through_the_index(
         found = repository.image("1", Platform.parse(wanted))
         assert str(found.document["annotations"]["for"]).startswith(wanted)
     with pytest.raises(
-        LockstepError, match=r"no image for linux/s390x \(it has: linux/amd64, linux/arm64/v8\)"
+        LockstitchError, match=r"no image for linux/s390x \(it has: linux/amd64, linux/arm64/v8\)"
     ):
         repository.image("1", Platform.parse("linux/s390x"))
 
@@ -112,7 +112,7 @@ def test_a_manifest_that_means_two_things_or_none_is_refused(
     registry: Registry, repository: Repository, document: bytes, kind: str, why: str
 ) -> None:
     registry.manifests["app"] = {"1": (kind, document)}
-    with pytest.raises(LockstepError, match=why):
+    with pytest.raises(LockstitchError, match=why):
         repository.manifest("1")
 
 
@@ -132,7 +132,7 @@ def test_a_descriptor_that_is_none_is_refused(
     registry: Registry, repository: Repository, layer: object, why: str
 ) -> None:
     image(registry, layers=[layer])
-    with pytest.raises(LockstepError, match=why):
+    with pytest.raises(LockstitchError, match=why):
         _ = repository.manifest("1").layers
 
 
@@ -140,7 +140,7 @@ def test_a_manifest_that_is_too_long_is_not_read_to_its_end(
     registry: Registry, repository: Repository
 ) -> None:
     image(registry, annotations={"a": "b" * (5 << 20)})
-    with pytest.raises(LockstepError, match="more than 4194304 bytes"):
+    with pytest.raises(LockstitchError, match="more than 4194304 bytes"):
         repository.manifest("1")
 
 
@@ -151,7 +151,7 @@ def test_a_blob_is_read_and_checked(registry: Registry, repository: Repository) 
     assert b"".join(repository.blob(blob(registry))) == DATA
     assert repository.small(blob(registry, b"x")) == b"x"
     assert repository.small(blob(registry, b"")) == b""
-    with pytest.raises(LockstepError, match="has 2048000 bytes, more than 10"):
+    with pytest.raises(LockstitchError, match="has 2048000 bytes, more than 10"):
         repository.small(blob(registry), 10)
 
 
@@ -178,7 +178,7 @@ def test_a_wrong_blob_is_refused_and_not_kept(
 ) -> None:
     found, store = blob(registry), Store(tmp_path)
     registry.fail("GET", "blobs/", fault)
-    with pytest.raises(LockstepError, match=f"the blob {found.digest} .* is sha256:"):
+    with pytest.raises(LockstitchError, match=f"the blob {found.digest} .* is sha256:"):
         repository.fetch(found, store)
     assert not store.has(found.digest)
     repository.fetch(found, store)

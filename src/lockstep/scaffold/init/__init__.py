@@ -1,1 +1,0 @@
-"""Adds to a project of somebody else what lockstep needs."""

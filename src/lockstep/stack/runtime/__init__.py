@@ -1,1 +1,0 @@
-"""Runs on the tools' own Python, never on lockstep's: scripts, imported by nothing."""

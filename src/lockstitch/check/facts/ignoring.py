@@ -1,0 +1,138 @@
+"""Which paths a .dockerignore keeps out of a build, by Docker's rules.
+
+As moby/patternmatcher reads it: one pattern a line, matched with the whole path from the context's
+folder (no recursion as in .gitignore), `*` and `?` stay in one part, `**` crosses parts, a pattern
+that matches a folder covers what is below it, `!` lets in again, and the last line that matches
+counts.
+"""
+
+import functools
+import posixpath
+import re
+
+from lockstitch.values import frozen
+
+__all__ = ["Ignore", "Pattern", "read"]
+
+_LONGEST = 1_000  # characters of one pattern
+_MOST = 5_000  # patterns
+_MOST_CROSSING = 2  # `**` inside of a part, as in `**.pyc`, in one pattern
+
+
+@frozen
+class Pattern:
+    """One line; `allows` when it begins with `!`."""
+
+    text: str
+    allows: bool
+    line: int
+
+    def matches(self, path: str) -> bool:
+        """Return whether it matches a path itself or a folder above it."""
+        compiled = _compiled(self.text)
+        parts = path.split("/")
+        return any(compiled.fullmatch("/".join(parts[:n])) for n in range(1, len(parts) + 1))
+
+
+@frozen
+class Ignore:
+    """What a .dockerignore says; without lines it keeps nothing out."""
+
+    path: str
+    patterns: tuple[Pattern, ...] = ()
+
+    def excludes(self, path: str) -> bool:
+        """Return whether a path, from the context's folder, is kept out."""
+        excluded = False
+        for pattern in self.patterns:
+            if pattern.allows == excluded and pattern.matches(path):
+                excluded = not pattern.allows
+        return excluded
+
+    def excludes_all(self, folder: str) -> bool:
+        """Return whether a folder is kept out with all that is in it."""
+        if not self.excludes(folder):
+            return False
+        inside = f"{folder}/"
+        return not any(
+            each.allows and (each.text.startswith((inside, "**", "*/")) or "*" in each.text)
+            for each in self.patterns
+        )
+
+
+def read(path: str, text: str) -> Ignore:
+    """Return what the text of a .dockerignore says; it never raises."""
+    found = []
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines()[:_MOST], 1):
+        if line.startswith("#"):
+            continue
+        bare = line.strip()
+        allows = bare.startswith("!")
+        bare = bare[1:].strip() if allows else bare
+        if not bare or len(bare) > _LONGEST:
+            continue
+        clean = posixpath.normpath(bare).lstrip("/")
+        if clean not in {"", "."}:
+            found.append(Pattern(text=clean, allows=allows, line=number))
+    return Ignore(path=path, patterns=tuple(found))
+
+
+@functools.lru_cache(maxsize=2048)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Return a pattern as an expression that takes quadratic time at most."""
+    segments = [each for each in re.sub(r"(\*\*/)+", "**/", pattern).split("/") if each]
+    if sum("**" in each and each != "**" for each in segments) > _MOST_CROSSING:
+        return re.compile(r"(?!)")
+    runs: list[list[str]] = [[]]
+    for each in segments:
+        if each == "**":
+            runs.append([])
+        else:
+            runs[-1].append(_segment(each))
+    parts = ["/".join(runs[0])]
+    for number, run in enumerate(runs[1:], 1):
+        lead = "/" if number == 1 and runs[0] else ""
+        text = "/".join(run)
+        last = number == len(runs) - 1
+        if last:
+            parts.append(f"{lead}(?:.*/)?{text}" if run else f"{lead}.*")
+        else:  # the first place where a run fits is as good as any later one
+            parts.append(f"{lead}(?>(?:[^/]+/)*?{text}/)")
+    try:
+        return re.compile("".join(parts), re.DOTALL)
+    except re.error:
+        return re.compile(r"(?!)")
+
+
+def _segment(text: str) -> str:
+    pieces = [_plain(each) for each in re.split(r"(?<!\\)(\*+)", text)]
+    stars = list(range(1, len(pieces), 2))
+    found = [pieces[0]]
+    for n in stars:
+        any_text = "." if len(pieces[n].replace("\\", "")) > 1 else "[^/]"
+        if n == stars[-1]:
+            found.append(f"{any_text}*{pieces[n + 1]}")
+        else:
+            found.append(f"(?>{any_text}*?{pieces[n + 1]})")
+    return "".join(found)
+
+
+def _plain(text: str) -> str:
+    """Return a piece without stars as an expression."""
+    parts, at = [], 0
+    while at < len(text):
+        character = text[at]
+        end = text.find("]", at + 2) if character == "[" else -1
+        if character == "?":
+            parts.append("[^/]")
+        elif end > 0:
+            inside = text[at + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
+            parts.append(f"[{inside}]")
+            at = end
+        elif character == "\\" and at + 1 < len(text):
+            at += 1
+            parts.append(re.escape(text[at]))
+        else:
+            parts.append(re.escape(character))
+        at += 1
+    return "".join(parts)

@@ -1,0 +1,35 @@
+"""Stop the local stack; its data stays.
+
+Ends every process that `lockstitch up` started in this project, also those that a killed
+supervisor left.
+
+examples:
+  # stop it; `lockstitch up` goes on with the same data, keys and ports
+  lockstitch down
+"""
+
+import argparse
+
+from lockstitch.cli.session import add_common, open_session, print_json
+from lockstitch.progress import say
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from lockstitch.cli import stacks
+
+    session = open_session(options)
+    with session.progress.task("stop the stack", 0):
+        ran = stacks.of(session).down()
+    if options.json:
+        print_json({"ran": ran})
+    elif not ran:
+        say("nothing ran")
+    return 0

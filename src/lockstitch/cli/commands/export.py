@@ -1,0 +1,164 @@
+"""Write what is locked for pip, uv and scanners.
+
+requirements  pins with hashes, for pip and uv: the whole lock, or one image's
+pylock        the PEP 751 lock of an image, for pip and uv
+cyclonedx     the bill of materials of an image (CycloneDX 1.6 JSON): Python and Debian packages
+
+Reads the locks only: no network. A stale lock is an error. The same lock gives the same bytes
+on every machine.
+
+examples:
+  # what the serving image has, for pip install --require-hashes -r FILE
+  lockstitch export requirements --image serve --platform linux/amd64 -o requirements-serve.txt
+  # a bill of materials, for a scanner
+  lockstitch export cyclonedx --image serve > serve.cdx.json
+  # in CI: exit 1 when the file that is kept in git is not what the lock gives
+  lockstitch export requirements --image serve -o requirements-serve.txt --check
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from lockstitch import files
+from lockstitch.cli.session import add_common, print_json
+from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.lock import export, file, make
+from lockstitch.lock.file import Lock
+from lockstitch.progress import say
+from lockstitch.project.load import load
+from lockstitch.project.model import ImageSpec, Project
+
+__all__ = ["configure", "run"]
+
+_FORMS = ("requirements", "pylock", "cyclonedx")
+_PYLOCK = re.compile(r"pylock\.(?:[^.]+\.)?toml")  # the only names that PEP 751 allows
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("form", metavar="FORM", choices=_FORMS, help=f"one of {', '.join(_FORMS)}")
+    group = parser.add_argument_group("what to export")
+    group.add_argument(
+        "--image",
+        metavar="NAME",
+        help="image (default: the only one; requirements: the whole lock)",
+    )
+    group.add_argument(
+        "--platform",
+        metavar="P",
+        help="choose the wheels of this platform (cyclonedx: default: the project's first)",
+    )
+    where = parser.add_argument_group("where to")
+    where.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)"
+    )
+    where.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 when FILE is another one"
+    )
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    if options.check and not options.output:
+        message = "--check compares a file, and none is named"
+        raise UsageError(message, hint=f"lockstitch export {options.form} --output FILE --check")
+    project = load(options.project)
+    lock = file.read(project.root)
+    raise_all(make.stale(project, lock))
+    image = _image(project, options)
+    platform = _platform(project, options)
+    text, notes = _text(project, lock, options.form, image, platform)
+    if options.output:
+        _refuse(options.output, options.form, project, lock)
+        if options.check:
+            return _check(text, options)
+        files.write_text(options.output, text)
+    if options.json:
+        document = {"form": options.form, "image": image.name if image else None, "notes": notes}
+        document["platform"] = platform or None
+        document |= {"file": str(options.output)} if options.output else {"text": text}
+        print_json(document)
+        return 0
+    for note in notes:
+        say(f"note: {note}")
+    if options.output:
+        say(f"wrote `{options.output}`")
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def _image(project: Project, options: argparse.Namespace) -> ImageSpec | None:
+    if options.image:
+        return project.image(options.image)
+    if options.form == "requirements":
+        if options.platform:
+            message = "--platform chooses the wheels of an image, and none is named"
+            hint = f"lockstitch export requirements --image {project.images[0].name}"
+            raise UsageError(message, hint=hint)
+        return None
+    if len(project.images) > 1:
+        names = ", ".join(image.name for image in project.images)
+        hint = f"lockstitch export {options.form} --image {project.images[0].name}"
+        message = f"this project has more than one image: {names}"
+        raise UsageError(message, hint=hint)
+    return project.images[0]
+
+
+def _platform(project: Project, options: argparse.Namespace) -> str:
+    if options.platform and options.platform not in project.platforms:
+        has = ", ".join(project.platforms)
+        message = f"`{options.platform}` is not a platform of this project (it has: {has})"
+        raise LockstitchError(message, hint="add it to `platforms` in [tool.lockstitch]")
+    if options.form == "cyclonedx" and not options.platform:
+        return project.platforms[0]
+    return str(options.platform or "")
+
+
+def _text(
+    project: Project, lock: Lock, form: str, image: ImageSpec | None, platform: str
+) -> tuple[str, list[str]]:
+    if image is None:
+        return export.requirements_of_all(project, lock), []
+    if form == "requirements":
+        return export.requirements_of(project, lock, image, platform)
+    if form == "pylock":
+        return export.pylock_of(project, lock, image, platform), []
+    return export.bill(project, lock, image, platform), []
+
+
+def _refuse(output: Path, form: str, project: Project, lock: Lock) -> None:
+    """Refuse to write over what the export is made from, and names that nobody would read."""
+    sources = {each.path for each in lock.files} | {"pyproject.toml", file.NAME}
+    if output.resolve() in {(project.root / name).resolve() for name in sources}:
+        message = f"`{output}` is what the locks are made of"
+        raise LockstitchError(message, hint="give the export another name")
+    if form == "pylock" and not _PYLOCK.fullmatch(output.name):
+        message = f"`{output.name}` is no name of a PEP 751 lock"
+        raise LockstitchError(message, hint="call it pylock.toml, or pylock.NAME.toml")
+
+
+def _check(text: str, options: argparse.Namespace) -> int:
+    output = options.output
+    there = files.read_text(output) if output.exists() else None
+    chosen = "".join(
+        f" {option} {value}"
+        for option, value in (("--image", options.image), ("--platform", options.platform))
+        if value
+    )
+    hint = f"lockstitch export {options.form}{chosen} --output {output}"
+    problems = []
+    if there is None:
+        problems.append(LockstitchError(f"`{output}` is missing", hint=hint))
+    elif there != text:
+        message = f"`{output}` is stale: it is not what the lock gives"
+        problems.append(LockstitchError(message, hint=hint))
+    if options.json:
+        print_json({"stale": [problem.message for problem in problems]})
+        return 1 if problems else 0
+    raise_all(problems)
+    say(f"`{output}` fits")
+    return 0

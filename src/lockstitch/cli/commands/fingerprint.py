@@ -1,0 +1,73 @@
+"""Say what an environment is: interpreter, packages, BLAS, processor, settings.
+
+Nothing is installed and nothing imported where it looks. The files of installed packages are
+compared with what their RECORD says, so that one edited by hand shows. The JSON has no host
+name, no time and no path; of the variables it has only those that can change results.
+
+what SOURCE may be:
+  .venv, a folder           an environment: what its interpreter sees
+  PATH/python               an interpreter
+  container:NAME[:PYTHON]   a running container, with docker or podman
+  ssh:HOST[:PYTHON]         an interpreter of another host
+  uv.lock, poetry.lock, pylock.toml, requirements.txt
+                            a lock, for a target
+  uv.lock@HEAD~5, HEAD~5:uv.lock, HEAD~5
+                            the lock of a git revision
+  train                     an image of this project, as it was built
+  LAYOUT, LAYOUT:NAME       an image of an OCI layout
+  FILE.tar, FILE.tar:NAME   an image in an archive of docker or of OCI
+  HOST/NAME:TAG, registry:NAME
+                            an image of a registry, for a platform
+  FILE.json                 a fingerprint, or the record that `lockstitch run` left
+
+examples:
+  # the environment of this project
+  lockstitch fingerprint .venv
+  # keep it, to compare it later
+  lockstitch fingerprint .venv --json > trained.json
+  # what an image really holds
+  lockstitch fingerprint serve
+  # what the lock would install for an image
+  lockstitch fingerprint uv.lock --image train --platform linux/amd64
+  # a node of a cluster, where nothing has to be installed
+  lockstitch fingerprint --script | kubectl exec -i POD -- python - > pod.json
+  lockstitch fingerprint pod.json
+"""
+
+import argparse
+import sys
+
+from lockstitch.cli import drifting
+from lockstitch.cli.session import add_common, print_json
+from lockstitch.drift import live, source
+from lockstitch.errors import UsageError
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="see above")
+    parser.add_argument(
+        "--script",
+        action="store_true",
+        help="print the script that takes a fingerprint, for Python 3.8 and later",
+    )
+    drifting.add_target(parser)
+    add_common(parser, progress_output=False)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    if options.script == bool(options.source):
+        message = "fingerprint takes a SOURCE, or --script"
+        raise UsageError(message, hint="lockstitch fingerprint .venv")
+    if options.script:
+        sys.stdout.write(live.script())
+        return 0
+    found = source.read(options.source, drifting.context(options))
+    if options.json:
+        print_json(found.document())
+    else:
+        sys.stdout.write("\n".join(drifting.summary(found)) + "\n")
+    return 0

@@ -1,0 +1,96 @@
+"""Run the hooks of each commit on the versions of the lock.
+
+`migrate` reads .pre-commit-config.yaml. A remote hook whose program the project's lock has
+becomes a local one: no second set of versions, no network. Any other gets the commit of its
+tag, which nobody can move. The rest of the file stays as it is, comments too. Either all of
+it is written or nothing.
+
+examples:
+  # see what would become of each hook
+  lockstitch hooks migrate --dry-run
+  # do it
+  lockstitch hooks migrate
+  # leave remote hooks remote, but pin each to a commit
+  lockstitch hooks migrate --freeze
+"""
+
+import argparse
+import dataclasses
+import sys
+
+from lockstitch.cli.session import add_common, print_json
+from lockstitch.cli.table import table
+from lockstitch.hooks.rev import is_commit
+from lockstitch.progress import say
+from lockstitch.scaffold.hooks import migrate
+from lockstitch.scaffold.hooks.migrate import Migration
+
+__all__ = ["configure", "run"]
+
+_COMMIT = 12  # characters of a commit that are shown
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("action", metavar="ACTION", choices=["migrate"], help="what to do: migrate")
+    parser.add_argument("--freeze", action="store_true", help="pin revs only; make no hook local")
+    parser.add_argument("--dry-run", action="store_true", help="show the changes, write nothing")
+    add_common(parser, progress_output=False)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    migration = migrate.plan(options.project, freeze=options.freeze)
+    if not options.dry_run:
+        migrate.write(migration)
+    changed = migration.new != migration.old
+    if options.json:
+        _print_json(migration, written=changed and not options.dry_run)
+        return 0
+    if migration.decisions:
+        sys.stdout.write(f"{_table(migration)}\n")
+    if changed:
+        sys.stdout.write(f"\n{migration.diff()}")
+    _say_rest(migration, dry=options.dry_run)
+    return 0
+
+
+def _print_json(migration: Migration, *, written: bool) -> None:
+    print_json(
+        {
+            "file": str(migration.path),
+            "lock": migration.lock,
+            "written": written,
+            "hooks": [dataclasses.asdict(each) for each in migration.decisions],
+            "lacking": migrate.lacking(migration),
+            "diff": migration.diff(),
+        }
+    )
+
+
+def _table(migration: Migration) -> str:
+    rows = [
+        [each.hook, _short(each.was), each.becomes, _short(each.now), each.why]
+        for each in migration.decisions
+    ]
+    return table(["hook", "was", "is now", "version", "why"], rows, left=5)
+
+
+def _short(version: str) -> str:
+    return version[:_COMMIT] if is_commit(version) else version
+
+
+def _say_rest(migration: Migration, *, dry: bool) -> None:
+    for sentence in migrate.unused(migration):
+        say(sentence)
+    lacking = migrate.lacking(migration)
+    if lacking:
+        names = " ".join(f"'{name}'" for name in lacking)
+        add = "poetry add --group dev" if migration.lock == "poetry.lock" else "uv add --dev"
+        say(f"{migration.lock} lacks some of that; if it is needed: {add} {names}")
+    if migration.new == migration.old:
+        say(f"`{migration.path.name}` needs no change")
+    elif dry:
+        say(f"`{migration.path.name}` was not written; leave --dry-run out to write it")
+    else:
+        say(f"wrote `{migration.path.name}`")

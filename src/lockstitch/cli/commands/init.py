@@ -1,0 +1,81 @@
+"""Add to a project what lockstitch needs, and nothing over what is there.
+
+Looks at pyproject.toml, requirements files, setup.py, packages, and the programs that train and
+serve; runs none of them. Adds metadata, the build backend, a group `dev`, settings of black,
+ruff, mypy and pytest, images, .python-version and lines of .gitignore. Shows the difference.
+A value that is there is kept; --force replaces settings of black, ruff and mypy, and
+.python-version.
+
+examples:
+  # what would change in the project of this folder
+  lockstitch init --dry-run
+  # change it, then pin and build
+  lockstitch init && lockstitch lock && lockstitch build
+  # for a team that uses Poetry
+  lockstitch init --manager poetry
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lockstitch.cli.session import print_json
+from lockstitch.progress import say
+from lockstitch.scaffold.init import plan
+
+__all__ = ["configure", "run"]
+
+_INSTALL = {"uv": "uv sync", "poetry": "poetry install"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        type=Path,
+        nargs="?",
+        default=Path(),
+        help="folder of the project (default: this one)",
+    )
+    parser.add_argument(
+        "--manager",
+        metavar="MANAGER",
+        default="",
+        help="who locks and installs: uv or poetry (default: the one whose files are there, or uv)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace settings of black, ruff and mypy, and .python-version (default: keep)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the difference, write nothing")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    found = plan.decide(options.folder, options.manager, force=options.force)
+    names = [change.name for change in found.changes]
+    if not options.dry_run:
+        plan.write(found)
+    if options.json:
+        document = {"folder": str(options.folder), "manager": found.manager, "changed": names}
+        document |= {"diff": plan.diff(found), "notes": list(found.notes)}
+        print_json(document | {"written": bool(names) and not options.dry_run})
+        return 0
+    sys.stdout.write(plan.diff(found))
+    sys.stdout.flush()
+    for note in found.notes:
+        say(f"note: {note}")
+    if not names:
+        say("nothing to do: the project has all of it")
+        return 0
+    say(f"{'would write' if options.dry_run else 'wrote'}: {', '.join(names)}")
+    go = "" if options.folder == Path() else f"cd {options.folder} && "
+    say(f"next: {go}{'lockstitch init' if options.dry_run else _INSTALL[found.manager]}")
+    if not options.dry_run:
+        say(f"next: {go}lockstitch lock && lockstitch build")
+        if any(change.name == "prek.toml" for change in found.changes):
+            say(f"next: {go}git init && {found.manager} run prek install")
+    return 0

@@ -1,0 +1,84 @@
+"""Log in to a registry, for lockstitch, Docker and skopeo alike.
+
+Asks the registry whether it takes the login, and keeps it where `docker login` does: with the
+helper that Docker's file names, else in that file, readable by you alone.
+
+examples:
+  # asks for user and password
+  lockstitch login registry.example.com
+  # in CI, with the password from a secret
+  echo "$REGISTRY_PASSWORD" | lockstitch login registry.example.com --username ci --password-stdin
+"""
+
+import argparse
+import getpass
+import sys
+
+from lockstitch.cli import pushing
+from lockstitch.credentials import Login
+from lockstitch.errors import UsageError
+from lockstitch.oci.registry import keeping
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.reference import host_of
+from lockstitch.progress import say
+
+__all__ = ["configure", "run"]
+
+_LONGEST = 1 << 16
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "host", metavar="HOST", help="registry, such as docker.io or localhost:5000"
+    )
+    group = parser.add_argument_group("login")
+    group.add_argument("--username", metavar="NAME", help="user (default: ask)")
+    group.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="read the password from stdin (default: ask, unseen)",
+    )
+    pushing.add_insecure(group)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    host = host_of(options.host)
+    user, password = _asked(options, host)
+    login = Login(user=user, password=password, source="what was typed")
+    client = Client(insecure=options.insecure_registry, logins=keeping.Given(login))
+    if not client.host(host).check():
+        say(f"warning: {host} did not ask for a login, so this one was not checked")
+    place = keeping.keep(host, login)
+    if not place.startswith("docker-credential-"):
+        say(f"warning: {place} has the password in plain text; `credsStore` there names a helper")
+    say(f"logged in to {host} as {user} ({place})")
+    return 0
+
+
+def _asked(options: argparse.Namespace, host: str) -> tuple[str, str]:
+    user, password = options.username or "", ""
+    if options.password_stdin:
+        # One line break at the end is the shell's; what else is there belongs to the password.
+        text = sys.stdin.read(_LONGEST)
+        password = text.removesuffix("\n").removesuffix("\r")
+    elif sys.stdin.isatty():
+        user = user or _line(f"user of {host}: ")
+        password = getpass.getpass(f"password of {user}: ")
+    if not user or not password:
+        message = f"a login to `{host}` needs a user and a password, and there is no terminal"
+        if options.password_stdin or sys.stdin.isatty():
+            message = f"the {'password' if user else 'user'} for `{host}` is empty"
+        hint = f"lockstitch login {host} --username NAME --password-stdin < FILE"
+        raise UsageError(message, hint=hint)
+    if ":" in user:
+        message = f"the user `{user}` has a colon, which no registry's login can have"
+        raise UsageError(message)
+    return user, password
+
+
+def _line(question: str) -> str:
+    sys.stderr.write(question)  # stdout is data
+    sys.stderr.flush()
+    return sys.stdin.readline(_LONGEST).strip()

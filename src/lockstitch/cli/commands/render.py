@@ -1,0 +1,140 @@
+"""Write Dockerfiles from the lock, for engines that build from them.
+
+Writes Dockerfile.IMAGE for each image, .dockerignore, and the requirements of the build
+backend, requirements-build.txt; with runner = "compose" in [tool.lockstitch.stack] also
+docker-compose.yml, and builds the images that it names. What they give works without lockstitch.
+A file that somebody else wrote is never replaced without --force.
+
+examples:
+  # after a change of pyproject.toml or of a lock
+  lockstitch render
+  # in CI: exit 1 and say which files are stale
+  lockstitch render --check
+"""
+
+import argparse
+import dataclasses
+import difflib
+from pathlib import Path
+
+from lockstitch import files
+from lockstitch.cli import rendering
+from lockstitch.cli.session import add_common, open_session, print_json
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.image import dockerignore
+from lockstitch.lock import file, make
+from lockstitch.lock.file import Lock, LockedFile
+from lockstitch.progress import say
+from lockstitch.stack.compose import document
+
+__all__ = ["configure", "run"]
+
+_MARK = dockerignore.MARK.partition(" from ")[0]  # what every version of lockstitch starts with
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    group = parser.add_argument_group("what to do").add_mutually_exclusive_group()
+    group.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 when a file is stale"
+    )
+    group.add_argument(
+        "--force", action="store_true", help="replace files that lockstitch did not write"
+    )
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    session = open_session(options)
+    project = session.project
+    before = file.read(project.root)
+    raise_all(make.stale(project, before))
+    lock = before if options.check else rendering.with_services(session, before)
+    wanted = rendering.everything(project, lock)
+    there = {name: _read(project.root / name) for name in wanted}
+    changed = [name for name, text in wanted.items() if there[name] != text]
+    if options.check:
+        return _check(project.root, {name: there[name] for name in changed}, wanted, options)
+    if not options.force:
+        _refuse({name: there[name] for name in changed}, wanted)
+    for name in changed:
+        files.write_text(project.root / name, wanted[name])
+    _record(project.root, before, lock, wanted)
+    for name in _left_over(project.root, wanted):
+        say(f"warning: `{name}` belongs to nothing in pyproject.toml any more: remove it")
+    if options.json:
+        print_json({"changed": changed})
+    elif changed:
+        say(f"rendered: {', '.join(changed)}")
+    else:
+        say("nothing to do: the rendered files fit")
+    return 0
+
+
+def _record(root: Path, before: Lock, lock: Lock, wanted: dict[str, str]) -> None:
+    """Name the rendered files in the lock, so that `lockstitch lock --check` knows them."""
+    found = tuple(
+        LockedFile(path=name, digest=of_bytes(text.encode())) for name, text in wanted.items()
+    )
+    lock = dataclasses.replace(lock, rendered=found)
+    if lock != before:
+        file.write(lock, root)
+
+
+def _read(path: Path) -> str | None:
+    return files.read_text(path) if path.exists() else None
+
+
+def _foreign(text: str | None) -> bool:
+    return text is not None and not text.startswith(_MARK)
+
+
+def _refuse(changed: dict[str, str | None], wanted: dict[str, str]) -> None:
+    """Raise an error for each file that somebody else wrote, and show what would become of it."""
+    problems = []
+    for name, text in changed.items():
+        if _foreign(text):
+            before = (text or "").splitlines(keepends=True)
+            after = wanted[name].splitlines(keepends=True)
+            diff = difflib.unified_diff(before, after, name, f"{name} of lockstitch")
+            say("".join(line if line.endswith("\n") else f"{line}\n" for line in diff).rstrip())
+            message = f"`{name}` was not written by lockstitch; nothing was changed"
+            problems.append(LockstitchError(message, hint="lockstitch render --force"))
+    raise_all(problems)
+
+
+def _left_over(root: Path, wanted: dict[str, str]) -> list[str]:
+    paths = [*root.glob("Dockerfile.*"), root / dockerignore.BUILD_REQUIREMENTS]
+    paths += [root / document.NAME]
+    others = [path for path in paths if path.name not in wanted and path.is_file()]
+    return sorted(path.name for path in others if files.read_text(path).startswith(_MARK))
+
+
+def _check(
+    root: Path,
+    changed: dict[str, str | None],
+    wanted: dict[str, str],
+    options: argparse.Namespace,
+) -> int:
+    problems = [_stale(name, text) for name, text in changed.items()]
+    for name in _left_over(root, wanted):
+        message = f"`{name}` belongs to nothing in pyproject.toml any more"
+        problems.append(LockstitchError(message, hint=f"rm {name}"))
+    if options.json:
+        print_json({"stale": [problem.message for problem in problems]})
+        return 1 if problems else 0
+    raise_all(problems)
+    say("the rendered files fit")
+    return 0
+
+
+def _stale(name: str, text: str | None) -> LockstitchError:
+    if text is None:
+        return LockstitchError(f"`{name}` is missing", hint="lockstitch render")
+    if _foreign(text):
+        message = f"`{name}` was not written by lockstitch"
+        return LockstitchError(message, hint="lockstitch render --force")
+    message = f"`{name}` is stale: it is not what pyproject.toml and the lock give"
+    return LockstitchError(message, hint="lockstitch render")

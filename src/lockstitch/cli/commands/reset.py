@@ -1,0 +1,52 @@
+"""Delete the local stack's data, after a question.
+
+Stops the stack and removes its runs, artifacts, keys and logs. Nothing else of the project is
+touched, and an object store of one's own keeps what is in it.
+
+examples:
+  # asks first
+  lockstitch reset
+  # in a script
+  lockstitch reset --yes
+"""
+
+import argparse
+import sys
+
+from lockstitch.cli.session import add_common, open_session, print_json
+from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.progress import say
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from lockstitch.cli import stacks
+    from lockstitch.stack import control
+
+    session = open_session(options)
+    folder = control.folder_of(session.project)
+    if not options.yes:
+        _ask(f"delete all runs and artifacts of the stack in `{folder.root}`? type yes: ")
+    with session.progress.task("delete the stack's data", 0):
+        stacks.of(session).reset()
+    if options.json:
+        print_json({"deleted": str(folder.root)})
+    return 0
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        message = "`lockstitch reset` deletes data, and nobody is here to be asked"
+        raise UsageError(message, hint="lockstitch reset --yes")
+    say(question)
+    if sys.stdin.readline().strip().lower() != "yes":
+        message = "nothing was deleted"
+        raise LockstitchError(message)

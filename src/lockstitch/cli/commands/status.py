@@ -1,0 +1,60 @@
+"""Show the local stack: service, state, address, restarts.
+
+Exits with 1 unless every service is ready.
+
+examples:
+  # what runs here
+  lockstitch status
+  # for programs
+  lockstitch status --json | jq -r .services.mlflow.state
+"""
+
+import argparse
+import sys
+
+from lockstitch.cli.session import add_common, open_session, print_json
+from lockstitch.cli.table import table
+from lockstitch.progress import say
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from lockstitch.cli import stacks
+    from lockstitch.stack import control
+    from lockstitch.stack.keeper import READY
+
+    session = open_session(options)
+    folder = control.folder_of(session.project)
+    services = stacks.of(session).status()
+    places = control.addresses(folder) if services else {}
+    ready = bool(services) and all(each["state"] == READY for each in services.values())
+    if options.json:
+        print_json(
+            {
+                "data": str(folder.root),
+                "ready": ready,
+                "services": {
+                    name: {**each, "address": places.get(name, "")}
+                    for name, each in services.items()
+                },
+            }
+        )
+    elif services:
+        rows = [
+            [name, each["state"], places.get(name, ""), str(each["restarts"])]
+            for name, each in services.items()
+        ]
+        sys.stdout.write(table(["service", "state", "address", "restarts"], rows, left=3) + "\n")
+        for name, each in services.items():
+            if each["problem"]:
+                say(f"{name}: {each['problem']}")
+    else:
+        say("nothing runs; to start it: lockstitch up")
+    return 0 if ready else 1

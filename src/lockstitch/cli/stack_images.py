@@ -1,0 +1,129 @@
+"""The images of the stack's services, built like a project's own from the lists in `services`."""
+
+import json
+import shutil
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lockstitch import files, services
+from lockstitch.cli.session import Session
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.image.build import Builder
+from lockstitch.lock import file, make, toml
+from lockstitch.lock.file import Lock, LockedService
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Image
+from lockstitch.project.load import load
+from lockstitch.project.model import ImageSpec, Project
+from lockstitch.store import Store
+
+__all__ = ["build", "locked"]
+
+_SCRIPTS = {
+    "postgres": ("container.py", "sh.py"),
+    "objects": ("container.py", "presign.py"),
+    "mlflow": ("container.py", "mlflow_server.py", "probe.py"),
+}
+_LINKS = {"postgres": {"usr/bin/sh": "/app/sh.py"}}
+_BASE, _PYTHON = "debian:bookworm", "3.11"
+_DATA = {"postgres", "objects"}  # services with a folder to write to
+_INDEXES = ("index", "index-url", "extra-index-url", "index-strategy", "keyring-provider")
+
+
+def build(session: Session, lock: Lock) -> dict[tuple[str, str], Image]:
+    """Return the image of each service and platform, made from the project's own base."""
+    project = _project(session.project, lock, session.store)
+    if not (project.root / file.NAME).exists() or make.stale(project, file.read(project.root)):
+        # The base is the project's; only the addresses of the wheels are asked for.
+        file.write(replace(lock, files=(), build=(), services=(), rendered=()), project.root)
+        make.make(project, session.store, session.fetcher, session.progress)
+    found = file.read(project.root)
+    builder = Builder(project, found, session.store, session.fetcher, session.progress)
+    specs = [_linked(image) for image in project.images]
+    layout = Layout(project.root / "images")
+    built = builder.build(specs, layout)
+    names = [(spec.name, platform) for spec in specs for platform in project.platforms]
+    return dict(zip(names, (each.image for each in built), strict=True))
+
+
+def locked(lock: Lock, images: dict[tuple[str, str], Image]) -> tuple[LockedService, ...]:
+    """Return the lock's services with the config digests of their images."""
+    found: dict[str, dict[str, Digest]] = {}
+    for (name, platform), image in images.items():
+        found.setdefault(name, {})[platform] = image.config_descriptor().digest
+    return tuple(replace(each, images=found[each.name]) for each in lock.services)
+
+
+def _linked(image: ImageSpec) -> ImageSpec:
+    return replace(image, links=_LINKS.get(image.name, {}))
+
+
+def _project(project: Project, lock: Lock, store: Store) -> Project:
+    """Return a project of the three images, in a folder of the store."""
+    text = toml.dumps(_document(project))
+    parts = {"pyproject.toml": text.encode()}
+    for name in services.NAMES:
+        parts[services.name_of_list(name)] = services.requirements(name).encode()
+    runtime = resources.files("lockstitch.stack.runtime")
+    for script in sorted({each for scripts in _SCRIPTS.values() for each in scripts}):
+        parts[script] = runtime.joinpath(script).read_bytes().replace(b"\r\n", b"\n")
+    base = [each.parts for each in lock.bases] if project.is_debian else []
+    hashed = {name: of_bytes(data) for name, data in parts.items()}
+    key = of_bytes(json.dumps([hashed, base], sort_keys=True).encode()).hex[:16]
+    root = store.scratch(f"stack-images-{key}")
+    with store.lock(root.name):
+        if not (root / "pyproject.toml").exists():
+            _write(root, parts)
+    return load(root)
+
+
+def _write(root: Path, parts: dict[str, bytes]) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    for name in sorted(parts, key=lambda each: each == "pyproject.toml"):  # it is last
+        files.write_bytes(root / name, parts[name])
+        if name == "sh.py":
+            (root / name).chmod(0o755)
+
+
+def _document(project: Project) -> dict[str, Any]:
+    images = {
+        name: {
+            "lock": services.name_of_list(name),
+            "include": sorted(_SCRIPTS[name]),
+            "outputs": ["data"] if name in _DATA else [],
+            "command": ["python", "container.py", name],
+            "bytecode": name == "mlflow",
+            "trim": True,
+        }
+        for name in services.NAMES
+    }
+    tools = project.document.get("tool", {})
+    own = tools.get("uv", {}) if isinstance(tools, dict) else {}
+    uv = {key: own[key] for key in _INDEXES if key in own}
+    return {
+        "project": {"name": "lockstitch", "version": "0", "requires-python": ">=3.11"},
+        "tool": {
+            **({"uv": uv} if uv else {}),
+            "lockstitch": {
+                # An image of a registry may lack what the services' wheels need.
+                "python": project.python if project.is_debian else _PYTHON,
+                "base": project.base if project.is_debian else _BASE,
+                "platforms": sorted(project.platforms),
+                "images": images,
+            },
+        },
+    }
+
+
+def of_platform(images: dict[tuple[str, str], Image], platform: str) -> dict[str, Image]:
+    """Return the images of one platform by service, or raise LockstitchError."""
+    found = {name: image for (name, of), image in images.items() if of == platform}
+    if not found:
+        known = ", ".join(sorted({of for _, of in images}))
+        message = f"the engine runs {platform}, the project has {known}"
+        raise LockstitchError(message, hint=f'platforms = ["{platform}"] in [tool.lockstitch]')
+    return found

@@ -1,0 +1,67 @@
+"""Digests as the OCI image spec writes them: `sha256:` and 64 hex digits."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Self
+
+from lockstitch.errors import LockstitchError
+
+__all__ = ["Digest", "Hasher", "of_bytes"]
+
+_FORM = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class Digest(str):
+    """A checked `sha256:<hex>` string (OCI image spec, descriptor.md, "Digests")."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the digest, or raise LockstitchError when the text is not one."""
+        if not _FORM.fullmatch(text):
+            message = f"`{text!s:.100}` is not a sha256 digest"
+            raise LockstitchError(message, hint="write it as sha256: and 64 lower-case hex digits")
+        return cls(text)
+
+    @classmethod
+    def of_hex(cls, text: str) -> Self:
+        """Return the digest for 64 bare hex digits, as Python locks write them."""
+        return cls.parse(f"sha256:{text.lower()}")
+
+    @property
+    def hex(self) -> str:
+        """The 64 hex digits without the algorithm."""
+        return self[7:]
+
+    @property
+    def short(self) -> str:
+        """The first 12 hex digits, for people."""
+        return self[7:19]
+
+
+class Hasher:
+    """Counts and hashes bytes as they pass."""
+
+    def __init__(self) -> None:
+        """Start with nothing read."""
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Take in the next bytes."""
+        self._hash.update(data)
+        self.size += len(data)
+
+    def digest(self) -> Digest:
+        """Return the digest of all bytes so far."""
+        return Digest(f"sha256:{self._hash.hexdigest()}")
+
+
+def of_bytes(data: bytes | Iterable[bytes]) -> Digest:
+    """Return the digest of the bytes, or of the chunks joined."""
+    hasher = Hasher()
+    for chunk in (data,) if isinstance(data, bytes) else data:
+        hasher.update(chunk)
+    return hasher.digest()

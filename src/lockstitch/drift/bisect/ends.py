@@ -1,0 +1,215 @@
+"""The two environments of an experiment, what of their difference can be tried, and mixtures."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lockstitch.drift import compare
+from lockstitch.drift.bisect.model import Cause, Mixture
+from lockstitch.drift.bisect.pythons import minor
+from lockstitch.drift.compare import Difference
+from lockstitch.drift.model import Fingerprint, Package, Python
+from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.runtime.fingerprint import VARIABLES
+
+__all__ = ["Ends", "Setting", "Side", "Wanted", "between", "setting"]
+
+PYTHON = "Python"  # a label that no package and no variable has
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A variable that is to be tried with two values; "" is unset."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two environments."""
+
+    word: str  # as it was typed
+    fingerprint: Fingerprint
+    read: Callable[[str], Fingerprint]  # a lock may mean other packages for another Python
+    python: str  # the version to make it with
+
+    def packages(self, python: str) -> Fingerprint:
+        """Return what it means for a Python."""
+        return self.fingerprint if minor(python) == minor(self.python) else self.read(python)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """An environment to make: an interpreter, and a line of requirements for each package."""
+
+    python: str
+    pins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """Both sides, what can be tried of their difference, and what cannot be."""
+
+    before: Side
+    after: Side
+    causes: tuple[Cause, ...]  # the likeliest first
+    beside: tuple[Difference, ...]  # can change results, and is the same in every mixture
+    given: frozenset[str]  # names of packages that are installed otherwise
+
+    def wanted(self, mixture: Mixture) -> Wanted:
+        """Return the environment of a mixture; raise LockstitchError for what no index has."""
+        moved = {name for c in self.causes if c.label in mixture for name in c.packages}
+        python = (self.after if PYTHON in mixture else self.before).python
+        before, after = self.before.packages(python), self.after.packages(python)
+        names = sorted({each.name for each in (*before.packages, *after.packages)})
+        chosen = [(after if name in moved else before).package(name) for name in names]
+        wanted = [each for each in chosen if each and each.name not in self.given]
+        problems = [problem for each in wanted for problem in _problems(each)]
+        raise_all(problems)
+        return Wanted(python=python, pins=tuple(_pin(each) for each in wanted))
+
+    def variables(self, mixture: Mixture) -> dict[str, str | None]:
+        """Return the variables of a mixture; None is one that must not be set."""
+        both = (self.before.fingerprint.variables or {}, self.after.fingerprint.variables or {})
+        shared = {k: v for k, v in both[0].items() if k in VARIABLES and both[1].get(k) == v}
+        found: dict[str, str | None] = dict(sorted(shared.items()))
+        for cause in self.causes:
+            for part in cause.parts:
+                if part.what == "variable":
+                    value = part.after if cause.label in mixture else part.before
+                    found[part.name] = value or None
+        return found
+
+
+def setting(text: str) -> Setting:
+    """Return what `NAME=A,B` says, or raise UsageError."""
+    match = re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)=([^,]*),([^,]*)", text)
+    if not match or match[2] == match[3]:
+        message = f"--setting is `{text:.80}`, not NAME=A,B with two values"
+        raise UsageError(message, hint="--setting OMP_NUM_THREADS=8,1")
+    return Setting(name=match[1], before=match[2], after=match[3])
+
+
+def between(
+    before: Side,
+    after: Side,
+    settings: Sequence[Setting] = (),
+    *,
+    given: frozenset[str] = frozenset(),
+    graph: Fingerprint | None = None,
+) -> Ends:
+    """Return both ends with what differs, ranked by effect; settings that are asked for first.
+
+    `given` names packages that are installed otherwise, `graph` is a lock that knows who asks
+    for whom.
+    """
+    asked = frozenset(each.name for each in settings)
+    old = _with(before, {each.name: each.before for each in settings})
+    new = _with(after, {each.name: each.after for each in settings})
+    if (old.fingerprint.variables is None) != (new.fingerprint.variables is None):
+        # Only one of them knows its variables: what was not asked for is no difference.
+        old, new = _asked(old, asked), _asked(new, asked)
+    found = [
+        each
+        for each in compare.between(old.fingerprint, new.fingerprint, graph)
+        if each.name not in given
+    ]
+    tried = [each for each in found if _tried(each, old, new, asked)]
+    beside = [each for each in found if each not in tried and each.effect.matters]
+    causes = sorted(_causes(tried), key=lambda cause: cause.parts[0].name not in asked)
+    return Ends(
+        before=old,
+        after=new,
+        causes=tuple(causes),
+        beside=tuple(each for each in beside if not _own(each, old, new)),
+        given=given,
+    )
+
+
+def _with(side: Side, variables: Mapping[str, str]) -> Side:
+    known = side.fingerprint.variables
+    set_here = {name: value for name, value in variables.items() if value}
+    merged = None if known is None and not variables else {**(known or {}), **set_here}
+    if merged is not None:
+        merged = {k: v for k, v in merged.items() if k not in variables or variables[k]}
+    python = side.fingerprint.python or Python(version=side.python)
+    return replace(side, fingerprint=replace(side.fingerprint, variables=merged, python=python))
+
+
+def _asked(side: Side, names: frozenset[str]) -> Side:
+    known = side.fingerprint.variables or {}
+    kept = {name: value for name, value in known.items() if name in names}
+    return replace(side, fingerprint=replace(side.fingerprint, variables=kept))
+
+
+def _tried(each: Difference, before: Side, after: Side, asked: frozenset[str]) -> bool:
+    """Return whether a difference can be made here."""
+    if each.what == "variable":
+        # A fingerprint is somebody's file: it sets no variable that was not agreed on.
+        return each.name in VARIABLES or each.name in asked
+    if each.what == "python":
+        return each.effect.matters and before.python != after.python
+    if each.what != "package" or each.kind in {"edited", "tests only"}:
+        return False
+    packages = [side.fingerprint.package(each.name) for side in (before, after)]
+    if any(package and package.origin and not _address(package) for package in packages):
+        return False
+    return each.kind != "other files" or all(p and p.artifacts for p in packages)
+
+
+def _causes(tried: Sequence[Difference]) -> Iterator[Cause]:
+    python = [each for each in tried if each.what == "python"]
+    for each in tried:
+        if each.what == "variable":
+            yield Cause(label=f"${each.name}", parts=(each,))
+        elif each.what == "package":
+            yield Cause(label=each.name, parts=(each,))
+        elif each is python[0]:
+            yield Cause(label=PYTHON, parts=tuple(python))
+
+
+def _own(each: Difference, before: Side, after: Side) -> bool:
+    """Return whether it is the project itself, whose code is the same in every mixture."""
+    packages = [side.fingerprint.package(each.name) for side in (before, after)]
+    return each.what == "package" and any(p and p.origin == "editable" for p in packages)
+
+
+def _pin(package: Package) -> str:
+    hashes = "".join(f" --hash={digest}" for digest in sorted(package.artifacts))
+    address = _address(package)
+    what = f" @ {address}" if address else f"=={package.version.strip()}"
+    return f"{package.name}{what}{hashes}"
+
+
+def _address(package: Package) -> str:
+    """Return where a lock has a package from when no index need have it, else "".
+
+    A local version (`2.5.1+cpu`) is on an index of its own, which other packages may not use.
+    """
+    elsewhere = package.origin == "archive" or "+" in package.version
+    known = bool(package.artifacts) and re.fullmatch(r"https?://[!-~]+", package.url)
+    return package.url if elsewhere and known else ""
+
+
+def _problems(package: Package) -> Iterator[LockstitchError]:
+    from packaging.version import InvalidVersion, Version
+
+    name = package.name
+    if package.origin and not _address(package):
+        where = package.origin.partition(" ")[0]
+        where = {"archive": "an address", "folder": "a folder"}.get(where, where)
+        message = f"`{name}` comes from {where}, which no index has under its name"
+        hint = f"name its wheel for every mixture: --with '{name} @ PATH-OR-ADDRESS'"
+        yield LockstitchError(message, hint=hint)
+        return
+    try:
+        # Both become a line that uv reads: no option may hide in a lock.
+        if not re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)*", name):
+            message = f"`{name!r:.80}` is no normalised name of a package"
+            yield LockstitchError(message, hint="lock again")
+        Version(package.version)
+    except InvalidVersion:
+        message = f"`{name}` has the version `{package.version:.80}`: that is no single one"
+        yield LockstitchError(message, hint="choose the groups of one image: --image NAME")

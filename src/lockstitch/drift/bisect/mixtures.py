@@ -1,0 +1,169 @@
+"""Environments of uv for mixtures: made once, kept by what is in them, used again."""
+
+import importlib.metadata
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lockstitch import clock, digest, environ, files, process
+from lockstitch.drift import live
+from lockstitch.drift.bisect.coupling import Installed
+from lockstitch.drift.bisect.ends import Wanted
+from lockstitch.drift.bisect.pythons import Pythons, minor
+from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.oci import canonical
+from lockstitch.project.reading import parse_toml
+from lockstitch.store import default_root
+
+__all__ = ["Environments", "Extra", "own_project", "read_extra"]
+
+_READY = ".lockstitch-ready"
+_KEPT = 7 * 24 * 3600  # seconds after which an environment that nobody used is deleted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """What every mixture holds besides: a wheel, or the project itself, editable."""
+
+    name: str
+    words: tuple[str, ...]  # as uv takes them
+    stamp: str = ""  # of a file, whose content may change under its name
+
+
+def read_extra(text: str, folder: Path) -> Extra:
+    """Return what `NAME @ PLACE` or the path of a wheel means, or raise UsageError."""
+    from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+    name, at, place = (part.strip() for part in text.partition("@"))
+    place = place if at else name
+    path = folder / place.removeprefix("file://")
+    if not at:
+        try:
+            name = parse_wheel_filename(path.name)[0]
+        except InvalidWheelFilename as error:
+            message = f"--with is `{text:.200}`, neither NAME @ PLACE nor the path of a wheel"
+            raise UsageError(
+                message, hint="--with 'mine @ dist/mine-1.0-py3-none-any.whl'"
+            ) from error
+    name = canonicalize_name(name)
+    if urlsplit(place).scheme in {"http", "https", "git+https", "git+ssh"}:
+        return Extra(name=name, words=(f"{name} @ {place}",))
+    if not path.is_file():
+        message = f"--with: `{place}` is no file"
+        raise UsageError(message, hint="make a wheel of a folder: uv build --wheel")
+    stamp = digest.of_bytes(path.read_bytes())
+    return Extra(name=name, words=(f"{name} @ {path.resolve().as_uri()}",), stamp=stamp)
+
+
+def own_project(folder: Path) -> Extra | None:
+    """Return the project of a folder as an editable install, or None when it is no package."""
+    from packaging.utils import canonicalize_name
+
+    path = folder / "pyproject.toml"
+    if not path.is_file():
+        return None
+    document = parse_toml(files.read_text(path), f"`{path}`", hint="fix pyproject.toml")
+    name = document.get("project", {}).get("name")
+    if not isinstance(name, str):
+        return None
+    is_package = "build-system" in document
+    words = ("--editable", str(folder.resolve())) if is_package else ()
+    return Extra(name=canonicalize_name(name), words=words)
+
+
+class Environments:
+    """Makes environments below the user's cache; safe for several threads and processes."""
+
+    def __init__(
+        self, folder: Path, extras: Sequence[Extra] = (), pythons: Pythons | None = None
+    ) -> None:
+        """Install as uv would in `folder`: with its indexes and settings."""
+        self.root = default_root() / "bisect"
+        self._folder = folder
+        self._extras = tuple(extras)
+        self._pythons = pythons or Pythons()
+
+    def path(self, wanted: Wanted) -> Path:
+        """Return the folder that an environment has or would have."""
+        known = {
+            "python": self._pythons.path(wanted.python) or wanted.python,
+            "pins": list(wanted.pins),
+            "extras": [[*each.words, each.stamp] for each in self._extras],
+        }
+        return self.root / digest.of_bytes(canonical.dumps(known)).hex[:24]
+
+    def make(self, wanted: Wanted) -> Path:
+        """Return the folder of an environment, made when it is missing.
+
+        Raises LockstitchError with what uv said when it cannot be made.
+        """
+        folder = self.path(wanted)
+        with files.lock(folder.with_suffix(".lock")):
+            if not (folder / _READY).is_file():
+                self._make(wanted, folder)
+                (folder / _READY).touch()
+            os.utime(folder / _READY)  # used now
+        return folder
+
+    def variables(self, folder: Path) -> dict[str, str | None]:
+        """Return what a command needs to run in an environment, as if it were activated."""
+        path = os.pathsep.join(
+            [str(live.python_of(folder).parent), environ.child().get("PATH", "")]
+        )
+        return {
+            "PATH": path,
+            "VIRTUAL_ENV": str(folder),
+            "PYTHONPATH": None,
+            "PYTHONHOME": None,
+            "PYTHONDONTWRITEBYTECODE": None,
+            "PYTHONPYCACHEPREFIX": str(self.root / "bytecode"),
+        }
+
+    def installed(self, wanted: Wanted) -> Installed:
+        """Return what an environment holds and what each package asks for."""
+        from packaging.utils import canonicalize_name
+
+        versions, requires = {}, {}
+        sites = sorted(str(path) for path in self.make(wanted).glob("lib/python*/site-packages"))
+        for each in importlib.metadata.distributions(path=sites):
+            metadata = each.metadata
+            name = str(canonicalize_name(metadata["Name"] or ""))
+            versions[name] = each.version
+            requires[name] = tuple(each.requires or ())
+        python = minor(wanted.python).rstrip("t")
+        return Installed(versions=versions, requires=requires, python=python)
+
+    def sweep(self) -> None:
+        """Delete environments that nobody used for a week, and their bytecode."""
+        import shutil
+
+        for ready in sorted(self.root.glob(f"*/{_READY}")):
+            if clock.now() - ready.stat().st_mtime > _KEPT:
+                folder = ready.parent
+                ready.unlink()
+                shutil.rmtree(folder, ignore_errors=True)
+                bytecode = self.root / "bytecode" / folder.relative_to(folder.anchor)
+                shutil.rmtree(bytecode, ignore_errors=True)
+
+    def _make(self, wanted: Wanted, folder: Path) -> None:
+        python = self._pythons.need(wanted.python)
+        self._uv("venv", "--quiet", "--no-project", "--clear", "--python", python, str(folder))
+        pins = folder / "pins.txt"
+        files.write_text(pins, "".join(f"{pin}\n" for pin in wanted.pins))
+        words = [word for each in self._extras for word in each.words]
+        if wanted.pins or words:
+            chosen = ["--requirements", str(pins)] if wanted.pins else []
+            where = str(live.python_of(folder))
+            self._uv("pip", "install", "--quiet", "--no-deps", "--python", where, *chosen, *words)
+
+    def _uv(self, *words: str) -> None:
+        env = environ.child(VIRTUAL_ENV=None)
+        hint = "an index that is not uv's default: set UV_INDEX; a wheel: --with"
+        done = process.run([process.find_uv(), *words], cwd=self._folder, env=env, check=False)
+        if done.code != 0:
+            said = re.sub(r"://[^/@\s]+@", "://", done.stderr.strip())  # no password
+            message = f"a mixture cannot be installed\n{said[-2000:]}"
+            raise LockstitchError(message, hint=hint)

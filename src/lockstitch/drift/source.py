@@ -1,0 +1,218 @@
+"""What a word on the command line means: an environment, a lock, a revision, a file."""
+
+import os
+import platform as host
+import re
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lockstitch import files
+from lockstitch.drift import git, images, live, locks, reading, record
+from lockstitch.drift.model import Fingerprint
+from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.lock import file as lock_file
+from lockstitch.oci import stored
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.repository import Repository
+from lockstitch.oci.stored import StoredImage
+from lockstitch.progress import say
+from lockstitch.project.model import ImageSpec, Project
+from lockstitch.project.target import Target
+
+__all__ = ["Context", "graph", "read", "target"]
+
+_LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.txt")
+_HINT = "name an environment, a lock, an image or a git revision; --help lists the forms"
+_HOST = re.compile(r"(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+)(?::\d+)?/")  # and not `origin/main`
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_GLIBC = "2.36"  # of a host that has none: the oldest Debian that bases are made of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Where a source is looked for, and which part of a lock is meant."""
+
+    folder: Path
+    project: Project | None = None
+    image: ImageSpec | None = None  # whose groups and extras; None means all of them
+    platform: str = ""  # "" means the project's first, else this machine's
+    python: str = ""  # "" means what the base has, else this interpreter's
+
+
+def read(word: str, context: Context) -> Fingerprint:
+    """Return the fingerprint of a source, or raise LockstitchError that says what it could be."""
+    scheme, _, rest = word.partition(":")
+    if scheme == "container" and rest:
+        return live.container(*_with_python(rest, "python"))
+    if scheme == "ssh" and rest:
+        return live.host(*_with_python(rest, "python3"))
+    path = context.folder / word
+    if path.is_file() or live.is_environment(path) or (path.is_dir() and _holds_image(path)):
+        return _of_path(path, word, context)
+    image = _image(word, context)
+    if image:
+        return images.read(image)
+    for name, revision in _revisions(word, context):
+        return _of_revision(name, revision, context)
+    if context.project and word in {each.name for each in context.project.images}:
+        message = f"the image `{word}` is not built"
+        raise LockstitchError(message, hint=f"lockstitch build {word}")
+    if path.is_dir():  # not before: an image may have the name of a folder
+        message = f"`{word}` is a folder without an environment"
+        raise UsageError(message, hint="name an environment: lockstitch fingerprint .venv")
+    message = f"`{word}` is no file, no folder and no git revision"
+    raise UsageError(message, hint=_HINT)
+
+
+def _image(word: str, context: Context) -> StoredImage | None:
+    """Return the image that `PATH:NAME` or the name of an image of the project means, or None."""
+    place, _, name = word.rpartition(":")
+    path = context.folder / place
+    if place and name and path.exists() and _holds_image(path):
+        return _stored(path, name, context.platform)
+    project = context.project
+    if project is None or word not in {each.name for each in project.images}:
+        return _in_registry(word, context)
+    layout = project.root / ".lockstitch" / "images"
+    several = len(project.platforms) > 1
+    chosen = context.platform or project.platforms[0]
+    name = f"{word}-{chosen.partition('/')[2]}" if several else word
+    return stored.of_layout(layout, name) if layout.is_dir() else None
+
+
+def _in_registry(word: str, context: Context) -> StoredImage | None:
+    """Return the image of a reference: after `registry:`, or with a host that can be no other."""
+    bare = word.removeprefix("registry:").removeprefix("docker://")
+    if bare == word and not _HOST.match(word):
+        return None
+    reference = Reference.parse(bare)
+    say(f"reads the layers of {reference}")
+    repository = Repository(Client(), reference)
+    return stored.of_registry(repository, reference.which, target(context).platform)
+
+
+def _holds_image(path: Path) -> bool:
+    return (path / "oci-layout").is_file() or (path.is_file() and tarfile.is_tarfile(path))
+
+
+def _stored(path: Path, name: str, platform: str) -> StoredImage:
+    read = stored.of_layout if path.is_dir() else stored.of_archive
+    return read(path, name, platform=platform)
+
+
+def _with_python(rest: str, default: str) -> tuple[str, str]:
+    """Return a name and the interpreter in it; a folder is an environment there."""
+    name, _, python = rest.partition(":")
+    if not python:
+        return name, default
+    is_program = re.fullmatch(r"(?:python|pypy)[\d.]*t?", PurePosixPath(python).name)
+    return name, python if is_program else f"{python.rstrip('/')}/bin/python"
+
+
+def _of_path(path: Path, word: str, context: Context) -> Fingerprint:
+    if live.is_environment(path):
+        return live.interpreter(path)
+    if _holds_image(path):
+        return images.read(_stored(path, "", context.platform))
+    if locks.is_lock(word):
+        return _lock(files.read_text(path), word, context, _beside(path))
+    if path.suffix == ".json":
+        document = reading.parsed(files.read_text(path), word)
+        if record.is_record(document):
+            return record.of_document(document, word).environment()
+        return reading.of_document(document, word)
+    if os.access(path, os.X_OK):
+        return live.interpreter(path)
+    message = f"`{word}` is no lock, no fingerprint and no interpreter"
+    raise UsageError(message, hint=_HINT)
+
+
+def _beside(path: Path) -> Callable[[str], str]:
+    """Return what reads files that a requirements file names with `-r`: none above its folder."""
+
+    def follow(name: str) -> str:
+        if not (path.parent / name).resolve().is_relative_to(path.parent.resolve()):
+            message = f"`{name}` leads out of the folder of `{path.name}`"
+            raise LockstitchError(message, hint="keep a copy of it in the project")
+        return files.read_text(path.parent / name)
+
+    return follow
+
+
+# --- git
+
+
+def _revisions(word: str, context: Context) -> list[tuple[str, git.Revision]]:
+    """Return the file and the revision that a word may mean; the file is "" for any lock."""
+    before, _, after = word.partition(":")
+    name, _, revision = word.rpartition("@")
+    tried = [(after, before)] if after else []
+    tried += [(name, revision)] if name and locks.is_lock(name) else []
+    found = []
+    for path, named in [*tried, ("", word)]:
+        known = git.revision(context.folder, named) if named else None
+        found += [(path, known)] if known else []
+    return found
+
+
+def _of_revision(name: str, revision: git.Revision, context: Context) -> Fingerprint:
+    if not name:
+        there = revision.names()
+        own = context.project.lock if context.project else ""
+        name = next((each for each in (own, *_LOCKS) if each and each in there), "")
+        if not name:
+            message = f"the commit {revision.commit[:12]} has no lock here"
+            raise LockstitchError(message, hint=f"name it: {revision.commit[:12]}:PATH")
+    if not locks.is_lock(name):
+        message = f"`{name}` is no lock"
+        raise UsageError(message, hint="name a lock: HEAD~5:uv.lock")
+    folder = PurePosixPath(name).parent
+    return _lock(revision.text(name), name, context, lambda path: revision.text(str(folder / path)))
+
+
+def graph(context: Context) -> Fingerprint | None:
+    """Return what the project's own lock says of who asks for whom, or None."""
+    root = context.project.root if context.project else context.folder
+    path = root / "uv.lock"
+    try:
+        return _lock(files.read_text(path), path.name, context, _beside(path))
+    except LockstitchError:
+        return None  # no lock, or none that can be read: nothing depends on it here
+
+
+# --- the target of a lock
+
+
+def _lock(text: str, name: str, context: Context, follow: Callable[[str], str]) -> Fingerprint:
+    image = context.image
+    wanted = locks.Wanted(
+        target=target(context),
+        groups=image.groups if image else None,
+        extras=image.extras if image else None,
+    )
+    return locks.read(text, name, wanted, follow)
+
+
+def target(context: Context) -> Target:
+    """Return the machine that a lock is read for: as asked, as locked, or this one."""
+    project = context.project
+    machine = _MACHINES.get(host.machine().lower(), "amd64")
+    platform = context.platform or (project.platforms[0] if project else f"linux/{machine}")
+    python, glibc, musl = context.python, "", ""
+    try:
+        base = lock_file.read(project.root).base_for(platform) if project else None
+    except LockstitchError:
+        base = None  # not locked yet: pyproject.toml says enough
+    if base:
+        locked = base.target()
+        python, glibc, musl = python or base.python, locked.glibc, locked.musl
+    if not python:
+        own = ".".join(host.python_version_tuple()[:2])
+        python = host.python_version() if not project or project.python == own else project.python
+    if not glibc and not musl:
+        library, version = host.libc_ver()
+        glibc = version if library == "glibc" else _GLIBC
+    return Target(platform=platform, python=python, glibc=glibc, musl=musl)

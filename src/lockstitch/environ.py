@@ -1,0 +1,94 @@
+"""The only place that reads environment variables."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from lockstitch.errors import LockstitchError
+
+__all__ = ["VARIABLES", "child", "flag", "get", "integer", "name_of", "named"]
+
+VARIABLES: Final[Mapping[str, str]] = {
+    "AWS_ACCESS_KEY_ID": "key of the object store that [tool.lockstitch.stack] names",
+    "AWS_SECRET_ACCESS_KEY": "its secret half",
+    "LOCKSTITCH_CACHE": "folder of the store; default: the user's cache folder",
+    "LOCKSTITCH_DEBIAN_MIRROR": "root of a `debian` archive; security: the same with `-security`",
+    "LOCKSTITCH_JOBS": "worker processes; default: the number of cores",
+    "LOCKSTITCH_KEY_PASSWORD": "password of the private key of `lockstitch sign`",
+    "LOCKSTITCH_UV": "the uv program to call; default: beside this Python, then on PATH",
+    "SOURCE_DATE_EPOCH": "`created` of images, in seconds since 1970",
+    "NO_COLOR": "no colour when set to anything",
+    "CI": "plain progress lines when set to anything",
+    "HTTP_PROXY": "proxy for http addresses",
+    "HTTPS_PROXY": "proxy for https addresses",
+    "http_proxy": "proxy for http addresses",
+    "https_proxy": "proxy for https addresses",
+    "NO_PROXY": "hosts that are asked without a proxy, with commas between",
+    "no_proxy": "hosts that are asked without a proxy, with commas between",
+    "UV_INDEX": "uv's indexes, with spaces between; may hold user and password",
+    "UV_DEFAULT_INDEX": "uv's default index; may hold user and password",
+    "UV_INDEX_URL": "uv's default index, the older name",
+    "UV_EXTRA_INDEX_URL": "uv's further indexes, the older name",
+    "UV_INDEX_<NAME>_USERNAME": "user of the index NAME of [[tool.uv.index]]",
+    "UV_INDEX_<NAME>_PASSWORD": "password of the index NAME of [[tool.uv.index]]",
+    "UV_KEYRING_PROVIDER": "`subprocess`: ask the keyring program for passwords",
+    "PIP_INDEX_URL": "pip's index; may hold user and password",
+    "PIP_EXTRA_INDEX_URL": "pip's further indexes; may hold user and password",
+    "POETRY_HTTP_BASIC_<NAME>_USERNAME": "user of the source NAME of [[tool.poetry.source]]",
+    "POETRY_HTTP_BASIC_<NAME>_PASSWORD": "password of the source NAME of [[tool.poetry.source]]",
+    "NETRC": "file with users and passwords by host; default: ~/.netrc",
+    "XDG_CONFIG_HOME": "folder of uv/uv.toml and containers/auth.json; default: ~/.config",
+    "XDG_RUNTIME_DIR": "folder of containers/auth.json, where Podman keeps logins",
+    "DOCKER_CONFIG": "folder of Docker's config.json, which has logins; default: ~/.docker",
+    "REGISTRY_AUTH_FILE": "file of registry logins in place of containers/auth.json",
+}
+
+
+_DIGITS = 11  # seconds since 1970 until the year 5138
+
+
+def get(name: str) -> str:
+    """Return the value of a declared variable, or an empty string."""
+    if name not in VARIABLES:
+        raise KeyError(name)
+    return os.environ.get(name, "")
+
+
+def name_of(family: str, name: str) -> str:
+    """Return the variable of a declared family for a name: `-` and `.` become `_`, upper case."""
+    if family not in VARIABLES:
+        raise KeyError(family)
+    return family.replace("<NAME>", re.sub(r"[^A-Za-z0-9]", "_", name).upper())
+
+
+def named(family: str, name: str) -> str:
+    """Return the value of the variable that a family has for a name, or an empty string."""
+    return os.environ.get(name_of(family, name), "")
+
+
+def flag(name: str) -> bool:
+    """Return whether the variable is set to anything."""
+    return bool(get(name))
+
+
+def integer(name: str) -> int | None:
+    """Return a whole number of 0 or more, None when unset; raise LockstitchError otherwise."""
+    text = get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        message = f"`{name}` is `{text:.40}`, not a whole number"
+        raise LockstitchError(message, hint=f"unset {name}, or set it to a whole number")
+    return int(text)
+
+
+def child(**changes: str | None) -> dict[str, str]:
+    """Return this environment for a child process, with some variables set or (None) dropped."""
+    environment = dict(os.environ)
+    for name, value in changes.items():
+        if value is None:
+            environment.pop(name, None)
+        else:
+            environment[name] = value
+    return environment

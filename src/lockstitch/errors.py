@@ -1,0 +1,50 @@
+"""The one way to fail: say what is so, and what to type."""
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["LockstitchError", "UsageError", "raise_all"]
+
+
+class LockstitchError(Exception):
+    """Says what is so in `message` and what to type in `hint`; the user can fix it (exit 1)."""
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, *, hint: str = "", also: Sequence["LockstitchError"] = ()
+    ) -> None:
+        """Keep the message, the hint, and further errors found in the same pass."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.also = tuple(also)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way back from a worker process, keyword arguments included."""
+        return (_rebuild, (type(self), self.message, self.hint, self.also))
+
+    def everything(self) -> Iterable["LockstitchError"]:
+        """Yield this error and all that were found with it, in order."""
+        yield self
+        for error in self.also:
+            yield from error.everything()
+
+
+class UsageError(LockstitchError):
+    """Says that the command was called wrongly (exit 2)."""
+
+    exit_code = 2
+
+
+def _rebuild(
+    kind: type[LockstitchError], message: str, hint: str, also: Sequence[LockstitchError]
+) -> LockstitchError:
+    return kind(message, hint=hint, also=also)
+
+
+def raise_all(errors: Sequence[LockstitchError]) -> None:
+    """Raise the first error with the others attached, or return when there is none."""
+    if not errors:
+        return
+    first, *rest = errors
+    raise type(first)(first.message, hint=first.hint, also=(*first.also, *rest))

@@ -1,0 +1,174 @@
+"""Files written whole or not at all, and folders walked in one order."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from lockstitch.errors import LockstitchError
+
+__all__ = [
+    "FoundFile",
+    "atomic",
+    "find_files",
+    "lock",
+    "matches",
+    "read_text",
+    "sync",
+    "walk",
+    "write_bytes",
+    "write_text",
+]
+
+# Never part of a project's files: version control, environments, caches, our own state.
+SKIPPED_FOLDERS = frozenset(
+    {".git", ".hg", ".svn", ".venv", "venv", ".lockstitch", "__pycache__", "node_modules"}
+    | {".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".tox", ".nox"}
+)
+_SECRETS = (".env", ".env.*")
+SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", *_SECRETS, "*.lockstitch-tmp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFile:
+    """A regular file below a root: its POSIX path from there, where it is, and its stat."""
+
+    name: str
+    path: Path
+    size: int
+    mtime_ns: int
+    executable: bool
+    outside: bool = False  # a symlink that leads out of the root
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file beside its place, sync it, and rename it there."""
+    with atomic(path, mode=mode) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with line feeds on every system, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+@contextlib.contextmanager
+def atomic(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it there when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.lockstitch-tmp")
+    try:
+        yield temporary
+        temporary.chmod(mode)
+        sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold a lock file that no other process can hold; a killed holder lets go of it."""
+    from filelock import FileLock  # 10 ms that only a writer needs
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
+
+
+def sync(path: Path) -> None:
+    """Flush a file to the disk, so that a rename never shows half of it after a power cut."""
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def read_text(path: Path) -> str:
+    """Return a UTF-8 text file, or raise LockstitchError that names it."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        message = f"`{path}` is not UTF-8: byte {error.start}"
+        raise LockstitchError(message, hint="save the file as UTF-8") from error
+    except OSError as error:
+        message = f"`{path}` cannot be read: {error.strerror}"
+        raise LockstitchError(message) from error
+
+
+def walk(root: Path, *, secrets: bool = False) -> Iterator[FoundFile]:
+    """Yield the regular files below a root, sorted by path bytes, without caches and secrets.
+
+    With `secrets`, files that are made to hold some are among them.
+
+    A symlink to a file is followed, one to a folder is not. A file whose `outside` is set is
+    not part of the project on another machine.
+    """
+    found = _walk(root, root.resolve(), "", secrets=secrets)
+    yield from sorted(found, key=lambda each: each.name.encode())
+
+
+def _walk(folder: Path, root: Path, prefix: str, *, secrets: bool) -> Iterator[FoundFile]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in SKIPPED_FOLDERS:
+                    yield from _walk(Path(entry.path), root, name + "/", secrets=secrets)
+            elif not _is_left_out(entry.name, secrets=secrets):
+                found = _found(entry, root, name)
+                if found is not None:
+                    yield found
+
+
+def _is_left_out(name: str, *, secrets: bool) -> bool:
+    if secrets and any(fnmatchcase(name, pattern) for pattern in _SECRETS):
+        return False
+    return any(fnmatchcase(name, pattern) for pattern in SKIPPED_FILES)
+
+
+def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
+    path = Path(entry.path)
+    try:
+        facts = entry.stat()
+        target = path.resolve() if entry.is_symlink() else root
+    except (OSError, RuntimeError):  # a symlink to nothing or itself, or a file that just went
+        return None
+    outside = not target.is_relative_to(root)
+    if not stat.S_ISREG(facts.st_mode) or (not outside and _skipped(target.relative_to(root))):
+        return None  # a link must not bring in a secret under another name
+    return FoundFile(
+        name=name,
+        path=path,
+        size=facts.st_size,
+        mtime_ns=facts.st_mtime_ns,
+        executable=bool(facts.st_mode & stat.S_IXUSR),
+        outside=outside,
+    )
+
+
+def _skipped(path: Path) -> bool:
+    folders = any(part in SKIPPED_FOLDERS for part in path.parts[:-1])
+    return folders or any(fnmatchcase(path.name, pattern) for pattern in SKIPPED_FILES)
+
+
+def find_files(root: Path, patterns: Sequence[str]) -> list[FoundFile]:
+    """Return the files that any glob matches; `**` crosses folders, `*` stays in one."""
+    return [f for f in walk(root) if any(matches(f.name, pattern) for pattern in patterns)]
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Return whether a POSIX path matches a glob in which `**` means any folders."""
+    return _match(PurePosixPath(name).parts, PurePosixPath(pattern).parts)
+
+
+def _match(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        rest = patterns[1:]
+        if not rest:
+            return bool(parts)  # what is inside, not the folder's own name
+        return any(_match(parts[i:], rest) for i in range(len(parts)))
+    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _match(parts[1:], patterns[1:])

@@ -1,0 +1,115 @@
+"""What is said of an image beside it: its bill of materials and its provenance.
+
+Both follow from the lock, the project's files and its commit: no clock, no name of a machine.
+"""
+
+from collections.abc import Sequence
+
+from lockstitch import __version__
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.image.build import Builder, Built
+from lockstitch.image.places import DRIFT, LAYOUT
+from lockstitch.lock import export, file, provenance, sbom
+from lockstitch.lock.file import Lock
+from lockstitch.lock.make import pylock_name
+from lockstitch.lock.provenance import Material
+from lockstitch.oci import canonical
+from lockstitch.oci.artifact import Artifact
+from lockstitch.project import commit
+from lockstitch.project.commit import Commit
+from lockstitch.project.model import Project
+from lockstitch.store import Store
+
+__all__ = ["Attester"]
+
+_KIND, _FORM = "bills", 1  # of the records; the number is raised when the same facts say more
+
+
+class Attester:
+    """Makes the documents of the images of one build."""
+
+    def __init__(
+        self,
+        project: Project,
+        lock: Lock,
+        builder: Builder,
+        store: Store,
+        *,
+        form: str = "wheel",
+    ) -> None:
+        """`form` is how layers are compressed."""
+        self._project = project
+        self._lock = lock
+        self._builder = builder
+        self._store = store
+        self._form = form
+
+    def documents(self, built: Sequence[Built]) -> dict[Digest, tuple[Artifact, ...]]:
+        """Return what is said of each image, by its digest."""
+        state = commit.of(self._project.root)
+        return {
+            each.image.digest: (self.bill(each), self.provenance(each, state)) for each in built
+        }
+
+    def bill(self, built: Built) -> Artifact:
+        """Return an image's bill of materials; making one takes a while, so it is recorded."""
+        prepared, digest = built.prepared, built.image.digest
+        parts = self._builder.parts(prepared)
+        facts = {key: each.document() for key, each in parts.items()}
+        sources = sorted([each.name, each.digest] for each in _files(self._project, self._lock))
+        wanted = [_FORM, digest, prepared.spec.name, prepared.created, sources, facts]
+        key = of_bytes(canonical.dumps(wanted)).hex
+        known = self._store.record(_KIND, key)
+        if known is not None and self._store.has(Digest.parse(known)):
+            data = self._store.path(Digest.parse(known)).read_bytes()
+            return Artifact(kind=sbom.FORMAT, data=data)
+        text = export.bill(
+            self._project,
+            self._lock,
+            prepared.spec,
+            prepared.base.platform,
+            digest=digest,
+            parts=parts,
+            own=prepared.own.contents if prepared.own else None,
+        )
+        self._store.put_record(_KIND, key, self._store.put(text.encode()))
+        return Artifact(kind=sbom.FORMAT, data=text.encode())
+
+    def provenance(self, built: Built, state: Commit) -> Artifact:
+        """Return where an image comes from, as an in-toto statement with SLSA's predicate."""
+        project, prepared = self._project, built.prepared
+        spec, base = prepared.spec, prepared.base
+        drifts = spec.labels.get(DRIFT, "")
+        others = {pylock_name(each.name) for each in project.images if each.name != spec.name}
+        materials = [e for e in _files(project, self._lock) if e.name not in others]
+        materials.append(Material(name="base", digest=provenance.of_base(base), uri=project.base))
+        if prepared.own:
+            materials.append(Material(name="first-party code", digest=prepared.own.contents))
+        statement = provenance.statement(
+            f"{project.name}-{spec.name}",
+            built.image.digest,
+            materials,
+            commit=state,
+            external={
+                "image": spec.name,
+                "platform": base.platform,
+                "base": project.base,
+                "allowedDrift": drifts.split("; ") if drifts else [],
+            },
+            internal={"layout": LAYOUT, "compression": self._form, "python": base.python},
+            version=__version__,
+        )
+        return Artifact(
+            kind=provenance.FORMAT,
+            data=provenance.dumps(statement),
+            annotations={"in-toto.io/predicate-type": provenance.PREDICATE},
+        )
+
+
+def _files(project: Project, lock: Lock) -> list[Material]:
+    """Return the files that say what is built: pyproject.toml, and all locks."""
+    found = [Material(name=each.path, digest=each.digest) for each in lock.files]
+    for name in ("pyproject.toml", file.NAME):
+        data = (project.root / name).read_bytes()
+        found.append(Material(name=name, digest=of_bytes(data)))
+    return found

@@ -1,0 +1,207 @@
+"""Wheels as sources of raw DEFLATE streams. A wheel is hostile until every line here agrees."""
+
+import mmap
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.oci.layer import check_path
+
+__all__ = ["Member", "Wheel"]
+
+_LOCAL = struct.Struct("<4s2xHHHHIIIHH")  # signature, version, then the fields named below
+_LOCAL_SIGNATURE = b"PK\x03\x04"
+_ENCRYPTED, _DESCRIPTOR, _UTF8 = 0x1, 0x8, 0x800
+_KNOWN_FLAGS = 0x6 | _DESCRIPTOR | _UTF8  # 0x6: how hard the packer tried
+_STORED, _DEFLATED = 0, 8
+_ZIP64 = 0xFFFFFFFF  # "see the extra field"
+_CHUNK = 4 << 20
+_UNPACKED_LIMIT = 64 << 30  # far above any wheel that an index takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One file of a wheel; content for a layer that is never recompressed."""
+
+    name: str
+    wheel: "Wheel"
+    start: int  # where its data begins in the wheel
+    packed: int
+    size: int
+    crc: int
+    method: int
+    executable: bool
+
+    def deflated(self) -> Iterator[bytes]:
+        """Yield the wheel's own stream, or stored blocks around uncompressed data."""
+        if self.method == _STORED:
+            from lockstitch.oci import deflate
+
+            yield deflate.stored(self.wheel.slice(self.start, self.packed))
+            return
+        end = self.start + self.packed
+        for at in range(self.start, end, _CHUNK):
+            yield self.wheel.slice(at, min(_CHUNK, end - at))
+
+    def plain(self) -> Iterator[bytes]:
+        """Yield the content, and raise LockstitchError unless size and CRC-32 are as declared."""
+        seen = crc = 0
+        for chunk in self._inflated():
+            seen += len(chunk)
+            if seen > self.size:
+                break
+            crc = zlib.crc32(chunk, crc)
+            yield chunk
+        if seen != self.size or crc != self.crc:
+            what = f"{seen} bytes, CRC {crc:08x}" if seen <= self.size else "more bytes"
+            message = f"`{self.name}` in `{self.wheel.filename}` declares {self.size} bytes, "
+            message += f"CRC {self.crc:08x}, and holds {what}"
+            raise LockstitchError(message, hint=_REFUSED)
+
+    def _inflated(self) -> Iterator[bytes]:
+        if self.method == _STORED:
+            yield self.wheel.slice(self.start, self.packed)
+            return
+        engine = zlib.decompressobj(-15)
+        data = self.wheel.slice(self.start, self.packed)
+        try:
+            # One byte more than declared is enough to know, so a bomb inflates no further.
+            yield engine.decompress(data, min(self.size + 1, _CHUNK))
+            while engine.unconsumed_tail:
+                yield engine.decompress(engine.unconsumed_tail, _CHUNK)
+            yield engine.flush()
+        except zlib.error as error:
+            message = f"`{self.name}` in `{self.wheel.filename}` does not inflate: {error}"
+            raise LockstitchError(message, hint=_REFUSED) from error
+        if not engine.eof or engine.unused_data:
+            message = f"`{self.name}` in `{self.wheel.filename}` does not end where it says"
+            raise LockstitchError(message, hint=_REFUSED)
+
+    def read(self) -> bytes:
+        """Return the whole content."""
+        return b"".join(self.plain())
+
+
+# What `zipfile` raises for a file that is none, over all versions of Python.
+_NO_ZIP = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    ValueError,
+    struct.error,
+)
+_REFUSED = "do not use this wheel; compare it with the one on its index"
+
+
+class Wheel:
+    """An opened wheel whose table of contents was checked."""
+
+    def __init__(self, path: Path, filename: str) -> None:
+        """Open the file and check everything that can be known without inflating."""
+        self.filename = filename
+        try:
+            with path.open("rb") as handle, zipfile.ZipFile(handle) as archive:
+                self._bytes = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+                infos, directory = archive.infolist(), archive.start_dir
+        except _NO_ZIP as error:
+            message = f"`{filename}` is not a wheel: {error}"
+            raise LockstitchError(message, hint=_REFUSED) from error
+        self.members = self._checked(infos, directory)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._bytes.close()
+
+    def slice(self, start: int, size: int) -> bytes:
+        """Return bytes of the file."""
+        return self._bytes[start : start + size]
+
+    def _checked(self, infos: Sequence[zipfile.ZipInfo], directory: int) -> dict[str, Member]:
+        members: dict[str, Member] = {}
+        problems: list[LockstitchError] = []
+        spans = [(directory, directory)]  # no member may run into it
+        for info in infos:
+            try:
+                if info.filename in members:
+                    raise self._bad(info, "is there twice")
+                start = self._data_start(info)
+                spans.append((info.header_offset, start + info.compress_size))
+                if not info.is_dir():
+                    members[info.filename] = self._member(info, start)
+            except LockstitchError as error:
+                problems.append(error)
+        spans.sort()
+        if any(end > start for (_, end), (start, _) in pairwise(spans)):
+            # Overlapping files are how a small zip becomes petabytes.
+            problems.append(LockstitchError(f"`{self.filename}` has members that overlap"))
+        total = sum(member.size for member in members.values())
+        if total > _UNPACKED_LIMIT:
+            problems.append(LockstitchError(f"`{self.filename}` declares {total} bytes unpacked"))
+        raise_all([type(e)(e.message, hint=e.hint or _REFUSED) for e in problems])
+        # By name bytes: a wheel's own order must not show in a layer.
+        return dict(sorted(members.items(), key=lambda item: item[0].encode()))
+
+    def _member(self, info: zipfile.ZipInfo, start: int) -> Member:
+        return Member(
+            name=info.filename,
+            wheel=self,
+            start=start,
+            packed=info.compress_size,
+            size=info.file_size,
+            crc=info.CRC,
+            method=info.compress_type,
+            executable=bool(info.external_attr >> 16 & 0o111),
+        )
+
+    def _data_start(self, info: zipfile.ZipInfo) -> int:
+        """Return where a member's data begins, its local header agreeing with the directory."""
+        self._check_directory(info)
+        head = self.slice(info.header_offset, _LOCAL.size)
+        if len(head) != _LOCAL.size or head[:4] != _LOCAL_SIGNATURE:
+            raise self._bad(info, "has no local header")
+        _, flags, method, _, _, crc, packed, size, name_size, extra = _LOCAL.unpack(head)
+        name_at = info.header_offset + _LOCAL.size
+        name = info.filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437")
+        facts = [self.slice(name_at, name_size) == name, method == info.compress_type]
+        if not flags & _DESCRIPTOR and _ZIP64 not in {packed, size}:  # zip64 keeps them apart
+            facts += [crc == info.CRC, packed == info.compress_size, size == info.file_size]
+        if not all(facts):
+            raise self._bad(info, "has a local header that says otherwise than the directory")
+        start = name_at + name_size + extra
+        if start + info.compress_size > len(self._bytes):
+            raise self._bad(info, "ends behind the end of the file")
+        return int(start)
+
+    def _check_directory(self, info: zipfile.ZipInfo) -> None:
+        """Raise LockstitchError for what the directory alone shows to be wrong."""
+        try:
+            check_path(info.filename.removesuffix("/"))
+        except LockstitchError as error:
+            message = f"{error.message} (in `{self.filename}`)"
+            raise LockstitchError(message, hint=_REFUSED) from error
+        if info.orig_filename != info.filename:
+            raise self._bad(info, "has a name with a zero byte or another separator")
+        if info.flag_bits & _ENCRYPTED:
+            raise self._bad(info, "is encrypted")
+        if info.flag_bits & ~_KNOWN_FLAGS:
+            raise self._bad(info, f"has flags {info.flag_bits:#x}, which no wheel needs")
+        if info.header_offset < 0:
+            raise self._bad(info, "begins before the file")
+        if info.compress_type not in {_STORED, _DEFLATED}:
+            raise self._bad(info, f"uses method {info.compress_type}; only 0 and 8 are known")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise self._bad(info, "is a symlink")
+        if info.compress_type == _STORED and info.compress_size != info.file_size:
+            raise self._bad(info, f"is stored, with {info.compress_size} of {info.file_size} bytes")
+
+    def _bad(self, info: zipfile.ZipInfo, what: str) -> LockstitchError:
+        return LockstitchError(
+            f"`{info.filename[:200]}` in `{self.filename}` {what}", hint=_REFUSED
+        )

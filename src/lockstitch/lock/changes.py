@@ -1,0 +1,192 @@
+"""What moved between two states of a project's locks, by meaning and never by bytes."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lockstitch import files
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import file as lock_file
+from lockstitch.lock.bases import Base
+from lockstitch.lock.debian import DebianBase
+from lockstitch.lock.file import Lock
+from lockstitch.lock.make import REQUIREMENTS, pylock_name
+from lockstitch.project import pylock
+from lockstitch.project.model import Project
+
+__all__ = ["Change", "State", "between", "state"]
+
+_PIN = re.compile(r"([A-Za-z0-9][\w.-]*)==([^\s;\\]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing that was added, removed, moved, or has other files under the same version."""
+
+    what: str  # "package", "build requirement", "debian package", "tool"
+    name: str
+    before: str  # "" where it is added
+    after: str  # "" where it is removed
+    images: tuple[str, ...]  # that hold something else because of it
+
+    @property
+    def kind(self) -> str:
+        """Say in a word or two what happened to it."""
+        if not self.before:
+            return "added"
+        if not self.after:
+            return "removed"
+        return "moved" if self.before != self.after else "other files"
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        found: dict[str, Any] = {key: getattr(self, key) for key in self.__slots__}
+        return found | {"kind": self.kind, "images": list(self.images)}
+
+
+Pins = Mapping[str, tuple[str, frozenset[str]]]  # name -> versions as one text, sha256 of files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the locks of a folder pin."""
+
+    images: Mapping[str, Pins]
+    packages: Pins  # of every group and extra
+    build: Pins
+    debian: Mapping[str, Pins]  # by platform
+    services: Pins
+    tools: Pins
+
+
+def state(project: Project) -> State:
+    """Return what the locks in a project's folder pin; one that cannot be read pins nothing."""
+    lock: Lock | None
+    try:
+        lock = lock_file.read(project.root)
+    except LockstitchError:
+        lock = None
+    images = {
+        image.name: _image(project.root / pylock_name(image.name)) for image in project.images
+    }
+    every = dict(_requirements(_text(project.root / REQUIREMENTS)))
+    for pins in images.values():
+        every = {**pins, **every}
+    return State(
+        images=images,
+        packages=every,
+        build=dict(_requirements("\n".join(lock.build if lock else ()))),
+        debian={base.platform: _of_base(base) for base in (lock.bases if lock else ())},
+        services={
+            each.name: (each.version, frozenset()) for each in (lock.services if lock else ())
+        },
+        tools={
+            tool.partition(" ")[0]: (tool.partition(" ")[2], frozenset())
+            for tool in (lock.tools if lock else ())
+        },
+    )
+
+
+def _of_base(base: Base) -> Pins:
+    if isinstance(base, DebianBase):
+        return {p.name: (p.version, frozenset([p.digest.hex])) for p in base.packages}
+    of_image = {
+        "image": (f"sha256:{base.manifest.short}", frozenset([base.manifest.hex])),
+        "python": (base.python, frozenset[str]()),
+    }
+    packages = {p.name: (p.version, frozenset[str]()) for p in base.packages}
+    return {**packages, **{f"base {name}": pin for name, pin in of_image.items()}}
+
+
+def _text(path: Path) -> str:
+    return files.read_text(path) if path.exists() else ""
+
+
+def _image(path: Path) -> Pins:
+    try:
+        packages = pylock.read(_text(path), path.name).packages if path.exists() else []
+    except LockstitchError:
+        return {}
+    versions: dict[str, set[str]] = {}
+    hashes: dict[str, set[str]] = {}
+    for package in packages:
+        versions.setdefault(package.name, set()).add(str(package.version or "?"))
+        found = {str(wheel.hashes.get("sha256", "")) for wheel in package.wheels or ()}
+        hashes.setdefault(package.name, set()).update(found)
+    return {
+        name: (", ".join(sorted(found)), frozenset(hashes[name]))
+        for name, found in versions.items()
+    }
+
+
+def _requirements(text: str) -> Iterator[tuple[str, tuple[str, frozenset[str]]]]:
+    versions: dict[str, set[str]] = {}
+    for line in text.splitlines():
+        if found := _PIN.match(line):
+            versions.setdefault(found[1], set()).add(found[2])
+    for name, each in versions.items():
+        yield name, (", ".join(sorted(each)), frozenset())
+
+
+def between(old: State, new: State) -> list[Change]:
+    """Return everything that differs, packages first, each kind sorted by name."""
+    found = []
+    for name, before, after in _moved(old.packages, new.packages):
+        touched = _touched(name, old, new)
+        found.append(Change(what="package", name=name, before=before, after=after, images=touched))
+    known = {change.name for change in found}
+    same = sorted({name for pins in new.images.values() for name in pins} - known)
+    for name in same:  # the version is the same, a file of it is not
+        touched = _touched(name, old, new)
+        if touched:
+            version = new.packages[name][0]
+            change = Change(
+                what="package", name=name, before=version, after=version, images=touched
+            )
+            found.append(change)
+    found.sort(key=lambda change: change.name)
+    found += [
+        Change(what="build requirement", name=name, before=before, after=after, images=())
+        for name, before, after in _moved(old.build, new.build)
+    ]
+    for platform in sorted({*old.debian, *new.debian}):
+        found += _debian(platform, old, new)
+    for what, was, now in (("service", old.services, new.services), ("tool", old.tools, new.tools)):
+        found += [
+            Change(what=what, name=name, before=before, after=after, images=())
+            for name, before, after in _moved(was, now)
+        ]
+    return found
+
+
+def _debian(platform: str, old: State, new: State) -> Iterator[Change]:
+    """Yield what moved of a base; a base that comes or goes as a whole is one change."""
+    before, after = old.debian.get(platform, {}), new.debian.get(platform, {})
+    images = tuple(sorted(new.images))
+    if not before or not after:
+        counts = (f"{len(pins)} packages" if pins else "" for pins in (before, after))
+        yield Change(
+            what="base", name=platform, before=next(counts), after=next(counts), images=images
+        )
+        return
+    for name, was, now in _moved(before, after):
+        kind = "base" if name.startswith("base ") else "debian package"
+        what = f"{kind}, {platform}"
+        yield Change(what=what, name=name, before=was, after=now, images=images)
+
+
+def _moved(old: Pins, new: Pins) -> Iterator[tuple[str, str, str]]:
+    for name in sorted({*old, *new}):
+        before, after = old.get(name, ("", frozenset())), new.get(name, ("", frozenset()))
+        if before[0] != after[0] or (before[1] and after[1] and before[1] != after[1]):
+            yield name, before[0], after[0]
+
+
+def _touched(name: str, old: State, new: State) -> tuple[str, ...]:
+    return tuple(
+        image
+        for image in sorted({*old.images, *new.images})
+        if old.images.get(image, {}).get(name) != new.images.get(image, {}).get(name)
+    )

@@ -1,0 +1,257 @@
+"""Makes every lock of a project, and says what is stale about the ones there are."""
+
+import difflib
+import re
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstitch import credentials, files, services
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.fetch import Fetcher
+from lockstitch.lock import builds, given, inputs, manager, uv
+from lockstitch.lock import file as lock_file
+from lockstitch.lock.bases import Base, Pinner
+from lockstitch.lock.file import Lock, LockedFile, LockedService
+from lockstitch.oci.registry.client import Client
+from lockstitch.progress import Reporter, say
+from lockstitch.project.load import load
+from lockstitch.project.model import Project
+from lockstitch.store import Store
+
+__all__ = ["REQUIREMENTS", "make", "pylock_name", "stale", "stale_rendered"]
+
+REQUIREMENTS = "requirements-lock.txt"
+
+
+def pylock_name(image: str) -> str:
+    """Return the name of an image's PEP 751 lock."""
+    return f"pylock.{image}.toml"
+
+
+def make(
+    project: Project,
+    store: Store,
+    fetcher: Fetcher,
+    progress: Reporter,
+    *,
+    upgrade: Sequence[str] | None = None,
+    client: Client | None = None,
+) -> list[str]:
+    """Write all locks and return the names of the files that changed.
+
+    What is pinned and still fits is kept. `upgrade` names what moves to its newest version:
+    packages, build requirements, or the base as pyproject.toml writes it; empty means all.
+    """
+    try:
+        before = lock_file.read(project.root)
+    except LockstitchError as error:
+        before = None
+        if (project.root / lock_file.NAME).exists():
+            say(f"warning: {error.message}; all of it is pinned anew")
+    tool = manager.of(project)
+    if tool is given:
+        given.lock(project, upgrade=upgrade)  # before anything is fetched
+    wanted = _wanted(project, before, upgrade)
+    pinner = Pinner(store=store, fetcher=fetcher, progress=progress, client=client or Client())
+    bases = pinner.pin(project, before.bases if before else (), upgrade=wanted.base)
+    old = {name: _bytes(project.root / name) for name in (*tool.locks(project), "pyproject.toml")}
+    with progress.task("lock Python packages", 0):
+        tool.lock(project, upgrade=wanted.packages)
+        _refuse_passwords(project, tool.locks(project), old)
+    if tool is uv and builds.write(project, bases, store, fetcher, progress, wanted.moves):
+        project = load(project.root)
+        tool.lock(project, upgrade=None)
+    with progress.task("export the locks", 0):
+        build = _build(project, before, wanted)
+        exported = _export(project, tool, bases)
+    changed = [name for name in old if _bytes(project.root / name) != old[name]]
+    changed += [name for name, is_new in exported.items() if is_new]
+    lock = _lock(project, tool, {*tool.locks(project), *exported}, build, bases, before)
+    text = lock_file.dumps(lock)
+    if text.encode() != _bytes(project.root / lock_file.NAME):
+        files.write_text(project.root / lock_file.NAME, text)
+        changed.append(lock_file.NAME)
+    return changed
+
+
+def _lock(
+    project: Project,
+    tool: manager.Manager,
+    names: Collection[str],
+    build: tuple[str, ...],
+    bases: tuple[Base, ...],
+    before: Lock | None,
+) -> Lock:
+    return Lock(
+        inputs=inputs.digest(project),
+        tools=tuple(sorted({tool.version(), uv.version()} - {""})),
+        python=project.python,
+        base=project.base,
+        files=tuple(
+            LockedFile(path=name, digest=of_bytes((project.root / name).read_bytes()))
+            for name in sorted(names)
+        ),
+        build=build,
+        bases=bases,
+        services=_services(project, bases, before),
+        rendered=before.rendered if before else (),
+    )
+
+
+def _services(
+    project: Project, bases: tuple[Base, ...], before: Lock | None
+) -> tuple[LockedService, ...]:
+    """Return the services of the stack; images that would be the same are kept."""
+    kept = {each.name: each for each in before.services} if before and before.bases == bases else {}
+    found = []
+    for name in services.NAMES if project.stack.declared else ():
+        listed = services.digest(name)
+        old = kept.get(name)
+        if old is None or old.requirements != listed:
+            version = services.version(name)
+            old = LockedService(name=name, version=version, requirements=listed)
+        found.append(old)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What an upgrade moves."""
+
+    everything: bool
+    base: bool
+    packages: Sequence[str] | None  # as Manager.lock takes it
+    names: frozenset[str]
+
+    def moves(self, name: str) -> bool:
+        return self.everything or name in self.names
+
+
+def _wanted(project: Project, before: Lock | None, upgrade: Sequence[str] | None) -> _Wanted:
+    """Return what an upgrade means, or raise LockstitchError for each name that nothing has."""
+    build = {_name(line) for line in (*(before.build if before else ()), *builds.pinned(project))}
+    pinned = (_bytes(project.root / REQUIREMENTS) or b"").decode("utf-8", "replace")
+    packages = {_name(line) for line in pinned.splitlines() if re.match(r"\w", line)}
+    problems = []
+    names = {name if name == project.base else _name(name) for name in upgrade or ()}
+    for name in sorted(names - build - packages - {project.base}):
+        near = difflib.get_close_matches(name, sorted(build | packages), n=1)
+        hint = f"did you mean `{near[0]}`?" if near else "lockstitch export requirements lists them"
+        problems.append(LockstitchError(f"`{name}` is not locked, so it has no upgrade", hint=hint))
+    raise_all(problems)
+    everything = upgrade is not None and not upgrade
+    moved = sorted(names & packages)
+    return _Wanted(
+        everything=everything,
+        base=everything or project.base in names,
+        packages=() if everything else moved or None,
+        names=frozenset(names),
+    )
+
+
+def _name(requirement: str) -> str:
+    """Return the normalised name (PEP 503) that a requirement starts with."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]).lower()
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def _refuse_passwords(
+    project: Project, locks: Sequence[str], old: Mapping[str, bytes | None]
+) -> None:
+    """Put the locks back as they were, and raise an error for each password in the new ones."""
+    texts = {name: files.read_text(project.root / name) for name in locks}
+    problems = [e for name, text in texts.items() for e in credentials.passwords_in(text, name)]
+    for name in locks if problems else ():
+        before = old[name]
+        if before is None:
+            (project.root / name).unlink()
+        else:
+            files.write_bytes(project.root / name, before)
+    raise_all(problems)
+
+
+def _build(project: Project, before: Lock | None, wanted: "_Wanted") -> tuple[str, ...]:
+    if not project.is_package:
+        return ()
+    kept = [line for line in (before.build if before else ()) if not wanted.moves(_name(line))]
+    if before and kept and before.build == tuple(kept) and before.inputs == inputs.digest(project):
+        return before.build
+    return uv.compile_requirements(project.build_requires or builds.LEGACY, project, kept)
+
+
+def _export(project: Project, tool: manager.Manager, bases: tuple[Base, ...]) -> dict[str, bool]:
+    """Write what is made of the lock; return whether each file changed, by name, sorted."""
+    changed = {}
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder)
+        tool.export_requirements(project, temporary / REQUIREMENTS)
+        for image in project.images:
+            tool.export_image(project, image, temporary / pylock_name(image.name), bases)
+        for path in sorted(temporary.iterdir()):
+            data = path.read_bytes()
+            changed[path.name] = _bytes(project.root / path.name) != data
+            if changed[path.name]:
+                files.write_bytes(project.root / path.name, data)
+    return changed
+
+
+def stale(project: Project, lock: Lock) -> list[LockstitchError]:
+    """Return everything about the locks that no longer fits; needs no network and no uv."""
+    problems = []
+    hint = "lockstitch lock"
+    if inputs.digest(project) != lock.inputs:
+        message = "the lock is stale: pyproject.toml asks for something else than it was made from"
+        problems.append(LockstitchError(message, hint=hint))
+    tool = manager.of(project)
+    wanted = {*tool.locks(project), *(pylock_name(image.name) for image in project.images)}
+    wanted |= set() if tool is given else {REQUIREMENTS}
+    problems += [
+        LockstitchError(f"`{lock_file.NAME}` does not name `{name}`", hint=hint)
+        for name in sorted(wanted - {each.path for each in lock.files})
+    ]
+    for each in lock.files:
+        data = _bytes(project.root / each.path)
+        if data is None:
+            problems.append(LockstitchError(f"`{each.path}` is missing", hint=hint))
+        elif of_bytes(data) != each.digest:
+            message = f"`{each.path}` is not the file that was locked: wanted sha256 "
+            message += f"{each.digest.short}…, found {of_bytes(data).short}…"
+            problems.append(LockstitchError(message, hint=hint))
+    return problems + _stale_services(project, lock)
+
+
+def _stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
+    wanted = services.NAMES if project.stack.declared else ()
+    locked = {each.name: each for each in lock.services}
+    problems = []
+    for name in wanted:
+        if name not in locked:
+            message = f"`{lock_file.NAME}` does not name the service `{name}`"
+        elif locked[name].requirements != services.digest(name):
+            message = f"the service `{name}` is locked at {locked[name].version}, this lockstitch "
+            message += f"comes with {services.version(name)}"
+        else:
+            continue
+        problems.append(LockstitchError(message, hint="lockstitch lock"))
+    return problems
+
+
+def stale_rendered(project: Project, lock: Lock) -> list[LockstitchError]:
+    """Return each rendered file that is not the one that was rendered; needs no network."""
+    problems = []
+    for each in lock.rendered:
+        data = _bytes(project.root / each.path)
+        if data is None:
+            message = f"`{each.path}` is missing: it was rendered"
+            problems.append(LockstitchError(message, hint="lockstitch render"))
+        elif of_bytes(data) != each.digest:
+            message = f"`{each.path}` is not the file that was rendered: wanted sha256 "
+            message += f"{each.digest.short}…, found {of_bytes(data).short}…"
+            problems.append(LockstitchError(message, hint="lockstitch render --force"))
+    return problems

@@ -1,0 +1,34 @@
+"""A copy of a project to lock in, so that nothing of the real one is written."""
+
+import contextlib
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lockstitch import files
+from lockstitch.project.model import Project
+
+__all__ = ["rehearsal"]
+
+_MOST = 32 << 20  # a larger file at the top is data, and linked
+
+
+@contextlib.contextmanager
+def rehearsal(project: Project) -> Iterator[Project]:
+    """Yield the project in a temporary folder: its files at the top copied, its folders linked.
+
+    What a lock is made from and what it writes stands at the top.
+    """
+    with tempfile.TemporaryDirectory(prefix="lockstitch-rehearsal-") as name:
+        folder = Path(name).resolve() / project.root.name
+        folder.mkdir()
+        for path in sorted(project.root.iterdir()):
+            if path.name in files.SKIPPED_FOLDERS:
+                continue
+            if path.is_file() and path.stat().st_size <= _MOST:
+                shutil.copyfile(path, folder / path.name)
+            else:
+                (folder / path.name).symlink_to(path)
+        yield dataclasses.replace(project, root=folder)

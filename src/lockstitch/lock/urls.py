@@ -1,0 +1,257 @@
+"""Finds the addresses of pinned wheels in an index, and writes what it found as a PEP 751 lock."""
+
+import dataclasses
+import datetime
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from lockstitch import environ, files, process
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.project import pylock
+from lockstitch.project.poetry import Pinned, best_wheel
+from lockstitch.project.resolution import LockedWheel
+from lockstitch.project.target import Target
+
+if TYPE_CHECKING:
+    from packaging.pylock import PackageWheel
+    from packaging.tags import Tag
+
+__all__ = ["bare", "dumps", "known", "resolve", "without_credentials"]
+
+_ANSWER = "uv's answer"
+_NONE = "No solution found"  # what uv says when the index answers and has no such wheel
+_SIGNED = re.compile(r"(?i)token|signature|^sig$|secret|password|credential|api-?key")
+_TAMPERED = "find out who is right before you lock anew: the file was changed, or the lock was"
+_CREDENTIALS = "~/.netrc, keyring or UV_INDEX_NAME_USERNAME and _PASSWORD give uv a private index's"
+
+
+def resolve(
+    pins: Iterable[Pinned], target: Target, root: Path, *, known: Iterable[LockedWheel] = ()
+) -> list[LockedWheel]:
+    """Return each pin's wheel with its address, by name, from the index that uv is set up with.
+
+    Asks in `root`, whose pyproject.toml may name indexes; a pin that names its index is looked
+    up there. What is in `known` is not asked for again. Raises one LockstitchError that lists
+    every pin without a wheel, and every wheel whose sha256 the pin does not allow.
+    """
+    before = {(wheel.filename, wheel.digest): wheel for wheel in known}
+    found: list[LockedWheel] = []
+    problems: list[LockstitchError] = []
+    waiting: dict[str, list[Pinned]] = {}
+    for pin in sorted(pins, key=lambda pin: pin.name):
+        wanted = _usual(pin.filename)
+        kept = [before[wanted, d] for d in pin.hashes if (wanted, d) in before]
+        if kept:
+            found.append(dataclasses.replace(kept[0], url=bare(kept[0].url)))
+        elif pin.url:
+            found.append(_addressed(pin))
+        else:
+            waiting.setdefault(pin.index, []).append(pin)
+    tags = list(target.tags())
+    for index, group in sorted(waiting.items()):
+        files = _ask(group, index, target, root, problems)
+        for pin in group:
+            if pin.name in files:
+                try:
+                    found.append(_allowed(pin, files[pin.name], target, tags))
+                except LockstitchError as error:
+                    problems.append(error)
+    raise_all(problems)
+    return sorted(found)
+
+
+def known(root: Path, target: Target) -> list[LockedWheel]:
+    """Return the wheels whose addresses the images' locks in a folder have already."""
+    found: list[LockedWheel] = []
+    for path in sorted(root.glob("pylock.*.toml")):
+        try:
+            found += pylock.select(files.read_text(path), target, path.name)
+        except LockstitchError:
+            continue  # it is written anew
+    return found
+
+
+def without_credentials(wheel: LockedWheel) -> LockedWheel:
+    """Return the wheel with the address and the file name that a lock of ours has for it."""
+    return dataclasses.replace(wheel, url=bare(wheel.url), filename=_usual(wheel.filename))
+
+
+def bare(url: str) -> str:
+    """Return an address without user, password and fragment.
+
+    Raises LockstitchError for an address that is signed: it is a secret, and ends with its day.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        message = "the index gives an address that cannot be read"
+        raise LockstitchError(message, hint="lock from another index") from error
+    host = parts.netloc.rpartition("@")[2]
+    if any(_SIGNED.search(key) for key, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        message = f"`{host}{parts.path}` is a signed address, which must not get into a lock"
+        raise LockstitchError(message, hint="lock from an index whose addresses stay")
+    return parts._replace(netloc=host, fragment="").geturl()
+
+
+# --- the index
+
+
+def _ask(
+    pins: Sequence[Pinned], index: str, target: Target, root: Path, problems: list[LockstitchError]
+) -> dict[str, list[LockedWheel]]:
+    """Return the wheels that an index has of each pinned version, by the package's name."""
+    done = _compile(pins, index, target, root)
+    if done.code == 0:
+        return _answer(done.stdout)
+    said = re.sub(r"//[^/@\s]*@", "//", done.stderr.strip() or done.stdout.strip())
+    if _NONE not in said:
+        message = f"uv could not ask the index for {len(pins)} packages\n{said[-2000:]}"
+        raise LockstitchError(message, hint=_CREDENTIALS)
+    if len(pins) == 1:
+        reason = re.sub(r"^.*?cause: ", "", " ".join(said.split()).partition(" hint: ")[0])
+        message = f"`{pins[0].name} {pins[0].version}` has no wheel in the index: {reason[:600]}"
+        problems.append(LockstitchError(message, hint=_CREDENTIALS))
+        return {}
+    files: dict[str, list[LockedWheel]] = {}
+    for pin in pins:  # uv names the first that fails; what it heard before is in its cache
+        files |= _ask([pin], index, target, root, problems)
+    return files
+
+
+def _compile(pins: Sequence[Pinned], index: str, target: Target, root: Path) -> process.Finished:
+    # Universal: the files are chosen here, by the target's glibc and not by one that uv knows.
+    # Nothing is built: a source distribution's code would run on this machine.
+    words: list[str | Path] = [process.find_uv(), "pip", "compile", "-", "--format", "pylock.toml"]
+    words += ["--no-deps", "--universal", "--generate-hashes", "--only-binary", ":all:"]
+    # Which Python it is changes nothing, and uv would look for one: 0.2 s for a shim of pyenv.
+    words += ["--python", sys.executable]
+    words += ["--no-header", "--quiet", "--python-version", target.python]
+    dropped: dict[str, str | None] = {"VIRTUAL_ENV": None}
+    if index:
+        # First and last: never a package of this name from somewhere else.
+        words += ["--index", index, "--default-index", index]
+        dropped |= {"UV_INDEX": None, "UV_EXTRA_INDEX_URL": None}
+    lines = "".join(f"{pin.name}=={pin.version}\n" for pin in pins)
+    return process.run(words, cwd=root, env=environ.child(**dropped), stdin=lines, check=False)
+
+
+def _answer(text: str) -> dict[str, list[LockedWheel]]:
+    found: dict[str, list[LockedWheel]] = {}
+    for package in pylock.read(text, _ANSWER).packages:
+        for wheel in package.wheels or ():
+            if "sha256" in wheel.hashes and (wheel.url or "").startswith(("https://", "http://")):
+                made = _wheel(package.name, str(package.version or ""), wheel)
+                found.setdefault(package.name, []).append(made)
+        found.setdefault(package.name, [])
+    return found
+
+
+def _wheel(name: str, version: str, wheel: "PackageWheel") -> LockedWheel:
+    time = wheel.upload_time
+    utc = time.replace(tzinfo=datetime.UTC) if time and not time.tzinfo else time
+    return LockedWheel(
+        name=name,
+        version=version,
+        filename=_usual(wheel.filename),
+        url=bare(wheel.url or ""),
+        digest=Digest.of_hex(wheel.hashes["sha256"]),
+        size=wheel.size,
+        uploaded=int(utc.timestamp()) if utc else 0,
+    )
+
+
+def _usual(filename: str) -> str:
+    """Return a wheel's file name with the project's name normalised, as `uv export` writes it.
+
+    An index may have `PySocks-1.7.1-py3-none-any.whl`; the same file has one name in every lock.
+    """
+    name, dash, rest = filename.partition("-")
+    return re.sub(r"[-_.]+", "_", name).lower() + dash + rest
+
+
+def _addressed(pin: Pinned) -> LockedWheel:
+    if len(pin.hashes) != 1:
+        message = f"`{pin.name}` is one file with {len(pin.hashes)} sha256 in the lock"
+        raise LockstitchError(message, hint=f"keep the one of `{pin.filename}`")
+    (digest,) = pin.hashes
+    return LockedWheel(
+        name=pin.name,
+        version=pin.version,
+        filename=_usual(pin.filename),
+        url=bare(pin.url),
+        digest=digest,
+        size=None,
+        uploaded=0,
+    )
+
+
+def _allowed(
+    pin: Pinned, files: Sequence[LockedWheel], target: Target, tags: "Sequence[Tag]"
+) -> LockedWheel:
+    """Return the best of an index's files whose sha256 the pin allows."""
+    wanted = _usual(pin.filename)
+    named = {file.filename: file for file in files if wanted in {"", file.filename}}
+    allowed = {name: file for name, file in named.items() if file.digest in pin.hashes}
+    best = best_wheel(allowed, tags, name=pin.name, version=pin.version)
+    if best is not None:
+        return allowed[best]
+    other = best_wheel(named, tags, name=pin.name, version=pin.version)
+    if other is not None:
+        hashes = sorted(digest.hex for digest in pin.hashes)
+        more = f" or {len(hashes) - 1} others" if len(hashes) > 1 else ""
+        message = f"`{pin.name} {pin.version}`: the index has another `{other}`: "
+        message += f"wanted sha256 {hashes[0]}{more}, found {named[other].digest.hex}"
+        raise LockstitchError(message, hint=_TAMPERED)
+    what = f"`{pin.filename}`, which the lock pins" if pin.filename else "wheel"
+    message = f"`{pin.name} {pin.version}`: the index has no {what}"
+    message += "" if pin.filename else f" for {target.platform}, CPython {target.minor}"
+    raise LockstitchError(message, hint="pin a version that the index has, and lock anew")
+
+
+# --- the lock that comes of it
+
+
+def dumps(wheels: Mapping[str, Iterable[LockedWheel]], python: str) -> str:
+    """Return a PEP 751 lock of the wheels of each platform, for one minor version of Python."""
+    machines = {p: Target(platform=p, python=python, glibc="2.36").machine for p in sorted(wheels)}
+    pinned: dict[tuple[str, str], dict[str, LockedWheel]] = {}
+    for platform, machine in machines.items():
+        for wheel in wheels[platform]:
+            pinned.setdefault((wheel.name, wheel.version), {})[machine] = wheel
+    environments = ", ".join(
+        _text(f"sys_platform == 'linux' and platform_machine == '{machine}'")
+        for machine in machines.values()
+    )
+    lines = ['lock-version = "1.0"', f"environments = [{environments}]"]
+    lines += [f'requires-python = "=={python}.*"', 'created-by = "lockstitch"']
+    lines += [] if pinned else ["packages = []"]
+    for (name, version), wheels_of in sorted(pinned.items()):
+        lines += ["", "[[packages]]", f"name = {_text(name)}"]
+        lines += [f"version = {_text(version)}"] if version else []
+        if len(wheels_of) < len(machines):
+            markers = (f"platform_machine == '{machine}'" for machine in sorted(wheels_of))
+            lines.append(f"marker = {_text(' or '.join(markers))}")
+        entries = [f"    {_entry(wheel)}," for wheel in sorted(set(wheels_of.values()))]
+        lines += ["wheels = [", *entries, "]"]
+    return "\n".join(lines) + "\n"
+
+
+def _entry(wheel: LockedWheel) -> str:
+    parts = [f"name = {_text(wheel.filename)}", f"url = {_text(wheel.url)}"]
+    if wheel.uploaded:
+        time = datetime.datetime.fromtimestamp(wheel.uploaded, datetime.UTC)
+        parts.append(f"upload-time = {time:%Y-%m-%dT%H:%M:%SZ}")
+    parts += [] if wheel.size is None else [f"size = {wheel.size}"]
+    parts.append(f"hashes = {{ sha256 = {_text(wheel.digest.hex)} }}")
+    return f"{{ {', '.join(parts)} }}"
+
+
+def _text(text: str) -> str:
+    # What JSON escapes is a subset of what TOML does, but for one character.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

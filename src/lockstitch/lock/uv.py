@@ -1,0 +1,174 @@
+"""Calls to uv, the resolver: lock, export, and the build requirements with hashes."""
+
+import functools
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lockstitch import environ, files, process
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock.bases import Base
+from lockstitch.project.model import ImageSpec, Project
+
+__all__ = [
+    "LOCK",
+    "check",
+    "compile_requirements",
+    "export_all",
+    "export_image",
+    "export_requirements",
+    "lock",
+    "locks",
+    "sync",
+    "sync_given",
+    "venv",
+    "version",
+]
+
+
+LOCK = "uv.lock"
+
+
+def locks(project: Project) -> tuple[str, ...]:  # noqa: ARG001 -- it is the same for all
+    """Return the name of its lock."""
+    return (LOCK,)
+
+
+def version() -> str:
+    """Return `uv X.Y.Z` of the uv that is called."""
+    return _version(process.find_uv())
+
+
+@functools.cache
+def _version(program: Path) -> str:
+    return " ".join(process.run([program, "--version"]).stdout.split()[:2])
+
+
+def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
+    """Bring uv.lock up to date; `upgrade` names what is not kept, all when it is empty."""
+    words = ["--upgrade"] if upgrade is not None and not upgrade else []
+    words += [word for name in upgrade or () for word in ("--upgrade-package", name)]
+    # A source that is new here has no locked build requirements yet: they are locked next.
+    _uv("lock", *words, cwd=project.root, UV_REQUIRE_BUILD_HASHES="0")
+
+
+def check(project: Project) -> None:
+    """Raise LockstitchError when uv.lock is missing or stale; needs no network."""
+    done = process.run(
+        [process.find_uv(), "lock", "--check", "--offline", "--quiet"],
+        cwd=project.root,
+        env=_environment(),
+        check=False,
+    )
+    if done.code != 0:
+        message = "`uv.lock` does not fit pyproject.toml"
+        raise LockstitchError(message, hint="lockstitch lock")
+
+
+def export_image(
+    project: Project,
+    image: ImageSpec,
+    target: Path,
+    bases: Sequence[Base] = (),  # noqa: ARG001 -- uv.lock has the addresses for all of them
+) -> None:
+    """Write the PEP 751 lock of one image: the project's dependencies and the image's groups."""
+    _export(project, "pylock.toml", target, _chosen(image))
+
+
+def _chosen(image: ImageSpec) -> list[str]:
+    chosen = [word for group in image.groups for word in ("--group", group)]
+    chosen += [word for extra in image.extras for word in ("--extra", extra)]
+    return ["--no-default-groups", *chosen]
+
+
+def export_all(project: Project, target: Path) -> None:
+    """Write a PEP 751 lock of every group and extra."""
+    _export(project, "pylock.toml", target, ["--all-groups", "--all-extras"])
+
+
+def export_requirements(project: Project, target: Path) -> None:
+    """Write all of the lock as requirements with hashes, for pip, uv and any Dockerfile."""
+    _export(project, "requirements.txt", target, ["--all-groups", "--all-extras"])
+
+
+def _export(project: Project, form: str, target: Path, chosen: Sequence[str]) -> None:
+    # --locked, never --frozen: that one exports a stale lock in silence.
+    words = ["export", "--locked", "--no-emit-project", "--no-header", "--quiet"]
+    _uv(*words, "--format", form, "--output-file", str(target), *chosen, cwd=project.root)
+
+
+def sync(project: Project, image: ImageSpec, folder: Path) -> None:
+    """Make an environment of exactly an image's packages, and of the project, editable."""
+    words = ["sync", "--locked", "--quiet", "--python", project.python, *_chosen(image)]
+    _uv(*words, cwd=project.root, UV_PROJECT_ENVIRONMENT=str(folder))
+
+
+def sync_given(project: Project, pylock: Path, folder: Path) -> None:
+    """Make an environment of exactly what a PEP 751 lock names, and of the project, editable."""
+    python = venv(project, folder)
+    _uv("pip", "sync", "--quiet", "--require-hashes", "--python", str(python), str(pylock))
+    if project.is_package:
+        words = ["pip", "install", "--quiet", "--no-deps", "--python", str(python)]
+        _uv(*words, "--editable", str(project.root), cwd=project.root)
+
+
+def venv(project: Project, folder: Path) -> Path:
+    """Return the Python of an environment, which is made when it is missing."""
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if not python.exists():
+        _uv("venv", "--quiet", "--clear", "--python", project.python, str(folder))
+    return python
+
+
+def compile_requirements(
+    requirements: Sequence[str], project: Project, before: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return requirements with every transitive one pinned and hashed, one text each.
+
+    What `before` pins and still fits is kept. Raises LockstitchError when the index no longer
+    has a file that it names by hash.
+    """
+    if not requirements:
+        return ()
+    words = ["pip", "compile", "-", "--universal", "--generate-hashes", "--no-header"]
+    words += ["--no-annotate", "--quiet", "--python-version", project.python]
+    if project.python == f"{sys.version_info.major}.{sys.version_info.minor}":
+        # Or uv looks for one, and asks each shim of pyenv on the way, for 0.2 s each.
+        words += ["--python", sys.executable]
+    with tempfile.TemporaryDirectory() as folder:
+        pins = Path(folder) / "requirements.txt"
+        # Without their hashes, which uv would repeat and not compare with the index.
+        files.write_text(pins, "".join(f"{line.partition(' --hash=')[0]}\n" for line in before))
+        words += ["--no-emit-index-url", "--output-file", str(pins)]
+        _uv(*words, cwd=project.root, stdin="\n".join(requirements) + "\n")
+        text = files.read_text(pins).replace("\\\n", " ")
+    found = sorted(" ".join(line.split()) for line in text.splitlines() if line.strip())
+    raise_all(list(_replaced(before, found)))
+    return tuple(found)
+
+
+def _replaced(before: Sequence[str], found: Sequence[str]) -> Iterator[LockstitchError]:
+    """Yield an error for each pin of which the index has other files than the lock named."""
+    now = {pin: set(hashes) for pin, *hashes in (line.split(" --hash=") for line in found)}
+    for pin, *hashes in (line.split(" --hash=") for line in before):
+        gone = sorted(set(hashes) - now.get(pin, set(hashes)))
+        if gone:
+            message = (
+                f"`{pin}`: the lock names {gone[0]}, the index has {', '.join(sorted(now[pin]))}"
+            )
+            name = pin.partition("==")[0]
+            hint = f"find out who is right, then: lockstitch lock --upgrade {name}"
+            yield LockstitchError(message, hint=hint)
+
+
+def _uv(*words: str, cwd: Path | None = None, stdin: str = "", **changes: str | None) -> str:
+    program = process.find_uv()
+    env = _environment(**changes)
+    return process.run([program, *words], cwd=cwd, env=env, stdin=stdin).stdout
+
+
+def _environment(**changes: str | None) -> dict[str, str]:
+    # An activated environment is not the project's; uv would only warn about it.
+    return environ.child(VIRTUAL_ENV=None, **changes)

@@ -1,0 +1,233 @@
+"""Images as values: a config, layers, and the manifest that follows from them.
+
+Source: OCI image spec 1.1, manifest.md, config.md, descriptor.md.
+"""
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci import canonical
+from lockstitch.oci.layer import Layer
+
+__all__ = [
+    "CONFIG_TYPE",
+    "INDEX_TYPE",
+    "MANIFEST_TYPE",
+    "Config",
+    "Descriptor",
+    "Healthcheck",
+    "Image",
+    "Platform",
+    "append",
+    "empty",
+    "index_bytes",
+    "with_config",
+]
+
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What an image runs on, in Go's names."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Platform":
+        """Return the platform that `os/architecture[/variant]` names."""
+        parts = text.split("/")
+        if len(parts) not in {2, 3} or not all(part.isalnum() for part in parts):
+            message = f"`{text}` is not a platform"
+            raise LockstitchError(message, hint="write it as linux/amd64 or linux/arm64")
+        return cls(os=parts[0], architecture=parts[1], variant="".join(parts[2:]))
+
+    def __str__(self) -> str:
+        """Return `os/architecture[/variant]`."""
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as descriptors write it."""
+        found = {"os": self.os, "architecture": self.architecture}
+        return found | ({"variant": self.variant} if self.variant else {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """A blob by media type, digest and size."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    platform: Platform | None = None
+    artifact_type: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON writes it, without empty members."""
+        found: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "digest": str(self.digest),
+            "size": self.size,
+        }
+        if self.artifact_type:
+            found["artifactType"] = self.artifact_type
+        if self.annotations:
+            found["annotations"] = dict(self.annotations)
+        if self.platform:
+            found["platform"] = self.platform.document()
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healthcheck:
+    """A command that exits 0 when the container is healthy (Docker's addition to the config)."""
+
+    command: tuple[str, ...]
+    interval: int = 10  # seconds, as are the next two
+    timeout: int = 3
+    start_period: int = 15
+    retries: int = 3
+
+    def document(self) -> dict[str, Any]:
+        """Return it as Docker writes it, durations in nanoseconds."""
+        return {
+            "Test": ["CMD", *self.command],
+            "Interval": self.interval * _SECOND,
+            "Timeout": self.timeout * _SECOND,
+            "StartPeriod": self.start_period * _SECOND,
+            "Retries": self.retries,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """How a container of the image starts."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    user: str = ""
+    workdir: str = ""
+    ports: tuple[int, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    healthcheck: Healthcheck | None = None
+    stop_signal: str = ""
+    exposed: tuple[str, ...] = ()  # what a base exposes, as in `53/udp`
+    volumes: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return the config's `config` object, without empty members."""
+        found: dict[str, Any] = {
+            # PATH first by name order is what Docker shows too: a sorted list has one spelling.
+            "Env": [f"{name}={value}" for name, value in sorted(self.env.items())],
+            "Cmd": list(self.command),
+            "User": self.user,
+            "WorkingDir": self.workdir,
+            "ExposedPorts": {
+                port: {} for port in (*self.exposed, *(f"{port}/tcp" for port in self.ports))
+            },
+            "Volumes": {path: {} for path in self.volumes},
+            "Labels": dict(self.labels),
+            "StopSignal": self.stop_signal,
+            "Healthcheck": self.healthcheck.document() if self.healthcheck else None,
+        }
+        return {key: value for key, value in found.items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A platform, a config, layers and a time; its digest follows from these alone."""
+
+    platform: Platform
+    config: Config
+    layers: tuple[Layer, ...] = ()
+    created: int  # seconds since 1970
+    history: tuple[Mapping[str, Any], ...] = ()  # of the lowest layers, as their own image has it
+
+    def config_bytes(self) -> bytes:
+        """Return the config blob."""
+        created = datetime.datetime.fromtimestamp(self.created, datetime.UTC)
+        stamp = created.strftime("%Y-%m-%dT%H:%M:%SZ")
+        known = sum(not each.get("empty_layer") for each in self.history)
+        ours = [{"created": stamp, "created_by": each.created_by} for each in self.layers[known:]]
+        document: dict[str, Any] = {
+            **self.platform.document(),
+            "created": stamp,
+            "config": self.config.document(),
+            "rootfs": {"type": "layers", "diff_ids": [str(i.facts.diff_id) for i in self.layers]},
+            "history": [*self.history, *ours],
+        }
+        return canonical.dumps(document)
+
+    def config_descriptor(self) -> Descriptor:
+        """Return the descriptor of the config blob."""
+        data = self.config_bytes()
+        return Descriptor(media_type=CONFIG_TYPE, digest=of_bytes(data), size=len(data))
+
+    def layer_descriptors(self) -> Iterator[Descriptor]:
+        """Yield the descriptor of each layer, lowest first."""
+        for layer in self.layers:
+            facts = layer.facts
+            yield Descriptor(media_type=facts.media_type, digest=facts.digest, size=facts.size)
+
+    def manifest_bytes(self) -> bytes:
+        """Return the manifest, whose digest is the image's name."""
+        document = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": self.config_descriptor().document(),
+            "layers": [descriptor.document() for descriptor in self.layer_descriptors()],
+        }
+        return canonical.dumps(document)
+
+    def descriptor(self) -> Descriptor:
+        """Return the descriptor of the manifest, with the platform."""
+        data = self.manifest_bytes()
+        return Descriptor(
+            media_type=MANIFEST_TYPE,
+            digest=of_bytes(data),
+            size=len(data),
+            platform=self.platform,
+        )
+
+    @property
+    def digest(self) -> Digest:
+        """The manifest's digest."""
+        return self.descriptor().digest
+
+
+def index_bytes(descriptors: Iterable[Descriptor]) -> bytes:
+    """Return the index of one image for several platforms, whose digest is its name."""
+    # By platform: the order of builds must not show.
+    ordered = sorted(descriptors, key=lambda each: str(each.platform))
+    return canonical.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": INDEX_TYPE,
+            "manifests": [each.document() for each in ordered],
+        }
+    )
+
+
+def empty(platform: Platform, *, created: int) -> Image:
+    """Return an image with nothing in it."""
+    return Image(platform=platform, config=Config(), created=created)
+
+
+def append(image: Image, *layers: Layer) -> Image:
+    """Return the image with these layers on top."""
+    return replace(image, layers=(*image.layers, *layers))
+
+
+def with_config(image: Image, config: Config) -> Image:
+    """Return the image with another config."""
+    return replace(image, config=config)

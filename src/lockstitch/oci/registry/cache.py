@@ -1,0 +1,165 @@
+"""Layers that somebody made before, in a repository: found by the key that decides their bytes.
+
+A layer is a manifest under the tag `layer-KEY`: its config is the record of the layer, and its
+only layer the blob, which the registry keeps and mounts as any other.
+"""
+
+import json
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lockstitch import threads
+from lockstitch.digest import Digest, Hasher, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci import canonical
+from lockstitch.oci.layer import Layer, LayerFacts
+from lockstitch.oci.model import MANIFEST_TYPE, Descriptor
+from lockstitch.oci.reading import unpacked
+from lockstitch.oci.registry import blob as blobs
+from lockstitch.oci.registry.answers import RegistryError
+from lockstitch.oci.registry.client import PARALLEL
+from lockstitch.oci.registry.manifest import Manifest
+from lockstitch.oci.registry.places import Places
+from lockstitch.oci.registry.repository import Repository
+from lockstitch.oci.registry.target import Target
+
+__all__ = ["ARTIFACT_TYPE", "CachedLayer", "LayerCache"]
+
+ARTIFACT_TYPE = "application/vnd.lockstitch.layer.v1"
+_RECORD_TYPE = "application/vnd.lockstitch.layer.v1+json"
+_KEY = "dev.lockstitch.layer.key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedLayer:
+    """A layer of the cache: its facts as recorded there, its bytes checked when they are read."""
+
+    facts: LayerFacts
+    created_by: str
+    record: Mapping[str, Any]
+    repository: Repository
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the compressed bytes; LockstitchError at the end if digest or diffID differ."""
+        facts = self.facts
+        descriptor = Descriptor(media_type=facts.media_type, digest=facts.digest, size=facts.size)
+        passed: deque[bytes] = deque()
+
+        def compressed() -> Iterator[bytes]:
+            for chunk in self.repository.blob(descriptor):
+                passed.append(chunk)
+                yield chunk
+
+        diff = Hasher()
+        try:
+            for plain in unpacked(compressed(), facts.media_type):
+                diff.update(plain)
+                while passed:
+                    yield passed.popleft()
+        except (zlib.error, EOFError) as error:
+            what = f"does not inflate: {error}"
+            raise self._wrong(what) from error
+        if diff.digest() != facts.diff_id:
+            what = f"has the diffID {diff.digest()}, not {facts.diff_id}"
+            raise self._wrong(what)
+        yield from passed
+
+    def _wrong(self, what: str) -> LockstitchError:
+        message = f"layer `{self.created_by:.60}` of the cache `{self.repository.name}` {what}"
+        return LockstitchError(message, hint="lockstitch build, without --cache")
+
+
+class LayerCache:
+    """One repository that keeps layers.
+
+    What goes wrong with it is noted and never stops a build, but wrong bytes do.
+    """
+
+    def __init__(self, target: Target, places: Places) -> None:
+        """`places` is told of blobs here, so that a push to this registry mounts them."""
+        self._target = target
+        self._places = places
+        self.notes: list[str] = []
+
+    def find(self, wanted: Mapping[str, str]) -> dict[str, CachedLayer]:
+        """Return the layers that are there, by key; `wanted` has the title of each key."""
+        keys = sorted(wanted)
+        try:
+            layers = threads.run(keys, lambda k: self._found(k, wanted[k]), parallel=PARALLEL)
+        except RegistryError as error:
+            self.notes.append(f"the cache `{self._target.name}` cannot be read: {error.message}")
+            return {}
+        found = {key: layer for key, layer in zip(keys, layers, strict=True) if layer}
+        for layer in found.values():
+            self._places.note(layer.facts.digest, self._target.repository)
+        return found
+
+    def keep(self, layers: Sequence[tuple[str, Layer, Mapping[str, Any]]]) -> int:
+        """Write layers with their keys and records, and return how many."""
+        try:
+            threads.run(layers, lambda each: self._keep(*each), parallel=PARALLEL)
+        except RegistryError as error:
+            self.notes.append(f"the cache `{self._target.name}` was not written: {error.message}")
+            return 0
+        return len(layers)
+
+    def _found(self, key: str, title: str) -> CachedLayer | None:
+        """Return the layer of a key, None where there is none or one that makes no sense."""
+        found = self._target.find(_tag(key))
+        if found is None:
+            return None
+        try:
+            return self._read(found, key, title)
+        except RegistryError:
+            raise
+        except (LockstitchError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self.notes.append(f"{found.source} is not a layer of lockstitch: {error}")
+            return None
+
+    def _read(self, found: Manifest, key: str, title: str) -> CachedLayer:
+        (descriptor,) = found.layers
+        record = json.loads(self._target.small(found.config))
+        facts = LayerFacts(
+            digest=descriptor.digest,
+            diff_id=Digest.parse(record["diff_id"]),
+            size=descriptor.size,
+            unpacked=_size(record["unpacked"]),
+            media_type=descriptor.media_type,
+        )
+        same = (record["digest"], record["size"]) == (facts.digest, facts.size)
+        if not same or found.document["annotations"][_KEY] != key:
+            message = "it has the record of another layer"
+            raise LockstitchError(message)
+        return CachedLayer(facts=facts, created_by=title, record=record, repository=self._target)
+
+    def _keep(self, key: str, layer: Layer, record: Mapping[str, Any]) -> None:
+        data = canonical.dumps(record)
+        config = Descriptor(media_type=_RECORD_TYPE, digest=of_bytes(data), size=len(data))
+        layer_blob = blobs.of_layer(layer)
+        for each in (layer_blob, blobs.of_bytes(config, data, "record")):
+            if not self._target.has(each.descriptor):
+                sources = self._places.of(each.descriptor.digest, self._target.repository)
+                self._target.send(each, mount_from=sources)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "artifactType": ARTIFACT_TYPE,
+            "config": config.document(),
+            "layers": [layer_blob.descriptor.document()],
+            "annotations": {_KEY: key},
+        }
+        self._target.put(canonical.dumps(manifest), MANIFEST_TYPE, tag=_tag(key))
+        self._places.note(layer.facts.digest, self._target.repository)
+
+
+def _tag(key: str) -> str:
+    return f"layer-{key}"
+
+
+def _size(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(value)
+    return value

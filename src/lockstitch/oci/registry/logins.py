@@ -1,0 +1,196 @@
+"""What Docker's and containers' files know of registries: users, passwords, helpers, tokens.
+
+Docker's file first, then those that Podman, Buildah and skopeo use; in each of them
+`credHelpers`, then `credsStore`, then `auths`. Source: docker-credential-helpers;
+containers-auth.json(5).
+"""
+
+import base64
+import binascii
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lockstitch import environ, process
+from lockstitch.credentials import Login
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.registry.reference import DOCKER
+
+__all__ = ["Known", "Logins", "docker_file", "helper", "helpers", "key_of", "names", "read"]
+
+_DOCKER_KEY = f"https://index.{DOCKER}/v1/"  # how Docker writes its own registry into its file
+_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LONGEST = 1 << 20
+_TOKEN_USER = "<token>"  # noqa: S105 -- the name under which helpers keep an identity token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of one registry: a login, or a token that gets tokens, or one to show."""
+
+    source: str
+    login: Login | None = None
+    identity: str = field(default="", repr=False)
+    bearer: str = field(default="", repr=False)
+
+
+class Logins:
+    """Finds what is known of a repository; nothing is kept but in this process's memory."""
+
+    def __init__(self) -> None:
+        """Read no file yet."""
+        self.troubles: list[str] = []  # helpers that could not be asked, for a hint
+
+    def find(self, host: str, repository: str) -> Known | None:
+        """Return the login for a repository, or None.
+
+        Raises LockstitchError for a file that cannot be read.
+        """
+        for path in _files():
+            document = read(path)
+            for name in helpers(document, host, repository):
+                found = self._ask(name, key_of(host), path)
+                if found:
+                    return found
+            found = _of_auths(document, host, repository, str(path))
+            if found:
+                return found
+        return None
+
+    def _ask(self, name: str, server: str, path: Path) -> Known | None:
+        """Ask a helper; one that is missing or fails is a trouble, since pulls may be anonymous."""
+        program = helper(name)
+        if program is None:
+            named = f"docker-credential-{name:.60}"
+            self.troubles.append(f"`{path}` names the helper {named}, which is not installed")
+            return None
+        done = process.run([program, "get"], stdin=server, check=False)
+        if done.code != 0:
+            return None
+        try:
+            answer = json.loads(done.stdout)
+            user, secret = str(answer["Username"]), str(answer["Secret"])
+        except (ValueError, KeyError, TypeError):
+            self.troubles.append(f"{program} answered with what is not a login")
+            return None
+        if user == _TOKEN_USER:
+            return Known(source=program, identity=secret)
+        return Known(source=program, login=Login(user=user, password=secret, source=program))
+
+
+def key_of(host: str) -> str:
+    """Return the name under which Docker's file and its helpers keep a registry."""
+    return _DOCKER_KEY if host == DOCKER else host
+
+
+def helper(name: str) -> str | None:
+    """Return the program of a helper, or None when there is none of that name."""
+    program = f"docker-credential-{name}"
+    return program if _HELPER.fullmatch(name) and shutil.which(program) else None
+
+
+def names(key: str, host: str) -> bool:
+    """Return whether a key of `auths` means the whole registry of a host."""
+    return _normal(key) == host
+
+
+def docker_file() -> Path:
+    """Return Docker's own file, which need not exist."""
+    folder = environ.get("DOCKER_CONFIG")
+    return Path(folder or "~/.docker").expanduser() / "config.json"
+
+
+def _files() -> Iterator[Path]:
+    yield docker_file()
+    named = environ.get("REGISTRY_AUTH_FILE")
+    if named:
+        yield Path(named).expanduser()
+        return
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    for folder in (runtime, environ.get("XDG_CONFIG_HOME") or "~/.config"):
+        if folder:
+            yield Path(folder, "containers", "auth.json").expanduser()
+
+
+def read(path: Path) -> dict[str, object]:
+    """Return what a file of logins says; a missing one says nothing, a broken one is named."""
+    try:
+        if path.stat().st_size > _LONGEST:
+            message = f"`{path}` has more than {_LONGEST} bytes"
+            raise LockstitchError(message)
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        message = f"`{path}` cannot be read: {error.strerror}"
+        raise LockstitchError(message) from error
+    except (ValueError, RecursionError):  # whose words quote the file
+        document = None
+    if not isinstance(document, dict):
+        message = f"`{path}` is not a JSON object"
+        raise LockstitchError(message, hint="correct it, or move it away and log in again")
+    return document
+
+
+def helpers(document: Mapping[str, object], host: str, repository: str) -> Iterator[str]:
+    """Yield the names of the helpers that a file has for a repository, the nearest first."""
+    named = document.get("credHelpers")
+    if isinstance(named, dict):
+        key = _longest(named, host, repository)
+        if key is not None and isinstance(named[key], str):
+            yield named[key]
+    store = document.get("credsStore")
+    if isinstance(store, str) and store:
+        yield store
+
+
+def _of_auths(
+    document: Mapping[str, object], host: str, repository: str, source: str
+) -> Known | None:
+    auths = document.get("auths")
+    key = _longest(auths, host, repository) if isinstance(auths, dict) else None
+    entry = auths[key] if isinstance(auths, dict) and key is not None else None
+    if not isinstance(entry, dict):
+        return None
+    texts = {k: v for k, v in entry.items() if isinstance(v, str)}
+    user, password = texts.get("username", ""), texts.get("password", "")
+    if texts.get("auth"):
+        user, password = _decoded(texts["auth"], source)
+    login = Login(user=user, password=password, source=source) if user and password else None
+    identity, bearer = texts.get("identitytoken", ""), texts.get("registrytoken", "")
+    if not (login or identity or bearer):
+        return None
+    return Known(source=source, login=login, identity=identity, bearer=bearer)
+
+
+def _decoded(auth: str, source: str) -> tuple[str, str]:
+    try:
+        text = base64.b64decode(auth, validate=True).decode()
+    except (binascii.Error, ValueError):
+        message = f"`{source}` has an `auth` that is not base64 of USER:PASSWORD"
+        raise LockstitchError(message, hint="log in again") from None
+    user, _, password = text.partition(":")
+    return user, password.strip("\0")
+
+
+def _longest(keys: Mapping[str, object], host: str, repository: str) -> str | None:
+    """Return the key that names most of `host/repository`; all of its parts must agree."""
+    wanted = f"{host}/{repository}"
+    fitting = [
+        (len(name), key)
+        for key in keys
+        if (name := _normal(key)) and (wanted == name or wanted.startswith(name + "/"))
+    ]
+    return max(fitting)[1] if fitting else None
+
+
+def _normal(key: str) -> str:
+    """Return a key without scheme and API version; Docker's registry has had several names."""
+    name = key.partition("://")[2] or key
+    name = name.rstrip("/").removesuffix("/v1").removesuffix("/v2")
+    host, slash, rest = name.partition("/")
+    old = {f"index.{DOCKER}", f"registry-1.{DOCKER}"}
+    return f"{DOCKER if host in old else host}{slash}{rest}"

@@ -1,0 +1,225 @@
+"""The only place that starts programs. No shell, ever."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstitch import environ
+from lockstitch.errors import LockstitchError
+
+__all__ = [
+    "Expired",
+    "Finished",
+    "Running",
+    "attach",
+    "find",
+    "find_uv",
+    "follow",
+    "pipe",
+    "run",
+    "start",
+    "stop",
+    "stream",
+]
+
+Running = subprocess.Popen[bytes]
+Expired = subprocess.TimeoutExpired
+
+_TAIL = 20  # lines of a failed program's output that are shown
+_PATIENCE = 10.0  # seconds that a program gets to end after Ctrl-C
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What a program left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def find(program: str, *, hint: str) -> Path:
+    """Return the program's path, or raise LockstitchError with the hint that installs it."""
+    found = shutil.which(program)
+    if found is None:
+        message = f"`{program}` is not installed"
+        raise LockstitchError(message, hint=hint)
+    return Path(found)
+
+
+def find_uv() -> Path:
+    """Return uv: the one that was named, the one beside this Python, or the one on PATH."""
+    named = environ.get("LOCKSTITCH_UV")
+    if named:
+        return find(named, hint="set LOCKSTITCH_UV to the uv program, or unset it")
+    beside = shutil.which("uv", path=str(Path(sys.executable).parent))
+    return Path(beside) if beside else find("uv", hint="pip install uv")
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    check: bool = True,
+    hint: str = "",
+) -> Finished:
+    """Run a program to its end and return what it printed.
+
+    Raises LockstitchError naming the command and the end of its output when it fails and
+    `check` is set.
+    """
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(  # noqa: S603 -- an argument list, no shell
+            words,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        message = f"`{words[0]}` could not be started: {error.strerror}"
+        raise LockstitchError(message, hint=hint) from error
+    if check and done.returncode != 0:
+        tail = "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-_TAIL:])
+        shown = " ".join([Path(words[0]).name, *words[1:]])
+        message = f"`{shown}` failed with exit code {done.returncode}\n{tail}"
+        raise LockstitchError(message, hint=hint)
+    return Finished(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def pipe(argv: Sequence[str | Path], data: bytes, *, env: Mapping[str, str]) -> bytes:
+    """Run a program on bytes and return the bytes it wrote, or raise LockstitchError."""
+    words = [str(word) for word in argv]
+    try:
+        done = subprocess.run(  # noqa: S603 -- an argument list, no shell
+            words, input=data, capture_output=True, env=dict(env), check=False
+        )
+    except OSError as error:
+        message = f"`{words[0]}` could not be started: {error.strerror}"
+        raise LockstitchError(message) from error
+    if done.returncode != 0:
+        tail = done.stderr.decode("utf-8", "replace").strip()[-2000:]
+        message = f"`{' '.join(words)}` failed with exit code {done.returncode}\n{tail}"
+        raise LockstitchError(message)
+    return done.stdout
+
+
+def stream(
+    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], longest: int
+) -> Iterator[bytes]:
+    """Yield the lines that a program prints while it runs; it is ended when nobody reads on.
+
+    A line of more than `longest` bytes comes in pieces. Raises LockstitchError when the program
+    cannot be started or fails.
+    """
+    words = [str(word) for word in argv]
+    with tempfile.TemporaryFile() as errors:
+        try:
+            running = subprocess.Popen(  # noqa: S603 -- an argument list, no shell
+                words, cwd=cwd, env=dict(env), stdout=subprocess.PIPE, stderr=errors
+            )
+        except OSError as error:
+            message = f"`{words[0]}` could not be started: {error.strerror}"
+            raise LockstitchError(message) from error
+        assert running.stdout is not None  # noqa: S101 -- asked for above
+        try:
+            while line := running.stdout.readline(longest):
+                yield line
+        except GeneratorExit:
+            running.kill()
+            raise
+        finally:
+            running.stdout.close()
+            running.wait()
+        if running.returncode != 0:
+            errors.seek(0)
+            tail = errors.read(4096).decode("utf-8", "replace").strip()
+            shown = " ".join([Path(words[0]).name, *words[1:]])
+            message = f"`{shown}` failed with exit code {running.returncode}\n{tail}"
+            raise LockstitchError(message)
+
+
+def follow(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    line: Callable[[str], object],
+) -> int:
+    """Run a program to its end, give `line` each line that it prints, return its exit code.
+
+    Both its outputs come together, so nothing of it reaches our stdout.
+    """
+    words = [str(word) for word in argv]
+    try:
+        running = subprocess.Popen(  # noqa: S603 -- an argument list, no shell
+            words,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as error:
+        message = f"`{words[0]}` could not be started: {error.strerror}"
+        raise LockstitchError(message) from error
+    with running:
+        try:
+            for data in running.stdout or ():
+                line(data.decode("utf-8", "replace").rstrip())
+        except BaseException:
+            stop(running, patience=_PATIENCE)
+            raise
+    return running.returncode
+
+
+def start(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    append: bool = False,
+) -> Running:
+    """Start a program that goes on in a process group of its own, its output in `log`."""
+    with log.open("ab" if append else "wb") as output:
+        return subprocess.Popen(  # noqa: S603 -- an argument list, no shell
+            [str(word) for word in argv],
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def attach(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> Running:
+    """Start a program whose input and output are ours, in our process group."""
+    words = [str(word) for word in argv]
+    try:
+        return subprocess.Popen(words, cwd=cwd, env=dict(env))  # noqa: S603 -- no shell
+    except OSError as error:
+        message = f"`{words[0]}` could not be started: {error.strerror}"
+        raise LockstitchError(message) from error
+
+
+def stop(running: Running, *, patience: float) -> None:
+    """Ask a program to end with SIGTERM, and kill it after `patience` seconds."""
+    running.terminate()
+    try:
+        running.wait(patience)
+    except subprocess.TimeoutExpired:
+        running.kill()
+        running.wait()

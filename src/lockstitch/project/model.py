@@ -1,0 +1,85 @@
+"""What the user wrote: a project and its images, as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lockstitch.errors import LockstitchError
+
+__all__ = ["ImageSpec", "Project", "StackSpec"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSpec:
+    """One `[tool.lockstitch.images.NAME]` table."""
+
+    name: str
+    lock: str = ""  # the lock of another tool, from the project's folder; "" means the project's
+    groups: tuple[str, ...] = ()  # PEP 735 groups
+    extras: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    port: int = 0
+    health: str = ""
+    user: str = ""  # "" means ours
+    budget: int = 0  # bytes unpacked; 0 means none
+    bytecode: bool = False
+    trim: bool = False
+    links: Mapping[str, str] = field(default_factory=dict)  # outside /app; of our own images alone
+
+    @property
+    def record(self) -> str:
+        """Where the record of its runs is, from the project's folder; "" without outputs."""
+        return f"{self.outputs[0].rstrip('/')}/{self.name}.run.json" if self.outputs else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSpec:
+    """The `[tool.lockstitch.stack]` table: services of this machine."""
+
+    declared: bool = False  # whether there is such a table: its services are locked then
+    runner: str = "native"  # or "compose"
+    data: str = ".lockstitch/stack"  # from the project's folder
+    postgres_port: int = 5432
+    objects_port: int = 9000
+    mlflow_port: int = 5000
+    endpoint: str = ""  # of an object store of one's own; "" starts one
+    bucket: str = "mlflow"
+    region: str = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A folder with a pyproject.toml that says how its images are made."""
+
+    root: Path
+    name: str
+    version: str
+    python: str  # major.minor
+    base: str
+    platforms: tuple[str, ...]
+    lock: str = ""  # the lock of another tool; "" means uv.lock or poetry.lock
+    images: tuple[ImageSpec, ...]
+    is_package: bool  # whether first-party code is installed as a wheel
+    build_requires: tuple[str, ...]
+    build_extra: tuple[str, ...] = ()  # what backends ask for only while they run
+    stack: StackSpec = field(default_factory=StackSpec)
+    document: Mapping[str, Any]
+
+    @property
+    def is_debian(self) -> bool:
+        """Whether the base is put together from Debian's packages, and no registry's image."""
+        return self.base.partition(":")[0] == "debian"
+
+    def image(self, name: str) -> ImageSpec:
+        """Return the image of this name, or raise LockstitchError with the names there are."""
+        for image in self.images:
+            if image.name == name:
+                return image
+        known = ", ".join(image.name for image in self.images)
+        message = f"`{name}` is not an image of this project (it has: {known})"
+        raise LockstitchError(message, hint=f"add a table [tool.lockstitch.images.{name}]")

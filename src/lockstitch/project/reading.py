@@ -1,0 +1,147 @@
+"""Typed reading of tables that somebody wrote: an error names the path to the bad value."""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from lockstitch.errors import LockstitchError, raise_all
+
+__all__ = ["Table", "parse_toml"]
+
+T = TypeVar("T")
+
+
+def parse_toml(text: str, source: str, *, hint: str) -> dict[str, Any]:
+    """Return a TOML document, or raise LockstitchError with the name in `source` and the place."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        message = f"{source} is not valid TOML: it is nested too deep"
+        raise LockstitchError(message, hint=hint) from error
+    except ValueError as error:  # TOMLDecodeError, and numbers or dates that Python refuses
+        message = f"{source} is not valid TOML: {error}"
+        raise LockstitchError(message, hint=hint) from error
+
+
+class Table:
+    """A TOML table that collects every problem until `close` is called."""
+
+    def __init__(self, value: object, path: str, problems: list[LockstitchError]) -> None:
+        """Read `value`, which stands at `path` in the file."""
+        self.path = path
+        self.problems = problems
+        self._asked: list[str] = []
+        self._value: Mapping[str, Any] = {}
+        if isinstance(value, Mapping):
+            self._value = value
+        else:
+            self._wrong("", "a table", value)
+
+    def _wrong(self, key: str, wanted: str, found: object) -> None:
+        message = f"`{self._where(key)}` must be {wanted}, found `{found!r:.80}`"
+        self.problems.append(LockstitchError(message))
+
+    def complain(self, key: str, message: str, *, hint: str = "") -> None:
+        """Add a problem of this table's value."""
+        self.problems.append(LockstitchError(f"`{self._where(key)}` {message}", hint=hint))
+
+    def _where(self, key: str) -> str:
+        return ".".join(part for part in (self.path, key) if part)
+
+    def has(self, key: str) -> bool:
+        """Return whether the key is there."""
+        return key in self._value
+
+    def raw(self, key: str) -> object:
+        """Return the value as it stands, or None."""
+        self._asked.append(key)
+        return self._value.get(key)
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return a non-empty string."""
+        return self._typed(key, default, str, "a text", bool)
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """Return true or false."""
+        return self._typed(key, default, bool, "true or false")
+
+    def number(self, key: str, default: int = 0, *, least: int, most: int) -> int:
+        """Return a whole number within limits."""
+        return self._typed(
+            key,
+            default,
+            int,
+            f"a whole number from {least} to {most}",
+            lambda n: not isinstance(n, bool) and least <= n <= most,
+        )
+
+    def texts(self, key: str, default: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return a list of non-empty strings."""
+        value = self._typed(
+            key,
+            list(default),
+            list,
+            "a list of texts",
+            lambda items: all(isinstance(item, str) and item for item in items),
+        )
+        return tuple(value)
+
+    def table(self, key: str) -> "Table":
+        """Return a table below this one, empty when it is not there."""
+        return Table(self._value.get(key, {}), self._at(key), self.problems)
+
+    def each(self, key: str) -> list["Table"]:
+        """Return the tables of a list of tables, empty when it is not there."""
+        value = self.raw(key)
+        if value is not None and not isinstance(value, list):
+            self._wrong(key, "a list of tables", value)
+        items = value if isinstance(value, list) else []
+        where = self._where(key)
+        return [Table(item, f"{where}[{n}]", self.problems) for n, item in enumerate(items)]
+
+    def tables(self, key: str) -> dict[str, "Table"]:
+        """Return the tables below a key, by name."""
+        outer = self.table(key)
+        return {name: outer.table(name) for name in outer}
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the keys as they stand in the file."""
+        yield from self._value
+
+    def _at(self, key: str) -> str:
+        self._asked.append(key)
+        return self._where(key)
+
+    def _typed(
+        self,
+        key: str,
+        default: T,
+        kind: type[T],
+        wanted: str,
+        good: Callable[[T], bool] = lambda _: True,
+    ) -> T:
+        self._asked.append(key)
+        if key not in self._value:
+            return default
+        value = self._value[key]
+        if not isinstance(value, kind) or not good(value):
+            self._wrong(key, wanted, value)
+            return default
+        return value
+
+    def refuse_others(self) -> None:
+        """Add a problem for each key that nobody asked for, with the nearest known one."""
+        known = sorted(set(self._asked))
+        for key in self._value:
+            if key in known:
+                continue
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
+            self.problems.append(
+                LockstitchError(f"`{self.path}.{key}` is not a setting of lockstitch", hint=hint)
+            )
+
+    def close(self) -> None:
+        """Raise everything that was found wrong."""
+        raise_all(self.problems)

@@ -1,0 +1,135 @@
+"""How large each image is, package by package, and what it was before its last change."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lockstitch.digest import Digest
+from lockstitch.image import history
+from lockstitch.image import sizes as package_sizes
+from lockstitch.image.inspect import inspect
+from lockstitch.oci.layer import LayerFacts
+from lockstitch.oci.layout import Layout
+from lockstitch.report.treemap import Group, Item
+from lockstitch.store import Store
+
+__all__ = ["Sized", "mb", "sized"]
+
+_CHUNK = 1 << 20
+_SMALL = 0.002  # of an image: smaller packages are one rectangle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """One image: bytes by layer and package, and by package before."""
+
+    name: str
+    digest: str
+    packed: int
+    layers: tuple[tuple[str, Mapping[str, int]], ...]  # title, and bytes by package
+    before: Mapping[str, int] | None = None  # None: nobody knows
+    before_digest: str = ""
+    now: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def unpacked(self) -> int:
+        """The bytes of all files."""
+        return sum(self.now.values())
+
+    def change(self, package: str) -> int | None:
+        """Return by how many bytes a package has grown, None when nobody knows."""
+        if self.before is None:
+            return None
+        return self.now.get(package, 0) - self.before.get(package, 0)
+
+    def changed(self) -> list[tuple[str, int, int]]:
+        """Return package, before and now of all that moved, by how much they did."""
+        if self.before is None:
+            return []
+        names = {*self.now, *self.before}
+        moved = [(n, self.before.get(n, 0), self.now.get(n, 0)) for n in names]
+        return sorted((m for m in moved if m[1] != m[2]), key=lambda m: (-abs(m[2] - m[1]), m[0]))
+
+    def groups(self) -> list[Group]:
+        """Return what a treemap draws: layers, and packages in them."""
+        least = self.unpacked * _SMALL
+        found = []
+        for title, packages in self.layers:
+            items = [self._item(n, size) for n, size in packages.items() if size >= least]
+            rest = [size for size in packages.values() if 0 < size < least]
+            if rest:
+                name = f"{len(rest)} small ones"
+                items.append(Item(name=name, size=sum(rest), words=mb(sum(rest))))
+            found.append(Group(name=title, items=items))
+        return found
+
+    def _item(self, name: str, size: int) -> Item:
+        change = self.change(name)
+        if not change:
+            return Item(name=name, size=size, words=mb(size))
+        new = self.before is not None and name not in self.before
+        kind = "new" if new else "grown" if change > 0 else "shrunk"
+        sign = "+" if change > 0 else "−"
+        words = f"{mb(size)}, new" if new else f"{mb(size)}, {sign}{mb(abs(change))}"
+        return Item(name=name, size=size, words=words, change=kind)
+
+
+def mb(size: float) -> str:
+    """Return bytes as megabytes."""
+    return f"{size / 1e6:.1f} MB"
+
+
+def sized(layout: Layout, name: str, store: Store, kept: Path) -> Sized:
+    """Return the sizes of an image in a layout; `kept` has what it was before."""
+    found = inspect(layout, name, store)
+    layers = []
+    now: dict[str, int] = {}
+    for layer in found.layers:
+        packages = dict(store.record("sizes", layer.facts.digest.hex) or ())
+        layers.append((layer.created_by, packages))
+        for package, size in packages.items():
+            now[package] = now.get(package, 0) + size
+    snapshot = history.previous(kept, name)
+    return Sized(
+        name=name,
+        digest=str(found.digest),
+        packed=sum(layer.facts.size for layer in found.layers),
+        layers=tuple(layers),
+        now=now,
+        before=_before(snapshot, store) if snapshot else None,
+        before_digest=snapshot.digest if snapshot else "",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """A layer whose bytes the store still has."""
+
+    facts: LayerFacts
+    created_by: str
+    path: Path
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the compressed bytes."""
+        with self.path.open("rb") as handle:
+            while chunk := handle.read(_CHUNK):
+                yield chunk
+
+
+def _before(snapshot: history.Snapshot, store: Store) -> dict[str, int] | None:
+    """Return bytes by package of an image whose layers may be gone: then nobody knows."""
+    total: dict[str, int] = {}
+    for title, digest, size in snapshot.layers:
+        parsed = Digest.parse(digest)
+        known = store.record("sizes", parsed.hex)
+        if known is None:
+            if not store.has(parsed, size):
+                return None
+            facts = LayerFacts(digest=parsed, diff_id=parsed, size=size, unpacked=0)
+            layer = _Stored(facts=facts, created_by=title, path=store.path(parsed))
+            listed = package_sizes.of_layers([layer])
+            known = [[each.name, each.size] for each in listed]
+            store.put_record("sizes", parsed.hex, known)
+        for package, number in known:
+            total[package] = total.get(package, 0) + number
+    return total

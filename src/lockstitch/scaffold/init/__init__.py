@@ -1,0 +1,1 @@
+"""Adds to a project of somebody else what lockstitch needs."""

@@ -1,0 +1,95 @@
+"""The folder that `lockstitch init` looks at: nothing outside of it is read or written."""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstitch import files
+from lockstitch.errors import LockstitchError
+from lockstitch.files import SKIPPED_FOLDERS
+
+__all__ = ["Folder", "parsed"]
+
+_MOST = 1 << 20  # bytes of a file that people write by hand
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder, asked by POSIX paths from it."""
+
+    root: Path
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a regular file of this name, whatever a link leads to."""
+        return (self.root / name).is_file()
+
+    def text(self, name: str) -> str | None:
+        """Return a file's text with line feeds, or None without a file.
+
+        Raises LockstitchError for a file that is not text, too large, or outside of the folder.
+        """
+        path = self.root / name
+        if not path.exists() and not path.is_symlink():
+            return None
+        if not self.inside(path):
+            message = f"`{name}` leads out of `{self.root}`"
+            raise LockstitchError(message, hint="keep a copy of it in the project")
+        if not path.is_file():
+            message = f"`{name}` is there and no file"
+            raise LockstitchError(message, hint=f"move it away: mv {name} {name}.old")
+        if path.stat().st_size > _MOST:
+            message = f"`{name}` has {path.stat().st_size} bytes, over the limit of {_MOST}"
+            raise LockstitchError(message, hint="move it away; people write no files of that size")
+        return files.read_text(path)
+
+    def inside(self, path: Path) -> bool:
+        """Return whether a path is in the folder when all links are followed."""
+        return path.resolve().is_relative_to(self.root.resolve())
+
+    def folders(self, below: str = "") -> list[str]:
+        """Return the names of the folders that may hold a project's files, sorted."""
+        return [n for n in self._names(below) if (self.root / below / n).is_dir() and _visible(n)]
+
+    def modules(self, below: str = "") -> list[str]:
+        """Return the names of the Python files directly in a folder, sorted."""
+        names = [name for name in self._names(below) if name.endswith(".py")]
+        return [name for name in names if (self.root / below / name).is_file()]
+
+    def module(self, name: str) -> ast.Module | None:
+        """Return a Python file's syntax tree, or None when there is none that can be read."""
+        if not (self.has(name) and self.inside(self.root / name)):
+            return None
+        try:
+            return parsed(self.text(name) or "")
+        except LockstitchError:
+            return None
+
+    def filled(self, name: str) -> bool:
+        """Return whether a folder holds any file that an image could include."""
+        path = self.root / name
+        if not path.is_dir() or not self.inside(path) or path.is_symlink():
+            return False
+        return any(not found.outside for found in files.walk(path))
+
+    def _names(self, below: str) -> list[str]:
+        path = self.root / below
+        if not path.is_dir() or not self.inside(path):
+            return []
+        # By name: what a folder lists first differs from one file system to another.
+        return sorted(each.name for each in path.iterdir() if self.inside(each))
+
+
+def parsed(text: str) -> ast.Module | None:
+    """Return the syntax tree of a text, or None when it is no Python that this one reads."""
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about somebody else's escapes
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".") and name not in SKIPPED_FOLDERS

