@@ -7,7 +7,7 @@ import contextlib
 import io
 from pathlib import Path
 
-from lockstitch.check import pages, rules
+from lockstitch.audit import pages, rules
 from lockstitch.cli.main import COMMANDS, main
 
 PAGE = Path(__file__).parent / "reference" / "commands.md"

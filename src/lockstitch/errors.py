@@ -1,8 +1,11 @@
 """The one way to fail: say what is so, and what to type."""
 
+import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["LockstitchError", "UsageError", "raise_all"]
+__all__ = ["LockstitchError", "UsageError", "printable", "raise_all"]
+
+_UNSEEN = re.compile(r"[^\x20-\x7e\xa1-\ufffd]+")
 
 
 class LockstitchError(Exception):
@@ -48,3 +51,8 @@ def raise_all(errors: Sequence[LockstitchError]) -> None:
         return
     first, *rest = errors
     raise type(first)(first.message, hint=first.hint, also=(*first.also, *rest))
+
+
+def printable(text: object, most: int = 80) -> str:
+    """Return what a server sent so that it can be shown: short, and without control codes."""
+    return _UNSEEN.sub(" ", str(text))[:most]  # a terminal's cursor is not theirs to move

@@ -12,6 +12,7 @@ from lockstitch import environ
 from lockstitch.errors import LockstitchError
 
 __all__ = [
+    "Command",
     "Expired",
     "Finished",
     "Running",
@@ -31,6 +32,15 @@ Expired = subprocess.TimeoutExpired
 
 _TAIL = 20  # lines of a failed program's output that are shown
 _PATIENCE = 10.0  # seconds that a program gets to end after Ctrl-C
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program to start: its words, its folder and its variables."""
+
+    words: tuple[str, ...]
+    cwd: Path
+    env: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

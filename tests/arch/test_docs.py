@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstitch.check import pages, rules
+from lockstitch.audit import pages, rules
 from lockstitch.cli.main import COMMANDS
 from lockstitch.environ import VARIABLES
 

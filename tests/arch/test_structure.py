@@ -130,7 +130,7 @@ def test_imports_go_only_downward() -> None:
         [program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
-    assert "Contracts: 3 kept, 0 broken." in done.stdout
+    assert "Contracts: 5 kept, 0 broken." in done.stdout
 
 
 def test_no_file_names_a_package_registry() -> None:
@@ -224,6 +224,9 @@ def _imports(tree: ast.AST) -> list[str]:
 
 
 def test_what_goes_into_images_needs_only_the_standard_library() -> None:
-    for path in sorted((PACKAGE / "runtime").glob("*.py")):
+    others = {"meaning.py"}  # runs where the project's own libraries are
+    for path in sorted({*(PACKAGE / "runtime").glob("*.py")}):
+        if path.name in others:
+            continue
         for name in _imports(ast.parse(path.read_text())):
             assert name.partition(".")[0] in sys.stdlib_module_names, f"{path.name}: {name}"

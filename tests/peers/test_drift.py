@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support import projects
 
-from lockstitch.drift import live
+from lockstitch.fingerprint import live
 
 from .conftest import RealProject
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from lockstitch.lock import urls, uv
-from lockstitch.project import poetry as poetry_lock
-from lockstitch.project import pylock, requirements
-from lockstitch.project.load import load
-from lockstitch.project.resolution import LockedWheel
-from lockstitch.project.target import Target
+from lockstitch.python.load import load
+from lockstitch.python.locks import poetry as poetry_lock
+from lockstitch.python.locks import pylock, requirements
+from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.target import Target
 
 pytestmark = pytest.mark.network
 

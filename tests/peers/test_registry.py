@@ -20,11 +20,11 @@ from lockstitch.errors import LockstitchError
 from lockstitch.oci.artifact import referrers_tag
 from lockstitch.oci.entry import file
 from lockstitch.oci.model import MANIFEST_TYPE, Image, Platform
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.places import Places
+from lockstitch.oci.registry.mounts import Places
 from lockstitch.oci.registry.push import Pushed, of_image, push
-from lockstitch.oci.registry.reference import Reference
-from lockstitch.oci.registry.target import Target
+from lockstitch.oci.registry.writer import Target
 from lockstitch.progress import Quiet
 from lockstitch.store import Store
 

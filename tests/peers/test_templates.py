@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lockstitch.oci.layout import Layout
-from lockstitch.project.load import load
+from lockstitch.python.load import load
 
 from .conftest import Docker
 

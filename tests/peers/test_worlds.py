@@ -10,7 +10,7 @@ import pytest
 from support.world import downloads
 
 from lockstitch.cli import worlds
-from lockstitch.project.load import load
+from lockstitch.python.load import load
 
 from .conftest import RealProject
 

@@ -11,8 +11,8 @@ from support.images import image, layer, members
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
 from lockstitch.oci.layer import arrange, check_path
-from lockstitch.oci.reading import entries as read_entries
-from lockstitch.oci.reading import inflated
+from lockstitch.oci.layer_reader import entries as read_entries
+from lockstitch.oci.layer_reader import inflated
 from lockstitch.oci.validate import problems
 
 parts = st.sampled_from(["a", "b", "c", "a-b", "a.b", "zoë", "Z", "n" * 110])

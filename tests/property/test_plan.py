@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lockstitch.digest import of_bytes
 from lockstitch.image.plan import Parts, plan
-from lockstitch.project.resolution import LockedWheel
+from lockstitch.python.locks.resolution import LockedWheel
 
 MIB = 1 << 20
 names = st.text("abcdefghij-0", min_size=1, max_size=8)

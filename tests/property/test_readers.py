@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import urls
-from lockstitch.project import poetry, pylock, requirements
-from lockstitch.project.poetry import Pinned
-from lockstitch.project.resolution import LockedWheel
-from lockstitch.project.target import Target
+from lockstitch.python.locks import poetry, pylock, requirements
+from lockstitch.python.locks.poetry import Pinned
+from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.target import Target
 
 TARGETS = {
     platform: Target(platform=platform, python="3.11.2", glibc="2.36")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lockstitch.digest import of_bytes
 from lockstitch.image import statements
-from lockstitch.image.held import Contents
+from lockstitch.image.installed import Contents
 from lockstitch.image.verify import BROKEN
 
 _KEYS = (

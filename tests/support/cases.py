@@ -15,11 +15,11 @@ from pathlib import Path
 
 from support import planted
 
-from lockstitch.check import audit, rules
-from lockstitch.check.finding import Finding
-from lockstitch.check.repository import Asked, Repository, open_repository
-from lockstitch.check.rule import Rule
-from lockstitch.check.settings import Settings
+from lockstitch.audit import engine, rules
+from lockstitch.audit.finding import Finding
+from lockstitch.audit.rule import Rule
+from lockstitch.audit.settings import Settings
+from lockstitch.repository.files import Asked, Repository, open_repository
 
 __all__ = ["ASKED", "Case", "Mark", "check", "marks", "parse", "repository", "write"]
 
@@ -132,5 +132,5 @@ def repository(folder: Path, asked: Asked = Asked()) -> Repository:  # noqa: B00
 
 def check(folder: Path, *chosen: type[Rule], asked: Asked = Asked()) -> list[Finding]:  # noqa: B008
     """Return what rules find in a folder, without the runner of the command line."""
-    report = audit.audit(repository(folder, asked), chosen, Settings(), rules.codes())
+    report = engine.audit(repository(folder, asked), chosen, Settings(), rules.codes())
     return list(report.findings)

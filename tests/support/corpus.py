@@ -7,8 +7,8 @@ from pathlib import Path
 from support import cases
 from support.cases import Mark
 
-from lockstitch.check import audit, rules
-from lockstitch.check.settings import Settings
+from lockstitch.audit import engine, rules
+from lockstitch.audit.settings import Settings
 
 __all__ = ["FOLDER", "Judged", "judge", "projects"]
 
@@ -36,7 +36,7 @@ def judge(path: Path, folder: Path) -> Judged:
     """Write a project into a folder and compare; a mark without a line fits any."""
     (case,) = cases.parse(path.read_text(encoding="utf-8"))
     chosen = [rule for rule in rules.RULES if rule.default and _seen(rule.__name__)]
-    report = audit.audit(
+    report = engine.audit(
         cases.repository(cases.write(case, folder)), chosen, Settings(), rules.codes()
     )
     found = [Mark(each.code, each.path, each.line) for each in report.findings]

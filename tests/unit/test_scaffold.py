@@ -10,7 +10,7 @@ import yaml
 
 from lockstitch.cli.main import main
 from lockstitch.errors import LockstitchError
-from lockstitch.project.load import load
+from lockstitch.python.load import load
 from lockstitch.scaffold import new
 
 FILES = {

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from support.planted import FORMS, private_key
 
 from lockstitch.errors import LockstitchError
-from lockstitch.secrets import scan, scanners
+from lockstitch.repository.secrets import project, scanners
+from lockstitch.repository.secrets.scanners import Betterleaks, Kingfisher, Scanner
 from lockstitch.secrets.finding import Finding, excerpt, merged
 from lockstitch.secrets.patterns import RULES
-from lockstitch.secrets.scanners import Betterleaks, Kingfisher, Scanner
 from lockstitch.secrets.text import decoded, find
 
 ALLOW = "lockstitch: allow-" + "secret -- a fixture"
@@ -189,11 +189,11 @@ def test_a_search_reads_text_and_counts_the_rest(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(f"'{AWS.secret(1)}'\n")
     (tmp_path / "allowed.py").write_text(f"'{AWS.secret(1)}'  # {ALLOW}\n")
     (tmp_path / "b.bin").write_bytes(b"\0" + AWS.secret(1).encode())
-    (tmp_path / "large.txt").write_bytes(b"a" * (scan.LARGEST + 1))
+    (tmp_path / "large.txt").write_bytes(b"a" * (project.LARGEST + 1))
     (tmp_path / "link").symlink_to("a.py")
     names = ["a.py", "allowed.py", "b.bin", "gone", "large.txt", "link"]
     fake: Scanner = Fake()
-    seen = scan.search(tmp_path, names, fake)
+    seen = project.search(tmp_path, names, fake)
     assert (seen.files, seen.binary, seen.large) == (2, 1, 1)
     assert [(each.path, each.rule, each.found_by) for each in seen.findings] == [
         ("a.py", "aws-access-key-id", ("lockstitch", "fake")),
@@ -211,17 +211,17 @@ def test_git_says_which_files_there_are(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     (tmp_path / ".gitignore").write_text("ignored\n")
     everything = ["-dash", ".gitignore", "deploy/a", "ignored", "kept", "new"]
-    assert scan.names(tmp_path, []) == everything  # no git yet
+    assert project.names(tmp_path, []) == everything  # no git yet
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "kept", ".gitignore")
     everything.remove("ignored")
-    assert scan.names(tmp_path, []) == everything
-    assert scan.names(tmp_path, [tmp_path / "deploy"]) == ["deploy/a"]
-    assert scan.names(tmp_path, [tmp_path / "ignored"]) == ["ignored"]
+    assert project.names(tmp_path, []) == everything
+    assert project.names(tmp_path, [tmp_path / "deploy"]) == ["deploy/a"]
+    assert project.names(tmp_path, [tmp_path / "ignored"]) == ["ignored"]
     with pytest.raises(LockstitchError, match="is not there"):
-        scan.names(tmp_path, [tmp_path / "none"])
+        project.names(tmp_path, [tmp_path / "none"])
     with pytest.raises(LockstitchError, match="is not below"):
-        scan.names(tmp_path, [tmp_path.parent])
+        project.names(tmp_path, [tmp_path.parent])
 
 
 @pytest.mark.parametrize("below", ["", "sub"])
@@ -233,9 +233,11 @@ def test_what_is_staged_is_read_as_it_is_staged(below: str, tmp_path: Path) -> N
     (root / "b.py").write_text("1\n")
     git(root, "add", "a.py")
     (root / "a.py").write_text("clean again\n")
-    with scan.staged(root) as (folder, names):
+    with project.staged(root) as (folder, names):
         assert names == ["a.py"]
-        assert [e.rule for e in scan.search(folder, names, None).findings] == ["aws-access-key-id"]
+        assert [e.rule for e in project.search(folder, names, None).findings] == [
+            "aws-access-key-id"
+        ]
     assert not folder.exists()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockstitch.cli import drifting
-from lockstitch.drift import live, source
+from lockstitch.drift import source
 from lockstitch.drift.bisect import coupling, ends, experiment, metric, mixtures, record, search
 from lockstitch.drift.bisect.bench import CommandBench, code
 from lockstitch.drift.bisect.ends import Ends, Side
@@ -18,8 +18,9 @@ from lockstitch.drift.bisect.mixtures import Environments
 from lockstitch.drift.bisect.model import Metric, Mixture, Outcome
 from lockstitch.drift.bisect.pythons import Pythons
 from lockstitch.drift.bisect.scale import Verdict
-from lockstitch.drift.model import Fingerprint
 from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.fingerprint import live
+from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.progress import Reporter, say
 
 __all__ = ["Prepared", "explained", "number", "prepare"]

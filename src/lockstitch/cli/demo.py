@@ -10,13 +10,13 @@ from lockstitch.cli import serving, worlds
 from lockstitch.cli.session import layout_folder
 from lockstitch.cli.table import table
 from lockstitch.errors import LockstitchError
-from lockstitch.fetch import Fetcher
-from lockstitch.image.places import LAYOUT
+from lockstitch.image.paths import LAYOUT
 from lockstitch.lock import file as lock_file
 from lockstitch.lock import make
+from lockstitch.net.download import Fetcher
 from lockstitch.progress import Reporter, say
-from lockstitch.project.load import load
-from lockstitch.project.model import Project
+from lockstitch.python.load import load
+from lockstitch.python.model import Project
 from lockstitch.scaffold import new
 from lockstitch.store import Store
 

@@ -7,7 +7,7 @@ from typing import Any
 from lockstitch.cli.table import table
 from lockstitch.drift import compare
 from lockstitch.drift.compare import Difference
-from lockstitch.drift.model import Fingerprint
+from lockstitch.fingerprint.model import Fingerprint
 
 __all__ = ["document", "markdown", "text"]
 

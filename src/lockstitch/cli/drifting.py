@@ -9,14 +9,14 @@ from pathlib import Path
 from lockstitch import files
 from lockstitch.cli.session import Session
 from lockstitch.drift import serving
-from lockstitch.drift.model import Fingerprint
 from lockstitch.drift.source import Context
 from lockstitch.errors import LockstitchError, UsageError
-from lockstitch.image.places import DRIFT
+from lockstitch.fingerprint.model import Fingerprint
+from lockstitch.image.paths import DRIFT
 from lockstitch.lock.file import Lock
 from lockstitch.progress import say
-from lockstitch.project.load import find_root, load
-from lockstitch.project.model import ImageSpec
+from lockstitch.python.load import find_root, load
+from lockstitch.python.model import ImageSpec
 
 __all__ = ["LABEL", "add_target", "context", "served", "summary"]
 

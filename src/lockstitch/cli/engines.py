@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from lockstitch import files
 from lockstitch.cli.session import Session, layout_folder, print_json
+from lockstitch.dockerfile import engines, render
+from lockstitch.dockerfile import files as rendered
+from lockstitch.dockerfile.build import BUILDERS, Recipe
+from lockstitch.dockerfile.build import build as build_image
+from lockstitch.dockerfile.engines import RUNNERS, Engine
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.image import dockerfile, rendered
 from lockstitch.image.build import Builder, Built
 from lockstitch.lock.file import Lock
 from lockstitch.oci.layout import Layout
 from lockstitch.progress import say
-from lockstitch.project.model import ImageSpec, Project
-from lockstitch.run import building, engine
-from lockstitch.run.building import BUILDERS, Recipe
-from lockstitch.run.engine import RUNNERS, Engine
+from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["add_options", "build", "checked", "load", "target"]
 
@@ -81,9 +82,9 @@ def load(
     for each in built:
         if str(each.image.platform) != found.platform:
             continue
-        tag = options.tag or engine.tag(project, each.prepared.spec)
+        tag = options.tag or engines.tag(project, each.prepared.spec)
         with session.progress.task(f"load {tag} into {found.name}", 0):
-            identity = engine.load(found, each.image, tag)
+            identity = engines.load(found, each.image, tag)
         if not options.json:
             say(f"{each.name}: {tag} in {found.name}, image ID {identity.short}")
 
@@ -99,12 +100,12 @@ def build(
     line = _unseen if options.quiet or options.json else _shown
     answers = []
     for spec in specs:
-        tag = options.tag or engine.tag(project, spec)
+        tag = options.tag or engines.tag(project, spec)
         recipe = Recipe(
-            folder=project.root, dockerfile=dockerfile.name(spec), tag=tag, words=options.rest
+            folder=project.root, dockerfile=render.name(spec), tag=tag, words=options.rest
         )
         with session.progress.task(f"{found.name} build {tag}", 0):
-            identity = building.build(found, recipe, line)
+            identity = build_image(found, recipe, line)
         answers.append({"name": spec.name, "tag": tag, "id": identity, "engine": found.name})
         if not options.json:
             say(f"{spec.name}: {tag} in {found.name}, image ID {identity[:12]}")
@@ -126,7 +127,7 @@ def _unseen(_: str) -> None:
 
 
 def _find(names: Sequence[str], hint: str, project: Project) -> Engine:
-    found = engine.find(names, hint=f"install or start {' or '.join(names)}, or {hint}")
+    found = engines.find(names, hint=f"install or start {' or '.join(names)}, or {hint}")
     if found.platform not in project.platforms:
         message = f"`{found.name}` here is for {found.platform}, "
         message += f"the project has {', '.join(project.platforms)}"
@@ -138,7 +139,7 @@ def _find(names: Sequence[str], hint: str, project: Project) -> Engine:
 
 def _check_rendered(project: Project, lock: Lock, specs: Sequence[ImageSpec]) -> None:
     """Raise LockstitchError for each file that the engine would read and `render` would change."""
-    others = {dockerfile.name(each) for each in project.images if each not in specs}
+    others = {render.name(each) for each in project.images if each not in specs}
     problems = []
     for name, text in rendered.everything(project, lock).items():
         path = project.root / name
@@ -155,6 +156,6 @@ def _give_base(session: Session, lock: Lock, found: Engine) -> None:
         return
     builder = Builder(project, lock, session.store, session.fetcher, session.progress)
     image = builder.base(found.platform, Layout(layout_folder(project)))
-    tag = dockerfile.base_tag(project)
+    tag = render.base_tag(project)
     with session.progress.task(f"load {tag} into {found.name}", 0):
-        engine.load(found, image, tag)
+        engines.load(found, image, tag)

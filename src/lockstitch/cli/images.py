@@ -11,14 +11,14 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.image import verify
 from lockstitch.oci.layout import Layout
+from lockstitch.oci.manifest import Manifest
 from lockstitch.oci.model import Platform
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.manifest import Manifest
-from lockstitch.oci.registry.reference import Reference
 from lockstitch.oci.registry.repository import Repository
-from lockstitch.oci.registry.target import Target
-from lockstitch.project.load import find_root, load
-from lockstitch.project.model import Project
+from lockstitch.oci.registry.writer import Target
+from lockstitch.python.load import find_root, load
+from lockstitch.python.model import Project
 
 __all__ = ["Named", "add_options", "find", "images", "project_of", "said"]
 

@@ -10,16 +10,16 @@ from lockstitch.digest import Digest
 from lockstitch.errors import UsageError
 from lockstitch.oci.artifact import Artifact
 from lockstitch.oci.layout import Layout
-from lockstitch.oci.registry import referring
+from lockstitch.oci.reference import LATEST, Reference
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.places import Places
+from lockstitch.oci.registry.mounts import Places
 from lockstitch.oci.registry.push import Count, Parcel, Pushed, push
-from lockstitch.oci.registry.reference import LATEST, Reference
-from lockstitch.oci.registry.referring import Brought
-from lockstitch.oci.registry.target import Target
+from lockstitch.oci.registry.writer import Target
+from lockstitch.oci.signing import referrers
+from lockstitch.oci.signing.referrers import Brought
 from lockstitch.progress import say
-from lockstitch.project.size import shown
+from lockstitch.python.size import shown
 
 __all__ = [
     "Beside",
@@ -134,9 +134,9 @@ def send(
     platforms = tuple(sorted(str(each.descriptor.platform) for each in parcels))
     brought = []
     for subject in (each.descriptor for each in parcels):
-        brought.append(referring.copy(beside.layout, subject.digest, place))
+        brought.append(referrers.copy(beside.layout, subject.digest, place))
         fresh = beside.documents.get(subject.digest, ())
-        brought.append(referring.attach(place, subject, fresh))
+        brought.append(referrers.attach(place, subject, fresh))
     about = Brought(
         documents=sum(each.documents for each in brought),
         bytes=sum(each.bytes for each in brought),

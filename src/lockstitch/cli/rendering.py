@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from lockstitch.cli import stack_images
 from lockstitch.cli.session import Session
+from lockstitch.dockerfile import files
 from lockstitch.errors import LockstitchError
-from lockstitch.image import rendered
 from lockstitch.lock.file import Lock
-from lockstitch.project.model import Project
+from lockstitch.python.model import Project
 from lockstitch.stack.compose import document
 
 __all__ = ["compose_file", "everything", "with_services"]
@@ -15,7 +15,7 @@ __all__ = ["compose_file", "everything", "with_services"]
 
 def everything(project: Project, lock: Lock) -> dict[str, str]:
     """Return every file that is rendered, by name, sorted; raise what is wrong with any."""
-    found = rendered.everything(project, lock)
+    found = files.everything(project, lock)
     if project.stack.runner == "compose":
         found[document.NAME] = compose_file(project, lock)
     return dict(sorted(found.items()))

@@ -4,13 +4,15 @@ import argparse
 
 from lockstitch.cli import stacks
 from lockstitch.cli.session import Session, layout_folder
+from lockstitch.dockerfile import engines
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.image.build import Builder
 from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
+from lockstitch.process import Command
 from lockstitch.progress import say
-from lockstitch.project.model import ImageSpec
-from lockstitch.run import engine, environment, foreground
+from lockstitch.python.model import ImageSpec
+from lockstitch.run import environment, foreground
 
 __all__ = ["add_how", "execute", "serving"]
 
@@ -40,14 +42,14 @@ def execute(
         return foreground.watched(command, session.project, spec)
     if not getattr(options, "record", False):
         return foreground.once(command)
-    from lockstitch.drift import recording  # 30 ms that only a recorded run needs
+    from lockstitch.run import recording
 
     return recording.run(session.project, spec, command, foreground.once, session.progress)
 
 
-def _in_image(session: Session, spec: ImageSpec, arguments: tuple[str, ...]) -> environment.Command:
+def _in_image(session: Session, spec: ImageSpec, arguments: tuple[str, ...]) -> Command:
     project = session.project
-    found = engine.find()
+    found = engines.find()
     if found.platform not in project.platforms:
         message = f"`{found.name}` here runs {found.platform}, "
         message += f"the project has {', '.join(project.platforms)}"
@@ -58,12 +60,12 @@ def _in_image(session: Session, spec: ImageSpec, arguments: tuple[str, ...]) -> 
     builder = Builder(project, lock, session.store, session.fetcher, session.progress)
     built = builder.build([spec], Layout(layout_folder(project)))
     image = next(each.image for each in built if str(each.image.platform) == found.platform)
-    tag = engine.tag(project, spec)
+    tag = engines.tag(project, spec)
     with session.progress.task(f"load into {found.name}", 0):
-        engine.load(found, image, tag)
+        engines.load(found, image, tag)
     if spec.port:
         say(f"{tag} on http://127.0.0.1:{spec.port}, read-only, with {found.name}")
-    return engine.command(found, project, spec, tag, arguments)
+    return engines.command(found, project, spec, tag, arguments)
 
 
 def serving(session: Session, name: str | None) -> ImageSpec:

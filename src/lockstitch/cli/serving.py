@@ -10,8 +10,8 @@ from typing import Any
 
 from lockstitch import clock, environ, process
 from lockstitch.errors import LockstitchError
-from lockstitch.fetch import ask
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.net.download import ask
+from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["ask_health", "ask_prediction", "running"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import progress
-from lockstitch.credentials import Credentials
-from lockstitch.fetch import Fetcher
+from lockstitch.net.credentials import Credentials
+from lockstitch.net.download import Fetcher
 from lockstitch.progress import Reporter
-from lockstitch.project.load import load
-from lockstitch.project.model import Project
+from lockstitch.python.load import load
+from lockstitch.python.model import Project
 from lockstitch.store import Store, default_root
 
 __all__ = [

@@ -16,8 +16,8 @@ from lockstitch.lock import file, make, toml
 from lockstitch.lock.file import Lock, LockedService
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
-from lockstitch.project.load import load
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.load import load
+from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
 __all__ = ["build", "locked"]
@@ -67,7 +67,7 @@ def _project(project: Project, lock: Lock, store: Store) -> Project:
     parts = {"pyproject.toml": text.encode()}
     for name in services.NAMES:
         parts[services.name_of_list(name)] = services.requirements(name).encode()
-    runtime = resources.files("lockstitch.stack.runtime")
+    runtime = resources.files("lockstitch.runtime.stack")
     for script in sorted({each for scripts in _SCRIPTS.values() for each in scripts}):
         parts[script] = runtime.joinpath(script).read_bytes().replace(b"\r\n", b"\n")
     base = [each.parts for each in lock.bases] if project.is_debian else []

@@ -9,12 +9,13 @@ from lockstitch import environ, files
 from lockstitch.cli import rendering, stack_images
 from lockstitch.cli.session import Session
 from lockstitch.digest import Digest, of_bytes
+from lockstitch.dockerfile import engines
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import file, make
 from lockstitch.lock.file import Lock, LockedFile
 from lockstitch.oci.model import Image
-from lockstitch.run import engine, foreground
-from lockstitch.run.environment import Command
+from lockstitch.process import Command
+from lockstitch.run import foreground
 from lockstitch.stack import control, logs, tools
 from lockstitch.stack.compose import document, runner
 from lockstitch.stack.services import common
@@ -89,7 +90,7 @@ def of(session: Session) -> Stack:
     """Return the stack that pyproject.toml asks for, to be looked at or stopped."""
     if session.project.stack.runner == "native":
         return _Native(session=session)
-    return _compose(session, engine.find(), {})
+    return _compose(session, engines.find(), {})
 
 
 def ready(session: Session) -> Stack:
@@ -100,7 +101,7 @@ def ready(session: Session) -> Stack:
     project = session.project
     if project.stack.runner == "native":
         return _Native(session=session)
-    found = engine.find()
+    found = engines.find()
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
     built = stack_images.build(session, lock)
@@ -121,7 +122,7 @@ def variables(session: Session) -> dict[str, str]:
     return common.variables(control.parts_of(folder))
 
 
-def _compose(session: Session, found: engine.Engine, images: dict[str, Digest]) -> _Compose:
+def _compose(session: Session, found: engines.Engine, images: dict[str, Digest]) -> _Compose:
     words = runner.find(found.program)
     return _Compose(project=session.project, docker=found.program, words=words, images=images)
 
@@ -152,9 +153,9 @@ def _render(session: Session, before: Lock, lock: Lock) -> None:
         file.write(changed, root)
 
 
-def _load(session: Session, found: engine.Engine, images: dict[str, Image]) -> None:
+def _load(session: Session, found: engines.Engine, images: dict[str, Image]) -> None:
     """Put the images into the engine, under names that say their digests."""
     for name, image in images.items():
         tag = document.tag(name, image.config_descriptor().digest)
         with session.progress.task(f"load {name} into {found.program.name}", 0):
-            engine.load(found, image, tag)
+            engines.load(found, image, tag)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lockstitch import clock
 from lockstitch.errors import LockstitchError
-from lockstitch.project.model import Project
-from lockstitch.prove import worlds
+from lockstitch.prove import environments
 from lockstitch.prove.variation import BUILD, together
+from lockstitch.python.model import Project
 
 __all__ = ["Timed", "elsewhere", "here"]
 
@@ -24,19 +24,19 @@ class Timed:
 
 def here(project: Project, image: str) -> Timed:
     """Build an image where the project is, with the user's own store."""
-    return _build(worlds.World(root=project.root, env=worlds.environment()), image)
+    return _build(environments.World(root=project.root, env=environments.environment()), image)
 
 
 def elsewhere(project: Project, image: str) -> Timed:
     """Build an image from an emptied store with all else varied, but as the same user."""
     other = together(tuple(each for each in BUILD if not each.slow), "another world")
     with tempfile.TemporaryDirectory(prefix="lockstitch-elsewhere-") as name:
-        return _build(worlds.enter(project.root, other, Path(name)), image)
+        return _build(environments.enter(project.root, other, Path(name)), image)
 
 
-def _build(world: worlds.World, image: str) -> Timed:
+def _build(world: environments.World, image: str) -> Timed:
     started = clock.monotonic()
-    done = worlds.lockstitch(world, ["build", image, "--json"])
+    done = environments.lockstitch(world, ["build", image, "--json"])
     seconds = clock.monotonic() - started
     if done.code != 0:
         message = f"`{image}` could not be built\n{done.stderr.strip()}"

@@ -8,7 +8,7 @@ from lockstitch.drift import effects, known, machines
 from lockstitch.drift.effects import Effect, Ranks, by_whom
 from lockstitch.drift.known import Move
 from lockstitch.drift.machines import Found
-from lockstitch.drift.model import Fingerprint, Package
+from lockstitch.fingerprint.model import Fingerprint, Package
 
 __all__ = ["Difference", "between", "matters"]
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-from lockstitch.drift.model import Fingerprint
+from lockstitch.fingerprint.model import Fingerprint
 
 __all__ = ["Effect", "Ranks", "by_whom", "computes", "is_plain_locale", "order"]
 

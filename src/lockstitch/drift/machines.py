@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lockstitch.drift import effects
 from lockstitch.drift.effects import Effect
-from lockstitch.drift.model import Blas, Cpu, Fingerprint, Gpu, Python, System
+from lockstitch.fingerprint.model import Blas, Cpu, Fingerprint, Gpu, Python, System
 
 __all__ = ["Found", "between"]
 

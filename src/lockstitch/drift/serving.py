@@ -9,16 +9,18 @@ from pathlib import Path
 
 from lockstitch import files
 from lockstitch.digest import Digest, of_bytes
-from lockstitch.drift import compare, locks, record, wheels
+from lockstitch.drift import compare
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.effects import Effect
-from lockstitch.drift.model import Fingerprint, Python, System
-from lockstitch.drift.record import RunRecord
 from lockstitch.errors import LockstitchError
+from lockstitch.fingerprint import locks, wheels
+from lockstitch.fingerprint.model import Fingerprint, Python, System
 from lockstitch.lock.file import Lock
 from lockstitch.lock.make import pylock_name
-from lockstitch.project.model import ImageSpec, Project
-from lockstitch.project.target import Target
+from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.target import Target
+from lockstitch.run import record
+from lockstitch.run.record import RunRecord
 from lockstitch.store import Store
 
 __all__ = ["Drift", "check", "found"]

@@ -8,19 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lockstitch import files
-from lockstitch.drift import git, images, live, locks, reading, record
-from lockstitch.drift.model import Fingerprint
+from lockstitch import files, git
 from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.fingerprint import decode, images, live, locks
+from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.lock import file as lock_file
-from lockstitch.oci import stored
+from lockstitch.oci import foreign
+from lockstitch.oci.foreign import StoredImage
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.reference import Reference
 from lockstitch.oci.registry.repository import Repository
-from lockstitch.oci.stored import StoredImage
 from lockstitch.progress import say
-from lockstitch.project.model import ImageSpec, Project
-from lockstitch.project.target import Target
+from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.target import Target
+from lockstitch.run import record
 
 __all__ = ["Context", "graph", "read", "target"]
 
@@ -80,7 +81,7 @@ def _image(word: str, context: Context) -> StoredImage | None:
     several = len(project.platforms) > 1
     chosen = context.platform or project.platforms[0]
     name = f"{word}-{chosen.partition('/')[2]}" if several else word
-    return stored.of_layout(layout, name) if layout.is_dir() else None
+    return foreign.of_layout(layout, name) if layout.is_dir() else None
 
 
 def _in_registry(word: str, context: Context) -> StoredImage | None:
@@ -91,7 +92,7 @@ def _in_registry(word: str, context: Context) -> StoredImage | None:
     reference = Reference.parse(bare)
     say(f"reads the layers of {reference}")
     repository = Repository(Client(), reference)
-    return stored.of_registry(repository, reference.which, target(context).platform)
+    return foreign.of_registry(repository, reference.which, target(context).platform)
 
 
 def _holds_image(path: Path) -> bool:
@@ -99,7 +100,7 @@ def _holds_image(path: Path) -> bool:
 
 
 def _stored(path: Path, name: str, platform: str) -> StoredImage:
-    read = stored.of_layout if path.is_dir() else stored.of_archive
+    read = foreign.of_layout if path.is_dir() else foreign.of_archive
     return read(path, name, platform=platform)
 
 
@@ -120,10 +121,10 @@ def _of_path(path: Path, word: str, context: Context) -> Fingerprint:
     if locks.is_lock(word):
         return _lock(files.read_text(path), word, context, _beside(path))
     if path.suffix == ".json":
-        document = reading.parsed(files.read_text(path), word)
+        document = decode.parsed(files.read_text(path), word)
         if record.is_record(document):
             return record.of_document(document, word).environment()
-        return reading.of_document(document, word)
+        return decode.of_document(document, word)
     if os.access(path, os.X_OK):
         return live.interpreter(path)
     message = f"`{word}` is no lock, no fingerprint and no interpreter"

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lockstitch.image.contents import app
-from lockstitch.image.places import APP, USER, VENV
+from lockstitch.image.paths import APP, USER, VENV
 from lockstitch.image.prepare import Prepared
 from lockstitch.lock.bases import Base
-from lockstitch.lock.debian import DebianBase
-from lockstitch.lock.registry import RegistryBase
-from lockstitch.lock.registry.interpreter import PATH
+from lockstitch.lock.bases.debian import DebianBase
+from lockstitch.lock.bases.registry import RegistryBase
+from lockstitch.lock.bases.registry.interpreter import PATH
 from lockstitch.oci.layer import Layer
 from lockstitch.oci.model import Config, Healthcheck, Image, Platform, append, empty, with_config
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["base_image", "image", "reference"]
 

@@ -5,19 +5,18 @@ Both follow from the lock, the project's files and its commit: no clock, no name
 
 from collections.abc import Sequence
 
-from lockstitch import __version__
+from lockstitch import __version__, git
 from lockstitch.digest import Digest, of_bytes
+from lockstitch.git import Commit
 from lockstitch.image.build import Builder, Built
-from lockstitch.image.places import DRIFT, LAYOUT
+from lockstitch.image.paths import DRIFT, LAYOUT
 from lockstitch.lock import export, file, provenance, sbom
 from lockstitch.lock.file import Lock
 from lockstitch.lock.make import pylock_name
 from lockstitch.lock.provenance import Material
 from lockstitch.oci import canonical
 from lockstitch.oci.artifact import Artifact
-from lockstitch.project import commit
-from lockstitch.project.commit import Commit
-from lockstitch.project.model import Project
+from lockstitch.python.model import Project
 from lockstitch.store import Store
 
 __all__ = ["Attester"]
@@ -46,7 +45,7 @@ class Attester:
 
     def documents(self, built: Sequence[Built]) -> dict[Digest, tuple[Artifact, ...]]:
         """Return what is said of each image, by its digest."""
-        state = commit.of(self._project.root)
+        state = git.commit(self._project.root)
         return {
             each.image.digest: (self.bill(each), self.provenance(each, state)) for each in built
         }

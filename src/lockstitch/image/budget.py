@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import sizes
 from lockstitch.oci.model import Image
-from lockstitch.project import size
-from lockstitch.project.model import ImageSpec
+from lockstitch.python import size
+from lockstitch.python.model import ImageSpec
 
 __all__ = ["check", "unpacked"]
 

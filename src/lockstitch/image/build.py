@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 
 from lockstitch import environ
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.fetch import Download, Fetcher
 from lockstitch.files import atomic
-from lockstitch.image import assemble, budget, interpreter, own
-from lockstitch.image.below import Below
+from lockstitch.image import assemble, budget, interpreter, project_wheel
 from lockstitch.image.bytecode import Interpreter
-from lockstitch.image.jobs import Job, Made, make
+from lockstitch.image.inherited import Below
+from lockstitch.image.layer_records import Records
+from lockstitch.image.layers import Job, Made, make
 from lockstitch.image.plan import LayerPlan
 from lockstitch.image.prepare import Prepared, base_only, prepare
-from lockstitch.image.records import Records
-from lockstitch.lock import debian
-from lockstitch.lock.debian import DebianBase
+from lockstitch.lock.bases import debian
+from lockstitch.lock.bases.debian import DebianBase
+from lockstitch.lock.bases.registry import RegistryBase
 from lockstitch.lock.file import Lock
-from lockstitch.lock.registry import RegistryBase
 from lockstitch.lock.sbom import Facts
+from lockstitch.net.download import Download, Fetcher
 from lockstitch.oci.layer import Layer, Shallow
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import INDEX_TYPE, Image, index_bytes
@@ -32,7 +32,7 @@ from lockstitch.oci.recompress import Recompressed, recompressed
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import Reporter
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
 __all__ = ["Builder", "Built"]
@@ -163,10 +163,10 @@ class Builder:
                 layers = [la for la in each.base.layers if not layout.has(la.digest, la.size)]
                 self._below.fetch(each.base, layers)
 
-    def _own(self) -> own.OwnWheel | None:
+    def _own(self) -> project_wheel.OwnWheel | None:
         if not self._project.is_package:
             return None
-        return own.build(self._project, self._lock.build, self._store)
+        return project_wheel.build(self._project, self._lock.build, self._store)
 
     def _image(self, prepared: Prepared, layout: Layout) -> Image:
         return assemble.image(prepared, self._project, self._layers(prepared, layout))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import debian_archive, debian_files, licences, trim
 from lockstitch.image.debian_archive import Member
-from lockstitch.lock.debian import DebianBase, DebianPackage
+from lockstitch.lock.bases.debian import DebianBase, DebianPackage
 from lockstitch.lock.sbom import Facts
 from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
 from lockstitch.store import Store

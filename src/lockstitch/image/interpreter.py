@@ -12,7 +12,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.image import debian
 from lockstitch.image.bytecode import Interpreter
 from lockstitch.lock.bases import Base
-from lockstitch.lock.debian import DebianBase
+from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.oci import canonical
 from lockstitch.oci.entry import Kind
 from lockstitch.store import Store

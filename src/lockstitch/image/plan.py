@@ -6,9 +6,9 @@ from hashlib import sha256
 from typing import Any
 
 from lockstitch.digest import Digest, of_bytes
-from lockstitch.image.places import LAYOUT
+from lockstitch.image.paths import LAYOUT
 from lockstitch.oci import canonical
-from lockstitch.project.resolution import LockedWheel
+from lockstitch.python.locks.resolution import LockedWheel
 
 __all__ = ["BASE", "LayerPlan", "Parts", "plan"]
 

@@ -9,23 +9,23 @@ from lockstitch import files
 from lockstitch.digest import Digest, Hasher, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile
-from lockstitch.image import host, interpreter, leaks
+from lockstitch.image import interpreter, local_python, secret_guard
 from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.contents import app
-from lockstitch.image.own import OwnWheel
-from lockstitch.image.places import LAYOUT
+from lockstitch.image.paths import LAYOUT
 from lockstitch.image.plan import BASE, LayerPlan, Parts, plan
+from lockstitch.image.project_wheel import OwnWheel
 from lockstitch.lock.bases import Base
+from lockstitch.lock.bases.debian import DebianBase
+from lockstitch.lock.bases.registry import RegistryBase
 from lockstitch.lock.created import created
-from lockstitch.lock.debian import DebianBase
 from lockstitch.lock.file import Lock
 from lockstitch.lock.make import pylock_name
-from lockstitch.lock.registry import RegistryBase
 from lockstitch.oci import canonical
-from lockstitch.oci.registry.reference import Reference
-from lockstitch.project import pylock
-from lockstitch.project.model import ImageSpec, Project
-from lockstitch.project.resolution import LockedWheel
+from lockstitch.oci.reference import Reference
+from lockstitch.python.locks import pylock
+from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
 __all__ = ["Prepared", "base_only", "pinned", "prepare"]
@@ -64,7 +64,7 @@ def prepare(
     wheels = _wheels(text, digest, base, pylock_name(spec.name), store)
     found = app.found(project, spec)
     digests = [_hash(each) for each in found]
-    leaks.refuse(project, spec, found, digests, own, store)
+    secret_guard.refuse(project, spec, found, digests, own, store)
     compiler, notes = _compiler(base, spec)
     parts = Parts(
         **_of_base(base, spec, compiler),
@@ -128,7 +128,7 @@ def _compiler(base: Base, spec: ImageSpec) -> tuple[Interpreter | None, tuple[st
     """Return what compiles here for a base of a registry, and what is to be said about it."""
     if isinstance(base, DebianBase) or not spec.bytecode:
         return None, ()
-    found, note = host.find(base.python)
+    found, note = local_python.find(base.python)
     return found, (note,) if note else ()
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from lockstitch.errors import LockstitchError
-from lockstitch.image.places import bin_folder
+from lockstitch.image.paths import bin_folder
 
 __all__ = ["console_scripts", "with_shebang"]
 

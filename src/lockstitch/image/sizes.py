@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lockstitch.image import record
+from lockstitch.image import record_file
 from lockstitch.oci.layer import Layer
-from lockstitch.oci.reading import entries
+from lockstitch.oci.layer_reader import entries
 
 __all__ = ["Package", "of_layers"]
 
@@ -47,7 +47,7 @@ def _owned(path: str, content: bytes) -> dict[str, str]:
     site, _, info = path.removesuffix("/RECORD").rpartition("/")
     name = info.removesuffix(".dist-info").replace("-", " ")
     found: dict[str, str] = {}
-    for row, _, _ in record.read(content):
+    for row, _, _ in record_file.read(content):
         if not row.startswith("../"):
             # Folders too, since bytecode lies beside what RECORD lists and not in it.
             found.setdefault(f"{site}/{row}".rpartition("/")[0], name)

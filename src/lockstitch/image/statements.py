@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.digest import Digest, of_bytes
-from lockstitch.image.held import Contents, normalized
+from lockstitch.image.installed import Contents, normalized
 from lockstitch.lock import provenance
 from lockstitch.lock.file import Lock
 from lockstitch.lock.make import pylock_name
-from lockstitch.project.model import Project
+from lockstitch.python.model import Project
 
 __all__ = ["Locks", "bill", "locked", "locks_of", "origin"]
 

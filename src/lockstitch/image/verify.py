@@ -12,15 +12,15 @@ from typing import Any
 
 from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
-from lockstitch.image import held, statements
-from lockstitch.image.held import Contents
+from lockstitch.image import installed, statements
+from lockstitch.image.installed import Contents
 from lockstitch.image.statements import Locks
 from lockstitch.lock import provenance, sbom
-from lockstitch.oci import reading
+from lockstitch.oci import layer_reader
 from lockstitch.oci.contents import of_layers
+from lockstitch.oci.manifest import Manifest
 from lockstitch.oci.model import Descriptor
-from lockstitch.oci.registry.manifest import Manifest
-from lockstitch.oci.registry.source import Source
+from lockstitch.oci.source import Source
 from lockstitch.progress import Reporter, Task
 
 __all__ = ["BROKEN", "Findings", "document", "verify"]
@@ -132,7 +132,7 @@ class _Layers:
         """Return what the layers hold, or None with the problems of all that are damaged."""
         layers = [partial(self._plain, number, task) for number in range(len(self._layers))]
         try:
-            found = of_layers(layers, content=held.wanted, digest=held.is_site)
+            found = of_layers(layers, content=installed.wanted, digest=installed.is_site)
             self._finish()
         except LockstitchError as error:
             self.problems.append(error.message)
@@ -164,7 +164,7 @@ class _Layers:
 
     def _hashed(self, number: int, task: Task) -> Iterator[bytes]:
         layer, hasher = self._layers[number], Hasher()
-        for chunk in reading.unpacked(self._told(layer, task), layer.media_type):
+        for chunk in layer_reader.unpacked(self._told(layer, task), layer.media_type):
             hasher.update(chunk)
             yield chunk
         wanted = self._diff_ids[number] if number < len(self._diff_ids) else None

@@ -17,14 +17,14 @@ from typing import IO, TYPE_CHECKING, Any
 from lockstitch import files
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.fetch import Download, Fetcher
 from lockstitch.lock import uv
 from lockstitch.lock.bases import Base
+from lockstitch.net.download import Download, Fetcher
 from lockstitch.progress import Reporter, say
-from lockstitch.project import pylock
-from lockstitch.project.model import Project
-from lockstitch.project.reading import Table, parse_toml
-from lockstitch.project.target import Target
+from lockstitch.python.locks import pylock
+from lockstitch.python.model import Project
+from lockstitch.python.tables import Table, parse_toml
+from lockstitch.python.target import Target
 from lockstitch.store import Store
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import file as lock_file
 from lockstitch.lock.bases import Base
-from lockstitch.lock.debian import DebianBase
+from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.lock.file import Lock
 from lockstitch.lock.make import REQUIREMENTS, pylock_name
-from lockstitch.project import pylock
-from lockstitch.project.model import Project
+from lockstitch.python.locks import pylock
+from lockstitch.python.model import Project
 
 __all__ = ["Change", "State", "between", "state"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from lockstitch import environ
 from lockstitch.errors import LockstitchError
 from lockstitch.lock.bases import Base
-from lockstitch.project.resolution import LockedWheel
+from lockstitch.python.locks.resolution import LockedWheel
 
 __all__ = ["created"]
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from lockstitch import files
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.lock import needs, sbom, urls
+from lockstitch.lock import dependency_graph, sbom, urls
 from lockstitch.lock.bases import Base
+from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.lock.created import created
-from lockstitch.lock.debian import DebianBase
 from lockstitch.lock.file import Lock
 from lockstitch.lock.make import pylock_name
 from lockstitch.lock.sbom import Facts
-from lockstitch.project import pylock
-from lockstitch.project.model import ImageSpec, Project
-from lockstitch.project.resolution import LockedWheel
-from lockstitch.project.target import Target
+from lockstitch.python.locks import pylock
+from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.target import Target
 
 if TYPE_CHECKING:
     from packaging.pylock import Package
@@ -100,13 +100,13 @@ def bill(
     facts = {"lockstitch:platform": platform, "lockstitch:python": base.python}
     subject = sbom.image(project.name, project.version, spec.name, digest=digest, properties=facts)
     first = [sbom.own(project.name, project.version, of(own))] if project.is_package else []
-    edges = needs.of(project, spec, target)
+    edges = dependency_graph.of(project, spec, target)
     refs = {name: component.ref for name, component in packages.items()}
     graph: dict[str, list[str]] = {}
     direct = sorted(refs)
     if edges is not None:
         graph = {refs[n]: [refs[e] for e in edges[n] if e in refs] for n in refs if n in edges}
-        direct = sorted(name for name in edges[needs.ROOT] if name in refs)
+        direct = sorted(name for name in edges[dependency_graph.ROOT] if name in refs)
     asks = first[0].ref if first else subject.ref
     graph[subject.ref] = [*(each.ref for each in first), *(each.ref for each in system)]
     graph[asks] = [*graph.get(asks, []), *(refs[name] for name in direct)]

@@ -9,10 +9,10 @@ from typing import Any
 from lockstitch import files
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.lock import registry, toml
-from lockstitch.lock.bases import Base
-from lockstitch.lock.debian import DebianBase, DebianPackage
-from lockstitch.project.reading import Table, parse_toml
+from lockstitch.lock import toml
+from lockstitch.lock.bases import Base, registry
+from lockstitch.lock.bases.debian import DebianBase, DebianPackage
+from lockstitch.python.tables import Table, parse_toml
 
 __all__ = ["NAME", "Lock", "LockedFile", "LockedService", "dumps", "read", "write"]
 

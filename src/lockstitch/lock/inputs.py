@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from lockstitch.credentials import stripped
 from lockstitch.digest import Digest, of_bytes
-from lockstitch.project.model import Project
+from lockstitch.net.credentials import stripped
+from lockstitch.python.model import Project
 
 __all__ = ["digest"]
 

@@ -7,18 +7,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstitch import credentials, files, services
+from lockstitch import files, services
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.fetch import Fetcher
-from lockstitch.lock import builds, given, inputs, manager, uv
+from lockstitch.lock import builds, external, inputs, manager, uv
+from lockstitch.lock import external as given
 from lockstitch.lock import file as lock_file
 from lockstitch.lock.bases import Base, Pinner
 from lockstitch.lock.file import Lock, LockedFile, LockedService
+from lockstitch.net import credentials
+from lockstitch.net.download import Fetcher
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import Reporter, say
-from lockstitch.project.load import load
-from lockstitch.project.model import Project
+from lockstitch.python.load import load
+from lockstitch.python.model import Project
 from lockstitch.store import Store
 
 __all__ = ["REQUIREMENTS", "make", "pylock_name", "stale", "stale_rendered"]
@@ -53,7 +55,7 @@ def make(
             say(f"warning: {error.message}; all of it is pinned anew")
     tool = manager.of(project)
     if tool is given:
-        given.lock(project, upgrade=upgrade)  # before anything is fetched
+        external.lock(project, upgrade=upgrade)  # before anything is fetched
     wanted = _wanted(project, before, upgrade)
     pinner = Pinner(store=store, fetcher=fetcher, progress=progress, client=client or Client())
     bases = pinner.pin(project, before.bases if before else (), upgrade=wanted.base)

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 from lockstitch.errors import LockstitchError
-from lockstitch.lock import given, poetry, uv
+from lockstitch.lock import external, poetry, uv
+from lockstitch.lock import external as given
 from lockstitch.lock.bases import Base
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["Manager", "of"]
 
@@ -44,7 +45,7 @@ class Manager(Protocol):
 
 def of(project: Project) -> Manager:
     """Return the manager whose lock is there; without one, what pyproject.toml is written for."""
-    if given.is_given(project):
+    if external.is_given(project):
         return given
     there = [each for each in (poetry.LOCK, uv.LOCK) if (project.root / each).exists()]
     if len(there) > 1:

@@ -8,8 +8,8 @@ from lockstitch.errors import LockstitchError
 from lockstitch.lock import urls, uv
 from lockstitch.lock.bases import Base
 from lockstitch.progress import say
-from lockstitch.project import poetry
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.locks import poetry
+from lockstitch.python.model import ImageSpec, Project
 
 __all__ = [
     "LOCK",

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lockstitch.digest import Digest, of_bytes
-from lockstitch.lock.debian import DebianBase
-from lockstitch.lock.registry import RegistryBase
+from lockstitch.git import Commit
+from lockstitch.lock.bases.debian import DebianBase
+from lockstitch.lock.bases.registry import RegistryBase
 from lockstitch.oci import canonical
-from lockstitch.project.commit import Commit
 
 __all__ = ["BUILDER", "FORMAT", "PREDICATE", "Material", "dumps", "of_base", "statement"]
 

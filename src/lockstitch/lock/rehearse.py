@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lockstitch import files
-from lockstitch.project.model import Project
+from lockstitch.python.model import Project
 
 __all__ = ["rehearsal"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from lockstitch.digest import Digest
-from lockstitch.lock.debian import DebianPackage
-from lockstitch.lock.registry import RegistryBase, SystemPackage
+from lockstitch.lock.bases.debian import DebianPackage
+from lockstitch.lock.bases.registry import RegistryBase, SystemPackage
 from lockstitch.oci import canonical
 
 __all__ = [

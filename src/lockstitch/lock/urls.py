@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 from lockstitch import environ, files, process
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.project import pylock
-from lockstitch.project.poetry import Pinned, best_wheel
-from lockstitch.project.resolution import LockedWheel
-from lockstitch.project.target import Target
+from lockstitch.python.locks import pylock
+from lockstitch.python.locks.poetry import Pinned, best_wheel
+from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.target import Target
 
 if TYPE_CHECKING:
     from packaging.pylock import PackageWheel

@@ -10,7 +10,7 @@ from pathlib import Path
 from lockstitch import environ, files, process
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases import Base
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec, Project
 
 __all__ = [
     "LOCK",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import reading
+from lockstitch.oci import layer_reader
 from lockstitch.oci.layer import GZIP, ZSTD
 from lockstitch.oci.rootfs import RootFs
 
@@ -57,7 +57,7 @@ def _members(
     layer: Iterable[bytes], content: Wanted, digest: Wanted
 ) -> Iterator[tuple[tarfile.TarInfo, Held | None]]:
     """Yield the members of a layer, with what is wanted of files and symlinks."""
-    stream = cast("IO[bytes]", reading.Reader(_unpacked(iter(layer))))
+    stream = cast("IO[bytes]", layer_reader.Reader(_unpacked(iter(layer))))
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             path = member.name.removeprefix("./").lstrip("/")
@@ -96,7 +96,7 @@ def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
     first = next(chunks, b"")
     rest = chain([first], chunks)
     if first.startswith(_GZIP_MAGIC):
-        return reading.unpacked(rest, GZIP)
+        return layer_reader.unpacked(rest, GZIP)
     if first.startswith(_ZSTD_MAGIC):
-        return reading.unpacked(rest, ZSTD)
+        return layer_reader.unpacked(rest, ZSTD)
     return rest

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.artifact import subject_of
-from lockstitch.oci.reading import unpacked
+from lockstitch.oci.layer_reader import unpacked
 
 __all__ = ["Found", "SmallFile", "images", "small_files"]
 

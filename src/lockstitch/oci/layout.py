@@ -11,12 +11,11 @@ from typing import Any
 from lockstitch import files
 from lockstitch.digest import Digest, Hasher, of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import artifact, canonical
+from lockstitch.oci import artifact, canonical, manifest
 from lockstitch.oci.artifact import Artifact
 from lockstitch.oci.layer import Layer, checked
+from lockstitch.oci.manifest import Manifest
 from lockstitch.oci.model import INDEX_TYPE, Descriptor, Image
-from lockstitch.oci.registry import manifest
-from lockstitch.oci.registry.manifest import Manifest
 
 __all__ = ["Layout"]
 

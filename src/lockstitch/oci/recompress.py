@@ -12,7 +12,7 @@ from typing import Protocol
 from lockstitch.digest import Hasher
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import GZIP, ZSTD, Layer, LayerFacts
-from lockstitch.oci.reading import inflated
+from lockstitch.oci.layer_reader import inflated
 
 __all__ = ["FORMS", "Recompressed", "recompressed"]
 

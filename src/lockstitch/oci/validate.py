@@ -8,8 +8,8 @@ from lockstitch.digest import Hasher
 from lockstitch.errors import LockstitchError
 from lockstitch.oci import tar
 from lockstitch.oci.layer import Layer, check_path
+from lockstitch.oci.layer_reader import entries, unpacked
 from lockstitch.oci.model import Image
-from lockstitch.oci.reading import entries, unpacked
 
 __all__ = ["problems"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Platform
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.reference import Reference
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.prove.building import Outcome
 from lockstitch.prove.compare import Seen, compare

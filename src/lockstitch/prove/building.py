@@ -12,11 +12,11 @@ from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layout import Layout
 from lockstitch.progress import Reporter
-from lockstitch.project.model import Project
-from lockstitch.prove import worlds
+from lockstitch.prove import environments
 from lockstitch.prove.compare import Difference, compare
 from lockstitch.prove.sources import in_layout
 from lockstitch.prove.variation import BUILD, Variation, together
+from lockstitch.python.model import Project
 
 __all__ = ["Compared", "Outcome", "culprits", "here", "prove"]
 
@@ -55,7 +55,7 @@ class Compared:
 
 def here(project: Project, layout: Path, images: Sequence[str]) -> Outcome:
     """Return what stands here, built first where it is stale."""
-    world = worlds.World(root=project.root, env=worlds.environment())
+    world = environments.World(root=project.root, env=environments.environment())
     return _build(world, layout, images, lock=False)
 
 
@@ -130,7 +130,7 @@ def _possible() -> tuple[tuple[Variation, ...], list[str]]:
             chosen.append(each)
         elif not root:
             notes.append(f"skipped: {each.name}: only root can be somebody else")
-        elif not worlds.entered_by(each.world["uid"]):
+        elif not environments.entered_by(each.world["uid"]):
             notes.append(f"skipped: {each.name}: uid {each.world['uid']} may not run this Python")
         else:
             chosen.append(each)
@@ -148,21 +148,23 @@ def _once(
     with tempfile.TemporaryDirectory(prefix="lockstitch-verify-") as name:
         scratch = Path(name)
         with progress.task(f"build in another world: {variation.name}", 0):
-            world = worlds.enter(project.root, variation, scratch / "world")
+            world = environments.enter(project.root, variation, scratch / "world")
             layout = keep or scratch / "world" / "images"
             other = _build(world, layout, images, lock=variation.folder)
         return _compared(variation.name, first, other)
 
 
-def _build(world: worlds.World, layout: Path, images: Sequence[str], *, lock: bool) -> Outcome:
+def _build(
+    world: environments.World, layout: Path, images: Sequence[str], *, lock: bool
+) -> Outcome:
     """Lock, when asked to, and build; raises LockstitchError with the words of what failed."""
     notes = []
     if lock:
-        done = worlds.lockstitch(world, ["lock", "--quiet"])
+        done = environments.lockstitch(world, ["lock", "--quiet"])
         if done.code != 0:  # an index that cannot be asked says nothing of the lock
             notes.append(f"locks were not made again: {_last(done.stderr)}")
     words = ["build", *images, "--json", "--layout", str(layout)]
-    done = worlds.lockstitch(world, words)
+    done = environments.lockstitch(world, words)
     if done.code != 0:
         message = f"the build in another world failed\n{done.stderr.strip()}"
         raise LockstitchError(message, hint="lockstitch build")

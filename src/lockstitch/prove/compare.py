@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from lockstitch.digest import Digest
-from lockstitch.oci import reading
+from lockstitch.oci import layer_reader
 from lockstitch.oci.layer import Layer
 
 __all__ = ["Difference", "Seen", "compare"]
@@ -93,7 +93,7 @@ class _Entry:
 def _entries(layer: Layer) -> dict[str, _Entry]:
     held = 0
     found = {}
-    for member, data in reading.entries(layer, lambda _: True):
+    for member, data in layer_reader.entries(layer, lambda _: True):
         held += len(data)
         kept = data if held < _KEPT else None
         found[member.name] = _Entry(_header(member), sha256(data).hexdigest(), kept)

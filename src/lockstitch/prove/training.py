@@ -13,14 +13,14 @@ from typing import Any
 from lockstitch import clock, files, process
 from lockstitch.errors import LockstitchError
 from lockstitch.progress import Reporter
-from lockstitch.project.model import ImageSpec, Project
-from lockstitch.prove import worlds
+from lockstitch.prove import environments
 from lockstitch.prove.variation import TRAINING, Variation
+from lockstitch.python.model import ImageSpec, Project
 from lockstitch.run import environment
 
 __all__ = ["Moved", "Output", "Run", "Trained", "prove"]
 
-_MEANING = Path(__file__).parent / "runtime" / "meaning.py"
+_MEANING = Path(__file__).parents[1] / "runtime" / "meaning.py"
 _SITE = _MEANING.parent / "site"  # its sitecustomize sets up the world of a variation
 _LARGEST = 2 << 30  # bytes of all outputs
 _MOST = 8  # parts of one output that are named
@@ -122,7 +122,7 @@ def _failed(variation: Variation, error: LockstitchError) -> Trained:
 def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Path) -> Run:
     """Train in a copy of the project, and read what is new below its declared outputs."""
     depth = "a/deeper folder/other-name" if variation.folder else "project"
-    root = worlds.copied(project.root, scratch / depth)
+    root = environments.copied(project.root, scratch / depth)
     before = _stamps(root, spec)
     command = environment.command(project, spec, (), {})
     changed = {**command.env, **{k: v for k, v in variation.env.items() if v is not None}}
@@ -132,7 +132,7 @@ def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Pat
     env |= {"PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_TRACKING_URI": (scratch / "runs").as_uri()}
     # The environment has the project as an editable: the copy's own sources come first.
     env["PYTHONPATH"] = os.pathsep.join([str(_SITE), str(root / "src")])
-    env[worlds.VARIABLE] = json.dumps(dict(variation.world), sort_keys=True)
+    env[environments.VARIABLE] = json.dumps(dict(variation.world), sort_keys=True)
     started = clock.monotonic()
     process.run(command.words, cwd=root, env=env)
     seconds = clock.monotonic() - started

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lockstitch import webpage
-from lockstitch.check.audit import Report
+from lockstitch.audit.engine import Report
 from lockstitch.drift.compare import Difference
 from lockstitch.prove import page as prove_page
 from lockstitch.report.sizes import Sized, mb

@@ -3,24 +3,15 @@
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import environ
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import manager
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.process import Command
+from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["Command", "command", "folder", "python"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """A program to start: its words, its folder and its variables."""
-
-    words: tuple[str, ...]
-    cwd: Path
-    env: dict[str, str]
+__all__ = ["command", "folder", "python"]
 
 
 def folder(project: Project, image: ImageSpec) -> Path:

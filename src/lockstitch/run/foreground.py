@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from lockstitch import clock, files, process
+from lockstitch.process import Command
 from lockstitch.progress import say
-from lockstitch.project.model import ImageSpec, Project
-from lockstitch.run.environment import Command
+from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["once", "watched"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lockstitch import clock, environ, files, process
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.project.model import Project, StackSpec
+from lockstitch.python.model import Project, StackSpec
 from lockstitch.stack import ports, processes
 from lockstitch.stack.folder import LOW, Folder, full
 from lockstitch.stack.keeper import FAILED, FULL, NEEDS, READY

@@ -17,8 +17,8 @@ from typing import Any
 
 from lockstitch import environ, files, process
 from lockstitch.errors import LockstitchError
-from lockstitch.fetch import ask
-from lockstitch.project.model import Project
+from lockstitch.net.download import ask
+from lockstitch.python.model import Project
 from lockstitch.stack.folder import Folder
 from lockstitch.stack.tools import Tools
 

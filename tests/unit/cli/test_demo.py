@@ -12,7 +12,7 @@ from lockstitch.cli import demo, serving, worlds
 from lockstitch.cli.main import main
 from lockstitch.cli.table import table
 from lockstitch.errors import LockstitchError
-from lockstitch.project.load import load
+from lockstitch.python.load import load
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from support import environments, wheels
 from lockstitch.cli import differences
 from lockstitch.cli.main import main
 from lockstitch.drift import compare
-from lockstitch.drift.model import Fingerprint, Package
+from lockstitch.fingerprint.model import Fingerprint, Package
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from support import projects
 from lockstitch.cli.main import main
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.lock import export, file, needs
-from lockstitch.project import requirements
-from lockstitch.project.load import load
-from lockstitch.project.target import Target
+from lockstitch.lock import dependency_graph, export, file
+from lockstitch.python.load import load
+from lockstitch.python.locks import requirements
+from lockstitch.python.target import Target
 
 TARGET = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 WHEEL = (
@@ -211,10 +211,10 @@ def test_what_poetry_locks_need_each_other(tmp_path: Path) -> None:
     root = projects.write(tmp_path / "tiny", pyproject=text)
     (root / "poetry.lock").write_text(POETRY)
     project = load(root)
-    assert needs.of(project, project.image("train"), TARGET) == {
+    assert dependency_graph.of(project, project.image("train"), TARGET) == {
         "": {"alpha", "beta", "delta", "x-y"},
         "alpha": {"epsilon"},
         "epsilon": set(),
     }
     (root / "poetry.lock").unlink()
-    assert needs.of(project, project.image("train"), TARGET) is None
+    assert dependency_graph.of(project, project.image("train"), TARGET) is None

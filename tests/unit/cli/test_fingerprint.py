@@ -8,7 +8,7 @@ import pytest
 from support import environments, wheels
 
 from lockstitch.cli.main import main
-from lockstitch.drift import live, reading
+from lockstitch.fingerprint import decode, live
 
 UV_LOCK = """\
 version = 1
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def versions(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, str]:
     capsys.readouterr()
     assert main(["fingerprint", *words, "--json"]) == 0
-    found = reading.of_text(capsys.readouterr().out, "stdout")
+    found = decode.of_text(capsys.readouterr().out, "stdout")
     return {each.name: each.version for each in found.packages if each.name != "app"}
 
 
@@ -78,7 +78,7 @@ def test_the_script_is_printed_for_other_machines(
     done = subprocess.run(
         ["venv/bin/python", "-"], input=script, capture_output=True, text=True, check=True
     )
-    assert reading.of_text(done.stdout, "it") == live.interpreter(folder / "venv")
+    assert decode.of_text(done.stdout, "it") == live.interpreter(folder / "venv")
 
 
 def test_people_see_a_summary(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from lockstitch import files
 from lockstitch.cli.main import main
 from lockstitch.errors import LockstitchError
-from lockstitch.project.load import load
+from lockstitch.python.load import load
 from lockstitch.scaffold import new
 
 

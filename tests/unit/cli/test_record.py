@@ -11,9 +11,10 @@ from support.world import World
 
 from lockstitch.cli.main import main
 from lockstitch.digest import Digest
-from lockstitch.drift import reading, record
-from lockstitch.drift.record import RunRecord
+from lockstitch.fingerprint import decode
 from lockstitch.oci.layout import Layout
+from lockstitch.run import record
+from lockstitch.run.record import RunRecord
 
 TRAIN = """\
 import json, os, pathlib, sys
@@ -89,7 +90,7 @@ def _before(found: RunRecord) -> str:
     """Return the digest of the fingerprint before anything was imported."""
     document = found.fingerprint.document()
     document.pop("imported")
-    return reading.of_document(document, "it").digest
+    return decode.of_document(document, "it").digest
 
 
 def test_a_run_that_repeats_has_the_same_digest(root: Path) -> None:

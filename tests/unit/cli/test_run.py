@@ -13,8 +13,8 @@ import pytest
 from support import projects
 
 from lockstitch.cli.main import main
+from lockstitch.dockerfile import engines
 from lockstitch.errors import LockstitchError
-from lockstitch.run import engine
 
 SAY = """\
 import importlib.util, os, sys
@@ -93,7 +93,7 @@ def test_no_engine_here(
     docker.write_text("#!/bin/sh\necho 'the daemon is away' >&2\nexit 1\n")
     docker.chmod(0o755)
     with pytest.raises(LockstitchError, match="`docker` does not answer: the daemon is away"):
-        engine.find()
+        engines.find()
 
 
 LOOP = """\

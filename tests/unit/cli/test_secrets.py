@@ -173,7 +173,9 @@ def test_a_clean_file_is_read_once(locked: Path, monkeypatch: pytest.MonkeyPatch
     assert main(["build", "serve", "--quiet"]) == 0
     kept = {path: path.stat().st_mtime_ns for path in _records()}
     assert kept
-    monkeypatch.setattr("lockstitch.image.leaks.text.find", None)  # nothing is looked at again
+    monkeypatch.setattr(
+        "lockstitch.image.secret_guard.text.find", None
+    )  # nothing is looked at again
     assert main(["build", "serve", "--quiet"]) == 0
     assert {path: path.stat().st_mtime_ns for path in _records()} == kept
 

@@ -15,7 +15,7 @@ from support.registry import Registry
 
 from lockstitch.cli.main import main
 from lockstitch.digest import Digest, of_bytes
-from lockstitch.image.places import site_packages
+from lockstitch.image.paths import site_packages
 from lockstitch.lock import provenance, sbom
 from lockstitch.oci import canonical
 from lockstitch.oci.artifact import Artifact

@@ -8,7 +8,7 @@ import pytest
 from lockstitch.digest import of_bytes
 from lockstitch.drift import compare
 from lockstitch.drift.effects import Effect
-from lockstitch.drift.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
+from lockstitch.fingerprint.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
 
 ONE, TWO, THREE = (of_bytes(text) for text in (b"1", b"2", b"3"))
 

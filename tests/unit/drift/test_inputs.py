@@ -7,9 +7,9 @@ import pytest
 
 from lockstitch.cli.main import main
 from lockstitch.digest import of_bytes
-from lockstitch.drift import record
-from lockstitch.drift.model import Fingerprint
-from lockstitch.drift.record import RunRecord
+from lockstitch.fingerprint.model import Fingerprint
+from lockstitch.run import record
+from lockstitch.run.record import RunRecord
 
 
 def write(path: Path, **inputs: bytes) -> str:

@@ -8,7 +8,7 @@ from support.images import MadeLayer
 from support.zips import FILENAME
 
 from lockstitch.image.contents.wheels import InstalledWheel
-from lockstitch.image.places import APP
+from lockstitch.image.paths import APP
 from lockstitch.oci.entry import Generated
 from lockstitch.oci.layer import arrange, stitch
 from lockstitch.store import Store

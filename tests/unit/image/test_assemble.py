@@ -11,11 +11,11 @@ from support.images import check_golden, layer
 from lockstitch.digest import of_bytes
 from lockstitch.image import assemble
 from lockstitch.image.prepare import Prepared
-from lockstitch.lock.debian import DebianBase
+from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.oci.entry import file
 from lockstitch.oci.model import Image, Platform
 from lockstitch.oci.validate import problems
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec, Project
 
 SERVE = ImageSpec(
     name="serve",

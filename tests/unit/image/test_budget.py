@@ -7,7 +7,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.image import budget
 from lockstitch.oci.entry import file
 from lockstitch.oci.model import Image
-from lockstitch.project.model import ImageSpec
+from lockstitch.python.model import ImageSpec
 
 SITE = "app/.venv/lib/python3.11/site-packages"
 

@@ -14,7 +14,7 @@ from support.zips import FILENAME, File, wheel
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.image import compiled
+from lockstitch.image import bytecode_cache
 from lockstitch.image.bytecode import Interpreter, compile_files
 from lockstitch.store import Store
 
@@ -200,25 +200,25 @@ def test_kept_bytecode_is_what_was_compiled(
 ) -> None:
     store = Store(tmp_path / "store")
     digest = store.put(archive.read_bytes())
-    kept = compiled.of_wheel(THIS, store, digest, SOURCES)
+    kept = bytecode_cache.of_wheel(THIS, store, digest, SOURCES)
     assert {path: b"".join(content.plain()) for path, content in kept.items()} == found
     # The second time no program runs: this one is not even there.
     absent = Interpreter(argv=("/no/such/python",), root="", key=THIS.key, minor=MINOR)
-    assert compiled.of_wheel(absent, store, digest, SOURCES) == kept
+    assert bytecode_cache.of_wheel(absent, store, digest, SOURCES) == kept
     # Other sources are another request, since CPython's output depends on all of them.
     with pytest.raises(LockstitchError, match="could not be started"):
-        compiled.of_wheel(absent, store, digest, SOURCES[:1])
+        bytecode_cache.of_wheel(absent, store, digest, SOURCES[:1])
     other = Interpreter(argv=("/no/such/python",), root="", key=of_bytes(b"other"), minor=MINOR)
     with pytest.raises(LockstitchError, match="could not be started"):
-        compiled.of_wheel(other, store, digest, SOURCES)
+        bytecode_cache.of_wheel(other, store, digest, SOURCES)
 
 
 @pytest.mark.parametrize("at", [2, -1])
 def test_a_damaged_blob_is_an_error_of_ours(at: int, archive: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    kept = compiled.of_wheel(THIS, store, store.put(archive.read_bytes()), SOURCES[:2])
+    kept = bytecode_cache.of_wheel(THIS, store, store.put(archive.read_bytes()), SOURCES[:2])
     content = next(iter(kept.values()))
-    assert isinstance(content, compiled.Kept)
+    assert isinstance(content, bytecode_cache.Kept)
     data = bytearray(content.blob.read_bytes())
     data[content.start + at % content.packed] ^= 0xFF
     content.blob.unlink()
@@ -230,10 +230,10 @@ def test_a_damaged_blob_is_an_error_of_ours(at: int, archive: Path, tmp_path: Pa
 def test_a_lost_blob_is_made_again(archive: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     digest = store.put(archive.read_bytes())
-    kept = compiled.of_wheel(THIS, store, digest, SOURCES[:2])
+    kept = bytecode_cache.of_wheel(THIS, store, digest, SOURCES[:2])
     first = next(iter(kept.values()))
-    assert isinstance(first, compiled.Kept)
+    assert isinstance(first, bytecode_cache.Kept)
     first.blob.unlink()
-    again = compiled.of_wheel(THIS, store, digest, SOURCES[:2])
+    again = bytecode_cache.of_wheel(THIS, store, digest, SOURCES[:2])
     assert again == kept
     assert first.blob.exists()

@@ -13,7 +13,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.image import debian_archive
 from lockstitch.image.debian import entries
 from lockstitch.image.debian_archive import merged
-from lockstitch.lock.debian import DebianBase, DebianPackage
+from lockstitch.lock.bases.debian import DebianBase, DebianPackage
 from lockstitch.lock.sbom import Facts
 from lockstitch.oci.entry import Entry, Kind
 from lockstitch.store import Store

@@ -9,7 +9,7 @@ from support.images import check_golden
 from lockstitch.digest import of_bytes
 from lockstitch.image import plan as plan_module
 from lockstitch.image.plan import LayerPlan, Parts, plan
-from lockstitch.project.resolution import LockedWheel
+from lockstitch.python.locks.resolution import LockedWheel
 
 MIB = 1 << 20
 

@@ -16,8 +16,8 @@ from lockstitch import process
 from lockstitch.cli.main import main
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import builds
-from lockstitch.lock.debian import DebianBase
-from lockstitch.project.load import load
+from lockstitch.lock.bases.debian import DebianBase
+from lockstitch.python.load import load
 
 PYPROJECT = projects.PYPROJECT.replace('["alpha>=1"]', '["alpha>=1"] # what both need').replace(
     "[dependency-groups]\n", '[dependency-groups]\ndev = ["only-source"] # no wheel\n'

@@ -11,7 +11,7 @@ from support.world import World
 
 from lockstitch.cli.main import main
 from lockstitch.lock import changes, file
-from lockstitch.project.load import load
+from lockstitch.python.load import load
 
 
 @pytest.fixture

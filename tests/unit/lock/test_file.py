@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import file
-from lockstitch.lock.debian import DebianBase, DebianPackage
+from lockstitch.lock.bases.debian import DebianBase, DebianPackage
 from lockstitch.lock.file import Lock, LockedFile
 
 PACKAGE = DebianPackage(

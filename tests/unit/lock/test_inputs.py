@@ -8,7 +8,7 @@ from support import projects
 
 from lockstitch.digest import Digest
 from lockstitch.lock import inputs
-from lockstitch.project.load import read
+from lockstitch.python.load import read
 
 
 def digest(text: str = projects.PYPROJECT, root: str = "/p") -> Digest:

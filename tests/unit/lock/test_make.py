@@ -10,10 +10,10 @@ from support import archive, projects, wheels
 from support.world import World
 
 from lockstitch.errors import LockstitchError
-from lockstitch.fetch import Fetcher
 from lockstitch.lock import file, make, uv
+from lockstitch.net.download import Fetcher
 from lockstitch.progress import Quiet
-from lockstitch.project.load import load
+from lockstitch.python.load import load
 from lockstitch.store import Store
 
 FILES = [

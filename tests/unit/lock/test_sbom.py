@@ -9,7 +9,7 @@ from packageurl import PackageURL
 from lockstitch.cli.main import main
 from lockstitch.digest import of_bytes
 from lockstitch.lock import sbom
-from lockstitch.lock.debian import DebianPackage
+from lockstitch.lock.bases.debian import DebianPackage
 
 DIGEST = of_bytes(b"wheel")
 GCC = DebianPackage(

@@ -14,10 +14,10 @@ from support.world import World
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import urls
-from lockstitch.project import pylock
-from lockstitch.project.poetry import Pinned
-from lockstitch.project.resolution import LockedWheel
-from lockstitch.project.target import Target
+from lockstitch.python.locks import pylock
+from lockstitch.python.locks.poetry import Pinned
+from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.target import Target
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 ARM = Target(platform="linux/arm64", python="3.11.2", glibc="2.36")

@@ -8,7 +8,7 @@ from support.images import image, layer
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import inspect, stored
+from lockstitch.oci import foreign, inspect
 from lockstitch.oci.artifact import EMPTY, Artifact, index_bytes, referrers_tag, subject_of
 from lockstitch.oci.entry import file
 from lockstitch.oci.layout import Layout
@@ -82,7 +82,7 @@ def test_who_looks_for_images_sees_no_document(tmp_path: Path) -> None:
     assert subject_of(f"{referrers_tag(IMAGE.digest)}.sig") == IMAGE.digest
     assert subject_of("sha256-0") is None
     assert [each.name for each in inspect.images(layout.root)] == ["serve"]
-    assert len(stored.of_layout(layout.root).layers) == 1, "the only image that there is"
+    assert len(foreign.of_layout(layout.root).layers) == 1, "the only image that there is"
 
 
 def test_a_newer_document_takes_the_place_of_its_type(tmp_path: Path) -> None:

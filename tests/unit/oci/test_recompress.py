@@ -13,7 +13,7 @@ from support.images import MadeLayer, image, layer, members, random_entries
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import GZIP, ZSTD
-from lockstitch.oci.reading import entries, unpacked
+from lockstitch.oci.layer_reader import entries, unpacked
 from lockstitch.oci.recompress import recompressed
 from lockstitch.oci.validate import problems
 

@@ -11,7 +11,7 @@ from support.images import MadeLayer
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import TAR, LayerFacts
-from lockstitch.oci.reading import entries
+from lockstitch.oci.layer_reader import entries
 from lockstitch.oci.rootfs import RootFs
 
 Files = Mapping[str, bytes | str | int]

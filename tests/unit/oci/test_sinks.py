@@ -17,12 +17,12 @@ from lockstitch.oci import archive
 from lockstitch.oci.entry import file
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Config, Healthcheck, Image
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.places import Places
+from lockstitch.oci.registry.mounts import Places
 from lockstitch.oci.registry.push import of_image, push
-from lockstitch.oci.registry.reference import Reference
 from lockstitch.oci.registry.repository import Repository
-from lockstitch.oci.registry.target import Target
+from lockstitch.oci.registry.writer import Target
 from lockstitch.oci.validate import problems
 from lockstitch.progress import Quiet
 from lockstitch.store import Store

@@ -11,11 +11,11 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from lockstitch.prove import worlds
-from lockstitch.prove.runtime import meaning
+from lockstitch.prove import environments
 from lockstitch.prove.variation import BUILD, TRAINING, Variation, together
+from lockstitch.runtime import meaning
 
-PROGRAM = Path(worlds.__file__).parent / "runtime" / "varied.py"
+PROGRAM = Path(environments.__file__).parents[1] / "runtime" / "varied.py"
 
 
 def varied(code: str, **world: object) -> str:
@@ -62,15 +62,15 @@ def test_a_training_lists_folders_backwards_too(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).touch()
     env = {**os.environ, "PYTHONPATH": str(PROGRAM.parent / "site")}
-    env[worlds.VARIABLE] = json.dumps({"backwards": True})
+    env[environments.VARIABLE] = json.dumps({"backwards": True})
     code = f"import os; print(os.listdir({str(tmp_path)!r}))"
     assert subprocess.check_output([sys.executable, "-c", code], env=env) == b"['b', 'a']\n"
 
 
 def test_it_is_lockstitch_that_runs() -> None:
-    world = worlds.World(root=Path.cwd(), env=worlds.environment())
+    world = environments.World(root=Path.cwd(), env=environments.environment())
     done = subprocess.run(
-        [sys.executable, PROGRAM, "--version"], env=dict(world.env), capture_output=True, text=True,
+        [sys.executable, PROGRAM, "lockstitch", "--version"], env=dict(world.env), capture_output=True, text=True,
         check=True,
     )  # fmt: skip
     assert done.stdout.startswith("lockstitch ")

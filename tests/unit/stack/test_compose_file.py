@@ -16,11 +16,11 @@ from lockstitch.cli import rendering
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import file
-from lockstitch.project.load import load
-from lockstitch.project.model import StackSpec
+from lockstitch.python.load import load
+from lockstitch.python.model import StackSpec
+from lockstitch.runtime.stack import sh
 from lockstitch.stack.compose import document
 from lockstitch.stack.compose.runner import Compose
-from lockstitch.stack.runtime import sh
 
 IMAGES = {name: of_bytes(name.encode()) for name in services.NAMES}
 
@@ -132,7 +132,7 @@ def test_secrets_reach_a_service_and_its_config_is_its_own(tmp_path: Path) -> No
     weed.write_text(f"#!{sys.executable}\n{show}\n")
     weed.chmod(0o755)
     program = (
-        "import sys; from pathlib import Path; from lockstitch.stack.runtime import container as c;"
+        "import sys; from pathlib import Path; from lockstitch.runtime.stack import container as c;"
         f"c.SECRETS = Path({str(secrets)!r}); c.CONFIG = Path({str(tmp_path / 'c.json')!r});"
         f"sys.executable = {str(tmp_path / 'python')!r}; c.main('objects', ['-x'])"
     )

@@ -13,7 +13,7 @@ from support import projects
 
 from lockstitch.cli.main import main
 from lockstitch.errors import LockstitchError
-from lockstitch.project.load import load
+from lockstitch.python.load import load
 from lockstitch.stack import control, imports, processes
 from lockstitch.stack.folder import Folder
 from lockstitch.stack.services.objects import PORTS

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from lockstitch.errors import LockstitchError
+from lockstitch.runtime.stack.presign import presigned
 from lockstitch.stack import control
 from lockstitch.stack.folder import LOW, Folder, full
-from lockstitch.stack.runtime.presign import presigned
 from lockstitch.stack.services.common import Parts
 from lockstitch.stack.services.schema import prepare, revisions
 from lockstitch.stack.tools import Tools

@@ -39,8 +39,9 @@ from lockstitch.cli.session import (
     open_session,
     print_json,
 )
+from lockstitch.dockerfile import render
 from lockstitch.errors import UsageError, raise_all
-from lockstitch.image import dockerfile, history
+from lockstitch.image import history
 from lockstitch.image.attest import Attester
 from lockstitch.image.budget import unpacked
 from lockstitch.image.build import Builder, Built
@@ -49,13 +50,13 @@ from lockstitch.lock.file import Lock
 from lockstitch.oci import archive
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.recompress import FORMS
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.push import of_image
-from lockstitch.oci.registry.reference import Reference
 from lockstitch.progress import say
-from lockstitch.project.model import ImageSpec, Project
-from lockstitch.project.size import shown
+from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.size import shown
 
 __all__ = ["configure", "run"]
 
@@ -157,7 +158,7 @@ def _without_drift(
     recorded = [i for i in project.images if i.record and (project.root / i.record).is_file()]
     if options.base_only or not recorded:
         return specs
-    from lockstitch.cli import drifting  # 30 ms that only a project with a record needs
+    from lockstitch.cli import drifting
 
     return drifting.served(session, lock, specs, options.allow_drift)
 
@@ -213,7 +214,7 @@ def _base_only(
         message += " platforms"
         raise UsageError(message, hint="leave one platform in [tool.lockstitch] while you build it")
     image = builder.base(project.platforms[0], layout)
-    tag = options.tag or dockerfile.base_tag(project)
+    tag = options.tag or render.base_tag(project)
     archive.write(image, options.output, tag)
     if options.json:
         print_json({"tag": tag, "config": image.config_descriptor().digest})

@@ -24,6 +24,7 @@ import gc
 import sys
 from pathlib import Path
 
+from lockstitch.audit import engine
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.progress import say
 
@@ -98,10 +99,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from lockstitch.check import audit, rules, settings
-    from lockstitch.check.report import FORMS
-    from lockstitch.check.report.text import printable, summary
-    from lockstitch.check.repository import Asked, open_repository
+    from lockstitch.audit import rules, settings
+    from lockstitch.audit.formats import FORMS
+    from lockstitch.audit.formats.text import printable, summary
+    from lockstitch.repository.files import Asked, open_repository
 
     root, only = _root(options.path)
     form = "json" if options.json else options.format
@@ -125,18 +126,18 @@ def _run(options: argparse.Namespace) -> int:
     )
     repo = open_repository(root, exclude=found.exclude, asked=asked)
     if options.fix or options.diff:
-        fixed = audit.fix(repo, chosen, found, known, only)
+        fixed = engine.fix(repo, chosen, found, known, only)
         report = fixed.report
         difference = "".join(
-            f"{printable(x)}\n" for x in audit.diff(fixed.changes).split("\n")[:-1]
+            f"{printable(x)}\n" for x in engine.diff(fixed.changes).split("\n")[:-1]
         )
         (sys.stdout if form == "text" else sys.stderr).write(difference)
         if options.fix:
-            audit.write(repo, fixed.changes)
+            engine.write(repo, fixed.changes)
         if fixed.fixed and not options.quiet:
             say(f"{'fixed' if options.fix else 'would fix'}: {fixed.fixed}")
     else:
-        report = audit.audit(repo, chosen, found, known, only)
+        report = engine.audit(repo, chosen, found, known, only)
     sys.stdout.write(FORMS[form](report))
     sys.stdout.flush()
     if not options.quiet:

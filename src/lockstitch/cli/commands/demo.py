@@ -19,9 +19,9 @@ from pathlib import Path
 from lockstitch import progress
 from lockstitch.cli import demo
 from lockstitch.cli.session import print_json
-from lockstitch.credentials import Credentials
 from lockstitch.errors import LockstitchError
-from lockstitch.fetch import Fetcher
+from lockstitch.net.credentials import Credentials
+from lockstitch.net.download import Fetcher
 from lockstitch.store import Store, default_root
 
 __all__ = ["configure", "run"]

@@ -21,8 +21,9 @@ import sys
 
 from lockstitch.cli import differences, drifting
 from lockstitch.cli.session import add_common, print_json
-from lockstitch.drift import compare, source, wheels
-from lockstitch.drift.model import Fingerprint
+from lockstitch.drift import compare, source
+from lockstitch.fingerprint import wheels
+from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.progress import say
 from lockstitch.store import Store, default_root
 

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from lockstitch.check import pages, rules
+    from lockstitch.audit import pages, rules
 
     code = options.code.upper()
     found = [rule for rule in rules.RULES if rule.__name__.startswith(code)]

@@ -27,8 +27,8 @@ from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.lock import export, file, make
 from lockstitch.lock.file import Lock
 from lockstitch.progress import say
-from lockstitch.project.load import load
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.load import load
+from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["configure", "run"]
 

@@ -39,8 +39,9 @@ import sys
 
 from lockstitch.cli import drifting
 from lockstitch.cli.session import add_common, print_json
-from lockstitch.drift import live, source
+from lockstitch.drift import source
 from lockstitch.errors import UsageError
+from lockstitch.fingerprint import live
 
 __all__ = ["configure", "run"]
 

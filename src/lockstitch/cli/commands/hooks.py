@@ -20,7 +20,7 @@ import sys
 
 from lockstitch.cli.session import add_common, print_json
 from lockstitch.cli.table import table
-from lockstitch.hooks.rev import is_commit
+from lockstitch.git import is_commit
 from lockstitch.progress import say
 from lockstitch.scaffold.hooks import migrate
 from lockstitch.scaffold.hooks.migrate import Migration

@@ -21,8 +21,8 @@ from lockstitch.cli.session import add_common, print_json
 from lockstitch.errors import UsageError
 from lockstitch.image.inspect import Inspected, inspect
 from lockstitch.lock import provenance, sbom
-from lockstitch.oci.registry.manifest import Manifest
-from lockstitch.project.size import shown
+from lockstitch.oci.manifest import Manifest
+from lockstitch.python.size import shown
 from lockstitch.store import Store, default_root
 
 __all__ = ["configure", "run"]

@@ -32,7 +32,7 @@ from lockstitch.lock import changes, file, make, manager
 from lockstitch.lock.rehearse import rehearsal
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import say
-from lockstitch.project.load import load
+from lockstitch.python.load import load
 
 __all__ = ["configure", "run"]
 

@@ -9,9 +9,9 @@ examples:
 
 import argparse
 
-from lockstitch.oci.registry import keeping
+from lockstitch.oci.reference import host_of
+from lockstitch.oci.registry import credential_writer
 from lockstitch.oci.registry.logins import Logins
-from lockstitch.oci.registry.reference import host_of
 from lockstitch.progress import say
 
 __all__ = ["configure", "run"]
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     host = host_of(options.host)
-    found = keeping.forget(host)
+    found = credential_writer.forget(host)
     say(f"logged out of {host} ({', '.join(found)})" if found else f"not logged in to {host}")
     left = Logins().find(host, "")
     if left is not None:

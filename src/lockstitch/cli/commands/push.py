@@ -22,7 +22,7 @@ from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Platform
 from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.push import of_layout
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["configure", "run"]
 

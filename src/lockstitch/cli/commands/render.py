@@ -21,8 +21,8 @@ from lockstitch import files
 from lockstitch.cli import rendering
 from lockstitch.cli.session import add_common, open_session, print_json
 from lockstitch.digest import of_bytes
+from lockstitch.dockerfile import ignore
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.image import dockerignore
 from lockstitch.lock import file, make
 from lockstitch.lock.file import Lock, LockedFile
 from lockstitch.progress import say
@@ -30,7 +30,7 @@ from lockstitch.stack.compose import document
 
 __all__ = ["configure", "run"]
 
-_MARK = dockerignore.MARK.partition(" from ")[0]  # what every version of lockstitch starts with
+_MARK = ignore.MARK.partition(" from ")[0]  # what every version of lockstitch starts with
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +106,7 @@ def _refuse(changed: dict[str, str | None], wanted: dict[str, str]) -> None:
 
 
 def _left_over(root: Path, wanted: dict[str, str]) -> list[str]:
-    paths = [*root.glob("Dockerfile.*"), root / dockerignore.BUILD_REQUIREMENTS]
+    paths = [*root.glob("Dockerfile.*"), root / ignore.BUILD_REQUIREMENTS]
     paths += [root / document.NAME]
     others = [path for path in paths if path.name not in wanted and path.is_file()]
     return sorted(path.name for path in others if files.read_text(path).startswith(_MARK))

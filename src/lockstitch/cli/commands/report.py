@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstitch import files
+from lockstitch.audit import engine
 from lockstitch.cli.session import (
     Session,
     add_common,
@@ -33,7 +34,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.progress import say
 
 if TYPE_CHECKING:
-    from lockstitch.check.audit import Report
+    from lockstitch.audit.engine import Report
     from lockstitch.report.page import Content, Drift
     from lockstitch.report.sizes import Sized
 
@@ -144,12 +145,12 @@ def _drift(title: str, before: str, after: str, context: Any) -> "Drift":
 
 
 def _checked(root: Path) -> "Report":
-    from lockstitch.check import audit, rules, settings
-    from lockstitch.check.repository import Asked, open_repository
+    from lockstitch.audit import rules, settings
+    from lockstitch.repository.files import Asked, open_repository
 
     own = settings.load(root, rules.codes())
     repo = open_repository(root, exclude=own.exclude, asked=Asked())
-    return audit.audit(repo, settings.chosen(rules.RULES, own), own, rules.codes())
+    return engine.audit(repo, settings.chosen(rules.RULES, own), own, rules.codes())
 
 
 def _revision(root: Path) -> str:

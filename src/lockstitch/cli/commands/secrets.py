@@ -24,10 +24,10 @@ from pathlib import Path
 from lockstitch.cli.session import add_common, print_json
 from lockstitch.errors import UsageError
 from lockstitch.progress import say
-from lockstitch.project.load import find_root
-from lockstitch.secrets import scan, scanners
+from lockstitch.python.load import find_root
+from lockstitch.repository.secrets import project, scanners
+from lockstitch.repository.secrets.scanners import Scanner
 from lockstitch.secrets.finding import Finding, Seen
-from lockstitch.secrets.scanners import Scanner
 
 __all__ = ["configure", "run"]
 
@@ -53,10 +53,10 @@ def run(options: argparse.Namespace) -> int:
     root = find_root(options.project)
     scanner = scanners.installed(root)
     if options.staged:
-        with scan.staged(root) as (folder, names):
-            seen = scan.search(folder, names, scanner)
+        with project.staged(root) as (folder, names):
+            seen = project.search(folder, names, scanner)
     else:
-        seen = scan.search(root, scan.names(root, options.path), scanner)
+        seen = project.search(root, project.names(root, options.path), scanner)
     if options.json:
         print_json(_document(seen, scanner))
     else:

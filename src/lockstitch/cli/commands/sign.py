@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lockstitch.cli import images
 from lockstitch.cli.session import add_common, print_json
-from lockstitch.oci import keys, signing
+from lockstitch.oci.signing import keys, sign
 from lockstitch.progress import say
 
 __all__ = ["configure", "run"]
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     project = images.project_of(options)
     key = keys.read(options.key)
     named = images.find(options, project, write=True)
-    fresh = signing.sign(named.place, named.name, named.digest, key)
+    fresh = sign.sign(named.place, named.name, named.digest, key)
     if options.json:
         print_json({"reference": str(named), "digest": named.digest, "fresh": fresh})
         return 0

@@ -27,9 +27,9 @@ from lockstitch.image import statements, verify
 from lockstitch.image.statements import Locks
 from lockstitch.image.verify import Findings
 from lockstitch.lock import file
-from lockstitch.oci import keys, signing
+from lockstitch.oci.signing import keys, sign
 from lockstitch.progress import say
-from lockstitch.project.model import Project
+from lockstitch.python.model import Project
 
 __all__ = ["configure", "run"]
 
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     ]
     for each in found:
         if key:
-            each.problems["signature"] = signing.problems(named.place, named.digest, key)
+            each.problems["signature"] = sign.problems(named.place, named.digest, key)
         else:
             each.skipped["signature"] = "no --key"
     if options.json:

@@ -8,8 +8,8 @@ from lockstitch.drift import compare
 from lockstitch.drift.bisect.model import Cause, Mixture
 from lockstitch.drift.bisect.pythons import minor
 from lockstitch.drift.compare import Difference
-from lockstitch.drift.model import Fingerprint, Package, Python
 from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.fingerprint.model import Fingerprint, Package, Python
 from lockstitch.runtime.fingerprint import VARIABLES
 
 __all__ = ["Ends", "Setting", "Side", "Wanted", "between", "setting"]

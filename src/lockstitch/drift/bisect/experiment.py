@@ -5,15 +5,7 @@ from dataclasses import dataclass
 
 from lockstitch.drift.bisect import coupling, search
 from lockstitch.drift.bisect.coupling import Installed
-from lockstitch.drift.bisect.model import (
-    Bench,
-    Cause,
-    Fails,
-    Metric,
-    Mixture,
-    Outcome,
-    Question,
-)
+from lockstitch.drift.bisect.model import Bench, Cause, Fails, Metric, Mixture, Outcome, Question
 from lockstitch.drift.bisect.scale import Scale, Verdict
 from lockstitch.drift.bisect.search import Answer
 from lockstitch.drift.bisect.trials import Spent, Trials, run_all

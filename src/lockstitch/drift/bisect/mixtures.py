@@ -9,13 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lockstitch import clock, digest, environ, files, process
-from lockstitch.drift import live
 from lockstitch.drift.bisect.coupling import Installed
 from lockstitch.drift.bisect.ends import Wanted
 from lockstitch.drift.bisect.pythons import Pythons, minor
 from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.fingerprint import live
 from lockstitch.oci import canonical
-from lockstitch.project.reading import parse_toml
+from lockstitch.python.tables import parse_toml
 from lockstitch.store import default_root
 
 __all__ = ["Environments", "Extra", "own_project", "read_extra"]

@@ -5,7 +5,7 @@ from importlib import resources
 
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import FoundFile, matches, walk
-from lockstitch.image.places import APP
+from lockstitch.image.paths import APP
 from lockstitch.oci.entry import (
     STORED_FROM,
     Content,
@@ -17,7 +17,7 @@ from lockstitch.oci.entry import (
     folder,
     symlink,
 )
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["HEALTH", "entries", "found"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lockstitch.image.places import APP, VENV, bin_folder, site_packages
+from lockstitch.image.paths import APP, VENV, bin_folder, site_packages
 from lockstitch.oci.entry import Entry, file, folder, symlink
 
 __all__ = ["entries"]

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lockstitch.errors import LockstitchError
-from lockstitch.image import record, scripts, trim
-from lockstitch.image.places import VENV, bin_folder, site_packages
+from lockstitch.image import record_file, scripts, trim
+from lockstitch.image.paths import VENV, bin_folder, site_packages
 from lockstitch.image.wheel import Member, Wheel
 from lockstitch.oci.entry import Content, Entry, Generated, Kind
 
@@ -70,7 +70,7 @@ class InstalledWheel:
         yield _entry(installer, Generated(_INSTALLER))
         name = f"{self._info}/RECORD"
         rows.append((name, "", ""))
-        yield _entry(f"{self._site}/{name}", Generated(record.write(rows)))
+        yield _entry(f"{self._site}/{name}", Generated(record_file.write(rows)))
 
     def _dist_info(self) -> str:
         stem = "-".join(self.wheel.filename.split("-")[:2])
@@ -145,10 +145,10 @@ class InstalledWheel:
                 found[f"{bin_folder()}/{name}"] = data
         return found
 
-    def _rows(self) -> list[record.Row]:
+    def _rows(self) -> list[record_file.Row]:
         """Return the wheel's own rows for what is in the image, under the installed paths."""
         try:
-            rows = record.read(self.wheel.members[f"{self._info}/RECORD"].read())
+            rows = record_file.read(self.wheel.members[f"{self._info}/RECORD"].read())
         except ValueError as error:
             message = f"the RECORD of `{self.wheel.filename}` cannot be read: {error}"
             raise LockstitchError(message) from error
@@ -160,8 +160,8 @@ class InstalledWheel:
             for path, member in self._placed.items()
         ]
 
-    def _row(self, path: str, data: bytes) -> record.Row:
-        return (self._relative(path), record.digest(data), str(len(data)))
+    def _row(self, path: str, data: bytes) -> record_file.Row:
+        return (self._relative(path), record_file.digest(data), str(len(data)))
 
     def _relative(self, path: str) -> str:
         # RECORD's paths start from site-packages, three folders below the environment.

@@ -16,15 +16,15 @@ from lockstitch.digest import Digest, Hasher, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci import canonical
 from lockstitch.oci.layer import Layer, LayerFacts
+from lockstitch.oci.layer_reader import unpacked
+from lockstitch.oci.manifest import Manifest
 from lockstitch.oci.model import MANIFEST_TYPE, Descriptor
-from lockstitch.oci.reading import unpacked
 from lockstitch.oci.registry import blob as blobs
-from lockstitch.oci.registry.answers import RegistryError
 from lockstitch.oci.registry.client import PARALLEL
-from lockstitch.oci.registry.manifest import Manifest
-from lockstitch.oci.registry.places import Places
+from lockstitch.oci.registry.errors import RegistryError
+from lockstitch.oci.registry.mounts import Places
 from lockstitch.oci.registry.repository import Repository
-from lockstitch.oci.registry.target import Target
+from lockstitch.oci.registry.writer import Target
 
 __all__ = ["ARTIFACT_TYPE", "CachedLayer", "LayerCache"]
 

@@ -8,12 +8,13 @@ from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from lockstitch import clock
-from lockstitch.credentials import LOOPBACK
-from lockstitch.oci.registry.answers import Again, RegistryError, printable, refusal
+from lockstitch.errors import printable
+from lockstitch.net.credentials import LOOPBACK
+from lockstitch.net.transport import Answer, Transport, TransportError, retry_after, shown
+from lockstitch.oci.reference import DOCKER
+from lockstitch.oci.registry.errors import Again, RegistryError, refusal
 from lockstitch.oci.registry.logins import Logins
-from lockstitch.oci.registry.reference import DOCKER
 from lockstitch.oci.registry.tokens import Scopes, Tokens
-from lockstitch.transport import Answer, Transport, TransportError, retry_after, shown
 
 __all__ = ["PARALLEL", "TRIES", "Call", "Client", "Host", "is_loopback"]
 

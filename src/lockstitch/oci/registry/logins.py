@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockstitch import environ, process
-from lockstitch.credentials import Login
 from lockstitch.errors import LockstitchError
-from lockstitch.oci.registry.reference import DOCKER
+from lockstitch.net.credentials import Login
+from lockstitch.oci.reference import DOCKER
 
 __all__ = ["Known", "Logins", "docker_file", "helper", "helpers", "key_of", "names", "read"]
 

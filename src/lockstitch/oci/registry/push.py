@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from lockstitch import threads
 from lockstitch.digest import Digest, of_bytes
+from lockstitch.oci import manifest
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import INDEX_TYPE, Descriptor, Image, Platform, index_bytes
 from lockstitch.oci.registry import blob as blobs
-from lockstitch.oci.registry import manifest
 from lockstitch.oci.registry.blob import Blob
 from lockstitch.oci.registry.client import PARALLEL
-from lockstitch.oci.registry.places import Places
-from lockstitch.oci.registry.target import Target
+from lockstitch.oci.registry.mounts import Places
 from lockstitch.oci.registry.upload import MOUNTED
+from lockstitch.oci.registry.writer import Target
 from lockstitch.progress import Reporter
 
 __all__ = ["Count", "Parcel", "Pushed", "of_image", "of_layout", "push"]

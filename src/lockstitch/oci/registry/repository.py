@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 from lockstitch.digest import Digest, Hasher
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, printable
+from lockstitch.net.transport import Answer, TransportError
+from lockstitch.oci import manifest
 from lockstitch.oci.artifact import referrers_tag
+from lockstitch.oci.manifest import ACCEPT, Manifest
 from lockstitch.oci.model import INDEX_TYPE, Descriptor, Platform
-from lockstitch.oci.registry import manifest
-from lockstitch.oci.registry.answers import Again, RegistryError, printable
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Call, Client, Host
-from lockstitch.oci.registry.manifest import ACCEPT, Manifest
-from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.errors import Again, RegistryError
 from lockstitch.oci.registry.tokens import Scopes, pull
 from lockstitch.store import Store
-from lockstitch.transport import Answer, TransportError
 
 __all__ = ["MOST", "Repository"]
 

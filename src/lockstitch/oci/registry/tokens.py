@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from lockstitch import clock
-from lockstitch.errors import LockstitchError
-from lockstitch.oci.registry.answers import printable, refusal
+from lockstitch.errors import LockstitchError, printable
+from lockstitch.net.transport import Answer, shown
+from lockstitch.oci.registry.errors import refusal
 from lockstitch.oci.registry.logins import Known, Logins
-from lockstitch.transport import Answer, shown
 
 __all__ = ["Challenge", "Scopes", "Tokens", "challenges", "pull", "push"]
 

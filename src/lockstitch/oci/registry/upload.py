@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote, urlencode
 
-from lockstitch.oci.registry.answers import Again, RegistryError
+from lockstitch.net.transport import Answer
 from lockstitch.oci.registry.blob import Blob, Bytes
 from lockstitch.oci.registry.client import Call, Host
+from lockstitch.oci.registry.errors import Again, RegistryError
 from lockstitch.oci.registry.tokens import Scopes, pull, push
-from lockstitch.transport import Answer
 
 __all__ = ["MOUNTED", "SENT", "Upload"]
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstitch import files
+from lockstitch import files, git
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.hooks import rev
-from lockstitch.hooks.known import Known, known
+from lockstitch.repository.hooks.known import Known, known
 from lockstitch.scaffold.hooks import editing, locked, reading
 from lockstitch.scaffold.hooks.locked import Locked
 from lockstitch.scaffold.hooks.reading import Hook, Repo
@@ -50,8 +49,8 @@ class Migration:
         """Return what changes, without the logins of addresses."""
         name = self.path.name
         lines = difflib.unified_diff(
-            rev.shown(self.old).splitlines(keepends=True),
-            rev.shown(self.new).splitlines(keepends=True),
+            git.without_login(self.old).splitlines(keepends=True),
+            git.without_login(self.new).splitlines(keepends=True),
             f"{name} (before)",
             f"{name} (after)",
         )
@@ -110,11 +109,11 @@ class _Refs:
 
     def commit(self, repo: Repo, hooks: Sequence[str]) -> str:
         """Return the commit of a repository's rev for hooks, or an empty text if none is needed."""
-        if not hooks or rev.is_commit(repo.rev):
+        if not hooks or git.is_commit(repo.rev):
             return ""
         if repo.url not in self._asked:
             try:
-                self._asked[repo.url] = rev.names(repo.url, self._root)
+                self._asked[repo.url] = git.remote_names(repo.url, self._root)
             except LockstitchError as error:
                 self._asked[repo.url] = error
         found = self._asked[repo.url]
@@ -124,7 +123,9 @@ class _Refs:
             message = f"{named} in line {repo.line}: {found.message}"
             raise LockstitchError(message, hint=hint)
         if repo.rev not in found:
-            message = f"{named} in line {repo.line}: `{rev.shown(repo.url)}` has no `{repo.rev}`"
+            message = (
+                f"{named} in line {repo.line}: `{git.without_login(repo.url)}` has no `{repo.rev}`"
+            )
             raise LockstitchError(message, hint="write a tag or a whole commit after `rev:`")
         return found[repo.rev]
 
@@ -158,7 +159,7 @@ def _local(repo: Repo, hook: Hook, facts: Known, lock: Locked) -> Decision:
     version = lock.version(facts.package) if facts.package else ""
     return Decision(
         hook=hook.id,
-        repository=rev.shown(repo.url),
+        repository=git.without_login(repo.url),
         line=hook.line,
         becomes="local",
         was=repo.rev,
@@ -195,7 +196,7 @@ def _remote(repo: Repo, hook: Hook, commit: str, lock: Locked, *, freeze: bool) 
         why = f"{lock.name} lacks {what}" if lock.name else f"there is no lock that has {what}"
     return Decision(
         hook=hook.id,
-        repository=rev.shown(repo.url),
+        repository=git.without_login(repo.url),
         line=hook.line,
         becomes="frozen" if commit else "kept",
         was=repo.rev,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.errors import LockstitchError
-from lockstitch.project.reading import parse_toml
+from lockstitch.python.tables import parse_toml
 
 __all__ = ["Added", "Edited", "edit"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.project.reading import parse_toml
+from lockstitch.python.tables import parse_toml
 from lockstitch.scaffold.init import asked, legacy, programs
 from lockstitch.scaffold.init.folder import Folder
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError
-from lockstitch.project import load
-from lockstitch.project.reading import parse_toml
+from lockstitch.python import load
+from lockstitch.python.tables import parse_toml
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import images, metadata, tools
 from lockstitch.scaffold.init.edit import Added, edit

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from lockstitch.digest import Digest
-from lockstitch.project.model import StackSpec
+from lockstitch.python.model import StackSpec
 from lockstitch.stack import description
 from lockstitch.stack.services.objects import PORTS
 

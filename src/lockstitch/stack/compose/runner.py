@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from lockstitch import clock, environ, files, process
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
-from lockstitch.project.model import Project, StackSpec
+from lockstitch.python.model import Project, StackSpec
 from lockstitch.stack import control, ports
 from lockstitch.stack.compose import document
 from lockstitch.stack.folder import Folder

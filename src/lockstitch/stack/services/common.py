@@ -58,7 +58,7 @@ def variables(parts: Parts) -> dict[str, str]:
 
 def probe(parts: Parts, seconds: float) -> str:
     """Return "" when the store answers in time, else why not; makes the bucket."""
-    program = Path(__file__).parents[1] / "runtime" / "probe.py"
+    program = Path(__file__).parents[2] / "runtime" / "stack" / "probe.py"
     env = parts.clean(**variables(parts), LOCKSTITCH_BUCKET=parts.bucket)
     # No proxy and no settings of the user's own stand between us and the store.
     env |= {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}

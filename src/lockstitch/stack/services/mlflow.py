@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch.errors import LockstitchError
-from lockstitch.fetch import ask
+from lockstitch.net.download import ask
 from lockstitch.stack import description
 from lockstitch.stack.service import Launch
 from lockstitch.stack.services import schema
@@ -39,7 +39,7 @@ class Mlflow:
             AWS_SHARED_CREDENTIALS_FILE="/dev/null",
         )
         schema.prepare(parts, env)
-        program = Path(__file__).parents[1] / "runtime" / "mlflow_server.py"
+        program = Path(__file__).parents[2] / "runtime" / "stack" / "mlflow_server.py"
         words = description.mlflow(HOST, parts.ports["mlflow"], parts.bucket)
         words = [str(parts.tools.python), "-P", str(program), *words]
         return Launch(words=words, cwd=parts.folder.root, env=env)

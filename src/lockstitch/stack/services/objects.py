@@ -8,9 +8,9 @@ from pathlib import Path
 
 from lockstitch import clock, files
 from lockstitch.errors import LockstitchError
-from lockstitch.fetch import ask
+from lockstitch.net.download import ask
+from lockstitch.runtime.stack.presign import presigned
 from lockstitch.stack import description
-from lockstitch.stack.runtime.presign import presigned
 from lockstitch.stack.service import Launch
 from lockstitch.stack.services.common import HOST, Parts, probe
 

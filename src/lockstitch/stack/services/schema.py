@@ -39,7 +39,7 @@ def prepare(parts: Parts, env: dict[str, str]) -> None:
         raise LockstitchError(message, hint=_HINT)
     backup = _back_up(parts, f"mlflow-schema-{found}")
     _note(parts, f"tables of schema `{found}` are kept in {backup}, and move to `{newest}`")
-    program = Path(__file__).parents[1] / "runtime" / "mlflow_server.py"
+    program = Path(__file__).parents[2] / "runtime" / "stack" / "mlflow_server.py"
     words: list[str | Path] = [parts.tools.python, "-P", program, UPGRADE]
     moved = process.run(words, cwd=parts.folder.root, env=env, check=False)
     if moved.code != 0:

@@ -10,8 +10,8 @@ from lockstitch.drift.bisect.ends import Ends, Side, Wanted
 from lockstitch.drift.bisect.mixtures import Environments
 from lockstitch.drift.bisect.model import Fails, Metric
 from lockstitch.drift.bisect.record import Record
-from lockstitch.drift.model import Fingerprint
 from lockstitch.errors import LockstitchError
+from lockstitch.fingerprint.model import Fingerprint
 
 
 class Here(Environments):

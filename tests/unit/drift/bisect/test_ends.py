@@ -11,8 +11,8 @@ from lockstitch.digest import of_bytes
 from lockstitch.drift.bisect import ends, mixtures, record
 from lockstitch.drift.bisect.ends import Ends, Setting, Side
 from lockstitch.drift.bisect.model import Fails, Metric
-from lockstitch.drift.model import Blas, Cpu, Fingerprint, Package, Python
 from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.fingerprint.model import Blas, Cpu, Fingerprint, Package, Python
 
 ONE, TWO = of_bytes(b"1"), of_bytes(b"2")
 

@@ -8,8 +8,8 @@ from lockstitch.drift.bisect.coupling import Installed
 from lockstitch.drift.bisect.experiment import Explanation, Limits
 from lockstitch.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome
 from lockstitch.drift.bisect.scale import Verdict
-from lockstitch.drift.model import Fingerprint, Package
 from lockstitch.errors import LockstitchError
+from lockstitch.fingerprint.model import Fingerprint, Package
 
 # What `uv pip compile` gave for scikit-learn, pandas, mlflow-skinny, fastapi, uvicorn and
 # matplotlib on 2024-10-15 and on 2025-06-15: the 49 that moved of 56.

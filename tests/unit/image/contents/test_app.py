@@ -9,7 +9,7 @@ from support.images import layer, members
 
 from lockstitch.errors import LockstitchError
 from lockstitch.image.contents import app
-from lockstitch.project.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec, Project
 
 
 def project(root: Path) -> Project:

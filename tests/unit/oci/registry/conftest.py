@@ -3,8 +3,8 @@
 import pytest
 from support.registry import Registry
 
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.reference import Reference
 from lockstitch.oci.registry.repository import Repository
 
 

@@ -13,11 +13,11 @@ from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.entry import file
 from lockstitch.oci.layer import checked
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.places import Places
-from lockstitch.oci.registry.reference import Reference
-from lockstitch.oci.registry.target import Target
+from lockstitch.oci.registry.mounts import Places
+from lockstitch.oci.registry.writer import Target
 from lockstitch.store import Store
 
 MADE = layer([file("a", bytes(range(256)) * 2000)], "numpy 2.1")

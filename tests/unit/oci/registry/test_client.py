@@ -10,9 +10,9 @@ from support.registry import Fault, Registry
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.model import MANIFEST_TYPE, Descriptor
-from lockstitch.oci.registry.answers import RegistryError
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client, is_loopback
-from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.errors import RegistryError
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.oci.registry.tokens import challenges
 
@@ -241,7 +241,7 @@ def test_other_machines_are_asked_over_https_only(monkeypatch: pytest.MonkeyPatc
         asked.append(url)
         raise LockstitchError("stop")
 
-    monkeypatch.setattr("lockstitch.transport.Transport.request", request)
+    monkeypatch.setattr("lockstitch.net.transport.Transport.request", request)
     for client in (Client(), Client(insecure=["example.test"])):
         with pytest.raises(LockstitchError, match="stop"):
             Repository(client, Reference.parse("example.test/app")).manifest("1")

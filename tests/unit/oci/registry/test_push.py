@@ -15,12 +15,12 @@ from lockstitch.oci.entry import file
 from lockstitch.oci.layer import LayerFacts
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image, Platform
-from lockstitch.oci.registry.answers import RegistryError
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.places import Places
+from lockstitch.oci.registry.errors import RegistryError
+from lockstitch.oci.registry.mounts import Places
 from lockstitch.oci.registry.push import Count, Pushed, of_image, of_layout, push
-from lockstitch.oci.registry.reference import Reference
-from lockstitch.oci.registry.target import Target
+from lockstitch.oci.registry.writer import Target
 from lockstitch.progress import Quiet
 from lockstitch.store import Store
 

@@ -9,9 +9,9 @@ from support.registry import Fault, Registry, digest_of, run
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
-from lockstitch.oci.registry.answers import RegistryError
+from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.reference import Reference
+from lockstitch.oci.registry.errors import RegistryError
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.store import Store
 

@@ -1,0 +1,223 @@
+"""Runs rules over a repository, drops what comments and settings suppress, and applies fixes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from lockstitch import files
+from lockstitch.audit import suppress
+from lockstitch.audit.finding import Finding, Severity, Skip
+from lockstitch.audit.rule import Rule
+from lockstitch.audit.settings import Settings
+from lockstitch.repository.files import Repository
+from lockstitch.repository.text.edits import Edit
+from lockstitch.values import frozen
+
+__all__ = ["Fixed", "Report", "applied", "audit", "diff", "fix", "write"]
+
+_MOST_ROUNDS = 20  # one fix may need another's result
+
+
+@frozen
+class Report:
+    """What was found, in one order, and which rules could not look."""
+
+    findings: tuple[Finding, ...]
+    skips: tuple[Skip, ...]
+    suppressed: int
+    rules: tuple[str, ...]  # codes of those that ran
+    files: int
+
+    @property
+    def fixable(self) -> int:
+        """Return how many findings have a fix."""
+        return sum(bool(each.fix) for each in self.findings)
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings have a severity."""
+        return sum(each.severity is severity for each in self.findings)
+
+
+@frozen
+class Fixed:
+    """What fixes make of a repository: the last report, and each changed text before and after."""
+
+    report: Report
+    changes: Mapping[str, tuple[str, str]]  # path: (before, after), sorted
+    fixed: int
+
+
+def audit(
+    repo: Repository,
+    rules: Sequence[type[Rule]],
+    settings: Settings,
+    known: Sequence[str],
+    only: Sequence[str] = (),
+) -> Report:
+    """Return what rules find; `known` are the codes of all rules.
+
+    With `only`, findings elsewhere than in these files or folders are left out.
+    """
+    found: dict[tuple[object, ...], Finding] = {}
+    skips: dict[tuple[str, str], Skip] = {}
+    for rule in rules:
+        for each in rule().find(repo):
+            if isinstance(each, Skip):
+                skips[each.code, each.reason] = each
+            elif not settings.ignores(each.code, each.path):
+                found[each.order] = each
+    chosen = [each for each in found.values() if not only or _below(each.path, only)]
+    codes = tuple(rule.__name__ for rule in rules)
+    kept, suppressed = _suppressed(repo, chosen, codes, known, settings)
+    return Report(
+        findings=tuple(sorted(kept, key=lambda each: each.order)),
+        skips=tuple(sorted(skips.values(), key=lambda each: (each.code, each.reason))),
+        suppressed=suppressed,
+        rules=codes,
+        files=len(repo.names),
+    )
+
+
+def _below(path: str, places: Sequence[str]) -> bool:
+    return any(
+        place in {"", "."} or path == place or path.startswith(f"{place}/") for place in places
+    )
+
+
+def _suppressed(
+    repo: Repository,
+    found: list[Finding],
+    codes: Sequence[str],
+    known: Sequence[str],
+    settings: Settings,
+) -> tuple[list[Finding], int]:
+    """Return the findings that no comment suppresses, those of the comments themselves included."""
+    by_path: dict[str, list[suppress.Comment]] = {}
+    for path in dict.fromkeys((*(each.path for each in found), *_with_comments(repo))):
+        by_path[path] = suppress.comments(path, repo.text(path) or "")
+    kept = []
+    for each in found:
+        fitting = [comment.suppresses(each) for comment in by_path.get(each.path, ())]
+        if not any(fitting):
+            kept.append(each)
+    count = len(found) - len(kept)
+    for comment in (each for listed in by_path.values() for each in listed):
+        own = _of_comment(comment, codes, known)
+        kept += [each for each in own if not settings.ignores(each.code, each.path)]
+    return kept, count
+
+
+def _with_comments(repo: Repository) -> Iterator[str]:
+    """Yield the files that rules have read and that may hold a comment that suppresses nothing."""
+    for name in repo.read_names():
+        text = repo.text(name)
+        if text is not None and "lockstitch: ignore" in text:
+            yield name
+
+
+def _of_comment(
+    comment: suppress.Comment, codes: Sequence[str], known: Sequence[str]
+) -> Iterator[Finding]:
+    wrong = [c for c in comment.codes if not any(code.startswith(c) for code in known)]
+    if "CHK001" in codes and (wrong or not comment.codes or not comment.reason):
+        what = "names no rule" if not comment.codes else f"names `{wrong[0]}`" if wrong else ""
+        message = f"the comment {what}, which no rule has" if wrong else f"the comment {what}"
+        message = message if what else "the comment gives no reason, so it suppresses nothing"
+        hint = f"# lockstitch: ignore {' '.join(comment.codes) or 'CODE'} -- why it is right here"
+        yield _own("CHK001", comment, message, hint)
+        return
+    # Of a rule that did not run, nobody knows whether it has anything to suppress.
+    ran = [c for c in comment.codes if any(code.startswith(c) for code in codes)]
+    unused = [c for c in ran if c not in comment.used]
+    if "CHK002" in codes and comment.reason and unused:
+        message = f"nothing here is {', '.join(unused)}, so the comment suppresses nothing"
+        yield _own("CHK002", comment, message, "take it out")
+
+
+def _own(code: str, comment: suppress.Comment, message: str, hint: str) -> Finding:
+    return Finding(
+        code=code,
+        severity=Severity.WARNING,
+        path=comment.path,
+        line=comment.line,
+        message=message,
+        hint=hint,
+    )
+
+
+def fix(
+    repo: Repository,
+    rules: Sequence[type[Rule]],
+    settings: Settings,
+    known: Sequence[str],
+    only: Sequence[str] = (),
+) -> Fixed:
+    """Return the repository's texts with all fixes applied, again and again until none is left.
+
+    Raises RuntimeError when fixes undo each other: a defect of the rules.
+    """
+    before, fixed = repo, 0
+    for _ in range(_MOST_ROUNDS):
+        report = audit(repo, rules, settings, known, only)
+        edits = _compatible(each.fix for each in report.findings if each.fix)
+        if not edits:
+            changes = {
+                path: (before.text(path) or "", text)
+                for path, text in sorted(repo.changed.items(), key=lambda pair: pair[0].encode())
+                if before.text(path) != text
+            }
+            return Fixed(report=report, changes=changes, fixed=fixed)
+        fixed += len(edits)
+        by_path: dict[str, list[Edit]] = {}
+        for each in (edit for group in edits for edit in group):
+            by_path.setdefault(each.path, []).append(each)
+        repo = repo.with_texts(
+            {path: applied(repo.text(path) or "", listed) for path, listed in by_path.items()}
+        )
+    message = f"fixes do not end: {sorted({each.code for each in report.findings if each.fix})}"
+    raise RuntimeError(message)
+
+
+def _compatible(fixes: Iterable[tuple[Edit, ...]]) -> list[tuple[Edit, ...]]:
+    """Return the fixes whose edits touch no other's; the rest waits for the next round."""
+    taken: list[Edit] = []
+    chosen = []
+    for each in fixes:
+        if not any(_touch(edit, other) for edit in each for other in taken):
+            taken += each
+            chosen.append(each)
+    return chosen
+
+
+def _touch(one: Edit, other: Edit) -> bool:
+    return one.path == other.path and one.start <= other.end and other.start <= one.end
+
+
+def applied(text: str, edits: Iterable[Edit]) -> str:
+    """Return a text with edits that do not overlap."""
+    for each in sorted(edits, reverse=True):
+        text = text[: each.start] + each.text + text[each.end :]
+    return text
+
+
+def diff(changes: Mapping[str, tuple[str, str]]) -> str:
+    """Return what changes as one unified difference."""
+    import difflib
+
+    parts = []
+    for path, (before, after) in changes.items():
+        old = "/dev/null" if not before else f"a/{path}"
+        lines = difflib.unified_diff(
+            before.splitlines(keepends=True), after.splitlines(keepends=True), old, f"b/{path}"
+        )
+        parts += [
+            line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+            for line in lines
+        ]
+    return "".join(parts)
+
+
+def write(repo: Repository, changes: Mapping[str, tuple[str, str]]) -> None:
+    """Write changed texts, each whole or not at all, with the mode that the file has."""
+    for path, (_, after) in changes.items():
+        target = repo.root / path
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
+        files.write_bytes(target, after.encode(), mode=mode)

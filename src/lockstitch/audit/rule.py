@@ -1,0 +1,85 @@
+"""A rule: a class whose name is its code and whose docstring is its documentation."""
+
+import re
+from collections.abc import Iterator, Sequence
+from inspect import cleandoc
+from typing import ClassVar
+
+from lockstitch.audit.finding import Finding, Severity, Skip
+from lockstitch.patterns import regex
+from lockstitch.repository.files import Repository
+from lockstitch.repository.text.edits import Edit
+from lockstitch.values import frozen
+
+__all__ = ["Page", "Rule"]
+
+_SECTION = regex(r"^(Why|Bad|Good|Fix|Source):[ \t]*", re.MULTILINE)
+_NEEDED = ("Why", "Bad", "Good", "Fix")
+
+
+@frozen
+class Page:
+    """What a rule's docstring says, by section; `Source` may be missing."""
+
+    title: str
+    sections: dict[str, str]
+
+    @classmethod
+    def of(cls, rule: "type[Rule]") -> "Page":
+        """Return the page of a rule, or raise ValueError naming what its docstring lacks."""
+        text = cleandoc(rule.__doc__ or "")
+        title, _, rest = text.partition("\n")
+        found = _SECTION.split(rest)
+        sections = {
+            name: cleandoc("\n" + body).strip("\n")
+            for name, body in zip(found[1::2], found[2::2], strict=True)
+        }
+        missing = [name for name in _NEEDED if not sections.get(name)]
+        if missing or found[0].strip():
+            message = f"{rule.__name__}: the docstring has no {', '.join(missing) or 'such text'}"
+            raise ValueError(message)
+        return cls(title=title.rstrip("."), sections=sections)
+
+
+class Rule:
+    """Looks at a repository for one kind of defect."""
+
+    severity: ClassVar[Severity] = Severity.WARNING
+    default: ClassVar[bool] = True  # whether it runs without being selected
+    fixes: ClassVar[bool] = False  # whether some of its findings have a fix
+
+    @property
+    def code(self) -> str:
+        """Return the code: the name of the class."""
+        return type(self).__name__
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield what is wrong in a repository; the order does not matter."""
+        raise NotImplementedError
+
+    def finding(
+        self,
+        path: str,
+        line: int,
+        message: str,
+        *,
+        hint: str = "",
+        column: int = 1,
+        fix: Sequence[Edit] = (),
+        severity: Severity | None = None,
+    ) -> Finding:
+        """Return a finding of this rule; the message is one sentence without a full stop."""
+        return Finding(
+            code=self.code,
+            severity=severity or self.severity,
+            path=path,
+            line=line,
+            column=column,
+            message=message,
+            hint=hint,
+            fix=tuple(fix),
+        )
+
+    def skip(self, reason: str, *, hint: str = "") -> Skip:
+        """Return that this rule could not look, and why."""
+        return Skip(code=self.code, reason=reason, hint=hint)

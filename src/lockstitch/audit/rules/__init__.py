@@ -1,0 +1,84 @@
+"""All rules: one is added to the `RULES` at the end of a file of its family."""
+
+from lockstitch.audit.rule import Rule
+from lockstitch.audit.rules import (
+    chk,
+    env,
+    hok,
+    hok_rev,
+    hok_run,
+    img_base,
+    img_copy,
+    img_editable,
+    img_hadolint,
+    img_install,
+    img_layer,
+    img_run,
+    img_secret,
+    img_version,
+    img_wheels,
+    lck_content,
+    lck_lock,
+    lck_machine,
+    lck_stale,
+    pkg_project,
+    pkg_settings,
+    run,
+    sec,
+    stk_access,
+    stk_data,
+    stk_file,
+    stk_image,
+    stk_order,
+)
+
+__all__ = ["RULES", "by_code", "codes"]
+
+# Those of comments come last: they are about what the others found.
+_FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
+_FILES = (
+    chk,
+    env,
+    hok,
+    hok_rev,
+    hok_run,
+    img_base,
+    img_copy,
+    img_editable,
+    img_hadolint,
+    img_install,
+    img_layer,
+    img_run,
+    img_secret,
+    img_version,
+    img_wheels,
+    lck_content,
+    lck_lock,
+    lck_machine,
+    lck_stale,
+    pkg_project,
+    pkg_settings,
+    run,
+    sec,
+    stk_access,
+    stk_data,
+    stk_file,
+    stk_image,
+    stk_order,
+)
+RULES: tuple[type[Rule], ...] = tuple(
+    sorted(
+        (rule for file in _FILES for rule in file.RULES),
+        key=lambda rule: (_FAMILIES.index(rule.__name__[:3]), rule.__name__),
+    )
+)
+
+
+def codes() -> list[str]:
+    """Return all codes in order."""
+    return [rule.__name__ for rule in RULES]
+
+
+def by_code(code: str) -> type[Rule]:
+    """Return the rule of a code; raises KeyError."""
+    return {rule.__name__: rule for rule in RULES}[code]

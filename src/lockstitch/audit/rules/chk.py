@@ -1,0 +1,54 @@
+"""CHK: the comments that suppress findings of the others."""
+
+from collections.abc import Iterator
+
+from lockstitch.audit.finding import Finding, Skip
+from lockstitch.audit.rule import Rule
+from lockstitch.repository.files import Repository
+
+__all__ = ["RULES"]
+
+
+class CHK001(Rule):
+    """A comment suppresses without a reason, or names no rule.
+
+    Why: the next reader cannot tell whether the finding was understood or only silenced. Without
+    a reason the comment does nothing.
+
+    Bad:
+        # lockstitch: ignore IMG012
+        FROM python:3.11-slim
+
+    Good:
+        # lockstitch: ignore IMG012 -- the platform sets a user of its own
+        FROM python:3.11-slim
+
+    Fix: write ` -- ` and why it is right here, or take the comment out.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:  # noqa: ARG002 -- see below
+        """Yield nothing: the audit looks at the comments after all rules."""
+        yield from ()
+
+
+class CHK002(Rule):
+    """A comment suppresses a finding that is not there.
+
+    Why: it would hide the finding when it comes back, for a reason that was another one's.
+
+    Bad:
+        # lockstitch: ignore STK001 -- pinned elsewhere
+        image: postgres:17.2@sha256:…
+
+    Good:
+        image: postgres:17.2@sha256:…
+
+    Fix: take the comment out.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:  # noqa: ARG002 -- see below
+        """Yield nothing: the audit looks at the comments after all rules."""
+        yield from ()
+
+
+RULES: tuple[type[Rule], ...] = (CHK001, CHK002)

@@ -1,0 +1,283 @@
+"""ENV: the installed environment beside a project, against its lock and against itself."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lockstitch import environ, process
+from lockstitch.audit.finding import Finding, Severity, Skip
+from lockstitch.audit.rule import Rule
+from lockstitch.errors import LockstitchError
+from lockstitch.repository.environment import installed
+from lockstitch.repository.environment.installed import Environment
+from lockstitch.repository.files import Repository
+from lockstitch.repository.packaging import wheels
+from lockstitch.repository.packaging.declared import beside, folder_of, table
+from lockstitch.repository.packaging.files import locks_in
+from lockstitch.repository.packaging.locks import Locked, LockFile, normal
+
+__all__ = ["RULES"]
+
+_SHOWN = 4
+_OWN = frozenset({"pip", "setuptools", "wheel", "uv", "distribute"})  # of venv and virtualenv
+_LOCAL = frozenset({"editable", "virtual", "directory", "path", "file"})
+
+
+def _environments(repo: Repository) -> Iterator[tuple[str, Environment]]:
+    """Yield each folder whose `.venv` is an environment that git does not track."""
+    for folder in dict.fromkeys(folder_of(name) for name in repo.named("pyproject.toml")):
+        venv = repo.environment(folder)
+        found = None if venv is None else installed.read(venv)
+        if found:
+            yield folder, found
+
+
+def _lock(repo: Repository, folder: str) -> LockFile | None:
+    """Return the manager's lock of a folder; two managers' are no one's."""
+    found = [lock for lock in locks_in(repo, folder) if lock.kind in {"uv", "poetry"}]
+    return found[0] if len(found) == 1 else None
+
+
+def _names(found: list[str]) -> str:
+    return ", ".join(found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")
+
+
+class ENV001(Rule):
+    """An installed package has another version than the lock, or is missing.
+
+    Why: what you try out here is not what the image and your colleagues get; a score that only
+    this machine reaches is the classic result.
+
+    Bad:
+        # uv.lock: numpy 2.1.3; .venv after a `pip install numpy==1.26.4`: numpy 1.26.4
+
+    Good:
+        # both 2.1.3
+
+    Fix: `uv sync`, or `poetry sync`. Versions come from the names of the .dist-info folders of
+    `.venv`; nothing of it is run.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield one finding for each environment."""
+        for folder, environment in _environments(repo):
+            lock = _lock(repo, folder)
+            if lock is None:
+                continue
+            moved = [
+                each
+                for each in lock.packages
+                if each.source not in _LOCAL and _differs(lock, each, environment)
+            ]
+            missing = [
+                each for each in _needed(lock, environment) if each.name not in environment.packages
+            ]
+            if moved or missing:
+                yield self._said(lock, environment, moved, missing)
+
+    def _said(
+        self, lock: LockFile, environment: Environment, moved: list[Locked], missing: list[Locked]
+    ) -> Finding:
+        parts = []
+        if moved:
+            first = moved[0]
+            have = environment.packages[first.name].version
+            parts.append(f"`.venv` has {first.name} {have}, `{lock.path}` {first.version}")
+            rest = list(dict.fromkeys(each.name for each in moved if each.name != first.name))
+            parts += [f"{len(rest)} more differ: {_names(rest)}"] if rest else []
+        if missing:
+            names = [f"{each.name} {each.version}" for each in missing]
+            subject = "" if moved else f" of `{lock.path}` in `.venv`"
+            verb = "is" if len(names) == 1 else "are"
+            parts.append(f"{len(names)}{subject} {verb} missing: {_names(names)}")
+        line = (moved or missing)[0].line
+        hint = "uv sync" if lock.kind == "uv" else "poetry sync"
+        return self.finding(lock.path, line, "; ".join(parts), hint=hint)
+
+
+def _differs(lock: LockFile, package: Locked, environment: Environment) -> bool:
+    found = environment.packages.get(package.name)
+    if found is None or not package.version:
+        return False
+    locked = [each.version for each in lock.named(package.name)]
+    return not any(_same(found.version, version) for version in locked)
+
+
+def _same(one: str, other: str) -> bool:
+    """Return whether two versions are one; folders write `+cpu.1` as `+cpu_1` at times."""
+    if one == other:
+        return True
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(one.replace("_", ".")) == Version(other.replace("_", "."))
+    except InvalidVersion:
+        return False
+
+
+def _needed(lock: LockFile, environment: Environment) -> list[Locked]:
+    """Return what has to be there: what a run needs on this machine."""
+    if not sys.platform.startswith("linux") or (lock.kind == "uv" and not lock.roots):
+        return []
+    import platform
+
+    machine = wheels.Machine(python=environment.python, processor=platform.machine())
+    listed = wheels.installed(lock, machine)
+    if lock.kind == "poetry":
+        # What only an extra asks for is in the main group too, and not installed without it.
+        listed = tuple(each for each in listed if not _optional(lock, each.name))
+    return [each for each in listed if each.source not in _LOCAL]
+
+
+def _optional(lock: LockFile, name: str) -> bool:
+    packages = lock.document.get("package")
+    return any(
+        table(each).get("optional") is True and normal(str(table(each).get("name"))) == name
+        for each in (packages if isinstance(packages, list) else ())
+    )
+
+
+class ENV002(Rule):
+    """A package is installed and not locked.
+
+    Why: it was installed by hand. The code may import it here, and nowhere else.
+
+    Bad:
+        $ pip install seaborn      # and `import seaborn` works on this machine alone
+
+    Good:
+        $ uv add seaborn
+
+    Fix: `uv add NAME` when the code needs it; `uv sync` takes out what is not locked, and
+    `poetry sync` does.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield one finding for each environment."""
+        for folder, environment in _environments(repo):
+            lock = _lock(repo, folder)
+            if lock is None:
+                continue
+            document = repo.toml(beside(folder, "pyproject.toml"))
+            tables = (table(document, "project"), table(document, "tool", "poetry"))
+            own = {normal(str(each.get("name", ""))) for each in tables}
+            known = {each.name for each in lock.packages} | own | _OWN
+            extra = [p for name, p in sorted(environment.packages.items()) if name not in known]
+            if extra:
+                names = [f"{each.name} {each.version}" for each in extra]
+                verb = "is" if len(names) == 1 else "are"
+                message = f"{_names(names)} {verb} installed in `.venv` and not in `{lock.path}`"
+                tool = "uv" if lock.kind == "uv" else "poetry"
+                hint = f"{tool} add {extra[0].name}, or {tool} sync takes it out"
+                yield self.finding(lock.path, 1, message, hint=hint)
+
+
+class ENV003(Rule):
+    """An installed file is not what was installed.
+
+    Why: somebody edited a library in `.venv` to try something, and forgot it. No tool that
+    compares versions sees it: `uv sync --check` says that all is well.
+
+    Bad:
+        # .venv/…/sklearn/linear_model/_logistic.py, with a print() more than RECORD knows
+
+    Good:
+        # every file as RECORD has it
+
+    Fix: `uv sync --reinstall-package NAME`. Sizes are compared for all files, and a file that is
+    newer than the RECORD that lists it is hashed, up to 64 MiB in all. An edit that kept both the
+    size and the time is only seen with `lockstitch check --verify`, which hashes everything.
+    Source: PyPA, "Recording installed projects".
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield the first file of each package, with how many there are."""
+        for folder, environment in _environments(repo):
+            by_package: dict[str, list[installed.Changed]] = {}
+            for each in installed.changed(environment, thorough=repo.asked.verify):
+                by_package.setdefault(each.package.name, []).append(each)
+            for name, listed in sorted(by_package.items()):
+                first, more = listed[0], len(listed) - 1
+                also = f", and {more} more file{'s' if more > 1 else ''} of it" if more else ""
+                path = beside(folder, f".venv/{first.path}")
+                version = first.package.version
+                message = f"{name} {version} is not as it was installed: the file {first.why}{also}"
+                uses_uv = any(lock.kind == "uv" for lock in locks_in(repo, folder))
+                hint = f"pip install --force-reinstall --no-deps {name}=={version}"
+                hint = f"uv sync --reinstall-package {name}" if uses_uv else hint
+                yield self.finding(path, 1, message, hint=hint)
+
+
+class ENV004(Rule):
+    """Code imports a package that the project does not declare.
+
+    Why: it is there because something else needs it, and goes when that no longer does.
+
+    Bad:
+        import numpy            # and pyproject.toml has only scikit-learn
+
+    Good:
+        dependencies = ["numpy>=2", "scikit-learn>=1.5"]
+
+    Fix: `uv add NAME`. deptry decides it, where it is installed in the project's `.venv`: only
+    there does it know which package a module is of.
+    Source: deptry, DEP001 and DEP003.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each module once a file, by deptry."""
+        for folder in dict.fromkeys(folder_of(name) for name in repo.named("pyproject.toml")):
+            start = f"{folder}/" if folder else ""
+            code = any(n.endswith(".py") and n.startswith(start) for n in repo.names)
+            venv = repo.environment(folder)
+            if not code or venv is None or repo.tracked is None:
+                continue  # without git nobody can tell whose environment it is
+            program = _program(venv, "deptry")
+            if program is not None:
+                yield from self._asked(repo, folder, program)
+            else:
+                reason = f"`deptry` is not installed in `{beside(folder, '.venv')}`"
+                yield self.skip(reason, hint="uv add --dev deptry")
+
+    def _asked(self, repo: Repository, folder: str, program: Path) -> Iterator[Finding | Skip]:
+        with tempfile.TemporaryDirectory() as place:
+            report = Path(place) / "deptry.json"
+            words: list[str | Path] = [program, ".", "--no-ansi", "--json-output", report]
+            env = environ.child(VIRTUAL_ENV=None, PYTHONDONTWRITEBYTECODE="1")
+            try:
+                process.run(words, cwd=repo.root / folder, env=env, check=False)
+                found = json.loads(report.read_text("utf-8"))
+            except (LockstitchError, OSError, ValueError) as error:
+                yield self.skip(f"`deptry` failed: {error!s:.200}", hint="deptry .")
+                return
+        seen: set[tuple[str, str]] = set()
+        for each in found if isinstance(found, list) else ():
+            code, module = table(each, "error").get("code"), table(each).get("module")
+            place_of = table(each, "location")
+            path = beside(folder, Path(str(place_of.get("file"))).as_posix())
+            if code not in {"DEP001", "DEP003"} or (path, str(module)) in seen:
+                continue
+            if path not in repo.name_set:
+                continue
+            seen.add((path, str(module)))
+            line = place_of.get("line")
+            how = "not declared" if code == "DEP001" else "there only because something needs it"
+            message = f"`{module}` is imported and {how} ({code})"
+            hint = "uv add it, or poetry add it"
+            yield self.finding(path, line if isinstance(line, int) else 1, message, hint=hint)
+
+
+def _program(venv: Path, name: str) -> Path | None:
+    for place in (venv / "bin" / name, venv / "Scripts" / f"{name}.exe"):
+        if place.is_file():
+            return place
+    return None
+
+
+RULES: tuple[type[Rule], ...] = (ENV001, ENV002, ENV003, ENV004)

@@ -1,0 +1,268 @@
+"""IMG: what stays in the layers of an image that no run of it needs."""
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from lockstitch.audit.finding import Finding, Skip
+from lockstitch.audit.rule import Rule
+from lockstitch.patterns import regex
+from lockstitch.repository.dockerfile.images import Built, image_files
+from lockstitch.repository.dockerfile.installs import Install
+from lockstitch.repository.dockerfile.stages import Step
+from lockstitch.repository.files import Repository
+from lockstitch.repository.shell.calls import Call
+
+__all__ = ["RULES"]
+
+_COMPILERS = frozenset(
+    {"build-essential", "build-base", "gcc", "g++", "clang", "cmake", "make", "gfortran", "cargo"}
+    | {"rustc", "rust", "musl-dev", "linux-headers", "ninja-build"}
+)
+_HEADERS = regex(r"[a-z0-9][a-z0-9.+-]*-(?:dev|devel)")
+_NO = {"", "0", "false", "off", "no"}
+_RECURSIVE = regex(r"-[a-zA-Z]*R[a-zA-Z]*|--recursive")
+# They compile at run time: kernels, and the models of PyMC.
+_COMPILING = regex(r"(?im)\b(?:triton|pymc|pytensor|deepspeed|vllm|tvm)\b")
+_LISTS = ("requirements.txt", "pyproject.toml", "environment.yml")
+_MOST_FILES = 200
+
+
+class IMG008(Rule):
+    """Compilers, headers or a manager's cache are left in the image that runs.
+
+    Why: hundreds of megabytes that every machine pulls and nothing uses, and tools for whoever
+    breaks in.
+
+    Bad:
+        FROM python:3.11-slim
+        RUN apt-get update && apt-get install -y gcc libpq-dev
+        RUN uv sync --locked --no-dev
+
+    Good:
+        FROM python:3.11-slim AS build
+        RUN apt-get update && apt-get install -y gcc libpq-dev
+        RUN uv sync --locked --no-dev
+        FROM python:3.11-slim
+        COPY --from=build /app/.venv /app/.venv
+
+    Fix: build in a stage of its own and copy the environment, remove them in the same RUN, or
+    keep the cache in a mount: `RUN --mount=type=cache,target=/root/.cache/uv`.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each RUN of an image that runs whose compilers or caches stay."""
+        for image in image_files(repo):
+            for built in image.products:
+                if built.is_python and (built.base is None or not built.base.cuda):
+                    for step, each in built.installs:
+                        names = _left(step, each)
+                        if names and not _compiles(repo, built):
+                            message = f"{_listed(names)} stays in the image that runs"
+                            hint = "build in an earlier stage, or remove it in the same RUN"
+                            yield self.finding(image.path, each.line, message, hint=hint)
+                        cache = _cache_left(step, each)
+                        if cache:
+                            tool, hint = cache
+                            message = f"the cache of {tool} stays in the layer"
+                            yield self.finding(image.path, each.line, message, hint=hint)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{each}`" for each in names)
+
+
+def _left(step: Step, each: Install) -> list[str]:
+    """Return the compilers and headers that a system's install leaves behind."""
+    if each.is_python or each.removes or each.options.has("--virtual", "-t"):
+        return []
+    names = [n for n in each.names if n in _COMPILERS or _HEADERS.fullmatch(n)]
+    removed = {name for other in step.installs if other.removes for name in other.names}
+    gone = any(other.removes and "autoremove" in other.call.words for other in step.installs)
+    return [] if gone and not removed else [n for n in names if n not in removed]
+
+
+def _compiles(repo: Repository, built: Built) -> bool:
+    """Return whether what is installed may compile when it runs."""
+    for _, each in built.installs:
+        if any(_COMPILING.search(name) for name in each.required):
+            return True
+    folders = [context.path(name) for context in built.image.contexts for name in _LISTS]
+    if any(_COMPILING.search(repo.text(each) or "") for each in folders):
+        return True
+    code = [name for name in repo.names if name.endswith(".py")][:_MOST_FILES]
+    return any("torch.compile" in (repo.text(name) or "") for name in code)
+
+
+def _cache_left(step: Step, each: Install) -> tuple[str, str] | None:
+    """Return the manager whose cache an install leaves in the layer, and how it would not."""
+    state, options = step.state, each.options
+    words = [" ".join((call.program, *call.words)) for call in step.calls]
+    text = "\n".join(words)
+    if each.tool in {"uv sync", "uv pip"}:
+        off = state.get("UV_NO_CACHE") or each.call.assignments.get("UV_NO_CACHE", "")
+        kept = off.lower() in _NO and not options.has("--no-cache", "--no-cache-dir", "-n")
+        cleaned = "uv cache" in text or re.search(r"rm .*(?:\.cache|/uv)", text)
+        if kept and not cleaned and not step.cached("cache", "uv"):
+            return "uv", "RUN --mount=type=cache,target=/root/.cache/uv uv …, or ENV UV_NO_CACHE=1"
+    elif each.tool == "poetry":
+        kept = not options.has("--no-cache")
+        cleaned = "cache clear" in text or re.search(r"rm .*(?:cache|poetry)", text)
+        if kept and not cleaned and not step.cached("cache", "poetry"):
+            return "Poetry", "poetry install --no-cache …, or a cache mount"
+    elif each.tool == "conda":
+        cleaned = re.search(r"(?m)^(?:conda|mamba|micromamba) clean|rm .*pkgs", text)
+        if not cleaned and not step.cached("pkgs", "conda", "cache"):
+            return "conda", "add `&& conda clean --all --yes` to the same RUN"
+    return None
+
+
+class IMG018(Rule):
+    r"""The cache of pip is left in the image.
+
+    Why: each wheel is in the layer twice: as downloaded and as installed. With torch it is
+    gigabytes.
+
+    Bad:
+        RUN pip install --requirement requirements.txt
+
+    Good:
+        RUN --mount=type=cache,target=/root/.cache/pip \
+            pip install --requirement requirements.txt
+
+    Fix: a cache mount, which also makes the next build fast; or `--no-cache-dir`, or
+    `ENV PIP_NO_CACHE_DIR=1`.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each pip install of an image that runs, unless something keeps the cache out."""
+        for image in image_files(repo):
+            for built in image.products:
+                if built.base is None or built.base.kind in {"lambda", "nvidia", "windows"}:
+                    continue  # such bases may set PIP_NO_CACHE_DIR
+                for step, each in built.installs:
+                    if each.tool == "pip" and _keeps_pips(step, each):
+                        message = "`pip install` leaves what it downloads in the layer"
+                        hint = "add --no-cache-dir, or --mount=type=cache,target=/root/.cache/pip"
+                        yield self.finding(image.path, each.line, message, hint=hint)
+
+
+def _keeps_pips(step: Step, each: Install) -> bool:
+    before = each.call.words[: each.call.words.index("install")]
+    if "--no-cache-dir" in before or each.options.has("--no-cache-dir"):
+        return False
+    off = each.call.assignments.get("PIP_NO_CACHE_DIR", "") or step.state.get("PIP_NO_CACHE_DIR")
+    exported = any("PIP_NO_CACHE_DIR" in " ".join(call.words) for call in step.calls)
+    if off or exported or "PIP_NO_CACHE_DIR" in step.state.unknown:
+        return False
+    text = "\n".join(" ".join((call.program, *call.words)) for call in step.calls)
+    cleaned = re.search(r"cache purge|rm .*cache", text)
+    return not cleaned and not step.cached("cache", "pip")
+
+
+class IMG020(Rule):
+    """Owner or mode of copied files is changed in a layer of its own.
+
+    Why: a layer holds whole files: `chown -R` after COPY stores every file once more, models
+    and virtual environment included.
+
+    Bad:
+        COPY . /app
+        RUN chown -R app:app /app
+
+    Good:
+        COPY --chown=app:app . /app
+
+    Fix: say it in COPY, with --chown or --chmod. Files that are only read may belong to root.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each recursive chown or chmod of what an earlier step brought."""
+        for image in image_files(repo):
+            for built in image.products if any(b.is_python for b in image.stages) else ():
+                for call, place in _changed(built):
+                    message = f"`{call.program} -R {place}` stores again what was copied"
+                    hint = f"COPY --{call.program}=… in its place"
+                    yield self.finding(image.path, call.line, message, hint=hint)
+
+
+def _changed(built: Built) -> Iterator[tuple[Call, str]]:
+    """Yield each recursive chown or chmod, with the first place of copied files that it goes to."""
+    brought: dict[str, list[str]] = {"chown": [], "chmod": []}
+    for step in built.steps:
+        for call in step.calls if step.instruction.name == "RUN" else ():
+            if any(_RECURSIVE.fullmatch(word) for word in call.words):
+                places = [word for word in call.words if not word.startswith("-")][1:]
+                before = brought.get(call.program, [])
+                hit = [each for each in places if _covers(step.state.path(each), before)]
+                if hit:
+                    yield call, hit[0]
+        copied = step.copied
+        if copied is not None and copied.known and not _is_small(step):
+            for program, targets in brought.items():
+                if step.instruction.flag(program) is None:
+                    targets.append(copied.target)
+
+
+def _is_small(step: Step) -> bool:
+    """Return whether a COPY brings files so small that nobody counts them."""
+    copied = step.copied
+    names = copied.sources if copied else ()
+    small = (".sh", ".toml", ".txt", ".yaml", ".yml", ".json", ".py", ".cfg", ".ini", ".lock")
+    return all(name.endswith(small) and "*" not in name for name in names)
+
+
+def _covers(path: str, brought: list[str]) -> bool:
+    if "$" in path:
+        return False
+    return any(
+        each == path or each.startswith(f"{path.rstrip('/')}/")  # not a folder in what came
+        for each in brought
+        if posixpath.isabs(each)
+    )
+
+
+class IMG027(Rule):
+    r"""The lists of apt-get are left in the image, or what is only recommended.
+
+    Why: the lists are 20 to 50 MB that go stale the next day; recommended packages can be
+    hundreds of megabytes that nobody asked for.
+
+    Bad:
+        RUN apt-get update && apt-get install -y libgomp1
+
+    Good:
+        RUN apt-get update \
+         && apt-get install -y --no-install-recommends libgomp1 \
+         && rm -rf /var/lib/apt/lists/*
+
+    Fix: add what is missing to the same RUN, or a cache mount for /var/lib/apt.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each RUN of an image that runs with what its apt-get lacks."""
+        for image in image_files(repo):
+            for built in image.products:
+                for step in built.steps if built.is_python else ():
+                    found = [i for i in step.installs if i.tool == "apt" and not i.removes]
+                    lacking = _lacking(step, found)
+                    if lacking:
+                        message = f"`apt-get install` without {' and '.join(lacking)}"
+                        yield self.finding(image.path, found[0].line, message, hint=_CLEAN)
+
+
+_CLEAN = "apt-get install -y --no-install-recommends … && rm -rf /var/lib/apt/lists/*"
+
+
+def _lacking(step: Step, found: list[Install]) -> list[str]:
+    text = step.instruction.text + "".join(each.text for each in step.instruction.heredocs)
+    lists = "/var/lib/apt" in text or step.cached("/var/lib/apt", "/var/cache/apt")
+    options = all(
+        each.options.has("--no-install-recommends") or "Install-Recommends" in text
+        for each in found
+    )
+    lacking = [] if options else ["`--no-install-recommends`"]
+    return lacking + ([] if lists else ["`rm -rf /var/lib/apt/lists/*`"]) if found else []
+
+
+RULES: tuple[type[Rule], ...] = (IMG008, IMG018, IMG020, IMG027)

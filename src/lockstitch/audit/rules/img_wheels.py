@@ -1,0 +1,233 @@
+"""IMG: whether the wheels of a lock fit the base that they are installed on."""
+
+from collections.abc import Iterator
+
+from lockstitch.audit.finding import Finding, Severity, Skip
+from lockstitch.audit.rule import Rule
+from lockstitch.patterns import regex
+from lockstitch.repository.dockerfile import cuda, recipes
+from lockstitch.repository.dockerfile.images import Built, image_files
+from lockstitch.repository.dockerfile.installs import package_of
+from lockstitch.repository.files import Repository
+from lockstitch.repository.packaging import requirements
+from lockstitch.repository.packaging.locks import Locked
+from lockstitch.repository.packaging.wheels import Machine, Verdict, installed, oldest, verdict
+
+__all__ = ["RULES"]
+
+_SHOWN = 5
+_GLIBC = regex(r"manylinux_2_(\d{1,4})_")
+_CPU_BASES = frozenset({"python", "debian", "ubuntu", "uv", "alpine", "distroless", "enterprise"})
+# Without a wheel for musl in each release up to the summer of 2026.
+_NO_MUSL = frozenset(
+    {"catboost", "h5py", "lightgbm", "llvmlite", "ml-dtypes", "numba", "onnxruntime"}
+    | {"opencv-python", "opencv-python-headless", "optree", "sentencepiece", "tensorflow"}
+    | {"torch", "torchvision", "torchaudio", "triton", "xgboost"}
+)
+
+
+def _python(built: Built) -> str:
+    """Return major and minor of the base's Python, empty when its name does not say them."""
+    version = built.base.python if built.base else ""
+    return ".".join(version.split(".")[:2]) if version.count(".") else ""
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"`{each}`" for each in names[:_SHOWN])
+    more = len(names) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _processor(built: Built) -> str:
+    platform = built.chain[0].platform
+    return "aarch64" if platform is not None and "arm64" in platform.text else "x86_64"
+
+
+class IMG001(Rule):
+    """Packages of machine learning are installed on Alpine.
+
+    Why: Alpine's C library is musl. What has no wheel for it is compiled in the build, for
+    minutes to hours and with a compiler in the image, or cannot be installed at all.
+
+    Bad:
+        FROM python:3.11-alpine
+        RUN pip install -r requirements.txt
+
+    Good:
+        FROM python:3.11-slim
+        RUN pip install -r requirements.txt
+
+    Fix: take a slim image: with what it compiles itself, an image on Alpine is the larger one.
+    Source: PEP 656; the file names of the lock.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield the FROM of each image on Alpine for which the lock lacks wheels."""
+        for image in image_files(repo):
+            for built in image.products:
+                if built.base is None or built.base.libc != "musl" or not built.is_python:
+                    continue
+                message = _by_lock(repo, built) or _by_name(repo, built)
+                if message:
+                    hint = "FROM python:3.11-slim, or another image with glibc"
+                    yield self.finding(image.path, built.chain[0].line, message, hint=hint)
+
+
+def _by_lock(repo: Repository, built: Built) -> str:
+    found = cuda.lock_of(repo, built)
+    if found is None:
+        return ""
+    lock, groups = found
+    machine = Machine(python=_python(built), processor=_processor(built))
+    musl = Machine(python=machine.python, libc="musl", processor=machine.processor)
+    every = [e for e in installed(lock, musl, groups) if verdict(e, machine) != Verdict.UNKNOWN]
+    names = [
+        each.name
+        for each in every
+        if verdict(each, machine) is Verdict.WHEEL and verdict(each, musl) is not Verdict.WHEEL
+    ]
+    if not names:
+        return ""
+    verb = "has" if len(names) == 1 else "have"
+    message = (
+        f"alpine: {len(names)} of your {len(every)} packages {verb} no musl wheel and would be"
+    )
+    return f"{message} compiled: {_listed(sorted(names))}"
+
+
+def _by_name(repo: Repository, built: Built) -> str:
+    """Return what is wrong by the names of packages that never had a wheel for musl."""
+    names: set[str] = set()
+    for _, each in built.installs:
+        if each.is_pip:
+            names |= {package_of(name)[0] for name in each.required}
+            for file in each.files:
+                path = recipes.file_in(repo, built.image, file)
+                text = repo.text(path) if path else None
+                names |= {entry.name for entry in requirements.read(text or "").entries}
+    wrong = sorted(names & _NO_MUSL)
+    if not wrong:
+        return ""
+    verb = "has" if len(wrong) == 1 else "have"
+    return f"alpine: {_listed(wrong)} {verb} no musl wheel and would be compiled"
+
+
+class IMG002(Rule):
+    """The base's C library is older than the wheels of the lock need.
+
+    Why: pip and uv pass over wheels for a newer glibc: the package is compiled from source, or
+    the build stops with "no matching distribution".
+
+    Bad:
+        FROM ubuntu:18.04
+
+    Good:
+        FROM ubuntu:24.04
+
+    Fix: take a newer release of the base, or older versions of the packages.
+    Source: PEP 600; the file names of the lock.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield the FROM of each image whose glibc is too old for packages of the lock."""
+        for image in image_files(repo):
+            for built in image.products:
+                glibc = built.base.glibc if built.base else None
+                found = cuda.lock_of(repo, built) if glibc and built.is_python else None
+                if glibc is None or found is None or built.reference is None:
+                    continue
+                lock, groups = found
+                if not _asks_more(repo.text(lock.path) or "", glibc):
+                    continue
+                python, processor = _python(built), _processor(built)
+                machine = Machine(python=python, processor=processor)
+                old = Machine(python=python, processor=processor, release=glibc)
+                wrong = [e for e in installed(lock, old, groups) if _too_old(e, machine, old)]
+                if wrong:
+                    need = max(oldest(each.wheels, machine) or glibc for each in wrong)
+                    have = ".".join(map(str, glibc))
+                    names = _listed(sorted(each.name for each in wrong))
+                    message = (
+                        f"`{built.reference.text}` has glibc {have}, and the wheels of {names}"
+                    )
+                    message += f" need up to {need[0]}.{need[1]}"
+                    hint = "take a newer release of the base"
+                    yield self.finding(image.path, built.chain[0].line, message, hint=hint)
+
+
+def _asks_more(text: str, glibc: tuple[int, int]) -> bool:
+    """Return whether a lock's text names any wheel for a newer glibc: most do not, and fast."""
+    found = set(_GLIBC.findall(text))
+    return any((2, int(minor)) > glibc for minor in found)
+
+
+def _too_old(each: Locked, machine: Machine, old: Machine) -> bool:
+    fits = verdict(each, machine) is Verdict.WHEEL
+    return fits and verdict(each, old) in {Verdict.SOURCE, Verdict.NOTHING}
+
+
+class IMG007(Rule):
+    """Wheels of CUDA are installed in an image without a GPU.
+
+    Why: on Linux, torch from PyPI brings NVIDIA's libraries: gigabytes that a machine without a
+    GPU pulls, stores and never loads.
+
+    Bad:
+        FROM python:3.11-slim
+        RUN pip install torch==2.9.0
+
+    Good:
+        FROM python:3.11-slim
+        RUN pip install torch==2.9.0 --index-url https://torch.example/whl/cpu
+
+    Fix: take torch from the index of its CPU builds: `[[tool.uv.index]]` with `explicit = true`
+    and `[tool.uv.sources]`. Where the image is for a GPU, say so: a CUDA base, or the device in
+    the compose file.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield the install of CUDA's packages in each image that nothing calls one for a GPU."""
+        for image in image_files(repo):
+            for built in image.products:
+                base = built.base
+                if base is None or base.cuda or base.kind not in _CPU_BASES:
+                    continue
+                message, line = _cuda(repo, built)
+                if message and not cuda.wants_gpu(repo, built):
+                    hint = "take torch from PyTorch's index for CPUs (…/whl/cpu), or name the GPU"
+                    yield self.finding(image.path, line, message, hint=hint)
+
+
+def _cuda(repo: Repository, built: Built) -> tuple[str, int]:
+    """Return what of CUDA an image for a CPU gets, and the line that installs it."""
+    machine = Machine(python=_python(built), processor=_processor(built))
+    found = cuda.lock_of(repo, built)
+    if found is None:
+        named = cuda.named_torch(repo, built)
+        if named is None or machine.processor != "x86_64":
+            return "", 0
+        line, where = named
+        return f"`torch` of {where} is its CUDA build: more than 2 GB of wheels for a CPU", line
+    packages = cuda.cuda_of(found[0], found[1], machine)
+    if not packages:
+        return "", 0
+    size = cuda.size(packages, machine) / 1e9
+    amount = f" ({size:.1f} GB)" if size >= 0.1 else ""  # noqa: PLR2004 -- GB
+    count = "a CUDA package" if len(packages) == 1 else f"{len(packages)} CUDA packages"
+    message = f"{count}{amount} of `{found[0].path}` in an image without CUDA:"
+    return f"{message} {_listed(sorted(each.name for each in packages))}", _install_line(built)
+
+
+def _install_line(built: Built) -> int:
+    for each in (built, *built.sources):
+        for _, install in each.installs:
+            if install.is_python and not install.is_tools:
+                return install.line
+    return built.stage.line
+
+
+RULES: tuple[type[Rule], ...] = (IMG001, IMG002, IMG007)

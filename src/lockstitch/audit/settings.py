@@ -1,0 +1,113 @@
+"""Which rules run where: [tool.lockstitch.check] and what the command line says."""
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from lockstitch import files
+from lockstitch.audit.rule import Rule
+from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.python.tables import Table
+from lockstitch.values import frozen
+
+__all__ = ["Settings", "chosen", "load"]
+
+
+@frozen
+class Settings:
+    """Codes or their beginnings (`IMG`), and globs of files."""
+
+    select: tuple[str, ...] = ()  # empty: the rules that are on by default
+    extend_select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()  # files that are not looked at
+    per_file: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def ignores(self, code: str, path: str) -> bool:
+        """Return whether a code is ignored in a file."""
+        return any(
+            code.startswith(codes)
+            for glob, codes in self.per_file.items()
+            if files.matches(path, glob)
+        )
+
+
+def load(root: Path, codes: Sequence[str]) -> Settings:
+    """Return the settings of a folder's pyproject.toml, or raise every problem of them.
+
+    A pyproject.toml that is no TOML has no settings: a rule says what is wrong with it.
+    """
+    path = root / "pyproject.toml"
+    try:
+        document: dict[str, Any] = tomllib.loads(files.read_text(path)) if path.is_file() else {}
+    except (ValueError, RecursionError, LockstitchError):
+        return Settings()
+    problems: list[LockstitchError] = []
+    top = Table(document, "", problems)
+    if not isinstance(document.get("tool", {}), Mapping):
+        return Settings()
+    tool = top.table("tool")
+    if not isinstance(document.get("tool", {}).get("lockstitch", {}), Mapping):
+        return Settings()
+    table = tool.table("lockstitch").table("check")
+    globs = table.table("per-file-ignores")
+    found = Settings(
+        select=table.texts("select"),
+        extend_select=table.texts("extend-select"),
+        ignore=table.texts("ignore"),
+        exclude=table.texts("exclude"),
+        per_file={glob: globs.texts(glob) for glob in globs},
+    )
+    table.refuse_others()
+    named = (*found.select, *found.extend_select, *found.ignore)
+    named += tuple(code for each in found.per_file.values() for code in each)
+    problems += _unknown(named, codes, LockstitchError)
+    raise_all(problems)
+    return found
+
+
+def chosen(
+    rules: Sequence[type[Rule]],
+    settings: Settings,
+    *,
+    select: Sequence[str] = (),
+    extend_select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> list[type[Rule]]:
+    """Return the rules that run; the command line's `select` replaces the settings'.
+
+    Raises UsageError for codes that no rule has.
+    """
+    codes = [rule.__name__ for rule in rules]
+    raise_all(list(_unknown((*select, *extend_select, *ignore), codes, UsageError)))
+    wanted = tuple(select) or settings.select
+    more = (*extend_select, *settings.extend_select)
+    left_out = (*ignore, *(settings.ignore if not select else ()))
+    found = []
+    for rule in rules:
+        code = rule.__name__
+        by_default = rule.default and not wanted
+        if by_default or _said(code, wanted) or _said(code, more):
+            exact = code in (*wanted, *more)  # `--select RUN003 --ignore RUN` keeps it
+            if (exact and code not in left_out) or not _said(code, left_out):
+                found.append(rule)
+    return found
+
+
+def _said(code: str, codes: Sequence[str]) -> bool:
+    return any(code.startswith(each) or each == "ALL" for each in codes)
+
+
+def _unknown(
+    named: Iterable[str], codes: Sequence[str], kind: type[LockstitchError]
+) -> Iterable[LockstitchError]:
+    import difflib
+
+    for each in dict.fromkeys(named):
+        if each != "ALL" and not any(code.startswith(each) for code in codes):
+            near = difflib.get_close_matches(each.upper(), codes, n=1)
+            families = ", ".join(dict.fromkeys(code[:3] for code in codes))
+            hint = f"did you mean `{near[0]}`?" if near else f"families: {families}"
+            yield kind(f"`{each}` is no code of a rule", hint=hint)

@@ -1,1 +1,0 @@
-"""What rules of more than one family know of projects and images."""

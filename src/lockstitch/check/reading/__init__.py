@@ -1,1 +1,0 @@
-"""Readers of files that anybody may have written: text in, frozen values with line numbers out."""

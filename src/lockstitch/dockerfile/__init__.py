@@ -1,0 +1,1 @@
+"""Rendered Dockerfiles, and the engines that build from them."""

@@ -1,0 +1,126 @@
+"""Docker, Podman and Buildah, where they are: finds them, loads images of ours, runs them."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstitch import environ, process
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
+from lockstitch.oci import archive
+from lockstitch.oci.model import Image
+from lockstitch.process import Command
+from lockstitch.python.model import ImageSpec, Project
+
+__all__ = ["RUNNERS", "Engine", "command", "find", "identity", "load", "tag"]
+
+RUNNERS = ("docker", "podman")
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_HEX = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """A program that runs or builds containers, and the platform that it does so for."""
+
+    program: Path
+    platform: str  # as in "linux/amd64"
+
+    @property
+    def name(self) -> str:
+        """What it is called: docker, podman or buildah."""
+        return self.program.name
+
+
+def find(
+    names: Sequence[str] = RUNNERS,
+    *,
+    hint: str = "leave out --in-image: lockstitch run needs no engine",
+) -> Engine:
+    """Return the first engine that answers, or raise LockstitchError with what each said."""
+    said = []
+    for name in names:
+        path = shutil.which(name)
+        if path is None:
+            said.append(f"`{name}` is not installed")
+            continue
+        words = [path, "info"]  # buildah knows no other form than JSON
+        done = process.run(words + ["--format", "{{json .}}"] * (name != "buildah"), check=False)
+        machine = _machine(done.stdout) if done.code == 0 else ""
+        if machine:
+            return Engine(program=Path(path), platform=f"linux/{machine}")
+        reason = (done.stderr or done.stdout).strip().splitlines()
+        said.append(f"`{name}` does not answer: {reason[-1] if reason else 'it says nothing'}")
+    message = f"no engine answers here: {'; '.join(said)}"
+    raise LockstitchError(message, hint=hint)
+
+
+def _machine(text: str) -> str:
+    try:
+        found = json.loads(text)
+        name = found.get("Architecture") or found["host"]["arch"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return _MACHINES.get(str(name), "")
+
+
+def tag(project: Project, spec: ImageSpec) -> str:
+    """Return the tag that an image has in engines when nobody named another."""
+    return f"{project.name}-{spec.name}:latest".lower()
+
+
+def identity(engine: Engine, name: str) -> str:
+    """Return the ID of the image of this tag, 64 hex digits, or an empty text."""
+    words: list[str | Path] = [engine.program, "image", "inspect", "--format", "{{.Id}}", name]
+    if engine.name == "buildah":
+        words = [engine.program, "inspect", "--type", "image"]
+        words += ["--format", "{{.FromImageID}}", name]
+    known = process.run(words, check=False)
+    found = known.stdout.strip().removeprefix("sha256:")
+    return found if known.code == 0 and len(found) == _HEX else ""
+
+
+def load(engine: Engine, image: Image, name: str) -> Digest:
+    """Put an image into the engine under a tag, unless it is there already, and return its ID.
+
+    Raises LockstitchError when the engine's ID is not the digest of the image's config.
+    """
+    wanted = image.config_descriptor().digest
+    if identity(engine, name) == wanted.hex:
+        return wanted
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.tar"
+        archive.write(image, path, name)
+        words: list[str | Path] = [engine.program, "load", "--quiet", "--input", path]
+        if engine.name == "buildah":
+            words = [engine.program, "pull", "--quiet", f"docker-archive:{path}"]
+        process.run(words)
+    found = identity(engine, name)
+    if found != wanted.hex:
+        message = f"`{engine.name}` loaded `{name}` as {found[:12] or 'no image'}, "
+        message += f"the config's digest is {wanted.short}"
+        hint = f"look at what it has: {engine.name} images --no-trunc"
+        raise LockstitchError(message, hint=hint)
+    return wanted
+
+
+def command(
+    engine: Engine, project: Project, spec: ImageSpec, tag: str, arguments: tuple[str, ...] = ()
+) -> Command:
+    """Return what runs the image: a read-only root, a port on loopback, outputs in the project."""
+    words = [str(engine.program), "run", "--rm", "--init", "--read-only", "--tmpfs", "/tmp"]  # noqa: S108 -- the container's
+    words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    if spec.port:
+        words += ["--publish", f"127.0.0.1:{spec.port}:{spec.port}"]
+    for name in spec.outputs:
+        there = project.root / name
+        there.mkdir(parents=True, exist_ok=True)
+        words += ["--mount", f"type=bind,source={there},target=/app/{name}"]
+    if spec.outputs and hasattr(os, "getuid"):
+        words += ["--user", f"{os.getuid()}:{os.getgid()}"]
+    command_words = (*spec.command, *arguments) if arguments else ()
+    return Command(words=(*words, tag, *command_words), cwd=project.root, env=environ.child())

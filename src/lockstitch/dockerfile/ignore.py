@@ -1,0 +1,144 @@
+"""What of a project goes to an engine: what its Dockerfiles copy, and the .dockerignore of it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from lockstitch import files
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock.make import pylock_name
+from lockstitch.python.model import ImageSpec, Project
+
+__all__ = ["BUILD_REQUIREMENTS", "MARK", "Copy", "first_party", "included", "render"]
+
+MARK: Final = "# Written by `lockstitch render` from pyproject.toml and the locks; do not edit."
+BUILD_REQUIREMENTS: Final = "requirements-build.txt"
+
+_WILD: Final = re.compile(r"[*?\[]")
+_ENDING: Final = re.compile(r".*\.[A-Za-z0-9_]+")
+_BY_CUSTOM: Final = (
+    *("setup.py", "setup.cfg", "MANIFEST.in", "hatch_build.py"),
+    *("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "COPYING", "NOTICE", "AUTHORS"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """Something of the project that a Dockerfile copies: a folder, or a file or glob of files."""
+
+    source: str
+    folder: bool = False
+    exact: bool = True  # whether it brings just what the pattern names
+
+    @property
+    def target(self) -> str:
+        """Where it goes, below the working directory."""
+        path = PurePosixPath(self.source)
+        parent = path if self.folder else path.parent
+        return "./" if str(parent) == "." else f"./{parent}/"
+
+
+def render(project: Project) -> str:
+    """Return an allow-list: everything is left out but the sources of COPY; caches always are."""
+    allowed = {pylock_name(spec.name) for spec in project.images}
+    allowed |= {each.source for spec in project.images for each in included(spec)}
+    if project.is_package:
+        allowed |= {BUILD_REQUIREMENTS, *(each.source for each in first_party(project))}
+    lines = [MARK, "*", *(f"!{'*' if each == '.' else each}" for each in sorted(allowed))]
+    # Later lines win: a folder brings everything below it, but never these.
+    lines += [f"**/{each}" for each in sorted(files.SKIPPED_FOLDERS)]
+    lines += [f"**/{each}" for each in files.SKIPPED_FILES]
+    return "\n".join(lines) + "\n"
+
+
+def included(spec: ImageSpec) -> list[Copy]:
+    """Return what brings the files that an image includes."""
+    found = {_copy_of(pattern) for pattern in spec.include}
+    return sorted(found, key=_order)
+
+
+def _order(copy: Copy) -> tuple[str, bool, str]:
+    return copy.target, not copy.folder, copy.source
+
+
+def _copy_of(pattern: str) -> Copy:
+    """Return what brings the files of an `include` pattern; a folder where COPY has no words."""
+    parts = PurePosixPath(pattern).parts
+    wild = [number for number, part in enumerate(parts) if _WILD.search(part)]
+    if not wild:
+        return Copy(source="/".join(parts))
+    last = len(parts) - 1
+    if wild == [last] and "**" not in parts[last] and _ENDING.fullmatch(parts[last]):
+        # An ending such as .csv: a glob that matches a folder too would pour out what is in it.
+        return Copy(source="/".join(parts).replace("[!", "[^"))
+    folder = "/".join(parts[: wild[0]]) or "."
+    return Copy(source=folder, folder=True, exact=parts[wild[0] :] == ("**",))
+
+
+def first_party(project: Project) -> list[Copy]:
+    """Return what brings what a build backend reads: named in pyproject, or there by custom."""
+    document = project.document
+    metadata, tool = _table(document, "project"), _table(document, "tool")
+    named = {"pyproject.toml", _readme(metadata), _text(_table(metadata, "license"), "file")}
+    named |= {_text(_table(_table(tool, "hatch"), "version"), "path")}
+    named |= {*_texts(metadata, "license-files")}
+    named |= {each for each in _BY_CUSTOM if (project.root / each).is_file()}
+    packages = _packages_of(project, tool)
+    if not packages:
+        message = f"nothing says where the packages of `{project.name}` are"
+        hint = "put them into src, or name them for the build backend in pyproject.toml"
+        raise LockstitchError(message, hint=hint)
+    inside = tuple(f"{each}/" for each in packages)
+    copies = {Copy(source=each, folder=not each.endswith(".py")) for each in packages}
+    copies |= {_copy_of(each) for each in named if each and not each.startswith(inside)}
+    raise_all([error for each in copies for error in _outside(each)])
+    return sorted(copies, key=_order)
+
+
+def _outside(copy: Copy) -> Iterator[LockstitchError]:
+    path = PurePosixPath(copy.source)
+    if ".." in path.parts or path.is_absolute():
+        message = f"`{copy.source}` is outside the project: a Dockerfile cannot copy it"
+        yield LockstitchError(message, hint="move it into the project")
+
+
+def _packages_of(project: Project, tool: Mapping[str, Any]) -> list[str]:
+    hatch = tool
+    for key in ("hatch", "build", "targets", "wheel"):
+        hatch = _table(hatch, key)
+    poetry = _table(tool, "poetry").get("packages")
+    find = _table(_table(_table(tool, "setuptools"), "packages"), "find")
+    named = [
+        *(_texts(hatch, "packages") or _texts(hatch, "only-include")),
+        *(f"{_text(each, 'from')}/{_text(each, 'include')}".strip("/") for each in poetry or ()),
+        *_texts(find, "where"),
+        _text(_table(_table(tool, "uv"), "build-backend"), "module-root"),
+    ]
+    # A glob stands for the folder it starts from.
+    found = sorted({_copy_of(each).source or "." for each in named if each})
+    if found:
+        return found
+    module = re.sub(r"[-_.]+", "_", project.name).lower()
+    there = [each for each in ("src", module) if (project.root / each).is_dir()]
+    return there[:1] or [each for each in (f"{module}.py",) if (project.root / each).is_file()]
+
+
+def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = table.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _text(table: object, key: str) -> str:
+    found = table.get(key) if isinstance(table, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+def _texts(table: Mapping[str, Any], key: str) -> list[str]:
+    found = table.get(key)
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+
+def _readme(metadata: Mapping[str, Any]) -> str:
+    return _text(metadata, "readme") or _text(_table(metadata, "readme"), "file")

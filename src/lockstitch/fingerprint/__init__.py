@@ -1,0 +1,1 @@
+"""Fingerprints of environments: live, locked, or in an image."""

@@ -1,0 +1,181 @@
+"""Fingerprints of images, read from the files in their layers and not from labels.
+
+By the rules of `lockstitch.runtime.fingerprint`, and without running anything: processor, kernels
+and threads are known only to a process.
+"""
+
+import base64
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lockstitch.fingerprint import decode
+from lockstitch.fingerprint.model import Blas, Fingerprint, Python, System
+from lockstitch.oci import contents
+from lockstitch.oci.contents import Held
+from lockstitch.oci.foreign import StoredImage
+from lockstitch.runtime import fingerprint as script
+
+__all__ = ["read"]
+
+_SITE = r"(?:[^/]+/)*lib/python3(?:\.\d+)?t?/(?:site|dist)-packages"
+_NOTE = re.compile(rf"({_SITE})/([^/]+\.dist-info)/(?:METADATA|RECORD|WHEEL|direct_url\.json)")
+_IN_SITE = re.compile(rf"{_SITE}/")
+_SYSTEM = re.compile(
+    r"var/lib/dpkg/status(?:\.d/[^/]+)?|lib/apk/db/installed|(?:etc|usr/lib)/os-release|"
+    r"(?:usr|usr/local)/include/python3\.\d+t?/patchlevel\.h"
+)
+_PATCH_LEVEL = re.compile(r'#define\s+PY_VERSION\s+"([^"]+)"')
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+Files = Mapping[str, Held]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Installed:
+    """One package of the image, with the rows of its RECORD."""
+
+    site: str
+    name: str
+    document: Mapping[str, Any]
+    rows: list[tuple[str, str]]
+
+
+def read(image: StoredImage) -> Fingerprint:
+    """Return what the files of an image say it is; raise LockstitchError when one is damaged."""
+    files = contents.of_layers(image.layers, content=_wanted, digest=_in_site)
+    variables = _environment(image.config)
+    found: dict[str, _Installed] = {}
+    for site in _sites(files, variables):
+        for each in _installed(files, site):
+            found.setdefault(each.name, each)
+    system = _system(files)
+    packages = [_package(each, found) for each in found.values()]
+    document = {"schema": script.SCHEMA, "kind": "image", "packages": packages}
+    return replace(
+        decode.of_document(document, "the image"),
+        python=_python(files, system, [each.site for each in found.values()]),
+        platform=_platform(files, image.config, system),
+        blas=tuple(sorted(_blas(found.values()), key=lambda each: (each.owner, each.file))),
+        variables={k: v for k, v in variables.items() if k in script.VARIABLES},
+        system=system,
+    )
+
+
+def _wanted(path: str) -> bool:
+    return bool(_NOTE.fullmatch(path) or _SYSTEM.fullmatch(path))
+
+
+def _in_site(path: str) -> bool:
+    return bool(_IN_SITE.match(path)) and not path.endswith(".pyc")
+
+
+def _environment(config: Mapping[str, Any]) -> dict[str, str]:
+    inner = config.get("config")
+    pairs = inner.get("Env") if isinstance(inner, Mapping) else None
+    words = [each for each in pairs if isinstance(each, str)] if isinstance(pairs, list) else []
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
+
+
+def _sites(files: Files, variables: Mapping[str, str]) -> list[str]:
+    """Return the folders of packages that the image's `python` sees, those of its PATH first."""
+    there = sorted({match[1] for path in files if (match := _NOTE.fullmatch(path))})
+    for folder in variables.get("PATH", "").split(":"):
+        prefix, _, last = folder.strip("/").rpartition("/")
+        if last != "bin":
+            continue
+        # Debian's own Python looks below /usr/local too, and there first.
+        near = ("usr/local", "usr") if prefix == "usr" else (prefix,)
+        found = [site for each in near for site in there if site.startswith(f"{each}/lib/")]
+        if found:
+            return found
+    return there
+
+
+def _installed(files: Files, site: str) -> Iterator[_Installed]:
+    infos = {match[2] for path in files if (match := _NOTE.fullmatch(path)) and match[1] == site}
+    for info in sorted(infos):
+        notes = [
+            _text(files, f"{site}/{info}/{name}")
+            for name in ("METADATA", "RECORD", "WHEEL", "direct_url.json")
+        ]
+        name, version, needs = script.header(notes[0])
+        rows = script.rows(notes[1])
+        document = {"name": name, "version": version, "needs": needs}
+        document |= script.described(rows, notes[2], notes[3])
+        document["edited"] = sorted(_changed(files, site, rows))
+        yield _Installed(site=site, name=name, document=document, rows=rows)
+
+
+def _package(each: _Installed, found: Mapping[str, _Installed]) -> dict[str, Any]:
+    needs = sorted({need for need in each.document["needs"] if need in found})
+    return {**each.document, "needs": needs}
+
+
+def _changed(files: Files, site: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield the files that are not what RECORD says, those that were hashed."""
+    for path, wanted in rows:
+        place = posixpath.normpath(f"{site}/{path}")
+        algorithm, _, value = wanted.partition("=")
+        if algorithm != "sha256" or not _in_site(place):
+            continue
+        held = files.get(place)
+        if held is None:
+            yield f"missing {path}"
+        elif held.digest and _hex(value) != held.digest.hex:
+            yield f"changed {path}"
+
+
+def _hex(value: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()
+    except ValueError:
+        return ""
+
+
+def _blas(installed: Iterable[_Installed]) -> Iterator[Blas]:
+    for each in installed:
+        for path, _ in each.rows:
+            if kind := script.BLAS.search(path):
+                yield Blas(name=kind[1], owner=each.name, file=posixpath.basename(path))
+
+
+# --- the base
+
+
+def _system(files: Files) -> dict[str, str]:
+    names = sorted(path for path in files if path.startswith("var/lib/dpkg/status"))
+    texts = [_text(files, path) for path in names if not path.endswith(".md5sums")]
+    return {**script.dpkg("\n\n".join(texts)), **script.apk(_text(files, "lib/apk/db/installed"))}
+
+
+def _python(files: Files, system: Mapping[str, str], sites: list[str]) -> Python | None:
+    """Return the version: of its headers, else of Debian's package, else of the folder's name."""
+    minor = next((found[1] for site in sites if (found := re.search(r"python(3\.\d+)", site))), "")
+    for prefix in ("usr/local", "usr"):
+        text = _text(files, f"{prefix}/include/python{minor}/patchlevel.h")
+        if known := _PATCH_LEVEL.search(text):
+            return Python(version=known[1])
+    packaged = re.match(r"\d+\.\d+\.\d+", system.get(f"python{minor}-minimal", ""))
+    if packaged:
+        return Python(version=packaged[0])
+    return Python(version=minor) if minor else None
+
+
+def _platform(files: Files, config: Mapping[str, Any], system: Mapping[str, str]) -> System:
+    machine = str(config.get("architecture", ""))
+    libc = re.match(r"\d+\.\d+", system.get("libc6", ""))
+    release = _text(files, "etc/os-release") or _text(files, "usr/lib/os-release")
+    return System(
+        system=str(config.get("os", "")),
+        machine=_MACHINES.get(machine, machine),
+        libc=f"glibc {libc[0]}" if libc else ("musl" if "musl" in system else ""),
+        release=script.release(release),
+    )
+
+
+def _text(files: Files, path: str) -> str:
+    held = files.get(path)
+    return held.content.decode("utf-8", "replace") if held and held.content else ""

@@ -1,0 +1,101 @@
+"""Fingerprints of what runs: an interpreter here, in a container, or on another host.
+
+One script of the standard library is given to the interpreter on its input, so that nothing is
+installed and nothing written there (`src/lockstitch/runtime/fingerprint.py`).
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+from lockstitch import environ, process
+from lockstitch.errors import LockstitchError
+from lockstitch.fingerprint import decode
+from lockstitch.fingerprint.model import Fingerprint
+
+__all__ = ["container", "host", "interpreter", "is_environment", "python_of", "script"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of containers
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*")  # a word that ssh takes for no option
+_ENGINES = ("docker", "podman")
+
+
+def script() -> str:
+    """Return the text of the script, for `kubectl exec -i POD -- python -` and the like."""
+    return resources.files("lockstitch.runtime").joinpath("fingerprint.py").read_text("utf-8")
+
+
+def is_environment(path: Path) -> bool:
+    """Return whether a folder is a virtual environment."""
+    return path.is_dir() and ((path / "pyvenv.cfg").is_file() or python_of(path).exists())
+
+
+def python_of(folder: Path) -> Path:
+    """Return where the interpreter of an environment is or would be."""
+    inside = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
+    return folder.joinpath(*inside)
+
+
+def interpreter(path: Path, env: Mapping[str, str] | None = None) -> Fingerprint:
+    """Return the fingerprint of an interpreter of this machine, or of an environment's folder.
+
+    `env` is what a program on it would find as its variables; None means this process's.
+    """
+    program = python_of(path) if path.is_dir() else path
+    if not program.exists():
+        message = f"`{path}` has no interpreter: there is no `{program}`"
+        raise LockstitchError(message, hint="lockstitch fingerprint .venv")
+    return _asked([program.absolute()], str(path), env)
+
+
+def container(name: str, python: str = "python") -> Fingerprint:
+    """Return the fingerprint of a running container, by its name or ID, in Docker or Podman.
+
+    `python` is the interpreter inside. Raises LockstitchError with what each engine said.
+    """
+    if not _NAME.fullmatch(name):
+        message = f"`{name:.80}` is no name of a container"
+        raise LockstitchError(message, hint="docker ps")
+    said = []
+    for engine in _ENGINES:
+        words = [engine, "container", "inspect", "--format", "{{.State.Running}}", name]
+        try:
+            done = process.run(words, check=False)
+        except LockstitchError as error:
+            said.append(error.message)
+            continue
+        if done.code == 0 and done.stdout.strip() == "true":
+            return _asked([engine, "exec", "--interactive", name, python], name)
+        reason = (done.stderr or done.stdout).strip().splitlines()
+        said.append(f"`{engine}`: {'it is stopped' if done.code == 0 else (reason or [''])[-1]}")
+    message = f"no container `{name}` runs here: {'; '.join(said)}"
+    raise LockstitchError(message, hint="docker ps --all")
+
+
+def host(name: str, python: str = "python3") -> Fingerprint:
+    """Return the fingerprint of an interpreter of another host, which `ssh NAME` reaches."""
+    if not _HOST.fullmatch(name):
+        message = f"`{name:.80}` is no name of a host"
+        raise LockstitchError(message, hint="ssh HOST true")
+    # The words after the host are a shell's there: only a path may stand among them.
+    if not re.fullmatch(r"[\w@%+=:,./~-]+", python):
+        message = f"`{python:.80}` is no path of an interpreter that ssh can pass on"
+        raise LockstitchError(message, hint="name it without spaces and quotes")
+    ssh = process.find("ssh", hint="install an OpenSSH client")
+    return _asked([ssh, "-o", "BatchMode=yes", name, python], name)
+
+
+def _asked(
+    words: Sequence[str | Path], source: str, env: Mapping[str, str] | None = None
+) -> Fingerprint:
+    # An activated environment must not leak into another interpreter.
+    env = env or environ.child(PYTHONHOME=None, __PYVENV_LAUNCHER__=None)
+    hint = "it needs CPython 3.8 or later: name its path"
+    done = process.run([*words, "-"], stdin=script(), env=env, hint=hint)
+    try:
+        return decode.of_text(done.stdout, source)
+    except LockstitchError as error:
+        message = f"`{source}` printed no fingerprint: {error.message}"
+        raise LockstitchError(message, hint=hint) from error

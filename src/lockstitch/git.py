@@ -1,0 +1,192 @@
+"""The only place that starts git: what a repository has, at which commit it is, what it calls it.
+
+No program that a repository's own settings name is run: no pager, no file system monitor, no
+external diff (git-config(1), `core.fsmonitor`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstitch import environ, process
+from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
+
+__all__ = [
+    "Commit",
+    "Revision",
+    "commit",
+    "dirty",
+    "is_commit",
+    "listed",
+    "remote_names",
+    "revision",
+    "run",
+    "stream",
+    "without_login",
+]
+
+_COMMIT = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_LOGIN = regex(r"(?<=://)[^/@\s]+@")
+_SAFE = ("--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+# A server that sends nothing for 20 seconds does not answer.
+_SLOW = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=20")
+_HEAD = "# branch.oid "
+
+
+def run(
+    folder: Path, *words: str, check: bool = True, stdin: str = "", hint: str = ""
+) -> process.Finished:
+    """Run git in a folder and return what it printed.
+
+    Raises LockstitchError when there is no git, and with `check` when git fails.
+    """
+    return process.run(
+        _command(words), cwd=folder, env=_variables(), stdin=stdin, check=check, hint=hint
+    )
+
+
+def stream(folder: Path, *words: str, longest: int) -> Iterator[bytes]:
+    """Yield the lines that git prints, each cut at `longest` bytes; LockstitchError as `run`."""
+    return process.stream(_command(words), cwd=folder, env=_variables(), longest=longest)
+
+
+def _command(words: Sequence[str]) -> list[str | Path]:
+    return [process.find("git", hint="install git"), *_SAFE, *words]
+
+
+def _variables() -> dict[str, str]:
+    return environ.child(GIT_OPTIONAL_LOCKS="0")
+
+
+# --- what a folder has
+
+
+def listed(folder: Path) -> tuple[list[str], list[str]] | None:
+    """Return the files below a folder that git tracks, and those that it would add.
+
+    Returns None outside of a repository and without git. Files that a sparse checkout leaves out
+    are not named.
+    """
+    words = ("ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard")
+    try:
+        done = run(folder, *words, check=False)
+    except LockstitchError:
+        return None
+    if done.code != 0:
+        return None
+    tags: dict[str, str] = {}
+    for entry in done.stdout.split("\0"):
+        if entry:
+            tags.setdefault(entry[2:], entry[0])
+    kept = {name: tag for name, tag in tags.items() if tag != "S"}
+    return [n for n, tag in kept.items() if tag != "?"], [n for n, t in kept.items() if t == "?"]
+
+
+def dirty(folder: Path) -> tuple[str, ...]:
+    """Return the files below a folder that differ from the commit or are new to git, sorted."""
+    words = ("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", ".")
+    done = run(folder, *words, check=False)
+    return tuple(sorted(line[3:] for line in done.stdout.split("\0") if line))
+
+
+# --- commits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """The commit that a project's folder is at."""
+
+    digest: str = ""  # hex; empty outside of a repository, before a commit, and without git
+    dirty: bool = False  # whether a file of the project is changed, or not in the commit
+
+    @property
+    def state(self) -> str:
+        """`clean`, `dirty`, or `none` where there is no commit."""
+        return "none" if not self.digest else "dirty" if self.dirty else "clean"
+
+
+def commit(root: Path) -> Commit:
+    """Return the commit that a folder is at; what git ignores does not make it dirty."""
+    words = ("status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", ".")
+    try:
+        done = run(root, *words, check=False)
+    except LockstitchError:
+        return Commit()
+    lines = done.stdout.splitlines() if done.code == 0 else []
+    heads = [line.removeprefix(_HEAD) for line in lines if line.startswith(_HEAD)]
+    digest = heads[0] if heads and heads[0].isalnum() else ""  # `(initial)` before the first
+    return Commit(digest=digest, dirty=any(not line.startswith("#") for line in lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A commit, seen from a folder of its repository: its files are read without a checkout."""
+
+    folder: Path
+    commit: str
+
+    def names(self) -> frozenset[str]:
+        """Return the names in the folder."""
+        words = ("ls-tree", "--name-only", "-z", self.commit, "./")
+        return frozenset(run(self.folder, *words).stdout.split("\0")) - {""}
+
+    def text(self, path: str) -> str:
+        """Return a file by its path from the folder, or raise LockstitchError."""
+        done = run(self.folder, "show", f"{self.commit}:./{path}", check=False)
+        if done.code != 0:
+            message = f"`{path}` is not in the commit {self.commit[:12]}"
+            raise LockstitchError(message, hint=f"git ls-tree --name-only {self.commit[:12]}")
+        return done.stdout
+
+
+def revision(folder: Path, name: str) -> Revision | None:
+    """Return the commit that git knows by a name such as `HEAD~5`, or None."""
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    try:
+        done = run(folder, *words, check=False)
+    except LockstitchError:
+        return None
+    digest = done.stdout.strip()
+    return Revision(folder=folder, commit=digest) if done.code == 0 and digest else None
+
+
+def is_commit(name: str) -> bool:
+    """Return whether a revision is a commit's own digest, which nobody can move."""
+    return _COMMIT.fullmatch(name) is not None
+
+
+# --- remotes
+
+
+def without_login(text: str) -> str:
+    """Return a text with the logins of its addresses left out."""
+    return _LOGIN.sub("", text)
+
+
+def remote_names(url: str, root: Path) -> Mapping[str, str]:
+    """Return the commit of each tag and branch of a remote; a tag goes before a branch.
+
+    Raises LockstitchError when git cannot read it.
+    """
+    git = process.find("git", hint="apt-get install git")
+    quiet = environ.child(GIT_TERMINAL_PROMPT="0", GIT_DIR=None, GIT_INDEX_FILE=None)
+    words: list[str | Path] = [git, *_SLOW, "ls-remote", "--", url]
+    done = process.run(words, cwd=root, env=quiet, check=False)
+    if done.code != 0:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        tail = f": {without_login(lines[0])}" if lines else ""
+        message = f"`{without_login(url)}` cannot be asked for its tags{tail}"
+        raise LockstitchError(message)
+    branches: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    for line in sorted(done.stdout.splitlines(), key=lambda line: line.partition("\t")[2]):
+        digest, _, name = line.partition("\t")
+        if not is_commit(digest):
+            continue
+        if name.startswith("refs/tags/"):
+            # `v1^{}` follows `v1`: the commit that an annotated tag, an object of its own, means.
+            tags[name.removeprefix("refs/tags/").removesuffix("^{}")] = digest
+        else:
+            branches[name.removeprefix("refs/heads/")] = digest
+    return branches | tags

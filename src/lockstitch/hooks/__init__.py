@@ -1,1 +1,0 @@
-"""Hooks of repositories: what is known of them, and what their revisions name."""

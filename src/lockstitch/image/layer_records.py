@@ -1,0 +1,127 @@
+"""Layers that were made before, by the key of their plan: in the store, the layout, a cache."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
+from lockstitch.image.layers import Made
+from lockstitch.image.plan import LayerPlan
+from lockstitch.oci.layer import Layer, LayerFacts
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.registry.cache import CachedLayer, LayerCache
+from lockstitch.store import Store
+
+__all__ = ["Records", "StoredLayer"]
+
+_CHUNK = 1 << 20
+_KIND = "layers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLayer:
+    """A layer whose facts are recorded and whose bytes are in the store or in the layout."""
+
+    facts: LayerFacts
+    created_by: str
+    places: tuple[Path, ...]
+
+    @property
+    def path(self) -> Path | None:
+        """Where the blob is, if it is anywhere."""
+        return next((place for place in self.places if place.exists()), None)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the compressed bytes."""
+        path = self.path
+        if path is None:
+            message = f"the blob {self.facts.digest} of `{self.created_by}` is gone"
+            raise LockstitchError(message, hint="lockstitch build")
+        with path.open("rb") as handle:
+            while chunk := handle.read(_CHUNK):
+                yield chunk
+
+
+class Records:
+    """What this machine has made, and what a cache says that others have.
+
+    What a cache says counts in this run only: it is never written to the store's records.
+    """
+
+    def __init__(self, store: Store, cache: LayerCache | None = None) -> None:
+        """Ask no cache yet."""
+        self._store = store
+        self._cache = cache
+        self._cached: dict[str, CachedLayer] = {}
+        self._looked: dict[str, LayerPlan] = {}
+
+    def look(self, plans: Iterable[LayerPlan]) -> None:
+        """Ask the cache for layers, once; app files are nobody else's and soon packed."""
+        if self._cache is None:
+            return
+        fresh = {p.key: p for p in plans if p.kind != "app" and p.key not in self._looked}
+        found = self._cache.find({key: planned.title for key, planned in fresh.items()})
+        self._looked |= fresh
+        for key, layer in found.items():
+            mine = self._facts(key)
+            if mine in {None, layer.facts}:
+                self._cached[key] = layer
+                continue
+            note = f"the cache has another `{layer.created_by:.60}` ({layer.facts.digest}) than "
+            self._cache.notes.append(f"{note}this machine made: it is left alone")
+
+    def layer(self, planned: LayerPlan, layout: Layout) -> Layer | None:
+        """Return a layer whose bytes are somewhere, or None."""
+        facts = self._facts(planned.key)
+        if facts and (
+            layout.has(facts.digest, facts.size) or self._store.has(facts.digest, facts.size)
+        ):
+            places = (self._store.path(facts.digest), layout.path(facts.digest))
+            return StoredLayer(facts=facts, created_by=planned.title, places=places)
+        return self._cached.get(planned.key)
+
+    def parts(self, planned: LayerPlan) -> Mapping[str, Any]:
+        """Return the documents of the parts of a layer, by their hex digests."""
+        record = self._store.record(_KIND, planned.key)
+        if record is None and planned.key in self._cached:
+            record = self._cached[planned.key].record
+        return dict((record or {}).get("parts", {}))
+
+    def put(self, key: str, made: Made) -> None:
+        """Record a layer that this machine has made."""
+        facts = made.facts
+        self._store.put_record(
+            _KIND,
+            key,
+            {
+                "digest": facts.digest,
+                "diff_id": facts.diff_id,
+                "size": facts.size,
+                "unpacked": facts.unpacked,
+                "parts": {name: each.document() for name, each in made.parts.items()},
+            },
+        )
+
+    def share(self, layout: Layout) -> int:
+        """Write to the cache what it lacks and this machine has; return how many layers."""
+        if self._cache is None:
+            return 0
+        found = []
+        for key, planned in sorted(self._looked.items()):
+            layer = self.layer(planned, layout)
+            if isinstance(layer, StoredLayer) and key not in self._cached:
+                found.append((key, layer, self._store.record(_KIND, key)))
+        return self._cache.keep(found) if found else 0
+
+    def _facts(self, key: str) -> LayerFacts | None:
+        known = self._store.record(_KIND, key)
+        if known is None or "parts" not in known:  # of an earlier version
+            return None
+        return LayerFacts(
+            digest=Digest.parse(known["digest"]),
+            diff_id=Digest.parse(known["diff_id"]),
+            size=known["size"],
+            unpacked=known["unpacked"],
+        )

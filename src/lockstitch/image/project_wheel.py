@@ -1,0 +1,117 @@
+"""First-party code: the project's own wheel, built by its backend in a locked environment."""
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstitch import environ, files, process
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.image.paths import LAYOUT
+from lockstitch.image.wheel import Wheel
+from lockstitch.oci import canonical
+from lockstitch.python.model import Project
+from lockstitch.store import Store
+
+__all__ = ["OwnWheel", "build"]
+
+_EPOCH = "315619200"  # the mtime of every file that lockstitch writes; zip has none before 1980
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnWheel:
+    """The project's wheel in the store, and the digest of what is in it."""
+
+    filename: str
+    digest: Digest
+    contents: Digest  # equal for equal files, whatever zlib the host compressed them with
+
+
+def build(project: Project, requirements: tuple[str, ...], store: Store) -> OwnWheel:
+    """Return the project's wheel, built again only when a file of the project changed.
+
+    Which files a backend reads is its own affair, so any change builds again: that costs
+    a fraction of a second, and equal contents give an equal layer.
+    """
+    key = _signature(project, requirements)
+    known = store.record("own", key)
+    if known and store.has(Digest.parse(known["digest"])):
+        return OwnWheel(
+            filename=known["filename"],
+            digest=Digest.parse(known["digest"]),
+            contents=Digest.parse(known["contents"]),
+        )
+    python = _environment(requirements, project.root, store)
+    with tempfile.TemporaryDirectory() as folder:
+        process.run(
+            _build_command(python, folder, project.root),
+            env=environ.child(SOURCE_DATE_EPOCH=_EPOCH, VIRTUAL_ENV=None),
+            hint="make `uv build --wheel` work, then lockstitch build",
+        )
+        path = _only_wheel(Path(folder))
+        built = OwnWheel(
+            filename=path.name, digest=store.put(path.read_bytes()), contents=_contents(path)
+        )
+    record = {"filename": built.filename, "digest": built.digest, "contents": built.contents}
+    store.put_record("own", key, record)
+    return built
+
+
+def _build_command(python: Path, out: str, source: Path) -> list[str | Path]:
+    uv: str | Path = process.find_uv()
+    # No isolation: the environment is ours, with exactly what the lock names.
+    words = [uv, "build", "--wheel", "--offline", "--no-build-isolation"]
+    return [*words, "--python", python, "--out-dir", out, source]
+
+
+def _signature(project: Project, requirements: tuple[str, ...]) -> str:
+    found = [[f.name, f.size, f.mtime_ns, f.executable] for f in files.walk(project.root)]
+    document = [LAYOUT, os.fspath(project.root), list(requirements), found]
+    return of_bytes(canonical.dumps(document)).hex
+
+
+def _environment(requirements: tuple[str, ...], root: Path, store: Store) -> Path:
+    """Return the Python of an environment that holds exactly the locked build requirements."""
+    document = [list(requirements), sys.version_info[:2], sys.executable]
+    folder = store.scratch(f"build-{of_bytes(canonical.dumps(document)).hex[:24]}")
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    ready = folder / "ready"
+    with store.lock(folder.name):
+        if not ready.exists():
+            uv: str | Path = process.find_uv()
+            process.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder])
+            install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", python]
+            process.run(
+                [*install, "--requirements", "-"],
+                cwd=root,  # whose pyproject.toml may name indexes
+                stdin="\n".join(requirements) + "\n",
+                hint="lockstitch lock",
+            )
+            files.write_text(ready, "")
+    return python
+
+
+def _only_wheel(folder: Path) -> Path:
+    wheels = sorted(folder.glob("*.whl"))
+    if len(wheels) != 1:
+        message = f"the build backend made {len(wheels)} wheels, not one"
+        raise LockstitchError(message, hint="uv build --wheel")
+    if not wheels[0].stem.endswith("-none-any"):
+        message = f"`{wheels[0].name}` is for one platform: its compiler would decide the digest"
+        hint = "publish it as a wheel and depend on it, so that the lock names its hash"
+        raise LockstitchError(message, hint=hint)
+    return wheels[0]
+
+
+def _contents(path: Path) -> Digest:
+    wheel = Wheel(path, path.name)
+    try:
+        listing = [
+            [name, of_bytes(member.read()), member.executable]
+            for name, member in wheel.members.items()
+        ]
+    finally:
+        wheel.close()
+    return of_bytes(canonical.dumps([path.name, listing]))

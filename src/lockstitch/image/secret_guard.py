@@ -1,0 +1,78 @@
+"""Refuses a secret on its way into a layer or an image's configuration."""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.files import FoundFile
+from lockstitch.image.project_wheel import OwnWheel
+from lockstitch.image.wheel import Wheel
+from lockstitch.oci import canonical
+from lockstitch.python.model import ImageSpec, Project
+from lockstitch.secrets import patterns, text
+from lockstitch.store import Store
+
+__all__ = ["refuse"]
+
+_LARGEST = 1 << 20  # bytes of a file above which it is data, and not read here
+_KIND = "clean"
+
+
+def refuse(
+    project: Project,
+    spec: ImageSpec,
+    found: Sequence[FoundFile],
+    digests: Sequence[Digest],
+    own: OwnWheel | None,
+    store: Store,
+) -> None:
+    """Raise an error for each secret that the image would hold in what is the project's own.
+
+    Only what is a secret by its form counts. What was found clean is recorded by its digest,
+    so that a build reads one small record, and only the files that changed.
+    """
+    problems = list(_of_environment(spec))
+    contents = sorted({*digests, *([own.contents] if own else [])})
+    key = of_bytes(canonical.dumps([_rules(), os.fspath(project.root), spec.name])).hex
+    before = store.record(_KIND, key) or []
+    clean = frozenset(before)
+    for each, digest in zip(found, digests, strict=True):
+        if digest not in clean and each.size <= _LARGEST:
+            problems += _of(each.path.read_bytes(), each.name)
+    if own is not None and own.contents not in clean:
+        problems += _of_wheel(own, store)
+    raise_all(problems)
+    if contents != before:
+        store.put_record(_KIND, key, contents)
+
+
+@cache
+def _rules() -> str:
+    return of_bytes(patterns.version().encode())
+
+
+def _of(data: bytes, name: str) -> Iterator[LockstitchError]:
+    words = text.decoded(data)
+    rules = [rule for rule in patterns.RULES if rule.high]
+    for each in text.find(words or "", name, rules=rules):
+        yield each.error(name)
+
+
+def _of_wheel(own: OwnWheel, store: Store) -> Iterator[LockstitchError]:
+    wheel = Wheel(store.path(own.digest), own.filename)
+    try:
+        for name, member in sorted(wheel.members.items()):
+            if member.size <= _LARGEST:
+                yield from _of(member.read(), name)
+    finally:
+        wheel.close()
+
+
+def _of_environment(spec: ImageSpec) -> Iterator[LockstitchError]:
+    for name, value in sorted(spec.env.items()):
+        for each in _of(f"{name}={value}".encode(), f"env.{name}"):
+            message = f"`{name}` of image `{spec.name}` {each.message.partition('` ')[2]}"
+            hint = f"take it out of [tool.lockstitch.images.{spec.name}.env], give it at run time"
+            yield LockstitchError(message, hint=hint)

@@ -1,0 +1,206 @@
+"""Choosing the packages of a Debian base: from a mirror's signed lists to exact files."""
+
+import functools
+import json
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from lockstitch import progress as talk
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock.bases.debian import closure, index, mirror, relations, release
+from lockstitch.lock.bases.debian.base import DebianBase, DebianPackage
+from lockstitch.net.download import Download, Fetcher
+from lockstitch.progress import Reporter
+from lockstitch.store import Store
+
+__all__ = ["LEFT_OUT", "ROOTS", "pin"]
+
+# Dependencies of the image itself; `{}` is the minor version of Python.
+ROOTS: Final = (
+    "python{}-minimal",  # the interpreter
+    "libpython{}-stdlib",
+    "python{}",  # nothing in it is kept but its name, by which scanners know the interpreter
+    "libc6",
+    "libc-bin",  # the C.UTF-8 locale; its programs are not kept
+    "libgcc-s1",  # the rest of what manylinux wheels may expect of a system (PEP 600)
+    "libstdc++6",
+    "zlib1g",
+    "base-files",  # os-release, the licences that copyright files refer to
+    "ca-certificates",
+    "media-types",  # what `mimetypes` reads: without it, file types would depend on the image
+    "netbase",  # /etc/services: without it, `getaddrinfo(host, "https")` fails
+    "tzdata-legacy | tzdata",  # from trixie on, names like US/Eastern are in a package of their own
+)
+LEFT_OUT: Final = (
+    # Only maintainer scripts call these, and none is run.
+    "awk",
+    "debconf",
+    "debconf-2.0",
+    "dpkg",
+    "install-info",
+    "mawk",
+    "openssl",  # the program; the library is libssl3
+    "perl-base",
+    # Only these modules of Python load them, and the image leaves the modules out as well:
+    "libdb5.3",  # _dbm
+    "libdb5.3t64",
+    "libncursesw6",  # _curses, _curses_panel
+    "libnsl2",  # nis, and with it Kerberos
+    "libreadline8",  # readline
+    "libreadline8t64",
+    "libtinfo6",
+    "libtirpc3",  # nis
+    "libtirpc3t64",
+)
+# Names of architectures in Debian, by the platforms of OCI images.
+_ARCHITECTURES: Final = {
+    "linux/386": "i386",
+    "linux/amd64": "amd64",
+    "linux/arm/v7": "armhf",
+    "linux/arm64": "arm64",
+    "linux/arm64/v8": "arm64",
+    "linux/ppc64le": "ppc64el",
+    "linux/riscv64": "riscv64",
+    "linux/s390x": "s390x",
+}
+_RECORD = "debian-base"  # the kind of record; a change of its form or of `close` is a new name
+_RELEASE = re.compile(r"[a-z][a-z0-9-]*")
+_MINOR = re.compile(r"[0-9]+\.[0-9]+")
+
+
+def pin(  # noqa: PLR0913 -- where to and where from, each by name
+    release_name: str,
+    platform: str,
+    python: str,
+    *,
+    fetcher: Fetcher,
+    store: Store,
+    progress: Reporter,
+    source: mirror.Mirror | None = None,
+    keyring: Path = release.KEYRING,
+) -> DebianBase:
+    """Choose the packages of a base with Python X.Y for a platform, from the mirror's lists.
+
+    The lists are fetched by digest, and what was chosen from the same lists is recorded, so
+    a second call reads three small files from the network and nothing else.
+    """
+    architecture = _checked(release_name, platform, python)
+    suites = _suites(
+        source or mirror.find(release_name), release_name, architecture, fetcher, keyring
+    )
+    lists = [(archive, suite.packages) for archive, suite in suites if suite.packages]
+    key = _key(release_name, platform, python, [download for _, download in lists])
+    rows = store.record(_RECORD, key)
+    if rows is None:
+        fetcher.fetch([download for _, download in lists], progress)
+        with progress.task(f"choose packages of debian:{release_name} for {platform}", 0):
+            packages = _choose(release_name, python, lists, store)
+        store.put_record(_RECORD, key, [_row(package) for package in packages])
+    else:
+        packages = tuple(_package(row) for row in rows)
+    versions = {package.name: _upstream(package.version) for package in packages}
+    return DebianBase(
+        release=release_name,
+        platform=platform,
+        python=versions[f"python{python}-minimal"],
+        glibc=versions["libc6"],
+        snapshot=max(suite.date for _, suite in suites),
+        packages=packages,
+    )
+
+
+def _checked(release_name: str, platform: str, python: str) -> str:
+    # These become parts of addresses and of package names.
+    if not _RELEASE.fullmatch(release_name):
+        message = f"`debian:{release_name:.60}` is not a Debian release"
+        raise LockstitchError(message, hint='write the codename: base = "debian:bookworm"')
+    if not _MINOR.fullmatch(python):
+        message = f"`{python:.60}` is not a minor version of Python"
+        raise LockstitchError(message, hint='write two numbers: python = "3.11"')
+    if platform not in _ARCHITECTURES:
+        message = f"`{platform:.60}` is not a platform that Debian has"
+        raise LockstitchError(message, hint=f"use one of {', '.join(sorted(_ARCHITECTURES))}")
+    return _ARCHITECTURES[platform]
+
+
+def _suites(
+    source: mirror.Mirror, name: str, architecture: str, fetcher: Fetcher, keyring: Path
+) -> list[tuple[str, release.Release]]:
+    """Return the release, its updates and its security updates, each with its archive."""
+    signatures = release.Signatures.installed(keyring)
+    if signatures is None:
+        talk.say(
+            f"* the package lists of debian:{name} are taken without a check of their signature: "
+            f"`gpgv` or `{keyring}` is not installed"
+        )
+    read = functools.partial(
+        release.read, architecture=architecture, fetcher=fetcher, signatures=signatures
+    )
+    places = (
+        ("debian", name),
+        ("debian", f"{name}-updates"),
+        ("debian-security", f"{name}-security"),
+    )
+    found: list[tuple[str, release.Release]] = []
+    problems: list[LockstitchError] = []
+    with ThreadPoolExecutor(len(places)) as pool:
+        futures = [pool.submit(read, source.root(archive), suite) for archive, suite in places]
+        for (archive, _), future in zip(places, futures, strict=True):
+            try:
+                found.append((archive, future.result()))
+            except LockstitchError as error:
+                problems.append(error)
+    raise_all(problems)
+    _check_lists(found, name, architecture)
+    return found
+
+
+def _check_lists(
+    found: Sequence[tuple[str, release.Release]], name: str, architecture: str
+) -> None:
+    for _, suite in found:
+        if suite.packages is None and suite.suite == name:
+            message = f"`debian:{name}` has no packages for `{architecture}`"
+            raise LockstitchError(message, hint="change `platforms` or `base`")
+        if suite.packages is None:  # long-term support ends on some architectures before others
+            talk.say(f"* `{suite.suite}` has no packages for `{architecture}`")
+
+
+def _choose(
+    name: str, python: str, lists: Sequence[tuple[str, Download]], store: Store
+) -> tuple[DebianPackage, ...]:
+    found = index.Index(
+        (archive, index.unpack(store.path(d.digest).read_bytes(), d.name)) for archive, d in lists
+    )
+    if f"python{python}-minimal" not in found.names():
+        has = [m[1] for n in found.names() if (m := re.fullmatch(r"python(\d+\.\d+)-minimal", n))]
+        versions = ", ".join(sorted(has)) or "none"
+        message = f"`debian:{name}` has Python {versions}, the project wants `{python}`"
+        ways = f'set python = "{has[0]}", or ' if has else ""
+        other = "change `base`: bookworm has 3.11, trixie 3.13, images of registries have others"
+        raise LockstitchError(message, hint=ways + other)
+    roots = [group for root in ROOTS for group in relations.parse(root.format(python))]
+    return closure.close(found, roots, LEFT_OUT)
+
+
+def _key(name: str, platform: str, python: str, lists: Sequence[Download]) -> str:
+    parts = [name, platform, python, [d.digest for d in lists], ROOTS, LEFT_OUT]
+    return of_bytes(json.dumps(parts).encode()).hex
+
+
+def _row(package: DebianPackage) -> dict[str, object]:
+    return {field: getattr(package, field) for field in DebianPackage.__slots__}
+
+
+def _package(row: dict[str, Any]) -> DebianPackage:
+    return DebianPackage(**{**row, "digest": Digest.parse(row["digest"])})
+
+
+def _upstream(version: str) -> str:
+    """Return a version without Debian's epoch and revision: `3.11.2` of `3.11.2-6+deb12u9`."""
+    without_epoch = version.partition(":")[2] if ":" in version else version
+    return without_epoch.rpartition("-")[0] or without_epoch

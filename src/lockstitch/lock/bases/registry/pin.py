@@ -1,0 +1,197 @@
+"""Pins a base of a registry: its digest for a platform, and what its layers say."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lockstitch import threads
+from lockstitch.digest import Digest, Hasher, of_bytes
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock.bases.registry import interpreter, packages, table
+from lockstitch.lock.bases.registry.base import BaseLayer, RegistryBase
+from lockstitch.lock.bases.registry.config import ImageConfig
+from lockstitch.oci import canonical
+from lockstitch.oci.layer import LayerFacts, Shallow, oci_type
+from lockstitch.oci.layer_reader import entries
+from lockstitch.oci.manifest import Manifest
+from lockstitch.oci.model import Descriptor, Platform
+from lockstitch.oci.reference import Reference
+from lockstitch.oci.registry.client import PARALLEL
+from lockstitch.oci.registry.repository import Repository
+from lockstitch.oci.rootfs import RootFs
+from lockstitch.progress import Reporter
+from lockstitch.python.tables import Table
+from lockstitch.store import Store
+
+__all__ = ["fetch", "pin"]
+
+_RECORD = "registry-base"  # the kind of record; a change of what is read is a new name
+_LARGEST = 64 << 30  # bytes of one unpacked layer
+# Bundles of authorities, as distributions name them.
+_CERTIFICATES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, distroless
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL, UBI
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",
+)
+
+
+def pin(
+    reference: str,
+    platform: str,
+    python: str,
+    *,
+    repository: Repository,
+    store: Store,
+    progress: Reporter,
+) -> RegistryBase:
+    """Return the base that a reference names now, for a platform and Python X.Y.
+
+    Its layers are brought into the store and read once; what they say is recorded by digest.
+    Raises LockstitchError when no CPython X.Y is in it, or when it contradicts itself.
+    """
+    which = Reference.parse(reference).which
+    named = repository.manifest(which)
+    wanted = Platform.parse(platform)
+    image = named
+    if named.is_index:
+        image = repository.image(named.for_platform(wanted).digest, wanted)
+    key = of_bytes(canonical.dumps([reference, image.digest, named.digest, platform, python])).hex
+    known = store.record(_RECORD, key)
+    if known is None:
+        index = named.digest if named.is_index else None
+        reader = _Reader(image, repository, store)
+        base = reader.base(reference, platform, python, index, progress)
+        known = table.document(base)
+        store.put_record(_RECORD, key, known)
+    problems: list[LockstitchError] = []
+    found = table.read(Table(known, f"`{reference}`", problems), reference)
+    raise_all(problems)
+    assert found is not None  # noqa: S101 -- without problems there is a value
+    return found
+
+
+def fetch(
+    layers: Sequence[BaseLayer], repository: Repository, store: Store, progress: Reporter
+) -> None:
+    """Bring layers of a base into the store, those that are not there."""
+    # Each once: an image may have the same empty layer twice.
+    wanted = {each.digest: each for each in layers}
+    missing = [each for each in wanted.values() if not store.has(each.digest, each.size)]
+    if not missing:
+        return
+    label = f"fetch {len(missing)} base layer{'s' if len(missing) > 1 else ''}"
+    with progress.task(label, sum(each.size for each in missing)) as task:
+
+        def bring(each: BaseLayer) -> None:
+            descriptor = Descriptor(media_type=each.media_type, digest=each.digest, size=each.size)
+            repository.fetch(descriptor, store)
+            task.advance(each.size)
+
+        threads.run(missing, bring, parallel=PARALLEL)
+
+
+class _Reader:
+    """Reads one image of a repository, through the store."""
+
+    def __init__(self, image: Manifest, repository: Repository, store: Store) -> None:
+        """Read the config and raise LockstitchError when it does not fit the manifest."""
+        self.image = image
+        self.config = ImageConfig(repository.small(image.config), image.source)
+        self._repository = repository
+        self._store = store
+        ids = self.config.diff_ids
+        if len(ids) != len(image.layers):
+            message = f"the config of {image.source} has {len(ids)} diffIDs for "
+            message += f"{len(image.layers)} layers"
+            raise LockstitchError(message)
+        for each in image.layers:
+            oci_type(each.media_type)
+        self._layers = [
+            BaseLayer(
+                digest=each.digest,
+                size=each.size,
+                media_type=each.media_type,
+                diff_id=diff_id,
+                unpacked=0,
+            )
+            for each, diff_id in zip(image.layers, ids, strict=True)
+        ]
+
+    def base(
+        self, reference: str, platform: str, python: str, index: Digest | None, report: Reporter
+    ) -> RegistryBase:
+        """Return what the image is as a base."""
+        config = self.config
+        config.check(platform)
+        tree, layers = self._tree(reference, platform, report)
+        found = interpreter.find(tree, config.env, platform, python, reference)
+        return RegistryBase(
+            reference=reference,
+            platform=platform,
+            manifest=self.image.digest,
+            index=index,
+            config=self.image.config.digest,
+            snapshot=config.created,
+            python=found.version,
+            program=found.program,
+            glibc=found.glibc,
+            musl=found.musl,
+            certificates=next((path for path in _CERTIFICATES if tree.file(path)), ""),
+            distribution=packages.distribution(tree),
+            user=config.user,
+            resets=config.resets,
+            env=config.env,
+            labels=config.labels,
+            ports=config.ports,
+            volumes=config.volumes,
+            history=tuple(config.history(reference, len(layers))),
+            layers=tuple(layers),
+            packages=packages.find(tree),
+        )
+
+    def _tree(
+        self, reference: str, platform: str, report: Reporter
+    ) -> tuple[RootFs[bytes], list[BaseLayer]]:
+        """Return the root file system, and the layers with the sizes of what is in them."""
+        fetch(self._layers, self._repository, self._store, report)
+        tree = RootFs[bytes]()
+        found = []
+        label = f"read {reference} for {platform}"
+        with report.task(label, sum(each.size for each in self._layers)) as task:
+            for each in self._layers:
+                found.append(replace(each, unpacked=_add(tree, each, self._store, reference)))
+                task.advance(each.size)
+        return tree, found
+
+
+def _add(tree: RootFs[bytes], layer: BaseLayer, store: Store, reference: str) -> int:
+    """Lay a layer over the others, check its diffID, and return the bytes of its files."""
+    hasher = Hasher()
+
+    def seen(data: bytes) -> None:
+        hasher.update(data)
+        if hasher.size > _LARGEST:
+            message = f"a layer of `{reference}` has more than {_LARGEST} bytes unpacked"
+            raise LockstitchError(message)
+
+    facts = LayerFacts(
+        digest=layer.digest,
+        diff_id=layer.diff_id,
+        size=layer.size,
+        unpacked=0,
+        media_type=oci_type(layer.media_type),
+    )
+    path = store.path(layer.digest)
+    stands = Shallow(facts=facts, created_by=reference, places=(path,), bring=lambda: path)
+    size = tree.add(entries(stands, _wanted, seen=seen))
+    if hasher.digest() != layer.diff_id:
+        message = f"the layer {layer.digest} of `{reference}` unpacks to {hasher.digest()}, its "
+        message += f"config says {layer.diff_id}"
+        raise LockstitchError(message, hint="no engine would run it: use another base")
+    return size
+
+
+def _wanted(name: str) -> bool:
+    path = re.sub(r"^(?:\.?/)+", "", name)
+    return interpreter.wanted(path) or packages.wanted(path)

@@ -1,0 +1,284 @@
+"""The only place that opens URLs: connections, proxies, TLS, and whom one is connected to.
+
+One request, one answer: retries, redirects and logins are decided by those who ask.
+"""
+
+import contextlib
+import email.utils
+import ipaddress
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from lockstitch import clock, environ
+from lockstitch.errors import LockstitchError
+from lockstitch.net.credentials import LOOPBACK, Login, bare, userinfo
+
+if TYPE_CHECKING:
+    import socket
+
+    import urllib3
+
+__all__ = ["Answer", "Transport", "TransportError", "is_private", "retry_after", "shown"]
+
+_BLOCK = 1 << 18
+_DRAINED = 1 << 16  # bytes that are read to keep a connection rather than open another
+_CONNECT, _READ = 20, 60  # seconds
+
+
+class TransportError(Exception):
+    """Says why no whole answer came, without an address, which may hold a password."""
+
+    def __init__(
+        self, reason: str, *, address: bool = False, private: bool = False, untrusted: bool = False
+    ) -> None:
+        """Keep the reason; the flags say that another try is no use."""
+        super().__init__(reason)
+        self.address = address
+        self.untrusted = untrusted
+        self.final = address or private or untrusted
+
+
+class Answer:
+    """A status, headers and a body that is read once; closed at the end of a `with`."""
+
+    def __init__(self, response: "urllib3.BaseHTTPResponse") -> None:
+        """Wrap what urllib3 gives."""
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers  # whose names have no case
+
+    @property
+    def location(self) -> str:
+        """Where a redirect leads, or an empty text."""
+        return self._response.get_redirect_location() or ""
+
+    def read(self, limit: int) -> bytes:
+        """Return up to `limit` bytes of the body; raises TransportError when it breaks off."""
+        with _told():
+            return self._response.read(limit)
+
+    def stream(self, size: int = _BLOCK) -> Iterator[bytes]:
+        """Yield the body as it comes; raises TransportError when it breaks off."""
+        with _told():
+            yield from self._response.stream(size, decode_content=False)
+
+    def close(self) -> None:
+        """Give the connection up, read or not."""
+        self._response.close()
+        self._response.release_conn()
+
+    def __enter__(self) -> Self:
+        """Return the answer itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: object, trace: TracebackType | None
+    ) -> None:
+        """Keep the connection for the next request when little is left to read, else close it."""
+        left = getattr(self._response, "length_remaining", None)
+        if kind is None and left is not None and left <= _DRAINED:
+            self._response.drain_conn()
+            self._response.release_conn()
+        else:
+            self.close()
+
+
+class Transport:
+    """Pools of connections: one for each proxy, and one without."""
+
+    def __init__(self, parallel: int) -> None:
+        """Keep up to this many connections to a host open."""
+        self._parallel = parallel
+        self._pools: dict[tuple[str, bool], urllib3.PoolManager] = {}
+        self._private: dict[str, bool] = {}
+        self._guard = threading.Lock()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes] | None = None,
+        public: bool = False,
+        patience: float = _READ,
+    ) -> Answer:
+        """Return the answer to one request, whatever its status; redirects are not followed.
+
+        A body of unknown length needs a Content-Length among the headers. With `public`, no
+        byte goes to an address of a private network or of this machine. `patience` is the
+        seconds that the server may be silent. Raises TransportError.
+        """
+        import urllib3
+
+        if public and _named_private(urlsplit(url).hostname or ""):
+            raise TransportError(_REFUSED, private=True)
+        timeout = urllib3.Timeout(connect=_CONNECT, read=patience)
+        with _told():
+            response = self._pool(url, public=public).request(
+                method,
+                bare(url),
+                headers={"User-Agent": "lockstitch", "Accept-Encoding": "identity", **headers},
+                body=body,
+                timeout=timeout,
+                preload_content=False,
+                retries=False,
+                redirect=False,
+            )
+        return Answer(response)
+
+    def private(self, url: str) -> bool:
+        """Return whether the host of a URL that was asked before is on a private network."""
+        host = urlsplit(url).hostname or ""
+        return _named_private(host) or self._private.get(host, False)
+
+    def _pool(self, url: str, *, public: bool) -> "urllib3.PoolManager":
+        key = (_proxy(url), public)
+        with self._guard:
+            if key not in self._pools:
+                self._pools[key] = self._new_pool(*key)
+            return self._pools[key]
+
+    def _new_pool(self, proxy: str, public: bool) -> "urllib3.PoolManager":  # noqa: FBT001 -- a key
+        import urllib3
+
+        if not proxy:
+            pool = urllib3.PoolManager(maxsize=self._parallel, blocksize=_BLOCK)
+            pool.pool_classes_by_scheme = _watched(_refuse if public else _noted(self._private))
+            return pool
+        user, password = userinfo(proxy)
+        login = Login(user=user, password=password, source="the proxy's address")
+        headers = {"Proxy-Authorization": login.header()} if user or password else {}
+        try:
+            return urllib3.ProxyManager(bare(proxy), maxsize=self._parallel, proxy_headers=headers)
+        except (ValueError, urllib3.exceptions.HTTPError):  # its words have the whole address
+            message = "the proxy in `HTTP_PROXY` or `HTTPS_PROXY` is not an http or https address"
+            raise LockstitchError(message, hint="HTTPS_PROXY=http://HOST:PORT") from None
+
+
+def _noted(known: dict[str, bool]) -> Callable[[str, str], None]:
+    # Not a method: a connection that knew its transport would keep it, and so itself, for ever,
+    # since urllib3 closes a pool when nothing knows the pool any more.
+    def note(host: str, peer: str) -> None:
+        known[host] = is_private(peer)
+
+    return note
+
+
+def _refuse(host: str, peer: str) -> None:
+    del host
+    if is_private(peer):
+        raise TransportError(_REFUSED, private=True)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn what urllib3 raises into a TransportError."""
+    import urllib3
+
+    try:
+        yield
+    except urllib3.exceptions.LocationValueError as error:
+        raise TransportError(_reason(error), address=True) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise TransportError(_reason(error), untrusted=_untrusted(error)) from error
+
+
+_REFUSED = "it is an address of a private network"
+
+
+def _watched(seen: Callable[[str, str], None]) -> "dict[str, type[urllib3.HTTPConnectionPool]]":
+    """Return pools that tell host and address of each connection before a byte is sent.
+
+    The connection's own address is looked at, not another answer of the name's server.
+    """
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    def checked(made: "socket.socket", host: str) -> "socket.socket":
+        try:
+            seen(host, made.getpeername()[0])
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> "socket.socket":
+            return checked(super()._new_conn(), self.host)
+
+    class Secure(HTTPSConnection):
+        def _new_conn(self) -> "socket.socket":
+            return checked(super()._new_conn(), self.host)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+def is_private(address: str) -> bool:
+    """Return whether an IP address is of this machine, a private network or no single host."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return is_private(str(mapped)) if mapped else not found.is_global or found.is_multicast
+
+
+def _named_private(host: str) -> bool:
+    return host in LOOPBACK or host.endswith(".localhost") or is_private(host)
+
+
+def _proxy(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    spared = environ.get("NO_PROXY") or environ.get("no_proxy")
+    names = [name.strip().lstrip(".") for name in spared.split(",") if name.strip()]
+    if host in LOOPBACK or any(name in {"*", host} or host.endswith(f".{name}") for name in names):
+        return ""
+    scheme = parts.scheme
+    return environ.get(f"{scheme.upper()}_PROXY") or environ.get(f"{scheme}_proxy")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a Retry-After header asks for, or None (RFC 9110, 10.2.3)."""
+    value = headers.get("Retry-After")
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(value)
+    parsed = email.utils.parsedate_tz(value)
+    return max(0.0, email.utils.mktime_tz(parsed) - clock.now()) if parsed else None
+
+
+def shown(url: str) -> str:
+    """Return the URL without user, password, query and fragment, for messages."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "an address that is none"
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
+
+
+def _untrusted(error: Exception) -> bool:
+    import ssl
+
+    return bool(error.args) and isinstance(error.args[0], ssl.SSLCertVerificationError)
+
+
+def _reason(error: Exception) -> str:
+    # The innermost reason; urllib3 wraps it in the pool's address, which may hold a password.
+    inner = getattr(error, "reason", None)
+    if _untrusted(error):
+        return f"its certificate is not trusted ({error.args[0].verify_message})"
+    return _reason(inner) if isinstance(inner, Exception) else type(error).__name__

@@ -1,0 +1,203 @@
+"""Manifests and indexes as registries give them, read with suspicion (OCI image spec 1.1)."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError, printable
+from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
+
+__all__ = ["ACCEPT", "DOCKER_INDEX_TYPE", "DOCKER_MANIFEST_TYPE", "INDEXES", "Manifest", "read"]
+
+DOCKER_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_INDEX_TYPE = "application/vnd.docker.distribution.manifest.list.v2+json"
+INDEXES = frozenset({INDEX_TYPE, DOCKER_INDEX_TYPE})
+MANIFESTS = frozenset({MANIFEST_TYPE, DOCKER_MANIFEST_TYPE})
+ACCEPT = f"{INDEX_TYPE}, {MANIFEST_TYPE}, {DOCKER_INDEX_TYPE}, {DOCKER_MANIFEST_TYPE}"
+_WORD = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"  # RFC 6838, 4.2
+_TYPE = re.compile(f"{_WORD}/{_WORD}")
+_LARGEST = 1 << 50  # bytes of a blob
+_MOST = 10_000  # descriptors of one list
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A manifest or an index: its bytes, whose digest is its name, and what they say."""
+
+    media_type: str
+    digest: Digest
+    data: bytes
+    source: str  # what messages call it
+
+    @cached_property
+    def document(self) -> Mapping[str, Any]:
+        """The JSON object; raises LockstitchError when it is none."""
+        try:
+            found = json.loads(self.data)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            message = f"{self.source} is not a JSON object"
+            raise LockstitchError(message)
+        return found
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it names manifests, one for each platform, and not layers."""
+        return self.media_type in INDEXES
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What another manifest names it by."""
+        return Descriptor(media_type=self.media_type, digest=self.digest, size=len(self.data))
+
+    @property
+    def config(self) -> Descriptor:
+        """The config blob of a manifest."""
+        return self._descriptor(self.document.get("config"), "config")
+
+    @property
+    def layers(self) -> tuple[Descriptor, ...]:
+        """The layers of a manifest, lowest first."""
+        return self._list("layers")
+
+    @property
+    def manifests(self) -> tuple[Descriptor, ...]:
+        """The manifests of an index."""
+        return self._list("manifests")
+
+    @property
+    def subject(self) -> Descriptor | None:
+        """The manifest that this one is about, if any."""
+        value = self.document.get("subject")
+        return None if value is None else self._descriptor(value, "subject")
+
+    def for_platform(self, platform: Platform) -> Descriptor:
+        """Return the manifest of an index for a platform; LockstitchError lists those it has.
+
+        A platform without variant takes the first that fits, as containerd does.
+        """
+        named = [each for each in self.manifests if each.platform]
+        for each in named:
+            if each.platform and _fits(each.platform, platform):
+                return each
+        # Attestations stand under `unknown/unknown`.
+        known = ", ".join(
+            str(e.platform) for e in named if e.platform and e.platform.os != "unknown"
+        )
+        message = f"{self.source} has no image for {platform} (it has: {known or 'none'})"
+        raise LockstitchError(message)
+
+    def _list(self, key: str) -> tuple[Descriptor, ...]:
+        values = self.document.get(key, [])
+        if not isinstance(values, list) or len(values) > _MOST:
+            message = f"`{key}` of {self.source} is not a list of up to {_MOST} descriptors"
+            raise LockstitchError(message)
+        return tuple(self._descriptor(each, f"{key}[{n}]") for n, each in enumerate(values))
+
+    def _descriptor(self, value: object, where: str) -> Descriptor:
+        try:
+            return _descriptor(value)
+        except _MalformedError as error:
+            message = f"`{where}` of {self.source} is not a descriptor: {error}"
+            raise LockstitchError(message) from None
+
+
+def read(data: bytes, content_type: str, source: str) -> Manifest:
+    """Return the manifest or index of some bytes.
+
+    Raises LockstitchError when bytes and content type disagree on which of the two it is: what
+    one reader takes for an index must not be an image to another (CVE-2021-41190).
+    """
+    found = Manifest(media_type="", digest=of_bytes(data), data=data, source=source)
+    stated = found.document.get("mediaType", "")
+    given = content_type.partition(";")[0].strip()
+    media_type = stated or given
+    if media_type not in INDEXES | MANIFESTS:
+        message = f"{source} is `{printable(media_type)}`, neither an image's manifest nor an index"
+        raise LockstitchError(message)
+    index = media_type in INDEXES
+    twofold = {"layers", "config"} if index else {"manifests"}
+    if twofold & found.document.keys() or (
+        given in INDEXES | MANIFESTS and stated and given != stated
+    ):
+        message = (
+            f"{source} can be read as an image and as an index (it is sent as `{printable(given)}`)"
+        )
+        raise LockstitchError(message)
+    return Manifest(media_type=media_type, digest=found.digest, data=data, source=source)
+
+
+class _MalformedError(Exception):
+    """Says what is wrong with a part of a document."""
+
+
+def _descriptor(value: object) -> Descriptor:
+    """Return the descriptor of a JSON value, or raise _MalformedError."""
+    if not isinstance(value, dict):
+        why = "it is no object"
+        raise _MalformedError(why)
+    size = value.get("size")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
+        why = "its size is no number of bytes"
+        raise _MalformedError(why)
+    media_type = _text(value, "mediaType")
+    if not _TYPE.fullmatch(media_type):
+        why = f"its media type is `{printable(media_type)}`"
+        raise _MalformedError(why)
+    try:
+        digest = Digest.parse(_text(value, "digest"))
+    except LockstitchError as error:
+        raise _MalformedError(error.message) from None
+    annotations = _object(value, "annotations")
+    return Descriptor(
+        media_type=media_type,
+        digest=digest,
+        size=size,
+        annotations={key: _text(annotations, key) for key in annotations},
+        platform=_platform(_object(value, "platform")),
+        artifact_type=_text(value, "artifactType"),
+    )
+
+
+def _platform(value: Mapping[str, object]) -> Platform | None:
+    if not value:
+        return None
+    words = [_text(value, key) for key in ("os", "architecture", "variant")]
+    for word in words:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", word):
+            why = f"its platform has `{printable(word)}`"
+            raise _MalformedError(why)
+    return Platform(os=words[0], architecture=words[1], variant=words[2])
+
+
+def _text(value: Mapping[str, object], key: str) -> str:
+    found = value.get(key)
+    if not isinstance(found, str | None):
+        why = f"its `{printable(key)}` is no text"
+        raise _MalformedError(why)
+    return found or ""
+
+
+def _object(value: Mapping[str, object], key: str) -> Mapping[str, object]:
+    found = value.get(key)
+    if not isinstance(found, dict | None):
+        why = f"its `{key}` is no object"
+        raise _MalformedError(why)
+    return found or {}
+
+
+def _fits(found: Platform, wanted: Platform) -> bool:
+    if (found.os, found.architecture) != (wanted.os, wanted.architecture):
+        return False
+    return (
+        not wanted.variant
+        or (found.variant or _DEFAULT.get(found.architecture, "")) == wanted.variant
+    )
+
+
+_DEFAULT = {"arm64": "v8", "arm": "v7"}  # what an index may leave out

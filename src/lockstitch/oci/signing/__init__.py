@@ -1,0 +1,1 @@
+"""Signatures of images, and the artifacts that refer to them."""

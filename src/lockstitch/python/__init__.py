@@ -1,0 +1,1 @@
+"""Python projects: pyproject.toml, targets, locks."""

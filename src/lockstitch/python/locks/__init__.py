@@ -1,0 +1,1 @@
+"""Locks of Python packages, one reader a format."""

@@ -1,0 +1,1 @@
+"""Compose files and the services in them."""

@@ -1,0 +1,1 @@
+"""Dockerfiles and the images that they build."""

@@ -1,0 +1,255 @@
+"""The images that a repository's Dockerfiles make, with the answers that rules ask of them."""
+
+import functools
+import posixpath
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from lockstitch.patterns import regex
+from lockstitch.repository.dockerfile import contexts as context_facts
+from lockstitch.repository.dockerfile import serving
+from lockstitch.repository.dockerfile.bases import Base
+from lockstitch.repository.dockerfile.contexts import Context, Use, started
+from lockstitch.repository.dockerfile.entry import Entry, entry
+from lockstitch.repository.dockerfile.files import dockerfiles
+from lockstitch.repository.dockerfile.installs import Install
+from lockstitch.repository.dockerfile.reader import Dockerfile, Stage
+from lockstitch.repository.dockerfile.stages import State, Step, base_of, steps
+from lockstitch.repository.files import once
+from lockstitch.repository.text.image_names import Reference
+
+if TYPE_CHECKING:
+    from lockstitch.repository.files import File, Repository
+
+__all__ = ["Built", "ImageFile", "image_files"]
+
+_DEVELOPMENT = regex(
+    r"(?:^|[-_./])(?:dev|devel|develop|development|devcontainer|debug|tests?|testing|lint|ci|docs"
+    r"|checks?|qa|notebooks?|jupyter|bench|benchmarks?|sandbox)(?:$|[-_./])"
+)
+_BUILDING = regex(r"(?:^|[-_.])(?:build|builder|deps|dependencies|base|export|cache|wheels?)")
+_TEMPLATE = regex(r"\{%|\{\{")
+_PYTHON_BASES = frozenset(
+    {"python", "conda", "pytorch", "tensorflow", "mlflow", "jupyter", "tiangolo", "lambda"}
+)
+_PYTHON_CALLS = frozenset({"python", "pip", "uv", "poetry", "pdm", "pipenv", "conda"})
+
+
+class Built:
+    """One stage with all that it is made from in its file."""
+
+    def __init__(self, image: "ImageFile", stage: Stage) -> None:
+        """Keep the stage."""
+        self.image = image
+        self.stage = stage
+
+    @functools.cached_property
+    def chain(self) -> tuple[Stage, ...]:
+        """The stages that it is made from, the first first, itself last."""
+        found = [self.stage]
+        while (base := found[0].base_stage) is not None:
+            found.insert(0, self.image.dockerfile.stages[base])
+        return tuple(found)
+
+    @functools.cached_property
+    def reference(self) -> Reference | None:
+        """The image that the chain begins with, None when only a build can tell."""
+        return base_of(self.image.dockerfile, self.stage)[0]
+
+    @functools.cached_property
+    def base(self) -> Base | None:
+        """What is known of that image."""
+        return base_of(self.image.dockerfile, self.stage)[1]
+
+    @functools.cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of the whole chain, in order."""
+        return tuple(step for stage in self.chain for step in self.image.steps(stage.index)[0])
+
+    @property
+    def state(self) -> State:
+        """What holds at its end."""
+        return self.image.steps(self.stage.index)[1]
+
+    @functools.cached_property
+    def entry(self) -> Entry:
+        """What starts in its containers."""
+        return entry(self.steps, self.image.script)
+
+    @functools.cached_property
+    def installs(self) -> tuple[tuple[Step, Install], ...]:
+        """What the chain installs, in order."""
+        return tuple((step, each) for step in self.steps for each in step.installs)
+
+    @functools.cached_property
+    def sources(self) -> tuple["Built", ...]:
+        """The stages whose files it takes, by COPY or a mount, and those that they take from."""
+        found: dict[int, Built] = {}
+        todo = [self]
+        while todo:
+            built = todo.pop()
+            for stage in built.image.taken_from(built.steps):
+                if stage.index not in found and stage.index != self.stage.index:
+                    found[stage.index] = self.image.built(stage)
+                    todo.append(found[stage.index])
+        return tuple(found[index] for index in sorted(found))
+
+    @functools.cached_property
+    def is_python(self) -> bool:
+        """Whether it is about Python at all."""
+        if self.base is not None and self.base.kind in _PYTHON_BASES:
+            return True
+        whole = (self, *self.sources)
+        if any(each.is_python for built in whole for _, each in built.installs):
+            return True
+        return any(each.program in _PYTHON_CALLS for each in self.entry.calls)
+
+    @functools.cached_property
+    def health(self) -> Step | None:
+        """The HEALTHCHECK that counts."""
+        found = [each for each in self.steps if each.instruction.name == "HEALTHCHECK"]
+        return found[-1] if found else None
+
+    @functools.cached_property
+    def ports(self) -> bool:
+        """Whether it exposes a port."""
+        return any(each.instruction.name == "EXPOSE" for each in self.steps)
+
+    @functools.cached_property
+    def serves(self) -> bool:
+        """Whether its container answers requests."""
+        calls = [*self.entry.calls, *(call for use in self.uses for call in started(use.service))]
+        return serving.serves(calls, exposes=self.ports)
+
+    @functools.cached_property
+    def user(self) -> str | None:
+        """The user that it runs as, None when not known; names of root are `root`."""
+        user = self.state.user
+        if user is None and self.base is not None:
+            user = self.base.user
+        if user in {None, "", "?"}:
+            return None if user != "" else "root"
+        return "root" if user in {"root", "0"} else user
+
+    @functools.cached_property
+    def uses(self) -> tuple[Use, ...]:
+        """The services of compose files that are built as this stage."""
+        last = self.image.dockerfile.stages[-1].index == self.stage.index
+        return tuple(
+            each
+            for each in self.image.uses
+            if each.target in {self.stage.name or None, str(self.stage.index)}
+            or (last and not each.target)
+        )
+
+
+class ImageFile:
+    """One Dockerfile with its stages, the images that are made of it, and where it is built."""
+
+    def __init__(self, repo: "Repository", file: "File[Dockerfile]", used: tuple[Use, ...]) -> None:
+        """Keep the file; `used` are the uses of all Dockerfiles."""
+        self.repo = repo
+        self.path = file.path
+        self.text = file.text
+        self.dockerfile = file.value
+        self.uses = tuple(each for each in used if each.path == file.path)
+        self._steps: dict[int, tuple[tuple[Step, ...], State]] = {}
+        self._built: dict[int, Built] = {}
+
+    @property
+    def folder(self) -> str:
+        """The folder that it stands in."""
+        return posixpath.dirname(self.path)
+
+    @functools.cached_property
+    def is_development(self) -> bool:
+        """Whether its name says that it is for developing or testing only."""
+        return _DEVELOPMENT.search(self.path.lower()) is not None
+
+    def steps(self, index: int) -> tuple[tuple[Step, ...], State]:
+        """Return a stage's own steps and the state at its end."""
+        if index not in self._steps:
+            stage = self.dockerfile.stages[index]
+            before = State() if stage.base_stage is None else self.steps(stage.base_stage)[1]
+            self._steps[index] = steps(stage, before)
+        return self._steps[index]
+
+    def built(self, stage: Stage) -> Built:
+        """Return a stage with all that it is made from."""
+        return self._built.setdefault(stage.index, Built(self, stage))
+
+    @functools.cached_property
+    def stages(self) -> tuple[Built, ...]:
+        """Every stage."""
+        return tuple(self.built(each) for each in self.dockerfile.stages)
+
+    @functools.cached_property
+    def products(self) -> tuple[Built, ...]:
+        """The images that run somewhere: the last stage, targets, and stages that no other needs.
+
+        Those for developing or testing are not among them.
+        """
+        stages = self.dockerfile.stages
+        if not stages or self.is_development:
+            return ()
+        targets = {each.target for each in self.uses}
+        used = {each.base_stage for each in stages}
+        used |= {e.index for each in self.stages for e in self.taken_from(each.steps)}
+        found = []
+        for each in stages:
+            last = each is stages[-1]
+            leaf = each.index not in used and not _BUILDING.search(each.name)
+            chosen = last or leaf or each.name in targets - {""} or str(each.index) in targets
+            if chosen and not _DEVELOPMENT.search(each.name):
+                found.append(self.built(each))
+        return tuple(found)
+
+    def taken_from(self, taking: tuple[Step, ...]) -> Iterator[Stage]:
+        """Yield the stages that steps take files from."""
+        for step in taking:
+            names = [(step.instruction.flag("from") or "", True)]
+            names += [(each.get("from", ""), False) for each in step.mounts("bind")]
+            for name, numbers in names:
+                stage = self.dockerfile.stage(name, numbers=numbers) if name else None
+                if stage is not None:
+                    yield stage
+
+    @functools.cached_property
+    def contexts(self) -> tuple[Context, ...]:
+        """The folders that it may be built in."""
+        sources = [
+            source
+            for built in self.stages
+            for step in self.steps(built.stage.index)[0]
+            if step.copied and step.copied.known and not step.copied.origin
+            for source in step.copied.sources
+            if "://" not in source
+        ]
+        return context_facts.contexts(self.repo, self.path, self.uses, sources)
+
+    def script(self, name: str) -> tuple[str, str] | None:
+        """Return the path and text of a script of the repository that an image starts, by name."""
+        base = posixpath.basename(name)
+        if not base.endswith((".sh", ".bash")) and "." in base:
+            return None
+        found = [
+            each
+            for each in self.repo.names
+            if posixpath.basename(each) == base
+            and any(not c.folder or each.startswith(f"{c.folder}/") for c in self.contexts)
+        ]
+        text = self.repo.text(found[0]) if len(found) == 1 else None
+        if text is None or not (base.endswith((".sh", ".bash")) or text.startswith("#!")):
+            return None
+        return found[0], text
+
+
+@once
+def image_files(repo: "Repository") -> tuple[ImageFile, ...]:
+    """Return every Dockerfile that is not a template of one."""
+    used = context_facts.uses(repo)
+    return tuple(
+        ImageFile(repo, file, used)
+        for file in dockerfiles(repo)
+        if not _TEMPLATE.search(file.text) and "{" not in file.path
+    )

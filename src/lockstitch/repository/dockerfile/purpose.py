@@ -1,0 +1,110 @@
+"""What a folder of a repository is for: a library that others install, or something that runs."""
+
+from lockstitch.patterns import regex
+from lockstitch.repository.dockerfile.files import dockerfiles
+from lockstitch.repository.dockerfile.instruction import Instruction
+from lockstitch.repository.files import Repository
+from lockstitch.repository.packaging.declared import beside, folder_of, table
+from lockstitch.repository.packaging.files import lock_files, project_folders
+
+__all__ = [
+    "is_apart",
+    "is_deployed",
+    "is_for_people",
+    "is_library",
+    "is_of_model",
+    "lock_names",
+    "owner",
+]
+
+_PYTHON = regex(r"\b(?:pip|uv|poetry|pdm|pipenv|conda|mamba|python3?)\b")
+_RUNS = frozenset({"Procfile", "MLproject", "dvc.yaml", "runtime.txt", "app.yaml"})
+_PUBLISHED = ("classifiers", "urls", "repository", "homepage")
+_LOCKS = frozenset(
+    {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "requirements.lock"}
+    | {"conda-lock.yml", "conda-lock.yaml", "requirements-dev.lock", "environment.lock.yml"}
+)
+_FOR_PEOPLE = regex(
+    r"(?:^|[-_./])(?:dev|develop|development|tests?|testing|docs?|lint|ci|github)(?=[-_./]|$)"
+)
+_APART = (
+    *("docs/", "doc/", "examples/", "example/", "experiments/", "benchmarks/", "benchmark/"),
+    *(".devcontainer/", ".github/"),
+)
+
+
+def lock_names(repo: Repository) -> list[str]:
+    """Return the names of all locks of what runs, those included that no rule reads."""
+    lists = [
+        lock.path
+        for lock in lock_files(repo)
+        if any(each.version for each in lock.packages) and not is_apart(repo, lock.path)
+    ]
+    return [*repo.named(*_LOCKS), *lists]
+
+
+def is_for_people(path: str) -> bool:
+    """Return whether a list of requirements is for who works on a project, not for what runs."""
+    return _FOR_PEOPLE.search(path.lower()) is not None
+
+
+def is_of_model(repo: Repository, path: str) -> bool:
+    """Return whether MLflow has written a list beside a model that it saved."""
+    folder = folder_of(path)
+    return any(beside(each, "MLmodel") in repo.name_set for each in (folder, folder_of(folder)))
+
+
+def is_apart(repo: Repository, path: str) -> bool:
+    """Return whether a list is for people or of a saved model, not for what runs."""
+    return is_for_people(path) or is_of_model(repo, path)
+
+
+def owner(repo: Repository, path: str) -> str | None:
+    """Return the nearest project folder at or above a file, None when there is none."""
+    folder = folder_of(path)
+    while folder not in project_folders(repo):
+        if not folder:
+            return None
+        folder = folder_of(folder)
+    return folder
+
+
+def is_library(repo: Repository, folder: str) -> bool:
+    """Return whether a folder is a package for an index, and nothing here runs it.
+
+    Libraries leave the choice of versions to who installs them. Metadata for an index tells one:
+    classifiers, addresses, or a setup.py alone; scripts and notebooks may be among it.
+    """
+    document = repo.toml(beside(folder, "pyproject.toml"))
+    project, poetry = table(document, "project"), table(document, "tool", "poetry")
+    setup = any(beside(folder, each) in repo.name_set for each in ("setup.py", "setup.cfg"))
+    if not project and not poetry and setup:
+        return not is_deployed(repo, folder)
+    builds = bool(table(document, "build-system")) and poetry.get("package-mode") is not False
+    published = any(key in each for each in (project, poetry) for key in _PUBLISHED)
+    return builds and published and not is_deployed(repo, folder)
+
+
+def is_deployed(repo: Repository, folder: str) -> bool:
+    """Return whether something here puts a folder's code into images or runs it as a service."""
+    if table(repo.toml(beside(folder, "pyproject.toml")), "tool", "lockstitch"):
+        return True
+    start = f"{folder}/" if folder else ""
+    if any(name.startswith(start) for name in repo.named(*_RUNS)):
+        return True
+    return any(
+        file.path.startswith(start)
+        and not file.path.startswith(_APART)
+        and owner(repo, file.path) == folder
+        and _PYTHON.search(file.text)
+        and any(_takes(each) for stage in file.value.stages for each in stage.instructions)
+        for file in dockerfiles(repo)
+    )
+
+
+def _takes(instruction: "Instruction") -> bool:
+    """Return whether an instruction brings files of the repository into an image."""
+    if instruction.name in {"COPY", "ADD"}:
+        return instruction.flag("from") is None
+    mounts = [flag.value or "" for flag in instruction.flags if flag.name == "mount"]
+    return any("type=bind" in each and "from=" not in each for each in mounts)

@@ -1,0 +1,1 @@
+"""Virtual environments, read from their files."""

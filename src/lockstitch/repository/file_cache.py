@@ -1,0 +1,96 @@
+"""One look at each file, remembered until the file changes, so that the next run reads little."""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lockstitch import clock
+from lockstitch.digest import of_bytes
+from lockstitch.repository.files import Repository
+from lockstitch.store import Store, default_root
+
+__all__ = ["LARGEST", "glanced", "is_installed"]
+
+LARGEST = 5 << 20  # bytes of a file above which it is not read
+_FRESH = 2.0  # seconds: a file as young as that may change again within one tick of its clock
+_INSTALLED = frozenset({"node_modules", "site-packages", ".venv", "venv", "dist-packages"})
+
+
+def glanced(
+    repo: Repository,
+    names: Iterable[str],
+    kind: str,
+    version: str,
+    look: Callable[[str, bytes], tuple[Any, bool]],
+) -> Iterator[tuple[str, Any]]:
+    """Yield what a look at each regular file gives, from the store's record where it has it.
+
+    `look` also says whether its answer, a JSON value, may be remembered. Files above 5 MiB,
+    behind a link or of installed packages are passed by. `version` changes with what is looked
+    for.
+    """
+    store = Store(default_root())
+    key = of_bytes(f"{version}\n{repo.root.absolute()}".encode()).hex
+    before = _record(store, kind, key)
+    after: dict[str, list[Any]] = {}
+    now = clock.now()
+    for name, stamp in _regular(repo, names):
+        known = before.get(name)
+        if isinstance(known, list) and known[:-1] == stamp and name not in repo.changed:
+            after[name] = known
+            yield name, known[-1]
+            continue
+        answer, keeps = look(name, _data(repo, name))
+        if keeps and name not in repo.changed and now - stamp[-1] / 1e9 > _FRESH:
+            after[name] = [*stamp, answer]
+        yield name, answer
+    if after != before:
+        store.remember(kind, key, after)
+
+
+def _record(store: Store, kind: str, key: str) -> Mapping[str, Any]:
+    found = store.record(kind, key)
+    return found if isinstance(found, dict) else {}
+
+
+def _regular(repo: Repository, names: Iterable[str]) -> Iterator[tuple[str, list[int]]]:
+    """Yield regular files that are not too large and not behind a link, with what changes.
+
+    That is the size, and when content and inode changed last, in nanoseconds.
+    """
+    passed: dict[str, bool] = {"": False}
+    root = os.fspath(repo.root)
+    for name in names:
+        if _is_passed(root, name.rpartition("/")[0], passed):
+            continue
+        try:
+            facts = os.lstat(f"{root}/{name}")
+        except (OSError, ValueError):
+            continue
+        if stat.S_ISREG(facts.st_mode) and 0 < facts.st_size <= LARGEST:
+            yield name, [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
+def is_installed(path: str) -> bool:
+    """Return whether a file is of an installed package."""
+    return bool(_INSTALLED & {*path.split("/")[:-1]})
+
+
+def _is_passed(root: str, folder: str, known: dict[str, bool]) -> bool:
+    """Return whether a folder is a link, below one, or of installed packages; `known`: asked."""
+    if folder not in known:
+        above = _is_passed(root, folder.rpartition("/")[0], known)
+        passed = above or folder.rpartition("/")[2] in _INSTALLED
+        known[folder] = passed or os.path.islink(f"{root}/{folder}")  # noqa: PTH114 -- 2,000 times
+    return known[folder]
+
+
+def _data(repo: Repository, name: str) -> bytes:
+    if name in repo.changed:
+        return repo.changed[name].encode()
+    try:
+        return Path(repo.root, name).read_bytes()
+    except OSError:
+        return b""

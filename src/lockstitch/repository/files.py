@@ -1,0 +1,240 @@
+"""A repository as rules see it: its files, each read and parsed once, with edits laid over them."""
+
+import functools
+import os
+import posixpath
+import stat
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from lockstitch import files, git, process
+from lockstitch.errors import LockstitchError
+from lockstitch.values import frozen
+
+__all__ = ["Asked", "File", "Repository", "once", "open_repository"]
+
+T = TypeVar("T")
+
+_LARGEST = 5 << 20  # bytes of a file that rules read
+# Folders whose files are somebody else's, or wrong on purpose: only secrets are looked for there.
+_APART = frozenset(
+    {"test", "tests", "testing", "testdata", "fixtures", "templates", "vendor", "vendored"}
+    | {"third_party", "third-party", "node_modules", "site-packages", ".venv", "venv"}
+)
+
+
+@frozen
+class Asked:
+    """What the caller wants of rules that cost more, or that look at more."""
+
+    measure: bool = False  # run each hook and say how long it takes
+    slow: float = 5.0  # seconds of a hook for all files
+    verify: bool = False  # hash every file of an environment
+    history: bool = False  # look for secrets in all commits
+    images: tuple[Path, ...] = ()  # OCI layouts beside the project's own
+
+
+_NOTHING = Asked()
+
+
+@frozen
+class File(Generic[T]):
+    """A file of the repository and what its text was read into."""
+
+    path: str
+    text: str
+    value: T
+
+
+class Repository:
+    """A folder's files by their POSIX paths from it; a change of text gives a new repository.
+
+    `names` are those that git has or would add. What is not text, larger than 5 MiB or behind a
+    link is not read.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        *,
+        tracked: frozenset[str] | None,
+        exclude: Sequence[str] = (),
+        asked: Asked = _NOTHING,
+        changed: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep what is there; `tracked` is None where git knows nothing of the folder."""
+        self.root = root
+        self.tracked = tracked
+        self.asked = asked
+        self.changed: Mapping[str, str] = changed or {}
+        self._exclude = tuple(exclude)
+        self._given = tuple(names)
+        self._texts: dict[str, str | None] = {}
+        self._tomls: dict[str, dict[str, Any] | None] = {}
+        self._facts: dict[Any, Any] = {}
+
+    def with_texts(self, changed: Mapping[str, str]) -> "Repository":
+        """Return the repository as it would be with these texts."""
+        return Repository(
+            self.root,
+            self._given,
+            tracked=self.tracked,
+            exclude=self._exclude,
+            asked=self.asked,
+            changed={**self.changed, **changed},
+        )
+
+    # --- files
+
+    @functools.cached_property
+    def every_name(self) -> tuple[str, ...]:
+        """All names, those apart from the project included."""
+        found = {*self._given, *self.changed}
+        return tuple(sorted((n for n in found if not self._excluded(n)), key=str.encode))
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names that rules look at: no tests' data, templates or vendored code."""
+        return tuple(name for name in self.every_name if not _APART & {*name.split("/")[:-1]})
+
+    @functools.cached_property
+    def name_set(self) -> frozenset[str]:
+        """The names that rules look at."""
+        return frozenset(self.names)
+
+    def named(self, *basenames: str) -> list[str]:
+        """Return the names whose last part is one of these."""
+        return [name for name in self.names if name.rpartition("/")[2] in basenames]
+
+    def exists(self, name: str) -> bool:
+        """Return whether a file or folder is there, also one that git ignores."""
+        name = posixpath.normpath(name)
+        return name in self.changed or (not _leads_out(name) and (self.root / name).exists())
+
+    def is_folder(self, name: str) -> bool:
+        """Return whether a folder is there."""
+        return not _leads_out(name) and (self.root / name).is_dir()
+
+    def text(self, name: str) -> str | None:
+        """Return a file's text as it is, with the line ends that it has; None when not readable.
+
+        The name is normal and leads nowhere else; what it names need not be in `names`.
+        """
+        if name in self.changed:
+            return self.changed[name]
+        if name not in self._texts:
+            self._texts[name] = _read(self.root, name)
+        return self._texts[name]
+
+    def read_names(self) -> list[str]:
+        """Return the names whose text rules have read so far."""
+        return [name for name in self.names if self._texts.get(name) or name in self.changed]
+
+    def lines(self, name: str) -> list[str]:
+        """Return a file's lines without their ends, none when it cannot be read."""
+        return (self.text(name) or "").splitlines()
+
+    def toml(self, name: str) -> dict[str, Any] | None:
+        """Return a TOML document, or None when it is not there or not TOML."""
+        if name not in self._tomls:
+            self._tomls[name] = _toml(self.text(name))
+        return self._tomls[name]
+
+    def _excluded(self, name: str) -> bool:
+        return any(files.matches(name, each) for each in self._exclude)
+
+    # --- what is in them
+
+    def once(self, function: Callable[["Repository"], T]) -> T:
+        """Return what a function says of this repository; it is called once and remembered."""
+        if function not in self._facts:
+            self._facts[function] = function(self)
+        answer: T = self._facts[function]
+        return answer
+
+    # --- programs
+
+    def environment(self, folder: str = "") -> Path | None:
+        """Return a folder's .venv; None when there is none, or when it came with the repository.
+
+        It came with it when git tracks it or something in it, or when it is a link to another
+        folder of the repository.
+        """
+        venv = posixpath.join(folder, ".venv")
+        if not self.is_folder(venv):
+            return None
+        if any(name == venv or name.startswith(f"{venv}/") for name in self.tracked or ()):
+            return None
+        root, real = self.root.resolve(), (self.root / venv).resolve()
+        own = real == root / venv or not real.is_relative_to(root)
+        return self.root / venv if own else None
+
+    def program(self, name: str, *, folder: str = "") -> Path | None:
+        """Return a program: beside this Python, of a folder's .venv, or on PATH; None when absent.
+
+        Of an environment that may be part of the repository none is run: one that is tracked, and
+        any where there is no git to ask.
+        """
+        places = [str(Path(sys.executable).parent)]
+        venv = self.environment(folder)
+        if venv is not None and self.tracked is not None:
+            places += [str(venv / each) for each in ("bin", "Scripts")]
+        for place in (*places, ""):
+            try:
+                return process.find(os.path.join(place, name), hint="")  # noqa: PTH118 -- "" is PATH
+            except LockstitchError:
+                continue
+        return None
+
+
+def once(function: Callable[[Repository], T]) -> Callable[[Repository], T]:
+    """Return a function of a repository that is called once for each and remembered."""
+
+    @functools.wraps(function)
+    def remembered(repo: Repository) -> T:
+        return repo.once(function)
+
+    return remembered
+
+
+def open_repository(root: Path, *, exclude: Sequence[str], asked: Asked) -> Repository:
+    """Return the repository of a folder: what git has or would add below it, else all its files."""
+    listed = git.listed(root)
+    if listed is None:
+        walked = [found.name for found in files.walk(root, secrets=True) if not found.outside]
+        return Repository(root, walked, tracked=None, exclude=exclude, asked=asked)
+    tracked, others = listed
+    names = [*tracked, *others]
+    return Repository(root, names, tracked=frozenset(tracked), exclude=exclude, asked=asked)
+
+
+def _read(root: Path, name: str) -> str | None:
+    if _leads_out(name):
+        return None
+    path = root / name
+    try:
+        facts = path.lstat()
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST:
+            return None
+        if "/" in name and path.parent.resolve() != root.resolve().joinpath(*name.split("/")[:-1]):
+            return None  # a folder on the way is a link
+        data = path.read_bytes()
+    except (OSError, ValueError):
+        return None
+    return None if b"\0" in data[:8192] else data.decode("utf-8", "replace")
+
+
+def _leads_out(name: str) -> bool:
+    return name.startswith(("/", "../")) or name == ".." or "\0" in name or "\\" in name
+
+
+def _toml(text: str | None) -> dict[str, Any] | None:
+    import tomllib
+
+    try:
+        return None if text is None else tomllib.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return None

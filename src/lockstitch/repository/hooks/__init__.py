@@ -1,0 +1,1 @@
+"""Configurations of hooks, and what is known of public hooks."""

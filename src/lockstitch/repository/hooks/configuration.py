@@ -1,0 +1,248 @@
+"""The configuration of hooks: pre-commit's and prek's read, lefthook's and husky's as text."""
+
+import re
+from collections.abc import Iterator, Mapping
+from posixpath import basename
+from typing import Any
+
+from lockstitch.patterns import regex
+from lockstitch.repository.files import Repository, once
+from lockstitch.repository.text import yaml
+from lockstitch.repository.text.problem import Problem
+from lockstitch.repository.text.yaml import Mapping as Table
+from lockstitch.repository.text.yaml import Node, Scalar, Sequence, entries, scalar
+from lockstitch.values import frozen
+
+__all__ = ["Hook", "HookFile", "HookRepo", "hook_files", "others"]
+
+_YAML = (".pre-commit-config.yaml", ".pre-commit-config.yml")
+_TOML = ("prek.toml",)
+_OTHERS = regex(
+    r"\.?lefthook(?:-local)?\.(?:ya?ml|toml|json)|\.overcommit\.yml|\.lintstagedrc.*"
+    r"|lint-staged\.config\.\w+"
+)
+_FOLDERS = regex(r"(?:\.husky|\.githooks|\.git-hooks|\.hooks|git-hooks|githooks)/[^/]+")
+_NODE = regex(r'"(?:husky|lint-staged|simple-git-hooks|pre-commit)"')
+_NOT_REMOTE = frozenset({"local", "meta", "builtin"})
+_LOCAL_NEEDS = ("id", "name", "entry", "language")
+
+
+@frozen
+class Hook:
+    """One hook; lists are their texts, and `stages` are the nodes where a text can be replaced."""
+
+    id: str
+    entry: str
+    language: str
+    args: tuple[str, ...]
+    dependencies: tuple[str, ...]
+    stages: tuple[Scalar, ...]
+    options: Mapping[str, str]
+    line: int
+
+
+@frozen
+class HookRepo:
+    """One repository of hooks; `rev` is empty for what is not fetched."""
+
+    url: str
+    rev: str
+    rev_line: int
+    hooks: tuple[Hook, ...]
+    line: int
+
+    @property
+    def remote(self) -> bool:
+        """Return whether its hooks are fetched from somewhere."""
+        return self.url not in _NOT_REMOTE
+
+
+@frozen
+class HookFile:
+    """A configuration of pre-commit or prek and what is wrong with it."""
+
+    path: str
+    text: str
+    repos: tuple[HookRepo, ...]
+    stages: tuple[Scalar, ...]  # default_stages
+    types: tuple[str, ...]  # default_install_hook_types
+    line: int  # where the repositories begin
+    problems: tuple[Problem, ...]
+
+    def hooks(self) -> Iterator[tuple[HookRepo, Hook]]:
+        """Yield all hooks with their repositories."""
+        for repo in self.repos:
+            for hook in repo.hooks:
+                yield repo, hook
+
+
+@once
+def hook_files(repo: Repository) -> tuple[HookFile, ...]:
+    """Return the configurations of pre-commit and prek, each read."""
+    found = []
+    for name in repo.named(*_YAML, *_TOML):
+        text = repo.text(name)
+        if text is not None:
+            reader = _of_toml if basename(name) in _TOML else _of_yaml
+            found.append(reader(name, text))
+    return tuple(found)
+
+
+def others(repo: Repository) -> list[str]:
+    """Return the files of other managers of hooks, and folders of hooks that git is pointed to."""
+    by_name = [n for n in repo.names if _OTHERS.fullmatch(basename(n)) or _FOLDERS.fullmatch(n)]
+    package = "package.json" if _NODE.search(repo.text("package.json") or "") else ""
+    return [*by_name, *([package] if package else [])]
+
+
+class _Reader:
+    """Reads nodes, and collects what pre-commit would refuse."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.text = text
+        self.problems: list[Problem] = []
+
+    def complain(self, node: Node, message: str) -> None:
+        self.problems.append(Problem(line=node.line, message=message))
+
+    def file(self, root: Node | None) -> HookFile:
+        """Return the configuration of a document."""
+        top: dict[str, yaml.Entry] = {}
+        if isinstance(root, Table):
+            top = entries(root)
+        elif isinstance(root, Sequence):
+            self.complain(root, "the file is a list, as in pre-commit 0.x; `repos:` was expected")
+        elif not self.problems:
+            self.problems.append(Problem(line=1, message="the file has no `repos`"))
+        listed = top["repos"].value if "repos" in top else None
+        if top and not isinstance(listed, Sequence):
+            self.complain(listed or next(iter(top.values())).key, "`repos` is no list")
+        items = listed.items if isinstance(listed, Sequence) else ()
+        repos = [each for item in items if (each := self._repo(item))]
+        return HookFile(
+            path=self.path,
+            text=self.text,
+            repos=tuple(repos),
+            stages=_scalars(top, "default_stages"),
+            types=tuple(each.text for each in _scalars(top, "default_install_hook_types")),
+            line=top["repos"].key.line if "repos" in top else 1,
+            problems=tuple(self.problems),
+        )
+
+    def _repo(self, node: Node) -> HookRepo | None:
+        if not isinstance(node, Table):
+            self.complain(node, "a repository is a mapping with `repo` and `hooks`")
+            return None
+        found = entries(node)
+        url = _text(found, "repo")
+        if url is None:
+            self.complain(node, "a repository has no `repo`")
+            return None
+        rev = found["rev"].value if "rev" in found else None
+        if url not in _NOT_REMOTE and not isinstance(rev, Scalar):
+            self.complain(node, f"`{url:.100}` has no `rev`")
+        hooks = found["hooks"].value if "hooks" in found else None
+        if not isinstance(hooks, Sequence):
+            self.complain(node, f"`{url:.100}` has no list `hooks`")
+        items = hooks.items if isinstance(hooks, Sequence) else ()
+        return HookRepo(
+            url=url,
+            rev=rev.text if isinstance(rev, Scalar) else "",
+            rev_line=rev.line if isinstance(rev, Scalar) else node.line,
+            hooks=tuple(each for item in items if (each := self._hook(item, url))),
+            line=node.line,
+        )
+
+    def _hook(self, node: Node, url: str) -> Hook | None:
+        if not isinstance(node, Table):
+            self.complain(node, "a hook is a mapping with `id`")
+            return None
+        found = entries(node)
+        needs = _LOCAL_NEEDS if url == "local" else ("id",)
+        for key in needs:
+            if key not in found:
+                name = _text(found, "id") or "?"
+                self.complain(node, f"the hook `{name:.60}` has no `{key}`")
+        texts = {k: e.value.text for k, e in found.items() if isinstance(e.value, Scalar)}
+        return Hook(
+            id=texts.get("id", ""),
+            entry=texts.get("entry", ""),
+            language=texts.get("language", ""),
+            args=tuple(each.text for each in _scalars(found, "args")),
+            dependencies=tuple(each.text for each in _scalars(found, "additional_dependencies")),
+            stages=_scalars(found, "stages"),
+            options=texts,
+            line=node.line,
+        )
+
+
+def _text(found: Mapping[str, yaml.Entry], key: str) -> str | None:
+    node = found[key].value if key in found else None
+    return node.text if isinstance(node, Scalar) and not node.is_null else None
+
+
+def _scalars(found: Mapping[str, yaml.Entry], key: str) -> tuple[Scalar, ...]:
+    node = found[key].value if key in found else None
+    items = node.items if isinstance(node, Sequence) else ()
+    return tuple(each for each in items if isinstance(each, Scalar))
+
+
+def _of_yaml(path: str, text: str) -> HookFile:
+    document = yaml.read(text, path)
+    reader = _Reader(path, text)
+    reader.problems += [each for each in document.problems if each.fatal]
+    return reader.file(document.root)
+
+
+def _of_toml(path: str, text: str) -> HookFile:
+    """Read prek.toml: as the same document, with the lines of its repositories and hooks."""
+    import tomllib
+
+    reader = _Reader(path, text)
+    try:
+        document: Any = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        match = re.search(r"at line (\d+)", str(error))
+        line = int(match[1]) if match else 1
+        reader.problems.append(Problem(line=line, message=f"it is no TOML: {error}"))
+        return reader.file(None)
+    return reader.file(_node(document, 1, _Lines(text), 0))
+
+
+class _Lines:
+    """Where hooks stand in a TOML text: each `id = "X"` in turn, and each repository."""
+
+    def __init__(self, text: str) -> None:
+        lines = text.splitlines()
+        self._ids = [(n, m[1]) for n, x in enumerate(lines, 1) for m in _IDS.finditer(x)]
+        self._repos = [n for n, x in enumerate(lines, 1) if _REPO.search(x)]
+
+    def place(self, value: Mapping[str, Any]) -> int:
+        """Return the line of a repository or hook, taken once, or 0."""
+        if "repo" in value and self._repos:
+            return self._repos.pop(0)
+        for at, (line, name) in enumerate(self._ids):
+            if name == value.get("id"):
+                del self._ids[at]
+                return line
+        return 0
+
+
+_IDS = regex(r"""\bid\s*=\s*["']([^"']*)["']""")
+_REPO = regex(r"""(?:^|[{,\s])repo\s*=""")
+_DEEPEST = 20
+
+
+def _node(value: Any, line: int, lines: _Lines, depth: int) -> Node:
+    if isinstance(value, dict) and depth < _DEEPEST:
+        line = lines.place(value) or line
+        pairs = tuple(
+            yaml.Entry(scalar(str(k), line, 1, ""), _node(v, line, lines, depth + 1))
+            for k, v in value.items()
+        )
+        return Table(pairs, "", line, 1, "")
+    if isinstance(value, list) and depth < _DEEPEST:
+        items = tuple(_node(each, line, lines, depth + 1) for each in value)
+        return Sequence(items, "", line, 1, "")
+    return Scalar(str(value), False, "", line, 0, "")  # noqa: FBT003 -- a tuple's field

@@ -1,0 +1,206 @@
+"""What each build backend takes for the package when nobody says it, and where it finds nothing.
+
+The rules are those of the backends' own sources: hatchling 1.33 (builders/wheel.py), setuptools 84
+(discovery.py), poetry-core 2.5 (masonry/utils/module.py), flit_core 4.2 (common.py), uv_build 0.13.
+pdm-backend takes whatever is there and never fails.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from lockstitch.patterns import regex
+from lockstitch.repository.files import Repository
+from lockstitch.repository.packaging.declared import beside, table
+from lockstitch.repository.packaging.locks import normal
+
+__all__ = ["backend", "not_found"]
+
+# Folders and modules that setuptools never takes for the package.
+_NO_PACKAGE = (
+    *("ci", "bin", "doc", "docs", "documentation", "manpages", "news", "changelog", "test"),
+    *("tests", "unit_test", "unit_tests", "example", "examples", "scripts", "tools", "util"),
+    *("utils", "python", "build", "dist", "venv", "env", "requirements", "tasks", "fabfile"),
+    *("site_scons", "benchmark", "benchmarks", "exercise", "exercises", "[._]*", "*.egg-info"),
+)
+_NO_MODULE = (
+    *("setup", "conftest", "test", "tests", "example", "examples", "build", "toxfile"),
+    *("noxfile", "pavement", "dodo", "tasks", "fabfile", "[Ss][Cc]onstruct", "conanfile"),
+    *("manage", "benchmark", "benchmarks", "exercise", "exercises", "[._]*"),
+)
+_SETUP_SAYS = regex(r"\b(?:packages|py_modules|ext_modules|package_dir)\s*=")
+
+
+def backend(document: Mapping[str, Any]) -> str:
+    """Return the name of the build backend: hatchling, setuptools, poetry, uv, flit, or ""."""
+    build = table(document, "build-system")
+    said = build.get("build-backend")
+    if said is None and build:
+        return "setuptools"
+    first = said.partition(".")[0].partition(":")[0] if isinstance(said, str) else ""
+    known = {"uv_build": "uv", "flit_core": "flit"}
+    kept = first if first in {"hatchling", "setuptools", "poetry"} else ""
+    return "" if "backend-path" in build else known.get(first, kept)
+
+
+def not_found(
+    repo: Repository, folder: str, document: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield what a backend will not find in a folder, and what to write."""
+    tool = table(document, "tool")
+    project, poetry = table(document, "project"), table(tool, "poetry")
+    name = project.get("name") or poetry.get("name")
+    if not isinstance(name, str) or table(tool, "uv").get("package") is False:
+        return
+    match backend(document):
+        case "hatchling":
+            yield from _hatchling(repo, folder, table(tool, "hatch"), name)
+        case "setuptools":
+            yield from _setuptools(repo, folder, table(tool, "setuptools"))
+        case "poetry":
+            yield from _poetry(repo, folder, poetry, name)
+        case "uv":
+            yield from _uv(repo, folder, table(tool, "uv", "build-backend"), name)
+        case "flit":
+            said = table(tool, "flit", "module").get("name", name.replace("-", "_"))
+            yield from _flit(repo, folder, str(said))
+
+
+def _hatchling(
+    repo: Repository, folder: str, hatch: Mapping[str, Any], name: str
+) -> Iterator[tuple[str, str]]:
+    build, wheel = table(hatch, "build"), table(hatch, "build", "targets", "wheel")
+    chosen = ("include", "packages", "only-include", "force-include", "bypass-selection")
+    other = (*chosen, "hooks", "dev-mode-dirs", "artifacts")
+    if any(key in each for key in other for each in (build, wheel)):
+        yield from _missing(repo, folder, wheel.get("packages", build.get("packages")), "hatchling")
+        return
+    if repo.exists(beside(folder, "hatch.toml")):
+        return
+    names = [re.sub(r"[^\w\d.]+", "_", each) for each in (name, normal(name))]
+    for each in names:
+        places = (f"{each}/__init__.py", f"src/{each}/__init__.py", f"{each}.py")
+        if any(repo.exists(beside(folder, place)) for place in places):
+            return
+        start = f"{folder}/" if folder else ""
+        below = re.compile(rf"{re.escape(start)}[^/]+/{re.escape(each)}/__init__\.py")
+        if sum(below.fullmatch(found) is not None for found in repo.every_name) == 1:
+            return
+    wanted = " or ".join(f"`{each}`" for each in dict.fromkeys(names))
+    own = _packages(repo, folder)
+    hint = f'[tool.hatch.build.targets.wheel] packages = ["{own[0] if own else f"src/{names[1]}"}"]'
+    yield f"hatchling looks for a package {wanted}, here or in `src`, and there is none", hint
+
+
+def _packages(repo: Repository, folder: str) -> list[str]:
+    """Return the folders of a project that are packages, those in `src` first."""
+    start = f"{folder}/" if folder else ""
+    found = re.compile(rf"{re.escape(start)}((?:src/)?[A-Za-z_]\w*)/__init__\.py")
+    matches = [match[1] for match in map(found.fullmatch, repo.names) if match]
+    return sorted(matches, key=lambda each: (not each.startswith("src/"), each))
+
+
+def _missing(repo: Repository, folder: str, listed: object, tool: str) -> Iterator[tuple[str, str]]:
+    """Yield each folder of a list of packages that is not there."""
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, str) and not any(sign in each for sign in "*?[{"):
+            path = beside(folder, each.strip("/"))
+            if not repo.exists(path):
+                own = _packages(repo, folder)
+                hint = f'packages = ["{own[0]}"]' if own else "take it out, or make the folder"
+                yield f"{tool} is told to take `{each}`, which is not there", hint
+
+
+def _setuptools(
+    repo: Repository, folder: str, said: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    packages = said.get("packages")
+    if isinstance(packages, list):
+        where = table(said, "package-dir")
+        root = str(where.get("", ""))
+        for each in packages:
+            if isinstance(each, str) and each not in where and each.partition(".")[0] not in where:
+                path = "/".join(part for part in (root, each.replace(".", "/")) if part)
+                yield from _missing(repo, folder, [path], "setuptools")
+        return
+    setup = repo.text(beside(folder, "setup.py")) or ""
+    config = repo.text(beside(folder, "setup.cfg")) or ""
+    own = any(key in said for key in ("packages", "py-modules", "package-dir", "ext-modules"))
+    if own or _SETUP_SAYS.search(setup) or re.search(r"(?m)^(?:packages|py_modules)\s*=", config):
+        return
+    if repo.is_folder(beside(folder, "src")):
+        return
+    start = f"{folder}/" if folder else ""
+    inside = [name[len(start) :] for name in repo.every_name if name.startswith(start)]
+    folders = sorted({name.partition("/")[0] for name in inside if "/" in name})
+    folders = [f for f in folders if f.isidentifier() and not _matches(f, _NO_PACKAGE)]
+    modules = sorted(n.removesuffix(".py") for n in inside if "/" not in n and n.endswith(".py"))
+    modules = [m for m in modules if m.isidentifier() and not _matches(m, _NO_MODULE)]
+    kind, found = ("folders", folders) if folders else ("modules", modules)
+    if len(found) > 1:
+        shown = ", ".join(f"`{each}`" for each in found[:5]) + (" …" if len(found) > 5 else "")  # noqa: PLR2004
+        real = [each for each in _packages(repo, folder) if each in found]
+        hint = f'[tool.setuptools] packages = ["{(real or found)[0]}"], or move it into src/'
+        yield f"setuptools finds {len(found)} {kind} to choose from and stops: {shown}", hint
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _poetry(
+    repo: Repository, folder: str, poetry: Mapping[str, Any], name: str
+) -> Iterator[tuple[str, str]]:
+    if poetry.get("package-mode") is False:
+        return
+    packages = poetry.get("packages")
+    if isinstance(packages, list) and packages:
+        for each in packages:
+            include, source = table(each).get("include"), table(each).get("from", "")
+            if isinstance(include, str) and isinstance(source, str):
+                path = f"{source.strip('/')}/{include}" if source else include
+                yield from _missing(repo, folder, [path], "Poetry")
+        return
+    module = normal(name).replace("-", "_")
+    places = (module, f"{module}.py", f"src/{module}", f"src/{module}.py")
+    if not any(repo.exists(beside(folder, place)) for place in places):
+        own = _packages(repo, folder)
+        hint = "package-mode = false, when there is nothing to install"
+        if own:
+            last = own[0].rpartition("/")
+            source = f', from = "{last[0]}"' if last[0] else ""
+            hint = f'packages = [{{ include = "{last[2]}"{source} }}]'
+        yield f"Poetry looks for `{module}`, here or in `src`, and there is none", hint
+
+
+def _uv(
+    repo: Repository, folder: str, said: Mapping[str, Any], name: str
+) -> Iterator[tuple[str, str]]:
+    root, module = said.get("module-root", "src"), said.get("module-name")
+    if said.get("namespace") is True or not isinstance(root, str):
+        return
+    names = module if isinstance(module, list) else [module or normal(name).replace("-", "_")]
+    for each in names:
+        place = "/".join(x for x in (root.strip("/"), str(each).replace(".", "/")) if x)
+        init = "__init__.pyi" if str(each).partition(".")[0].endswith("-stubs") else "__init__.py"
+        if not repo.exists(beside(folder, f"{place}/{init}")):
+            own = _packages(repo, folder)
+            hint = f"make {place}/{init}"
+            if own:
+                last = own[0].rpartition("/")
+                hint = f'[tool.uv.build-backend] module-root = "{last[0]}"'
+                hint += f', module-name = "{last[2]}"'
+            yield f"uv_build looks for `{place}/{init}`, and there is none", hint
+
+
+def _flit(repo: Repository, folder: str, module: str) -> Iterator[tuple[str, str]]:
+    path = module.replace(".", "/")
+    places = [path, f"{path}.py", f"src/{path}", f"src/{path}.py"]
+    found = [place for place in places if repo.exists(beside(folder, place))]
+    if not found:
+        own = _packages(repo, folder)
+        hint = f'[tool.flit.module] name = "{own[0].rpartition("/")[2]}"' if own else f"make {path}"
+        yield f"flit looks for `{path}`, here or in `src`, and there is none", hint
+    elif len(found) > 1:
+        yield f"flit finds {' and '.join(f'`{f}`' for f in found)}, and stops", "keep one of them"

@@ -1,0 +1,161 @@
+"""Whether a lock fits what its project declares, decided without running anything."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lockstitch.patterns import regex
+from lockstitch.repository.packaging import requirements
+from lockstitch.repository.packaging.declared import table
+from lockstitch.repository.packaging.locks import LockFile, normal
+
+__all__ = ["compiled", "dynamic", "fits_poetry", "uv_differences"]
+
+_NAME = regex(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+_VERSION = regex(r"Poetry (\d{1,4})\.(\d{1,4})")
+_LEGACY = ("dependencies", "source", "extras", "dev-dependencies")
+_PROJECT = ("requires-python", "dependencies", "optional-dependencies")
+
+Document = Mapping[str, Any]
+
+
+def fits_poetry(pyproject: Document, lock: Document, header: str = "") -> bool | None:
+    """Return whether the content-hash of a poetry.lock is its pyproject's; None: it has none.
+
+    The hash is a sha256 of JSON (poetry/packages/locker.py). Poetry 2.0 added the [project]
+    table to it and 2.3 the dependency groups; `header`, the lock's first line, names the version.
+    """
+    said = table(lock, "metadata").get("content-hash")
+    if not isinstance(said, str):
+        return None
+    match = _VERSION.search(header)
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    poetry = table(pyproject, "tool", "poetry")
+    project = {k: v for k in _PROJECT if (v := table(pyproject, "project").get(k)) is not None}
+    groups = table(pyproject, "dependency-groups")
+    contents = [_content(project, groups, poetry)]
+    if version < (2, 3):
+        contents.append(_content(project, {}, poetry))
+    if version < (2, 0):
+        contents.append(_content({}, {}, poetry))
+    try:
+        texts = [json.dumps(each, sort_keys=True) for each in contents]
+    except (TypeError, RecursionError):  # a date, which Poetry cannot write either
+        return None
+    return said in {hashlib.sha256(each.encode()).hexdigest() for each in texts}
+
+
+def _content(project: Document, groups: Document, poetry: Document) -> dict[str, Any]:
+    legacy = not project and not groups
+    keys = (*_LEGACY, "group")
+    own = {k: poetry.get(k) for k in keys if k in poetry or (legacy and k in _LEGACY)}
+    if legacy:
+        return own
+    content: dict[str, Any] = {"project": project} if project else {}
+    if groups:
+        content["dependency-groups"] = groups
+    return {**content, "tool": {"poetry": own}}
+
+
+def dynamic(pyproject: Document) -> bool:
+    """Return whether only a build can tell what a project depends on."""
+    project = table(pyproject, "project")
+    said = project.get("dynamic")
+    listed = said if isinstance(said, list) else []
+    if not project:
+        return bool(table(pyproject, "build-system"))
+    return any(each in listed for each in ("dependencies", "optional-dependencies"))
+
+
+def uv_differences(pyproject: Document, lock: LockFile, where: str = ".") -> Iterator[str]:
+    """Yield what a project declares and uv.lock does not know, and the other way round.
+
+    Names alone: uv itself decides about the rest.
+    """
+    package = next((each for each in _packages(lock) if _place(each) == where), None)
+    if package is None or dynamic(pyproject) or not table(pyproject, "project"):
+        return
+    metadata = table(package, "metadata")
+    project = table(pyproject, "project")
+    wanted = _names(project.get("dependencies"))
+    for listed in table(project, "optional-dependencies").values():
+        wanted |= _names(listed)
+    yield from _compared(wanted, _locked_names(metadata.get("requires-dist")), "")
+    groups = _groups(pyproject)
+    locked = {normal(k): _locked_names(v) for k, v in table(metadata, "requires-dev").items()}
+    for name in sorted({*groups, *locked}):
+        group = f" of the group `{name}`"
+        yield from _compared(groups.get(name, set()), locked.get(name, set()), group)
+
+
+def _compared(wanted: set[str], locked: set[str], group: str) -> Iterator[str]:
+    for name in sorted(wanted - locked):
+        yield f"`{name}`{group} is declared and not locked"
+    for name in sorted(locked - wanted):
+        yield f"`{name}`{group} is locked and no longer declared"
+
+
+def _packages(lock: LockFile) -> list[Document]:
+    listed = lock.document.get("package")
+    return (
+        [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
+    )
+
+
+def _place(package: Document) -> str:
+    source = table(package, "source")
+    return str(source.get("editable") or source.get("virtual") or "")
+
+
+def _locked_names(value: object) -> set[str]:
+    listed = value if isinstance(value, list) else []
+    return {normal(str(each.get("name", ""))) for each in listed if isinstance(each, Mapping)}
+
+
+def _names(listed: object) -> set[str]:
+    texts = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+    return {normal(match[1]) for match in map(_NAME.match, texts) if match}
+
+
+def _groups(pyproject: Document) -> dict[str, set[str]]:
+    """Return the names of each dependency group, with those of the groups that it includes."""
+    raw = {normal(k): v for k, v in table(pyproject, "dependency-groups").items()}
+    found = {name: _group(raw, name, frozenset()) for name in raw}
+    old = _names(table(pyproject, "tool", "uv").get("dev-dependencies"))
+    if old:
+        found["dev"] = found.get("dev", set()) | old
+    return found
+
+
+def _group(raw: Mapping[str, object], name: str, seen: frozenset[str]) -> set[str]:
+    listed = raw.get(name)
+    found = _names(listed)
+    for each in listed if isinstance(listed, list) else ():
+        other = normal(str(each.get("include-group", ""))) if isinstance(each, Mapping) else ""
+        if other and other not in seen:
+            found |= _group(raw, other, seen | {name})
+    return found
+
+
+def compiled(source: str, lock: LockFile) -> Iterator[str]:
+    """Yield each requirement of an `.in` file that a lock does not fit, and why.
+
+    Requirements with markers are left out: another platform may need them.
+    """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    pins = {each.name: each for each in lock.packages}
+    for each in requirements.read(source).entries:
+        if not each.name or each.marker or each.local:
+            continue
+        pin = pins.get(each.name)
+        if pin is None:
+            yield f"`{each.name}` is declared and not locked"
+            continue
+        try:
+            fits = SpecifierSet(each.specifier).contains(pin.version, prereleases=True)
+        except (InvalidSpecifier, ValueError):
+            continue
+        if pin.version and not fits:
+            yield f"`{each.text}` is declared, {pin.version} is locked"

@@ -1,0 +1,1 @@
+"""Secrets in files, history and images of a repository."""

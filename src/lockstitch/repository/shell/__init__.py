@@ -1,0 +1,1 @@
+"""Shell text as the commands that it runs."""

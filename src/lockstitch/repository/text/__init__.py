@@ -1,0 +1,1 @@
+"""Text files of any kind: places, edits, patterns, names of images."""

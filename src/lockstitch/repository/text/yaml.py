@@ -1,0 +1,252 @@
+"""YAML as values that know where they stand: line, column and file of each.
+
+Built from PyYAML's events, libyaml's where it is there. An alias is the value that it names, once
+in memory however often it is named, so a document cannot grow by them; `<<` is resolved where a
+mapping is asked, with a limit. Duplicate keys, unknown anchors and what is no YAML are problems.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from lockstitch.repository.text.problem import Problem
+
+__all__ = [
+    "Document",
+    "Entry",
+    "Mapping",
+    "Node",
+    "Scalar",
+    "Sequence",
+    "entries",
+    "read",
+    "scalar",
+]
+
+_LARGEST = 1_000_000  # characters
+_MOST_NODES = 100_000
+_MOST_MERGED = 10_000  # entries of one mapping, and mappings that it merges
+_DEEPEST = 100
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_MERGE = "<<"
+
+
+class Scalar(NamedTuple):
+    """A text, a number, true, false or nothing, as it was written but for quotes."""
+
+    text: str
+    plain: bool  # without quotes
+    tag: str
+    line: int
+    column: int
+    path: str
+
+    @property
+    def is_null(self) -> bool:
+        """Return whether it says nothing, which is not the empty text."""
+        return self.plain and self.text in _NULLS
+
+
+def scalar(text: str, line: int, column: int, path: str) -> Scalar:
+    """Return a text as if it stood in a file without quotes."""
+    return Scalar(text, True, "", line, column, path)  # noqa: FBT003 -- a tuple's field
+
+
+class Sequence(NamedTuple):
+    """A list."""
+
+    items: tuple["Node", ...]
+    tag: str
+    line: int
+    column: int
+    path: str
+
+
+class Entry(NamedTuple):
+    """One key of a mapping and its value."""
+
+    key: Scalar
+    value: "Node"
+
+
+class Mapping(NamedTuple):
+    """A mapping as it is written: `<<` is an entry, and a key that stands twice is there once."""
+
+    written: tuple[Entry, ...]
+    tag: str
+    line: int
+    column: int
+    path: str
+
+
+Node = Scalar | Sequence | Mapping
+
+
+class Document(NamedTuple):
+    """A file's first document, or None, and what is wrong with the file."""
+
+    root: Node | None
+    problems: tuple[Problem, ...]
+
+
+def entries(mapping: Mapping) -> dict[str, Entry]:
+    """Return the entries of a mapping by key, its own before those that `<<` brings in."""
+    found: dict[str, Entry] = {}
+    waiting: list[Node] = [mapping]
+    seen: set[int] = set()
+    while waiting and len(found) < _MOST_MERGED and len(seen) < _MOST_MERGED:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, Sequence):
+            waiting += reversed(node.items)
+        elif isinstance(node, Mapping):
+            merged = [entry.value for entry in node.written if entry.key.text == _MERGE]
+            waiting += reversed(merged)
+            for entry in node.written:
+                if entry.key.text != _MERGE:
+                    found.setdefault(entry.key.text, entry)
+    return found
+
+
+def read(text: str, path: str = "") -> Document:
+    """Return the first document of a YAML text; it never raises."""
+    import yaml
+
+    if len(text) > _LARGEST:
+        message = f"the file has {len(text):,} characters, more than {_LARGEST:,} are not read"
+        return Document(None, (Problem(line=0, message=message, path=path),))
+    composer = _Composer(path)
+    root = None
+    try:
+        root = composer.compose(_events(text))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        line = min(line, max(1, len(text.splitlines())))  # the end is on no line of its own
+        composer.complain(line, f"it is no YAML: {error.problem or error.context}")
+    except (yaml.YAMLError, ValueError) as error:  # characters that YAML or UTF-8 do not have
+        composer.complain(0, f"it is no YAML: {str(error).splitlines()[0]:.200}")
+    except _RefusedError as refused:
+        composer.complain(refused.line, str(refused))
+    return Document(root, tuple(composer.problems))
+
+
+def _events(text: str) -> Iterator[Any]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        while loader.check_event():
+            yield loader.get_event()
+    finally:
+        loader.dispose()
+
+
+class _RefusedError(Exception):
+    """Says that a document is too much."""
+
+    def __init__(self, line: int, message: str) -> None:
+        """Keep the line."""
+        super().__init__(message)
+        self.line = line
+
+
+class _Composer:
+    """Makes nodes of events, without recursion."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._anchors: dict[str, Node | None] = {}
+        self._open: list[tuple[Any, list[Node]]] = []
+        self._count = 0
+        self.problems: list[Problem] = []
+
+    def complain(self, line: int, message: str, *, fatal: bool = True) -> None:
+        problem = Problem(line=line, message=message, path=self._path, fatal=fatal)
+        self.problems.append(problem)
+
+    def compose(self, events: Iterator[Any]) -> Node | None:
+        """Return the first document."""
+        import yaml
+
+        starts = {yaml.MappingStartEvent, yaml.SequenceStartEvent}
+        ends = {yaml.MappingEndEvent, yaml.SequenceEndEvent}
+        root: Node | None = None
+        for event in events:
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                node: Node = self._scalar(event)
+            elif kind in ends:
+                node = self._collection(*self._open.pop())
+            elif kind is yaml.AliasEvent:
+                node = self._alias(event)
+            else:
+                if kind in starts:
+                    self._begin(event)
+                elif kind is yaml.DocumentStartEvent and root is not None:
+                    message = "a second document begins here, which is not read"
+                    self.complain(event.start_mark.line + 1, message, fatal=False)
+                    break
+                continue
+            if self._open:
+                self._open[-1][1].append(node)
+            else:
+                root = node
+        return root
+
+    def _begin(self, event: Any) -> None:
+        if event.anchor:
+            self._anchors[event.anchor] = None  # until it ends
+        self._open.append((event, []))
+        if len(self._open) > _DEEPEST:
+            message = f"it nests deeper than {_DEEPEST}"
+            raise _RefusedError(event.start_mark.line + 1, message)
+
+    def _scalar(self, event: Any) -> Scalar:
+        mark, tag = event.start_mark, event.tag or ""
+        line = mark.line + 1
+        self._count += 1
+        if self._count > _MOST_NODES:
+            raise _RefusedError(line, f"it has more than {_MOST_NODES:,} values")
+        node = Scalar(event.value, not event.style, tag, line, mark.column + 1, self._path)
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _alias(self, event: Any) -> Node:
+        mark = event.start_mark
+        node = self._anchors.get(event.anchor)
+        if node is None:
+            inside = event.anchor in self._anchors
+            why = "stands inside of what it names" if inside else "names no anchor"
+            self.complain(mark.line + 1, f"`*{event.anchor:.40}` {why}")
+            return scalar("", mark.line + 1, mark.column + 1, self._path)
+        return node
+
+    def _collection(self, event: Any, items: list[Node]) -> Node:
+        import yaml
+
+        mark = event.start_mark
+        place = (event.tag or "", mark.line + 1, mark.column + 1, self._path)
+        node: Node
+        if type(event) is yaml.SequenceStartEvent:
+            node = Sequence(tuple(items), *place)
+        else:
+            node = Mapping(self._entries(items), *place)
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _entries(self, items: list[Node]) -> tuple[Entry, ...]:
+        found: list[Entry] = []
+        seen: dict[str, int] = {}
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, Scalar):
+                self.complain(key.line, "a key must be a text")
+            elif key.text in seen:
+                first = seen[key.text]
+                self.complain(key.line, f"`{key.text:.60}` stands here again, after line {first}")
+            else:
+                seen[key.text] = key.line
+                found.append(Entry(key, value))
+        return tuple(found)

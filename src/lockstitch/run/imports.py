@@ -1,0 +1,90 @@
+"""Which packages a program really imports: the program is run by a script that looks at its end."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lockstitch import runtime
+from lockstitch.process import Command
+from lockstitch.runtime import fingerprint as script
+
+__all__ = ["packages", "traced"]
+
+_WRAPPER = Path(runtime.__file__).with_name("recorded.py")
+_PYTHON = re.compile(r"python[\d.]*t?(?:\.exe)?")
+_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+_SHEBANG = re.compile(rb"#!.*python|#!/bin/sh\n'''exec' .*python")
+_LARGEST = 64 << 20
+
+
+def traced(command: Command, folder: Path, target: Path) -> Command | None:
+    """Return a command that also writes to `target` what it imports.
+
+    `folder` is the environment. None when the program is not Python, or is started in a way
+    that cannot be followed.
+    """
+    program, *arguments = command.words
+    if _PYTHON.fullmatch(Path(program).name):
+        words = _of_interpreter(program, arguments, target)
+    elif _is_script(Path(program)):
+        python = Path(program).with_name("python")
+        words = [str(python), str(_WRAPPER), str(target), "script", program, *arguments]
+        words = words if python.exists() and folder in python.parents else None
+    else:
+        words = None
+    return replace(command, words=tuple(words)) if words else None
+
+
+def _is_script(program: Path) -> bool:
+    try:
+        with program.open("rb") as handle:
+            return bool(_SHEBANG.match(handle.read(512)))
+    except OSError:
+        return False
+
+
+def _of_interpreter(program: str, arguments: Sequence[str], target: Path) -> list[str] | None:
+    """Put the wrapper between the interpreter's own options and what it runs."""
+    at = 0
+    while at < len(arguments):
+        word = arguments[at]
+        options = [program, *arguments[:at], str(_WRAPPER), str(target)]
+        if not word.startswith("-"):
+            return [*options, "script", word, *arguments[at + 1 :]]
+        if word in {"-m", "-c"} and at + 1 < len(arguments):
+            kind = "module" if word == "-m" else "code"
+            return [*options, kind, arguments[at + 1], *arguments[at + 2 :]]
+        if not re.fullmatch(r"-[bBdEiIOPqRsSuvx]+|-[WX]\S*|--check-hash-based-pycs", word):
+            return None
+        at += 2 if word in _WITH_VALUE else 1
+    return None
+
+
+def packages(target: Path, site: Path) -> tuple[str, ...] | None:
+    """Return the names of the packages whose files were imported, or None when nobody wrote it.
+
+    `site` is the folder of packages; a file belongs to the package whose RECORD lists it.
+    """
+    try:
+        text = target.read_text("utf-8")
+        found = json.loads(text) if len(text) < _LARGEST else None
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    owners = _owners(site)
+    paths = {Path(path) for path in found.values() if isinstance(path, str)}
+    inside = (path.relative_to(site).as_posix() for path in paths if path.is_relative_to(site))
+    return tuple(sorted({owners[path] for path in inside if path in owners}))
+
+
+def _owners(site: Path) -> Mapping[str, str]:
+    owners = {}
+    for record in sorted(site.glob("*.dist-info/RECORD")):
+        text = (record.with_name("METADATA")).read_text("utf-8", errors="replace")
+        name = script.header(text)[0]
+        for path, _ in script.rows(record.read_text("utf-8", errors="replace")):
+            owners[path] = name
+    return owners

@@ -1,0 +1,161 @@
+"""The audit around the rules: order, suppression, fixes until none is left."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from support import cases
+
+from lockstitch.audit import engine
+from lockstitch.audit.finding import Finding, Severity, Skip
+from lockstitch.audit.rule import Page, Rule
+from lockstitch.audit.settings import Settings
+from lockstitch.repository.files import Repository
+from lockstitch.repository.text.edits import Edit
+
+CODES = ["AAA001", "AAA002", "CHK001", "CHK002"]
+
+
+class AAA001(Rule):
+    """The word bad stands in a file.
+
+    Why: it does.
+
+    Bad:
+        bad
+
+    Good:
+        good
+
+    Fix: write good.
+    """
+
+    severity: ClassVar[Severity] = Severity.ERROR
+    fixes = True
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        for name in repo.names:
+            text = repo.text(name) or ""
+            for number, line in enumerate(text.splitlines(), 1):
+                if line.startswith("bad"):
+                    at = text.index(line)
+                    fix = [Edit(path=name, start=at, end=at + 3, text="good")]
+                    yield self.finding(name, number, "`bad` is here", fix=fix)
+
+
+class AAA002(Rule):
+    """Fixed over and over.
+
+    Why: it has no end.
+
+    Bad:
+        a
+
+    Good:
+        b
+
+    Fix: none.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        yield self.skip("`tool` is not installed")
+        for name in repo.names:
+            yield self.finding(
+                name, 1, "grows", fix=[Edit(path=name, start=0, end=0, text="more ")]
+            )
+
+
+def write(folder: Path, **texts: str) -> Repository:
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_text(text)
+    return cases.repository(folder)
+
+
+def report(repo: Repository, *rules: type[Rule], only: tuple[str, ...] = ()) -> engine.Report:
+    return engine.audit(repo, rules, Settings(), CODES, only)
+
+
+def test_findings_come_in_the_order_of_their_places(tmp_path: Path) -> None:
+    found = report(write(tmp_path, b="ok\nbad\n", a="bad 1\nbad 2\n"), AAA001)
+    assert [each.place for each in found.findings] == ["a.txt:1", "a.txt:2", "b.txt:2"]
+    assert (found.count(Severity.ERROR), found.fixable, found.files) == (3, 3, 2)
+
+
+def test_only_one_file(tmp_path: Path) -> None:
+    repo = write(tmp_path, a="bad\n", b="bad\n")
+    assert [e.path for e in report(repo, AAA001, only=("b.txt",)).findings] == ["b.txt"]
+
+
+def test_a_rule_that_cannot_look_is_named(tmp_path: Path) -> None:
+    found = report(write(tmp_path, a="x\n"), AAA002)
+    assert found.skips == (Skip(code="AAA002", reason="`tool` is not installed"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("bad  # lockstitch: ignore AAA001 -- known\nbad 2\n", [2]),
+        ("# lockstitch: ignore AAA001 -- known\n\n# more\nbad\nbad 2\n", [5]),
+        ("# lockstitch: ignore AAA -- the family\nbad\n", []),
+        ("# lockstitch: ignore AAA001, AAA002 -- both\nbad\n", []),
+        ("<!-- lockstitch: ignore AAA001 -- known -->\nbad\n", []),
+        ("# lockstitch: ignore AAA001\nbad\n", [2]),
+        ("# lockstitch: ignore AAA001 --\nbad\n", [2]),
+        ("# lockstitch: ignore AAA002 -- another\nbad\n", [2]),
+    ],
+)
+def test_a_comment_suppresses_with_a_reason(tmp_path: Path, text: str, lines: list[int]) -> None:
+    found = report(write(tmp_path, a=text), AAA001)
+    assert [each.line for each in found.findings] == lines
+    assert found.suppressed == text.count("\nbad") + text.startswith("bad") - len(lines)
+
+
+def test_settings_ignore_by_file(tmp_path: Path) -> None:
+    repo = write(tmp_path, a="bad\n", b="bad\n")
+    settings = Settings(per_file={"a*": ("AAA",)})
+    found = engine.audit(repo, [AAA001], settings, CODES)
+    assert [each.path for each in found.findings] == ["b.txt"]
+
+
+def test_fixes_are_applied_until_none_is_left(tmp_path: Path) -> None:
+    repo = write(tmp_path, a="bad 1\nbad 2\nbadbad\n", b="fine\n")
+    fixed = engine.fix(repo, [AAA001], Settings(), CODES)
+    assert fixed.changes == {
+        "a.txt": ("bad 1\nbad 2\nbadbad\n", "good 1\ngood 2\ngoodbad\n"),
+    }
+    assert (fixed.fixed, fixed.report.findings) == (3, ())
+    assert (tmp_path / "a.txt").read_text().startswith("bad"), "nothing is written yet"
+    (tmp_path / "a.txt").chmod(0o755)
+    engine.write(repo, fixed.changes)
+    assert (tmp_path / "a.txt").read_text() == "good 1\ngood 2\ngoodbad\n"
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o755
+
+
+def test_what_a_comment_suppresses_is_not_fixed(tmp_path: Path) -> None:
+    repo = write(tmp_path, a="bad  # lockstitch: ignore AAA001 -- known\n")
+    assert engine.fix(repo, [AAA001], Settings(), CODES).changes == {}
+
+
+def test_fixes_that_never_end_are_our_fault(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="AAA002"):
+        engine.fix(write(tmp_path, a="x\n"), [AAA002], Settings(), CODES)
+
+
+def test_the_difference_names_new_files_and_missing_line_ends() -> None:
+    text = engine.diff({"a": ("x", "y\n"), "new": ("", "1\n")})
+    assert text.splitlines() == [
+        "--- a/a", "+++ b/a", "@@ -1 +1 @@", "-x", "\\ No newline at end of file", "+y",
+        "--- /dev/null", "+++ b/new", "@@ -0,0 +1 @@", "+1",
+    ]  # fmt: skip
+
+
+def test_a_docstring_must_say_all() -> None:
+    class AAA009(Rule):
+        """Says little.
+
+        Why: for no reason.
+        """
+
+    with pytest.raises(ValueError, match="AAA009: the docstring has no Bad, Good, Fix"):
+        Page.of(AAA009)

@@ -1,9 +1,0 @@
-"""Paths that images of every layout version share."""
-
-from lockstitch.image import places
-
-
-def test_paths_are_those_of_a_virtual_environment_below_app() -> None:
-    assert places.bin_folder() == "app/.venv/bin"
-    assert places.site_packages("3.12") == "app/.venv/lib/python3.12/site-packages"
-    assert f"{places.VENV}/".startswith(f"{places.APP}/")

@@ -1,0 +1,117 @@
+"""Layers read back, whatever the chunks they come in."""
+
+import dataclasses
+import gzip
+
+import pytest
+from support.images import MadeLayer, layer, members
+
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.entry import file, folder, symlink
+from lockstitch.oci.layer import GZIP, TAR, ZSTD, LayerFacts, oci_type
+from lockstitch.oci.layer_reader import entries, inflated
+
+MADE = layer([file("a/b", b"content" * 100), folder("c"), symlink("d", "a/b"), file("e", b"")])
+
+
+def pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 18, 511, 512, 513, 1 << 20])
+def test_inflates_chunks_of_any_size(size: int) -> None:
+    assert b"".join(inflated(pieces(MADE.data, size))) == gzip.decompress(MADE.data)
+
+
+def test_nothing_inflates_to_nothing() -> None:
+    assert b"".join(inflated([])) == b""
+    assert b"".join(inflated([b"", b""])) == b""
+
+
+def test_empty_chunks_do_no_harm() -> None:
+    chunks = [part for piece in pieces(MADE.data, 7) for part in (b"", piece)]
+    assert b"".join(inflated(chunks)) == gzip.decompress(MADE.data)
+
+
+def test_members_of_other_writers() -> None:
+    data = gzip.compress(b"one", mtime=5) + gzip.compress(b"", 1) + gzip.compress(b"two", 9)
+    assert b"".join(inflated(pieces(data, 1))) == b"onetwo"
+
+
+@pytest.mark.parametrize("chunk", [1, 4096])
+def test_cut_off_input_is_an_error(chunk: int) -> None:
+    data = gzip.compress(b"content" * 20) + gzip.compress(b"more")
+    ends = {len(gzip.compress(b"content" * 20)), len(data)}
+    for length in range(1, len(data)):
+        if length not in ends:
+            with pytest.raises(EOFError, match="cut off"):
+                list(inflated(pieces(data[:length], chunk)))
+
+
+def test_members_are_walked_in_order_without_content() -> None:
+    found = list(entries(MADE))
+    assert [member.name for member, _ in found] == ["a", "a/b", "c", "d", "e"]
+    assert [content for _, content in found] == [b""] * 5
+
+
+def test_wanted_content_is_read() -> None:
+    found = {member.name: content for member, content in entries(MADE, lambda _: True)}
+    assert found == {path: content for path, (_, content) in members(MADE.data).items()}
+    assert found["a/b"] == b"content" * 100
+
+
+def test_only_wanted_content_is_read() -> None:
+    made = layer([file("a", b"1" * 5000), file("b", b"2" * 5000), file("c", b"3" * 10)])
+    found = {member.name: content for member, content in entries(made, "b".__eq__)}
+    assert found == {"a": b"", "b": b"2" * 5000, "c": b""}
+
+
+def test_a_wanted_link_has_no_content() -> None:
+    made = layer([file("z", b"1"), symlink("a", "z"), symlink("b", "nowhere")])
+    assert [content for _, content in entries(made, "a b".__contains__)] == [b"", b"", b""]
+
+
+def test_what_is_no_tar_is_an_error() -> None:
+    data = gzip.compress(b"no tar at all" * 100)
+    facts = LayerFacts(digest=MADE.facts.digest, diff_id=MADE.facts.digest, size=1, unpacked=1)
+    with pytest.raises(LockstitchError, match="cannot be read"):
+        list(entries(MadeLayer(facts=facts, created_by="x", data=data)))
+
+
+@pytest.mark.parametrize("data", [MADE.data[:-5], MADE.data[:100], b"no gzip", MADE.data + b"x"])
+def test_a_damaged_layer_is_an_error_that_names_it(data: bytes) -> None:
+    damaged = MadeLayer(facts=MADE.facts, created_by="numpy 2.0", data=data)
+    with pytest.raises(LockstitchError, match=r"layer `numpy 2\.0` cannot be read: "):
+        list(entries(damaged))
+
+
+def test_zeros_come_out_in_pieces() -> None:
+    packed = gzip.compress(bytes(40 << 20))
+    sizes = [len(each) for each in inflated([packed])]
+    assert (sum(sizes), max(sizes)) == (40 << 20, 16 << 20)
+
+
+def test_a_layer_may_be_a_plain_tar_and_all_its_bytes_are_shown() -> None:
+    data = gzip.decompress(MADE.data) + bytes(4096)  # tar pads its end as it likes
+    facts = dataclasses.replace(MADE.facts, media_type=TAR, size=len(data))
+    seen = bytearray()
+    plain = MadeLayer(facts=facts, created_by="plain", data=data)
+    assert len(list(entries(plain, seen=seen.extend))) == len(members(MADE.data))
+    assert bytes(seen) == data
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("application/vnd.docker.image.rootfs.diff.tar.gzip", GZIP),
+        ("application/vnd.docker.image.rootfs.diff.tar", TAR),
+        (ZSTD, ZSTD),
+    ],
+)
+def test_docker_s_types_have_names_of_the_oci_spec(given: str, found: str) -> None:
+    assert oci_type(given) == found
+
+
+def test_what_is_no_layer_is_refused() -> None:
+    with pytest.raises(LockstitchError, match="a layer of the type `text/html`"):
+        oci_type("text/html")

@@ -1,0 +1,88 @@
+"""Whether a lock fits, who runs a folder, which Python where: what the case files do not reach."""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from support import cases
+
+from lockstitch.audit.rules.pkg_project import PKG001
+from lockstitch.repository.dockerfile import pythons
+from lockstitch.repository.packaging import pyproject, stale
+
+
+def digest(value: object) -> dict[str, dict[str, str]]:
+    text = json.dumps(value, sort_keys=True)
+    return {"metadata": {"content-hash": hashlib.sha256(text.encode()).hexdigest()}}
+
+
+BOTH = tomllib.loads(
+    '[project]\nname = "a"\ndependencies = ["x"]\n[dependency-groups]\ndev = ["y"]\n'
+    "[tool.poetry]\npackage-mode = false\n"
+)
+PROJECT = {"project": {"dependencies": ["x"]}, "tool": {"poetry": {}}}
+
+
+def test_poetrys_hash_by_its_version() -> None:
+    new = digest({**PROJECT, "dependency-groups": {"dev": ["y"]}})
+    assert stale.fits_poetry(BOTH, new, "# by Poetry 2.5.1") is True
+    assert stale.fits_poetry(BOTH, digest(PROJECT), "# by Poetry 2.5.1") is False
+    assert stale.fits_poetry(BOTH, digest(PROJECT), "# by Poetry 2.1.0") is True
+    legacy = dict.fromkeys(("dependencies", "dev-dependencies", "extras", "source"))
+    assert stale.fits_poetry(BOTH, digest(legacy), "# by Poetry 2.1.0") is False
+    assert stale.fits_poetry(BOTH, digest(legacy), "# by Poetry 1.8.3") is True
+    assert stale.fits_poetry(BOTH, {}, "") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("a = \n", 1), ("[a]\nb = 1\nb = 2\n", 3), ('a = "', 1), ("x", 1)]
+)
+def test_where_a_text_is_no_toml(text: str, line: int) -> None:
+    found = pyproject.broken(text)
+    assert found is not None
+    assert found[0] == line
+
+
+def test_which_pythons_are_allowed() -> None:
+    assert pythons.allows(">=3.11.4", "3.11")
+    assert not pythons.allows(">=3.11.4", "3.11.3")
+    assert not pythons.allows(">=3.12", "3.11")
+    assert pythons.allows("nonsense", "3.11"), "PKG001 says that"
+
+
+def test_poetrys_range(tmp_path: Path) -> None:
+    for said, wanted in (
+        ("^3.11", ">=3.11,<4"),
+        ("~3.11.2", ">=3.11.2,<3.12"),
+        (">=3.9,<3.13", ">=3.9,<3.13"),
+        ("^3.9 || ^4", ""),
+    ):
+        (tmp_path / "pyproject.toml").write_text(f'[tool.poetry.dependencies]\npython = "{said}"\n')
+        assert pythons.requires(cases.repository(tmp_path), "") == wanted
+
+
+def test_validate_pyproject_is_asked_once_for_a_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program, project = tmp_path / "bin/validate-pyproject", tmp_path / "project"
+    # It says what the real one says of this text, and only where the network is forbidden to it.
+    program.write_text(
+        f'#!/bin/sh\n[ "$VALIDATE_PYPROJECT_NO_NETWORK" ] || exit 3\necho asked >> {tmp_path}/log\n'
+        "cat > /dev/null\n"
+        "echo '[ERROR] `tool.setuptools.packages` must be valid:' >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    project.mkdir()
+    text = '[project]\nname = "a"\nversion = "1"\n[tool.setuptools]\npackages = "x"\n'
+    (project / "pyproject.toml").write_text(text)
+    for _ in range(2):
+        (found,) = cases.check(project, PKG001)
+        assert (found.line, found.message) == (
+            5,
+            "validate-pyproject: `tool.setuptools.packages` must be valid",
+        )
+    assert (tmp_path / "log").read_text() == "asked\n"
