@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts check peers nightly ci bench docs golden lock lock-stack clean
+.PHONY: help setup demo test lint types contracts check peers nightly ci bench docs golden release lock lock-stack clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -69,11 +69,16 @@ docs: $(READY) ## rewrite the reference pages that are made from code
 golden: $(READY) ## rewrite the expected results under tests/golden
 	$(BIN)/python -m pytest -q tests --golden
 
-lock: ## pin the newest of our own dependencies that pyproject.toml allows, and the tests' Poetry
+release: $(READY) ## build the sdist and the wheel in dist/, and try each as a user does
+	$(BIN)/python tools/release.py
+
+lock: ## pin the newest of our own dependencies that pyproject.toml allows, the tests' Poetry, twine
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --group dev --upgrade \
 		--no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements-lock.txt
 	echo 'poetry>=2.2,<3' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade \
 		--no-header --no-annotate --no-emit-index-url --python-version 3.11 - -o tests/peers/poetry.txt
+	echo 'twine>=6.2' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade \
+		--no-header --no-annotate --no-emit-index-url --python-version 3.11 - -o tools/twine.txt
 
 lock-stack: $(READY) ## pin the newest programs of the local stack
 	cd src/lockstitch/services && for name in mlflow objects postgres; do \
@@ -82,4 +87,4 @@ lock-stack: $(READY) ## pin the newest programs of the local stack
 		--excludes excludes.in $$name.in -o $$name.txt || exit 1; done
 
 clean: ## remove what make made
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf .venv demo dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
