@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts check peers nightly ci bench docs golden release lock lock-stack clean
+.PHONY: help programs setup demo test cover lint types contracts check peers nightly ci bench docs golden release lock lock-stack clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,6 +16,9 @@ $(READY): requirements-lock.txt pyproject.toml
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-lock.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
+
+programs: ## install what `make peers` runs; needs Debian and root
+	.ci/programs
 
 setup: $(READY) ## a venv with a pinned uv and the locked dependencies
 
