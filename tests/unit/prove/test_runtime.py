@@ -70,9 +70,12 @@ def test_a_training_lists_folders_backwards_too(tmp_path: Path) -> None:
 def test_it_is_lockstitch_that_runs() -> None:
     world = environments.World(root=Path.cwd(), env=environments.environment())
     done = subprocess.run(
-        [sys.executable, PROGRAM, "lockstitch", "--version"], env=dict(world.env), capture_output=True, text=True,
+        [sys.executable, PROGRAM, "lockstitch", "--version"],
+        env=dict(world.env),
+        capture_output=True,
+        text=True,
         check=True,
-    )  # fmt: skip
+    )
     assert done.stdout.startswith("lockstitch ")
 
 
