@@ -12,6 +12,7 @@ from lockstitch.environ import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+_LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)[^)]*\)")
 _PATH = re.compile(r"`((?:src|tests|docs|bench)/[\w./-]+)`")
 
 
@@ -32,6 +33,12 @@ def test_the_rules_page_is_what_the_rules_say() -> None:
 def test_every_path_that_a_page_names_exists(page: Path) -> None:
     named = set(_PATH.findall(page.read_text(encoding="utf-8")))
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_there(page: Path) -> None:
+    linked = set(_LINK.findall(page.read_text(encoding="utf-8")))
+    assert [link for link in sorted(linked) if not (page.parent / link).exists()] == []
 
 
 def test_every_package_and_leaf_is_in_the_architecture() -> None:
