@@ -16,8 +16,7 @@ from pathlib import Path
 from support import planted
 
 from lockstitch.audit import engine, rules
-from lockstitch.audit.finding import Finding
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule
 from lockstitch.audit.settings import Settings
 from lockstitch.repository.files import Asked, Repository, open_repository
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lockstitch import files
-from lockstitch.audit import suppress
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.audit.settings import Settings
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.edits import Edit
+from lockstitch.suppressions import Suppression, suppressions
 from lockstitch.values import frozen
 
 __all__ = ["Fixed", "Report", "applied", "audit", "diff", "fix", "write"]
@@ -56,27 +55,27 @@ def audit(
 
     With `only`, findings elsewhere than in these files or folders are left out.
     """
-    found: dict[tuple[object, ...], Finding] = {}
+    findings: dict[tuple[object, ...], Finding] = {}
     skips: dict[tuple[str, str], Skip] = {}
     for rule in rules:
-        for each in rule().find(repo):
-            if isinstance(each, Skip):
-                skips[each.code, each.reason] = each
-            elif not settings.ignores(each.code, each.path):
-                found[each.order] = each
-    chosen = [each for each in found.values() if not only or _below(each.path, only)]
+        for outcome in rule().find(repo):
+            if isinstance(outcome, Skip):
+                skips[outcome.code, outcome.reason] = outcome
+            elif not settings.ignores(outcome.code, outcome.path):
+                findings[outcome.order] = outcome
+    chosen = [each for each in findings.values() if not only or _is_below(each.path, only)]
     codes = tuple(rule.__name__ for rule in rules)
     kept, suppressed = _suppressed(repo, chosen, codes, known, settings)
     return Report(
-        findings=tuple(sorted(kept, key=lambda each: each.order)),
-        skips=tuple(sorted(skips.values(), key=lambda each: (each.code, each.reason))),
+        findings=tuple(sorted(kept, key=lambda finding: finding.order)),
+        skips=tuple(skips[key] for key in sorted(skips)),
         suppressed=suppressed,
         rules=codes,
         files=len(repo.names),
     )
 
 
-def _below(path: str, places: Sequence[str]) -> bool:
+def _is_below(path: str, places: Sequence[str]) -> bool:
     return any(
         place in {"", "."} or path == place or path.startswith(f"{place}/") for place in places
     )
@@ -84,59 +83,60 @@ def _below(path: str, places: Sequence[str]) -> bool:
 
 def _suppressed(
     repo: Repository,
-    found: list[Finding],
+    findings: list[Finding],
     codes: Sequence[str],
     known: Sequence[str],
     settings: Settings,
 ) -> tuple[list[Finding], int]:
     """Return the findings that no comment suppresses, those of the comments themselves included."""
-    by_path: dict[str, list[suppress.Comment]] = {}
-    for path in dict.fromkeys((*(each.path for each in found), *_with_comments(repo))):
-        by_path[path] = suppress.comments(path, repo.text(path) or "")
+    with_comments = [n for n in repo.read_names() if "lockstitch: ignore" in (repo.text(n) or "")]
+    paths = dict.fromkeys((*(each.path for each in findings), *with_comments))
+    comments = {path: suppressions(repo.text(path) or "") for path in paths}
+    used: dict[tuple[str, int], set[str]] = {}  # codes of what a comment of a file has suppressed
     kept = []
-    for each in found:
-        fitting = [comment.suppresses(each) for comment in by_path.get(each.path, ())]
-        if not any(fitting):
-            kept.append(each)
-    count = len(found) - len(kept)
-    for comment in (each for listed in by_path.values() for each in listed):
-        own = _of_comment(comment, codes, known)
-        kept += [each for each in own if not settings.ignores(each.code, each.path)]
+    for finding in findings:
+        suppressing = [
+            comment
+            for comment in comments[finding.path]
+            if comment.reason and finding.line in comment.lines
+            if finding.code.startswith(comment.codes)
+        ]
+        for comment in suppressing:
+            fitting = (code for code in comment.codes if finding.code.startswith(code))
+            used.setdefault((finding.path, comment.line), set()).update(fitting)
+        if not suppressing:
+            kept.append(finding)
+    count = len(findings) - len(kept)
+    for path, listed in comments.items():
+        for comment in listed:
+            own = _of_comment(path, comment, used.get((path, comment.line), set()), codes, known)
+            kept += [finding for finding in own if not settings.ignores(finding.code, path)]
     return kept, count
 
 
-def _with_comments(repo: Repository) -> Iterator[str]:
-    """Yield the files that rules have read and that may hold a comment that suppresses nothing."""
-    for name in repo.read_names():
-        text = repo.text(name)
-        if text is not None and "lockstitch: ignore" in text:
-            yield name
-
-
 def _of_comment(
-    comment: suppress.Comment, codes: Sequence[str], known: Sequence[str]
+    path: str, comment: Suppression, used: set[str], codes: Sequence[str], known: Sequence[str]
 ) -> Iterator[Finding]:
     wrong = [c for c in comment.codes if not any(code.startswith(c) for code in known)]
+    # Of a rule that did not run, nobody knows whether it has anything to suppress.
+    ran = [c for c in comment.codes if any(code.startswith(c) for code in codes)]
+    unused = [c for c in ran if c not in used]
     if "CHK001" in codes and (wrong or not comment.codes or not comment.reason):
+        code = "CHK001"
         what = "names no rule" if not comment.codes else f"names `{wrong[0]}`" if wrong else ""
         message = f"the comment {what}, which no rule has" if wrong else f"the comment {what}"
         message = message if what else "the comment gives no reason, so it suppresses nothing"
         hint = f"# lockstitch: ignore {' '.join(comment.codes) or 'CODE'} -- why it is right here"
-        yield _own("CHK001", comment, message, hint)
-        return
-    # Of a rule that did not run, nobody knows whether it has anything to suppress.
-    ran = [c for c in comment.codes if any(code.startswith(c) for code in codes)]
-    unused = [c for c in ran if c not in comment.used]
-    if "CHK002" in codes and comment.reason and unused:
+    elif "CHK002" in codes and comment.reason and unused:
+        code = "CHK002"
         message = f"nothing here is {', '.join(unused)}, so the comment suppresses nothing"
-        yield _own("CHK002", comment, message, "take it out")
-
-
-def _own(code: str, comment: suppress.Comment, message: str, hint: str) -> Finding:
-    return Finding(
+        hint = "take it out"
+    else:
+        return
+    yield Finding(
         code=code,
         severity=Severity.WARNING,
-        path=comment.path,
+        path=path,
         line=comment.line,
         message=message,
         hint=hint,

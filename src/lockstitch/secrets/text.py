@@ -5,14 +5,12 @@ import functools
 import re
 from collections.abc import Iterable, Iterator
 
-from lockstitch.patterns import regex
 from lockstitch.secrets.finding import Finding, excerpt
 from lockstitch.secrets.patterns import RULES, SIGNS, Rule
+from lockstitch.suppressions import allowed_lines
 
-__all__ = ["allowed_lines", "decoded", "find", "may_have"]
+__all__ = ["decoded", "find", "may_have"]
 
-_ALLOWED = regex(r"lockstitch: allow-secret -- \S")
-_ALONE = regex(r"\s*(?:#|//|;|--|<!--|/\*)\s*lockstitch: allow-secret -- \S")
 _SAMPLE = 8192  # bytes in which a binary file has a zero
 
 
@@ -55,19 +53,6 @@ def find(text: str, path: str, *, rules: Iterable[Rule] = RULES) -> list[Finding
             if line not in allowed:
                 found.append((at, _finding(rule, path, line, at - starts[line - 1] + 1, secret)))
     return [each for _, each in sorted(found, key=lambda pair: (pair[0], pair[1].rule))]
-
-
-def allowed_lines(text: str) -> set[int]:
-    """Return the numbers of lines whose secrets a comment allows, with a reason.
-
-    A comment that has a line of its own allows the next one too.
-    """
-    found: set[int] = set()
-    if "lockstitch: allow-secret" in text:
-        for number, line in enumerate(text.split("\n"), 1):
-            if _ALLOWED.search(line):
-                found |= {number, number + 1} if _ALONE.match(line) else {number}
-    return found
 
 
 def _matches(rule: Rule, text: str) -> Iterator[tuple[int, str]]:

@@ -8,8 +8,7 @@ import pytest
 from support import cases
 
 from lockstitch.audit import engine
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Page, Rule
+from lockstitch.audit.rule import Finding, Page, Rule, Severity, Skip
 from lockstitch.audit.settings import Settings
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.edits import Edit

@@ -12,7 +12,7 @@ import pytest
 from support import cases
 from support.planted import FORMS, private_key
 
-from lockstitch.audit.finding import Finding
+from lockstitch.audit.rule import Finding
 from lockstitch.audit.rules.sec import SEC001, SEC002, SEC003
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError

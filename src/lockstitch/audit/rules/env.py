@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lockstitch import environ, process
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.environment import installed
 from lockstitch.repository.environment.installed import Environment

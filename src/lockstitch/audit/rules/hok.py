@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from lockstitch import environ, git
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
 from lockstitch.repository.files import Repository

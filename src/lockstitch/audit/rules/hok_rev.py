@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.git import is_commit, without_login
 from lockstitch.patterns import regex
 from lockstitch.repository.files import Repository

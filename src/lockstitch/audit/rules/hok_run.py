@@ -7,8 +7,7 @@ from pathlib import Path
 from posixpath import basename
 
 from lockstitch import clock, process
-from lockstitch.audit.finding import Finding, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.repository.files import Repository
 from lockstitch.repository.hooks.configuration import Hook, HookFile, HookRepo, hook_files
 from lockstitch.repository.text import edits

@@ -3,8 +3,7 @@
 import posixpath
 from collections.abc import Iterator
 
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.repository.dockerfile import build_context, ignore
 from lockstitch.repository.dockerfile.contexts import Context
 from lockstitch.repository.dockerfile.images import ImageFile, image_files

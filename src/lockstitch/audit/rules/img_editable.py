@@ -3,8 +3,7 @@
 import posixpath
 from collections.abc import Iterator
 
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.repository.dockerfile import recipes
 from lockstitch.repository.dockerfile.images import Built, image_files
 from lockstitch.repository.dockerfile.installs import Install

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstitch import environ, process
-from lockstitch.audit.finding import Finding, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository

@@ -4,8 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from lockstitch.audit.finding import Finding, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.images import Built, image_files
 from lockstitch.repository.dockerfile.installs import Install

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from lockstitch.audit.finding import Finding, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile import external
 from lockstitch.repository.dockerfile.images import ImageFile, image_files

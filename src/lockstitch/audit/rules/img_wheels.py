@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile import cuda, recipes
 from lockstitch.repository.dockerfile.images import Built, image_files

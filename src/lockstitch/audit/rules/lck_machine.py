@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.repository.dockerfile import platforms, pythons
 from lockstitch.repository.dockerfile.pythons import Pin
 from lockstitch.repository.files import Repository

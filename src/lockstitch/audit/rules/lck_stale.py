@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lockstitch import environ, files, process
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex

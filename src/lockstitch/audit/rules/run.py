@@ -5,8 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lockstitch.audit.finding import Finding, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.patterns import regex
 from lockstitch.repository.code.parse import code_signs
 from lockstitch.repository.code.scripts import modules, scripts

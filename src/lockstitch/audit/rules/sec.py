@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.repository import file_cache
 from lockstitch.repository.files import Repository

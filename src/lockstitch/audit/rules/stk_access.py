@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from lockstitch.audit.finding import Finding, Skip
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.repository.compose import services
 from lockstitch.repository.compose.files import compose_files
 from lockstitch.repository.compose.passwords import Password, passwords

@@ -30,7 +30,7 @@ from lockstitch.progress import say
 
 __all__ = ["configure", "run"]
 
-_FORMS = ("text", "json", "sarif", "github")
+_FORMATS = ("text", "json", "sarif", "github")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     fixes.add_argument("--fix", action="store_true", help="change files, and show the difference")
     fixes.add_argument("--diff", action="store_true", help="show the difference, write nothing")
     output = parser.add_argument_group("output")
-    output.add_argument("--format", choices=_FORMS, default="text", help="(default: text)")
+    output.add_argument("--format", choices=_FORMATS, default="text", help="(default: text)")
     output.add_argument("--json", action="store_true", help="the same as --format json")
     output.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever is found")
     output.add_argument("--quiet", action="store_true", help="say nothing beside what is found")
@@ -100,8 +100,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from lockstitch.audit import rules, settings
-    from lockstitch.audit.formats import FORMS
-    from lockstitch.audit.formats.text import printable, summary
+    from lockstitch.audit.formats import FORMATS, printable, summary
     from lockstitch.repository.files import Asked, open_repository
 
     root, only = _root(options.path)
@@ -138,7 +137,7 @@ def _run(options: argparse.Namespace) -> int:
             say(f"{'fixed' if options.fix else 'would fix'}: {fixed.fixed}")
     else:
         report = engine.audit(repo, chosen, found, known, only)
-    sys.stdout.write(FORMS[form](report))
+    sys.stdout.write(FORMATS[form](report))
     sys.stdout.flush()
     if not options.quiet:
         for line in summary(report):

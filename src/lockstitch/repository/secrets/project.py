@@ -11,7 +11,8 @@ from lockstitch import files, git
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.secrets.scanners import Scanner
 from lockstitch.secrets.finding import Finding, Seen, merged
-from lockstitch.secrets.text import allowed_lines, decoded, find
+from lockstitch.secrets.text import decoded, find
+from lockstitch.suppressions import allowed_lines
 
 __all__ = ["LARGEST", "names", "search", "staged"]
 

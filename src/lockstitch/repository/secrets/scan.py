@@ -10,7 +10,8 @@ from lockstitch.repository.secrets import files
 from lockstitch.repository.secrets.scanners import Scanner
 from lockstitch.secrets import patterns
 from lockstitch.secrets.finding import Finding
-from lockstitch.secrets.text import allowed_lines, decoded, find, may_have
+from lockstitch.secrets.text import decoded, find, may_have
+from lockstitch.suppressions import allowed_lines
 
 __all__ = ["by_scanner", "in_files", "in_text", "rules_for", "scanner"]
 

@@ -3,9 +3,8 @@
 import json
 
 from lockstitch.audit.engine import Report
-from lockstitch.audit.finding import Finding, Severity, Skip
-from lockstitch.audit.formats import FORMS, sarif
-from lockstitch.audit.formats.text import summary
+from lockstitch.audit.formats import FORMATS, sarif_document, summary
+from lockstitch.audit.rule import Finding, Severity, Skip
 from lockstitch.repository.text.edits import Edit
 
 REPORT = Report(
@@ -36,7 +35,7 @@ REPORT = Report(
 
 
 def test_text_has_no_word_for_the_terminal() -> None:
-    assert FORMS["text"](REPORT) == (
+    assert FORMATS["text"](REPORT) == (
         "a: b,%.yaml: error STK012 100 %?wrong\n"
         "compose.yaml:3:2: warning STK011 `version:` is obsolete?[0m\n"
         "    hint: take the line out\n"
@@ -53,7 +52,7 @@ def test_what_repeats_itself_in_a_file_is_named_by_its_lines() -> None:
     last = Finding(code="LCK005", severity=Severity.WARNING, path="b.txt", line=9, message="x9")
     found = (*findings[:3], other, *findings[3:], last)
     report = Report(findings=found, skips=(), suppressed=0, rules=("LCK005",), files=2)
-    assert FORMS["text"](report).splitlines() == [
+    assert FORMATS["text"](report).splitlines() == [
         "a.txt:1:1: warning LCK005 x1",
         "a.txt:2:1: warning LCK005 x2",
         "a.txt:3:1: warning LCK005 x3",
@@ -81,7 +80,7 @@ def test_nothing_found_is_said() -> None:
 
 
 def test_json_has_a_schema() -> None:
-    document = json.loads(FORMS["json"](REPORT))
+    document = json.loads(FORMATS["json"](REPORT))
     assert document["schema"] == 1
     assert document["findings"][1] == {
         "code": "STK011",
@@ -100,7 +99,7 @@ def test_json_has_a_schema() -> None:
 
 
 def test_github_commands_are_escaped() -> None:
-    assert FORMS["github"](REPORT) == (
+    assert FORMATS["github"](REPORT) == (
         "::error file=a%3A b%2C%25.yaml,title=STK012::100 %25%0Awrong\n"
         "::warning file=compose.yaml,line=3,col=2,title=STK011::"
         "`version:` is obsolete\x1b[0m%0Ahint: take the line out\n"
@@ -109,7 +108,7 @@ def test_github_commands_are_escaped() -> None:
 
 
 def test_sarif_names_rules_places_and_what_was_skipped() -> None:
-    log = sarif.document(REPORT)
+    log = sarif_document(REPORT)
     run = log["runs"][0]
     assert [each["id"] for each in run["tool"]["driver"]["rules"]] == ["STK011", "STK012"]
     first, second = run["results"]

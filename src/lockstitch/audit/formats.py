@@ -1,0 +1,207 @@
+"""A report as text for people, as JSON, as SARIF 2.1.0 and as GitHub annotations."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+from urllib.parse import quote
+
+from lockstitch import __version__
+from lockstitch.audit import rules
+from lockstitch.audit.engine import Report
+from lockstitch.audit.rule import Finding, Page, Severity
+
+__all__ = ["FORMATS", "printable", "sarif_document", "summary"]
+
+_SHOWN = 5  # findings of one rule in one file; of more, the lines are named
+_JSON_SCHEMA = 1  # docs/reference/check.md describes it
+
+
+# --- text
+
+
+def _text(report: Report) -> str:
+    """Return two lines a finding, the second with its hint; what repeats itself in one."""
+    lines: list[str] = []
+    for path, findings in groupby(report.findings, key=lambda finding: finding.path):
+        lines += _text_of_file(path, [*findings])
+    return "".join(f"{printable(line)}\n" for line in lines)
+
+
+def _text_of_file(path: str, findings: Sequence[Finding]) -> Iterator[str]:
+    by_code: dict[str, list[Finding]] = {}
+    for finding in findings:
+        listed = by_code.setdefault(finding.code, [])
+        listed.append(finding)
+        if len(listed) <= _SHOWN:
+            place = f"{path}:{finding.line}:{finding.column}" if finding.line else path
+            yield f"{place}: {finding.severity} {finding.code} {finding.message}"
+            if finding.hint:
+                yield f"    hint: {finding.hint}"
+    for code, listed in by_code.items():
+        if more := listed[_SHOWN:]:
+            lines = sorted({finding.line for finding in more})
+            where = f"line{'' if len(lines) == 1 else 's'} {_ranges(lines)}"
+            yield f"{path}: {more[0].severity} {code} {len(more)} more, on {where}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return sorted numbers in few words: 3, 5-7."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(map(str, run)) for run in runs)
+
+
+def summary(report: Report) -> list[str]:
+    """Return the lines that follow a report on stderr: skipped rules, counts, what to type next."""
+    lines: list[str] = []
+    for skip in report.skips:
+        lines.append(f"skipped: {skip.code} {skip.reason}")
+        lines += [f"hint: {skip.hint}"] if skip.hint else []
+    count = len(report.findings)
+    errors = report.count(Severity.ERROR)
+    split = f"{_count(errors, 'error')}, {_count(count - errors, 'warning')}"
+    amount = f"{_count(count, 'finding')} ({split})" if count else "nothing found"
+    hidden = f", {report.suppressed} suppressed" if report.suppressed else ""
+    scope = f"{_count(len(report.rules), 'rule')} in {_count(report.files, 'file')}"
+    lines.append(f"{amount} by {scope}{hidden}")
+    if report.fixable:
+        lines.append(f"hint: lockstitch check --fix  # {report.fixable} of them")
+    if count:
+        lines.append(f"hint: lockstitch explain {report.findings[0].code}")
+    return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """Return a text without what a terminal would obey: names and values come from anybody."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+# --- JSON and SARIF
+
+
+def _json(report: Report) -> str:
+    document = {
+        "schema": _JSON_SCHEMA,
+        "findings": [
+            {
+                "code": finding.code,
+                "severity": str(finding.severity),
+                "path": finding.path,
+                "line": finding.line,
+                "column": finding.column,
+                "message": finding.message,
+                "hint": finding.hint,
+                "fixable": bool(finding.fix),
+            }
+            for finding in report.findings
+        ],
+        "skipped": [
+            {"code": skip.code, "reason": skip.reason, "hint": skip.hint} for skip in report.skips
+        ],
+        "suppressed": report.suppressed,
+        "rules": list(report.rules),
+        "files": report.files,
+    }
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def sarif_document(report: Report) -> dict[str, Any]:
+    """Return the SARIF log of a report: one run, its rules, results and notifications."""
+    codes = sorted({finding.code for finding in report.findings})
+    driver = {
+        "name": "lockstitch",
+        "version": __version__,
+        "informationUri": "https://github.com/lockstitch/lockstitch",
+        "rules": [_sarif_rule(code) for code in codes],
+    }
+    skipped = [
+        {
+            "level": "note",
+            "message": {"text": f"skipped: {skip.reason}"},
+            "associatedRule": {"id": skip.code},
+        }
+        for skip in report.skips
+    ]
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": skipped}],
+        "results": [_sarif_result(each, codes.index(each.code)) for each in report.findings],
+    }
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [run],
+    }
+
+
+def _sarif_rule(code: str) -> dict[str, Any]:
+    rule = rules.by_code(code)
+    page = Page.of(rule)
+    return {
+        "id": code,
+        "shortDescription": {"text": page.title},
+        "fullDescription": {"text": page.sections["Why"]},
+        "help": {"text": page.sections["Fix"]},
+        "defaultConfiguration": {"level": str(rule.severity), "enabled": rule.default},
+    }
+
+
+def _sarif_result(finding: Finding, index: int) -> dict[str, Any]:
+    text = f"{finding.message}. Hint: {finding.hint}" if finding.hint else finding.message
+    location: dict[str, Any] = {
+        "artifactLocation": {"uri": quote(finding.path), "uriBaseId": "%SRCROOT%"}
+    }
+    if finding.line:
+        location["region"] = {"startLine": finding.line, "startColumn": finding.column}
+    return {
+        "ruleId": finding.code,
+        "ruleIndex": index,
+        "level": str(finding.severity),
+        "message": {"text": text},
+        "locations": [{"physicalLocation": location}],
+    }
+
+
+def _sarif(report: Report) -> str:
+    return json.dumps(sarif_document(report), indent=2, sort_keys=True) + "\n"
+
+
+# --- GitHub
+
+
+def _github(report: Report) -> str:
+    """Return one workflow command a finding, and a notice for each rule that could not look."""
+    lines = []
+    for finding in report.findings:
+        place = f",line={finding.line},col={finding.column}" if finding.line else ""
+        file = _escaped(finding.path).replace(":", "%3A").replace(",", "%2C")
+        text = f"{finding.message}\nhint: {finding.hint}" if finding.hint else finding.message
+        head = f"::{finding.severity} file={file}{place},title={finding.code}"
+        lines.append(f"{head}::{_escaped(text)}")
+    lines += [
+        f"::notice title={skip.code}::skipped: {_escaped(skip.reason)}" for skip in report.skips
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    # The runner's own escapes: what else it would take for an end or for a command.
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+FORMATS: dict[str, Callable[[Report], str]] = {
+    "text": _text,
+    "json": _json,
+    "sarif": _sarif,
+    "github": _github,
+}
