@@ -16,9 +16,9 @@ from pathlib import Path
 from support import planted
 
 from lockstitch.audit import engine, rules
-from lockstitch.audit.rule import Finding, Rule
+from lockstitch.audit.rule import CheckOptions, Finding, Rule
 from lockstitch.audit.settings import Settings
-from lockstitch.repository.files import Asked, Repository, open_repository
+from lockstitch.repository.files import Repository, open_repository
 
 __all__ = ["ASKED", "Case", "Mark", "check", "marks", "parse", "repository", "write"]
 
@@ -27,7 +27,7 @@ _CASE = re.compile(
 )
 _FILE = re.compile(r"-- (?P<path>\S.*?) --")
 _MARK = re.compile(r"(?P<code>[A-Z]{3}\d{3}) (?P<path>.+?)(?::(?P<line>\d+))?(?:\s+#.*)?")
-ASKED = Asked(measure=True, slow=0.3, history=True)
+ASKED = CheckOptions(measure=True, slow=0.3, history=True)
 _SECRET = re.compile(r"@@([A-Z_]+)@@")
 
 
@@ -124,12 +124,16 @@ def _write_all(named: dict[str, str], folder: Path) -> None:
             path.chmod(0o755)
 
 
-def repository(folder: Path, asked: Asked = Asked()) -> Repository:  # noqa: B008 -- frozen
+def repository(folder: Path) -> Repository:
     """Return the repository of a folder."""
-    return open_repository(folder, exclude=(), asked=asked)
+    return open_repository(folder)
 
 
-def check(folder: Path, *chosen: type[Rule], asked: Asked = Asked()) -> list[Finding]:  # noqa: B008
+def check(
+    folder: Path,
+    *chosen: type[Rule],
+    options: CheckOptions = CheckOptions(),  # noqa: B008 -- frozen
+) -> list[Finding]:
     """Return what rules find in a folder, without the runner of the command line."""
-    report = engine.audit(repository(folder, asked), chosen, Settings(), rules.codes())
+    report = engine.audit(repository(folder), chosen, Settings(options=options), rules.codes())
     return list(report.findings)

@@ -58,7 +58,7 @@ def audit(
     findings: dict[tuple[object, ...], Finding] = {}
     skips: dict[tuple[str, str], Skip] = {}
     for rule in rules:
-        for outcome in rule().find(repo):
+        for outcome in rule(settings.options).find(repo):
             if isinstance(outcome, Skip):
                 skips[outcome.code, outcome.reason] = outcome
             elif not settings.ignores(outcome.code, outcome.path):

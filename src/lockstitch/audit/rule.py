@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field
 from enum import StrEnum
 from inspect import cleandoc
+from pathlib import Path
 from typing import ClassVar
 
 from lockstitch.patterns import regex
@@ -12,7 +13,7 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.text.edits import Edit
 from lockstitch.values import frozen
 
-__all__ = ["Finding", "Page", "Rule", "Severity", "Skip"]
+__all__ = ["CheckOptions", "Finding", "Page", "Rule", "Severity", "Skip"]
 
 _SECTION = regex(r"^(Why|Bad|Good|Fix|Source):[ \t]*", re.MULTILINE)
 _NEEDED = ("Why", "Bad", "Good", "Fix")
@@ -82,12 +83,30 @@ class Page:
         return cls(title=title.rstrip("."), sections=sections)
 
 
+@frozen
+class CheckOptions:
+    """What a caller wants of rules that cost more, or that look at more."""
+
+    measure: bool = False  # run each hook and time it
+    slow: float = 5.0  # seconds of a hook for all files
+    verify: bool = False  # hash every file of an environment
+    history: bool = False  # look for secrets in all commits
+    images: tuple[Path, ...] = ()  # OCI layouts beside the project's own
+
+
+_DEFAULT = CheckOptions()
+
+
 class Rule:
     """Looks at a repository for one kind of defect."""
 
     severity: ClassVar[Severity] = Severity.WARNING
     default: ClassVar[bool] = True  # whether it runs without being selected
     fixes: ClassVar[bool] = False  # whether some of its findings have a fix
+
+    def __init__(self, options: CheckOptions = _DEFAULT) -> None:
+        """Keep the options."""
+        self.options = options
 
     @property
     def code(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstitch import files
-from lockstitch.audit.rule import Rule
+from lockstitch.audit.rule import CheckOptions, Rule
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.python.tables import Table
 from lockstitch.values import frozen
@@ -24,6 +24,7 @@ class Settings:
     ignore: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()  # files that are not looked at
     per_file: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    options: CheckOptions = field(default_factory=CheckOptions)  # of the command line
 
     def ignores(self, code: str, path: str) -> bool:
         """Return whether a code is ignored in a file."""

@@ -1,19 +1,16 @@
 """A repository as rules see it: its files, each read and parsed once, with edits laid over them."""
 
 import functools
-import os
 import posixpath
 import stat
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from lockstitch import files, git, process
-from lockstitch.errors import LockstitchError
+from lockstitch import files, git
 from lockstitch.values import frozen
 
-__all__ = ["Asked", "File", "Repository", "once", "open_repository"]
+__all__ = ["File", "Repository", "once", "open_repository"]
 
 T = TypeVar("T")
 
@@ -23,20 +20,6 @@ _APART = frozenset(
     {"test", "tests", "testing", "testdata", "fixtures", "templates", "vendor", "vendored"}
     | {"third_party", "third-party", "node_modules", "site-packages", ".venv", "venv"}
 )
-
-
-@frozen
-class Asked:
-    """What the caller wants of rules that cost more, or that look at more."""
-
-    measure: bool = False  # run each hook and say how long it takes
-    slow: float = 5.0  # seconds of a hook for all files
-    verify: bool = False  # hash every file of an environment
-    history: bool = False  # look for secrets in all commits
-    images: tuple[Path, ...] = ()  # OCI layouts beside the project's own
-
-
-_NOTHING = Asked()
 
 
 @frozen
@@ -62,13 +45,11 @@ class Repository:
         *,
         tracked: frozenset[str] | None,
         exclude: Sequence[str] = (),
-        asked: Asked = _NOTHING,
         changed: Mapping[str, str] | None = None,
     ) -> None:
         """Keep what is there; `tracked` is None where git knows nothing of the folder."""
         self.root = root
         self.tracked = tracked
-        self.asked = asked
         self.changed: Mapping[str, str] = changed or {}
         self._exclude = tuple(exclude)
         self._given = tuple(names)
@@ -83,7 +64,6 @@ class Repository:
             self._given,
             tracked=self.tracked,
             exclude=self._exclude,
-            asked=self.asked,
             changed={**self.changed, **changed},
         )
 
@@ -155,40 +135,6 @@ class Repository:
         answer: T = self._facts[function]
         return answer
 
-    # --- programs
-
-    def environment(self, folder: str = "") -> Path | None:
-        """Return a folder's .venv; None when there is none, or when it came with the repository.
-
-        It came with it when git tracks it or something in it, or when it is a link to another
-        folder of the repository.
-        """
-        venv = posixpath.join(folder, ".venv")
-        if not self.is_folder(venv):
-            return None
-        if any(name == venv or name.startswith(f"{venv}/") for name in self.tracked or ()):
-            return None
-        root, real = self.root.resolve(), (self.root / venv).resolve()
-        own = real == root / venv or not real.is_relative_to(root)
-        return self.root / venv if own else None
-
-    def program(self, name: str, *, folder: str = "") -> Path | None:
-        """Return a program: beside this Python, of a folder's .venv, or on PATH; None when absent.
-
-        Of an environment that may be part of the repository none is run: one that is tracked, and
-        any where there is no git to ask.
-        """
-        places = [str(Path(sys.executable).parent)]
-        venv = self.environment(folder)
-        if venv is not None and self.tracked is not None:
-            places += [str(venv / each) for each in ("bin", "Scripts")]
-        for place in (*places, ""):
-            try:
-                return process.find(os.path.join(place, name), hint="")  # noqa: PTH118 -- "" is PATH
-            except LockstitchError:
-                continue
-        return None
-
 
 def once(function: Callable[[Repository], T]) -> Callable[[Repository], T]:
     """Return a function of a repository that is called once for each and remembered."""
@@ -200,15 +146,15 @@ def once(function: Callable[[Repository], T]) -> Callable[[Repository], T]:
     return remembered
 
 
-def open_repository(root: Path, *, exclude: Sequence[str], asked: Asked) -> Repository:
+def open_repository(root: Path, *, exclude: Sequence[str] = ()) -> Repository:
     """Return the repository of a folder: what git has or would add below it, else all its files."""
     listed = git.listed(root)
     if listed is None:
         walked = [found.name for found in files.walk(root, secrets=True) if not found.outside]
-        return Repository(root, walked, tracked=None, exclude=exclude, asked=asked)
+        return Repository(root, walked, tracked=None, exclude=exclude)
     tracked, others = listed
     names = [*tracked, *others]
-    return Repository(root, names, tracked=frozenset(tracked), exclude=exclude, asked=asked)
+    return Repository(root, names, tracked=frozenset(tracked), exclude=exclude)
 
 
 def _read(root: Path, name: str) -> str | None:

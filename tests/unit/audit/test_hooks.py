@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import cases
 
+from lockstitch.audit.rule import CheckOptions
+from lockstitch.audit.rules import hok_run
 from lockstitch.audit.rules.hok import HOK001, HOK002
 from lockstitch.audit.rules.hok_run import HOK008
-from lockstitch.repository.files import Asked, Repository
+from lockstitch.repository.files import Repository
 from lockstitch.repository.hooks import configuration
 
 ROOT = Path(__file__).parents[3]
@@ -88,9 +90,8 @@ def test_without_a_runner_nothing_is_measured(
     repo = cases.repository(
         cases.write(
             cases.Case(files={"prek.toml": "repos = [{repo='meta',hooks=[{id='a'}]}]\n"}), tmp_path
-        ),
-        Asked(measure=True),
+        )
     )
-    monkeypatch.setattr(repo, "program", lambda name: None)
-    (skip,) = HOK008().find(repo)
+    monkeypatch.setattr(hok_run, "program", lambda repo, name: None)
+    (skip,) = HOK008(CheckOptions(measure=True)).find(repo)
     assert skip.reason == "`prek` is not installed"  # type: ignore[union-attr]

@@ -7,9 +7,8 @@ from support import cases
 from support.cases import Case, Mark
 
 from lockstitch.audit import engine, rules
-from lockstitch.audit.rule import Page, Rule
+from lockstitch.audit.rule import CheckOptions, Page, Rule
 from lockstitch.audit.settings import Settings
-from lockstitch.repository.files import Asked
 
 FOLDER = Path(__file__).parents[2] / "rules"
 CASES = {path.stem: cases.parse(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.txt"))}
@@ -49,10 +48,10 @@ def chosen(code: str) -> list[type[Rule]]:
 
 def found(code: str, case: Case, folder: Path) -> list[Mark]:
     cases.write(case, folder)
-    asked = cases.ASKED if case.asked else Asked()
+    options = cases.ASKED if case.asked else CheckOptions()
     return [
         Mark(each.code, each.path, each.line)
-        for each in cases.check(folder, *chosen(code), asked=asked)
+        for each in cases.check(folder, *chosen(code), options=options)
         if each.code == code
     ]
 

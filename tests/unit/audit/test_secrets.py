@@ -12,21 +12,20 @@ import pytest
 from support import cases
 from support.planted import FORMS, private_key
 
-from lockstitch.audit.rule import Finding
+from lockstitch.audit.rule import CheckOptions, Finding
 from lockstitch.audit.rules.sec import SEC001, SEC002, SEC003
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci import inspect
 from lockstitch.repository import file_cache
 from lockstitch.repository import file_cache as glance
-from lockstitch.repository.files import Asked
 from lockstitch.repository.secrets import files, scan
 from lockstitch.secrets import finding as secret_finding
 from lockstitch.secrets.text import may_have
 
 TOKEN = FORMS["github-token"].secret(5)
 OTHER = FORMS["huggingface-token"].secret(6)
-HISTORY = Asked(history=True)
+HISTORY = CheckOptions(history=True)
 
 
 def git(folder: Path, *words: str) -> str:
@@ -135,7 +134,7 @@ def test_an_env_file_is_named_with_what_it_holds() -> None:
 
 
 def history(folder: Path) -> list[Finding]:
-    return cases.check(folder, SEC002, asked=HISTORY)
+    return cases.check(folder, SEC002, options=HISTORY)
 
 
 def test_a_secret_that_was_taken_out_is_found_where_it_came_in(repo: Path) -> None:
@@ -224,7 +223,7 @@ GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 def leaks(root: Path, place: Path) -> list[str]:
-    found = cases.check(root, SEC003, asked=Asked(images=(place,)))
+    found = cases.check(root, SEC003, options=CheckOptions(images=(place,)))
     return [each.message.partition("holds a secret ")[2] for each in found]
 
 

@@ -7,7 +7,7 @@ from support import cases
 
 from lockstitch.repository.compose.files import compose_files
 from lockstitch.repository.dockerfile.files import dockerfiles
-from lockstitch.repository.files import Asked, open_repository
+from lockstitch.repository.files import open_repository
 
 
 def git(folder: Path, *words: str) -> None:
@@ -51,7 +51,7 @@ def test_folders_apart_are_for_secrets_only(tmp_path: Path) -> None:
 def test_excluded_files_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "Dockerfile").write_text("FROM scratch\n")
-    repo = open_repository(tmp_path, exclude=["old/**"], asked=Asked())
+    repo = open_repository(tmp_path, exclude=["old/**"])
     assert repo.every_name == ()
 
 
@@ -89,17 +89,6 @@ def test_names_of_dockerfiles_and_compose_files(tmp_path: Path) -> None:
     repo = cases.repository(tmp_path)
     assert {each.path for each in dockerfiles(repo)} == {*docker}
     assert {each.path for each in compose_files(repo)} == {*compose}
-
-
-def test_an_environment_that_git_has_is_not_trusted(tmp_path: Path) -> None:
-    program = tmp_path / ".venv" / "bin" / "hadolint-of-test"
-    program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    git(tmp_path, "init", "-q")
-    assert cases.repository(tmp_path).program("hadolint-of-test") == program
-    git(tmp_path, "add", "-f", ".")
-    assert cases.repository(tmp_path).program("hadolint-of-test") is None
 
 
 def test_a_change_gives_a_new_repository(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.environment import installed
 from lockstitch.repository.environment.installed import Environment
+from lockstitch.repository.environment.programs import virtual_environment
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import wheels
 from lockstitch.repository.packaging.declared import beside, folder_of, table
@@ -27,7 +28,7 @@ _LOCAL = frozenset({"editable", "virtual", "directory", "path", "file"})
 def _environments(repo: Repository) -> Iterator[tuple[str, Environment]]:
     """Yield each folder whose `.venv` is an environment that git does not track."""
     for folder in dict.fromkeys(folder_of(name) for name in repo.named("pyproject.toml")):
-        venv = repo.environment(folder)
+        venv = virtual_environment(repo, folder)
         found = None if venv is None else installed.read(venv)
         if found:
             yield folder, found
@@ -199,7 +200,7 @@ class ENV003(Rule):
         """Yield the first file of each package, with how many there are."""
         for folder, environment in _environments(repo):
             by_package: dict[str, list[installed.Changed]] = {}
-            for each in installed.changed(environment, thorough=repo.asked.verify):
+            for each in installed.changed(environment, thorough=self.options.verify):
                 by_package.setdefault(each.package.name, []).append(each)
             for name, listed in sorted(by_package.items()):
                 first, more = listed[0], len(listed) - 1
@@ -234,7 +235,7 @@ class ENV004(Rule):
         for folder in dict.fromkeys(folder_of(name) for name in repo.named("pyproject.toml")):
             start = f"{folder}/" if folder else ""
             code = any(n.endswith(".py") and n.startswith(start) for n in repo.names)
-            venv = repo.environment(folder)
+            venv = virtual_environment(repo, folder)
             if not code or venv is None or repo.tracked is None:
                 continue  # without git nobody can tell whose environment it is
             program = _program(venv, "deptry")

@@ -8,6 +8,7 @@ from posixpath import basename
 
 from lockstitch import clock, process
 from lockstitch.audit.rule import Finding, Rule, Skip
+from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
 from lockstitch.repository.hooks.configuration import Hook, HookFile, HookRepo, hook_files
 from lockstitch.repository.text import edits
@@ -185,11 +186,11 @@ class HOK008(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each hook that takes more than five seconds when all it caches is there."""
         configured = [file for file in hook_files(repo) if "/" not in file.path and file.repos]
-        if not repo.asked.measure or not configured:
+        if not self.options.measure or not configured:
             return
-        file, most = configured[0], repo.asked.slow
+        file, most = configured[0], self.options.slow
         names = ("prek",) if file.path.endswith(".toml") else ("prek", "pre-commit")
-        runner = next((found for name in names if (found := repo.program(name))), None)
+        runner = next((found for name in names if (found := program(repo, name))), None)
         if runner is None:
             hint = f"pip install {names[-1]}"
             yield self.skip(f"`{' or '.join(names)}` is not installed", hint=hint)

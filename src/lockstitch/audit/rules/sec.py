@@ -39,7 +39,7 @@ class SEC001(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each secret, in files apart from the project too."""
         found = list(scan.in_files(repo))
-        if repo.asked.history:
+        if self.options.history:
             scanner = scan.scanner(repo)
             if scanner is None:
                 reason = "neither `betterleaks` nor `kingfisher` is installed"
@@ -73,7 +73,7 @@ class SEC002(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each secret once, with the first commit that added it."""
-        if not repo.asked.history:
+        if not self.options.history:
             return
         if repo.tracked is None:
             yield self.skip("the folder is in no git repository, so there is no history")
@@ -115,7 +115,7 @@ class SEC003(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each secret of a layout's images, once."""
         own = repo.root / _IMAGES
-        named = [(path, _shown(repo, path), True) for path in repo.asked.images]
+        named = [(path, _shown(repo, path), True) for path in self.options.images]
         known = {os.path.realpath(path) for path, _, _ in named}
         if (own / "index.json").is_file() and os.path.realpath(own) not in known:
             named.append((own, _IMAGES, False))

@@ -22,6 +22,7 @@ examples:
 import argparse
 import gc
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from lockstitch.audit import engine
@@ -101,7 +102,8 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from lockstitch.audit import rules, settings
     from lockstitch.audit.formats import FORMATS, printable, summary
-    from lockstitch.repository.files import Asked, open_repository
+    from lockstitch.audit.rule import CheckOptions
+    from lockstitch.repository.files import open_repository
 
     root, only = _root(options.path)
     form = "json" if options.json else options.format
@@ -117,13 +119,14 @@ def _run(options: argparse.Namespace) -> int:
         extend_select=_flat(options.extend_select),
         ignore=_flat(options.ignore),
     )
-    asked = Asked(
+    extras = CheckOptions(
         measure=options.measure,
         verify=options.verify,
         history=options.history,
         images=tuple(options.image),
     )
-    repo = open_repository(root, exclude=found.exclude, asked=asked)
+    found = replace(found, options=extras)
+    repo = open_repository(root, exclude=found.exclude)
     if options.fix or options.diff:
         fixed = engine.fix(repo, chosen, found, known, only)
         report = fixed.report

@@ -146,10 +146,10 @@ def _drift(title: str, before: str, after: str, context: Any) -> "Drift":
 
 def _checked(root: Path) -> "Report":
     from lockstitch.audit import rules, settings
-    from lockstitch.repository.files import Asked, open_repository
+    from lockstitch.repository.files import open_repository
 
     own = settings.load(root, rules.codes())
-    repo = open_repository(root, exclude=own.exclude, asked=Asked())
+    repo = open_repository(root, exclude=own.exclude)
     return engine.audit(repo, settings.chosen(rules.RULES, own), own, rules.codes())
 
 

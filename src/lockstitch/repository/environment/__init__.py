@@ -1,1 +1,1 @@
-"""Virtual environments, read from their files."""
+"""Virtual environments: what is installed in them, and programs found in them or on PATH."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from posixpath import basename
 
 from lockstitch.patterns import regex
+from lockstitch.repository.environment import programs
 from lockstitch.repository.file_cache import glanced
 from lockstitch.repository.files import Repository
 from lockstitch.repository.secrets import files
@@ -67,7 +68,7 @@ def scanner(repo: Repository) -> "Scanner | None":
     from lockstitch.repository.secrets.scanners import SCANNERS
 
     for kind in SCANNERS:
-        program = repo.program(kind.name)
+        program = programs.program(repo, kind.name)
         if program is not None:
             return kind(program)
     return None

@@ -11,6 +11,7 @@ from support import cases
 
 from lockstitch.repository.environment import installed
 from lockstitch.repository.environment.installed import Environment
+from lockstitch.repository.environment.programs import virtual_environment
 
 OLD, NEW = 1_700_000_000, 1_700_000_100
 
@@ -84,10 +85,10 @@ def test_what_is_no_environment_is_none(tmp_path: Path) -> None:
 def test_an_environment_that_came_with_the_repository_is_none_of_ours(tmp_path: Path) -> None:
     environment(tmp_path / "tools", {})
     (tmp_path / ".venv").symlink_to("tools")
-    assert cases.repository(tmp_path).environment() is None
+    assert virtual_environment(cases.repository(tmp_path)) is None
     (tmp_path / ".venv").unlink()
     environment(tmp_path / ".venv", {})
-    assert cases.repository(tmp_path).environment() == tmp_path / ".venv"
+    assert virtual_environment(cases.repository(tmp_path)) == tmp_path / ".venv"
     for words in (["init", "-q"], ["add", "-f", ".venv"]):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
-    assert cases.repository(tmp_path).environment() is None
+    assert virtual_environment(cases.repository(tmp_path)) is None
