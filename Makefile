@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help programs setup demo test cover lint types contracts check peers nightly ci bench docs golden release lock lock-stack clean
+.PHONY: help programs setup demo test cover lint types contracts check peers nightly matrix ci bench docs golden release lock lock-stack clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,9 +51,12 @@ peers: $(READY) ## other people's programs: a Docker engine, skopeo, umoci, othe
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
 		-m "(peers or network) and not nightly"
 
-nightly: $(READY) ## ten minutes of load on the churn service, and the real local stack
+nightly: $(READY) matrix ## `make matrix`, ten minutes of load on the churn service, the real local stack
 	LOAD_SECONDS=600 $(BIN)/python -m pytest -q tests/peers/test_serving.py -k lost
 	$(BIN)/python -m pytest -q -m nightly
+
+matrix: $(READY) ## the fast suite under each supported CPython that is here
+	$(BIN)/python tools/matrix.py
 
 ci: lint types contracts check cover peers demo ## all that .ci/run calls
 
@@ -90,4 +93,4 @@ lock-stack: $(READY) ## pin the newest programs of the local stack
 		--excludes excludes.in $$name.in -o $$name.txt || exit 1; done
 
 clean: ## remove what make made
-	rm -rf .venv demo dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf .venv .matrix demo dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

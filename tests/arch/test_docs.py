@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,17 @@ _LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)[^)]*\)")
 _PATH = re.compile(r"`((?:src|tests|docs|bench)/[\w./-]+)`")
 
 
+def words(page: str) -> list[str]:
+    """Return the words of a page of help, with options as argparse writes them since 3.13."""
+    return re.sub(r"(-\w) ([A-Z]+), (--\w+ \2)", r"\1, \3", page).split()
+
+
 def test_the_commands_page_is_what_the_commands_say() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "generate.py"))
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
-    assert made["page"]() == page, "make docs"
+    assert words(made["page"]()) == words(page), "make docs"
+    # The page is written by the Python of `make setup`; a later argparse breaks lines elsewhere.
+    assert sys.version_info >= (3, 13) or made["page"]() == page, "make docs"
     assert all(f"## lockstitch {name}\n" in page for name, _ in COMMANDS)
 
 

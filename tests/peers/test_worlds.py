@@ -1,11 +1,10 @@
 """The real project has one digest: in another world, and under every Python that is here."""
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import matrix
 import pytest
 from support.world import downloads
 
@@ -26,29 +25,16 @@ def test_an_emptied_store_in_another_world(project: RealProject, image: str) -> 
     assert other.document["made"] == other.document["layers"]
 
 
-def pythons() -> list[Path]:
-    """Return one interpreter for each supported minor version of Python that is here."""
-    found = []
-    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for minor in ("3.11", "3.12", "3.13", "3.14"):
-        name = f"python{minor}"
-        # A shim of pyenv is a program for versions that it may be set not to run.
-        places = sorted(kept.glob(f"{minor}.*/bin"))
-        path = shutil.which(name)
-        places += [Path(path).parent] if path and "shims" not in path else []
-        there = [place / name for place in places if (place / name).exists()]
-        if sys.version_info[:2] == tuple(map(int, minor.split("."))):
-            there = [Path(sys.executable)]
-        found += there[:1]
-    return found
+# Each supported minor version of Python that is here, and the next one.
+PYTHONS = [path for minor in ("3.11", "3.12", "3.13", "3.14") if (path := matrix.find(minor))]
 
 
 # Of those that are here, the newest alone outside of the night: each builds all from nothing.
 @pytest.mark.parametrize(
     "interpreter",
     [
-        *(pytest.param(each, marks=pytest.mark.nightly) for each in pythons()[:-1]),
-        *pythons()[-1:],
+        *(pytest.param(path, marks=pytest.mark.nightly) for path in PYTHONS[:-1]),
+        *PYTHONS[-1:],
     ],
     ids=lambda path: path.name,
 )
