@@ -192,7 +192,7 @@ DOORS = {
     "subprocess": ("process.py",),
     "time": ("clock.py",),
     "urllib3": ("transport.py",),
-    "socket": ("serving.py", "ports.py"),  # which look for a free port
+    "socket": ("serving.py", "machine.py"),  # which look for a free port
     "requests": (),
 }
 

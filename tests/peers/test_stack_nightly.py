@@ -16,10 +16,10 @@ import pytest
 from support.stack import RUNS, Stack, copy_lockstitch, running, shared_store
 
 from lockstitch import process
-from lockstitch.stack import control
+from lockstitch.stack import service
 from lockstitch.stack.folder import Folder
-from lockstitch.stack.service import guarded
-from lockstitch.stack.services import common
+from lockstitch.stack.service import Parts, guarded
+from lockstitch.stack.services import planned
 from lockstitch.stack.services.postgres import Postgres
 
 pytestmark = pytest.mark.nightly
@@ -171,7 +171,7 @@ def test_tables_of_a_newer_mlflow_are_refused_and_kept(stack: Stack) -> None:
     assert not (stack.folder / "backups").exists()
     with postgres_alone(stack) as parts:
         back = "UPDATE alembic_version SET version_num = (SELECT version_num FROM mine)"
-        assert common.sql(parts, back).code == 0
+        assert service.sql(parts, back).code == 0
     stack.lockstitch("up")
     stack.check(ids)
 
@@ -236,10 +236,10 @@ def sql(stack: Stack, text: str) -> None:
 
 
 @contextlib.contextmanager
-def postgres_alone(stack: Stack) -> Iterator[common.Parts]:
+def postgres_alone(stack: Stack) -> Iterator[Parts]:
     """Run the stack's PostgreSQL without the rest."""
     folder = Folder(stack.folder)
-    found = next(each for each in control.services(folder) if isinstance(each, Postgres))
+    found = next(each for each in planned(folder) if isinstance(each, Postgres))
     launch = found.launch()
     log = folder.log("postgres")
     started = process.start(guarded(launch), cwd=launch.cwd, env=launch.env, log=log, append=True)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from lockstitch import process
-from lockstitch.stack.processes import marked
+from lockstitch.stack.machine import marked
 
 __all__ = ["RUNS", "Stack", "artifact", "copy_lockstitch", "listening", "running", "shared_store"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from lockstitch import environ, files
-from lockstitch.cli import rendering, stack_images
+from lockstitch.cli import rendering
 from lockstitch.cli.session import Session
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.dockerfile import engines
@@ -16,9 +16,9 @@ from lockstitch.lock.file import Lock, LockedFile
 from lockstitch.oci.model import Image
 from lockstitch.process import Command
 from lockstitch.run import foreground
-from lockstitch.stack import control, logs, tools
-from lockstitch.stack.compose import document, runner
-from lockstitch.stack.services import common
+from lockstitch.stack import compose, control, service, tools
+from lockstitch.stack import images as stack_images
+from lockstitch.stack.folder import last_lines, log_lines
 
 __all__ = ["LOGS", "Stack", "of", "ready", "variables"]
 
@@ -67,18 +67,18 @@ class _Native:
         return control.status(control.folder_of(self.session.project))
 
     def log(self, service: str, lines: int) -> list[str]:
-        return logs.last(control.folder_of(self.session.project).log(service), lines)
+        return last_lines(control.folder_of(self.session.project).log(service), lines)
 
     def follow(self, service: str | None, lines: int) -> int:
         folder = control.folder_of(self.session.project)
         found = {name: folder.log(name) for name in ((service,) if service else LOGS)}
-        for name, line in logs.lines(found, lines, follow=True):
+        for name, line in log_lines(found, lines, follow=True):
             sys.stdout.write(f"{line}\n" if service else f"{name:<10} | {line}\n")
             sys.stdout.flush()
         return 0
 
 
-class _Compose(runner.Compose):
+class _Compose(compose.Compose):
     """The stack in containers, whose logs Compose prints."""
 
     def follow(self, service: str | None, lines: int) -> int:
@@ -104,7 +104,7 @@ def ready(session: Session) -> Stack:
     found = engines.find()
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
-    built = stack_images.build(session, lock)
+    built = stack_images.build(project, lock, session.store, session.fetcher, session.progress)
     images = stack_images.of_platform(built, found.platform)
     _render(session, lock, replace(lock, services=stack_images.locked(lock, built)))
     _load(session, found, images)
@@ -119,11 +119,11 @@ def variables(session: Session) -> dict[str, str]:
         return control.variables(folder)
     if "compose" not in folder.read(folder.plan) or not of(session).status():
         return {}
-    return common.variables(control.parts_of(folder))
+    return service.variables(service.parts_of(folder))
 
 
 def _compose(session: Session, found: engines.Engine, images: dict[str, Digest]) -> _Compose:
-    words = runner.find(found.program)
+    words = compose.find(found.program)
     return _Compose(project=session.project, docker=found.program, words=words, images=images)
 
 
@@ -139,15 +139,15 @@ def _render(session: Session, before: Lock, lock: Lock) -> None:
                 problems.append(LockstitchError(message, hint="lockstitch render"))
     raise_all(problems)
     text = rendering.compose_file(session.project, lock)
-    place = root / document.NAME
+    place = root / compose.NAME
     there = files.read_text(place) if place.exists() else ""
-    if there and not there.startswith(document.MARK):
-        message = f"`{document.NAME}` was not written by lockstitch"
+    if there and not there.startswith(compose.MARK):
+        message = f"`{compose.NAME}` was not written by lockstitch"
         raise LockstitchError(message, hint="lockstitch render --force")
     if there != text:
         files.write_text(place, text)
-    mine = LockedFile(path=document.NAME, digest=of_bytes(text.encode()))
-    others = tuple(each for each in lock.rendered if each.path != document.NAME)
+    mine = LockedFile(path=compose.NAME, digest=of_bytes(text.encode()))
+    others = tuple(each for each in lock.rendered if each.path != compose.NAME)
     changed = replace(lock, rendered=tuple(sorted((*others, mine), key=lambda each: each.path)))
     if changed != before:
         file.write(changed, root)
@@ -156,6 +156,6 @@ def _render(session: Session, before: Lock, lock: Lock) -> None:
 def _load(session: Session, found: engines.Engine, images: dict[str, Image]) -> None:
     """Put the images into the engine, under names that say their digests."""
     for name, image in images.items():
-        tag = document.tag(name, image.config_descriptor().digest)
+        tag = compose.tag(name, image.config_descriptor().digest)
         with session.progress.task(f"load {name} into {found.program.name}", 0):
             engines.load(found, image, tag)

@@ -12,24 +12,20 @@ from typing import Any
 from lockstitch import clock, environ, files, process
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python.model import Project, StackSpec
-from lockstitch.stack import ports, processes
-from lockstitch.stack.folder import LOW, Folder, full
-from lockstitch.stack.keeper import FAILED, FULL, NEEDS, READY
-from lockstitch.stack.service import Service
-from lockstitch.stack.services import common
-from lockstitch.stack.services.mlflow import Mlflow
-from lockstitch.stack.services.objects import PORTS, Objects, sweep
-from lockstitch.stack.services.postgres import Postgres
+from lockstitch.stack import machine, service
+from lockstitch.stack.folder import LOW, Folder, full, last_lines
+from lockstitch.stack.service import HOST, USER, parts_of
+from lockstitch.stack.services.objects import PORTS, sweep
+from lockstitch.stack.supervisor import FAILED, FULL, NEEDS, READY
 from lockstitch.stack.tools import Tools
 
 __all__ = [
     "NAMES",
+    "Started",
     "addresses",
     "down",
     "folder_of",
-    "parts_of",
     "reset",
-    "services",
     "status",
     "take_keys",
     "up",
@@ -58,13 +54,6 @@ def folder_of(project: Project) -> Folder:
     return Folder((project.root / project.stack.data).resolve())
 
 
-def services(folder: Folder) -> list[Service]:
-    """Return the services of the plan that `up` wrote, each after what it needs."""
-    parts = parts_of(folder)
-    objects = [] if parts.endpoint else [Objects(parts=parts)]
-    return [Postgres(parts=parts), *objects, Mlflow(parts=parts)]
-
-
 def up(project: Project, tools: Tools, note: Callable[[str], None]) -> Started:
     """Start the stack unless it runs, and return when every service answers.
 
@@ -79,7 +68,7 @@ def up(project: Project, tools: Tools, note: Callable[[str], None]) -> Started:
         if folder.supervisor():
             _wait(folder, folder.supervisor(), note)
             return Started(new=False, moved={})
-        processes.end(processes.marked(folder.root), patience=10)
+        machine.end(machine.marked(folder.root), patience=10)
         with _alone(tools):
             moved = _begin(project.stack, folder, tools, note)
         made = tuple(sorted(_backups(folder) - had))
@@ -122,10 +111,10 @@ def status(folder: Folder) -> dict[str, Any]:
 def addresses(folder: Folder) -> dict[str, str]:
     """Return where people find each service, and the store's own page."""
     parts = parts_of(folder)
-    at = {name: f"{common.HOST}:{port}" for name, port in parts.ports.items()}
+    at = {name: f"{HOST}:{port}" for name, port in parts.ports.items()}
     found = {
         "mlflow": f"http://{at['mlflow']}",
-        "postgres": f"postgresql://{common.USER}@{at['postgres']}/{common.USER}",
+        "postgres": f"postgresql://{USER}@{at['postgres']}/{USER}",
     }
     if parts.endpoint:
         return {**found, "objects": parts.endpoint}
@@ -134,31 +123,13 @@ def addresses(folder: Folder) -> dict[str, str]:
 
 def variables(folder: Folder) -> dict[str, str]:
     """Return the variables of a stack that runs, or nothing."""
-    return common.variables(parts_of(folder)) if folder.supervisor() else {}
-
-
-def parts_of(folder: Folder) -> common.Parts:
-    """Return what the services of the plan that `up` wrote are made from."""
-    plan = folder.read(folder.plan)
-    try:
-        return common.Parts(
-            folder=folder,
-            tools=Tools(folder=Path(plan["tools"])),
-            keys=folder.keys(),
-            ports={str(name): int(port) for name, port in plan["ports"].items()},
-            endpoint=str(plan["endpoint"]),
-            bucket=str(plan["bucket"]),
-            region=str(plan["region"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"`{folder.plan}` cannot be read"
-        raise LockstitchError(message, hint="lockstitch down && lockstitch up") from error
+    return service.variables(parts_of(folder)) if folder.supervisor() else {}
 
 
 def _write_plan(stack: StackSpec, folder: Folder, tools: Tools) -> Mapping[str, tuple[int, int]]:
     """Choose ports, take the keys of a store of one's own, and write what to start."""
     wanted = {name: getattr(stack, f"{name}_port") for name in NAMES}
-    chosen = ports.choose({**wanted, **PORTS})
+    chosen = machine.choose_ports({**wanted, **PORTS})
     if stack.endpoint:
         take_keys(folder)
     plan = {
@@ -170,7 +141,7 @@ def _write_plan(stack: StackSpec, folder: Folder, tools: Tools) -> Mapping[str, 
     }
     folder.write(folder.plan, plan)
     if stack.endpoint:
-        why = common.probe(parts_of(folder), 1)
+        why = service.probe(parts_of(folder), 1)
         if why:
             message = f"the object store `{stack.endpoint}` refuses: {why}"
             raise LockstitchError(message, hint=_OWN)
@@ -206,7 +177,7 @@ def _begin(
         _start(folder, note)
     except BaseException as error:
         _stop(folder)
-        lost = any(not ports.is_free(port) for port in parts_of(folder).ports.values())
+        lost = any(not machine.is_free(port) for port in parts_of(folder).ports.values())
         if tries > 1 and lost and isinstance(error, LockstitchError):
             return _begin(stack, folder, tools, note, tries - 1)
         raise
@@ -229,7 +200,7 @@ def _start(folder: Folder, note: Callable[[str], None]) -> None:
     running = process.start(
         [sys.executable, "-m", "lockstitch.stack.supervisor", folder.root],
         cwd=folder.root,
-        env=environ.child(**{processes.MARK: str(folder.root)}),
+        env=environ.child(**{machine.MARK: str(folder.root)}),
         log=folder.log("supervisor"),
         append=True,
     )
@@ -250,9 +221,10 @@ def _wait(
         if FAILED in states.values():
             causes = [each for each in found.values() if each["state"] == FAILED]
             raise_all([_failure(folder, each) for each in causes if each["problem"] != NEEDS])
-        ended = running.poll() is not None if running else not processes.identity(pid)
+        ended = running.poll() is not None if running else not machine.identity(pid)
         if ended:
-            message = f"the supervisor has ended\n{tail(folder.log('supervisor'))}"
+            end = "\n".join(last_lines(folder.log("supervisor"), 8))
+            message = f"the supervisor has ended\n{end}"
             raise LockstitchError(message, hint="lockstitch logs supervisor")
         clock.sleep(0.05)
     why = [f"`{each['name']}`: {each['problem'] or each['state']}" for each in found.values()]
@@ -265,26 +237,17 @@ def _failure(folder: Folder, each: Mapping[str, str]) -> LockstitchError:
     problem, _, hint = each["problem"].partition("\nhint: ")
     if hint:  # its own words say it all
         return LockstitchError(f"`{name}` does not start: {problem}", hint=hint)
-    said = tail(folder.log(name))
+    said = "\n".join(last_lines(folder.log(name), 8))
     message = f"`{name}` does not start: {problem}" + (f"\n{said}" if said else "")
     return LockstitchError(message, hint=f"lockstitch logs {name}")
-
-
-def tail(log: Path, lines: int = 8) -> str:
-    """Return the last lines of a log."""
-    try:
-        text = log.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return "\n".join(text.splitlines()[-lines:])
 
 
 def _stop(folder: Folder) -> bool:
     pid = folder.supervisor()
     if pid:
-        processes.end([pid], patience=60)
-    left = processes.marked(folder.root)  # of a supervisor that was killed
-    processes.end(left, patience=10)
+        machine.end([pid], patience=60)
+    left = machine.marked(folder.root)  # of a supervisor that was killed
+    machine.end(left, patience=10)
     folder.status.unlink(missing_ok=True)
     if pid or left:
         sweep(parts_of(folder).ports)

@@ -4,19 +4,21 @@ import contextlib
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstitch import files
+from lockstitch import clock, files
 from lockstitch.errors import LockstitchError
-from lockstitch.stack.processes import identity
+from lockstitch.stack.machine import identity
 
-__all__ = ["LOW", "Folder", "Keys", "full"]
+__all__ = ["LOW", "Folder", "Keys", "full", "last_lines", "log_lines"]
 
 LOW = 64_000_000  # bytes free below which nothing is promised: PostgreSQL's log grows by 16 MB
 _PRIVATE = 0o600
+_LOOK = 0.2  # seconds between two looks at a log
+_MOST = 1 << 20  # bytes of a log's end that are read for its last lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,3 +119,51 @@ def full(folder: Path, wanted: int = LOW) -> str:
     if free >= wanted:
         return ""
     return f"`{folder}` has {free // 1_000_000} MB free, a stack needs {wanted // 1_000_000} MB"
+
+
+# --- logs, which may be moved away while they are read
+
+
+def last_lines(log: Path, count: int) -> list[str]:
+    """Return the last lines of a log, none when there is no log."""
+    return _last(log, count)[0]
+
+
+def log_lines(logs: Mapping[str, Path], count: int, *, follow: bool) -> Iterator[tuple[str, str]]:
+    """Yield name and line: the last of each log, then, to `follow`, what comes."""
+    places = {}
+    for name, log in logs.items():
+        found, places[name] = _last(log, count)
+        yield from ((name, line) for line in found)
+    rest = dict.fromkeys(logs, b"")
+    while follow:
+        for name, log in logs.items():
+            data, places[name] = _new(log, places[name])
+            *whole, rest[name] = (rest[name] + data).split(b"\n")
+            yield from ((name, line.decode(errors="replace")) for line in whole)
+        clock.sleep(_LOOK)
+
+
+def _last(log: Path, count: int) -> tuple[list[str], int]:
+    try:
+        size = log.stat().st_size
+        with log.open("rb") as handle:
+            handle.seek(max(0, size - _MOST))
+            data = handle.read(_MOST)
+    except FileNotFoundError:
+        return [], 0
+    whole = data[: data.rfind(b"\n") + 1]
+    found = whole.decode(errors="replace").splitlines()
+    return found[-count:] if count > 0 else [], max(0, size - _MOST) + len(whole)
+
+
+def _new(log: Path, place: int) -> tuple[bytes, int]:
+    try:
+        with log.open("rb") as handle:
+            if log.stat().st_size < place:  # it was moved, and begins again
+                place = 0
+            handle.seek(place)
+            data = handle.read()
+    except FileNotFoundError:
+        return b"", 0
+    return data, place + len(data)

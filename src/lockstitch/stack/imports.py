@@ -20,6 +20,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
 from lockstitch.python.model import Project
 from lockstitch.stack.folder import Folder
+from lockstitch.stack.service import RUNTIME
 from lockstitch.stack.tools import Tools
 
 __all__ = ["TAG", "Found", "Model", "Run", "folders", "read", "waiting", "write"]
@@ -130,13 +131,14 @@ def write(
     """
     if not runs:
         return {"imported": [], "skipped": []}
-    program = Path(__file__).with_name("runtime") / "import_runs.py"
     asked = json.dumps({"tag": TAG, "runs": [asdict(run) for run in runs]})
     shell = environ.child()  # of which no proxy may stand between us and the server
     env = {name: shell[name] for name in _KEPT if name in shell}
     env |= {**variables, "LC_ALL": "C.UTF-8", "PYTHONWARNINGS": "ignore"}
     with files.lock(stack.root / "import.lock"):
-        done = process.run([tools.python, "-P", program], env=env, stdin=asked, check=False)
+        done = process.run(
+            [tools.python, "-P", RUNTIME / "import_runs.py"], env=env, stdin=asked, check=False
+        )
     try:
         said = json.loads(done.stdout.splitlines()[-1])
         problem = said.pop("problem")

@@ -9,7 +9,7 @@ import pytest
 from support import projects
 
 from lockstitch.cli.main import main
-from lockstitch.stack import control, processes
+from lockstitch.stack import control, machine
 from lockstitch.stack.folder import Folder
 from lockstitch.stack.services.objects import PORTS
 
@@ -40,7 +40,7 @@ def pretend(root: Path, state: str = "ready") -> Folder:
     each = {"pid": 7, "restarts": 2, "problem": "", "state": state}
     services = {name: {"name": name, **each} for name in control.NAMES}
     pid = os.getpid()
-    said = {"pid": pid, "identity": processes.identity(pid), "services": services}
+    said = {"pid": pid, "identity": machine.identity(pid), "services": services}
     folder.write(folder.status, said)
     return folder
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch.stack.folder import Folder
-from lockstitch.stack.keeper import Patience
-from lockstitch.stack.processes import MARK
+from lockstitch.stack.machine import MARK
 from lockstitch.stack.service import Launch
-from lockstitch.stack.supervisor import Supervisor
+from lockstitch.stack.supervisor import Patience, Supervisor
 
 QUICK = Patience(
     start=2.0, end=0.3, again=0.01, most=0.05, stable=60, look=0.01, watch=0.02, hung=0.02

@@ -19,19 +19,19 @@ from lockstitch.lock import file
 from lockstitch.python.load import load
 from lockstitch.python.model import StackSpec
 from lockstitch.runtime.stack import sh
-from lockstitch.stack.compose import document
-from lockstitch.stack.compose.runner import Compose
+from lockstitch.stack import compose
+from lockstitch.stack.compose import Compose
 
 IMAGES = {name: of_bytes(name.encode()) for name in services.NAMES}
 
 
 def test_the_file(pytestconfig: pytest.Config) -> None:
-    check_golden(pytestconfig, "docker-compose.yml", document.render(StackSpec(), IMAGES))
+    check_golden(pytestconfig, "docker-compose.yml", compose.render(StackSpec(), IMAGES))
 
 
 def test_a_store_of_ones_own_is_not_started() -> None:
     stack = StackSpec(endpoint="https://minio.example.test:9000", bucket="team", region="eu-1")
-    found = yaml.safe_load(document.render(stack, IMAGES))
+    found = yaml.safe_load(compose.render(stack, IMAGES))
     assert sorted(found["services"]) == ["mlflow", "postgres"]
     assert sorted(found["volumes"]) == ["postgres"]
     mlflow = found["services"]["mlflow"]
@@ -41,13 +41,13 @@ def test_a_store_of_ones_own_is_not_started() -> None:
 
 
 def test_several_platforms_leave_the_choice_to_a_variable() -> None:
-    found = yaml.safe_load(document.render(StackSpec(), IMAGES, several=True))
+    found = yaml.safe_load(compose.render(StackSpec(), IMAGES, several=True))
     image = found["services"]["mlflow"]["image"]
-    assert image == f"${{LOCKSTITCH_MLFLOW_IMAGE:-{document.tag('mlflow', IMAGES['mlflow'])}}}"
+    assert image == f"${{LOCKSTITCH_MLFLOW_IMAGE:-{compose.tag('mlflow', IMAGES['mlflow'])}}}"
 
 
 def test_a_dollar_is_no_variable_of_compose() -> None:
-    text = document.render(StackSpec(region="$HOME"), IMAGES)  # pyproject.toml would be refused
+    text = compose.render(StackSpec(region="$HOME"), IMAGES)  # pyproject.toml would be refused
     assert '"$$HOME"' in text
 
 

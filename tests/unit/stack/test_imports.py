@@ -14,7 +14,7 @@ from support import projects
 from lockstitch.cli.main import main
 from lockstitch.errors import LockstitchError
 from lockstitch.python.load import load
-from lockstitch.stack import control, imports, processes
+from lockstitch.stack import control, imports, machine
 from lockstitch.stack.folder import Folder
 from lockstitch.stack.services.objects import PORTS
 from lockstitch.stack.tools import Tools
@@ -234,7 +234,7 @@ def stack(isolated: None, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     plan = {"tools": str(root), "ports": ports, "endpoint": "", "bucket": "b", "region": "r"}
     folder.write(folder.plan, plan)
     pid = os.getpid()
-    said = {"pid": pid, "identity": processes.identity(pid), "services": {}}
+    said = {"pid": pid, "identity": machine.identity(pid), "services": {}}
     folder.write(folder.status, said)
     done = json.dumps({"imported": [RUN], "skipped": [], "problem": ""})
     made = tools(root / "tools", f"echo '{done}'")

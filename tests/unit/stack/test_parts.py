@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 from lockstitch import services
 from lockstitch.errors import LockstitchError
 from lockstitch.progress import Quiet
-from lockstitch.stack import ports, tools
-from lockstitch.stack.folder import Folder
-from lockstitch.stack.logs import last, lines
-from lockstitch.stack.services.common import Parts, variables
+from lockstitch.stack import imports, machine, tools
+from lockstitch.stack import service as shared
+from lockstitch.stack.folder import Folder, last_lines, log_lines
+from lockstitch.stack.service import Parts, variables
+from lockstitch.stack.services import mlflow, objects
 from lockstitch.stack.services.mlflow import Mlflow
 from lockstitch.stack.services.objects import PORTS, Objects
 from lockstitch.stack.services.postgres import Postgres
@@ -46,15 +48,15 @@ def parts(tmp_path: Path) -> Parts:
 def test_a_taken_port_moves_to_the_next_free_one() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        chosen = ports.choose({"a": port, "b": port})
+        chosen = machine.choose_ports({"a": port, "b": port})
     assert port < chosen["a"] < chosen["b"]
-    assert ports.is_free(port)
+    assert machine.is_free(port)
 
 
 def test_no_port_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "is_free", lambda port: False)
+    monkeypatch.setattr(machine, "is_free", lambda port: False)
     with pytest.raises(LockstitchError, match="no port from 65500 to 65535 is free for `mlflow`"):
-        ports.choose({"mlflow": 65500})
+        machine.choose_ports({"mlflow": 65500})
 
 
 def test_keys_are_made_once_and_nobody_else_reads_them(tmp_path: Path) -> None:
@@ -177,11 +179,11 @@ def test_the_list_of_tools_is_locked_with_hashes() -> None:
 
 def test_a_log_is_followed_when_it_moves_away(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
-    assert last(log, 5) == []
+    assert last_lines(log, 5) == []
     log.write_bytes(b"1\n2\n3\nhal")
-    assert last(log, 2) == ["2", "3"]
-    assert last(log, 0) == []
-    came = lines({"a": log}, 1, follow=True)
+    assert last_lines(log, 2) == ["2", "3"]
+    assert last_lines(log, 0) == []
+    came = log_lines({"a": log}, 1, follow=True)
     assert next(came) == ("a", "3")
     log.write_bytes(b"1\n2\n3\nhalf\n")
     assert next(came) == ("a", "half")
@@ -192,3 +194,12 @@ def test_a_log_is_followed_when_it_moves_away(tmp_path: Path) -> None:
 def test_the_plan_of_a_stack_is_json_without_secrets(parts: Parts) -> None:
     keys = json.loads(parts.folder.keys_file.read_text())
     assert set(keys) == {"password", "access_key", "secret_key", "admin", "signing"}
+
+
+def test_the_scripts_for_the_tools_python_are_there() -> None:
+    source = "".join(
+        Path(module.__file__).read_text() for module in (imports, shared, mlflow, objects)
+    )
+    names = set(re.findall(r'RUNTIME / "(\w+\.py)"', source))
+    assert names == {"import_runs.py", "mlflow_server.py", "probe.py"}
+    assert [name for name in names if not (shared.RUNTIME / name).is_file()] == []

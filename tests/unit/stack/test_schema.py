@@ -8,8 +8,8 @@ from lockstitch.errors import LockstitchError
 from lockstitch.runtime.stack.presign import presigned
 from lockstitch.stack import control
 from lockstitch.stack.folder import LOW, Folder, full
-from lockstitch.stack.services.common import Parts
-from lockstitch.stack.services.schema import prepare, revisions
+from lockstitch.stack.service import Parts
+from lockstitch.stack.services.mlflow import prepare, revisions
 from lockstitch.stack.tools import Tools
 
 PACKAGES = "lib/python3.11/site-packages"

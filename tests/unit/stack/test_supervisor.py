@@ -12,12 +12,10 @@ from pathlib import Path
 import pytest
 
 from lockstitch.errors import LockstitchError
-from lockstitch.stack import keeper as keeper_module
-from lockstitch.stack import processes
+from lockstitch.stack import machine, supervisor
 from lockstitch.stack.folder import Folder
-from lockstitch.stack.keeper import FAILED, FULL, NEEDS, READY, SILENT, STOPPED, Keeper
 from lockstitch.stack.service import Launch
-from lockstitch.stack.supervisor import rotate
+from lockstitch.stack.supervisor import FAILED, FULL, NEEDS, READY, SILENT, STOPPED, Keeper, rotate
 
 from .stand_in import QUICK, StandIn
 
@@ -33,7 +31,7 @@ def wait(for_what: Callable[[], object]) -> None:
 def supervised(root: Path) -> Iterator[tuple[subprocess.Popen[bytes], Folder]]:
     folder = Folder(root)
     folder.make()
-    env = os.environ | {processes.MARK: str(root)}
+    env = os.environ | {machine.MARK: str(root)}
     running = subprocess.Popen(
         [sys.executable, Path(__file__).with_name("stand_in.py"), root], env=env
     )
@@ -42,7 +40,7 @@ def supervised(root: Path) -> Iterator[tuple[subprocess.Popen[bytes], Folder]]:
     finally:
         running.kill()
         running.wait()
-        processes.end(processes.marked(root), patience=1)
+        machine.end(machine.marked(root), patience=1)
 
 
 def states(folder: Folder) -> dict[str, str]:
@@ -62,7 +60,7 @@ def test_it_keeps_them_and_ends_them(tmp_path: Path) -> None:
         assert folder.log("first").read_text() == "first starts\n" * 2
         running.send_signal(signal.SIGTERM)
         assert running.wait(10) == 0
-        assert processes.marked(tmp_path) == []
+        assert machine.marked(tmp_path) == []
         assert folder.supervisor() == 0
         assert not folder.status.exists()
 
@@ -70,10 +68,10 @@ def test_it_keeps_them_and_ends_them(tmp_path: Path) -> None:
 def test_killed_it_takes_them_with_it(tmp_path: Path) -> None:
     with supervised(tmp_path) as (running, folder):
         wait(lambda: states(folder) == {"first": READY, "second": READY})
-        assert len(processes.marked(tmp_path)) == 3
+        assert len(machine.marked(tmp_path)) == 3
         running.kill()
         running.wait()
-        wait(lambda: processes.marked(tmp_path) == [])
+        wait(lambda: machine.marked(tmp_path) == [])
         assert folder.status.exists(), "nobody was there to remove it"
         assert folder.supervisor() == 0, "and it is not believed"
 
@@ -116,11 +114,11 @@ def test_what_does_not_listen_is_killed_with_all_its_children(tmp_path: Path) ->
     deaf = "trap '' TERM; sleep 61 & echo $! > child; echo $$ > $NAME.up; wait; sleep 62"
     keeper = keep(tmp_path, StandIn(root=tmp_path, name="deaf", program=deaf))["deaf"]
     wait(lambda: keeper.status.state == READY)
-    assert len(processes.marked(tmp_path)) == 2
+    assert len(machine.marked(tmp_path)) == 2
     keeper.stop()
     keeper.join(10)
     assert keeper.status.state == STOPPED
-    wait(lambda: processes.marked(tmp_path) == [])
+    wait(lambda: machine.marked(tmp_path) == [])
 
 
 def test_what_hangs_is_killed_and_started_again(tmp_path: Path) -> None:
@@ -134,7 +132,7 @@ def test_what_hangs_is_killed_and_started_again(tmp_path: Path) -> None:
     hangs.unlink()
     wait(lambda: keeper.status.state == READY)
     assert keeper.status.pid != first
-    assert processes.identity(first) == ""
+    assert machine.identity(first) == ""
     keeper.stop()
     keeper.join(10)
 
@@ -150,7 +148,7 @@ def test_what_is_not_its_own_fault_is_said_and_no_reason_to_kill_it(
     keepers = keep(tmp_path, first, second)
     wait(lambda: keepers["second"].status.state == READY)
     if "disk" in why:
-        monkeypatch.setattr(keeper_module, "full", lambda folder, wanted: "no room")
+        monkeypatch.setattr(supervisor, "full", lambda folder, wanted: "no room")
     else:
         keepers["first"].stop()
         keepers["first"].join(10)
@@ -177,7 +175,7 @@ def test_what_goes_wrong_on_a_full_disk_rests_until_there_is_room(
         assert folder == tmp_path
         return "" if free >= wanted else f"{free} of {wanted}"
 
-    monkeypatch.setattr(keeper_module, "full", full)
+    monkeypatch.setattr(supervisor, "full", full)
     deaf = "trap '' TERM; echo $$ > $NAME.up; while :; do sleep 60; done"
     keeper = keep(tmp_path, StandIn(root=tmp_path, name="store", program=deaf, rests=True))["store"]
     wait(lambda: keeper.status.state == READY)
@@ -185,7 +183,7 @@ def test_what_goes_wrong_on_a_full_disk_rests_until_there_is_room(
     free = 63_000_000
     wait(lambda: keeper.status.state == FULL)
     assert (keeper.status.pid, keeper.status.problem) == (0, "63000000 of 128000000")
-    assert processes.identity(first) == ""
+    assert machine.identity(first) == ""
     free = 100_000_000  # enough to run, and not to begin again
     wait(lambda: keeper.status.problem == "100000000 of 128000000")
     time.sleep(0.1)  # ten looks
@@ -202,7 +200,7 @@ def test_what_goes_wrong_on_a_full_disk_rests_until_there_is_room(
 
 def test_a_pid_that_is_used_again_is_not_the_supervisor(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    me = {"pid": os.getpid(), "identity": processes.identity(os.getpid()), "services": {}}
+    me = {"pid": os.getpid(), "identity": machine.identity(os.getpid()), "services": {}}
     folder.write(folder.status, me)
     assert folder.supervisor() == os.getpid()
     folder.write(folder.status, me | {"identity": "another boot:1"})

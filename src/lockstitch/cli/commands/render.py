@@ -26,7 +26,7 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import file, make
 from lockstitch.lock.file import Lock, LockedFile
 from lockstitch.progress import say
-from lockstitch.stack.compose import document
+from lockstitch.stack import compose
 
 __all__ = ["configure", "run"]
 
@@ -107,7 +107,7 @@ def _refuse(changed: dict[str, str | None], wanted: dict[str, str]) -> None:
 
 def _left_over(root: Path, wanted: dict[str, str]) -> list[str]:
     paths = [*root.glob("Dockerfile.*"), root / ignore.BUILD_REQUIREMENTS]
-    paths += [root / document.NAME]
+    paths += [root / compose.NAME]
     others = [path for path in paths if path.name not in wanted and path.is_file()]
     return sorted(path.name for path in others if files.read_text(path).startswith(_MARK))
 

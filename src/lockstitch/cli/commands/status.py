@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from lockstitch.cli import stacks
     from lockstitch.stack import control
-    from lockstitch.stack.keeper import READY
+    from lockstitch.stack.supervisor import READY
 
     session = open_session(options)
     folder = control.folder_of(session.project)

@@ -4,17 +4,15 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lockstitch import clock, files
 from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
 from lockstitch.runtime.stack.presign import presigned
-from lockstitch.stack import description
-from lockstitch.stack.service import Launch
-from lockstitch.stack.services.common import HOST, Parts, probe
+from lockstitch.stack.service import HOST, Launch, Parts, probe
 
-__all__ = ["PORTS", "SIGNING", "Objects", "sweep"]
+__all__ = ["PORTS", "SIGNING", "Objects", "arguments", "sweep"]
 
 # The ports between the store's own parts: first choice of each.
 PORTS = {
@@ -35,6 +33,31 @@ SIGNING = (
     "WEED_JWT_FILER_SIGNING_KEY",
     "WEED_JWT_FILER_SIGNING_READ_KEY",
 )
+
+
+def arguments(data: PurePath, address: str, bucket: str, ports: Mapping[str, int]) -> list[str]:
+    """Return the words of `weed`; `ports` are the store's own and those between its parts."""
+    options: dict[str, object] = {
+        "dir": data,
+        "ip": "127.0.0.1",
+        "ip.bind": address,
+        "bucket": bucket,
+        "s3.port": ports["objects"],
+        "s3.port.grpc": ports["s3.grpc"],
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "filer.port": ports["filer"],
+        "filer.port.grpc": ports["filer.grpc"],
+        "master.port": ports["master"],
+        "master.port.grpc": ports["master.grpc"],
+        "master.telemetry": "false",
+        "volume.port": ports["volume"],
+        "volume.port.grpc": ports["volume.grpc"],
+        "admin.port": ports["admin"],
+        "admin.port.grpc": ports["admin.grpc"],
+        "webdav": "false",
+    }
+    return ["-logtostderr", "mini", *(f"-{name}={value}" for name, value in options.items())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +89,7 @@ class Objects:
             WEED_ADMIN_PASSWORD=parts.keys.admin,
             TMPDIR=str(temporary),
         )
-        words = description.objects(data, HOST, parts.bucket, parts.ports)
+        words = arguments(data, HOST, parts.bucket, parts.ports)
         words = [str(parts.tools.weed), *words, f"-s3.config={config}"]
         return Launch(words=words, cwd=data, env=env)
 

@@ -6,15 +6,26 @@ import shutil
 import signal
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lockstitch import files, process
 from lockstitch.errors import LockstitchError
-from lockstitch.stack import description
-from lockstitch.stack.service import Launch, guarded
-from lockstitch.stack.services.common import HOST, USER, Parts, sql
+from lockstitch.stack.service import HOST, USER, Launch, Parts, guarded, sql
 
-__all__ = ["Postgres"]
+__all__ = ["Postgres", "arguments"]
+
+
+def arguments(data: PurePath, address: str, port: int) -> list[str]:
+    """Return the words of `postgres`; there is no socket beside the port."""
+    settings = {
+        "listen_addresses": address,
+        "unix_socket_directories": "",
+        "log_line_prefix": "%m [%p] ",
+    }
+    words = ["-D", str(data), "-p", str(port)]
+    for name, value in settings.items():
+        words += ["-c", f"{name}={value}"]
+    return words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +49,7 @@ class Postgres:
         self._check()
         self._forget_the_dead()
         words: list[str | Path] = [self.parts.tools.postgres / "postgres"]
-        words += description.postgres(self._data, HOST, self.parts.ports["postgres"])
+        words += arguments(self._data, HOST, self.parts.ports["postgres"])
         return self._launch(words, who)
 
     def ready(self) -> str:

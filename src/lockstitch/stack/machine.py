@@ -1,15 +1,17 @@
-"""Tells processes apart when their numbers are used again, and ends those that are left."""
+"""Processes and ports of this machine, as a stack uses them."""
 
 import contextlib
 import os
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lockstitch import clock, process
+from lockstitch.errors import LockstitchError
 
-__all__ = ["MARK", "end", "end_group", "identity", "marked"]
+__all__ = ["MARK", "choose_ports", "end", "end_group", "identity", "is_free", "marked"]
 
 MARK = "LOCKSTITCH_STACK"  # the variable that each process of a stack has; its value is the folder
 
@@ -61,3 +63,32 @@ def end_group(leader: int, number: int = signal.SIGKILL) -> None:
     """Send a signal to what is left of a process group that we started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
+
+
+def is_free(port: int) -> bool:
+    """Return whether a program could listen on this port of 127.0.0.1 now."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the services do
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
+    """Return a free port for each name: the wanted one, or the next above that is free.
+
+    Raises LockstitchError when all of the next 200 are taken.
+    """
+    chosen: dict[str, int] = {}
+    for name, port in wanted.items():
+        reach = range(port, min(port + 200, 65536))
+        free = (n for n in reach if n not in chosen.values() and is_free(n))
+        found = next(free, None)
+        if found is None:
+            message = f"no port from {port} to {reach[-1]} is free for `{name}`"
+            hint = f"set {name} in [tool.lockstitch.stack.ports]"
+            raise LockstitchError(message, hint=hint)
+        chosen[name] = found
+    return chosen

@@ -1,4 +1,8 @@
-"""Runs the stack in containers, with Docker Compose v2 or v1."""
+"""The stack in containers: docker-compose.yml, and Docker Compose v2 or v1 that runs it.
+
+The file is made from the same description as the stack without containers, and holds for Compose
+v1 (1.27 and later) and v2. No secret and no path of a machine is in it.
+"""
 
 import hashlib
 import json
@@ -6,7 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,16 +18,25 @@ from lockstitch import clock, environ, files, process
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.python.model import Project, StackSpec
-from lockstitch.stack import control, ports
-from lockstitch.stack.compose import document
+from lockstitch.stack import control, machine
 from lockstitch.stack.folder import Folder
-from lockstitch.stack.keeper import FAILED, READY, STARTING
-from lockstitch.stack.services import common
-from lockstitch.stack.services.objects import SIGNING
+from lockstitch.stack.service import USER
+from lockstitch.stack.services import mlflow, objects, postgres
+from lockstitch.stack.supervisor import FAILED, READY, STARTING
 
-__all__ = ["Compose", "find"]
+__all__ = ["MARK", "NAME", "Compose", "find", "render", "tag"]
 
-_PATIENCE = 180.0  # seconds until a stack that does not come up is given up
+NAME = "docker-compose.yml"
+SECRETS = "secrets"  # folder below the stack's own
+MARK = "# Written by `lockstitch render` from pyproject.toml and lockstitch.lock"
+PORT = {"postgres": 5432, "objects": 9000, "mlflow": 5000}  # in the containers
+ADMIN = 23646  # of the store's own page
+VARIABLES = {name: f"LOCKSTITCH_{name.upper()}_PORT" for name in (*PORT, "admin")}
+IMAGES = {name: f"LOCKSTITCH_{name.upper()}_IMAGE" for name in PORT}
+_PATIENCE = {"mlflow": 60}  # seconds until a check that fails counts; it makes its tables first
+_DATA = PurePosixPath("/app/data")
+_ALL = "0.0.0.0"  # noqa: S104 -- of the containers' own network; published on 127.0.0.1 alone
+_UP = 180.0  # seconds until a stack that does not come up is given up
 _LOOK = 0.3
 _STATE = ("plan.json", "keys.json")
 _LOST = "the volumes were made with other keys: lockstitch reset deletes both"
@@ -31,6 +44,118 @@ _FORMAT = (
     '{"id": {{json .Id}}, "labels": {{json .Config.Labels}}, "state": {{json .State}}, '
     '"restarts": {{json .RestartCount}}}'
 )
+
+
+def tag(service: str, image: Digest) -> str:
+    """Return the name of a service's image in an engine: its digest, which cannot move.
+
+    `sha256:…` alone is a name in one of Docker's two image stores only.
+    """
+    return f"lockstitch-{service}:sha256-{image.hex}"
+
+
+def render(stack: StackSpec, images: Mapping[str, Digest], *, several: bool = False) -> str:
+    """Return the compose file; `images` are the config digests of the services' images.
+
+    Where there are images for several platforms, a variable can name another platform's.
+    """
+    names = {name: tag(name, digest) for name, digest in images.items()}
+    if several:
+        names = {name: f"${{{IMAGES[name]}:-{found}}}" for name, found in names.items()}
+    own = not stack.endpoint
+    needs = ["postgres", "objects"] if own else ["postgres"]
+    parts = [_postgres(stack, names["postgres"])]
+    parts += [_objects(stack, names["objects"])] if own else []
+    parts += [_mlflow(stack, names["mlflow"], needs)]
+    lines = [f"{MARK}; do not edit.", "services:", *(line for part in parts for line in part)]
+    lines += ["secrets:"]
+    for name in [*needs, "mlflow"]:
+        lines += [f"  {name}:", f"    file: ./{stack.data}/{SECRETS}/{name}"]
+    lines += ["volumes:", *(f"  {name}: {{}}" for name in needs), "networks:", "  stack: {}"]
+    return "\n".join(lines) + "\n"
+
+
+def _postgres(stack: StackSpec, image: str) -> list[str]:
+    words = postgres.arguments(_DATA / "postgres", "*", PORT["postgres"])
+    variables = {"PGDATABASE": "mlflow", "PGHOST": "127.0.0.1", "PGUSER": "mlflow"}
+    ports = [_port("postgres", PORT["postgres"], stack.postgres_port)]
+    more = ["stop_signal: SIGINT", "volumes:", "  - postgres:/app/data"]
+    return _service("postgres", image, words, variables, ports, more)
+
+
+def _objects(stack: StackSpec, image: str) -> list[str]:
+    inside = {**objects.PORTS, "objects": PORT["objects"], "admin": ADMIN}
+    words = objects.arguments(_DATA, _ALL, stack.bucket, inside)
+    variables = {"AWS_DEFAULT_REGION": stack.region, "LOCKSTITCH_BUCKET": stack.bucket}
+    ports = [_port("objects", PORT["objects"], stack.objects_port), _port("admin", ADMIN, ADMIN)]
+    return _service(
+        "objects", image, words, variables, ports, ["volumes:", "  - objects:/app/data"]
+    )
+
+
+def _mlflow(stack: StackSpec, image: str, needs: Sequence[str]) -> list[str]:
+    words = mlflow.arguments(_ALL, PORT["mlflow"], stack.bucket)
+    words += ["--allowed-hosts", "localhost:*,127.0.0.1:*,mlflow:*"]
+    store = stack.endpoint or f"http://objects:{PORT['objects']}"
+    variables = mlflow.VARIABLES | {
+        "AWS_DEFAULT_REGION": stack.region,
+        "MLFLOW_S3_ENDPOINT_URL": store,
+        **({"LOCKSTITCH_BUCKET": stack.bucket} if stack.endpoint else {}),
+    }
+    more = ["depends_on:"]
+    for name in needs:
+        more += [f"  {name}:", "    condition: service_healthy"]
+    ports = [_port("mlflow", PORT["mlflow"], stack.mlflow_port)]
+    return _service("mlflow", image, words, variables, ports, more)
+
+
+def _port(name: str, inside: int, wanted: int) -> str:
+    return f"127.0.0.1:${{{VARIABLES[name]}:-{wanted}}}:{inside}"
+
+
+def _service(
+    name: str,
+    image: str,
+    words: Sequence[str],
+    variables: Mapping[str, str],
+    ports: Sequence[str],
+    more: Sequence[str],
+) -> list[str]:
+    command = ["python", "container.py", name, *words]
+    lines = [
+        f"image: {image}",
+        "command:",
+        *(f"  - {_text(word)}" for word in command),
+        "environment:",
+        *(f"  {key}: {_text(value)}" for key, value in sorted(variables.items())),
+        "secrets:",
+        f"  - {name}",
+        "ports:",
+        *(f'  - "{port}"' for port in ports),
+        *more,
+        "networks:",
+        "  - stack",
+        "healthcheck:",
+        f'  test: ["CMD", "python", "container.py", "check", "{name}"]',
+        "  interval: 3s",
+        "  timeout: 10s",
+        "  retries: 5",
+        f"  start_period: {_PATIENCE.get(name, 20)}s",
+        "restart: unless-stopped",
+        "read_only: true",
+        "tmpfs:",
+        "  - /tmp",
+        "cap_drop:",
+        "  - ALL",
+        "security_opt:",
+        '  - "no-new-privileges:true"',
+    ]
+    return [f"  {name}:", *(f"    {line}" for line in lines)]
+
+
+def _text(value: str) -> str:
+    """Return a YAML text in quotes, with nothing that Compose would replace."""
+    return json.dumps(value.replace("$", "$$"))
 
 
 def find(docker: Path) -> tuple[str, ...]:
@@ -100,8 +225,8 @@ class Compose:
         """Remove containers, volumes, keys and secrets."""
         self._call("down", "--volumes")
         folder = self.folder.root
-        if (folder / document.SECRETS).exists():
-            shutil.rmtree(folder / document.SECRETS)
+        if (folder / SECRETS).exists():
+            shutil.rmtree(folder / SECRETS)
         for name in _STATE:
             (folder / name).unlink(missing_ok=True)
 
@@ -140,7 +265,7 @@ class Compose:
         return [*words, *([service] if service else [])]
 
     def _wait(self, note: Callable[[str], None]) -> None:
-        until = clock.monotonic() + _PATIENCE
+        until = clock.monotonic() + _UP
         wanted = 2 if self.project.stack.endpoint else 3
         while True:
             found = self.status()
@@ -176,13 +301,13 @@ class Compose:
         return [json.loads(line) for line in done.stdout.splitlines() if line]
 
     def _head(self) -> list[str]:
-        place = str(self.project.root / document.NAME)
+        place = str(self.project.root / NAME)
         return [*self.words, "--project-name", self.name, "--file", place]
 
     def _call(self, *words: str, check: bool = True, hint: str = "") -> process.Finished:
         chosen = self.folder.read(self.folder.plan).get("ports", {})
-        own = {document.VARIABLES[name]: str(chosen[name]) for name in chosen}
-        own |= {document.IMAGES[n]: document.tag(n, image) for n, image in self.images.items()}
+        own = {VARIABLES[name]: str(chosen[name]) for name in chosen}
+        own |= {IMAGES[n]: tag(n, image) for n, image in self.images.items()}
         own |= {"COMPOSE_IGNORE_ORPHANS": "true"}
         env = environ.child(**own)
         return process.run([*self._head(), *words], env=env, check=check, hint=hint)
@@ -202,9 +327,9 @@ def _write_plan(stack: StackSpec, folder: Folder, name: str) -> Mapping[str, tup
         "postgres": stack.postgres_port,
         "objects": stack.objects_port,
         "mlflow": stack.mlflow_port,
-        "admin": document.ADMIN,
+        "admin": ADMIN,
     }
-    chosen = ports.choose(wanted)
+    chosen = machine.choose_ports(wanted)
     plan = {
         "tools": "",
         "ports": chosen,
@@ -228,17 +353,17 @@ def _write_secrets(stack: StackSpec, folder: Folder) -> None:
     """
     keys = folder.keys()
     store = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key}
-    login = f"{common.USER}:{keys.password}@postgres:{document.PORT['postgres']}"
-    backend = f"postgresql+psycopg2://{login}/{common.USER}"
+    login = f"{USER}:{keys.password}@postgres:{PORT['postgres']}"
+    backend = f"postgresql+psycopg2://{login}/{USER}"
     secrets = {
         "postgres": {"PGPASSWORD": keys.password},
         "mlflow": store | {"MLFLOW_BACKEND_STORE_URI": backend},
     }
     if not stack.endpoint:
-        signing = dict(zip(SIGNING, keys.signing, strict=True))
+        signing = dict(zip(objects.SIGNING, keys.signing, strict=True))
         page = {"WEED_ADMIN_USER": "lockstitch", "WEED_ADMIN_PASSWORD": keys.admin}
         secrets["objects"] = store | signing | page
-    there = folder.root / document.SECRETS
+    there = folder.root / SECRETS
     there.mkdir(mode=0o700, exist_ok=True)
     there.chmod(0o700)
     for name, values in secrets.items():

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from lockstitch import files, services
-from lockstitch.cli.session import Session
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.build import Builder
 from lockstitch.lock import file, make, toml
 from lockstitch.lock.file import Lock, LockedService
+from lockstitch.net.download import Fetcher
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
+from lockstitch.progress import Reporter
 from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
-__all__ = ["build", "locked"]
+__all__ = ["build", "locked", "of_platform"]
 
 _SCRIPTS = {
     "postgres": ("container.py", "sh.py"),
@@ -33,15 +34,20 @@ _DATA = {"postgres", "objects"}  # services with a folder to write to
 _INDEXES = ("index", "index-url", "extra-index-url", "index-strategy", "keyring-provider")
 
 
-def build(session: Session, lock: Lock) -> dict[tuple[str, str], Image]:
-    """Return the image of each service and platform, made from the project's own base."""
-    project = _project(session.project, lock, session.store)
+def build(
+    own: Project, lock: Lock, store: Store, fetcher: Fetcher, progress: Reporter
+) -> dict[tuple[str, str], Image]:
+    """Return the image of each service and platform, made from a project's base.
+
+    Raises LockstitchError when the base or a wheel cannot be had.
+    """
+    project = _project(own, lock, store)
     if not (project.root / file.NAME).exists() or make.stale(project, file.read(project.root)):
         # The base is the project's; only the addresses of the wheels are asked for.
         file.write(replace(lock, files=(), build=(), services=(), rendered=()), project.root)
-        make.make(project, session.store, session.fetcher, session.progress)
+        make.make(project, store, fetcher, progress)
     found = file.read(project.root)
-    builder = Builder(project, found, session.store, session.fetcher, session.progress)
+    builder = Builder(project, found, store, fetcher, progress)
     specs = [_linked(image) for image in project.images]
     layout = Layout(project.root / "images")
     built = builder.build(specs, layout)

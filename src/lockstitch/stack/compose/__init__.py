@@ -1,1 +1,0 @@
-"""The stack in containers: the compose file, and what runs it."""
