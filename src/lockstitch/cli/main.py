@@ -34,6 +34,7 @@ COMMANDS = (
     ("init", "Add to a project what lockstitch needs"),
     ("lock", "Pin everything: packages, base, build requirements"),
     ("build", "Build images from the lock, without Docker"),
+    ("try", "Start a built image here without a container engine, and say what it lacks"),
     ("push", "Push an image that `lockstitch build` made to a registry"),
     ("login", "Log in to a registry, for lockstitch, Docker and skopeo alike"),
     ("logout", "Forget the login to a registry"),
@@ -177,5 +178,6 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 
 def _module(name: str) -> "Module":
-    module: Module = importlib.import_module(f"lockstitch.cli.commands.{name.replace('-', '_')}")
+    stem = "try_" if name == "try" else name.replace("-", "_")
+    module: Module = importlib.import_module(f"lockstitch.cli.commands.{stem}")
     return module

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from lockstitch.oci.model import Image
 from lockstitch.process import Command
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["RUNNERS", "Engine", "command", "find", "identity", "load", "tag"]
+__all__ = ["RUNNERS", "Engine", "command", "find", "identity", "load", "machine", "tag"]
 
 RUNNERS = ("docker", "podman")
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -66,6 +67,11 @@ def _machine(text: str) -> str:
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""
     return _MACHINES.get(str(name), "")
+
+
+def machine() -> str:
+    """Return the platform of this machine, as in `linux/amd64`."""
+    return f"linux/{_MACHINES.get(platform.machine().lower(), platform.machine().lower())}"
 
 
 def tag(project: Project, spec: ImageSpec) -> str:

@@ -1,0 +1,158 @@
+"""Start a built image here without a container engine, and say what it lacks.
+
+The image is built where it is not up to date, unpacked into the cache, and its command started as
+in a container: as the image's user, with a read-only root, its own environment and writable
+`outputs`. A server must answer its health route; another command must end with 0 or still run
+after --seconds. What it printed is shown, then one verdict, with the line that mends a missing
+module, library, file or folder.
+
+examples:
+  # the only image of the project
+  lockstitch try
+  # with words added to the command
+  lockstitch try train -- --epochs 1
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+
+from lockstitch.cli.session import Session, add_common, layout_folder, open_session, print_json
+from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.image.build import Builder
+from lockstitch.lock import file, make
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Image
+from lockstitch.progress import say
+from lockstitch.python.model import ImageSpec
+from lockstitch.trial import rootfs
+from lockstitch.trial.start import Trial, Verdict, start
+
+__all__ = ["configure", "run"]
+
+REST = "words to add to the command"  # what stands after `--`
+_SHOWN = 40  # lines of output
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "image", metavar="IMAGE", nargs="?", help="image to start (default: the only one)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        metavar="N",
+        help="how long a command may run, or a server take to answer (default: 60)",
+    )
+    add_common(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start the image, print what it printed and the verdict; exit 1 when it fails."""
+    session = open_session(options)
+    spec = _chosen(session, options.image)
+    if not spec.command:
+        message = f"`tool.lockstitch.images.{spec.name}` has no command"
+        raise LockstitchError(message, hint='add command = ["python", "src/train.py"]')
+    image = _built(session, spec)
+    total = sum(layer.facts.size for layer in image.layers)
+    with session.progress.task(f"unpack {spec.name}", total) as task:
+        root = rootfs.unpack(image, session.store, task.advance)
+    trial = Trial(
+        spec=spec, config=image.config, root=root, arguments=options.rest, seconds=options.seconds
+    )
+    with session.progress.task(f"start {spec.name}", 0):
+        verdict = start(trial)
+    if options.json:
+        print_json(_document(spec, verdict))
+    else:
+        _show(spec, verdict)
+    return 0 if verdict.is_good else 1
+
+
+def _chosen(session: Session, name: str | None) -> ImageSpec:
+    if name is not None:
+        return session.project.image(name)
+    if len(session.project.images) == 1:
+        return session.project.images[0]
+    names = [image.name for image in session.project.images]
+    message = f"this project has several images: {', '.join(names)}"
+    raise UsageError(message, hint=f"lockstitch try {names[0]}")
+
+
+def _built(session: Session, spec: ImageSpec) -> Image:
+    """Return the image for this machine, built where it is not up to date."""
+    from lockstitch.dockerfile.engines import machine
+
+    project = session.project
+    lock = file.read(project.root)
+    raise_all(make.stale(project, lock))
+    builder = Builder(project, lock, session.store, session.fetcher, session.progress)
+    built = builder.build([spec], Layout(layout_folder(project)))
+    own = machine()
+    image = next((each.image for each in built if str(each.image.platform) == own), None)
+    if image is None:
+        message = f"this machine is {own}, the project has {', '.join(project.platforms)}"
+        raise LockstitchError(message, hint=f'platforms = ["{own}"] in [tool.lockstitch]')
+    return image
+
+
+def _show(spec: ImageSpec, verdict: Verdict) -> None:
+    lines = verdict.output.splitlines()
+    if len(lines) > _SHOWN:
+        say(f"({len(lines) - _SHOWN} lines before these)")
+    for line in lines[-_SHOWN:]:
+        say(f"< {line}")
+    for lack in verdict.lacks:
+        say(f"{lack.kind} `{lack.name}` is missing: {lack.line(spec.name)}")
+    for line in _mended(spec, verdict.writes):
+        say(line)
+    sys.stdout.write(f"{spec.name}: {_words(spec, verdict)}\n")
+
+
+def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:
+    """Yield what to do about the places that a program wants to write."""
+    # A name with a dot that no folder of the image has is a file's, as far as a trial can tell.
+    folders = [name for name in writes if not name.startswith("/") and not PurePath(name).suffix]
+    if folders:
+        shown = ", ".join(f'"{name}"' for name in [*spec.outputs, *folders])
+        yield f"it writes to folders of the image: outputs = [{shown}]"
+    for name in writes:
+        if name.startswith("/"):
+            yield f"it writes to `{name}`: set the variable that moves it to /tmp, in `env`"
+        elif name not in folders:
+            yield f"it writes the file `{name}` beside the code: write it to a folder of `outputs`"
+
+
+def _words(spec: ImageSpec, verdict: Verdict) -> str:
+    match verdict.outcome:
+        case "answers":
+            return f"answers on {spec.health or f'port {spec.port}'} after {verdict.seconds:.1f} s"
+        case "ended":
+            return f"ended with 0 after {verdict.seconds:.1f} s"
+        case "runs":
+            return f"still runs after {verdict.seconds:.0f} s"
+        case _ if verdict.code is None:
+            place = spec.health or f"port {spec.port}"
+            return f"failed: no answer on {place} in {verdict.seconds:.0f} s"
+        case _:
+            return f"failed: ended with {verdict.code} after {verdict.seconds:.1f} s"
+
+
+def _document(spec: ImageSpec, verdict: Verdict) -> dict[str, object]:
+    return {
+        "version": 1,
+        "image": spec.name,
+        "outcome": verdict.outcome,
+        "seconds": round(verdict.seconds, 2),
+        "code": verdict.code,
+        "output": verdict.output,
+        "lacks": [
+            {"kind": lack.kind, "name": lack.name, "hint": lack.line(spec.name)}
+            for lack in verdict.lacks
+        ],
+        "writes": list(verdict.writes),
+    }

@@ -1,0 +1,1 @@
+"""Starts an image on this machine without a container engine, and says what it lacks."""

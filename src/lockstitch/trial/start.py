@@ -1,0 +1,205 @@
+"""Starts an unpacked image's command, watches it, and gives a verdict."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lockstitch import clock, environ, process
+from lockstitch.errors import LockstitchError
+from lockstitch.net.download import ask
+from lockstitch.oci.model import Config
+from lockstitch.python.model import ImageSpec
+from lockstitch.trial.rootfs import Root
+from lockstitch.trial.verdict import Lack, folders_written, lacks
+
+__all__ = ["Trial", "Verdict", "start"]
+
+_ENTER = Path(__file__).parents[1] / "runtime" / "enter.py"
+_REFUSED = 125  # the exit code of enter.py when it cannot enter
+_DENIALS = ("Permission denied", "Read-only file system", "[Errno 13]", "[Errno 30]")
+_LONGEST = 1 << 20  # bytes of output that are read
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What to start: an image's table, how its containers start, its files, and the limits."""
+
+    spec: ImageSpec
+    config: Config
+    root: Root
+    arguments: tuple[str, ...] = ()  # added to the command
+    seconds: float = 60.0  # that a command may run, and a server may take to answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How a trial ended."""
+
+    outcome: str  # "answers", "ended", "runs", "failed"
+    seconds: float
+    code: int | None = None  # of a program that ended
+    output: str = ""
+    lacks: tuple[Lack, ...] = ()
+    writes: tuple[str, ...] = field(default=())  # folders that it wanted to write, below /app
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether the image does what it is for, as far as a trial can tell."""
+        return self.outcome != "failed"
+
+
+def start(trial: Trial) -> Verdict:
+    """Return how an image's command goes: it answers, ends, or fails and for want of what.
+
+    The root is read-only and `outputs` are empty folders that go away with the trial. Where the
+    program was refused a write, it is started once more with a root that takes writes, to name
+    all the folders at once.
+    Raises LockstitchError where this machine cannot enter an image, or its port is taken.
+    """
+    if trial.spec.port and _listens(trial.spec.port):
+        message = f"port {trial.spec.port} is taken on this machine"
+        raise LockstitchError(message, hint="stop what listens there, or change `port`")
+    verdict, _ = _run(trial, writable=False)
+    if verdict.is_good or not any(text in verdict.output for text in _DENIALS):
+        return verdict
+    _, written = _run(trial, writable=True)
+    writes = folders_written(written, lambda path: (trial.root.path / path.lstrip("/")).is_dir())
+    return Verdict(
+        outcome=verdict.outcome,
+        seconds=verdict.seconds,
+        code=verdict.code,
+        output=verdict.output,
+        lacks=tuple(lack for lack in verdict.lacks if lack.kind != "folder")
+        if writes
+        else verdict.lacks,
+        writes=tuple(writes),
+    )
+
+
+def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
+    """Run the command once; return how it went and, with `writable`, the paths that it wrote."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
+        folder.chmod(0o711)  # the image's user must reach its outputs
+        plan = folder / "plan.json"
+        plan.write_text(json.dumps(_plan(trial, folder, writable=writable)))
+        log = folder / "log"
+        began = clock.monotonic()
+        words: list[str | Path] = [sys.executable, "-I", "-S", _ENTER, plan]
+        running = process.start(words, cwd=folder, env=environ.child(), log=log)
+        try:
+            outcome = _watched(trial, running, began)
+        finally:
+            process.stop(running, patience=10)
+        output = _tail(log)
+        code = running.returncode if outcome in {"ended", "failed"} else None
+        if code == _REFUSED and output.startswith("enter: "):
+            raise _cannot_enter(output)
+        verdict = Verdict(
+            outcome=outcome,
+            seconds=clock.monotonic() - began,
+            code=code,
+            output=output,
+            lacks=tuple(lacks(output)) if outcome == "failed" else (),
+        )
+        return verdict, sorted(_written(folder / "upper" / "files")) if writable else []
+
+
+def _plan(trial: Trial, folder: Path, *, writable: bool) -> dict[str, object]:
+    """Return what enter.py is told."""
+    config, root = trial.config, trial.root
+    uid, gid, home = root.names_of(config.user)
+    binds = {}
+    for name in () if writable else trial.spec.outputs:
+        source = folder / "outputs" / name
+        target = root.path / "app" / name
+        source.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            shutil.copytree(target, source, symlinks=True)
+            binds[f"/app/{name.rstrip('/')}"] = str(source)
+    for path, _, names in os.walk(folder / "outputs"):
+        _give(Path(path), uid, gid)
+        for each in names:
+            _give(Path(path, each), uid, gid)
+    upper = folder / "upper"
+    if writable:
+        upper.mkdir()
+        uid, gid = 0, 0
+    return {
+        "root": str(root.path),
+        "upper": str(upper) if writable else "",
+        "binds": binds,
+        "uid": uid,
+        "gid": gid,
+        "cwd": config.workdir or "/",
+        "env": _variables(config.env, home),
+        "argv": [*config.command, *trial.arguments],
+    }
+
+
+def _give(path: Path, uid: int, gid: int) -> None:
+    if os.geteuid() == 0 and not path.is_symlink():
+        os.chown(path, uid, gid)
+
+
+def _variables(own: Mapping[str, str], home: str) -> dict[str, str]:
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {"PATH": path, "HOME": home, "HOSTNAME": "trial", "PYTHONUNBUFFERED": "1", **own}
+
+
+def _watched(trial: Trial, running: process.Running, began: float) -> str:
+    """Return the outcome of a program: waits until it answers, ends, or its time is over."""
+    while clock.monotonic() - began < trial.seconds:
+        if running.poll() is not None:
+            # A server that ends is no server, whatever its exit code.
+            return "ended" if running.returncode == 0 and not trial.spec.port else "failed"
+        if trial.spec.port and _answers(trial.spec):
+            return "answers"
+        clock.sleep(0.05)
+    return "failed" if trial.spec.port else "runs"
+
+
+def _answers(spec: ImageSpec) -> bool:
+    """Return whether a server is well by its health route, or listens where it has none."""
+    if not spec.health:
+        return _listens(spec.port)
+    with contextlib.suppress(LockstitchError):
+        return ask(f"http://127.0.0.1:{spec.port}{spec.health}")[0] == _OK
+    return False
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as handle:
+        handle.seek(max(0, log.stat().st_size - _LONGEST))
+        return handle.read().decode("utf-8", "replace")
+
+
+def _written(upper: Path) -> Iterator[str]:
+    """Yield the paths in an image of the files that a trial wrote or folders that it made."""
+    for path, folders, names in os.walk(upper):
+        inside = "/" + Path(path).relative_to(upper).as_posix().removeprefix(".")
+        for name in names:
+            yield f"{inside.rstrip('/')}/{name}"
+        if not names and not folders and path != str(upper):
+            yield f"{inside.rstrip('/')}/"
+
+
+def _cannot_enter(output: str) -> LockstitchError:
+    reason = output.removeprefix("enter: ").strip().splitlines()[0]
+    message = f"this machine cannot enter an image without an engine: {reason}"
+    hint = "run it with an engine: lockstitch run IMAGE --in-image"
+    return LockstitchError(message, hint=hint)

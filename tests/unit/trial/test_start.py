@@ -1,0 +1,179 @@
+"""Images start without an engine: unpacked once, read-only, as their own user."""
+
+import dataclasses
+import functools
+import io
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.oci.layer import TAR, LayerFacts
+from lockstitch.oci.model import Config, Image, Platform
+from lockstitch.python.model import ImageSpec
+from lockstitch.store import Store
+from lockstitch.trial import rootfs
+from lockstitch.trial.rootfs import Root
+from lockstitch.trial.start import Trial, Verdict, start
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+
+USERS = "root:x:0:0:root:/root:/bin/sh\nme:x:65532:65531:me:/home/me:/bin/sh\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    """A layer that is a tar of files by their names, as some other tool would write it."""
+
+    files: Mapping[str, bytes]
+    mode: int = 0o755
+    folder: str = ""
+
+    @property
+    def data(self) -> bytes:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            if self.folder:
+                member = tarfile.TarInfo(self.folder)
+                member.type, member.mode = tarfile.DIRTYPE, 0o777
+                archive.addfile(member)
+            for name, data in self.files.items():
+                member = tarfile.TarInfo(name)
+                member.size, member.mode = len(data), self.mode
+                archive.addfile(member, io.BytesIO(data))
+        return buffer.getvalue()
+
+    @property
+    def facts(self) -> LayerFacts:
+        digest = of_bytes(self.data)
+        size = len(self.data)
+        return LayerFacts(digest=digest, diff_id=digest, size=size, unpacked=0, media_type=TAR)
+
+    @property
+    def created_by(self) -> str:
+        return "test"
+
+    def chunks(self) -> Iterator[bytes]:
+        yield self.data
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+class Damaged(Plain):
+    """A layer whose bytes are not what its facts say."""
+
+    def chunks(self) -> Iterator[bytes]:
+        yield self.data.replace(b"3", b"4")
+
+
+@functools.cache
+def programs() -> dict[str, bytes]:
+    """Return this machine's shell and some programs, and what they are linked with."""
+    files: dict[str, bytes] = {"etc/passwd": USERS.encode()}
+    for name in ("sh", "mkdir", "cat", "id", "sleep"):
+        program = Path(shutil.which(name) or "")
+        files[f"bin/{name}"] = program.read_bytes()
+        linked = subprocess.check_output(["ldd", program], text=True)
+        for library in re.findall(r"(/\S+) \(0x", linked):
+            files[library.lstrip("/")] = Path(library).read_bytes()
+    return files
+
+
+def image(folder: str = "") -> Image:
+    return Image(
+        platform=Platform(os="linux", architecture="amd64"),
+        config=Config(user="me", workdir="/app", env={"PATH": "/bin", "GREETING": "hello"}),
+        layers=(Plain(programs()), Plain({"app/data": b"1"}, mode=0o644, folder=folder)),
+        created=0,
+    )
+
+
+def unpacked(made: Image, store: Store) -> Root:
+    return rootfs.unpack(made, store, lambda _: None)
+
+
+def run(store: Store, script: str, folder: str = "", **spec: object) -> Verdict:
+    made = image(folder)
+    config = dataclasses.replace(made.config, command=("sh", "-c", script))
+    table = ImageSpec(name="x", command=config.command, **spec)  # type: ignore[arg-type]
+    return start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=20))
+
+
+def test_it_runs_as_its_user_with_its_variables_in_its_folder(store: Store) -> None:
+    verdict = run(store, "id -u; id -g; echo $GREETING $HOME; cat data; echo; echo *")
+    assert (verdict.outcome, verdict.code) == ("ended", 0)
+    assert verdict.output.split("\n")[:5] == ["65532", "65531", "hello /home/me", "1", "data"]
+
+
+def test_nothing_of_the_image_can_be_written_but_outputs(store: Store) -> None:
+    verdict = run(store, "echo 1 >out/a && cat out/a && echo 2 >data", "app/out", outputs=("out",))
+    assert verdict.outcome == "failed"
+    assert verdict.output.startswith("1\n")
+    assert not list((store.root / "trial").rglob("a"))
+
+
+def test_all_folders_that_it_wants_are_named_at_once(store: Store) -> None:
+    verdict = run(store, "mkdir logs && mkdir -p models/x && echo 1 >models/x/m")
+    assert (verdict.outcome, verdict.writes) == ("failed", ("logs", "models"))
+    assert verdict.lacks == ()
+    assert run(store, "cat data").outcome == "ended", "the cache is as it was"
+
+
+def test_a_program_that_is_not_there_is_named(store: Store) -> None:
+    made = image()
+    config = dataclasses.replace(made.config, command=("gunicorn", "app:app"))
+    table = ImageSpec(name="x", command=config.command)
+    verdict = start(Trial(spec=table, config=config, root=unpacked(made, store)))
+    assert [(lack.kind, lack.name) for lack in verdict.lacks] == [("program", "gunicorn")]
+
+
+def test_what_still_runs_when_time_is_over_is_ended(store: Store) -> None:
+    made = image()
+    config = dataclasses.replace(made.config, command=("sleep", "61.5"))
+    table = ImageSpec(name="x", command=config.command)
+    trial = Trial(spec=table, config=config, root=unpacked(made, store), seconds=0.3)
+    assert start(trial).outcome == "runs"
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert "sleep 61.5" not in running.stdout
+
+
+def test_a_server_that_ends_has_failed(store: Store) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    assert run(store, "exit 0", port=port).outcome == "failed"
+
+
+def test_a_port_that_is_taken_is_said_before(store: Store) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        with pytest.raises(LockstitchError, match=f"port {port} is taken"):
+            run(store, "exit 0", port=port)
+
+
+def test_a_layer_is_unpacked_once_and_checked(store: Store) -> None:
+    made = image()
+    first = unpacked(made, store)
+    files = sorted((store.root / "trial" / "layers").rglob("[0-9]*"))
+    before = [file.stat().st_mtime_ns for file in files]
+    other = dataclasses.replace(made, layers=(made.layers[0], Plain({"app/b": b"2"})))
+    second = unpacked(other, store)
+    assert first.path != second.path
+    assert [file.stat().st_mtime_ns for file in files] == before
+    assert (second.path / "app" / "b").read_bytes() == b"2"
+    assert not (second.path / "app" / "data").exists()
+    with pytest.raises(LockstitchError, match="not sha256:"):
+        unpacked(dataclasses.replace(made, layers=(Damaged({"app/c": b"3"}),)), store)

@@ -1,0 +1,64 @@
+"""What a program printed says what it lacked."""
+
+import pytest
+
+from lockstitch.trial.verdict import Lack, folders_written, lacks
+
+
+@pytest.mark.parametrize(
+    ("output", "kind", "name"),
+    [
+        ("ModuleNotFoundError: No module named 'sklearn.svm'\n", "module", "sklearn.svm"),
+        (
+            "ImportError: libxcb.so.1: cannot open shared object file: No such file or directory\n",
+            *("library", "libxcb.so.1"),
+        ),
+        (
+            "OSError: libgomp.so.1: cannot open shared object file: No such file or directory\n",
+            *("library", "libgomp.so.1"),
+        ),
+        (
+            "ImportError: /lib/libc.so.6: version `GLIBC_2.38' not found (required by /x.so)\n",
+            *("symbol", "GLIBC_2.38"),
+        ),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'c.yaml'\n", "file", "c.yaml"),
+        ("exec `gunicorn`: No such file or directory\n", "program", "gunicorn"),
+        ("PermissionError: [Errno 13] Permission denied: '/app/logs'\n", "folder", "/app/logs"),
+        ("OSError: [Errno 30] Read-only file system: 'mlruns'\n", "folder", "mlruns"),
+        ("mkdir: cannot create directory '/app/x': Permission denied\n", "folder", "/app/x"),
+    ],
+)
+def test_what_is_missing_is_named(output: str, kind: str, name: str) -> None:
+    noise = 'Traceback (most recent call last):\n  File "x.py", line 1\n'
+    assert lacks(noise + output) == [Lack(kind=kind, name=name)]
+    assert lacks(noise) == []
+
+
+def test_the_last_failure_comes_first_and_each_once() -> None:
+    text = (
+        "ModuleNotFoundError: No module named 'a'\n"
+        "ModuleNotFoundError: No module named 'b'\n"
+        "ModuleNotFoundError: No module named 'a'\n"
+    )
+    assert [lack.name for lack in lacks(text)] == ["a", "b"]
+
+
+def test_a_hint_names_the_table_of_the_image() -> None:
+    lack = Lack(kind="folder", name="/app/logs/")
+    assert lack.line("serve") == 'outputs = ["logs"] in [tool.lockstitch.images.serve]'
+
+
+def test_written_folders_are_named_once_and_from_the_top() -> None:
+    had = {"/app", "/app/src", "/app/data"}
+    written = [
+        *("/app/logs/a", "/app/artifacts/x/y/m.pt", "/app/artifacts/z", "/app/out.csv"),
+        *("/app/data/new/f", "/app/src/__pycache__/a.pyc", "/app/src/b", "/home/nonroot/.cache/x"),
+    ]
+    assert folders_written(written, had.__contains__) == [
+        "/home/nonroot/.cache/x",
+        "artifacts",
+        "data/new",
+        "logs",
+        "out.csv",
+        "src",
+    ]
