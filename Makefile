@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help programs setup demo test cover lint types contracts check peers nightly matrix ci bench docs golden release lock lock-stack clean
+.PHONY: help programs setup demo test cover lint types contracts check peers nightly matrix ci bench shape docs golden release lock lock-stack clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ bench: $(READY) ## ratios against the classic route, on this machine
 	$(BIN)/python bench/stack.py
 	$(BIN)/python bench/push.py
 	$(BIN)/python bench/proof.py
+
+shape: $(READY) ## a report: lines of each room, the longest files and functions
+	$(BIN)/python tools/shape.py
 
 docs: $(READY) ## rewrite the reference pages that are made from code
 	$(BIN)/python docs/generate.py
