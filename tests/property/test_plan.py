@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstitch.digest import of_bytes
-from lockstitch.image.plan import Parts, plan
+from lockstitch.image.plan import PlanInputs, plan
 from lockstitch.python.locks.resolution import LockedWheel
 
 MIB = 1 << 20
@@ -27,28 +27,28 @@ wheels = st.builds(
 )
 locks = st.lists(wheels, max_size=60, unique_by=lambda wheel: wheel.name)
 parts = st.builds(
-    Parts,
+    PlanInputs,
     python=st.just("3.11.2"),
     base=st.just(of_bytes(b"base")),
     base_name=st.just("debian"),
     interpreter=st.sampled_from([None, of_bytes(b"one")]),
     trimmed=st.booleans(),
     wheels=locks,
-    own=st.sampled_from([None, of_bytes(b"own")]),
-    own_name=st.just("own"),
+    project=st.sampled_from([None, of_bytes(b"own")]),
+    project_name=st.just("own"),
     app=st.just(of_bytes(b"app")),
 )
 
 
 @given(parts, st.data())
-def test_order_of_wheels_does_not_matter(before: Parts, data: st.DataObject) -> None:
+def test_order_of_wheels_does_not_matter(before: PlanInputs, data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(list(before.wheels)))
     assert plan(dataclasses.replace(before, wheels=shuffled)) == plan(before)
     assert plan(dataclasses.replace(before, wheels=tuple(shuffled))) == plan(before)
 
 
 @given(parts)
-def test_every_wheel_is_in_exactly_one_layer_and_no_key_is_shared(before: Parts) -> None:
+def test_every_wheel_is_in_exactly_one_layer_and_no_key_is_shared(before: PlanInputs) -> None:
     layers = plan(before)
     found = [wheel for layer in layers for wheel in layer.wheels]
     assert sorted(wheel.name for wheel in found) == sorted(w.name for w in before.wheels)
@@ -58,7 +58,7 @@ def test_every_wheel_is_in_exactly_one_layer_and_no_key_is_shared(before: Parts)
 
 @given(parts.filter(lambda found: len(found.wheels) > 0), st.data())
 def test_one_changed_wheel_of_the_same_size_moves_one_key(
-    before: Parts, data: st.DataObject
+    before: PlanInputs, data: st.DataObject
 ) -> None:
     old = data.draw(st.sampled_from(list(before.wheels)))
     new = dataclasses.replace(old, version="99", digest=of_bytes(b"another"))
@@ -69,7 +69,7 @@ def test_one_changed_wheel_of_the_same_size_moves_one_key(
 
 
 @given(parts, wheels)
-def test_a_new_wheel_moves_at_most_one_key(before: Parts, new: LockedWheel) -> None:
+def test_a_new_wheel_moves_at_most_one_key(before: PlanInputs, new: LockedWheel) -> None:
     new = dataclasses.replace(new, name="unheard-of")
     alone = sum(1 for wheel in before.wheels if (wheel.size or 0) >= 8 * MIB)
     keys = {layer.key for layer in plan(before)}

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstitch.digest import of_bytes
-from lockstitch.image import statements
-from lockstitch.image.installed import Contents
-from lockstitch.image.verify import BROKEN
+from lockstitch.image import verify
+from lockstitch.image.verify import BROKEN, Contents
 
 _KEYS = (
     *("bomFormat", "metadata", "component", "components", "hashes", "content", "purl", "name"),
@@ -23,7 +22,7 @@ DOCUMENTS = st.recursive(
     max_leaves=20,
 )
 BILL = {"bomFormat": "CycloneDX", "metadata": {"component": {}}}
-LOCKS = statements.Locks(project="a", pylocks={}, bases={})
+LOCKS = verify.Locks(project="a", pylocks={}, bases={})
 
 
 def words(found: Any) -> None:
@@ -33,13 +32,13 @@ def words(found: Any) -> None:
 
 @given(DOCUMENTS)
 def test_any_bill_is_read_to_its_end_or_is_broken(said: Any) -> None:
-    words(statements.bill(said, of_bytes(b""), Contents({})))
-    words(statements.bill(BILL | {"components": said}, of_bytes(b""), Contents({})))
+    words(verify.check_bill(said, of_bytes(b""), Contents({})))
+    words(verify.check_bill(BILL | {"components": said}, of_bytes(b""), Contents({})))
 
 
 @given(DOCUMENTS)
 def test_any_statement_is_read_to_its_end_or_is_broken(said: Any) -> None:
     built = {"buildDefinition": {"externalParameters": said, "resolvedDependencies": said}}
     for each in (said, {"subject": [{"name": "a"}], "predicate": built}):
-        words(statements.origin(each, of_bytes(b""), {}))
-        words(statements.locked(each, LOCKS, {}))
+        words(verify.check_origin(each, of_bytes(b""), {}))
+        words(verify.check_locks(each, LOCKS, {}))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstitch.errors import LockstitchError
-from lockstitch.image import record_file
-from lockstitch.image.scripts import console_scripts, with_shebang
+from lockstitch.image.contents import console_scripts, with_shebang
+from lockstitch.image.wheel import Row, read_record_file, write_record_file
 from lockstitch.oci import canonical
 
 fields = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
@@ -15,23 +15,21 @@ rows = st.lists(st.tuples(fields.filter(bool), fields, fields), max_size=10)
 
 
 @given(rows)
-def test_record_reads_what_it_wrote(given_rows: list[record_file.Row]) -> None:
-    found = record_file.read(record_file.write(given_rows))
+def test_record_reads_what_it_wrote(given_rows: list[Row]) -> None:
+    found = read_record_file(write_record_file(given_rows))
     assert found == sorted(set(given_rows), key=lambda row: (row[0].encode(), row))
 
 
 @given(rows, st.data())
-def test_order_of_rows_does_not_matter(
-    given_rows: list[record_file.Row], data: st.DataObject
-) -> None:
+def test_order_of_rows_does_not_matter(given_rows: list[Row], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(given_rows))
-    assert record_file.write(shuffled) == record_file.write(given_rows)
+    assert write_record_file(shuffled) == write_record_file(given_rows)
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 def test_any_record_is_read_or_is_a_value_error(data: bytes) -> None:
     try:
-        found = record_file.read(data)
+        found = read_record_file(data)
     except ValueError:
         return
     assert all(len(row) == 3 for row in found)

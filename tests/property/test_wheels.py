@@ -19,7 +19,7 @@ from support.images import members
 from support.zips import FILENAME, INFO, File, directory_at, patched, wheel
 
 from lockstitch.errors import LockstitchError
-from lockstitch.image.contents.wheels import InstalledWheel
+from lockstitch.image.contents import InstalledWheel
 from lockstitch.image.paths import APP
 from lockstitch.oci.layer import arrange, stitch
 from lockstitch.store import Store

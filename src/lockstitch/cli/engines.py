@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from lockstitch import files
 from lockstitch.cli.session import Session, layout_folder, print_json
 from lockstitch.dockerfile import engines, render
-from lockstitch.dockerfile import files as rendered
-from lockstitch.dockerfile.build import BUILDERS, Recipe
-from lockstitch.dockerfile.build import build as build_image
-from lockstitch.dockerfile.engines import RUNNERS, Engine
+from lockstitch.dockerfile.engines import BUILDERS, RUNNERS, Engine, Recipe
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.image.build import Builder, Built
+from lockstitch.lock.bases import kind_of
 from lockstitch.lock.file import Lock
 from lockstitch.oci.layout import Layout
 from lockstitch.progress import say
@@ -105,7 +103,7 @@ def build(
             folder=project.root, dockerfile=render.name(spec), tag=tag, words=options.rest
         )
         with session.progress.task(f"{found.name} build {tag}", 0):
-            identity = build_image(found, recipe, line)
+            identity = engines.build(found, recipe, line)
         answers.append({"name": spec.name, "tag": tag, "id": identity, "engine": found.name})
         if not options.json:
             say(f"{spec.name}: {tag} in {found.name}, image ID {identity[:12]}")
@@ -141,7 +139,7 @@ def _check_rendered(project: Project, lock: Lock, specs: Sequence[ImageSpec]) ->
     """Raise LockstitchError for each file that the engine would read and `render` would change."""
     others = {render.name(each) for each in project.images if each not in specs}
     problems = []
-    for name, text in rendered.everything(project, lock).items():
+    for name, text in render.everything(project, lock).items():
         path = project.root / name
         if name not in others and (not path.is_file() or files.read_text(path) != text):
             message = f"`{name}` is not what pyproject.toml and the lock give"
@@ -152,7 +150,7 @@ def _check_rendered(project: Project, lock: Lock, specs: Sequence[ImageSpec]) ->
 def _give_base(session: Session, lock: Lock, found: Engine) -> None:
     """Put the base into the engine where no registry has it."""
     project = session.project
-    if not project.is_debian:
+    if kind_of(project.base).in_registry:
         return
     builder = Builder(project, lock, session.store, session.fetcher, session.progress)
     image = builder.base(found.platform, Layout(layout_folder(project)))

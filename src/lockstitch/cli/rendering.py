@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from lockstitch.cli.session import Session
-from lockstitch.dockerfile import files
+from lockstitch.dockerfile import render
 from lockstitch.errors import LockstitchError
 from lockstitch.lock.file import Lock
 from lockstitch.python.model import Project
@@ -14,7 +14,7 @@ __all__ = ["compose_file", "everything", "with_services"]
 
 def everything(project: Project, lock: Lock) -> dict[str, str]:
     """Return every file that is rendered, by name, sorted; raise what is wrong with any."""
-    found = files.everything(project, lock)
+    found = render.everything(project, lock)
     if project.stack.runner == "compose":
         found[compose.NAME] = compose_file(project, lock)
     return dict(sorted(found.items()))

@@ -1,11 +1,12 @@
-"""Docker, Podman and Buildah, where they are: finds them, loads images of ours, runs them."""
+"""Docker, Podman and Buildah: finds them, builds with them, loads images into them, runs images."""
 
 import json
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,25 @@ from lockstitch.oci.model import Image
 from lockstitch.process import Command
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["RUNNERS", "Engine", "command", "find", "identity", "load", "machine", "tag"]
+__all__ = [
+    "BUILDERS",
+    "RUNNERS",
+    "Engine",
+    "Recipe",
+    "build",
+    "command",
+    "find",
+    "identity",
+    "load",
+    "machine",
+    "tag",
+]
 
 RUNNERS = ("docker", "podman")
+BUILDERS = ("docker", "podman", "buildah")
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _HEX = 64
+_TAIL = 20  # lines of a failed build that are shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,3 +145,41 @@ def command(
         words += ["--user", f"{os.getuid()}:{os.getgid()}"]
     command_words = (*spec.command, *arguments) if arguments else ()
     return Command(words=(*words, tag, *command_words), cwd=project.root, env=environ.child())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What an engine builds: a Dockerfile of a folder, under a tag."""
+
+    folder: Path
+    dockerfile: str
+    tag: str
+    words: Sequence[str] = ()  # options of the user's own, put before the folder
+
+
+def build(engine: Engine, recipe: Recipe, line: Callable[[str], object]) -> str:
+    """Build and tag an image, give `line` what the engine prints, and return the image's ID.
+
+    Raises LockstitchError with the end of its output when the build fails.
+    """
+    words = [str(engine.program), "build", "--file", recipe.dockerfile, "--tag", recipe.tag]
+    if engine.name != "docker":
+        words += ["--format", "docker"]  # the OCI format has no HEALTHCHECK
+    last: deque[str] = deque(maxlen=_TAIL)
+
+    def seen(text: str) -> None:
+        last.append(text)
+        line(text)
+
+    # An engine before Docker 23 knows `RUN --mount` only with BuildKit.
+    env = environ.child(DOCKER_BUILDKIT="1")
+    # Not the user's own words: a build argument may be a secret.
+    line(f"> {' '.join([engine.name, *words[1:]])}{' …' if recipe.words else ''} .")
+    code = process.follow([*words, *recipe.words, "."], cwd=recipe.folder, env=env, line=seen)
+    if code != 0:
+        message = f"`{engine.name} build` of `{recipe.dockerfile}` failed with exit code {code}\n"
+        message += "\n".join(last)
+        hint = f"add options of {engine.name} after --, such as --network host; "
+        hint += "docs/reference/dockerfiles.md has the build arguments"
+        raise LockstitchError(message, hint=hint)
+    return identity(engine, recipe.tag)

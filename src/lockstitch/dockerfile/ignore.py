@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.lock.make import pylock_name
+from lockstitch.lock.file import pylock_name
 from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["BUILD_REQUIREMENTS", "MARK", "Copy", "first_party", "included", "render"]

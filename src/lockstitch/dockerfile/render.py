@@ -10,19 +10,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from lockstitch.dockerfile import ignore
 from lockstitch.dockerfile.ignore import BUILD_REQUIREMENTS, MARK, Copy, first_party, included
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import assemble
 from lockstitch.image.paths import APP, VENV
-from lockstitch.image.prepare import Prepared, pinned
+from lockstitch.image.plan import Prepared
 from lockstitch.lock.bases import Base
-from lockstitch.lock.bases.registry import RegistryBase
-from lockstitch.lock.file import Lock
-from lockstitch.lock.make import pylock_name
+from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.oci.model import Config
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["base_tag", "build_requirements", "name", "render"]
+__all__ = ["base_tag", "build_requirements", "everything", "name", "render"]
 
 _UV: Final = "/usr/local/bin/uv"
 _PYTHON: Final = f"/{VENV}/bin/python"
@@ -85,6 +84,25 @@ def build_requirements(lock: Lock) -> str:
     return "\n".join([MARK, *found, ""])
 
 
+def everything(project: Project, lock: Lock) -> dict[str, str]:
+    """Return every file that is rendered, by name, sorted.
+
+    Raises LockstitchError with everything that a Dockerfile cannot say.
+    """
+    texts = {}
+    problems: list[LockstitchError] = []
+    for spec in project.images:
+        try:
+            texts[name(spec)] = render(project, lock, spec)
+        except LockstitchError as error:
+            problems.append(error)
+    raise_all(problems)
+    texts[".dockerignore"] = ignore.render(project)
+    if project.is_package:
+        texts[ignore.BUILD_REQUIREMENTS] = build_requirements(lock)
+    return dict(sorted(texts.items()))
+
+
 def render(project: Project, lock: Lock, spec: ImageSpec) -> str:
     """Return the Dockerfile of an image.
 
@@ -121,10 +139,6 @@ def _config(project: Project, lock: Lock, spec: ImageSpec) -> Config:
     prepared = Prepared(
         spec=spec,
         base=lock.base_for(project.platforms[0]),
-        wheels=(),
-        files=(),
-        own=None,
-        layers=(),
         created=0,
         lock=locked[pylock_name(spec.name)],
     )
@@ -160,7 +174,7 @@ def _head(project: Project, spec: ImageSpec) -> str:
 
 
 def _tools(base: Base) -> str:
-    if isinstance(base, RegistryBase) and base.user.partition(":")[0] not in _ROOT:
+    if base.defaults().user.partition(":")[0] not in _ROOT:
         return _TOOLS.replace(" AS tools\n", " AS tools\nUSER 0\n", 1)
     return _TOOLS
 
@@ -179,19 +193,16 @@ def _arguments(project: Project, lock: Lock) -> str:
         "# Any image with the uv program at /uv.",
         "ARG UV_IMAGE=astral/uv:${UV_VERSION}",
     ]
-    if project.is_debian:
+    base = lock.base_for(project.platforms[0])
+    if base.image:
+        lines += [f"# {base.name}, when it was locked.", f"ARG BASE={base.image}"]
+    else:
         lines += [
             "# No registry has the base: `lockstitch build --base-only --output base.tar` makes it",
             "# from the lock, and `docker load --input base.tar` gives it this name.",
+            f"ARG BASE={base_tag(project)}",
         ]
-    return "\n".join([*lines, *_base(project, lock)])
-
-
-def _base(project: Project, lock: Lock) -> list[str]:
-    found = lock.base_for(project.platforms[0])
-    if not isinstance(found, RegistryBase):
-        return [f"ARG BASE={base_tag(project)}"]
-    return [f"# {found.reference}, when it was locked.", f"ARG BASE={pinned(found)}"]
+    return "\n".join(lines)
 
 
 def _packages(spec: ImageSpec) -> str:
@@ -266,8 +277,7 @@ def _runtime(
     lines += [f"USER {config.user}", f"STOPSIGNAL {config.stop_signal}"]
     lines += [f"EXPOSE {port}" for port in config.ports]
     lines += _healthcheck(spec, config)
-    base = lock.base_for(project.platforms[0])
-    resets = base.resets if isinstance(base, RegistryBase) else ()
+    resets = lock.base_for(project.platforms[0]).defaults().resets
     lines += ["ENTRYPOINT []"] if "entrypoint" in resets else []
     lines += ["HEALTHCHECK NONE"] if "healthcheck" in resets and not spec.health else []
     # Without a command of its own, none of the base's either.

@@ -15,10 +15,8 @@ from lockstitch.drift.effects import Effect
 from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint import locks, wheels
 from lockstitch.fingerprint.model import Fingerprint, Python, System
-from lockstitch.lock.file import Lock
-from lockstitch.lock.make import pylock_name
+from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.python.model import ImageSpec, Project
-from lockstitch.python.target import Target
 from lockstitch.run import record
 from lockstitch.run.record import RunRecord
 from lockstitch.store import Store
@@ -132,7 +130,7 @@ def _image(
 ) -> Fingerprint:
     """Return what an image will hold: its lock's packages, with digests where wheels are here."""
     base = lock.base_for(platform)
-    target = Target(platform=platform, python=base.python, glibc=base.glibc)
+    target = base.target()
     name = pylock_name(spec.name)
     text = files.read_text(project.root / name)
     locked = locks.read(text, name, locks.Wanted(target=target))
@@ -144,7 +142,7 @@ def _image(
         locked.with_packages(packages),
         kind="image",
         python=Python(version=base.python),
-        platform=System(system="linux", machine=target.machine, libc=f"glibc {base.glibc}"),
+        platform=System(system="linux", machine=target.machine, libc=f"glibc {target.glibc}"),
     )
 
 

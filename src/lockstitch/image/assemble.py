@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lockstitch.image.contents import app
+from lockstitch.image.contents import HEALTH
 from lockstitch.image.paths import APP, USER, VENV
-from lockstitch.image.prepare import Prepared
-from lockstitch.lock.bases import Base
-from lockstitch.lock.bases.debian import DebianBase
-from lockstitch.lock.bases.registry import RegistryBase
-from lockstitch.lock.bases.registry.interpreter import PATH
+from lockstitch.image.plan import Prepared
+from lockstitch.lock.bases import ImageDefaults
 from lockstitch.oci.layer import Layer
 from lockstitch.oci.model import Config, Healthcheck, Image, Platform, append, empty, with_config
 from lockstitch.python.model import ImageSpec, Project
@@ -18,82 +15,73 @@ __all__ = ["base_image", "image", "reference"]
 
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
-    "PATH": f"/{VENV}/bin:/usr/local/bin:/usr/bin:/bin",
     # The image is read-only to its user, so a written cache would fail at every import.
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUNBUFFERED": "1",
-    "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
     "VIRTUAL_ENV": f"/{VENV}",
 }
 
 
 def image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Image:
-    """Return the image of these layers with the config that its table asks for."""
-    spec, base = prepared.spec, prepared.base
+    """Return the image of these layers, with a config of its base's defaults and its table."""
+    spec, defaults = prepared.spec, prepared.base.defaults()
+    path = f"/{VENV}/bin:{defaults.env['PATH']}"
     config = Config(
-        env=_environment(base) | dict(spec.env),
+        env=_environment(defaults) | {"PATH": path} | dict(spec.env),
         command=spec.command,
         user=spec.user or f"{USER}:{USER}",
         workdir=f"/{APP}",
         ports=(spec.port,) if spec.port else (),
+        exposed=defaults.ports,
+        volumes=defaults.volumes,
         labels=_labels(prepared, project),
         healthcheck=_healthcheck(spec),
         stop_signal="SIGTERM",
     )
-    platform = Platform.parse(base.platform)
-    start = empty(platform, created=prepared.created)
-    if isinstance(base, RegistryBase):
-        config = replace(config, exposed=base.ports, volumes=base.volumes)
-        start = replace(start, history=tuple(base.entries_of_history()))
-    return append(with_config(start, config), *layers)
+    start = empty(Platform.parse(prepared.base.platform), created=prepared.created)
+    start = replace(with_config(start, config), history=defaults.history)
+    return append(start, *layers)
 
 
-def _environment(base: Base) -> dict[str, str]:
+def _environment(defaults: ImageDefaults) -> dict[str, str]:
     """Return what every image's environment has, on top of the base's own."""
-    if isinstance(base, DebianBase):
-        return _ENVIRONMENT
-    found = {**base.env, **_ENVIRONMENT}
-    found["PATH"] = f"/{VENV}/bin:{base.env.get('PATH', PATH)}"
-    found["SSL_CERT_FILE"] = base.env.get("SSL_CERT_FILE", base.certificates)
-    # The variable with a file that is not there would be worse than none.
-    return {key: value for key, value in found.items() if value or key != "SSL_CERT_FILE"}
+    certificates = defaults.env.get("SSL_CERT_FILE", defaults.certificates)
+    # A variable that names no file would be worse than none.
+    own = {key: value for key, value in defaults.env.items() if key != "SSL_CERT_FILE"}
+    return own | _ENVIRONMENT | ({"SSL_CERT_FILE": certificates} if certificates else {})
 
 
 def base_image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Image:
     """Return the base as an image of its own, as Dockerfiles start from it: its user is root."""
     config = Config(
-        env=_ENVIRONMENT | {"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        env=_environment(prepared.base.defaults()),
         labels={
             "dev.lockstitch.python": prepared.base.python,
             "org.opencontainers.image.base.name": project.base,
         },
     )
-    platform = Platform.parse(prepared.base.platform)
-    start = with_config(empty(platform, created=prepared.created), config)
-    return append(start, *layers)
+    start = empty(Platform.parse(prepared.base.platform), created=prepared.created)
+    return append(with_config(start, config), *layers)
 
 
 def _labels(prepared: Prepared, project: Project) -> dict[str, str]:
-    base = prepared.base
-    found = dict(base.labels) if isinstance(base, RegistryBase) else {}
-    found |= {
+    labels = {
+        **prepared.base.defaults().labels,
         "dev.lockstitch.lock": str(prepared.lock),
-        "dev.lockstitch.python": base.python,
+        "dev.lockstitch.python": prepared.base.python,
         "org.opencontainers.image.base.name": project.base,
         "org.opencontainers.image.title": f"{project.name}-{prepared.spec.name}",
     }
-    if isinstance(base, RegistryBase):
-        found["org.opencontainers.image.base.digest"] = str(base.manifest)
     if project.version:
-        found["org.opencontainers.image.version"] = project.version
-    return found | dict(prepared.spec.labels)
+        labels["org.opencontainers.image.version"] = project.version
+    return labels | dict(prepared.spec.labels)
 
 
 def _healthcheck(spec: ImageSpec) -> Healthcheck | None:
     if not spec.health:
         return None
     python = f"/{VENV}/bin/python"
-    return Healthcheck(command=(python, "-I", f"/{app.HEALTH}", str(spec.port), spec.health))
+    return Healthcheck(command=(python, "-I", f"/{HEALTH}", str(spec.port), spec.health))
 
 
 def reference(spec: ImageSpec, platform: Platform, project: Project) -> str:

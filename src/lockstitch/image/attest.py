@@ -11,8 +11,7 @@ from lockstitch.git import Commit
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.paths import DRIFT, LAYOUT
 from lockstitch.lock import export, file, provenance, sbom
-from lockstitch.lock.file import Lock
-from lockstitch.lock.make import pylock_name
+from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.lock.provenance import Material
 from lockstitch.oci import canonical
 from lockstitch.oci.artifact import Artifact
@@ -53,8 +52,9 @@ class Attester:
     def bill(self, built: Built) -> Artifact:
         """Return an image's bill of materials; making one takes a while, so it is recorded."""
         prepared, digest = built.prepared, built.image.digest
-        parts = self._builder.parts(prepared)
-        facts = {key: each.document() for key, each in parts.items()}
+        wheel = prepared.project_wheel
+        packages = self._builder.packages(prepared)
+        facts = {key: each.document() for key, each in packages.items()}
         sources = sorted([each.name, each.digest] for each in _files(self._project, self._lock))
         wanted = [_FORM, digest, prepared.spec.name, prepared.created, sources, facts]
         key = of_bytes(canonical.dumps(wanted)).hex
@@ -68,8 +68,8 @@ class Attester:
             prepared.spec,
             prepared.base.platform,
             digest=digest,
-            parts=parts,
-            own=prepared.own.contents if prepared.own else None,
+            facts=packages,
+            project_wheel=wheel.contents if wheel else None,
         )
         self._store.put_record(_KIND, key, self._store.put(text.encode()))
         return Artifact(kind=sbom.FORMAT, data=text.encode())
@@ -81,9 +81,10 @@ class Attester:
         drifts = spec.labels.get(DRIFT, "")
         others = {pylock_name(each.name) for each in project.images if each.name != spec.name}
         materials = [e for e in _files(project, self._lock) if e.name not in others]
-        materials.append(Material(name="base", digest=provenance.of_base(base), uri=project.base))
-        if prepared.own:
-            materials.append(Material(name="first-party code", digest=prepared.own.contents))
+        materials.append(Material(name="base", digest=base.digest, uri=project.base))
+        if prepared.project_wheel:
+            contents = prepared.project_wheel.contents
+            materials.append(Material(name="first-party code", digest=contents))
         statement = provenance.statement(
             f"{project.name}-{spec.name}",
             built.image.digest,

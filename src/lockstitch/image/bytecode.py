@@ -1,17 +1,47 @@
-"""Bytecode made by the base's own interpreter, so that the host's Python never shows."""
+"""Bytecode made by an image's own interpreter, so that the host's Python never shows.
 
+A base that is put together from signed packages is unpacked in the store, and its Python run by
+its own loader. Nothing of a registry's base is run: a CPython of this machine compiles for it.
+Bytecode of one minor version runs on all its patch versions, but only the same patch version
+surely makes the same.
+"""
+
+import functools
 import json
+import platform
+import shutil
 import struct
-from collections.abc import Sequence
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from lockstitch import process
-from lockstitch.digest import Digest
+from lockstitch import files, process
+from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError
+from lockstitch.image.bases import root_files
+from lockstitch.image.paths import LAYOUT
+from lockstitch.lock.bases import Base
+from lockstitch.oci import canonical, deflate
+from lockstitch.oci.entry import Content, Kind
+from lockstitch.store import Store
 
-__all__ = ["Interpreter", "compile_files"]
+__all__ = [
+    "Interpreter",
+    "StoredBytecode",
+    "compile_files",
+    "find_local",
+    "of_base",
+    "of_wheel",
+    "runnable",
+]
+
+_LOADERS = {
+    "linux/amd64": ("x86_64", "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
+    "linux/arm64": ("aarch64", "usr/lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +60,7 @@ def compile_files(
     """Return path in the image → .pyc for the modules that compile.
 
     `sources` are (name in `root`, path in the image without a leading slash); `root` is a
-    folder or a wheel.
+    folder or a wheel. Raises LockstitchError when the compiler fails.
     """
     if not sources:
         return {}
@@ -38,30 +68,201 @@ def compile_files(
     ordered = sorted(sources, key=lambda source: source[1].encode())
     job = {"root": str(root), "files": [[name, f"/{path}"] for name, path in ordered]}
     script = resources.files("lockstitch.runtime").joinpath("bytecode.py")
-    with resources.as_file(script) as path:
+    with resources.as_file(script) as script_path:
         data = process.pipe(
-            [*interpreter.argv, "-I", "-S", "-B", path],
+            [*interpreter.argv, "-I", "-S", "-B", script_path],
             json.dumps(job).encode(),
             env={"LC_ALL": "C"},  # nothing of the host's environment reaches the compiler
         )
-    return dict(_split(data, [path for _, path in ordered], interpreter.minor))
-
-
-def _split(data: bytes, paths: Sequence[str], minor: str) -> list[tuple[str, bytes]]:
-    found, at = [], 0
-    for path in paths:
+    tag = f"cpython-{interpreter.minor.replace('.', '')}"  # PEP 3147
+    compiled: dict[str, bytes] = {}
+    at = 0
+    for _, path in ordered:
         (size,) = struct.unpack_from("<I", data, at)
         at += 4
         if size:
-            found.append((_cached(path, minor), data[at : at + size]))
+            source = PurePosixPath(path)
+            name = str(source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc")
+            compiled[name] = data[at : at + size]
         at += size
     if at != len(data):
         message = f"the bytecode compiler wrote {len(data)} bytes, not {at}"
         raise LockstitchError(message)
-    return found
+    return compiled
 
 
-def _cached(path: str, minor: str) -> str:
-    source = PurePosixPath(path)
-    tag = f"cpython-{minor.replace('.', '')}"  # PEP 3147
-    return str(source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc")
+# --- bytecode of a wheel, kept in the store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBytecode:
+    """The bytecode of one module, compressed: a part of a blob of the store."""
+
+    blob: Path
+    start: int
+    packed: int
+    size: int
+    crc: int
+
+    def deflated(self) -> Iterator[bytes]:
+        """Yield the compressed form."""
+        with self.blob.open("rb") as handle:
+            handle.seek(self.start)
+            yield handle.read(self.packed)
+
+    def plain(self) -> Iterator[bytes]:
+        """Yield the content, and raise LockstitchError when the blob was damaged."""
+        try:
+            data = zlib.decompress(next(self.deflated()), -15)
+        except zlib.error:
+            data = b""
+        if (len(data), zlib.crc32(data)) != (self.size, self.crc):
+            message = f"`{self.blob}` is damaged"
+            raise LockstitchError(message, hint=f"remove {self.blob}, then lockstitch build")
+        yield data
+
+
+def of_wheel(
+    interpreter: Interpreter,
+    store: Store,
+    wheel: Digest,
+    sources: Sequence[tuple[str, str]],
+) -> dict[str, Content]:
+    """Return path in the image → bytecode for the modules of a wheel that is in the store.
+
+    Compiling and encoding cost more than all the rest of a layer, so the result is recorded by
+    wheel and interpreter: a bucket of twenty packages compiles only the one that changed.
+    """
+    if not sources:
+        return {}
+    # The list counts too: what is compiled before a module can change its bytes.
+    listing = of_bytes(canonical.dumps([list(source) for source in sources]))
+    key = of_bytes(canonical.dumps([LAYOUT, wheel, interpreter.key, listing])).hex
+    known = store.record("bytecode", key)
+    if known is None or not store.has(Digest.parse(known["blob"]), known["size"]):
+        rows = []
+        with store.writer() as writer:
+            compiled = compile_files(interpreter, store.path(wheel), sources)
+            for path, data in compiled.items():
+                packed_data = deflate.compress(data)
+                rows.append([path, writer.size, len(packed_data), len(data), zlib.crc32(data)])
+                writer.write(packed_data)
+            known = {"size": writer.size, "blob": writer.commit(), "files": rows}
+        store.put_record("bytecode", key, known)
+    blob = store.path(Digest.parse(known["blob"]))
+    return {
+        path: StoredBytecode(blob=blob, start=start, packed=packed, size=size, crc=crc)
+        for path, start, packed, size, crc in known["files"]
+    }
+
+
+# --- the interpreter of a base that may be run
+
+
+def runnable(base: Base, locked: Sequence[Base]) -> Base | None:
+    """Return a base of the same Python that this host can run: itself, or another platform's.
+
+    Bytecode does not depend on the processor, so either gives the same.
+    """
+    for other in (base, *locked):
+        if other.interpreter is None:
+            continue
+        fits = sys.platform == "linux" and platform.machine() == _LOADERS[other.platform][0]
+        if fits and other.python == base.python:
+            return other
+    return None
+
+
+def of_base(base: Base, locked: Sequence[Base], store: Store) -> Interpreter:
+    """Return the interpreter of a base, unpacked once for each set of its packages.
+
+    On a host that can run none of the locked bases, a Python of exactly the same version
+    serves. Raises LockstitchError when there is none.
+    """
+    assert base.interpreter is not None  # noqa: S101 -- the caller compiles on this host else
+    minor = base.target().minor
+    runner = runnable(base, locked)
+    argv = _own_loader(runner, _unpacked(runner, store)) if runner else _same_version(base)
+    root = _unpacked(base, store)
+    return Interpreter(argv=argv, root=str(root), key=base.interpreter, minor=minor)
+
+
+def _unpacked(base: Base, store: Store) -> Path:
+    root = store.scratch(f"base-{base.digest.hex[:24]}")
+    with store.lock(root.name):
+        if not (root / "ready").exists():
+            _unpack(base, store, root)
+            files.write_text(root / "ready", "")
+    return root
+
+
+def _unpack(base: Base, store: Store, root: Path) -> None:
+    """Write the files of the base below a folder of the store; its own links stay inside."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    for entry in root_files(base, store):
+        path = root / entry.path
+        if entry.kind is Kind.FOLDER:
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if entry.kind is Kind.SYMLINK:
+            if not entry.target.startswith("/"):
+                path.symlink_to(entry.target)
+            continue
+        with path.open("wb") as handle:
+            for chunk in entry.content.plain() if entry.content else ():
+                handle.write(chunk)
+        path.chmod(0o755 if entry.mode & 0o111 else 0o644)
+
+
+def _own_loader(base: Base, root: Path) -> tuple[str, ...]:
+    _, loader, libraries = _LOADERS[base.platform]
+    program = root / base.program.lstrip("/")
+    return (str(root / loader), "--library-path", str(root / libraries), str(program))
+
+
+def _same_version(base: Base) -> tuple[str, ...]:
+    found = process.run([process.find_uv(), "python", "find", base.python], check=False)
+    path = found.stdout.strip()
+    if found.code != 0 or not path:
+        message = f"bytecode for Python {base.python} needs that very version, and this host "
+        message += "can neither run a locked base nor has one"
+        hint = f"uv python install {base.python}, or set bytecode = false"
+        raise LockstitchError(message, hint=hint)
+    return (path,)
+
+
+# --- a CPython of this machine, for a base that is not run
+
+
+@functools.cache
+def find_local(version: str) -> tuple[Interpreter | None, str]:
+    """Return a CPython of version X.Y.Z, else of X.Y, else None; and a note for the user."""
+    minor = version.rpartition(".")[0]
+    local = _local(version) or _local(minor)
+    if local is None:
+        note = f"no bytecode: this machine has no CPython {minor} to make it (uv python install "
+        return None, f"{note}{version})"
+    path, own = local
+    key = of_bytes(canonical.dumps(["host", own]))
+    note = f"bytecode is made by CPython {own} of this machine, the base has {version}: the digest "
+    note += f"is the same where that one makes it (uv python install {version} is best)"
+    interpreter = Interpreter(argv=(path,), root="", key=key, minor=minor)
+    return interpreter, "" if own == version else note
+
+
+def _local(version: str) -> tuple[str, str] | None:
+    """Return the path and the full version of a CPython of this machine."""
+    own = platform.python_version()
+    cpython = platform.python_implementation() == "CPython"
+    if cpython and (own == version or own.rpartition(".")[0] == version):
+        return sys.executable, own
+    uv: str | Path = process.find_uv()
+    words = [uv, "python", "find", "--no-python-downloads", f"cpython@{version}"]
+    path = process.run(words, check=False).stdout.strip()
+    if not path:
+        return None
+    ask = "import platform; print(platform.python_version())"
+    answer = process.run([path, "-I", "-S", "-c", ask], check=False).stdout.strip()
+    return (path, answer) if f"{answer}.".startswith(f"{version}.") else None

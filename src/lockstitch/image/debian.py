@@ -1,64 +1,136 @@
-"""The root file system of a Debian base, made from .deb files; nothing in them is run."""
+"""The root file system of a Debian base, made from .deb files; nothing in them is run.
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import replace
+A .deb file is an `ar` of two compressed tars (deb(5)), taken as hostile input. Which of its files
+an image does not have: debian.toml.
+"""
+
+import gzip
+import io
+import lzma
+import re
+import tarfile
+import tomllib
+import zlib
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Final
 
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.image import debian_archive, debian_files, licences, trim
-from lockstitch.image.debian_archive import Member
+from lockstitch.image import licences
+from lockstitch.image.contents import folded
 from lockstitch.lock.bases.debian import DebianBase, DebianPackage
-from lockstitch.lock.sbom import Facts
+from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
 from lockstitch.store import Store
 
-__all__ = ["entries"]
+__all__ = ["entries", "merged", "read_archive"]
 
-_DOC = "usr/share/doc/"
+_CERTIFICATES: Final = "usr/share/ca-certificates/mozilla/"
+_BUNDLE: Final = "etc/ssl/certs/ca-certificates.crt"
+_DOC: Final = "usr/share/doc/"
+_INTERPRETER: Final = re.compile(r"usr/bin/python3\.[0-9]+")
+# 65532 is what distroless images call `nonroot`, so that pod policies written for them hold.
+_PASSWD = b"""\
+root:x:0:0:root:/root:/sbin/nologin
+nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin
+"""
+_GROUP = b"root:x:0:\nnonroot:x:65532:\n"
+_NSSWITCH = b"""\
+passwd: files
+group: files
+shadow: files
+hosts: files dns
+networks: files
+protocols: files
+services: files
+"""
+_MAGIC, _HEADER = b"!<arch>\n", 60
+_KINDS: Final = {
+    tarfile.REGTYPE: Kind.FILE,
+    tarfile.AREGTYPE: Kind.FILE,
+    tarfile.LNKTYPE: Kind.FILE,
+    tarfile.DIRTYPE: Kind.FOLDER,
+    tarfile.SYMTYPE: Kind.SYMLINK,
+}
+# Folders that every release since bookworm has below /usr (usr-merge).
+_MERGED: Final = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A file, folder or symlink of a package, at its place after the usr-merge."""
+
+    path: str
+    kind: Kind
+    mode: int
+    data: bytes
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebianArchive:
+    """What a package says of itself, and what it holds."""
+
+    control: bytes
+    md5sums: bytes
+    members: tuple[Member, ...]
 
 
 def entries(
-    base: DebianBase, store: Store, facts: MutableMapping[str, Facts] | None = None
+    base: DebianBase, store: Store, facts: MutableMapping[str, PackageFacts] | None = None
 ) -> Iterator[Entry]:
     """Yield the root file system of a base, sorted by path bytes, each path once.
 
-    `facts` takes in what each package says of its licences and what is left out of it, by the
-    hex digest of the package.
+    `facts` takes in the licences of each package and what is left out of it, by the hex digest
+    of the package. The result depends on the .deb files in the store alone.
 
-    It depends on the .deb files in the store alone. Raises LockstitchError with every member
-    that no package should hold, and every path that two packages want.
+    Raises LockstitchError with every package missing from the store, every member that no
+    package should hold, and every path that two packages want.
     """
-    _check_present(base, store)
+    raise_all([_absent(p) for p in base.packages if not store.has(p.digest, p.size)])
     tree = _Tree()
     certificates: dict[str, bytes] = {}
     copyrights = _Copyrights()
-    said = {} if facts is None else facts
+    left_out: dict[str, tuple[str, ...]] = {}
     for package in base.packages:
         name = f"{package.name} {package.version}"
-        archive = debian_archive.read(store.path(package.digest).read_bytes(), name)
+        archive = read_archive(store.path(package.digest).read_bytes(), name)
         tree.add_all(archive.members, name, certificates)
         status = f"var/lib/dpkg/status.d/{package.name}"
         tree.set(file(status, archive.control.rstrip(b"\n") + b"\n"))
         if archive.md5sums:
             tree.set(file(f"{status}.md5sums", archive.md5sums))
-        copyrights.take(archive.members)
-        said[package.digest.hex] = _facts(archive.members)
-    for entry in debian_files.generated(_minor(base.python)):
+        copyrights.add(archive.members)
+        left_out[package.name] = _left_out_of(archive.members)
+    for entry in _generated(base.target().minor):
         tree.set(entry)
     if certificates:
-        tree.set(file(debian_files.BUNDLE, _bundle(certificates)))
-    for package in base.packages:
-        found = said[package.digest.hex]
-        said[package.digest.hex] = replace(found, licences=copyrights.of(package.name))
+        # By path, the order in which update-ca-certificates reads its configuration.
+        texts = (certificates[path].rstrip(b"\n") + b"\n" for path in sorted(certificates))
+        tree.set(file(_BUNDLE, b"".join(texts)))
+    if facts is not None:
+        for package in base.packages:
+            # Only now: a package's licences may be in another package.
+            facts[package.digest.hex] = PackageFacts(
+                licences=copyrights.of(package.name), left_out=left_out[package.name]
+            )
     yield from tree.finished()
 
 
-def _facts(members: tuple[Member, ...]) -> Facts:
-    """Return what is left out of a package; its licences may stand in another one."""
-    files = [each.path for each in members if each.kind is not Kind.FOLDER]
-    kept = [path for path in files if debian_files.kept(path)]
+def _absent(package: DebianPackage) -> LockstitchError:
+    message = f"`{package.name} {package.version}` ({package.digest.short}) is not in the store"
+    return LockstitchError(message, hint="run the command again with the network on")
+
+
+def _left_out_of(members: Sequence[Member]) -> tuple[str, ...]:
+    files = [member.path for member in members if member.kind is not Kind.FOLDER]
+    kept = [path for path in files if _kept(path)]
     # Certificates are not left out: they are in the bundle.
-    ours = {path for path in files if path.startswith(debian_files.CERTIFICATES)}
-    return Facts(left_out=trim.folded([*kept, *ours], {*files} - {*kept} - ours))
+    bundled = {path for path in files if path.startswith(_CERTIFICATES)}
+    return folded([*kept, *bundled], {*files} - {*kept} - bundled)
 
 
 class _Copyrights:
@@ -69,21 +141,20 @@ class _Copyrights:
         self._texts: dict[str, bytes] = {}
         self._links: dict[str, str] = {}
 
-    def take(self, members: tuple[Member, ...]) -> None:
-        """Keep what a package has of it."""
-        for each in members:
-            folder, _, name = each.path.removeprefix(_DOC).partition("/")
-            if not each.path.startswith(_DOC):
+    def add(self, members: Sequence[Member]) -> None:
+        """Keep the copyright file of a package, or its link to another's."""
+        for member in members:
+            if not member.path.startswith(_DOC):
                 continue
-            if each.kind is Kind.FILE and name == "copyright":
-                self._texts[folder] = each.data
-            elif each.kind is Kind.SYMLINK and not name:
-                self._links[folder] = each.target.rpartition("/")[2]
+            package, _, name = member.path.removeprefix(_DOC).partition("/")
+            if member.kind is Kind.FILE and name == "copyright":
+                self._texts[package] = member.data
+            elif member.kind is Kind.SYMLINK and not name:
+                self._links[package] = member.target.rpartition("/")[2]
 
     def of(self, package: str) -> tuple[str, ...]:
         """Return the licences of a package."""
-        text = self._texts.get(self._links.get(package, package), b"")
-        return licences.of_copyright(text)
+        return licences.of_copyright(self._texts.get(self._links.get(package, package), b""))
 
 
 class _Tree:
@@ -100,15 +171,15 @@ class _Tree:
         self._entries[entry.path] = entry
 
     def add_all(
-        self, members: tuple[Member, ...], owner: str, certificates: dict[str, bytes]
+        self, members: Sequence[Member], owner: str, certificates: dict[str, bytes]
     ) -> None:
         """Put what is kept of a package at its place, and its certificates aside."""
         for member in members:
-            if member.path.startswith(debian_files.CERTIFICATES):
+            if member.path.startswith(_CERTIFICATES):
                 # One bundle holds them all, which is what update-ca-certificates would make.
                 if member.kind is Kind.FILE and member.path.endswith(".crt"):
                     certificates[member.path] = member.data
-            elif debian_files.kept(member.path):
+            elif _kept(member.path):
                 self._add(_entry(member), owner)
 
     def _add(self, entry: Entry, owner: str) -> None:
@@ -134,11 +205,11 @@ class _Tree:
         parent = path.rpartition("/")[0]
         if not parent:
             return
-        found = self._entries.setdefault(parent, folder(parent))
-        if found.kind is not Kind.FOLDER:
+        above = self._entries.setdefault(parent, folder(parent))
+        if above.kind is not Kind.FOLDER:
             # Written through a symlink, a file could land anywhere on the machine that unpacks.
             owner = self._owners.get(path, "the base")
-            message = f"`{path}` of `{owner}` is below `{parent}`, which is a {found.kind.value}"
+            message = f"`{path}` of `{owner}` is below `{parent}`, which is a {above.kind.value}"
             self._problems.append(LockstitchError(message, hint="lockstitch lock"))
             return
         self._add_parents(parent)
@@ -153,20 +224,216 @@ def _entry(member: Member) -> Entry:
     return file(member.path, member.data, mode=0o755 if member.mode & 0o111 else 0o644)
 
 
-def _bundle(certificates: Mapping[str, bytes]) -> bytes:
-    # By path, the order in which update-ca-certificates reads its configuration.
-    return b"".join(certificates[path].rstrip(b"\n") + b"\n" for path in sorted(certificates))
+# --- files that are left out, and the few that maintainer scripts would make
 
 
-def _minor(python: str) -> str:
-    return ".".join(python.split(".")[:2])
+@cache
+def _left_out() -> tuple[tuple[str, ...], tuple[re.Pattern[str], ...]]:
+    """Return the folders and the patterns of debian.toml."""
+    text = resources.files("lockstitch.image").joinpath("debian.toml").read_text("utf-8")
+    tables = tomllib.loads(text)
+    return tuple(tables["folders"]), tuple(re.compile(each) for each in tables["patterns"])
 
 
-def _check_present(base: DebianBase, store: Store) -> None:
-    missing = [p for p in base.packages if not store.has(p.digest, p.size)]
-    raise_all([_absent(package) for package in missing])
+def _kept(path: str) -> bool:
+    """Return whether a package's file, folder or symlink becomes part of the image."""
+    if _INTERPRETER.fullmatch(path):
+        return True
+    folders, patterns = _left_out()
+    if any(path == prefix or path.startswith(f"{prefix}/") for prefix in folders):
+        return False
+    return not any(pattern.fullmatch(path) for pattern in patterns)
 
 
-def _absent(package: DebianPackage) -> LockstitchError:
-    message = f"`{package.name} {package.version}` ({package.digest.short}) is not in the store"
-    return LockstitchError(message, hint="run the command again with the network on")
+def _generated(minor: str) -> Iterator[Entry]:
+    """Yield what every base has whatever its packages hold, for Python X.Y."""
+    yield file("etc/group", _GROUP)
+    yield file("etc/nsswitch.conf", _NSSWITCH)
+    yield file("etc/passwd", _PASSWD)
+    yield symlink("etc/localtime", "/usr/share/zoneinfo/UTC")
+    for name in ("bin", "lib", "sbin"):
+        yield folder(f"usr/{name}")
+        yield symlink(name, f"usr/{name}")
+    yield symlink("usr/bin/python", "python3")
+    yield symlink("usr/bin/python3", f"python{minor}")
+    # Where the libssl of Debian looks: the package `openssl` has these, and is left out.
+    yield symlink("usr/lib/ssl/cert.pem", f"/{_BUNDLE}")
+    yield symlink("usr/lib/ssl/certs", "/etc/ssl/certs")
+    yield folder("home/nonroot")
+    yield folder("root", mode=0o700)
+    yield folder("run")
+    yield folder("run/lock", mode=0o1777)
+    yield folder("tmp", mode=0o1777)
+    yield symlink("var/lock", "/run/lock")
+    yield symlink("var/run", "/run")
+    yield folder("var/tmp", mode=0o1777)
+
+
+# --- .deb files
+
+
+def read_archive(data: bytes, name: str) -> DebianArchive:
+    """Read a package, or raise LockstitchError with all in it that no package should hold."""
+    try:
+        parts = dict(_parts(data, name))
+        controls = _controls(_tar(parts, "control.tar"))
+        if "control" not in controls:
+            message = "it has no control file"
+            raise tarfile.ReadError(message)
+        members = _members(_tar(parts, "data.tar"), name)
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
+        message = f"`{name}` is not a Debian package that can be read: {error}"
+        raise LockstitchError(message, hint="lockstitch lock") from error
+    return DebianArchive(
+        control=controls["control"], md5sums=controls.get("md5sums", b""), members=members
+    )
+
+
+def merged(path: str) -> str:
+    """Return where a path is after the usr-merge."""
+    return f"usr/{path}" if path.partition("/")[0] in _MERGED else path
+
+
+def _parts(data: bytes, name: str) -> Iterator[tuple[str, bytes]]:
+    if not data.startswith(_MAGIC):
+        message = f"`{name}` is not a Debian package: it does not start with `!<arch>`"
+        raise LockstitchError(message, hint="lockstitch lock")
+    at = len(_MAGIC)
+    while at < len(data):
+        header = data[at : at + _HEADER]
+        size = header[48:58].strip()
+        if len(header) < _HEADER or header[58:] != b"`\n" or not size.isdigit():
+            message = f"`{name}` is not a Debian package: its part at byte {at} has no header"
+            raise LockstitchError(message, hint="lockstitch lock")
+        at += _HEADER
+        yield header[:16].decode("ascii", "replace").strip().rstrip("/"), data[at : at + int(size)]
+        at += int(size) + int(size) % 2  # parts start at even bytes
+
+
+def _tar(parts: Mapping[str, bytes], stem: str) -> tarfile.TarFile:
+    unpack: dict[str, Callable[[bytes], bytes]] = {
+        "": bytes,
+        ".gz": gzip.decompress,
+        ".xz": lzma.decompress,
+    }
+    names = [name for name in parts if name.startswith(stem)]
+    if len(names) != 1 or names[0].removeprefix(stem) not in unpack:
+        message = f"it has {', '.join(sorted(names)) or 'nothing'} for {stem} in xz or gz"
+        raise tarfile.ReadError(message)
+    plain = unpack[names[0].removeprefix(stem)](parts[names[0]])
+    return tarfile.open(fileobj=io.BytesIO(plain), mode="r:", encoding="utf-8")
+
+
+def _controls(tar: tarfile.TarFile) -> dict[str, bytes]:
+    with tar:
+        return {
+            info.name.removeprefix("./"): _content(tar, info)
+            for info in tar
+            if info.isreg() and info.name.removeprefix("./") in {"control", "md5sums"}
+        }
+
+
+def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    handle = tar.extractfile(info)
+    return handle.read() if handle else b""
+
+
+def _members(tar: tarfile.TarFile, name: str) -> tuple[Member, ...]:
+    members: dict[str, Member] = {}
+    problems: list[LockstitchError] = []
+    with tar:
+        for info in tar:
+            path = info.name.removeprefix("./")
+            if path in {"", "."} or (path in _MERGED and not info.isreg()):
+                continue  # the root, and the usr-merge itself, which is ours
+            reason = _refusal(info, path, members)
+            if reason:
+                message = f"`{name}` holds {path!a:.200}, {reason}"
+                problems.append(
+                    LockstitchError(message, hint="no Debian package should: lockstitch lock")
+                )
+                continue
+            member = _member(tar, info, path, members)
+            members[member.path] = member
+    raise_all(problems)
+    return tuple(members.values())
+
+
+def _linked(info: tarfile.TarInfo) -> str:
+    return merged(info.linkname.removeprefix("./"))
+
+
+def _member(
+    tar: tarfile.TarFile, info: tarfile.TarInfo, path: str, before: Mapping[str, Member]
+) -> Member:
+    source = before[_linked(info)] if info.islnk() else None
+    return Member(
+        path=merged(path),
+        kind=_KINDS[info.type],
+        mode=source.mode if source else info.mode,
+        data=source.data if source else _content(tar, info) if info.isreg() else b"",
+        target=_retargeted(path, info.linkname) if info.issym() else "",
+    )
+
+
+def _refusal(info: tarfile.TarInfo, path: str, before: Mapping[str, Member]) -> str:
+    """Return why a member cannot be part of an image, or an empty string."""
+    if info.type not in _KINDS:
+        return "which is no file, folder or link"
+    if info.issym() and _resolved(path, info.linkname) is None:
+        return f"a symlink that leads out of the image, to {info.linkname!a:.200}"
+    if info.islnk() and (
+        _linked(info) not in before or before[_linked(info)].kind is not Kind.FILE
+    ):
+        return f"a hard link to {info.linkname!a:.200}, which is no file before it"
+    if not info.isdir() and merged(path) in before:
+        return "a second time"
+    return _misnamed(path, info.linkname)
+
+
+def _misnamed(path: str, target: str) -> str:
+    parts = path.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts):  # an absolute path starts with an empty part
+        return "a path that leads out of its folder"
+    if any(part.startswith(".wh.") for part in parts):
+        return "a name by which layers remove files"
+    try:
+        (path + target).encode()
+    except UnicodeEncodeError:
+        return "a name that is not UTF-8"
+    if any(ord(letter) < ord(" ") for letter in path + target):
+        return "a name with control characters"
+    return ""
+
+
+def _resolved(path: str, target: str) -> list[str] | None:
+    """Return where a symlink leads, from the root, or None where it climbs above it."""
+    if not target:
+        return None
+    at = [] if target.startswith("/") else path.split("/")[:-1]
+    for part in target.split("/"):
+        if part == "..":
+            if not at:
+                return None
+            at.pop()
+        elif part not in {"", "."}:
+            at.append(part)
+    return at
+
+
+def _retargeted(path: str, target: str) -> str:
+    """Return a symlink's target, made relative where the usr-merge moves the link.
+
+    Of an absolute target too, as packages since trixie have it: the loader of an unpacked
+    tree is then found in the tree, not on the machine.
+    """
+    if merged(path) == path:
+        return target
+    end = PurePosixPath(merged("/".join(_resolved(path, target) or [])))
+    start = PurePosixPath(merged(path)).parent
+    common = 0
+    for left, right in zip(start.parts, end.parts, strict=False):
+        if left != right:
+            break
+        common += 1
+    return "/".join([*[".."] * (len(start.parts) - common), *end.parts[common:]]) or "."

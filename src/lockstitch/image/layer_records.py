@@ -1,23 +1,24 @@
-"""Layers that were made before, by the key of their plan: in the store, the layout, a cache."""
+"""Layers that exist already, by the key of their plan: in the store, the layout or a cache."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
-from lockstitch.image.layers import Made
+from lockstitch.image.layers import LayerResult
 from lockstitch.image.plan import LayerPlan
+from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.layer import Layer, LayerFacts
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.registry.cache import CachedLayer, LayerCache
 from lockstitch.store import Store
 
-__all__ = ["Records", "StoredLayer"]
+__all__ = ["LayerRecords", "StoredLayer"]
 
 _CHUNK = 1 << 20
-_KIND = "layers"
+_KIND = "layers"  # of store records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +31,11 @@ class StoredLayer:
 
     @property
     def path(self) -> Path | None:
-        """Where the blob is, if it is anywhere."""
-        return next((place for place in self.places if place.exists()), None)
+        """Where the blob is, None where it is missing."""
+        return next((path for path in self.places if path.exists()), None)
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the compressed bytes."""
+        """Yield the compressed bytes, or raise LockstitchError when the blob is missing."""
         path = self.path
         if path is None:
             message = f"the blob {self.facts.digest} of `{self.created_by}` is gone"
@@ -44,10 +45,10 @@ class StoredLayer:
                 yield chunk
 
 
-class Records:
-    """What this machine has made, and what a cache says that others have.
+class LayerRecords:
+    """The layers that this machine has made, and those that a cache holds.
 
-    What a cache says counts in this run only: it is never written to the store's records.
+    A layer of a cache counts in this run only: it is never written to the store's records.
     """
 
     def __init__(self, store: Store, cache: LayerCache | None = None) -> None:
@@ -58,13 +59,13 @@ class Records:
         self._looked: dict[str, LayerPlan] = {}
 
     def look(self, plans: Iterable[LayerPlan]) -> None:
-        """Ask the cache for layers, once; app files are nobody else's and soon packed."""
+        """Ask the cache for layers, once each; app files are soon packed, and rarely shared."""
         if self._cache is None:
             return
         fresh = {p.key: p for p in plans if p.kind != "app" and p.key not in self._looked}
-        found = self._cache.find({key: planned.title for key, planned in fresh.items()})
+        cached = self._cache.find({key: planned.title for key, planned in fresh.items()})
         self._looked |= fresh
-        for key, layer in found.items():
+        for key, layer in cached.items():
             mine = self._facts(key)
             if mine in {None, layer.facts}:
                 self._cached[key] = layer
@@ -73,7 +74,7 @@ class Records:
             self._cache.notes.append(f"{note}this machine made: it is left alone")
 
     def layer(self, planned: LayerPlan, layout: Layout) -> Layer | None:
-        """Return a layer whose bytes are somewhere, or None."""
+        """Return the layer of a plan, None where it is not recorded or its bytes are missing."""
         facts = self._facts(planned.key)
         if facts and (
             layout.has(facts.digest, facts.size) or self._store.has(facts.digest, facts.size)
@@ -82,16 +83,17 @@ class Records:
             return StoredLayer(facts=facts, created_by=planned.title, places=places)
         return self._cached.get(planned.key)
 
-    def parts(self, planned: LayerPlan) -> Mapping[str, Any]:
-        """Return the documents of the parts of a layer, by their hex digests."""
-        record = self._store.record(_KIND, planned.key)
+    def packages(self, planned: LayerPlan) -> dict[str, PackageFacts]:
+        """Return the facts of the packages of a layer, by their hex digests."""
+        record = self._read(planned.key)
         if record is None and planned.key in self._cached:
             record = self._cached[planned.key].record
-        return dict((record or {}).get("parts", {}))
+        documents = (record or {}).get("parts", {})
+        return {key: PackageFacts.of_document(documents[key]) for key in documents}
 
-    def put(self, key: str, made: Made) -> None:
+    def put(self, key: str, result: LayerResult) -> None:
         """Record a layer that this machine has made."""
-        facts = made.facts
+        facts = result.facts
         self._store.put_record(
             _KIND,
             key,
@@ -100,7 +102,7 @@ class Records:
                 "diff_id": facts.diff_id,
                 "size": facts.size,
                 "unpacked": facts.unpacked,
-                "parts": {name: each.document() for name, each in made.parts.items()},
+                "parts": {name: each.document() for name, each in result.packages.items()},
             },
         )
 
@@ -108,20 +110,23 @@ class Records:
         """Write to the cache what it lacks and this machine has; return how many layers."""
         if self._cache is None:
             return 0
-        found = []
+        layers = []
         for key, planned in sorted(self._looked.items()):
             layer = self.layer(planned, layout)
             if isinstance(layer, StoredLayer) and key not in self._cached:
-                found.append((key, layer, self._store.record(_KIND, key)))
-        return self._cache.keep(found) if found else 0
+                layers.append((key, layer, self._read(key)))
+        return self._cache.keep(layers) if layers else 0
+
+    def _read(self, key: str) -> Any:
+        return self._store.record(_KIND, key)
 
     def _facts(self, key: str) -> LayerFacts | None:
-        known = self._store.record(_KIND, key)
-        if known is None or "parts" not in known:  # of an earlier version
+        record = self._read(key)
+        if record is None or "parts" not in record:  # of an earlier version
             return None
         return LayerFacts(
-            digest=Digest.parse(known["digest"]),
-            diff_id=Digest.parse(known["diff_id"]),
-            size=known["size"],
-            unpacked=known["unpacked"],
+            digest=Digest.parse(record["digest"]),
+            diff_id=Digest.parse(record["diff_id"]),
+            size=record["size"],
+            unpacked=record["unpacked"],
         )

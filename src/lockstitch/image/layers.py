@@ -1,27 +1,37 @@
-"""Makes one layer, in a process of its own: entries in, a blob of the store and facts out."""
+"""Makes layers, each in a process of its own: entries in, a blob of the store and facts out."""
 
-from collections.abc import Iterable, Iterator
+import concurrent.futures
+import concurrent.futures.process
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lockstitch import environ
 from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile
-from lockstitch.image import bytecode, bytecode_cache, debian, licences
+from lockstitch.image import bytecode, contents, licences
+from lockstitch.image.bases import root_files
 from lockstitch.image.bytecode import Interpreter
-from lockstitch.image.contents import app, venv
-from lockstitch.image.contents.wheels import InstalledWheel
+from lockstitch.image.contents import InstalledWheel
 from lockstitch.image.paths import APP
 from lockstitch.image.plan import LayerPlan
-from lockstitch.image.project_wheel import OwnWheel
+from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock.bases import Base
-from lockstitch.lock.bases.debian import DebianBase
-from lockstitch.lock.sbom import Facts
+from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Generated, Kind
 from lockstitch.oci.layer import LayerFacts, arrange, stitch
+from lockstitch.progress import Reporter
 from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
 
-__all__ = ["Job", "Made", "make"]
+__all__ = ["Job", "LayerResult", "make", "make_all"]
+
+_SMALL = 4 << 20  # bytes of input below which a process costs more than it saves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,91 +43,86 @@ class Job:
     base: Base
     interpreter: Interpreter | None
     image: ImageSpec
-    files: tuple[FoundFile, ...]
-    own: OwnWheel | None
+    files: tuple[FoundFile, ...] = ()
+    project_wheel: ProjectWheel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class LayerResult:
     """A layer that is now in the store."""
 
     facts: LayerFacts
     notes: tuple[str, ...]
-    parts: dict[str, Facts]  # of what it is made from, by its hex digest
+    packages: dict[str, PackageFacts]  # of what it is made from, by its hex digest
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Findings:
     """What is found out while entries are read."""
 
     notes: list[str] = field(default_factory=list)
-    parts: dict[str, Facts] = field(default_factory=dict)
+    packages: dict[str, PackageFacts] = field(default_factory=dict)
 
 
-def make(job: Job) -> Made:
-    """Write the layer to the store and return its facts."""
+def make(job: Job) -> LayerResult:
+    """Write the layer to the store and return its facts.
+
+    Raises LockstitchError when what it is made from is missing or damaged, or changed since it
+    was hashed.
+    """
     store = Store(job.store)
-    said = _Said()
+    findings = _Findings()
     root = "" if job.plan.kind in {"system", "python", "stdlib"} else APP
-    entries = arrange(_entries(job, store, said), root=root)
+    entries = arrange(_entries(job, store, findings), root=root)
     with store.writer() as writer:
         facts = stitch(entries, writer.write)
         writer.commit(facts.digest)
-    return Made(facts=facts, notes=tuple(said.notes), parts=said.parts)
+    return LayerResult(facts=facts, notes=tuple(findings.notes), packages=findings.packages)
 
 
-def _entries(job: Job, store: Store, said: _Said) -> Iterable[Entry]:
+def _entries(job: Job, store: Store, findings: _Findings) -> Iterable[Entry]:
     match job.plan.kind:
         case "system":
-            found = debian.entries(_debian(job), store, said.parts)
-            return (each for each in found if not _of_python(each))
+            entries = root_files(job.base, store, findings.packages)
+            return (entry for entry in entries if not _of_python(entry))
         case "python":
-            return (e for e in debian.entries(_debian(job), store) if _of_python(e))
+            return (entry for entry in root_files(job.base, store) if _of_python(entry))
         case "stdlib":
             return _stdlib(job)
         case "venv":
-            return venv.entries(job.base.python, job.base.program)
+            return contents.venv(job.base.python, job.base.program)
         case "wheels":
-            return _wheels(job, store, said)
+            return _wheels(job, store, findings)
         case "own":
-            return _own(job, store, said)
+            return _project_wheel(job, store, findings)
         case _:
-            return app.entries(job.files, job.image)
-
-
-def _debian(job: Job) -> DebianBase:
-    assert isinstance(job.base, DebianBase)  # noqa: S101 -- no other base has such layers
-    return job.base
-
-
-def _minor(job: Job) -> str:
-    return job.base.target().minor
+            return contents.app_files(job.files, job.image)
 
 
 def _of_python(entry: Entry) -> bool:
     # Two layers of about the same size: two cores make them at once, and a security fix of
-    # OpenSSL moves one of them only.
+    # OpenSSL changes one of them only.
     return entry.path.startswith(("usr/lib/python3", "usr/bin/python3"))
 
 
 def _stdlib(job: Job) -> Iterator[Entry]:
     assert job.interpreter is not None  # noqa: S101 -- the plan has this layer only with one
     root = Path(job.interpreter.root)
-    library = root / "usr" / "lib" / f"python{_minor(job)}"
+    library = root / "usr" / "lib" / f"python{job.base.target().minor}"
     names = [path.relative_to(root).as_posix() for path in library.rglob("*.py")]
-    found = bytecode.compile_files(job.interpreter, root, [(name, name) for name in names])
-    for path, data in found.items():
+    compiled = bytecode.compile_files(job.interpreter, root, [(name, name) for name in names])
+    for path, data in compiled.items():
         yield Entry(path=path, kind=Kind.FILE, mode=0o644, content=Generated(data))
 
 
-def _wheels(job: Job, store: Store, said: _Said) -> Iterator[Entry]:
+def _wheels(job: Job, store: Store, findings: _Findings) -> Iterator[Entry]:
     """Yield the entries of all wheels; of two wheels with one path the later name wins."""
     chosen: dict[str, tuple[Entry, str]] = {}
     for wheel in job.plan.wheels:
-        for entry in _installed(job, store, wheel.digest, wheel.filename, said):
+        for entry in _installed(job, store, wheel.digest, wheel.filename, findings):
             other = chosen.get(entry.path)
             if other and not _same(other[0], entry):
-                said.notes.append(
+                findings.notes.append(
                     f"`{entry.path}` is in {other[1]} and in {wheel.name}: kept the latter"
                 )
             chosen[entry.path] = (entry, wheel.name)
@@ -131,25 +136,103 @@ def _same(one: Entry, other: Entry) -> bool:
 
 
 def _installed(
-    job: Job, store: Store, wheel: Digest, filename: str, said: _Said
+    job: Job, store: Store, wheel: Digest, filename: str, findings: _Findings
 ) -> Iterator[Entry]:
-    path = store.path(wheel)
-    installed = InstalledWheel(path, filename, _minor(job), trimmed=job.image.trim)
-    said.parts[wheel.hex] = Facts(
+    minor = job.base.target().minor
+    installed = InstalledWheel(store.path(wheel), filename, minor, trimmed=job.image.trim)
+    findings.packages[wheel.hex] = PackageFacts(
         licences=licences.of_metadata(installed.metadata()), left_out=installed.left_out()
     )
-    sources = installed.sources() if job.interpreter else []
-    found = (
-        bytecode_cache.of_wheel(job.interpreter, store, wheel, sources) if job.interpreter else {}
-    )
-    yield from installed.entries(found)
+    compiled = {}
+    if job.interpreter:
+        compiled = bytecode.of_wheel(job.interpreter, store, wheel, installed.sources())
+    yield from installed.entries(compiled)
 
 
-def _own(job: Job, store: Store, said: _Said) -> Iterator[Entry]:
-    assert job.own is not None  # noqa: S101 -- the plan has this layer only with one
-    for entry in _installed(job, store, job.own.digest, job.own.filename, said):
+def _project_wheel(job: Job, store: Store, findings: _Findings) -> Iterator[Entry]:
+    wheel = job.project_wheel
+    assert wheel is not None  # noqa: S101 -- the plan has this layer only with one
+    for entry in _installed(job, store, wheel.digest, wheel.filename, findings):
         # Compressed again by us: this wheel's streams come from the host's zlib.
         data = b"".join(entry.content.plain()) if entry.content else b""
         yield replace(entry, content=Generated(data))
     # By what is in it: this wheel's own digest comes from the host's zlib too.
-    said.parts[job.own.contents.hex] = said.parts.pop(job.own.digest.hex)
+    findings.packages[wheel.contents.hex] = findings.packages.pop(wheel.digest.hex)
+
+
+# --- many at once
+
+
+def make_all(jobs: Sequence[Job], progress: Reporter) -> Iterator[tuple[Job, LayerResult]]:
+    """Yield each job with its result, the longest first, on as many processes as cores.
+
+    Raises LockstitchError when a layer cannot be made, or when its process dies.
+    """
+    ordered = sorted(jobs, key=lambda job: (-_weight(job), job.plan.key))
+    workers = min(environ.integer("LOCKSTITCH_JOBS") or os.cpu_count() or 1, len(ordered))
+    label = f"build {len(ordered)} layer{'s' if len(ordered) > 1 else ''}"
+    total = sum(_weight(job) + 1 for job in ordered)
+    with progress.task(label, total) as task:
+        if workers <= 1 or total < _SMALL:
+            for job in ordered:
+                yield job, make(job)
+                task.advance(_weight(job) + 1)
+            return
+        with _pool(workers) as pool:
+            with _interrupts_held():  # while children start, who take the mask over
+                futures = {pool.submit(make, job): job for job in ordered}
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    job = futures[future]
+                    yield job, _result(future, job)
+                    task.advance(_weight(job) + 1)
+            except BaseException:
+                # Without this, Ctrl-C would wait for the longest layer.
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                raise
+
+
+def _weight(job: Job) -> int:
+    """Return about how much work a layer is, so that the longest starts first."""
+    if job.plan.kind in {"system", "python", "stdlib"}:
+        return 200 << 20  # our own encoder runs over all of it
+    if job.plan.kind == "wheels":
+        return sum(wheel.size or 0 for wheel in job.plan.wheels) * (4 if job.interpreter else 1)
+    return sum(file.size for file in job.files)
+
+
+def _result(future: "concurrent.futures.Future[LayerResult]", job: Job) -> LayerResult:
+    try:
+        return future.result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+        message = f"a worker died while it made `{job.plan.title}`"
+        hint = "out of memory? LOCKSTITCH_JOBS=1 lockstitch build"
+        raise LockstitchError(message, hint=hint) from error
+
+
+def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+    # spawn: the same on every system, and no lock of a thread is copied into a child.
+    context = multiprocessing.get_context("spawn")
+    return concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_ignore_interrupt
+    )
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold SIGINT back; one that comes is delivered at the end."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _ignore_interrupt() -> None:
+    # Ctrl-C goes to the whole group; the parent alone handles it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,22 +1,34 @@
-"""Which layers an image has: a pure function of what is locked and what the files hold."""
+"""Which layers an image has: from a project and its lock to a plan, which fetches nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
+from importlib import resources
 from typing import Any
 
-from lockstitch.digest import Digest, of_bytes
+from lockstitch import files
+from lockstitch.digest import Digest, Hasher, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.files import FoundFile
+from lockstitch.image import bytecode, contents, secret_guard
+from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.paths import LAYOUT
+from lockstitch.image.project_wheel import ProjectWheel
+from lockstitch.lock.bases import Base
+from lockstitch.lock.file import Lock, created, pylock_name
 from lockstitch.oci import canonical
+from lockstitch.python.locks import pylock
 from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.model import ImageSpec, Project
+from lockstitch.store import Store
 
-__all__ = ["BASE", "LayerPlan", "Parts", "plan"]
-
-BASE = frozenset({"system", "python", "stdlib"})  # the kinds of layers that a base has
+__all__ = ["LayerPlan", "PlanInputs", "Prepared", "plan", "prepare", "prepare_base"]
 
 _ALONE_FROM = 8 << 20  # bytes of a wheel; 15 % of wheels, 92 % of their bytes
 _ALONE_MOST = 40
 _BUCKETS = 4
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,53 +42,79 @@ class LayerPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class PlanInputs:
     """What a plan is made from."""
 
     python: str  # full version of the base's Python
-    base: Digest | None  # of the base's packages; None for an image of a registry
+    base: Digest  # of all that the base consists of
     base_name: str
+    layer_kinds: Sequence[str] = ("system", "python", "stdlib")  # that are made of the base
     interpreter: Digest | None  # of the one that compiles; None without bytecode
-    trimmed: bool
-    wheels: Sequence[LockedWheel]
-    own: Digest | None  # of the first-party wheel's contents
-    own_name: str
-    app: Digest  # of the app files
+    trimmed: bool = False
+    wheels: Sequence[LockedWheel] = ()
+    project: Digest | None = None  # of the contents of the project's own wheel
+    project_name: str = ""
+    app: Digest | None = None  # of the app files; None for a base alone
     program: str = ""  # the path of the base's Python where it is not Debian's
 
 
-def plan(parts: Parts) -> tuple[LayerPlan, ...]:
-    """Return the layers, lowest first; the order of `parts.wheels` does not matter."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """One image for one platform, planned."""
+
+    spec: ImageSpec
+    base: Base
+    wheels: tuple[LockedWheel, ...] = ()
+    files: tuple[FoundFile, ...] = ()
+    project_wheel: ProjectWheel | None = None
+    layers: tuple[LayerPlan, ...] = ()
+    created: int
+    lock: Digest  # of the image's PEP 751 lock
+    host: Interpreter | None = None  # what compiles for a base that is not run here
+    notes: tuple[str, ...] = ()
+
+
+def plan(inputs: PlanInputs) -> tuple[LayerPlan, ...]:
+    """Return the layers, lowest first; the order of `inputs.wheels` does not matter."""
     installed: dict[str, Any] = {
-        "python": ".".join(parts.python.split(".")[:2]),
-        "bytecode": str(parts.interpreter or ""),
-        "trim": parts.trimmed,
+        "python": ".".join(inputs.python.split(".")[:2]),
+        "bytecode": str(inputs.interpreter or ""),
+        "trim": inputs.trimmed,
     }
-    layers = list(_base(parts)) if parts.base else []
-    own_program = {"program": parts.program} if parts.program else {}
-    venv = {"python": parts.python, **own_program}
-    layers.append(_layer("venv", "virtual environment", venv))
-    layers += [_wheels(wheels, installed) for wheels in _groups(parts.wheels)]
-    if parts.own:
-        own = {"contents": str(parts.own), **installed}
-        layers.append(_layer("own", parts.own_name, own))
-    layers.append(_layer("app", "app files", {"contents": parts.app}))
+    layers = [_base_layer(kind, inputs) for kind in inputs.layer_kinds if _has(kind, inputs)]
+    if inputs.app is None:
+        return tuple(layers)
+    program = {"program": inputs.program} if inputs.program else {}
+    layers.append(_layer("venv", "virtual environment", {"python": inputs.python, **program}))
+    for wheels in _groups(inputs.wheels):
+        title = ", ".join(f"{wheel.name} {wheel.version}" for wheel in wheels)
+        digests = {"wheels": [str(wheel.digest) for wheel in wheels], **installed}
+        layers.append(_layer("wheels", title, digests, wheels))
+    if inputs.project:
+        # The kind is part of keys, so that it keeps the name that it had first.
+        content = {"contents": str(inputs.project), **installed}
+        layers.append(_layer("own", inputs.project_name, content))
+    layers.append(_layer("app", "app files", {"contents": inputs.app}))
     return tuple(layers)
 
 
-def _base(parts: Parts) -> Iterator[LayerPlan]:
-    """Yield the layers that Debian's packages are, and the bytecode that they lack."""
-    yield _layer("system", f"{parts.base_name}: system", {"base": parts.base})
-    yield _layer("python", f"{parts.base_name}: python {parts.python}", {"base": parts.base})
-    if parts.interpreter:
-        title = f"bytecode of python {parts.python}"
-        yield _layer("stdlib", title, {"bytecode": parts.interpreter})
+def _has(kind: str, inputs: PlanInputs) -> bool:
+    return kind != "stdlib" or inputs.interpreter is not None
+
+
+def _base_layer(kind: str, inputs: PlanInputs) -> LayerPlan:
+    """Return a layer of the base's packages, or of the bytecode that they lack."""
+    python = f"python {inputs.python}"
+    if kind == "stdlib":
+        return _layer(kind, f"bytecode of {python}", {"bytecode": inputs.interpreter})
+    title = f"{inputs.base_name}: {python if kind == 'python' else kind}"
+    return _layer(kind, title, {"base": inputs.base})
 
 
 def _groups(wheels: Sequence[LockedWheel]) -> list[tuple[LockedWheel, ...]]:
     """Return large wheels alone, by name, then the others in buckets by their name's hash.
 
-    A bucket depends on names only, so that a new version or a new small package moves one
+    A bucket depends on names only, so that a new version or a new small package changes one
     bucket; a wheel alone depends on nothing but itself.
     """
     by_size = sorted(wheels, key=lambda wheel: (-(wheel.size or 0), wheel.name))
@@ -89,13 +127,122 @@ def _groups(wheels: Sequence[LockedWheel]) -> list[tuple[LockedWheel, ...]]:
     return [(wheel,) for wheel in sorted(large)] + [tuple(buckets[n]) for n in sorted(buckets)]
 
 
-def _wheels(wheels: tuple[LockedWheel, ...], installed: Mapping[str, Any]) -> LayerPlan:
-    title = ", ".join(f"{wheel.name} {wheel.version}" for wheel in wheels)
-    inputs = {"wheels": [str(wheel.digest) for wheel in wheels], **installed}
-    planned = _layer("wheels", title, inputs)
-    return LayerPlan(kind=planned.kind, title=title, key=planned.key, wheels=wheels)
+def _layer(
+    kind: str, title: str, inputs: Mapping[str, Any], wheels: tuple[LockedWheel, ...] = ()
+) -> LayerPlan:
+    key = of_bytes(canonical.dumps({"layout": LAYOUT, "kind": kind, **inputs})).hex
+    return LayerPlan(kind=kind, title=title, key=key, wheels=wheels)
 
 
-def _layer(kind: str, title: str, inputs: Mapping[str, Any]) -> LayerPlan:
-    document = {"layout": LAYOUT, "kind": kind, **inputs}
-    return LayerPlan(kind=kind, title=title, key=of_bytes(canonical.dumps(document)).hex)
+def prepare(
+    project: Project,
+    lock: Lock,
+    spec: ImageSpec,
+    platform: str,
+    project_wheel: ProjectWheel | None,
+    store: Store,
+) -> Prepared:
+    """Return the plan of an image; reads the locks and the project's files, fetches nothing.
+
+    Raises LockstitchError when a package has no wheel for the platform, when `include` names
+    nothing, and for each secret that the image would hold.
+    """
+    base = lock.base_for(platform)
+    text = files.read_text(project.root / pylock_name(spec.name))
+    digest = of_bytes(text.encode())
+    wheels = _wheels(text, digest, base, pylock_name(spec.name), store)
+    included = contents.included(project, spec)
+    digests = [_hash(file) for file in included]
+    secret_guard.refuse(project, spec, included, digests, project_wheel, store)
+    host, note = None, ""
+    if spec.bytecode and base.interpreter is None:
+        host, note = bytecode.find_local(base.python)
+    inputs = PlanInputs(
+        **_of_base(base),
+        interpreter=(base.interpreter or (host.key if host else None)) if spec.bytecode else None,
+        trimmed=spec.trim,
+        wheels=wheels,
+        project=project_wheel.contents if project_wheel else None,
+        project_name=f"{project.name} {project.version}".strip(),
+        app=_app_digest(included, digests, spec),
+    )
+    return Prepared(
+        spec=spec,
+        base=base,
+        wheels=tuple(wheels),
+        files=tuple(included),
+        project_wheel=project_wheel,
+        layers=plan(inputs),
+        created=created(wheels, base),
+        lock=digest,
+        host=host,
+        notes=(note,) if note else (),
+    )
+
+
+def prepare_base(project: Project, lock: Lock, platform: str) -> Prepared:
+    """Return the plan of the base alone, compiled when any image of the project is.
+
+    Raises LockstitchError for a base that a registry has already.
+    """
+    base = lock.base_for(platform)
+    if base.image:
+        message = f"the base `{base.name}` is an image already"
+        raise LockstitchError(message, hint=f"docker pull {base.image}")
+    spec = ImageSpec(name="base", bytecode=any(image.bytecode for image in project.images))
+    interpreter = base.interpreter if spec.bytecode else None
+    return Prepared(
+        spec=spec,
+        base=base,
+        layers=plan(PlanInputs(**_of_base(base), interpreter=interpreter)),
+        created=created([], base),
+        lock=base.digest,
+    )
+
+
+def _of_base(base: Base) -> dict[str, Any]:
+    ordinary = base.program == f"/usr/bin/python{base.target().minor}"
+    return {
+        "python": base.python,
+        "base": base.digest,
+        "base_name": base.name.replace(":", " "),
+        "layer_kinds": base.layer_kinds,
+        "program": "" if ordinary else base.program,
+    }
+
+
+def _wheels(text: str, digest: Digest, base: Base, source: str, store: Store) -> list[LockedWheel]:
+    """Return the wheels for the target; choosing takes a while, so the choice is recorded."""
+    target = base.target()
+    machine = [target.platform, target.python, target.glibc]
+    machine += [target.musl] if target.musl else []
+    key = of_bytes(canonical.dumps([LAYOUT, digest, *machine])).hex
+    known = store.record("wheels", key)
+    if known is not None:
+        return [LockedWheel.of_document(each) for each in known]
+    wheels = pylock.select(text, target, source)
+    store.put_record("wheels", key, [wheel.document() for wheel in wheels])
+    return wheels
+
+
+def _app_digest(
+    included: Sequence[FoundFile], digests: Sequence[Digest], spec: ImageSpec
+) -> Digest:
+    hashed = zip(included, digests, strict=True)
+    listing = [[file.name, file.executable, digest] for file, digest in hashed]
+    health = _health_digest() if spec.health else ""
+    links = [sorted(spec.links.items())] if spec.links else []
+    return of_bytes(canonical.dumps([listing, list(spec.outputs), health, *links]))
+
+
+def _hash(file: FoundFile) -> Digest:
+    hasher = Hasher()
+    with file.path.open("rb") as handle:
+        while chunk := handle.read(_CHUNK):
+            hasher.update(chunk)
+    return hasher.digest()
+
+
+@cache
+def _health_digest() -> Digest:
+    return of_bytes(resources.files("lockstitch.runtime").joinpath("health.py").read_bytes())

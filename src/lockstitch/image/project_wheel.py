@@ -15,13 +15,13 @@ from lockstitch.oci import canonical
 from lockstitch.python.model import Project
 from lockstitch.store import Store
 
-__all__ = ["OwnWheel", "build"]
+__all__ = ["ProjectWheel", "build"]
 
 _EPOCH = "315619200"  # the mtime of every file that lockstitch writes; zip has none before 1980
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnWheel:
+class ProjectWheel:
     """The project's wheel in the store, and the digest of what is in it."""
 
     filename: str
@@ -29,7 +29,7 @@ class OwnWheel:
     contents: Digest  # equal for equal files, whatever zlib the host compressed them with
 
 
-def build(project: Project, requirements: tuple[str, ...], store: Store) -> OwnWheel:
+def build(project: Project, requirements: tuple[str, ...], store: Store) -> ProjectWheel:
     """Return the project's wheel, built again only when a file of the project changed.
 
     Which files a backend reads is its own affair, so any change builds again: that costs
@@ -38,7 +38,7 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> OwnW
     key = _signature(project, requirements)
     known = store.record("own", key)
     if known and store.has(Digest.parse(known["digest"])):
-        return OwnWheel(
+        return ProjectWheel(
             filename=known["filename"],
             digest=Digest.parse(known["digest"]),
             contents=Digest.parse(known["contents"]),
@@ -51,7 +51,7 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> OwnW
             hint="make `uv build --wheel` work, then lockstitch build",
         )
         path = _only_wheel(Path(folder))
-        built = OwnWheel(
+        built = ProjectWheel(
             filename=path.name, digest=store.put(path.read_bytes()), contents=_contents(path)
         )
     record = {"filename": built.filename, "digest": built.digest, "contents": built.contents}

@@ -7,7 +7,7 @@ from functools import cache
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import FoundFile
-from lockstitch.image.project_wheel import OwnWheel
+from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.image.wheel import Wheel
 from lockstitch.oci import canonical
 from lockstitch.python.model import ImageSpec, Project
@@ -25,7 +25,7 @@ def refuse(
     spec: ImageSpec,
     found: Sequence[FoundFile],
     digests: Sequence[Digest],
-    own: OwnWheel | None,
+    project_wheel: ProjectWheel | None,
     store: Store,
 ) -> None:
     """Raise an error for each secret that the image would hold in what is the project's own.
@@ -34,15 +34,15 @@ def refuse(
     so that a build reads one small record, and only the files that changed.
     """
     problems = list(_of_environment(spec))
-    contents = sorted({*digests, *([own.contents] if own else [])})
+    contents = sorted({*digests, *([project_wheel.contents] if project_wheel else [])})
     key = of_bytes(canonical.dumps([_rules(), os.fspath(project.root), spec.name])).hex
     before = store.record(_KIND, key) or []
     clean = frozenset(before)
     for each, digest in zip(found, digests, strict=True):
         if digest not in clean and each.size <= _LARGEST:
             problems += _of(each.path.read_bytes(), each.name)
-    if own is not None and own.contents not in clean:
-        problems += _of_wheel(own, store)
+    if project_wheel is not None and project_wheel.contents not in clean:
+        problems += _of_wheel(project_wheel, store)
     raise_all(problems)
     if contents != before:
         store.put_record(_KIND, key, contents)
@@ -60,14 +60,14 @@ def _of(data: bytes, name: str) -> Iterator[LockstitchError]:
         yield each.error(name)
 
 
-def _of_wheel(own: OwnWheel, store: Store) -> Iterator[LockstitchError]:
-    wheel = Wheel(store.path(own.digest), own.filename)
+def _of_wheel(wheel: ProjectWheel, store: Store) -> Iterator[LockstitchError]:
+    opened = Wheel(store.path(wheel.digest), wheel.filename)
     try:
-        for name, member in sorted(wheel.members.items()):
+        for name, member in sorted(opened.members.items()):
             if member.size <= _LARGEST:
                 yield from _of(member.read(), name)
     finally:
-        wheel.close()
+        opened.close()
 
 
 def _of_environment(spec: ImageSpec) -> Iterator[LockstitchError]:

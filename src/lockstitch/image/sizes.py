@@ -1,16 +1,36 @@
-"""Which package each byte of an image belongs to, read from the layers themselves."""
+"""The sizes of images: by package, against budgets, and before the last build that changed them."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from lockstitch.image import record_file
+from lockstitch import files
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.image.wheel import read_record_file
 from lockstitch.oci.layer import Layer
 from lockstitch.oci.layer_reader import entries
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Image
+from lockstitch.python import size
+from lockstitch.python.model import ImageSpec
 
-__all__ = ["Package", "of_layers"]
+__all__ = [
+    "Package",
+    "Snapshot",
+    "check_budgets",
+    "keep",
+    "of_layers",
+    "previous",
+    "snapshots",
+    "unpacked",
+]
 
 _SITE = "/site-packages/"
+_BLAMED = 5  # packages that are named when an image is over its budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +52,9 @@ def of_layers(layers: Iterable[Layer]) -> list[Package]:
                 files[member.name] = member.size
             if content:
                 owners |= _owned(member.name, content)
-        for path, size in files.items():
-            sizes[_owner(path, owners)] += size
-    packages = [Package(name=name, size=size) for name, size in sizes.items() if size]
+        for path, count in files.items():
+            sizes[_owner(path, owners)] += count
+    packages = [Package(name=name, size=count) for name, count in sizes.items() if count]
     return sorted(packages, key=lambda package: (-package.size, package.name))
 
 
@@ -47,7 +67,7 @@ def _owned(path: str, content: bytes) -> dict[str, str]:
     site, _, info = path.removesuffix("/RECORD").rpartition("/")
     name = info.removesuffix(".dist-info").replace("-", " ")
     found: dict[str, str] = {}
-    for row, _, _ in record_file.read(content):
+    for row, _, _ in read_record_file(content):
         if not row.startswith("../"):
             # Folders too, since bytecode lies beside what RECORD lists and not in it.
             found.setdefault(f"{site}/{row}".rpartition("/")[0], name)
@@ -62,3 +82,84 @@ def _owner(path: str, owners: dict[str, str]) -> str:
         return owners.get(path) or owners.get(f"{folder}/{module}") or owners.get(folder, "other")
     parts = path.split("/")
     return "/" + "/".join(parts[: 3 if parts[0] == "usr" else 1])
+
+
+# --- budgets
+
+
+def unpacked(image: Image) -> int:
+    """Return the bytes of all files of an image."""
+    return sum(layer.facts.unpacked for layer in image.layers)
+
+
+def check_budgets(images: Sequence[tuple[ImageSpec, Image]]) -> None:
+    """Raise LockstitchError for each image over its budget, naming the packages that weigh most."""
+    problems = []
+    for spec, image in images:
+        if not spec.budget or unpacked(image) <= spec.budget:
+            continue
+        heaviest = of_layers(image.layers)[:_BLAMED]
+        blamed = ", ".join(f"{package.name} {size.shown(package.size)}" for package in heaviest)
+        message = f"image `{spec.name}` has {size.shown(unpacked(image))} unpacked, over its "
+        message += f"budget of {size.shown(spec.budget)}; most of it: {blamed}"
+        hint = (
+            f"drop a package from its groups, set trim = true, or raise the budget of {spec.name}"
+        )
+        problems.append(LockstitchError(message, hint=hint))
+    raise_all(problems)
+
+
+# --- what each image was before the last build that changed it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """An image's digest and its layers: title, digest and compressed size of each."""
+
+    digest: str
+    layers: tuple[tuple[str, str, int], ...]
+
+
+def snapshots(layout: Layout, names: Sequence[str]) -> dict[str, Snapshot]:
+    """Return what a layout has of these names now; what it lacks, or what is damaged, is left."""
+    found = {}
+    for name in names:
+        try:
+            digest = layout.manifest_digest(name)
+            manifest = layout.document(digest)
+            config = layout.document(Digest.parse(manifest["config"]["digest"]))
+            titles = [each["created_by"] for each in config["history"]]
+            listed = [(each["digest"], each["size"]) for each in manifest["layers"]]
+            layers = tuple((t, d, s) for t, (d, s) in zip(titles, listed, strict=True))
+        except (LockstitchError, KeyError, TypeError, ValueError):
+            continue
+        found[name] = Snapshot(digest=str(digest), layers=layers)
+    return found
+
+
+def keep(path: Path, before: Mapping[str, Snapshot], now: Mapping[str, str]) -> None:
+    """Keep in a file what images were, for each whose digest is another one now."""
+    known = _read(path)
+    changed = {n: each for n, each in before.items() if now.get(n, each.digest) != each.digest}
+    for name, each in changed.items():
+        known[name] = {"digest": each.digest, "layers": [list(layer) for layer in each.layers]}
+    if changed:
+        files.write_text(path, json.dumps(known, indent=2, sort_keys=True) + "\n")
+
+
+def previous(path: Path, name: str) -> Snapshot | None:
+    """Return what an image was before its last change, None when nobody knows."""
+    found = _read(path).get(name)
+    try:
+        layers = tuple((str(t), str(d), int(s)) for t, d, s in found["layers"]) if found else ()
+        return Snapshot(digest=str(found["digest"]), layers=layers) if found else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

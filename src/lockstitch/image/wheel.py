@@ -1,19 +1,28 @@
-"""Wheels as sources of raw DEFLATE streams. A wheel is hostile until every line here agrees."""
+"""Wheels as sources of raw DEFLATE streams, and their RECORD files.
 
+A wheel is hostile until every line here agrees.
+"""
+
+import base64
+import csv
+import io
 import mmap
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.oci.layer import check_path
 
-__all__ = ["Member", "Wheel"]
+__all__ = ["Member", "Row", "Wheel", "read_record_file", "record_hash", "write_record_file"]
+
+Row = tuple[str, str, str]  # of a RECORD file: path, hash, size
 
 _LOCAL = struct.Struct("<4s2xHHHHIIIHH")  # signature, version, then the fields named below
 _LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -205,3 +214,28 @@ class Wheel:
         return LockstitchError(
             f"`{info.filename[:200]}` in `{self.filename}` {what}", hint=_REFUSED
         )
+
+
+def record_hash(digest: Digest) -> str:
+    """Return a digest as RECORD files write it: urlsafe base64 without padding."""
+    return "sha256=" + base64.urlsafe_b64encode(bytes.fromhex(digest.hex)).rstrip(b"=").decode()
+
+
+def read_record_file(data: bytes) -> list[Row]:
+    """Return the rows of a RECORD file (core metadata, "Recording installed projects").
+
+    Raises ValueError when it is not a UTF-8 CSV file.
+    """
+    try:
+        rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8"), newline="")) if row]
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    return [(row[0], row[1], row[2]) if len(row) > 2 else (row[0], "", "") for row in rows]  # noqa: PLR2004 -- path, hash, size
+
+
+def write_record_file(rows: Iterable[Row]) -> bytes:
+    """Return a RECORD file with its rows sorted by path bytes."""
+    out = io.StringIO(newline="")
+    ordered = sorted(set(rows), key=lambda row: (row[0].encode(), row))
+    csv.writer(out, lineterminator="\n").writerows(ordered)
+    return out.getvalue().encode()

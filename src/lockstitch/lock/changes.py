@@ -9,10 +9,7 @@ from typing import Any
 from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import file as lock_file
-from lockstitch.lock.bases import Base
-from lockstitch.lock.bases.debian import DebianBase
-from lockstitch.lock.file import Lock
-from lockstitch.lock.make import REQUIREMENTS, pylock_name
+from lockstitch.lock.file import REQUIREMENTS, Lock, pylock_name
 from lockstitch.python.locks import pylock
 from lockstitch.python.model import Project
 
@@ -78,7 +75,7 @@ def state(project: Project) -> State:
         images=images,
         packages=every,
         build=dict(_requirements("\n".join(lock.build if lock else ()))),
-        debian={base.platform: _of_base(base) for base in (lock.bases if lock else ())},
+        debian={base.platform: base.pins() for base in (lock.bases if lock else ())},
         services={
             each.name: (each.version, frozenset()) for each in (lock.services if lock else ())
         },
@@ -87,17 +84,6 @@ def state(project: Project) -> State:
             for tool in (lock.tools if lock else ())
         },
     )
-
-
-def _of_base(base: Base) -> Pins:
-    if isinstance(base, DebianBase):
-        return {p.name: (p.version, frozenset([p.digest.hex])) for p in base.packages}
-    of_image = {
-        "image": (f"sha256:{base.manifest.short}", frozenset([base.manifest.hex])),
-        "python": (base.python, frozenset[str]()),
-    }
-    packages = {p.name: (p.version, frozenset[str]()) for p in base.packages}
-    return {**packages, **{f"base {name}": pin for name, pin in of_image.items()}}
 
 
 def _text(path: Path) -> str:

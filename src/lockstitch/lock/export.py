@@ -8,12 +8,8 @@ from lockstitch import files
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import dependency_graph, sbom, urls
-from lockstitch.lock.bases import Base
-from lockstitch.lock.bases.debian import DebianBase
-from lockstitch.lock.created import created
-from lockstitch.lock.file import Lock
-from lockstitch.lock.make import pylock_name
-from lockstitch.lock.sbom import Facts
+from lockstitch.lock.file import Lock, created, pylock_name
+from lockstitch.lock.sbom import NO_FACTS, PackageFacts
 from lockstitch.python.locks import pylock
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
@@ -78,28 +74,30 @@ def bill(
     platform: str,
     *,
     digest: Digest | None = None,
-    parts: Mapping[str, Facts] | None = None,
-    own: Digest | None = None,
+    facts: Mapping[str, PackageFacts] | None = None,
+    project_wheel: Digest | None = None,
 ) -> str:
     """Return an image's bill of materials for a platform, as CycloneDX 1.6.
 
-    Of an image that is built, `digest` is its manifest's, `parts` are the facts of its wheels
-    and Debian packages by their hex digests, and `own` is what names those of first-party code.
+    Of an image that is built, `digest` is its manifest's, `facts` are those of its wheels
+    and Debian packages by their hex digests, and `project_wheel` names those of first-party code.
+    Raises LockstitchError when the lock has no base or no wheels for the platform.
     """
     target, base = _target(lock, platform), lock.base_for(platform)
     wheels = _wheels(project, spec, target)
-    known = parts or {}
+    known = facts or {}
 
-    def of(part: Digest | None) -> Facts:
-        return known.get(part.hex if part else "", Facts())
+    def of(package: Digest | None) -> PackageFacts:
+        return known.get(package.hex if package else "", NO_FACTS)
 
     packages = {
         w.name: sbom.python(w.name, w.version, w.digest, w.url, of(w.digest)) for w in wheels
     }
-    system = _system(base, known)
-    facts = {"lockstitch:platform": platform, "lockstitch:python": base.python}
-    subject = sbom.image(project.name, project.version, spec.name, digest=digest, properties=facts)
-    first = [sbom.own(project.name, project.version, of(own))] if project.is_package else []
+    system = base.components(known)
+    named = {"lockstitch:platform": platform, "lockstitch:python": base.python}
+    subject = sbom.image(project.name, project.version, spec.name, digest=digest, properties=named)
+    code = sbom.project(project.name, project.version, of(project_wheel))
+    first = [code] if project.is_package else []
     edges = dependency_graph.of(project, spec, target)
     refs = {name: component.ref for name, component in packages.items()}
     graph: dict[str, list[str]] = {}
@@ -114,16 +112,6 @@ def bill(
         subject, [*first, *packages.values(), *system], graph, created=created(wheels, base)
     )
     return sbom.dumps(found)
-
-
-def _system(base: Base, known: Mapping[str, Facts]) -> list[sbom.Component]:
-    if isinstance(base, DebianBase):
-        return [
-            sbom.debian(each, base.release, known.get(each.digest.hex, Facts()))
-            for each in base.packages
-        ]
-    packages = [sbom.system(package, base.distribution) for package in base.packages]
-    return [sbom.base(base), *packages]
 
 
 def _target(lock: Lock, platform: str) -> Target:

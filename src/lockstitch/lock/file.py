@@ -1,28 +1,38 @@
 """lockstitch.lock: what the Python lock leaves open, pinned (DESIGN, "Files it keeps")."""
 
+import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lockstitch import files
+from lockstitch import environ, files
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import toml
-from lockstitch.lock.bases import Base, registry
-from lockstitch.lock.bases.debian import DebianBase, DebianPackage
+from lockstitch.lock.bases import KINDS, Base
+from lockstitch.lock.bases.base import read_digest, read_text
+from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
 
-__all__ = ["NAME", "Lock", "LockedFile", "LockedService", "dumps", "read", "write"]
+__all__ = [
+    "NAME",
+    "REQUIREMENTS",
+    "Lock",
+    "LockedFile",
+    "LockedService",
+    "created",
+    "dumps",
+    "pylock_name",
+    "read",
+    "write",
+]
 
 NAME = "lockstitch.lock"
+REQUIREMENTS = "requirements-lock.txt"
 _VERSION = 1
-_ANY = re.compile(r".+")
 _PATH = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\0]+")  # stays in the project
-_STAMP = re.compile(r"\d{8}T\d{6}Z")
-_PATCH = re.compile(r"3\.\d{1,2}\.\d{1,3}")
-_GLIBC = re.compile(r"2\.\d{1,3}")
 _COMMENT = "Written by `lockstitch lock`; do not edit. `lockstitch lock --check` compares it."
 
 
@@ -67,8 +77,31 @@ class Lock:
         raise LockstitchError(message, hint="lockstitch lock")
 
 
+def pylock_name(image: str) -> str:
+    """Return the name of an image's PEP 751 lock."""
+    return f"pylock.{image}.toml"
+
+
+def created(wheels: Iterable[LockedWheel], base: Base) -> int:
+    """Return the time that an image and its documents bear, in seconds since 1970.
+
+    It is SOURCE_DATE_EPOCH, else the time of the newest locked part, and never the clock's.
+    Raises LockstitchError when the lock has no time.
+    """
+    asked = environ.integer("SOURCE_DATE_EPOCH")
+    if asked is not None:
+        return asked
+    try:
+        stamp = datetime.datetime.strptime(base.snapshot + "+0000", "%Y%m%dT%H%M%SZ%z")
+    except ValueError as error:
+        message = f"the lock's snapshot `{base.snapshot}` is not a time"
+        raise LockstitchError(message, hint="lockstitch lock --upgrade") from error
+    return max([wheel.uploaded for wheel in wheels] + [int(stamp.timestamp())])
+
+
 def dumps(lock: Lock) -> str:
     """Return the lock in its one spelling."""
+    bases = sorted(lock.bases, key=lambda base: base.platform)
     document: dict[str, object] = {
         "version": _VERSION,
         "inputs": str(lock.inputs),
@@ -79,19 +112,13 @@ def dumps(lock: Lock) -> str:
         **({"service": [_service(each) for each in lock.services]} if lock.services else {}),
         **({"rendered": _files(lock.rendered)} if lock.rendered else {}),
         "build": {"requirements": sorted(lock.build)},
-        **_bases(lock.bases),
+        **{
+            kind.table: [base.document() for base in bases if base.kind == kind.table]
+            for kind in KINDS
+            if any(base.kind == kind.table for base in bases)
+        },
     }
     return toml.dumps(document, comment=_COMMENT)
-
-
-def _bases(bases: Sequence[Base]) -> dict[str, object]:
-    found: dict[str, list[object]] = {}
-    for base in sorted(bases, key=lambda base: base.platform):
-        key = "debian" if isinstance(base, DebianBase) else "registry"
-        found.setdefault(key, []).append(
-            _debian(base) if isinstance(base, DebianBase) else registry.document(base)
-        )
-    return dict(found)
 
 
 def _service(service: LockedService) -> dict[str, object]:
@@ -107,28 +134,6 @@ def _service(service: LockedService) -> dict[str, object]:
 def _files(found: Sequence[LockedFile]) -> list[dict[str, object]]:
     ordered = sorted(found, key=lambda each: each.path)
     return [{"path": each.path, "sha256": each.digest.hex} for each in ordered]
-
-
-def _debian(base: DebianBase) -> dict[str, object]:
-    return {
-        "platform": base.platform,
-        "release": base.release,
-        "snapshot": base.snapshot,
-        "python": base.python,
-        "glibc": base.glibc,
-        "package": [
-            {
-                "name": each.name,
-                "version": each.version,
-                "architecture": each.architecture,
-                "archive": each.archive,
-                "path": each.path,
-                "size": each.size,
-                "sha256": each.digest.hex,
-            }
-            for each in base.packages
-        ],
-    }
 
 
 def write(lock: Lock, root: Path) -> None:
@@ -164,16 +169,15 @@ def _lock(document: dict[str, Any]) -> Lock:
         raise LockstitchError(message)
     locked, rendered = (
         tuple(
-            LockedFile(path=_text(each, "path", _PATH), digest=_digest(each, "sha256", "sha256:"))
+            LockedFile(path=read_text(each, "path", _PATH), digest=read_digest(each, "sha256"))
             for each in top.each(key)
         )
         for key in ("file", "rendered")
     )
     services = tuple(_locked_service(each) for each in top.each("service"))
-    inputs = _digest(top, "inputs")
-    python, base = (_text(top, key) for key in ("python", "base"))
-    bases: list[Base | None] = [_base(each) for each in top.each("debian")]
-    bases += [registry.read(each, base) for each in top.each("registry")]
+    inputs = read_digest(top, "inputs", "")
+    python, base = (read_text(top, key) for key in ("python", "base"))
+    bases = [kind.read(each, base) for kind in KINDS for each in top.each(kind.table)]
     tools = top.texts("tools")
     build = top.table("build").texts("requirements")
     raise_all(problems)
@@ -193,62 +197,8 @@ def _lock(document: dict[str, Any]) -> Lock:
 def _locked_service(table: Table) -> LockedService:
     images = table.table("image")
     return LockedService(
-        name=_text(table, "name"),
-        version=_text(table, "version"),
-        requirements=_digest(table, "requirements", "sha256:"),
-        images={platform: _digest(images, platform, "sha256:") for platform in images},
+        name=read_text(table, "name"),
+        version=read_text(table, "version"),
+        requirements=read_digest(table, "requirements"),
+        images={platform: read_digest(images, platform) for platform in images},
     )
-
-
-def _text(table: Table, key: str, form: re.Pattern[str] = _ANY) -> str:
-    """Return a text that must be there, or an empty one with a problem added."""
-    text = table.text(key)
-    if not form.fullmatch(text):
-        table.complain(key, f"is `{text}`, which is no {key}" if text else "is missing")
-        return ""
-    return text
-
-
-def _digest(table: Table, key: str, prefix: str = "") -> Digest:
-    try:
-        return Digest.parse(prefix + table.text(key))
-    except LockstitchError as error:
-        table.complain(key, f"is wrong: {error.message}")
-        return Digest("")
-
-
-def _base(table: Table) -> DebianBase | None:
-    before = len(table.problems)
-    packages = [_package(each) for each in table.each("package")]
-    platform = _text(table, "platform", re.compile(r"linux/(?:amd64|arm64)"))
-    release, snapshot = _text(table, "release"), _text(table, "snapshot", _STAMP)
-    python, glibc = _text(table, "python", _PATCH), _text(table, "glibc", _GLIBC)
-    if len(table.problems) > before:
-        return None
-    return DebianBase(
-        platform=platform,
-        release=release,
-        snapshot=snapshot,
-        python=python,
-        glibc=glibc,
-        packages=tuple(each for each in packages if each),
-    )
-
-
-def _package(table: Table) -> DebianPackage | None:
-    before = len(table.problems)
-    keys = ("name", "version", "architecture", "archive", "path")
-    texts = {key: _text(table, key) for key in keys}
-    if not table.has("size"):
-        table.complain("size", "is missing")
-    size, digest = (
-        table.number("size", 1, least=1, most=1 << 40),
-        _digest(table, "sha256", "sha256:"),
-    )
-    if len(table.problems) > before:
-        return None
-    try:
-        return DebianPackage(**texts, size=size, digest=digest)
-    except LockstitchError as error:
-        table.problems.append(error)
-        return None

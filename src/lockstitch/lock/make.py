@@ -13,8 +13,8 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import builds, external, inputs, manager, uv
 from lockstitch.lock import external as given
 from lockstitch.lock import file as lock_file
-from lockstitch.lock.bases import Base, Pinner
-from lockstitch.lock.file import Lock, LockedFile, LockedService
+from lockstitch.lock.bases import Base, Sources, pin
+from lockstitch.lock.file import REQUIREMENTS, Lock, LockedFile, LockedService, pylock_name
 from lockstitch.net import credentials
 from lockstitch.net.download import Fetcher
 from lockstitch.oci.registry.client import Client
@@ -23,14 +23,7 @@ from lockstitch.python.load import load
 from lockstitch.python.model import Project
 from lockstitch.store import Store
 
-__all__ = ["REQUIREMENTS", "make", "pylock_name", "stale", "stale_rendered"]
-
-REQUIREMENTS = "requirements-lock.txt"
-
-
-def pylock_name(image: str) -> str:
-    """Return the name of an image's PEP 751 lock."""
-    return f"pylock.{image}.toml"
+__all__ = ["make", "stale", "stale_rendered"]
 
 
 def make(
@@ -57,8 +50,8 @@ def make(
     if tool is given:
         external.lock(project, upgrade=upgrade)  # before anything is fetched
     wanted = _wanted(project, before, upgrade)
-    pinner = Pinner(store=store, fetcher=fetcher, progress=progress, client=client or Client())
-    bases = pinner.pin(project, before.bases if before else (), upgrade=wanted.base)
+    sources = Sources(store=store, fetcher=fetcher, progress=progress, client=client or Client())
+    bases = pin(project, before.bases if before else (), sources, upgrade=wanted.base)
     old = {name: _bytes(project.root / name) for name in (*tool.locks(project), "pyproject.toml")}
     with progress.task("lock Python packages", 0):
         tool.lock(project, upgrade=wanted.packages)

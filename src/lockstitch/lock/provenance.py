@@ -6,13 +6,11 @@ It names no time and no machine: the same lock, files and commit give the same b
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest
 from lockstitch.git import Commit
-from lockstitch.lock.bases.debian import DebianBase
-from lockstitch.lock.bases.registry import RegistryBase
 from lockstitch.oci import canonical
 
-__all__ = ["BUILDER", "FORMAT", "PREDICATE", "Material", "dumps", "of_base", "statement"]
+__all__ = ["BUILDER", "FORMAT", "PREDICATE", "Material", "dumps", "statement"]
 
 FORMAT = "application/vnd.in-toto+json"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -28,13 +26,6 @@ class Material:
     name: str
     digest: Digest
     uri: str = ""
-
-
-def of_base(base: DebianBase | RegistryBase) -> Digest:
-    """Return the digest of a registry's base, or of the list of Debian's packages."""
-    if isinstance(base, RegistryBase):
-        return base.manifest
-    return of_bytes(canonical.dumps(base.parts))
 
 
 def statement(

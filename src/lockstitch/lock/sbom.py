@@ -1,43 +1,41 @@
-"""A bill of materials (CycloneDX 1.6): components in, a document in one spelling out."""
+"""Bills of materials (CycloneDX 1.6): components in, a document in one spelling out."""
 
 import datetime
 import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import quote
 
 from lockstitch.digest import Digest
-from lockstitch.lock.bases.debian import DebianPackage
-from lockstitch.lock.bases.registry import RegistryBase, SystemPackage
 from lockstitch.oci import canonical
 
 __all__ = [
     "FORMAT",
     "LEFT_OUT",
+    "NO_FACTS",
     "Component",
-    "Facts",
-    "base",
-    "debian",
+    "PackageFacts",
     "document",
     "dumps",
     "image",
-    "own",
+    "project",
+    "purl",
     "python",
-    "system",
 ]
 
-FORMAT = "application/vnd.cyclonedx+json"
-LEFT_OUT = "lockstitch:left-out"  # a property for each path, or folder with all in it
-_SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"  # a name, which nobody fetches
+FORMAT: Final = "application/vnd.cyclonedx+json"
+LEFT_OUT: Final = "lockstitch:left-out"  # a property for each path, or folder with all in it
+_SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"  # a name, never fetched
 _NAMESPACE = uuid.UUID("a4f5c0d2-6f0e-5b43-9d0f-3c1f6f0a7b61")  # ours; never changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What is known of a part only when it has been read, and not from the locks."""
+class PackageFacts:
+    """What is known of a package only when its file has been read, and not from the locks."""
 
-    licences: tuple[str, ...] = ()  # SPDX expressions, or names of licences
+    licences: tuple[str, ...] = ()  # SPDX expressions, or names of licences; () means unknown
     left_out: tuple[str, ...] = ()  # its files that the image does not have
 
     def document(self) -> dict[str, list[str]]:
@@ -45,12 +43,12 @@ class Facts:
         return {"licences": list(self.licences), "left_out": list(self.left_out)}
 
     @classmethod
-    def of_document(cls, found: Mapping[str, list[str]]) -> "Facts":
+    def of_document(cls, document: Mapping[str, list[str]]) -> "PackageFacts":
         """Return what `document` gave."""
-        return cls(licences=tuple(found["licences"]), left_out=tuple(found["left_out"]))
+        return cls(licences=tuple(document["licences"]), left_out=tuple(document["left_out"]))
 
 
-_UNKNOWN = Facts()
+NO_FACTS: Final = PackageFacts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,86 +62,44 @@ class Component:
     purl: str = ""
     digest: Digest | None = None
     url: str = ""
-    licences: tuple[str, ...] = ()  # SPDX expressions, or names of licences; () means unknown
+    facts: PackageFacts = NO_FACTS
     properties: Mapping[str, str] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
 
 
-def python(name: str, version: str, digest: Digest, url: str, facts: Facts = _UNKNOWN) -> Component:
+def purl(*path: str, version: str, **qualifiers: str) -> str:
+    """Return a package URL: a type, a namespace where it has one, a name, and what qualifies it."""
+    text = f"pkg:{'/'.join(map(_quoted, path))}"
+    text += f"@{_quoted(version)}" if version else ""
+    pairs = "&".join(f"{key}={_quoted(value)}" for key, value in qualifiers.items())
+    return f"{text}?{pairs}" if pairs else text
+
+
+def _quoted(text: str) -> str:
+    # The purl specification: a colon stays as it is, all else that is not unreserved is quoted.
+    return quote(text, safe=":")
+
+
+def python(
+    name: str, version: str, digest: Digest, url: str, facts: PackageFacts = NO_FACTS
+) -> Component:
     """Return the component of a wheel, by its sha256 and the address of the file."""
-    purl = f"pkg:pypi/{_quoted(name)}" + (f"@{_quoted(version)}" if version else "")
+    reference = purl("pypi", name, version=version)
     return Component(
         kind="library",
-        ref=purl,
+        ref=reference,
         name=name,
         version=version,
-        purl=purl,
+        purl=reference,
         digest=digest,
         url=url,
-        licences=facts.licences,
-        left_out=facts.left_out,
+        facts=facts,
     )
 
 
-def debian(package: DebianPackage, release: str, facts: Facts = _UNKNOWN) -> Component:
-    """Return the component of a Debian package of a release, as in `bookworm`."""
-    purl = f"pkg:deb/debian/{_quoted(package.name)}@{_quoted(package.version)}"
-    purl += f"?arch={_quoted(package.architecture)}&distro={_quoted(release)}"
-    return Component(
-        kind="library",
-        ref=purl,
-        name=package.name,
-        version=package.version,
-        purl=purl,
-        digest=package.digest,
-        licences=facts.licences,
-        left_out=facts.left_out,
-    )
-
-
-def base(found: RegistryBase) -> Component:
-    """Return the component of the base itself, an image that a registry has."""
-    name, _, _ = found.reference.partition("@")
-    repository, colon, tag = name.rpartition(":")
-    repository = repository if colon and "/" not in tag else name
-    purl = f"pkg:oci/{_quoted(repository.rpartition('/')[2])}@{_quoted(found.manifest)}"
-    purl += f"?repository_url={_quoted(repository)}"
-    return Component(
-        kind="container",
-        ref=purl,
-        name=found.reference,
-        version=str(found.manifest),
-        purl=purl,
-        digest=found.manifest,
-    )
-
-
-def system(package: SystemPackage, distribution: str) -> Component:
-    """Return the component of a package of the base's distribution, as in `debian-12`."""
-    family = distribution.partition("-")[0] or {"deb": "debian", "apk": "alpine"}[package.kind]
-    purl = f"pkg:{package.kind}/{_quoted(family)}/{_quoted(package.name)}"
-    purl += f"@{_quoted(package.version)}?arch={_quoted(package.architecture)}"
-    purl += f"&distro={_quoted(distribution)}" if distribution else ""
-    return Component(
-        kind="library",
-        ref=purl,
-        name=package.name,
-        version=package.version,
-        purl=purl,
-        licences=(package.licence,) if package.licence else (),
-    )
-
-
-def own(name: str, version: str, facts: Facts = _UNKNOWN) -> Component:
+def project(name: str, version: str, facts: PackageFacts = NO_FACTS) -> Component:
     """Return the component of first-party code, which no index has."""
-    return Component(
-        kind="application",
-        ref=f"project:{name}",
-        name=name,
-        version=version,
-        licences=facts.licences,
-        left_out=facts.left_out,
-    )
+    ref = f"project:{name}"
+    return Component(kind="application", ref=ref, name=name, version=version, facts=facts)
 
 
 def image(
@@ -178,63 +134,68 @@ def document(
     not known. `created` is in seconds since 1970, None leaves the time out. Equal arguments in
     any order give an equal document: its serial number is made from the rest of it.
     """
-    # By name: the order of finding must not reach the bytes.
-    ordered = sorted(components, key=lambda each: each.ref)
     metadata: dict[str, object] = {
         "component": _component(subject),
-        # Without a version: a newer lockstitch that finds the same writes the same.
+        # Without a version: a newer lockstitch with the same components writes the same.
         "tools": {"components": [{"type": "application", "name": "lockstitch"}]},
     }
     if created is not None:
         time = datetime.datetime.fromtimestamp(created, datetime.UTC)
         metadata["timestamp"] = f"{time:%Y-%m-%dT%H:%M:%SZ}"
-    found: dict[str, object] = {
+    content: dict[str, object] = {
         "$schema": _SCHEMA,
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": metadata,
-        "components": [_component(each) for each in ordered],
+        # By name: the order of the arguments must not reach the bytes.
+        "components": [_component(each) for each in sorted(components, key=lambda each: each.ref)],
         "dependencies": [
             {"ref": ref, "dependsOn": sorted(set(refs))} for ref, refs in sorted(needs.items())
         ],
     }
-    serial = uuid.uuid5(_NAMESPACE, canonical.dumps(found).decode())
-    return found | {"serialNumber": f"urn:uuid:{serial}"}
+    serial = uuid.uuid5(_NAMESPACE, canonical.dumps(content).decode())
+    return content | {"serialNumber": f"urn:uuid:{serial}"}
 
 
-def dumps(found: Mapping[str, object]) -> str:
+def dumps(document: Mapping[str, object]) -> str:
     """Return a document in its one spelling, for people to read and for programs to hash."""
-    return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _component(each: Component) -> dict[str, object]:
-    found: dict[str, object] = {"type": each.kind, "bom-ref": each.ref, "name": each.name}
-    found |= {"version": each.version} if each.version else {}
-    found |= {"purl": each.purl} if each.purl else {}
-    hashes = [{"alg": "SHA-256", "content": each.digest.hex}] if each.digest else []
-    found |= {"hashes": hashes} if hashes else {}
-    if each.url:
-        reference: dict[str, object] = {"type": "distribution", "url": each.url}
-        found["externalReferences"] = [reference | ({"hashes": hashes} if hashes else {})]
-    found |= {"licenses": _licences(each.licences)} if each.licences else {}
-    pairs = sorted([*each.properties.items(), *((LEFT_OUT, path) for path in each.left_out)])
+def _component(component: Component) -> dict[str, object]:
+    content: dict[str, object] = {
+        "type": component.kind,
+        "bom-ref": component.ref,
+        "name": component.name,
+    }
+    content |= {"version": component.version} if component.version else {}
+    content |= {"purl": component.purl} if component.purl else {}
+    hashes = [{"alg": "SHA-256", "content": component.digest.hex}] if component.digest else []
+    content |= {"hashes": hashes} if hashes else {}
+    if component.url:
+        reference: dict[str, object] = {"type": "distribution", "url": component.url}
+        content["externalReferences"] = [reference | ({"hashes": hashes} if hashes else {})]
+    licences = component.facts.licences
+    content |= {"licenses": _licences(licences)} if licences else {}
+    left_out = ((LEFT_OUT, path) for path in component.facts.left_out)
+    pairs = sorted([*component.properties.items(), *left_out])
     if pairs:
-        found["properties"] = [{"name": name, "value": value} for name, value in pairs]
-    return found
+        content["properties"] = [{"name": name, "value": value} for name, value in pairs]
+    return content
 
 
 def _licences(texts: tuple[str, ...]) -> list[dict[str, object]]:
     """Return one SPDX expression, or a list in which each licence has an SPDX id or a name."""
     if len(texts) == 1 and (expression := _expression(texts[0])):
         return [{"expression": expression}]
-    found: list[dict[str, object]] = []
+    licences: list[dict[str, object]] = []
     for text in sorted(texts):
         expression = _expression(text)
         # An id is a word of SPDX's list; expressions and references are none.
         single = bool(expression) and not set(expression) & set(" +") and "Ref-" not in expression
-        found.append({"license": {"id": expression} if single else {"name": text}})
-    return found
+        licences.append({"license": {"id": expression} if single else {"name": text}})
+    return licences
 
 
 def _expression(text: str) -> str:
@@ -244,8 +205,3 @@ def _expression(text: str) -> str:
         return str(canonicalize_license_expression(text))
     except InvalidLicenseExpression:
         return ""
-
-
-def _quoted(text: str) -> str:
-    # The purl specification: a colon stays as it is, all else that is not unreserved is quoted.
-    return quote(text, safe=":")

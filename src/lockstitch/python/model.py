@@ -70,11 +70,6 @@ class Project:
     stack: StackSpec = field(default_factory=StackSpec)
     document: Mapping[str, Any]
 
-    @property
-    def is_debian(self) -> bool:
-        """Whether the base is put together from Debian's packages, and no registry's image."""
-        return self.base.partition(":")[0] == "debian"
-
     def image(self, name: str) -> ImageSpec:
         """Return the image of this name, or raise LockstitchError with the names there are."""
         for image in self.images:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockstitch.digest import Digest
-from lockstitch.image import history
 from lockstitch.image import sizes as package_sizes
 from lockstitch.image.inspect import inspect
 from lockstitch.oci.layer import LayerFacts
@@ -89,7 +88,7 @@ def sized(layout: Layout, name: str, store: Store, kept: Path) -> Sized:
         layers.append((layer.created_by, packages))
         for package, size in packages.items():
             now[package] = now.get(package, 0) + size
-    snapshot = history.previous(kept, name)
+    snapshot = package_sizes.previous(kept, name)
     return Sized(
         name=name,
         digest=str(found.digest),
@@ -116,7 +115,7 @@ class _Stored:
                 yield chunk
 
 
-def _before(snapshot: history.Snapshot, store: Store) -> dict[str, int] | None:
+def _before(snapshot: package_sizes.Snapshot, store: Store) -> dict[str, int] | None:
     """Return bytes by package of an image whose layers may be gone: then nobody knows."""
     total: dict[str, int] = {}
     for title, digest, size in snapshot.layers:

@@ -12,6 +12,7 @@ from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.build import Builder
 from lockstitch.lock import file, make, toml
+from lockstitch.lock.bases import kind_of
 from lockstitch.lock.file import Lock, LockedService
 from lockstitch.net.download import Fetcher
 from lockstitch.oci.layout import Layout
@@ -76,7 +77,8 @@ def _project(project: Project, lock: Lock, store: Store) -> Project:
     runtime = resources.files("lockstitch.runtime.stack")
     for script in sorted({each for scripts in _SCRIPTS.values() for each in scripts}):
         parts[script] = runtime.joinpath(script).read_bytes().replace(b"\r\n", b"\n")
-    base = [each.parts for each in lock.bases] if project.is_debian else []
+    in_registry = kind_of(project.base).in_registry
+    base = [] if in_registry else [each.digest for each in lock.bases]
     hashed = {name: of_bytes(data) for name, data in parts.items()}
     key = of_bytes(json.dumps([hashed, base], sort_keys=True).encode()).hex[:16]
     root = store.scratch(f"stack-images-{key}")
@@ -107,6 +109,7 @@ def _document(project: Project) -> dict[str, Any]:
         }
         for name in services.NAMES
     }
+    in_registry = kind_of(project.base).in_registry
     tools = project.document.get("tool", {})
     own = tools.get("uv", {}) if isinstance(tools, dict) else {}
     uv = {key: own[key] for key in _INDEXES if key in own}
@@ -116,8 +119,8 @@ def _document(project: Project) -> dict[str, Any]:
             **({"uv": uv} if uv else {}),
             "lockstitch": {
                 # An image of a registry may lack what the services' wheels need.
-                "python": project.python if project.is_debian else _PYTHON,
-                "base": project.base if project.is_debian else _BASE,
+                "python": _PYTHON if in_registry else project.python,
+                "base": _BASE if in_registry else project.base,
                 "platforms": sorted(project.platforms),
                 "images": images,
             },

@@ -17,7 +17,7 @@ from support.world import World
 
 from lockstitch.cli.main import main
 from lockstitch.digest import Digest
-from lockstitch.image import local_python
+from lockstitch.image import bytecode
 from lockstitch.lock import file
 from lockstitch.oci.layout import Layout
 from lockstitch.store import Store
@@ -175,7 +175,7 @@ def test_bytecode_comes_from_a_python_of_this_machine(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     projects.replace(root, "port = 8000\n", "port = 8000\nbytecode = true\n")
-    local_python.find.cache_clear()
+    bytecode.find_local.cache_clear()
     monkeypatch.setattr("platform.python_version", lambda: "3.11.7")
     capsys.readouterr()
     assert main(["build", "serve", "--quiet"]) == 0
@@ -190,7 +190,7 @@ def test_bytecode_comes_from_a_python_of_this_machine(
             names += archive.getnames()
     assert [each for each in names if "/site-packages/" in each and each.endswith(".pyc")]
     assert not [each for each in names if "usr/local" in each and each.endswith(".pyc")]
-    local_python.find.cache_clear()
+    bytecode.find_local.cache_clear()
 
 
 def test_a_setting_names_another_user(root: Path) -> None:

@@ -17,7 +17,7 @@ from support import environments, wheels
 
 from lockstitch.fingerprint import decode, live
 from lockstitch.fingerprint.model import Fingerprint, Package
-from lockstitch.image import trim
+from lockstitch.image import contents
 from lockstitch.runtime.fingerprint import VARIABLES
 
 SCRIPT = Path(__file__).parents[3] / "src" / "lockstitch" / "runtime" / "fingerprint.py"
@@ -106,7 +106,7 @@ def test_what_a_trimmed_image_leaves_out_is_not_code(
     tmp_path: Path, script: SimpleNamespace
 ) -> None:
     whole = environments.make(tmp_path / "whole", wheels.wheel("model", "1.0", MODEL))
-    kept = {name: data for name, data in MODEL.items() if not trim.left_out(name)}
+    kept = {name: data for name, data in MODEL.items() if not contents.is_trimmed(name)}
     assert len(kept) == 2
     small = environments.make(tmp_path / "small", wheels.wheel("model", "1.0", kept))
     one, other = packages(script, whole)["model"], packages(script, small)["model"]
@@ -115,12 +115,12 @@ def test_what_a_trimmed_image_leaves_out_is_not_code(
 
 
 def test_the_script_trims_by_the_very_rules_of_images(script: SimpleNamespace) -> None:
-    assert set(script.SUFFIXES) == trim._SUFFIXES
-    assert script.PREFIXES == trim._OF_PACKAGES
-    assert set(script.TESTS) == trim._FOLDERS
-    assert set(script.KEPT) == trim._KEPT
+    assert set(script.SUFFIXES) == contents._SUFFIXES
+    assert script.PREFIXES == contents._OF_PACKAGES
+    assert set(script.TESTS) == contents._FOLDERS
+    assert set(script.KEPT) == contents._KEPT
     for path in ("tests/a.py", "a/tests/b.py", "a/b.pyi", "numpy/_core/tests/_natype.py", "a.h"):
-        assert script.left_out(path) == trim.left_out(path), path
+        assert script.left_out(path) == contents.is_trimmed(path), path
 
 
 def test_files_changed_by_hand_show(venv: Path) -> None:

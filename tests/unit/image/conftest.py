@@ -7,7 +7,7 @@ import pytest
 from support.images import MadeLayer
 from support.zips import FILENAME
 
-from lockstitch.image.contents.wheels import InstalledWheel
+from lockstitch.image.contents import InstalledWheel
 from lockstitch.image.paths import APP
 from lockstitch.oci.entry import Generated
 from lockstitch.oci.layer import arrange, stitch

@@ -10,7 +10,7 @@ from support.images import check_golden, layer
 
 from lockstitch.digest import of_bytes
 from lockstitch.image import assemble
-from lockstitch.image.prepare import Prepared
+from lockstitch.image.plan import Prepared
 from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.oci.entry import file
 from lockstitch.oci.model import Image, Platform
@@ -57,7 +57,7 @@ def prepared(spec: ImageSpec = SERVE, base: DebianBase = BASE) -> Prepared:
         base=base,
         wheels=(),
         files=(),
-        own=None,
+        project_wheel=None,
         layers=(),
         created=1_700_000_000,
         lock=of_bytes(b"pylock"),

@@ -3,9 +3,11 @@
 import importlib.machinery
 import importlib.util
 import marshal
+import platform
 import struct
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
 
@@ -14,10 +16,11 @@ from support.zips import FILENAME, File, wheel
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.image import bytecode_cache
+from lockstitch.image import bytecode
 from lockstitch.image.bytecode import Interpreter, compile_files
 from lockstitch.store import Store
 
+OWN = platform.python_version()
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 TAG = f"cpython-{MINOR.replace('.', '')}"
 THIS = Interpreter(argv=(sys.executable,), root="", key=of_bytes(b"this one"), minor=MINOR)
@@ -200,25 +203,25 @@ def test_kept_bytecode_is_what_was_compiled(
 ) -> None:
     store = Store(tmp_path / "store")
     digest = store.put(archive.read_bytes())
-    kept = bytecode_cache.of_wheel(THIS, store, digest, SOURCES)
+    kept = bytecode.of_wheel(THIS, store, digest, SOURCES)
     assert {path: b"".join(content.plain()) for path, content in kept.items()} == found
     # The second time no program runs: this one is not even there.
     absent = Interpreter(argv=("/no/such/python",), root="", key=THIS.key, minor=MINOR)
-    assert bytecode_cache.of_wheel(absent, store, digest, SOURCES) == kept
+    assert bytecode.of_wheel(absent, store, digest, SOURCES) == kept
     # Other sources are another request, since CPython's output depends on all of them.
     with pytest.raises(LockstitchError, match="could not be started"):
-        bytecode_cache.of_wheel(absent, store, digest, SOURCES[:1])
+        bytecode.of_wheel(absent, store, digest, SOURCES[:1])
     other = Interpreter(argv=("/no/such/python",), root="", key=of_bytes(b"other"), minor=MINOR)
     with pytest.raises(LockstitchError, match="could not be started"):
-        bytecode_cache.of_wheel(other, store, digest, SOURCES)
+        bytecode.of_wheel(other, store, digest, SOURCES)
 
 
 @pytest.mark.parametrize("at", [2, -1])
 def test_a_damaged_blob_is_an_error_of_ours(at: int, archive: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    kept = bytecode_cache.of_wheel(THIS, store, store.put(archive.read_bytes()), SOURCES[:2])
+    kept = bytecode.of_wheel(THIS, store, store.put(archive.read_bytes()), SOURCES[:2])
     content = next(iter(kept.values()))
-    assert isinstance(content, bytecode_cache.Kept)
+    assert isinstance(content, bytecode.StoredBytecode)
     data = bytearray(content.blob.read_bytes())
     data[content.start + at % content.packed] ^= 0xFF
     content.blob.unlink()
@@ -230,10 +233,47 @@ def test_a_damaged_blob_is_an_error_of_ours(at: int, archive: Path, tmp_path: Pa
 def test_a_lost_blob_is_made_again(archive: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     digest = store.put(archive.read_bytes())
-    kept = bytecode_cache.of_wheel(THIS, store, digest, SOURCES[:2])
+    kept = bytecode.of_wheel(THIS, store, digest, SOURCES[:2])
     first = next(iter(kept.values()))
-    assert isinstance(first, bytecode_cache.Kept)
+    assert isinstance(first, bytecode.StoredBytecode)
     first.blob.unlink()
-    again = bytecode_cache.of_wheel(THIS, store, digest, SOURCES[:2])
+    again = bytecode.of_wheel(THIS, store, digest, SOURCES[:2])
     assert again == kept
     assert first.blob.exists()
+
+
+# --- which CPython of this machine compiles for a base that is not run here
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    bytecode.find_local.cache_clear()
+    yield
+    bytecode.find_local.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh")
+def test_this_python_compiles_for_its_own_version_without_a_word() -> None:
+    found, note = bytecode.find_local(OWN)
+    assert found is not None
+    assert (found.argv, found.minor, note) == ((sys.executable,), MINOR, "")
+
+
+@pytest.mark.usefixtures("fresh")
+def test_another_patch_version_is_said_and_has_another_key() -> None:
+    same, _ = bytecode.find_local(OWN)
+    found, note = bytecode.find_local(f"{MINOR}.999")
+    assert found is not None
+    assert same is not None
+    # What the compiler is decides, and not for whom it works.
+    assert found.key == same.key
+    assert f"CPython {OWN} of this machine, the base has {MINOR}.999" in note
+
+
+@pytest.mark.usefixtures("fresh")
+def test_no_python_means_no_bytecode() -> None:
+    found, note = bytecode.find_local("3.99.1")
+    assert (found, note) == (
+        None,
+        "no bytecode: this machine has no CPython 3.99 to make it (uv python install 3.99.1)",
+    )

@@ -10,11 +10,9 @@ import pytest
 
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.image import debian_archive
-from lockstitch.image.debian import entries
-from lockstitch.image.debian_archive import merged
+from lockstitch.image.debian import entries, merged, read_archive
 from lockstitch.lock.bases.debian import DebianBase, DebianPackage
-from lockstitch.lock.sbom import Facts
+from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Kind
 from lockstitch.store import Store
 
@@ -226,7 +224,7 @@ def test_shared_licences_are_kept(store: Store) -> None:
 
 
 def test_licences_and_what_is_left_out_are_told(store: Store) -> None:
-    said: dict[str, Facts] = {}
+    facts: dict[str, PackageFacts] = {}
     copyright_ = "Format: 1.0\n\nFiles: *\nLicense: Expat\n"
     debs = {
         "libgcc-s1": deb(
@@ -242,10 +240,10 @@ def test_licences_and_what_is_left_out_are_told(store: Store) -> None:
         ),
     }
     packages = [package(name, store.put(data), len(data)) for name, data in debs.items()]
-    list(entries(base(*packages), store, said))
-    first, second = (said[each.digest.hex] for each in packages)
-    assert first == Facts(licences=("MIT",), left_out=("usr/lib/left.a", "usr/share/man/"))
-    assert second == Facts(licences=("MIT",))
+    list(entries(base(*packages), store, facts))
+    first, second = (facts[each.digest.hex] for each in packages)
+    assert first == PackageFacts(licences=("MIT",), left_out=("usr/lib/left.a", "usr/share/man/"))
+    assert second == PackageFacts(licences=("MIT",))
 
 
 def test_what_maintainer_scripts_would_make_is_there(store: Store) -> None:
@@ -337,14 +335,14 @@ def test_all_packages_that_are_not_in_the_store_are_said(store: Store) -> None:
 )
 def test_what_is_no_package_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(LockstitchError) as caught:
-        debian_archive.read(data, "tiny 1.0")
+        read_archive(data, "tiny 1.0")
     assert message in caught.value.message
 
 
 def test_a_truncated_package_is_refused() -> None:
     data = deb(regular("./usr/lib/x", "x" * 100000))
     with pytest.raises(LockstitchError, match="is not a Debian package that can be read"):
-        debian_archive.read(data[:-40], "tiny 1.0")
+        read_archive(data[:-40], "tiny 1.0")
 
 
 def test_plain_and_gzip_parts_are_read() -> None:
@@ -352,6 +350,6 @@ def test_plain_and_gzip_parts_are_read() -> None:
 
     data = gzip.compress(tar([regular("./etc/x", "x")]))
     made = ar({"control.tar": tar([regular("./control", "C")]), "data.tar.gz": data})
-    read = debian_archive.read(made, "tiny 1.0")
+    read = read_archive(made, "tiny 1.0")
     assert (read.control, read.md5sums) == (b"C", b"")
     assert [member.path for member in read.members] == ["etc/x"]

@@ -8,7 +8,7 @@ from support.images import check_golden
 
 from lockstitch.digest import of_bytes
 from lockstitch.image import plan as plan_module
-from lockstitch.image.plan import LayerPlan, Parts, plan
+from lockstitch.image.plan import LayerPlan, PlanInputs, plan
 from lockstitch.python.locks.resolution import LockedWheel
 
 MIB = 1 << 20
@@ -31,23 +31,23 @@ SMALL = [
     wheel(name) for name in ("attrs", "click", "idna", "jinja2", "joblib", "pytz", "six", "tqdm")
 ]
 LARGE = [wheel("numpy", mib=18), wheel("scipy", mib=37), wheel("exactly", mib=8)]
-PARTS = Parts(
+INPUTS = PlanInputs(
     python="3.11.2",
     base=of_bytes(b"base"),
     base_name="debian bookworm",
     interpreter=of_bytes(b"interpreter"),
     trimmed=False,
     wheels=[*SMALL, *LARGE],
-    own=of_bytes(b"own"),
-    own_name="churn 0.1.0",
+    project=of_bytes(b"own"),
+    project_name="churn 0.1.0",
     app=of_bytes(b"app"),
 )
 
 
-def keys(parts: Parts) -> Mapping[str, str]:
+def keys(inputs: PlanInputs) -> Mapping[str, str]:
     """Return title → key; titles of layers of wheels begin with their first wheel's name."""
     found = {}
-    for layer in plan(parts):
+    for layer in plan(inputs):
         name = f"{layer.kind}: {layer.title}"
         assert name not in found
         found[name] = layer.key
@@ -56,8 +56,8 @@ def keys(parts: Parts) -> Mapping[str, str]:
 
 def changed(**changes: object) -> set[str]:
     """Return the kinds of layers whose keys a change moves."""
-    before = {layer.key: layer.kind for layer in plan(PARTS)}
-    after = {layer.key: layer.kind for layer in plan(dataclasses.replace(PARTS, **changes))}
+    before = {layer.key: layer.kind for layer in plan(INPUTS)}
+    after = {layer.key: layer.kind for layer in plan(dataclasses.replace(INPUTS, **changes))}
     return {(before | after)[key] for key in before.keys() ^ after.keys()}
 
 
@@ -67,35 +67,35 @@ def bucket(name: str, layers: tuple[LayerPlan, ...]) -> LayerPlan:
 
 
 def test_plan_golden(pytestconfig: pytest.Config) -> None:
-    lines = [f"{layer.kind:<7} {layer.key} {layer.title}\n" for layer in plan(PARTS)]
+    lines = [f"{layer.kind:<7} {layer.key} {layer.title}\n" for layer in plan(INPUTS)]
     check_golden(pytestconfig, "plan/churn.txt", "".join(lines))
 
 
 def test_order_of_layers() -> None:
-    kinds = [layer.kind for layer in plan(PARTS)]
+    kinds = [layer.kind for layer in plan(INPUTS)]
     wheels = kinds.count("wheels")
     assert kinds == ["system", "python", "stdlib", "venv", *["wheels"] * wheels, "own", "app"]
     assert 3 + 1 <= wheels <= 3 + 4
 
 
 def test_without_bytecode_or_own_code_their_layers_are_missing() -> None:
-    found = plan(dataclasses.replace(PARTS, interpreter=None, own=None, wheels=[]))
+    found = plan(dataclasses.replace(INPUTS, interpreter=None, project=None, wheels=[]))
     assert [layer.kind for layer in found] == ["system", "python", "venv", "app"]
 
 
 def test_keys_differ() -> None:
-    found = [layer.key for layer in plan(PARTS)]
+    found = [layer.key for layer in plan(INPUTS)]
     assert len(set(found)) == len(found)
     assert all(len(key) == 64 for key in found)
 
 
 def test_every_wheel_is_in_one_layer() -> None:
-    found = [each for layer in plan(PARTS) for each in layer.wheels]
-    assert sorted(found) == sorted(PARTS.wheels)
+    found = [each for layer in plan(INPUTS) for each in layer.wheels]
+    assert sorted(found) == sorted(INPUTS.wheels)
 
 
 def test_large_wheels_are_alone_and_first_by_name() -> None:
-    layers = [layer for layer in plan(PARTS) if layer.kind == "wheels"]
+    layers = [layer for layer in plan(INPUTS) if layer.kind == "wheels"]
     assert [layer.title for layer in layers[:3]] == ["exactly 1.0", "numpy 1.0", "scipy 1.0"]
     assert all(len(layer.wheels) == 1 for layer in layers[:3])
     assert not {each.name for layer in layers[3:] for each in layer.wheels} & {"numpy", "scipy"}
@@ -103,50 +103,50 @@ def test_large_wheels_are_alone_and_first_by_name() -> None:
 
 def test_8_mib_is_large_and_a_byte_less_is_small() -> None:
     just = dataclasses.replace(wheel("just"), size=8 * MIB - 1)
-    layers = plan(dataclasses.replace(PARTS, wheels=[*SMALL, just, wheel("exactly", mib=8)]))
+    layers = plan(dataclasses.replace(INPUTS, wheels=[*SMALL, just, wheel("exactly", mib=8)]))
     assert bucket("exactly", layers).wheels == (wheel("exactly", mib=8),)
     assert len(bucket("just", layers).wheels) > 1
 
 
 def test_a_wheel_of_unknown_size_is_small() -> None:
     unknown = dataclasses.replace(wheel("six"), size=None)
-    layers = plan(dataclasses.replace(PARTS, wheels=[*SMALL[:-2], unknown, SMALL[-1], *LARGE]))
-    assert [layer.title for layer in layers] == [layer.title for layer in plan(PARTS)]
+    layers = plan(dataclasses.replace(INPUTS, wheels=[*SMALL[:-2], unknown, SMALL[-1], *LARGE]))
+    assert [layer.title for layer in layers] == [layer.title for layer in plan(INPUTS)]
 
 
 def test_one_changed_small_wheel_moves_one_bucket() -> None:
     for old in SMALL:
-        wheels = [wheel(old.name, "2.0") if each is old else each for each in PARTS.wheels]
-        before, after = plan(PARTS), plan(dataclasses.replace(PARTS, wheels=wheels))
+        wheels = [wheel(old.name, "2.0") if each is old else each for each in INPUTS.wheels]
+        before, after = plan(INPUTS), plan(dataclasses.replace(INPUTS, wheels=wheels))
         moved = [a for a, b in zip(before, after, strict=True) if a.key != b.key]
         assert moved == [bucket(old.name, before)]
 
 
 def test_one_changed_large_wheel_moves_its_layer_alone() -> None:
-    wheels = [wheel("numpy", "2.0", mib=18) if e.name == "numpy" else e for e in PARTS.wheels]
-    before, after = plan(PARTS), plan(dataclasses.replace(PARTS, wheels=wheels))
+    wheels = [wheel("numpy", "2.0", mib=18) if e.name == "numpy" else e for e in INPUTS.wheels]
+    before, after = plan(INPUTS), plan(dataclasses.replace(INPUTS, wheels=wheels))
     moved = [a.title for a, b in zip(before, after, strict=True) if a.key != b.key]
     assert moved == ["numpy 1.0"]
 
 
 @pytest.mark.parametrize("name", ["aaa", "new", "zzz"])
 def test_a_new_large_wheel_moves_nothing(name: str) -> None:
-    before = keys(PARTS)
-    after = keys(dataclasses.replace(PARTS, wheels=[*PARTS.wheels, wheel(name, mib=2000)]))
+    before = keys(INPUTS)
+    after = keys(dataclasses.replace(INPUTS, wheels=[*INPUTS.wheels, wheel(name, mib=2000)]))
     assert after.keys() - before.keys() == {f"wheels: {name} 1.0"}
     assert {title: key for title, key in after.items() if title in before} == before
 
 
 def test_a_new_small_wheel_moves_at_most_its_bucket() -> None:
-    before = {layer.key for layer in plan(PARTS)}
+    before = {layer.key for layer in plan(INPUTS)}
     for name in ("aaa", "new", "zzz", "mid"):
-        after = plan(dataclasses.replace(PARTS, wheels=[*PARTS.wheels, wheel(name)]))
+        after = plan(dataclasses.replace(INPUTS, wheels=[*INPUTS.wheels, wheel(name)]))
         assert [layer for layer in after if layer.key not in before] == [bucket(name, after)]
 
 
 def test_at_most_40_are_alone_the_largest_ones() -> None:
     many = [wheel(f"big{n:02}", mib=10 + n) for n in range(50)]
-    layers = [e for e in plan(dataclasses.replace(PARTS, wheels=many)) if e.kind == "wheels"]
+    layers = [e for e in plan(dataclasses.replace(INPUTS, wheels=many)) if e.kind == "wheels"]
     alone = [layer.wheels[0].name for layer in layers if len(layer.wheels) == 1]
     assert alone == [f"big{n:02}" for n in range(10, 50)]
     assert len(layers) <= 40 + 4
@@ -156,12 +156,12 @@ def test_at_most_40_are_alone_the_largest_ones() -> None:
 def test_layers_stay_under_what_docker_takes() -> None:
     many = [wheel(f"big{n:03}", mib=10) for n in range(100)]
     many += [wheel(f"small{n:03}") for n in range(300)]
-    assert len(plan(dataclasses.replace(PARTS, wheels=many))) <= 100
+    assert len(plan(dataclasses.replace(INPUTS, wheels=many))) <= 100
 
 
 def test_which_part_moves_which_layers() -> None:
     assert changed(app=of_bytes(b"new")) == {"app"}
-    assert changed(own=of_bytes(b"new")) == {"own"}
+    assert changed(project=of_bytes(b"new")) == {"own"}
     assert changed(base=of_bytes(b"new")) == {"system", "python"}
     assert changed(trimmed=True) == {"wheels", "own"}
     assert changed(interpreter=of_bytes(b"new")) == {"stdlib", "wheels", "own"}
@@ -171,16 +171,16 @@ def test_which_part_moves_which_layers() -> None:
 
 
 def test_names_for_people_move_no_key() -> None:
-    assert changed(own_name="renamed") == set()
+    assert changed(project_name="renamed") == set()
     assert changed(base_name="renamed") == set()
 
 
 def test_where_a_wheel_comes_from_moves_no_key() -> None:
-    moved = [dataclasses.replace(e, url="https://mirror.test/x", uploaded=5) for e in PARTS.wheels]
+    moved = [dataclasses.replace(e, url="https://mirror.test/x", uploaded=5) for e in INPUTS.wheels]
     assert changed(wheels=moved) == set()
 
 
 def test_the_layout_version_is_in_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {layer.key for layer in plan(PARTS)}
+    before = {layer.key for layer in plan(INPUTS)}
     monkeypatch.setattr(plan_module, "LAYOUT", plan_module.LAYOUT + 1)
-    assert before.isdisjoint(layer.key for layer in plan(PARTS))
+    assert before.isdisjoint(layer.key for layer in plan(INPUTS))

@@ -28,7 +28,13 @@ from support.zips import (
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.image.wheel import Member, Wheel
+from lockstitch.image.wheel import (
+    Member,
+    Wheel,
+    read_record_file,
+    record_hash,
+    write_record_file,
+)
 from lockstitch.oci.layer import arrange, stitch
 from lockstitch.store import Store
 
@@ -360,3 +366,35 @@ def test_a_control_character_in_a_name_is_refused(
 def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(LockstitchError, match=f"`{FILENAME}` is not a wheel"):
         Wheel(tmp_path / "none.whl", FILENAME)
+
+
+# --- RECORD files
+
+
+def test_hash_is_urlsafe_base64_without_padding() -> None:
+    assert record_hash(of_bytes(b"")) == "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+    assert record_hash(of_bytes(b"hello\n")) == "sha256=WJG1tSLV3whtD_CxEPvZ0hu0_HFjrzTQgoai6Eb2vgM"
+
+
+def test_rows_are_sorted_by_path_bytes_and_alike_ones_are_one() -> None:
+    rows = [("b", "h", "1"), ("é", "h", "1"), ("a-b", "", ""), ("a/b", "", ""), ("b", "h", "1")]
+    assert write_record_file(rows) == "a-b,,\na/b,,\nb,h,1\né,h,1\n".encode()
+    assert write_record_file([]) == b""
+
+
+def test_what_csv_has_to_quote_is_quoted() -> None:
+    rows = [("a,b", "h", "1"), ('say "x"', "h", "2"), ("c d", "h", "3")]
+    data = write_record_file(rows)
+    assert data == b'"a,b",h,1\nc d,h,3\n"say ""x""",h,2\n'
+    assert sorted(read_record_file(data)) == sorted(rows)
+
+
+def test_other_writers_rows_are_read() -> None:
+    data = b'"demo/a.py","sha256=x","1"\r\n\r\ndemo/b.py,,\r\ndemo/c.py\r\nd,e\r\nf,g,h,i\r\n'
+    assert read_record_file(data) == [
+        ("demo/a.py", "sha256=x", "1"),
+        ("demo/b.py", "", ""),
+        ("demo/c.py", "", ""),
+        ("d", "", ""),
+        ("f", "g", "h"),
+    ]

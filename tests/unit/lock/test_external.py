@@ -11,7 +11,7 @@ from support.world import World
 from lockstitch import process
 from lockstitch.cli.main import main
 from lockstitch.errors import LockstitchError
-from lockstitch.lock import external, file, make
+from lockstitch.lock import external, file
 from lockstitch.python.load import load
 from lockstitch.python.locks import pylock
 from lockstitch.python.target import Target
@@ -59,7 +59,7 @@ def lockstitch(root: Path, *words: str) -> int:
 
 
 def names(root: Path, image: str) -> list[str]:
-    text = (root / make.pylock_name(image)).read_text()
+    text = (root / file.pylock_name(image)).read_text()
     return [wheel.name for wheel in pylock.select(text, AMD, image)]
 
 

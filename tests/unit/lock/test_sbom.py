@@ -10,6 +10,7 @@ from lockstitch.cli.main import main
 from lockstitch.digest import of_bytes
 from lockstitch.lock import sbom
 from lockstitch.lock.bases.debian import DebianPackage
+from lockstitch.lock.bases.debian.base import component as component_of
 
 DIGEST = of_bytes(b"wheel")
 GCC = DebianPackage(
@@ -26,7 +27,7 @@ ADDRESS = "https://example.test/a-1.whl"
 
 
 def component(name: str, *, licence: str = "") -> sbom.Component:
-    facts = sbom.Facts(licences=(licence,) if licence else ())
+    facts = sbom.PackageFacts(licences=(licence,) if licence else ())
     return sbom.python(name, "1.0+cpu", DIGEST, ADDRESS, facts)
 
 
@@ -42,8 +43,8 @@ def test_the_schema_takes_it() -> None:
     parts = [
         component("alpha", licence="mit or Apache-2.0"),
         component("beta", licence="as is, in French"),
-        sbom.debian(GCC, "bookworm"),
-        sbom.own("churn", "0.1.0"),
+        component_of(GCC, "bookworm"),
+        sbom.project("churn", "0.1.0"),
     ]
     needs = {IMAGE.ref: [each.ref for each in parts], parts[0].ref: [parts[1].ref]}
     text = sbom.dumps(sbom.document(IMAGE, parts, needs, created=1767323045))
@@ -75,7 +76,7 @@ def test_the_schema_is_really_asked() -> None:
     [
         (component("torch").purl, PackageURL("pypi", None, "torch", "1.0+cpu")),
         (
-            sbom.debian(GCC, "bookworm").purl,
+            component_of(GCC, "bookworm").purl,
             PackageURL(
                 "deb", "debian", GCC.name, GCC.version, {"arch": "amd64", "distro": "bookworm"}
             ),
@@ -107,7 +108,7 @@ def test_the_serial_number_is_of_the_contents() -> None:
 
 
 def test_what_is_not_known_is_not_said() -> None:
-    found = sbom.document(sbom.own("a", ""), [component("b")], {})
+    found = sbom.document(sbom.project("a", ""), [component("b")], {})
     assert "licenses" not in sbom.dumps(found)
     assert found["dependencies"] == []
     assert found["metadata"]["component"] == {  # type: ignore[index]

@@ -41,11 +41,11 @@ from lockstitch.cli.session import (
 )
 from lockstitch.dockerfile import render
 from lockstitch.errors import UsageError, raise_all
-from lockstitch.image import history
+from lockstitch.image import sizes
 from lockstitch.image.attest import Attester
-from lockstitch.image.budget import unpacked
 from lockstitch.image.build import Builder, Built
 from lockstitch.lock import file, make
+from lockstitch.lock.bases import kind_of
 from lockstitch.lock.file import Lock
 from lockstitch.oci import archive
 from lockstitch.oci.layout import Layout
@@ -126,8 +126,8 @@ def run(options: argparse.Namespace) -> int:
     target = engines.target(project, options)  # before a build that would be for nothing
     # Layers of a registry are not fetched when all goes to a registry again.
     local = not options.push or options.layout or options.output
-    shallow = not local and (options.cache is not None or not project.is_debian)
-    before = history.snapshots(layout, layout.names())
+    shallow = not local and (options.cache is not None or kind_of(project.base).in_registry)
+    before = sizes.snapshots(layout, layout.names())
     built = builder.build(specs, layout, form=options.compression, shallow=shallow)
     attester = Attester(project, lock, builder, session.store, form=options.compression)
     documents = attester.documents(built)
@@ -135,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
         layout.attach(each.image.descriptor(), documents[each.image.digest])
     if options.layout is None:
         digests = {each.name: str(each.image.digest) for each in built}
-        history.keep(history_file(project), before, digests)
+        sizes.keep(history_file(project), before, digests)
         layout.sweep()  # ours alone, so that old layers do not pile up
     if options.output:
         tag = options.tag or f"{project.name}-{built[0].name}:latest"
@@ -219,7 +219,7 @@ def _base_only(
     if options.json:
         print_json({"tag": tag, "config": image.config_descriptor().digest})
         return 0
-    say(f"{options.output}: {tag}, {shown(unpacked(image))}")
+    say(f"{options.output}: {tag}, {shown(sizes.unpacked(image))}")
     sys.stdout.write(f"{tag} {image.config_descriptor().digest}\n")
     return 0
 
@@ -237,7 +237,7 @@ def _show(
         layers = f"{len(each.image.layers)} layers"
         made = f"{each.made} made" if each.made else "none made"
         say(
-            f"{each.name}: {shown(unpacked(each.image))}, {shown(size)} compressed, "
+            f"{each.name}: {shown(sizes.unpacked(each.image))}, {shown(size)} compressed, "
             f"{layers}, {made}"
         )
         if not sent:
@@ -255,7 +255,7 @@ def _document(built: Built, sent: pushing.Sent | None) -> dict[str, object]:
         "digest": built.image.digest,
         "config": built.image.config_descriptor().digest,
         "platform": str(built.image.platform),
-        "unpacked": unpacked(built.image),
+        "unpacked": sizes.unpacked(built.image),
         "compressed": sum(layer.facts.size for layer in built.image.layers),
         "layers": len(built.image.layers),
         "made": built.made,

@@ -23,9 +23,8 @@ from lockstitch.cli import images
 from lockstitch.cli.images import Named
 from lockstitch.cli.session import add_common, print_json
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.image import statements, verify
-from lockstitch.image.statements import Locks
-from lockstitch.image.verify import Findings
+from lockstitch.image import verify
+from lockstitch.image.verify import Findings, Locks
 from lockstitch.lock import file
 from lockstitch.oci.signing import keys, sign
 from lockstitch.progress import say
@@ -85,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
 def _locks(project: Project | None) -> Locks | None:
     if project is None or not (project.root / file.NAME).exists():
         return None
-    return statements.locks_of(project, file.read(project.root))
+    return verify.locks_of(project, file.read(project.root))
 
 
 def _errors(found: Findings, *, several: bool) -> Iterator[LockstitchError]:

@@ -1,74 +1,36 @@
-"""The bases of a project, one for each platform: Debian's packages, or an image of a registry."""
+"""The bases of a project, one for each platform. A kind of base is one module and one of KINDS."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Final
 
 from lockstitch.lock.bases import debian, registry
-from lockstitch.lock.bases.debian import DebianBase
-from lockstitch.lock.bases.registry import RegistryBase
-from lockstitch.net.download import Fetcher
-from lockstitch.oci.reference import Reference
-from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.repository import Repository
-from lockstitch.progress import Reporter
+from lockstitch.lock.bases.base import Base, BaseLayer, ImageDefaults, Kind, Sources
 from lockstitch.python.model import Project
-from lockstitch.store import Store
 
-__all__ = ["Base", "Pinner"]
+__all__ = ["KINDS", "Base", "BaseLayer", "ImageDefaults", "Kind", "Sources", "kind_of", "pin"]
 
-Base = DebianBase | RegistryBase
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pinner:
-    """Finds bases: where to ask, and where to keep what was answered."""
-
-    store: Store
-    fetcher: Fetcher
-    progress: Reporter
-    client: Client
-
-    def pin(self, project: Project, before: Sequence[Base], *, upgrade: bool) -> tuple[Base, ...]:
-        """Return the base of each platform, sorted; what was pinned before and fits is kept."""
-        found: list[Base] = []
-        for platform in sorted(project.platforms):
-            kept = next((each for each in before if _fits(each, platform, project)), None)
-            if kept is None or upgrade:
-                find = self._debian if project.is_debian else self._registry
-                fresh = find(project, platform)
-                kept = kept if kept and _same(kept, fresh) else fresh
-            found.append(kept)
-        return tuple(found)
-
-    def _debian(self, project: Project, platform: str) -> Base:
-        return debian.pin(
-            project.base.partition(":")[2],
-            platform,
-            project.python,
-            fetcher=self.fetcher,
-            store=self.store,
-            progress=self.progress,
-        )
-
-    def _registry(self, project: Project, platform: str) -> Base:
-        return registry.pin(
-            project.base,
-            platform,
-            project.python,
-            repository=Repository(self.client, Reference.parse(project.base)),
-            store=self.store,
-            progress=self.progress,
-        )
+# The first that matches counts, and any name may be that of an image in a registry.
+KINDS: Final = (debian.KIND, registry.KIND)
 
 
-def _fits(base: Base, platform: str, project: Project) -> bool:
-    name = f"debian:{base.release}" if isinstance(base, DebianBase) else base.reference
-    same = (base.platform, base.target().minor) == (platform, project.python)
-    return same and name == project.base
+def kind_of(base: str) -> Kind:
+    """Return the kind of the base that a `base` of pyproject.toml names."""
+    return next(kind for kind in KINDS if kind.matches(base))
 
 
-def _same(kept: Base, fresh: Base) -> bool:
-    # A list that is signed anew without another package must not move a digest.
-    if isinstance(kept, DebianBase) and isinstance(fresh, DebianBase):
-        return kept.packages == fresh.packages
-    return kept == fresh
+def pin(
+    project: Project, before: Sequence[Base], sources: Sources, *, upgrade: bool
+) -> tuple[Base, ...]:
+    """Return the base of each platform, sorted; what was pinned before and fits is kept.
+
+    Raises LockstitchError when a platform has no such base.
+    """
+    bases: list[Base] = []
+    for platform in sorted(project.platforms):
+        wanted = (project.base, platform, project.python)
+        kept = next((b for b in before if (b.name, b.platform, b.target().minor) == wanted), None)
+        if kept is None or upgrade:
+            fresh = kind_of(project.base).pin(*wanted, sources)
+            kept = kept if kept and kept.equivalent(fresh) else fresh
+        bases.append(kept)
+    return tuple(bases)

@@ -1,6 +1,27 @@
 """The Debian base: which packages it is made of, chosen once from a mirror's signed lists."""
 
-from lockstitch.lock.bases.debian.base import DebianBase, DebianPackage, downloads
+from lockstitch.lock.bases.base import Base, Kind, Sources
+from lockstitch.lock.bases.debian.base import DebianBase, DebianPackage, read
 from lockstitch.lock.bases.debian.selection import pin
 
-__all__ = ["DebianBase", "DebianPackage", "downloads", "pin"]
+__all__ = ["KIND", "DebianBase", "DebianPackage", "pin"]
+
+
+def _pin(base: str, platform: str, python: str, sources: Sources) -> Base:
+    return pin(
+        base.partition(":")[2],
+        platform,
+        python,
+        fetcher=sources.fetcher,
+        store=sources.store,
+        progress=sources.progress,
+    )
+
+
+KIND = Kind(
+    table="debian",
+    in_registry=False,
+    matches=lambda base: base.partition(":")[0] == "debian",
+    pin=_pin,
+    read=read,
+)

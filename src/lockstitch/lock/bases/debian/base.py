@@ -1,16 +1,33 @@
-"""What a lock says of a Debian base, and where its packages come from."""
+"""A Debian base as lockstitch.lock has it: the packages, and where they come from."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from lockstitch.digest import Digest
+from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock.bases.base import (
+    PATCH,
+    PLATFORM,
+    STAMP,
+    Base,
+    BaseLayer,
+    ImageDefaults,
+    read_digest,
+    read_text,
+)
 from lockstitch.lock.bases.debian import mirror as mirrors
+from lockstitch.lock.sbom import NO_FACTS, Component, PackageFacts, purl
 from lockstitch.net.download import Download
+from lockstitch.oci import canonical
+from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 
-__all__ = ["DebianBase", "DebianPackage", "downloads"]
+__all__ = ["CERTIFICATES", "DebianBase", "DebianPackage", "component", "read"]
 
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+_GLIBC = re.compile(r"2\.\d{1,3}")
 # What Debian policy 5.6.1 and 5.6.12 allow. Nothing here can leave a folder or a URL's path.
 _FORMS = {
     "name": re.compile(r"[a-z0-9][a-z0-9+.-]+"),
@@ -49,7 +66,12 @@ class DebianPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebianBase:
-    """Everything that a base image is made of, for one platform."""
+    """A base that is put together from Debian packages; see `Base`."""
+
+    kind: ClassVar[str] = "debian"
+    image: ClassVar[str] = ""
+    layers: ClassVar[tuple[BaseLayer, ...]] = ()
+    layer_kinds: ClassVar[tuple[str, ...]] = ("system", "python", "stdlib")
 
     release: str
     platform: str
@@ -59,29 +81,129 @@ class DebianBase:
     packages: tuple[DebianPackage, ...]
 
     @property
+    def name(self) -> str:
+        """The `base` of pyproject.toml."""
+        return f"debian:{self.release}"
+
+    @property
     def program(self) -> str:
         """The absolute path of its Python."""
         return f"/usr/bin/python{self.target().minor}"
 
     @property
-    def parts(self) -> list[str]:
-        """What makes it this base and no other."""
-        return [self.platform, *(package.digest for package in self.packages)]
+    def digest(self) -> Digest:
+        """The digest of the platform and all packages."""
+        return of_bytes(canonical.dumps([self.platform, *(p.digest for p in self.packages)]))
+
+    @property
+    def interpreter(self) -> Digest:
+        """The digest of the packages that hold the interpreter, which are signed by Debian."""
+        names = ("python3", "libpython3")
+        digests = [p.digest for p in self.packages if p.name.startswith(names)]
+        return of_bytes(canonical.dumps([self.python, sorted(digests)]))
 
     def target(self) -> Target:
         """Return the machine that wheels must fit."""
         return Target(platform=self.platform, python=self.python, glibc=self.glibc)
 
+    def defaults(self) -> ImageDefaults:
+        """Return what the config of an image on it starts from."""
+        path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+        return ImageDefaults(env=path, certificates=CERTIFICATES)
 
-def downloads(base: DebianBase, *, mirror: mirrors.Mirror | None = None) -> list[Download]:
-    """Return what to fetch, in the order of the lock, from the mirror that is set up."""
-    source = mirror or mirrors.find(base.release)
-    return [
-        Download(
-            name=f"{package.name} {package.version}",
-            url=f"{source.root(package.archive)}/{package.path}",
-            digest=package.digest,
-            size=package.size,
-        )
-        for package in base.packages
-    ]
+    def downloads(self, mirror: mirrors.Mirror | None = None) -> list[Download]:
+        """Return the .deb files in the order of the lock, from the mirror that is set up."""
+        source = mirror or mirrors.find(self.release)
+        return [
+            Download(
+                name=f"{package.name} {package.version}",
+                url=f"{source.root(package.archive)}/{package.path}",
+                digest=package.digest,
+                size=package.size,
+            )
+            for package in self.packages
+        ]
+
+    def components(self, facts: Mapping[str, PackageFacts]) -> list[Component]:
+        """Return the components of its packages."""
+        return [
+            component(package, self.release, facts.get(package.digest.hex, NO_FACTS))
+            for package in self.packages
+        ]
+
+    def pins(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return the version and the hash of each package."""
+        return {p.name: (p.version, frozenset([p.digest.hex])) for p in self.packages}
+
+    def equivalent(self, fresh: Base) -> bool:
+        """Return whether the packages are the same, whenever their lists were signed."""
+        return isinstance(fresh, DebianBase) and self.packages == fresh.packages
+
+    def document(self) -> dict[str, object]:
+        """Return its table in lockstitch.lock."""
+        return {
+            "platform": self.platform,
+            "release": self.release,
+            "snapshot": self.snapshot,
+            "python": self.python,
+            "glibc": self.glibc,
+            "package": [
+                {
+                    "name": package.name,
+                    "version": package.version,
+                    "architecture": package.architecture,
+                    "archive": package.archive,
+                    "path": package.path,
+                    "size": package.size,
+                    "sha256": package.digest.hex,
+                }
+                for package in self.packages
+            ],
+        }
+
+
+def component(package: DebianPackage, release: str, facts: PackageFacts = NO_FACTS) -> Component:
+    """Return the component of a package of a release, as in `bookworm`."""
+    path = ("deb", "debian", package.name)
+    reference = purl(*path, version=package.version, arch=package.architecture, distro=release)
+    return Component(
+        kind="library",
+        ref=reference,
+        name=package.name,
+        version=package.version,
+        purl=reference,
+        digest=package.digest,
+        facts=facts,
+    )
+
+
+def read(table: Table, _: str) -> DebianBase | None:
+    """Return the base of a table, or None with what is wrong added to its problems."""
+    before = len(table.problems)
+    packages = [_read_package(each) for each in table.each("package")]
+    base = DebianBase(
+        platform=read_text(table, "platform", PLATFORM),
+        release=read_text(table, "release"),
+        snapshot=read_text(table, "snapshot", STAMP),
+        python=read_text(table, "python", PATCH),
+        glibc=read_text(table, "glibc", _GLIBC),
+        packages=tuple(package for package in packages if package),
+    )
+    return base if len(table.problems) == before else None
+
+
+def _read_package(table: Table) -> DebianPackage | None:
+    before = len(table.problems)
+    keys = ("name", "version", "architecture", "archive", "path")
+    texts = {key: read_text(table, key) for key in keys}
+    if not table.has("size"):
+        table.complain("size", "is missing")
+    size = table.number("size", 1, least=1, most=1 << 40)
+    digest = read_digest(table, "sha256")
+    if len(table.problems) > before:
+        return None
+    try:
+        return DebianPackage(**texts, size=size, digest=digest)
+    except LockstitchError as error:
+        table.problems.append(error)
+        return None

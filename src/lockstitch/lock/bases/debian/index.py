@@ -1,16 +1,77 @@
-"""The packages of several suites, found by name; a stanza is parsed when it is asked for."""
+"""Debian's package lists: packages by name, their dependencies, and all that a few of them need."""
 
 import functools
 import lzma
-from collections.abc import Iterable
+import re
+from collections import deque
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from lockstitch.digest import Digest
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases.debian.base import DebianPackage
-from lockstitch.lock.bases.debian.relations import Relation, compare, parse
 
-__all__ = ["Candidate", "Index", "unpack"]
+__all__ = ["Candidate", "Index", "Relation", "close", "compare", "parse_relations", "unpack"]
+
+_OTHER = "set LOCKSTITCH_DEBIAN_MIRROR to another mirror"
+_LATER = "the mirror may be half way through an update: run the command again later"
+# Dependencies as Debian control files write them (Debian policy, chapter 7).
+_FORM = re.compile(
+    r"(?P<name>[a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?"
+    r"(?:\s*\(\s*(?P<operator><<|<=|=|>=|>>)\s*(?P<version>[^\s()]+)\s*\))?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A package by name, and which of its versions will do."""
+
+    name: str
+    operator: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        """Return it as control files write it."""
+        return f"{self.name} ({self.operator} {self.version})" if self.operator else self.name
+
+    def accepts(self, version: str) -> bool:
+        """Return whether a version will do; an empty one is unknown, and fits no bound."""
+        if not self.operator:
+            return True
+        if not version:
+            return False
+        order = compare(version, self.version)
+        return {
+            "<<": order < 0,
+            "<=": order <= 0,
+            "=": order == 0,
+            ">=": order >= 0,
+            ">>": order > 0,
+        }[self.operator]
+
+
+def compare(left: str, right: str) -> int:
+    """Return less than, equal to or more than 0, in the order of Debian's versions."""
+    from debian.debian_support import NativeVersion  # only when something is resolved
+
+    one, other = NativeVersion(left), NativeVersion(right)
+    return (one > other) - (one < other)
+
+
+def parse_relations(text: str) -> tuple[tuple[Relation, ...], ...]:
+    """Return the groups that must all hold, each a choice of relations."""
+    groups = [group for group in text.split(",") if group.strip()]
+    return tuple(tuple(_relation(one) for one in group.split("|")) for group in groups)
+
+
+def _relation(text: str) -> Relation:
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        message = f"`{text.strip():.100}` is not a dependency of a Debian package"
+        raise LockstitchError(message, hint=_OTHER)
+    return Relation(
+        name=match["name"], operator=match["operator"] or "", version=match["version"] or ""
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +107,7 @@ class Index:
         first, _, _ = stanza.lstrip(b"\n").partition(b"\n")
         if not first.startswith(b"Package: "):
             message = f"a package list of `{archive}` has a stanza that starts with {first!r:.60}"
-            raise LockstitchError(message, hint="set LOCKSTITCH_DEBIAN_MIRROR to another mirror")
+            raise LockstitchError(message, hint=_OTHER)
         name = first[9:].decode(errors="replace")
         self._stanzas.setdefault(name, []).append((archive, stanza))
         at = stanza.find(b"\nProvides: ")
@@ -79,9 +140,7 @@ def unpack(data: bytes, name: str) -> bytes:
         return lzma.decompress(data)
     except (lzma.LZMAError, EOFError) as error:
         message = f"the {name} is not an xz file: {error}"
-        raise LockstitchError(
-            message, hint="set LOCKSTITCH_DEBIAN_MIRROR to another mirror"
-        ) from error
+        raise LockstitchError(message, hint=_OTHER) from error
 
 
 def _candidate(archive: str, stanza: bytes) -> Candidate:
@@ -98,11 +157,9 @@ def _candidate(archive: str, stanza: bytes) -> Candidate:
         )
     except KeyError as error:
         message = f"`{fields['Package']}` has no `{error.args[0]}` in the package list"
-        raise LockstitchError(
-            message, hint="set LOCKSTITCH_DEBIAN_MIRROR to another mirror"
-        ) from error
-    needs = [parse(fields.get(name, "")) for name in ("Pre-Depends", "Depends")]
-    provides = [group[0] for group in parse(fields.get("Provides", ""))]
+        raise LockstitchError(message, hint=_OTHER) from error
+    needs = [parse_relations(fields.get(name, "")) for name in ("Pre-Depends", "Depends")]
+    provides = [group[0] for group in parse_relations(fields.get("Provides", ""))]
     return Candidate(package=package, needs=(*needs[0], *needs[1]), provides=tuple(provides))
 
 
@@ -113,3 +170,52 @@ def _fields(stanza: bytes) -> dict[str, str]:
         if colon and not line.startswith((" ", "\t")):
             fields[name] = value.strip()
     return fields
+
+
+def close(
+    index: Index, roots: Iterable[tuple[Relation, ...]], left_out: Collection[str]
+) -> tuple[DebianPackage, ...]:
+    """Return the roots and all they depend on, by name, or raise with all that is missing.
+
+    Of alternatives, one that is chosen already wins, else the first that there is. A
+    dependency on a package of `left_out` holds without it.
+    """
+    chosen: dict[str, Candidate] = {}
+    problems: dict[str, LockstitchError] = {}
+    queue: deque[tuple[str, tuple[Relation, ...]]] = deque(("the base", group) for group in roots)
+    while queue:
+        owner, group = queue.popleft()
+        if any(c.satisfies(relation) for relation in group for c in chosen.values()):
+            continue
+        match = _first(index, group, left_out)
+        if isinstance(match, Candidate):
+            chosen[match.package.name] = match
+            queue.extend((match.package.name, need) for need in match.needs)
+        elif match is None:
+            problem = _missing(index, owner, group)
+            problems.setdefault(problem.message, problem)
+    raise_all(list(problems.values()))
+    # By name: the order of choosing must not reach a lock.
+    return tuple(chosen[name].package for name in sorted(chosen))
+
+
+def _first(
+    index: Index, group: tuple[Relation, ...], left_out: Collection[str]
+) -> Candidate | bool | None:
+    """Return the first alternative there is, True when that one is left out, None for none."""
+    for relation in group:
+        if relation.name in left_out:
+            return True
+        found = index.satisfying(relation)
+        if found is not None:
+            return found.package.name in left_out or found
+    return None
+
+
+def _missing(index: Index, owner: str, group: tuple[Relation, ...]) -> LockstitchError:
+    wanted = " | ".join(str(relation) for relation in group)
+    found = [c.package for r in group if (c := index.best(r.name))]
+    has = ", ".join(f"`{package.name} {package.version}`" for package in found)
+    message = f"{owner if owner == 'the base' else f'`{owner}`'} needs `{wanted}`, "
+    message += f"the mirror has {has}" if has else "the mirror has none"
+    return LockstitchError(message, hint=_LATER)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from lockstitch import progress as talk
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.lock.bases.debian import closure, index, mirror, relations, release
+from lockstitch.lock.bases.debian import index, mirror, release
 from lockstitch.lock.bases.debian.base import DebianBase, DebianPackage
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.progress import Reporter
@@ -67,7 +67,7 @@ _ARCHITECTURES: Final = {
     "linux/riscv64": "riscv64",
     "linux/s390x": "s390x",
 }
-_RECORD = "debian-base"  # the kind of record; a change of its form or of `close` is a new name
+_RECORD = "debian-base"  # the kind of store record; another form, or another `close`: a new name
 _RELEASE = re.compile(r"[a-z][a-z0-9-]*")
 _MINOR = re.compile(r"[0-9]+\.[0-9]+")
 
@@ -183,8 +183,8 @@ def _choose(
         ways = f'set python = "{has[0]}", or ' if has else ""
         other = "change `base`: bookworm has 3.11, trixie 3.13, images of registries have others"
         raise LockstitchError(message, hint=ways + other)
-    roots = [group for root in ROOTS for group in relations.parse(root.format(python))]
-    return closure.close(found, roots, LEFT_OUT)
+    roots = [group for root in ROOTS for group in index.parse_relations(root.format(python))]
+    return index.close(found, roots, LEFT_OUT)
 
 
 def _key(name: str, platform: str, python: str, lists: Sequence[Download]) -> str:

@@ -1,17 +1,41 @@
-"""What a lock says of a base from a registry: enough to build on it without reading its layers."""
+"""A base from a registry as lockstitch.lock has it: enough to build on without its layers."""
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock.bases.base import (
+    PATCH,
+    PLATFORM,
+    STAMP,
+    Base,
+    BaseLayer,
+    ImageDefaults,
+    read_digest,
+    read_text,
+)
+from lockstitch.lock.sbom import Component, PackageFacts, purl
+from lockstitch.net.download import Download
+from lockstitch.oci.layer import oci_type
+from lockstitch.oci.reference import Reference
+from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 
-__all__ = ["BaseLayer", "RegistryBase", "SystemPackage", "history_entry"]
+__all__ = ["PATH", "RegistryBase", "SystemPackage", "history_entry", "read"]
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an engine's own
+_GLIBC = re.compile(r"(?:2\.\d{1,3})?")
+_MUSL = re.compile(r"(?:1\.\d{1,2})?")
+_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._+@~-]+)+")  # of a pyvenv.cfg and a symlink
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]*")
+_USER = re.compile(r"[A-Za-z0-9._:-]*")
+_RESETS = frozenset({"entrypoint", "healthcheck"})
+_MOST = 1 << 50
+_KEYS = ("kind", "name", "version", "architecture", "licence")  # of a package
 # What Debian and Alpine allow; nothing here can leave a purl or a line of a terminal.
 _FORMS = {
     "kind": re.compile(r"deb|apk"),
@@ -23,7 +47,7 @@ _FORMS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemPackage:
-    """A package of the base's own package manager, as its records name it."""
+    """A package of the base's own package manager, as its status files name it."""
 
     kind: str  # "deb", "apk"
     name: str
@@ -41,21 +65,29 @@ class SystemPackage:
             ]
         )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseLayer:
-    """One layer of the base: the blob, and what is in it."""
-
-    digest: Digest
-    size: int
-    media_type: str  # as the base's own manifest says
-    diff_id: Digest
-    unpacked: int  # bytes of its files
+    def component(self, distribution: str) -> Component:
+        """Return its component; the distribution is as in `debian-12`."""
+        family = distribution.partition("-")[0] or {"deb": "debian", "apk": "alpine"}[self.kind]
+        distro = {"distro": distribution} if distribution else {}
+        path = (self.kind, family, self.name)
+        reference = purl(*path, version=self.version, arch=self.architecture, **distro)
+        return Component(
+            kind="library",
+            ref=reference,
+            name=self.name,
+            version=self.version,
+            purl=reference,
+            facts=PackageFacts(licences=(self.licence,) if self.licence else ()),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryBase:
-    """An image with a CPython in it, for one platform."""
+    """An image with a CPython in it, for one platform; see `Base`."""
+
+    kind: ClassVar[str] = "registry"
+    layer_kinds: ClassVar[tuple[str, ...]] = ()
+    interpreter: ClassVar[None] = None
 
     reference: str  # as pyproject.toml names it
     platform: str
@@ -80,22 +112,194 @@ class RegistryBase:
     packages: tuple[SystemPackage, ...] = ()
 
     @property
-    def parts(self) -> list[str]:
-        """What makes it this base and no other."""
-        return [self.platform, self.manifest]
+    def name(self) -> str:
+        """The `base` of pyproject.toml."""
+        return self.reference
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of its manifest."""
+        return self.manifest
+
+    @property
+    def image(self) -> str:
+        """The reference by digest; of all its platforms where it has several."""
+        return str(Reference.parse(self.reference).at(self.index or self.manifest))
 
     def target(self) -> Target:
         """Return the machine that wheels must fit."""
         return Target(platform=self.platform, python=self.python, glibc=self.glibc, musl=self.musl)
 
-    def entries_of_history(self) -> list[dict[str, Any]]:
-        """Return the history of its layers, lowest first, as its config has it."""
-        return [history_entry(json.loads(text)) for text in self.history]
+    def defaults(self) -> ImageDefaults:
+        """Return what the config of an image on it starts from."""
+        manifest = {"org.opencontainers.image.base.digest": str(self.manifest)}
+        return ImageDefaults(
+            env={"PATH": PATH, **self.env},
+            certificates=self.certificates,
+            labels={**self.labels, **manifest},
+            ports=self.ports,
+            volumes=self.volumes,
+            history=tuple(history_entry(json.loads(text)) for text in self.history),
+            user=self.user,
+            resets=self.resets,
+        )
+
+    def downloads(self) -> list[Download]:
+        """Return nothing: its layers come from its registry."""
+        return []
+
+    def components(self, _: Mapping[str, PackageFacts]) -> list[Component]:
+        """Return the component of the image itself, and those of its distribution's packages."""
+        name = self.reference.partition("@")[0]
+        repository, colon, tag = name.rpartition(":")
+        repository = repository if colon and "/" not in tag else name
+        path = ("oci", repository.rpartition("/")[2])
+        reference = purl(*path, version=str(self.manifest), repository_url=repository)
+        image = Component(
+            kind="container",
+            ref=reference,
+            name=self.reference,
+            version=str(self.manifest),
+            purl=reference,
+            digest=self.manifest,
+        )
+        return [image, *(package.component(self.distribution) for package in self.packages)]
+
+    def pins(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return the versions of its packages, and as `base …` those of itself and its Python."""
+        return {package.name: (package.version, frozenset()) for package in self.packages} | {
+            "base image": (f"sha256:{self.manifest.short}", frozenset([self.manifest.hex])),
+            "base python": (self.python, frozenset()),
+        }
+
+    def equivalent(self, fresh: Base) -> bool:
+        """Return whether it is the same."""
+        return self == fresh
+
+    def document(self) -> dict[str, object]:
+        """Return its table in lockstitch.lock; what is empty is left out."""
+        values: dict[str, object] = {
+            "platform": self.platform,
+            "manifest": self.manifest.hex,
+            "index": self.index.hex if self.index else "",
+            "config": self.config.hex,
+            "snapshot": self.snapshot,
+            "python": self.python,
+            "program": self.program,
+            "glibc": self.glibc,
+            "musl": self.musl,
+            "certificates": self.certificates,
+            "distribution": self.distribution,
+            "user": self.user,
+            "resets": sorted(self.resets),
+            "ports": sorted(self.ports),
+            "volumes": sorted(self.volumes),
+            "history": list(self.history),
+            "env": dict(sorted(self.env.items())),
+            "labels": dict(sorted(self.labels.items())),
+            "layer": [
+                {
+                    "sha256": layer.digest.hex,
+                    "size": layer.size,
+                    "type": layer.media_type,
+                    "diff-id": layer.diff_id.hex,
+                    "unpacked": layer.unpacked,
+                }
+                for layer in self.layers
+            ],
+            "package": [
+                {key: value for key in _KEYS if (value := getattr(package, key))}
+                for package in self.packages
+            ],
+        }
+        return {key: value for key, value in values.items() if value}
 
 
 def history_entry(value: object) -> dict[str, Any]:
     """Return what the OCI image spec knows of an entry of a history."""
-    found = value if isinstance(value, dict) else {}
+    entry = value if isinstance(value, dict) else {}
     texts = ("author", "comment", "created", "created_by")
-    kept: dict[str, Any] = {key: found[key] for key in texts if isinstance(found.get(key), str)}
-    return kept | ({"empty_layer": True} if found.get("empty_layer") is True else {})
+    kept: dict[str, Any] = {key: entry[key] for key in texts if isinstance(entry.get(key), str)}
+    return kept | ({"empty_layer": True} if entry.get("empty_layer") is True else {})
+
+
+def read(table: Table, reference: str) -> RegistryBase | None:
+    """Return the base of a table, or None with what is wrong added to its problems."""
+    before = len(table.problems)
+    layers = [_read_layer(each) for each in table.each("layer")]
+    packages = [_read_package(each) for each in table.each("package")]
+    if not layers:
+        table.complain("layer", "is missing")
+    resets = table.texts("resets")
+    if not _RESETS.issuperset(resets):
+        table.complain("resets", f"names `{', '.join(sorted({*resets} - _RESETS)):.80}`")
+    base = RegistryBase(
+        reference=reference,
+        platform=read_text(table, "platform", PLATFORM),
+        manifest=read_digest(table, "manifest"),
+        index=read_digest(table, "index") if table.has("index") else None,
+        config=read_digest(table, "config"),
+        snapshot=read_text(table, "snapshot", STAMP),
+        python=read_text(table, "python", PATCH),
+        program=read_text(table, "program", _PATH),
+        glibc=read_text(table, "glibc", _GLIBC),
+        musl=read_text(table, "musl", _MUSL),
+        certificates=read_text(table, "certificates", _PATH) if table.has("certificates") else "",
+        distribution=read_text(table, "distribution", _DISTRIBUTION),
+        user=read_text(table, "user", _USER),
+        resets=resets,
+        env=_texts(table.table("env")),
+        labels=_texts(table.table("labels")),
+        ports=table.texts("ports"),
+        volumes=table.texts("volumes"),
+        history=_read_history(table, len(layers)),
+        layers=tuple(layer for layer in layers if layer),
+        packages=tuple(package for package in packages if package),
+    )
+    if bool(base.glibc) == bool(base.musl):
+        table.complain("glibc", "or `musl` must be there, and not both")
+    return base if len(table.problems) == before else None
+
+
+def _texts(table: Table) -> dict[str, str]:
+    return {key: value for key in table if isinstance(value := table.raw(key), str)}
+
+
+def _read_layer(table: Table) -> BaseLayer | None:
+    before = len(table.problems)
+    media_type = table.text("type")
+    try:
+        oci_type(media_type)
+    except LockstitchError as error:
+        table.complain("type", f"is wrong: {error.message}")
+    layer = BaseLayer(
+        digest=read_digest(table, "sha256"),
+        size=table.number("size", least=1, most=_MOST),
+        media_type=media_type,
+        diff_id=read_digest(table, "diff-id"),
+        unpacked=table.number("unpacked", least=0, most=_MOST),
+    )
+    return layer if len(table.problems) == before else None
+
+
+def _read_package(table: Table) -> SystemPackage | None:
+    try:
+        return SystemPackage(**{key: table.text(key) for key in _KEYS})
+    except LockstitchError as error:
+        table.problems += [
+            LockstitchError(f"`{table.path}`: {each.message}") for each in error.everything()
+        ]
+        return None
+
+
+def _read_history(table: Table, layers: int) -> tuple[str, ...]:
+    texts = table.texts("history")
+    try:
+        entries = [history_entry(json.loads(text)) for text in texts]
+    except (ValueError, RecursionError):
+        table.complain("history", "is not a list of JSON objects")
+        return ()
+    real = [entry for entry in entries if not entry.get("empty_layer")]
+    if len(real) != layers:
+        table.complain("history", f"is of {len(real)} layers, not of {layers}")
+    return texts

@@ -1,17 +1,17 @@
 """Finds the CPython of an image by reading its files: nothing of it is run."""
 
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lockstitch.errors import LockstitchError
-from lockstitch.lock.bases.registry import elf
+from lockstitch.lock.bases.registry.base import PATH
 from lockstitch.oci.rootfs import Node, RootFs
 
-__all__ = ["PATH", "Interpreter", "find", "wanted"]
+__all__ = ["ElfProgram", "Interpreter", "find", "read_elf", "wanted"]
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an engine's own
 _PROGRAM = re.compile(r"(?:.*/)?bin/python(?:3(?:\.\d{1,2})?)?")
 _LIBRARY = re.compile(
     r"(?:.*/)?(?:libpython3\.\d{1,2}\.so(?:\.[\d.]+)?|libc\.so\.6|libc-2\.\d+\.so|ld-musl-\w+\.so\.1)"
@@ -26,7 +26,13 @@ _PROCESSORS = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 _GLIBC = re.compile(rb"GNU C Library[^\n]{0,200}? version (2\.\d{1,3})")
 _MUSL = re.compile(rb"(?<=\0)(1\.\d{1,2})\.\d{1,3}(?=\0)")
 _TAG = re.compile(rb"(?<=\0)cpython-3(\d{1,2}t?)(?=\0)")  # sys.implementation.cache_tag
-_READABLE, _PASSABLE, _RUNNABLE = 0o004, 0o001, 0o005
+_PASSABLE, _RUNNABLE = 0o001, 0o005
+_MACHINES = {"linux/amd64": 62, "linux/arm64": 183}  # EM_X86_64, EM_AARCH64 of ELF
+_ELF_HEADER = struct.Struct("<16xHHIQQQIHHHHHH")
+_ELF_SEGMENT = struct.Struct("<IIQQQQQQ")
+_ELF_LOADER = 3  # PT_INTERP
+_LONGEST_PATH = 4096
+_ELF_MAGIC = b"\x7fELF\x02\x01"  # 64 bits, little-endian: what both machines are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +98,11 @@ class _Read:
     def interpreter(self) -> Interpreter:
         """Return what the program is, or raise _OtherError."""
         program = self._tree.file(self._path)
-        header = elf.read(program.content or b"") if program else None
+        header = read_elf(program.content or b"") if program else None
         if program is None or header is None:
             why = "is no program, but a script or the like"
             raise _OtherError(why)
-        if header.machine != elf.MACHINES[self._platform]:
+        if header.machine != _MACHINES[self._platform]:
             why = f"is for another processor (ELF machine {header.machine})"
             raise _OtherError(why)
         version = self._version(program)
@@ -167,3 +173,27 @@ class _Read:
         for place in places:
             real = self._tree.resolve(place)
             yield from (n for path, n in libraries if path.rpartition("/")[0] == real)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElfProgram:
+    """A 64-bit little-endian ELF file."""
+
+    machine: int
+    loader: str  # "" for a static program or a library
+
+
+def read_elf(data: bytes) -> ElfProgram | None:
+    """Return what the headers say, or None when it is no such file."""
+    if not data.startswith(_ELF_MAGIC) or len(data) < _ELF_HEADER.size:
+        return None
+    _, machine, _, _, table, _, _, _, width, count, _, _, _ = _ELF_HEADER.unpack_from(data)
+    loader = ""
+    for number in range(count if width >= _ELF_SEGMENT.size else 0):
+        at = table + number * width
+        if at + _ELF_SEGMENT.size > len(data):
+            return None
+        kind, _, start, _, _, size, _, _ = _ELF_SEGMENT.unpack_from(data, at)
+        if kind == _ELF_LOADER and size <= _LONGEST_PATH:
+            loader = data[start : start + size].partition(b"\0")[0].decode("utf-8", "replace")
+    return ElfProgram(machine=machine, loader=loader)

@@ -1,15 +1,18 @@
-"""Pins a base of a registry: its digest for a platform, and what its layers say."""
+"""Pins a base of a registry: its digest for a platform, and what its config and layers say."""
 
+import datetime
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from lockstitch import threads
 from lockstitch.digest import Digest, Hasher, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.lock.bases.registry import interpreter, packages, table
-from lockstitch.lock.bases.registry.base import BaseLayer, RegistryBase
-from lockstitch.lock.bases.registry.config import ImageConfig
+from lockstitch.lock.bases.base import STAMP, BaseLayer
+from lockstitch.lock.bases.registry import interpreter, packages
+from lockstitch.lock.bases.registry.base import RegistryBase, history_entry, read
 from lockstitch.oci import canonical
 from lockstitch.oci.layer import LayerFacts, Shallow, oci_type
 from lockstitch.oci.layer_reader import entries
@@ -25,8 +28,11 @@ from lockstitch.store import Store
 
 __all__ = ["fetch", "pin"]
 
-_RECORD = "registry-base"  # the kind of record; a change of what is read is a new name
+_RECORD = "registry-base"  # the kind of store record; a change of what is read is a new name
 _LARGEST = 64 << 30  # bytes of one unpacked layer
+_EPOCH = "19800102T000000Z"  # of images that bear no time, or one before that
+# What a container of the base would do by itself, and one of ours does not.
+_RESETS = (("entrypoint", "Entrypoint"), ("healthcheck", "Healthcheck"))
 # Bundles of authorities, as distributions name them.
 _CERTIFICATES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, distroless
@@ -62,10 +68,10 @@ def pin(
         index = named.digest if named.is_index else None
         reader = _Reader(image, repository, store)
         base = reader.base(reference, platform, python, index, progress)
-        known = table.document(base)
+        known = base.document()
         store.put_record(_RECORD, key, known)
     problems: list[LockstitchError] = []
-    found = table.read(Table(known, f"`{reference}`", problems), reference)
+    found = read(Table(known, f"`{reference}`", problems), reference)
     raise_all(problems)
     assert found is not None  # noqa: S101 -- without problems there is a value
     return found
@@ -97,7 +103,7 @@ class _Reader:
     def __init__(self, image: Manifest, repository: Repository, store: Store) -> None:
         """Read the config and raise LockstitchError when it does not fit the manifest."""
         self.image = image
-        self.config = ImageConfig(repository.small(image.config), image.source)
+        self.config = _ImageConfig(repository.small(image.config), image.source)
         self._repository = repository
         self._store = store
         ids = self.config.diff_ids
@@ -195,3 +201,74 @@ def _add(tree: RootFs[bytes], layer: BaseLayer, store: Store, reference: str) ->
 def _wanted(name: str) -> bool:
     path = re.sub(r"^(?:\.?/)+", "", name)
     return interpreter.wanted(path) or packages.wanted(path)
+
+
+class _ImageConfig:
+    """What a base's containers are like: environment, user, layers, history."""
+
+    def __init__(self, data: bytes, source: str) -> None:
+        """Read it, or raise LockstitchError with all that is wrong with it."""
+        try:
+            document = _without_empty(json.loads(data))
+        except (ValueError, RecursionError):
+            document = None
+        problems: list[LockstitchError] = []
+        top = Table(document, f"the config of {source}", problems)
+        inner = Table(_without_empty(top.raw("config") or {}), top.path, problems)
+        self._source = source
+        self._history = top.raw("history")
+        self.platform = f"{top.text('os')}/{top.text('architecture')}"
+        self.created = _stamp(top.text("created"))
+        self.env = dict(_pair(each) for each in inner.texts("Env"))
+        labels = _object(inner.raw("Labels"))
+        self.labels = {key: value for key, value in labels.items() if isinstance(value, str)}
+        self.ports = tuple(sorted(_object(inner.raw("ExposedPorts"))))
+        self.volumes = tuple(sorted(_object(inner.raw("Volumes"))))
+        self.user = inner.text("User")
+        self.resets = tuple(name for name, key in _RESETS if inner.raw(key))
+        ids = top.table("rootfs").texts("diff_ids")
+        raise_all(problems)
+        self.diff_ids = tuple(Digest.parse(each) for each in ids)
+
+    def check(self, platform: str) -> None:
+        """Raise LockstitchError when it is for another platform."""
+        if self.platform != platform:
+            message = f"{self._source} is for {self.platform:.80}, not for {platform}"
+            hint = "change `platforms`, or name a base that has it"
+            raise LockstitchError(message, hint=hint)
+
+    def history(self, reference: str, layers: int) -> Iterator[str]:
+        """Yield the history as JSON texts; one of our own for each layer where it does not fit."""
+        found = self._history if isinstance(self._history, list) else []
+        entries = [history_entry(each) for each in found]
+        if sum(not each.get("empty_layer") for each in entries) != layers:
+            entries = [{"created_by": f"{reference}, layer {n + 1}"} for n in range(layers)]
+        for each in entries:
+            yield json.dumps(each, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _without_empty(value: object) -> object:
+    """Return an object without its nulls, which programs in Go write for what is empty."""
+    if not isinstance(value, dict):
+        return value
+    return {key: each for key, each in value.items() if each is not None and each != ""}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _stamp(text: str) -> str:
+    """Return a time (RFC 3339) as lockstitch.lock writes it."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+        found = found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+        stamp = found.astimezone(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    except (ValueError, OverflowError):
+        return _EPOCH
+    return max(stamp, _EPOCH) if STAMP.fullmatch(stamp) else _EPOCH

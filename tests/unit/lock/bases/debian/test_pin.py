@@ -186,13 +186,11 @@ def test_a_mirror_without_by_hash_works(archive: Archive, store: Store) -> None:
 
 def test_the_downloads_are_what_the_lock_names(archive: Archive, store: Store) -> None:
     base = pin(archive, store)
-    found = {d.name: d for d in debian.downloads(base, mirror=archive.mirror)}
+    found = {d.name: d for d in base.downloads(archive.mirror)}
     zlib = found["zlib1g 1:1.2.13.dfsg-1+deb12u1"]
     assert zlib.url == f"{archive.address}/debian-security/pool/main/zlib1g.deb"
     assert found["netbase 6.4"].url == f"{archive.address}/debian/pool/main/netbase.deb"
-    assert [d.name.split()[0] for d in debian.downloads(base, mirror=archive.mirror)] == sorted(
-        MAIN
-    )
+    assert [d.name.split()[0] for d in base.downloads(archive.mirror)] == sorted(MAIN)
 
 
 def test_another_minor_version_of_python_names_both(archive: Archive, store: Store) -> None:

@@ -7,7 +7,9 @@ import pytest
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import toml
-from lockstitch.lock.bases.registry import BaseLayer, RegistryBase, SystemPackage, document, read
+from lockstitch.lock.bases import BaseLayer
+from lockstitch.lock.bases.registry import RegistryBase, SystemPackage
+from lockstitch.lock.bases.registry.base import read
 from lockstitch.oci.layer import GZIP
 from lockstitch.python.tables import Table, parse_toml
 
@@ -52,7 +54,7 @@ def read_back(text: str) -> tuple[RegistryBase | None, list[str]]:
 
 
 def written(base: RegistryBase = BASE) -> str:
-    return toml.dumps({"registry": [document(base)]})
+    return toml.dumps({"registry": [base.document()]})
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -101,6 +103,6 @@ def test_a_base_without_layers_is_refused() -> None:
 
 def test_a_history_keeps_what_the_spec_knows() -> None:
     odd = '{"created_by":"ADD","float":1.5,"created":7,"comment":"c","empty_layer":1}'
-    assert dataclasses.replace(BASE, history=(odd,)).entries_of_history() == [
-        {"created_by": "ADD", "comment": "c"}
-    ]
+    assert dataclasses.replace(BASE, history=(odd,)).defaults().history == (
+        {"created_by": "ADD", "comment": "c"},
+    )

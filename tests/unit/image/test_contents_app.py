@@ -8,7 +8,7 @@ import pytest
 from support.images import layer, members
 
 from lockstitch.errors import LockstitchError
-from lockstitch.image.contents import app
+from lockstitch.image import contents
 from lockstitch.python.model import ImageSpec, Project
 
 
@@ -60,14 +60,14 @@ def tree(tmp_path: Path) -> Project:
     ],
 )
 def test_include_names_files(tree: Project, include: tuple[str, ...], names: list[str]) -> None:
-    found = app.found(tree, ImageSpec(name="train", include=include))
+    found = contents.included(tree, ImageSpec(name="train", include=include))
     assert [each.name for each in found] == names
 
 
 def test_each_glob_without_a_file_is_named(tree: Project) -> None:
     spec = ImageSpec(name="serve", include=("src/**", "models/**", "dato/*.csv"))
     with pytest.raises(LockstitchError) as caught:
-        app.found(tree, spec)
+        contents.included(tree, spec)
     found = list(caught.value.everything())
     assert [error.message.partition(" of ")[0] for error in found] == [
         "`models/**`",
@@ -79,7 +79,7 @@ def test_each_glob_without_a_file_is_named(tree: Project) -> None:
 
 def test_layer_holds_files_outputs_and_the_health_check(tree: Project) -> None:
     spec = ImageSpec(name="serve", include=("src/*",), outputs=("models", "runs/x"), health="/h")
-    entries = app.entries(app.found(tree, spec), spec)
+    entries = contents.app_files(contents.included(tree, spec), spec)
     found = members(layer(entries, root="app").data)
     assert {path: oct(member.mode) for path, (member, _) in found.items()} == {
         "app/.lockstitch": "0o755",
@@ -99,27 +99,27 @@ def test_a_link_that_leads_out_of_the_project_is_refused(tree: Project) -> None:
     (tree.root / "src" / "passwd").symlink_to("/etc/passwd")
     (tree.root / "src" / "inside.py").symlink_to("main.py")
     with pytest.raises(LockstitchError, match="`src/passwd` leads out of the project") as caught:
-        app.found(tree, ImageSpec(name="serve", include=("src/**",)))
+        contents.included(tree, ImageSpec(name="serve", include=("src/**",)))
     assert caught.value.hint == "copy the file into the project"
     spec = ImageSpec(name="serve", include=("src/*.py",))
-    found = members(layer(app.entries(app.found(tree, spec), spec), root="app").data)
+    found = members(layer(contents.app_files(contents.included(tree, spec), spec), root="app").data)
     assert found["app/src/inside.py"][0].isreg()
     assert found["app/src/inside.py"][1] == b"src/main.py"
 
 
 def test_a_file_that_changes_during_the_build_is_refused(tree: Project) -> None:
     spec = ImageSpec(name="serve", include=("README",))
-    found = app.found(tree, spec)
+    found = contents.included(tree, spec)
     (tree.root / "README").write_text("longer than before")
     with pytest.raises(LockstitchError, match="`README` changed while the image was built"):
-        layer(app.entries(found, spec))
+        layer(contents.app_files(found, spec))
 
 
 def test_a_large_file_is_stored_and_never_whole_in_memory(tree: Project) -> None:
     with (tree.root / "weights.bin").open("wb") as handle:
         handle.truncate(16 << 20)
     spec = ImageSpec(name="serve", include=("weights.bin",))
-    (entry,) = app.entries(app.found(tree, spec), spec)
+    (entry,) = contents.app_files(contents.included(tree, spec), spec)
     assert entry.content is not None
     packed = [len(chunk) for chunk in entry.content.deflated()]
     assert sum(packed) > 16 << 20
@@ -128,22 +128,24 @@ def test_a_large_file_is_stored_and_never_whole_in_memory(tree: Project) -> None
 
 def test_without_health_there_is_no_health_check(tree: Project) -> None:
     spec = ImageSpec(name="train", include=("README",))
-    found = members(layer(app.entries(app.found(tree, spec), spec), root="app").data)
+    found = members(layer(contents.app_files(contents.included(tree, spec), spec), root="app").data)
     assert set(found) == {"app/README"}
 
 
 def test_a_umask_does_not_show(tree: Project) -> None:
     spec = ImageSpec(name="train", include=("src/**",))
-    before = layer(app.entries(app.found(tree, spec), spec), root="app").data
+    before = layer(contents.app_files(contents.included(tree, spec), spec), root="app").data
     for path in (tree.root / "src").rglob("*"):
         path.chmod(0o777 if path.is_dir() or path.name == "run.sh" else 0o666)
-    assert layer(app.entries(app.found(tree, spec), spec), root="app").data == before
+    assert layer(contents.app_files(contents.included(tree, spec), spec), root="app").data == before
 
 
 def test_the_health_check_compiles(tree: Project, tmp_path: Path) -> None:
     spec = ImageSpec(name="serve", health="/health")
     ((_, script),) = [
-        pair for path, pair in members(layer(app.entries([], spec)).data).items() if "py" in path
+        pair
+        for path, pair in members(layer(contents.app_files([], spec)).data).items()
+        if "py" in path
     ]
     path = tmp_path / "health.py"
     path.write_bytes(script)

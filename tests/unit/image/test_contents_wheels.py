@@ -23,7 +23,7 @@ from support.zips import (
 )
 
 from lockstitch.errors import LockstitchError
-from lockstitch.image.contents.wheels import InstalledWheel
+from lockstitch.image.contents import InstalledWheel
 from lockstitch.oci.validate import problems as problems_of_image
 
 MakeLayer = Callable[..., MadeLayer]

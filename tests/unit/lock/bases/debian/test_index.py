@@ -3,9 +3,14 @@
 import pytest
 
 from lockstitch.errors import LockstitchError
-from lockstitch.lock.bases.debian.closure import close
-from lockstitch.lock.bases.debian.index import Index, unpack
-from lockstitch.lock.bases.debian.relations import Relation, compare, parse
+from lockstitch.lock.bases.debian.index import (
+    Index,
+    Relation,
+    close,
+    compare,
+    parse_relations,
+    unpack,
+)
 
 
 def stanza(name: str, version: str = "1.0", **fields: str) -> str:
@@ -27,7 +32,7 @@ def index(*stanzas: str, security: str = "") -> Index:
 
 
 def names(found: Index, *roots: str, left_out: tuple[str, ...] = ()) -> list[str]:
-    groups = [group for root in roots for group in parse(root)]
+    groups = [group for root in roots for group in parse_relations(root)]
     return [package.name for package in close(found, groups, left_out)]
 
 
@@ -41,13 +46,13 @@ def test_versions_have_the_order_of_debian(left: str, right: str) -> None:
 
 
 def test_relations_are_read() -> None:
-    assert parse("libc6 (>= 2.36), awk:any | mawk (<< 3~) ,") == (
+    assert parse_relations("libc6 (>= 2.36), awk:any | mawk (<< 3~) ,") == (
         (Relation(name="libc6", operator=">=", version="2.36"),),
         (Relation(name="awk"), Relation(name="mawk", operator="<<", version="3~")),
     )
     assert str(Relation(name="mawk", operator="<<", version="3~")) == "mawk (<< 3~)"
     with pytest.raises(LockstitchError, match="`libc6 \\(about 2\\)` is not a dependency"):
-        parse("libc6 (about 2)")
+        parse_relations("libc6 (about 2)")
 
 
 @pytest.mark.parametrize(
@@ -129,14 +134,14 @@ def test_security_beats_main_and_main_beats_security_by_version() -> None:
         stanza("bb", "2:1.0"),
         security=stanza("aa", "1.0-1+deb12u1") + stanza("bb", "3.0"),
     )
-    chosen = {p.name: p for p in close(found, parse("aa, bb"), ())}
+    chosen = {p.name: p for p in close(found, parse_relations("aa, bb"), ())}
     assert (chosen["aa"].version, chosen["aa"].archive) == ("1.0-1+deb12u1", "debian-security")
     assert (chosen["bb"].version, chosen["bb"].archive) == ("2:1.0", "debian")
 
 
 def test_of_equal_versions_the_first_list_wins() -> None:
     found = index(stanza("aa"), security=stanza("aa"))
-    assert close(found, parse("aa"), ())[0].archive == "debian"
+    assert close(found, parse_relations("aa"), ())[0].archive == "debian"
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "pool/../../x.deb", "pool//x.deb", "pool/x yy"])

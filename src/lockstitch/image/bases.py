@@ -1,0 +1,102 @@
+"""What an image takes from its base: a root file system that is made, or layers as they are."""
+
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lockstitch.image import debian
+from lockstitch.lock.bases import Base, BaseLayer, registry
+from lockstitch.lock.sbom import PackageFacts
+from lockstitch.oci.entry import Entry
+from lockstitch.oci.layer import LayerFacts, Shallow, oci_type
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.reference import Reference
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.mounts import Places
+from lockstitch.oci.registry.repository import Repository
+from lockstitch.progress import Reporter
+from lockstitch.store import Store
+
+__all__ = ["InheritedLayers", "root_files"]
+
+# How the root file system of a base is made, by the base's kind.
+_ROOT_FILES: Final[
+    dict[str, Callable[[Any, Store, MutableMapping[str, PackageFacts] | None], Iterator[Entry]]]
+] = {"debian": debian.entries}
+
+
+def root_files(
+    base: Base, store: Store, facts: MutableMapping[str, PackageFacts] | None = None
+) -> Iterator[Entry]:
+    """Yield the root file system of a base whose layers are made here, sorted by path bytes.
+
+    `facts` takes in what is known of each package, by its hex digest. Raises LockstitchError
+    with every file of a package that no image should hold.
+    """
+    return _ROOT_FILES[base.kind](base, store, facts)
+
+
+class InheritedLayers:
+    """The layers that bases bring as blobs, fetched when they are read and not before."""
+
+    def __init__(self, store: Store, progress: Reporter, client: Client) -> None:
+        """Ask no registry yet."""
+        self._store = store
+        self._client = client
+        self._progress = progress
+        self._repositories: dict[str, Repository] = {}
+
+    def layers(self, base: Base, layout: Layout) -> list[Shallow]:
+        """Return the layers that a base brings, lowest first."""
+        if not base.layers:
+            return []
+        reference = Reference.parse(base.name)
+        places = Places(self._store, reference.host)
+        for layer in base.layers:
+            # What is pushed to the same registry is mounted from there.
+            places.note(layer.digest, reference.repository)
+        history = base.defaults().history
+        titles = [e.get("created_by", "") for e in history if not e.get("empty_layer")]
+        return [
+            Shallow(
+                facts=LayerFacts(
+                    digest=layer.digest,
+                    diff_id=layer.diff_id,
+                    size=layer.size,
+                    unpacked=layer.unpacked,
+                    # The blob is the same; in a manifest of ours it has the OCI spec's name.
+                    media_type=oci_type(layer.media_type),
+                ),
+                created_by=title,
+                places=(self._store.path(layer.digest), layout.path(layer.digest)),
+                bring=_Bring(self, base, layer),
+            )
+            for layer, title in zip(base.layers, titles, strict=True)
+        ]
+
+    def fetch(self, base: Base, layers: Sequence[BaseLayer]) -> None:
+        """Bring layers of a base into the store; raises LockstitchError when a download fails."""
+        if layers:
+            registry.fetch(layers, self._repository(base), self._store, self._progress)
+
+    def path(self, layer: BaseLayer) -> Path:
+        """Return where the store has a layer, or would have it."""
+        return self._store.path(layer.digest)
+
+    def _repository(self, base: Base) -> Repository:
+        reference = Reference.parse(base.name)
+        if reference.name not in self._repositories:
+            self._repositories[reference.name] = Repository(self._client, reference)
+        return self._repositories[reference.name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bring:
+    inherited: InheritedLayers
+    base: Base
+    layer: BaseLayer
+
+    def __call__(self) -> Path:
+        self.inherited.fetch(self.base, [self.layer])
+        return self.inherited.path(self.layer)

@@ -1,0 +1,390 @@
+"""What layers hold: the virtual environment, installed wheels, the project's own files."""
+
+import configparser
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.files import FoundFile, matches, walk
+from lockstitch.image.paths import APP, VENV, bin_folder, site_packages
+from lockstitch.image.wheel import (
+    Member,
+    Row,
+    Wheel,
+    read_record_file,
+    record_hash,
+    write_record_file,
+)
+from lockstitch.oci.entry import (
+    STORED_FROM,
+    Content,
+    Entry,
+    Generated,
+    Kind,
+    OnDisk,
+    file,
+    folder,
+    symlink,
+)
+from lockstitch.python.model import ImageSpec, Project
+
+__all__ = [
+    "HEALTH",
+    "InstalledWheel",
+    "app_files",
+    "console_scripts",
+    "folded",
+    "included",
+    "is_trimmed",
+    "venv",
+    "with_shebang",
+]
+
+HEALTH: Final = f"{APP}/.lockstitch/health.py"
+
+
+def venv(python: str, program: str) -> Iterator[Entry]:
+    """Yield a virtual environment (PEP 405) of the base's Python.
+
+    `python` is its full version, `program` its absolute path in the image.
+    """
+    minor = ".".join(python.split(".")[:2])
+    home = program.rpartition("/")[0]
+    text = f"home = {home}\ninclude-system-site-packages = false\nversion = {python}\n"
+    yield folder(APP)
+    yield file(f"{VENV}/pyvenv.cfg", text.encode())
+    for name in ("python", "python3", f"python{minor}"):
+        yield symlink(f"{bin_folder()}/{name}", program)
+    yield folder(site_packages(minor))
+
+
+# --- wheels
+
+_INSTALLER = b"lockstitch\n"  # no version: a new lockstitch alone must not move a layer
+_DATA_PLACES = {"purelib": "", "platlib": "", "scripts": "bin", "data": "", "headers": "include"}
+
+
+class InstalledWheel:
+    """A wheel laid out for one minor version of Python (binary distribution format, PEP 427)."""
+
+    def __init__(self, path: Path, filename: str, minor: str, *, trimmed: bool) -> None:
+        """Open the wheel and find where each member goes."""
+        self.wheel = Wheel(path, filename)
+        self._site = site_packages(minor)
+        self._minor = minor
+        self._trimmed = trimmed
+        self._info = self._dist_info()
+        self._written = {f"{self._info}/RECORD", f"{self._info}/INSTALLER"}  # anew, by us
+        self._placed = dict(self._places())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.wheel.close()
+
+    def metadata(self) -> bytes:
+        """Return what the package says of itself (core metadata)."""
+        return self.wheel.members[f"{self._info}/METADATA"].read()
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return what trimming leaves out, as the wheel names it; whole folders end in a slash."""
+        placed = {member.name for member in self._placed.values()}
+        whole = [name for name in self.wheel.members if self._place(name, trimmed=False)]
+        return folded(placed, {*whole} - placed)
+
+    def sources(self) -> list[tuple[str, str]]:
+        """Return (member, path in the image) of the modules to compile, sorted."""
+        prefix = f"{self._site}/"
+        return [
+            (member.name, path)
+            for path, member in sorted(self._placed.items())
+            if path.startswith(prefix) and path.endswith(".py")
+        ]
+
+    def entries(self, compiled: Mapping[str, Content]) -> Iterator[Entry]:
+        """Yield the files as they are in the image, with bytecode by path where there is any."""
+        rows = self._rows()
+        for path, member in self._placed.items():
+            if member.size == 0:
+                member.read()  # nothing of it is played later, so its claims are checked here
+            yield _entry(path, member, executable=member.executable)
+        for path, data in self._scripts().items():
+            rows.append(self._row(path, data))
+            yield _entry(path, Generated(data), executable=True)
+        for path, content in compiled.items():
+            # Not in RECORD, which lets a fingerprint ignore how an environment was compiled.
+            yield _entry(path, content)
+        installer = f"{self._site}/{self._info}/INSTALLER"
+        rows.append(self._row(installer, _INSTALLER))
+        yield _entry(installer, Generated(_INSTALLER))
+        name = f"{self._info}/RECORD"
+        rows.append((name, "", ""))
+        yield _entry(f"{self._site}/{name}", Generated(write_record_file(rows)))
+
+    def _dist_info(self) -> str:
+        stem = "-".join(self.wheel.filename.split("-")[:2])
+        wanted = _normal(stem)
+        tops = sorted({name.split("/")[0] for name in self.wheel.members})
+        found = [top for top in tops if top.endswith(".dist-info")]
+        if len(found) != 1 or _normal(found[0].removesuffix(".dist-info")) != wanted:
+            message = f"`{self.wheel.filename}` has {found or 'no .dist-info folder'}, "
+            message += f"wanted `{stem}.dist-info`"
+            raise LockstitchError(message)
+        for name in ("WHEEL", "METADATA", "RECORD"):
+            if f"{found[0]}/{name}" not in self.wheel.members:
+                message = f"`{self.wheel.filename}` has no {name}"
+                raise LockstitchError(message)
+        return found[0]
+
+    def _places(self) -> Iterator[tuple[str, Member]]:
+        """Yield (path in the image, member) for every member that is taken as it is."""
+        taken: set[str] = set()
+        for name, member in self.wheel.members.items():
+            path = self._place(name, trimmed=self._trimmed)
+            if path is None:
+                continue
+            if path in taken:
+                message = f"`{self.wheel.filename}` would write `{path}` twice"
+                raise LockstitchError(message)
+            taken.add(path)
+            yield path, member
+
+    def _place(self, name: str, *, trimmed: bool) -> str | None:
+        top, _, rest = name.partition("/")
+        if name in self._written:
+            return None
+        if rest and self._is_data(top):
+            kind, _, inner = rest.partition("/")
+            if kind not in _DATA_PLACES or not inner:
+                message = f"`{name}` in `{self.wheel.filename}` is in no known scheme"
+                raise LockstitchError(message)
+            if kind == "scripts":
+                return None  # its first line may change: see _scripts
+            if kind == "data":
+                return f"{VENV}/{inner}"
+            if kind == "headers":
+                package = self._info.split("-")[0]
+                path = f"{VENV}/include/site/python{self._minor}/{package}/{inner}"
+                return None if trimmed else path
+            name = inner
+            if name in self._written:
+                message = f"`{self.wheel.filename}` brings its own `{name}` as data"
+                raise LockstitchError(message)
+        if "__pycache__/" in name or name.endswith((".pyc", ".pyo")):
+            return None  # compiled by somebody else's interpreter
+        if trimmed and is_trimmed(name):
+            return None
+        return f"{self._site}/{name}"
+
+    def _is_data(self, top: str) -> bool:
+        stem = self._info.removesuffix(".dist-info")
+        return top.endswith(".data") and _normal(top.removesuffix(".data")) == _normal(stem)
+
+    def _scripts(self) -> dict[str, bytes]:
+        """Return path → text of the programs; an entry point wins over a file of its name."""
+        found: dict[str, bytes] = {}
+        for name, member in self.wheel.members.items():
+            top, _, rest = name.partition("/")
+            kind, _, inner = rest.partition("/")
+            if kind == "scripts" and inner and self._is_data(top):
+                found[f"{bin_folder()}/{inner}"] = with_shebang(member.read())
+        entry_points = self.wheel.members.get(f"{self._info}/entry_points.txt")
+        if entry_points:
+            for name, data in console_scripts(entry_points.read(), self.wheel.filename):
+                found[f"{bin_folder()}/{name}"] = data
+        return found
+
+    def _rows(self) -> list[Row]:
+        """Return the wheel's own rows for what is in the image, under the installed paths."""
+        try:
+            rows = read_record_file(self.wheel.members[f"{self._info}/RECORD"].read())
+        except ValueError as error:
+            message = f"the RECORD of `{self.wheel.filename}` cannot be read: {error}"
+            raise LockstitchError(message) from error
+        known = {name: (hashed, size) for name, hashed, size in rows}
+        return [
+            (self._relative(path), *known[member.name])
+            if member.name in known
+            else self._row(path, member.read())  # a file that the wheel's RECORD forgot
+            for path, member in self._placed.items()
+        ]
+
+    def _row(self, path: str, data: bytes) -> Row:
+        return (self._relative(path), record_hash(of_bytes(data)), str(len(data)))
+
+    def _relative(self, path: str) -> str:
+        # RECORD's paths start from site-packages, three folders below the environment.
+        inside = path.removeprefix(f"{self._site}/")
+        return inside if inside != path else f"../../../{path.removeprefix(f'{VENV}/')}"
+
+
+def _entry(path: str, content: Content, *, executable: bool = False) -> Entry:
+    return Entry(path=path, kind=Kind.FILE, mode=0o755 if executable else 0o644, content=content)
+
+
+def _normal(stem: str) -> str:
+    name, _, version = stem.partition("-")
+    return f"{re.sub(r'[-_.]+', '-', name).lower()}-{version.lower()}"
+
+
+# --- scripts that wheels bring
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_REFERENCE = re.compile(
+    r"(?P<module>[A-Za-z_][\w]*(?:\.[A-Za-z_][\w]*)*)\s*:\s*"
+    r"(?P<attribute>[A-Za-z_][\w]*(?:\.[A-Za-z_][\w]*)*)\s*(?:\[.*\])?"
+)
+# A direct line: the `sh` trampoline that installers write is dead in an image with no shell.
+_SHEBANG = f"#!/{bin_folder()}/python\n"
+_TEMPLATE = """\
+{shebang}import sys
+
+from {module} import {top}
+
+if __name__ == "__main__":
+    sys.exit({attribute}())
+"""
+
+
+def console_scripts(entry_points: bytes, source: str) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, text) of the scripts that an entry_points.txt declares, sorted by name."""
+    parser = configparser.ConfigParser(
+        delimiters=("=",),
+        interpolation=None,
+        strict=False,
+        default_section="\0",  # a section named DEFAULT has no meaning here
+    )
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+    try:
+        parser.read_string(entry_points.decode("utf-8"))
+    except (configparser.Error, UnicodeDecodeError) as error:
+        message = f"the entry points of `{source}` cannot be read: {error}"
+        raise LockstitchError(message) from error
+    found: dict[str, bytes] = {}
+    for section in ("console_scripts", "gui_scripts"):
+        for name, reference in parser.items(section) if parser.has_section(section) else ():
+            found[name] = _script(name, reference, source)
+    yield from sorted(found.items())
+
+
+def _script(name: str, reference: str, source: str) -> bytes:
+    match = _REFERENCE.fullmatch(reference.strip())
+    if not match or not _NAME.fullmatch(name):
+        message = f"`{source}` declares the script `{name:.80} = {reference:.80}`, which is none"
+        raise LockstitchError(message)
+    return _TEMPLATE.format(
+        shebang=_SHEBANG,
+        module=match["module"],
+        top=match["attribute"].split(".")[0],
+        attribute=match["attribute"],
+    ).encode()
+
+
+def with_shebang(script: bytes) -> bytes:
+    """Return a wheel's script with the image's Python in place of `#!python`."""
+    first, newline, rest = script.partition(b"\n")
+    if first.startswith(b"#!python"):
+        return _SHEBANG.encode() + rest if newline else _SHEBANG.encode()
+    return script
+
+
+# --- what `trim = true` leaves out of a wheel: declared here, listed nowhere else
+
+_FOLDERS: Final = frozenset({"tests"})
+_SUFFIXES: Final = frozenset(
+    {".pyi", ".a", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hh", ".hpp", ".hxx"}
+    | {".pxd", ".pxi", ".pyx", ".f", ".f90"}
+)
+# What serving and training do not use of single packages, by how its path starts.
+_OF_PACKAGES: Final = (
+    "onnx/backend/test/",  # the standard's test data
+    "onnxruntime/capi/libonnxruntime.so.",  # for programs in C: the module has its own copy in it
+    "onnxruntime/quantization/",  # tools for models, not for running them
+    "onnxruntime/tools/",
+    "onnxruntime/transformers/",
+    "sklearn/datasets/data/",  # sample data sets, loaded by name only
+    "sklearn/datasets/descr/",
+    "sklearn/datasets/images/",
+)
+# Imported at run time although they lie in a tests folder.
+_KEPT: Final = frozenset({"numpy/_core/tests/_natype.py"})
+
+
+def is_trimmed(path: str) -> bool:
+    """Return whether trimming leaves out a file, by its path below site-packages."""
+    if path in _KEPT:
+        return False
+    parts = PurePosixPath(path)
+    if parts.suffix in _SUFFIXES or path.startswith(_OF_PACKAGES):
+        return True
+    # A top-level `tests` is a package of its own that somebody may import by that name.
+    return any(part in _FOLDERS for part in parts.parts[1:-1])
+
+
+def folded(kept: Iterable[str], left: Iterable[str]) -> tuple[str, ...]:
+    """Return what was left out, sorted; a folder of which nothing is kept is one entry, `name/`."""
+    needed = {str(parent) for path in kept for parent in PurePosixPath(path).parents}
+    found = set()
+    for path in left:
+        # The root is needed even where nothing is kept: `/` would say less than the names.
+        above = [str(each) for each in PurePosixPath(path).parents if str(each) != "."]
+        outer = [each for each in above if each not in needed]
+        found.add(f"{outer[-1]}/" if outer else path)
+    return tuple(sorted(found))
+
+
+# --- the project's own files
+
+
+def included(project: Project, image: ImageSpec) -> list[FoundFile]:
+    """Return the files that an image includes, and raise an error for a glob without any."""
+    files: dict[str, FoundFile] = {}
+    problems: list[LockstitchError] = []
+    everything = list(walk(project.root)) if image.include else []
+    for pattern in image.include:
+        hits = [each for each in everything if matches(each.name, pattern)]
+        files |= {each.name: each for each in hits}
+        if not hits:
+            message = f"`{pattern}` of image `{image.name}` matches no file in `{project.root}`"
+            problems.append(LockstitchError(message, hint=_hint(pattern)))
+    for each in files.values():
+        if each.outside:
+            message = f"`{each.name}` leads out of the project, to `{each.path.resolve()}`"
+            problems.append(LockstitchError(message, hint="copy the file into the project"))
+    raise_all(problems)
+    return [files[name] for name in sorted(files)]
+
+
+def _hint(pattern: str) -> str:
+    if pattern.startswith("models/"):
+        return "train first, or take the pattern out of `include`"
+    return "correct the pattern in `include`; ** crosses folders"
+
+
+def _content(found: FoundFile) -> Content:
+    """Return the file's content, and refuse one that changed since it was hashed."""
+    facts = found.path.stat()
+    if (facts.st_size, facts.st_mtime_ns) != (found.size, found.mtime_ns):
+        message = f"`{found.name}` changed while the image was built"
+        raise LockstitchError(message, hint="run the same command again")
+    if found.size >= STORED_FROM:
+        return OnDisk(found.path, found.size)
+    return Generated(found.path.read_bytes())
+
+
+def app_files(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:
+    """Yield the files below /app, output folders that any user may write to, the health check."""
+    for each in files:
+        # The owner's x bit is all that is kept of a mode: a umask never takes that one away.
+        mode = 0o755 if each.executable else 0o644
+        yield Entry(path=f"{APP}/{each.name}", kind=Kind.FILE, mode=mode, content=_content(each))
+    for name in image.outputs:
+        yield folder(f"{APP}/{name}", mode=0o1777)
+    for path, target in image.links.items():
+        yield symlink(path, target)
+    if image.health:
+        script = resources.files("lockstitch.runtime").joinpath("health.py").read_bytes()
+        yield file(HEALTH, script.replace(b"\r\n", b"\n"))

@@ -1,1 +1,0 @@
-"""What layers hold, one kind a module."""
