@@ -46,7 +46,7 @@ def test_sizes_are_told_against_the_build_before(
     assert "Lock since HEAD" in text
     projects.replace(locked, "import tiny", "import tiny  # " + "x" * 90_000, "app/main.py")
     assert main(["build", "serve", "--quiet"]) == 0
-    kept = sizes.previous(locked / ".lockstitch" / "sizes.json", "serve")
+    kept = sizes.previous(locked / ".lockstitch" / "history.json", "serve")
     assert kept is not None
     assert kept.digest == str(first)
     text = page(locked, capsys, "--output", "out.html")
@@ -93,7 +93,7 @@ def test_damaged_notes_are_no_notes(
 ) -> None:
     folder = locked / ".lockstitch"
     folder.mkdir(exist_ok=True)
-    for name in ("verify.json", "sizes.json"):
+    for name in ("verify.json", "history.json"):
         (folder / name).write_text(text)
-    assert sizes.previous(folder / "sizes.json", "serve") is None
+    assert sizes.previous(folder / "history.json", "serve") is None
     assert "Not done here" in page(locked, capsys)
