@@ -6,7 +6,7 @@ from lockstitch import files
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.audit.settings import Settings
 from lockstitch.repository.files import Repository
-from lockstitch.repository.text.edits import Edit
+from lockstitch.repository.text.lines import Edit
 from lockstitch.suppressions import Suppression, suppressions
 from lockstitch.values import frozen
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from lockstitch.patterns import regex
 from lockstitch.repository.files import Repository
-from lockstitch.repository.text.edits import Edit
+from lockstitch.repository.text.lines import Edit
 from lockstitch.values import frozen
 
 __all__ = ["CheckOptions", "Finding", "Page", "Rule", "Severity", "Skip"]

@@ -11,7 +11,7 @@ from lockstitch.audit import engine
 from lockstitch.audit.rule import Finding, Page, Rule, Severity, Skip
 from lockstitch.audit.settings import Settings
 from lockstitch.repository.files import Repository
-from lockstitch.repository.text.edits import Edit
+from lockstitch.repository.text.lines import Edit
 
 CODES = ["AAA001", "AAA002", "CHK001", "CHK002"]
 

@@ -5,7 +5,7 @@ import json
 from lockstitch.audit.engine import Report
 from lockstitch.audit.formats import FORMATS, sarif_document, summary
 from lockstitch.audit.rule import Finding, Severity, Skip
-from lockstitch.repository.text.edits import Edit
+from lockstitch.repository.text.lines import Edit
 
 REPORT = Report(
     findings=(

@@ -11,8 +11,8 @@ from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
 from lockstitch.repository.hooks.configuration import Hook, HookFile, HookRepo, hook_files
-from lockstitch.repository.text import edits
-from lockstitch.repository.text.edits import Edit
+from lockstitch.repository.text import lines
+from lockstitch.repository.text.lines import Edit
 from lockstitch.repository.text.yaml import Scalar
 
 __all__ = ["RULES"]
@@ -57,7 +57,7 @@ class HOK005(Rule):
 
 
 def _renamed(file: HookFile, stage: Scalar, new: str) -> list[Edit]:
-    start = edits.line_start(file.text, stage.line) + stage.column - 1
+    start = lines.line_start(file.text, stage.line) + stage.column - 1
     start += file.text[start : start + 1] in {'"', "'"}
     end = start + len(stage.text)
     if file.text[start:end] != stage.text:

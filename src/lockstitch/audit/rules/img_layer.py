@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.patterns import regex
-from lockstitch.repository.dockerfile.images import Built, image_files
+from lockstitch.repository.dockerfile.images import Built, image_files, products
 from lockstitch.repository.dockerfile.installs import Install
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
@@ -51,20 +51,19 @@ class IMG008(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each RUN of an image that runs whose compilers or caches stay."""
-        for image in image_files(repo):
-            for built in image.products:
-                if built.is_python and (built.base is None or not built.base.cuda):
-                    for step, each in built.installs:
-                        names = _left(step, each)
-                        if names and not _compiles(repo, built):
-                            message = f"{_listed(names)} stays in the image that runs"
-                            hint = "build in an earlier stage, or remove it in the same RUN"
-                            yield self.finding(image.path, each.line, message, hint=hint)
-                        cache = _cache_left(step, each)
-                        if cache:
-                            tool, hint = cache
-                            message = f"the cache of {tool} stays in the layer"
-                            yield self.finding(image.path, each.line, message, hint=hint)
+        for built in products(repo):
+            if built.is_python and (built.base is None or not built.base.cuda):
+                for step, each in built.installs:
+                    names = _left(step, each)
+                    if names and not _compiles(repo, built):
+                        message = f"{_listed(names)} stays in the image that runs"
+                        hint = "build in an earlier stage, or remove it in the same RUN"
+                        yield self.finding(built.image.path, each.line, message, hint=hint)
+                    cache = _cache_left(step, each)
+                    if cache:
+                        tool, hint = cache
+                        message = f"the cache of {tool} stays in the layer"
+                        yield self.finding(built.image.path, each.line, message, hint=hint)
 
 
 def _listed(names: list[str]) -> str:
@@ -135,15 +134,14 @@ class IMG018(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each pip install of an image that runs, unless something keeps the cache out."""
-        for image in image_files(repo):
-            for built in image.products:
-                if built.base is None or built.base.kind in {"lambda", "nvidia", "windows"}:
-                    continue  # such bases may set PIP_NO_CACHE_DIR
-                for step, each in built.installs:
-                    if each.tool == "pip" and _keeps_pips(step, each):
-                        message = "`pip install` leaves what it downloads in the layer"
-                        hint = "add --no-cache-dir, or --mount=type=cache,target=/root/.cache/pip"
-                        yield self.finding(image.path, each.line, message, hint=hint)
+        for built in products(repo):
+            if built.base is None or built.base.kind in {"lambda", "nvidia", "windows"}:
+                continue  # such bases may set PIP_NO_CACHE_DIR
+            for step, each in built.installs:
+                if each.tool == "pip" and _keeps_pips(step, each):
+                    message = "`pip install` leaves what it downloads in the layer"
+                    hint = "add --no-cache-dir, or --mount=type=cache,target=/root/.cache/pip"
+                    yield self.finding(built.image.path, each.line, message, hint=hint)
 
 
 def _keeps_pips(step: Step, each: Install) -> bool:
@@ -240,14 +238,13 @@ class IMG027(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each RUN of an image that runs with what its apt-get lacks."""
-        for image in image_files(repo):
-            for built in image.products:
-                for step in built.steps if built.is_python else ():
-                    found = [i for i in step.installs if i.tool == "apt" and not i.removes]
-                    lacking = _lacking(step, found)
-                    if lacking:
-                        message = f"`apt-get install` without {' and '.join(lacking)}"
-                        yield self.finding(image.path, found[0].line, message, hint=_CLEAN)
+        for built in products(repo):
+            for step in built.steps if built.is_python else ():
+                found = [i for i in step.installs if i.tool == "apt" and not i.removes]
+                lacking = _lacking(step, found)
+                if lacking:
+                    message = f"`apt-get install` without {' and '.join(lacking)}"
+                    yield self.finding(built.image.path, found[0].line, message, hint=_CLEAN)
 
 
 _CLEAN = "apt-get install -y --no-install-recommends … && rm -rf /var/lib/apt/lists/*"

@@ -1,16 +1,23 @@
 """IMG: what an image starts, as whom, and how anybody learns that it is well."""
 
 import posixpath
+import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
-from lockstitch.repository.dockerfile import available, environments, missing, serving
-from lockstitch.repository.dockerfile.entry import Started
-from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
+from lockstitch.repository.dockerfile import bases, environments, recipes
+from lockstitch.repository.dockerfile.entry import Started, package_of_server
+from lockstitch.repository.dockerfile.images import Built, products
+from lockstitch.repository.dockerfile.installs import Install, known, package_of
+from lockstitch.repository.dockerfile.purpose import is_tool
+from lockstitch.repository.dockerfile.stages import SHELLS, Step
 from lockstitch.repository.files import Repository
+from lockstitch.repository.packaging.files import lock_files
+from lockstitch.repository.packaging.locks import LockFile
 from lockstitch.repository.shell.calls import Call
+from lockstitch.repository.text import image_names
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "has_program"]
 
 _ON = {"1", "true", "yes", "on", "t", "y"}
 _DROPPING = {"gosu", "su-exec", "setpriv", "runuser", "su"}
@@ -18,6 +25,9 @@ _KNOWN_BASES = frozenset(
     {"python", "debian", "ubuntu", "alpine", "cuda", "uv", "distroless", "conda", "pytorch"}
     | {"tensorflow", "mlflow", "enterprise", "amazon"}
 )
+_PLAIN_BASES = frozenset({"python", "debian", "ubuntu", "alpine", "uv"})
+_VIA = ("# via", "pip-compile", "uv pip compile", "uv export", "--hash=")
+_BIN_FOLDERS = frozenset({"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local"})
 
 
 class IMG006(Rule):
@@ -43,25 +53,24 @@ class IMG006(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each start through a manager, in the Dockerfile or the script that it starts."""
-        for image in image_files(repo):
-            for built in image.products:
-                for each in built.entry.started:
-                    call = each.call
-                    if call.program == "uv" and (what := _installs(call, built)):
-                        message = f"`uv run` installs at each start {what}"
-                        hint = 'put .venv/bin on PATH and start the program: CMD ["uvicorn", …]'
-                        yield self.finding(_path(image, each), each.line, message, hint=hint)
-                    elif call.program in {"poetry", "pipenv"} and call.begins("run"):
-                        message = f"`{call.program} run` starts the container through"
-                        message += " a package manager, which the image then has to hold"
-                        hint = "put the environment's bin folder on PATH and start the program"
-                        path = _path(image, each)
-                        severity = Severity.WARNING
-                        yield self.finding(path, each.line, message, hint=hint, severity=severity)
+        for built in products(repo):
+            for each in built.entry.started:
+                call = each.call
+                if call.program == "uv" and (what := _installs(call, built)):
+                    message = f"`uv run` installs at each start {what}"
+                    hint = 'put .venv/bin on PATH and start the program: CMD ["uvicorn", …]'
+                    yield self.finding(_path(built, each), each.line, message, hint=hint)
+                elif call.program in {"poetry", "pipenv"} and call.begins("run"):
+                    message = f"`{call.program} run` starts the container through"
+                    message += " a package manager, which the image then has to hold"
+                    hint = "put the environment's bin folder on PATH and start the program"
+                    path = _path(built, each)
+                    severity = Severity.WARNING
+                    yield self.finding(path, each.line, message, hint=hint, severity=severity)
 
 
-def _path(image: ImageFile, each: Started) -> str:
-    return each.path or image.path
+def _path(built: Built, each: Started) -> str:
+    return each.path or built.image.path
 
 
 def _installs(call: Call, built: Built) -> str:
@@ -113,18 +122,17 @@ class IMG009(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each program of CMD or ENTRYPOINT that is surely not found."""
-        for image in image_files(repo):
-            for built in image.products:
-                for each in built.entry.direct[:1]:
-                    found = _not_found(built, each)
-                    if found:
-                        message, hint = found
-                        yield self.finding(image.path, each.line, message, hint=hint)
+        for built in products(repo):
+            for each in built.entry.direct[:1]:
+                found = _not_found(built, each)
+                if found:
+                    message, hint = found
+                    yield self.finding(built.image.path, each.line, message, hint=hint)
 
 
 def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
     call = each.call
-    if built.entry.by_shell and available.has(built, "sh") is False:
+    if built.entry.by_shell and has_program(built, "sh") is False:
         return "the image has no shell to start this with", 'CMD ["PROGRAM", "ARGUMENT"]'
     written = "python" if call.module else call.written
     if "/" in call.written or call.wrappers or "=" in call.written:
@@ -134,7 +142,7 @@ def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
         return None
     found = environments.environments(built)
     is_python = call.module or call.program == "python"
-    if is_python or call.program in serving.PACKAGES or call.program in {"celery", "jupyter"}:
+    if is_python or package_of_server(call.program) or call.program in {"celery", "jupyter"}:
         venvs = [env for env in found if env.is_venv]
         hidden = [env for env in found if env.prefix == "hidden"]
         others = [env for env in found if env not in venvs and env not in hidden]
@@ -149,13 +157,13 @@ def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
             message = f"`{written}` does not see what {tool} installed: it is in a virtual"
             message += " environment that no PATH names"
             return message, _hidden_hint(tool)
-    lacking = missing.missing(built, call) if not is_python else ""
+    lacking = _lacking(built, call) if not is_python else ""
     if lacking:
         return f"`{written}` is not in the image: {lacking}", f"install {written}, and lock it"
     if call.module or call.program == "python" or call.program in {"bash", "sh", "uv", "poetry"}:
         program = call.written
         on_path = any(env.prefix == "?" or f"{env.prefix}/bin" in entries for env in found)
-        if available.has(built, program) is False and not (is_python and (on_path or entries)):
+        if has_program(built, program) is False and not (is_python and (on_path or entries)):
             text = built.reference.text if built.reference else "the base"
             message = f"`{program}` is not in the image: `{text}` has none and nothing installs it"
             return message, _missing_hint(built, program)
@@ -169,11 +177,156 @@ def _hidden_hint(tool: str) -> str:
 
 
 def _missing_hint(built: Built, program: str) -> str:
-    if program == "python" and available.has(built, "python3") is not False:
+    if program == "python" and has_program(built, "python3") is not False:
         return 'CMD ["python3", …], or install python-is-python3'
     if program == "bash":
         return "start `sh`, or install bash"
     return f"install {program}, or start another program"
+
+
+def _lacking(built: Built, call: Call) -> str:
+    """Return why a server's program is surely not there, in words; empty when it may be."""
+    package = package_of_server(call.program)
+    if package is None or built.base is None or built.base.kind not in _PLAIN_BASES:
+        return ""
+    own = [each for _, each in built.installs if each.is_python and not each.is_tools]
+    copied = [step.copied for step in built.steps if step.copied and step.copied.origin]
+    if not own and copied:
+        paths = [source.rstrip("/") for each in copied for source in each.sources]
+        alone = all(path.endswith(("/site-packages", "/dist-packages")) for path in paths)
+        return "only site-packages is copied, without the programs in its bin folder" * alone
+    whole = [*own, *(each for b in built.sources for _, each in b.installs if each.is_python)]
+    if not whole or any(step.instruction.name == "ADD" for step in built.steps):
+        return ""
+    names: set[str] = set()
+    for each in whole:
+        found = set[str]() if each.is_tools else _names(built, each)
+        if found is None:
+            return ""
+        names |= found
+    listed = recipes.project(built.image.repo, built.image)
+    asked = listed is not None and package in (built.image.repo.text(listed[0]) or "")
+    if package in names or asked:  # where it is asked for, the lock is stale and nothing else
+        return ""
+    return f"nothing that is installed brings `{package}`"
+
+
+def _names(built: Built, each: Install) -> set[str] | None:
+    """Return all packages that a command installs, None when that cannot be told."""
+    repo, image = built.image.repo, built.image
+    if each.tool in {"uv sync", "poetry"}:
+        path = recipes.file_in(repo, image, "uv.lock" if each.tool == "uv sync" else "poetry.lock")
+        lock = next((lock for lock in lock_files(repo) if lock.path == path), None)
+        return _packages(lock) if lock is not None else None
+    if not each.is_pip or each.required or not each.files:
+        return None
+    names: set[str] = set()
+    for file in each.files:
+        path = recipes.file_in(repo, image, file)
+        lock = next((lock for lock in lock_files(repo) if lock.path == path), None)
+        text = repo.text(path) if path else None
+        if lock is None or text is None:
+            return None
+        tools = all(is_tool(name) for name in _packages(lock))
+        if not tools and not any(mark in text for mark in _VIA):
+            return None
+        names |= _packages(lock)
+    return names | {package_of(name)[0] for name in each.required}
+
+
+def _packages(lock: LockFile) -> set[str]:
+    return {each.name for each in lock.packages}
+
+
+def has_program(built: Built, program: str) -> bool | None:
+    """Return whether a program is on an image's PATH, None when nobody can tell.
+
+    For programs that base images are known to have or not: shells, Python, curl, wget, uv, Poetry.
+    """
+    base = built.base
+    known = base.has.get(program) if base is not None else None
+    if known:
+        return True
+    uncertain = known is None
+    for step in built.steps:
+        answer = _brought(built, step, program)
+        if answer:
+            return True
+        uncertain = uncertain or answer is None
+    return None if uncertain else False
+
+
+def _brought(built: Built, step: Step, program: str) -> bool | None:
+    """Return whether a step brings a program; None when that cannot be told."""
+    if step.instruction.name in {"COPY", "ADD"}:
+        return _copied(built, step, program)
+    if step.instruction.name != "RUN":
+        return False
+    answers = [_installed(each, program) for each in step.installs]
+    answers += [_called(each, program) for each in step.calls]
+    if any(answers):
+        return True
+    read = not step.script.problems and len(step.calls) == sum(
+        bool(each.words) for each in step.script.commands
+    )
+    return None if None in answers or not read else False
+
+
+def _installed(each: Install, program: str) -> bool | None:
+    by_package = known("programs_of_packages")
+    names = {re.split(r"[\[=~<>@]", name)[0].lower() for name in each.names}
+    if each.removes:
+        return None if program in names else False
+    of_system = not each.is_python and any(program in by_package.get(n, ()) for n in names)
+    if program in names or of_system:
+        return True
+    return False if each.call.known or each.is_python else None
+
+
+def _called(each: Call, program: str) -> bool | None:
+    """Return whether what a command starts puts a program on PATH, or shows that it is there."""
+    if each.program == program and program in {"curl", "wget"}:
+        return True
+    if each.program in {"ln", "cp", "mv", "install", "update-alternatives"}:
+        if any(posixpath.basename(word) == program for word in each.words):
+            return True
+        places = {posixpath.normpath(word) for word in each.words}
+        return None if places & _BIN_FOLDERS or not each.known else False
+    if each.program in SHELLS:
+        return False if "-c" in each.words else None
+    if each.program == "uv" and each.begins("tool", "install"):
+        return program in each.words
+    if each.program == "uv" and each.begins("python", "install"):
+        return None if program.startswith("python") else False
+    return False if each.program in known("harmless")["programs"] else None
+
+
+def _copied(built: Built, step: Step, program: str) -> bool | None:
+    copied = step.copied
+    if copied is None:
+        return False
+    if not copied.known:
+        return None
+    for source in copied.sources:
+        lands = copied.target
+        if posixpath.basename(lands) == program or posixpath.basename(source) == program:
+            return True
+    if copied.target == "/" or copied.target in _BIN_FOLDERS:
+        stage = built.image.dockerfile.stage(copied.origin) if copied.origin else None
+        if stage is None and copied.origin:
+            reference = image_names.reference(copied.origin)
+            base = bases.known(reference) if reference else None
+            if base is not None and base.has.get(program) is False:
+                return False
+        names = {posixpath.basename(source.rstrip("/")) for source in copied.sources}
+        if names <= {"uv", "uvx"}:
+            return program in names
+        if not copied.origin and step.instruction.name == "COPY":
+            # Of the repository itself: no file of that name, no program.
+            there = (posixpath.basename(name) == program for name in built.image.repo.every_name)
+            return None if any(there) else False
+        return None
+    return False
 
 
 class IMG010(Rule):
@@ -197,38 +350,37 @@ class IMG010(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each check by a program that is surely not there, of compose files too."""
-        for image in image_files(repo):
-            for built in image.products:
-                step = built.health
-                if step is not None and step.instruction.words[:1] != ("NONE",):
-                    for call in step.calls:
-                        message = _no_program(built, call.program)
-                        if message:
-                            hint = _health_hint(built)
-                            line = step.instruction.first
-                            yield self.finding(image.path, line, message, hint=hint)
-                for use in built.uses:
-                    check = use.service.healthcheck
-                    if check is None or check.test is None or check.disabled:
-                        continue
-                    words = [str(word) for word in check.test.words]
-                    first = (words[0].split() or [""])[0] if check.test.by_shell else words[0]
-                    message = _no_program(built, posixpath.basename(first))
+        for built in products(repo):
+            step = built.health
+            if step is not None and step.instruction.words[:1] != ("NONE",):
+                for call in step.calls:
+                    message = _no_program(built, call.program)
                     if message:
-                        hint, path = _health_hint(built), check.path
-                        yield self.finding(path, check.test.line, message, hint=hint)
+                        hint = _health_hint(built)
+                        line = step.instruction.first
+                        yield self.finding(built.image.path, line, message, hint=hint)
+            for use in built.uses:
+                check = use.service.healthcheck
+                if check is None or check.test is None or check.disabled:
+                    continue
+                words = [str(word) for word in check.test.words]
+                first = (words[0].split() or [""])[0] if check.test.by_shell else words[0]
+                message = _no_program(built, posixpath.basename(first))
+                if message:
+                    hint, path = _health_hint(built), check.path
+                    yield self.finding(path, check.test.line, message, hint=hint)
 
 
 def _no_program(built: Built, program: str) -> str:
-    if program not in {"curl", "wget"} or available.has(built, program) is not False:
+    if program not in {"curl", "wget"} or has_program(built, program) is not False:
         return ""
     text = built.reference.text if built.reference else "the base"
     return f"the health check calls `{program}`: `{text}` has none and nothing installs it"
 
 
 def _health_hint(built: Built) -> str:
-    if available.has(built, "python") or built.is_python:
-        python = "python3" if available.has(built, "python") is False else "python"
+    if has_program(built, "python") or built.is_python:
+        python = "python3" if has_program(built, "python") is False else "python"
         return f'["{python}", "-c", "import urllib.request as u; u.urlopen(\'http://…\')"]'
     return "install it, or ask with a program that the image has"
 
@@ -253,18 +405,17 @@ class IMG011(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each serving image that neither it nor what runs it asks for its health."""
-        for image in image_files(repo):
-            for built in image.products:
-                if built.base is None or built.base.kind not in _KNOWN_BASES:
-                    continue
-                if not (built.is_python and built.serves) or built.health is not None:
-                    continue
-                checks = [use.service.healthcheck for use in built.uses]
-                asked = any(each is not None for each in checks)  # the others are one-time jobs
-                if not asked and not _probed(repo):
-                    line = _entry_line(built)
-                    message = "a serving image without HEALTHCHECK: a hung server looks fine"
-                    yield self.finding(image.path, line, message, hint=_check_hint(built))
+        for built in products(repo):
+            if built.base is None or built.base.kind not in _KNOWN_BASES:
+                continue
+            if not (built.is_python and built.serves) or built.health is not None:
+                continue
+            checks = [use.service.healthcheck for use in built.uses]
+            asked = any(each is not None for each in checks)  # the others are one-time jobs
+            if not asked and not _probed(repo):
+                line = _entry_line(built)
+                message = "a serving image without HEALTHCHECK: a hung server looks fine"
+                yield self.finding(built.image.path, line, message, hint=_check_hint(built))
 
 
 def _entry_line(built: Built) -> int:
@@ -304,19 +455,18 @@ class IMG012(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each image whose user is surely root, and that is not told another one."""
-        for image in image_files(repo):
-            for built in image.products:
-                if built.user != "root" or not built.is_python or built.entry.step is None:
-                    continue
-                users = ["user" in use.service.keys for use in built.uses]
-                if (users and all(users)) or _drops(built):
-                    continue
-                said = [s for s in built.steps if s.instruction.name == "USER"]
-                line = said[-1].instruction.first if said else _entry_line(built)
-                what = "`USER root` is the last one" if said else "no USER is named"
-                message = f"{what}: the container runs as root"
-                hint = "RUN useradd --create-home app, then USER app before CMD"
-                yield self.finding(image.path, line, message, hint=hint)
+        for built in products(repo):
+            if built.user != "root" or not built.is_python or built.entry.step is None:
+                continue
+            users = ["user" in use.service.keys for use in built.uses]
+            if (users and all(users)) or _drops(built):
+                continue
+            said = [s for s in built.steps if s.instruction.name == "USER"]
+            line = said[-1].instruction.first if said else _entry_line(built)
+            what = "`USER root` is the last one" if said else "no USER is named"
+            message = f"{what}: the container runs as root"
+            hint = "RUN useradd --create-home app, then USER app before CMD"
+            yield self.finding(built.image.path, line, message, hint=hint)
 
 
 def _drops(built: Built) -> bool:

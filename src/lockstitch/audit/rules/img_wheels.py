@@ -1,18 +1,27 @@
 """IMG: whether the wheels of a lock fit the base that they are installed on."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
-from lockstitch.repository.dockerfile import cuda, recipes
-from lockstitch.repository.dockerfile.images import Built, image_files
+from lockstitch.repository.dockerfile import recipes
+from lockstitch.repository.dockerfile.images import Built, products
 from lockstitch.repository.dockerfile.installs import package_of
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import requirements
-from lockstitch.repository.packaging.locks import Locked
-from lockstitch.repository.packaging.wheels import Machine, Verdict, installed, oldest, verdict
+from lockstitch.repository.packaging.files import lock_files
+from lockstitch.repository.packaging.locks import Locked, LockFile
+from lockstitch.repository.packaging.wheels import (
+    Machine,
+    Verdict,
+    fits,
+    installed,
+    oldest,
+    verdict,
+)
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "is_cuda", "size"]
 
 _SHOWN = 5
 _GLIBC = regex(r"manylinux_2_(\d{1,4})_")
@@ -23,6 +32,14 @@ _NO_MUSL = frozenset(
     | {"opencv-python", "opencv-python-headless", "optree", "sentencepiece", "tensorflow"}
     | {"torch", "torchvision", "torchaudio", "triton", "xgboost"}
 )
+_CUDA = regex(r"nvidia-.+|(?:pytorch-)?triton|cuda-(?:bindings|toolkit|pathfinder)|cupy-.+")
+_DEVICE = regex(
+    r"--gpus|nvidia\.com/gpu|(?:runtime|driver):\s*[\"']?nvidia|capabilities:.*gpu|\bgpus:"
+    r"|NVIDIA_VISIBLE|whl/cu\d"
+)
+_GPU = regex(r"(?i)gpu|cuda|nvidia|rocm")
+_TORCH = frozenset({"torch", "torchvision", "torchaudio"})
+_MOST_FILES = 100
 
 
 def _python(built: Built) -> str:
@@ -64,18 +81,17 @@ class IMG001(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield the FROM of each image on Alpine for which the lock lacks wheels."""
-        for image in image_files(repo):
-            for built in image.products:
-                if built.base is None or built.base.libc != "musl" or not built.is_python:
-                    continue
-                message = _by_lock(repo, built) or _by_name(repo, built)
-                if message:
-                    hint = "FROM python:3.11-slim, or another image with glibc"
-                    yield self.finding(image.path, built.chain[0].line, message, hint=hint)
+        for built in products(repo):
+            if built.base is None or built.base.libc != "musl" or not built.is_python:
+                continue
+            message = _by_lock(repo, built) or _by_name(repo, built)
+            if message:
+                hint = "FROM python:3.11-slim, or another image with glibc"
+                yield self.finding(built.image.path, built.chain[0].line, message, hint=hint)
 
 
 def _by_lock(repo: Repository, built: Built) -> str:
-    found = cuda.lock_of(repo, built)
+    found = _lock_of(repo, built)
     if found is None:
         return ""
     lock, groups = found
@@ -133,29 +149,26 @@ class IMG002(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield the FROM of each image whose glibc is too old for packages of the lock."""
-        for image in image_files(repo):
-            for built in image.products:
-                glibc = built.base.glibc if built.base else None
-                found = cuda.lock_of(repo, built) if glibc and built.is_python else None
-                if glibc is None or found is None or built.reference is None:
-                    continue
-                lock, groups = found
-                if not _asks_more(repo.text(lock.path) or "", glibc):
-                    continue
-                python, processor = _python(built), _processor(built)
-                machine = Machine(python=python, processor=processor)
-                old = Machine(python=python, processor=processor, release=glibc)
-                wrong = [e for e in installed(lock, old, groups) if _too_old(e, machine, old)]
-                if wrong:
-                    need = max(oldest(each.wheels, machine) or glibc for each in wrong)
-                    have = ".".join(map(str, glibc))
-                    names = _listed(sorted(each.name for each in wrong))
-                    message = (
-                        f"`{built.reference.text}` has glibc {have}, and the wheels of {names}"
-                    )
-                    message += f" need up to {need[0]}.{need[1]}"
-                    hint = "take a newer release of the base"
-                    yield self.finding(image.path, built.chain[0].line, message, hint=hint)
+        for built in products(repo):
+            glibc = built.base.glibc if built.base else None
+            found = _lock_of(repo, built) if glibc and built.is_python else None
+            if glibc is None or found is None or built.reference is None:
+                continue
+            lock, groups = found
+            if not _asks_more(repo.text(lock.path) or "", glibc):
+                continue
+            python, processor = _python(built), _processor(built)
+            machine = Machine(python=python, processor=processor)
+            old = Machine(python=python, processor=processor, release=glibc)
+            wrong = [e for e in installed(lock, old, groups) if _too_old(e, machine, old)]
+            if wrong:
+                need = max(oldest(each.wheels, machine) or glibc for each in wrong)
+                have = ".".join(map(str, glibc))
+                names = _listed(sorted(each.name for each in wrong))
+                message = f"`{built.reference.text}` has glibc {have}, and the wheels of {names}"
+                message += f" need up to {need[0]}.{need[1]}"
+                hint = "take a newer release of the base"
+                yield self.finding(built.image.path, built.chain[0].line, message, hint=hint)
 
 
 def _asks_more(text: str, glibc: tuple[int, int]) -> bool:
@@ -190,32 +203,31 @@ class IMG007(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield the install of CUDA's packages in each image that nothing calls one for a GPU."""
-        for image in image_files(repo):
-            for built in image.products:
-                base = built.base
-                if base is None or base.cuda or base.kind not in _CPU_BASES:
-                    continue
-                message, line = _cuda(repo, built)
-                if message and not cuda.wants_gpu(repo, built):
-                    hint = "take torch from PyTorch's index for CPUs (…/whl/cpu), or name the GPU"
-                    yield self.finding(image.path, line, message, hint=hint)
+        for built in products(repo):
+            base = built.base
+            if base is None or base.cuda or base.kind not in _CPU_BASES:
+                continue
+            message, line = _cuda(repo, built)
+            if message and not _wants_gpu(repo, built):
+                hint = "take torch from PyTorch's index for CPUs (…/whl/cpu), or name the GPU"
+                yield self.finding(built.image.path, line, message, hint=hint)
 
 
 def _cuda(repo: Repository, built: Built) -> tuple[str, int]:
     """Return what of CUDA an image for a CPU gets, and the line that installs it."""
     machine = Machine(python=_python(built), processor=_processor(built))
-    found = cuda.lock_of(repo, built)
+    found = _lock_of(repo, built)
     if found is None:
-        named = cuda.named_torch(repo, built)
+        named = _named_torch(repo, built)
         if named is None or machine.processor != "x86_64":
             return "", 0
         line, where = named
         return f"`torch` of {where} is its CUDA build: more than 2 GB of wheels for a CPU", line
-    packages = cuda.cuda_of(found[0], found[1], machine)
+    packages = _cuda_of(found[0], found[1], machine)
     if not packages:
         return "", 0
-    size = cuda.size(packages, machine) / 1e9
-    amount = f" ({size:.1f} GB)" if size >= 0.1 else ""  # noqa: PLR2004 -- GB
+    gigabytes = size(packages, machine) / 1e9
+    amount = f" ({gigabytes:.1f} GB)" if gigabytes >= 0.1 else ""  # noqa: PLR2004 -- GB
     count = "a CUDA package" if len(packages) == 1 else f"{len(packages)} CUDA packages"
     message = f"{count}{amount} of `{found[0].path}` in an image without CUDA:"
     return f"{message} {_listed(sorted(each.name for each in packages))}", _install_line(built)
@@ -227,6 +239,93 @@ def _install_line(built: Built) -> int:
             if install.is_python and not install.is_tools:
                 return install.line
     return built.stage.line
+
+
+def is_cuda(package: Locked) -> bool:
+    """Return whether a package is of CUDA alone."""
+    return _CUDA.fullmatch(package.name) is not None
+
+
+def size(packages: Iterable[Locked], machine: Machine) -> int:
+    """Return the bytes of the wheels that a machine gets; 0 where the lock does not say them."""
+    total = 0
+    for each in packages:
+        sizes = [file.size for file in each.files if file.is_wheel and fits(file.name, machine)]
+        total += max(sizes, default=0)
+    return total
+
+
+def _lock_of(repo: Repository, built: Built) -> tuple[LockFile, tuple[str, ...]] | None:
+    """Return the lock with files that an image is installed from, and the groups it takes.
+
+    That of the build's folder, however it is installed: a list that is exported from it has the
+    same packages.
+    """
+    image = built.image
+    python = [i for b in (built, *built.sources) for _, i in b.installs if i.is_python]
+    if not any(not each.is_tools for each in python):
+        return None
+    for name in ("uv.lock", "poetry.lock", "pylock.toml"):
+        path = recipes.file_in(repo, image, name)
+        lock = next((each for each in lock_files(repo) if each.path == path), None)
+        if lock is not None and any(each.wheels for each in lock.packages):
+            groups = {
+                value
+                for each in python
+                for value in each.options.values("--group", "--extra", "--with", "-E", "--extras")
+            }
+            return lock, tuple(sorted(groups))
+    return None
+
+
+def _named_torch(repo: Repository, built: Built) -> tuple[int, str] | None:
+    """Return the line that installs torch with CUDA without a lock: no index of CPU builds."""
+    for _, each in built.installs:
+        if not each.is_pip:
+            continue
+        words = " ".join(each.call.words)
+        if "whl/cpu" in words or "--torch-backend" in words:
+            continue
+        names = [package_of(name) for name in each.required]
+        if any(name in _TORCH and "+cpu" not in rest for name, _, rest in names):
+            return each.line, "the command"
+        for file in each.files:
+            path = recipes.file_in(repo, built.image, file)
+            text = (repo.text(path) if path else None) or ""
+            plain = "whl/cpu" not in text and "+cpu" not in text
+            if plain and re.search(r"(?im)^torch(?:vision|audio)?\s*(?:[=<>~!;\[@].*)?$", text):
+                return each.line, f"`{file}`"
+    return None
+
+
+def _wants_gpu(repo: Repository, built: Built) -> bool:
+    """Return whether something here says that the image is for machines with a GPU."""
+    image = built.image
+    comments = " ".join(each.text for each in image.dockerfile.comments)
+    if _GPU.search(f"{image.path} {built.stage.name} {comments}"):
+        return True
+    env = {
+        name: value for name, value in (built.state.env or {}).items() if value not in {"", "-1"}
+    }
+    if any(name.startswith(("NVIDIA_", "CUDA_")) for name in env):
+        return True
+    found = recipes.project(repo, image)
+    texts = [image.text, (repo.text(found[0]) or "") if found else ""]
+    names = [
+        name
+        for name in repo.names
+        if name.endswith((".sh", ".yaml", ".yml", ".md", ".tf", ".sbatch", ".slurm", ".rst"))
+        or name.rpartition("/")[2] in {"Makefile", "justfile", "Taskfile"}
+    ]
+    texts += [repo.text(name) or "" for name in names[:_MOST_FILES]]
+    return any(_DEVICE.search(text) for text in texts)
+
+
+def _cuda_of(lock: LockFile, groups: tuple[str, ...], machine: Machine) -> list[Locked]:
+    """Return the packages of CUDA that a machine gets of a lock."""
+    if not any(is_cuda(each) for each in lock.packages):
+        return []
+    return [each for each in installed(lock, machine, groups) if is_cuda(each)]
 
 
 RULES: tuple[type[Rule], ...] = (IMG001, IMG002, IMG007)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
-from lockstitch.repository.dockerfile import purpose, tools
+from lockstitch.repository.dockerfile import purpose
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import File, Repository
 from lockstitch.repository.packaging import requirements
@@ -207,7 +207,7 @@ class LCK006(Rule):
         """Yield each line that names tools."""
         for folder in project_folders(repo):
             declared = [each for each in of_folder(repo, folder) if not each.group]
-            names = tools.misplaced(repo, folder, {each.name for each in declared})
+            names = purpose.misplaced(repo, folder, {each.name for each in declared})
             by_line: dict[tuple[str, int], list[str]] = {}
             for each in declared:
                 if each.name in names:
@@ -225,7 +225,7 @@ class LCK006(Rule):
             # A lock of all groups, which people install from.
             grouped = {each.name for each in of_folder(repo, folder) if each.group}
             asked = [each for each in asked if each.name not in grouped]
-        names = tools.misplaced(repo, folder, {each.name for each in asked})
+        names = purpose.misplaced(repo, folder, {each.name for each in asked})
         for each in asked:
             if each.name in names:
                 yield self._misplaced(file.path, each.line, [each.name])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.repository.dockerfile import purpose
-from lockstitch.repository.dockerfile.files import dockerfiles
+from lockstitch.repository.dockerfile.images import dockerfiles
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import Declared, beside, folder_of, of_folder
 from lockstitch.repository.packaging.files import (

@@ -11,7 +11,7 @@ from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import lock_files, project_folders
 from lockstitch.repository.packaging.locks import Locked, LockFile
 from lockstitch.repository.packaging.wheels import Machine, Verdict
-from lockstitch.repository.text.toml_lines import line_of
+from lockstitch.repository.text.lines import line_of_key
 
 __all__ = ["RULES"]
 
@@ -121,7 +121,7 @@ class LCK009(Rule):
         # A platform that nobody names is one of two, and one that works is enough.
         if left_out and (wanted or len(left_out) == len(names)):
             path = beside(folder, "pyproject.toml")
-            line = line_of(repo.text(path) or "", "tool", "uv", "environments") or 1
+            line = line_of_key(repo.text(path) or "", "tool", "uv", "environments") or 1
             message = f"`environments` leaves out {', '.join(left_out)}, which images are made for"
             hint = "add \"sys_platform == 'linux'\" to environments, then: uv lock"
             yield self.finding(path, line, message, hint=hint)

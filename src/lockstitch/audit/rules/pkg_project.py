@@ -10,7 +10,7 @@ from lockstitch.repository.environment import programs
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import backends, pyproject
 from lockstitch.repository.packaging.declared import folder_of, line_of_text, table
-from lockstitch.repository.text.toml_lines import line_of
+from lockstitch.repository.text.lines import line_of_key
 from lockstitch.store import Store, default_root
 
 __all__ = ["RULES"]
@@ -54,7 +54,7 @@ class PKG001(Rule):
                 continue
             wrong = list(pyproject.check(repo.toml(path) or {}))
             for each in wrong:
-                line = line_of(text, *each.path) or 1
+                line = line_of_key(text, *each.path) or 1
                 if each.text:
                     line = _below(text, line, each.text)
                 yield self.finding(path, line, each.message, hint=each.hint)
@@ -98,7 +98,7 @@ def _below(text: str, line: int, wanted: str) -> int:
 
 def _line_of_key(text: str, said: str) -> int:
     parts = said.split("`")
-    return line_of(text, *parts[1].split(".")) or 1 if len(parts) > 1 else 1
+    return line_of_key(text, *parts[1].split(".")) or 1 if len(parts) > 1 else 1
 
 
 class PKG002(Rule):
@@ -132,7 +132,7 @@ class PKG002(Rule):
             if document is None or "{{" in path or "{{" in text:
                 continue
             for message, hint in backends.not_found(repo, folder_of(path), document):
-                line = line_of(text, "build-system", "build-backend") or 1
+                line = line_of_key(text, "build-system", "build-backend") or 1
                 yield self.finding(path, line, message, hint=hint)
 
 

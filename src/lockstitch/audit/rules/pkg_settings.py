@@ -7,8 +7,7 @@ from lockstitch.patterns import regex
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import moved_settings
 from lockstitch.repository.packaging.declared import beside, folder_of, table
-from lockstitch.repository.text.edits import Edit
-from lockstitch.repository.text.toml_lines import line_of
+from lockstitch.repository.text.lines import Edit, line_of_key
 
 __all__ = ["RULES"]
 
@@ -63,7 +62,7 @@ class PKG003(Rule):
             where = ("project",) if project else ("tool", "poetry", "dependencies")
             key = "project.requires-python" if project else "python under tool.poetry.dependencies"
             hint = 'requires-python = ">=3.11"' if project else 'python = "^3.11"'
-            line = line_of(repo.text(path) or "", *where) or 1
+            line = line_of_key(repo.text(path) or "", *where) or 1
             yield self.finding(path, line, f"`{path}` has no `{key}`", hint=hint)
 
 
@@ -148,7 +147,7 @@ class PKG005(Rule):
                 yield from self._license(path, document, text)
 
     def _moved(self, path: str, text: str, move: moved_settings.Move) -> Finding:
-        lines = [line_of(text, *move.source, key) for key in move.keys]
+        lines = [line_of_key(text, *move.source, key) for key in move.keys]
         keys = ", ".join(f"`{key}`" for key in move.keys[:_SHOWN])
         more = " …" if len(move.keys) > _SHOWN else ""
         target = ".".join(move.target)
@@ -167,7 +166,7 @@ class PKG005(Rule):
     def _license(self, path: str, document: object, text: str) -> Iterator[Finding]:
         said = table(document, "project", "license")
         if said:
-            line = line_of(text, "project", "license") or 1
+            line = line_of_key(text, "project", "license") or 1
             message = "a license in a table is deprecated: PEP 639 has an SPDX expression"
             hint = 'license = "MIT", and license-files = ["LICENSE"]'
             yield self.finding(path, line, message, hint=hint)

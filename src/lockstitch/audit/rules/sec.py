@@ -10,7 +10,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.repository import file_cache
 from lockstitch.repository.files import Repository
 from lockstitch.repository.secrets import files, history, images, scan
-from lockstitch.repository.text import gitignore
+from lockstitch.repository.text import ignore
 
 __all__ = ["RULES"]
 
@@ -177,7 +177,7 @@ class SEC004(Rule):
                 continue
             found = files.held(name, partial(repo.text, name))
             # Without git, nobody knows but .gitignore.
-            if found and not (repo.tracked is None and gitignore.by_name(repo, name)):
+            if found and not (repo.tracked is None and ignore.is_git_ignored(repo, name)):
                 how = "git has" if name in (repo.tracked or ()) else "nothing keeps out of git"
                 message = f"{how} `{name}`, which holds {found[0]}"
                 hint = f"git rm --cached {name}, add it to .gitignore, replace what it held"

@@ -9,7 +9,7 @@ from lockstitch.repository.compose import services
 from lockstitch.repository.compose.files import compose_files
 from lockstitch.repository.compose.reader import Service, Value
 from lockstitch.repository.files import Repository
-from lockstitch.repository.text import edits, gitignore
+from lockstitch.repository.text import ignore, lines
 
 __all__ = ["RULES"]
 
@@ -44,7 +44,7 @@ class STK011(Rule):
             line = file.value.version_line
             if line is not None:
                 alone = file.text.splitlines()[line - 1].lstrip().startswith("version")
-                fix = [edits.without_line(file.path, file.text, line)] if alone else []
+                fix = [lines.remove_line(file.path, file.text, line)] if alone else []
                 message = "`version:` is obsolete: Compose ignores it and warns"
                 yield self.finding(file.path, line, message, hint="take the line out", fix=fix)
 
@@ -131,7 +131,7 @@ def _is_made_by_hand(repo: Repository, path: str) -> bool:
     examples = (*(f"{name}.{x}" for x in _EXAMPLES), *(f"{x}{name}" for x in ("example", "sample")))
     examples = (*examples, *(f"env.{x}" for x in _EXAMPLES), *(f".env.{x}" for x in _EXAMPLES))
     shown = any(repo.exists(posixpath.join(folder, each)) for each in examples)
-    return shown or gitignore.by_name(repo, path)
+    return shown or ignore.is_git_ignored(repo, path)
 
 
 def _builds(repo: Repository, service: Service) -> Iterator[tuple[Value, str, str]]:

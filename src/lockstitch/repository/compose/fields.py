@@ -17,7 +17,7 @@ from lockstitch.repository.compose.values import (
     Port,
     Variable,
 )
-from lockstitch.repository.text.problem import Problem
+from lockstitch.repository.text.lines import Problem
 from lockstitch.repository.text.yaml import Entry, Node, Scalar, Sequence, entries, scalar
 from lockstitch.repository.text.yaml import Mapping as Table
 

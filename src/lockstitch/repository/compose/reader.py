@@ -25,7 +25,7 @@ from lockstitch.repository.compose.values import (
     Variable,
 )
 from lockstitch.repository.text import yaml
-from lockstitch.repository.text.problem import Problem
+from lockstitch.repository.text.lines import Problem
 from lockstitch.repository.text.yaml import Entry, Node, Scalar, entries
 from lockstitch.repository.text.yaml import Mapping as Table
 from lockstitch.values import frozen

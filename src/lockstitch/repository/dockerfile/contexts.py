@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from lockstitch.repository.compose.files import compose_files
 from lockstitch.repository.compose.reader import Build, Service
-from lockstitch.repository.dockerfile import ignore
-from lockstitch.repository.dockerfile.ignore import Ignore
 from lockstitch.repository.files import Repository
 from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
+from lockstitch.repository.text import ignore
+from lockstitch.repository.text.ignore import Ignore
 from lockstitch.values import frozen
 
 __all__ = ["Context", "Use", "contexts", "started", "uses"]
@@ -40,7 +40,7 @@ class Use:
 
     path: str  # of the Dockerfile
     folder: str
-    service: "Service"
+    service: Service
     compose: str
 
     @property
@@ -68,7 +68,7 @@ def uses(repo: Repository) -> tuple[Use, ...]:
     return tuple(found)
 
 
-def started(service: "Service") -> tuple[Call, ...]:
+def started(service: Service) -> tuple[Call, ...]:
     """Return what a service's own command starts."""
     command = service.command
     if command is None:
@@ -79,7 +79,7 @@ def started(service: "Service") -> tuple[Call, ...]:
     return tuple(each for each in found if each is not None)
 
 
-def _folder(build: "Build") -> str | None:
+def _folder(build: Build) -> str | None:
     context = build.context
     if context is None:
         return posixpath.dirname(build.path) or "."

@@ -1,15 +1,19 @@
-"""What starts in an image's containers: ENTRYPOINT and CMD together, and the script they name."""
+"""What starts in an image's containers, ENTRYPOINT and CMD together, and whether it is a server."""
 
+import posixpath
 from collections.abc import Callable, Sequence
 
-from lockstitch.repository.dockerfile import programs
-from lockstitch.repository.dockerfile.stages import Step
+from lockstitch.patterns import regex
+from lockstitch.repository.dockerfile.installs import known
+from lockstitch.repository.dockerfile.stages import SHELLS, Step, exec_form
 from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
-from lockstitch.repository.shell.reader import Command, Word
 from lockstitch.values import frozen
 
-__all__ = ["Entry", "Started", "entry"]
+__all__ = ["Entry", "Started", "entry", "package_of_server", "serves"]
+
+_APPLICATION = regex(r"(?:.*/)?(?:app|server|serve|serving|main|api|wsgi|asgi|web|run)\.py")
+_VALUED = {"-n", "--name", "-p", "--prefix", "--group", "--extra", "--with", "--python"}
 
 
 @frozen
@@ -85,28 +89,19 @@ def _joined(entrypoint: Step, command: Step) -> list[Started]:
     """Return what an ENTRYPOINT in JSON starts with the words of a CMD behind its own."""
     inner = command.instruction
     more = inner.words if inner.json else ("/bin/sh", "-c", inner.text)
-    words = (*entrypoint.instruction.words, *more)
     line = entrypoint.instruction.first
-    alone = Command(
-        words=tuple(Word(each, line, quoted=True) for each in words),
-        assignments=(),
-        redirections=(),
-        before="",
-        line=line,
-        depth=0,
-    )
-    found = call(alone, {})
-    started = [Started(call=found, path="", line=line)] if found else []
-    if found is not None and found.program in programs.SHELLS:
-        started += _of(entrypoint)[1:]
-    return started
+    first = call(exec_form((*entrypoint.instruction.words, *more), line), {})
+    if first is None:
+        return []
+    of_shell = _of(entrypoint)[1:] if first.program in SHELLS else []
+    return [Started(call=first, path="", line=line), *of_shell]
 
 
 def _script_of(
     each: Call, script: Callable[[str], tuple[str, str] | None]
 ) -> tuple[str, str] | None:
     name = each.written
-    if each.program in programs.SHELLS and each.words and not each.words[0].startswith("-"):
+    if each.program in SHELLS and each.words and not each.words[0].startswith("-"):
         name = each.words[0]
     elif "/" not in name and not name.endswith(".sh"):
         return None
@@ -114,10 +109,46 @@ def _script_of(
 
 
 def _inside(path: str, text: str) -> list[Started]:
-    read = reader.read(text.replace("\r\n", "\n"), reader.line_starts(text, 1))
-    found = []
-    for command in read.commands:
-        inner = call(command, {})
-        if inner is not None:
-            found.append(Started(call=inner, path=path, line=inner.line))
-    return found
+    script = reader.read(text.replace("\r\n", "\n"), reader.line_starts(text, 1))
+    calls = (call(command, {}) for command in script.commands)
+    return [Started(call=each, path=path, line=each.line) for each in calls if each]
+
+
+def serves(each: Call, *, exposes: bool) -> bool:
+    """Return whether a call starts a server, or an application's script in an image with a port."""
+    servers, program, words = known("servers"), each.program, each.words
+    if program in servers["runners"]:
+        inner = _inner(each)
+        return inner is not None and serves(inner, exposes=exposes)
+    if program in servers["programs"]:
+        return "--version" not in words and "--help" not in words
+    name = next((word for word in words if not word.startswith("-")), "")
+    verbs = servers["verbs"].get(program)
+    if verbs is not None:
+        return verbs == [""] or name in verbs
+    if each.module and exposes and f"{program.rpartition('.')[2]}.py" in servers["modules"]:
+        return True
+    if program == "python" and exposes:
+        return _APPLICATION.fullmatch(name) is not None
+    return program == "python" and posixpath.basename(name) in servers["scripts"]
+
+
+def package_of_server(program: str) -> str | None:
+    """Return the Python package that brings a server's program, None when it is none."""
+    package: str | None = known("servers")["packages"].get(program)
+    return package
+
+
+def _inner(each: Call) -> Call | None:
+    """Return the call that a runner such as `uv run` starts."""
+    words = list(each.words)
+    if each.program != "opentelemetry-instrument":
+        if "run" not in words[:4]:
+            return None
+        words = words[words.index("run") + 1 :]
+    while words and words[0].startswith("-"):
+        option = words.pop(0)
+        words = words[1:] if option in _VALUED else words
+    if words and words[0].endswith(".py"):
+        words = ["python", *words]
+    return call(exec_form(tuple(words), each.line), {})

@@ -2,27 +2,27 @@
 
 import functools
 import posixpath
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile import contexts as context_facts
-from lockstitch.repository.dockerfile import serving
+from lockstitch.repository.dockerfile import reader
 from lockstitch.repository.dockerfile.bases import Base
 from lockstitch.repository.dockerfile.contexts import Context, Use, started
-from lockstitch.repository.dockerfile.entry import Entry, entry
-from lockstitch.repository.dockerfile.files import dockerfiles
+from lockstitch.repository.dockerfile.entry import Entry, entry, serves
 from lockstitch.repository.dockerfile.installs import Install
 from lockstitch.repository.dockerfile.reader import Dockerfile, Stage
 from lockstitch.repository.dockerfile.stages import State, Step, base_of, steps
-from lockstitch.repository.files import once
+from lockstitch.repository.files import File, Repository, once
 from lockstitch.repository.text.image_names import Reference
 
-if TYPE_CHECKING:
-    from lockstitch.repository.files import File, Repository
+__all__ = ["Built", "ImageFile", "dockerfiles", "image_files", "products"]
 
-__all__ = ["Built", "ImageFile", "image_files"]
-
+_DOCKERFILE = regex(r"(?:.*\.)?(?:dockerfile|containerfile)(?:[.-].+)?", re.IGNORECASE)
+_NO_DOCKERFILE = (
+    *(".dockerignore", ".md", ".txt", ".py", ".sh", ".j2", ".jinja", ".tmpl", ".template"),
+)
 _DEVELOPMENT = regex(
     r"(?:^|[-_./])(?:dev|devel|develop|development|devcontainer|debug|tests?|testing|lint|ci|docs"
     r"|checks?|qa|notebooks?|jupyter|bench|benchmarks?|sandbox)(?:$|[-_./])"
@@ -111,15 +111,11 @@ class Built:
         return found[-1] if found else None
 
     @functools.cached_property
-    def ports(self) -> bool:
-        """Whether it exposes a port."""
-        return any(each.instruction.name == "EXPOSE" for each in self.steps)
-
-    @functools.cached_property
     def serves(self) -> bool:
         """Whether its container answers requests."""
         calls = [*self.entry.calls, *(call for use in self.uses for call in started(use.service))]
-        return serving.serves(calls, exposes=self.ports)
+        exposes = any(each.instruction.name == "EXPOSE" for each in self.steps)
+        return any(serves(each, exposes=exposes) for each in calls)
 
     @functools.cached_property
     def user(self) -> str | None:
@@ -146,7 +142,7 @@ class Built:
 class ImageFile:
     """One Dockerfile with its stages, the images that are made of it, and where it is built."""
 
-    def __init__(self, repo: "Repository", file: "File[Dockerfile]", used: tuple[Use, ...]) -> None:
+    def __init__(self, repo: Repository, file: File[Dockerfile], used: tuple[Use, ...]) -> None:
         """Keep the file; `used` are the uses of all Dockerfiles."""
         self.repo = repo
         self.path = file.path
@@ -182,6 +178,11 @@ class ImageFile:
     def stages(self) -> tuple[Built, ...]:
         """Every stage."""
         return tuple(self.built(each) for each in self.dockerfile.stages)
+
+    @property
+    def all_steps(self) -> list[Step]:
+        """The steps of all stages, each once."""
+        return [step for stage in self.dockerfile.stages for step in self.steps(stage.index)[0]]
 
     @functools.cached_property
     def products(self) -> tuple[Built, ...]:
@@ -219,8 +220,7 @@ class ImageFile:
         """The folders that it may be built in."""
         sources = [
             source
-            for built in self.stages
-            for step in self.steps(built.stage.index)[0]
+            for step in self.all_steps
             if step.copied and step.copied.known and not step.copied.origin
             for source in step.copied.sources
             if "://" not in source
@@ -245,11 +245,29 @@ class ImageFile:
 
 
 @once
-def image_files(repo: "Repository") -> tuple[ImageFile, ...]:
+def image_files(repo: Repository) -> tuple[ImageFile, ...]:
     """Return every Dockerfile that is not a template of one."""
     used = context_facts.uses(repo)
     return tuple(
         ImageFile(repo, file, used)
         for file in dockerfiles(repo)
         if not _TEMPLATE.search(file.text) and "{" not in file.path
+    )
+
+
+def products(repo: Repository) -> Iterator[Built]:
+    """Yield the images that run somewhere, of all Dockerfiles."""
+    for image in image_files(repo):
+        yield from image.products
+
+
+@once
+def dockerfiles(repo: Repository) -> tuple[File[Dockerfile], ...]:
+    """Return every Dockerfile, read."""
+    bases = [(name, name.rpartition("/")[2]) for name in repo.names]
+    return tuple(
+        File(path=name, text=text, value=reader.read(text))
+        for name, base in bases
+        if _DOCKERFILE.fullmatch(base) and not base.lower().endswith(_NO_DOCKERFILE)
+        if (text := repo.text(name)) is not None
     )

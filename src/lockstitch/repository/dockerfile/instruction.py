@@ -1,34 +1,179 @@
-"""One instruction of a Dockerfile as a value, and how it is read from its line."""
+"""The instructions of a Dockerfile: physical lines joined, names, flags, JSON, here-documents.
 
+As BuildKit does it (frontend/dockerfile/parser: parser.go, directives.go, line_parsers.go,
+split_command.go): comments and blank lines between continuations are skipped, a continuation is
+the escape character at the end of a line unless another stands before it, and parser directives
+count only before everything else.
+"""
+
+import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from lockstitch.patterns import regex
-from lockstitch.repository.dockerfile.arguments import (
-    Flag,
-    flags,
-    json_list,
-    openings,
-    quoted_words,
+from lockstitch.repository.dockerfile.words import (
+    SPACES,
+    Scope,
+    WordError,
+    raw_words,
+    unquoted,
 )
-from lockstitch.repository.dockerfile.lines import Joined, Lines
-from lockstitch.repository.dockerfile.scope import Scope
-from lockstitch.repository.dockerfile.words import SPACES, WordError
-from lockstitch.repository.text.problem import Problem
+from lockstitch.repository.text.lines import Problem
 from lockstitch.values import frozen
 
-__all__ = ["Heredoc", "Instruction", "Pair", "read"]
+__all__ = ["EXPANDED", "Comment", "Directive", "Flag", "Heredoc", "Instruction", "Joined", "Lines"]
+__all__ += ["Pair", "Starts", "opens_heredoc", "read", "shifted"]
 
+Starts = tuple[tuple[int, int], ...]  # (offset in a text, line of the file), in order
+
+_DIRECTIVE = regex(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=(.*)")
+_DIRECTIVES = {"syntax", "escape", "check"}
+_LONGEST = 65_535  # bytes: the buffer of BuildKit's scanner
 _NAME = regex(r"[^\t\v\f\r ]+")
 _BETWEEN = regex(r"[\t\v\f\r ]+")
 _KIND = regex(r"(\S+)\s*(.*)", re.DOTALL)
 _TABS = regex(r"^\t+", re.MULTILINE)
+_OPENING = regex(r"\d*<<(-?)\s*([^<]*)")
 _HEREDOCS = {"ADD", "COPY", "RUN"}
 _COMMANDS = {"CMD", "ENTRYPOINT", "RUN", "SHELL"}
 _LISTS = {"ADD", "COPY", "VOLUME"}
-_WORDS = {"EXPOSE", "FROM"}
-_PAIRS = {"ENV", "LABEL"}
-_EXPANDED = {"ADD", "COPY", "EXPOSE", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
+EXPANDED = frozenset({"ADD", "COPY", "EXPOSE", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"})
+
+
+@frozen
+class Comment:
+    """One comment of a Dockerfile, without its `#`."""
+
+    line: int
+    text: str
+
+
+@frozen
+class Directive:
+    """One parser directive; its name is in small letters."""
+
+    line: int
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """An instruction's line: its text, and at which offsets of it which file lines begin."""
+
+    text: str
+    first: int
+    last: int
+    starts: Starts
+
+
+class Lines:
+    """Goes through a text once; `problems`, `comments` and `directives` fill on the way."""
+
+    def __init__(self, text: str) -> None:
+        """Start before the first line; a byte order mark is skipped."""
+        self._lines = text.removeprefix("\ufeff").split("\n")
+        if not self._lines[-1]:
+            self._lines.pop()  # the end of the last line, and not a line
+        self.line = 0  # the number of the line that was read last
+        self._head = True
+        self.escape = "\\"
+        self.comments: list[Comment] = []
+        self.directives: dict[str, Directive] = {}
+        self.problems: list[Problem] = []
+        if len(text) > _LONGEST // 4:
+            self._measure()
+
+    def instruction(self) -> Joined | None:
+        """Return the next line that is no comment and not blank, or None at the end."""
+        while self.line < len(self._lines):
+            line = self._next().lstrip(SPACES)
+            if line.startswith("#"):
+                self._comment(line)
+                continue
+            self._head = False
+            if line:
+                return self._joined(line)
+        return None
+
+    def body(self, name: str, *, chomp: bool) -> tuple[str, bool]:
+        """Return the lines before one that is `name`, which is skipped, and whether it came."""
+        lines: list[str] = []
+        while self.line < len(self._lines):
+            written = self._lines[self.line]
+            line = self._next()
+            if (line.lstrip("\t") if chomp else line) == name:
+                return "".join(lines), True
+            lines.append(f"{written}\n")
+        return "".join(lines), False
+
+    def complain(self, line: int, message: str, *, fatal: bool = True) -> None:
+        """Keep a problem."""
+        self.problems.append(Problem(line=line, message=message, fatal=fatal))
+
+    def _next(self) -> str:
+        self.line += 1
+        return self._lines[self.line - 1].rstrip("\r")
+
+    def _joined(self, line: str) -> Joined:
+        first = self.line
+        line, goes_on = self._cut(line)
+        parts, starts, length, blank = [line], [(0, first)], len(line), 0
+        while goes_on and self.line < len(self._lines):
+            line = self._next()
+            stripped = line.lstrip(SPACES)
+            if stripped.startswith("#"):
+                self._comment(stripped)
+            elif not stripped:
+                blank = blank or self.line
+            else:
+                line, goes_on = self._cut(line)
+                starts.append((length, self.line))
+                parts.append(line)
+                length += len(line)
+        if blank:
+            self.complain(blank, "a blank line stands inside a continued instruction", fatal=False)
+        return Joined("".join(parts), first, self.line, tuple(starts))
+
+    def _cut(self, line: str) -> tuple[str, bool]:
+        body = line.rstrip(" \t")
+        if body.endswith(self.escape) and not body.endswith(self.escape * 2):
+            return body[:-1], True
+        return line, False
+
+    def _comment(self, line: str) -> None:
+        directive = _DIRECTIVE.fullmatch(line) if self._head else None
+        name = directive[1].lower() if directive else ""
+        value = directive[2].strip() if directive else ""
+        if not value or name not in _DIRECTIVES:
+            self._head = False
+            self.comments.append(Comment(line=self.line, text=line[1:].strip()))
+        elif name in self.directives:
+            message = f"only one `{name}` parser directive may stand in a file"
+            self.complain(self.line, message)
+        else:
+            self.directives[name] = Directive(line=self.line, name=name, value=value)
+            if name == "escape" and value not in {"\\", "`"}:
+                message = f"`escape` must be a backslash or a backtick, found `{value:.20}`"
+                self.complain(self.line, message)
+            elif name == "escape":
+                self.escape = value
+
+    def _measure(self) -> None:
+        for number, line in enumerate(self._lines, 1):
+            if len(line.encode(errors="surrogatepass")) > _LONGEST:
+                self.complain(
+                    number, f"a line is longer than {_LONGEST:,} bytes, which BuildKit refuses"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One `--name` or `--name=value`; a mount's value is also there as its parts."""
+
+    name: str
+    value: str | None = None
+    parts: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +193,6 @@ class Heredoc:
     name: str
     text: str
     expand: bool
-    chomp: bool
-    descriptor: int
     line: int  # of the first line of its text
 
 
@@ -66,35 +209,21 @@ class Instruction:
     heredocs: tuple[Heredoc, ...]
     first: int
     last: int
-    starts: tuple[tuple[int, int], ...]  # (offset in `text`, line of the file), in order
+    starts: Starts  # of `text`
     scope: Scope
     trigger: "Instruction | None" = None  # of ONBUILD
 
     def flag(self, name: str) -> str | None:
         """Return the value of a flag, an empty text when it has none, None when not there."""
-        for flag in self.flags:
-            if flag.name == name:
-                return flag.value or ""
-        return None
+        return next((flag.value or "" for flag in self.flags if flag.name == name), None)
 
     def expanded(self) -> tuple[str, ...]:
         """Return the words with their variables, where this instruction has them replaced."""
-        if self.name not in _EXPANDED:
+        if self.name not in EXPANDED:
             return self.words
         if self.name == "EXPOSE":
             return tuple(each for word in self.words for each in self.scope.expand_words(word))
         return tuple(self.scope.expand(word).text for word in self.words)
-
-
-@dataclass(slots=True)
-class _Draft:
-    """What a parser of arguments fills in."""
-
-    words: tuple[str, ...] = ()
-    pairs: tuple[Pair, ...] = ()
-    json: bool = False
-    trigger: Instruction | None = None
-    wrong: list[str] = field(default_factory=list)
 
 
 def read(joined: Joined, lines: Lines, scope: Scope) -> Instruction:
@@ -112,38 +241,44 @@ def _read(joined: Joined, start: int, lines: Lines, scope: Scope, *, inner: bool
     end = match.end() if match else start
     name = line[start:end].upper()
     begin = _after_spaces(line, end)
-    found: tuple[Flag, ...] = ()
+    flags: tuple[Flag, ...] = ()
     if line.startswith("--", begin):
-        found, offset = flags(line[begin:], lines.escape)
+        flags, offset = _flags(line[begin:], lines.escape)
         begin = _after_spaces(line, begin + offset)
     text = line[begin:]
-    draft = _Draft()
+    words: tuple[str, ...] = ()
+    pairs: tuple[Pair, ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
+    is_json, trigger, wrong = False, None, list[str]()
     try:
         if name == "ONBUILD" and text and not inner:
-            draft.trigger = _read(joined, begin, lines, scope, inner=True)
-            heredocs = draft.trigger.heredocs
-        else:
-            _arguments(name, text, lines.escape, scope, draft)
-        if name in _HEREDOCS and not draft.json and "<<" in line:
+            trigger = _read(joined, begin, lines, scope, inner=True)
+            heredocs = trigger.heredocs
+        elif name in {"ARG", "ENV", "LABEL"} and text:
+            pairs = (
+                _declared(text, scope, wrong) if name == "ARG" else _named(name, text, scope, wrong)
+            )
+        elif text:
+            words, is_json = _words(name, text)
+        if name in _HEREDOCS and not is_json and "<<" in line:
             heredocs = _heredocs(line, joined, lines)
     except WordError as error:
-        draft.wrong.append(str(error))
-    for message in draft.wrong:
-        lines.problems.append(Problem(line=joined.first, message=f"{name:.20}: {message}"))
+        wrong.append(str(error))
+    for message in wrong:
+        lines.complain(joined.first, f"{name:.20}: {message}")
     return Instruction(
         name=name,
         text=text,
-        words=draft.words,
-        json=draft.json,
-        flags=found,
-        pairs=draft.pairs,
+        words=words,
+        json=is_json,
+        flags=flags,
+        pairs=pairs,
         heredocs=heredocs,
         first=joined.first,
         last=lines.line,
-        starts=_shifted(joined.starts, begin),
+        starts=shifted(joined.starts, begin),
         scope=scope,
-        trigger=draft.trigger,
+        trigger=trigger,
     )
 
 
@@ -153,91 +288,190 @@ def _after_spaces(line: str, at: int) -> int:
     return at
 
 
-def _shifted(starts: tuple[tuple[int, int], ...], by: int) -> tuple[tuple[int, int], ...]:
-    if len(starts) == 1:
-        return starts
-    shifted = [(max(0, offset - by), line) for offset, line in starts]
-    last_at_zero = max(i for i, (offset, _) in enumerate(shifted) if not offset)
-    return tuple(shifted[last_at_zero:])
+def shifted(starts: Starts, by: int) -> Starts:
+    """Return where lines start in a text without its first characters."""
+    moved = [(max(0, offset - by), line) for offset, line in starts]
+    last_at_zero = max(number for number, (offset, _) in enumerate(moved) if not offset)
+    return tuple(moved[last_at_zero:])
 
 
-def _heredocs(line: str, joined: Joined, lines: Lines) -> tuple[Heredoc, ...]:
-    found = []
-    for opened in openings(line):
-        first = lines.line + 1
-        text, ended = lines.body(opened.name, chomp=opened.chomp)
-        if not ended:
-            message = f"the here-document `{opened.name:.40}` has no end"
-            lines.problems.append(Problem(line=joined.first, message=message))
-        found.append(
-            Heredoc(
-                name=opened.name,
-                text=_TABS.sub("", text) if opened.chomp else text,
-                expand=opened.expand,
-                chomp=opened.chomp,
-                descriptor=opened.descriptor,
-                line=first,
-            )
-        )
-    return tuple(found)
+def _flags(text: str, escape: str) -> tuple[tuple[Flag, ...], int]:
+    """Return the flags that a text begins with, and the offset of what comes after them."""
+    flags: list[Flag] = []
+    at = 0
+    while True:
+        at = _after_spaces(text, at)
+        if not text.startswith("--", at):
+            return tuple(flags), at
+        word, at = _flag_word(text, at, escape)
+        if word == "--":
+            return tuple(flags), at
+        name, equals, value = word[2:].partition("=")
+        parts = _mount_parts(value) if name == "mount" else ()
+        flags.append(Flag(name, value if equals else None, parts))
 
 
-def _arguments(name: str, text: str, escape: str, scope: Scope, draft: _Draft) -> None:
-    if not text:
-        return
+def _flag_word(text: str, at: int, escape: str) -> tuple[str, int]:
+    quote, word = "", []
+    while at < len(text):
+        character = text[at]
+        if not quote and character in SPACES:
+            break
+        if character == escape:
+            at += 1
+            word.append(text[at : at + 1])
+        elif character == quote:
+            quote = ""
+        elif not quote and character in "'\"":
+            quote = character
+        else:
+            word.append(character)
+        at += 1
+    return "".join(word), min(at, len(text))
+
+
+def _mount_parts(text: str) -> tuple[tuple[str, str | None], ...]:
+    parts = []
+    for part in re.findall(r'(?:"(?:[^"]|"")*"|[^,"])+', text):
+        plain = part[1:-1].replace('""', '"') if part[0] == part[-1] == '"' else part
+        key, equals, value = plain.partition("=")
+        parts.append((key.lower(), value if equals else None))
+    return tuple(parts)
+
+
+def _words(name: str, text: str) -> tuple[tuple[str, ...], bool]:
+    """Return the words of an instruction that has no pairs, and whether they are a JSON list."""
     if name in _COMMANDS or name in _LISTS:
-        listed = json_list(text)
-        draft.json = listed is not None
-        if listed is None:
-            listed = (text,) if name in _COMMANDS else tuple(_BETWEEN.split(text))
-        draft.words = listed
-    elif name == "HEALTHCHECK":
+        listed = _json_list(text)
+        if listed is not None:
+            return listed, True
+        return (text,) if name in _COMMANDS else tuple(_BETWEEN.split(text)), False
+    if name == "HEALTHCHECK":
         match = _KIND.fullmatch(text)
         kind, rest = match.groups() if match else (text, "")
-        listed = json_list(rest) if rest else ()
-        draft.json = bool(rest) and listed is not None
-        draft.words = (kind, *((rest,) if listed is None else listed))
-    elif name in _WORDS:
-        draft.words = tuple(_BETWEEN.split(text))
-    elif name in _PAIRS:
-        draft.pairs = _named(name, text, escape, draft, scope)
-    elif name == "ARG":
-        draft.pairs = _declared(text, escape, draft, scope)
-    else:
-        draft.words = (text,)
+        listed = _json_list(rest) if rest else ()
+        return (kind, *((rest,) if listed is None else listed)), bool(rest) and listed is not None
+    if name in {"EXPOSE", "FROM"}:
+        return tuple(_BETWEEN.split(text)), False
+    return (text,), False
 
 
-def _named(name: str, text: str, escape: str, draft: _Draft, scope: Scope) -> tuple[Pair, ...]:
-    words = quoted_words(text, escape)
+def _json_list(text: str) -> tuple[str, ...] | None:
+    """Return the texts of a JSON list, or None when it is no JSON: then it is a shell's line.
+
+    Raises WordError for a list of anything but texts.
+    """
+    if not text.startswith("["):
+        return None
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+    if not all(isinstance(each, str) for each in value):
+        message = "a JSON list may hold only texts here"
+        raise WordError(message)
+    return tuple(value)
+
+
+def _refuse_constant(name: str) -> object:
+    message = f"`{name}` is not of JSON"
+    raise ValueError(message)
+
+
+def _named(name: str, text: str, scope: Scope, wrong: list[str]) -> tuple[Pair, ...]:
+    """Return the pairs of ENV or LABEL; all of them see the values from before it."""
+    words = _quoted_words(text, scope.escape)
     if "=" not in words[0]:
         key, *rest = _BETWEEN.split(text, maxsplit=1)
         if not rest:
             message = f"{name} needs a name and a value, found `{text:.40}`"
             raise WordError(message)
-        return (_pair(key, rest[0], draft, scope),)
+        return (_pair(key, rest[0], scope, wrong),)
     for word in words:
         if "=" not in word:
             message = f"`{word:.40}` has no `=`: each must be name=value"
             raise WordError(message)
-    # All of them see the values from before the instruction.
     split = (word.split("=", 1) for word in words)
-    return tuple(_pair(key, raw, draft, scope) for key, raw in split)
+    return tuple(_pair(key, raw, scope, wrong) for key, raw in split)
 
 
-def _declared(text: str, escape: str, draft: _Draft, scope: Scope) -> tuple[Pair, ...]:
+def _declared(text: str, scope: Scope, wrong: list[str]) -> tuple[Pair, ...]:
+    """Return the pairs of ARG; each sees the ones before it."""
     values = dict(scope.values)
     scope = replace(scope, values=values)
     pairs = []
-    for word in quoted_words(text, escape):
+    for word in _quoted_words(text, scope.escape):
         name, equals, raw = word.partition("=")
-        pair = _pair(name, raw, draft, scope) if equals else Pair(name, "", None)
+        pair = _pair(name, raw, scope, wrong) if equals else Pair(name, "", None)
         if pair.value is not None:
-            values[pair.name] = pair.value  # the next one sees it
+            values[pair.name] = pair.value
         pairs.append(pair)
     return tuple(pairs)
 
 
-def _pair(name: str, raw: str, draft: _Draft, scope: Scope) -> Pair:
+def _pair(name: str, raw: str, scope: Scope, wrong: list[str]) -> Pair:
     key, value = scope.expand(name), scope.expand(raw)
-    draft.wrong += [each.wrong for each in (key, value) if each.wrong and not each.unknown]
+    wrong += [each.wrong for each in (key, value) if each.wrong and not each.unknown]
     return Pair(key.text, raw, value.text, tuple(dict.fromkeys((*key.unknown, *value.unknown))))
+
+
+def _quoted_words(text: str, escape: str) -> tuple[str, ...]:
+    """Return the words of `ENV`, `LABEL` or `ARG`, with quotes and escapes left in them."""
+    if not any(character in text for character in ("'", '"', escape)):
+        return tuple(text.split())
+    words: list[str] = []
+    word: list[str] = []
+    quote, at = "", 0
+    while at < len(text):
+        character = text[at]
+        if not quote and character in SPACES:
+            words += ["".join(word)] if word else []
+            word = []
+        elif character == escape and quote != "'":
+            at += 1
+            if at < len(text):  # an escape at the end is dropped
+                word.append(character + text[at])
+        else:
+            if character == quote:
+                quote = ""
+            elif not quote and character in "'\"":
+                quote = character
+            word.append(character)
+        at += 1
+    return (*words, "".join(word)) if word else tuple(words)
+
+
+def _opening(word: str) -> tuple[str, bool, bool] | None:
+    """Return the name of the here-document that a raw word opens, or None.
+
+    With it, whether variables are replaced in its text, and whether tabs before its lines go.
+    Raises WordError for bad quotes.
+    """
+    match = _OPENING.fullmatch(word)
+    if match is None or not match[2]:
+        return None
+    names, quoted = unquoted(match[2])
+    return (names[0], not quoted, bool(match[1])) if len(names) == 1 else None
+
+
+def opens_heredoc(word: str) -> bool:
+    """Return whether a raw word opens a here-document."""
+    try:
+        return "<<" in word and _opening(word) is not None
+    except WordError:
+        return False
+
+
+def _heredocs(line: str, joined: Joined, lines: Lines) -> tuple[Heredoc, ...]:
+    heredocs = []
+    for opened in [_opening(word) for word in raw_words(line)]:
+        if opened is None:
+            continue
+        name, expand, chomp = opened
+        first = lines.line + 1
+        text, ended = lines.body(name, chomp=chomp)
+        if not ended:
+            lines.complain(joined.first, f"the here-document `{name:.40}` has no end")
+        text = _TABS.sub("", text) if chomp else text
+        heredocs.append(Heredoc(name=name, text=text, expand=expand, line=first))
+    return tuple(heredocs)

@@ -1,11 +1,15 @@
-"""What a folder of a repository is for: a library that others install, or something that runs."""
+"""What a folder is for: a library or something that runs; and which packages only develop it."""
+
+import re
 
 from lockstitch.patterns import regex
-from lockstitch.repository.dockerfile.files import dockerfiles
+from lockstitch.repository.dockerfile.images import dockerfiles
+from lockstitch.repository.dockerfile.installs import known
 from lockstitch.repository.dockerfile.instruction import Instruction
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import beside, folder_of, table
 from lockstitch.repository.packaging.files import lock_files, project_folders
+from lockstitch.repository.packaging.locks import normal
 
 __all__ = [
     "is_apart",
@@ -13,7 +17,9 @@ __all__ = [
     "is_for_people",
     "is_library",
     "is_of_model",
+    "is_tool",
     "lock_names",
+    "misplaced",
     "owner",
 ]
 
@@ -31,6 +37,8 @@ _APART = (
     *("docs/", "doc/", "examples/", "example/", "experiments/", "benchmarks/", "benchmark/"),
     *(".devcontainer/", ".github/"),
 )
+_TESTS = regex(r"(?:^|/)(?:conftest|noxfile|test_[^/]*|[^/]*_test|setup)\.py$")
+_MOST_FILES = 2_000
 
 
 def lock_names(repo: Repository) -> list[str]:
@@ -108,3 +116,52 @@ def _takes(instruction: "Instruction") -> bool:
         return instruction.flag("from") is None
     mounts = [flag.value or "" for flag in instruction.flags if flag.name == "mount"]
     return any("type=bind" in each and "from=" not in each for each in mounts)
+
+
+def is_tool(name: str) -> bool:
+    """Return whether a package is a tool of development."""
+    tools = known("tools")
+    own = name in tools["packages"] or name in tools["modules"]
+    return own or name.startswith(tuple(tools["families"]))
+
+
+def misplaced(repo: Repository, folder: str, names: set[str]) -> set[str]:
+    """Return those of the names that are tools which the folder's code does not need to run."""
+    found = {name for name in names if is_tool(name)}
+    if not found:
+        return found
+    document = repo.toml(beside(folder, "pyproject.toml"))
+    own = normal(str(table(document, "project").get("name", "")))
+    points = {str(key) for key in table(document, "project", "entry-points")}
+    found -= {
+        name
+        for name in found
+        if name.partition("-")[0] in own.split("-") or any(p.startswith(name) for p in points)
+    }
+    # Where notebooks are the product, what runs them is no tool of development.
+    interactive = found & {*known("tools")["interactive"]}
+    if interactive and any(n.endswith(".ipynb") for n in repo.names) and not dockerfiles(repo):
+        found -= interactive
+    return found - _imported(repo, folder, found)
+
+
+def _imported(repo: Repository, folder: str, names: set[str]) -> set[str]:
+    """Return those of the names that code imports, or starts by a list of words."""
+    special = known("tools")["modules"]
+    modules = {name: special.get(name, name.replace("-", "_")) for name in names}
+    patterns = {
+        name: re.compile(
+            rf"(?m)^[ \t]*(?:import|from)[ \t]+{re.escape(module)}\b"
+            rf"|[\"']{re.escape(module)}[\"'],[ \t]*[\"']"
+        )
+        for name, module in modules.items()
+    }
+    start = f"{folder}/" if folder else ""
+    own = [n for n in repo.names if n.endswith(".py") and n.startswith(start)]
+    found: set[str] = set()
+    for path in [each for each in own if not _TESTS.search(each)][:_MOST_FILES]:
+        text = repo.text(path) or "" if found != names else ""
+        for name in names - found:
+            if modules[name] in text and patterns[name].search(text):
+                found.add(name)
+    return found

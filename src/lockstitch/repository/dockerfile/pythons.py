@@ -7,7 +7,7 @@ from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import beside, table
-from lockstitch.repository.text.toml_lines import line_of
+from lockstitch.repository.text.lines import line_of_key
 from lockstitch.values import frozen
 
 __all__ = ["Pin", "allows", "images", "pins", "requires", "tested"]
@@ -73,7 +73,7 @@ def pins(repo: Repository, folder: str) -> list[Pin]:
     path = beside(folder, "pyproject.toml")
     said = table(repo.toml(path), "tool", "lockstitch").get("python")
     if isinstance(said, str) and _VERSION.fullmatch(said):
-        line = line_of(repo.text(path) or "", "tool", "lockstitch", "python") or 1
+        line = line_of_key(repo.text(path) or "", "tool", "lockstitch", "python") or 1
         found.append(Pin(path=path, line=line, version=said, what="[tool.lockstitch] python"))
     for name in (".python-version", "runtime.txt"):
         path = beside(folder, name)

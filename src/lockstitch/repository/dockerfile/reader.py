@@ -1,40 +1,70 @@
-"""Reads a Dockerfile into stages of instructions, each with the lines that it stands on.
+"""Reads a Dockerfile into stages and instructions, and what an image may be built of it.
 
-The facts are of BuildKit, which reads what `docker build` is given (moby/buildkit,
-frontend/dockerfile). A file of any content gives a value: what BuildKit would refuse stands in
+What an instruction means is left to who asks: nothing is fetched, no ARG of `docker build` is
+given (moby/buildkit, frontend/dockerfile; of flags and words: instructions/parse.go and
+commands_run*.go). A file of any content gives a value: what BuildKit would refuse stands in
 `problems`. A here-document below ONBUILD is read, as BuildKit does.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from lockstitch.repository.dockerfile.grammar import complaints
-from lockstitch.repository.dockerfile.instruction import Heredoc, Instruction, Pair
+from lockstitch.patterns import regex
+from lockstitch.repository.dockerfile.instruction import (
+    EXPANDED,
+    Comment,
+    Directive,
+    Flag,
+    Heredoc,
+    Instruction,
+    Lines,
+    Pair,
+    opens_heredoc,
+)
 from lockstitch.repository.dockerfile.instruction import read as read_instruction
-from lockstitch.repository.dockerfile.lines import Comment, Directive, Lines
-from lockstitch.repository.dockerfile.scope import AUTOMATIC, Scope
-from lockstitch.repository.dockerfile.words import Expanded
-from lockstitch.repository.text.problem import Problem
+from lockstitch.repository.dockerfile.words import Expanded, Scope
+from lockstitch.repository.text.lines import Problem
 from lockstitch.values import frozen
 
-__all__ = [
-    "AUTOMATIC",
-    "Comment",
-    "Directive",
-    "Dockerfile",
-    "Expanded",
-    "Heredoc",
-    "Instruction",
-    "Pair",
-    "Problem",
-    "Scope",
-    "Stage",
-    "read",
-]
+__all__ = ["Comment", "Directive", "Dockerfile", "Expanded", "Heredoc", "Instruction", "Pair"]
+__all__ += ["Problem", "Scope", "Stage", "read"]
 
 _LARGEST = 1_000_000  # characters
 _MOST_INSTRUCTIONS = 10_000
 _MOST_VARIABLES = 1_000
+_STAGE = regex(r"[a-z][a-z0-9_.-]*")
+_NOTHING = "it says nothing"
+_BARE, _ONE, _MANY = "true or false", "one value", "many values"
+_FLAGS = {
+    "ADD": {
+        **dict.fromkeys(("link", "keep-git-dir", "unpack"), _BARE),
+        **dict.fromkeys(("chown", "chmod", "checksum"), _ONE),
+        "exclude": _MANY,
+    },
+    "COPY": {
+        **dict.fromkeys(("link", "parents"), _BARE),
+        **dict.fromkeys(("chown", "chmod", "from"), _ONE),
+        "exclude": _MANY,
+    },
+    "FROM": {"platform": _ONE},
+    "HEALTHCHECK": dict.fromkeys(
+        ("interval", "timeout", "start-period", "start-interval", "retries"), _ONE
+    ),
+    "RUN": {"mount": _MANY, "device": _MANY, "network": _ONE, "security": _ONE},
+}
+_FLAG_VALUES = {"network": {"default", "none", "host"}, "security": {"insecure", "sandbox"}}
+_MOUNT_TYPES = {"bind", "cache", "tmpfs", "secret", "ssh"}
+_MOUNT_FLAGS = {"readonly", "ro", "readwrite", "rw", "required"}
+_MOUNT_KEYS = _MOUNT_FLAGS | {
+    *("type", "from", "source", "src", "target", "dst", "destination", "size", "id", "sharing"),
+    *("mode", "uid", "gid", "env"),
+}
+_LEAST_WORDS = {
+    **dict.fromkeys(("ADD", "COPY"), 2),
+    **dict.fromkeys(("EXPOSE", "HEALTHCHECK", "SHELL", "VOLUME"), 1),
+    **dict.fromkeys(("MAINTAINER", "STOPSIGNAL", "USER", "WORKDIR"), 1),
+}
+_NAMES = {*_LEAST_WORDS, "ARG", "CMD", "ENTRYPOINT", "ENV", "FROM", "LABEL", "ONBUILD", "RUN"}
 
 
 @frozen
@@ -49,10 +79,6 @@ class Stage:
     platform: Expanded | None
     line: int
     instructions: tuple[Instruction, ...]  # without the FROM
-
-    def of(self, *names: str) -> tuple[Instruction, ...]:
-        """Return the instructions with one of these names, in order."""
-        return tuple(each for each in self.instructions if each.name in names)
 
 
 @frozen
@@ -79,77 +105,79 @@ class Dockerfile:
 
 def read(text: str) -> Dockerfile:
     """Return what the text of a Dockerfile says; it never raises."""
+    reader = _Reader(text if len(text) <= _LARGEST else "")
     if len(text) > _LARGEST:
         message = f"the file has {len(text):,} characters, more than {_LARGEST:,} are not read"
-        return _Reader(Lines("")).result([Problem(line=0, message=message)])
-    reader = _Reader(Lines(text))
-    reader.run()
-    return reader.result([])
+        reader.lines.complain(0, message)
+    else:
+        reader.run()
+    lines = reader.lines
+    return Dockerfile(
+        stages=tuple(reader.stages),
+        args=tuple(reader.args),
+        directives=tuple(lines.directives.values()),
+        comments=tuple(lines.comments),
+        problems=tuple(dict.fromkeys(sorted(lines.problems, key=lambda each: each.line))),
+    )
 
 
 class _Reader:
     """Follows a file's instructions and what they change."""
 
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
-        self._args: list[Instruction] = []
+    def __init__(self, text: str) -> None:
+        self.lines = Lines(text)
+        self.args: list[Instruction] = []
+        self.stages: list[Stage] = []
         self._globals: Mapping[str, str] = {}
         self._scope = Scope(values={})
-        self._stages: list[Stage] = []
-        self._open: list[Instruction] = []
+        self._open: list[Instruction] = []  # of the last stage
         self._ends: list[Scope] = []  # of each stage but the last
         self._names: dict[str, int] = {}
 
     def run(self) -> None:
         """Read all instructions."""
         count = 0
-        while joined := self._lines.instruction():
+        complain = self.lines.complain
+        while joined := self.lines.instruction():
             count += 1
             if count > _MOST_INSTRUCTIONS:
-                self._complain(joined.first, f"more than {_MOST_INSTRUCTIONS:,} instructions")
+                complain(joined.first, f"more than {_MOST_INSTRUCTIONS:,} instructions")
                 break
             if count == 1:
-                self._scope = replace(self._scope, escape=self._lines.escape)
-            scope = self._global() if _is_from(joined.text) else self._scope
-            instruction = read_instruction(joined, self._lines, scope)
-            for message in complaints(instruction):
-                self._complain(instruction.first, message)
+                self._scope = replace(self._scope, escape=self.lines.escape)
+            is_from = joined.text[:5].rstrip().upper() == "FROM"
+            scope = self._fresh(self._globals) if is_from else self._scope
+            instruction = read_instruction(joined, self.lines, scope)
+            for message in _complaints(instruction):
+                complain(instruction.first, message)
             if instruction.name == "FROM":
                 self._from(instruction)
-            elif self._stages:
+            elif self.stages:
                 self._open.append(instruction)
                 self._scope = self._after(instruction)
             elif instruction.name == "ARG":
-                self._args.append(instruction)
+                self.args.append(instruction)
                 self._scope = self._after(instruction)
                 self._globals = self._scope.values
             else:
-                self._complain(instruction.first, f"{instruction.name:.20} stands before any FROM")
+                complain(instruction.first, f"{instruction.name:.20} stands before any FROM")
         if not count:
-            self._complain(0, "the file has no instructions")
+            complain(0, "the file has no instructions")
         self._close()
         self._check_sources()
 
-    def result(self, more: list[Problem]) -> Dockerfile:
-        """Return all that was found."""
-        problems = sorted([*self._lines.problems, *more], key=lambda each: each.line)
-        return Dockerfile(
-            stages=tuple(self._stages),
-            args=tuple(self._args),
-            directives=tuple(self._lines.directives.values()),
-            comments=tuple(self._lines.comments),
-            problems=tuple(dict.fromkeys(problems)),
-        )
+    def _check_sources(self) -> None:
+        for copy in (each for stage in self.stages for each in stage.instructions):
+            source = (copy.flag("from") or "") if copy.name == "COPY" else ""
+            if source.isdecimal() and int(source[:9]) >= len(self.stages):
+                self.lines.complain(copy.first, f"COPY: there is no stage `{source:.9}`")
 
-    def _complain(self, line: int, message: str) -> None:
-        self._lines.problems.append(Problem(line=line, message=message))
-
-    def _global(self) -> Scope:
-        return Scope(values=self._globals, escape=self._lines.escape)
+    def _fresh(self, values: Mapping[str, str]) -> Scope:
+        return Scope(values=values, escape=self.lines.escape)
 
     def _close(self) -> None:
-        if self._stages:
-            self._stages[-1] = replace(self._stages[-1], instructions=tuple(self._open))
+        if self.stages:
+            self.stages[-1] = replace(self.stages[-1], instructions=tuple(self._open))
             self._ends.append(self._scope)
             self._open = []
 
@@ -159,12 +187,12 @@ class _Reader:
         base = instruction.scope.expand(words[0])
         if base.wrong or not (base.text or base.unknown):
             why = base.wrong or "it names no image"
-            self._complain(instruction.first, f"FROM: {why}")
+            self.lines.complain(instruction.first, f"FROM: {why}")
         parent = None if base.unknown else self._names.get(base.text.lower())
         platform = instruction.flag("platform")
         name = words[2].lower() if [word.lower() for word in words[1:-1]] == ["as"] else ""
-        index = len(self._stages)
-        self._stages.append(
+        index = len(self.stages)
+        self.stages.append(
             Stage(
                 index=index,
                 name=name,
@@ -177,8 +205,7 @@ class _Reader:
             )
         )
         # What a stage is made from gives it its variables, ARGs included, and its shell.
-        fresh = Scope(values={}, escape=self._lines.escape)
-        self._scope = fresh if parent is None else self._ends[parent]
+        self._scope = self._fresh({}) if parent is None else self._ends[parent]
         if name:
             self._names[name] = index
 
@@ -186,10 +213,10 @@ class _Reader:
         """Return what the next instruction sees."""
         scope = self._scope
         if instruction.name == "SHELL" and instruction.json and instruction.words:
-            return scope.with_shell(instruction.words)
+            return replace(scope, shell=instruction.words)
         if instruction.name not in {"ENV", "ARG"} or not instruction.pairs:
             return scope
-        # BuildKit keeps ARG and ENV in one place: the last one said counts.
+        # BuildKit keeps ARG and ENV in one place: the last one counts.
         values = {p.name: p.value for p in instruction.pairs if p.value is not None}
         names: frozenset[str] = frozenset()
         if instruction.name == "ARG":
@@ -197,17 +224,109 @@ class _Reader:
             bare = [pair.name for pair in instruction.pairs if pair.value is None]
             values.update((n, self._globals[n]) for n in bare if n in self._globals)
         if len(scope.values) + len(scope.arguments) + len(names) + len(values) > _MOST_VARIABLES:
-            self._complain(instruction.first, f"more than {_MOST_VARIABLES:,} variables")
+            self.lines.complain(instruction.first, f"more than {_MOST_VARIABLES:,} variables")
             return scope
         return scope.with_values(values, names)
 
-    def _check_sources(self) -> None:
-        for stage in self._stages:
-            for copy in stage.of("COPY"):
-                source = copy.flag("from") or ""
-                if source.isdecimal() and int(source[:9]) >= len(self._stages):
-                    self._complain(copy.first, f"COPY: there is no stage `{source:.9}`")
+
+def _complaints(instruction: Instruction) -> list[str]:
+    """Return why BuildKit refuses an instruction that could be read, one text for each reason."""
+    name = instruction.name
+    if name not in _NAMES:
+        return [f"`{name:.20}` is no instruction"]
+    messages = [*_wrong_flags(instruction), *_wrong_words(instruction)]
+    if name == "ONBUILD" and (trigger := instruction.trigger) is not None:
+        if trigger.name in {"ONBUILD", "MAINTAINER", "FROM"}:
+            messages.append(f"{trigger.name} may not be a trigger of ONBUILD")
+        else:
+            messages += _complaints(trigger)
+    return [f"{name}: {message}" for message in messages]
 
 
-def _is_from(text: str) -> bool:
-    return text[:5].rstrip().upper() == "FROM"
+def _wrong_flags(instruction: Instruction) -> list[str]:
+    name = instruction.name
+    if name in {"ARG", "STOPSIGNAL"} or (name == "HEALTHCHECK" and _is_none(instruction)):
+        return []  # BuildKit never looks at their flags
+    known = _FLAGS.get(name, {})
+    messages, seen = [], set()
+    for flag in instruction.flags:
+        kind = known.get(flag.name)
+        if kind is None:
+            messages.append(f"`--{flag.name:.40}` is not one of its flags")
+        elif flag.name in seen and kind != _MANY:
+            messages.append(f"`--{flag.name}` stands there twice")
+        elif kind == _BARE and (flag.value or "true").lower() not in {"true", "false"}:
+            messages.append(f"`--{flag.name}` must be true or false, found `{flag.value:.40}`")
+        elif (flag.value == "") if kind == _BARE else (flag.value is None):
+            messages.append(f"`--{flag.name}` has no value")
+        elif flag.name in _FLAG_VALUES and flag.value not in _FLAG_VALUES[flag.name]:
+            messages.append(f"`--{flag.name}` may not be `{flag.value:.40}`")
+        elif flag.name == "mount":
+            messages += _wrong_mount(flag)
+        seen.add(flag.name)
+    if name == "COPY" and "$" in (instruction.flag("from") or ""):
+        messages.append("`--from` takes no variables: name a stage with FROM and use its name")
+    return messages
+
+
+def _wrong_mount(flag: Flag) -> list[str]:
+    messages = []
+    for key, value in flag.parts:
+        if key not in _MOUNT_KEYS:
+            messages.append(f"`{key:.40}` is not a part of a mount")
+        elif value is None and key not in _MOUNT_FLAGS:
+            messages.append(f"`{key}` of a mount has no value")
+        elif key == "from" and "$" in (value or "")[:-1]:
+            messages.append("`from` of a mount takes no variables: name a stage with FROM")
+        elif key == "type" and value and "$" not in value and value.lower() not in _MOUNT_TYPES:
+            messages.append(f"`{value:.40}` is no type of mount")
+    return messages
+
+
+def _wrong_words(instruction: Instruction) -> list[str]:
+    name, words = instruction.name, instruction.words
+    if name in {"ARG", "ENV", "LABEL", "ONBUILD"}:
+        nameless = any(not pair.name for pair in instruction.pairs)
+        return ["a name is empty"] * nameless if instruction.text else [_NOTHING]
+    if name == "FROM":
+        return _wrong_from(words)
+    if len(words) < _LEAST_WORDS.get(name, 0):
+        many = _LEAST_WORDS[name]
+        return [f"it needs {many} words, found {len(words)}" if many > 1 else _NOTHING]
+    messages = []
+    for word in words if name in EXPANDED else ():
+        expanded = None if opens_heredoc(word) else instruction.scope.expand(word)
+        if expanded and expanded.wrong and not expanded.unknown:
+            messages.append(expanded.wrong)
+    if name == "HEALTHCHECK":
+        messages += _wrong_health(instruction)
+    elif name == "SHELL" and not instruction.json:
+        messages.append("it must be a JSON list")
+    elif name in {"ADD", "COPY"} and opens_heredoc(words[-1]):
+        messages.append("a here-document cannot be where it copies to")
+    elif name == "VOLUME" and not all(word.strip() for word in words):
+        messages.append("a path is empty")
+    return messages
+
+
+def _wrong_from(words: tuple[str, ...]) -> list[str]:
+    base, *rest = words or ("",)
+    if base and len(rest) == 2 and rest[0].lower() == "as":  # noqa: PLR2004 -- AS NAME
+        good = _STAGE.fullmatch(rest[1].lower())
+        return [] if good else [f"`{rest[1]:.40}` cannot be the name of a stage"]
+    if base and not rest:
+        return []
+    return [f"it takes one word, or `BASE AS NAME`, found {len(words)} words"]
+
+
+def _is_none(instruction: Instruction) -> bool:
+    return instruction.words[:1] != () and instruction.words[0].upper() == "NONE"
+
+
+def _wrong_health(instruction: Instruction) -> list[str]:
+    kind, *rest = instruction.words
+    if _is_none(instruction):
+        return ["NONE takes no words"] if rest else []
+    if kind.upper() != "CMD":
+        return [f"it knows CMD and NONE, found `{kind:.20}`"]
+    return [] if rest else ["CMD has no command"]

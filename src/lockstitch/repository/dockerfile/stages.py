@@ -1,19 +1,35 @@
-"""What a stage of a Dockerfile comes to: what it is made from, and what its steps leave in it."""
+"""What a stage of a Dockerfile comes to: the programs that its steps run, and what they leave."""
 
 import functools
 import posixpath
 from collections.abc import Mapping
+from dataclasses import replace
 
-from lockstitch.repository.dockerfile import bases, programs
+from lockstitch.patterns import regex
+from lockstitch.repository.dockerfile import bases
 from lockstitch.repository.dockerfile.bases import Base
 from lockstitch.repository.dockerfile.installs import Install, install
-from lockstitch.repository.dockerfile.reader import Dockerfile, Instruction, Stage
+from lockstitch.repository.dockerfile.instruction import Starts, opens_heredoc, shifted
+from lockstitch.repository.dockerfile.reader import (
+    Dockerfile,
+    Heredoc,
+    Instruction,
+    Problem,
+    Stage,
+)
+from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
-from lockstitch.repository.shell.reader import Command
+from lockstitch.repository.shell.reader import Command, Script, Word
 from lockstitch.repository.text.image_names import Reference, reference
 from lockstitch.values import frozen
 
-__all__ = ["Copied", "State", "Step", "base_of", "line_of", "steps"]
+__all__ = ["SHELLS", "Copied", "State", "Step", "base_of", "exec_form", "line_of", "script"]
+__all__ += ["steps"]
+
+SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
+_RUNS = {"RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"}
+_SHEBANG = regex(r"#!\s*(\S+)(?:[ \t]+([^\n]*))?")
+_DEEPEST = 3  # a shell in a shell in a shell
 
 
 @frozen
@@ -40,15 +56,8 @@ class Copied:
 
     sources: tuple[str, ...]
     target: str  # absolute, without a slash at its end
-    into: bool  # the target is a folder that the sources go into
     origin: str  # a stage's name or number, or an image
     known: bool  # no variable that only a build can tell
-
-    def lands(self, source: str) -> str:
-        """Return where a source goes; of a folder, its contents go there."""
-        if self.into and not source.endswith("/") and "." in posixpath.basename(source):
-            return posixpath.join(self.target, posixpath.basename(source))
-        return self.target
 
 
 class Step:
@@ -61,29 +70,22 @@ class Step:
         self.state = state
 
     @functools.cached_property
-    def commands(self) -> tuple[Command, ...]:
-        """The simple commands that it runs."""
-        return programs.script(self.instruction).commands
+    def script(self) -> Script:
+        """The shell's text that it runs, read."""
+        return script(self.instruction)
 
     @functools.cached_property
     def calls(self) -> tuple[Call, ...]:
-        """What it starts."""
+        """The programs that it starts."""
         values = self.instruction.scope.values
-        found = (call(each, values) for each in self.commands)
-        return tuple(each for each in found if each is not None)
+        calls = (call(each, values) for each in self.script.commands)
+        return tuple(each for each in calls if each is not None)
 
     @functools.cached_property
     def installs(self) -> tuple[Install, ...]:
-        """What it installs, or takes away."""
-        if self.instruction.name != "RUN":
-            return ()
-        found = (install(each) for each in self.calls)
-        return tuple(each for each in found if each is not None)
-
-    @functools.cached_property
-    def is_read(self) -> bool:
-        """Whether all of its shell's text could be read."""
-        return not programs.script(self.instruction).problems
+        """What it installs, or removes."""
+        installs = (install(each) for each in self.calls if self.instruction.name == "RUN")
+        return tuple(each for each in installs if each is not None)
 
     @functools.cached_property
     def copied(self) -> Copied | None:
@@ -91,29 +93,22 @@ class Step:
         instruction = self.instruction
         if instruction.name not in {"COPY", "ADD"} or len(instruction.words) < 2:  # noqa: PLR2004
             return None
-        *raw, last = instruction.words
-        expanded = [instruction.scope.expand(word) for word in (*raw, last)]
+        expanded = [instruction.scope.expand(word) for word in instruction.words]
         sources = tuple(each.text for each in expanded[:-1] if not each.text.startswith("<<"))
-        target = expanded[-1].text
-        if not sources or not target:
+        if not sources or not expanded[-1].text:
             return None
         return Copied(
             sources=sources,
-            target=self.state.path(target),
-            into=target.endswith(("/", "/.")) or target == "." or len(sources) > 1,
+            target=self.state.path(expanded[-1].text),
             origin=instruction.flag("from") or "",
             known=not any(each.unknown or each.wrong for each in expanded),
         )
 
     def mounts(self, kind: str) -> tuple[Mapping[str, str], ...]:
         """Return the mounts of a type, each with its parts."""
-        found = []
-        for flag in self.instruction.flags:
-            if flag.name == "mount":
-                parts = {key: value or "" for key, value in flag.parts}
-                if parts.get("type", "bind").lower() == kind:
-                    found.append(parts)
-        return tuple(found)
+        flags = [flag for flag in self.instruction.flags if flag.name == "mount"]
+        mounts = [{key: value or "" for key, value in flag.parts} for flag in flags]
+        return tuple(each for each in mounts if each.get("type", "bind").lower() == kind)
 
     def cached(self, *parts: str) -> bool:
         """Return whether a cache mount covers a path that has one of these parts."""
@@ -136,19 +131,19 @@ def steps(stage: Stage, before: State) -> tuple[tuple[Step, ...], State]:
 def _after(instruction: Instruction, state: State) -> State:
     name = instruction.name
     if name == "WORKDIR" and instruction.words:
-        workdir = state.path(instruction.scope.expand(instruction.words[0]).text or ".")
-        return State(workdir=workdir, user=state.user, env=state.env, unknown=state.unknown)
+        folder = instruction.scope.expand(instruction.words[0]).text
+        return replace(state, workdir=state.path(folder or "."))
     if name == "USER" and instruction.words:
         expanded = instruction.scope.expand(instruction.words[0])
         user = "?" if expanded.unknown else expanded.text.partition(":")[0].strip()
-        return State(workdir=state.workdir, user=user, env=state.env, unknown=state.unknown)
+        return replace(state, user=user)
     if name == "ENV":
         env, unknown = dict(state.env or {}), set(state.unknown)
         for pair in instruction.pairs:
             missing = set(pair.unknown) - {"PATH"} if pair.name == "PATH" else set(pair.unknown)
             unknown = unknown | {pair.name} if missing else unknown - {pair.name}
             env[pair.name] = pair.value or ""
-        return State(workdir=state.workdir, user=state.user, env=env, unknown=frozenset(unknown))
+        return replace(state, env=env, unknown=frozenset(unknown))
     return state
 
 
@@ -167,3 +162,119 @@ def line_of(instruction: Instruction, text: str) -> int:
     at = instruction.text.find(text)
     lines = [line for offset, line in instruction.starts if offset <= at]
     return lines[-1] if lines else instruction.first
+
+
+def script(instruction: Instruction) -> Script:
+    """Return the commands of RUN, CMD, ENTRYPOINT, HEALTHCHECK CMD, or ONBUILD with one of them.
+
+    A shell that is given its text, by `-c` or a here-document, is followed by that text's
+    commands. What another shell than POSIX's would read is a problem and no command.
+    """
+    if instruction.trigger is not None:
+        return script(instruction.trigger)
+    words, text, starts = instruction.words, instruction.text, instruction.starts
+    if instruction.name == "HEALTHCHECK" and words:
+        words = words[1:]
+        offset = len(text) - len(words[0]) if words and not instruction.json else 0
+        text, starts = text[offset:], shifted(starts, offset)
+    if instruction.name not in _RUNS or not words:
+        return _script()
+    if instruction.json:
+        return _followed(_script(exec_form(words, instruction.first)), 0)
+    if instruction.heredocs:
+        return _with_heredocs(instruction)
+    return _shell_form(instruction, text, starts)
+
+
+def exec_form(words: tuple[str, ...], line: int) -> Command:
+    """Return the command of a JSON list."""
+    return Command(
+        words=tuple(Word(word, line, quoted=True) for word in words),
+        assignments=(),
+        redirections=(),
+        before="",
+        line=line,
+        depth=0,
+    )
+
+
+def _script(*commands: Command, problems: tuple[Problem, ...] = ()) -> Script:
+    return Script(commands=commands, functions=frozenset(), problems=problems)
+
+
+def _shell_form(instruction: Instruction, text: str, starts: Starts) -> Script:
+    shell = instruction.scope.shell[0]
+    if not _is_shell(shell):
+        message = f"the shell `{shell:.40}` is not one that is read here"
+        problem = Problem(line=instruction.first, message=message, fatal=False)
+        return _script(problems=(problem,))
+    return _followed(reader.read(text, starts), 0)
+
+
+def _with_heredocs(instruction: Instruction) -> Script:
+    text, heredocs = instruction.text, instruction.heredocs
+    if opens_heredoc(text):
+        return _document(instruction, heredocs[0])
+    # BuildKit gives the shell the line and the documents as they were written.
+    starts = list(instruction.starts)
+    for heredoc in heredocs:
+        text += "\n"
+        lines = reader.line_starts(heredoc.text, heredoc.line)
+        starts += [(len(text) + offset, line) for offset, line in lines]
+        text += heredoc.text + heredoc.name
+    return _shell_form(instruction, text, tuple(starts))
+
+
+def _document(instruction: Instruction, heredoc: Heredoc) -> Script:
+    """Read a document that is the whole RUN: a script of the shell, or of its `#!` line."""
+    match = _SHEBANG.match(heredoc.text)
+    starts = reader.line_starts(heredoc.text, heredoc.line)
+    if match is None:
+        return _shell_form(instruction, heredoc.text, starts)
+    words = (match[1], *(match[2] or "").split())
+    if words[0].endswith("/env"):
+        words = tuple(word for word in words[1:] if word != "-S") or words
+    program = exec_form(words, heredoc.line)
+    if not _is_shell(words[0]):
+        return _script(program)
+    inner = reader.read(heredoc.text, starts)
+    return replace(inner, commands=(program, *inner.commands))
+
+
+def _followed(outer: Script, depth: int) -> Script:
+    """Return a script with the commands of each text that it gives to a shell."""
+    commands: list[Command] = []
+    problems, functions = [*outer.problems], outer.functions
+    for command in outer.commands:
+        commands.append(command)
+        inner = _given(command) if depth < _DEEPEST else None
+        if inner is not None:
+            inner = _followed(inner, depth + 1)
+            deeper = command.depth + 1
+            commands += [replace(each, depth=each.depth + deeper) for each in inner.commands]
+            problems += inner.problems
+            functions |= inner.functions
+    return Script(commands=tuple(commands), functions=functions, problems=tuple(problems))
+
+
+def _given(command: Command) -> Script | None:
+    """Return the script that a command hands to a shell, or None."""
+    if not _is_shell(command.program):
+        return None
+    words, at, asks = command.words, 1, False
+    while at < len(words) and words[at].text[:1] in {"-", "+"}:
+        flag = words[at].text
+        asks = asks or (flag[1:2] != "-" and "c" in flag)
+        at += 2 if flag[1:2] != "-" and flag.endswith(("o", "O")) else 1  # -o NAME
+    rest = words[at:]
+    if asks:
+        return reader.read(rest[0].text, ((0, rest[0].line),)) if rest and rest[0].known else None
+    documents = [each for each in command.redirections if each.operator in {"<<", "<<-"}]
+    if documents and not rest:
+        last = documents[-1]
+        return reader.read(last.body, reader.line_starts(last.body, last.body_line))
+    return None
+
+
+def _is_shell(program: str) -> bool:
+    return program.rpartition("/")[2] in SHELLS

@@ -5,13 +5,14 @@ and `?` (and `:` before them), `#`, `##`, `%`, `%%`, and `/` or `//` with a patt
 substitution, no arithmetic, no assignment (`${name:=x}` is refused).
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lockstitch.repository.text.globs import PatternError, replaced, without_prefix, without_suffix
+from lockstitch.values import frozen
 
-__all__ = ["SPACES", "Expanded", "MissingError", "WordError", "expand", "expand_words"]
-__all__ += ["raw_words", "unquoted"]
+__all__ = ["SPACES", "Expanded", "Scope", "WordError", "expand", "expand_words", "raw_words"]
+__all__ += ["unquoted"]
 
 # Unicode's White_Space, which Go's `unicode.IsSpace` asks; Python's `isspace` has four more.
 SPACES = (
@@ -22,16 +23,14 @@ SPACES = (
 _PARAMETERS = "@*#?-$!0"  # of a shell; a Dockerfile sets none
 _DEEPEST = 50
 _LONGEST = 8_192  # a chain of `ENV a=$a$a` doubles with each line
+_LONGEST_PATTERN = 100
+_LONGEST_MATCHED = 1_000
 
 
 class WordError(ValueError):
-    """Says why a word cannot be read."""
+    """Says why a word cannot be read; `name` is set where `${name?}` lacks its value."""
 
-
-class MissingError(WordError):
-    """Says that `${name?}` asks for a value that the file does not give."""
-
-    def __init__(self, name: str, message: str) -> None:
+    def __init__(self, message: str, *, name: str = "") -> None:
         """Keep the name."""
         super().__init__(message)
         self.name = name
@@ -46,6 +45,34 @@ class Expanded:
     wrong: str = ""  # why the text stands here as it was written
 
 
+@frozen
+class Scope:
+    """What an instruction can see; consecutive instructions share one where they can."""
+
+    values: Mapping[str, str]  # of ARG and ENV, the last one counts; a base image's are not known
+    arguments: frozenset[str] = frozenset()  # declared by ARG: `--build-arg` may say otherwise
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    escape: str = "\\"
+
+    def expand(self, text: str) -> Expanded:
+        """Return a text as BuildKit would expand it; where it would refuse, the text and why."""
+        try:
+            return expand(text, self.values, self.escape)
+        except WordError as error:
+            return Expanded(text, (error.name,) if error.name else (), str(error))
+
+    def expand_words(self, text: str) -> tuple[str, ...]:
+        """Return a text's words after expansion; where BuildKit would refuse it, as they stand."""
+        try:
+            return expand_words(text, self.values, self.escape)
+        except WordError:
+            return tuple(text.split())
+
+    def with_values(self, values: Mapping[str, str], arguments: frozenset[str]) -> "Scope":
+        """Return this scope after an ARG or ENV."""
+        return replace(self, values={**self.values, **values}, arguments=self.arguments | arguments)
+
+
 def expand(text: str, values: Mapping[str, str], escape: str = "\\") -> Expanded:
     """Return a text with its variables replaced and its quotes removed.
 
@@ -54,67 +81,35 @@ def expand(text: str, values: Mapping[str, str], escape: str = "\\") -> Expanded
     if "$" not in text and "'" not in text and '"' not in text and escape not in text:
         return Expanded(text)
     lexer = _Lexer(text, values, escape)
-    result, _ = lexer.run()
-    return Expanded(result, tuple(dict.fromkeys(lexer.unknown)))
+    return Expanded(lexer.run(), tuple(dict.fromkeys(lexer.unknown)))
 
 
 def expand_words(text: str, values: Mapping[str, str], escape: str = "\\") -> tuple[str, ...]:
-    """Return the words of a text after expansion: a value with spaces is several."""
-    lexer = _Lexer(text, values, escape)
-    return tuple(lexer.run(split=True)[1])
+    """Return the words of a text after expansion: a value with spaces is several.
+
+    Raises WordError where BuildKit refuses the text.
+    """
+    return _Lexer(text, values, escape).words()
 
 
 def raw_words(text: str) -> tuple[str, ...]:
     """Return the words of a text with quotes, escapes and variables left; none if unbalanced."""
-    lexer = _Lexer(text, {}, "\\", quotes=True, escapes=True, unset=True)
     try:
-        return tuple(lexer.run(split=True)[1])
+        return _Lexer(text, {}, quotes=True, escapes=True, unset=True).words()
     except WordError:
         return ()
 
 
 def unquoted(text: str) -> tuple[tuple[str, ...], bool]:
-    """Return the words of a text without quotes, and whether any of it was quoted."""
-    plain = _Lexer(text, {}, "\\", unset=True).run(split=True)[1]
+    """Return the words of a text without quotes, and whether any of it was quoted.
+
+    Raises WordError for quotes that are not closed.
+    """
+    plain = _Lexer(text, {}, unset=True).words()
     if len(plain) != 1:
-        return tuple(plain), False
-    quoted = _Lexer(text, {}, "\\", quotes=True, unset=True).run(split=True)[1]
-    return tuple(plain), _quotes(plain[0]) != _quotes(quoted[0])
-
-
-def _quotes(text: str) -> int:
-    return text.count("'") + text.count('"')
-
-
-class _Words:
-    """Gathers words: spaces end one, unless they come from quotes or escapes."""
-
-    def __init__(self, *, wanted: bool) -> None:
-        self._wanted = wanted
-        self._done: list[str] = []
-        self._open: list[str] = []
-
-    def add(self, text: str) -> None:
-        if not self._wanted:
-            return
-        for character in text:
-            if character not in SPACES:
-                self._open.append(character)
-            elif self._open:
-                self._close()
-
-    def add_raw(self, text: str) -> None:
-        if text and self._wanted:
-            self._open.append(text)
-
-    def _close(self) -> None:
-        self._done.append("".join(self._open))
-        self._open.clear()
-
-    def all(self) -> list[str]:
-        if self._open:
-            self._close()
-        return self._done
+        return plain, False
+    quoted = _Lexer(text, {}, quotes=True, unset=True).words()[0]
+    return plain, any(quoted.count(mark) != plain[0].count(mark) for mark in "'\"")
 
 
 class _Lexer:
@@ -124,12 +119,13 @@ class _Lexer:
         self,
         text: str,
         values: Mapping[str, str],
-        escape: str,
+        escape: str = "\\",
         *,
         quotes: bool = False,
         escapes: bool = False,
         unset: bool = False,
     ) -> None:
+        """Start at the beginning; quotes, escapes and variables without a value can be kept."""
         self._text = text
         self._at = 0
         self._values = values
@@ -138,10 +134,20 @@ class _Lexer:
         self._keep_escapes = escapes
         self._keep_unset = unset
         self._depth = 0
+        self._words: list[str] = []
+        self._open: list[str] = []  # pieces of the word that is being read
         self.unknown: list[str] = []
 
-    def run(self, *, split: bool = False) -> tuple[str, list[str]]:
-        return self._until("", keep_escapes=self._keep_escapes, split=split)
+    def run(self) -> str:
+        """Return the whole text."""
+        return self._until("", keep_escapes=self._keep_escapes)
+
+    def words(self) -> tuple[str, ...]:
+        """Return the text's words: spaces end one, unless they come from quotes or escapes."""
+        self.run()
+        if self._open:
+            self._words.append("".join(self._open))
+        return tuple(self._words)
 
     def _peek(self) -> str:
         return self._text[self._at : self._at + 1]
@@ -151,46 +157,56 @@ class _Lexer:
         self._at += 1
         return character
 
-    def _until(
-        self, stop: str, *, keep_escapes: bool, split: bool = False
-    ) -> tuple[str, list[str]]:
+    def _until(self, stop: str, *, keep_escapes: bool) -> str:
         outer, self._keep_escapes = self._keep_escapes, keep_escapes
         self._depth += 1
         if self._depth > _DEEPEST:
             message = f"`${{` is nested deeper than {_DEEPEST}"
             raise WordError(message)
-        words, result, length = _Words(wanted=split), [], 0
+        result, length = [], 0
         while (character := self._peek()) and character != stop:
-            part = self._part(character, words)
+            part, whole = self._part(character)
             result.append(part)
             length += len(part)
             if length > _LONGEST:
                 message = f"a text grows beyond {_LONGEST:,} characters"
                 raise WordError(message)
+            if self._depth == 1:
+                self._gather(part, whole=whole)
         if stop and not self._peek():
             message = "`${` has no `}`" if stop == "}" else f"`${{` has no `{stop}`"
             raise WordError(message)
         self._at += len(stop)
         self._depth -= 1
         self._keep_escapes = outer
-        return "".join(result), words.all()
+        return "".join(result)
 
-    def _part(self, character: str, words: _Words) -> str:
+    def _gather(self, part: str, *, whole: bool) -> None:
+        """Add to the word that is open; spaces end it unless the part is one whole."""
+        if whole:
+            self._open += [part] if part else []
+            return
+        for character in part:
+            if character not in SPACES:
+                self._open.append(character)
+            elif self._open:
+                self._words.append("".join(self._open))
+                self._open.clear()
+
+    def _part(self, character: str) -> tuple[str, bool]:
+        """Return what comes next, and whether spaces in it belong to the word."""
         if character == "$":
-            part = self._dollar()
-            words.add(part)
-        elif character in "'\"<":
-            part = {"'": self._single, '"': self._double, "<": self._angle}[character]()
-            words.add_raw(part)
-        else:
-            part = self._next()
-            if part == self._escape:
-                kept = part if self._keep_escapes else ""
-                part = kept + self._next()  # an escape at the end is dropped
-                words.add_raw(part)
-            else:
-                words.add(part)
-        return part
+            return self._dollar(), False
+        if character == "'":
+            return self._single(), True
+        if character == '"':
+            return self._double(), True
+        if character == "<":
+            return self._angle(), True
+        part = self._next()
+        if part != self._escape:
+            return part, False
+        return (part if self._keep_escapes else "") + self._next(), True
 
     def _single(self) -> str:
         end = self._text.find("'", self._at + 1)
@@ -254,12 +270,11 @@ class _Lexer:
         return value
 
     def _dollar(self) -> str:
+        """Read what begins with `$`."""
         self._at += 1
         if self._peek() != "{":
             name = self._name()
-            if not name:
-                return "$"
-            value = self._value(name)
+            value = self._value(name) if name else "$"
             return f"${name}" if value is None and self._keep_unset else value or ""
         self._at += 1
         if self._peek() in {"", "{", "}", ":"}:
@@ -278,41 +293,90 @@ class _Lexer:
             shown = (":" if colon else "") + operator
             message = f"`${{{name}{shown}` is nothing that a Dockerfile knows"
             raise WordError(message)
-        word, _ = self._until("}", keep_escapes=operator in "#%")
+        word = self._until("}", keep_escapes=operator in "#%")
         value = self._value(name)
         if value is None and self._keep_unset:
             return f"${{{name}{':' if colon else ''}{operator}{word}}}"
-        return self._modified(name, value, operator, word, colon=colon)
-
-    def _modified(
-        self, name: str, value: str | None, operator: str, word: str, *, colon: bool
-    ) -> str:
         missing = value is None or (colon and not value)
-        if operator == "-":
-            return word if missing else value or ""
+        if operator in "#%":
+            longest = word.startswith(operator)
+            return _cut(value or "", operator, word[longest:], longest=longest)
         if operator == "+":
             return "" if missing else word
-        if operator == "?":
-            if missing:
-                message = f"`{name}` {word or 'has no value'}"
-                raise MissingError(name, message) if value is None else WordError(message)
-            return value or ""
-        longest = word.startswith(operator)
-        cut = without_prefix if operator == "#" else without_suffix
-        try:
-            return cut(value or "", word[longest:], longest=longest)
-        except PatternError as error:
-            raise WordError(str(error)) from error
+        if operator == "?" and missing:
+            message = f"`{name}` {word or 'has no value'}"
+            raise WordError(message, name=name if value is None else "")
+        return word if missing else value or ""
 
     def _replace(self, name: str) -> str:
         everywhere = self._peek() == "/"
         self._at += everywhere
-        pattern, _ = self._until("/", keep_escapes=True)
-        replacement, _ = self._until("}", keep_escapes=True)
+        pattern = self._until("/", keep_escapes=True)
+        replacement = self._until("}", keep_escapes=True)
         value = self._value(name)
         if value is None and self._keep_unset:
             return f"${{{name}/{pattern}/{replacement}}}"
-        try:
-            return replaced(value or "", pattern, replacement, everywhere=everywhere)
-        except PatternError as error:
-            raise WordError(str(error)) from error
+        return _replaced(value or "", pattern, replacement, everywhere=everywhere)
+
+
+def _cut(value: str, operator: str, pattern: str, *, longest: bool) -> str:
+    """Return a value without the shortest or longest start, or end, that fits a pattern."""
+    runs = _runs(value, pattern)
+    if operator == "#":
+        match = _compiled(runs, longest=longest).match(value)
+        return value[match.end() :] if match else value
+    backwards = [run[::-1] for run in reversed(runs)]
+    match = _compiled(backwards, longest=longest).match(value[::-1])
+    return value[: len(value) - match.end()] if match else value
+
+
+def _replaced(value: str, pattern: str, replacement: str, *, everywhere: bool) -> str:
+    """Return a value with the first, or every, longest fit of a pattern replaced."""
+    end = -1
+
+    def put(match: re.Match[str]) -> str:
+        nonlocal end
+        if match.start() == match.end() == end:  # nothing, right behind a fit: Go leaves it
+            return ""
+        end = match.end()
+        return replacement
+
+    compiled = _compiled(_runs(value, pattern), longest=True)
+    return compiled.sub(put, value, count=0 if everywhere else 1)
+
+
+def _runs(value: str, pattern: str) -> list[list[str]]:
+    """Return a pattern's pieces between its stars, each character as an expression."""
+    if len(pattern) > _LONGEST_PATTERN or len(value) > _LONGEST_MATCHED:
+        message = f"a pattern of {len(pattern)} characters for {len(value)} is too much"
+        raise WordError(message)
+    runs: list[list[str]] = [[]]
+    characters = iter(pattern)
+    for character in characters:
+        if character == "*":
+            runs.append([])
+        elif character == "?":
+            runs[-1].append(".")
+        elif character == "\\":
+            # `}` and `/` are escaped for the sake of `${}`, the others for the pattern's.
+            escaped = next(characters, "")
+            if not escaped or escaped not in "*?\\}/":
+                message = f"`\\{escaped}` is no escape of a pattern"
+                raise WordError(message)
+            runs[-1].append(re.escape(escaped))
+        else:
+            runs[-1].append(re.escape(character))
+    return runs
+
+
+def _compiled(runs: list[list[str]], *, longest: bool) -> re.Pattern[str]:
+    """Return an expression that no pattern can blow up.
+
+    Each run is looked for once: the first place where it fits is as good as any later one, and
+    of the last run the latest place makes the longest fit.
+    """
+    first, *others = ("".join(run) for run in runs)
+    parts = [rf"(?>.*?{run})" for run in others]
+    if others and longest:
+        parts[-1] = f"(?>.*{others[-1]})"
+    return re.compile(first + "".join(parts), re.DOTALL)

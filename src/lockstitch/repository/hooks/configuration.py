@@ -8,7 +8,7 @@ from typing import Any
 from lockstitch.patterns import regex
 from lockstitch.repository.files import Repository, once
 from lockstitch.repository.text import yaml
-from lockstitch.repository.text.problem import Problem
+from lockstitch.repository.text.lines import Problem
 from lockstitch.repository.text.yaml import Mapping as Table
 from lockstitch.repository.text.yaml import Node, Scalar, Sequence, entries, scalar
 from lockstitch.values import frozen

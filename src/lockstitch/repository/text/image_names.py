@@ -1,9 +1,12 @@
 """What the name of an image says: where it comes from, whether it moves, whether it is gone."""
 
+from typing import Any
+
 from lockstitch.patterns import regex
+from lockstitch.repository import tables
 from lockstitch.values import frozen
 
-__all__ = ["GONE", "STORES", "Gone", "Reference", "gone", "is_local", "reference"]
+__all__ = ["Gone", "Reference", "gone", "is_local", "reference"]
 
 _NAME = regex(
     r"(?:(?P<host>localhost(?::\d+)?|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d+)?|[A-Za-z0-9-]+:\d+)/)?"
@@ -12,19 +15,6 @@ _NAME = regex(
     r"(?:@(?P<digest>[a-z0-9]+:[0-9a-fA-F]{32,128}))?"
 )
 _HUB = frozenset({"", "docker.io", "index.docker.io", "registry.hub.docker.com"})
-STORES = "SeaweedFS, Garage, RustFS or Ceph RGW"
-# Of names without a namespace the hub has these; any other was built on the machine.
-_OFFICIAL_NAMES = (
-    "adminer alpine amazoncorretto amazonlinux archlinux bash buildpack-deps busybox caddy "
-    "cassandra centos clickhouse consul couchbase couchdb debian docker eclipse-mosquitto "
-    "eclipse-temurin elasticsearch elixir fedora flink fluentd gcc ghost golang gradle "
-    "haproxy hello-world httpd influxdb java julia kibana kong logstash mariadb matomo maven "
-    "memcached mongo mongo-express mysql nats neo4j nextcloud nginx node openjdk oraclelinux "
-    "perl php postgres pypy python r-base rabbitmq redis registry rethinkdb rockylinux ruby "
-    "rust solr sonarqube spark storm telegraf tomcat traefik ubuntu valkey vault wordpress "
-    "zookeeper"
-)
-_OFFICIAL = frozenset(_OFFICIAL_NAMES.split())
 
 
 @frozen
@@ -77,87 +67,28 @@ def reference(text: str) -> Reference | None:
 
 def is_local(image: Reference) -> bool:
     """Return whether no registry has the name: it was built on the machine."""
-    official = "/" in image.path or image.path in _OFFICIAL
-    return (image.host in _HUB and not official) or image.host.startswith("localhost")
+    official = "/" in image.path or image.path in _table()["official"]
+    return (image.on_hub and not official) or image.host.startswith("localhost")
 
 
 @frozen
 class Gone:
-    """An image that is no longer published, what happened, what to take, and who says so."""
+    """An image that is no longer published: what happened, what to take, and who says so."""
 
-    path: str  # a whole path, or `namespace/*`
     what: str
     instead: str
     source: str
-    only_on_hub: bool = True
-
-
-GONE = (
-    Gone(
-        path="minio/minio",
-        what="MinIO publishes no images since October 2025, and its repository is archived",
-        instead=f"take another store that speaks S3: {STORES}",
-        source="minio/minio#21647, apache/iceberg-python#3928",
-        only_on_hub=False,
-    ),
-    Gone(
-        path="minio/mc",
-        what="MinIO publishes no images since October 2025, its client `mc` included",
-        instead="make buckets with the store's own tool, or with `aws s3 mb` or boto3",
-        source="minio/minio#21647",
-        only_on_hub=False,
-    ),
-    Gone(
-        path="bitnami/*",
-        what="Bitnami's public images were taken away on 2025-09-29",
-        instead="take the software's own image; `bitnamilegacy/…` has the old ones without updates",
-        source="bitnami/containers#83267",
-    ),
-    Gone(
-        path="bitnamilegacy/*",
-        what="it is an archive of Bitnami's images that gets no updates, for moving away only",
-        instead="take the software's own image",
-        source="bitnami/containers#83267",
-    ),
-    *(
-        Gone(
-            path=f"jupyter/{name}-notebook",
-            what="Jupyter's images on Docker Hub end with 2023-10-20",
-            instead=f"Quay has jupyter/{name}-notebook since",
-            source="jupyter/docker-stacks#2099",
-        )
-        for name in (
-            *("base", "minimal", "scipy", "r", "julia", "tensorflow", "pytorch"),
-            *("datascience", "pyspark", "all-spark"),
-        )
-    ),
-    Gone(
-        path="tiangolo/uvicorn-gunicorn-fastapi",
-        what="its author deprecated it in August 2024",
-        instead="take python:3.X-slim and `uvicorn --workers`",
-        source="tiangolo/uvicorn-gunicorn-fastapi-docker#303",
-    ),
-    Gone(
-        path="openjdk",
-        what="the image is deprecated and gets no updates",
-        instead="take eclipse-temurin",
-        source="docker-library/openjdk#505",
-    ),
-    Gone(
-        path="java",
-        what="the image is deprecated and gets no updates since 2016-12-31",
-        instead="take eclipse-temurin",
-        source="docker-library/docs#660",
-    ),
-)
-_EXCEPT = frozenset({"bitnami/sealed-secrets-controller", "bitnami/minideb"})  # #83267 says so
 
 
 def gone(image: Reference) -> Gone | None:
     """Return what is known of an image that is no longer published."""
-    namespace = image.path.partition("/")[0]
-    for each in GONE:
-        fits = each.path in {image.path, f"{namespace}/*"} and image.path not in _EXCEPT
-        if fits and (image.on_hub or not each.only_on_hub):
-            return each
+    table, names = _table(), {image.path, f"{image.path.partition('/')[0]}/*"}
+    for each in table["gone"] if image.path not in table["published"] else ():
+        if names & {*each["paths"]} and (image.on_hub or each.get("mirrors_too")):
+            instead = each["instead"].replace("{path}", image.path)
+            return Gone(what=each["what"], instead=instead, source=each["source"])
     return None
+
+
+def _table() -> dict[str, Any]:
+    return tables.load(__package__, "image_names.toml")

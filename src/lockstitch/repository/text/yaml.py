@@ -8,7 +8,7 @@ mapping is asked, with a limit. Duplicate keys, unknown anchors and what is no Y
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from lockstitch.repository.text.problem import Problem
+from lockstitch.repository.text.lines import Problem
 
 __all__ = [
     "Document",

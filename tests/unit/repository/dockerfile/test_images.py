@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstitch.audit import engine, rules
+from lockstitch.audit.rules.img_run import has_program
+from lockstitch.audit.rules.img_wheels import is_cuda, size
 from lockstitch.audit.settings import Settings
-from lockstitch.repository.dockerfile import available, bases, cuda, environments
+from lockstitch.repository.dockerfile import bases, environments
 from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.locks import Locked, LockedFile
@@ -124,7 +126,7 @@ def test_an_environment_that_is_copied_moves() -> None:
     ],
 )
 def test_programs(text: str, program: str, answer: bool | None) -> None:  # noqa: FBT001 -- a case
-    assert available.has(last(f"{text}\n"), program) is answer
+    assert has_program(last(f"{text}\n"), program) is answer
 
 
 def test_products() -> None:
@@ -145,8 +147,8 @@ def test_the_size_of_cuda_is_of_the_wheel_that_fits() -> None:
         LockedFile(name="nvidia_cudnn_cu12-9.1-py3-none-win_amd64.whl", size=700),
     )
     package = Locked(name="nvidia-cudnn-cu12", version="9.1", line=1, files=files)
-    assert cuda.is_cuda(package)
-    assert cuda.size([package], Machine(python="3.11")) == 600
+    assert is_cuda(package)
+    assert size([package], Machine(python="3.11")) == 600
 
 
 LINES = r"""

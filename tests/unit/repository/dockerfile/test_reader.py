@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstitch.repository.dockerfile import programs, reader
+from lockstitch.repository.dockerfile import reader, stages
 from lockstitch.repository.dockerfile.reader import Dockerfile, Instruction
 from lockstitch.repository.dockerfile.words import WordError, expand, expand_words
 
@@ -76,7 +76,7 @@ def test_heredocs_of_copy_and_onbuild_and_what_is_none() -> None:
 def test_flags_json_and_words() -> None:
     run = one('RUN --mount=type=cache,Target=/r --mount="type=bind,ro" --network=none ls -- -l')
     assert run.text == "ls -- -l"
-    assert run.flags[0].part("target", "dst") == "/r"
+    assert dict(run.flags[0].parts)["target"] == "/r"
     assert run.flags[1].parts == (("type", "bind"), ("ro", None))
     assert (run.flag("network"), run.flag("device")) == ("none", None)
     assert one("COPY --link -- --a b").words == ("--a", "b")
@@ -275,5 +275,5 @@ def test_any_text_gives_a_value(pieces: list[str]) -> None:
         for each in stage.instructions:
             assert 1 <= each.first <= each.last <= last
             each.expanded()
-            for command in programs.script(each).commands:
+            for command in stages.script(each).commands:
                 assert each.first <= command.line <= last

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstitch.repository.text.toml_lines import line_of
+from lockstitch.repository.text.lines import line_of_key
 
 TEXT = '''\
 [project]
@@ -38,4 +38,4 @@ url = "x"
     ],
 )
 def test_a_path(path: tuple[str, ...], line: int) -> None:
-    assert line_of(TEXT, *path) == line
+    assert line_of_key(TEXT, *path) == line

@@ -1,18 +1,19 @@
-"""Which paths a .dockerignore keeps out of a build, by Docker's rules.
+"""Which paths a .dockerignore keeps out of a build, and which ones a .gitignore keeps out of git.
 
-As moby/patternmatcher reads it: one pattern a line, matched with the whole path from the context's
-folder (no recursion as in .gitignore), `*` and `?` stay in one part, `**` crosses parts, a pattern
-that matches a folder covers what is below it, `!` lets in again, and the last line that matches
-counts.
+A .dockerignore is read as moby/patternmatcher does it: one pattern a line, matched with the whole
+path from the context's folder, `*` and `?` stay in one part, `**` crosses parts, a pattern that
+matches a folder covers what is below it, `!` lets in again, and the last line that matches counts.
+A pattern of .gitignore is turned into one that says the same there.
 """
 
 import functools
 import posixpath
 import re
 
+from lockstitch.repository.files import Repository
 from lockstitch.values import frozen
 
-__all__ = ["Ignore", "Pattern", "read"]
+__all__ = ["Ignore", "Pattern", "is_git_ignored", "read"]
 
 _LONGEST = 1_000  # characters of one pattern
 _MOST = 5_000  # patterns
@@ -136,3 +137,30 @@ def _plain(text: str) -> str:
             parts.append(re.escape(character))
         at += 1
     return "".join(parts)
+
+
+def is_git_ignored(repo: Repository, path: str) -> bool:
+    """Return whether a .gitignore at or above a path names it.
+
+    Where git can be asked, it is asked instead: what it ignores is no name of a repository.
+    """
+    folder = posixpath.dirname(path)
+    while True:
+        name = posixpath.join(folder, ".gitignore")
+        patterns = "\n".join(_as_docker(line) for line in repo.lines(name))
+        if read(name, patterns).excludes(path[len(folder) + 1 :] if folder else path):
+            return True
+        if not folder:
+            return False
+        folder = posixpath.dirname(folder)
+
+
+def _as_docker(line: str) -> str:
+    """Return a line of .gitignore as a .dockerignore has it, in which nothing recurses."""
+    bare = line.strip()
+    if not bare or bare.startswith("#"):
+        return ""
+    sign = "!" if bare.startswith("!") else ""
+    bare = bare.removeprefix("!")
+    anchored = "/" in bare.rstrip("/")
+    return f"{sign}{bare}" if anchored else f"{sign}**/{bare.rstrip('/')}"

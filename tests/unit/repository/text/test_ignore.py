@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lockstitch.repository.dockerfile import ignore
+from lockstitch.repository.text import ignore
 
 
 @pytest.mark.parametrize(

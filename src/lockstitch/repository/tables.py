@@ -1,0 +1,15 @@
+"""Tables of known programs, images and packages: TOML files beside the modules that use them."""
+
+import functools
+from importlib import resources
+from typing import Any
+
+__all__ = ["load"]
+
+
+@functools.cache
+def load(package: str, name: str) -> dict[str, Any]:
+    """Return a package's TOML file as a table; it is read once."""
+    import tomllib
+
+    return tomllib.loads(resources.files(package).joinpath(name).read_text("utf-8"))

@@ -1,0 +1,123 @@
+"""Lines of a text: what is wrong on them, edits of them, and where a TOML key stands."""
+
+import re
+from dataclasses import dataclass
+
+from lockstitch.patterns import regex
+from lockstitch.values import frozen
+
+__all__ = [
+    "Edit",
+    "Problem",
+    "add_below",
+    "line_of_key",
+    "line_start",
+    "remove_line",
+    "replace_on_line",
+]
+
+_HEADER = regex(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
+_KEY = regex(
+    r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*="""
+)
+_PART = regex(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+_LONG = ('"""', "'''")
+
+
+@frozen
+class Problem:
+    """One thing that is wrong with a text; lines count from 1, 0 is the file as a whole."""
+
+    line: int
+    message: str
+    fatal: bool = True  # the program that the file is for refuses it
+    path: str = ""  # of another file that the one that was asked for names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Edit:
+    """Characters `start` to `end` of a file that become `text`; without a file it is made."""
+
+    path: str
+    start: int
+    end: int
+    text: str
+
+
+def line_start(text: str, line: int) -> int:
+    """Return the offset of a line's first character; lines count from 1."""
+    at = 0
+    for _ in range(line - 1):
+        end = text.find("\n", at)
+        if end == -1:
+            return len(text)
+        at = end + 1
+    return at
+
+
+def remove_line(path: str, text: str, line: int) -> Edit:
+    """Return the edit that removes a line, and an empty one after it at the file's start."""
+    start = line_start(text, line)
+    end = line_start(text, line + 1)
+    if start == 0:
+        blank = re.compile(r"(?:[ \t]*\r?\n)+").match(text, end)
+        end = blank.end() if blank else end
+    return Edit(path=path, start=start, end=end, text="")
+
+
+def replace_on_line(path: str, text: str, line: int, old: str, new: str) -> Edit | None:
+    """Return the edit that replaces a text on a line, None when it is not there just once."""
+    start, end = line_start(text, line), line_start(text, line + 1)
+    if text.count(old, start, end) != 1:
+        return None
+    at = text.index(old, start, end)
+    return Edit(path=path, start=at, end=at + len(old), text=new)
+
+
+def add_below(path: str, text: str, line: int, new: str) -> Edit:
+    """Return the edit that adds lines below a line, with the line ends of the file."""
+    at = line_start(text, line + 1)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lead = newline if at == len(text) and text and not text.endswith("\n") else ""
+    return Edit(path=path, start=at, end=at, text=lead + new.replace("\n", newline))
+
+
+def line_of_key(text: str, *path: str) -> int:
+    """Return the line, from 1, of the key or table at a path, of the nearest above it, or 0.
+
+    The path may end inside an inline table or a list of its own key: the key's line counts.
+    """
+    best, found = 0, 0
+    table: tuple[str, ...] = ()
+    inside = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if inside:
+            inside = "" if inside in line else inside
+            continue
+        header = _HEADER.fullmatch(line)
+        key = None if header else _KEY.match(line)
+        if header:
+            table = _parts(header[2])
+            here = table
+        elif key:
+            here = (*table, *_parts(key[1]))
+            inside = _opened(line)
+        else:
+            inside = _opened(line)
+            continue
+        common = len(here) if path[: len(here)] == here else 0
+        if common > best:
+            best, found = common, number
+    return found
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in _PART.findall(text))
+
+
+def _opened(line: str) -> str:
+    """Return the quotes of a text that goes on over the next line, or nothing."""
+    for quotes in _LONG:
+        if line.count(quotes) % 2:
+            return quotes
+    return ""
