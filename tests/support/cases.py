@@ -2,7 +2,8 @@
 
 `== bad: words`, `== good: words` and `== fixed: words` start a case (`bad git` commits it first,
 `bad asked` asks for all that costs more, a hook of 0.3 seconds counting as slow),
-`-- path --` a file, `-- expect --` the list of findings as `CODE path:line`. `@@FORM@@` stands
+`-- path --` a file, `-- expect --` the list of findings as `CODE path:line`, each with its severity
+and message and its hint in indented lines below, which `make golden` writes. `@@FORM@@` stands
 for a planted secret of that form (tests/support/planted.py), as in `@@GITHUB_TOKEN@@`, or for
 one of the words there, as in `@@CR@@`.
 """
@@ -10,7 +11,7 @@ one of the words there, as in `@@CR@@`.
 import re
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from support import planted
@@ -20,7 +21,18 @@ from lockstitch.audit.rule import CheckOptions, Finding, Rule
 from lockstitch.audit.settings import Settings
 from lockstitch.repository.files import Repository, open_repository
 
-__all__ = ["ASKED", "Case", "Mark", "check", "marks", "parse", "repository", "write"]
+__all__ = [
+    "ASKED",
+    "Case",
+    "Mark",
+    "check",
+    "mark",
+    "marks",
+    "parse",
+    "repository",
+    "rewritten",
+    "write",
+]
 
 _CASE = re.compile(
     r"== (?P<kind>bad|good|fixed)(?P<git> git)?(?P<asked> asked)?(?:: (?P<name>.*))?"
@@ -28,16 +40,19 @@ _CASE = re.compile(
 _FILE = re.compile(r"-- (?P<path>\S.*?) --")
 _MARK = re.compile(r"(?P<code>[A-Z]{3}\d{3}) (?P<path>.+?)(?::(?P<line>\d+))?(?:\s+#.*)?")
 ASKED = CheckOptions(measure=True, slow=0.3, history=True)
+_INDENT = "    "
+_FILTERS = ((re.compile(r"\b\d+\.\d+ s\b"), "N s"),)
 _SECRET = re.compile(r"@@([A-Z_]+)@@")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """One expected finding; line 0 stands for any."""
+    """One expected finding; line 0 is the file as a whole."""
 
     code: str
     path: str
     line: int = 0
+    text: str = ""  # severity, message and hint; the corpus has none
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,15 +104,53 @@ def _planted(match: re.Match[str]) -> str:
 
 def marks(lines: Iterable[str]) -> tuple[Mark, ...]:
     """Return the marks of lines; a line that is none raises ValueError."""
-    found = []
+    found: list[Mark] = []
     for line in lines:
-        if line.strip() and not line.startswith("#"):
+        if line.startswith(_INDENT) and found:
+            text = f"{found[-1].text}\n{line.removeprefix(_INDENT)}".lstrip("\n")
+            found[-1] = replace(found[-1], text=text)
+        elif line.strip() and not line.startswith("#"):
             match = _MARK.fullmatch(line.strip())
             if match is None:
                 message = f"no mark: {line}"
                 raise ValueError(message)
             found.append(Mark(match["code"], match["path"], int(match["line"] or 0)))
     return tuple(sorted(found))
+
+
+def mark(finding: Finding, folder: Path) -> Mark:
+    """Return the mark of a finding, with its words; what differs from run to run is filtered."""
+    lines = [f"{finding.severity}: {finding.message}"]
+    lines += [f"hint: {finding.hint}"] if finding.hint else []
+    text = "\n".join(lines).replace(str(folder), "FOLDER")
+    for pattern, name in _FILTERS:
+        text = pattern.sub(name, text)
+    return Mark(finding.code, finding.path, finding.line, text)
+
+
+def rewritten(text: str, case: Case, found: Iterable[Mark]) -> str:
+    """Return the text of a file of cases with the words of what is found in one of them.
+
+    The marks stay as they are: which findings there are is written by hand.
+    """
+    left = sorted(found)
+    lines: list[str] = []
+    inside, expect = False, False
+    for line in text.splitlines():
+        if start := _CASE.fullmatch(line):
+            inside, expect = (start["kind"], start["name"] or "") == (case.kind, case.name), False
+        elif _FILE.fullmatch(line):
+            expect = line == "-- expect --"
+        if not (inside and expect):
+            lines.append(line)
+        elif not line.startswith(_INDENT):
+            lines.append(line)
+            for each in marks([line] if _MARK.fullmatch(line) else []):
+                same = next((m for m in left if replace(m, text="") == each), None)
+                if same:
+                    left.remove(same)
+                    lines += [f"{_INDENT}{words}" for words in same.text.splitlines()]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def write(case: Case, folder: Path) -> Path:
