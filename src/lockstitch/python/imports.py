@@ -1,0 +1,418 @@
+"""Follows the imports of a program through its own modules, by reading and never running them.
+
+An import is needed when the start of the program certainly reaches it: at the top of the entry
+and of each module that is imported there, and in functions that are called there. What stands in
+an untaken branch, a function that only a request calls, `try` with a handler for ImportError, or
+`if TYPE_CHECKING` is not.
+"""
+
+import ast
+import operator
+import posixpath
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Entry", "Import", "Tree", "follow", "standard_library"]
+
+_HANDLED = frozenset(
+    {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "OSError"}
+)
+_LARGEST = 2_000_000  # characters of a module
+_MOST = 5_000  # modules of one program
+# Modules that a Python no longer has, by the minor version that lost them (What's New pages).
+_REMOVED = {
+    12: ("asynchat", "asyncore", "distutils", "imp", "smtpd"),
+    13: (
+        *("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "lib2to3", "mailcap"),
+        *("msilib", "nis", "nntplib", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau"),
+        *("telnetlib", "uu", "xdrlib"),
+    ),
+}
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], object]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda have, value: have in value,
+    ast.NotIn: lambda have, value: have not in value,
+}
+_ADDED = {11: ("tomllib",), 14: ("annotationlib", "compression")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Where a program begins: a file, or a module to be found, and what sys.path begins with."""
+
+    path: str = ""  # of a script, from the tree's root
+    module: str = ""  # of `-m`, a server's `module:name`, a console script
+    roots: tuple[str, ...]  # folders that imports are looked for in, from the tree's root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Import:
+    """One import of a module that is not in the tree."""
+
+    path: str
+    line: int
+    module: str  # the whole dotted name
+    needed: bool  # the start reaches it
+
+    @property
+    def top(self) -> str:
+        """The top-level module."""
+        return self.module.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files of a program."""
+
+    names: frozenset[str]  # POSIX paths
+    text: Callable[[str], str | None]
+    python: tuple[int, int] = (3, 11)
+    installed: dict[str, str] = field(default_factory=dict)  # own top-level module -> its folder
+
+
+def standard_library(minor: int, known: Iterable[str]) -> frozenset[str]:
+    """Return the top-level modules of CPython 3.`minor`, given those of this interpreter."""
+    modules = {*known}
+    for version, names in _REMOVED.items():
+        modules = modules - {*names} if minor >= version else modules | {*names}
+    for version, names in _ADDED.items():
+        modules = modules | {*names} if minor >= version else modules - {*names}
+    return frozenset(modules)
+
+
+def follow(tree: Tree, entry: Entry) -> tuple[Import, ...]:
+    """Return the imports that lead out of the tree, sorted; of one module the needed one counts."""
+    walk = _Walk(tree, entry)
+    walk.run()
+    return tuple(sorted(walk.outside))
+
+
+class _Walk:
+    """One program: the modules that were read, and those that wait."""
+
+    def __init__(self, tree: Tree, entry: Entry) -> None:
+        self._tree = tree
+        self._entry = entry
+        self.outside: set[Import] = set()
+        self._done: dict[str, bool] = {}  # path of a module -> whether it was reached certainly
+        self._waiting: list[tuple[str, bool]] = []
+
+    def run(self) -> None:
+        start = self._entry.path
+        if not start and self._entry.module:
+            places = self._places(self._entry.module)
+            start = next((path for path in reversed(places) if path in self._tree.names), "")
+            for path in places[:-1]:
+                self._push(path, certain=True)
+            if places and posixpath.basename(places[-1]) == "__init__.py":
+                main = posixpath.join(posixpath.dirname(places[-1]), "__main__.py")
+                self._push(main if main in self._tree.names else places[-1], certain=True)
+        if start in self._tree.names:
+            self._push(start, certain=True)
+        while self._waiting and len(self._done) < _MOST:
+            path, certain = self._waiting.pop()
+            if self._done.get(path, False) or (path in self._done and not certain):
+                continue
+            self._done[path] = certain
+            self._read(path, certain=certain)
+
+    def _push(self, path: str, *, certain: bool) -> None:
+        self._waiting.append((path, certain))
+
+    def _read(self, path: str, *, certain: bool) -> None:
+        text = self._tree.text(path)
+        if text is None or len(text) > _LARGEST:
+            return
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                module = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return
+        is_main = path == self._entry.path or posixpath.basename(path) == "__main__.py"
+        reader = _Reader(self._tree.python, is_main=is_main)
+        for name, names, level, line, needed in reader.imports(module):
+            for wanted in self._absolute(path, name, names, level):
+                self._resolve(path, line, wanted, needed=needed and certain)
+
+    def _absolute(self, path: str, name: str, names: Sequence[str], level: int) -> Iterator[str]:
+        """Yield what an import statement names, as `module` or `module:name`."""
+        if level:
+            folder = posixpath.dirname(path)
+            for _ in range(level - 1):
+                folder = posixpath.dirname(folder)
+            base = posixpath.join(folder, *name.split(".")) if name else folder
+            for each in names or [""]:
+                yield f"/{base}:{each}"
+        elif names:
+            for each in names:
+                yield f"{name}:{each}"
+        else:
+            yield name
+
+    def _resolve(self, path: str, line: int, wanted: str, *, needed: bool) -> None:
+        module, _, name = wanted.partition(":")
+        if module.startswith("/"):  # relative: a path in the tree
+            inside = [module[1:], *([posixpath.join(module[1:], name)] if name else [])]
+            for place in (place for base in inside for place in _module_paths(base)):
+                self._own(place, needed=needed)
+            return
+        places = self._places(module)
+        if not places:
+            self.outside.add(Import(path=path, line=line, module=module, needed=needed))
+            return
+        for place in places:
+            self._own(place, needed=needed)
+        if name and posixpath.basename(places[-1]) == "__init__.py":
+            for place in _module_paths(posixpath.join(posixpath.dirname(places[-1]), name)):
+                self._own(place, needed=needed)
+        elif name and places[-1].endswith("/"):
+            for place in _module_paths(places[-1] + name):
+                self._own(place, needed=needed)
+
+    def _own(self, place: str, *, needed: bool) -> None:
+        if place in self._tree.names:
+            self._push(place, certain=needed)
+
+    def _places(self, module: str) -> list[str]:
+        """Return the files that an own module is made of, outermost package first, or none.
+
+        A folder without __init__.py, a namespace package, stands as its path with a `/`.
+        """
+        parts = module.split(".")
+        own = self._tree.installed.get(parts[0])
+        roots = [*self._entry.roots, *([] if own is None else [own])]
+        for root in roots:
+            found = []
+            base = root
+            for part in parts:
+                base = posixpath.normpath(posixpath.join(base, part))
+                there = [place for place in _module_paths(base) if place in self._tree.names]
+                if there:
+                    found.append(there[0])
+                elif self._is_folder(base):
+                    found.append(f"{base}/")
+                else:
+                    break
+            # Of `a.b`, b may be a name in a: one part is enough to be our own.
+            if found and (not found[0].endswith("/") or len(found) > 1 or self._has_python(base)):
+                return found
+        return []
+
+    def _is_folder(self, base: str) -> bool:
+        return any(name.startswith(f"{base}/") for name in self._tree.names)
+
+    def _has_python(self, base: str) -> bool:
+        return any(n.startswith(f"{base}/") and n.endswith(".py") for n in self._tree.names)
+
+
+def _module_paths(base: str) -> tuple[str, str]:
+    return f"{base}/__init__.py", f"{base}.py"
+
+
+_Statement = tuple[str, tuple[str, ...], int, int, bool]
+
+
+class _Reader:
+    """Reads one module's imports, each with whether running the module certainly reaches it."""
+
+    def __init__(self, python: tuple[int, int], *, is_main: bool) -> None:
+        self._python = python
+        self._is_main = is_main
+        self._functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+        self._entered: set[str] = set()
+
+    def imports(self, module: ast.Module) -> Iterator[_Statement]:
+        """Yield name, names, level, line and certainty of each import."""
+        for node in module.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self._functions[node.name] = node
+        yield from self._block(module.body, certain=True)
+        for name, function in self._functions.items():
+            if name not in self._entered:
+                yield from self._block(function.body, certain=False)
+
+    def _block(self, body: Sequence[ast.stmt], *, certain: bool) -> Iterator[_Statement]:
+        for node in body:
+            yield from self._statement(node, certain=certain)
+            if certain and isinstance(node, ast.Return | ast.Raise | ast.Continue | ast.Break):
+                return  # nothing behind it is reached
+            if isinstance(node, ast.If) and _leaves(node):
+                certain = False  # what follows is reached only when the branch is not taken
+
+    def _statement(  # noqa: C901, PLR0912 -- one case for each kind of statement
+        self, node: ast.stmt, *, certain: bool
+    ) -> Iterator[_Statement]:
+        match node:
+            case ast.Import():
+                for alias in node.names:
+                    yield alias.name, (), 0, node.lineno, certain
+            case ast.ImportFrom():
+                names = tuple(alias.name for alias in node.names)
+                yield node.module or "", names, node.level, node.lineno, certain
+            case ast.If():
+                taken = self._test(node.test)
+                if taken is not False:
+                    yield from self._calls(node.test, certain=certain)
+                    yield from self._block(node.body, certain=certain and taken is True)
+                if taken is not True:
+                    yield from self._block(node.orelse, certain=certain and taken is False)
+            case ast.Try() | ast.TryStar():
+                handled = any(_handles_imports(handler) for handler in node.handlers)
+                yield from self._block(node.body, certain=certain and not handled)
+                for handler in node.handlers:
+                    yield from self._block(handler.body, certain=False)
+                yield from self._block(node.orelse, certain=certain and not handled)
+                yield from self._block(node.finalbody, certain=certain)
+            case ast.With() | ast.AsyncWith():
+                hidden = any(_suppresses(item.context_expr) for item in node.items)
+                for item in node.items:
+                    yield from self._calls(item.context_expr, certain=certain)
+                yield from self._block(node.body, certain=certain and not hidden)
+            case ast.For() | ast.AsyncFor():
+                yield from self._calls(node.iter, certain=certain)
+                yield from self._block(node.body, certain=False)
+                yield from self._block(node.orelse, certain=False)
+            case ast.While():
+                endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
+                yield from self._block(node.body, certain=certain and endless)
+            case ast.Match():
+                for case in node.cases:
+                    yield from self._block(case.body, certain=False)
+            case ast.ClassDef():
+                for decorator in node.decorator_list:
+                    yield from self._calls(decorator, certain=certain)
+                yield from self._class(node, certain=certain)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                for decorator in node.decorator_list:
+                    yield from self._calls(decorator, certain=certain)
+                if node.name not in self._functions or self._functions[node.name] is not node:
+                    yield from self._block(node.body, certain=False)
+            case _:
+                yield from self._calls(node, certain=certain)
+
+    def _class(self, node: ast.ClassDef, *, certain: bool) -> Iterator[_Statement]:
+        for child in node.body:
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield from self._block(child.body, certain=False)
+            else:
+                yield from self._statement(child, certain=certain)
+
+    def _calls(self, node: ast.AST, *, certain: bool) -> Iterator[_Statement]:
+        """Yield the imports that calls in an expression make: by name, or of a function here."""
+        for child in _walk(node):
+            if not isinstance(child, ast.Call):
+                continue
+            name = _dotted(child.func)
+            if name in {"importlib.import_module", "import_module", "__import__"}:
+                literal = child.args[0] if child.args else None
+                module = literal.value if isinstance(literal, ast.Constant) else None
+                if isinstance(module, str) and module and not module.startswith("."):
+                    yield module, (), 0, child.lineno, certain
+            elif name in self._functions and certain and name not in self._entered:
+                self._entered.add(name)
+                yield from self._block(self._functions[name].body, certain=certain)
+
+    def _test(self, node: ast.expr) -> bool | None:
+        """Return what a condition is on Linux at run time, or None where nobody can know."""
+        match node:
+            case ast.Constant():
+                return bool(node.value)
+            case ast.UnaryOp(op=ast.Not()):
+                inner = self._test(node.operand)
+                return None if inner is None else not inner
+            case ast.BoolOp():
+                values = [self._test(value) for value in node.values]
+                if isinstance(node.op, ast.And):
+                    return False if False in values else None if None in values else True
+                return True if True in values else None if None in values else False
+            case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
+                return False
+            case ast.Compare(ops=[op], comparators=[right]):
+                return self._compare(_dotted(node.left), op, right)
+            case ast.Call(func=ast.Attribute(attr="startswith"), args=[ast.Constant(value=str(v))]):
+                assert isinstance(node.func, ast.Attribute)  # noqa: S101 -- the pattern says so
+                return "linux".startswith(v) if _dotted(node.func.value) == "sys.platform" else None
+        return None
+
+    def _compare(self, left: str, op: ast.cmpop, right: ast.expr) -> bool | None:
+        try:
+            value = ast.literal_eval(right)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return None
+        known: dict[str, object] = {
+            "__name__": "__main__" if self._is_main else "a module",
+            "sys.platform": "linux",
+            "os.name": "posix",
+            "sys.version_info": self._python,
+            "sys.version_info[0]": self._python[0],
+            "sys.version_info.major": self._python[0],
+            "sys.version_info[1]": self._python[1],
+            "sys.version_info.minor": self._python[1],
+            "platform.system()": "Linux",
+        }
+        if left not in known:
+            return None
+        have = known[left]
+        if isinstance(have, tuple) and isinstance(value, tuple):
+            have = have[: len(value)]
+        try:
+            return bool(_COMPARISONS[type(op)](have, value)) if type(op) in _COMPARISONS else None
+        except TypeError:
+            return None
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of an expression that are evaluated with it: no body of a lambda."""
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        if isinstance(each, ast.IfExp | ast.BoolOp | ast.Lambda):
+            continue  # only some of it is evaluated
+        waiting += reversed(list(ast.iter_child_nodes(each)))
+
+
+def _dotted(node: ast.expr) -> str:
+    match node:
+        case ast.Name():
+            return node.id
+        case ast.Attribute():
+            return f"{_dotted(node.value)}.{node.attr}"
+        case ast.Subscript(slice=ast.Constant(value=int(index))):
+            return f"{_dotted(node.value)}[{index}]"
+        case ast.Subscript(slice=ast.Slice()):
+            return _dotted(node.value)
+        case ast.Call(args=[], keywords=[]):
+            return f"{_dotted(node.func)}()"
+    return "?"
+
+
+def _leaves(node: ast.If) -> bool:
+    """Return whether a branch may end the block: return, raise, or a call that exits."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Return | ast.Raise | ast.Continue | ast.Break):
+            return True
+        if isinstance(child, ast.Call) and _dotted(child.func) in {"sys.exit", "exit", "quit"}:
+            return True
+    return False
+
+
+def _handles_imports(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(_dotted(kind).rpartition(".")[2] in _HANDLED for kind in kinds)
+
+
+def _suppresses(node: ast.expr) -> bool:
+    if not isinstance(node, ast.Call) or _dotted(node.func).rpartition(".")[2] != "suppress":
+        return False
+    return any(_dotted(arg).rpartition(".")[2] in _HANDLED for arg in node.args)

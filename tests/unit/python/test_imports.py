@@ -1,0 +1,152 @@
+"""Imports are followed from where a program starts, and none is called needed that is not."""
+
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from lockstitch.python.commands import entry_of
+from lockstitch.python.imports import Entry, Tree, follow, standard_library
+
+SCRIPT = Entry(path="main.py", roots=("",))
+
+
+def needed(files: Mapping[str, str], entry: Entry = SCRIPT, **facts: object) -> dict[str, bool]:
+    tree = Tree(frozenset(files), files.get, **facts)  # type: ignore[arg-type]
+    answer: dict[str, bool] = {}
+    for each in follow(tree, entry):
+        answer[each.module] = answer.get(each.module, False) or each.needed
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("text", "modules"),
+    [
+        ("import a, b.c\nfrom d.e import f", {"a": True, "b.c": True, "d.e": True}),
+        ("try:\n import a\nexcept ImportError:\n import b\n", {"a": False, "b": False}),
+        ("try:\n import a\nexcept (KeyError, ModuleNotFoundError):\n a = None", {"a": False}),
+        ("try:\n import a\nexcept KeyError:\n pass", {"a": True}),
+        ("try:\n x()\nfinally:\n import a", {"a": True}),
+        ("import contextlib\nwith contextlib.suppress(ImportError):\n import a", {"a": False}),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n import a", {}),
+        ("import typing as t\nif t.TYPE_CHECKING:\n import a\nelse:\n import b", {"b": True}),
+        ("import sys\nif sys.platform == 'win32':\n import a\nelse:\n import b", {"b": True}),
+        ("import sys\nif sys.platform.startswith('win'):\n import a", {}),
+        ("import os\nif os.name == 'nt':\n import a", {}),
+        ("import sys\nif sys.version_info >= (3, 11):\n import a\nelse:\n import b", {"a": True}),
+        ("import sys\nif sys.version_info[:2] < (3, 8):\n import a", {}),
+        ("import platform\nif platform.system() == 'Darwin':\n import a", {}),
+        ("if x:\n import a", {"a": False}),
+        ("def f():\n import a", {"a": False}),
+        ("def f():\n import a\nf()", {"a": True}),
+        ("def f():\n g()\ndef g():\n import a\nx = f()", {"a": True}),
+        ("def f():\n import a\nif __name__ == '__main__':\n f()", {"a": True}),
+        ("def f():\n if x:\n  return\n import a\nf()", {"a": False}),
+        ("def f():\n if y:\n  import a\n import b\nf()", {"a": False, "b": True}),
+        ("class C:\n import a\n def f(self):\n  import b", {"a": True, "b": False}),
+        (
+            "import importlib\nimportlib.import_module('a.b')\nimportlib.import_module(x)",
+            {"a.b": True},
+        ),
+        ("x = lambda: __import__('a')", {}),
+        ("y = __import__('a') if x else None", {}),
+        ("for x in y:\n import a", {"a": False}),
+        ("while True:\n import a", {"a": True}),
+        ("import sys\nsys.exit()\nimport a", {"a": True}),
+        ("raise SystemExit\nimport a", {}),
+        ("with open(x) as f:\n import a", {"a": True}),
+        ("import (", {}),
+        ("x = '\\ud800'", {}),
+    ],
+)
+def test_what_one_file_needs(text: str, modules: dict[str, bool]) -> None:
+    library = {"sys", "os", "typing", "contextlib", "importlib", "platform"}
+    found = needed({"main.py": text})
+    assert {k: v for k, v in found.items() if k.partition(".")[0] not in library} == modules
+
+
+def test_own_modules_are_followed() -> None:
+    files = {
+        "src/train.py": "from pkg.data import load\nimport helper\nfrom pkg import late\n",
+        "src/helper.py": "import a",
+        "src/pkg/__init__.py": "import b",
+        "src/pkg/data.py": "from . import tools\nfrom .deep.er import x\nfrom .. import no",
+        "src/pkg/tools.py": "def f():\n    import c\n",
+        "src/pkg/deep/__init__.py": "",
+        "src/pkg/deep/er.py": "import d",
+        "src/pkg/late.py": "if __name__ == '__main__':\n    import e\n",
+        "src/unused.py": "import z",
+    }
+    entry = Entry(path="src/train.py", roots=("src",))
+    assert needed(files, entry) == {"a": True, "b": True, "c": False, "d": True}
+
+
+def test_the_import_root_is_the_one_of_the_command() -> None:
+    files = {"src/config.py": "import a", "src/train.py": "from src.config import x"}
+    as_module = entry_of(["python", "-m", "src.train"], {})
+    assert as_module == Entry(module="src.train", roots=("",))
+    assert needed(files, as_module) == {"a": True}
+    as_script = entry_of(["python", "src/train.py"], {})
+    assert as_script == Entry(path="src/train.py", roots=("src",))
+    assert needed(files, as_script) == {"src.config": True}, "as python says: no module `src`"
+    assert needed(files, entry_of(["python", "src/train.py"], {"PYTHONPATH": "/app"})) == {
+        "a": True
+    }
+
+
+def test_a_package_is_run_by_its_main() -> None:
+    files = {
+        "p/__init__.py": "import a",
+        "p/__main__.py": "import b\nif __name__ == '__main__':\n import c",
+    }
+    assert needed(files, Entry(module="p", roots=("",))) == {"a": True, "b": True, "c": True}
+
+
+def test_circles_end() -> None:
+    files = {"main.py": "import a", "a.py": "import b", "b.py": "import a\nimport main\nimport z"}
+    assert needed(files) == {"z": True}
+
+
+def test_installed_own_packages_are_read_where_they_stand() -> None:
+    files = {
+        "main.py": "from own.x import y",
+        "src/own/__init__.py": "",
+        "src/own/x.py": "import a",
+    }
+    assert needed(files, installed={"own": "src"}) == {"a": True}
+
+
+@pytest.mark.parametrize(
+    ("command", "entry"),
+    [
+        ("python app.py", Entry(path="app.py", roots=("",))),
+        ("python -u -W ignore src/app.py --x", Entry(path="src/app.py", roots=("src",))),
+        ("/usr/bin/python3.11 -m pkg.train", Entry(module="pkg.train", roots=("",))),
+        ("uvicorn api:app --app-dir src --port 1", Entry(module="api", roots=("src",))),
+        ("uvicorn --host 0.0.0.0 app.main:app", Entry(module="app.main", roots=("",))),
+        ("python -m uvicorn app.main:app", Entry(module="app.main", roots=("",))),
+        ("gunicorn -w 2 --chdir web wsgi:app", Entry(module="wsgi", roots=("web",))),
+        ("gunicorn -k x.Y a:create()", Entry(module="a", roots=("",))),
+        ("streamlit run ui/app.py --server.port 1", Entry(path="ui/app.py", roots=("ui", ""))),
+        ("fastapi run api.py", Entry(path="api.py", roots=("", ""))),
+        ("flask --app server run", Entry(module="server", roots=("",))),
+        ("flask run", Entry(module="app", roots=("",))),
+        ("celery -A tasks worker", Entry(module="tasks", roots=("",))),
+        ("torchrun --nproc 2 train.py", Entry(path="train.py", roots=("", ""))),
+        ("accelerate launch train.py", Entry(path="train.py", roots=("", ""))),
+        ("python -c pass", None),
+        ("python ../x.py", None),
+        ("mlflow server", None),
+    ],
+)
+def test_where_a_command_begins(command: str, entry: Entry | None) -> None:
+    assert entry_of(command.split(), {}) == entry
+
+
+def test_the_standard_library_of_other_pythons() -> None:
+    known = sys.stdlib_module_names
+    assert {"distutils", "imp", "telnetlib"} <= standard_library(11, known)
+    assert not {"distutils", "imp"} & standard_library(12, known)
+    assert "telnetlib" in standard_library(12, known)
+    assert "cgi" not in standard_library(13, known)
+    assert "tomllib" not in standard_library(10, known)
