@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import atomic
-from lockstitch.image import assemble, bytecode, project_wheel, sizes
+from lockstitch.image import assemble, bytecode, imports, project_wheel, sizes
 from lockstitch.image.bases import InheritedLayers
 from lockstitch.image.layer_records import LayerRecords
 from lockstitch.image.layers import Job, LayerResult, make_all
@@ -80,6 +80,7 @@ class Builder:
         """
         prepared = self._prepare(specs)
         results = self._make_missing(prepared, layout)
+        lacking = [tuple(imports.check(self._project, each, self._store)) for each in prepared]
         images = [
             assemble.image(each, self._project, self._layers(each, layout)) for each in prepared
         ]
@@ -87,7 +88,7 @@ class Builder:
         if not shallow:
             self._fetch_inherited(prepared, layout)
         built = []
-        for each, stitched in zip(prepared, images, strict=True):
+        for each, stitched, missing in zip(prepared, images, lacking, strict=True):
             name = assemble.reference(each.spec, stitched.platform, self._project)
             image = self._in_form(stitched, form)
             made = [results[plan.key] for plan in each.layers if plan.key in results]
@@ -100,7 +101,7 @@ class Builder:
                     image=image,
                     fresh=bool(made) if shallow else layout.write(image, name),
                     made=len(made),
-                    notes=each.notes + notes,
+                    notes=each.notes + notes + missing,
                     plan=each.layers,
                 )
             )

@@ -7,6 +7,7 @@ an untaken branch, a function that only a request calls, `try` with a handler fo
 """
 
 import ast
+import enum
 import operator
 import posixpath
 import warnings
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Entry", "Import", "Tree", "follow", "standard_library"]
+__all__ = ["Entry", "Import", "Reach", "Tree", "follow", "standard_library"]
 
 _HANDLED = frozenset(
     {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "OSError"}
@@ -52,6 +53,14 @@ class Entry:
     roots: tuple[str, ...]  # folders that imports are looked for in, from the tree's root
 
 
+class Reach(enum.IntEnum):
+    """How sure it is that a program's start comes to an import."""
+
+    OPTIONAL = 0  # the program goes on without the module
+    POSSIBLE = 1  # a branch, or a function that something else calls
+    CERTAIN = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Import:
     """One import of a module that is not in the tree."""
@@ -59,7 +68,7 @@ class Import:
     path: str
     line: int
     module: str  # the whole dotted name
-    needed: bool  # the start reaches it
+    reach: Reach
 
     @property
     def top(self) -> str:
@@ -88,7 +97,7 @@ def standard_library(minor: int, known: Iterable[str]) -> frozenset[str]:
 
 
 def follow(tree: Tree, entry: Entry) -> tuple[Import, ...]:
-    """Return the imports that lead out of the tree, sorted; of one module the needed one counts."""
+    """Return the imports that lead out of the tree, sorted, each with how sure it is."""
     walk = _Walk(tree, entry)
     walk.run()
     return tuple(sorted(walk.outside))
@@ -101,8 +110,8 @@ class _Walk:
         self._tree = tree
         self._entry = entry
         self.outside: set[Import] = set()
-        self._done: dict[str, bool] = {}  # path of a module -> whether it was reached certainly
-        self._waiting: list[tuple[str, bool]] = []
+        self._done: dict[str, Reach] = {}  # by path of a module
+        self._waiting: list[tuple[str, Reach]] = []
 
     def run(self) -> None:
         start = self._entry.path
@@ -110,23 +119,23 @@ class _Walk:
             places = self._places(self._entry.module)
             start = next((path for path in reversed(places) if path in self._tree.names), "")
             for path in places[:-1]:
-                self._push(path, certain=True)
+                self._push(path, reach=Reach.CERTAIN)
             if places and posixpath.basename(places[-1]) == "__init__.py":
                 main = posixpath.join(posixpath.dirname(places[-1]), "__main__.py")
-                self._push(main if main in self._tree.names else places[-1], certain=True)
+                self._push(main if main in self._tree.names else places[-1], reach=Reach.CERTAIN)
         if start in self._tree.names:
-            self._push(start, certain=True)
+            self._push(start, reach=Reach.CERTAIN)
         while self._waiting and len(self._done) < _MOST:
-            path, certain = self._waiting.pop()
-            if self._done.get(path, False) or (path in self._done and not certain):
+            path, reach = self._waiting.pop()
+            if self._done.get(path, -1) >= reach:
                 continue
-            self._done[path] = certain
-            self._read(path, certain=certain)
+            self._done[path] = reach
+            self._read(path, reach=reach)
 
-    def _push(self, path: str, *, certain: bool) -> None:
-        self._waiting.append((path, certain))
+    def _push(self, path: str, *, reach: Reach) -> None:
+        self._waiting.append((path, reach))
 
-    def _read(self, path: str, *, certain: bool) -> None:
+    def _read(self, path: str, *, reach: Reach) -> None:
         text = self._tree.text(path)
         if text is None or len(text) > _LARGEST:
             return
@@ -138,9 +147,9 @@ class _Walk:
             return
         is_main = path == self._entry.path or posixpath.basename(path) == "__main__.py"
         reader = _Reader(self._tree.python, is_main=is_main)
-        for name, names, level, line, needed in reader.imports(module):
+        for name, names, level, line, inner in reader.imports(module):
             for wanted in self._absolute(path, name, names, level):
-                self._resolve(path, line, wanted, needed=needed and certain)
+                self._resolve(path, line, wanted, reach=min(inner, reach))
 
     def _absolute(self, path: str, name: str, names: Sequence[str], level: int) -> Iterator[str]:
         """Yield what an import statement names, as `module` or `module:name`."""
@@ -157,29 +166,29 @@ class _Walk:
         else:
             yield name
 
-    def _resolve(self, path: str, line: int, wanted: str, *, needed: bool) -> None:
+    def _resolve(self, path: str, line: int, wanted: str, *, reach: Reach) -> None:
         module, _, name = wanted.partition(":")
         if module.startswith("/"):  # relative: a path in the tree
             inside = [module[1:], *([posixpath.join(module[1:], name)] if name else [])]
             for place in (place for base in inside for place in _module_paths(base)):
-                self._own(place, needed=needed)
+                self._own(place, reach=reach)
             return
         places = self._places(module)
         if not places:
-            self.outside.add(Import(path=path, line=line, module=module, needed=needed))
+            self.outside.add(Import(path=path, line=line, module=module, reach=reach))
             return
         for place in places:
-            self._own(place, needed=needed)
+            self._own(place, reach=reach)
         if name and posixpath.basename(places[-1]) == "__init__.py":
             for place in _module_paths(posixpath.join(posixpath.dirname(places[-1]), name)):
-                self._own(place, needed=needed)
+                self._own(place, reach=reach)
         elif name and places[-1].endswith("/"):
             for place in _module_paths(places[-1] + name):
-                self._own(place, needed=needed)
+                self._own(place, reach=reach)
 
-    def _own(self, place: str, *, needed: bool) -> None:
+    def _own(self, place: str, *, reach: Reach) -> None:
         if place in self._tree.names:
-            self._push(place, certain=needed)
+            self._push(place, reach=reach)
 
     def _places(self, module: str) -> list[str]:
         """Return the files that an own module is made of, outermost package first, or none.
@@ -217,11 +226,11 @@ def _module_paths(base: str) -> tuple[str, str]:
     return f"{base}/__init__.py", f"{base}.py"
 
 
-_Statement = tuple[str, tuple[str, ...], int, int, bool]
+_Statement = tuple[str, tuple[str, ...], int, int, Reach]
 
 
 class _Reader:
-    """Reads one module's imports, each with whether running the module certainly reaches it."""
+    """Reads one module's imports, each with how surely running the module comes to it."""
 
     def __init__(self, python: tuple[int, int], *, is_main: bool) -> None:
         self._python = python
@@ -234,78 +243,88 @@ class _Reader:
         for node in module.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 self._functions[node.name] = node
-        yield from self._block(module.body, certain=True)
+        yield from self._block(module.body, reach=Reach.CERTAIN)
         for name, function in self._functions.items():
             if name not in self._entered:
-                yield from self._block(function.body, certain=False)
+                yield from self._block(function.body, reach=Reach.POSSIBLE)
 
-    def _block(self, body: Sequence[ast.stmt], *, certain: bool) -> Iterator[_Statement]:
+    def _block(self, body: Sequence[ast.stmt], *, reach: Reach) -> Iterator[_Statement]:
         for node in body:
-            yield from self._statement(node, certain=certain)
-            if certain and isinstance(node, ast.Return | ast.Raise | ast.Continue | ast.Break):
+            yield from self._statement(node, reach=reach)
+            if reach is Reach.CERTAIN and isinstance(
+                node, ast.Return | ast.Raise | ast.Continue | ast.Break
+            ):
                 return  # nothing behind it is reached
             if isinstance(node, ast.If) and _leaves(node):
-                certain = False  # what follows is reached only when the branch is not taken
+                reach = _possible(
+                    reach
+                )  # what follows is reached only when the branch is not taken
 
     def _statement(  # noqa: C901, PLR0912 -- one case for each kind of statement
-        self, node: ast.stmt, *, certain: bool
+        self, node: ast.stmt, *, reach: Reach
     ) -> Iterator[_Statement]:
         match node:
             case ast.Import():
                 for alias in node.names:
-                    yield alias.name, (), 0, node.lineno, certain
+                    yield alias.name, (), 0, node.lineno, reach
             case ast.ImportFrom():
                 names = tuple(alias.name for alias in node.names)
-                yield node.module or "", names, node.level, node.lineno, certain
+                yield node.module or "", names, node.level, node.lineno, reach
             case ast.If():
                 taken = self._test(node.test)
                 if taken is not False:
-                    yield from self._calls(node.test, certain=certain)
-                    yield from self._block(node.body, certain=certain and taken is True)
+                    yield from self._calls(node.test, reach=reach)
+                    yield from self._block(
+                        node.body, reach=reach if taken is True else self._guarded(node.test, reach)
+                    )
                 if taken is not True:
-                    yield from self._block(node.orelse, certain=certain and taken is False)
+                    yield from self._block(
+                        node.orelse,
+                        reach=reach if taken is False else self._guarded(node.test, reach),
+                    )
             case ast.Try() | ast.TryStar():
                 handled = any(_handles_imports(handler) for handler in node.handlers)
-                yield from self._block(node.body, certain=certain and not handled)
+                yield from self._block(node.body, reach=Reach.OPTIONAL if handled else reach)
                 for handler in node.handlers:
-                    yield from self._block(handler.body, certain=False)
-                yield from self._block(node.orelse, certain=certain and not handled)
-                yield from self._block(node.finalbody, certain=certain)
+                    inner = Reach.OPTIONAL if handled else _possible(reach)
+                    yield from self._block(handler.body, reach=inner)
+                yield from self._block(node.orelse, reach=Reach.OPTIONAL if handled else reach)
+                yield from self._block(node.finalbody, reach=reach)
             case ast.With() | ast.AsyncWith():
                 hidden = any(_suppresses(item.context_expr) for item in node.items)
                 for item in node.items:
-                    yield from self._calls(item.context_expr, certain=certain)
-                yield from self._block(node.body, certain=certain and not hidden)
+                    yield from self._calls(item.context_expr, reach=reach)
+                yield from self._block(node.body, reach=Reach.OPTIONAL if hidden else reach)
             case ast.For() | ast.AsyncFor():
-                yield from self._calls(node.iter, certain=certain)
-                yield from self._block(node.body, certain=False)
-                yield from self._block(node.orelse, certain=False)
+                yield from self._calls(node.iter, reach=reach)
+                yield from self._block(node.body, reach=_possible(reach))
+                yield from self._block(node.orelse, reach=_possible(reach))
             case ast.While():
                 endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
-                yield from self._block(node.body, certain=certain and endless)
+                yield from self._block(node.body, reach=reach if endless else _possible(reach))
             case ast.Match():
                 for case in node.cases:
-                    yield from self._block(case.body, certain=False)
+                    yield from self._block(case.body, reach=_possible(reach))
             case ast.ClassDef():
                 for decorator in node.decorator_list:
-                    yield from self._calls(decorator, certain=certain)
-                yield from self._class(node, certain=certain)
+                    yield from self._calls(decorator, reach=reach)
+                yield from self._class(node, reach=reach)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 for decorator in node.decorator_list:
-                    yield from self._calls(decorator, certain=certain)
+                    yield from self._calls(decorator, reach=reach)
                 if node.name not in self._functions or self._functions[node.name] is not node:
-                    yield from self._block(node.body, certain=False)
+                    yield from self._block(node.body, reach=_possible(reach))
             case _:
-                yield from self._calls(node, certain=certain)
+                yield from self._calls(node, reach=reach)
 
-    def _class(self, node: ast.ClassDef, *, certain: bool) -> Iterator[_Statement]:
+    def _class(self, node: ast.ClassDef, *, reach: Reach) -> Iterator[_Statement]:
         for child in node.body:
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield from self._block(child.body, certain=False)
+                yield from self._block(child.body, reach=_possible(reach))
             else:
-                yield from self._statement(child, certain=certain)
+                yield from self._statement(child, reach=reach)
 
-    def _calls(self, node: ast.AST, *, certain: bool) -> Iterator[_Statement]:
+    def _calls(self, node: ast.AST, *, reach: Reach) -> Iterator[_Statement]:
         """Yield the imports that calls in an expression make: by name, or of a function here."""
         for child in _walk(node):
             if not isinstance(child, ast.Call):
@@ -315,10 +334,16 @@ class _Reader:
                 literal = child.args[0] if child.args else None
                 module = literal.value if isinstance(literal, ast.Constant) else None
                 if isinstance(module, str) and module and not module.startswith("."):
-                    yield module, (), 0, child.lineno, certain
-            elif name in self._functions and certain and name not in self._entered:
+                    yield module, (), 0, child.lineno, reach
+            elif name in self._functions and reach is Reach.CERTAIN and name not in self._entered:
                 self._entered.add(name)
-                yield from self._block(self._functions[name].body, certain=certain)
+                yield from self._block(self._functions[name].body, reach=reach)
+
+    def _guarded(self, test: ast.expr, reach: Reach) -> Reach:
+        """Return the reach of a branch: one that asks whether a module is there is optional."""
+        words = ast.dump(test).lower()
+        asks = "find_spec" in words or "available" in words or "has_" in words
+        return Reach.OPTIONAL if asks else _possible(reach)
 
     def _test(self, node: ast.expr) -> bool | None:
         """Return what a condition is on Linux at run time, or None where nobody can know."""
@@ -367,6 +392,10 @@ class _Reader:
             return bool(_COMPARISONS[type(op)](have, value)) if type(op) in _COMPARISONS else None
         except TypeError:
             return None
+
+
+def _possible(reach: Reach) -> Reach:
+    return min(reach, Reach.POSSIBLE)
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:

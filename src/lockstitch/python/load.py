@@ -156,6 +156,7 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
         health=table.text("health"),
         user=_user(table),
         budget=_budget(table),
+        allow_missing=table.texts("allow-missing"),
         bytecode=table.flag("bytecode"),
         trim=table.flag("trim"),
     )

@@ -27,6 +27,7 @@ class ImageSpec:
     health: str = ""
     user: str = ""  # "" means ours
     budget: int = 0  # bytes unpacked; 0 means none
+    allow_missing: tuple[str, ...] = ()  # modules that the program starts without
     bytecode: bool = False
     trim: bool = False
     links: Mapping[str, str] = field(default_factory=dict)  # outside /app; of our own images alone

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from lockstitch.python.commands import entry_of
-from lockstitch.python.imports import Entry, Tree, follow, standard_library
+from lockstitch.python.imports import Entry, Reach, Tree, follow, standard_library
 
 SCRIPT = Entry(path="main.py", roots=("",))
 
@@ -15,7 +15,7 @@ def needed(files: Mapping[str, str], entry: Entry = SCRIPT, **facts: object) -> 
     tree = Tree(frozenset(files), files.get, **facts)  # type: ignore[arg-type]
     answer: dict[str, bool] = {}
     for each in follow(tree, entry):
-        answer[each.module] = answer.get(each.module, False) or each.needed
+        answer[each.module] = answer.get(each.module, False) or each.reach is Reach.CERTAIN
     return answer
 
 
@@ -150,3 +150,21 @@ def test_the_standard_library_of_other_pythons() -> None:
     assert "telnetlib" in standard_library(12, known)
     assert "cgi" not in standard_library(13, known)
     assert "tomllib" not in standard_library(10, known)
+
+
+@pytest.mark.parametrize(
+    ("text", "reach"),
+    [
+        ("try:\n import a\nexcept ImportError:\n pass", Reach.OPTIONAL),
+        ("try:\n import x\nexcept ImportError:\n import a", Reach.OPTIONAL),
+        ("from importlib.util import find_spec\nif find_spec('a'):\n import a", Reach.OPTIONAL),
+        ("if HAS_GPU:\n import a", Reach.OPTIONAL),
+        ("def f():\n try:\n  import a\n except ImportError:\n  pass", Reach.OPTIONAL),
+        ("def f():\n import a", Reach.POSSIBLE),
+        ("if flag:\n import a", Reach.POSSIBLE),
+        ("import a", Reach.CERTAIN),
+    ],
+)
+def test_how_sure_it_is(text: str, reach: Reach) -> None:
+    tree = Tree(frozenset({"main.py"}), {"main.py": text}.get)
+    assert {each.reach for each in follow(tree, SCRIPT) if each.module == "a"} == {reach}

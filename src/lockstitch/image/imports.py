@@ -1,0 +1,271 @@
+"""Holds what an image's program imports against what the image has, before the image is made.
+
+The program is read from its command on, never run. What its start certainly imports and no
+package, no own file and not the standard library has, is an error: such an image builds and dies
+at its first line. What other parts of it may import is a note.
+"""
+
+import functools
+import re
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from posixpath import basename
+
+from lockstitch import files
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.image.plan import Prepared
+from lockstitch.oci import canonical
+from lockstitch.python.commands import entry_of
+from lockstitch.python.imports import Import, Reach, Tree, follow, standard_library
+from lockstitch.python.model import Project
+from lockstitch.store import Store
+
+__all__ = ["Modules", "check", "modules_of"]
+
+_FORM = 1  # of the records
+_DEBIAN_LACKS = frozenset({"ensurepip", "idlelib", "lib2to3", "tkinter", "turtledemo"})
+_MODULE = re.compile(r"(?P<name>[^/.]+)(?:\.cpython-\d+[\w-]*|\.abi3)?\.(?:py|so|pyc)")
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
+_LARGEST = 1 << 20  # bytes of an entry_points.txt
+_SHOWN = 6  # modules that a note names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modules:
+    """What a wheel brings: top-level modules, those of its namespace packages, and programs."""
+
+    tops: frozenset[str]  # regular packages and modules
+    spaces: Mapping[str, frozenset[str]]  # a namespace package's name -> what it holds
+    programs: frozenset[str]
+
+
+def modules_of(wheel: Path) -> Modules:
+    """Return what a wheel brings, from the names in its zip directory and its entry points."""
+    tops: set[str] = set()
+    folders: dict[str, set[str]] = {}
+    regular: set[str] = set()
+    programs: set[str] = set()
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            top, _, rest = name.partition("/")
+            if top.endswith(".data"):
+                kind, _, inner = rest.partition("/")
+                if kind == "scripts" and inner:
+                    programs.add(inner)
+                if kind not in {"purelib", "platlib"}:
+                    continue
+                top, _, rest = inner.partition("/")
+            if top.endswith(".dist-info"):
+                if rest == "entry_points.txt" and archive.getinfo(name).file_size < _LARGEST:
+                    programs |= set(_programs(archive.read(name).decode("utf-8", "replace")))
+                continue
+            if not rest:
+                match = _MODULE.fullmatch(top)
+                tops |= {match["name"]} if match else set()
+                continue
+            second = rest.partition("/")[0]
+            match = _MODULE.fullmatch(second)
+            if match and "/" not in rest:
+                regular |= {top} if match["name"] == "__init__" else set()
+                folders.setdefault(top, set()).add(match["name"])
+            elif "/" in rest:
+                folders.setdefault(top, set()).add(second)
+    spaces = {name: frozenset(inner) for name, inner in folders.items() if name not in regular}
+    return Modules(tops=frozenset(tops | regular), spaces=spaces, programs=frozenset(programs))
+
+
+def _programs(text: str) -> Iterator[str]:
+    section = ""
+    for line in text.splitlines():
+        bare = line.strip()
+        if bare.startswith("["):
+            section = bare.strip("[]").strip()
+        elif "=" in bare and section in {"console_scripts", "gui_scripts"}:
+            yield bare.partition("=")[0].strip()
+
+
+def check(project: Project, prepared: Prepared, store: Store) -> list[str]:
+    """Return notes about imports that an image's program may miss.
+
+    Raises LockstitchError with each module that the start needs and the image lacks, and for a
+    program that no package has. Says nothing where a wheel's names are not known any more.
+    """
+    spec = prepared.spec
+    key = _key(prepared)
+    remembered = store.record("imports", key)
+    if isinstance(remembered, list) and all(isinstance(note, str) for note in remembered):
+        return remembered
+    known = [_remembered(wheel.digest, store) for wheel in prepared.wheels]
+    own = _remembered(prepared.project_wheel.digest, store) if prepared.project_wheel else None
+    if not spec.command or any(modules is None for modules in known):
+        return []
+    modules = [each for each in (*known, own) if each is not None]
+    problem = _program(spec.command[0], modules, prepared)
+    if problem:
+        raise problem
+    entry = entry_of(spec.command, spec.env)
+    if entry is None:
+        return []
+    tree = _tree(project, prepared, own)
+    available = _Available(modules, _library(prepared))
+    allowed = {name.partition(".")[0] for name in spec.allow_missing}
+    lacking = [
+        each for each in follow(tree, entry) if not available.has(each) and each.top not in allowed
+    ]
+    needed = _first_of_each(each for each in lacking if each.reach is Reach.CERTAIN)
+    if needed:
+        first, *others = [_error(each, spec.name) for each in needed]
+        raise LockstitchError(first.message, hint=first.hint, also=others)
+    possible = _first_of_each(each for each in lacking if each.reach is Reach.POSSIBLE)
+    notes = [_note(possible)] if possible else []
+    store.remember("imports", key, notes)
+    return notes
+
+
+def _key(prepared: Prepared) -> str:
+    """Return what an answer depends on: the bytes of all layers, and how the program starts."""
+    spec = prepared.spec
+    document = {
+        "form": _FORM,
+        "layers": [layer.key for layer in prepared.layers],
+        "command": spec.command,
+        "env": sorted(spec.env.items()),
+        "allow": spec.allow_missing,
+    }
+    return of_bytes(canonical.dumps(document)).hex
+
+
+def _first_of_each(imports: Iterable[Import]) -> list[Import]:
+    first: dict[str, Import] = {}
+    for each in imports:
+        first.setdefault(each.top, each)
+    return [*first.values()]
+
+
+def _error(lack: Import, image: str) -> LockstitchError:
+    message = f"{lack.path}:{lack.line}: `{lack.module}` is in no package of image `{image}`"
+    name = _distribution(lack.top)
+    hint = f'uv add {name}, in a group of the image; or allow-missing = ["{lack.top}"]'
+    return LockstitchError(message, hint=hint)
+
+
+def _note(possible: list[Import]) -> str:
+    shown = ", ".join(f"`{each.top}` ({each.path}:{each.line})" for each in possible[:_SHOWN])
+    more = f" and {len(possible) - _SHOWN} more" if len(possible) > _SHOWN else ""
+    return f"not in the image, and imported in functions or branches: {shown}{more}"
+
+
+@functools.cache
+def _distributions() -> dict[str, str]:
+    text = resources.files("lockstitch.python").joinpath("distributions.toml").read_text("utf-8")
+    table: dict[str, str] = tomllib.loads(text)["distributions"]
+    return table
+
+
+def _distribution(top: str) -> str:
+    """Return the distribution that has a module, as far as a table of the most used knows."""
+    return _distributions().get(top, top.replace("_", "-"))
+
+
+# --- what the image has
+
+
+@dataclass(frozen=True, slots=True)
+class _Available:
+    modules: list[Modules]
+    library: frozenset[str]
+
+    def has(self, wanted: Import) -> bool:
+        """Return whether an import finds its module; of a regular package any part counts."""
+        parts = wanted.module.split(".")
+        if parts[0] in self.library or parts[0] in sys.builtin_module_names:
+            return True
+        if any(parts[0] in each.tops for each in self.modules):
+            return True
+        spaces = [each.spaces[parts[0]] for each in self.modules if parts[0] in each.spaces]
+        return bool(spaces) and (len(parts) == 1 or any(parts[1] in inner for inner in spaces))
+
+
+def _library(prepared: Prepared) -> frozenset[str]:
+    minor = int(prepared.base.python.split(".")[1])
+    names = standard_library(minor, sys.stdlib_module_names)
+    if any("distutils-precedence" in w.filename or w.name == "setuptools" for w in prepared.wheels):
+        names |= {"distutils"}  # setuptools brings it back (distutils-precedence.pth)
+    debian = not prepared.base.image
+    return names - _DEBIAN_LACKS if debian else names
+
+
+def _program(name: str, modules: list[Modules], prepared: Prepared) -> LockstitchError | None:
+    """Return what is wrong with a command's program, where it can be known."""
+    base = basename(name)
+    if prepared.base.image or "/" in name or base.startswith("python"):
+        return None  # a registry's image has programs of its own
+    if any(base in each.programs for each in modules):
+        return None
+    spec = prepared.spec
+    table = f"[tool.lockstitch.images.{spec.name}]"
+    if base in _SHELLS:
+        message = f"`{name}`, the command of `{spec.name}`: the base has no shell"
+        return LockstitchError(message, hint=f'command = ["python", "…"] in {table}')
+    message = f"`{name}`, the command of `{spec.name}`, is in no package of the image"
+    return LockstitchError(message, hint=f"uv add {base}, in a group of the image")
+
+
+def _remembered(wheel: Digest, store: Store) -> Modules | None:
+    """Return what a wheel brings, from the wheel or from what is remembered of it."""
+    key = f"{wheel.hex}-{_FORM}"
+    record = store.record("modules", key)
+    if isinstance(record, dict):
+        return Modules(
+            tops=frozenset(record["tops"]),
+            spaces={name: frozenset(inner) for name, inner in record["spaces"].items()},
+            programs=frozenset(record["programs"]),
+        )
+    path = store.path(wheel)
+    if not path.is_file():
+        return None
+    modules = modules_of(path)
+    document = {
+        "tops": sorted(modules.tops),
+        "spaces": {name: sorted(inner) for name, inner in sorted(modules.spaces.items())},
+        "programs": sorted(modules.programs),
+    }
+    store.remember("modules", key, document)
+    return modules
+
+
+def _tree(project: Project, prepared: Prepared, own: Modules | None) -> Tree:
+    """Return the files of the image's program: those it includes, and its own package's."""
+    names = {found.name for found in prepared.files}
+    installed: dict[str, str] = {}
+    for top in own.tops if own else ():
+        for folder in ("src", "", "lib", "python"):
+            base = f"{folder}/{top}" if folder else top
+            inside = [
+                path.relative_to(project.root).as_posix()
+                for path in sorted((project.root / base).rglob("*.py"))
+            ]
+            single = f"{base}.py" if (project.root / f"{base}.py").is_file() else ""
+            if inside or single:
+                names |= {*inside, *([single] if single else [])}
+                installed[top] = folder
+                break
+    minor = int(prepared.base.python.split(".")[1])
+    return Tree(frozenset(names), _reader(project.root), (3, minor), installed)
+
+
+def _reader(root: Path) -> "functools._lru_cache_wrapper[str | None]":
+    @functools.cache
+    def read(name: str) -> str | None:
+        try:
+            return files.read_text(root / name)
+        except (LockstitchError, OSError):
+            return None
+
+    return read
