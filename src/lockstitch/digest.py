@@ -1,13 +1,14 @@
-"""Digests as the OCI image spec writes them: `sha256:` and 64 hex digits."""
+"""Digests as the OCI image spec writes them, and JSON with one spelling to take them of."""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from typing import Self
 
 from lockstitch.errors import LockstitchError
 
-__all__ = ["Digest", "Hasher", "of_bytes"]
+__all__ = ["Digest", "Hasher", "canonical_json", "of_bytes"]
 
 _FORM = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -65,3 +66,23 @@ def of_bytes(data: bytes | Iterable[bytes]) -> Digest:
     for chunk in (data,) if isinstance(data, bytes) else data:
         hasher.update(chunk)
     return hasher.digest()
+
+
+def canonical_json(value: object) -> bytes:
+    """Return compact UTF-8 JSON with sorted keys; a float is a TypeError, as its text can move."""
+    _refuse_floats(value)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def _refuse_floats(value: object) -> None:
+    if isinstance(value, float):
+        raise TypeError(value)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(key)
+            _refuse_floats(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_floats(item)

@@ -13,6 +13,7 @@ from lockstitch.errors import LockstitchError
 __all__ = [
     "FoundFile",
     "atomic",
+    "chunks",
     "find_files",
     "lock",
     "matches",
@@ -83,6 +84,13 @@ def sync(path: Path) -> None:
     """Flush a file to the disk, so that a rename never shows half of it after a power cut."""
     with path.open("rb") as handle:
         os.fsync(handle.fileno())
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file in pieces of 1 MiB; OSError when it cannot be opened."""
+    with path.open("rb") as handle:
+        while chunk := handle.read(1 << 20):
+            yield chunk
 
 
 def read_text(path: Path) -> str:

@@ -17,14 +17,11 @@ from support.images import image, layer, random_entries
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
-from lockstitch.oci.artifact import referrers_tag
 from lockstitch.oci.entry import file
-from lockstitch.oci.model import MANIFEST_TYPE, Image, Platform
+from lockstitch.oci.model import MANIFEST_TYPE, Image, Platform, referrers_tag
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.mounts import Places
-from lockstitch.oci.registry.push import Pushed, of_image, push
-from lockstitch.oci.registry.writer import Target
+from lockstitch.oci.registry.push import BlobLocations, Pushed, RepositoryWriter, of_image, push
 from lockstitch.progress import Quiet
 from lockstitch.store import Store
 
@@ -65,10 +62,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry
         yield running
 
 
-def pushed(address: str, name: str, folder: Path, *made: Image) -> tuple[Target, Pushed]:
-    target = Target(Client(first_wait=0.01), Reference.parse(f"{address}/{name}"))
+def pushed(address: str, name: str, folder: Path, *made: Image) -> tuple[RepositoryWriter, Pushed]:
+    target = RepositoryWriter(Client(first_wait=0.01), Reference.parse(f"{address}/{name}"))
     parcels = [of_image(each) for each in made]
-    places = Places(Store(folder / "store"), address)
+    places = BlobLocations(Store(folder / "store"), address)
     return target, push(target, parcels, "1", places, Quiet())
 
 
@@ -101,7 +98,7 @@ def test_what_was_pushed_is_pulled_and_run_by_docker(
     run(program("umoci"), "unpack", "--rootless", "--image", f"{tmp_path}/copy:x", tmp_path / "out")
     assert (tmp_path / "out" / "rootfs" / "app" / "src" / "api.py").exists()
     skopeo("copy", "--dest-tls-verify=false", copy, f"docker://{plain.address}/back:1")
-    back = Target(Client(), Reference.parse(f"{plain.address}/back"))
+    back = RepositoryWriter(Client(), Reference.parse(f"{plain.address}/back"))
     assert back.manifest("1").digest == project.digest("serve")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lockstitch.image.inspect import inspect
-from lockstitch.oci.layer_reader import entries
+from lockstitch.oci.rootfs import entries
 from lockstitch.oci.validate import problems
 from lockstitch.store import Store
 

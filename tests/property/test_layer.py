@@ -10,9 +10,8 @@ from support.images import image, layer, members
 
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
-from lockstitch.oci.layer import arrange, check_path
-from lockstitch.oci.layer_reader import entries as read_entries
-from lockstitch.oci.layer_reader import inflated
+from lockstitch.oci.layer import arrange, check_path, inflate
+from lockstitch.oci.rootfs import entries as read_entries
 from lockstitch.oci.validate import problems
 
 parts = st.sampled_from(["a", "b", "c", "a-b", "a.b", "zoë", "Z", "n" * 110])
@@ -72,7 +71,7 @@ def test_chunks_do_not_matter(tree: list[Entry], size: int) -> None:
         return
     data = layer(tree).data
     chunks = [data[at : at + size] for at in range(0, len(data), size)]
-    assert b"".join(inflated(chunks)) == gzip.decompress(data)
+    assert b"".join(inflate(chunks)) == gzip.decompress(data)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))

@@ -7,8 +7,7 @@ import tarfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstitch.oci import tar
-from lockstitch.oci.entry import Entry, Kind
+from lockstitch.oci.entry import MTIME, TAR_END, Entry, Kind, tar_header
 
 parts = st.one_of(
     st.text(string.ascii_letters + string.digits + "._- ", min_size=1, max_size=12),
@@ -42,14 +41,14 @@ TYPES = {Kind.FILE: tarfile.REGTYPE, Kind.FOLDER: tarfile.DIRTYPE, Kind.SYMLINK:
 @given(entries, st.one_of(st.just(0), st.integers(0, 1 << 45)))
 def test_tarfile_reads_what_was_asked_for(entry: Entry, size: int) -> None:
     size = size if entry.kind is Kind.FILE else 0
-    block = tar.header(entry, size=size)
-    with tarfile.open(fileobj=io.BytesIO(block + tar.END)) as archive:
+    block = tar_header(entry, size=size)
+    with tarfile.open(fileobj=io.BytesIO(block + TAR_END)) as archive:
         member = archive.next()
     assert member is not None
     assert (member.name, member.linkname) == (entry.path, entry.target)
     assert (member.mode, member.size, member.type) == (entry.mode, size, TYPES[entry.kind])
     assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
-    assert member.mtime == tar.MTIME
+    assert member.mtime == MTIME
     assert len(block) % 512 == 0
     assert set(member.pax_headers) <= {"path", "linkpath", "size"}
 
@@ -59,4 +58,4 @@ def test_pax_only_when_needed(entry: Entry) -> None:
     path = entry.path + ("/" if entry.kind is Kind.FOLDER else "")
     fits = path.isascii() and len(path) <= 100 and len(entry.target.encode()) <= 100
     if fits:
-        assert len(tar.header(entry)) == 512
+        assert len(tar_header(entry)) == 512

@@ -5,10 +5,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockstitch.digest import canonical_json
 from lockstitch.errors import LockstitchError
 from lockstitch.image.contents import console_scripts, with_shebang
 from lockstitch.image.wheel import Row, read_record_file, write_record_file
-from lockstitch.oci import canonical
 
 fields = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20)
 rows = st.lists(st.tuples(fields.filter(bool), fields, fields), max_size=10)
@@ -85,6 +85,6 @@ values = st.one_of(inner, st.lists(inner, max_size=4), st.dictionaries(text, inn
 
 @given(values)
 def test_canonical_json_is_json_and_has_one_spelling(value: object) -> None:
-    data = canonical.dumps(value)
+    data = canonical_json(value)
     assert json.loads(data) == value
-    assert canonical.dumps(json.loads(data)) == data
+    assert canonical_json(json.loads(data)) == data

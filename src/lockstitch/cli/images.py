@@ -15,8 +15,8 @@ from lockstitch.oci.manifest import Manifest
 from lockstitch.oci.model import Platform
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.push import RepositoryWriter
 from lockstitch.oci.registry.repository import Repository
-from lockstitch.oci.registry.writer import Target
 from lockstitch.python.load import find_root, load
 from lockstitch.python.model import Project
 
@@ -80,7 +80,7 @@ def find(options: argparse.Namespace, project: Project | None, *, write: bool = 
         return Named(name=text, place=layout, manifest=layout.manifest(text))
     reference = Reference.parse(text)
     client = Client(insecure=options.insecure_registry)
-    place = Target(client, reference) if write else Repository(client, reference)
+    place = RepositoryWriter(client, reference) if write else Repository(client, reference)
     return Named(name=reference.name, place=place, manifest=place.manifest(reference.which))
 
 

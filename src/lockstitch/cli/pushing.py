@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 from lockstitch.cli.session import Session
 from lockstitch.digest import Digest
 from lockstitch.errors import UsageError
-from lockstitch.oci.artifact import Artifact
 from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Artifact
 from lockstitch.oci.reference import LATEST, Reference
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.mounts import Places
-from lockstitch.oci.registry.push import Count, Parcel, Pushed, push
-from lockstitch.oci.registry.writer import Target
+from lockstitch.oci.registry.push import (
+    BlobLocations,
+    Count,
+    PushableImage,
+    Pushed,
+    RepositoryWriter,
+    push,
+)
 from lockstitch.oci.signing import referrers
-from lockstitch.oci.signing.referrers import Brought
+from lockstitch.oci.signing.referrers import SentDocuments
 from lockstitch.progress import say
 from lockstitch.python.size import shown
 
@@ -44,7 +49,7 @@ class Sent:
     target: Reference
     platforms: tuple[str, ...]
     pushed: Pushed
-    about: Brought  # documents about it that were sent too: SBOM, provenance, signatures
+    about: SentDocuments  # documents about it that were sent too: SBOM, provenance, signatures
 
     @property
     def reference(self) -> Reference:
@@ -111,7 +116,9 @@ def cache(session: Session, client: Client, text: str) -> LayerCache:
     if reference.tag or reference.digest:
         message = f"`{text}` names an image, and a cache is a whole repository"
         raise UsageError(message, hint=f"--cache {reference.name}")
-    return LayerCache(Target(client, reference), Places(session.store, reference.host))
+    return LayerCache(
+        RepositoryWriter(client, reference), BlobLocations(session.store, reference.host)
+    )
 
 
 def send(
@@ -119,16 +126,16 @@ def send(
     client: Client,
     name: str,
     target: Reference,
-    parcels: Sequence[Parcel],
+    parcels: Sequence[PushableImage],
     beside: Beside,
 ) -> Sent:
     """Push one image, all of its platforms, and what refers to them."""
-    place = Target(client, target)
+    place = RepositoryWriter(client, target)
     pushed = push(
         place,
         parcels,
         target.tag or LATEST,
-        Places(session.store, target.host),
+        BlobLocations(session.store, target.host),
         session.progress,
     )
     platforms = tuple(sorted(str(each.descriptor.platform) for each in parcels))
@@ -137,7 +144,7 @@ def send(
         brought.append(referrers.copy(beside.layout, subject.digest, place))
         fresh = beside.documents.get(subject.digest, ())
         brought.append(referrers.attach(place, subject, fresh))
-    about = Brought(
+    about = SentDocuments(
         documents=sum(each.documents for each in brought),
         bytes=sum(each.bytes for each in brought),
     )

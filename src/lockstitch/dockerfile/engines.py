@@ -13,7 +13,7 @@ from pathlib import Path
 from lockstitch import environ, process
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import archive
+from lockstitch.oci.layout import write_docker_archive
 from lockstitch.oci.model import Image
 from lockstitch.process import Command
 from lockstitch.python.model import ImageSpec, Project
@@ -115,7 +115,7 @@ def load(engine: Engine, image: Image, name: str) -> Digest:
         return wanted
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.tar"
-        archive.write(image, path, name)
+        write_docker_archive(image, path, name)
         words: list[str | Path] = [engine.program, "load", "--quiet", "--input", path]
         if engine.name == "buildah":
             words = [engine.program, "pull", "--quiet", f"docker-archive:{path}"]

@@ -13,8 +13,9 @@ from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.fingerprint import decode, images, live, locks
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.lock import file as lock_file
-from lockstitch.oci import foreign
-from lockstitch.oci.foreign import StoredImage
+from lockstitch.oci import reader
+from lockstitch.oci.model import Platform
+from lockstitch.oci.reader import StoredImage
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.repository import Repository
@@ -81,7 +82,7 @@ def _image(word: str, context: Context) -> StoredImage | None:
     several = len(project.platforms) > 1
     chosen = context.platform or project.platforms[0]
     name = f"{word}-{chosen.partition('/')[2]}" if several else word
-    return foreign.of_layout(layout, name) if layout.is_dir() else None
+    return reader.of_layout(layout, name) if layout.is_dir() else None
 
 
 def _in_registry(word: str, context: Context) -> StoredImage | None:
@@ -92,7 +93,8 @@ def _in_registry(word: str, context: Context) -> StoredImage | None:
     reference = Reference.parse(bare)
     say(f"reads the layers of {reference}")
     repository = Repository(Client(), reference)
-    return foreign.of_registry(repository, reference.which, target(context).platform)
+    platform = Platform.parse(target(context).platform)
+    return reader.of_source(repository, repository.image(reference.which, platform))
 
 
 def _holds_image(path: Path) -> bool:
@@ -100,7 +102,7 @@ def _holds_image(path: Path) -> bool:
 
 
 def _stored(path: Path, name: str, platform: str) -> StoredImage:
-    read = foreign.of_layout if path.is_dir() else foreign.of_archive
+    read = reader.of_layout if path.is_dir() else reader.of_archive
     return read(path, name, platform=platform)
 
 

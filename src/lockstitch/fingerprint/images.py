@@ -13,9 +13,9 @@ from typing import Any
 
 from lockstitch.fingerprint import decode
 from lockstitch.fingerprint.model import Blas, Fingerprint, Python, System
-from lockstitch.oci import contents
-from lockstitch.oci.contents import Held
-from lockstitch.oci.foreign import StoredImage
+from lockstitch.oci import rootfs
+from lockstitch.oci.reader import StoredImage
+from lockstitch.oci.rootfs import StoredFile
 from lockstitch.runtime import fingerprint as script
 
 __all__ = ["read"]
@@ -30,7 +30,7 @@ _SYSTEM = re.compile(
 _PATCH_LEVEL = re.compile(r'#define\s+PY_VERSION\s+"([^"]+)"')
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
-Files = Mapping[str, Held]
+Files = Mapping[str, StoredFile]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,8 @@ class _Installed:
 
 def read(image: StoredImage) -> Fingerprint:
     """Return what the files of an image say it is; raise LockstitchError when one is damaged."""
-    files = contents.of_layers(image.layers, content=_wanted, digest=_in_site)
+    layers = [layer.chunks for layer in image.layers]
+    files = rootfs.files_of(layers, content=_wanted, digest=_in_site)
     variables = _environment(image.config)
     found: dict[str, _Installed] = {}
     for site in _sites(files, variables):

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lockstitch.digest import Digest, of_bytes
-from lockstitch.oci import canonical
+from lockstitch.digest import Digest, canonical_json, of_bytes
 
 __all__ = ["SCHEMA", "Blas", "Cpu", "Fingerprint", "Gpu", "Package", "Python", "System"]
 
@@ -149,7 +148,7 @@ class Fingerprint:
     @property
     def digest(self) -> Digest:
         """The digest of all of it: equal when nothing differs."""
-        return of_bytes(canonical.dumps(self.document()))
+        return of_bytes(canonical_json(self.document()))
 
 
 def _table(value: Python | System | Cpu | Gpu | Blas | None) -> dict[str, Any] | None:

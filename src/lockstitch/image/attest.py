@@ -6,15 +6,14 @@ Both follow from the lock, the project's files and its commit: no clock, no name
 from collections.abc import Sequence
 
 from lockstitch import __version__, git
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.git import Commit
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.paths import DRIFT, LAYOUT
 from lockstitch.lock import export, file, provenance, sbom
 from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.lock.provenance import Material
-from lockstitch.oci import canonical
-from lockstitch.oci.artifact import Artifact
+from lockstitch.oci.model import Artifact
 from lockstitch.python.model import Project
 from lockstitch.store import Store
 
@@ -57,7 +56,7 @@ class Attester:
         facts = {key: each.document() for key, each in packages.items()}
         sources = sorted([each.name, each.digest] for each in _files(self._project, self._lock))
         wanted = [_FORM, digest, prepared.spec.name, prepared.created, sources, facts]
-        key = of_bytes(canonical.dumps(wanted)).hex
+        key = of_bytes(canonical_json(wanted)).hex
         known = self._store.record(_KIND, key)
         if known is not None and self._store.has(Digest.parse(known)):
             data = self._store.path(Digest.parse(known)).read_bytes()

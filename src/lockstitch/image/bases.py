@@ -9,11 +9,11 @@ from lockstitch.image import debian
 from lockstitch.lock.bases import Base, BaseLayer, registry
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry
-from lockstitch.oci.layer import LayerFacts, Shallow, oci_type
+from lockstitch.oci.layer import LayerFacts, LazyLayer, oci_type
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.mounts import Places
+from lockstitch.oci.registry.push import BlobLocations
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
@@ -47,19 +47,19 @@ class InheritedLayers:
         self._progress = progress
         self._repositories: dict[str, Repository] = {}
 
-    def layers(self, base: Base, layout: Layout) -> list[Shallow]:
+    def layers(self, base: Base, layout: Layout) -> list[LazyLayer]:
         """Return the layers that a base brings, lowest first."""
         if not base.layers:
             return []
         reference = Reference.parse(base.name)
-        places = Places(self._store, reference.host)
+        places = BlobLocations(self._store, reference.host)
         for layer in base.layers:
             # What is pushed to the same registry is mounted from there.
             places.note(layer.digest, reference.repository)
         history = base.defaults().history
         titles = [e.get("created_by", "") for e in history if not e.get("empty_layer")]
         return [
-            Shallow(
+            LazyLayer(
                 facts=LayerFacts(
                     digest=layer.digest,
                     diff_id=layer.diff_id,

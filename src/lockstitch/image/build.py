@@ -13,10 +13,9 @@ from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
 from lockstitch.lock.file import Lock
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.net.download import Download, Fetcher
-from lockstitch.oci.layer import Layer, Shallow
+from lockstitch.oci.layer import Layer, LazyLayer, recompress
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import INDEX_TYPE, Image, index_bytes
-from lockstitch.oci.recompress import Recompressed, recompressed
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import Reporter
@@ -172,7 +171,7 @@ class Builder:
             return image
         layers: list[Layer] = []
         for layer in image.layers:
-            if isinstance(layer, Shallow):
+            if isinstance(layer, LazyLayer):
                 layers.append(layer)  # the base's bytes are the base's
                 continue
             path = self._store.scratch(f"{form}-{layer.facts.diff_id.hex}")
@@ -180,8 +179,8 @@ class Builder:
                 self._progress.task(f"{form} {layer.created_by:.40}", 0),
                 atomic(path) as temporary,
             ):
-                written = recompressed(layer, form, temporary)
-            layers.append(Recompressed(written.facts, layer.created_by, path))
+                written = recompress(layer, form, temporary)
+            layers.append(replace(written, path=path))
         return replace(image, layers=tuple(layers))
 
     def _make_missing(self, prepared: Sequence[Prepared], layout: Layout) -> dict[str, LayerResult]:

@@ -19,12 +19,12 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from lockstitch import files, process
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.bases import root_files
 from lockstitch.image.paths import LAYOUT
 from lockstitch.lock.bases import Base
-from lockstitch.oci import canonical, deflate
+from lockstitch.oci import deflate
 from lockstitch.oci.entry import Content, Kind
 from lockstitch.store import Store
 
@@ -136,8 +136,8 @@ def of_wheel(
     if not sources:
         return {}
     # The list counts too: what is compiled before a module can change its bytes.
-    listing = of_bytes(canonical.dumps([list(source) for source in sources]))
-    key = of_bytes(canonical.dumps([LAYOUT, wheel, interpreter.key, listing])).hex
+    listing = of_bytes(canonical_json([list(source) for source in sources]))
+    key = of_bytes(canonical_json([LAYOUT, wheel, interpreter.key, listing])).hex
     known = store.record("bytecode", key)
     if known is None or not store.has(Digest.parse(known["blob"]), known["size"]):
         rows = []
@@ -245,7 +245,7 @@ def find_local(version: str) -> tuple[Interpreter | None, str]:
         note = f"no bytecode: this machine has no CPython {minor} to make it (uv python install "
         return None, f"{note}{version})"
     path, own = local
-    key = of_bytes(canonical.dumps(["host", own]))
+    key = of_bytes(canonical_json(["host", own]))
     note = f"bytecode is made by CPython {own} of this machine, the base has {version}: the digest "
     note += f"is the same where that one makes it (uv python install {version} is best)"
     interpreter = Interpreter(argv=(path,), root="", key=key, minor=minor)

@@ -10,9 +10,8 @@ from lockstitch.errors import LockstitchError
 from lockstitch.image import sizes
 from lockstitch.image.verify import document
 from lockstitch.oci.layer import LayerFacts
-from lockstitch.oci.manifest import Manifest
+from lockstitch.oci.manifest import Manifest, Source
 from lockstitch.oci.model import Descriptor
-from lockstitch.oci.source import Source
 from lockstitch.store import Store
 
 __all__ = ["Inspected", "SourceLayer", "inspect"]

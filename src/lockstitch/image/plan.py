@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from lockstitch import files
-from lockstitch.digest import Digest, Hasher, of_bytes
+from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile
 from lockstitch.image import bytecode, contents, secret_guard
@@ -17,7 +17,6 @@ from lockstitch.image.paths import LAYOUT
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock.bases import Base
 from lockstitch.lock.file import Lock, created, pylock_name
-from lockstitch.oci import canonical
 from lockstitch.python.locks import pylock
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
@@ -130,7 +129,7 @@ def _groups(wheels: Sequence[LockedWheel]) -> list[tuple[LockedWheel, ...]]:
 def _layer(
     kind: str, title: str, inputs: Mapping[str, Any], wheels: tuple[LockedWheel, ...] = ()
 ) -> LayerPlan:
-    key = of_bytes(canonical.dumps({"layout": LAYOUT, "kind": kind, **inputs})).hex
+    key = of_bytes(canonical_json({"layout": LAYOUT, "kind": kind, **inputs})).hex
     return LayerPlan(kind=kind, title=title, key=key, wheels=wheels)
 
 
@@ -216,7 +215,7 @@ def _wheels(text: str, digest: Digest, base: Base, source: str, store: Store) ->
     target = base.target()
     machine = [target.platform, target.python, target.glibc]
     machine += [target.musl] if target.musl else []
-    key = of_bytes(canonical.dumps([LAYOUT, digest, *machine])).hex
+    key = of_bytes(canonical_json([LAYOUT, digest, *machine])).hex
     known = store.record("wheels", key)
     if known is not None:
         return [LockedWheel.of_document(each) for each in known]
@@ -232,7 +231,7 @@ def _app_digest(
     listing = [[file.name, file.executable, digest] for file, digest in hashed]
     health = _health_digest() if spec.health else ""
     links = [sorted(spec.links.items())] if spec.links else []
-    return of_bytes(canonical.dumps([listing, list(spec.outputs), health, *links]))
+    return of_bytes(canonical_json([listing, list(spec.outputs), health, *links]))
 
 
 def _hash(file: FoundFile) -> Digest:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import environ, files, process
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.paths import LAYOUT
 from lockstitch.image.wheel import Wheel
-from lockstitch.oci import canonical
 from lockstitch.python.model import Project
 from lockstitch.store import Store
 
@@ -69,13 +68,13 @@ def _build_command(python: Path, out: str, source: Path) -> list[str | Path]:
 def _signature(project: Project, requirements: tuple[str, ...]) -> str:
     found = [[f.name, f.size, f.mtime_ns, f.executable] for f in files.walk(project.root)]
     document = [LAYOUT, os.fspath(project.root), list(requirements), found]
-    return of_bytes(canonical.dumps(document)).hex
+    return of_bytes(canonical_json(document)).hex
 
 
 def _environment(requirements: tuple[str, ...], root: Path, store: Store) -> Path:
     """Return the Python of an environment that holds exactly the locked build requirements."""
     document = [list(requirements), sys.version_info[:2], sys.executable]
-    folder = store.scratch(f"build-{of_bytes(canonical.dumps(document)).hex[:24]}")
+    folder = store.scratch(f"build-{of_bytes(canonical_json(document)).hex[:24]}")
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     ready = folder / "ready"
     with store.lock(folder.name):
@@ -114,4 +113,4 @@ def _contents(path: Path) -> Digest:
         ]
     finally:
         wheel.close()
-    return of_bytes(canonical.dumps([path.name, listing]))
+    return of_bytes(canonical_json([path.name, listing]))

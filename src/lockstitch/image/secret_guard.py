@@ -4,12 +4,11 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import FoundFile
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.image.wheel import Wheel
-from lockstitch.oci import canonical
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.secrets import patterns, text
 from lockstitch.store import Store
@@ -35,7 +34,7 @@ def refuse(
     """
     problems = list(_of_environment(spec))
     contents = sorted({*digests, *([project_wheel.contents] if project_wheel else [])})
-    key = of_bytes(canonical.dumps([_rules(), os.fspath(project.root), spec.name])).hex
+    key = of_bytes(canonical_json([_rules(), os.fspath(project.root), spec.name])).hex
     before = store.record(_KIND, key) or []
     clean = frozenset(before)
     for each, digest in zip(found, digests, strict=True):

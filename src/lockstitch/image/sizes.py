@@ -12,9 +12,9 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image.wheel import read_record_file
 from lockstitch.oci.layer import Layer
-from lockstitch.oci.layer_reader import entries
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
+from lockstitch.oci.rootfs import entries
 from lockstitch.python import size
 from lockstitch.python.model import ImageSpec
 

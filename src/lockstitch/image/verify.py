@@ -18,11 +18,10 @@ from lockstitch.image.paths import VENV
 from lockstitch.image.wheel import Row, read_record_file, record_hash
 from lockstitch.lock import provenance, sbom
 from lockstitch.lock.file import Lock, pylock_name
-from lockstitch.oci import layer_reader
-from lockstitch.oci.contents import Held, of_layers
-from lockstitch.oci.manifest import Manifest
+from lockstitch.oci.layer import decompress
+from lockstitch.oci.manifest import Manifest, Source
 from lockstitch.oci.model import Descriptor
-from lockstitch.oci.source import Source
+from lockstitch.oci.rootfs import StoredFile, files_of
 from lockstitch.progress import Reporter, Task
 from lockstitch.python.model import Project
 
@@ -196,7 +195,7 @@ class _Layers:
         """Return what the layers hold, or None with the problems of all that are damaged."""
         layers = [partial(self._plain, number, task) for number in range(len(self._layers))]
         try:
-            files = of_layers(layers, content=_tells_packages, digest=_is_in_environment)
+            files = files_of(layers, content=_tells_packages, digest=_is_in_environment)
             self._finish()
         except LockstitchError as error:
             self.problems.append(error.message)
@@ -228,7 +227,7 @@ class _Layers:
 
     def _hashed(self, number: int, task: Task) -> Iterator[bytes]:
         layer, hasher = self._layers[number], Hasher()
-        for chunk in layer_reader.unpacked(self._blob(layer, task), layer.media_type):
+        for chunk in decompress(self._blob(layer, task), layer.media_type):
             hasher.update(chunk)
             yield chunk
         wanted = self._diff_ids[number] if number < len(self._diff_ids) else None
@@ -269,7 +268,7 @@ def _is_in_environment(path: str) -> bool:
 class Contents:
     """The files of an image by path, those of the environment with their digests."""
 
-    files: Mapping[str, Held]
+    files: Mapping[str, StoredFile]
 
     def debian(self) -> dict[str, str]:
         """Return the versions of the Debian packages by their names."""

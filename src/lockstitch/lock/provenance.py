@@ -6,9 +6,8 @@ It names no time and no machine: the same lock, files and commit give the same b
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lockstitch.digest import Digest
+from lockstitch.digest import Digest, canonical_json
 from lockstitch.git import Commit
-from lockstitch.oci import canonical
 
 __all__ = ["BUILDER", "FORMAT", "PREDICATE", "Material", "dumps", "statement"]
 
@@ -67,7 +66,7 @@ def statement(
 
 def dumps(found: Mapping[str, object]) -> bytes:
     """Return a statement in its one spelling."""
-    return canonical.dumps(found) + b"\n"
+    return canonical_json(found) + b"\n"
 
 
 def _material(each: Material) -> dict[str, object]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
-from lockstitch.digest import Digest
-from lockstitch.oci import canonical
+from lockstitch.digest import Digest, canonical_json
 
 __all__ = [
     "FORMAT",
@@ -154,7 +153,7 @@ def document(
             {"ref": ref, "dependsOn": sorted(set(refs))} for ref, refs in sorted(needs.items())
         ],
     }
-    serial = uuid.uuid5(_NAMESPACE, canonical.dumps(content).decode())
+    serial = uuid.uuid5(_NAMESPACE, canonical_json(content).decode())
     return content | {"serialNumber": f"urn:uuid:{serial}"}
 
 

@@ -1,32 +1,26 @@
 """Brings what locks name into the store: parallel, resumed, retried, hashed while reading."""
 
-import contextlib
-import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from functools import partial
 from urllib.parse import urljoin, urlsplit
 
-from lockstitch import clock, threads
+from lockstitch import threads
 from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
 from lockstitch.net.credentials import LOOPBACK, Credentials, Login
+from lockstitch.net.retry import RETRIED, Retry, Retryable, bring
 from lockstitch.net.transport import Answer, Transport, TransportError, retry_after, shown
 from lockstitch.progress import Reporter, Task
 from lockstitch.store import Store
 
 __all__ = ["Download", "Fetcher", "ask", "shown"]
 
-_TRIES = 5
 _PARALLEL = 8
-_CHUNK = 1 << 18
-_RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
 _REFUSED = frozenset({401, 403})
 _REDIRECTS = 5
-_STOPPED = "another download failed"
-_PARTIAL = 206
-_NO_MORE = 416
+_TAKEN = frozenset({200, 206, 416})  # whole, the rest of it, or no more than there is already
 _GONE = frozenset({404, 410})
 
 
@@ -38,15 +32,6 @@ class Download:
     url: str
     digest: Digest
     size: int | None
-
-
-class _Again(Exception):  # noqa: N818 -- a signal between two functions of this module
-    """Says that a try failed in a way that another one may not."""
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        """Keep the reason and the seconds that the server asked for."""
-        super().__init__(reason)
-        self.wait = wait
 
 
 class Fetcher:
@@ -61,9 +46,9 @@ class Fetcher:
         """
         self._store = store
         self._credentials = credentials
-        self._first_wait = first_wait
         self._transport = Transport(_PARALLEL)
         self._stopped = threading.Event()
+        self._retry = Retry(first_wait, self._stopped)
 
     def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
         """Bring every file into the store, and raise one LockstitchError with all that failed."""
@@ -83,80 +68,54 @@ class Fetcher:
             )
 
     def read(self, url: str, *, limit: int) -> bytes:
-        """Return a small resource such as an index, refusing one of more than `limit` bytes."""
-        return self._retry(url, lambda: self._read_once(url, limit))
+        """Return a small resource such as an index.
 
-    def _read_once(self, url: str, limit: int) -> bytes:
-        with self._open(url, 0) as response:
-            data = response.read(limit + 1)
+        Raises LockstitchError when it has more than `limit` bytes, or cannot be fetched.
+        """
+
+        def once() -> bytes:
+            with self._ask(url, shown(url), {}) as answer:
+                try:
+                    return answer.read(limit + 1)
+                except TransportError as error:
+                    raise Retryable(_failed(url, shown(url), str(error))) from error
+
+        data = self._retry.call(once)
         if len(data) > limit:
             message = f"`{shown(url)}` has more than {limit} bytes"
             raise LockstitchError(message)
         return data
 
     def _one(self, download: Download, task: Task) -> None:
-        # The lock keeps a second process from downloading the same file beside this one.
-        with self._store.lock(download.digest.hex):
-            if self._store.has(download.digest, download.size):
-                task.advance(download.size or 0)
-                return
-            self._retry(download.url, lambda: self._download(download, task), download.name)
+        fetched = 0
 
-    def _download(self, download: Download, task: Task) -> bytes:
-        partial = self._store.partial(download.digest)
-        hasher = Hasher()
-        with partial.open("a+b") as handle:
-            handle.seek(0)
-            while chunk := handle.read(_CHUNK):
-                hasher.update(chunk)
-            if download.size is None or hasher.size < download.size:
-                hasher = self._append(download, handle, hasher, task)
-        if hasher.digest() != download.digest or download.size not in {None, hasher.size}:
-            partial.unlink()
-            size = f"{hasher.size} bytes"
-            if download.size not in {None, hasher.size}:
-                size = f"{hasher.size} of {download.size} bytes"
-            message = f"`{download.name}` is not what the lock names: wanted {download.digest}, "
-            message += f"got {hasher.digest()} ({size})"
-            hint = "somebody replaced the file, or the lock is wrong: compare, then lockstitch lock"
-            raise LockstitchError(message, hint=hint)
-        self._store.adopt(partial, download.digest)
-        return b""
-
-    def _append(self, download: Download, handle: BinaryIO, hasher: Hasher, task: Task) -> Hasher:
-        with self._open(download.url, hasher.size) as response:
-            if response.status == _NO_MORE:
-                return hasher  # no more bytes than these: the hash decides what they are
-            if hasher.size and response.status != _PARTIAL:  # the server has no ranges: start over
-                handle.truncate(0)
-                hasher = Hasher()
-            for chunk in response.stream(_CHUNK):
+        def rest(received: Hasher) -> Iterator[bytes]:
+            nonlocal fetched
+            ask = partial(self._ask, download.url, download.name)
+            broken = partial(_failed, download.url, download.name)
+            for chunk in self._retry.body(ask, received, download.size, broken):
                 if self._stopped.is_set():
-                    raise _Again(_STOPPED)
-                handle.write(chunk)
-                hasher.update(chunk)
+                    raise broken("another download failed")
+                yield chunk
+                fetched += len(chunk)
                 task.advance(len(chunk))
-                if download.size is not None and hasher.size > download.size:
-                    break  # more than was promised: the hash will say so
-        if download.size is not None and hasher.size < download.size:
-            reason = f"the connection ended after {hasher.size} of {download.size} bytes"
-            raise _Again(reason)
-        return hasher
 
-    @contextlib.contextmanager
-    def _open(self, url: str, offset: int) -> Iterator[Answer]:
-        try:
-            with self._follow(url, offset) as response:
-                yield response
-        except TransportError as error:
-            if error.address:
-                message = f"`{shown(url)}` is not an address"
-                raise LockstitchError(message, hint="lockstitch lock") from error
-            raise _Again(str(error)) from error
+        def wrong(received: Hasher) -> LockstitchError:
+            size = f"{received.size} bytes"
+            if download.size not in {None, received.size}:
+                size = f"{received.size} of {download.size} bytes"
+            message = f"`{download.name}` is not what the lock names: wanted {download.digest}, "
+            message += f"got {received.digest()} ({size})"
+            hint = "somebody replaced the file, or the lock is wrong: compare, then lockstitch lock"
+            return LockstitchError(message, hint=hint)
 
-    def _follow(self, url: str, offset: int) -> Answer:
+        bring(self._store, download.digest, download.size, rest, wrong)
+        if not fetched:  # by another process meanwhile, or all of it before
+            task.advance(download.size or 0)
+
+    def _ask(self, url: str, name: str, headers: Mapping[str, str]) -> Answer:
         """Return the answer behind all redirects; each address gets the login of its own host."""
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        start = url
         for _ in range(_REDIRECTS + 1):
             if not shown(url).startswith(("http://", "https://")):
                 message = f"`{shown(url)}` is not an http or https address"
@@ -164,57 +123,62 @@ class Fetcher:
                     message, hint="lock the package from an index: lockstitch lock"
                 )
             login = self._credentials.known(url) if self._credentials else None
-            response = self._request(url, headers, login)
-            if response.status in _REFUSED and self._credentials and not login:
+            answer = self._get(url, headers, login, partial(_failed, start, name))
+            if answer.status in _REFUSED and self._credentials and not login:
                 login = self._credentials.asked(url)
                 if login:
-                    response.close()
-                    response = self._request(url, headers, login)
-            if not response.location:
-                self._check_status(response, url, login)
-                return response
-            response.close()
-            url = _joined(url, response.location)
-        reason = f"it redirects more than {_REDIRECTS} times"
-        raise _Again(reason)
-
-    def _request(self, url: str, headers: dict[str, str], login: Login | None) -> Answer:
-        # Retries and redirects are ours: they resume, and a login goes to its own host only.
-        sent = headers | ({"Authorization": login.header()} if login else {})
-        return self._transport.request("GET", url, headers=sent)
-
-    def _check_status(self, response: Answer, url: str, login: Login | None) -> None:
-        if response.status in {200, _PARTIAL, _NO_MORE}:
-            return
-        response.close()
-        if response.status in _RETRIED:
-            reason = f"HTTP {response.status}"
-            raise _Again(reason, retry_after(response.headers))
-        message = f"`{shown(url)}` answered HTTP {response.status}"
-        hint = "the lock names a file that is gone: lockstitch lock"
-        if response.status in _REFUSED and self._credentials:
-            host = urlsplit(url).hostname
-            message += f": `{host}` refuses the login from {login.source}" if login else ""
-            message += "" if login else f": `{host}` wants a user and a password, and none is known"
-            hint = self._credentials.hint(url)
-        elif response.status not in _GONE:
-            hint = ""
-        raise LockstitchError(message, hint=hint)
-
-    def _retry(self, url: str, once: Callable[[], bytes], name: str = "") -> bytes:
-        for number in range(1, _TRIES + 1):
+                    answer.close()
+                    answer = self._get(url, headers, login, partial(_failed, start, name))
+            if not answer.location:
+                if answer.status in _TAKEN:
+                    return answer
+                answer.close()
+                if answer.status in RETRIED:
+                    failure = _failed(start, name, f"HTTP {answer.status}")
+                    raise Retryable(failure, retry_after(answer.headers))
+                raise self._refused(answer.status, url, login.source if login else "")
+            answer.close()
             try:
-                return once()
-            except _Again as failure:
-                if number == _TRIES or self._stopped.is_set():
-                    message = f"`{name or shown(url)}` could not be fetched: {failure}"
-                    hint = f"check that {shown(url)} answers, then run the same command again"
-                    raise LockstitchError(message, hint=hint) from failure
-                wait = failure.wait
-                if wait is None:
-                    wait = self._first_wait * 2 ** (number - 1) * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
-                clock.sleep(min(wait, 30))
-        raise AssertionError  # the loop returns or raises
+                url = urljoin(url, answer.location)
+            except ValueError as error:
+                message = f"`{shown(url)}` redirects to what is not an address"
+                raise LockstitchError(message, hint="lockstitch lock") from error
+        raise Retryable(_failed(start, name, f"it redirects more than {_REDIRECTS} times"))
+
+    def _get(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        login: Login | None,
+        failed: Callable[[str], LockstitchError],
+    ) -> Answer:
+        sent = {**headers, "Authorization": login.header()} if login else headers
+        try:
+            return self._transport.request("GET", url, headers=sent)
+        except TransportError as error:
+            if error.address:
+                message = f"`{shown(url)}` is not an address"
+                raise LockstitchError(message, hint="lockstitch lock") from error
+            raise Retryable(failed(str(error))) from error
+
+    def _refused(self, status: int, url: str, source: str) -> LockstitchError:
+        message = f"`{shown(url)}` answered HTTP {status}"
+        hint = ""
+        if status in _REFUSED and self._credentials:
+            host = urlsplit(url).hostname
+            message += f": `{host}` refuses the login from {source}" if source else ""
+            if not source:
+                message += f": `{host}` wants a user and a password, and none is known"
+            hint = self._credentials.hint(url)
+        elif status in _GONE:
+            hint = "the lock names a file that is gone: lockstitch lock"
+        return LockstitchError(message, hint=hint)
+
+
+def _failed(url: str, name: str, reason: str) -> LockstitchError:
+    message = f"`{name}` could not be fetched: {reason}"
+    hint = f"check that {shown(url)} answers, then run the same command again"
+    return LockstitchError(message, hint=hint)
 
 
 def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
@@ -233,11 +197,3 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
     except TransportError as error:
         message = f"`{shown(url)}` does not answer: {error}"
         raise LockstitchError(message) from error
-
-
-def _joined(url: str, location: str) -> str:
-    try:
-        return urljoin(url, location)
-    except ValueError as error:
-        message = f"`{shown(url)}` redirects to what is not an address"
-        raise LockstitchError(message, hint="lockstitch lock") from error

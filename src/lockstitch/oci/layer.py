@@ -2,7 +2,8 @@
 
 A gzip file may be any number of members, one behind the other (RFC 1952, 2.2). Each file's
 content is a member around its own DEFLATE stream, which for a wheel is the wheel's; headers
-and padding between two contents are a small member of ours.
+and padding between two contents are a small member of ours. `recompress` gives other forms of
+the same tar, whose bytes depend on the compressing library.
 """
 
 import struct
@@ -10,24 +11,31 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
+from lockstitch import files
 from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import deflate, tar
-from lockstitch.oci.entry import Content, Entry, Kind, folder
+from lockstitch.oci import deflate
+from lockstitch.oci.entry import TAR_END, Content, Entry, Kind, folder, tar_header, tar_padding
 
 __all__ = [
+    "FORMS",
     "GZIP",
     "TAR",
     "ZSTD",
+    "FileLayer",
     "Layer",
     "LayerFacts",
-    "Shallow",
+    "LazyLayer",
     "arrange",
     "check_path",
     "checked",
+    "decompress",
+    "inflate",
     "oci_type",
+    "recompress",
     "stitch",
 ]
 
@@ -37,7 +45,7 @@ ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 # No name, mtime 0, no flags, unknown system: the ten bytes that say nothing of the host.
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _WRITE_AT = 1 << 20
-_CHUNK = 1 << 20
+_AT_ONCE = 16 << 20  # bytes that come out of the inflater in one piece, whatever goes in
 _DOCKER = {
     "application/vnd.docker.image.rootfs.diff.tar": TAR,
     "application/vnd.docker.image.rootfs.diff.tar.gzip": GZIP,
@@ -72,8 +80,21 @@ class Layer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shallow:
-    """A layer that stands somewhere else: a sink that has it already reads nothing."""
+class FileLayer:
+    """A layer whose compressed bytes are a file."""
+
+    facts: LayerFacts
+    created_by: str
+    path: Path
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the compressed bytes."""
+        yield from files.chunks(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LazyLayer:
+    """A layer whose bytes are fetched when a sink that lacks the blob reads them."""
 
     facts: LayerFacts
     created_by: str
@@ -87,9 +108,7 @@ class Shallow:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the compressed bytes, which are fetched when they are nowhere here."""
-        with (self.path or self.bring()).open("rb") as handle:
-            while chunk := handle.read(_CHUNK):
-                yield chunk
+        yield from files.chunks(self.path or self.bring())
 
 
 def oci_type(media_type: str) -> str:
@@ -174,11 +193,11 @@ class _Stitcher:
     def run(self, entries: Iterable[Entry]) -> LayerFacts:
         """Write every entry and the end of the archive."""
         for entry in entries:
-            self._between += tar.header(entry)
+            self._between += tar_header(entry)
             if entry.content is not None and entry.size:
                 self._content(entry.path, entry.content)
-                self._between += tar.padding(entry.size)
-        self._between += tar.END
+                self._between += tar_padding(entry.size)
+        self._between += TAR_END
         self._flush_between()
         self._flush()
         return LayerFacts(
@@ -218,3 +237,102 @@ class _Stitcher:
         self._buffer.clear()
         self._digest.update(data)
         self._write(data)
+
+
+# --- the bytes of a layer in other forms
+
+
+def decompress(chunks: Iterable[bytes], media_type: str) -> Iterator[bytes]:
+    """Yield the tar inside a layer's bytes, by its media type.
+
+    Raises EOFError or zlib.error for damaged bytes, LockstitchError without `zstandard`.
+    """
+    if media_type == TAR:
+        yield from chunks
+        return
+    if media_type != ZSTD:
+        yield from inflate(chunks)
+        return
+    zstandard = _zstandard()
+    engine = zstandard.ZstdDecompressor().decompressobj()
+    try:
+        for chunk in chunks:
+            yield engine.decompress(chunk)
+    except zstandard.ZstdError as error:
+        raise EOFError(str(error)) from error
+    if not engine.eof:
+        message = "the last zstd frame is cut off"
+        raise EOFError(message)
+
+
+def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the content of a gzip file of any number of members; EOFError if it is cut off."""
+    engine = None
+    for chunk in chunks:
+        rest = chunk
+        while rest:
+            engine = engine or zlib.decompressobj(31)
+            # In pieces: a chunk of zeros would come out a thousand times as large.
+            yield engine.decompress(rest, _AT_ONCE)
+            rest = engine.unconsumed_tail or engine.unused_data
+            if engine.eof:
+                engine = None
+    if engine is not None:
+        message = "the last gzip member is cut off"
+        raise EOFError(message)
+
+
+def recompress(layer: Layer, form: str, path: Path) -> FileLayer:
+    """Write a layer to `path` as one gzip member or as zstd, and return it; its diffID stays.
+
+    Raises LockstitchError for zstd without `zstandard`.
+    """
+    compressor, media_type = FORMS[form]()
+    hasher = Hasher()
+    with path.open("wb") as handle:
+
+        def out(data: bytes) -> None:
+            hasher.update(data)
+            handle.write(data)
+
+        for plain in inflate(layer.chunks()):
+            out(compressor.compress(plain))
+        out(compressor.flush())
+    facts = LayerFacts(
+        digest=hasher.digest(),
+        diff_id=layer.facts.diff_id,
+        size=hasher.size,
+        unpacked=layer.facts.unpacked,
+        media_type=media_type,
+    )
+    return FileLayer(facts=facts, created_by=layer.created_by, path=path)
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes:
+        """Return what is ready."""
+
+    def flush(self) -> bytes:
+        """Return the rest."""
+
+
+def _gzip() -> tuple[_Compressor, str]:
+    # 16 + the window's size: zlib writes one gzip member, without name and with mtime 0.
+    return zlib.compressobj(6, zlib.DEFLATED, 31), GZIP
+
+
+def _zstd() -> tuple[_Compressor, str]:
+    # One thread: zstd's output differs between none and more.
+    return _zstandard().ZstdCompressor(level=3).compressobj(), ZSTD
+
+
+def _zstandard() -> ModuleType:
+    try:
+        import zstandard
+    except ImportError as error:
+        message = "zstd layers need the package `zstandard`, which is not installed"
+        raise LockstitchError(message, hint="pip install 'lockstitch[zstd]'") from error
+    return zstandard
+
+
+FORMS: dict[str, Callable[[], tuple[_Compressor, str]]] = {"gzip-single": _gzip, "zstd": _zstd}

@@ -1,35 +1,40 @@
-"""An OCI image layout: a folder of blobs and an index (OCI image spec, image-layout.md)."""
+"""Writes images: as an OCI image layout (image-layout.md), or as a Docker archive.
 
-import json
+A Docker archive is what `docker load`, `podman load` and skopeo read (Docker image spec 1.2).
+"""
+
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lockstitch import files
-from lockstitch.digest import Digest, Hasher, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import artifact, canonical, manifest
-from lockstitch.oci.artifact import Artifact
+from lockstitch.oci import manifest
+from lockstitch.oci.entry import TAR_END, Entry, file, tar_header, tar_padding
 from lockstitch.oci.layer import Layer, checked
 from lockstitch.oci.manifest import Manifest
-from lockstitch.oci.model import INDEX_TYPE, Descriptor, Image
+from lockstitch.oci.model import (
+    INDEX_TYPE,
+    Artifact,
+    Descriptor,
+    Image,
+    referrers_index,
+    referrers_tag,
+    subject_of,
+)
+from lockstitch.oci.reader import REF, LayoutReader
 
-__all__ = ["Layout"]
+__all__ = ["Layout", "write_docker_archive"]
 
-_REF = "org.opencontainers.image.ref.name"
-_CHUNK = 1 << 20
 _MARK = b'{"imageLayoutVersion":"1.0.0"}'
 
 
-class Layout:
-    """A layout folder, as a sink that skips what it has and as a source of blobs."""
-
-    def __init__(self, root: Path) -> None:
-        """Use this folder; it is made at the first write."""
-        self.root = root
+class Layout(LayoutReader):
+    """A layout folder, made at the first write: a sink that skips what it has, and a source."""
 
     def path(self, digest: Digest) -> Path:
         """Return where the blob is or would be."""
@@ -60,7 +65,7 @@ class Layout:
 
     def _holds(self, image: Image, name: str) -> bool:
         wanted = [*image.layer_descriptors(), image.config_descriptor(), image.descriptor()]
-        named = _described(image, name) in self._index()["manifests"]
+        named = _described(image, name) in self.index().document["manifests"]
         whole = named and (self.root / "oci-layout").exists()
         return whole and all(self.has(each.digest, each.size) for each in wanted)
 
@@ -88,108 +93,60 @@ class Layout:
 
     def _name(self, named: Mapping[str, Any], name: str) -> bool:
         descriptor = dict(named)
-        index = self._index()
-        others = [m for m in index["manifests"] if m.get("annotations", {}).get(_REF) != name]
+        before = self.index().document["manifests"]
+        others = [m for m in before if m["annotations"][REF] != name]
         # By name: the order of builds must not show.
-        manifests = sorted([*others, descriptor], key=lambda m: m["annotations"][_REF])
-        if manifests == index["manifests"] and (self.root / "oci-layout").exists():
+        manifests = sorted([*others, descriptor], key=lambda m: m["annotations"][REF])
+        if manifests == before and (self.root / "oci-layout").exists():
             return False
         files.write_bytes(self.root / "oci-layout", _MARK)
         document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
-        files.write_bytes(self.root / "index.json", canonical.dumps(document))
+        files.write_bytes(self.root / "index.json", canonical_json(document))
         return True
 
-    def _index(self) -> dict[str, Any]:
+    def index(self) -> Manifest:
+        """Return the index, an empty one before the first write.
+
+        Raises LockstitchError unless it names each image, and none twice: a write would lose it.
+        """
         path = self.root / "index.json"
         if not path.exists():
-            return {"manifests": []}
+            return manifest.read(b'{"manifests":[]}', INDEX_TYPE, f"the index of `{self.root}`")
         try:
-            index = json.loads(path.read_bytes())
-            names = [each["annotations"][_REF] for each in index["manifests"]]
-        except (ValueError, KeyError, TypeError) as error:
+            index = super().index()
+            names = [each.annotations[REF] for each in index.manifests]
+            index.document["manifests"]
+        except (LockstitchError, KeyError) as error:
             message = f"`{path}` is not an index of named images"
             raise LockstitchError(message, hint=f"remove {self.root} and build again") from error
         if len(set(names)) != len(names):
             message = f"`{path}` has two images of one name: {', '.join(sorted(names))}"
             raise LockstitchError(message, hint=f"remove {self.root} and build again")
-        return dict(index)
+        return index
 
     def names(self) -> list[str]:
         """Return the reference names of the images here, sorted.
 
         Those of several platforms, and of what refers to images, are left out.
         """
-        found = self._index()["manifests"]
-        names = [m["annotations"][_REF] for m in found if m.get("mediaType") != INDEX_TYPE]
-        return [name for name in names if not artifact.subject_of(name)]
+        names = [m.annotations[REF] for m in self.index().manifests if m.media_type != INDEX_TYPE]
+        return [name for name in names if not subject_of(name)]
 
     def manifest_digest(self, name: str) -> Digest:
         """Return the digest of the image of this name, or raise LockstitchError."""
-        for each in self._index()["manifests"]:
-            single = each.get("mediaType") != INDEX_TYPE or artifact.subject_of(name)
-            if each["annotations"][_REF] == name and single:
-                return Digest.parse(each["digest"])
+        for each in self.index().manifests:
+            single = each.media_type != INDEX_TYPE or subject_of(name)
+            if each.annotations[REF] == name and single:
+                return each.digest
         known = ", ".join(self.names()) or "none"
         message = f"`{self.root}` has no image `{name}` (it has: {known})"
         raise LockstitchError(message, hint=f"lockstitch build {name}")
 
-    def document(self, digest: Digest) -> Mapping[str, Any]:
-        """Return a JSON blob (a manifest or a config), its digest checked."""
-        try:
-            data = self.path(digest).read_bytes()
-        except FileNotFoundError as error:
-            message = f"`{self.root}` lacks the blob {digest}"
-            raise LockstitchError(message, hint="lockstitch build") from error
-        hasher = Hasher()
-        hasher.update(data)
-        if hasher.digest() != digest:
-            message = f"a blob of `{self.root}` is {hasher.digest()}, not {digest}"
-            raise LockstitchError(message, hint=f"remove {self.root} and build again")
-        return dict(json.loads(data))
-
-    def chunks(self, digest: Digest) -> Iterator[bytes]:
-        """Yield the bytes of a blob."""
-        with self.path(digest).open("rb") as handle:
-            while chunk := handle.read(_CHUNK):
-                yield chunk
-
-    # --- what refers to an image, and the image as registries give it
-
-    def manifest(self, which: Digest | str) -> Manifest:
-        """Return the manifest or index of a digest or a name, checked, or raise LockstitchError."""
-        digest = which if isinstance(which, Digest) else self._any(which)
-        self.document(digest)  # which checks its bytes
-        return manifest.read(self.path(digest).read_bytes(), "", f"`{which}` of `{self.root}`")
-
-    def _any(self, name: str) -> Digest:
-        """Return the digest of an image, or of the index of several, of this name."""
-        for each in self._index()["manifests"]:
-            if each["annotations"][_REF] == name:
-                return Digest.parse(each["digest"])
+    def _named(self, name: str) -> Digest:
+        for each in self.index().manifests:
+            if each.annotations[REF] == name:
+                return each.digest
         return self.manifest_digest(name)  # which says what there is
-
-    def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
-        """Yield a blob's bytes; raises at the end when they are not what the descriptor says."""
-        hasher = Hasher()
-        try:
-            for chunk in self.chunks(descriptor.digest):
-                hasher.update(chunk)
-                yield chunk
-        except FileNotFoundError as error:
-            message = f"`{self.root}` lacks the blob {descriptor.digest}"
-            raise LockstitchError(message, hint="lockstitch build") from error
-        if (hasher.digest(), hasher.size) != (descriptor.digest, descriptor.size):
-            message = f"a blob of `{self.root}` is {hasher.digest()} ({hasher.size} bytes), not "
-            message += f"{descriptor.digest} ({descriptor.size} bytes)"
-            raise LockstitchError(message, hint=f"remove {self.root} and build again")
-
-    def referrers(self, digest: Digest, artifact_type: str = "") -> list[Descriptor]:
-        """Return the manifests whose subject is a digest, of one type or all, in their order."""
-        name = artifact.referrers_tag(digest)
-        if name not in self.tags():
-            return []
-        found = self.manifest(name).manifests
-        return [each for each in found if artifact_type in {"", each.artifact_type}]
 
     def attach(self, subject: Descriptor, artifacts: Sequence[Artifact]) -> bool:
         """Write documents about an image, each in place of those of its type.
@@ -202,8 +159,8 @@ class Layout:
             kept = [e for e in self.referrers(subject.digest) if e.artifact_type not in kinds]
             fresh = [self._put(data) for each in artifacts for _, data in each.blobs()]
             fresh += [self._put(each.manifest_bytes(subject)) for each in artifacts]
-            index = artifact.index_bytes([*kept, *(e.descriptor(subject) for e in artifacts)])
-            named = self._put_named(index, INDEX_TYPE, artifact.referrers_tag(subject.digest))
+            index = referrers_index([*kept, *(e.descriptor(subject) for e in artifacts)])
+            named = self._put_named(index, INDEX_TYPE, referrers_tag(subject.digest))
             return named or any(fresh)
 
     def put(self, blobs: Sequence[bytes], data: bytes, media_type: str, name: str) -> bool:
@@ -215,7 +172,7 @@ class Layout:
     def _put_named(self, data: bytes, media_type: str, name: str) -> bool:
         fresh = self._put(data)
         found = Descriptor(media_type=media_type, digest=of_bytes(data), size=len(data))
-        return self._name(found.document() | {"annotations": {_REF: name}}, name) or fresh
+        return self._name(found.document() | {"annotations": {REF: name}}, name) or fresh
 
     def _put(self, data: bytes) -> bool:
         digest = of_bytes(data)
@@ -224,11 +181,7 @@ class Layout:
         files.write_bytes(self.path(digest), data)
         return True
 
-    def tags(self) -> set[str]:
-        """Return every name here, also those of what refers to an image."""
-        return {each["annotations"][_REF] for each in self._index()["manifests"]}
-
-    # --- what nobody needs any more
+    # --- blobs that no image needs
 
     def sweep(self) -> int:
         """Remove blobs that no image here needs, and return how many bytes that freed.
@@ -243,7 +196,7 @@ class Layout:
     def _sweep(self) -> int:
         try:
             self._forget()
-            needed = {str(d) for m in self._index()["manifests"] for d in self._needs(m["digest"])}
+            needed = {d for m in self.index().manifests for d in self._needs(m.digest)}
         except (LockstitchError, KeyError, TypeError):
             return 0  # what a damaged image needs is not known: nothing goes
         freed = 0
@@ -256,31 +209,30 @@ class Layout:
 
     def _forget(self) -> None:
         """Take the names of what refers to images that are gone out of the index."""
-        index = self._index()
-        about = [artifact.subject_of(each["annotations"][_REF]) for each in index["manifests"]]
-        pairs = list(zip(index["manifests"], about, strict=True))
-        named = [each["digest"] for each, subject in pairs if not subject]
+        before = self.index().document["manifests"]
+        about = [subject_of(each["annotations"][REF]) for each in before]
+        pairs = list(zip(before, about, strict=True))
+        named = [Digest.parse(each["digest"]) for each, subject in pairs if not subject]
         images = {each for digest in named for each in self._needs(digest)}
         kept = [each for each, subject in pairs if not subject or subject in images]
-        if kept != index["manifests"]:
+        if kept != before:
             document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": kept}
-            files.write_bytes(self.root / "index.json", canonical.dumps(document))
+            files.write_bytes(self.root / "index.json", canonical_json(document))
 
-    def _needs(self, text: str) -> Iterator[str]:
+    def _needs(self, digest: Digest) -> Iterator[Digest]:
         """Yield the digests of a manifest or an index, and of all that it names."""
-        digest = Digest.parse(text)
-        document = self.document(digest)
+        image = self.manifest(digest)
         yield digest
-        if "manifests" in document:
-            for each in document["manifests"]:
-                yield from self._needs(each["digest"])
+        if image.is_index:
+            for each in image.manifests:
+                yield from self._needs(each.digest)
             return
-        yield document["config"]["digest"]
-        yield from (layer["digest"] for layer in document["layers"])
+        yield image.config.digest
+        yield from (layer.digest for layer in image.layers)
 
 
 def _described(image: Image, name: str) -> dict[str, Any]:
-    return image.descriptor().document() | {"annotations": {_REF: name}}
+    return image.descriptor().document() | {"annotations": {REF: name}}
 
 
 def _link(source: Path, target: Path) -> None:
@@ -289,3 +241,32 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # another file system, or one without hard links
         shutil.copyfile(source, target)
+
+
+def write_docker_archive(image: Image, path: Path, tag: str) -> None:
+    """Write the image as a docker archive with one tag; layers stay compressed.
+
+    The same image and tag give the same bytes. The image's ID after `docker load` is the
+    digest of the config.
+    """
+    config = image.config_bytes()
+    name = f"{of_bytes(config).hex}.json"
+    names = [f"{layer.facts.digest.hex}.tar.gz" for layer in image.layers]
+    layers: dict[str, Layer] = dict(zip(names, image.layers, strict=True))
+    # One name for each diffID of the config, even where two layers are the same file.
+    manifest = [{"Config": name, "RepoTags": [tag], "Layers": names}]
+    with files.atomic(path) as temporary, temporary.open("wb") as handle:
+        _add(handle, file(name, config))
+        for layer_name, layer in layers.items():
+            size = layer.facts.size
+            handle.write(tar_header(file(layer_name, b""), size=size))
+            handle.writelines(checked(layer))
+            handle.write(tar_padding(size))
+        _add(handle, file("manifest.json", canonical_json(manifest)))
+        handle.write(TAR_END)
+
+
+def _add(handle: BinaryIO, entry: Entry) -> None:
+    handle.write(tar_header(entry))
+    handle.writelines(entry.content.plain() if entry.content else ())
+    handle.write(tar_padding(entry.size))

@@ -2,16 +2,24 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, printable
 from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
 
-__all__ = ["ACCEPT", "DOCKER_INDEX_TYPE", "DOCKER_MANIFEST_TYPE", "INDEXES", "Manifest", "read"]
+__all__ = [
+    "ACCEPT",
+    "DOCKER_INDEX_TYPE",
+    "DOCKER_MANIFEST_TYPE",
+    "INDEXES",
+    "Manifest",
+    "Source",
+    "read",
+]
 
 DOCKER_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX_TYPE = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -83,7 +91,7 @@ class Manifest:
         """
         named = [each for each in self.manifests if each.platform]
         for each in named:
-            if each.platform and _fits(each.platform, platform):
+            if each.platform and fits(each.platform, platform):
                 return each
         # Attestations stand under `unknown/unknown`.
         known = ", ".join(
@@ -191,7 +199,8 @@ def _object(value: Mapping[str, object], key: str) -> Mapping[str, object]:
     return found or {}
 
 
-def _fits(found: Platform, wanted: Platform) -> bool:
+def fits(found: Platform, wanted: Platform) -> bool:
+    """Return whether an image of a platform runs on another; a variant that is not named fits."""
     if (found.os, found.architecture) != (wanted.os, wanted.architecture):
         return False
     return (
@@ -201,3 +210,16 @@ def _fits(found: Platform, wanted: Platform) -> bool:
 
 
 _DEFAULT = {"arm64": "v8", "arm": "v7"}  # what an index may leave out
+
+
+class Source(Protocol):
+    """A place of manifests and blobs."""
+
+    def manifest(self, which: Digest | str) -> Manifest:
+        """Return the manifest or index of a digest, checked, or of a tag."""
+
+    def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
+        """Yield a blob's bytes; raises at the end when they are not what the descriptor says."""
+
+    def referrers(self, digest: Digest, artifact_type: str = "") -> list[Descriptor]:
+        """Return the manifests whose subject is a digest: bills of materials, signatures."""

@@ -1,22 +1,26 @@
-"""Images as values: a config, layers, and the manifest that follows from them.
+"""Images as values: a config, layers, and the manifest that follows; documents that refer to one.
 
-Source: OCI image spec 1.1, manifest.md, config.md, descriptor.md.
+Source: OCI image spec 1.1, manifest.md, config.md, descriptor.md; distribution spec 1.1,
+"Listing Referrers".
 """
 
 import datetime
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import canonical
-from lockstitch.oci.layer import Layer
+from lockstitch.oci.layer import Layer, LayerFacts
 
 __all__ = [
     "CONFIG_TYPE",
+    "EMPTY",
+    "EMPTY_TYPE",
     "INDEX_TYPE",
     "MANIFEST_TYPE",
+    "Artifact",
     "Config",
     "Descriptor",
     "Healthcheck",
@@ -25,13 +29,19 @@ __all__ = [
     "append",
     "empty",
     "index_bytes",
+    "referrers_index",
+    "referrers_tag",
+    "subject_of",
     "with_config",
 ]
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+EMPTY = b"{}"
 _SECOND = 1_000_000_000
+_ABOUT = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")  # as cosign ends its own: `.sig`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +81,11 @@ class Descriptor:
     annotations: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
     artifact_type: str = ""
+
+    @classmethod
+    def of_layer(cls, facts: LayerFacts) -> "Descriptor":
+        """Return the descriptor of a layer."""
+        return cls(media_type=facts.media_type, digest=facts.digest, size=facts.size)
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON writes it, without empty members."""
@@ -166,7 +181,7 @@ class Image:
             "rootfs": {"type": "layers", "diff_ids": [str(i.facts.diff_id) for i in self.layers]},
             "history": [*self.history, *ours],
         }
-        return canonical.dumps(document)
+        return canonical_json(document)
 
     def config_descriptor(self) -> Descriptor:
         """Return the descriptor of the config blob."""
@@ -176,8 +191,7 @@ class Image:
     def layer_descriptors(self) -> Iterator[Descriptor]:
         """Yield the descriptor of each layer, lowest first."""
         for layer in self.layers:
-            facts = layer.facts
-            yield Descriptor(media_type=facts.media_type, digest=facts.digest, size=facts.size)
+            yield Descriptor.of_layer(layer.facts)
 
     def manifest_bytes(self) -> bytes:
         """Return the manifest, whose digest is the image's name."""
@@ -187,7 +201,7 @@ class Image:
             "config": self.config_descriptor().document(),
             "layers": [descriptor.document() for descriptor in self.layer_descriptors()],
         }
-        return canonical.dumps(document)
+        return canonical_json(document)
 
     def descriptor(self) -> Descriptor:
         """Return the descriptor of the manifest, with the platform."""
@@ -208,12 +222,15 @@ class Image:
 def index_bytes(descriptors: Iterable[Descriptor]) -> bytes:
     """Return the index of one image for several platforms, whose digest is its name."""
     # By platform: the order of builds must not show.
-    ordered = sorted(descriptors, key=lambda each: str(each.platform))
-    return canonical.dumps(
+    return _index(sorted(descriptors, key=lambda each: str(each.platform)))
+
+
+def _index(descriptors: Iterable[Descriptor]) -> bytes:
+    return canonical_json(
         {
             "schemaVersion": 2,
             "mediaType": INDEX_TYPE,
-            "manifests": [each.document() for each in ordered],
+            "manifests": [each.document() for each in descriptors],
         }
     )
 
@@ -231,3 +248,69 @@ def append(image: Image, *layers: Layer) -> Image:
 def with_config(image: Image, config: Config) -> Image:
     """Return the image with another config."""
     return replace(image, config=config)
+
+
+# --- documents about an image: bills of materials, provenance, signatures. It does not know of
+# them: its digest is the same with and without.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """One document about an image."""
+
+    kind: str  # the artifact type, which is the media type of the document too
+    data: bytes
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def blobs(self) -> tuple[tuple[Descriptor, bytes], ...]:
+        """Return the blobs that the manifest names: the empty config, and the document."""
+        empty = Descriptor(media_type=EMPTY_TYPE, digest=of_bytes(EMPTY), size=len(EMPTY))
+        return (empty, EMPTY), (self._document(), self.data)
+
+    def _document(self) -> Descriptor:
+        return Descriptor(media_type=self.kind, digest=of_bytes(self.data), size=len(self.data))
+
+    def manifest_bytes(self, subject: Descriptor) -> bytes:
+        """Return the manifest of the document about this image."""
+        (empty, _), (document, _) = self.blobs()
+        # A subject is a descriptor without platform: registries compare digests alone.
+        about = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
+        found: dict[str, object] = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "artifactType": self.kind,
+            "config": empty.document(),
+            "layers": [document.document()],
+            "subject": about.document(),
+        }
+        if self.annotations:
+            found["annotations"] = dict(self.annotations)
+        return canonical_json(found)
+
+    def descriptor(self, subject: Descriptor) -> Descriptor:
+        """Return the descriptor that an index of referrers has for it."""
+        data = self.manifest_bytes(subject)
+        return Descriptor(
+            media_type=MANIFEST_TYPE,
+            digest=of_bytes(data),
+            size=len(data),
+            artifact_type=self.kind,
+            annotations=self.annotations,
+        )
+
+
+def referrers_index(referrers: Iterable[Descriptor]) -> bytes:
+    """Return the index of the referrers of one image."""
+    # By type and digest: the order of writing must not show.
+    return _index(sorted(referrers, key=lambda each: (each.artifact_type, each.digest)))
+
+
+def referrers_tag(digest: Digest) -> str:
+    """Return the tag of that index where there is no referrers API ("Referrers Tag Schema")."""
+    return f"sha256-{digest.hex}"
+
+
+def subject_of(tag: str) -> Digest | None:
+    """Return the image that what stands under a tag is about; None for an image's own tag."""
+    found = _ABOUT.fullmatch(tag)
+    return Digest.of_hex(found[1]) if found else None

@@ -1,15 +1,34 @@
-"""The root file system that layers add up to, without unpacking it (OCI image spec, layer.md)."""
+"""The root file system that layers add up to, read without unpacking it (OCI image spec, layer.md).
+
+Layers are read as if somebody meant harm: headers, names and sizes are bounded, and a damaged
+archive is an error, where `tarfile` alone would take it for a shorter one.
+"""
 
 import tarfile
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
+from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.entry import Kind
+from lockstitch.oci.layer import GZIP, TAR, ZSTD, Layer, decompress
 
-__all__ = ["Node", "RootFs"]
+if TYPE_CHECKING:
+    from typing import IO
 
+__all__ = ["Node", "RootFs", "StoredFile", "entries", "files_of", "small_files"]
+
+_LARGEST = 512 << 20  # bytes of one file that is read into memory
+_TEXT = 64 << 20  # the same, of a file of an image whose content is wanted
+_LONGEST = 1 << 20  # bytes of a header with long names or extended attributes
+_MOST_BYTES = 64 << 30  # unpacked, of one layer of a stranger
+_MOST_FILES = 1_000_000  # in it
+_CHUNK = 1 << 20
+_MAGIC = {b"\x1f\x8b": GZIP, b"\x28\xb5": ZSTD}
+_DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError)
 _LINKS = 40  # symlinks on the way to one file, as the kernel allows
 _MOST = 4_000_000  # paths
 _WHITEOUT = ".wh."
@@ -172,3 +191,192 @@ class RootFs(Generic[T]):
     def nodes(self) -> list[tuple[str, Node[T]]]:
         """Return everything by its real path, sorted by it."""
         return sorted(self._nodes.items(), key=lambda each: each[0])
+
+
+# --- layers, member by member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file of an image."""
+
+    size: int
+    content: bytes | None = None  # where it was wanted
+    digest: Digest | None = None  # where it was wanted
+    target: str = ""  # of a symlink
+
+
+def entries(
+    layer: Layer,
+    wanted: Callable[[str], bool] = lambda _: False,
+    *,
+    seen: Callable[[bytes], object] = lambda _: None,
+) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Yield the members of a layer, with the content of those files that are wanted.
+
+    `seen` is called with all bytes of the unpacked layer, in pieces: a diffID is their digest.
+    Raises LockstitchError when the layer is damaged, or a wanted file has more than 512 MiB.
+    """
+    try:
+        plain = _shown(decompress(layer.chunks(), layer.facts.media_type), seen)
+        for member, content in _walk(plain):
+            taken = member.isreg() and wanted(member.name)
+            if taken and member.size > _LARGEST:
+                message = f"`{member.name:.200}` has {member.size} bytes"
+                raise EOFError(message)
+            yield member, b"".join(content()) if taken else b""
+    except _DAMAGE as error:
+        message = f"layer `{layer.created_by}` cannot be read: {error}"
+        raise LockstitchError(message, hint="remove the image, then lockstitch build") from error
+
+
+def files_of(
+    layers: Iterable[Callable[[], Iterable[bytes]]],
+    *,
+    content: Callable[[str], bool],
+    digest: Callable[[str], bool],
+) -> dict[str, StoredFile]:
+    """Return the files of an image by path from the root, with what is wanted of each.
+
+    Layers may be gzip, zstd or plain tar. Raises LockstitchError for one that cannot be read, or
+    has a path that leads out of the root.
+    """
+    tree = RootFs[StoredFile]()
+    for number, layer in enumerate(layers):
+        try:
+            tree.add(_image_files(layer(), content, digest))
+        except (*_DAMAGE, OSError) as error:
+            message = f"layer {number} cannot be read: {error}"
+            raise LockstitchError(message, hint="get the image again") from error
+    return {path: node.content for path, node in tree.nodes() if node.content is not None}
+
+
+def _image_files(
+    layer: Iterable[bytes], content: Callable[[str], bool], digest: Callable[[str], bool]
+) -> Iterator[tuple[tarfile.TarInfo, StoredFile | None]]:
+    for member, read in _walk(_plain(layer)):
+        path = member.name.removeprefix("./").lstrip("/")
+        file = None
+        if member.isreg():
+            keep, hashed, hasher = content(path), digest(path), Hasher()
+            data = bytearray()
+            for chunk in read() if keep or hashed else ():
+                hasher.update(chunk)
+                data += chunk if keep else b""
+                if len(data) > _TEXT:
+                    message = f"`{member.name:.200}` has more than {_TEXT} bytes"
+                    raise LockstitchError(message, hint="look at the image with another tool")
+            file = StoredFile(
+                size=member.size,
+                content=bytes(data) if keep else None,
+                digest=hasher.digest() if hashed else None,
+            )
+        elif member.issym():
+            file = StoredFile(size=0, target=member.linkname)
+        yield member, file
+
+
+def small_files(layer: Iterable[bytes], name: str, largest: int) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the regular files of a layer up to a size in bytes.
+
+    Raises LockstitchError with the layer's name when it cannot be read, or is more than a layer
+    should be.
+    """
+    try:
+        for number, (member, content) in enumerate(_walk(_bounded(_plain(layer)))):
+            if number >= _MOST_FILES:
+                message = f"it has more than {_MOST_FILES:,} entries"
+                raise EOFError(message)
+            if member.isreg() and member.size <= largest:
+                yield member.name, b"".join(content())
+    except (*_DAMAGE, OSError) as error:
+        message = f"the layer {name} cannot be read: {error}"
+        raise LockstitchError(message) from error
+
+
+def _walk(
+    plain: Iterator[bytes],
+) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Iterator[bytes]]]]:
+    """Yield the members of a tar, each with what yields its content until the next is taken."""
+    reader = _Reader(plain)
+    with tarfile.open(fileobj=cast("IO[bytes]", reader), mode="r|", tarinfo=_Header) as archive:
+
+        def content(member: tarfile.TarInfo) -> Iterator[bytes]:
+            handle = archive.extractfile(member)
+            while handle and (chunk := handle.read(_CHUNK)):
+                yield chunk
+
+        for member in archive:
+            yield member, lambda member=member: content(member)  # type: ignore[misc]
+    while reader.read(_CHUNK):
+        pass  # what stands behind the archive's end belongs to the layer too
+
+
+class _Header(tarfile.TarInfo):
+    """A header that is refused when it is damaged or too long, and not taken for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return the header of a block, or raise tarfile.ReadError."""
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if not any(buf):
+                raise  # the end of the archive
+            raise tarfile.ReadError(str(error)) from error
+        if header.size < 0 or (header.type in _LONG and header.size > _LONGEST):
+            message = f"a header says that {header.size:,} bytes follow"
+            raise tarfile.ReadError(message)
+        return header
+
+
+# Whose content `tarfile` reads into memory: long names, and pax headers.
+_LONG = frozenset(
+    {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE}
+    | {tarfile.SOLARIS_XHDTYPE}
+)
+
+
+class _Reader:
+    """Gives chunks the `read(n)` that tarfile's stream mode wants."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = b""
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; fewer only at the end."""
+        parts = [self._left]
+        have = len(self._left)
+        while have < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            parts.append(chunk)
+            have += len(chunk)
+        data = b"".join(parts)
+        self._left = data[size:]
+        return data[:size]
+
+
+def _shown(chunks: Iterable[bytes], seen: Callable[[bytes], object]) -> Iterator[bytes]:
+    for chunk in chunks:
+        seen(chunk)
+        yield chunk
+
+
+def _plain(layer: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the tar of a layer, by its first bytes: archives do not say how it is compressed."""
+    chunks = iter(layer)
+    first = next(chunks, b"")
+    return decompress(chain([first], chunks), _MAGIC.get(first[:2], TAR))
+
+
+def _bounded(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    count = 0
+    for chunk in chunks:
+        count += len(chunk)
+        if count > _MOST_BYTES:
+            message = f"it is larger than {_MOST_BYTES:,} bytes"
+            raise EOFError(message)
+        yield chunk

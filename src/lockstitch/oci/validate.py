@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from lockstitch.digest import Hasher
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import tar
-from lockstitch.oci.layer import Layer, check_path
-from lockstitch.oci.layer_reader import entries, unpacked
+from lockstitch.oci.entry import MTIME
+from lockstitch.oci.layer import Layer, check_path, decompress
 from lockstitch.oci.model import Image
+from lockstitch.oci.rootfs import entries
 
 __all__ = ["problems"]
 
@@ -31,7 +31,7 @@ def problems(image: Image, *, deep: bool = True) -> list[str]:
 def _layer(layer: Layer) -> Iterator[str]:
     digest, diff = Hasher(), Hasher()
     try:
-        for plain in unpacked(_hashed(layer.chunks(), digest), layer.facts.media_type):
+        for plain in decompress(_hashed(layer.chunks(), digest), layer.facts.media_type):
             diff.update(plain)
     except (zlib.error, EOFError) as error:
         yield f"does not inflate: {error}"
@@ -52,7 +52,7 @@ def _layer(layer: Layer) -> Iterator[str]:
 def _order(members: Iterable[tarfile.TarInfo], promised: int) -> Iterator[str]:
     before = b""
     seen: set[str] = set()
-    unpacked = 0
+    decompress = 0
     for member in members:
         path = member.name
         try:
@@ -71,13 +71,13 @@ def _order(members: Iterable[tarfile.TarInfo], promised: int) -> Iterator[str]:
         before = name
         if (member.uid, member.gid, member.uname, member.gname) != (0, 0, "", ""):
             yield f"`{path}` has an owner: {member.uid}:{member.gid}"
-        if member.mtime != tar.MTIME:
-            yield f"`{path}` has the time {member.mtime}, not {tar.MTIME}"
+        if member.mtime != MTIME:
+            yield f"`{path}` has the time {member.mtime}, not {MTIME}"
         if not (member.isreg() or member.isdir() or member.issym()):
             yield f"`{path}` is neither file, folder nor symlink"
-        unpacked += member.size
-    if unpacked != promised:
-        yield f"has {unpacked} bytes unpacked, not {promised}"
+        decompress += member.size
+    if decompress != promised:
+        yield f"has {decompress} bytes unpacked, not {promised}"
 
 
 def _hashed(chunks: Iterable[bytes], hasher: Hasher) -> Iterator[bytes]:

@@ -10,7 +10,6 @@ from lockstitch.oci.registry.repository import Repository
 from lockstitch.prove.building import Outcome
 from lockstitch.prove.compare import Seen, compare
 from lockstitch.prove.result import Against
-from lockstitch.prove.sources import in_layout, in_registry
 
 __all__ = ["compared"]
 
@@ -21,7 +20,7 @@ def compared(built: Outcome, image: str, reference: str) -> Against:
     `reference` is a registry's, or `LAYOUT:NAME` for a folder of this machine.
     """
     (name,) = [each for each in built.images if each == image or each.startswith(f"{image}-")][:1]
-    here = in_layout(built.layout, name)
+    here = Seen.in_layout(built.layout, name)
     platform = Platform.parse(str(built.images[name]["platform"]))
     there = _published(reference, platform)
     return Against(
@@ -36,6 +35,7 @@ def compared(built: Outcome, image: str, reference: str) -> Against:
 def _published(reference: str, platform: Platform) -> Seen:
     folder, _, name = reference.rpartition(":")
     if folder and (Path(folder) / "oci-layout").is_file():
-        return in_layout(Layout(Path(folder)), name)
+        return Seen.in_layout(Layout(Path(folder)), name)
     parsed = Reference.parse(reference)
-    return in_registry(Repository(Client(), parsed), parsed.which, platform)
+    repository = Repository(Client(), parsed)
+    return Seen.of_source(repository, repository.image(parsed.which, platform))

@@ -13,8 +13,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.oci.layout import Layout
 from lockstitch.progress import Reporter
 from lockstitch.prove import environments
-from lockstitch.prove.compare import Difference, compare
-from lockstitch.prove.sources import in_layout
+from lockstitch.prove.compare import Difference, Seen, compare
 from lockstitch.prove.variation import BUILD, Variation, together
 from lockstitch.python.model import Project
 
@@ -197,7 +196,7 @@ def _compared(name: str, first: Outcome, other: Outcome) -> Compared:
         planned = {each["key"] for each in two["plan"]}
         plans += [f"{image}: {p['title']}" for p in one["plan"] if p["key"] not in planned]
         if one["digest"] != two["digest"]:
-            seen = in_layout(first.layout, image), in_layout(other.layout, image)
+            seen = Seen.in_layout(first.layout, image), Seen.in_layout(other.layout, image)
             differences[image] = tuple(compare(*seen))
     locks = [
         each

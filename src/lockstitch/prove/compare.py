@@ -8,8 +8,11 @@ from itertools import zip_longest
 from typing import Any
 
 from lockstitch.digest import Digest
-from lockstitch.oci import layer_reader
+from lockstitch.oci import reader
 from lockstitch.oci.layer import Layer
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.manifest import Manifest, Source
+from lockstitch.oci.rootfs import entries
 
 __all__ = ["Difference", "Seen", "compare"]
 
@@ -25,6 +28,17 @@ class Seen:
     digest: Digest
     config: Mapping[str, Any]
     layers: Sequence[Layer]
+
+    @classmethod
+    def of_source(cls, source: Source, manifest: Manifest) -> "Seen":
+        """Return the image of a manifest; raises LockstitchError for one without a config."""
+        image = reader.of_source(source, manifest)
+        return cls(digest=manifest.digest, config=image.config, layers=image.layers)
+
+    @classmethod
+    def in_layout(cls, layout: Layout, name: str) -> "Seen":
+        """Return the image of a name; raises LockstitchError when the layout has none."""
+        return cls.of_source(layout, layout.manifest(layout.manifest_digest(name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +107,7 @@ class _Entry:
 def _entries(layer: Layer) -> dict[str, _Entry]:
     held = 0
     found = {}
-    for member, data in layer_reader.entries(layer, lambda _: True):
+    for member, data in entries(layer, lambda _: True):
         held += len(data)
         kept = data if held < _KEPT else None
         found[member.name] = _Entry(_header(member), sha256(data).hexdigest(), kept)

@@ -14,11 +14,10 @@ from typing import IO, cast
 from lockstitch import files
 from lockstitch.digest import Hasher
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import layer_reader
 from lockstitch.oci.entry import Kind
-from lockstitch.oci.layer import Layer
+from lockstitch.oci.layer import Layer, decompress
 from lockstitch.oci.model import Image
-from lockstitch.oci.rootfs import Node, RootFs
+from lockstitch.oci.rootfs import Node, RootFs, _Reader
 from lockstitch.store import Store
 
 __all__ = ["Root", "unpack"]
@@ -106,8 +105,8 @@ def _unpack_layer(layer: Layer, folder: Path) -> None:
     index: list[list[object]] = []
     hasher = Hasher()
     _made(folder)
-    tar = layer_reader.unpacked(layer.chunks(), layer.facts.media_type)
-    reader = layer_reader.Reader(_hashed(tar, hasher))
+    tar = decompress(layer.chunks(), layer.facts.media_type)
+    reader = _Reader(_hashed(tar, hasher))
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", reader), mode="r|") as archive:
             for member in archive:

@@ -16,7 +16,9 @@ from lockstitch.audit.rule import CheckOptions, Finding
 from lockstitch.audit.rules.sec import SEC001, SEC002, SEC003
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import inspect
+from lockstitch.oci import rootfs
+from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE
+from lockstitch.oci.reader import LayoutReader
 from lockstitch.repository import file_cache
 from lockstitch.repository import file_cache as glance
 from lockstitch.repository.secrets import files, scan
@@ -201,25 +203,26 @@ def tar(files: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def blob(layout: Path, data: bytes) -> str:
+def blob(layout: Path, data: bytes, kind: str = "application/json") -> dict[str, object]:
     digest = of_bytes(data)
     path = layout / "blobs" / "sha256" / digest.hex
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    return str(digest)
+    return {"mediaType": kind, "digest": digest, "size": len(data)}
 
 
 def layout(folder: Path, layers: Mapping[bytes, str], config: object = None) -> Path:
-    listed = [{"digest": blob(folder, data), "mediaType": kind} for data, kind in layers.items()]
+    listed = [blob(folder, data, kind) for data, kind in layers.items()]
     document = json.dumps({"config": {}} if config is None else config).encode()
-    manifest = {"config": {"digest": blob(folder, document)}, "layers": listed}
-    inner = {"manifests": [{"digest": blob(folder, json.dumps(manifest).encode())}]}
-    index = {"manifests": [{"digest": blob(folder, json.dumps(inner).encode())}]}
+    manifest = {"config": blob(folder, document), "layers": listed}
+    inner = {"manifests": [blob(folder, json.dumps(manifest).encode(), MANIFEST_TYPE)]}
+    index = {"manifests": [blob(folder, json.dumps(inner).encode(), INDEX_TYPE)]}
     (folder / "index.json").write_text(json.dumps(index))
     return folder
 
 
 GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+TAR = "application/vnd.docker.image.rootfs.diff.tar"
 
 
 def leaks(root: Path, place: Path) -> list[str]:
@@ -264,15 +267,17 @@ def test_a_configuration_leaks_by_history_labels_and_commands(tmp_path: Path) ->
 
 
 def member(kind: bytes, size: bytes, data: bytes = b"") -> bytes:
-    return b"n".ljust(124, b"\0") + size.ljust(12, b"\0") + b"\0" * 20 + kind + b"\0" * 355 + data
+    head = b"n".ljust(124, b"\0") + size.ljust(12, b"\0") + b"\0" * 12
+    block = head + b" " * 8 + kind + b"\0" * 355
+    return head + b"%06o\0 " % sum(block) + kind + b"\0" * 355 + data
 
 
 @pytest.mark.parametrize(
     ("data", "kind", "said"),
     [
-        (member(b"L", b"77777777"), "tar", "it has a name of 16,777,215 bytes"),
-        (member(b"0", b"\xff" * 12), "tar", "an entry says that it has"),
-        (member(b"0", b"9z"), "tar", "invalid literal for int"),
+        (member(b"L", b"77777777"), TAR, "a header says that 16,777,215 bytes follow"),
+        (member(b"0", b"\xff" * 12), TAR, "a header says that -1 bytes follow"),
+        (member(b"0", b"9z"), TAR, "invalid header"),
         (gzip.compress(tar({"a": b"b" * 9999}))[:60], GZIP, "cut off"),
         (b"\x1f\x8b" + b"\xff" * 60, GZIP, "Error"),
     ],
@@ -282,30 +287,32 @@ def test_a_layer_that_means_harm_ends_in_words(
     tmp_path: Path, data: bytes, kind: str, said: str
 ) -> None:
     place = layout(tmp_path / "images", {data: kind})
-    (image,) = inspect.images(place)
+    (image,) = LayoutReader(place).images()
     with pytest.raises(LockstitchError, match="the layer sha256:") as caught:
-        list(inspect.small_files(place, *image.layers[0], 1 << 20))
+        list(rootfs.small_files(image.layers[0].chunks(), image.layers[0].name, 1 << 20))
     assert said in caught.value.message
     assert leaks(tmp_path, place) == []
 
 
 def test_a_layer_that_grows_for_ever_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspect, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(rootfs, "_MOST_BYTES", 1 << 20)
     place = layout(tmp_path / "images", {gzip.compress(tar({"a": b"\0" * (1 << 20)})): GZIP})
-    (image,) = inspect.images(place)
+    (image,) = LayoutReader(place).images()
     with pytest.raises(LockstitchError, match="it is larger than 1,048,576 bytes"):
-        list(inspect.small_files(place, *image.layers[0], 1 << 10))
+        list(rootfs.small_files(image.layers[0].chunks(), image.layers[0].name, 1 << 10))
 
 
 def test_indexes_within_indexes_end(tmp_path: Path) -> None:
     place = layout(tmp_path / "images", {})
-    digest = blob(place, b'{"config": {"digest": "sha256:../../etc"}}')
+    described = json.dumps(
+        blob(place, b'{"config": {"digest": "sha256:../../etc"}}', MANIFEST_TYPE)
+    )
     for text in (
-        '{"manifests": [' + ",".join([f'{{"digest": "{digest}"}}'] * 300) + "]}",
+        '{"manifests": [' + ",".join([described] * 300) + "]}",
         '{"manifests": [{"digest": "../../../etc/passwd"}]}',
         "[" * 100_000,
         "[]",
     ):
         (place / "index.json").write_text(text)
         with pytest.raises(LockstitchError):
-            list(inspect.images(place))
+            list(LayoutReader(place).images())

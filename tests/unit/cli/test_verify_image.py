@@ -14,13 +14,11 @@ from support import projects
 from support.registry import Registry
 
 from lockstitch.cli.main import main
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.image.paths import site_packages
 from lockstitch.lock import provenance, sbom
-from lockstitch.oci import canonical
-from lockstitch.oci.artifact import Artifact
 from lockstitch.oci.layout import Layout
-from lockstitch.oci.model import Descriptor
+from lockstitch.oci.model import Artifact, Descriptor
 
 pytestmark = pytest.mark.slow
 
@@ -131,7 +129,7 @@ def change(layout: Layout, kind: str, edit: Callable[[Any], object]) -> None:
     document = json.loads(b"".join(layout.blob(layout.manifest(described.digest).layers[0])))
     edit(document)
     subject = layout.manifest(digest).descriptor
-    layout.attach(subject, [Artifact(kind=kind, data=canonical.dumps(document))])
+    layout.attach(subject, [Artifact(kind=kind, data=canonical_json(document))])
 
 
 def test_every_difference_to_the_bill_is_named(layout: Layout, problems: Problems) -> None:
@@ -190,7 +188,7 @@ def test_what_a_document_quotes_moves_no_cursor(layout: Layout, problems: Proble
 def test_documents_that_are_missing(layout: Layout, problems: Problems) -> None:
     index = json.loads((layout.root / "index.json").read_bytes())
     index["manifests"] = [each for each in index["manifests"] if "platform" in each]
-    (layout.root / "index.json").write_bytes(canonical.dumps(index))
+    (layout.root / "index.json").write_bytes(canonical_json(index))
     assert problems() == [
         f"sbom: nothing of the type `{sbom.FORMAT}` refers to the image",
         f"provenance: nothing of the type `{provenance.FORMAT}` refers to the image",
@@ -219,9 +217,9 @@ def forged(layout: Layout, edit: Callable[[dict[str, bytes]], object], *, honest
     manifest["layers"][number] = described | {"digest": of_bytes(packed)}
     if honest:
         config["rootfs"]["diff_ids"][number] = of_bytes(output.getvalue())
-    text = canonical.dumps(config)
+    text = canonical_json(config)
     manifest["config"] |= {"digest": of_bytes(text), "size": len(text)}
-    data = canonical.dumps(manifest)
+    data = canonical_json(manifest)
     before = layout.manifest("serve").descriptor
     documents = [
         Artifact(

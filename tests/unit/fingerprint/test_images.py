@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lockstitch.oci.foreign import StoredImage
 from support import environments, images, wheels
 from support.registry import Registry
 
@@ -13,7 +14,6 @@ from lockstitch.fingerprint import images as of_images
 from lockstitch.fingerprint import live
 from lockstitch.fingerprint.model import Blas, Fingerprint
 from lockstitch.oci.entry import Entry, file
-from lockstitch.oci.foreign import StoredImage
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 

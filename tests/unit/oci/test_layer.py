@@ -10,8 +10,17 @@ from support.images import check_golden, layer, listing, members, random_entries
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import deflate, tar
-from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
+from lockstitch.oci import deflate
+from lockstitch.oci.entry import (
+    TAR_END,
+    Entry,
+    Kind,
+    file,
+    folder,
+    symlink,
+    tar_header,
+    tar_padding,
+)
 from lockstitch.oci.layer import arrange, check_path, stitch
 
 
@@ -148,12 +157,12 @@ def test_facts_are_those_of_the_bytes() -> None:
     assert made.facts.diff_id == of_bytes(plain)
     assert made.facts.unpacked == sum(entry.size for entry in ENTRIES)
     expected = b"".join(
-        tar.header(entry)
+        tar_header(entry)
         + (b"".join(entry.content.plain()) if entry.content else b"")
-        + tar.padding(entry.size)
+        + tar_padding(entry.size)
         for entry in arrange(ENTRIES)
     )
-    assert plain == expected + tar.END
+    assert plain == expected + TAR_END
 
 
 def test_contents_come_back() -> None:
@@ -167,7 +176,7 @@ def test_contents_come_back() -> None:
 
 def test_empty_layer_is_an_empty_tar() -> None:
     made = layer([])
-    assert gzip.decompress(made.data) == tar.END
+    assert gzip.decompress(made.data) == TAR_END
     assert made.facts.unpacked == 0
 
 

@@ -76,7 +76,7 @@ def test_what_was_written_is_read_back(layout: Layout) -> None:
     assert manifest == json.loads(made.manifest_bytes())
     config = Digest.parse(manifest["config"]["digest"])
     assert layout.document(config) == json.loads(made.config_bytes())
-    assert b"".join(layout.chunks(LOWER.facts.digest)) == LOWER.data
+    assert b"".join(layout.blob(next(image(LOWER).layer_descriptors()))) == LOWER.data
 
 
 def test_a_second_write_says_nothing_new_and_touches_nothing(layout: Layout) -> None:

@@ -11,8 +11,7 @@ from support.images import MadeLayer
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import TAR, LayerFacts
-from lockstitch.oci.layer_reader import entries
-from lockstitch.oci.rootfs import RootFs
+from lockstitch.oci.rootfs import RootFs, entries
 
 Files = Mapping[str, bytes | str | int]
 

@@ -13,16 +13,13 @@ from support.registry import run
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import archive
 from lockstitch.oci.entry import file
-from lockstitch.oci.layout import Layout
+from lockstitch.oci.layout import Layout, write_docker_archive
 from lockstitch.oci.model import Config, Healthcheck, Image
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.mounts import Places
-from lockstitch.oci.registry.push import of_image, push
+from lockstitch.oci.registry.push import BlobLocations, RepositoryWriter, of_image, push
 from lockstitch.oci.registry.repository import Repository
-from lockstitch.oci.registry.writer import Target
 from lockstitch.oci.validate import problems
 from lockstitch.progress import Quiet
 from lockstitch.store import Store
@@ -49,7 +46,7 @@ def through_layout(made: Image, folder: Path) -> ReadBack:
 
 
 def through_archive(made: Image, folder: Path) -> ReadBack:
-    archive.write(made, folder / "image.tar", "demo:latest")
+    write_docker_archive(made, folder / "image.tar", "demo:latest")
     with tarfile.open(folder / "image.tar") as opened:
         found = {member.name: opened.extractfile(member).read() for member in opened}  # type: ignore[union-attr]
     (manifest,) = json.loads(found["manifest.json"])
@@ -62,8 +59,8 @@ def through_archive(made: Image, folder: Path) -> ReadBack:
 def through_registry(made: Image, folder: Path) -> ReadBack:
     with run() as registry:
         reference = Reference.parse(f"{registry.address}/app:1")
-        target = Target(Client(), reference)
-        places = Places(Store(folder / "store"), reference.host)
+        target = RepositoryWriter(Client(), reference)
+        places = BlobLocations(Store(folder / "store"), reference.host)
         try:
             pushed = push(target, [of_image(made)], "1", places, Quiet())
         finally:

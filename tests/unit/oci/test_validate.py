@@ -11,8 +11,7 @@ import pytest
 from support.images import MadeLayer, image, layer, random_image
 
 from lockstitch.digest import of_bytes
-from lockstitch.oci import tar
-from lockstitch.oci.entry import file
+from lockstitch.oci.entry import MTIME, TAR_END, file, tar_header
 from lockstitch.oci.layer import LayerFacts
 from lockstitch.oci.model import Config
 from lockstitch.oci.validate import problems
@@ -46,7 +45,7 @@ def foreign(*members: tarfile.TarInfo, plain: bytes | None = None) -> MadeLayer:
 
 def member(name: str, **changes: object) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
-    info.mtime = tar.MTIME
+    info.mtime = MTIME
     for key, value in changes.items():
         setattr(info, key, value)
     return info
@@ -85,7 +84,7 @@ BREAKS = [
     (foreign(member("a", gid=7)), "`a` has an owner: 0:7"),
     (foreign(member("a", uname="root")), "`a` has an owner: 0:0"),
     (foreign(member("a", gname="root")), "`a` has an owner: 0:0"),
-    (foreign(member("a", mtime=5)), f"`a` has the time 5, not {tar.MTIME}"),
+    (foreign(member("a", mtime=5)), f"`a` has the time 5, not {MTIME}"),
     (foreign(member("a"), member("a")), "`a` is there twice"),
     (
         foreign(member("a"), member("b", type=tarfile.LNKTYPE, linkname="a")),
@@ -157,11 +156,11 @@ def test_what_is_no_tar_is_found_and_not_raised(plain: bytes) -> None:
 
 
 def test_a_name_that_is_no_utf8_is_found_and_not_raised() -> None:
-    block = bytearray(tar.header(file("caf_", b"")))
+    block = bytearray(tar_header(file("caf_", b"")))
     block[3] = 0xE9  # é in Latin-1
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
-    found = problems(image(foreign(plain=bytes(block) + tar.END)))
+    found = problems(image(foreign(plain=bytes(block) + TAR_END)))
     assert len(found) == 1
     assert found[0].startswith("layer 0 (foreign): ")
 

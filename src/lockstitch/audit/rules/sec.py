@@ -123,13 +123,13 @@ class SEC003(Rule):
             yield from self._of_layout(path, shown, deep=deep)
 
     def _of_layout(self, path: Path, shown: str, *, deep: bool) -> Iterator[Finding | Skip]:
-        from lockstitch.oci import inspect
+        from lockstitch.oci.reader import LayoutReader
 
         seen = set()
         try:
-            for image in inspect.images(path):
+            for image in LayoutReader(path).images():
                 leaks = [*images.in_config(image)]
-                leaks += images.in_layers(path, image) if deep else []
+                leaks += images.in_layers(image) if deep else []
                 for each in leaks:
                     if each not in seen:
                         seen.add(each)

@@ -47,9 +47,8 @@ from lockstitch.image.build import Builder, Built
 from lockstitch.lock import file, make
 from lockstitch.lock.bases import kind_of
 from lockstitch.lock.file import Lock
-from lockstitch.oci import archive
-from lockstitch.oci.layout import Layout
-from lockstitch.oci.recompress import FORMS
+from lockstitch.oci.layer import FORMS
+from lockstitch.oci.layout import Layout, write_docker_archive
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
@@ -139,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
         layout.sweep()  # ours alone, so that old layers do not pile up
     if options.output:
         tag = options.tag or f"{project.name}-{built[0].name}:latest"
-        archive.write(built[0].image, options.output, tag)
+        write_docker_archive(built[0].image, options.output, tag)
     if target:
         engines.load(session, target, built, options)
     beside = pushing.Beside(layout=layout, documents=documents if shallow else {})
@@ -215,7 +214,7 @@ def _base_only(
         raise UsageError(message, hint="leave one platform in [tool.lockstitch] while you build it")
     image = builder.base(project.platforms[0], layout)
     tag = options.tag or render.base_tag(project)
-    archive.write(image, options.output, tag)
+    write_docker_archive(image, options.output, tag)
     if options.json:
         print_json({"tag": tag, "config": image.config_descriptor().digest})
         return 0

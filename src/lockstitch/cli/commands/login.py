@@ -18,7 +18,7 @@ from lockstitch.cli import pushing
 from lockstitch.errors import UsageError
 from lockstitch.net.credentials import Login
 from lockstitch.oci.reference import host_of
-from lockstitch.oci.registry import credential_writer
+from lockstitch.oci.registry import logins
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import say
 
@@ -47,10 +47,10 @@ def run(options: argparse.Namespace) -> int:
     host = host_of(options.host)
     user, password = _asked(options, host)
     login = Login(user=user, password=password, source="what was typed")
-    client = Client(insecure=options.insecure_registry, logins=credential_writer.Given(login))
+    client = Client(insecure=options.insecure_registry, logins=logins.TypedLogin(login))
     if not client.host(host).check():
         say(f"warning: {host} did not ask for a login, so this one was not checked")
-    place = credential_writer.keep(host, login)
+    place = logins.keep(host, login)
     if not place.startswith("docker-credential-"):
         say(f"warning: {place} has the password in plain text; `credsStore` there names a helper")
     say(f"logged in to {host} as {user} ({place})")

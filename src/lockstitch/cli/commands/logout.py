@@ -10,7 +10,7 @@ examples:
 import argparse
 
 from lockstitch.oci.reference import host_of
-from lockstitch.oci.registry import credential_writer
+from lockstitch.oci.registry import logins
 from lockstitch.oci.registry.logins import Logins
 from lockstitch.progress import say
 
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     host = host_of(options.host)
-    found = credential_writer.forget(host)
+    found = logins.forget(host)
     say(f"logged out of {host} ({', '.join(found)})" if found else f"not logged in to {host}")
     left = Logins().find(host, "")
     if left is not None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lockstitch import clock, digest, environ, files, process
+from lockstitch.digest import canonical_json
 from lockstitch.drift.bisect.coupling import Installed
 from lockstitch.drift.bisect.ends import Wanted
 from lockstitch.drift.bisect.pythons import Pythons, minor
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.fingerprint import live
-from lockstitch.oci import canonical
 from lockstitch.python.tables import parse_toml
 from lockstitch.store import default_root
 
@@ -93,7 +93,7 @@ class Environments:
             "pins": list(wanted.pins),
             "extras": [[*each.words, each.stamp] for each in self._extras],
         }
-        return self.root / digest.of_bytes(canonical.dumps(known)).hex[:24]
+        return self.root / digest.of_bytes(canonical_json(known)).hex[:24]
 
     def make(self, wanted: Wanted) -> Path:
         """Return the folder of an environment, made when it is missing.

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from lockstitch import files
-from lockstitch.digest import of_bytes
+from lockstitch.digest import canonical_json, of_bytes
 from lockstitch.drift.bisect.model import Fails, Metric, Mixture, Outcome
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import canonical
 
 __all__ = ["Record", "key"]
 
 
 def key(what: Mapping[str, Any]) -> str:
     """Return the name of an experiment: the same only where all that decides its runs is."""
-    return of_bytes(canonical.dumps(dict(what))).hex[:16]
+    return of_bytes(canonical_json(dict(what))).hex[:16]
 
 
 class Record:

@@ -12,19 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstitch import threads
-from lockstitch.digest import Digest, Hasher, of_bytes
+from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import canonical
-from lockstitch.oci.layer import Layer, LayerFacts
-from lockstitch.oci.layer_reader import unpacked
+from lockstitch.oci.layer import Layer, LayerFacts, decompress
 from lockstitch.oci.manifest import Manifest
 from lockstitch.oci.model import MANIFEST_TYPE, Descriptor
-from lockstitch.oci.registry import blob as blobs
-from lockstitch.oci.registry.client import PARALLEL
-from lockstitch.oci.registry.errors import RegistryError
-from lockstitch.oci.registry.mounts import Places
+from lockstitch.oci.registry.client import PARALLEL, RegistryError
+from lockstitch.oci.registry.push import BlobLocations, RepositoryWriter
 from lockstitch.oci.registry.repository import Repository
-from lockstitch.oci.registry.writer import Target
+from lockstitch.oci.registry.upload import Blob
 
 __all__ = ["ARTIFACT_TYPE", "CachedLayer", "LayerCache"]
 
@@ -45,7 +41,7 @@ class CachedLayer:
     def chunks(self) -> Iterator[bytes]:
         """Yield the compressed bytes; LockstitchError at the end if digest or diffID differ."""
         facts = self.facts
-        descriptor = Descriptor(media_type=facts.media_type, digest=facts.digest, size=facts.size)
+        descriptor = Descriptor.of_layer(facts)
         passed: deque[bytes] = deque()
 
         def compressed() -> Iterator[bytes]:
@@ -55,7 +51,7 @@ class CachedLayer:
 
         diff = Hasher()
         try:
-            for plain in unpacked(compressed(), facts.media_type):
+            for plain in decompress(compressed(), facts.media_type):
                 diff.update(plain)
                 while passed:
                     yield passed.popleft()
@@ -78,7 +74,7 @@ class LayerCache:
     What goes wrong with it is noted and never stops a build, but wrong bytes do.
     """
 
-    def __init__(self, target: Target, places: Places) -> None:
+    def __init__(self, target: RepositoryWriter, places: BlobLocations) -> None:
         """`places` is told of blobs here, so that a push to this registry mounts them."""
         self._target = target
         self._places = places
@@ -136,10 +132,10 @@ class LayerCache:
         return CachedLayer(facts=facts, created_by=title, record=record, repository=self._target)
 
     def _keep(self, key: str, layer: Layer, record: Mapping[str, Any]) -> None:
-        data = canonical.dumps(record)
+        data = canonical_json(record)
         config = Descriptor(media_type=_RECORD_TYPE, digest=of_bytes(data), size=len(data))
-        layer_blob = blobs.of_layer(layer)
-        for each in (layer_blob, blobs.of_bytes(config, data, "record")):
+        layer_blob = Blob.of_layer(layer)
+        for each in (layer_blob, Blob.of_bytes(config, data, "record")):
             if not self._target.has(each.descriptor):
                 sources = self._places.of(each.descriptor.digest, self._target.repository)
                 self._target.send(each, mount_from=sources)
@@ -151,7 +147,7 @@ class LayerCache:
             "layers": [layer_blob.descriptor.document()],
             "annotations": {_KEY: key},
         }
-        self._target.put(canonical.dumps(manifest), MANIFEST_TYPE, tag=_tag(key))
+        self._target.put(canonical_json(manifest), MANIFEST_TYPE, tag=_tag(key))
         self._places.note(layer.facts.digest, self._target.repository)
 
 

@@ -1,34 +1,257 @@
-"""Requests to registries: which scheme, whose login, how often, and where redirects may lead."""
+"""Requests to registries: which scheme, whose login, which token, and where redirects may lead.
 
-import random
+Source: distribution spec 1.1; distribution's docs, "Token authentication specification" and
+"OAuth2 token authentication"; RFC 9110, 11.6.1 for challenges.
+"""
+
+import json
+import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from lockstitch import clock
-from lockstitch.errors import printable
+from lockstitch.errors import LockstitchError, printable
 from lockstitch.net.credentials import LOOPBACK
+from lockstitch.net.retry import RETRIED, Retry, Retryable
 from lockstitch.net.transport import Answer, Transport, TransportError, retry_after, shown
 from lockstitch.oci.reference import DOCKER
-from lockstitch.oci.registry.errors import Again, RegistryError, refusal
-from lockstitch.oci.registry.logins import Logins
-from lockstitch.oci.registry.tokens import Scopes, Tokens
+from lockstitch.oci.registry.logins import Known, Logins
 
-__all__ = ["PARALLEL", "TRIES", "Call", "Client", "Host", "is_loopback"]
+__all__ = [
+    "PARALLEL",
+    "Call",
+    "Challenge",
+    "Client",
+    "Host",
+    "RegistryError",
+    "Scopes",
+    "Tokens",
+    "challenges",
+    "is_loopback",
+    "pull_scopes",
+    "push_scopes",
+    "refusal",
+]
 
 PARALLEL = 6
-TRIES = 5
 _REDIRECTS = 5
 _RENEWALS = 2
-_LONGEST_WAIT = 60  # seconds
-_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN = 400, 401, 403
+_OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN = 200, 400, 401, 403
 _REDIRECTED = frozenset({301, 302, 303, 307, 308})
-_RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
+_LARGEST_ERROR = 1 << 16  # bytes of an error's body
+_LARGEST_TOKEN = 1 << 20
+_SHOWN = 300  # characters of what an error says
+_UNKNOWN = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN"})
+_SCHEME = re.compile(r"\s*,?\s*([A-Za-z][A-Za-z0-9-]*)(?:\s+|$|(?=,))")
+_PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+_LIFE = 60  # seconds that a token lives when its server does not say
+_MARGIN = 10  # seconds before its end at which it is not used any more
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
+_CLIENT = "lockstitch"
 
+Scopes = frozenset[str]  # such as `repository:library/python:pull`
 Body = Callable[[], bytes | Iterable[bytes]]
-Result = TypeVar("Result")
+Ask = Callable[[str, str, Mapping[str, str], bytes | None], Answer]  # method, url, headers, body
+
+
+class RegistryError(LockstitchError):
+    """Says what a registry refused, in its words; `status` is HTTP's, `codes` are the spec's."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        also: Sequence[LockstitchError] = (),
+        status: int = 0,
+        codes: tuple[str, ...] = (),
+    ) -> None:
+        """Keep what the registry said."""
+        super().__init__(message, hint=hint, also=also)
+        self.status = status
+        self.codes = codes
+
+
+def refusal(answer: Answer, what: str, *, hint: str = "") -> RegistryError:
+    """Return the error for an answer that refuses `what`, such as "the manifest `1.0`"."""
+    codes, line = _words(answer)
+    message = f"{what}: HTTP {answer.status}{f', {line}' if line else ''}"
+    unknown = not hint and bool(_UNKNOWN & {*codes})
+    hint = "name a repository and a tag that are there" if unknown else hint
+    return RegistryError(message, hint=hint, status=answer.status, codes=codes)
+
+
+def _words(answer: Answer) -> tuple[tuple[str, ...], str]:
+    """Return the codes of an error's body and one line that shows all of them."""
+    try:
+        errors = json.loads(answer.read(_LARGEST_ERROR))["errors"]
+        pairs = [(str(each["code"]), str(each.get("message") or "")) for each in errors]
+    except (TransportError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return (), ""
+    lines = [f"{code}: {message}" if message else code for code, message in pairs]
+    return tuple(code for code, _ in pairs), printable("; ".join(lines), _SHOWN)
+
+
+# --- who one is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """What a registry wants to see: a scheme in lower case and its parameters."""
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Token:
+    header: str
+    ends: float  # of the monotonic clock
+
+
+def pull_scopes(repository: str) -> Scopes:
+    """Return what reading a repository needs."""
+    return frozenset({f"repository:{repository}:pull"})
+
+
+def push_scopes(repository: str) -> Scopes:
+    """Return what writing to a repository needs."""
+    return frozenset({f"repository:{repository}:pull,push"})
+
+
+def challenges(header: str) -> list[Challenge]:
+    """Return the challenges of a WWW-Authenticate header, in its order."""
+    found = []
+    at = 0
+    while scheme := _SCHEME.match(header, at):
+        at = scheme.end()
+        parameters = {}
+        while parameter := _PARAMETER.match(header, at):
+            at = parameter.end()
+            quoted = re.sub(r"\\(.)", r"\1", parameter[2] or "")
+            parameters[parameter[1].lower()] = quoted or parameter[3] or ""
+        found.append(Challenge(scheme=scheme[1].lower(), parameters=parameters))
+    return found
+
+
+class Tokens:
+    """Gives each request of one registry its header, and asks again when one is refused."""
+
+    def __init__(self, host: str, logins: Logins, ask: Ask) -> None:
+        """`ask` sends one request to the server of tokens, which may be another host."""
+        self._host = host
+        self._logins = logins
+        self._ask = ask
+        self._challenge: Challenge | None = None
+        self._known: dict[str, Known | None] = {}
+        self._cache: dict[tuple[str, Scopes], _Token] = {}
+        self._guard = threading.Lock()
+
+    def challenge(self, header: str) -> None:
+        """Take in what the registry's first answer wants."""
+        with self._guard:
+            self._take(header)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the registry has asked who one is."""
+        return self._challenge is not None
+
+    def header(self, repository: str, scopes: Scopes) -> str:
+        """Return the Authorization header for a request, or an empty text."""
+        with self._guard:
+            return self._header(repository, scopes)
+
+    def renew(self, repository: str, scopes: Scopes, used: str, wanted: str) -> bool:
+        """Drop the header that was refused; return whether there is another one to try."""
+        with self._guard:
+            before = self._challenge
+            self._take(wanted)
+            held = self._cache.get((repository, scopes))
+            if held and held.header == used:
+                del self._cache[repository, scopes]
+            changed = self._challenge != before
+            now = self._header(repository, scopes)
+            return bool(now) and (now != used or changed)
+
+    def source(self, repository: str) -> str:
+        """Return where the login for a repository is from, or an empty text."""
+        with self._guard:
+            known = self._login(repository)
+        return known.source if known else ""
+
+    def _take(self, header: str) -> None:
+        offered = challenges(header)
+        for scheme in ("bearer", "basic"):
+            for each in offered:
+                if each.scheme == scheme:
+                    self._challenge = each
+                    return
+
+    def _login(self, repository: str) -> Known | None:
+        if repository not in self._known:
+            self._known[repository] = self._logins.find(self._host, repository)
+        return self._known[repository]
+
+    def _header(self, repository: str, scopes: Scopes) -> str:
+        if self._challenge is None:
+            return ""
+        known = self._login(repository)
+        if known and known.bearer:
+            return f"Bearer {known.bearer}"
+        if self._challenge.scheme == "basic":
+            return known.login.header() if known and known.login else ""
+        held = self._cache.get((repository, scopes))
+        if held is None or held.ends <= clock.monotonic():
+            held = self._token(self._challenge.parameters, known, scopes)
+            self._cache[repository, scopes] = held
+        return held.header
+
+    def _token(self, parameters: Mapping[str, str], known: Known | None, scopes: Scopes) -> _Token:
+        realm = parameters.get("realm", "")
+        # Sorted: the same scopes make the same address, which a proxy may keep.
+        query = [("scope", scope) for scope in sorted(scopes)]
+        if parameters.get("service"):
+            query.insert(0, ("service", parameters["service"]))
+        started = clock.monotonic()
+        if known and known.identity:
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            fields = {key: value for key, value in query if key == "service"}
+            fields |= {"grant_type": "refresh_token", "refresh_token": known.identity}
+            fields |= {"client_id": _CLIENT, "scope": " ".join(sorted(scopes))}
+            answer = self._ask("POST", realm, headers, urlencode(fields).encode())
+        else:
+            login = known.login if known else None
+            query += [("account", login.user), ("client_id", _CLIENT)] if login else []
+            sent = {"Authorization": login.header()} if login else {}
+            joint = "&" if urlsplit(realm).query else "?"
+            answer = self._ask("GET", f"{realm}{joint}{urlencode(query)}", sent, None)
+        with answer:
+            if answer.status != _OK:
+                who = f"the login from {known.source}" if known else "nobody"
+                what = f"`{printable(shown(realm))}` gives {who} no token"
+                raise refusal(answer, what, hint=f"lockstitch login {self._host}")
+            return _token(answer, realm, started)
+
+
+def _token(answer: Answer, realm: str, started: float) -> _Token:
+    try:
+        document = json.loads(answer.read(_LARGEST_TOKEN))
+        token = document.get("token") or document["access_token"]
+        life = document.get("expires_in")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        token, life = None, None
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        message = f"`{printable(shown(realm))}` answered with what is no token"
+        raise LockstitchError(message)
+    seconds = life if isinstance(life, int) and life > 0 else _LIFE
+    # A token of a few seconds is still used once.
+    return _Token(header=f"Bearer {token}", ends=started + max(seconds - _MARGIN, seconds / 2))
+
+
+# --- requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +314,7 @@ class Host:
         self._transport = transport
         self._logins = logins
         self._plain = plain
-        self._first_wait = first_wait
+        self.retry = Retry(first_wait)
         self.base = ""  # scheme, host and port, once `open` has found them out
         self._tokens = Tokens(name, logins, self._ask_for_token)
         self._guard = threading.Lock()
@@ -102,10 +325,10 @@ class Host:
         Retries what may go better a second time, follows redirects of GET and HEAD, and gets
         a new token when one has expired. Raises RegistryError with the registry's words.
         """
-        return self.retry(lambda: self.once(call))
+        return self.retry.call(lambda: self.once(call))
 
     def once(self, call: Call) -> Answer:
-        """Do the same without retries; raises Again when another try may go better."""
+        """Do the same without retries; raises Retryable when another try may go better."""
         self.open()
         url = self.joined(self.base + "/", call.path)
         for _ in range(_REDIRECTS + 1):
@@ -131,25 +354,6 @@ class Host:
         call = Call(method="GET", path="/v2/", what=what, repository="", scopes=frozenset())
         with self.call(call):
             return self._tokens.wanted
-
-    def retry(self, once: Callable[[], Result]) -> Result:
-        """Return what a function returns that may raise Again, called up to five times."""
-        number = 1
-        while True:
-            try:
-                return once()
-            except Again as failure:
-                self.pause(number, failure)
-                number += 1
-
-    def pause(self, number: int, failure: Again) -> None:
-        """Wait before the next try, or raise the failure's error after the last one."""
-        if number >= TRIES:
-            raise failure.error from failure
-        wait = failure.wait
-        if wait is None:
-            wait = self._first_wait * 2 ** (number - 1) * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
-        clock.sleep(min(wait, _LONGEST_WAIT))
 
     def joined(self, url: str, location: str) -> str:
         """Return the URL that a Location means; raises RegistryError when it may not be asked."""
@@ -178,7 +382,7 @@ class Host:
         """Find out the scheme and what login is wanted, once."""
         with self._guard:
             if not self.base:
-                self.base = self.retry(self._ping)
+                self.base = self.retry.call(self._ping)
 
     def _ping(self) -> str:
         """Return the registry's address with its scheme (distribution spec, "end-1")."""
@@ -190,8 +394,8 @@ class Host:
                     # What speaks TLS says so with 400, or with a way to https.
                     if scheme == "http" and answer.status in {_BAD_REQUEST, *_REDIRECTED}:
                         continue
-                    if answer.status in _RETRIED:
-                        raise Again(refusal(answer, what), retry_after(answer.headers))
+                    if answer.status in RETRIED:
+                        raise Retryable(refusal(answer, what), retry_after(answer.headers))
                     if answer.status == _UNAUTHORIZED:
                         self._tokens.challenge(answer.headers.get("WWW-Authenticate", ""))
                     return base
@@ -213,7 +417,7 @@ class Host:
                 break
             with answer:
                 if not call.resent:
-                    raise Again(refusal(answer, call.what), 0)
+                    raise Retryable(refusal(answer, call.what), 0)
                 used = self._tokens.header(call.repository, call.scopes)
             answer = self._send(url, call, used)
         return answer
@@ -245,12 +449,12 @@ class Host:
                 )
             except TransportError as error:
                 raise self._broken(error, what) from error
-            if answer.status in _RETRIED:
+            if answer.status in RETRIED:
                 with answer:
-                    raise Again(refusal(answer, what), retry_after(answer.headers))
+                    raise Retryable(refusal(answer, what), retry_after(answer.headers))
             return answer
 
-        return self.retry(once)
+        return self.retry.call(once)
 
     def _same(self, url: str) -> bool:
         """Return whether a URL is the registry's own: nobody else is told a login."""
@@ -263,19 +467,18 @@ class Host:
     # --- words
 
     def _problem(self, answer: Answer, call: Call) -> Exception:
-        if answer.status in _RETRIED:
-            return Again(refusal(answer, call.what), retry_after(answer.headers))
+        if answer.status in RETRIED:
+            return Retryable(refusal(answer, call.what), retry_after(answer.headers))
         if answer.status not in {_UNAUTHORIZED, _FORBIDDEN}:
             return refusal(answer, call.what)
         source = self._tokens.source(call.repository)
-        error = refusal(answer, call.what, hint="; ".join([_login(self.name), *self.troubles()]))
+        # Why helpers could not be asked for a login, after what to type.
+        troubles = sorted(set(self._logins.troubles))
+        hint = "; ".join([f"lockstitch login {self.name}", *troubles])
+        error = refusal(answer, call.what, hint=hint)
         who = f"the login from {source}" if source else "a request without login"
         message = f"{error.message} (`{self.name}` refuses {who})"
         return RegistryError(message, hint=error.hint, status=error.status, codes=error.codes)
-
-    def troubles(self) -> list[str]:
-        """Return why helpers could not be asked for a login."""
-        return sorted(set(self._logins.troubles))
 
     def _broken(self, error: TransportError, what: str) -> Exception:
         hint = f"check that {self.name} answers, then run the same command again"
@@ -285,17 +488,13 @@ class Host:
             hint += "; if it speaks http and you trust the way to it: "
             hint += f"--insecure-registry {self.name}"
         found = RegistryError(f"{what}: no answer: {error}", hint=hint)
-        return found if error.final else Again(found)
+        return found if error.final else Retryable(found)
 
 
 def is_loopback(host: str) -> bool:
     """Return whether a host, with or without port, is this machine."""
     name = urlsplit(f"//{host}").hostname or ""
     return name in LOOPBACK or name.endswith(".localhost")
-
-
-def _login(host: str) -> str:
-    return f"lockstitch login {host}"
 
 
 def _origin(url: str) -> tuple[str, str, int]:

@@ -1,26 +1,188 @@
-"""Pushes an image: looks for all blobs at once, brings what is missing, manifests after them."""
+"""Pushes images: the blobs that a repository lacks, then manifests, and what refers to them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from lockstitch import threads
-from lockstitch.digest import Digest, of_bytes
-from lockstitch.oci import manifest
+from lockstitch.digest import Digest, canonical_json, of_bytes
+from lockstitch.errors import LockstitchError, printable
+from lockstitch.oci import manifest, reader
 from lockstitch.oci.layout import Layout
-from lockstitch.oci.model import INDEX_TYPE, Descriptor, Image, Platform, index_bytes
-from lockstitch.oci.registry import blob as blobs
-from lockstitch.oci.registry.blob import Blob
-from lockstitch.oci.registry.client import PARALLEL
-from lockstitch.oci.registry.mounts import Places
-from lockstitch.oci.registry.upload import MOUNTED
-from lockstitch.oci.registry.writer import Target
+from lockstitch.oci.model import (
+    INDEX_TYPE,
+    Descriptor,
+    Image,
+    Platform,
+    index_bytes,
+    referrers_tag,
+)
+from lockstitch.oci.reference import Reference
+from lockstitch.oci.registry.client import PARALLEL, Client, RegistryError, push_scopes
+from lockstitch.oci.registry.repository import MOST, Repository
+from lockstitch.oci.registry.upload import MOUNTED, Blob, Upload
 from lockstitch.progress import Reporter
+from lockstitch.store import Store
 
-__all__ = ["Count", "Parcel", "Pushed", "of_image", "of_layout", "push"]
+__all__ = [
+    "BlobLocations",
+    "Count",
+    "PushableImage",
+    "Pushed",
+    "RepositoryWriter",
+    "of_image",
+    "of_layout",
+    "push",
+]
+
+_MOST = 4  # the newest ones: a mount from a repository that lost the blob costs one request
+_KIND = "places"  # of records
+_OK, _CREATED, _ACCEPTED, _NOT_FOUND = 200, 201, 202, 404
+
+
+class BlobLocations:
+    """Remembers in the store where blobs were put, so that another repository mounts them."""
+
+    def __init__(self, store: Store, host: str) -> None:
+        """Remember for one registry."""
+        self._store = store
+        self._host = host
+
+    def of(self, digest: Digest, but: str) -> tuple[str, ...]:
+        """Return the repositories that may have a blob, but one, the newest first."""
+        known = self._store.record(_KIND, self._key(digest))
+        names = known if isinstance(known, list) else []
+        return tuple(name for name in names if isinstance(name, str) and name != but)
+
+    def note(self, digest: Digest, repository: str) -> None:
+        """Remember that a repository has a blob."""
+        names = [repository, *self.of(digest, repository)][:_MOST]
+        if self._store.record(_KIND, self._key(digest)) != names:
+            self._store.put_record(_KIND, self._key(digest), names)
+
+    def _key(self, digest: Digest) -> str:
+        return of_bytes(canonical_json([self._host, digest])).hex
+
+
+class RepositoryWriter(Repository):
+    """One repository that may be written to."""
+
+    def __init__(self, client: Client, reference: Reference) -> None:
+        """Ask nothing yet; of the reference only host and repository are used."""
+        super().__init__(client, reference, scopes=push_scopes(reference.repository))
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Return whether the repository has a blob; one of another size is an error."""
+        what = f"the blob {descriptor.digest} of `{self.name}`"
+        path = f"{self._path}/blobs/{descriptor.digest}"
+        call = self._call(path, what, method="HEAD", wanted=frozenset({_OK, _NOT_FOUND}))
+        with self.host.call(call) as answer:
+            size = answer.headers.get("Content-Length") or str(descriptor.size)
+            if answer.status == _OK and size != str(descriptor.size):
+                message = f"{what} has {printable(size)} bytes there, not {descriptor.size}"
+                raise RegistryError(message, hint="the registry's storage is damaged")
+            return answer.status == _OK
+
+    def send(
+        self,
+        blob: Blob,
+        *,
+        mount_from: tuple[str, ...] = (),
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> str:
+        """Bring a blob that is missing there; returns `upload.MOUNTED` or `upload.SENT`.
+
+        `mount_from` are repositories of the same registry that may have it; `advance` is told
+        of bytes that are sent. Wrong bytes are never sent to their end.
+        """
+        return Upload(self.host, self.repository, blob, advance).run(mount_from)
+
+    def send_bytes(self, descriptor: Descriptor, data: bytes) -> int:
+        """Send bytes that are missing there; return how many that were."""
+        if self.has(descriptor):
+            return 0
+        self.send(Blob.of_bytes(descriptor, data, descriptor.media_type))
+        return descriptor.size
+
+    def put(self, data: bytes, media_type: str, *, tag: str = "") -> Digest:
+        """Write a manifest or an index under its digest, and a tag if given; return the digest.
+
+        All that it names must be there before. Where the registry does not know of subjects,
+        the index of the subject's referrers is written too ("Referrers Tag Schema"); two that
+        write it at once may lose one entry, as the spec says.
+        """
+        if len(data) > MOST:
+            message = f"a manifest for `{self.name}` has {len(data)} bytes, more than {MOST}"
+            raise LockstitchError(message, hint="fewer layers or annotations")
+        digest = of_bytes(data)
+        which = tag or digest
+        what = f"the manifest `{which}` to `{self.name}`"
+        call = self._call(
+            f"{self._path}/manifests/{which}",
+            what,
+            method="PUT",
+            wanted=frozenset({_CREATED, _ACCEPTED, _OK}),
+            headers={"Content-Type": media_type, "Content-Length": str(len(data))},
+            data=data,
+        )
+        with self.host.call(call) as answer:
+            stated = answer.headers.get("Docker-Content-Digest", "")
+            known = bool(answer.headers.get("OCI-Subject"))
+            created = answer.status == _CREATED
+        if stated.startswith("sha256:") and stated != digest:
+            message = f"{what}: the registry has {printable(stated)}, not {digest}"
+            raise RegistryError(message, hint="something on the way changes manifests")
+        if not created and self.digest_of(which) != digest:
+            message = f"{what}: the registry took it and does not have it"
+            raise RegistryError(message)
+        found = manifest.read(data, media_type, what)
+        if found.subject and not known:
+            self._refer(found)
+        return digest
+
+    def digest_of(self, which: Digest | str) -> Digest | None:
+        """Return the digest of the manifest of a tag or digest, None when there is none."""
+        what = self._called(which)
+        headers = {"Accept": manifest.ACCEPT}
+        path = f"{self._path}/manifests/{which}"
+        wanted = frozenset({_OK, _NOT_FOUND})
+        call = self._call(path, what, method="HEAD", wanted=wanted, headers=headers)
+        with self.host.call(call) as answer:
+            stated = answer.headers.get("Docker-Content-Digest", "")
+            if answer.status == _NOT_FOUND:
+                return None
+        if stated.startswith("sha256:"):
+            return Digest.parse(stated)
+        return self.manifest(which).digest
+
+    def _refer(self, found: manifest.Manifest) -> None:
+        """Add a manifest to the index of its subject's referrers."""
+        subject = found.subject
+        if subject is None:
+            return
+        tag = referrers_tag(subject.digest)
+        before = self.find(tag)
+        others = [e for e in before.manifests if e.digest != found.digest] if before else []
+        entries = [each.document() for each in (*others, _referrer(found))]
+        document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+        self.put(canonical_json(document), INDEX_TYPE, tag=tag)
+
+
+def _referrer(found: manifest.Manifest) -> Descriptor:
+    """Return the descriptor that an index of referrers has (spec, "Listing Referrers")."""
+    document = found.document
+    artifact_type = document.get("artifactType") or document.get("config", {}).get("mediaType", "")
+    return Descriptor(
+        media_type=found.media_type,
+        digest=found.digest,
+        size=len(found.data),
+        artifact_type=artifact_type,
+        annotations=document.get("annotations", {}),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class PushableImage:
     """One platform's image as registries take it: a manifest, and the blobs that it names."""
 
     descriptor: Descriptor  # of the manifest, with its platform
@@ -47,41 +209,47 @@ class Pushed:
     manifests: int  # written; none when the tag named this image before
 
 
-def of_image(image: Image) -> Parcel:
-    """Return the parcel of an image whose layers give their bytes when they are needed."""
-    config = blobs.of_bytes(image.config_descriptor(), image.config_bytes(), "config")
-    return Parcel(
+def of_image(image: Image) -> PushableImage:
+    """Return what is pushed of an image, whose layers give their bytes when they are needed."""
+    config = Blob.of_bytes(image.config_descriptor(), image.config_bytes(), "config")
+    return PushableImage(
         descriptor=image.descriptor(),
         manifest=image.manifest_bytes(),
-        blobs=(*(blobs.of_layer(layer) for layer in image.layers), config),
+        blobs=(*(Blob.of_layer(layer) for layer in image.layers), config),
     )
 
 
-def of_layout(layout: Layout, name: str) -> Parcel:
-    """Return the parcel of an image that stands in a layout; LockstitchError when it does not."""
-    digest = layout.manifest_digest(name)
-    layout.document(digest)  # which checks its bytes
-    data = layout.path(digest).read_bytes()
-    found = manifest.read(data, "", f"the manifest of `{name}` in `{layout.root}`")
-    config = layout.document(found.config.digest)
-    history = config.get("history", [])
-    titles = [each.get("created_by", "layer") for each in history if not each.get("empty_layer")]
-    titles += ["layer"] * len(found.layers)
-    wanted = [*zip(found.layers, titles, strict=False), (found.config, "config")]
+def of_layout(layout: Layout, name: str) -> PushableImage:
+    """Return what is pushed of an image in a layout; LockstitchError when it is not there."""
+    found = layout.manifest(layout.manifest_digest(name))
+    image = reader.of_source(layout, found, name)
+    titles = [layer.created_by or "layer" for layer in image.layers]
     platform = Platform(
-        os=config["os"], architecture=config["architecture"], variant=config.get("variant", "")
+        os=image.config["os"],
+        architecture=image.config["architecture"],
+        variant=image.config.get("variant", ""),
     )
-    return Parcel(
+    return PushableImage(
         descriptor=Descriptor(
-            media_type=found.media_type, digest=digest, size=len(data), platform=platform
+            media_type=found.media_type,
+            digest=found.digest,
+            size=len(found.data),
+            platform=platform,
         ),
-        manifest=data,
-        blobs=tuple(blobs.of_chunks(each, layout.chunks, title) for each, title in wanted),
+        manifest=found.data,
+        blobs=tuple(
+            Blob(descriptor=each, chunks=partial(layout.blob, each), title=title)
+            for each, title in zip((*found.layers, found.config), (*titles, "config"), strict=True)
+        ),
     )
 
 
 def push(
-    target: Target, parcels: Sequence[Parcel], tag: str, places: Places, progress: Reporter
+    target: RepositoryWriter,
+    images: Sequence[PushableImage],
+    tag: str,
+    locations: BlobLocations,
+    progress: Reporter,
 ) -> Pushed:
     """Push the image of one platform, or an index of several, under a tag.
 
@@ -89,15 +257,15 @@ def push(
     registry never names what it lacks, however the push ends. Raises one LockstitchError with
     all blobs that failed.
     """
-    wanted = {each.descriptor.digest: each for parcel in parcels for each in parcel.blobs}
+    wanted = {each.descriptor.digest: each for image in images for each in image.blobs}
     # Biggest first, so that one large layer does not start when the others have ended.
     queue = sorted(wanted.values(), key=lambda b: (-b.descriptor.size, b.descriptor.digest))
     there = threads.run(queue, lambda each: target.has(each.descriptor), parallel=PARALLEL)
     missing = [each for each, found in zip(queue, there, strict=True) if not found]
-    outcomes = _send(target, missing, places, progress) if missing else []
+    outcomes = _send(target, missing, locations, progress) if missing else []
     for each in queue:
-        places.note(each.descriptor.digest, target.repository)
-    digest, manifests = _name(target, parcels, tag)
+        locations.note(each.descriptor.digest, target.repository)
+    digest, manifests = _name(target, images, tag)
     mounted = [b for b, outcome in zip(missing, outcomes, strict=True) if outcome == MOUNTED]
     sent = [b for b, outcome in zip(missing, outcomes, strict=True) if outcome != MOUNTED]
     present = [b for b, found in zip(queue, there, strict=True) if found]
@@ -110,13 +278,15 @@ def push(
     )
 
 
-def _send(target: Target, missing: Sequence[Blob], places: Places, progress: Reporter) -> list[str]:
+def _send(
+    target: RepositoryWriter, missing: Sequence[Blob], locations: BlobLocations, progress: Reporter
+) -> list[str]:
     total = sum(each.descriptor.size for each in missing)
     label = f"push {len(missing)} blob{'s' if len(missing) > 1 else ''} to {target.name}"
     with progress.task(label, total) as task:
 
         def send(each: Blob) -> str:
-            sources = places.of(each.descriptor.digest, target.repository)
+            sources = locations.of(each.descriptor.digest, target.repository)
             outcome = target.send(each, mount_from=sources, advance=task.advance)
             if outcome == MOUNTED:
                 task.advance(each.descriptor.size)
@@ -125,20 +295,22 @@ def _send(target: Target, missing: Sequence[Blob], places: Places, progress: Rep
         return threads.run(missing, send, parallel=PARALLEL)
 
 
-def _name(target: Target, parcels: Sequence[Parcel], tag: str) -> tuple[Digest, int]:
+def _name(
+    target: RepositoryWriter, images: Sequence[PushableImage], tag: str
+) -> tuple[Digest, int]:
     """Write the manifests, those that are named by another one first."""
-    if len(parcels) == 1:
-        (only,) = parcels
+    if len(images) == 1:
+        (only,) = images
         return only.descriptor.digest, _put(target, only.manifest, only.descriptor, tag)
     # By platform: the order of builds must not show.
-    ordered = sorted(parcels, key=lambda parcel: str(parcel.descriptor.platform))
+    ordered = sorted(images, key=lambda image: str(image.descriptor.platform))
     written = sum(_put(target, each.manifest, each.descriptor, "") for each in ordered)
     data = index_bytes(each.descriptor for each in ordered)
     index = Descriptor(media_type=INDEX_TYPE, digest=of_bytes(data), size=len(data))
     return index.digest, written + _put(target, data, index, tag)
 
 
-def _put(target: Target, data: bytes, descriptor: Descriptor, tag: str) -> int:
+def _put(target: RepositoryWriter, data: bytes, descriptor: Descriptor, tag: str) -> int:
     """Write a manifest unless it is there; a tag that may not move is not written twice."""
     if target.digest_of(tag or descriptor.digest) == descriptor.digest:
         return 0

@@ -1,4 +1,4 @@
-"""Sends one blob: mounted, in one piece, or in chunks; goes on after a drop (spec 1.1, "Push")."""
+"""Sends one blob: mounted, in one piece, or in chunks; resumed after a drop (spec 1.1, "Push")."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -6,13 +6,20 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote, urlencode
 
+from lockstitch.net.retry import FORWARD, Retryable
 from lockstitch.net.transport import Answer
-from lockstitch.oci.registry.blob import Blob, Bytes
-from lockstitch.oci.registry.client import Call, Host
-from lockstitch.oci.registry.errors import Again, RegistryError
-from lockstitch.oci.registry.tokens import Scopes, pull, push
+from lockstitch.oci.layer import Layer, checked
+from lockstitch.oci.model import Descriptor
+from lockstitch.oci.registry.client import (
+    Call,
+    Host,
+    RegistryError,
+    Scopes,
+    pull_scopes,
+    push_scopes,
+)
 
-__all__ = ["MOUNTED", "SENT", "Upload"]
+__all__ = ["MOUNTED", "SENT", "Blob", "BlobReader", "Upload"]
 
 MOUNTED, SENT = "mounted", "sent"
 _CHUNK = 16 << 20  # ECR wants 5 MiB at least
@@ -22,9 +29,69 @@ _WRONG, _NOT_FOUND, _TOO_LARGE, _RANGE = 400, 404, 413, 416
 # What registries say to a mount that they cannot do, beside 202; and to an upload they forgot.
 _NO_MOUNT = frozenset({400, 401, 403, 404, 405})
 _FORGOTTEN = frozenset({400, 403, 404, 405})
-_FORWARD = 1 << 20  # bytes after which a broken connection is a new one
 _SIZE = re.compile(r"[0-9]{1,12}")
 _HELD = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """A descriptor and the bytes behind it, which can be read more than once."""
+
+    descriptor: Descriptor
+    chunks: Callable[[], Iterator[bytes]]  # raises LockstitchError at the end of wrong bytes
+    title: str
+
+    @classmethod
+    def of_layer(cls, layer: Layer) -> "Blob":
+        """Return the blob of a layer; nothing of it is read yet."""
+        descriptor = Descriptor.of_layer(layer.facts)
+        return cls(descriptor=descriptor, chunks=partial(checked, layer), title=layer.created_by)
+
+    @classmethod
+    def of_bytes(cls, descriptor: Descriptor, data: bytes, title: str) -> "Blob":
+        """Return the blob of bytes in memory, such as a config."""
+        return cls(descriptor=descriptor, chunks=lambda: iter((data,)), title=title)
+
+
+class BlobReader:
+    """Reads a blob from where it is asked to; one that is read in order is read once."""
+
+    def __init__(self, blob: Blob) -> None:
+        """Read nothing yet."""
+        self._blob = blob
+        self._at = 0
+        self._left = b""
+        self._chunks = _held(blob.chunks())
+
+    def part(self, start: int, length: int) -> Iterator[bytes]:
+        """Yield `length` bytes from `start`, never the whole in memory."""
+        if start < self._at:
+            self._at, self._left, self._chunks = 0, b"", _held(self._blob.chunks())
+        while self._at < start:
+            self._take(start - self._at)
+        end = start + length
+        while self._at < end:
+            yield self._take(end - self._at)
+
+    def _take(self, most: int) -> bytes:
+        data = self._left or next(self._chunks)
+        self._left = data[most:]
+        self._at += min(most, len(data))
+        return data[:most]
+
+
+def _held(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield each chunk after the next one was read: the last comes when all were found right.
+
+    A registry that is sent wrong bytes never has all of them, even if it checks nothing.
+    """
+    before = b""
+    for chunk in chunks:
+        if before:
+            yield before
+        before = chunk or before
+    if before:
+        yield before
 
 
 @dataclass(slots=True)
@@ -47,10 +114,10 @@ class Upload:
         self._host = host
         self._repository = repository
         self._blob = blob
-        self._bytes = Bytes(blob)
+        self._bytes = BlobReader(blob)
         self._advance = advance
         self._reached = 0
-        self._scopes: Scopes = push(repository)
+        self._scopes: Scopes = push_scopes(repository)
 
     def run(self, sources: tuple[str, ...]) -> str:
         """Mount the blob from one of these repositories of the registry, or send it.
@@ -60,7 +127,7 @@ class Upload:
         session: _Session | None = None
         for source in sources:
             try:
-                session = self._host.retry(partial(self._mount, source))
+                session = self._host.retry.call(partial(self._mount, source))
             except RegistryError as error:
                 if error.status in _NO_MOUNT:
                     continue  # a registry that cannot, or a login that may not read there
@@ -76,7 +143,7 @@ class Upload:
     def _mount(self, source: str) -> _Session | None:
         """Return None when it is mounted, else what the registry has begun in its place."""
         query = urlencode({"mount": self._blob.descriptor.digest, "from": source})
-        scopes = self._scopes | pull(source)
+        scopes = self._scopes | pull_scopes(source)
         call = self._call("POST", f"?{query}", frozenset({_CREATED, _ACCEPTED}), scopes=scopes)
         with self._host.once(call) as answer:
             return None if answer.status == _CREATED else self._session(answer)
@@ -107,9 +174,9 @@ class Upload:
                 if session is None:
                     session, start = self._begin(), 0
                 self._complete(session, start)
-            except Again as failure:
-                number = 1 if self._reached - before >= _FORWARD else number
-                self._host.pause(number, failure)
+            except Retryable as failure:
+                number = 1 if self._reached - before >= FORWARD else number
+                self._host.retry.pause(number, failure)
                 if self._reached and self._exists():
                     return  # the answer was lost, not the bytes
                 session, start = self._resumed(session)
@@ -117,7 +184,7 @@ class Upload:
                 # An upload that went on from bytes which are not ours, or that was forgotten.
                 if not (error.status == _NOT_FOUND or (start and error.status == _WRONG)):
                     raise
-                self._host.pause(number, Again(error))
+                self._host.retry.pause(number, Retryable(error))
                 session = None
             else:
                 return
@@ -137,7 +204,7 @@ class Upload:
                 if answer.status != _TOO_LARGE:
                     return answer.status == _CREATED
             self.chunked = True
-            raise Again(RegistryError(f"{self._what}: HTTP {_TOO_LARGE}"), 0)
+            raise Retryable(RegistryError(f"{self._what}: HTTP {_TOO_LARGE}"), 0)
         step = max(_CHUNK, session.least)
         while start < size:
             length = min(step, size - start)
@@ -145,7 +212,7 @@ class Upload:
                 if answer.status == _TOO_LARGE:
                     raise self._too_large(length)
                 if answer.status == _RANGE:
-                    raise Again(RegistryError(f"{self._what}: HTTP {_RANGE}"), 0)
+                    raise Retryable(RegistryError(f"{self._what}: HTTP {_RANGE}"), 0)
                 session.location = self._location(answer, session.location)
             start += length
         with self._host.once(self._part("PUT", self._finish(session), size, 0)) as answer:

@@ -2,77 +2,61 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from lockstitch.digest import Digest
-from lockstitch.oci.artifact import Artifact
 from lockstitch.oci.layout import Layout
-from lockstitch.oci.manifest import Manifest
-from lockstitch.oci.model import MANIFEST_TYPE, Descriptor
-from lockstitch.oci.registry import blob as blobs
-from lockstitch.oci.registry.writer import Target
-from lockstitch.oci.signing import cosign
-from lockstitch.oci.signing.cosign import Signature
+from lockstitch.oci.model import MANIFEST_TYPE, Artifact, Descriptor
+from lockstitch.oci.registry.push import RepositoryWriter
+from lockstitch.oci.registry.upload import Blob
+from lockstitch.oci.signing.sign import signature_tag
 
-__all__ = ["Brought", "attach", "copy", "sign"]
+__all__ = ["SentDocuments", "attach", "copy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Brought:
-    """Documents that were missing, and the bytes of their blobs."""
+class SentDocuments:
+    """How many documents were missing, and the bytes of their blobs."""
 
     documents: int
     bytes: int
 
 
-def copy(layout: Layout, digest: Digest, target: Target) -> Brought:
-    """Bring what refers to an image of a layout, and its signatures.
+def copy(layout: Layout, digest: Digest, target: RepositoryWriter) -> SentDocuments:
+    """Copy what refers to an image of a layout, and its signatures, to where the image is.
 
-    To be called when the image itself is there. The image and its tags stay as they are.
+    The image and its tags stay as they are. Raises LockstitchError when the registry refuses.
     """
     wanted = layout.referrers(digest)
-    there = {each.digest for each in target.referrers(digest)} if wanted else set()
-    found = [(layout.manifest(each.digest), "") for each in wanted if each.digest not in there]
-    signed = cosign.tag(digest)
-    if signed in layout.tags():
-        signatures = layout.manifest(signed)
-        if target.digest_of(signed) != signatures.digest:
-            found.append((signatures, signed))
-    sent = sum(_bring(layout, each, target, tag) for each, tag in found)
-    return Brought(documents=len(found), bytes=sent)
-
-
-def attach(target: Target, subject: Descriptor, artifacts: Sequence[Artifact]) -> Brought:
-    """Write documents about an image that is in the repository, those that it lacks."""
-    there = {each.digest for each in target.referrers(subject.digest)} if artifacts else set()
-    missing = [each for each in artifacts if each.descriptor(subject).digest not in there]
+    present = {each.digest for each in target.referrers(digest)} if wanted else set()
+    missing = [(layout.manifest(each.digest), "") for each in wanted if each.digest not in present]
+    tag = signature_tag(digest)
+    if tag in layout.tags():
+        signatures = layout.manifest(tag)
+        if target.digest_of(tag) != signatures.digest:
+            missing.append((signatures, tag))
     sent = 0
-    for each in missing:
-        sent += sum(_send(target, descriptor, data) for descriptor, data in each.blobs())
-        target.put(each.manifest_bytes(subject), MANIFEST_TYPE)
-    return Brought(documents=len(missing), bytes=sent)
+    for manifest, name in missing:
+        for blob in (manifest.config, *manifest.layers):
+            if not target.has(blob):
+                chunks = partial(layout.blob, blob)
+                target.send(Blob(descriptor=blob, chunks=chunks, title=blob.media_type))
+                sent += blob.size
+        target.put(manifest.data, manifest.media_type, tag=name)
+    return SentDocuments(documents=len(missing), bytes=sent)
 
 
-def sign(target: Target, digest: Digest, found: Sequence[Signature]) -> None:
-    """Write the signatures of an image under the tag where cosign looks for them."""
-    config, manifest = cosign.manifest_of(found)
-    for each in found:
-        _send(target, each.descriptor, each.payload)
-    _send(target, cosign.config_of(config), config)
-    target.put(manifest, MANIFEST_TYPE, tag=cosign.tag(digest))
+def attach(
+    target: RepositoryWriter, subject: Descriptor, artifacts: Sequence[Artifact]
+) -> SentDocuments:
+    """Write documents about an image that is in the repository, those that it lacks.
 
-
-def _bring(layout: Layout, found: Manifest, target: Target, tag: str) -> int:
-    """Send a manifest after the blobs that it names; returns the bytes of those sent."""
-    missing = [each for each in (found.config, *found.layers) if not target.has(each)]
-    for each in missing:
-        target.send(blobs.of_chunks(each, layout.chunks, each.media_type))
-    target.put(found.data, found.media_type, tag=tag)
-    return sum(each.size for each in missing)
-
-
-def _send(target: Target, descriptor: Descriptor, data: bytes) -> int:
-    """Send a blob that is missing; returns how many bytes that were."""
-    if target.has(descriptor):
-        return 0
-    target.send(blobs.of_bytes(descriptor, data, descriptor.media_type))
-    return descriptor.size
+    Raises LockstitchError when the registry refuses.
+    """
+    present = {each.digest for each in target.referrers(subject.digest)} if artifacts else set()
+    missing = [each for each in artifacts if each.descriptor(subject).digest not in present]
+    sent = 0
+    for artifact in missing:
+        sent += sum(target.send_bytes(blob, data) for blob, data in artifact.blobs())
+        target.put(artifact.manifest_bytes(subject), MANIFEST_TYPE)
+    return SentDocuments(documents=len(missing), bytes=sent)

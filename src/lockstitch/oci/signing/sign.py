@@ -1,70 +1,172 @@
-"""Signs images, and finds who signed them, in a layout or in a registry."""
+"""Signs images as cosign does, and checks signatures, in a layout or in a registry.
 
-from lockstitch.digest import Digest
+A signature is a payload that names a digest, signed, under a tag beside the image. Source:
+sigstore/cosign, specs/SIGNATURE_SPEC.md; containers/image, "simple signing".
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layout import Layout
-from lockstitch.oci.manifest import Manifest
-from lockstitch.oci.model import MANIFEST_TYPE
+from lockstitch.oci.model import CONFIG_TYPE, MANIFEST_TYPE, Descriptor
+from lockstitch.oci.registry.push import RepositoryWriter
 from lockstitch.oci.registry.repository import Repository
-from lockstitch.oci.registry.writer import Target
-from lockstitch.oci.signing import cosign, referrers
-from lockstitch.oci.signing.cosign import Signature
 from lockstitch.oci.signing.keys import Key
 
-__all__ = ["problems", "sign"]
+__all__ = [
+    "FORMAT",
+    "Signature",
+    "manifest_of",
+    "payload_for",
+    "problems",
+    "sign",
+    "signature_tag",
+    "signatures",
+]
 
+FORMAT = "application/vnd.dev.cosign.simplesigning.v1+json"
+_ANNOTATION = "dev.cosignproject.cosign/signature"
+_TYPE = "cosign container image signature"
+_NO_TIME = "0001-01-01T00:00:00Z"
 _LARGEST = 1 << 20  # bytes of a payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A payload, and the DER bytes of its ECDSA signature."""
+
+    payload: bytes
+    signature: bytes
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The layer that the payload is, with the signature in an annotation."""
+        text = base64.b64encode(self.signature).decode()
+        return Descriptor(
+            media_type=FORMAT,
+            digest=of_bytes(self.payload),
+            size=len(self.payload),
+            annotations={_ANNOTATION: text},
+        )
+
+    def signs(self, digest: Digest) -> bool:
+        """Return whether the payload is about an image of this digest."""
+        try:
+            critical = json.loads(self.payload)["critical"]
+            signed = critical["image"]["docker-manifest-digest"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return False
+        return bool(signed == digest and critical.get("type") == _TYPE)
+
+
+def payload_for(name: str, digest: Digest) -> bytes:
+    """Return what is signed: that the image of this repository has this manifest's digest."""
+    critical = {
+        "identity": {"docker-reference": name},
+        "image": {"docker-manifest-digest": str(digest)},
+        "type": _TYPE,
+    }
+    return canonical_json({"critical": critical, "optional": None})
+
+
+def signature_tag(digest: Digest) -> str:
+    """Return the tag under which the signatures of a manifest stand."""
+    return f"sha256-{digest.hex}.sig"
+
+
+def manifest_of(present: Sequence[Signature]) -> tuple[bytes, bytes]:
+    """Return the config and the manifest of signatures, in their order."""
+    config = canonical_json(
+        {
+            "architecture": "",
+            "config": {},
+            "created": _NO_TIME,
+            "history": [{"created": _NO_TIME} for _ in present],
+            "os": "",
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [str(each.descriptor.digest) for each in present],
+            },
+        }
+    )
+    described = Descriptor(media_type=CONFIG_TYPE, digest=of_bytes(config), size=len(config))
+    manifest = canonical_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": described.document(),
+            "layers": [each.descriptor.document() for each in present],
+        }
+    )
+    return config, manifest
 
 
 def sign(place: Layout | Repository, name: str, digest: Digest, key: Key) -> bool:
     """Add a key's signature of an image of this name; False when it is there already.
 
-    Signatures of other keys stay.
+    Signatures of other keys stay. Raises LockstitchError when the key cannot sign.
     """
-    payload = cosign.payload(name, digest)
-    found = signatures(place, digest)
-    if any(each.payload == payload and key.checks(payload, each.signature) for each in found):
+    payload = payload_for(name, digest)
+    present = signatures(place, digest)
+    if any(each.payload == payload and key.checks(payload, each.signature) for each in present):
         return False
-    found.append(Signature(payload=payload, signature=key.sign(payload)))
-    if isinstance(place, Target):
-        referrers.sign(place, digest, found)
+    present.append(Signature(payload=payload, signature=key.sign(payload)))
+    config, manifest = manifest_of(present)
+    blobs = [*(each.payload for each in present), config]
+    if isinstance(place, Layout):
+        place.put(blobs, manifest, MANIFEST_TYPE, signature_tag(digest))
         return True
-    if isinstance(place, Repository):
+    if not isinstance(place, RepositoryWriter):
         message = f"`{place.name}` was opened to be read"
         raise LockstitchError(message)
-    config, manifest = cosign.manifest_of(found)
-    blobs = [config, *(each.payload for each in found)]
-    place.put(blobs, manifest, MANIFEST_TYPE, cosign.tag(digest))
+    config_descriptor = Descriptor(
+        media_type=CONFIG_TYPE, digest=of_bytes(config), size=len(config)
+    )
+    descriptors = [*(each.descriptor for each in present), config_descriptor]
+    for descriptor, data in zip(descriptors, blobs, strict=True):
+        place.send_bytes(descriptor, data)
+    place.put(manifest, MANIFEST_TYPE, tag=signature_tag(digest))
     return True
 
 
 def problems(place: Layout | Repository, digest: Digest, key: Key) -> list[str]:
     """Return why the key is not known to have signed an image, or nothing when it has."""
-    found = signatures(place, digest)
-    if not found:
+    present = signatures(place, digest)
+    if not present:
         return [f"nobody has signed {digest}"]
-    ours = [each for each in found if key.checks(each.payload, each.signature)]
+    ours = [each for each in present if key.checks(each.payload, each.signature)]
     if not ours:
-        return [f"none of the {len(found)} signatures of {digest} is of this key"]
+        return [f"none of the {len(present)} signatures of {digest} is of this key"]
     if not any(each.signs(digest) for each in ours):
         return [f"the key has signed another image than {digest}, and that stands here"]
     return []
 
 
 def signatures(place: Layout | Repository, digest: Digest) -> list[Signature]:
-    """Return the signatures that stand beside an image; nobody has checked them."""
-    manifest = _find(place, cosign.tag(digest))
-    found = []
-    for descriptor, signature in cosign.signatures(manifest) if manifest else ():
-        if descriptor.size > _LARGEST:
-            message = f"a signature of {digest} has a payload of {descriptor.size} bytes"
-            raise LockstitchError(message, hint="nothing that signs an image is so large")
-        payload = b"".join(place.blob(descriptor))
-        found.append(Signature(payload=payload, signature=signature))
-    return found
+    """Return the signatures that stand beside an image, unchecked.
 
-
-def _find(place: Layout | Repository, name: str) -> Manifest | None:
+    Raises LockstitchError for a payload of more than 1 MiB.
+    """
+    tag = signature_tag(digest)
     if isinstance(place, Repository):
-        return place.find(name)
-    return place.manifest(name) if name in place.tags() else None
+        manifest = place.find(tag)
+    else:
+        manifest = place.manifest(tag) if tag in place.tags() else None
+    present = []
+    for layer in manifest.layers if manifest else ():
+        try:
+            signature = base64.b64decode(layer.annotations[_ANNOTATION], validate=True)
+        except (KeyError, binascii.Error):
+            continue
+        if layer.media_type != FORMAT:
+            continue
+        if layer.size > _LARGEST:
+            message = f"a signature of {digest} has a payload of {layer.size} bytes"
+            raise LockstitchError(message, hint="nothing that signs an image is so large")
+        present.append(Signature(payload=b"".join(place.blob(layer)), signature=signature))
+    return present

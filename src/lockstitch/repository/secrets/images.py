@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from lockstitch.secrets.text import decoded, find, may_have
 from lockstitch.values import frozen
 
 if TYPE_CHECKING:
-    from lockstitch.oci.inspect import Found
+    from lockstitch.oci.reader import StoredImage
 
 __all__ = ["Leak", "in_config", "in_layers"]
 
@@ -35,7 +34,7 @@ class Leak:
     excerpt: str
 
 
-def in_config(image: "Found") -> Iterator[Leak]:
+def in_config(image: "StoredImage") -> Iterator[Leak]:
     """Yield the secrets of variables, labels, history, command and entrypoint."""
     inner = image.config.get("config")
     inner = inner if isinstance(inner, Mapping) else {}
@@ -68,28 +67,28 @@ def _steps(config: Mapping[str, Any]) -> list[str]:
     return [each for each in found if isinstance(each, str)]
 
 
-def _leaks(image: "Found", where: str, text: str, path: str) -> Iterator[Leak]:
+def _leaks(image: "StoredImage", where: str, text: str, path: str) -> Iterator[Leak]:
     for each in merged(find(text, path)):
         yield _leak(image, where, each)
 
 
-def _leak(image: "Found", where: str, found: Finding) -> Leak:
+def _leak(image: "StoredImage", where: str, found: Finding) -> Leak:
     return Leak(image=image.name, where=where, rule=found.rule, excerpt=found.excerpt)
 
 
-def in_layers(layout: Path, image: "Found") -> Iterator[Leak]:
+def in_layers(image: "StoredImage") -> Iterator[Leak]:
     """Yield the secrets of text files up to 1 MiB in the layers of an image.
 
     Raises LockstitchError for a layer that cannot be read.
     """
-    from lockstitch.oci import inspect
+    from lockstitch.oci import rootfs
 
-    for digest, media_type in image.layers:
-        for file in inspect.small_files(layout, digest, media_type, _LARGEST):
-            yield from _in_file(image, file.name.removeprefix("./"), file.data)
+    for layer in image.layers:
+        for name, data in rootfs.small_files(layer.chunks(), layer.name, _LARGEST):
+            yield from _in_file(image, name.removeprefix("./"), data)
 
 
-def _in_file(image: "Found", name: str, data: bytes) -> Iterator[Leak]:
+def _in_file(image: "StoredImage", name: str, data: bytes) -> Iterator[Leak]:
     where = f"`/{name:.200}`"
     public = _PUBLIC.match(name) is not None
     text: str | None = None

@@ -16,8 +16,7 @@ from lockstitch.oci.layer import checked
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.mounts import Places
-from lockstitch.oci.registry.writer import Target
+from lockstitch.oci.registry.push import BlobLocations, RepositoryWriter
 from lockstitch.store import Store
 
 MADE = layer([file("a", bytes(range(256)) * 2000)], "numpy 2.1")
@@ -32,8 +31,10 @@ def record(made: MadeLayer, **changes: object) -> dict[str, Any]:
 
 @pytest.fixture
 def cache(registry: Registry, tmp_path: Path) -> LayerCache:
-    target = Target(Client(first_wait=0.001), Reference.parse(f"{registry.address}/cache"))
-    return LayerCache(target, Places(Store(tmp_path), registry.address))
+    target = RepositoryWriter(
+        Client(first_wait=0.001), Reference.parse(f"{registry.address}/cache")
+    )
+    return LayerCache(target, BlobLocations(Store(tmp_path), registry.address))
 
 
 def test_a_layer_is_found_by_its_key(registry: Registry, cache: LayerCache, tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_a_layer_is_found_by_its_key(registry: Registry, cache: LayerCache, tmp_
     assert registry.holes() == []
     assert cache.notes == []
     # A push to this registry knows where to mount it from.
-    places = Places(Store(tmp_path), registry.address)
+    places = BlobLocations(Store(tmp_path), registry.address)
     assert places.of(MADE.facts.digest, "app") == ("cache",)
 
 

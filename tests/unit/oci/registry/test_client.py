@@ -11,10 +11,8 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.model import MANIFEST_TYPE, Descriptor
 from lockstitch.oci.reference import Reference
-from lockstitch.oci.registry.client import Client, is_loopback
-from lockstitch.oci.registry.errors import RegistryError
+from lockstitch.oci.registry.client import Client, RegistryError, challenges, is_loopback
 from lockstitch.oci.registry.repository import Repository
-from lockstitch.oci.registry.tokens import challenges
 
 CONFIG = {"mediaType": "a/b", "digest": "sha256:" + "0" * 64, "size": 2}
 DOCUMENT = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": CONFIG, "layers": []}

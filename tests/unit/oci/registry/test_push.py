@@ -16,11 +16,16 @@ from lockstitch.oci.layer import LayerFacts
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image, Platform
 from lockstitch.oci.reference import Reference
-from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.errors import RegistryError
-from lockstitch.oci.registry.mounts import Places
-from lockstitch.oci.registry.push import Count, Pushed, of_image, of_layout, push
-from lockstitch.oci.registry.writer import Target
+from lockstitch.oci.registry.client import Client, RegistryError
+from lockstitch.oci.registry.push import (
+    BlobLocations,
+    Count,
+    Pushed,
+    RepositoryWriter,
+    of_image,
+    of_layout,
+    push,
+)
 from lockstitch.progress import Quiet
 from lockstitch.store import Store
 
@@ -45,10 +50,12 @@ class Place:
     def __init__(self, registry: Registry, folder: Path) -> None:
         self.registry = registry
         self.client = Client(first_wait=0.001)
-        self.places = Places(Store(folder), registry.address)
+        self.places = BlobLocations(Store(folder), registry.address)
 
     def push(self, *made: Image, repository: str = "app", tag: str = "1") -> Pushed:
-        target = Target(self.client, Reference.parse(f"{self.registry.address}/{repository}"))
+        target = RepositoryWriter(
+            self.client, Reference.parse(f"{self.registry.address}/{repository}")
+        )
         return push(target, [of_image(each) for each in made], tag, self.places, Quiet())
 
 
@@ -123,7 +130,7 @@ def test_platforms_get_an_index_and_images_before_it(registry: Registry, place: 
 def test_a_layout_is_pushed_as_it_stands(registry: Registry, place: Place, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "images")
     layout.write(MADE, "demo")
-    target = Target(place.client, Reference.parse(f"{registry.address}/app"))
+    target = RepositoryWriter(place.client, Reference.parse(f"{registry.address}/app"))
     pushed = push(target, [of_layout(layout, "demo")], "1", place.places, Quiet())
     assert pushed.digest == MADE.digest
     assert held(registry)
@@ -136,8 +143,8 @@ def test_a_damaged_layout_is_not_pushed(registry: Registry, place: Place, tmp_pa
     path = layout.path(BIG.descriptor.digest)
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-1] + b"!")
-    target = Target(place.client, Reference.parse(f"{registry.address}/app"))
-    with pytest.raises(LockstitchError, match="not as the manifest says"):
+    target = RepositoryWriter(place.client, Reference.parse(f"{registry.address}/app"))
+    with pytest.raises(LockstitchError, match=r"a blob of .* is sha256:"):
         push(target, [of_layout(layout, "demo")], "1", place.places, Quiet())
     assert registry.manifests == {}
     assert BIG.descriptor.digest not in registry.blobs.get("app", {})
@@ -325,13 +332,13 @@ def test_a_public_registry_sends_no_bytes_to_a_private_address(
 ) -> None:
     # Behind a proxy, which is how a public registry can be had here.
     monkeypatch.setenv("http_proxy", f"http://{registry.address}")
-    target = Target(
+    target = RepositoryWriter(
         Client(insecure=["registry.example.test"]), Reference.parse("registry.example.test/app")
     )
     with run() as inside:
         headers = {"Location": f"http://{inside.address}/v2/app/blobs/uploads/x"}
         registry.fail("POST", "uploads", *[Fault(status=202, headers=headers)] * 9)
-        places = Places(Store(tmp_path), "registry.example.test")
+        places = BlobLocations(Store(tmp_path), "registry.example.test")
         with pytest.raises(RegistryError, match="address of a private network"):
             push(target, [of_image(MADE)], "1", places, Quiet())
         assert inside.seen == []
@@ -341,7 +348,7 @@ def test_a_public_registry_sends_no_bytes_to_a_private_address(
 def test_progress_counts_each_byte_once(registry: Registry, place: Place) -> None:
     registry.fail(*PUT, Fault(take=2000, drop=True))
     counted = Counted()
-    target = Target(place.client, Reference.parse(f"{registry.address}/app"))
+    target = RepositoryWriter(place.client, Reference.parse(f"{registry.address}/app"))
     push(target, [of_image(MADE)], "1", place.places, counted)
     assert counted.labels == [f"push {BLOBS} blobs to {registry.address}/app"]
     assert counted.done == counted.total == BYTES

@@ -10,8 +10,7 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
 from lockstitch.oci.reference import Reference
-from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.errors import RegistryError
+from lockstitch.oci.registry.client import Client, RegistryError
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.store import Store
 

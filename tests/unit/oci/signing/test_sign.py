@@ -15,8 +15,9 @@ from lockstitch.oci.entry import file
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.writer import Target
-from lockstitch.oci.signing import cosign, keys, sign
+from lockstitch.oci.registry.push import RepositoryWriter
+from lockstitch.oci.signing import keys, sign
+from lockstitch.oci.signing.sign import Signature, manifest_of, payload_for, signature_tag
 
 IMAGE = image(layer([file("a", b"1")]))
 DIGEST = IMAGE.digest
@@ -53,7 +54,7 @@ def public(key: Path, folder: Path) -> Path:
 
 
 def test_the_payload_is_that_of_simple_signing() -> None:
-    assert json.loads(cosign.payload(NAME, DIGEST)) == {
+    assert json.loads(payload_for(NAME, DIGEST)) == {
         "critical": {
             "identity": {"docker-reference": NAME},
             "image": {"docker-manifest-digest": DIGEST},
@@ -97,17 +98,17 @@ def test_a_second_signature_of_one_key_is_none(layout: Layout, key: Path, tmp_pa
 
 def test_a_signature_of_another_image_signs_nothing(layout: Layout, key: Path) -> None:
     mine = keys.read(key)
-    payload = cosign.payload(NAME, of_bytes(b"another"))
-    signature = cosign.Signature(payload=payload, signature=mine.sign(payload))
-    config, manifest = cosign.manifest_of([signature])
-    layout.put([config, payload], manifest, "application/json", cosign.tag(DIGEST))
+    payload = payload_for(NAME, of_bytes(b"another"))
+    signature = Signature(payload=payload, signature=mine.sign(payload))
+    config, manifest = manifest_of([signature])
+    layout.put([config, payload], manifest, "application/json", signature_tag(DIGEST))
     (said,) = sign.problems(layout, DIGEST, mine)
     assert said.startswith("the key has signed another image")
 
 
 def test_a_registry_keeps_them_under_cosigns_tag(registry: Registry, key: Path) -> None:
     reference = Reference.parse(f"{registry.address}/serve:1")
-    target = Target(Client(), reference)
+    target = RepositoryWriter(Client(), reference)
     mine = keys.read(key)
     assert sign.sign(target, reference.name, DIGEST, mine)
     assert not sign.sign(target, reference.name, DIGEST, mine)

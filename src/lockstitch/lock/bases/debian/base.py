@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases.base import (
     PATCH,
@@ -20,7 +20,6 @@ from lockstitch.lock.bases.base import (
 from lockstitch.lock.bases.debian import mirror as mirrors
 from lockstitch.lock.sbom import NO_FACTS, Component, PackageFacts, purl
 from lockstitch.net.download import Download
-from lockstitch.oci import canonical
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 
@@ -93,14 +92,14 @@ class DebianBase:
     @property
     def digest(self) -> Digest:
         """The digest of the platform and all packages."""
-        return of_bytes(canonical.dumps([self.platform, *(p.digest for p in self.packages)]))
+        return of_bytes(canonical_json([self.platform, *(p.digest for p in self.packages)]))
 
     @property
     def interpreter(self) -> Digest:
         """The digest of the packages that hold the interpreter, which are signed by Debian."""
         names = ("python3", "libpython3")
         digests = [p.digest for p in self.packages if p.name.startswith(names)]
-        return of_bytes(canonical.dumps([self.python, sorted(digests)]))
+        return of_bytes(canonical_json([self.python, sorted(digests)]))
 
     def target(self) -> Target:
         """Return the machine that wheels must fit."""

@@ -8,20 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 from lockstitch import threads
-from lockstitch.digest import Digest, Hasher, of_bytes
+from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases.base import STAMP, BaseLayer
 from lockstitch.lock.bases.registry import interpreter, packages
 from lockstitch.lock.bases.registry.base import RegistryBase, history_entry, read
-from lockstitch.oci import canonical
-from lockstitch.oci.layer import LayerFacts, Shallow, oci_type
-from lockstitch.oci.layer_reader import entries
+from lockstitch.oci.layer import FileLayer, LayerFacts, oci_type
 from lockstitch.oci.manifest import Manifest
 from lockstitch.oci.model import Descriptor, Platform
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import PARALLEL
 from lockstitch.oci.registry.repository import Repository
-from lockstitch.oci.rootfs import RootFs
+from lockstitch.oci.rootfs import RootFs, entries
 from lockstitch.progress import Reporter
 from lockstitch.python.tables import Table
 from lockstitch.store import Store
@@ -62,7 +60,7 @@ def pin(
     image = named
     if named.is_index:
         image = repository.image(named.for_platform(wanted).digest, wanted)
-    key = of_bytes(canonical.dumps([reference, image.digest, named.digest, platform, python])).hex
+    key = of_bytes(canonical_json([reference, image.digest, named.digest, platform, python])).hex
     known = store.record(_RECORD, key)
     if known is None:
         index = named.digest if named.is_index else None
@@ -188,9 +186,8 @@ def _add(tree: RootFs[bytes], layer: BaseLayer, store: Store, reference: str) ->
         unpacked=0,
         media_type=oci_type(layer.media_type),
     )
-    path = store.path(layer.digest)
-    stands = Shallow(facts=facts, created_by=reference, places=(path,), bring=lambda: path)
-    size = tree.add(entries(stands, _wanted, seen=seen))
+    fetched = FileLayer(facts=facts, created_by=reference, path=store.path(layer.digest))
+    size = tree.add(entries(fetched, _wanted, seen=seen))
     if hasher.digest() != layer.diff_id:
         message = f"the layer {layer.digest} of `{reference}` unpacks to {hasher.digest()}, its "
         message += f"config says {layer.diff_id}"

@@ -5,13 +5,21 @@ import tarfile
 
 import pytest
 
-from lockstitch.oci import tar
-from lockstitch.oci.entry import Entry, file, folder, symlink
+from lockstitch.oci.entry import (
+    TAR_END,
+    Entry,
+    _record,
+    file,
+    folder,
+    symlink,
+    tar_header,
+    tar_padding,
+)
 
 
 def read(entry: Entry, size: int | None = None) -> tarfile.TarInfo:
     """Return the one member that tarfile sees in a header."""
-    archive = tarfile.open(fileobj=io.BytesIO(tar.header(entry, size=size) + tar.END))  # noqa: SIM115
+    archive = tarfile.open(fileobj=io.BytesIO(tar_header(entry, size=size) + TAR_END))  # noqa: SIM115
     member = archive.next()
     assert member is not None
     return member
@@ -32,7 +40,7 @@ def checked(block: bytes) -> int:
     ],
 )
 def test_plain_entry_is_one_ustar_block(entry: Entry) -> None:
-    block = tar.header(entry)
+    block = tar_header(entry)
     member = read(entry)
     assert len(block) == 512
     assert (member.name, member.mode, member.size) == (entry.path, entry.mode, entry.size)
@@ -50,7 +58,7 @@ def test_plain_entry_is_one_ustar_block(entry: Entry) -> None:
 
 
 def test_every_byte_of_a_header() -> None:
-    assert tar.header(file("app/main.py", b"x" * 700, mode=0o755)) == (
+    assert tar_header(file("app/main.py", b"x" * 700, mode=0o755)) == (
         b"app/main.py".ljust(100, b"\0")
         + b"0000755\0"
         + b"0000000\0"
@@ -69,7 +77,7 @@ def test_every_byte_of_a_header() -> None:
 
 
 def test_a_folder_ends_with_a_slash() -> None:
-    assert tar.header(folder("app"))[:5] == b"app/\0"
+    assert tar_header(folder("app"))[:5] == b"app/\0"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +97,7 @@ def test_a_folder_ends_with_a_slash() -> None:
     ],
 )
 def test_pax_only_where_a_name_does_not_fit(path: str, blocks: int) -> None:
-    assert len(tar.header(file(path, b""))) == blocks * 512
+    assert len(tar_header(file(path, b""))) == blocks * 512
     assert read(file(path, b"")).name == path
 
 
@@ -104,7 +112,7 @@ def test_folders_of_every_length_keep_their_name(size: int) -> None:
 @pytest.mark.parametrize(("target", "blocks"), [("t" * 100, 1), ("t" * 101, 3), ("ü" * 51, 3)])
 def test_long_targets(target: str, blocks: int) -> None:
     entry = symlink("link", target)
-    assert len(tar.header(entry)) == blocks * 512
+    assert len(tar_header(entry)) == blocks * 512
     assert read(entry).linkname == target
 
 
@@ -126,21 +134,21 @@ def test_sizes_of_8_gib_need_pax(size: int, *, pax: bool) -> None:
 
 def test_a_size_that_pax_says_is_zero_in_the_header() -> None:
     # Readers that know no pax then at least do not skip a wrong number of blocks.
-    blocks = tar.header(file("model.bin", b""), size=(8 << 30) + 5)
+    blocks = tar_header(file("model.bin", b""), size=(8 << 30) + 5)
     assert blocks[-512:][124:136] == b"00000000000\0"
     assert b" size=8589934597\n" in blocks[512:1024]
 
 
 def test_pax_header_is_named_by_its_content() -> None:
-    one, other = tar.header(file("x" * 101, b"")), tar.header(file("y" * 101, b""))
+    one, other = tar_header(file("x" * 101, b"")), tar_header(file("y" * 101, b""))
     assert one[:11] == other[:11] == b"PaxHeaders/"
     assert one[:43] != other[:43]
-    assert tar.header(file("x" * 101, b"other content", mode=0o755))[:1024] == one[:1024]
+    assert tar_header(file("x" * 101, b"other content", mode=0o755))[:1024] == one[:1024]
 
 
 @pytest.mark.parametrize("length", [*range(80, 120), 980, 981, 985, 986, 990, 991])
 def test_pax_record_counts_its_own_digits(length: int) -> None:
-    record = tar._record("path", "x" * length)
+    record = _record("path", "x" * length)
     digits, _, rest = record.partition(b" ")
     assert int(digits) == len(record)
     assert rest == b"path=" + b"x" * length + b"\n"
@@ -148,4 +156,4 @@ def test_pax_record_counts_its_own_digits(length: int) -> None:
 
 @pytest.mark.parametrize(("size", "zeros"), [(0, 0), (1, 511), (511, 1), (512, 0), (513, 511)])
 def test_padding_fills_a_block(size: int, zeros: int) -> None:
-    assert tar.padding(size) == bytes(zeros)
+    assert tar_padding(size) == bytes(zeros)

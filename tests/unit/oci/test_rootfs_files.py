@@ -10,8 +10,8 @@ import zstandard
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import contents
-from lockstitch.oci.contents import Held
+from lockstitch.oci import rootfs
+from lockstitch.oci.rootfs import StoredFile
 
 
 def tar(*members: tuple[str, bytes | str]) -> bytes:
@@ -35,8 +35,8 @@ def layer(data: bytes) -> Callable[[], Iterator[bytes]]:
     return lambda: iter([data[at : at + 700] for at in range(0, len(data), 700)])
 
 
-def held(*layers: bytes) -> dict[str, Held]:
-    return contents.of_layers(
+def held(*layers: bytes) -> dict[str, StoredFile]:
+    return rootfs.files_of(
         [layer(each) for each in layers], content=lambda _: True, digest=lambda _: True
     )
 
@@ -48,7 +48,7 @@ def held(*layers: bytes) -> dict[str, Held]:
 )
 def test_a_layer_may_be_packed_in_any_way(packed: Callable[[bytes], bytes]) -> None:
     assert held(packed(tar(("./etc/name", b"me")))) == {
-        "etc/name": Held(size=2, content=b"me", digest=of_bytes(b"me"))
+        "etc/name": StoredFile(size=2, content=b"me", digest=of_bytes(b"me"))
     }
 
 
@@ -90,12 +90,12 @@ def test_what_is_written_through_a_symlink_lands_where_it_leads() -> None:
 
 def test_only_what_is_wanted_is_read() -> None:
     data = tar(("a", b"a"), ("b", b"b"))
-    found = contents.of_layers(
+    found = rootfs.files_of(
         [layer(data)], content=lambda path: path == "a", digest=lambda path: path == "b"
     )
     assert found == {
-        "a": Held(size=1, content=b"a"),
-        "b": Held(size=1, digest=of_bytes(b"b")),
+        "a": StoredFile(size=1, content=b"a"),
+        "b": StoredFile(size=1, digest=of_bytes(b"b")),
     }
 
 
@@ -110,6 +110,6 @@ def test_a_damaged_layer_is_named(data: bytes) -> None:
 
 
 def test_a_text_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "_TEXT", 10)
+    monkeypatch.setattr(rootfs, "_TEXT", 10)
     with pytest.raises(LockstitchError, match="`big` has more than 10 bytes"):
         held(tar(("big", b"x" * 11)))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support.images import check_golden, image, layer, random_image
 
-from lockstitch.oci import archive
 from lockstitch.oci.entry import file
+from lockstitch.oci.layout import write_docker_archive
 from lockstitch.oci.model import Image
 
 LOWER, UPPER = layer([file("a", b"lower")], "lower"), layer([file("b", b"upper")], "upper")
@@ -25,7 +25,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def test_archive_golden(tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    archive.write(image(LOWER, UPPER), tmp_path / "out.tar", "demo:train")
+    write_docker_archive(image(LOWER, UPPER), tmp_path / "out.tar", "demo:train")
     found = contents(tmp_path / "out.tar")
     lines = [f"{len(data):>6} {name}\n" for name, data in found.items()]
     manifest = json.dumps(json.loads(found["manifest.json"]), indent=2)
@@ -34,7 +34,7 @@ def test_archive_golden(tmp_path: Path, pytestconfig: pytest.Config) -> None:
 
 def test_docker_finds_config_and_layers(tmp_path: Path) -> None:
     made = image(LOWER, UPPER)
-    archive.write(made, tmp_path / "out.tar", "demo:train")
+    write_docker_archive(made, tmp_path / "out.tar", "demo:train")
     found = contents(tmp_path / "out.tar")
     (manifest,) = json.loads(found["manifest.json"])
     assert manifest["RepoTags"] == ["demo:train"]
@@ -47,7 +47,7 @@ def test_docker_finds_config_and_layers(tmp_path: Path) -> None:
 def test_every_diff_id_has_a_layer_even_where_two_are_alike(tmp_path: Path) -> None:
     # `docker load` refuses an archive whose layers and diffIDs differ in number.
     made = image(LOWER, UPPER, LOWER)
-    archive.write(made, tmp_path / "out.tar", "demo:train")
+    write_docker_archive(made, tmp_path / "out.tar", "demo:train")
     found = contents(tmp_path / "out.tar")
     (manifest,) = json.loads(found["manifest.json"])
     diff_ids = json.loads(made.config_bytes())["rootfs"]["diff_ids"]
@@ -58,13 +58,13 @@ def test_every_diff_id_has_a_layer_even_where_two_are_alike(tmp_path: Path) -> N
 @pytest.mark.parametrize("made", [image(), image(LOWER), random_image(1), random_image(5)])
 def test_twice_the_same_bytes(tmp_path: Path, made: Image) -> None:
     for name in ("one", "two"):
-        archive.write(made, tmp_path / name, "demo:train")
+        write_docker_archive(made, tmp_path / name, "demo:train")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert (tmp_path / "one").stat().st_size % 512 == 0
 
 
 def test_members_say_nothing_of_the_host(tmp_path: Path) -> None:
-    archive.write(image(LOWER), tmp_path / "out.tar", "demo:train")
+    write_docker_archive(image(LOWER), tmp_path / "out.tar", "demo:train")
     with tarfile.open(tmp_path / "out.tar") as opened:
         facts = {(m.mode, m.uid, m.gid, m.uname, m.gname, m.mtime) for m in opened}
     assert facts == {(0o644, 0, 0, "", "", 315619200)}

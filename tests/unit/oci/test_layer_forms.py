@@ -12,16 +12,15 @@ from support.images import MadeLayer, image, layer, members, random_entries
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci.layer import GZIP, ZSTD
-from lockstitch.oci.layer_reader import entries, unpacked
-from lockstitch.oci.recompress import recompressed
+from lockstitch.oci.layer import GZIP, ZSTD, decompress, recompress
+from lockstitch.oci.rootfs import entries
 from lockstitch.oci.validate import problems
 
 MADE = layer(random_entries(7), "seven")
 
 
 def test_one_gzip_member_with_the_same_tar(tmp_path: Path) -> None:
-    found = recompressed(MADE, "gzip-single", tmp_path / "layer")
+    found = recompress(MADE, "gzip-single", tmp_path / "layer")
     data = (tmp_path / "layer").read_bytes()
     assert b"".join(found.chunks()) == data
     engine = zlib.decompressobj(31)
@@ -39,16 +38,16 @@ def test_one_gzip_member_with_the_same_tar(tmp_path: Path) -> None:
 
 
 def test_it_holds_no_time_and_no_name(tmp_path: Path) -> None:
-    recompressed(MADE, "gzip-single", tmp_path / "layer")
+    recompress(MADE, "gzip-single", tmp_path / "layer")
     header = (tmp_path / "layer").read_bytes()[:10]
     assert header[3:8] == bytes(5)  # flags and mtime
 
 
 def test_zstd_with_the_same_tar(tmp_path: Path) -> None:
-    found = recompressed(MADE, "zstd", tmp_path / "layer")
+    found = recompress(MADE, "zstd", tmp_path / "layer")
     data = (tmp_path / "layer").read_bytes()
     assert data[:4] == b"\x28\xb5\x2f\xfd"
-    plain = b"".join(unpacked((data[at : at + 7] for at in range(0, len(data), 7)), ZSTD))
+    plain = b"".join(decompress((data[at : at + 7] for at in range(0, len(data), 7)), ZSTD))
     assert plain == gzip.decompress(MADE.data)
     assert (found.facts.digest, found.facts.size) == (of_bytes(data), len(data))
     assert (found.facts.diff_id, found.facts.media_type) == (MADE.facts.diff_id, ZSTD)
@@ -59,7 +58,7 @@ def test_zstd_with_the_same_tar(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: b"no zstd" + data])
 def test_broken_zstd_is_found_by_validate(spoil: Callable[[bytes], bytes], tmp_path: Path) -> None:
-    found = recompressed(MADE, "zstd", tmp_path / "layer")
+    found = recompress(MADE, "zstd", tmp_path / "layer")
     data = spoil(b"".join(found.chunks()))
     facts = dataclasses.replace(found.facts, digest=of_bytes(data), size=len(data))
     text = problems(image(MadeLayer(facts=facts, created_by="broken", data=data)))
@@ -68,9 +67,9 @@ def test_broken_zstd_is_found_by_validate(spoil: Callable[[bytes], bytes], tmp_p
 
 
 def test_cut_off_zstd_is_an_error(tmp_path: Path) -> None:
-    data = b"".join(recompressed(MADE, "zstd", tmp_path / "layer").chunks())
+    data = b"".join(recompress(MADE, "zstd", tmp_path / "layer").chunks())
     with pytest.raises(EOFError, match="cut off"):
-        list(unpacked([data[:-1]], ZSTD))
+        list(decompress([data[:-1]], ZSTD))
 
 
 def test_zstd_without_its_package_says_what_to_install(
@@ -78,14 +77,14 @@ def test_zstd_without_its_package_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(LockstitchError, match="not installed") as caught:
-        recompressed(MADE, "zstd", tmp_path / "layer")
+        recompress(MADE, "zstd", tmp_path / "layer")
     assert caught.value.hint == "pip install 'lockstitch[zstd]'"
     assert not (tmp_path / "layer").exists()
     with pytest.raises(LockstitchError, match="not installed"):
-        list(unpacked([b""], ZSTD))
+        list(decompress([b""], ZSTD))
 
 
 def test_a_layer_that_is_cut_off_is_not_recompressed(tmp_path: Path) -> None:
     cut = MadeLayer(facts=MADE.facts, created_by="cut", data=MADE.data[:-3])
     with pytest.raises(EOFError, match="cut off"):
-        recompressed(cut, "gzip-single", tmp_path / "layer")
+        recompress(cut, "gzip-single", tmp_path / "layer")

@@ -8,8 +8,8 @@ from support.images import MadeLayer, layer, members
 
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.entry import file, folder, symlink
-from lockstitch.oci.layer import GZIP, TAR, ZSTD, LayerFacts, oci_type
-from lockstitch.oci.layer_reader import entries, inflated
+from lockstitch.oci.layer import GZIP, TAR, ZSTD, LayerFacts, inflate, oci_type
+from lockstitch.oci.rootfs import entries
 
 MADE = layer([file("a/b", b"content" * 100), folder("c"), symlink("d", "a/b"), file("e", b"")])
 
@@ -20,22 +20,22 @@ def pieces(data: bytes, size: int) -> list[bytes]:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 18, 511, 512, 513, 1 << 20])
 def test_inflates_chunks_of_any_size(size: int) -> None:
-    assert b"".join(inflated(pieces(MADE.data, size))) == gzip.decompress(MADE.data)
+    assert b"".join(inflate(pieces(MADE.data, size))) == gzip.decompress(MADE.data)
 
 
 def test_nothing_inflates_to_nothing() -> None:
-    assert b"".join(inflated([])) == b""
-    assert b"".join(inflated([b"", b""])) == b""
+    assert b"".join(inflate([])) == b""
+    assert b"".join(inflate([b"", b""])) == b""
 
 
 def test_empty_chunks_do_no_harm() -> None:
     chunks = [part for piece in pieces(MADE.data, 7) for part in (b"", piece)]
-    assert b"".join(inflated(chunks)) == gzip.decompress(MADE.data)
+    assert b"".join(inflate(chunks)) == gzip.decompress(MADE.data)
 
 
 def test_members_of_other_writers() -> None:
     data = gzip.compress(b"one", mtime=5) + gzip.compress(b"", 1) + gzip.compress(b"two", 9)
-    assert b"".join(inflated(pieces(data, 1))) == b"onetwo"
+    assert b"".join(inflate(pieces(data, 1))) == b"onetwo"
 
 
 @pytest.mark.parametrize("chunk", [1, 4096])
@@ -45,7 +45,7 @@ def test_cut_off_input_is_an_error(chunk: int) -> None:
     for length in range(1, len(data)):
         if length not in ends:
             with pytest.raises(EOFError, match="cut off"):
-                list(inflated(pieces(data[:length], chunk)))
+                list(inflate(pieces(data[:length], chunk)))
 
 
 def test_members_are_walked_in_order_without_content() -> None:
@@ -87,7 +87,7 @@ def test_a_damaged_layer_is_an_error_that_names_it(data: bytes) -> None:
 
 def test_zeros_come_out_in_pieces() -> None:
     packed = gzip.compress(bytes(40 << 20))
-    sizes = [len(each) for each in inflated([packed])]
+    sizes = [len(each) for each in inflate([packed])]
     assert (sum(sizes), max(sizes)) == (40 << 20, 16 << 20)
 
 

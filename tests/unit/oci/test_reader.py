@@ -11,11 +11,11 @@ from support import images
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import archive, foreign
+from lockstitch.oci import reader
 from lockstitch.oci.entry import file
-from lockstitch.oci.foreign import StoredImage
-from lockstitch.oci.layout import Layout
-from lockstitch.oci.model import Image
+from lockstitch.oci.layout import Layout, write_docker_archive
+from lockstitch.oci.model import INDEX_TYPE, Image
+from lockstitch.oci.reader import StoredImage
 
 
 def made(text: bytes = b"one") -> Image:
@@ -31,43 +31,43 @@ def layout(tmp_path: Path) -> Path:
 
 def check(found: StoredImage, image: Image) -> None:
     assert found.config == json.loads(image.config_bytes())
-    read = [b"".join(layer()) for layer in found.layers]
+    read = [b"".join(layer.chunks()) for layer in found.layers]
     assert read == [b"".join(layer.chunks()) for layer in image.layers]
 
 
 def refused(root: Path, **chosen: str) -> str:
     with pytest.raises(LockstitchError) as caught:
-        foreign.of_layout(root, **chosen)
+        reader.of_layout(root, **chosen)
     return caught.value.message.removeprefix(f"`{root}` ")
 
 
 def test_a_layout_by_name_or_the_only_image(layout: Path) -> None:
-    check(foreign.of_layout(layout), made())
-    check(foreign.of_layout(layout, "one"), made())
+    check(reader.of_layout(layout), made())
+    check(reader.of_layout(layout, "one"), made())
     assert refused(layout, name="two") == "has no image `two` (it has: one)"
     Layout(layout).write(made(b"other"), "two")
-    check(foreign.of_layout(layout, "two"), made(b"other"))
+    check(reader.of_layout(layout, "two"), made(b"other"))
     assert refused(layout) == "has not exactly one image (it has: one, two)"
 
 
 def test_archives_of_docker_and_of_oci(layout: Path, tmp_path: Path) -> None:
     docker, oci = tmp_path / "docker.tar", tmp_path / "oci.tar"
-    archive.write(made(), docker, "demo:latest")
+    write_docker_archive(made(), docker, "demo:latest")
     with tarfile.open(oci, "w") as writer:
         writer.add(layout, ".")
     for path in (docker, oci):
-        check(foreign.of_archive(path), made())
-    check(foreign.of_archive(docker, "demo:latest"), made())
-    check(foreign.of_archive(oci, "one"), made())
+        check(reader.of_archive(path), made())
+    check(reader.of_archive(docker, "demo:latest"), made())
+    check(reader.of_archive(oci, "one"), made())
     with pytest.raises(LockstitchError, match=r"has no image `x` \(it has: demo:latest\)"):
-        foreign.of_archive(docker, "x")
+        reader.of_archive(docker, "x")
 
 
 def put(root: Path, document: Any) -> dict[str, Any]:
     data = json.dumps(document).encode()
     digest = of_bytes(data)
     (root / "blobs" / "sha256" / digest.hex).write_bytes(data)
-    return {"mediaType": "x", "digest": digest, "size": len(data)}
+    return {"mediaType": INDEX_TYPE, "digest": digest, "size": len(data)}
 
 
 def test_an_index_in_an_index_with_platforms_and_attestations(layout: Path) -> None:
@@ -78,7 +78,7 @@ def test_an_index_in_an_index_with_platforms_and_attestations(layout: Path) -> N
     proof = manifest | {"platform": {"os": "unknown", "architecture": "unknown"}}
     nested = put(layout, {"manifests": [manifest, arm, proof]})
     (layout / "index.json").write_text(json.dumps({"manifests": [nested]}))
-    check(foreign.of_layout(layout, platform="linux/amd64"), made())
+    check(reader.of_layout(layout, platform="linux/amd64"), made())
     assert refused(layout).startswith("has not exactly one image (it has: linux/amd64, linux/arm64")
     assert refused(layout, platform="linux/riscv64").startswith("has no image `linux/riscv64`")
 
@@ -89,26 +89,26 @@ def test_what_is_damaged_is_said(layout: Path, tmp_path: Path) -> None:
     good = (blobs / layer.hex).read_bytes()
     (blobs / layer.hex).chmod(0o644)
     (blobs / layer.hex).write_bytes(good + b"x")
-    with pytest.raises(LockstitchError, match=rf"a layer is sha256:\w+ \({len(good) + 1} bytes\)"):
-        b"".join(foreign.of_layout(layout).layers[0]())
+    with pytest.raises(LockstitchError, match=rf"is sha256:\w+ \({len(good) + 1} bytes\)"):
+        b"".join(reader.of_layout(layout).layers[0].chunks())
     (blobs / layer.hex).unlink()
-    with pytest.raises(LockstitchError, match=f"it lacks the blob {layer}"):
-        b"".join(foreign.of_layout(layout).layers[0]())
+    with pytest.raises(LockstitchError, match=f"lacks the blob {layer}"):
+        b"".join(reader.of_layout(layout).layers[0].chunks())
     config = made().config_descriptor().digest
     (blobs / config.hex).write_bytes(b"{}")
     assert f"not {config}" in refused(layout)
     assert refused(tmp_path) == "is no image: it has no index.json"
     (tmp_path / "x.tar").write_bytes(b"nothing")
     with pytest.raises(LockstitchError, match="it is no archive of an image"):
-        foreign.of_archive(tmp_path / "x.tar")
+        reader.of_archive(tmp_path / "x.tar")
 
 
 @pytest.mark.parametrize(
     ("index", "wanted"),
     [
-        ("{", "it holds JSON that cannot be read"),
-        ("{}", "a list is missing in its documents"),
-        ('{"manifests": [{}]}', "a descriptor has no digest"),
+        ("{", "is not a JSON object"),
+        ("{}", "has not exactly one image (it has: none)"),
+        ('{"manifests": [{}]}', "is not a descriptor: its size is no number of bytes"),
         ('{"manifests": []}', "has not exactly one image (it has: none)"),
     ],
 )
@@ -134,4 +134,4 @@ def test_an_archive_that_lacks_a_layer(tmp_path: Path) -> None:
             entry.size = len(text)
             writer.addfile(entry, io.BytesIO(text.encode()))
     with pytest.raises(LockstitchError, match="it lacks `gone`"):
-        b"".join(foreign.of_archive(path).layers[0]())
+        b"".join(reader.of_archive(path).layers[0].chunks())

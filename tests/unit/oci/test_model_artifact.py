@@ -8,10 +8,10 @@ from support.images import image, layer
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.oci import foreign, inspect
-from lockstitch.oci.artifact import EMPTY, Artifact, index_bytes, referrers_tag, subject_of
+from lockstitch.oci import reader
 from lockstitch.oci.entry import file
 from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import EMPTY, Artifact, referrers_index, referrers_tag, subject_of
 
 IMAGE = image(layer([file("a", b"1")]))
 BILL = Artifact(kind="application/vnd.cyclonedx+json", data=b'{"a": 1}')
@@ -54,7 +54,7 @@ def test_the_manifest_is_that_of_the_spec() -> None:
 
 def test_the_order_of_writing_is_not_in_the_index() -> None:
     found = [each.descriptor(IMAGE.descriptor()) for each in (BILL, STATEMENT)]
-    assert index_bytes(found) == index_bytes(found[::-1])
+    assert referrers_index(found) == referrers_index(found[::-1])
 
 
 def test_a_layout_has_them_beside_an_image_that_stays_as_it_is(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_who_looks_for_images_sees_no_document(tmp_path: Path) -> None:
     assert subject_of(referrers_tag(IMAGE.digest)) == IMAGE.digest
     assert subject_of(f"{referrers_tag(IMAGE.digest)}.sig") == IMAGE.digest
     assert subject_of("sha256-0") is None
-    assert [each.name for each in inspect.images(layout.root)] == ["serve"]
-    assert len(foreign.of_layout(layout.root).layers) == 1, "the only image that there is"
+    assert [each.name for each in reader.LayoutReader(layout.root).images()] == ["serve"]
+    assert len(reader.of_layout(layout.root).layers) == 1, "the only image that there is"
 
 
 def test_a_newer_document_takes_the_place_of_its_type(tmp_path: Path) -> None:
