@@ -72,7 +72,7 @@ class Builder:
     ) -> list[Built]:
         """Build images for all platforms of the project; nothing is written if one fails.
 
-        `form` is how layers are compressed: `wheel`, or one of `oci.recompress.FORMS`. With
+        `form` is how layers are compressed: `wheel`, or one of `oci.layer.FORMS`. With
         `shallow` nothing goes to the layout, so that layers of a registry's base stay there.
         Raises LockstitchError with everything that keeps an image from being built, and for
         each image over its budget.

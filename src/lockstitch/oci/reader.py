@@ -40,10 +40,10 @@ _MOST_IMAGES = 200
 class StoredLayer:
     """A layer of an image that was read, as far as the image's documents describe it."""
 
-    created_by: str
-    descriptor: Descriptor | None  # None in a Docker archive, which names files
-    diff_id: str  # empty where the config has none for each layer
     read: Callable[[], Iterator[bytes]]
+    created_by: str = ""
+    descriptor: Descriptor | None = None  # none in a Docker archive, which names files
+    diff_id: str = ""  # empty where the config has none for each layer
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the compressed bytes; LockstitchError at the end when they are others."""
@@ -73,10 +73,10 @@ class StoredLayer:
 class StoredImage:
     """A config and layers, lowest first; each layer can be read any number of times."""
 
-    name: str
-    digest: Digest | None  # of the manifest; a Docker archive has none
     config: Mapping[str, Any]
     layers: tuple[StoredLayer, ...]
+    name: str = ""
+    digest: Digest | None = None  # of the manifest; a Docker archive has none
 
 
 def of_layout(root: Path, name: str = "", *, platform: str = "") -> StoredImage:
@@ -309,12 +309,10 @@ class _ArchiveReader(LayoutReader):
         names = [str(each) for each in _list(image.get("Layers"), self.root)]
         diff_ids, titles = _described(config, len(names))
         layers = tuple(
-            StoredLayer(
-                created_by=title, descriptor=None, diff_id=diff_id, read=partial(self._member, name)
-            )
+            StoredLayer(read=partial(self._member, name), created_by=title, diff_id=diff_id)
             for name, diff_id, title in zip(names, diff_ids, titles, strict=True)
         )
-        return StoredImage(name=name, digest=None, config=config, layers=layers)
+        return StoredImage(config=config, layers=layers, name=name)
 
     def _json(self, name: str) -> object:
         try:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lockstitch.oci.foreign import StoredImage
+from lockstitch.oci.reader import StoredImage, StoredLayer
 from support import environments, images, wheels
 from support.registry import Registry
 
@@ -32,7 +32,7 @@ def read(
     *layers: list[Entry], env: tuple[str, ...] = ("PATH=/opt/venv/bin:/usr/bin",)
 ) -> Fingerprint:
     config: dict[str, Any] = {"os": "linux", "architecture": "amd64", "config": {"Env": list(env)}}
-    made = tuple(images.layer(each).chunks for each in layers)
+    made = tuple(StoredLayer(read=images.layer(each).chunks) for each in layers)
     return of_images.read(StoredImage(config=config, layers=made))
 
 
