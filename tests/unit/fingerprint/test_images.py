@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lockstitch.oci.reader import StoredImage, StoredLayer
 from support import environments, images, wheels
 from support.registry import Registry
 
@@ -14,6 +13,7 @@ from lockstitch.fingerprint import images as of_images
 from lockstitch.fingerprint import live
 from lockstitch.fingerprint.model import Blas, Fingerprint
 from lockstitch.oci.entry import Entry, file
+from lockstitch.oci.reader import StoredImage, StoredLayer
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 
