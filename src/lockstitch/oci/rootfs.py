@@ -4,10 +4,12 @@ Layers are read as if somebody meant harm: headers, names and sizes are bounded,
 archive is an error, where `tarfile` alone would take it for a shorter one.
 """
 
+import contextlib
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
@@ -19,7 +21,7 @@ from lockstitch.oci.layer import GZIP, TAR, ZSTD, Layer, decompress
 if TYPE_CHECKING:
     from typing import IO
 
-__all__ = ["Node", "RootFs", "StoredFile", "entries", "files_of", "small_files"]
+__all__ = ["Node", "RootFs", "StoredFile", "entries", "files_of", "members", "small_files"]
 
 _LARGEST = 512 << 20  # bytes of one file that is read into memory
 _TEXT = 64 << 20  # the same, of a file of an image whose content is wanted
@@ -195,6 +197,8 @@ class RootFs(Generic[T]):
 
 # --- layers, member by member
 
+Members = Iterator[tuple[tarfile.TarInfo, Callable[[], Iterator[bytes]]]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
@@ -217,14 +221,37 @@ def entries(
     `seen` is called with all bytes of the unpacked layer, in pieces: a diffID is their digest.
     Raises LockstitchError when the layer is damaged, or a wanted file has more than 512 MiB.
     """
+    for member, content in members(layer, seen=seen):
+        taken = member.isreg() and wanted(member.name)
+        if taken and member.size > _LARGEST:
+            message = f"`{member.name:.200}` of layer `{layer.created_by}` has {member.size} bytes"
+            raise LockstitchError(message, hint="keep such a file out of the image")
+        yield member, b"".join(content()) if taken else b""
+
+
+def members(layer: Layer, *, seen: Callable[[bytes], object] = lambda _: None) -> Members:
+    """Yield the members of a layer, each with what yields its content until the next is taken.
+
+    `seen` is called with all bytes of the unpacked layer, in pieces. Raises LockstitchError when
+    the layer is damaged.
+    """
+    with _named(layer):
+        for member, content in _walk(
+            _shown(decompress(layer.chunks(), layer.facts.media_type), seen)
+        ):
+            yield member, partial(_read, layer, content)
+
+
+def _read(layer: Layer, content: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+    with _named(layer):  # who reads it is outside of the other one
+        yield from content()
+
+
+@contextlib.contextmanager
+def _named(layer: Layer) -> Iterator[None]:
+    """Turn what a damaged layer raises into an error with its name."""
     try:
-        plain = _shown(decompress(layer.chunks(), layer.facts.media_type), seen)
-        for member, content in _walk(plain):
-            taken = member.isreg() and wanted(member.name)
-            if taken and member.size > _LARGEST:
-                message = f"`{member.name:.200}` has {member.size} bytes"
-                raise EOFError(message)
-            yield member, b"".join(content()) if taken else b""
+        yield
     except _DAMAGE as error:
         message = f"layer `{layer.created_by}` cannot be read: {error}"
         raise LockstitchError(message, hint="remove the image, then lockstitch build") from error
@@ -294,9 +321,7 @@ def small_files(layer: Iterable[bytes], name: str, largest: int) -> Iterator[tup
         raise LockstitchError(message) from error
 
 
-def _walk(
-    plain: Iterator[bytes],
-) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Iterator[bytes]]]]:
+def _walk(plain: Iterator[bytes]) -> Members:
     """Yield the members of a tar, each with what yields its content until the next is taken."""
     reader = _Reader(plain)
     with tarfile.open(fileobj=cast("IO[bytes]", reader), mode="r|", tarinfo=_Header) as archive:

@@ -5,19 +5,17 @@ import os
 import shutil
 import stat
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 
 from lockstitch import files
 from lockstitch.digest import Hasher
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.entry import Kind
-from lockstitch.oci.layer import Layer, decompress
+from lockstitch.oci.layer import Layer
 from lockstitch.oci.model import Image
-from lockstitch.oci.rootfs import Node, RootFs, _Reader
+from lockstitch.oci.rootfs import Node, RootFs, members
 from lockstitch.store import Store
 
 __all__ = ["Root", "unpack"]
@@ -25,7 +23,6 @@ __all__ = ["Root", "unpack"]
 _FORM = 1  # of what stands in the cache
 _MOUNTED = ("dev", "proc", "sys", "tmp")  # folders that a container gets from its host
 _WRITTEN = ("etc/hosts", "etc/resolv.conf")  # files that a container gets from its host
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,40 +102,24 @@ def _unpack_layer(layer: Layer, folder: Path) -> None:
     index: list[list[object]] = []
     hasher = Hasher()
     _made(folder)
-    tar = decompress(layer.chunks(), layer.facts.media_type)
-    reader = _Reader(_hashed(tar, hasher))
-    try:
-        with tarfile.open(fileobj=cast("IO[bytes]", reader), mode="r|") as archive:
-            for member in archive:
-                number = -1
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is not None:
-                    number = len(index)
-                    _write(content, folder / str(number), member)
-                kind = member.type.decode("latin-1")
-                owner = (member.uid, member.gid)
-                size, link = member.size, member.linkname
-                index.append([member.name, kind, member.mode, size, link, *owner, number])
-        while reader.read(_CHUNK):
-            pass
-    except (tarfile.TarError, zlib.error, EOFError) as error:
-        message = f"layer `{layer.created_by}` cannot be read: {error}"
-        raise LockstitchError(message, hint="remove the image, then lockstitch build") from error
+    for member, content in members(layer, seen=hasher.update):
+        number = -1
+        if member.isreg():
+            number = len(index)
+            _write(content(), folder / str(number), member)
+        kind = member.type.decode("latin-1")
+        owner = (member.uid, member.gid)
+        size, link = member.size, member.linkname
+        index.append([member.name, kind, member.mode, size, link, *owner, number])
     if hasher.digest() != layer.facts.diff_id:
         message = f"layer `{layer.created_by}` is {hasher.digest()}, not {layer.facts.diff_id}"
         raise LockstitchError(message, hint="remove the image, then lockstitch build")
     files.write_bytes(folder / "index.json", json.dumps(index).encode())
 
 
-def _hashed(chunks: Iterator[bytes], hasher: Hasher) -> Iterator[bytes]:
-    for chunk in chunks:
-        hasher.update(chunk)
-        yield chunk
-
-
-def _write(content: IO[bytes], path: Path, member: tarfile.TarInfo) -> None:
+def _write(content: Iterator[bytes], path: Path, member: tarfile.TarInfo) -> None:
     with path.open("wb") as handle:
-        shutil.copyfileobj(content, handle, _CHUNK)
+        handle.writelines(content)
     _own(path, member.uid, member.gid)
     path.chmod(member.mode & 0o777)  # no set-user-ID: nothing here runs as another user
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import random
 
 import pytest
 from support.images import MadeLayer, layer, members
@@ -83,6 +84,21 @@ def test_a_damaged_layer_is_an_error_that_names_it(data: bytes) -> None:
     damaged = MadeLayer(facts=MADE.facts, created_by="numpy 2.0", data=data)
     with pytest.raises(LockstitchError, match=r"layer `numpy 2\.0` cannot be read: "):
         list(entries(damaged))
+
+
+def test_content_that_is_damaged_is_named_too() -> None:
+    made = layer([file("a", random.Random(1).randbytes(100_000))])
+    damaged = MadeLayer(facts=made.facts, created_by="numpy 2.0", data=made.data[:60_000])
+    with pytest.raises(LockstitchError, match=r"layer `numpy 2\.0` cannot be read: "):
+        list(entries(damaged, lambda _: True))
+
+
+def test_a_damaged_header_is_not_the_end_of_the_archive() -> None:
+    data = bytearray(gzip.decompress(MADE.data))
+    data[512 + 20] ^= 1
+    facts = dataclasses.replace(MADE.facts, media_type=TAR, size=len(data))
+    with pytest.raises(LockstitchError, match=r"cannot be read: bad checksum"):
+        list(entries(MadeLayer(facts=facts, created_by="x", data=bytes(data))))
 
 
 def test_zeros_come_out_in_pieces() -> None:
