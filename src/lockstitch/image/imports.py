@@ -17,10 +17,9 @@ from pathlib import Path
 from posixpath import basename
 
 from lockstitch import files
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.plan import Prepared
-from lockstitch.oci import canonical
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Import, Reach, Tree, follow, standard_library
 from lockstitch.python.model import Project
@@ -138,7 +137,7 @@ def _key(prepared: Prepared) -> str:
         "env": sorted(spec.env.items()),
         "allow": spec.allow_missing,
     }
-    return of_bytes(canonical.dumps(document)).hex
+    return of_bytes(canonical_json(document)).hex
 
 
 def _first_of_each(imports: Iterable[Import]) -> list[Import]:
