@@ -5,7 +5,7 @@ from pathlib import Path
 
 from support import cases
 
-from lockstitch.repository.compose.files import compose_files
+from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.dockerfile.images import dockerfiles
 from lockstitch.repository.files import open_repository
 

@@ -21,11 +21,8 @@ from lockstitch.audit.rules import (
     pkg_settings,
     run,
     sec,
-    stk_access,
+    stk,
     stk_data,
-    stk_file,
-    stk_image,
-    stk_order,
 )
 
 __all__ = ["RULES", "by_code", "codes"]
@@ -52,11 +49,8 @@ _FILES = (
     pkg_settings,
     run,
     sec,
-    stk_access,
+    stk,
     stk_data,
-    stk_file,
-    stk_image,
-    stk_order,
 )
 RULES: tuple[type[Rule], ...] = tuple(
     sorted(

@@ -9,7 +9,7 @@ from lockstitch import environ, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
-from lockstitch.repository.compose.files import compose_files
+from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.dockerfile.images import ImageFile, image_files, products
 from lockstitch.repository.dockerfile.installs import package_of
 from lockstitch.repository.dockerfile.stages import line_of

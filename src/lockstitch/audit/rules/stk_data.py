@@ -1,20 +1,23 @@
-"""STK: where a stack's data goes: volumes, and MLflow's artifacts."""
+"""STK: where a stack's data goes: volumes, and MLflow's database and artifacts."""
 
+import posixpath
+import re
 from collections.abc import Iterator
 
-from lockstitch.audit.rule import Finding, Rule, Skip
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
-from lockstitch.repository.compose import services
-from lockstitch.repository.compose.reader import Mount, Service
+from lockstitch.repository.compose.reader import beside
 from lockstitch.repository.compose.services import (
     Role,
     Stack,
+    command_text,
     dockerfile_of,
     image_of,
+    is_for_tests,
     role_of,
-    said,
     stacks,
 )
+from lockstitch.repository.compose.values import Mount, Service
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.yaml import Scalar, Sequence
 
@@ -44,6 +47,16 @@ _NAMED = frozenset(
     {"--backend-store-uri", "--registry-store-uri", "--host", "--port", "--workers", "-h", "-p"}
 )
 _ENDPOINT = regex(r"MLFLOW_S3_ENDPOINT_URL|AWS_ENDPOINT_URL")
+_DATABASE = regex(r"(postgresql|postgres|mysql)(?:\+\w+)?://")
+# By the scheme: the database, the driver, its package, and what shows that one is installed.
+_DRIVERS = {
+    "postgresql": ("PostgreSQL", "psycopg2", "psycopg2-binary", r"psycopg|pg8000|asyncpg"),
+    "mysql": ("MySQL", "PyMySQL", "pymysql", r"(?i:pymysql|mysqlclient|mysql-connector)"),
+}
+_OPAQUE = regex(r"\b(?:uv sync|uv run|poetry|pdm|pipenv|conda|mamba|pixi|nix)\b|\.whl|\.sh\b")
+_INSTALLS = regex(r"\bpip3?\s+install\b")
+_FROM = regex(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.MULTILINE | re.IGNORECASE)
+_REQUIREMENTS = regex(r"(?:-r|--requirements?)[ =]*(\S+)")
 
 
 class STK007(Rule):
@@ -69,10 +82,10 @@ class STK007(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each database, store, lasting queue and SQLite file without a volume."""
-        for each in stacks(repo):
-            for service in each.judged:
-                lost = None if services.is_for_tests(service) else _lost(service)
-                if lost and (not each.over or service.path == each.file.path):
+        for stack in stacks(repo):
+            for service in stack.started:
+                lost = None if is_for_tests(service) else _lost(service)
+                if lost and (not stack.is_override or service.path == stack.file.path):
                     message = f"`{service.name}` keeps {lost[0]} in the container: no volume is"
                     message += f" mounted at `{lost[1]}`"
                     hint = f'volumes: ["{service.name}:{lost[1]}"], and `{service.name}:` below'
@@ -86,12 +99,12 @@ def _lost(service: Service) -> tuple[str, str] | None:
         return None
     mounts = [m for m in service.volumes if m.kind in _KEPT and not m.read_only]
     image, role = image_of(service), role_of(service)
-    command = said(service.entrypoint, service.command)
+    command = command_text(service.entrypoint, service.command)
     if any(mount.value.unknown for mount in mounts) or image is None:
         return None
     if image.last in _DATA:
         given = service.environment.get("PGDATA")
-        places = (*_DATA[image.last], *([given.value.text] if given and given.value else []))
+        places = (*_DATA[image.last], *([given.text] if given and given.value else []))
         where = "/var/lib/postgresql/data" if "postgres" in places[0] else places[0]
         where = "/data/db" if where == "/data" else where
         where = f"{where}/storage" if where == "/qdrant" else where
@@ -112,6 +125,92 @@ def _keeps(mount: Mount, place: str) -> bool:
     target = mount.target.rstrip("/") + "/"
     place = place.rstrip("/") + "/"
     return target.startswith(place) or place.startswith(target)
+
+
+class STK008(Rule):
+    """MLflow is told to use a database whose driver its image does not have.
+
+    Why: MLflow's own image has no psycopg2 and no PyMySQL: the server ends at its start with
+    `No module named 'psycopg2'`. Newer releases have images with the drivers: tags that end with
+    `-full`.
+
+    Bad:
+        services:
+          mlflow:
+            image: mlflow/mlflow:v3.4.0
+            command: mlflow server --backend-store-uri postgresql://mlflow@db/mlflow
+
+    Good:
+        services:
+          mlflow:
+            build: ./mlflow        # FROM python:3.11-slim, pip install mlflow psycopg2-binary
+            command: mlflow server --backend-store-uri postgresql://mlflow@db/mlflow
+
+    Fix: build an image with the driver, or take MLflow's image whose tag ends with `-full`.
+    Source: mlflow/mlflow#9513, mlflow/mlflow#19979.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each server that cannot reach its database."""
+        for stack in stacks(repo):
+            for service in stack.started:
+                driver = _needed_driver(service) if role_of(service) is Role.MLFLOW else None
+                if driver is None:
+                    continue
+                database, module, package, pattern = driver
+                if service.build is None:
+                    where = _official_image(service)
+                else:
+                    where = _built_without(repo, service, pattern)
+                if where:
+                    place = service.image or service.build or service
+                    message = (
+                        f"`{service.name}` stores in {database}, and `{where:.100}` has no {module}"
+                    )
+                    hint = f"build an image with `pip install mlflow {package}`"
+                    hint += " or take MLflow's image whose tag ends with `-full`"
+                    yield self.finding(place.path, place.line, message, hint=hint)
+
+
+def _needed_driver(service: Service) -> tuple[str, str, str, str] | None:
+    """Return the driver of a server's database, None when the server may bring it itself."""
+    command = command_text(service.entrypoint, service.command)
+    store = service.environment.get("MLFLOW_BACKEND_STORE_URI")
+    match = _DATABASE.search(f"{command} {store.text if store else ''}")
+    if match is None:
+        return None
+    driver = _DRIVERS["mysql" if match[1] == "mysql" else "postgresql"]
+    brings = re.search(driver[-1], command.replace(match[0], "")) or ".sh" in command
+    return None if brings else driver
+
+
+def _official_image(service: Service) -> str | None:
+    """Return MLflow's own image, None for any other and for one with drivers."""
+    image = image_of(service)
+    fits = image is not None and image.path == "mlflow/mlflow" and not image.tag.endswith("-full")
+    return service.image.text if fits and service.image else None
+
+
+def _built_without(repo: Repository, service: Service, pattern: str) -> str | None:
+    """Return the Dockerfile of a service when all that it installs is known, and no driver is."""
+    text = dockerfile_of(repo, service)
+    if text is None or re.search(pattern, text) or _OPAQUE.search(text):
+        return None
+    bases = _FROM.findall(text)
+    own = len(bases) == 1 and re.fullmatch(
+        r"(?:.*/)?(?:python:.*|mlflow/mlflow(?::(?!.*-full$).*)?)", bases[0]
+    )
+    if not own or (not _INSTALLS.search(text) and "mlflow/mlflow" not in bases[0]):
+        return None
+    build = service.build
+    context = beside(build.path, build.context.text) if build and build.context else "."
+    for name in _REQUIREMENTS.findall(text):
+        listed = repo.text(posixpath.normpath(posixpath.join(context, posixpath.basename(name))))
+        if listed is None or re.search(pattern, listed) or "-r " in listed:
+            return None
+    return build.dockerfile.text if build and build.dockerfile else "Dockerfile"
 
 
 class STK009(Rule):
@@ -139,13 +238,13 @@ class STK009(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each MLflow server that a store beside it is not wired to."""
-        for each in stacks(repo):
-            stores = [s for s in each.services.values() if role_of(s) is Role.STORE]
-            servers = [s for s in each.judged if role_of(s) is Role.MLFLOW]
+        for stack in stacks(repo):
+            stores = [s for s in stack.services.values() if role_of(s) is Role.STORE]
+            servers = [s for s in stack.started if role_of(s) is Role.MLFLOW]
             if len(servers) != 1 or not stores:
                 continue
             lacks = _unwired(repo, servers[0])
-            if lacks and not _used_otherwise(each, servers[0], stores[0]):
+            if lacks and not _used_otherwise(stack, servers[0], stores[0]):
                 name, store = servers[0].name, stores[0].name
                 message = f"the object store `{store}` is started, and `{name}` has no {lacks}"
                 hint = (
@@ -157,8 +256,9 @@ class STK009(Rule):
 
 def _unwired(repo: Repository, server: Service) -> str | None:
     """Return what an MLflow server lacks to use a store, None when nothing or nobody knows."""
-    command = said(server.entrypoint, server.command)
-    text = f"{command} {_environment(server)}"
+    command = command_text(server.entrypoint, server.command)
+    variables = " ".join(f"{each.name}={each.text}" for each in server.environment.values())
+    text = f"{command} {variables}"
     for file in server.env_files:
         if file.settings is None:
             return None
@@ -172,11 +272,8 @@ def _unwired(repo: Repository, server: Service) -> str | None:
         return None
     if not _S3.search(text):
         # A root that only a run can tell may well be on the store.
-        return (
-            None
-            if _ROOT.search(text) or _hides_options(server)
-            else "artifact root on it (`s3://…`)"
-        )
+        hidden = _ROOT.search(text) or _hides_options(server)
+        return None if hidden else "artifact root on it (`s3://…`)"
     if "s3://" in text and not _ENDPOINT.search(text):
         return "`MLFLOW_S3_ENDPOINT_URL`, so that it asks Amazon"
     return None
@@ -194,22 +291,15 @@ def _hides_options(server: Service) -> bool:
     return False
 
 
-def _environment(service: Service) -> str:
-    listed = service.environment.values()
-    return " ".join(f"{each.name}={each.value.text if each.value else ''}" for each in listed)
+def _used_otherwise(stack: Stack, server: Service, store: Service) -> bool:
+    """Return whether another service uses the store for something that is not MLflow's."""
+    return any(
+        f"//{store.name}:" in variable.text
+        and not variable.name.startswith(("MLFLOW_", "AWS_", "MC_"))
+        for service in stack.services.values()
+        if service.name not in {server.name, store.name}
+        for variable in service.environment.values()
+    )
 
 
-def _used_otherwise(each: Stack, server: Service, store: Service) -> bool:
-    """Return whether somebody else uses the store for something that is not MLflow's."""
-    for service in each.services.values():
-        if service.name in {server.name, store.name}:
-            continue
-        for variable in service.environment.values():
-            text = variable.value.text if variable.value else ""
-            mentions = f"//{store.name}:" in text
-            if mentions and not variable.name.startswith(("MLFLOW_", "AWS_", "MC_")):
-                return True
-    return False
-
-
-RULES: tuple[type[Rule], ...] = (STK007, STK009)
+RULES: tuple[type[Rule], ...] = (STK007, STK008, STK009)

@@ -1,34 +1,47 @@
-"""What the services of compose files are: databases, object stores, MLflow, and what they run."""
+"""The compose files of a repository: what their services are, run and are built from."""
 
 import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from lockstitch.patterns import regex
-from lockstitch.repository.compose.files import compose_files
-from lockstitch.repository.compose.reader import Command, Compose, Service, Value, merged
+from lockstitch.repository.compose import reader
+from lockstitch.repository.compose.reader import beside, merged
+from lockstitch.repository.compose.values import Command, Compose, Service, Value
+from lockstitch.repository.files import File, Repository, once
 from lockstitch.repository.text.image_names import Reference, reference
 from lockstitch.values import frozen
 
-if TYPE_CHECKING:
-    from lockstitch.repository.files import File, Repository
-
 __all__ = [
+    "Password",
     "Role",
     "Stack",
-    "beside",
+    "command_text",
+    "command_words",
+    "compose_files",
     "dockerfile_of",
     "image_of",
     "is_for_tests",
     "is_stand_in",
+    "passwords",
     "role_of",
-    "said",
     "stacks",
-    "words",
 ]
+
+_COMPOSE = regex(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml", re.IGNORECASE)
+
+
+@once
+def compose_files(repo: Repository) -> tuple[File[Compose], ...]:
+    """Return every compose file, read with the files that it names and no variable of this host."""
+    names = [n for n in repo.names if _COMPOSE.fullmatch(n.rpartition("/")[2])]
+    return tuple(
+        File(path=name, text=text, value=reader.read(text, {}, repo.text, name))
+        for name in names
+        if (text := repo.text(name)) is not None
+    )
 
 
 class Role(StrEnum):
@@ -63,45 +76,50 @@ _TESTS = regex(r"(?:^|[._-])(?:tests?|testing|ci|e2e|integration)(?:[._-]|$)", r
 class Stack:
     """One compose file's services as they run: with the file that it overrides, or its override."""
 
-    file: "File[Compose]"
+    file: File[Compose]
     services: dict[str, Service]
-    judged: tuple[Service, ...]  # those to speak of: the ones that this file starts itself
-    over: bool  # whether it is laid over another file, which is spoken of by itself
+    started: tuple[Service, ...]  # those that this file starts itself
+    is_override: bool  # whether it is laid over the folder's main file, a stack of its own
 
 
-def stacks(repo: "Repository") -> Iterator[Stack]:
+def stacks(repo: Repository) -> Iterator[Stack]:
     """Yield each compose file's services, merged as `docker compose` would by default."""
     by_path = {file.path: file for file in compose_files(repo)}
-    for file in compose_files(repo):
+    for file in by_path.values():
         folder, name = posixpath.split(file.path)
         main = next((p for each in _MAIN if (p := posixpath.join(folder, each)) in by_path), None)
-        if main is None or name in _MAIN:
+        own = file.value.services
+        is_override = main is not None and name not in _MAIN
+        if main is None or not is_override:
+            services = {**own}
             over = _override(folder, by_path) if name in _MAIN else None
-            services = {**file.value.services}
-            for each in over.value.services.values() if over else ():
-                base = services.get(each.name)
-                services[each.name] = _laid(base, each) if base else each
-            judged = [s for n, s in services.items() if n in file.value.services]
+            for service in over.value.services.values() if over else ():
+                base = services.get(service.name)
+                services[service.name] = _laid_over(base, service) if base else service
+            started = [service for name, service in services.items() if name in own]
         else:
             services = {**by_path[main].value.services}
-            judged = []
-            for each in file.value.services.values():
-                base = services.get(each.name)
-                whole = merged(base, each) if base else each
-                services[each.name] = whole
-                judged += [whole] if each.image or each.build or base is None else []
-        starts = tuple(each for each in judged if each.image or each.build)
-        over_another = main is not None and name not in _MAIN
-        yield Stack(file=file, services=services, judged=starts, over=over_another)
+            started = []
+            for service in own.values():
+                base = services.get(service.name)
+                services[service.name] = merged(base, service) if base else service
+                if service.image or service.build or base is None:
+                    started.append(services[service.name])
+        yield Stack(
+            file=file,
+            services=services,
+            started=tuple(service for service in started if service.image or service.build),
+            is_override=is_override,
+        )
 
 
-def _override(folder: str, by_path: "dict[str, File[Compose]]") -> "File[Compose] | None":
-    names = (each.replace(".y", ".override.y") for each in _MAIN)
-    found = (by_path.get(posixpath.join(folder, each)) for each in names)
-    return next((each for each in found if each), None)
+def _override(folder: str, by_path: dict[str, File[Compose]]) -> File[Compose] | None:
+    names = (name.replace(".y", ".override.y") for name in _MAIN)
+    files = (by_path.get(posixpath.join(folder, name)) for name in names)
+    return next((file for file in files if file), None)
 
 
-def _laid(base: Service, over: Service) -> Service:
+def _laid_over(base: Service, over: Service) -> Service:
     """Return a service with its override, at the place of the service."""
     return replace(merged(base, over), line=base.line, path=base.path, keys=base.keys)
 
@@ -109,7 +127,7 @@ def _laid(base: Service, over: Service) -> Service:
 def image_of(service: Service) -> Reference | None:
     """Return the image of a service, None where only a run can tell it."""
     value = service.image
-    if value is None or value.unknown or value.wrong:
+    if value is None or not value.is_known:
         return None
     return reference(value.text)
 
@@ -118,19 +136,19 @@ def role_of(service: Service) -> Role | None:
     """Return what a service is, by its image's name or its command."""
     image = image_of(service)
     found = _ROLES.get(image.last) if image and service.build is None else None
-    if found is None and _MLFLOW.search(said(service.entrypoint, service.command)):
+    if found is None and _MLFLOW.search(command_text(service.entrypoint, service.command)):
         found = Role.MLFLOW
     return found
 
 
-def words(*commands: Command | None) -> list[Value]:
-    """Return the words of commands."""
+def command_words(*commands: Command | None) -> list[Value]:
+    """Return the words of commands, one after the other."""
     return [word for command in commands if command for word in command.words]
 
 
-def said(*commands: Command | None) -> str:
-    """Return commands as one text."""
-    return " ".join(word.text for word in words(*commands))
+def command_text(*commands: Command | None) -> str:
+    """Return the words of commands as one text."""
+    return " ".join(word.text for word in command_words(*commands))
 
 
 def is_for_tests(service: Service) -> bool:
@@ -146,12 +164,7 @@ def is_stand_in(service: Service) -> bool:
     return image is not None and image.last in _STAND_INS
 
 
-def beside(path: str, name: str) -> str:
-    """Return the path of what a compose file names, from the repository's root."""
-    return posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
-
-
-def dockerfile_of(repo: "Repository", service: Service) -> str | None:
+def dockerfile_of(repo: Repository, service: Service) -> str | None:
     """Return the text of the Dockerfile that a service is built with, None when not known."""
     build = service.build
     if build is None:
@@ -159,8 +172,108 @@ def dockerfile_of(repo: "Repository", service: Service) -> str | None:
     if build.inline is not None:
         return build.inline.text
     parts = [build.context, build.dockerfile]
-    if any(each is not None and (each.unknown or each.wrong) for each in parts):
+    if any(part is not None and not part.is_known for part in parts):
         return None
     context = build.context.text if build.context else "."
     name = build.dockerfile.text if build.dockerfile else "Dockerfile"
     return repo.text(posixpath.normpath(posixpath.join(beside(build.path, context), name)))
+
+
+# --- passwords
+
+_SECRET_NAMES = regex(
+    r"(?i)(?:.*_)?(?:password|passwd|passphrase|secret|token|api_?key|secret_?key|access_?key"
+    r"|private_?key|fernet_?key)"
+)
+_USER_NAMES = regex(r"(?i)(?:.*_)?(?:user|username|access_?key(?:_?id)?|login)")
+_LOGIN = regex(r"[A-Za-z][\w+.-]{1,30}://([^\s/:@$]{1,100}):([^\s/@]{1,200})@[A-Za-z0-9$\[]")
+_DEFAULT = regex(r"\$\{\w+:?-([^${}]*)\}")
+# What images and courses come with, and what stands for a password that somebody has to choose.
+_WELL_KNOWN_TEXT = (
+    "admin admin123 airflow changeit changeme change-me change_me changethis default docker "
+    "example guest letmein minio minioadmin minio123 minio_admin miniosecret minio_secret "
+    "mlflow mlflow123 mlflow_password mysecretpassword mysql pass passw0rd passwd password "
+    "password123 postgres postgres123 qwerty root rootpassword s3cr3t secret supersecret "
+    "test toor user 12345 123456 12345678 123456789 minio_password postgres_password"
+)
+_WELL_KNOWN = frozenset(_WELL_KNOWN_TEXT.split())
+# Of a setting that must not be empty though nothing asks for it.
+_NO_PASSWORD = frozenset(
+    {"", "none", "null", "empty", "dummy", "not-needed", "unused", "true", "false"}
+    | {"yes", "no", "on", "off", "0", "1"}
+)
+
+
+@frozen
+class Password:
+    """A password that stands in the file; `by_default` when a variable can replace it."""
+
+    what: str
+    user: str
+    known: bool
+    by_default: bool
+    line: int
+    path: str
+
+
+def passwords(service: Service) -> Iterator[Password]:
+    """Yield the passwords of a service's variables, and of addresses in them and in its command."""
+    users = _users(service)
+    for name, variable in service.environment.items():
+        value = variable.value
+        if value is None:
+            continue
+        place = (variable.line, variable.path)
+        text, by_default = _spelled(value)
+        if text is None or value.problem:
+            yield from _of_uris(value, *place)
+        elif _SECRET_NAMES.fullmatch(name):
+            if text.lower() not in _NO_PASSWORD and not text.startswith("/run/secrets/"):
+                user = users.get(name.upper().split("_")[0], "")
+                known = text.lower() in _WELL_KNOWN or text == user
+                yield Password(
+                    what=f"`{name:.60}`",
+                    user=user,
+                    known=known,
+                    by_default=by_default,
+                    line=place[0],
+                    path=place[1],
+                )
+        else:
+            yield from _of_uris(value, *place)
+    for word in command_words(service.entrypoint, service.command):
+        yield from _of_uris(word, word.line, word.path)
+
+
+def _users(service: Service) -> dict[str, str]:
+    """Return the users that variables name, by the first word of the variable."""
+    found: dict[str, str] = {}
+    for name, variable in service.environment.items():
+        text = _spelled(variable.value)[0] if variable.value else None
+        if text and _USER_NAMES.fullmatch(name):
+            found.setdefault(name.upper().split("_")[0], text)
+    return found
+
+
+def _spelled(value: Value) -> tuple[str | None, bool]:
+    """Return the text that the file itself says, and whether it is a variable's default."""
+    if "$" not in value.raw.replace("$$", ""):
+        return value.text, False
+    match = _DEFAULT.fullmatch(value.raw)
+    return (match[1], True) if match else (None, False)
+
+
+def _of_uris(value: Value, line: int, path: str) -> Iterator[Password]:
+    for match in _LOGIN.finditer(value.raw):
+        user, secret = match[1], match[2]
+        default = _DEFAULT.fullmatch(secret)
+        secret = default[1] if default else secret
+        if "$" not in secret and secret.lower() not in _NO_PASSWORD and "<" not in secret:
+            yield Password(
+                what="an address",
+                user=user,
+                known=secret.lower() in _WELL_KNOWN or secret == user,
+                by_default=default is not None,
+                line=line,
+                path=path,
+            )

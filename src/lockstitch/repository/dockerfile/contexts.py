@@ -4,8 +4,8 @@ import posixpath
 import shlex
 from collections.abc import Iterable, Iterator
 
-from lockstitch.repository.compose.files import compose_files
-from lockstitch.repository.compose.reader import Build, Service
+from lockstitch.repository.compose.services import compose_files
+from lockstitch.repository.compose.values import Build, Service
 from lockstitch.repository.files import Repository
 from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
@@ -60,7 +60,7 @@ def uses(repo: Repository) -> tuple[Use, ...]:
             if build is None or folder is None:
                 continue
             name = build.dockerfile
-            if name is not None and (name.unknown or name.wrong):
+            if name is not None and not name.is_known:
                 continue
             path = posixpath.normpath(posixpath.join(folder, name.text if name else "Dockerfile"))
             folder = "" if folder == "." else folder
@@ -83,7 +83,7 @@ def _folder(build: Build) -> str | None:
     context = build.context
     if context is None:
         return posixpath.dirname(build.path) or "."
-    if context.unknown or context.wrong or "://" in context.text:
+    if not context.is_known or "://" in context.text:
         return None
     folder = posixpath.normpath(posixpath.join(posixpath.dirname(build.path), context.text))
     return None if folder.startswith(("..", "/")) else folder

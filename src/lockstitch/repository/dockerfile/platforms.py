@@ -3,7 +3,7 @@
 import re
 
 from lockstitch.patterns import regex
-from lockstitch.repository.compose.files import compose_files
+from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.dockerfile.images import Built, image_files
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import beside, table

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstitch.repository.compose import reader
-from lockstitch.repository.compose.interpolation import dotenv
+from lockstitch.repository.compose.values import dotenv
 
 TEXT = """\
 version: "3.8"

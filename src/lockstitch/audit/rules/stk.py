@@ -1,0 +1,586 @@
+"""STK: compose files: their images, who waits for whom, who can reach what, and what is missing."""
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.patterns import regex
+from lockstitch.repository.compose.reader import beside
+from lockstitch.repository.compose.services import (
+    Password,
+    Role,
+    command_text,
+    compose_files,
+    dockerfile_of,
+    image_of,
+    is_for_tests,
+    is_stand_in,
+    passwords,
+    role_of,
+    stacks,
+)
+from lockstitch.repository.compose.values import Dependency, Port, Service, Value
+from lockstitch.repository.files import Repository
+from lockstitch.repository.text import image_names, yaml
+from lockstitch.repository.text.ignore import is_git_ignored
+from lockstitch.repository.text.lines import remove_line
+
+__all__ = ["RULES"]
+
+_INSTALL = regex(
+    r"\b(?:pip3?|pip3?\.\d+|uv pip|conda|mamba|apt-get|apt|apk)(?:\s+-\S+)*\s+(?:install|add)\b"
+)
+_RECIPES = regex(
+    r"(?:.*/)?(?:Makefile|makefile|justfile|Taskfile\.ya?ml|docker-bake\.hcl|tasks\.py|noxfile\.py)"
+    r"|.*\.(?:sh|mk)|\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml|README\.md"
+)
+_TAG = regex(r"(?:-t|--tag|tags\s*[:=])[\s=\"'\[|]*([\w./:-]+)")
+_WAITS = regex(r"wait[-_]?for|wait-on|dockerize|pg_isready|\buntil\b|\bwhile\b|\bsleep\b|\.sh\b")
+_AWAITED = frozenset({Role.DATABASE, Role.STORE, Role.MLFLOW})
+# Pages that connect when somebody logs in.
+_PAGES = frozenset(
+    {"adminer", "pgadmin4", "phpmyadmin", "mongo-express", "redisinsight", "redis-commander"}
+)
+_CHECKS = {
+    "postgres": 'test: ["CMD-SHELL", "pg_isready -U $$POSTGRES_USER"]',
+    "mysql": 'test: ["CMD-SHELL", "mysqladmin ping -h 127.0.0.1"]',
+    "mariadb": 'test: ["CMD", "healthcheck.sh", "--connect"]',
+    "redis": 'test: ["CMD", "redis-cli", "ping"]',
+    "mongo": """test: ["CMD", "mongosh", "--eval", "db.adminCommand('ping')"]""",
+}
+_OPEN = frozenset({"", "0.0.0.0", "::", "*"})  # noqa: S104 -- what is looked for
+_EXAMPLES = ("example", "sample", "template", "dist", "tmpl", "default", "defaults")
+_REMOTE = regex(r"[A-Za-z][\w+.-]*://|git@|github\.com/|docker-image:|service:")
+
+
+def _all_services(repo: Repository) -> Iterator[Service]:
+    """Yield the services of every compose file."""
+    for file in compose_files(repo):
+        yield from file.value.services.values()
+
+
+def _by_image(repo: Repository) -> Iterator[Service]:
+    """Yield the services of every compose file, one for each place where an image is named."""
+    seen = set()
+    for service in _all_services(repo):
+        place = service.image or service
+        if (place.path, place.line) not in seen:
+            seen.add((place.path, place.line))
+            yield service
+
+
+class STK001(Rule):
+    """A service runs an image without a tag, or `latest`.
+
+    Why: the next pull brings another version, on one machine and not on the other; a database of
+    a new major version does not start on the old data.
+
+    Bad:
+        services:
+          db:
+            image: postgres
+
+    Good:
+        services:
+          db:
+            image: postgres:17.2
+
+    Fix: write the version that runs now; `docker compose images` lists it.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each image that moves by default."""
+        built: frozenset[str] | None = None
+        for service in _by_image(repo):
+            image, value = image_of(service), service.image
+            if image is None or value is None or not image.moves or service.build is not None:
+                continue
+            policy = service.values.get("pull_policy")
+            if image_names.is_local(image) or (policy and policy.text in {"never", "build"}):
+                continue
+            if value.names and role_of(service) is None:  # whoever deploys says the tag
+                continue
+            built = _built(repo) if built is None else built
+            if image.path in built:
+                continue
+            how = "`latest`" if image.tag else "no tag"
+            message = f"`{service.name}` runs `{value.text:.100}`, {how}: the version is not fixed"
+            name = value.text.removesuffix(":latest")
+            yield self.finding(value.path, value.line, message, hint=f"image: {name:.100}:VERSION")
+
+
+def _built(repo: Repository) -> frozenset[str]:
+    """Return the images that a service, a recipe or a script of the repository builds."""
+    images = [image_of(service) for service in _all_services(repo) if service.build]
+    for name in repo.names:
+        if _RECIPES.fullmatch(name):
+            tags = _TAG.findall(repo.text(name) or "")
+            images += [image_names.reference(tag) for tag in tags]
+    return frozenset(image.path for image in images if image)
+
+
+class STK002(Rule):
+    """A service runs an image that its maker has withdrawn or archived.
+
+    Why: a pull fails today or tomorrow, on the machine that has no copy yet; and nobody mends what
+    is found in it. MinIO publishes no images since October 2025: SeaweedFS, Garage, RustFS and
+    Ceph RGW speak S3 too.
+
+    Bad:
+        services:
+          objects:
+            image: minio/minio:RELEASE.2025-04-22T22-12-26Z
+
+    Good:
+        services:
+          objects:
+            image: chrislusf/seaweedfs:3.97
+
+    Fix: take what the finding names.
+    Source: minio/minio#21647; bitnami/containers#83267; jupyter/docker-stacks#2099.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each image of the table of those that are gone."""
+        for service in _by_image(repo):
+            image, value = image_of(service), service.image
+            known = image_names.gone(image) if image and not service.build else None
+            if known and value:
+                message = f"`{service.name}` runs `{value.text:.100}`: {known.what}"
+                hint = f"{known.instead} ({known.source})"
+                yield self.finding(value.path, value.line, message, hint=hint)
+
+
+def _each_password(repo: Repository) -> Iterator[tuple[str, Password]]:
+    """Yield the passwords of all services that outlive a test run, a line's once."""
+    seen = set()
+    for file in compose_files(repo):
+        no_cloud = any(map(is_stand_in, file.value.services.values()))
+        for service in file.value.services.values():
+            if is_for_tests(service):
+                continue
+            for each in passwords(service):
+                if no_cloud and each.what.startswith("`AWS_"):
+                    continue  # the stand-in takes any
+                if (each.path, each.line) not in seen:
+                    seen.add((each.path, each.line))
+                    yield service.name, each
+
+
+class STK003(Rule):
+    """A service has a password that everybody knows.
+
+    Why: `minioadmin`, `postgres`/`postgres` and their kin are the first that anybody tries, and a
+    port that was meant for one laptop is reachable from the office or from a cloud machine's
+    address sooner than one thinks.
+
+    Bad:
+        environment:
+          POSTGRES_PASSWORD: postgres
+
+    Good:
+        environment:
+          POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?set it in .env}
+
+    Fix: make one (`openssl rand -hex 24`), keep it in `.env` or a secret's file that git ignores.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each known password."""
+        for name, each in _each_password(repo):
+            if each.known:
+                whose = f", of the user `{each.user:.40}`" if each.user else ""
+                how = "by default " if each.by_default else ""
+                message = f"{each.what} of `{name}` has {how}a password that everybody knows{whose}"
+                hint = "openssl rand -hex 24, and ${NAME:?set it in .env} in the compose file"
+                yield self.finding(each.path, each.line, message, hint=hint)
+
+
+class STK004(Rule):
+    """A password stands in the compose file in plain text.
+
+    Why: whoever can read the repository, a fork of it or a backup can use the service, and the
+    history keeps the password after it has been taken out.
+
+    Bad:
+        environment:
+          MYSQL_PASSWORD: hK93nd72Lq
+
+    Good:
+        environment:
+          MYSQL_PASSWORD_FILE: /run/secrets/mysql
+        secrets: [mysql]
+
+    Fix: take another password, and give it by a variable of `.env` or by `secrets:`.
+    Source: Compose Specification, "secrets".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each password that is spelled out, those that everybody knows left to STK003."""
+        for name, each in _each_password(repo):
+            if not each.known and not each.by_default:
+                message = f"{each.what} of `{name}` holds a password in plain text"
+                hint = "take another one, and ${NAME:?set it in .env} or `secrets:` here"
+                yield self.finding(each.path, each.line, message, hint=hint)
+
+
+def _has_check(repo: Repository, service: Service) -> bool | None:
+    """Return whether a service has a health check, None where nobody can tell."""
+    if service.healthcheck is not None:
+        # Without a test it changes that of the image.
+        return not service.healthcheck.disabled
+    if service.build is not None:
+        text = dockerfile_of(repo, service)
+        if text is None:
+            return None
+        return re.search(r"^\s*HEALTHCHECK\s", text, re.MULTILINE | re.IGNORECASE) is not None
+    # Of the images that are known here, none has one.
+    return False if role_of(service) is not None else None
+
+
+def _dependencies(repo: Repository) -> Iterator[tuple[Service, Dependency, Service]]:
+    """Yield each service that waits for another, its dependency, and the other."""
+    for stack in stacks(repo):
+        for service in stack.started:
+            for name, dependency in service.depends_on.items():
+                target = stack.services.get(name)
+                own = not stack.is_override or dependency.path == stack.file.path
+                if target is not None and own:
+                    yield service, dependency, target
+
+
+class STK005(Rule):
+    """Others wait for a service that has no health check.
+
+    Why: without one, Compose starts the others as soon as the process is there: the first start
+    of a database takes seconds, and MLflow or the training ends with `connection refused`. With
+    `condition: service_healthy` and no check, nothing starts at all.
+
+    Bad:
+        services:
+          db: {image: "postgres:17.2"}
+          mlflow: {depends_on: [db], …}
+
+    Good:
+        services:
+          db:
+            image: postgres:17.2
+            healthcheck: {test: ["CMD-SHELL", "pg_isready -U mlflow"], interval: 3s}
+
+    Fix: add a `healthcheck` with a program that the image has.
+    Source: Compose Specification, "healthcheck" and "depends_on".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each database, store or MLflow server, and each that somebody wants healthy."""
+        seen = set()
+        for service, dependency, target in _dependencies(repo):
+            wanted = dependency.condition == "service_healthy"
+            ends = dependency.condition == "service_completed_successfully"
+            place = (target.path, target.line)
+            if place in seen or not (wanted or role_of(target) in _AWAITED):
+                continue
+            if not wanted and (ends or _waits_itself(service)):
+                continue
+            if _has_check(repo, target) is False:
+                seen.add(place)
+                message = f"`{target.name}` has no health check, and `{service.name}` waits "
+                message += "for it to be healthy" if wanted else "for it"
+                image = image_of(target)
+                test = _CHECKS.get(image.last if image else "", 'test: ["CMD", …]')
+                yield self.finding(*place, message, hint=f"healthcheck: {{{test}}}")
+
+
+def _waits_itself(service: Service) -> bool:
+    image = image_of(service)
+    if image and image.last in _PAGES:
+        return True
+    return _WAITS.search(command_text(service.entrypoint, service.command)) is not None
+
+
+class STK006(Rule):
+    """A `depends_on` waits for the start of a service, not for its being ready.
+
+    Why: the short form orders starts only. A database answers seconds after its start, longer the
+    first time: what depends on it fails now and then, on the slow machine first.
+
+    Bad:
+        depends_on:
+          - db
+
+    Good:
+        depends_on:
+          db:
+            condition: service_healthy
+
+    Fix: write the long form with `condition: service_healthy`.
+    Source: Compose Specification, "depends_on".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each short form on a database, a store or MLflow."""
+        seen = set()
+        for service, dependency, target in _dependencies(repo):
+            role = role_of(target)
+            awaited = role in _AWAITED or (role is Role.QUEUE and _has_check(repo, target) is True)
+            place = (dependency.path, dependency.line)
+            if not awaited or place in seen or not _is_short(service, target.name):
+                continue
+            if not _waits_itself(service) and not is_for_tests(service):
+                seen.add(place)
+                message = (
+                    f"`{service.name}` waits for the start of the {role} `{target.name}`,"
+                    " not for its being ready"
+                )
+                hint = f"depends_on: {{{target.name}: {{condition: service_healthy}}}}"
+                yield self.finding(*place, message, hint=hint)
+
+
+def _is_short(service: Service, name: str) -> bool:
+    node = service.nodes.get("depends_on")
+    if not isinstance(node, yaml.Sequence):
+        return False
+    return any(isinstance(e, yaml.Scalar) and e.text == name for e in node.items)
+
+
+class STK010(Rule):
+    """A database, an object store or MLflow is published on all addresses of the machine.
+
+    Why: `"5432:5432"` means 0.0.0.0, and Docker's own rules go before those of most firewalls: the
+    whole network sees the port. MLflow has no login unless it is told to.
+
+    Bad:
+        ports:
+          - "5432:5432"
+
+    Good:
+        ports:
+          - "127.0.0.1:5432:5432"
+
+    Fix: name the address, or leave the port out: services of one file reach each other without.
+    Source: Docker documentation, "Packet filtering and firewalls".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each port that listens everywhere."""
+        seen = set()
+        for stack in stacks(repo):
+            for service in stack.services.values():
+                role = role_of(service)
+                if role is None or is_for_tests(service):
+                    continue
+                for port in service.ports:
+                    place = (port.value.path, port.value.line, port.target)
+                    if place in seen or not _is_open(port):
+                        continue
+                    seen.add(place)
+                    shown = f"{port.published}:{port.target}"
+                    what = f"the {role} `{service.name}`"
+                    message = f"`{shown}` opens {what} on all addresses of the machine"
+                    hint = f'"127.0.0.1:{shown}"'
+                    yield self.finding(*place[:2], message, hint=hint)
+
+
+def _is_open(port: Port) -> bool:
+    return (
+        port.value.is_known
+        and bool(port.published)
+        and port.host in _OPEN
+        and port.protocol == "tcp"
+    )
+
+
+class STK011(Rule):
+    """A compose file has the obsolete `version:` key.
+
+    Why: Compose v2 ignores it and warns on every call; people read it as a choice of features,
+    which it is not.
+
+    Bad:
+        version: "3.8"
+        services:
+          db: …
+
+    Good:
+        services:
+          db: …
+
+    Fix: take the line out; `lockstitch check --fix` does.
+    Source: Compose Specification, "Version and name top-level elements".
+    """
+
+    fixes = True
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield the key's line of each file."""
+        for file in compose_files(repo):
+            line = file.value.version_line
+            if line is not None:
+                alone = file.text.splitlines()[line - 1].lstrip().startswith("version")
+                fix = [remove_line(file.path, file.text, line)] if alone else []
+                message = "`version:` is obsolete: Compose ignores it and warns"
+                yield self.finding(file.path, line, message, hint="take the line out", fix=fix)
+
+
+class STK012(Rule):
+    """A compose file cannot be read.
+
+    Why: `docker compose` refuses it, or drops what it does not know, and nothing of it can be
+    checked.
+
+    Bad:
+        services:
+          db:
+            imagee: postgres:17
+
+    Good:
+        services:
+          db:
+            image: postgres:17
+
+    Fix: correct the line that is named.
+    Source: Compose Specification.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each problem that stops Compose."""
+        for file in compose_files(repo):
+            for problem in file.value.problems:
+                # `${X:?why}`: whoever starts it gives the value.
+                if problem.fatal and " must be given: " not in problem.message:
+                    yield self.finding(problem.path or file.path, problem.line, problem.message)
+
+
+class STK013(Rule):
+    """A compose file names a file, a folder or a Dockerfile that is not there.
+
+    Why: `docker compose up` refuses it. On the laptop of the one who wrote it the file is there;
+    git does not have it.
+
+    Bad:
+        services:
+          api:
+            build: ./servce
+
+    Good:
+        services:
+          api:
+            build: ./serve
+
+    Fix: correct the path, or commit the file. An env file that git ignores is expected to be made
+    by hand, and is no finding.
+    Source: Compose Build Specification, "context" and "dockerfile"; "env_file".
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each env file, context and Dockerfile that is missing."""
+        seen = set()
+        for service in _all_services(repo):
+            for value, message, hint in (*_env_files(repo, service), *_builds(repo, service)):
+                if (value.path, value.line) not in seen:
+                    seen.add((value.path, value.line))
+                    yield self.finding(value.path, value.line, message, hint=hint)
+
+
+def _env_files(repo: Repository, service: Service) -> Iterator[tuple[Value, str, str]]:
+    for each in service.env_files:
+        name = each.file.text
+        path = beside(each.file.path, name)
+        known = each.file.is_known and _is_inside(name, path)
+        missing = each.required and each.settings is None and not repo.exists(path)
+        if known and missing and not _is_made_by_hand(repo, path):
+            message = f"`{service.name}` reads `{name:.100}`, which is not there"
+            yield each.file, message, "commit it, or one with `.example` at its end"
+
+
+def _is_made_by_hand(repo: Repository, path: str) -> bool:
+    """Return whether an env file is to be made by each person: ignored, or with an example."""
+    folder, name = posixpath.split(path)
+    examples = (*(f"{name}.{x}" for x in _EXAMPLES), *(f"{x}{name}" for x in ("example", "sample")))
+    examples = (*examples, *(f"env.{x}" for x in _EXAMPLES), *(f".env.{x}" for x in _EXAMPLES))
+    shown = any(repo.exists(posixpath.join(folder, each)) for each in examples)
+    return shown or is_git_ignored(repo, path)
+
+
+def _builds(repo: Repository, service: Service) -> Iterator[tuple[Value, str, str]]:
+    build = service.build
+    context = build.context if build else None
+    if build is None or (context and not context.is_known):
+        return
+    folder = context.text if context else "."
+    path = beside(build.path, folder)
+    if _REMOTE.match(folder) or not _is_inside(folder, path):
+        return
+    # `--project-directory` may say that paths begin at the root.
+    roots = [each for each in (path, posixpath.normpath(folder)) if repo.is_folder(each)]
+    if context and not roots:
+        message = f"`{service.name}` is built in `{folder:.100}`, which is not there"
+        yield context, message, "name the folder of the Dockerfile, from the compose file's"
+        return
+    file = build.dockerfile
+    if build.inline is not None or (file and not file.is_known):
+        return
+    name = file.text if file else "Dockerfile"
+    places = [posixpath.normpath(posixpath.join(root, name)) for root in roots or [path]]
+    inside = all(_is_inside(name, place) for place in places)
+    is_submodule = f"path = {path}" in (repo.text(".gitmodules") or "")
+    if inside and not any(map(repo.exists, places)) and not is_submodule:
+        message = f"`{service.name}` is built with `{places[0]:.100}`, which is not there"
+        place = file or context
+        if place:
+            yield place, message, "dockerfile: PATH  # from the context"
+
+
+def _is_inside(name: str, path: str) -> bool:
+    return not name.startswith(("/", "~")) and not path.startswith("..") and ":\\" not in name
+
+
+class STK014(Rule):
+    """A container installs packages when it starts.
+
+    Why: each start needs the network, takes minutes, and brings what is newest that day: the same
+    file gives another environment tomorrow, and none at all when an index is down.
+
+    Bad:
+        command: bash -c "pip install psycopg2-binary && mlflow server"
+
+    Good:
+        build: ./mlflow            # its Dockerfile installs from a lock
+        command: mlflow server
+
+    Fix: install in an image.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each command that installs."""
+        for service in _all_services(repo):
+            for command in (service.entrypoint, service.command):
+                match = _INSTALL.search(command_text(command))
+                if command and match and not is_for_tests(service):
+                    message = f"`{service.name}` runs `{match[0]}` at every start"
+                    lines = [word.line for word in command.words if _INSTALL.search(word.text)]
+                    line = lines[0] if lines else command.line
+                    hint = "install in an image: build: …"
+                    yield self.finding(command.path, line, message, hint=hint)
+
+
+RULES: tuple[type[Rule], ...] = (
+    STK001,
+    STK002,
+    STK003,
+    STK004,
+    STK005,
+    STK006,
+    STK010,
+    STK011,
+    STK012,
+    STK013,
+    STK014,
+)
