@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from support import cases
 
 from lockstitch.audit.rule import CheckOptions
-from lockstitch.audit.rules import hok_run
-from lockstitch.audit.rules.hok import HOK001, HOK002
-from lockstitch.audit.rules.hok_run import HOK008
+from lockstitch.audit.rules import hok
+from lockstitch.audit.rules.hok import HOK001, HOK002, HOK008
 from lockstitch.repository.files import Repository
 from lockstitch.repository.hooks import configuration
 
@@ -92,6 +91,6 @@ def test_without_a_runner_nothing_is_measured(
             cases.Case(files={"prek.toml": "repos = [{repo='meta',hooks=[{id='a'}]}]\n"}), tmp_path
         )
     )
-    monkeypatch.setattr(hok_run, "program", lambda repo, name: None)
+    monkeypatch.setattr(hok, "program", lambda repo, name: None)
     (skip,) = HOK008(CheckOptions(measure=True)).find(repo)
     assert skip.reason == "`prek` is not installed"  # type: ignore[union-attr]

@@ -1,14 +1,30 @@
-"""HOK: whether there are hooks, whether git runs them, and what they look for."""
+"""HOK: hooks: whether git runs them, which versions they run, what they see and what they cost."""
 
-from collections.abc import Iterator
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from posixpath import basename
 
-from lockstitch import environ, git
+from lockstitch import clock, environ, git, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
+from lockstitch.git import is_commit, without_login
 from lockstitch.patterns import regex
+from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
-from lockstitch.repository.hooks import configuration
-from lockstitch.repository.hooks.configuration import HookFile, hook_files
+from lockstitch.repository.hooks.configuration import (
+    Hook,
+    HookFile,
+    HookRepo,
+    hook_files,
+    other_managers,
+)
+from lockstitch.repository.hooks.known import known
+from lockstitch.repository.packaging.declared import beside, table
+from lockstitch.repository.packaging.files import locks_in
+from lockstitch.repository.text.lines import Edit, line_start
+from lockstitch.repository.text.yaml import Scalar
 
 __all__ = ["RULES"]
 
@@ -19,6 +35,11 @@ _SCANNERS = regex(
     r"|lockstitch[ -]secrets|semgrep|trivy"
 )
 _PROJECT = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
+_FROZEN = regex(r"#\s*(?:frozen:\s*)?v?(\d[\w.]*)")
+_VERSION = regex(r"(?:[A-Za-z_-]*[-_/])?v?(\d+(?:\.\d+)*[\w.]*)")
+_OBSOLETE = {"commit": "pre-commit", "push": "pre-push", "merge-commit": "pre-merge-commit"}
+_ISOLATED = frozenset({"python", ""})
+_FOLDERS = ("venv", "env", "virtualenv")
 
 
 def _is_top(repo: Repository) -> bool:
@@ -45,7 +66,7 @@ class HOK001(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield one finding for the repository."""
-        if not _is_top(repo) or hook_files(repo) or configuration.others(repo):
+        if not _is_top(repo) or hook_files(repo) or other_managers(repo):
             return
         files = [name for name in _PROJECT if name in repo.name_set]
         count = sum(name.endswith((".py", ".ipynb")) for name in repo.names)
@@ -96,6 +117,233 @@ def _installed(repo: Repository, kind: str) -> bool:
     return done.code != 0 or (repo.root / done.stdout.strip()).exists()
 
 
+class HOK003(Rule):
+    """A hook runs another version of a tool than the lock has.
+
+    Why: `ruff` of the hook and `ruff` of the project's environment format differently, and CI fails
+    on what the hook has let through. Two numbers that nobody keeps together drift apart.
+
+    Bad:
+        - repo: https://github.com/astral-sh/ruff-pre-commit
+          rev: v0.9.1            # the lock has ruff 0.14.0
+
+    Good:
+        - repo: local
+          hooks:
+            - id: ruff
+              name: ruff
+              entry: uv run --locked ruff check
+              language: system
+
+    Fix: make it a local hook (`lockstitch hooks migrate`), or write the version of the lock.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each repository whose tool the lock has in another version."""
+        for file in hook_files(repo):
+            locks = locks_in(repo, file.path.rpartition("/")[0])
+            for source in file.repos:
+                version = _version(file, source)
+                packages = {k.package for h in source.hooks if (k := known(source.url, h.id))}
+                for package in sorted(packages - {""}) if version else ():
+                    locked = [(lock.path, p.version) for lock in locks for p in lock.named(package)]
+                    if locked and not any(_same(version, other) for _, other in locked):
+                        lock, other = locked[0]
+                        message = f"the hook runs {package} {version}, and `{lock}` has {other}"
+                        hint = "lockstitch hooks migrate  # local hooks, of the lock"
+                        yield self.finding(file.path, source.rev_line, message, hint=hint)
+
+
+def _version(file: HookFile, source: HookRepo) -> str:
+    """Return the version that a rev, or the comment behind a commit, names."""
+    if not source.remote:
+        return ""
+    if is_commit(source.rev):
+        line = file.text.splitlines()[source.rev_line - 1 : source.rev_line]
+        match = _FROZEN.search(line[0]) if line else None
+    else:
+        match = _VERSION.fullmatch(source.rev)
+    return match[1] if match else ""
+
+
+def _same(one: str, other: str) -> bool:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(one) == Version(other)
+    except InvalidVersion:
+        return one == other
+
+
+class HOK004(Rule):
+    """The rev of a hook is a branch, which moves.
+
+    Why: each clone runs what the branch had when it was first fetched there, and
+    `pre-commit autoupdate` aside nobody sees the change: code of others that runs at each commit.
+
+    Bad:
+        - repo: https://github.com/psf/black
+          rev: main
+
+    Good:
+        - repo: https://github.com/psf/black
+          rev: 25.9.0
+
+    Fix: `pre-commit autoupdate` writes the newest tag, `--freeze` its commit.
+    Source: pre-commit.com, "Using the latest version for a repository".
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each rev that names no version and no commit."""
+        for file in hook_files(repo):
+            lines = {problem.line for problem in file.problems}
+            for source in file.repos:
+                moving = not is_commit(source.rev) and not re.search(r"\d", source.rev)
+                reported = not source.rev and source.line in lines  # the rev is missing: HOK009
+                if source.remote and moving and not reported:
+                    url = without_login(source.url)
+                    message = f"`{url:.100}` is taken at `{source.rev:.60}`, which moves"
+                    hint = "pre-commit autoupdate --freeze"
+                    yield self.finding(file.path, source.rev_line, message, hint=hint)
+
+
+class HOK005(Rule):
+    """A stage has a name that pre-commit has given up.
+
+    Why: since 3.2.0 the names are those of git's hooks. `commit` and `push` still work, with a
+    warning at each run, until they do not.
+
+    Bad:
+        stages: [commit]
+
+    Good:
+        stages: [pre-commit]
+
+    Fix: write the new name; `lockstitch check --fix` does, and so does `pre-commit migrate-config`.
+    Source: pre-commit.com, "Confining hooks to run at certain stages".
+    """
+
+    fixes = True
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each obsolete name, in `stages` and `default_stages`."""
+        for file in hook_files(repo):
+            listed = [*file.stages, *(stage for _, hook in file.hooks() for stage in hook.stages)]
+            seen = set()
+            for stage in listed:
+                new = _OBSOLETE.get(stage.text)
+                if new and stage.column and (stage.line, stage.column) not in seen:
+                    seen.add((stage.line, stage.column))
+                    message = f"the stage `{stage.text}` is called `{new}`"
+                    edit = _renamed(file, stage, new)
+                    yield self.finding(
+                        file.path, stage.line, message, hint=f"stages: [{new}]", fix=edit
+                    )
+
+
+def _renamed(file: HookFile, stage: Scalar, new: str) -> list[Edit]:
+    start = line_start(file.text, stage.line) + stage.column - 1
+    start += file.text[start : start + 1] in {'"', "'"}
+    end = start + len(stage.text)
+    as_written = file.text[start:end] == stage.text
+    return [Edit(path=file.path, start=start, end=end, text=new)] if as_written else []
+
+
+class HOK006(Rule):
+    """A hook of mypy sees other packages than the project has, or all of an environment.
+
+    Why: pre-commit installs mypy alone, so that every import of a library is `Any`: types that the
+    project's own mypy refuses pass. And `mypy .` beside a folder `venv` checks all that is
+    installed there.
+
+    Bad:
+        - repo: https://github.com/pre-commit/mirrors-mypy
+          rev: v1.18.2
+          hooks:
+            - id: mypy
+
+    Good:
+        - repo: local
+          hooks:
+            - id: mypy
+              name: mypy
+              entry: .venv/bin/mypy
+              language: system
+              types: [python]
+              pass_filenames: false
+
+    Fix: run the mypy of the project's environment: `lockstitch hooks migrate`.
+    Source: python/mypy#13916.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each isolated mypy of a project with dependencies, and each over a `venv`."""
+        for file in hook_files(repo):
+            folder = file.path.rpartition("/")[0]
+            for source, hook in file.hooks():
+                if _is_alone(source, hook):
+                    count = _dependencies(repo, folder)
+                    if count:
+                        message = f"mypy runs without the project's {count}: their types are `Any`"
+                        hint = "lockstitch hooks migrate  # runs the project's own mypy"
+                        yield self.finding(file.path, hook.line, message, hint=hint)
+                elif source.url == "local" and (venv := _checked_venv(repo, folder, hook)):
+                    message = f"`{hook.entry:.60}` checks all that is installed in `{venv}` too"
+                    hint = f'[tool.mypy]: exclude = ["^{venv}/"], or name the folders'
+                    yield self.finding(file.path, hook.line, message, hint=hint)
+
+
+def _words(hook: Hook) -> list[str]:
+    try:
+        return [*shlex.split(hook.entry), *hook.args]
+    except ValueError:
+        return []
+
+
+def _is_alone(repo: HookRepo, hook: Hook) -> bool:
+    """Return whether mypy runs in an environment that has nothing else."""
+    own = basename(repo.url).removesuffix(".git") == "mirrors-mypy" and hook.id == "mypy"
+    words = _words(hook)
+    isolated = repo.url == "local" and hook.language == "python"
+    local = isolated and bool(words) and basename(words[0]) == "mypy"
+    language = not own or hook.language in _ISOLATED
+    names = {re.split(r"[\[<>=!~; @]", each, maxsplit=1)[0].lower() for each in hook.dependencies}
+    return (own or local) and language and not names - {"mypy"}
+
+
+def _dependencies(repo: Repository, folder: str) -> str:
+    """Return how many packages a project needs, in words, empty for none."""
+    document = repo.toml(beside(folder, "pyproject.toml"))
+    listed = table(document, "project").get("dependencies")
+    older = table(document, "tool", "poetry").get("dependencies")
+    count = len(listed) if isinstance(listed, list) else 0
+    count += len({*older} - {"python"}) if isinstance(older, dict) else 0
+    if not count:
+        lines = repo.lines(beside(folder, "requirements.txt"))
+        count = sum(bool(re.match(r"[A-Za-z0-9]", line)) for line in lines)
+    return f"{count} dependenc{'ies' if count != 1 else 'y'}" if count else ""
+
+
+def _checked_venv(repo: Repository, folder: str, hook: Hook) -> str:
+    """Return the environment that a local mypy walks through, or nothing.
+
+    mypy passes folders by whose name begins with a dot.
+    """
+    words = _words(hook)
+    names = [basename(word) for word in words]
+    if "mypy" not in names or "." not in words[names.index("mypy") :]:
+        return ""
+    mypy = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "mypy")
+    ini = (repo.text(beside(folder, n)) or "" for n in ("mypy.ini", ".mypy.ini", "setup.cfg"))
+    excludes = any(word.startswith("--exclude") for word in words)
+    if excludes or "exclude" in mypy or any("exclude" in text for text in ini):
+        return ""
+    venvs = (name for name in _FOLDERS if repo.exists(beside(folder, f"{name}/pyvenv.cfg")))
+    return next(venvs, "")
+
+
 class HOK007(Rule):
     """No hook looks for secrets.
 
@@ -123,26 +371,68 @@ class HOK007(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield one finding for each configuration, when CI has no scanner either."""
         for file in hook_files(repo):
-            blind = file.repos and not file.problems and not _SCANNERS.search(_said(file))
-            if blind and not _in_ci(repo):
-                message = f"none of the {_count(file)} looks for secrets"
+            hooks = [f"{r.url} {h.id} {h.entry} {' '.join(h.args)}" for r, h in file.hooks()]
+            scans = any(map(_SCANNERS.search, hooks))
+            if file.repos and not file.problems and not scans and not _in_ci(repo):
+                count = f"{len(hooks)} hooks" if len(hooks) != 1 else "hooks (one)"
+                message = f"none of the {count} looks for secrets"
                 hint = "add a hook: entry: lockstitch secrets --staged"
                 yield self.finding(file.path, file.line, message, hint=hint)
-
-
-def _said(file: HookFile) -> str:
-    words = (f"{r.url} {h.id} {h.entry} {' '.join(h.args)}" for r, h in file.hooks())
-    return "\n".join(words)
-
-
-def _count(file: HookFile) -> str:
-    count = sum(1 for _ in file.hooks())
-    return f"{count} hooks" if count != 1 else "hooks (one)"
 
 
 def _in_ci(repo: Repository) -> bool:
     ci = [n for n in repo.names if n.startswith(".github/workflows/") or n == ".gitlab-ci.yml"]
     return any(_SCANNERS.search(repo.text(name) or "") for name in ci)
+
+
+class HOK008(Rule):
+    """A hook is slow (only with `--measure`).
+
+    Why: a commit that takes half a minute is a commit with `--no-verify`. `--measure` runs each
+    hook of the repository on all files, as `pre-commit run --all-files` does: it runs the
+    repository's code, and hooks that correct files do so.
+
+    Bad:
+        `mypy` took 31.0 s on all files, more than 5 s
+
+    Good:
+        stages: [pre-push]
+
+    Fix: let it run before a push or in CI, or a quicker tool (ruff for flake8 and pylint).
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each hook that takes more than five seconds when all it caches is there."""
+        configured = [file for file in hook_files(repo) if "/" not in file.path and file.repos]
+        if not self.options.measure or not configured:
+            return
+        file, most = configured[0], self.options.slow
+        names = ("prek",) if file.path.endswith(".toml") else ("prek", "pre-commit")
+        runner = next((path for name in names if (path := program(repo, name))), None)
+        if runner is None:
+            hint = f"pip install {names[-1]}"
+            yield self.skip(f"`{' or '.join(names)}` is not installed", hint=hint)
+            return
+        for hook in {h.id: h for _, h in file.hooks() if _at_commit(file, h)}.values():
+            words: list[str | Path] = [runner, "run", hook.id, "--all-files"]
+            seconds = _seconds(repo, words)
+            seconds = _seconds(repo, words) if seconds > most else seconds
+            if seconds > most:
+                message = f"`{hook.id}` took {seconds:.1f} s on all files, more than {most:g} s"
+                hint = "stages: [pre-push]"
+                yield self.finding(file.path, hook.line, message, hint=hint)
+
+
+def _at_commit(file: HookFile, hook: Hook) -> bool:
+    stages = {each.text for each in hook.stages or file.stages}
+    return not stages or bool(stages & {"commit", "pre-commit"})
+
+
+def _seconds(repo: Repository, words: Sequence[str | Path]) -> float:
+    """Return how long a command takes; the first run of a hook installs it."""
+    start = clock.monotonic()
+    process.run(words, cwd=repo.root, check=False)
+    return clock.monotonic() - start
 
 
 class HOK009(Rule):
@@ -177,4 +467,44 @@ class HOK009(Rule):
                 yield self.finding(file.path, problem.line, problem.message, hint=hint)
 
 
-RULES: tuple[type[Rule], ...] = (HOK001, HOK002, HOK007, HOK009)
+class HOK010(Rule):
+    """The rev of a hook is a tag, not a commit.
+
+    Why: the owner of a repository, or who has taken it over, can move a tag: a fresh clone then
+    runs other code than yours.
+
+    Bad:
+        rev: v0.14.0
+
+    Good:
+        rev: 4a2e5b8f6d1c3e9a7b0f2d4c6e8a1b3d5f7c9e0b  # frozen: v0.14.0
+
+    Fix: `pre-commit autoupdate --freeze`, or local hooks: `lockstitch hooks migrate`.
+    """
+
+    default = False
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each tag."""
+        for file in hook_files(repo):
+            for source in file.repos:
+                rev = source.rev
+                if source.remote and not is_commit(rev) and re.search(r"\d", rev):
+                    url = without_login(source.url)
+                    message = f"`{url:.100}` is taken at the tag `{rev:.60}`, not at a commit"
+                    hint = "pre-commit autoupdate --freeze"
+                    yield self.finding(file.path, source.rev_line, message, hint=hint)
+
+
+RULES: tuple[type[Rule], ...] = (
+    HOK001,
+    HOK002,
+    HOK003,
+    HOK004,
+    HOK005,
+    HOK006,
+    HOK007,
+    HOK008,
+    HOK009,
+    HOK010,
+)

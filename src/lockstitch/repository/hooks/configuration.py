@@ -1,10 +1,11 @@
-"""The configuration of hooks: pre-commit's and prek's read, lefthook's and husky's as text."""
+"""The configuration of hooks: pre-commit's and prek's are read, those of other managers named."""
 
 import re
 from collections.abc import Iterator, Mapping
 from posixpath import basename
 from typing import Any
 
+from lockstitch.git import without_login
 from lockstitch.patterns import regex
 from lockstitch.repository.files import Repository, once
 from lockstitch.repository.text import yaml
@@ -13,18 +14,30 @@ from lockstitch.repository.text.yaml import Mapping as Table
 from lockstitch.repository.text.yaml import Node, Scalar, Sequence, entries, scalar
 from lockstitch.values import frozen
 
-__all__ = ["Hook", "HookFile", "HookRepo", "hook_files", "others"]
+__all__ = [
+    "NAMES",
+    "NOT_REMOTE",
+    "Hook",
+    "HookFile",
+    "HookRepo",
+    "hook_files",
+    "other_managers",
+    "read",
+]
 
-_YAML = (".pre-commit-config.yaml", ".pre-commit-config.yml")
+NAMES = (".pre-commit-config.yaml", ".pre-commit-config.yml")
 _TOML = ("prek.toml",)
-_OTHERS = regex(
+_OTHER_MANAGERS = regex(
     r"\.?lefthook(?:-local)?\.(?:ya?ml|toml|json)|\.overcommit\.yml|\.lintstagedrc.*"
     r"|lint-staged\.config\.\w+"
 )
-_FOLDERS = regex(r"(?:\.husky|\.githooks|\.git-hooks|\.hooks|git-hooks|githooks)/[^/]+")
-_NODE = regex(r'"(?:husky|lint-staged|simple-git-hooks|pre-commit)"')
-_NOT_REMOTE = frozenset({"local", "meta", "builtin"})
+_HOOK_FOLDERS = regex(r"(?:\.husky|\.githooks|\.git-hooks|\.hooks|git-hooks|githooks)/[^/]+")
+_NODE_MANAGERS = regex(r'"(?:husky|lint-staged|simple-git-hooks|pre-commit)"')
+NOT_REMOTE = frozenset({"local", "meta", "builtin"})  # what stands for an address of these
 _LOCAL_NEEDS = ("id", "name", "entry", "language")
+_TOML_ID = regex(r"""\bid\s*=\s*["']([^"']*)["']""")
+_TOML_REPO = regex(r"""(?:^|[{,\s])repo\s*=""")
+_DEEPEST = 20
 
 
 @frozen
@@ -54,7 +67,7 @@ class HookRepo:
     @property
     def remote(self) -> bool:
         """Return whether its hooks are fetched from somewhere."""
-        return self.url not in _NOT_REMOTE
+        return self.url not in NOT_REMOTE
 
 
 @frozen
@@ -79,20 +92,29 @@ class HookFile:
 @once
 def hook_files(repo: Repository) -> tuple[HookFile, ...]:
     """Return the configurations of pre-commit and prek, each read."""
-    found = []
-    for name in repo.named(*_YAML, *_TOML):
-        text = repo.text(name)
-        if text is not None:
-            reader = _of_toml if basename(name) in _TOML else _of_yaml
-            found.append(reader(name, text))
-    return tuple(found)
+    names = repo.named(*NAMES, *_TOML)
+    return tuple(read(n, text) for n in names if (text := repo.text(n)) is not None)
 
 
-def others(repo: Repository) -> list[str]:
+def other_managers(repo: Repository) -> list[str]:
     """Return the files of other managers of hooks, and folders of hooks that git is pointed to."""
-    by_name = [n for n in repo.names if _OTHERS.fullmatch(basename(n)) or _FOLDERS.fullmatch(n)]
-    package = "package.json" if _NODE.search(repo.text("package.json") or "") else ""
-    return [*by_name, *([package] if package else [])]
+    names = [
+        name
+        for name in repo.names
+        if _OTHER_MANAGERS.fullmatch(basename(name)) or _HOOK_FOLDERS.fullmatch(name)
+    ]
+    package = _NODE_MANAGERS.search(repo.text("package.json") or "")
+    return [*names, *(["package.json"] if package else [])]
+
+
+def read(path: str, text: str) -> HookFile:
+    """Return the configuration of a text, by the file's name YAML or TOML; it never raises."""
+    reader = _Reader(path, text)
+    if basename(path) in _TOML:
+        return reader.file(_toml(reader))
+    document = yaml.read(text, path)
+    reader.problems += [problem for problem in document.problems if problem.fatal]
+    return reader.file(document.root)
 
 
 class _Reader:
@@ -119,11 +141,10 @@ class _Reader:
         if top and not isinstance(listed, Sequence):
             self.complain(listed or next(iter(top.values())).key, "`repos` is no list")
         items = listed.items if isinstance(listed, Sequence) else ()
-        repos = [each for item in items if (each := self._repo(item))]
         return HookFile(
             path=self.path,
             text=self.text,
-            repos=tuple(repos),
+            repos=tuple(source for item in items if (source := self._repo(item))),
             stages=_scalars(top, "default_stages"),
             types=tuple(each.text for each in _scalars(top, "default_install_hook_types")),
             line=top["repos"].key.line if "repos" in top else 1,
@@ -140,17 +161,17 @@ class _Reader:
             self.complain(node, "a repository has no `repo`")
             return None
         rev = found["rev"].value if "rev" in found else None
-        if url not in _NOT_REMOTE and not isinstance(rev, Scalar):
-            self.complain(node, f"`{url:.100}` has no `rev`")
+        if url not in NOT_REMOTE and not isinstance(rev, Scalar):
+            self.complain(node, f"`{without_login(url):.100}` has no `rev`")
         hooks = found["hooks"].value if "hooks" in found else None
         if not isinstance(hooks, Sequence):
-            self.complain(node, f"`{url:.100}` has no list `hooks`")
+            self.complain(node, f"`{without_login(url):.100}` has no list `hooks`")
         items = hooks.items if isinstance(hooks, Sequence) else ()
         return HookRepo(
             url=url,
             rev=rev.text if isinstance(rev, Scalar) else "",
             rev_line=rev.line if isinstance(rev, Scalar) else node.line,
-            hooks=tuple(each for item in items if (each := self._hook(item, url))),
+            hooks=tuple(hook for item in items if (hook := self._hook(item, url))),
             line=node.line,
         )
 
@@ -188,26 +209,20 @@ def _scalars(found: Mapping[str, yaml.Entry], key: str) -> tuple[Scalar, ...]:
     return tuple(each for each in items if isinstance(each, Scalar))
 
 
-def _of_yaml(path: str, text: str) -> HookFile:
-    document = yaml.read(text, path)
-    reader = _Reader(path, text)
-    reader.problems += [each for each in document.problems if each.fatal]
-    return reader.file(document.root)
+# --- prek.toml, read as the same document with the lines of its repositories and hooks
 
 
-def _of_toml(path: str, text: str) -> HookFile:
-    """Read prek.toml: as the same document, with the lines of its repositories and hooks."""
+def _toml(reader: _Reader) -> Node | None:
     import tomllib
 
-    reader = _Reader(path, text)
     try:
-        document: Any = tomllib.loads(text)
+        document: Any = tomllib.loads(reader.text)
     except (ValueError, RecursionError) as error:
         match = re.search(r"at line (\d+)", str(error))
         line = int(match[1]) if match else 1
         reader.problems.append(Problem(line=line, message=f"it is no TOML: {error}"))
-        return reader.file(None)
-    return reader.file(_node(document, 1, _Lines(text), 0))
+        return None
+    return _node(document, 1, _Lines(reader.text), 0)
 
 
 class _Lines:
@@ -215,8 +230,8 @@ class _Lines:
 
     def __init__(self, text: str) -> None:
         lines = text.splitlines()
-        self._ids = [(n, m[1]) for n, x in enumerate(lines, 1) for m in _IDS.finditer(x)]
-        self._repos = [n for n, x in enumerate(lines, 1) if _REPO.search(x)]
+        self._ids = [(n, m[1]) for n, x in enumerate(lines, 1) for m in _TOML_ID.finditer(x)]
+        self._repos = [n for n, x in enumerate(lines, 1) if _TOML_REPO.search(x)]
 
     def place(self, value: Mapping[str, Any]) -> int:
         """Return the line of a repository or hook, taken once, or 0."""
@@ -227,11 +242,6 @@ class _Lines:
                 del self._ids[at]
                 return line
         return 0
-
-
-_IDS = regex(r"""\bid\s*=\s*["']([^"']*)["']""")
-_REPO = regex(r"""(?:^|[{,\s])repo\s*=""")
-_DEEPEST = 20
 
 
 def _node(value: Any, line: int, lines: _Lines, depth: int) -> Node:

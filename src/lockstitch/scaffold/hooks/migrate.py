@@ -8,7 +8,7 @@ from typing import Any
 
 from lockstitch import files, git
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.repository.hooks.known import Known, known
+from lockstitch.repository.hooks.known import KnownHook, known
 from lockstitch.scaffold.hooks import editing, locked, reading
 from lockstitch.scaffold.hooks.locked import Locked
 from lockstitch.scaffold.hooks.reading import Hook, Repo
@@ -130,7 +130,7 @@ class _Refs:
         return found[repo.rev]
 
 
-def _found(repo: Repo, hook: Hook, lock: Locked) -> Known | None:
+def _found(repo: Repo, hook: Hook, lock: Locked) -> KnownHook | None:
     facts = known(repo.url, hook.id)
     if facts is None:
         return None
@@ -139,19 +139,19 @@ def _found(repo: Repo, hook: Hook, lock: Locked) -> Known | None:
     return facts if lock.version(facts.package) else None
 
 
-def _keys(hook: Hook, facts: Known, lock: Locked) -> dict[str, Any]:
+def _keys(hook: Hook, facts: KnownHook, lock: Locked) -> dict[str, Any]:
     """Return the keys that make a hook local, in the order in which they are written."""
     program = str(hook.values.get("entry", facts.entry))
     call = "" if facts.manager else lock.call(facts.package)
     return {
-        "name": facts.name or hook.id,
+        "name": hook.id,
         "entry": call + program,
         "language": "system",
         **{key: found for key, found in facts.keys.items() if key not in hook.values},
     }
 
 
-def _local(repo: Repo, hook: Hook, facts: Known, lock: Locked) -> Decision:
+def _local(repo: Repo, hook: Hook, facts: KnownHook, lock: Locked) -> Decision:
     given = hook.values.get("additional_dependencies")
     unused = [each for each in given if _readable(each)] if isinstance(given, list) else []
     names = [(each, _name(each)) for each in unused]

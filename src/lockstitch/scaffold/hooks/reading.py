@@ -1,21 +1,21 @@
 """Reads .pre-commit-config.yaml, with the place of each value in the text."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstitch.errors import LockstitchError
+from lockstitch.repository.hooks import configuration
+from lockstitch.repository.hooks.configuration import NAMES, NOT_REMOTE
 
 if TYPE_CHECKING:
     import yaml
 
-__all__ = ["NAMES", "Config", "Hook", "Repo", "find", "parse", "parse_text"]
+__all__ = ["Config", "Hook", "Repo", "find", "parse", "parse_text"]
 
-NAMES = (".pre-commit-config.yaml", ".pre-commit-config.yml")
 # A configuration has some hundred lines; what goes beyond these is no configuration.
 _MOST_BYTES, _MOST_EVENTS, _DEEPEST = 256 * 1024, 20_000, 24
-_NOT_REMOTE = {"local", "meta", "builtin"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Repo:
     @property
     def remote(self) -> bool:
         """Whether its hooks are fetched from somewhere."""
-        return self.url not in _NOT_REMOTE
+        return self.url not in NOT_REMOTE
 
     @property
     def line(self) -> int:
@@ -54,16 +54,13 @@ class Repo:
     @property
     def listed(self) -> "yaml.SequenceNode":
         """The node of its list of hooks."""
-        import yaml
-
-        found = self.value("hooks")
-        assert isinstance(found, yaml.SequenceNode)  # noqa: S101 -- `parse` saw to it
-        return found
+        hooks: yaml.SequenceNode = _value(self.node, "hooks")
+        return hooks
 
     def value(self, key: str) -> "yaml.Node":
         """Return the node of a value, which must be there."""
-        found: yaml.Node = next(value for name, value in self.node.value if name.value == key)
-        return found
+        value: yaml.Node = _value(self.node, key)
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +108,15 @@ def parse_text(path: Path, text: str) -> Config:
         _measure(path, text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         loader = yaml.SafeLoader("")
-        document = loader.construct_document(node) if node is not None else None
+        document = {} if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise _wrong(path, line, error.problem or error.context or "is not YAML") from error
     except (yaml.YAMLError, ValueError) as error:  # a character or a date that cannot be
         raise _wrong(path, 1, str(error).splitlines()[0]) from error
-    if not isinstance(node, yaml.MappingNode) or not isinstance(document, dict):
-        raise _wrong(path, 1, "a mapping with `repos` was expected")
+    for problem in configuration.read(path.name, text).problems:
+        raise _wrong(path, problem.line or 1, problem.message)
     return Config(path=path, text=text, document=document, repos=_repos(path, node, document))
 
 
@@ -143,48 +140,26 @@ def _measure(path: Path, text: str) -> None:
             raise _wrong(path, line, "is too large or too deep for a configuration of hooks")
 
 
-def _repos(path: Path, node: "yaml.MappingNode", document: Mapping[str, Any]) -> list[Repo]:
-    import yaml
-
-    listed = [value for key, value in node.value if key.value == "repos"]
-    if len(listed) != 1 or not isinstance(listed[0], yaml.SequenceNode):
-        raise _wrong(path, node.start_mark.line + 1, "one list `repos` was expected")
-    pairs = zip(listed[0].value, document["repos"], strict=True)
-    return [_repo(path, each, values) for each, values in pairs]
-
-
-def _repo(path: Path, node: "yaml.Node", values: object) -> Repo:
-    import yaml
-
-    if not isinstance(node, yaml.MappingNode) or not isinstance(values, dict):
-        raise _wrong(path, node.start_mark.line + 1, "a repository is a mapping")
-    _unique(path, node)
-    url = _text(path, node, values, "repo")
-    remote = url not in _NOT_REMOTE
-    rev = _text(path, node, values, "rev") if remote else ""
-    listed = [value for key, value in node.value if key.value == "hooks"]
-    if not listed or not isinstance(listed[0], yaml.SequenceNode):
-        raise _wrong(path, node.start_mark.line + 1, "a repository needs a list `hooks`")
-    hooks = []
-    for each, found in zip(listed[0].value, values["hooks"], strict=True):
-        if not isinstance(each, yaml.MappingNode) or not isinstance(found, dict):
-            raise _wrong(path, each.start_mark.line + 1, "a hook is a mapping")
-        _unique(path, each)
-        hooks.append(Hook(id=_text(path, each, found, "id"), values=found, node=each))
-    return Repo(url=url, rev=rev, hooks=hooks, node=node)
+def _repos(path: Path, node: Any, document: Mapping[str, Any]) -> list[Repo]:
+    """Return the repositories of a document in which the reader has found no problem."""
+    repos = []
+    for each, values in zip(_value(node, "repos").value, document["repos"], strict=True):
+        url = _text(path, each, values, "repo")
+        rev = _text(path, each, values, "rev") if url not in NOT_REMOTE else ""
+        hooks = [
+            Hook(id=_text(path, hook, keys, "id"), values=keys, node=hook)
+            for hook, keys in zip(_value(each, "hooks").value, values["hooks"], strict=True)
+        ]
+        repos.append(Repo(url=url, rev=rev, hooks=hooks, node=each))
+    return repos
 
 
-def _unique(path: Path, node: "yaml.MappingNode") -> None:
-    seen: set[Hashable] = set()
-    for key, _ in node.value:
-        if key.value in seen or not isinstance(key.value, str):
-            raise _wrong(path, key.start_mark.line + 1, f"`{key.value}` is there twice")
-        seen.add(key.value)
+def _value(node: "yaml.MappingNode", key: str) -> Any:
+    return next(value for name, value in node.value if name.value == key)
 
 
 def _text(path: Path, node: "yaml.MappingNode", values: Mapping[str, Any], key: str) -> str:
     found = values.get(key)
     if not isinstance(found, str) or not found.strip() or not found.isprintable():
-        given = "is missing" if found is None else "is not a text"
-        raise _wrong(path, node.start_mark.line + 1, f"`{key}` {given}")
+        raise _wrong(path, node.start_mark.line + 1, f"`{key}` is not a text")
     return found
