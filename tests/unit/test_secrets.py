@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from support.planted import FORMS, private_key
 
 from lockstitch.errors import LockstitchError
-from lockstitch.repository.secrets import project, scanners
+from lockstitch.repository.file_cache import LARGEST
+from lockstitch.repository.secrets import scanners, search
 from lockstitch.repository.secrets.scanners import Betterleaks, Kingfisher, Scanner
-from lockstitch.secrets.finding import Finding, excerpt, merged
-from lockstitch.secrets.patterns import RULES
-from lockstitch.secrets.text import decoded, find
+from lockstitch.secrets.patterns import patterns
+from lockstitch.secrets.text import Secret, decoded, excerpt, find, merged
 
 ALLOW = "lockstitch: allow-" + "secret -- a fixture"
 AWS = FORMS["aws-access-key-id"]
@@ -31,7 +31,7 @@ def rules(text: str, name: str = "a.py") -> list[str]:
 
 
 def test_every_rule_has_a_secret_to_try() -> None:
-    assert [rule.name for rule in RULES] == list(FORMS)
+    assert [rule.name for rule in patterns()] == list(FORMS)
 
 
 @pytest.mark.parametrize("rule", FORMS)
@@ -149,7 +149,7 @@ def test_a_short_secret_shows_nothing_of_itself() -> None:
 
 
 def test_hits_of_one_line_are_one() -> None:
-    one = Finding(
+    one = Secret(
         path="b", line=2, column=9, rule="r", severity="high", excerpt="", found_by=("lockstitch",)
     )
     two = dataclasses.replace(one, column=1, rule="s", found_by=("other",))
@@ -169,10 +169,10 @@ class Fake:
     def __init__(self) -> None:
         self.asked: list[Path] = []
 
-    def find(self, root: Path, names: Sequence[str]) -> list[Finding]:
+    def find(self, root: Path, names: Sequence[str]) -> list[Secret]:
         self.asked = [root / name for name in names]
         return [
-            Finding(
+            Secret(
                 path=name,
                 line=1,
                 column=1,
@@ -189,13 +189,13 @@ def test_a_search_reads_text_and_counts_the_rest(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(f"'{AWS.secret(1)}'\n")
     (tmp_path / "allowed.py").write_text(f"'{AWS.secret(1)}'  # {ALLOW}\n")
     (tmp_path / "b.bin").write_bytes(b"\0" + AWS.secret(1).encode())
-    (tmp_path / "large.txt").write_bytes(b"a" * (project.LARGEST + 1))
+    (tmp_path / "large.txt").write_bytes(b"a" * (LARGEST + 1))
     (tmp_path / "link").symlink_to("a.py")
     names = ["a.py", "allowed.py", "b.bin", "gone", "large.txt", "link"]
     fake: Scanner = Fake()
-    seen = project.search(tmp_path, names, fake)
+    seen = search.in_project(tmp_path, names, fake)
     assert (seen.files, seen.binary, seen.large) == (2, 1, 1)
-    assert [(each.path, each.rule, each.found_by) for each in seen.findings] == [
+    assert [(each.path, each.rule, each.found_by) for each in seen.secrets] == [
         ("a.py", "aws-access-key-id", ("lockstitch", "fake")),
         ("b.bin", "fake-rule", ("fake",)),
     ]
@@ -211,17 +211,17 @@ def test_git_says_which_files_there_are(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     (tmp_path / ".gitignore").write_text("ignored\n")
     everything = ["-dash", ".gitignore", "deploy/a", "ignored", "kept", "new"]
-    assert project.names(tmp_path, []) == everything  # no git yet
+    assert search.project_files(tmp_path, []) == everything  # no git yet
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "kept", ".gitignore")
     everything.remove("ignored")
-    assert project.names(tmp_path, []) == everything
-    assert project.names(tmp_path, [tmp_path / "deploy"]) == ["deploy/a"]
-    assert project.names(tmp_path, [tmp_path / "ignored"]) == ["ignored"]
+    assert search.project_files(tmp_path, []) == everything
+    assert search.project_files(tmp_path, [tmp_path / "deploy"]) == ["deploy/a"]
+    assert search.project_files(tmp_path, [tmp_path / "ignored"]) == ["ignored"]
     with pytest.raises(LockstitchError, match="is not there"):
-        project.names(tmp_path, [tmp_path / "none"])
+        search.project_files(tmp_path, [tmp_path / "none"])
     with pytest.raises(LockstitchError, match="is not below"):
-        project.names(tmp_path, [tmp_path.parent])
+        search.project_files(tmp_path, [tmp_path.parent])
 
 
 @pytest.mark.parametrize("below", ["", "sub"])
@@ -233,9 +233,9 @@ def test_what_is_staged_is_read_as_it_is_staged(below: str, tmp_path: Path) -> N
     (root / "b.py").write_text("1\n")
     git(root, "add", "a.py")
     (root / "a.py").write_text("clean again\n")
-    with project.staged(root) as (folder, names):
+    with search.staged(root) as (folder, names):
         assert names == ["a.py"]
-        assert [e.rule for e in project.search(folder, names, None).findings] == [
+        assert [e.rule for e in search.in_project(folder, names, None).secrets] == [
             "aws-access-key-id"
         ]
     assert not folder.exists()
@@ -286,7 +286,7 @@ def test_a_scanner_is_read_with_tolerance_and_its_secrets_are_dropped(
     secret = "Qw9-" + FORMS["github-token"].secret(5) + "{"
     answer = {"kingfisher": kingfisher, "betterleaks": betterleaks}[name](secret)
     program(name, answer, 200 if name == "kingfisher" else 1)
-    scanner = scanners.installed(tmp_path)
+    scanner = scanners.installed(scanners.in_environment(tmp_path))
     assert scanner
     assert scanner.name == name
     found = scanner.find(tmp_path, ["-a.py"])
@@ -330,4 +330,4 @@ def test_many_files_are_several_command_lines() -> None:
 
 def test_no_scanner_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep)
-    assert scanners.installed(tmp_path) is None
+    assert scanners.installed(scanners.in_environment(tmp_path)) is None

@@ -54,8 +54,8 @@ def _rules() -> str:
 
 def _of(data: bytes, name: str) -> Iterator[LockstitchError]:
     words = text.decoded(data)
-    rules = [rule for rule in patterns.RULES if rule.high]
-    for each in text.find(words or "", name, rules=rules):
+    chosen = [pattern for pattern in patterns.patterns() if pattern.high]
+    for each in text.find(words or "", name, chosen):
         yield each.error(name)
 
 

@@ -1,4 +1,4 @@
-"""One look at each file, remembered until the file changes, so that the next run reads little."""
+"""Answers about files, remembered until the file changes, so that the next run reads little."""
 
 import os
 import stat
@@ -11,25 +11,25 @@ from lockstitch.digest import of_bytes
 from lockstitch.repository.files import Repository
 from lockstitch.store import Store, default_root
 
-__all__ = ["LARGEST", "glanced", "is_installed"]
+__all__ = ["LARGEST", "cached_per_file", "is_installed"]
 
 LARGEST = 5 << 20  # bytes of a file above which it is not read
 _FRESH = 2.0  # seconds: a file as young as that may change again within one tick of its clock
 _INSTALLED = frozenset({"node_modules", "site-packages", ".venv", "venv", "dist-packages"})
 
 
-def glanced(
+def cached_per_file(
     repo: Repository,
     names: Iterable[str],
     kind: str,
     version: str,
-    look: Callable[[str, bytes], tuple[Any, bool]],
+    answer_of: Callable[[str, bytes], tuple[Any, bool]],
 ) -> Iterator[tuple[str, Any]]:
-    """Yield what a look at each regular file gives, from the store's record where it has it.
+    """Yield each regular file with what a function answers of it, or the store remembers.
 
-    `look` also says whether its answer, a JSON value, may be remembered. Files above 5 MiB,
-    behind a link or of installed packages are passed by. `version` changes with what is looked
-    for.
+    The function is given the file's name and bytes; it also says whether its answer, a JSON value,
+    may be remembered. Files above 5 MiB, behind a link or of installed packages are passed by.
+    `version` changes with what the function looks for.
     """
     store = Store(default_root())
     key = of_bytes(f"{version}\n{repo.root.absolute()}".encode()).hex
@@ -42,7 +42,7 @@ def glanced(
             after[name] = known
             yield name, known[-1]
             continue
-        answer, keeps = look(name, _data(repo, name))
+        answer, keeps = answer_of(name, _data(repo, name))
         if keeps and name not in repo.changed and now - stamp[-1] / 1e9 > _FRESH:
             after[name] = [*stamp, answer]
         yield name, answer

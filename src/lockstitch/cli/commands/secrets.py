@@ -25,9 +25,10 @@ from lockstitch.cli.session import add_common, print_json
 from lockstitch.errors import UsageError
 from lockstitch.progress import say
 from lockstitch.python.load import find_root
-from lockstitch.repository.secrets import project, scanners
+from lockstitch.repository.secrets import scanners, search
 from lockstitch.repository.secrets.scanners import Scanner
-from lockstitch.secrets.finding import Finding, Seen
+from lockstitch.repository.secrets.search import SearchResult
+from lockstitch.secrets.text import Secret
 
 __all__ = ["configure", "run"]
 
@@ -51,31 +52,31 @@ def run(options: argparse.Namespace) -> int:
         message = f"--staged looks at all that is staged, not at `{options.path[0]}` alone"
         raise UsageError(message, hint="lockstitch secrets --staged")
     root = find_root(options.project)
-    scanner = scanners.installed(root)
+    scanner = scanners.installed(scanners.in_environment(root))
     if options.staged:
-        with project.staged(root) as (folder, names):
-            seen = project.search(folder, names, scanner)
+        with search.staged(root) as (folder, names):
+            result = search.in_project(folder, names, scanner)
     else:
-        seen = project.search(root, project.names(root, options.path), scanner)
+        result = search.in_project(root, search.project_files(root, options.path), scanner)
     if options.json:
-        print_json(_document(seen, scanner))
+        print_json(_document(result, scanner))
     else:
-        sys.stdout.write("".join(f"{_line(each)}\n" for each in seen.findings))
-        if seen.findings or not options.quiet:
-            _talk(seen, scanner)
-    return 1 if seen.findings else 0
+        sys.stdout.write("".join(f"{_line(secret)}\n" for secret in result.secrets))
+        if result.secrets or not options.quiet:
+            _talk(result, scanner)
+    return 1 if result.secrets else 0
 
 
-def _document(seen: Seen, scanner: Scanner | None) -> dict[str, object]:
+def _document(result: SearchResult, scanner: Scanner | None) -> dict[str, object]:
     return {
-        "findings": [each.document() for each in seen.findings],
-        "files": seen.files,
-        "skipped": {"binary": seen.binary, "large": seen.large},
+        "findings": [each.document() for each in result.secrets],
+        "files": result.files,
+        "skipped": {"binary": result.binary, "large": result.large},
         "scanner": scanner.name if scanner else None,
     }
 
 
-def _line(each: Finding) -> str:
+def _line(each: Secret) -> str:
     place = f"{_printable(each.path)}:{each.line}:{each.column}"
     return f"{place}: {each.severity} {each.rule} {each.excerpt} [{', '.join(each.found_by)}]"
 
@@ -85,11 +86,11 @@ def _printable(path: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in path)
 
 
-def _talk(seen: Seen, scanner: Scanner | None) -> None:
-    found = len(seen.findings)
-    skipped = f"{seen.binary} binary and {seen.large} large skipped"
+def _talk(result: SearchResult, scanner: Scanner | None) -> None:
+    found = len(result.secrets)
+    skipped = f"{result.binary} binary and {result.large} large skipped"
     amount = f"{found} secret{'' if found == 1 else 's'}" if found else "no secret"
-    files = f"{seen.files} file{'' if seen.files == 1 else 's'}"
+    files = f"{result.files} file{'' if result.files == 1 else 's'}"
     say(f"{amount} in {files}; {skipped}")
     say(f"scanner: {scanner.name if scanner else 'skipped: no scanner installed'}")
     if not scanner:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository.file_cache import glanced
+from lockstitch.repository.file_cache import cached_per_file
 from lockstitch.repository.files import Repository, once
 from lockstitch.values import frozen
 
@@ -113,7 +113,9 @@ def code_signs(repo: Repository) -> dict[str, Signs]:
         n for n in repo.names if n.endswith((".py", ".ipynb")) and ".ipynb_checkpoints" not in n
     ]
     version = "\n".join(repr(each.pattern) for sign in _SIGNS for each in sign)
-    return {n: Signs(bits) for n, bits in glanced(repo, names, "checked-code", version, _look)}
+    return {
+        n: Signs(bits) for n, bits in cached_per_file(repo, names, "checked-code", version, _look)
+    }
 
 
 def _look(name: str, data: bytes) -> tuple[int, bool]:

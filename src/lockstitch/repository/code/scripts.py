@@ -11,7 +11,7 @@ from typing import Any
 from lockstitch.digest import of_bytes
 from lockstitch.repository.code import parse, seeds
 from lockstitch.repository.code.parse import APPS, SERVERS, Call, Source
-from lockstitch.repository.file_cache import glanced
+from lockstitch.repository.file_cache import cached_per_file
 from lockstitch.repository.files import Repository, once
 from lockstitch.values import frozen
 
@@ -64,7 +64,7 @@ def scripts(repo: Repository) -> dict[str, Script]:
     names = [n for n, s in signs if s.trains or s.serves or s.loads]
     modules = (parse.__file__, seeds.__file__, __file__)
     version = of_bytes(b"".join(Path(each).read_bytes() for each in modules)).hex
-    found = glanced(repo, names, "checked-scripts", version, _look)
+    found = cached_per_file(repo, names, "checked-scripts", version, _look)
     read = {}
     for name, said in found:
         if said is not None:

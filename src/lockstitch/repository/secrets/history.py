@@ -8,12 +8,12 @@ from pathlib import Path
 from lockstitch import git
 from lockstitch.patterns import regex
 from lockstitch.repository.file_cache import is_installed
-from lockstitch.repository.secrets.scan import rules_for
-from lockstitch.secrets.finding import Finding
-from lockstitch.secrets.text import find, may_have
+from lockstitch.repository.secrets.search import patterns_for
+from lockstitch.secrets.patterns import may_have
+from lockstitch.secrets.text import Secret, find
 from lockstitch.values import frozen
 
-__all__ = ["Added", "in_history"]
+__all__ = ["CommittedSecret", "in_history"]
 
 _HUNK = regex(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _LONGEST = 1 << 20  # bytes of a line that are looked at in one piece
@@ -21,14 +21,14 @@ _MOST = 5 << 20  # bytes that a commit adds to one file above which the rest is 
 
 
 @frozen
-class Added:
-    """One secret, where it came in first."""
+class CommittedSecret:
+    """One secret, with the commit that added it first."""
 
     commit: str
-    finding: Finding  # its line is that of the file in the commit
+    secret: Secret  # its line is that of the file in the commit
 
 
-def in_history(root: Path) -> Iterator[Added]:
+def in_history(root: Path) -> Iterator[CommittedSecret]:
     """Yield what the commits of all branches and tags have added below a folder, oldest first.
 
     What a merge itself changes is not looked at. Raises LockstitchError when git cannot tell.
@@ -41,10 +41,10 @@ def in_history(root: Path) -> Iterator[Added]:
     words += ["--inter-hunk-context=0", "--diff-merges=off", "--format=%x00%H", "--"]
     seen: set[bytes] = set()
     for commit, path, lines in _files(git.stream(root, *words, longest=_LONGEST)):
-        for each, key in _secrets(path, lines):
+        for secret, key in _secrets(path, lines):
             if key not in seen:
                 seen.add(key)
-                yield Added(commit=commit, finding=each)
+                yield CommittedSecret(commit=commit, secret=secret)
 
 
 class _Patch:
@@ -101,14 +101,14 @@ def _files(output: Iterator[bytes]) -> Iterator[tuple[str, str, list[tuple[int, 
         yield patch.commit, patch.path, patch.lines
 
 
-def _secrets(path: str, lines: list[tuple[int, bytes]]) -> Iterator[tuple[Finding, bytes]]:
+def _secrets(path: str, lines: list[tuple[int, bytes]]) -> Iterator[tuple[Secret, bytes]]:
     data = b"".join(line for _, line in lines)
     if is_installed(path) or b"\0" in data[:8192] or not may_have(data, path):
         return
     text = data.decode("utf-8", "replace")
     texts = text.split("\n")
-    for each in find(text, path, rules=rules_for(path)):
-        at = texts[each.line - 1][each.column - 1 :]
-        key = hashlib.sha256(f"{path}\0{each.rule}\0{at}".encode()).digest()
-        number = lines[min(each.line, len(lines)) - 1][0]
-        yield replace(each, line=number), key
+    for secret in find(text, path, patterns_for(path)):
+        rest = texts[secret.line - 1][secret.column - 1 :]
+        key = hashlib.sha256(f"{path}\0{secret.rule}\0{rest}".encode()).digest()
+        number = lines[min(secret.line, len(lines)) - 1][0]
+        yield replace(secret, line=number), key

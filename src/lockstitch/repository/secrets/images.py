@@ -6,16 +6,15 @@ from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository.secrets import files
-from lockstitch.secrets import patterns
-from lockstitch.secrets.finding import Finding, merged
-from lockstitch.secrets.text import decoded, find, may_have
+from lockstitch.repository.secrets.secret_files import secret_file
+from lockstitch.secrets.patterns import may_have, patterns
+from lockstitch.secrets.text import decoded, find, merged
 from lockstitch.values import frozen
 
 if TYPE_CHECKING:
     from lockstitch.oci.reader import StoredImage
 
-__all__ = ["Leak", "in_config", "in_layers"]
+__all__ = ["ImageSecret", "in_config", "in_layers"]
 
 _LARGEST = 1 << 20  # bytes of a file in a layer that is looked at
 # What comes from public packages: only tokens that a service gave out are looked for there.
@@ -25,7 +24,7 @@ _INSTRUCTION = regex(r"(?:/bin/\w+ -c )?(?:#\(nop\)\s+)?(?=ENV|ARG)")
 
 
 @frozen
-class Leak:
+class ImageSecret:
     """One secret of an image: where in the image, which kind, what may be shown of it."""
 
     image: str
@@ -34,26 +33,26 @@ class Leak:
     excerpt: str
 
 
-def in_config(image: "StoredImage") -> Iterator[Leak]:
+def in_config(image: "StoredImage") -> Iterator[ImageSecret]:
     """Yield the secrets of variables, labels, history, command and entrypoint."""
     inner = image.config.get("config")
     inner = inner if isinstance(inner, Mapping) else {}
     for line in _texts(inner.get("Env")):
         name = line.partition("=")[0]
-        yield from _leaks(image, f"the variable `{name:.60}`", line, "image.env")
+        yield from _secrets(image, f"the variable `{name:.60}`", line, "image.env")
     labels = inner.get("Labels")
     for name, value in labels.items() if isinstance(labels, dict) else ():
-        yield from _leaks(image, f"the label `{name:.60}`", str(value), "label")
+        yield from _secrets(image, f"the label `{name:.60}`", str(value), "label")
     for key in ("Cmd", "Entrypoint"):
-        yield from _leaks(image, f"its {key}", "\n".join(_texts(inner.get(key))), key)
+        yield from _secrets(image, f"its {key}", "\n".join(_texts(inner.get(key))), key)
     for number, step in enumerate(_steps(image.config), 1):
         said = _INSTRUCTION.sub("", step, count=1)
         arguments = _ARGUMENTS.match(step.removeprefix("RUN "))
         where = f"step {number} of its history"
-        yield from _leaks(image, where, said, "Dockerfile")
+        yield from _secrets(image, where, said, "Dockerfile")
         if arguments:
             lines = re.sub(r" (?=[A-Za-z_][A-Za-z0-9_]*=)", "\n", arguments[1])
-            yield from _leaks(image, where, lines, "image.env")
+            yield from _secrets(image, where, lines, "image.env")
 
 
 def _texts(value: object) -> list[str]:
@@ -67,16 +66,12 @@ def _steps(config: Mapping[str, Any]) -> list[str]:
     return [each for each in found if isinstance(each, str)]
 
 
-def _leaks(image: "StoredImage", where: str, text: str, path: str) -> Iterator[Leak]:
+def _secrets(image: "StoredImage", where: str, text: str, path: str) -> Iterator[ImageSecret]:
     for each in merged(find(text, path)):
-        yield _leak(image, where, each)
+        yield ImageSecret(image=image.name, where=where, rule=each.rule, excerpt=each.excerpt)
 
 
-def _leak(image: "StoredImage", where: str, found: Finding) -> Leak:
-    return Leak(image=image.name, where=where, rule=found.rule, excerpt=found.excerpt)
-
-
-def in_layers(image: "StoredImage") -> Iterator[Leak]:
+def in_layers(image: "StoredImage") -> Iterator[ImageSecret]:
     """Yield the secrets of text files up to 1 MiB in the layers of an image.
 
     Raises LockstitchError for a layer that cannot be read.
@@ -88,22 +83,15 @@ def in_layers(image: "StoredImage") -> Iterator[Leak]:
             yield from _in_file(image, name.removeprefix("./"), data)
 
 
-def _in_file(image: "StoredImage", name: str, data: bytes) -> Iterator[Leak]:
+def _in_file(image: "StoredImage", name: str, data: bytes) -> Iterator[ImageSecret]:
     where = f"`/{name:.200}`"
-    public = _PUBLIC.match(name) is not None
-    text: str | None = None
-    if not public:
-        kind = files.held(name, lambda: decoded(data))
-        if kind:
-            yield Leak(image=image.name, where=where, rule=kind[0], excerpt="")
-            return
-    if may_have(data, basename(name)):
-        text = decoded(data)
-    for each in merged(find(text, name, rules=_rules(public=public))) if text else ():
-        yield _leak(image, f"{where} line {each.line}", each)
-
-
-def _rules(*, public: bool) -> tuple[patterns.Rule, ...]:
-    if not public:
-        return patterns.RULES
-    return tuple(rule for rule in patterns.RULES if rule.high and rule.name != "private-key")
+    chosen = patterns()
+    if _PUBLIC.match(name):
+        chosen = tuple(p for p in chosen if p.high and p.name != "private-key")
+    elif kind := secret_file(name, lambda: decoded(data)):
+        yield ImageSecret(image=image.name, where=where, rule=kind[0], excerpt="")
+        return
+    text = decoded(data) if may_have(data, basename(name)) else None
+    for each in merged(find(text, name, chosen)) if text else ():
+        place = f"{where} line {each.line}"
+        yield ImageSecret(image=image.name, where=place, rule=each.rule, excerpt=each.excerpt)

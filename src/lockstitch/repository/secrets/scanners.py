@@ -1,17 +1,17 @@
 """Scanners of others: an external command, its JSON, and nothing of what it found but places."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
-from lockstitch.secrets.finding import Finding, excerpt
 from lockstitch.secrets.patterns import is_placeholder
+from lockstitch.secrets.text import Secret, excerpt
 
-__all__ = ["SCANNERS", "Betterleaks", "Kingfisher", "Scanner", "installed"]
+__all__ = ["Betterleaks", "Kingfisher", "Scanner", "in_environment", "installed"]
 
 _BATCH = 400_000  # characters of file names in one command line; Linux takes 2 MiB with variables
 _RULE = regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -25,7 +25,7 @@ class Scanner(Protocol):
     def name(self) -> str:
         """Its program's name."""
 
-    def find(self, root: Path, names: Sequence[str]) -> list[Finding]:
+    def find(self, root: Path, names: Sequence[str]) -> list[Secret]:
         """Return what it finds in files below a root; raise LockstitchError when it cannot look."""
 
 
@@ -38,28 +38,31 @@ class Betterleaks:
         """Use this program."""
         self._program = program
 
-    def find(self, root: Path, names: Sequence[str]) -> list[Finding]:
+    def find(self, root: Path, names: Sequence[str]) -> list[Secret]:
         """Return what it finds; it says last whether it read everything."""
         options = ["--jsonl", "--no-banner", "--no-color", "--log-level", "error"]
         options += ["--confidence", "medium"]  # low: any text beside the word password
         # These would have it ask the services that the secrets are for.
         offline = environ.child(BETTERLEAKS_VALIDATE=None, BETTERLEAKS_ANALYZE=None)
-        found: list[Finding] = []
+        secrets: list[Secret] = []
         for batch in _batches(names):
             words: list[str | Path] = [self._program, "filesystem", *options, *batch]
             done = process.run(words, cwd=root, env=offline, check=False)
             documents = list(_documents(done.stdout))
             if not any(_at(each, "scan", "state") == "complete" for each in documents):
                 raise _failed(self.name, done.code)
-            for each in documents:
-                place = _at(each, "finding", "location")
+            for document in documents:
+                place = _at(document, "finding", "location")
                 if isinstance(place, Mapping):
-                    rule, secret = _at(each, "finding", "rule_id"), _at(each, "finding", "match")
-                    value = secret.get("value") if isinstance(secret, Mapping) else None
-                    severity = _at(each, "finding", "confidence")
-                    at = place.get("path"), place.get("start_line"), place.get("start_column")
-                    found += _finding(self.name, *at, rule=rule, severity=severity, secret=value)
-        return found
+                    secrets += _secret(
+                        self.name,
+                        place.get("path"),
+                        (place.get("start_line"), place.get("start_column")),
+                        rule=_at(document, "finding", "rule_id"),
+                        severity=_at(document, "finding", "confidence"),
+                        value=_at(document, "finding", "match", "value"),
+                    )
+        return secrets
 
 
 class Kingfisher:
@@ -71,10 +74,10 @@ class Kingfisher:
         """Use this program."""
         self._program = program
 
-    def find(self, root: Path, names: Sequence[str]) -> list[Finding]:
+    def find(self, root: Path, names: Sequence[str]) -> list[Secret]:
         """Return what it finds, not asked of anybody whether it is valid."""
         options = ["--no-validate", "--no-update-check", "--format", "json", "--quiet"]
-        found: list[Finding] = []
+        secrets: list[Secret] = []
         for batch in _batches(names):
             words: list[str | Path] = [self._program, "scan", *options, *batch]
             done = process.run(words, cwd=root, check=False)
@@ -84,27 +87,40 @@ class Kingfisher:
             for each in documents[0]["findings"]:
                 place = _at(each, "finding")
                 if isinstance(place, Mapping):
-                    rule, severity = _at(each, "rule", "name"), place.get("confidence")
                     column = place.get("column_start")  # counts from 0
                     column = column + 1 if isinstance(column, int) else column
-                    at = place.get("path"), place.get("line"), column
-                    secret = place.get("snippet")
-                    found += _finding(self.name, *at, rule=rule, severity=severity, secret=secret)
-        return found
+                    secrets += _secret(
+                        self.name,
+                        place.get("path"),
+                        (place.get("line"), column),
+                        rule=_at(each, "rule", "name"),
+                        severity=place.get("confidence"),
+                        value=place.get("snippet"),
+                    )
+        return secrets
 
 
-SCANNERS: tuple[type[Betterleaks] | type[Kingfisher], ...] = (Betterleaks, Kingfisher)
+_SCANNERS: tuple[type[Betterleaks] | type[Kingfisher], ...] = (Betterleaks, Kingfisher)
 
 
-def installed(root: Path) -> Scanner | None:
-    """Return the first scanner of the project's environment, else on PATH, or None."""
-    for kind in SCANNERS:
-        for place in (root / ".venv" / "bin", root / ".venv" / "Scripts", Path()):
+def installed(find: Callable[[str], Path | None]) -> Scanner | None:
+    """Return the first scanner whose program is found by its name, or None."""
+    programs = ((kind, find(kind.name)) for kind in _SCANNERS)
+    return next((kind(program) for kind, program in programs if program), None)
+
+
+def in_environment(root: Path) -> Callable[[str], Path | None]:
+    """Return a function that finds a program in the project's environment, else on PATH."""
+
+    def find(name: str) -> Path | None:
+        for folder in (root / ".venv" / "bin", root / ".venv" / "Scripts", Path()):
             try:
-                return kind(process.find(str(place / kind.name), hint=""))
+                return process.find(str(folder / name), hint="")
             except LockstitchError:
                 continue
-    return None
+        return None
+
+    return find
 
 
 def _batches(names: Sequence[str]) -> Iterator[list[str]]:
@@ -142,26 +158,26 @@ def _at(value: object, *keys: str) -> object:
     return value
 
 
-def _finding(
+def _secret(
     scanner: str,
     path: object,
-    line: object,
-    column: object,
+    place: tuple[object, object],
     *,
     rule: object,
     severity: object,
-    secret: object,
-) -> Iterable[Finding]:
-    """Yield the finding without its secret; whatever of it is not as expected gets a default."""
-    secret = secret if isinstance(secret, str) else ""
-    if isinstance(path, str) and not is_placeholder(secret or "unknown"):
-        yield Finding(
+    value: object,
+) -> Iterable[Secret]:
+    """Yield a secret without its value; whatever of it is not as expected gets a default."""
+    value = value if isinstance(value, str) else ""
+    line, column = (each if isinstance(each, int) and each > 0 else 1 for each in place)
+    if isinstance(path, str) and not is_placeholder(value or "unknown"):
+        yield Secret(
             path=path.removeprefix("./"),
-            line=line if isinstance(line, int) and line > 0 else 1,
-            column=column if isinstance(column, int) and column > 0 else 1,
+            line=line,
+            column=column,
             rule=rule if isinstance(rule, str) and _RULE.fullmatch(rule) else "unknown",
             severity=severity if severity in ("high", "medium") else "low",
-            excerpt=excerpt(secret),
+            excerpt=excerpt(value),
             found_by=(scanner,),
         )
 

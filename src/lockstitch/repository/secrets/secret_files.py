@@ -1,0 +1,73 @@
+"""Files whose whole purpose is to hold secrets, told by their name and what stands in them."""
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from posixpath import basename
+
+from lockstitch.patterns import regex
+from lockstitch.secrets.patterns import is_placeholder
+
+__all__ = ["is_template", "secret_file"]
+
+_TEMPLATE = regex(
+    r"(?i)(?:^|.*[._-])(?:example|sample|template|tmpl|dist|default|defaults|dummy|fake|j2|tpl|test"
+    r"|ci)(?:[._-].*|$)"
+)
+_ENV = regex(r"\.env(?:\..+)?|.+\.env|env\.(?:prod|production|local|dev|staging)")
+_SETTING = regex(
+    r"(?im)^[ \t]*(?:export[ \t]+)?((?:[A-Z0-9]+_)*(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN"
+    r"|API_?KEY|ACCESS_?KEY|SECRET_?KEY|PRIVATE_?KEY|CREDENTIALS?))"
+    r"[ \t]*=[ \t]*[\"']?([^\s\"'#]+)"
+)
+_FILLERS = regex(
+    r"(?i)your|replace|insert|change.?(?:me|this|it)|example|placeholder|redacted|dummy|xxx|\*\*\*|\.\.\.|<|"
+    r"^[$/{]|^(?:none|null|true|false|todo|test|testing|empty|-+|/run/secrets/.*)$"
+)
+# Any name that a kind below may have: nearly all files are passed by with this alone.
+_PERHAPS = regex(
+    r".*\.(?:env|pem|key|ppk|kubeconfig)|\.env.*|env\..*|id_.*|.*\.json|[._]netrc|\.pypirc|config"
+    r"|\.git-credentials|\.npmrc|kubeconfig.*|credentials|\.dockerconfigjson|secrets\.toml"
+)
+
+
+def is_template(path: str) -> bool:
+    """Return whether a file only shows which secrets there are: `.env.example` and its kin."""
+    return _TEMPLATE.fullmatch(basename(path)) is not None
+
+
+def secret_file(path: str, read: Callable[[], str | None]) -> tuple[str, int] | None:
+    """Return what a file holds, in words, and its line; None when it holds no secret.
+
+    `read` gives its text, and is called for names of such files alone.
+    """
+    name = basename(path).lower()
+    if not _PERHAPS.fullmatch(name) or is_template(path):
+        return None
+    if _ENV.fullmatch(name):
+        return _of_env(read() or "")
+    for names, content, what in _kinds():
+        if re.fullmatch(names, path.lower()) or re.fullmatch(names, name):
+            text = read() or ""
+            match = re.search(content, text)
+            if match and not is_placeholder(match[match.lastindex or 0]):
+                return what, text.count("\n", 0, match.start()) + 1
+    return None
+
+
+def _of_env(text: str) -> tuple[str, int] | None:
+    settings = [m for m in _SETTING.finditer(text) if not _FILLERS.search(m[2])]
+    if not settings:
+        return None
+    names = ", ".join(f"`{match[1]:.60}`" for match in settings[:3])
+    more = f" and {len(settings) - 3} more" if len(settings) > 3 else ""  # noqa: PLR2004 -- as above
+    return f"{names}{more}", text.count("\n", 0, settings[0].start()) + 1
+
+
+@functools.cache
+def _kinds() -> tuple[tuple[str, str, str], ...]:
+    import tomllib
+
+    table = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    return tuple((kind["names"], kind["content"], kind["holds"]) for kind in table["kind"])
