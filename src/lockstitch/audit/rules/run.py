@@ -7,8 +7,7 @@ from pathlib import Path
 
 from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.patterns import regex
-from lockstitch.repository.code.parse import code_signs
-from lockstitch.repository.code.scripts import modules, scripts
+from lockstitch.repository.code.scripts import code_hints, imported_files, scripts
 from lockstitch.repository.dockerfile import purpose
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import of_folder
@@ -47,22 +46,23 @@ class RUN001(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield one finding a file, at the first call that draws."""
-        seen = code_signs(repo)
-        anywhere = any(each.seeds for each in seen.values())
-        for path, each in scripts(repo).items():
-            found = each.draws if seen[path].trains and not each.seeds else ()
-            is_script = each.is_script or any(call.at_once for call in found)
-            if not found or (not is_script and (anywhere or _is_library(repo, path))):
+        hints = code_hints(repo)
+        anywhere = any("seeds" in each for each in hints.values())
+        for path, script in scripts(repo).items():
+            trains = hints[path] >= {"trains", "draws"}
+            draws = script.draws if trains and not script.seeds else ()
+            is_script = script.is_script or any(call.at_once for call in draws)
+            if not draws or (not is_script and (anywhere or _is_library(repo, path))):
                 continue  # whoever calls it may have set the seed
-            if any(seen[m].seeds for m in modules(repo, each) if m in seen):
+            if any("seeds" in hints.get(name, ()) for name in imported_files(repo, script)):
                 continue
-            names = dict.fromkeys(call.name.removeprefix("?.") for call in found)
+            names = dict.fromkeys(call.name.removeprefix("?.") for call in draws)
             shown = ", ".join(f"`{name.rpartition('.')[2]}`" for name in [*names][:3])
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004
             what = "draws" if len(names) == 1 else "draw"
             message = f"{shown}{more} {what} without a seed: each run gives another result"
             hint = "random_state=SEED, np.random.default_rng(SEED) or torch.manual_seed(SEED)"
-            yield self.finding(path, found[0].line, message, hint=hint)
+            yield self.finding(path, draws[0].line, message, hint=hint)
 
 
 def _is_library(repo: Repository, path: str) -> bool:
@@ -92,15 +92,15 @@ class RUN002(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each load of a server's file, and of the files that it imports."""
         known = scripts(repo)
-        told = set()
-        for path, each in known.items():
-            if not each.serves or not path.endswith(".py"):
+        reported = set()
+        for path, script in known.items():
+            if not script.serves or not path.endswith(".py"):
                 continue
-            for other in (path, *modules(repo, each)):
+            for other in (path, *imported_files(repo, script)):
                 for load in known[other].loads if other in known else ():
                     is_pickle = load.always or not _new_torch(repo)
-                    if is_pickle and (other, load.line) not in told:
-                        told.add((other, load.line))
+                    if is_pickle and (other, load.line) not in reported:
+                        reported.add((other, load.line))
                         where = "" if other == path else f", which `{path}` serves with"
                         message = f"`{load.name}` runs whatever is in the file that it loads{where}"
                         hint = "load ONNX, skops or safetensors instead"
@@ -143,8 +143,8 @@ class RUN003(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each line with a folder of a person."""
-        for path, each in code_signs(repo).items():
-            for number, line in enumerate(repo.lines(path), 1) if each.homes else ():
+        for path, hints in code_hints(repo).items():
+            for number, line in enumerate(repo.lines(path), 1) if "homes" in hints else ():
                 match = _HOME.search(line[:10_000])
                 if match and not line.lstrip().startswith("#"):
                     message = f"`{match[0]}…` is on one machine alone"

@@ -7,9 +7,8 @@ from support import cases
 
 from lockstitch.audit import engine, rules
 from lockstitch.audit.settings import Settings
-from lockstitch.repository import file_cache as glance
-from lockstitch.repository.code import parse
-from lockstitch.repository.code import parse as code
+from lockstitch.repository import file_cache
+from lockstitch.repository.code import source
 
 APP = """\
 import joblib
@@ -37,21 +36,21 @@ def test_the_second_time_nothing_is_parsed_and_the_same_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "store"))
-    monkeypatch.setattr(glance, "_FRESH", -1.0)
+    monkeypatch.setattr(file_cache, "_FRESH", -1.0)
     root = tmp_path / "project"
     root.mkdir()
     (root / "app.py").write_text(APP)
     (root / "train.py").write_text(TRAIN)
     first = found(root)
     assert first == [("CHK002", "app.py", 6), ("RUN001", "train.py", 3), ("RUN002", "app.py", 5)]
-    original = parse.parsed
+    original = source.parsed
     parsed: list[str] = []
 
-    def noted(path: str, text: str) -> parse.Source | None:
+    def noted(path: str, text: str) -> source.Source | None:
         parsed.append(path)
         return original(path, text)
 
-    monkeypatch.setattr(code, "parsed", noted)
+    monkeypatch.setattr(source, "parsed", noted)
     assert found(root) == first
     assert parsed == []
     (root / "train.py").write_text(TRAIN.replace("()", "(random_state=1)", 1))

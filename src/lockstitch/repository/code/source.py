@@ -1,81 +1,20 @@
-"""Python code of scripts and notebooks, parsed when a quick look says that a rule is about it."""
+"""The Python code of scripts and notebooks: what it calls and imports."""
 
 import ast
 import json
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository.file_cache import cached_per_file
-from lockstitch.repository.files import Repository, once
 from lockstitch.values import frozen
 
-__all__ = ["APPS", "SERVERS", "Call", "Signs", "Source", "cells", "code_signs", "parsed"]
+__all__ = ["Call", "Source", "parsed"]
 
 _LARGEST = 2_000_000  # characters of code that are parsed
-_NAMES = regex(r"(?i)train|tune|fit")
-# Who imports these serves; of the others, clients and types may be all that is used.
-SERVERS = frozenset({"bentoml", "django", "gradio", "litserve", "robyn", "streamlit"})
-APPS = frozenset(
-    (
-        *("fastapi.FastAPI", "fastapi.APIRouter", "flask.Flask", "flask.Blueprint"),
-        *("starlette.applications.Starlette", "starlette.routing.Router", "litestar.Litestar"),
-        *("litestar.Router", "litestar.get", "litestar.post", "sanic.Sanic", "sanic.Blueprint"),
-        *("quart.Quart", "quart.Blueprint", "blacksheep.Application", "aiohttp.web.Application"),
-        *("blacksheep.server.Application", "falcon.App", "falcon.API", "falcon.asgi.App"),
-        "tornado.web.Application",
-    )
-)
-_IMPORTED = rb"(?:%s)\b" % b"|".join(
-    sorted({name.partition(".")[0].encode() for name in SERVERS | APPS})
-)
-# What a file has that any of these fit. Each begins with letters where that can be: those are
-# looked for ten times as quickly as anything else.
-_SIGNS: tuple[tuple[re.Pattern[bytes], ...], ...] = (
-    (regex(rb"\.(?:fit|fit_generator|step|train|backward|save|start_run|log_metric)\("),),
-    (regex(rb"rand|Random|split|shuffle|sample|choice|KMeans|Mixture|MLP|SGD|torch|keras|make_"),),
-    (regex(rb"loads?\("),),
-    (regex(rb"from[ \t]+" + _IMPORTED), regex(rb"import[ \t]+" + _IMPORTED)),
-    (regex(rb"seed\w*\("),),
-    (regex(rb"/home/"), regex(rb"/Users/"), regex(rb"\\Users\\")),
-)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _MAGIC = regex(r"^\s*[%!?]|.*\?\s*$")
-
-
-@dataclass(frozen=True, slots=True)
-class Signs:
-    """What a quick look at a file has seen."""
-
-    bits: int
-
-    @property
-    def trains(self) -> bool:
-        """Return whether it may train and draw."""
-        return self.bits & 3 == 3  # noqa: PLR2004 -- the first two signs
-
-    @property
-    def loads(self) -> bool:
-        """Return whether it may load a pickle."""
-        return bool(self.bits & 4)
-
-    @property
-    def serves(self) -> bool:
-        """Return whether it may be a server."""
-        return bool(self.bits & 8)
-
-    @property
-    def seeds(self) -> bool:
-        """Return whether it calls something by the name of seed."""
-        return bool(self.bits & 16)
-
-    @property
-    def homes(self) -> bool:
-        """Return whether it may name a person's folder."""
-        return bool(self.bits & 32)
 
 
 @frozen
@@ -106,29 +45,12 @@ class Source:
         return None
 
 
-@once
-def code_signs(repo: Repository) -> dict[str, Signs]:
-    """Return what a quick look sees in each Python file and notebook that rules look at."""
-    names = [
-        n for n in repo.names if n.endswith((".py", ".ipynb")) and ".ipynb_checkpoints" not in n
-    ]
-    version = "\n".join(repr(each.pattern) for sign in _SIGNS for each in sign)
-    return {
-        n: Signs(bits) for n, bits in cached_per_file(repo, names, "checked-code", version, _look)
-    }
-
-
-def _look(name: str, data: bytes) -> tuple[int, bool]:
-    bits = sum(1 << n for n, sign in enumerate(_SIGNS) if any(p.search(data) for p in sign))
-    return bits | bool(_NAMES.search(name)), True
-
-
 def parsed(path: str, text: str) -> Source | None:
     """Return a file's code, None when it is too much."""
     if len(text) > _LARGEST:
         return None
     reader = _Reader()
-    for code, lines in cells(text) if path.endswith(".ipynb") else [(text, None)]:
+    for code, lines in _cells(text) if path.endswith(".ipynb") else [(text, None)]:
         tree = _tree(code)
         if tree is not None:
             reader.read(tree, lines)
@@ -151,7 +73,7 @@ def _tree(code: str) -> ast.Module | None:
         return None
 
 
-def cells(text: str) -> Iterator[tuple[str, list[int]]]:
+def _cells(text: str) -> Iterator[tuple[str, list[int]]]:
     """Yield the code cells of a notebook, without magics, with the file's line of each line."""
     try:
         document = json.loads(text)
@@ -170,15 +92,12 @@ def cells(text: str) -> Iterator[tuple[str, list[int]]]:
             for line in lines:
                 at = _place(written, json.dumps(line, ensure_ascii=False)[1:-1], at)
                 places.append(at + 1)
-            kept = ["pass" if _MAGIC.match(line) else line for line in lines]
-            yield "\n".join(_indented(lines, kept)), places
+            yield "\n".join(_without_magic(line) for line in lines), places
 
 
-def _indented(lines: list[str], kept: list[str]) -> Iterator[str]:
-    """Yield lines, a magic's place taken by a `pass` that is as far to the right."""
-    for line, word in zip(lines, kept, strict=True):
-        lead = line[: len(line) - len(line.lstrip())]
-        yield lead + word if word == "pass" and word != line else word
+def _without_magic(line: str) -> str:
+    """Return a line, a `pass` as far to the right in place of a magic."""
+    return line[: len(line) - len(line.lstrip())] + "pass" if _MAGIC.match(line) else line
 
 
 def _source_lines(source: Any) -> list[str]:
