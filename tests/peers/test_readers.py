@@ -147,7 +147,7 @@ def test_both_locks_are_the_same_wheels(
 def test_requirements_of_either_are_the_same_wheels(both: Both, target: Target) -> None:
     path = both.root / "requirements-lock.txt"
     uv.export_requirements(load(both.root), path)
-    of_uv = requirements.read(both.root, path.name, target)
+    of_uv = requirements.pins(both.root, path.name, target)
     of_poetry = requirements.select(poetry_lock.requirements(both.lock), target)
     # uv leaves out the hashes of wheels that no Python of the project can use.
     assert [(pin.name, pin.version) for pin in of_uv] == [(p.name, p.version) for p in of_poetry]

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import urls
-from lockstitch.python.locks import poetry, pylock, requirements
-from lockstitch.python.locks.poetry import Pinned
-from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.locks import LockedWheel, Pinned, poetry, pylock, requirements
 from lockstitch.python.target import Target
 
 TARGETS = {

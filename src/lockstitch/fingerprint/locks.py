@@ -1,21 +1,16 @@
 """Fingerprints of locks: what each would install on a target, with the files it allows."""
 
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from lockstitch.digest import Digest
-from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint.model import Fingerprint, Package, System
-from lockstitch.python.locks import poetry, pylock, requirements, uv
+from lockstitch.python import locks
+from lockstitch.python.locks import Pinned, poetry, pylock, requirements
 from lockstitch.python.locks.requirements import Follow
-from lockstitch.python.tables import Table, parse_toml
 from lockstitch.python.target import Target
 
 __all__ = ["Wanted", "is_lock", "read"]
-
-_REQUIREMENTS = re.compile(r".*\.(?:txt|in)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +24,7 @@ class Wanted:
 
 def is_lock(name: str) -> bool:
     """Return whether a file of this name is read as a lock."""
-    name = PurePosixPath(name).name
-    known = name in {"uv.lock", "poetry.lock"} or re.fullmatch(r"pylock(?:\.[^.]+)?\.toml", name)
-    return bool(known) or bool(_REQUIREMENTS.fullmatch(name))
+    return bool(locks.kind_of(name))
 
 
 def read(text: str, source: str, wanted: Wanted, follow: Follow | None = None) -> Fingerprint:
@@ -40,81 +33,79 @@ def read(text: str, source: str, wanted: Wanted, follow: Follow | None = None) -
     `follow` reads what a requirements file names with `-r`. Raises LockstitchError for what the
     lock does not pin.
     """
-    name = PurePosixPath(source).name
-    if name == "poetry.lock":
-        packages = _poetry(text, source, wanted)
-    elif name == "uv.lock":
-        packages = _uv(text, source, wanted)
-    elif name.endswith(".toml"):
-        packages = _pylock(text, source, wanted)
-    else:
-        pins = requirements.select(text, wanted.target, source, follow)
-        packages = [_pinned(pin) for pin in pins]
-    platform = System(system="linux", machine=wanted.target.machine)
-    found = Fingerprint(kind="lock", platform=platform)
-    return found.with_packages(_merged(packages))
+    target, groups, extras = wanted.target, wanted.groups, wanted.extras
+    match locks.kind_of(source):
+        case "uv":
+            packages = _walked(locks.read(source, text), wanted)
+        case "poetry":
+            pins = poetry.select(text, target, groups, extras, source)
+            graph, there = poetry.read(text, source), {pin.name for pin in pins}
+            needs = {p.name: {e.name for e in p.dependencies} & there for p in graph.packages}
+            packages = [_pinned(pin, needs[pin.name]) for pin in pins]
+        case "pylock":
+            wheels = pylock.select(text, target, source, groups=groups, extras=extras)
+            packages = [
+                Package(
+                    name=wheel.name,
+                    version=wheel.version,
+                    artifacts=(wheel.digest,),
+                    tags=_tags(wheel.filename),
+                )
+                for wheel in wheels
+            ]
+        case _:
+            packages = [_pinned(pin) for pin in requirements.select(text, target, source, follow)]
+    platform = System(system="linux", machine=target.machine)
+    return Fingerprint(kind="lock", platform=platform).with_packages(_merged(packages))
 
 
-def _uv(text: str, source: str, wanted: Wanted) -> list[Package]:
-    found = uv.select(text, wanted.target, wanted.groups, wanted.extras, source)
-    return [
-        Package(
-            name=each.name,
-            version=each.version,
-            artifacts=each.artifacts,
-            tags=_tags(each.filename),
-            origin=each.origin,
-            needs=each.needs,
-            direct=each.direct,
-            url=each.url,
+def _walked(graph: locks.Graph, wanted: Wanted) -> list[Package]:
+    decide = locks.decided(wanted.target.markers())
+    walk = locks.walk(graph, decide, wanted.groups, wanted.extras)
+    tags = list(wanted.target.tags())
+    packages = []
+    for each in walk.packages:
+        files = {file.name: file for file in each.files}
+        best = each.version and locks.best_wheel(files, tags, name=each.name, version=each.version)
+        source = next((file for file in each.files if not file.is_wheel), None)
+        file = files[best] if best else source
+        packages.append(
+            Package(
+                name=each.name,
+                version=each.version,
+                artifacts=(Digest.of_hex(file.sha256),) if file and file.sha256 else (),
+                tags=_tags(best or ""),
+                origin=_origin(each.source),
+                needs=tuple(sorted(walk.needs[each.name])),
+                direct=each.name in walk.direct,
+                url=file.url if file else "",
+            )
         )
-        for each in found
-    ]
+    return packages
 
 
-def _poetry(text: str, source: str, wanted: Wanted) -> list[Package]:
-    document = parse_toml(text, f"`{source}`", hint="poetry lock")
-    poetry.sources(text, source)  # complains of whatever is not as Poetry writes it
-    raw, groups, extras = document["package"], wanted.groups, wanted.extras
-    if groups is None:
-        groups = sorted({group for each in raw for group in each["groups"]} - {"main"})
-    if extras is None:
-        extras = sorted(Table(document, "", []).table("extras"))
-    pins = poetry.select(text, wanted.target, groups, extras, source)
-    needs = {_normal(each.get("name")): each.get("dependencies") for each in raw}
-    names = {pin.name for pin in pins}
-    return [
-        _pinned(pin, needs=sorted({_normal(need) for need in needs.get(pin.name) or ()} & names))
-        for pin in pins
-    ]
+def _origin(source: locks.Source) -> str:
+    match source.kind:
+        case "editable" | "virtual":
+            return "editable"
+        case "git":
+            return f"git {source.revision}".strip()
+        case "directory":
+            return "folder"
+        case "registry":
+            return ""
+        case _:
+            return "archive"
 
 
-def _pylock(text: str, source: str, wanted: Wanted) -> list[Package]:
-    parsed = pylock.read(text, source)
-    groups = parsed.dependency_groups if wanted.groups is None else wanted.groups
-    extras = parsed.extras if wanted.extras is None else wanted.extras
-    wheels = pylock.select(
-        text, wanted.target, source, groups=sorted(groups or ()), extras=sorted(extras or ())
-    )
-    return [
-        Package(
-            name=wheel.name,
-            version=wheel.version,
-            artifacts=(wheel.digest,),
-            tags=_tags(wheel.filename),
-        )
-        for wheel in wheels
-    ]
-
-
-def _pinned(pin: poetry.Pinned, needs: Iterable[str] = ()) -> Package:
+def _pinned(pin: Pinned, needs: Iterable[str] = ()) -> Package:
     return Package(
         name=pin.name,
         version=pin.version,
         artifacts=tuple(sorted(pin.hashes)),
         tags=_tags(pin.filename),
         origin="archive" if pin.url else "",
-        needs=tuple(needs),
+        needs=tuple(sorted(needs)),
     )
 
 
@@ -129,11 +120,11 @@ def _tags(filename: str) -> tuple[str, ...]:
 
 
 def _merged(packages: Iterable[Package]) -> list[Package]:
-    """Return one package a name: groups that exclude each other may lock two versions."""
-    found: dict[str, list[Package]] = {}
-    for each in packages:
-        found.setdefault(each.name, []).append(each)
-    return [_one(each) for each in found.values()]
+    """Return one package a name: a lock may have two versions for one target."""
+    by_name: dict[str, list[Package]] = {}
+    for package in packages:
+        by_name.setdefault(package.name, []).append(package)
+    return [_one(same) for same in by_name.values()]
 
 
 def _one(same: list[Package]) -> Package:
@@ -148,10 +139,3 @@ def _one(same: list[Package]) -> Package:
         needs=tuple(sorted({need for each in same for need in each.needs})),
         direct=any(each.direct for each in same),
     )
-
-
-def _normal(name: object) -> str:
-    if not isinstance(name, str):
-        message = f"a package of the lock has the name `{name!r:.80}`"
-        raise LockstitchError(message, hint="poetry lock")
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -21,14 +21,13 @@ from lockstitch.lock import uv
 from lockstitch.lock.bases import Base
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.progress import Reporter, say
-from lockstitch.python.locks import pylock
+from lockstitch.python.locks import Package, pylock
 from lockstitch.python.model import Project
 from lockstitch.python.tables import Table, parse_toml
-from lockstitch.python.target import Target
 from lockstitch.store import Store
 
 if TYPE_CHECKING:
-    from packaging.pylock import Package
+    from packaging.tags import Tag
 
 __all__ = ["LEGACY", "pinned", "requirements", "sources", "write"]
 
@@ -53,46 +52,34 @@ def sources(text: str, bases: Sequence[Base]) -> list[Source]:
 
     A repository or a folder is named in a warning: nothing says what it will need.
     """
-    targets = [(_target(base).markers(), set(_target(base).tags())) for base in bases]
+    targets = [(base.target().markers(), set(base.target().tags())) for base in bases]
     found = []
     for package in pylock.read(text, "uv's export").packages:
-        names = [wheel.filename for wheel in package.wheels or ()]
+        names = [wheel.name for wheel in package.wheels]
         wanted = [tags for markers, tags in targets if _holds(package, markers)]
         # What no base takes may still be for a colleague's machine: any wheel will do there.
         if names and all(any(_fits(name, tags) for name in names) for tags in wanted):
             continue
-        sdist = package.sdist
-        if sdist is None or not sdist.url or "sha256" not in sdist.hashes:
-            if package.vcs or package.directory or package.archive:
+        sdist = next((file for file in package.files if not file.is_wheel), None)
+        if sdist is None or not sdist.url or not sdist.sha256:
+            if package.source.kind != "registry":
                 say(f"warning: what builds `{package.name}` is not locked: it is no release")
             continue
-        download = Download(
-            name=sdist.filename,
-            url=sdist.url,
-            digest=Digest.of_hex(sdist.hashes["sha256"]),
-            size=sdist.size,
-        )
-        version = str(package.version or "")
-        found.append(Source(name=package.name, version=version, download=download))
+        digest = Digest.of_hex(sdist.sha256)
+        download = Download(name=sdist.name, url=sdist.url, digest=digest, size=sdist.size)
+        found.append(Source(name=package.name, version=package.version, download=download))
     return sorted(found, key=lambda source: (source.name, source.version))
 
 
-def _target(base: Base) -> Target:
-    return base.target()
+def _holds(package: Package, markers: dict[str, str]) -> bool:
+    from packaging.markers import Marker
+
+    none: dict[str, Any] = {"extras": frozenset(), "dependency_groups": frozenset()}
+    marker = package.marker
+    return not marker or Marker(marker).evaluate({**markers, **none}, context="lock_file")
 
 
-def _holds(package: "Package", markers: dict[str, str]) -> bool:
-    if package.marker is None:
-        return True
-    environment: dict[str, Any] = {
-        **markers,
-        "extras": frozenset(),
-        "dependency_groups": frozenset(),
-    }
-    return package.marker.evaluate(environment, context="lock_file")
-
-
-def _fits(filename: str, tags: set[Any]) -> bool:
+def _fits(filename: str, tags: "set[Tag]") -> bool:
     from packaging.utils import parse_wheel_filename
 
     return not tags.isdisjoint(parse_wheel_filename(filename)[3])

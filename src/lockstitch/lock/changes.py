@@ -1,6 +1,5 @@
 """What moved between two states of a project's locks, by meaning and never by bytes."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,11 @@ from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import file as lock_file
 from lockstitch.lock.file import REQUIREMENTS, Lock, pylock_name
-from lockstitch.python.locks import pylock
+from lockstitch.python import locks
+from lockstitch.python.locks import lists
 from lockstitch.python.model import Project
 
 __all__ = ["Change", "State", "between", "state"]
-
-_PIN = re.compile(r"([A-Za-z0-9][\w.-]*)==([^\s;\\]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +66,13 @@ def state(project: Project) -> State:
     images = {
         image.name: _image(project.root / pylock_name(image.name)) for image in project.images
     }
-    every = dict(_requirements(_text(project.root / REQUIREMENTS)))
+    every = _requirements(_text(project.root / REQUIREMENTS))
     for pins in images.values():
         every = {**pins, **every}
     return State(
         images=images,
         packages=every,
-        build=dict(_requirements("\n".join(lock.build if lock else ()))),
+        build=_requirements("\n".join(lock.build if lock else ())),
         debian={base.platform: base.pins() for base in (lock.bases if lock else ())},
         services={
             each.name: (each.version, frozenset()) for each in (lock.services if lock else ())
@@ -92,28 +90,26 @@ def _text(path: Path) -> str:
 
 def _image(path: Path) -> Pins:
     try:
-        packages = pylock.read(_text(path), path.name).packages if path.exists() else []
+        packages = locks.read(path.name, _text(path)).packages if path.exists() else ()
     except LockstitchError:
         return {}
     versions: dict[str, set[str]] = {}
     hashes: dict[str, set[str]] = {}
     for package in packages:
-        versions.setdefault(package.name, set()).add(str(package.version or "?"))
-        found = {str(wheel.hashes.get("sha256", "")) for wheel in package.wheels or ()}
-        hashes.setdefault(package.name, set()).update(found)
+        versions.setdefault(package.name, set()).add(package.version or "?")
+        hashes.setdefault(package.name, set()).update(w.sha256 for w in package.wheels)
     return {
         name: (", ".join(sorted(found)), frozenset(hashes[name]))
         for name, found in versions.items()
     }
 
 
-def _requirements(text: str) -> Iterator[tuple[str, tuple[str, frozenset[str]]]]:
+def _requirements(text: str) -> Pins:
     versions: dict[str, set[str]] = {}
-    for line in text.splitlines():
-        if found := _PIN.match(line):
-            versions.setdefault(found[1], set()).add(found[2])
-    for name, each in versions.items():
-        yield name, (", ".join(sorted(each)), frozenset())
+    for each in lists.read(text).entries:
+        if each.pinned:
+            versions.setdefault(each.name, set()).add(each.version)
+    return {name: (", ".join(sorted(several)), frozenset()) for name, several in versions.items()}
 
 
 def between(old: State, new: State) -> list[Change]:

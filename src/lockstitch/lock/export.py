@@ -1,24 +1,19 @@
 """What is locked, in the forms that other programs read; needs no network."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lockstitch import files
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.lock import dependency_graph, sbom, urls
+from lockstitch.lock import poetry, sbom, urls, uv
 from lockstitch.lock.file import Lock, created, pylock_name
 from lockstitch.lock.sbom import NO_FACTS, PackageFacts
-from lockstitch.python.locks import pylock
-from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python import declared, locks
+from lockstitch.python.locks import LockedWheel, Package, pylock
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.target import Target
 
-if TYPE_CHECKING:
-    from packaging.pylock import Package
-
-__all__ = ["bill", "pylock_of", "requirements_of", "requirements_of_all"]
+__all__ = ["bill", "needs", "pylock_of", "requirements_of", "requirements_of_all"]
 
 _ALL = "requirements-lock.txt"
 
@@ -45,7 +40,7 @@ def requirements_of(
         wheels = _wheels(project, spec, target)
         where = f"{platform}, CPython {target.minor}"
         return _dumps(name, where, [_line(w.name, w.version, [w.digest.hex]) for w in wheels]), []
-    parsed = pylock.read(files.read_text(project.root / name), name)
+    parsed = locks.read(name, files.read_text(project.root / name))
     problems: list[LockstitchError] = []
     lines = []
     for package in parsed.packages:
@@ -54,7 +49,7 @@ def requirements_of(
         except LockstitchError as error:
             problems.append(error)
     raise_all(problems)
-    where = " or ".join(sorted(f"({each})" for each in parsed.environments or ()))
+    where = " or ".join(sorted(f"({_marker(each)})" for each in parsed.environments))
     note = f"`{name}` is not for every machine; it is for: {where}"
     return _dumps(name, where, lines), [note] if where else []
 
@@ -98,13 +93,13 @@ def bill(
     subject = sbom.image(project.name, project.version, spec.name, digest=digest, properties=named)
     code = sbom.project(project.name, project.version, of(project_wheel))
     first = [code] if project.is_package else []
-    edges = dependency_graph.of(project, spec, target)
+    edges = needs(project, spec, target)
     refs = {name: component.ref for name, component in packages.items()}
     graph: dict[str, list[str]] = {}
     direct = sorted(refs)
     if edges is not None:
         graph = {refs[n]: [refs[e] for e in edges[n] if e in refs] for n in refs if n in edges}
-        direct = sorted(name for name in edges[dependency_graph.ROOT] if name in refs)
+        direct = sorted(name for name in edges[""] if name in refs)
     asks = first[0].ref if first else subject.ref
     graph[subject.ref] = [*(each.ref for each in first), *(each.ref for each in system)]
     graph[asks] = [*graph.get(asks, []), *(refs[name] for name in direct)]
@@ -112,6 +107,34 @@ def bill(
         subject, [*first, *packages.values(), *system], graph, created=created(wheels, base)
     )
     return sbom.dumps(found)
+
+
+def needs(project: Project, spec: ImageSpec, target: Target) -> dict[str, set[str]] | None:
+    """Return the names that each package needs on a target, and under "" those of the image.
+
+    Returns None when no lock says it. What cannot be read is left out: it only explains what is
+    chosen already.
+    """
+    path = next((p for n in (uv.LOCK, poetry.LOCK) if (p := project.root / n).is_file()), None)
+    if spec.lock or project.lock or path is None:
+        return None
+    environment = target.markers()
+
+    def holds(marker: str, extras: Collection[str]) -> bool:
+        try:
+            return locks.holds(marker, environment, extras)
+        except LockstitchError:
+            return True
+
+    graph = locks.read(path.name, files.read_text(path), problems=[])
+    if graph.kind == "uv":
+        walk = locks.walk(graph, holds, spec.groups, spec.extras)
+        return {"": set(walk.direct)} | {name: {*needed} for name, needed in walk.needs.items()}
+    edges = {"": declared.names(project.document, spec.groups, spec.extras)}
+    for package in graph.packages:
+        found = edges.setdefault(package.name, set())
+        found |= {e.name for e in package.dependencies if not e.optional and holds(e.marker, ())}
+    return edges
 
 
 def _target(lock: Lock, platform: str) -> Target:
@@ -140,21 +163,25 @@ def _line(name: str, version: str, hashes: Iterable[str], marker: str = "") -> s
     return " \\\n".join([text, *(f"    --hash=sha256:{each}" for each in sorted(set(hashes)))])
 
 
-def _universal(package: "Package") -> str:
-    artifacts = [*(package.wheels or ()), *([package.sdist] if package.sdist else ())]
-    hashes = [each.hashes["sha256"] for each in artifacts if "sha256" in each.hashes]
-    marker = str(package.marker or "")
-    if not artifacts or not package.version:
+def _universal(package: Package) -> str:
+    if not package.files or not package.version:
         message = f"`{package.name}` is no package of an index: requirements cannot pin it by hash"
         hint = "publish its wheel in an index and depend on that version: uv build --wheel"
         raise LockstitchError(message, hint=hint)
-    if len(hashes) < len(artifacts):
-        bad = [PurePosixPath(a.filename).name for a in artifacts if "sha256" not in a.hashes]
-        message = f"`{bad[0]}` has no sha256 in the lock"
-        raise LockstitchError(
-            message, hint="lock it from an index that gives sha256: lockstitch lock"
-        )
+    for file in package.files:
+        if not file.sha256:
+            message = f"`{file.name}` has no sha256 in the lock"
+            hint = "lock it from an index that gives sha256: lockstitch lock"
+            raise LockstitchError(message, hint=hint)
+    marker = _marker(package.marker)
     if "dependency_groups" in marker or "extras" in marker:
         message = f"`{package.name}` has a marker that requirements cannot say: `{marker:.80}`"
         raise LockstitchError(message, hint="name a platform: --platform linux/amd64")
-    return _line(package.name, str(package.version), hashes, marker)
+    hashes = [file.sha256 for file in package.files]
+    return _line(package.name, package.version, hashes, marker)
+
+
+def _marker(marker: str) -> str:
+    from packaging.markers import Marker
+
+    return str(Marker(marker)) if marker else ""

@@ -98,7 +98,7 @@ def export_image(project: Project, image: ImageSpec, target: Path, bases: Sequen
             wheels = pylock.select(text, machine, name, groups=image.groups, extras=image.extras)
             found[base.platform] = [urls.without_credentials(wheel) for wheel in wheels]
         else:
-            pins = requirements.read(project.root, name, machine)
+            pins = requirements.pins(project.root, name, machine)
             known = urls.known(project.root, machine)
             found[base.platform] = urls.resolve(pins, machine, project.root, known=known)
     if not is_pylock:

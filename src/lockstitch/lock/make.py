@@ -21,6 +21,7 @@ from lockstitch.oci.registry.client import Client
 from lockstitch.progress import Reporter, say
 from lockstitch.python.load import load
 from lockstitch.python.model import Project
+from lockstitch.python.names import normal
 from lockstitch.store import Store
 
 __all__ = ["make", "stale", "stale_rendered"]
@@ -149,7 +150,7 @@ def _wanted(project: Project, before: Lock | None, upgrade: Sequence[str] | None
 
 def _name(requirement: str) -> str:
     """Return the normalised name (PEP 503) that a requirement starts with."""
-    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]).lower()
+    return normal(re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0])
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -45,7 +45,8 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
         _poetry("lock", "--regenerate", cwd=project.root)
     elif _poetry("check", "--lock", cwd=project.root, check=False).code != 0:
         _poetry("lock", cwd=project.root)  # Poetry 2 keeps what still fits
-    found = poetry.sources(files.read_text(project.root / LOCK), LOCK)
+    lock = poetry.read(files.read_text(project.root / LOCK), LOCK)
+    found = sorted(package.name for package in lock.packages if not package.wheels)
     if found:
         names = ", ".join(f"`{name}`" for name in found)
         say(f"warning: only a source, and Poetry does not lock what builds it: {names}")

@@ -13,13 +13,12 @@ from urllib.parse import parse_qsl, urlsplit
 from lockstitch import environ, files, process
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.python.locks import pylock
-from lockstitch.python.locks.poetry import Pinned, best_wheel
-from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.locks import File, LockedWheel, Pinned, best_wheel, pylock
+from lockstitch.python.locks.resolution import seconds
+from lockstitch.python.names import normal
 from lockstitch.python.target import Target
 
 if TYPE_CHECKING:
-    from packaging.pylock import PackageWheel
     from packaging.tags import Tag
 
 __all__ = ["bare", "dumps", "known", "resolve", "without_credentials"]
@@ -144,25 +143,23 @@ def _compile(pins: Sequence[Pinned], index: str, target: Target, root: Path) -> 
 def _answer(text: str) -> dict[str, list[LockedWheel]]:
     found: dict[str, list[LockedWheel]] = {}
     for package in pylock.read(text, _ANSWER).packages:
-        for wheel in package.wheels or ():
-            if "sha256" in wheel.hashes and (wheel.url or "").startswith(("https://", "http://")):
-                made = _wheel(package.name, str(package.version or ""), wheel)
-                found.setdefault(package.name, []).append(made)
+        for wheel in package.wheels:
+            if wheel.sha256 and wheel.url.startswith(("https://", "http://")):
+                file = _wheel(package.name, package.version, wheel)
+                found.setdefault(package.name, []).append(file)
         found.setdefault(package.name, [])
     return found
 
 
-def _wheel(name: str, version: str, wheel: "PackageWheel") -> LockedWheel:
-    time = wheel.upload_time
-    utc = time.replace(tzinfo=datetime.UTC) if time and not time.tzinfo else time
+def _wheel(name: str, version: str, wheel: File) -> LockedWheel:
     return LockedWheel(
         name=name,
         version=version,
-        filename=_usual(wheel.filename),
-        url=bare(wheel.url or ""),
-        digest=Digest.of_hex(wheel.hashes["sha256"]),
+        filename=_usual(wheel.name),
+        url=bare(wheel.url),
+        digest=Digest.of_hex(wheel.sha256),
         size=wheel.size,
-        uploaded=int(utc.timestamp()) if utc else 0,
+        uploaded=seconds(wheel.uploaded),
     )
 
 
@@ -172,7 +169,7 @@ def _usual(filename: str) -> str:
     An index may have `PySocks-1.7.1-py3-none-any.whl`; the same file has one name in every lock.
     """
     name, dash, rest = filename.partition("-")
-    return re.sub(r"[-_.]+", "_", name).lower() + dash + rest
+    return normal(name).replace("-", "_") + dash + rest
 
 
 def _addressed(pin: Pinned) -> LockedWheel:

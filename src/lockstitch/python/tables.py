@@ -1,13 +1,16 @@
-"""Typed reading of tables that somebody wrote: an error names the path to the bad value."""
+"""Reading of tables that somebody wrote: typed, or taking only what has the right type.
 
-import difflib
+`Table` collects a problem, with the path to the bad value, for all that is not as it should be.
+`table`, `tables` and `texts` pass over it: for the files of a repository that rules look at.
+"""
+
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from lockstitch.errors import LockstitchError, raise_all
 
-__all__ = ["Table", "parse_toml"]
+__all__ = ["Table", "parse_toml", "table", "tables", "texts"]
 
 T = TypeVar("T")
 
@@ -24,19 +27,48 @@ def parse_toml(text: str, source: str, *, hint: str) -> dict[str, Any]:
         raise LockstitchError(message, hint=hint) from error
 
 
+def table(value: object, *keys: str) -> Mapping[str, Any]:
+    """Return the table at a path of keys, empty where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def tables(value: object) -> list[Mapping[str, Any]]:
+    """Return the tables of a list, none when it is no list."""
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def texts(value: object) -> list[str]:
+    """Return the texts of a list, none when it is no list."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
 class Table:
     """A TOML table that collects every problem until `close` is called."""
 
-    def __init__(self, value: object, path: str, problems: list[LockstitchError]) -> None:
-        """Read `value`, which stands at `path` in the file."""
-        self.path = path
+    __slots__ = ("_asked", "_place", "_value", "problems")
+
+    def __init__(
+        self, value: object, path: "str | tuple[Table, str]", problems: list[LockstitchError]
+    ) -> None:
+        """Read `value`, which stands at `path` in the file, or at a key of another table."""
         self.problems = problems
+        self._place = path  # put together only for a problem: a lock has thousands of tables
         self._asked: list[str] = []
         self._value: Mapping[str, Any] = {}
         if isinstance(value, Mapping):
             self._value = value
         else:
             self._wrong("", "a table", value)
+
+    @property
+    def path(self) -> str:
+        """Where the table stands in the file."""
+        if isinstance(self._place, str):
+            return self._place
+        above, key = self._place
+        return ".".join(part for part in (above.path, key) if part)
 
     def _wrong(self, key: str, wanted: str, found: object) -> None:
         message = f"`{self._where(key)}` must be {wanted}, found `{found!r:.80}`"
@@ -89,7 +121,8 @@ class Table:
 
     def table(self, key: str) -> "Table":
         """Return a table below this one, empty when it is not there."""
-        return Table(self._value.get(key, {}), self._at(key), self.problems)
+        self._asked.append(key)
+        return Table(self._value.get(key, {}), (self, key), self.problems)
 
     def each(self, key: str) -> list["Table"]:
         """Return the tables of a list of tables, empty when it is not there."""
@@ -97,8 +130,7 @@ class Table:
         if value is not None and not isinstance(value, list):
             self._wrong(key, "a list of tables", value)
         items = value if isinstance(value, list) else []
-        where = self._where(key)
-        return [Table(item, f"{where}[{n}]", self.problems) for n, item in enumerate(items)]
+        return [Table(item, (self, f"{key}[{n}]"), self.problems) for n, item in enumerate(items)]
 
     def tables(self, key: str) -> dict[str, "Table"]:
         """Return the tables below a key, by name."""
@@ -108,10 +140,6 @@ class Table:
     def __iter__(self) -> Iterator[str]:
         """Yield the keys as they stand in the file."""
         yield from self._value
-
-    def _at(self, key: str) -> str:
-        self._asked.append(key)
-        return self._where(key)
 
     def _typed(
         self,
@@ -132,6 +160,8 @@ class Table:
 
     def refuse_others(self) -> None:
         """Add a problem for each key that nobody asked for, with the nearest known one."""
+        import difflib
+
         known = sorted(set(self._asked))
         for key in self._value:
             if key in known:
@@ -139,7 +169,7 @@ class Table:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
             self.problems.append(
-                LockstitchError(f"`{self.path}.{key}` is not a setting of lockstitch", hint=hint)
+                LockstitchError(f"`{self._where(key)}` is not a setting of lockstitch", hint=hint)
             )
 
     def close(self) -> None:

@@ -12,14 +12,16 @@ from support import projects
 from lockstitch.cli.main import main
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.lock import dependency_graph, export, file
+from lockstitch.lock import export, file
 from lockstitch.python.load import load
 from lockstitch.python.locks import requirements
 from lockstitch.python.target import Target
 
 TARGET = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
+HEX = "ab" * 32
 WHEEL = (
-    "wheels = [{name = 'a-1-py3-none-any.whl', url = 'https://a.test/x', hashes = {sha256 = 'x'}}]"
+    "wheels = [{name = 'a-1-py3-none-any.whl', url = 'https://a.test/x', "
+    f"hashes = {{sha256 = '{HEX}'}}}}]"
 )
 POETRY = """\
 [[package]]
@@ -211,10 +213,10 @@ def test_what_poetry_locks_need_each_other(tmp_path: Path) -> None:
     root = projects.write(tmp_path / "tiny", pyproject=text)
     (root / "poetry.lock").write_text(POETRY)
     project = load(root)
-    assert dependency_graph.of(project, project.image("train"), TARGET) == {
+    assert export.needs(project, project.image("train"), TARGET) == {
         "": {"alpha", "beta", "delta", "x-y"},
         "alpha": {"epsilon"},
         "epsilon": set(),
     }
     (root / "poetry.lock").unlink()
-    assert dependency_graph.of(project, project.image("train"), TARGET) is None
+    assert export.needs(project, project.image("train"), TARGET) is None

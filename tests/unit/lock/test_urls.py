@@ -14,9 +14,7 @@ from support.world import World
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import urls
-from lockstitch.python.locks import pylock
-from lockstitch.python.locks.poetry import Pinned
-from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.locks import LockedWheel, Pinned, pylock
 from lockstitch.python.target import Target
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")

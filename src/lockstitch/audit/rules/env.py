@@ -9,20 +9,21 @@ from pathlib import Path
 from lockstitch import environ, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
+from lockstitch.python.locks import Graph, Package
+from lockstitch.python.names import normal
+from lockstitch.python.tables import table
 from lockstitch.repository.environment import installed
 from lockstitch.repository.environment.installed import Environment
 from lockstitch.repository.environment.programs import virtual_environment
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import wheels
-from lockstitch.repository.packaging.declared import beside, folder_of, table
+from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import locks_in
-from lockstitch.repository.packaging.locks import Locked, LockFile, normal
 
 __all__ = ["RULES"]
 
 _SHOWN = 4
 _OWN = frozenset({"pip", "setuptools", "wheel", "uv", "distribute"})  # of venv and virtualenv
-_LOCAL = frozenset({"editable", "virtual", "directory", "path", "file"})
 
 
 def _environments(repo: Repository) -> Iterator[tuple[str, Environment]]:
@@ -34,7 +35,7 @@ def _environments(repo: Repository) -> Iterator[tuple[str, Environment]]:
             yield folder, found
 
 
-def _lock(repo: Repository, folder: str) -> LockFile | None:
+def _lock(repo: Repository, folder: str) -> Graph | None:
     """Return the manager's lock of a folder; two managers' are no one's."""
     found = [lock for lock in locks_in(repo, folder) if lock.kind in {"uv", "poetry"}]
     return found[0] if len(found) == 1 else None
@@ -71,7 +72,7 @@ class ENV001(Rule):
             moved = [
                 each
                 for each in lock.packages
-                if each.source not in _LOCAL and _differs(lock, each, environment)
+                if not each.is_local and _differs(lock, each, environment)
             ]
             missing = [
                 each for each in _needed(lock, environment) if each.name not in environment.packages
@@ -80,7 +81,7 @@ class ENV001(Rule):
                 yield self._said(lock, environment, moved, missing)
 
     def _said(
-        self, lock: LockFile, environment: Environment, moved: list[Locked], missing: list[Locked]
+        self, lock: Graph, environment: Environment, moved: list[Package], missing: list[Package]
     ) -> Finding:
         parts = []
         if moved:
@@ -99,7 +100,7 @@ class ENV001(Rule):
         return self.finding(lock.path, line, "; ".join(parts), hint=hint)
 
 
-def _differs(lock: LockFile, package: Locked, environment: Environment) -> bool:
+def _differs(lock: Graph, package: Package, environment: Environment) -> bool:
     found = environment.packages.get(package.name)
     if found is None or not package.version:
         return False
@@ -119,7 +120,7 @@ def _same(one: str, other: str) -> bool:
         return False
 
 
-def _needed(lock: LockFile, environment: Environment) -> list[Locked]:
+def _needed(lock: Graph, environment: Environment) -> list[Package]:
     """Return what has to be there: what a run needs on this machine."""
     if not sys.platform.startswith("linux") or (lock.kind == "uv" and not lock.roots):
         return []
@@ -127,18 +128,8 @@ def _needed(lock: LockFile, environment: Environment) -> list[Locked]:
 
     machine = wheels.Machine(python=environment.python, processor=platform.machine())
     listed = wheels.installed(lock, machine)
-    if lock.kind == "poetry":
-        # What only an extra asks for is in the main group too, and not installed without it.
-        listed = tuple(each for each in listed if not _optional(lock, each.name))
-    return [each for each in listed if each.source not in _LOCAL]
-
-
-def _optional(lock: LockFile, name: str) -> bool:
-    packages = lock.document.get("package")
-    return any(
-        table(each).get("optional") is True and normal(str(table(each).get("name"))) == name
-        for each in (packages if isinstance(packages, list) else ())
-    )
+    # What only an extra asks for is in Poetry's main group too, and not installed without it.
+    return [each for each in listed if not each.is_local and not each.optional]
 
 
 class ENV002(Rule):

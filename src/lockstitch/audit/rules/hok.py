@@ -11,6 +11,7 @@ from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.git import is_commit, without_login
 from lockstitch.patterns import regex
+from lockstitch.python.tables import table
 from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
 from lockstitch.repository.hooks.configuration import (
@@ -21,7 +22,7 @@ from lockstitch.repository.hooks.configuration import (
     other_managers,
 )
 from lockstitch.repository.hooks.known import known
-from lockstitch.repository.packaging.declared import beside, table
+from lockstitch.repository.packaging.declared import beside
 from lockstitch.repository.packaging.files import locks_in
 from lockstitch.repository.text.lines import Edit, line_start
 from lockstitch.repository.text.yaml import Scalar

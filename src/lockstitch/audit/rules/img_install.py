@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.python.tables import table
 from lockstitch.repository.dockerfile import purpose, recipes
 from lockstitch.repository.dockerfile.images import Built, ImageFile, products
 from lockstitch.repository.dockerfile.installs import Install, is_installer, package_of
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging.declared import table
 
 __all__ = ["RULES"]
 

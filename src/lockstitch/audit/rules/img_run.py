@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.python.locks import Graph
 from lockstitch.repository.dockerfile import bases, environments, recipes
 from lockstitch.repository.dockerfile.entry import Started, package_of_server
 from lockstitch.repository.dockerfile.images import Built, products
@@ -13,7 +14,6 @@ from lockstitch.repository.dockerfile.purpose import is_tool
 from lockstitch.repository.dockerfile.stages import SHELLS, Step
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.files import lock_files
-from lockstitch.repository.packaging.locks import LockFile
 from lockstitch.repository.shell.calls import Call
 from lockstitch.repository.text import image_names
 
@@ -234,7 +234,7 @@ def _names(built: Built, each: Install) -> set[str] | None:
     return names | {package_of(name)[0] for name in each.required}
 
 
-def _packages(lock: LockFile) -> set[str]:
+def _packages(lock: Graph) -> set[str]:
     return {each.name for each in lock.packages}
 
 

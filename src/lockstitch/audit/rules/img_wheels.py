@@ -5,13 +5,12 @@ from collections.abc import Iterable, Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
+from lockstitch.python.locks import Graph, Package, lists
 from lockstitch.repository.dockerfile import recipes
 from lockstitch.repository.dockerfile.images import Built, products
 from lockstitch.repository.dockerfile.installs import package_of
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging import requirements
 from lockstitch.repository.packaging.files import lock_files
-from lockstitch.repository.packaging.locks import Locked, LockFile
 from lockstitch.repository.packaging.wheels import (
     Machine,
     Verdict,
@@ -121,7 +120,7 @@ def _by_name(repo: Repository, built: Built) -> str:
             for file in each.files:
                 path = recipes.file_in(repo, built.image, file)
                 text = repo.text(path) if path else None
-                names |= {entry.name for entry in requirements.read(text or "").entries}
+                names |= {entry.name for entry in lists.read(text or "").entries}
     wrong = sorted(names & _NO_MUSL)
     if not wrong:
         return ""
@@ -162,7 +161,8 @@ class IMG002(Rule):
             old = Machine(python=python, processor=processor, release=glibc)
             wrong = [e for e in installed(lock, old, groups) if _too_old(e, machine, old)]
             if wrong:
-                need = max(oldest(each.wheels, machine) or glibc for each in wrong)
+                names_of = ([wheel.name for wheel in each.wheels] for each in wrong)
+                need = max(oldest(each, machine) or glibc for each in names_of)
                 have = ".".join(map(str, glibc))
                 names = _listed(sorted(each.name for each in wrong))
                 message = f"`{built.reference.text}` has glibc {have}, and the wheels of {names}"
@@ -177,7 +177,7 @@ def _asks_more(text: str, glibc: tuple[int, int]) -> bool:
     return any((2, int(minor)) > glibc for minor in found)
 
 
-def _too_old(each: Locked, machine: Machine, old: Machine) -> bool:
+def _too_old(each: Package, machine: Machine, old: Machine) -> bool:
     fits = verdict(each, machine) is Verdict.WHEEL
     return fits and verdict(each, old) in {Verdict.SOURCE, Verdict.NOTHING}
 
@@ -241,21 +241,21 @@ def _install_line(built: Built) -> int:
     return built.stage.line
 
 
-def is_cuda(package: Locked) -> bool:
+def is_cuda(package: Package) -> bool:
     """Return whether a package is of CUDA alone."""
     return _CUDA.fullmatch(package.name) is not None
 
 
-def size(packages: Iterable[Locked], machine: Machine) -> int:
+def size(packages: Iterable[Package], machine: Machine) -> int:
     """Return the bytes of the wheels that a machine gets; 0 where the lock does not say them."""
     total = 0
     for each in packages:
-        sizes = [file.size for file in each.files if file.is_wheel and fits(file.name, machine)]
+        sizes = [wheel.size or 0 for wheel in each.wheels if fits(wheel.name, machine)]
         total += max(sizes, default=0)
     return total
 
 
-def _lock_of(repo: Repository, built: Built) -> tuple[LockFile, tuple[str, ...]] | None:
+def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | None:
     """Return the lock with files that an image is installed from, and the groups it takes.
 
     That of the build's folder, however it is installed: a list that is exported from it has the
@@ -321,7 +321,7 @@ def _wants_gpu(repo: Repository, built: Built) -> bool:
     return any(_DEVICE.search(text) for text in texts)
 
 
-def _cuda_of(lock: LockFile, groups: tuple[str, ...], machine: Machine) -> list[Locked]:
+def _cuda_of(lock: Graph, groups: tuple[str, ...], machine: Machine) -> list[Package]:
     """Return the packages of CUDA that a machine gets of a lock."""
     if not any(is_cuda(each) for each in lock.packages):
         return []

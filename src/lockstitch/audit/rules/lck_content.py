@@ -6,19 +6,20 @@ from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
+from lockstitch.python.locks import lists
+from lockstitch.python.locks.lists import Listed, Required
+from lockstitch.python.names import normal
+from lockstitch.python.tables import table
 from lockstitch.repository.dockerfile import purpose
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import File, Repository
-from lockstitch.repository.packaging import requirements
-from lockstitch.repository.packaging.declared import beside, folder_of, of_folder, table
+from lockstitch.repository.packaging.declared import beside, folder_of, of_folder
 from lockstitch.repository.packaging.files import (
     lock_files,
     locks_in,
     project_folders,
     requirement_lists,
 )
-from lockstitch.repository.packaging.locks import normal
-from lockstitch.repository.packaging.requirements import Listed, Required
 
 __all__ = ["RULES"]
 
@@ -56,10 +57,8 @@ class LCK004(Rule):
         for lock in lock_files(repo):
             if lock.kind in {"uv", "poetry", "pylock"}:
                 for each in lock.packages:
-                    if each.source in {"editable", "directory", "path", "file", "virtual"} and (
-                        _outside(folder_of(lock.path), each.where)
-                    ):
-                        message = f"`{lock.path}` takes `{each.name}` from `{each.where}`"
+                    if each.is_local and _outside(folder_of(lock.path), each.source.url):
+                        message = f"`{lock.path}` takes `{each.name}` from `{each.source.url}`"
                         message += ", which is not in the repository"
                         hint = "lock it from an index, or from git with a commit"
                         yield self.finding(lock.path, each.line, message, hint=hint)
@@ -80,7 +79,7 @@ def _conda(repo: Repository) -> Iterator[File[Listed]]:
     for path in repo.named("environment.yml", "environment.yaml"):
         text = repo.text(path) or ""
         blank = [_ITEM.sub(r"\1", x) if _ITEM.match(x) else "" for x in text.splitlines()]
-        listed = requirements.read("\n".join(blank))
+        listed = lists.read("\n".join(blank))
         yield File(path=path, text=text, value=listed)
 
 

@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.python.locks import Graph
 from lockstitch.repository.dockerfile import purpose
 from lockstitch.repository.dockerfile.images import dockerfiles
 from lockstitch.repository.files import Repository
@@ -14,7 +15,6 @@ from lockstitch.repository.packaging.files import (
     project_folders,
     requirement_lists,
 )
-from lockstitch.repository.packaging.locks import LockFile
 
 __all__ = ["RULES"]
 
@@ -130,10 +130,10 @@ class LCK003(Rule):
             others = locks_in(repo, folder_of(lock.path))
             if any(_hashed(other) for other in others) and not _installed(repo, lock.path):
                 continue
-            pinned = [each for each in lock.packages if each.source == "registry"]
+            pinned = [each for each in lock.packages if each.source.kind == "registry"]
             if len(pinned) < len(lock.packages):
                 continue  # a place has no hash either: LCK004 or LCK005 is about it
-            if pinned and not any(file.hashed for each in pinned for file in each.files):
+            if pinned and not any(file.hash for each in pinned for file in each.files):
                 count = f"{len(pinned)} package{'s' if len(pinned) > 1 else ''}"
                 message = f"`{lock.path}` pins {count} and has no hash"
                 hint = f"uv pip compile --generate-hashes … -o {lock.path}"
@@ -145,8 +145,8 @@ def _is_for_docs(path: str) -> bool:
     return "constraints" in parts[-1] or bool({"docs", "doc"} & {*parts[:-1]})
 
 
-def _hashed(lock: LockFile) -> bool:
-    return any(file.hashed for each in lock.packages for file in each.files)
+def _hashed(lock: Graph) -> bool:
+    return any(file.hash for each in lock.packages for file in each.files)
 
 
 def _installed(repo: Repository, path: str) -> bool:
@@ -184,7 +184,7 @@ class LCK007(Rule):
                 if main and other is not main:
                     yield from self._pair(main, other)
 
-    def _pair(self, main: LockFile, other: LockFile) -> Iterator[Finding]:
+    def _pair(self, main: Graph, other: Graph) -> Iterator[Finding]:
         have = _versions(main)
         wrong = [
             each
@@ -214,7 +214,7 @@ def _more(names: list[str]) -> str:
     return f"; they differ in {len(rest)} more: {shown}{' …' if len(rest) > _SHOWN else ''}"
 
 
-def _versions(lock: LockFile) -> dict[str, set[str]]:
+def _versions(lock: Graph) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for each in lock.packages:
         if each.version:

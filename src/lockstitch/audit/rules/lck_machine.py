@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.python.locks import Graph, Package
 from lockstitch.repository.dockerfile import platforms, pythons
 from lockstitch.repository.dockerfile.pythons import Pin
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import wheels
 from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import lock_files, project_folders
-from lockstitch.repository.packaging.locks import Locked, LockFile
 from lockstitch.repository.packaging.wheels import Machine, Verdict
 from lockstitch.repository.text.lines import line_of_key
 
@@ -113,7 +113,7 @@ class LCK009(Rule):
             if wanted or built:
                 yield from self._lock(repo, lock, wanted)
 
-    def _lock(self, repo: Repository, lock: LockFile, wanted: dict[str, str]) -> Iterator[Finding]:
+    def _lock(self, repo: Repository, lock: Graph, wanted: dict[str, str]) -> Iterator[Finding]:
         folder = folder_of(lock.path)
         names = list(wanted) or list(platforms.MACHINES)
         machines = {name: platforms.machine(repo, folder, name) for name in names}
@@ -143,7 +143,7 @@ class LCK009(Rule):
                 if not wanted:
                     return
 
-    def _lacks(self, lock: LockFile, name: str, packages: list[Locked], said: str) -> Finding:
+    def _lacks(self, lock: Graph, name: str, packages: list[Package], said: str) -> Finding:
         shown = ", ".join(f"{each.name} {each.version}" for each in packages[:_SHOWN])
         more = " …" if len(packages) > _SHOWN else ""
         where = f", which `{said}` asks for" if said else ""
@@ -153,7 +153,7 @@ class LCK009(Rule):
         return self.finding(lock.path, packages[0].line, message, hint=hint)
 
 
-def _supported(lock: LockFile, machine: Machine) -> bool:
+def _supported(lock: Graph, machine: Machine) -> bool:
     listed = lock.document.get("supported-markers")
     markers = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
     return not markers or any(wheels.applies(each, machine) for each in markers)
@@ -199,8 +199,8 @@ class LCK010(Rule):
             if "+cpu" not in torch.version and not platforms.speaks_of_gpus(repo):
                 yield self._cuda(lock, torch, libraries)
 
-    def _cuda(self, lock: LockFile, torch: Locked, libraries: list[Locked]) -> Finding:
-        size = sum(max((f.size for f in each.files), default=0) for each in libraries)
+    def _cuda(self, lock: Graph, torch: Package, libraries: list[Package]) -> Finding:
+        size = sum(max((f.size or 0 for f in each.files), default=0) for each in libraries)
         cost = f", {size / _GB:.1f} GB to download" if size else ""
         brought = f" and {len(libraries)} packages of NVIDIA{cost}" if libraries else ""
         message = f"torch {torch.version} is the build for CUDA{brought}, and no image is for GPUs"

@@ -10,11 +10,12 @@ from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
+from lockstitch.python.locks import Graph
+from lockstitch.python.tables import table
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import stale
-from lockstitch.repository.packaging.declared import beside, folder_of, table
+from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import lock_files
-from lockstitch.repository.packaging.locks import LockFile
 from lockstitch.store import Store, default_root
 
 __all__ = ["RULES"]
@@ -58,7 +59,7 @@ class LCK002(Rule):
             elif lock.kind == "requirements":
                 yield from self._compiled(repo, lock)
 
-    def _poetry(self, repo: Repository, lock: LockFile) -> Iterator[Finding | Skip]:
+    def _poetry(self, repo: Repository, lock: Graph) -> Iterator[Finding | Skip]:
         path = beside(folder_of(lock.path), "pyproject.toml")
         pyproject = repo.toml(path)
         header = (repo.text(lock.path) or "").partition("\n")[0]
@@ -67,7 +68,7 @@ class LCK002(Rule):
             message = f"the content-hash {said[:12]}… of `{lock.path}` is not that of `{path}`"
             yield self.finding(lock.path, 1, message, hint="poetry lock")
 
-    def _compiled(self, repo: Repository, lock: LockFile) -> Iterator[Finding | Skip]:
+    def _compiled(self, repo: Repository, lock: Graph) -> Iterator[Finding | Skip]:
         path = f"{lock.path.removesuffix('.txt')}.in"
         text = repo.text(path) if path != lock.path and path in repo.name_set else None
         if text is None:
@@ -80,7 +81,7 @@ class LCK002(Rule):
             hint = f"{'uv pip compile' if by_uv else 'pip-compile'} {path} -o {lock.path}"
             yield self.finding(lock.path, 1, message, hint=hint)
 
-    def _uv(self, repo: Repository, lock: LockFile) -> Iterator[Finding | Skip]:
+    def _uv(self, repo: Repository, lock: Graph) -> Iterator[Finding | Skip]:
         folder = folder_of(lock.path)
         root = _workspace(repo, folder)
         if root is not None:
@@ -88,9 +89,9 @@ class LCK002(Rule):
             message += " workspace that the folder is a member of"
             yield self.finding(lock.path, 1, message, hint=f"git rm {lock.path}")
             return
-        own = [each for each in lock.packages if each.source in {"editable", "virtual"}]
+        own = [each for each in lock.packages if each.source.kind in {"editable", "virtual"}]
         static = True
-        for where in dict.fromkeys((".", *(each.where for each in own))):
+        for where in dict.fromkeys((".", *(each.source.url for each in own))):
             path = _pyproject(folder, where)
             document = repo.toml(path) if path else None
             if path is None or document is None:
@@ -114,11 +115,11 @@ class LCK002(Rule):
         if key and not found:
             store.remember(_RECORD, key, value=True)
 
-    def _asked(self, repo: Repository, lock: LockFile, folder: str) -> Iterator[Finding | Skip]:
+    def _asked(self, repo: Repository, lock: Graph, folder: str) -> Iterator[Finding | Skip]:
         """Yield what uv says; it gets no environment of the project, whose Python it would run."""
         path = beside(folder, "pyproject.toml")
         pyproject = repo.toml(path)
-        requires = lock.python or table(pyproject, "project").get("requires-python")
+        requires = lock.requires_python or table(pyproject, "project").get("requires-python")
         words: list[str | Path] = ["lock", "--check", "--offline", "--no-build", "--verbose"]
         words += ["--no-progress", "--color", "never", *_python(requires)]
         if "cache-dir" in table(pyproject, "tool", "uv") or repo.exists(beside(folder, "uv.toml")):
@@ -156,7 +157,7 @@ class LCK002(Rule):
         yield self.skip(reason, hint="uv lock --check")
 
 
-def _key(repo: Repository, lock: LockFile, folder: str) -> str:
+def _key(repo: Repository, lock: Graph, folder: str) -> str:
     """Return a key of all that uv looks at for its answer: texts, settings, and uv itself.
 
     Empty where there is no uv.
@@ -209,12 +210,12 @@ def _pyproject(folder: str, where: str) -> str | None:
     return beside(folder, f"{where}/pyproject.toml") if inside else None
 
 
-def _unknown_builds(repo: Repository, folder: str, lock: LockFile) -> bool:
+def _unknown_builds(repo: Repository, folder: str, lock: Graph) -> bool:
     """Return whether uv might have to build something of the repository to answer.
 
     Folders that the lock does not name yet may be members of the workspace.
     """
-    if any(each.source in {"directory", "path"} for each in lock.packages):
+    if any(each.source.kind in {"directory", "path"} for each in lock.packages):
         return True
     uv = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "uv")
     listed = [x for v in table(uv, "sources").values() for x in (v if isinstance(v, list) else [v])]

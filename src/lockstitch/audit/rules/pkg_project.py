@@ -6,10 +6,11 @@ from lockstitch import environ, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
+from lockstitch.python.tables import table
 from lockstitch.repository.environment import programs
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import backends, pyproject
-from lockstitch.repository.packaging.declared import folder_of, line_of_text, table
+from lockstitch.repository.packaging.declared import folder_of, line_of_text
 from lockstitch.repository.text.lines import line_of_key
 from lockstitch.store import Store, default_root
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Skip
 from lockstitch.patterns import regex
+from lockstitch.python.tables import table
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import moved_settings
-from lockstitch.repository.packaging.declared import beside, folder_of, table
+from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.text.lines import Edit, line_of_key
 
 __all__ = ["RULES"]

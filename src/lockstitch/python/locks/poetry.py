@@ -1,94 +1,216 @@
-"""Reads poetry.lock and says which wheels it means for a target."""
+"""Reads poetry.lock, and says which wheels it means for a target."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.python.tables import Table, parse_toml
+from lockstitch.python.locks.graph import (
+    Dependency,
+    File,
+    Graph,
+    Package,
+    Source,
+    for_all_extras,
+    holds,
+)
+from lockstitch.python.locks.reading import Reading, file_of
+from lockstitch.python.locks.resolution import Pinned, best_wheel
+from lockstitch.python.names import normal
+from lockstitch.python.tables import Table, table, tables, texts
 from lockstitch.python.target import Target
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.tags import Tag
 
-__all__ = ["Pinned", "best_wheel", "holds", "requirements", "select", "sources"]
+__all__ = ["read", "requirements", "select"]
 
 _MAIN = "main"
 _LOCK = "poetry lock"  # Poetry 2 keeps the versions that are locked
 _WAY_OUT = "pin a version that has one, or build its wheel first: uv build --wheel"
 _VERSION = re.compile(r"2\.(\d{1,4})")
-_EXTRA = re.compile(r'(?<!["\w])extra (==|!=) "([^"]*)"')
-_ALWAYS, _NEVER = 'python_version >= "3"', 'python_version < "3"'
+_SOURCES = {"": "registry", "legacy": "registry", "file": "path"}  # the others have our names
 _KINDS = {
     "git": "a repository",
     "directory": "a folder of one machine",
-    "file": "a file of one machine",
+    "path": "a file of one machine",
     "url": "an address outside of any index",
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pinned:
-    """One package that a lock without addresses pins for a target."""
+def read(
+    text: str,
+    source: str = "poetry.lock",
+    problems: list[LockstitchError] | None = None,
+    document: Mapping[str, Any] | None = None,
+) -> Graph:
+    """Return the graph of a poetry.lock; `document` is the text's, where it is parsed already.
 
-    name: str  # normalised (PEP 503)
-    version: str
-    hashes: frozenset[Digest]  # any of these, and nothing else
-    filename: str = ""  # of the wheel, where the lock has file names
-    index: str = ""  # `NAME=URL` of the index that the lock names, without a user or a password
-    url: str = ""  # where the lock names a file by its address
+    Collects what is wrong in `problems` and leaves it out. Without such a list, raises
+    LockstitchError with the path to each bad value, and for a lock older than 2.1.
+    """
+    reading = Reading(text, source, _LOCK, problems, document)
+    metadata = reading.top.table("metadata")
+    version = metadata.text("lock-version")
+    form = _VERSION.fullmatch(version)
+    if reading.is_strict:
+        reading.close()
+    if form is None or int(form[1]) < 1:
+        # 2.0 and before have neither groups nor markers: what they mean is only in Poetry.
+        message = f"`{source}` has lock-version `{version}`, lockstitch reads 2.1 and later 2.x"
+        hint = "poetry lock, with Poetry 2, which keeps the versions"
+        reading.refuse(LockstitchError(message, hint=hint))
+    legacy = table(metadata.raw("files"))  # before 1.5
+    packages = [
+        _package(each, line, legacy, is_strict=reading.is_strict)
+        for each, line in reading.packages("package")
+    ]
+    groups = {group for package in packages for group in package.members}
+    graph = Graph(
+        path=source,
+        kind="poetry",
+        packages=tuple(package for package in packages if package.name),
+        form=version,
+        requires_python=metadata.text("python-versions"),
+        group_names=tuple(sorted(groups - {_MAIN})),
+        extra_names=tuple(sorted(normal(extra) for extra in reading.top.table("extras"))),
+        document=reading.document,
+    )
+    reading.close()
+    return graph
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Package:
-    """One `[[package]]`: its marker in each of its groups, and its files by name."""
+def _package(each: Table, line: int, legacy: Mapping[str, Any], *, is_strict: bool) -> Package:
+    groups = each.texts("groups")
+    if is_strict and not groups:
+        each.complain("groups", "is missing or empty")
+    if not groups and each.has("category"):  # before 1.5
+        groups = (each.text("category"),)
+    name = _needed(each, "name")
+    files = [_file(file) for file in each.each("files")]
+    if not files:
+        files = [_file(Table(file, "", each.problems)) for file in tables(legacy.get(name))]
+    return Package(
+        name=normal(name),
+        version=_version(each) if is_strict else each.text("version"),
+        source=_source(each.table("source")),
+        files=tuple(files),
+        dependencies=tuple(_edges(each.table("dependencies"))),
+        members={normal(group): marker for group, marker in _markers(each, groups).items()},
+        optional=each.flag("optional"),
+        line=line,
+    )
 
-    where: str
-    name: str
-    version: str
-    markers: Mapping[str, str]
-    files: Mapping[str, str]
-    kind: str = ""
-    index: str = ""
 
-    def __str__(self) -> str:
-        return f"`{self.name} {self.version}`"
+def _file(file: Table) -> File:
+    _needed(file, "file")
+    _needed(file, "hash")
+    return file_of(file)
+
+
+def _needed(owner: Table, key: str) -> str:
+    if not owner.has(key):
+        owner.complain(key, "is missing")
+    return owner.text(key)
+
+
+def _version(each: Table) -> str:
+    from packaging.version import Version
+
+    text = _needed(each, "version")
+    try:
+        return str(Version(text))
+    except ValueError:  # InvalidVersion, and numbers that Python refuses
+        each.complain("version", f"is `{text:.80}`, which is no version")
+        return "0"
+
+
+def _markers(each: Table, groups: Sequence[str]) -> dict[str, str]:
+    if not isinstance(each.raw("markers"), Mapping):
+        return dict.fromkeys(groups, each.text("markers"))
+    markers = each.table("markers")
+    return {group: markers.text(group) for group in groups}
+
+
+def _edges(needs: Table) -> list[Dependency]:
+    """Return an edge for each of the forms that a package's need has: one a marker."""
+    edges = []
+    for name in needs:
+        value = needs.raw(name)
+        for form in value if isinstance(value, list) else [value]:
+            said = table(form)
+            marker = said.get("markers")
+            edges.append(
+                Dependency(
+                    name=normal(name),
+                    marker=marker if isinstance(marker, str) else "",
+                    extras=tuple(normal(extra) for extra in texts(said.get("extras"))),
+                    optional=bool(said.get("optional")),
+                )
+            )
+    return edges
+
+
+def _source(source: Table) -> Source:
+    kind, url = source.text("type"), source.text("url")
+    if kind == "legacy" and not _is_index(url):
+        source.complain("url", "is no address of an index")
+    return Source(
+        kind=_SOURCES.get(kind, kind),
+        url=url,
+        revision=source.text("resolved_reference"),
+        requested=source.text("reference"),
+        subdirectory=source.text("subdirectory"),
+    )
+
+
+def _is_index(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
+
+
+# --- what a lock means for a target
 
 
 def select(
     text: str,
     target: Target,
-    groups: Collection[str] = (),
-    extras: Collection[str] = (),
+    groups: Collection[str] | None = (),
+    extras: Collection[str] | None = (),
     source: str = "poetry.lock",
 ) -> list[Pinned]:
     """Return what a lock means for a target: the main group, more groups and extras, by name.
 
-    Raises one LockstitchError that lists every package that comes from no index, has no wheel
-    that fits, or stands there in two versions.
+    None means all groups, or all extras. Raises one LockstitchError that lists every package that
+    comes from no index, has no wheel that fits, or stands there in two versions.
     """
-    from packaging.utils import canonicalize_name
-
-    document = _document(text, source)
-    packages = _packages(document, source)
-    wanted = {_MAIN, *(str(canonicalize_name(group)) for group in groups)}
-    active = {str(canonicalize_name(extra)) for extra in extras}
-    _check_python(document, target, source)
-    _check_extras(document, active, source)
+    graph = read(text, source)
+    wanted = {_MAIN, *map(normal, graph.group_names if groups is None else groups)}
+    active = {*map(normal, graph.extra_names if extras is None else extras)}
+    _check_python(graph, target)
+    have = ", ".join(graph.extra_names) or "none"
+    raise_all(
+        [
+            LockstitchError(f"`{graph.path}` has no extra `{e}` (it has: {have})", hint=_LOCK)
+            for e in sorted(active - {*graph.extra_names})
+        ]
+    )
     environment = target.markers()
     problems: list[LockstitchError] = []
     chosen = []
-    for package in packages:
-        markers = {m for group, m in package.markers.items() if group in wanted}
+    for number, package in enumerate(graph.packages):
+        markers = {m for group, m in package.members.items() if group in wanted}
         try:
             if any(holds(marker, environment, active) for marker in sorted(markers)):
                 chosen.append(package)
         except LockstitchError as error:
-            message = f"`{source}`: `{package.where}.markers`: {error.message}"
+            message = f"`{graph.path}`: `package[{number}].markers`: {error.message}"
             problems.append(LockstitchError(message, hint=_LOCK))
     problems += _twice(chosen, target)
     tags = list(target.tags())
@@ -103,191 +225,36 @@ def select(
 
 
 def requirements(text: str, source: str = "poetry.lock") -> str:
-    """Return all of a lock, every group and extra, as requirements with hashes and markers."""
-    packages = _packages(_document(text, source), source)
-    raise_all([_foreign(package) for package in packages if package.kind])
+    """Return all of a lock, every group and extra, as requirements with hashes and markers.
+
+    Raises LockstitchError for each package that comes from no index, or that has no sha256.
+    """
+    graph = read(text, source)
+    raise_all([_foreign(p) for p in graph.packages if p.source.kind != "registry"])
     lines = []
-    for package in sorted(packages, key=lambda each: (each.name, each.version)):
-        markers = sorted({_all_extras(marker) for marker in package.markers.values()})
+    for package in sorted(graph.packages, key=lambda each: (each.name, each.version)):
+        markers = sorted({for_all_extras(marker) for marker in package.members.values()})
         either = " or ".join(f"({m})" if len(markers) > 1 else m for m in markers)
-        condition = "" if _ALWAYS in markers else f" ; {either}"
-        hashes = sorted({h for h in package.files.values() if h.startswith("sha256:")})
+        condition = "" if "" in markers else f" ; {either}"
+        hashes = sorted({file.sha256 for file in package.files if file.sha256})
         if not hashes:
-            message = f"{package} has no sha256 in `{source}`"
+            message = f"{_shown(package)} has no sha256 in `{graph.path}`"
             raise LockstitchError(message, hint=_LOCK)
         pin = f"{package.name}=={package.version}{condition}"
-        lines.append(" \\\n    ".join([pin, *(f"--hash={digest}" for digest in hashes)]) + "\n")
+        lines.append(" \\\n    ".join([pin, *(f"--hash=sha256:{h}" for h in hashes)]) + "\n")
     return "".join(lines)
 
 
-def sources(text: str, source: str = "poetry.lock") -> list[str]:
-    """Return the names of the packages that a lock has no wheel of, sorted."""
-    packages = _packages(_document(text, source), source)
-    has_none = (p for p in packages if not any(name.endswith(".whl") for name in p.files))
-    return sorted(package.name for package in has_none)
-
-
-def holds(marker: str, environment: Mapping[str, str], extras: Collection[str] = ()) -> bool:
-    """Return whether a marker is true for an environment and a set of active extras.
-
-    Raises LockstitchError when the marker is not one, or compares what cannot be compared.
-    """
-    from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
-
-    if marker in {"", "*"}:
-        return True
-    if marker == "<empty>":  # how Poetry writes one that is never true
-        return False
-
-    def of_extra(match: re.Match[str]) -> str:
-        # Many extras can be active, `extra` has one value in packaging: so Poetry's rule, by hand.
-        return _ALWAYS if (match[2] in extras) == (match[1] == "==") else _NEVER
-
-    try:
-        plain = _EXTRA.sub(of_extra, str(Marker(marker)))
-        return Marker(plain).evaluate(dict(environment))
-    except (ValueError, UndefinedComparison, UndefinedEnvironmentName, RecursionError) as error:
-        message = f"the marker `{marker:.80}` cannot be decided: {_first_line(error)}"
-        raise LockstitchError(message) from error
-
-
-def best_wheel(
-    filenames: Iterable[str], tags: "Sequence[Tag]", *, name: str, version: str
-) -> str | None:
-    """Return the wheel of a package whose tags come first, the latest build of it, or None."""
-    from packaging.tags import create_compatible_tags_selector
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-    from packaging.version import Version
-
-    found = []
-    for filename in filenames:
-        try:
-            project, release, build, fits = parse_wheel_filename(filename)
-        except (InvalidWheelFilename, ValueError):
-            continue  # an sdist, or a wheel from before PEP 427 that nothing can install
-        if project == name and release == Version(version):
-            found.append((build, filename, fits))
-    found.sort(key=lambda each: each[:2], reverse=True)
-    ordered = create_compatible_tags_selector(tags)((each[1], each[2]) for each in found)
-    return next(iter(ordered), None)
-
-
-# --- the parts of the file
-
-
-def _document(text: str, source: str) -> dict[str, Any]:
-    document = parse_toml(text, f"`{source}`", hint=_LOCK)
-    problems: list[LockstitchError] = []
-    version = Table(document, "", problems).table("metadata").text("lock-version")
-    _raise(problems, source)
-    form = _VERSION.fullmatch(version)
-    if form is None or int(form[1]) < 1:
-        # 2.0 and before have neither groups nor markers: what they mean is only in Poetry.
-        message = f"`{source}` has lock-version `{version}`, lockstitch reads 2.1 and later 2.x"
-        raise LockstitchError(message, hint="poetry lock, with Poetry 2, which keeps the versions")
-    return document
-
-
-def _packages(document: dict[str, Any], source: str) -> list[_Package]:
-    problems: list[LockstitchError] = []
-    found = [_package(table) for table in _tables(document.get("package"), "package", problems)]
-    _raise(problems, source)
-    return found
-
-
-def _package(table: Table) -> _Package:
-    from packaging.utils import canonicalize_name
-
-    files = {}
-    for each in _tables(table.raw("files"), f"{table.path}.files", table.problems):
-        filename, digest = _needed(each, "file"), _needed(each, "hash")
-        files[filename] = digest
-        if digest.startswith("sha256:"):
-            try:
-                Digest.parse(digest)
-            except LockstitchError as error:
-                each.complain("hash", f"is wrong: {error.message}")
-    groups = table.texts("groups")
-    if not groups:
-        table.complain("groups", "is missing or empty")
-    source = table.table("source")
-    kind, url, reference = (source.text(key) for key in ("type", "url", "reference"))
-    return _Package(
-        where=table.path,
-        name=str(canonicalize_name(_needed(table, "name"))),
-        version=_version(table),
-        markers={str(canonicalize_name(g)): m for g, m in _markers(table, groups).items()},
-        files=files,
-        kind="" if kind == "legacy" else kind,
-        index=_index(source, reference, url) if kind == "legacy" else "",
-    )
-
-
-def _needed(table: Table, key: str) -> str:
-    if not table.has(key):
-        table.complain(key, "is missing")
-    return table.text(key)
-
-
-def _version(table: Table) -> str:
-    from packaging.version import Version
-
-    text = _needed(table, "version")
-    try:
-        return str(Version(text))
-    except ValueError:  # InvalidVersion, and numbers that Python refuses
-        table.complain("version", f"is `{text:.80}`, which is no version")
-        return "0"
-
-
-def _markers(table: Table, groups: Sequence[str]) -> dict[str, str]:
-    if not isinstance(table.raw("markers"), Mapping):
-        return dict.fromkeys(groups, table.text("markers"))
-    markers = table.table("markers")
-    return {group: markers.text(group) for group in groups}
-
-
-def _index(source: Table, reference: str, url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        source.complain("url", "is no address of an index")
-        return ""
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    name = re.sub(r"[^A-Za-z0-9]+", "-", reference).strip("-") or "index"
-    return f"{name}={bare}"
-
-
-def _tables(value: object, path: str, problems: list[LockstitchError]) -> list[Table]:
-    if value is not None and not isinstance(value, list):
-        problems.append(LockstitchError(f"`{path}` must be a list of tables"))
-    items = value if isinstance(value, list) else []
-    return [Table(item, f"{path}[{number}]", problems) for number, item in enumerate(items)]
-
-
-def _raise(problems: Sequence[LockstitchError], source: str) -> None:
-    raise_all(
-        [LockstitchError(f"`{source}` cannot be read: {p.message}", hint=_LOCK) for p in problems]
-    )
-
-
-# --- what the parts mean
-
-
-def _check_python(document: dict[str, Any], target: Target, source: str) -> None:
+def _check_python(graph: Graph, target: Target) -> None:
     """Refuse a target that the lock was not made for: Poetry leaves out what only others need."""
-    problems: list[LockstitchError] = []
-    wanted = Table(document, "", problems).table("metadata").text("python-versions", "*")
-    _raise(problems, source)
+    wanted = graph.requires_python or "*"
     try:
         fits = any(_range(part).contains(target.python) for part in re.split(r"\|\|?", wanted))
     except ValueError as error:
-        message = f"`{source}` cannot be read: `metadata.python-versions` is `{wanted:.80}`"
+        message = f"`{graph.path}` cannot be read: `metadata.python-versions` is `{wanted:.80}`"
         raise LockstitchError(message, hint=_LOCK) from error
     if not fits:
-        message = f"`{source}` is for Python {wanted}, the image has {target.python}"
+        message = f"`{graph.path}` is for Python {wanted}, the image has {target.python}"
         raise LockstitchError(message, hint=f"allow {target.python} in pyproject.toml: {_LOCK}")
 
 
@@ -311,75 +278,62 @@ def _clause(text: str) -> str:
     return text if text[0] in "<>=!~" else f"=={text}"
 
 
-def _check_extras(document: dict[str, Any], active: Collection[str], source: str) -> None:
-    from packaging.utils import canonicalize_name
-
-    problems: list[LockstitchError] = []
-    there = {str(canonicalize_name(e)) for e in Table(document, "", problems).table("extras")}
-    _raise(problems, source)
-    have = ", ".join(sorted(there)) or "none"
-    raise_all(
-        [
-            LockstitchError(f"`{source}` has no extra `{extra}` (it has: {have})", hint=_LOCK)
-            for extra in sorted(set(active) - there)
-        ]
-    )
-
-
-def _twice(chosen: Sequence[_Package], target: Target) -> list[LockstitchError]:
-    found: dict[str, list[str]] = {}
+def _twice(chosen: Sequence[Package], target: Target) -> list[LockstitchError]:
+    versions: dict[str, list[str]] = {}
     for package in chosen:
-        found.setdefault(package.name, []).append(package.version)
+        versions.setdefault(package.name, []).append(package.version)
     return [
         LockstitchError(
-            f"`{name}` is locked {len(versions)} times for {target.platform}, CPython "
-            f"{target.minor}: {', '.join(sorted(versions))}",
+            f"`{name}` is locked {len(several)} times for {target.platform}, CPython "
+            f"{target.minor}: {', '.join(sorted(several))}",
             hint=f"let the groups of an image agree on one: {_LOCK}",
         )
-        for name, versions in sorted(found.items())
-        if len(versions) > 1
+        for name, several in sorted(versions.items())
+        if len(several) > 1
     ]
 
 
-def _pinned(package: _Package, target: Target, tags: "Sequence[Tag]") -> Pinned:
-    if package.kind:
+def _pinned(package: Package, target: Target, tags: "Sequence[Tag]") -> Pinned:
+    if package.source.kind != "registry":
         raise _foreign(package)
     name, version = package.name, package.version
-    filename = best_wheel(package.files, tags, name=name, version=version)
-    if filename is None:
-        has = "only other wheels" if any(f.endswith(".whl") for f in package.files) else "none"
-        message = f"{package} has no wheel for {target.platform}, CPython {target.minor}: "
+    files = {file.name: file for file in package.files}
+    best = best_wheel(files, tags, name=name, version=version)
+    if best is None:
+        has = "only other wheels" if package.wheels else "none"
+        message = f"{_shown(package)} has no wheel for {target.platform}, CPython {target.minor}: "
         message += f"the lock has {has}"
         raise LockstitchError(message, hint=_WAY_OUT)
-    digest = package.files[filename]
-    if not digest.startswith("sha256:"):
-        message = f"`{filename}` has no sha256 in the lock"
+    digest = files[best].sha256
+    if not digest:
+        message = f"`{best}` has no sha256 in the lock"
         raise LockstitchError(message, hint="lock it from an index that gives sha256: poetry lock")
-    hashes = frozenset({Digest.parse(digest)})
-    return Pinned(name=name, version=version, hashes=hashes, filename=filename, index=package.index)
+    return Pinned(
+        name=name,
+        version=version,
+        hashes=frozenset({Digest.of_hex(digest)}),
+        filename=best,
+        index=_index(package.source),
+    )
 
 
-def _foreign(package: _Package) -> LockstitchError:
-    kind = _KINDS.get(package.kind, f"a source of the kind `{package.kind:.40}`")
-    message = f"{package} comes from {kind}, not from an index"
+def _index(source: Source) -> str:
+    """Return `NAME=URL` of the index that a lock names, without a user or a password."""
+    if not source.url:
+        return ""
+    parts = urlsplit(source.url)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    name = re.sub(r"[^A-Za-z0-9]+", "-", source.requested).strip("-") or "index"
+    return f"{name}={bare}"
+
+
+def _foreign(package: Package) -> LockstitchError:
+    kind = package.source.kind
+    where = _KINDS.get(kind, f"a source of the kind `{kind:.40}`")
+    message = f"{_shown(package)} comes from {where}, not from an index"
     way_out = "publish its wheel in an index and depend on that version: uv build --wheel"
     return LockstitchError(message, hint=way_out)
 
 
-def _all_extras(marker: str) -> str:
-    """Return a marker for when every extra is active."""
-    from packaging.markers import Marker
-
-    if marker in {"", "*", "<empty>"}:
-        return _NEVER if marker == "<empty>" else _ALWAYS
-    try:
-        parsed = str(Marker(marker))
-        text = _EXTRA.sub(lambda match: _ALWAYS if match[1] == "==" else _NEVER, parsed)
-        return str(Marker(text))
-    except (ValueError, RecursionError) as error:
-        message = f"the marker `{marker:.80}` cannot be read: {_first_line(error)}"
-        raise LockstitchError(message, hint=_LOCK) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+def _shown(package: Package) -> str:
+    return f"`{package.name} {package.version}`"

@@ -1,8 +1,7 @@
 """Reads PEP 751 locks and chooses the wheels for a target."""
 
 import dataclasses
-import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -10,27 +9,99 @@ from urllib.parse import unquote, urlsplit
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.python.locks.resolution import LockedWheel
-from lockstitch.python.tables import parse_toml
+from lockstitch.python.locks.graph import Graph, Package, Source
+from lockstitch.python.locks.reading import Reading, file_of
+from lockstitch.python.locks.resolution import LockedWheel, seconds
+from lockstitch.python.names import normal
+from lockstitch.python.tables import Table, parse_toml
 from lockstitch.python.target import Target
 
 if TYPE_CHECKING:
-    from packaging.pylock import Package, PackageWheel, Pylock
+    from packaging import pylock
     from packaging.tags import Tag
 
 __all__ = ["read", "select"]
 
+_LOCK = "lockstitch lock"
+_WAY_OUT = "pin a version that has one, or build its wheel first: uv build --wheel"
+_KINDS = {
+    "PackageSdist": "only a source distribution",
+    "PackageVcs": "a repository",
+    "PackageDirectory": "a folder of one machine",
+    "PackageArchive": "an archive",
+}
 
-def read(text: str, source: str) -> "Pylock":
-    """Return the parsed lock, or raise LockstitchError with the path to the bad value."""
+
+def read(
+    text: str,
+    source: str,
+    problems: list[LockstitchError] | None = None,
+    document: Mapping[str, Any] | None = None,
+) -> Graph:
+    """Return the graph of a PEP 751 lock; `document` is the text's, where it is parsed already.
+
+    Collects what is wrong in `problems` and leaves it out. Without such a list, raises
+    LockstitchError with the path to the bad value.
+    """
+    reading = Reading(text, source, _LOCK, problems, document)
+    if reading.is_strict:
+        _parsed(reading.document, source)
+    top = reading.top
+    packages = [_package(each, line) for each, line in reading.packages("packages")]
+    graph = Graph(
+        path=source,
+        kind="pylock",
+        packages=tuple(package for package in packages if package.name),
+        form=top.text("lock-version"),
+        requires_python=top.text("requires-python"),
+        environments=top.texts("environments"),
+        group_names=top.texts("dependency-groups"),
+        extra_names=top.texts("extras"),
+        document=reading.document,
+    )
+    reading.close()
+    return graph
+
+
+def _package(each: Table, line: int) -> Package:
+    files = each.each("wheels")
+    files += [each.table("sdist")] if each.has("sdist") else []
+    return Package(
+        name=normal(each.text("name")),
+        version=each.text("version"),
+        source=_source(each),
+        files=tuple(file_of(file) for file in files),
+        marker=each.text("marker"),
+        line=line,
+    )
+
+
+def _source(each: Table) -> Source:
+    for key, kind in (("vcs", "git"), ("directory", "directory"), ("archive", "url")):
+        if each.has(key):
+            place = each.table(key)
+            editable = kind == "directory" and place.raw("editable") is True
+            return Source(
+                kind="editable" if editable else kind,
+                url=place.text("url") or place.text("path"),
+                revision=place.text("commit-id"),
+                requested=place.text("requested-revision"),
+                subdirectory=place.text("subdirectory"),
+            )
+    return Source(url=each.text("index"))
+
+
+def _parsed(document: Mapping[str, Any], source: str) -> "pylock.Pylock":
     from packaging.pylock import Pylock, PylockValidationError
 
-    document = parse_toml(text, f"`{source}`", hint="lockstitch lock")
     try:
         return Pylock.from_dict(document)
     except PylockValidationError as error:
         message = f"`{source}` is not a valid pylock: {error}"
-        raise LockstitchError(message, hint="lockstitch lock") from error
+        raise LockstitchError(message, hint=_LOCK) from error
+
+
+# --- what a lock means for a target
 
 
 def select(
@@ -38,16 +109,16 @@ def select(
     target: Target,
     source: str,
     *,
-    groups: Sequence[str] = (),
-    extras: Sequence[str] = (),
+    groups: Collection[str] | None = (),
+    extras: Collection[str] | None = (),
 ) -> list[LockedWheel]:
     """Return the wheels that a lock means for a target, sorted by name.
 
-    `groups` and `extras` are added to the lock's default groups.
-    Raises one LockstitchError that lists every package without a wheel that fits, every wheel
-    without a sha256 and every package that is a folder, an archive or a repository.
+    `groups` and `extras` are added to the lock's default groups; None means all. Raises one
+    LockstitchError that lists every package without a wheel that fits, every wheel without a
+    sha256 and every package that is a folder, an archive or a repository.
     """
-    lock = read(text, source)
+    lock = _parsed(parse_toml(text, f"`{source}`", hint=_LOCK), source)
     tags = list(target.tags())
     wheels: list[LockedWheel] = []
     problems: list[LockstitchError] = []
@@ -63,93 +134,77 @@ def select(
 
 
 def _chosen(
-    lock: "Pylock", source: str, groups: Sequence[str], extras: Sequence[str]
+    lock: "pylock.Pylock",
+    source: str,
+    groups: Collection[str] | None,
+    extras: Collection[str] | None,
 ) -> dict[str, Any]:
     """Return what `Pylock.select` is told of groups and extras; raise for one the lock lacks."""
-    problems = []
-    for what, wanted, there in (
-        ("group", groups, lock.dependency_groups),
-        ("extra", extras, lock.extras),
+    wanted, problems = [], []
+    for what, names, there in (
+        ("group", groups, {*(lock.dependency_groups or ())}),
+        ("extra", extras, {*(lock.extras or ())}),
     ):
-        for name in sorted({*wanted} - {*(there or ())}):
+        wanted.append(there if names is None else {*names})
+        for name in sorted(wanted[-1] - there):
             message = f"`{source}` has no {what} `{name}`"
-            hint = f"it has: {', '.join(sorted(there or ())) or 'none'}"
+            hint = f"it has: {', '.join(sorted(there)) or 'none'}"
             problems.append(LockstitchError(message, hint=hint))
     raise_all(problems)
     return {
-        "extras": sorted(extras),
-        "dependency_groups": sorted({*groups, *(lock.default_groups or ())}),
+        "dependency_groups": sorted({*wanted[0], *(lock.default_groups or ())}),
+        "extras": sorted(wanted[1]),
     }
 
 
 def _one_name(
-    lock: "Pylock",
-    packages: "list[Package]",
+    lock: "pylock.Pylock",
+    packages: "list[pylock.Package]",
     target: Target,
     tags: "list[Tag]",
     chosen: dict[str, Any],
 ) -> list[LockedWheel]:
     from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-    from packaging.pylock import PackageWheel, Pylock, PylockSelectError
+    from packaging.pylock import PackageWheel, PylockSelectError
 
-    alone = Pylock(
-        lock_version=lock.lock_version,
-        requires_python=lock.requires_python,
-        environments=lock.environments,
-        created_by=lock.created_by,
-        extras=lock.extras,
-        dependency_groups=lock.dependency_groups,
-        default_groups=lock.default_groups,
-        packages=[_latest_first(package) for package in packages],
-    )
+    # A name at a time: packaging stops at the first that has no wheel.
+    alone = dataclasses.replace(lock, packages=[_latest_first(package) for package in packages])
     name = packages[0].name
-    found = []
+    wheels = []
     try:
         environment: Any = target.markers()
         for package, artifact in alone.select(environment=environment, tags=tags, **chosen):
             if not isinstance(artifact, PackageWheel):
                 raise _no_wheel(package, target, type(artifact).__name__)
-            found.append(_wheel(package, artifact))
+            wheels.append(_wheel(package, artifact))
     except (UndefinedComparison, UndefinedEnvironmentName) as error:
         message = f"`{name}` has a marker that cannot be decided: {error}"
-        raise LockstitchError(message, hint="lockstitch lock") from error
+        raise LockstitchError(message, hint=_LOCK) from error
     except PylockSelectError as error:
         message = f"`{name}` has no wheel for {target.platform}, CPython {target.minor}: {error}"
         raise LockstitchError(message, hint=_WAY_OUT) from error
-    return found
+    return wheels
 
 
-def _latest_first(package: "Package") -> "Package":
+def _latest_first(package: "pylock.Package") -> "pylock.Package":
     """Return the package with later builds of a wheel first: of equal tags, the first is taken."""
     from packaging.utils import parse_wheel_filename
 
-    def build(wheel: "PackageWheel") -> tuple[()] | tuple[int, str]:
+    def build(wheel: "pylock.PackageWheel") -> tuple[()] | tuple[int, str]:
         return parse_wheel_filename(wheel.filename)[2]
 
     wheels = sorted(package.wheels or (), key=build, reverse=True)
     return dataclasses.replace(package, wheels=wheels or None)
 
 
-_WAY_OUT = "pin a version that has one, or build its wheel first: uv build --wheel"
-_KINDS = {
-    "PackageSdist": "only a source distribution",
-    "PackageVcs": "a repository",
-    "PackageDirectory": "a folder of one machine",
-    "PackageArchive": "an archive",
-}
-
-
-def _no_wheel(package: "Package", target: Target, kind: str) -> LockstitchError:
+def _no_wheel(package: "pylock.Package", target: Target, kind: str) -> LockstitchError:
     version = f" {package.version}" if package.version else ""
     message = f"`{package.name}{version}` has no wheel for {target.platform}, CPython "
     message += f"{target.minor}: the lock has {_KINDS[kind]}"
     return LockstitchError(message, hint=_WAY_OUT)
 
 
-def _wheel(package: "Package", artifact: object) -> LockedWheel:
-    from packaging.pylock import PackageWheel
-
-    assert isinstance(artifact, PackageWheel)  # noqa: S101 -- checked by the only caller
+def _wheel(package: "pylock.Package", artifact: "pylock.PackageWheel") -> LockedWheel:
     url = artifact.url or ""
     filename = artifact.name or unquote(PurePosixPath(urlsplit(url).path).name)
     if not url:
@@ -157,10 +212,8 @@ def _wheel(package: "Package", artifact: object) -> LockedWheel:
         raise LockstitchError(message, hint="lock it from an index: lockstitch lock")
     if "sha256" not in artifact.hashes:
         message = f"`{filename}` has no sha256 in the lock"
-        raise LockstitchError(
-            message, hint="lock it from an index that gives sha256: lockstitch lock"
-        )
-    uploaded = artifact.upload_time
+        hint = "lock it from an index that gives sha256: lockstitch lock"
+        raise LockstitchError(message, hint=hint)
     return LockedWheel(
         name=package.name,
         version=str(package.version or ""),
@@ -168,10 +221,5 @@ def _wheel(package: "Package", artifact: object) -> LockedWheel:
         url=url,
         digest=Digest.of_hex(artifact.hashes["sha256"]),
         size=artifact.size,
-        uploaded=_seconds(uploaded) if uploaded else 0,
+        uploaded=seconds(artifact.upload_time.isoformat() if artifact.upload_time else ""),
     )
-
-
-def _seconds(time: datetime.datetime) -> int:
-    # PEP 751: upload times are in UTC; one without a zone must not be read in the host's.
-    return int((time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp())

@@ -3,65 +3,86 @@
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from lockstitch import files
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.python.locks.poetry import Pinned, best_wheel, holds
+from lockstitch.patterns import regex
+from lockstitch.python.locks import lists
+from lockstitch.python.locks.graph import File, Graph, Package, Source, holds
+from lockstitch.python.locks.lists import EDITABLE, HASH, VCS, Line, argument, lines, without_login
+from lockstitch.python.locks.resolution import Pinned, best_wheel
+from lockstitch.python.names import normal
 from lockstitch.python.target import Target
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-__all__ = ["ignored", "read", "select", "sources"]
+__all__ = ["Follow", "ignored", "pins", "read", "select", "sources"]
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")  # as pip reads it
-_OPTION = re.compile(r"(?:^|\s)-{1,2}[A-Za-z]")
-_HASH = re.compile(r"\s*--hash(?:=|\s+)(\S+)")
-_ARGUMENT = re.compile(r"(--?[A-Za-z-]+?)(?:=|\s+|(?<=^-[a-zA-Z])|$)(.*)")
-_VCS = re.compile(r"(?:git|hg|svn|bzr)(?:\+|://)")
-_LOCAL = re.compile(r"(?:\.{1,2}$|[./~]|file:|[A-Za-z]:\\)|.*(?:\.whl|\.tar\.gz|\.zip|[/\\].*)$")
+_OPTION = regex(r"(?:^|\s)-{1,2}[A-Za-z]")
+_LOCAL = regex(r"(?:\.{1,2}$|[./~]|file:|[A-Za-z]:\\)|.*(?:\.whl|\.tar\.gz|\.zip|[/\\].*)$")
 # What is about how a file is found or built; uv is set up for that, and only wheels are used.
 _IGNORED = frozenset(
     {"-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links"}
     | {"--trusted-host", "--pre", "--prefer-binary", "--only-binary", "--no-binary"}
     | {"--require-hashes", "--use-feature"}
 )
-_BUILD_OPTIONS = re.compile(r"\s*--(?:global-option|config-settings?|build-option)(?:=|\s+)\S+")
+_BUILD_OPTIONS = regex(r"\s*--(?:global-option|config-settings?|build-option)(?:=|\s+)\S+")
 _BUILD = "publish its wheel in an index and pin that version: uv build --wheel"
 
-Follow = Callable[[str], str]
+Follow = Callable[[str], str]  # the text of a file that `-r` names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    """A logical line: its text, and the file and the number of its first line."""
+def read(
+    text: str,
+    source: str = "requirements.txt",
+    problems: list[LockstitchError] | None = None,
+    document: Mapping[str, Any] | None = None,  # noqa: ARG001 -- there is none
+) -> Graph:
+    """Return the graph of a requirements file: its packages, which say nothing of each other.
 
-    source: str
-    number: int
-    text: str
+    Names each requirement that is not pinned in `problems`. Without such a list, raises
+    LockstitchError for every line that pins nothing.
+    """
+    entries = lists.read(text).entries
+    if problems is None:
+        wrong: list[LockstitchError] = []
+        for line in _followed(text, source, None, wrong):
+            try:
+                _pin(line, None)
+            except LockstitchError as error:
+                wrong.append(error)
+        raise_all(wrong)
+    else:
+        problems += [
+            LockstitchError(
+                f"`{source}:{each.line}`: `{without_login(each.text):.80}` is not pinned"
+            )
+            for each in entries
+            if not each.pinned and not each.local
+        ]
+    packages = tuple(
+        Package(
+            name=each.name,
+            version=each.version,
+            source=Source(kind=each.local or "registry", url=each.url),
+            files=tuple(File(name="", hash=digest) for digest in each.hashes),
+            marker=each.marker,
+            line=each.line,
+        )
+        for each in entries
+    )
+    return Graph(path=source, kind="requirements", packages=packages)
 
-    def error(self, message: str, hint: str) -> LockstitchError:
-        return LockstitchError(f"`{self.source}:{self.number}`: {message}", hint=hint)
 
-    @property
-    def compile(self) -> str:
-        """The command that pins and hashes what the file asks for."""
-        stem = self.source.removesuffix(".txt").removesuffix(".in")
-        words = "uv pip compile --universal --generate-hashes"
-        return f"{words} {self.source} -o {stem}-lock.txt"
-
-    @property
-    def export(self) -> str:
-        """The command that writes the file from the project's lock."""
-        return f"uv export --no-emit-local --format requirements.txt -o {self.source}"
+# --- what a file pins, strictly
 
 
-def read(root: Path, name: str, target: Target) -> list[Pinned]:
+def pins(root: Path, name: str, target: Target) -> list[Pinned]:
     """Return what a file of a project pins for a target; `-r` is followed inside the project."""
     follow = _inside(root)
     return select(follow(name), target, name, follow)
@@ -70,7 +91,7 @@ def read(root: Path, name: str, target: Target) -> list[Pinned]:
 def sources(root: Path, name: str) -> list[str]:
     """Return the names of a file and of all that it names with `-r`, sorted.
 
-    What cannot be read is left out; `read` says what is wrong with it.
+    What cannot be read is left out; `pins` says what is wrong with it.
     """
     found = [name]
     inside = _inside(root)
@@ -106,7 +127,7 @@ def select(
     """
     problems: list[LockstitchError] = []
     environment = target.markers()
-    pins: dict[str, tuple[_Line, Pinned]] = {}
+    by_name: dict[str, tuple[Line, Pinned]] = {}
     for line in _followed(text, source, follow, problems):
         try:
             pin = _pin(line, environment)
@@ -115,57 +136,36 @@ def select(
             continue
         if pin is None:
             continue
-        first, known = pins.setdefault(pin.name, (line, pin))
+        first, known = by_name.setdefault(pin.name, (line, pin))
         if known != pin:
             message = f"`{pin.name}` is pinned twice for {target.platform}: {known.version} at "
             message += f"`{first.source}:{first.number}`, {pin.version} here"
             problems.append(line.error(message, "keep one of the two lines"))
-    for line, pin in pins.values():
+    for line, pin in by_name.values():
         problems += _addressed(line, pin, target)
     raise_all(problems)
-    return sorted((pin for _, pin in pins.values()), key=lambda pin: pin.name)
+    return sorted((pin for _, pin in by_name.values()), key=lambda pin: pin.name)
 
 
 def ignored(text: str, source: str = "requirements.txt") -> list[str]:
     """Return a note for each option that changes nothing here; its value is not shown."""
     found = []
-    for line in _lines(text, source):
-        option = _argument(line.text)[0]
+    for line in lines(text, source):
+        option = argument(line.text)[0]
         if option in _IGNORED:
             found.append(f"`{source}:{line.number}`: `{option}` is ignored: uv's settings count")
     return found
 
 
-# --- lines
-
-
-def _lines(text: str, source: str) -> Iterator[_Line]:
-    """Yield what is left of a file when lines are joined and comments are gone, as pip does."""
-    pending, start = "", 0
-    for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
-        comment = _COMMENT.match(raw) is not None
-        start = start if pending else number
-        if raw.endswith("\\") and not comment:
-            pending += raw[:-1] + " "
-            continue
-        line, pending = pending + (f" {raw}" if comment else raw), ""
-        stripped = _COMMENT.sub("", line).strip()
-        if stripped:
-            yield _Line(source=source, number=start, text=stripped)
-    stripped = _COMMENT.sub("", pending).strip()
-    if stripped:
-        yield _Line(source=source, number=start, text=stripped)
-
-
 def _followed(
     text: str, source: str, follow: Follow | None, problems: list[LockstitchError]
-) -> Iterator[_Line]:
+) -> Iterator[Line]:
     """Yield the requirements of a file and of those it names, each file once."""
     seen, waiting = {source}, [(source, text)]
     while waiting:
         name, content = waiting.pop()
-        for line in _lines(content, name):
-            option, value = _argument(line.text)
+        for line in lines(content, name):
+            option, value = argument(line.text)
             if not option:
                 yield line
             elif option in {"-r", "--requirement"} and follow is not None:
@@ -183,9 +183,9 @@ def _followed(
                 problems.append(_refused(line, option, value))
 
 
-def _fetched(line: _Line, path: str, follow: Follow) -> str:
+def _fetched(line: Line, path: str, follow: Follow) -> str:
     if path == "." or path.startswith(("..", "/")) or "://" in path or "\0" in path:
-        message = f"`-r {_bare(path)!r:.80}` leads out of the project"
+        message = f"`-r {without_login(path)!r:.80}` leads out of the project"
         raise line.error(message, "put its requirements into this file")
     try:
         return follow(path)
@@ -193,65 +193,49 @@ def _fetched(line: _Line, path: str, follow: Follow) -> str:
         raise line.error(error.message, error.hint or "name a file that is there") from error
 
 
-def _argument(text: str) -> tuple[str, str]:
-    found = _ARGUMENT.fullmatch(text) if text.startswith("-") else None
-    if found is None:
-        return ("-", "") if text.startswith("-") else ("", text)
-    return found[1], found[2].strip()
-
-
-def _refused(line: _Line, option: str, value: str) -> LockstitchError:
-    if option in {"-e", "--editable"}:
-        message = f"`{option} {_bare(value):.80}` is editable: a folder of one machine"
+def _refused(line: Line, option: str, value: str) -> LockstitchError:
+    if option in EDITABLE:
+        message = f"`{option} {without_login(value):.80}` is editable: a folder of one machine"
         return line.error(message, line.export)
     if option in {"-c", "--constraint", "-r", "--requirement"}:
-        message = (
-            f"`{option} {_bare(value):.80}` names another file, whose pins are not locked here"
-        )
+        shown = f"{option} {without_login(value):.80}"
+        message = f"`{shown}` names another file, whose pins are not locked here"
         return line.error(message, line.compile)
     return line.error(f"`{option}` is no option that lockstitch knows", line.compile)
 
 
-def _bare(text: str) -> str:
-    """Return a text without the user and password of an address in it."""
-    return re.sub(r"//[^/\s]*@", "//", text)
-
-
-# --- requirements
-
-
-def _pin(line: _Line, environment: Mapping[str, str]) -> Pinned | None:
-    """Return what a line pins, or None when its marker is false."""
+def _pin(line: Line, environment: Mapping[str, str] | None) -> Pinned | None:
+    """Return what a line pins, or None when its marker is false; without environment it is not."""
     cut = _OPTION.search(line.text)
     head, options = (line.text[: cut.start()], line.text[cut.start() :]) if cut else (line.text, "")
     requirement = _requirement(line, head)
     marker = str(requirement.marker or "")
     try:
-        if not holds(marker, environment):
+        if environment is not None and not holds(marker, environment):
             return None
     except LockstitchError as error:
         raise line.error(error.message, line.compile) from error
-    name = str(_canonical(requirement.name))
-    rest = _BUILD_OPTIONS.sub("", _HASH.sub("", options)).strip()
+    name = normal(requirement.name)
+    rest = _BUILD_OPTIONS.sub("", HASH.sub("", options)).strip()
     if rest:
         message = f"`{name}` has an option `{rest:.80}`"
         raise line.error(message, line.compile)
-    given = [*_HASH.findall(options), *_fragment(requirement.url or "")]
+    given = [*HASH.findall(options), *_fragment(requirement.url or "")]
     version, filename = _version(line, requirement)
     return Pinned(
         name=name,
         version=version,
         hashes=_hashes(line, name, given),
         filename=filename,
-        url=_bare(requirement.url or "").partition("#")[0],
+        url=without_login(requirement.url or "").partition("#")[0],
     )
 
 
-def _requirement(line: _Line, head: str) -> "Requirement":
+def _requirement(line: Line, head: str) -> "Requirement":
     from packaging.requirements import InvalidRequirement, Requirement
 
-    shown = _bare(head.strip())
-    if _VCS.match(head):
+    shown = without_login(head.strip())
+    if VCS.match(head):
         message = f"`{shown:.80}` is a repository"
         raise line.error(message, _BUILD)
     try:
@@ -265,22 +249,16 @@ def _requirement(line: _Line, head: str) -> "Requirement":
             raise line.error(message, line.export) from error
         message = f"`{shown:.80}` is no requirement: {str(error).partition(chr(10))[0]:.200}"
         raise line.error(message, line.compile) from error
-    if found.url and _VCS.match(found.url):
+    if found.url and VCS.match(found.url):
         message = f"`{found.name}` comes from a repository"
         raise line.error(message, _BUILD)
     if found.url and not found.url.startswith(("https://", "http://")):
-        message = f"`{found.name}` is a path of one machine, `{_bare(found.url):.80}`"
+        message = f"`{found.name}` is a path of one machine, `{without_login(found.url):.80}`"
         raise line.error(message, line.export)
     return found
 
 
-def _canonical(name: str) -> str:
-    from packaging.utils import canonicalize_name
-
-    return canonicalize_name(name)
-
-
-def _version(line: _Line, requirement: "Requirement") -> tuple[str, str]:
+def _version(line: Line, requirement: "Requirement") -> tuple[str, str]:
     """Return the version, and the file name where the line has an address."""
     from packaging.utils import parse_wheel_filename
     from packaging.version import Version
@@ -311,7 +289,7 @@ def _fragment(url: str) -> list[str]:
     return [f"{found[1]}:{found[2]}"] if found else []
 
 
-def _hashes(line: _Line, name: str, given: Iterable[str]) -> frozenset[Digest]:
+def _hashes(line: Line, name: str, given: Iterable[str]) -> frozenset[Digest]:
     found, others = set(), set()
     for each in given:
         algorithm, _, value = each.partition(":")
@@ -330,7 +308,7 @@ def _hashes(line: _Line, name: str, given: Iterable[str]) -> frozenset[Digest]:
     return frozenset(found)
 
 
-def _addressed(line: _Line, pin: Pinned, target: Target) -> list[LockstitchError]:
+def _addressed(line: Line, pin: Pinned, target: Target) -> list[LockstitchError]:
     """Return what is wrong with a pin that names a file by its address."""
     if not pin.url:
         return []

@@ -1,11 +1,16 @@
-"""What a Python lock comes down to for one target: named wheels, each by its sha256."""
+"""What a Python lock comes down to for one target: pinned packages and wheels."""
 
+import datetime
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lockstitch.digest import Digest
 
-__all__ = ["LockedWheel"]
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
+__all__ = ["LockedWheel", "Pinned", "best_wheel", "seconds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -28,3 +33,46 @@ class LockedWheel:
     def of_document(cls, document: dict[str, Any]) -> "LockedWheel":
         """Return the wheel that a record holds."""
         return cls(**(document | {"digest": Digest.parse(document["digest"])}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """One package that a lock without addresses pins for a target."""
+
+    name: str  # normalised (PEP 503)
+    version: str
+    hashes: frozenset[Digest]  # any of these, and nothing else
+    filename: str = ""  # of the wheel, where the lock has file names
+    index: str = ""  # `NAME=URL` of the index that the lock names, without a user or a password
+    url: str = ""  # where the lock names a file by its address
+
+
+def best_wheel(
+    filenames: Iterable[str], tags: "Sequence[Tag]", *, name: str, version: str
+) -> str | None:
+    """Return the wheel of a package whose tags come first, the latest build of it, or None."""
+    from packaging.tags import create_compatible_tags_selector
+    from packaging.utils import parse_wheel_filename
+    from packaging.version import Version
+
+    wheels = []
+    for filename in filenames:
+        try:
+            project, release, build, fits = parse_wheel_filename(filename)
+            same = project == name and release == Version(version)
+        except ValueError:
+            continue  # an sdist, or a wheel from before PEP 427 that nothing can install
+        if same:
+            wheels.append((build, filename, fits))
+    wheels.sort(key=lambda each: each[:2], reverse=True)
+    ordered = create_compatible_tags_selector(tags)((each[1], each[2]) for each in wheels)
+    return next(iter(ordered), None)
+
+
+def seconds(uploaded: str) -> int:
+    """Return the seconds since 1970 of a time in ISO 8601, 0 for ""; without a zone it is UTC."""
+    if not uploaded:
+        return 0
+    time = datetime.datetime.fromisoformat(uploaded)
+    # PEP 751 wants UTC: the host's zone must not count.
+    return int((time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp())

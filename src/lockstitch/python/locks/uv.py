@@ -1,207 +1,138 @@
-"""Reads uv.lock itself, and says which packages it means for a target.
+"""Reads uv.lock: the lock's own form, version 1, which uv keeps readable for older versions."""
 
-`uv export` needs the project; a lock of another revision or another project is a file alone.
-Source: the lock's own form, version 1, which uv keeps readable for older versions.
-"""
-
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
-from lockstitch.python.locks.poetry import best_wheel, holds
-from lockstitch.python.tables import parse_toml
-from lockstitch.python.target import Target
+from lockstitch.python.locks.graph import Conflict, Dependency, Graph, Package, Source
+from lockstitch.python.locks.reading import Reading, file_of, merged
+from lockstitch.python.names import normal
+from lockstitch.python.tables import Table, table, tables, texts
 
-__all__ = ["UvPackage", "select"]
+__all__ = ["read"]
 
 _VERSION = 1
-_HINT = "uv lock"
-_OWN = ("editable", "virtual", "directory")
-
-Raw = Mapping[str, Any]
+_KINDS = ("registry", "git", "url", "path", "directory", "editable", "virtual")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UvPackage:
-    """One package that a uv.lock means for a target."""
-
-    name: str
-    version: str
-    filename: str = ""  # of the wheel that fits, "" where only a source does
-    artifacts: tuple[Digest, ...] = ()
-    origin: str = ""  # `editable`, `folder`, `archive`, `git COMMIT`; "" is an index
-    needs: tuple[str, ...] = ()
-    direct: bool = False  # whether the project itself asks for it
-    url: str = ""  # of the wheel that fits, or of the source
-
-
-@dataclass(slots=True)
-class _Walk:
-    """What was reached so far: packages by name and version, and who asks for whom."""
-
-    chosen: dict[tuple[str, str], Raw] = field(default_factory=dict)
-    needs: dict[tuple[str, str], set[str]] = field(default_factory=dict)
-    direct: set[str] = field(default_factory=set)
-
-
-def select(
+def read(
     text: str,
-    target: Target,
-    groups: Collection[str] | None = None,
-    extras: Collection[str] | None = None,
     source: str = "uv.lock",
-) -> list[UvPackage]:
-    """Return what a uv.lock means for a target, by name and version.
+    problems: list[LockstitchError] | None = None,
+    document: Mapping[str, Any] | None = None,
+) -> Graph:
+    """Return the graph of a uv.lock; `document` is the text's, where it is parsed already.
 
-    `groups` and `extras` are those of the project; None means all. Raises LockstitchError when
-    the lock is of another version, or has a marker that cannot be decided.
+    Collects what is wrong in `problems` and leaves it out. Without such a list, raises
+    LockstitchError with the path to each bad value, and for a version that is not known.
     """
-    document = parse_toml(text, f"`{source}`", hint=_HINT)
-    if document.get("version") != _VERSION:
-        found = document.get("version")
-        message = f"`{source}` has version `{found!s:.80}`, lockstitch reads {_VERSION}"
-        raise LockstitchError(message, hint=_HINT)
-    packages = [each for each in _tables(document.get("package")) if _normal(each.get("name"))]
-    walk = _walked(packages, target, groups, extras)
-    tags = list(target.tags())
-    found = [
-        _chosen(raw, walk.needs[key], key[0] in walk.direct, tags)
-        for key, raw in walk.chosen.items()
-    ]
-    return sorted(found, key=lambda each: (each.name, each.version))
+    reading = Reading(text, source, "uv lock", problems, document)
+    top = reading.top
+    version = reading.document.get("version")
+    if version != _VERSION:
+        message = f"`{source}` has version `{version!s:.80}`, lockstitch reads {_VERSION}"
+        reading.refuse(LockstitchError(message, hint="uv lock"))
+    listed = [_package(each, line) for each, line in reading.packages("package")]
+    packages = merged(package for package in listed if package.name)
+    own = [p for p in packages if p.source.kind in {"editable", "virtual", "directory"}]
+    roots = tuple(p for p in own if p.source.url == ".") or tuple(own)
+    groups = {
+        normal(group): _required(listed)
+        for group, listed in table(top.raw("manifest"), "dependency-groups").items()
+    }
+    revision, conflicts = top.raw("revision"), top.raw("conflicts")
+    graph = Graph(
+        path=source,
+        kind="uv",
+        packages=packages,
+        form=f"{version}.{revision}" if revision else f"{version}",
+        requires_python=top.text("requires-python"),
+        environments=top.texts("supported-markers"),
+        roots=roots,
+        groups=groups,
+        group_names=tuple(sorted({*groups, *(name for root in roots for name in root.groups)})),
+        extra_names=tuple(sorted({name for root in roots for name in root.extras})),
+        conflicts=tuple(
+            tuple(_conflict(side) for side in tables(sides))
+            for sides in (conflicts if isinstance(conflicts, list) else ())
+        ),
+        document=reading.document,
+    )
+    reading.close()
+    return graph
 
 
-def _walked(
-    packages: list[Raw],
-    target: Target,
-    groups: Collection[str] | None,
-    extras: Collection[str] | None,
-) -> _Walk:
-    walk, environment = _Walk(), target.markers()
-    by_name: dict[str, list[Raw]] = {}
-    for each in packages:
-        by_name.setdefault(_normal(each.get("name")), []).append(each)
-    roots = _roots(packages)
-    active = {word for root in roots for word in _conflicts(root, groups, extras)}
-    waiting: list[tuple[Raw, str]] = []
-    seen: set[tuple[str, str, str]] = set()
-    edges = [(root, edge) for root in roots for edge in _root_edges(root, groups, extras)]
-    for root in roots:
-        _reach(walk, root)
-    while edges:
-        owner, edge = edges.pop()
-        if not holds(str(edge.get("marker") or ""), environment, active):
-            continue
-        name = _normal(edge.get("name"))
-        walk.needs[_key(owner)].add(name)
-        if owner in roots:
-            walk.direct.add(name)
-        for package in by_name.get(name, ()):
-            if edge.get("version", package.get("version")) == package.get("version"):
-                _reach(walk, package)
-                waiting += [(package, extra) for extra in ("", *_texts(edge.get("extra")))]
-        while waiting:
-            package, extra = waiting.pop()
-            if (*_key(package), extra) not in seen:
-                seen.add((*_key(package), extra))
-                edges += [(package, each) for each in _edges(package, extra)]
-    return walk
-
-
-def _reach(walk: _Walk, package: Raw) -> None:
-    walk.chosen.setdefault(_key(package), package)
-    walk.needs.setdefault(_key(package), set())
-
-
-def _roots(packages: list[Raw]) -> list[Raw]:
-    """Return the project of the lock; all members of a workspace that has none at its root."""
-    own = [each for each in packages if any(k in _table(each.get("source")) for k in _OWN)]
-    return [each for each in own if "." in _table(each.get("source")).values()] or own
-
-
-def _root_edges(
-    root: Raw, groups: Collection[str] | None, extras: Collection[str] | None
-) -> Iterator[Raw]:
-    yield from _tables(root.get("dependencies"))
-    for key, wanted in (("dev-dependencies", groups), ("optional-dependencies", extras)):
-        names = None if wanted is None else {_normal(name) for name in wanted}
-        for name, edges in _table(root.get(key)).items():
-            if names is None or _normal(name) in names:
-                yield from _tables(edges)
-
-
-def _edges(package: Raw, extra: str) -> list[Raw]:
-    if not extra:
-        return _tables(package.get("dependencies"))
-    return _tables(_table(package.get("optional-dependencies")).get(extra))
-
-
-def _conflicts(
-    root: Raw, groups: Collection[str] | None, extras: Collection[str] | None
-) -> Iterator[str]:
-    """Yield how uv writes active extras and groups in markers of a lock with conflicts."""
-    name = _normal(root.get("name"))
-    for kind, key, wanted in (
-        ("extra", "optional-dependencies", extras),
-        ("group", "dev-dependencies", groups),
-    ):
-        for each in _table(root.get(key)) if wanted is None else wanted:
-            yield f"{kind}-{len(name)}-{name}-{_normal(each)}"
-
-
-def _chosen(raw: Raw, needs: Iterable[str], direct: bool, tags: list[Any]) -> UvPackage:  # noqa: FBT001 -- private
-    name, version = _key(raw)
-    wheels = {_filename(each): each for each in _tables(raw.get("wheels"))}
-    best = best_wheel(wheels, tags, name=name, version=version) if version else None
-    artifact = wheels[best] if best else _table(raw.get("sdist"))
-    digest = str(artifact.get("hash", ""))
-    return UvPackage(
-        name=name,
-        version=version,
-        filename=best or "",
-        artifacts=(Digest.parse(digest),) if digest.startswith("sha256:") else (),
-        origin=_origin(_table(raw.get("source"))),
-        needs=tuple(sorted(needs)),
-        direct=direct,
-        url=str(artifact.get("url", "")),
+def _package(each: Table, line: int) -> Package:
+    if not each.has("name"):
+        each.complain("name", "is missing")
+    files = each.each("wheels")
+    files += [each.table("sdist")] if each.has("sdist") else []
+    return Package(
+        name=normal(each.text("name")),
+        version=each.text("version"),
+        source=_source(each.table("source")),
+        files=tuple(file_of(file) for file in files),
+        dependencies=_edges(each, "dependencies"),
+        extras=_named(each.table("optional-dependencies")),
+        groups=_named(each.table("dev-dependencies")),
+        forks=each.texts("resolution-markers"),
+        line=line,
     )
 
 
-def _origin(source: Raw) -> str:
-    if "editable" in source or "virtual" in source:
-        return "editable"
-    if "directory" in source or "path" in source:
-        return "folder" if "directory" in source else "archive"
-    if "git" in source:
-        return f"git {urlsplit(str(source['git'])).fragment}".strip()
-    return "archive" if "url" in source else ""
+def _named(named: Table) -> dict[str, tuple[Dependency, ...]]:
+    return {normal(name): _edges(named, name) for name in named}
 
 
-def _filename(wheel: Raw) -> str:
-    named = str(wheel.get("filename") or wheel.get("path") or wheel.get("url") or "")
-    return unquote(PurePosixPath(urlsplit(named).path).name)
+def _edges(owner: Table, key: str) -> tuple[Dependency, ...]:
+    if not owner.has(key):
+        return ()
+    return tuple(
+        Dependency(
+            name=normal(edge.text("name")),
+            version=edge.text("version"),
+            source=_source(edge.table("source")) if edge.has("source") else None,
+            marker=edge.text("marker"),
+            extras=tuple(normal(extra) for extra in edge.texts("extra")),
+        )
+        for edge in owner.each(key)
+    )
 
 
-def _key(package: Raw) -> tuple[str, str]:
-    return _normal(package.get("name")), str(package.get("version") or "")
+def _required(listed: object) -> tuple[Dependency, ...]:
+    """Return the edges of a group of a workspace whose root is no project: requirements."""
+    return tuple(
+        Dependency(
+            name=normal(str(each.get("name", ""))),
+            marker=str(each.get("marker", "")),
+            extras=tuple(normal(extra) for extra in texts(each.get("extras"))),
+        )
+        for each in tables(listed)
+    )
 
 
-def _table(value: object) -> Raw:
-    return value if isinstance(value, Mapping) else {}
+def _source(source: Table) -> Source:
+    kind = next((kind for kind in _KINDS if source.has(kind)), "")
+    if not kind:
+        return Source()
+    url, revision, requested = source.text(kind), "", ""
+    subdirectory = source.text("subdirectory")
+    if kind == "git":
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            source.complain(kind, "is no address of a repository")
+            return Source(kind=kind)
+        query = parse_qs(parts.query)
+        requested = next((query[k][0] for k in ("rev", "tag", "branch") if k in query), "")
+        subdirectory = query.get("subdirectory", [""])[0]
+        url, revision = parts._replace(query="", fragment="").geturl(), parts.fragment
+    return Source(
+        kind=kind, url=url, revision=revision, requested=requested, subdirectory=subdirectory
+    )
 
 
-def _tables(value: object) -> list[Raw]:
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
-
-
-def _texts(value: object) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
-
-
-def _normal(name: object) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower() if isinstance(name, str) else ""
+def _conflict(side: Mapping[str, Any]) -> Conflict:
+    package, extra, group = (str(side.get(key, "")) for key in ("package", "extra", "group"))
+    return Conflict(package=normal(package), extra=normal(extra), group=normal(group))

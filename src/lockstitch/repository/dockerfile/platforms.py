@@ -3,10 +3,11 @@
 import re
 
 from lockstitch.patterns import regex
+from lockstitch.python.tables import table
 from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.dockerfile.images import Built, image_files
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging.declared import beside, table
+from lockstitch.repository.packaging.declared import beside
 from lockstitch.repository.packaging.wheels import Machine
 
 __all__ = ["MACHINES", "built_in", "groups", "machine", "named", "speaks_of_gpus"]

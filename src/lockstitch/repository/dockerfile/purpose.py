@@ -3,13 +3,14 @@
 import re
 
 from lockstitch.patterns import regex
+from lockstitch.python.names import normal
+from lockstitch.python.tables import table
 from lockstitch.repository.dockerfile.images import dockerfiles
 from lockstitch.repository.dockerfile.installs import known
 from lockstitch.repository.dockerfile.instruction import Instruction
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging.declared import beside, folder_of, table
+from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import lock_files, project_folders
-from lockstitch.repository.packaging.locks import normal
 
 __all__ = [
     "is_apart",

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 
 from lockstitch.patterns import regex
+from lockstitch.python.tables import table
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging.declared import beside, table
+from lockstitch.repository.packaging.declared import beside
 from lockstitch.repository.text.lines import line_of_key
 from lockstitch.values import frozen
 

@@ -4,11 +4,11 @@ import posixpath
 from collections.abc import Iterator
 
 from lockstitch.patterns import regex
+from lockstitch.python.tables import table
 from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
 from lockstitch.repository.dockerfile.installs import Install, package_of
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging.declared import table
 from lockstitch.repository.text.ignore import Pattern
 
 __all__ = ["LISTS", "file_in", "has_code", "is_here", "is_set", "needs_of", "project", "running"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lockstitch.patterns import regex
-from lockstitch.repository.packaging.locks import normal
+from lockstitch.python.names import normal
 from lockstitch.values import frozen
 
 __all__ = ["Changed", "Distribution", "Environment", "changed", "read"]

@@ -11,9 +11,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from lockstitch.patterns import regex
+from lockstitch.python.names import normal
+from lockstitch.python.tables import table
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging.declared import beside, table
-from lockstitch.repository.packaging.locks import normal
+from lockstitch.repository.packaging.declared import beside
 
 __all__ = ["backend", "not_found"]
 

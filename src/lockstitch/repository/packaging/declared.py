@@ -1,15 +1,16 @@
 """What a project's own files ask for: pyproject.toml of any manager, setup.cfg, Pipfile, `.in`."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from lockstitch.patterns import regex
+from lockstitch.python import declared
+from lockstitch.python.locks import lists
+from lockstitch.python.names import normal
+from lockstitch.python.tables import table
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging import requirements
-from lockstitch.repository.packaging.locks import normal
 from lockstitch.values import frozen
 
-__all__ = ["RUNTIME", "Declared", "beside", "folder_of", "line_of_text", "of_folder", "table"]
+__all__ = ["RUNTIME", "Declared", "beside", "folder_of", "line_of_text", "of_folder"]
 
 RUNTIME = ""
 _NAME = regex(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -28,13 +29,6 @@ class Declared:
     group: str = RUNTIME  # or `extra NAME`, `group NAME`
 
 
-def table(value: object, *keys: str) -> Mapping[str, Any]:
-    """Return the table at a path of keys, empty where there is none."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
-
-
 def folder_of(path: str) -> str:
     """Return the folder that a file stands in, "" for the root."""
     return path.rpartition("/")[0]
@@ -48,48 +42,21 @@ def beside(folder: str, name: str) -> str:
 def of_folder(repo: Repository, folder: str) -> list[Declared]:
     """Return what the files of a folder itself ask for."""
     path = beside(folder, "pyproject.toml")
-    found = list(_of_pyproject(repo, path)) if path in repo.name_set else []
+    document = repo.toml(path) if path in repo.name_set else None
+    found = [
+        _one(repo, path, each.text, each.group) for each in declared.requirements(document or {})
+    ]
     found += _of_setup(repo, folder)
     path = beside(folder, "Pipfile")
     document = repo.toml(path) if path in repo.name_set else None
     for section, group in (("packages", RUNTIME), ("dev-packages", "group dev")):
-        for name in table(document, section):
-            found.append(_one(repo, path, name, name, group))
+        found += [_one(repo, path, name, group) for name in table(document, section)]
     return found
 
 
-def _of_pyproject(repo: Repository, path: str) -> Iterator[Declared]:
-    document = repo.toml(path)
-    project, tool = table(document, "project"), table(document, "tool")
-    yield from _texts(repo, path, project.get("dependencies"), RUNTIME)
-    for extra, listed in table(project, "optional-dependencies").items():
-        yield from _texts(repo, path, listed, f"extra {normal(extra)}")
-    for group, listed in table(document, "dependency-groups").items():
-        yield from _texts(repo, path, listed, f"group {normal(group)}")
-    yield from _texts(repo, path, table(tool, "uv").get("dev-dependencies"), "group dev")
-    for group, listed in table(tool, "pdm", "dev-dependencies").items():
-        yield from _texts(repo, path, listed, f"group {normal(group)}")
-    poetry = table(tool, "poetry")
-    tables = [(RUNTIME, table(poetry, "dependencies"))]
-    tables.append(("group dev", table(poetry, "dev-dependencies")))
-    tables += [
-        (f"group {normal(group)}", table(poetry, "group", group, "dependencies"))
-        for group in table(poetry, "group")
-    ]
-    for group, listed in tables:
-        for name, wanted in listed.items():
-            if normal(name) != "python":
-                yield _one(repo, path, name, f"{name} {wanted}", group)
-
-
-def _texts(repo: Repository, path: str, listed: object, group: str) -> Iterator[Declared]:
-    for text in listed if isinstance(listed, list) else ():
-        match = _NAME.match(text.strip()) if isinstance(text, str) else None
-        if match:
-            yield _one(repo, path, match[0], text, group)
-
-
-def _one(repo: Repository, path: str, name: str, text: str, group: str) -> Declared:
+def _one(repo: Repository, path: str, text: str, group: str) -> Declared:
+    match = _NAME.match(text.strip())
+    name = match[0] if match else text
     line = line_of_text(repo.lines(path), text if " " not in text else name, name)
     return Declared(path=path, line=line, name=normal(name), text=text, group=group)
 
@@ -120,7 +87,7 @@ def _of_setup(repo: Repository, folder: str) -> Iterator[Declared]:
     match = _CFG.search(repo.text(path) or "") if path in repo.name_set else None
     if match:
         line = (repo.text(path) or "")[: match.start()].count("\n") + 1
-        for each in requirements.read(match["rest"]).entries:
+        for each in lists.read(match["rest"]).entries:
             if each.name:
                 yield Declared(path=path, line=line, name=each.name, text=each.text)
     path = beside(folder, "setup.py")

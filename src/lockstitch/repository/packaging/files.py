@@ -1,11 +1,20 @@
 """The project files, requirements and locks of a repository, read."""
 
-from lockstitch.repository.files import File, Repository, once
-from lockstitch.repository.packaging import locks, requirements
-from lockstitch.repository.packaging.locks import LockFile
-from lockstitch.repository.packaging.requirements import Listed
+import json
+import tomllib
+from typing import Any
 
-__all__ = ["lock_files", "locks_in", "project_folders", "requirement_lists"]
+from lockstitch.digest import of_bytes
+from lockstitch.python import locks
+from lockstitch.python.locks import Graph, lists
+from lockstitch.python.locks.lists import Listed
+from lockstitch.repository.files import File, Repository, once
+from lockstitch.store import Store, default_root
+
+__all__ = ["lock_files", "locks_in", "project_folders", "read_lock", "requirement_lists"]
+
+_LONG = 1 << 14  # characters
+_RECORD = "checked-locks"
 
 
 @once
@@ -14,35 +23,65 @@ def project_folders(repo: Repository) -> tuple[str, ...]:
     return tuple(sorted({n.rpartition("/")[0] for n in repo.names if _is_project_file(n)}))
 
 
+def _is_project_file(name: str) -> bool:
+    base = name.rpartition("/")[2]
+    return base in {"pyproject.toml", "setup.py", "setup.cfg", "Pipfile"} or (
+        base.startswith("requirements") and base.endswith((".txt", ".in"))
+    )
+
+
 @once
-def lock_files(repo: Repository) -> tuple[LockFile, ...]:
+def lock_files(repo: Repository) -> tuple[Graph, ...]:
     """Return every lock: uv.lock, poetry.lock, pylock.toml, requirements that pin all they name."""
-    read = []
+    graphs = []
     for name in repo.names:
         kind = locks.kind_of(name)
+        if kind == "requirements" and not lists.is_name(name):
+            continue
         text = repo.text(name) if kind else None
-        lock = locks.read(kind, name, text) if kind and text is not None else None
-        read += [lock] if lock else []
-    return tuple(read)
+        graph = None if text is None else read_lock(name, text)
+        graphs += [graph] if graph else []
+    return tuple(graphs)
+
+
+def locks_in(repo: Repository, folder: str) -> list[Graph]:
+    """Return the locks in a folder itself."""
+    return [lock for lock in lock_files(repo) if lock.path.rpartition("/")[0] == folder]
+
+
+def read_lock(path: str, text: str) -> Graph | None:
+    """Return the lock that a text is, without what is wrong in it; None when it is none at all."""
+    if locks.kind_of(path) == "requirements":
+        is_lock = lists.read(text).is_lock
+        return locks.read(path, text, problems=[]) if is_lock else None
+    document = _document(text)
+    return None if document is None else locks.read(path, text, [], document)
+
+
+def _document(text: str) -> dict[str, Any] | None:
+    """Return what a TOML text says, its dates as texts; a long one is remembered as JSON.
+
+    To read a lock of 300 kB as TOML takes as long as all else that a check does.
+    """
+    store, key = Store(default_root()), of_bytes(text.encode()).hex
+    known = store.record(_RECORD, key) if len(text) > _LONG else None
+    if isinstance(known, dict):
+        return known
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    plain: dict[str, Any] = json.loads(json.dumps(document, default=str, sort_keys=True))
+    if len(text) > _LONG:
+        store.remember(_RECORD, key, plain)
+    return plain
 
 
 @once
 def requirement_lists(repo: Repository) -> tuple[File[Listed], ...]:
     """Return every list of requirements, pinned or not, read."""
     return tuple(
-        File(path=name, text=text, value=requirements.read(text))
+        File(path=name, text=text, value=lists.read(text))
         for name in repo.names
-        if requirements.is_name(name) and (text := repo.text(name)) is not None
-    )
-
-
-def locks_in(repo: Repository, folder: str) -> list[LockFile]:
-    """Return the locks in a folder itself."""
-    return [lock for lock in lock_files(repo) if lock.path.rpartition("/")[0] == folder]
-
-
-def _is_project_file(name: str) -> bool:
-    base = name.rpartition("/")[2]
-    return base in {"pyproject.toml", "setup.py", "setup.cfg", "Pipfile"} or (
-        base.startswith("requirements") and base.endswith((".txt", ".in"))
+        if lists.is_name(name) and (text := repo.text(name)) is not None
     )

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any
 
+from lockstitch.python.tables import table
 from lockstitch.repository.packaging import toml_blocks
-from lockstitch.repository.packaging.declared import table
 from lockstitch.repository.packaging.toml_blocks import Block
 from lockstitch.values import frozen
 

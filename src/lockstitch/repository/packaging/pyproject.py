@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository.packaging.declared import table
-from lockstitch.repository.packaging.locks import normal
+from lockstitch.python.names import normal
+from lockstitch.python.tables import table
 
 __all__ = ["Wrong", "broken", "check"]
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository.packaging import requirements
-from lockstitch.repository.packaging.declared import table
-from lockstitch.repository.packaging.locks import LockFile, normal
+from lockstitch.python import declared
+from lockstitch.python.locks import Graph, lists
+from lockstitch.python.names import normal
+from lockstitch.python.tables import table, tables
 
 __all__ = ["compiled", "dynamic", "fits_poetry", "uv_differences"]
 
-_NAME = regex(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 _VERSION = regex(r"Poetry (\d{1,4})\.(\d{1,4})")
 _LEGACY = ("dependencies", "source", "extras", "dev-dependencies")
 _PROJECT = ("requires-python", "dependencies", "optional-dependencies")
@@ -68,25 +68,28 @@ def dynamic(pyproject: Document) -> bool:
     return any(each in listed for each in ("dependencies", "optional-dependencies"))
 
 
-def uv_differences(pyproject: Document, lock: LockFile, where: str = ".") -> Iterator[str]:
+def uv_differences(pyproject: Document, lock: Graph, where: str = ".") -> Iterator[str]:
     """Yield what a project declares and uv.lock does not know, and the other way round.
 
     Names alone: uv itself decides about the rest.
     """
-    package = next((each for each in _packages(lock) if _place(each) == where), None)
+    package = next((p for p in tables(lock.document.get("package")) if _place(p) == where), None)
     if package is None or dynamic(pyproject) or not table(pyproject, "project"):
         return
     metadata = table(package, "metadata")
-    project = table(pyproject, "project")
-    wanted = _names(project.get("dependencies"))
-    for listed in table(project, "optional-dependencies").values():
-        wanted |= _names(listed)
-    yield from _compared(wanted, _locked_names(metadata.get("requires-dist")), "")
-    groups = _groups(pyproject)
-    locked = {normal(k): _locked_names(v) for k, v in table(metadata, "requires-dev").items()}
-    for name in sorted({*groups, *locked}):
-        group = f" of the group `{name}`"
-        yield from _compared(groups.get(name, set()), locked.get(name, set()), group)
+    # Tables of another manager are nothing to uv.
+    own = {**pyproject, "tool": {"uv": table(pyproject, "tool", "uv")}}
+    by_group: dict[str, set[str]] = {}
+    for each in declared.requirements(own):
+        kind, _, name = each.group.partition(" ")
+        by_group.setdefault(name if kind == "group" else "", set()).add(each.name)
+    yield from _compared(by_group.pop("", set()), _locked(metadata.get("requires-dist")), "")
+    locked = {normal(k): _locked(v) for k, v in table(metadata, "requires-dev").items()}
+    groups = {*by_group, *locked, *(normal(g) for g in table(pyproject, "dependency-groups"))}
+    for name in sorted(groups):
+        parts = (by_group.get(part, set()) for part in declared.included(pyproject, [name]))
+        wanted = set[str]().union(*parts)
+        yield from _compared(wanted, locked.get(name, set()), f" of the group `{name}`")
 
 
 def _compared(wanted: set[str], locked: set[str], group: str) -> Iterator[str]:
@@ -96,49 +99,16 @@ def _compared(wanted: set[str], locked: set[str], group: str) -> Iterator[str]:
         yield f"`{name}`{group} is locked and no longer declared"
 
 
-def _packages(lock: LockFile) -> list[Document]:
-    listed = lock.document.get("package")
-    return (
-        [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
-    )
-
-
 def _place(package: Document) -> str:
     source = table(package, "source")
     return str(source.get("editable") or source.get("virtual") or "")
 
 
-def _locked_names(value: object) -> set[str]:
-    listed = value if isinstance(value, list) else []
-    return {normal(str(each.get("name", ""))) for each in listed if isinstance(each, Mapping)}
+def _locked(value: object) -> set[str]:
+    return {normal(str(each.get("name", ""))) for each in tables(value)}
 
 
-def _names(listed: object) -> set[str]:
-    texts = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
-    return {normal(match[1]) for match in map(_NAME.match, texts) if match}
-
-
-def _groups(pyproject: Document) -> dict[str, set[str]]:
-    """Return the names of each dependency group, with those of the groups that it includes."""
-    raw = {normal(k): v for k, v in table(pyproject, "dependency-groups").items()}
-    found = {name: _group(raw, name, frozenset()) for name in raw}
-    old = _names(table(pyproject, "tool", "uv").get("dev-dependencies"))
-    if old:
-        found["dev"] = found.get("dev", set()) | old
-    return found
-
-
-def _group(raw: Mapping[str, object], name: str, seen: frozenset[str]) -> set[str]:
-    listed = raw.get(name)
-    found = _names(listed)
-    for each in listed if isinstance(listed, list) else ():
-        other = normal(str(each.get("include-group", ""))) if isinstance(each, Mapping) else ""
-        if other and other not in seen:
-            found |= _group(raw, other, seen | {name})
-    return found
-
-
-def compiled(source: str, lock: LockFile) -> Iterator[str]:
+def compiled(source: str, lock: Graph) -> Iterator[str]:
     """Yield each requirement of an `.in` file that a lock does not fit, and why.
 
     Requirements with markers are left out: another platform may need them.
@@ -146,7 +116,7 @@ def compiled(source: str, lock: LockFile) -> Iterator[str]:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     pins = {each.name: each for each in lock.packages}
-    for each in requirements.read(source).entries:
+    for each in lists.read(source).entries:
         if not each.name or each.marker or each.local:
             continue
         pin = pins.get(each.name)

@@ -5,13 +5,14 @@ for them. A test compares the answers with its own.
 """
 
 import functools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
+from lockstitch.python.locks import Graph, Package, holds, walk
 from lockstitch.python.target import Target
-from lockstitch.repository.packaging.locks import Locked, LockFile, Need
 from lockstitch.values import frozen
 
 __all__ = ["Machine", "Verdict", "applies", "fits", "installed", "is_pure", "oldest", "verdict"]
@@ -128,73 +129,57 @@ def _needed(tags: _Tags, machine: Machine) -> Iterator[tuple[int, int] | None]:
             yield _LEGACY.get(name) if same else None
 
 
-def verdict(package: Locked, machine: Machine) -> Verdict:
+def verdict(package: Package, machine: Machine) -> Verdict:
     """Return what a lock has of a package for a machine."""
-    known = [each for each in package.files if not each.name.startswith("sha")]
-    if package.source != "registry" or not known:
+    named = [file for file in package.files if file.name]
+    if package.source.kind != "registry" or not named:
         return Verdict.UNKNOWN
-    if any(fits(wheel, machine) for wheel in package.wheels):
+    if any(fits(file.name, machine) for file in package.wheels):
         return Verdict.WHEEL
-    return Verdict.NOTHING if len(package.wheels) == len(known) else Verdict.SOURCE
+    return Verdict.NOTHING if len(package.wheels) == len(named) else Verdict.SOURCE
 
 
-def installed(lock: LockFile, machine: Machine, groups: Iterable[str] = ()) -> tuple[Locked, ...]:
-    """Return the packages that a machine gets of a lock, with markers decided.
+def installed(lock: Graph, machine: Machine, names: Collection[str] = ()) -> tuple[Package, ...]:
+    """Return the packages that a machine gets of a lock, with the groups or extras of these names.
 
-    As `LockFile.runtime`, without those for other systems or Pythons. Markers are decided for
-    Python 3.11 where the machine has none.
+    Markers are decided for Python 3.11 where the machine has none; one that cannot be read holds.
     """
-    chosen = lock.runtime(groups)
-    if lock.kind == "uv" and lock.roots:
-        return _walked(lock, machine, groups)
-    kept = [each for each in chosen if applies(each.marker, machine)]
+
+    def applied(marker: str, extras: Collection[str]) -> bool:
+        return applies(marker, machine, extras)
+
+    try:
+        found = walk(lock, applied, names, names)
+    except LockstitchError:  # groups that exclude each other: their locks are one
+        found = walk(replace(lock, conflicts=()), applied, names, names)
+    own = {id(root) for root in lock.roots}
+    packages = tuple(each for each in found.packages if id(each) not in own)
     if lock.kind != "poetry":
-        return tuple(kept)
-    asked: dict[str, list[Need]] = {}
-    for need in (need for each in lock.packages for need in each.needs):
-        asked.setdefault(need.name, []).append(need)
-    # poetry.lock before 2.1 has markers only where one package asks for another.
+        return packages
+    # poetry.lock before 2.1 has markers only where one package needs another.
+    needed: dict[str, list[str]] = {}
+    for edge in (edge for package in lock.packages for edge in package.dependencies):
+        needed.setdefault(edge.name, []).append(edge.marker)
     return tuple(
-        each
-        for each in kept
-        if each.name not in asked or any(applies(n.marker, machine) for n in asked[each.name])
+        package
+        for package in packages
+        if package.name not in needed or any(applied(marker, ()) for marker in needed[package.name])
     )
 
 
-def _walked(lock: LockFile, machine: Machine, groups: Iterable[str]) -> tuple[Locked, ...]:
-    by_name: dict[str, list[Locked]] = {}
-    for each in lock.packages:
-        by_name.setdefault(each.name, []).append(each)
-    todo = [need for group in ("", *groups) for need in lock.roots.get(group, ())]
-    seen, reached = set[tuple[str, str, str]](), set[int]()
-    while todo:
-        need = todo.pop()
-        if not applies(need.marker, machine):
-            continue
-        for package in by_name.get(need.name, ()):
-            if need.version and need.version != package.version:
-                continue
-            reached.add(id(package))
-            for extra in ("", *need.extras):
-                key = (package.name, package.version, extra)
-                if key not in seen:
-                    seen.add(key)
-                    todo += package.extras.get(extra, ()) if extra else package.needs
-    return tuple(each for each in lock.packages if id(each) in reached)
-
-
-def applies(marker: str, machine: Machine) -> bool:
+def applies(marker: str, machine: Machine, extras: Collection[str] = ()) -> bool:
     """Return whether a marker holds on a machine; one that cannot be read does."""
-    return not marker or _applies(marker, machine.python or "3.11", machine.processor)
+    if not marker:
+        return True
+    active = frozenset(extras) if "extra" in marker else frozenset[str]()
+    return _applies(marker, machine.python or "3.11", machine.processor, active)
 
 
 @functools.lru_cache(maxsize=4096)
-def _applies(marker: str, python: str, processor: str) -> bool:
-    from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
-
+def _applies(marker: str, python: str, processor: str, extras: frozenset[str]) -> bool:
     full = python if python.count(".") > 1 else f"{python}.0"
     target = Target(platform=_DOCKER.get(processor, "linux/amd64"), python=full, glibc="2.36")
     try:
-        return Marker(marker).evaluate({**target.markers(), "extra": ""})
-    except (InvalidMarker, UndefinedEnvironmentName, ValueError, RecursionError):
+        return holds(marker, target.markers(), extras)
+    except LockstitchError:
         return True

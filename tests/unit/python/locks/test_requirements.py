@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lockstitch.errors import LockstitchError
-from lockstitch.python.locks import requirements
-from lockstitch.python.locks.poetry import Pinned
+from lockstitch.python.locks import Pinned, lists, requirements
+from lockstitch.python.locks.lists import Required
 from lockstitch.python.target import Target
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
@@ -168,7 +168,7 @@ def test_other_files_of_the_project_are_followed(tmp_path: Path) -> None:
     )
     (folder / "reqs" / "base.txt").write_text(f"-r prod.txt\nb==1.0 {HASH}")
     (folder / "top.txt").write_text(f"c==1.0 {HASH}")
-    found = requirements.read(folder, "reqs/prod.txt", AMD)
+    found = requirements.pins(folder, "reqs/prod.txt", AMD)
     assert [pin.name for pin in found] == ["a", "b", "c"]
 
 
@@ -180,7 +180,7 @@ def test_files_outside_of_the_project_are_not_followed(tmp_path: Path) -> None:
     lines = ["../out.txt", str(tmp_path / "out.txt"), "link.txt", f"{HOST}/x.txt", "none.txt", "."]
     (folder / "r.txt").write_text("".join(f"-r {line}\n" for line in lines))
     with pytest.raises(LockstitchError) as caught:
-        requirements.read(folder, "r.txt", AMD)
+        requirements.pins(folder, "r.txt", AMD)
     found = list(caught.value.everything())
     assert [error.message.partition(": ")[0] for error in found] == [
         f"`r.txt:{number}`" for number in range(1, 7)
@@ -198,3 +198,87 @@ def test_an_empty_file_pins_nothing() -> None:
 )
 def test_odd_requirements_are_an_error(head: str) -> None:
     assert len(problems(f"{head} --hash=sha512:ab")) == 1
+
+
+# --- lists of any quality
+
+
+def one(line: str) -> Required:
+    (found,) = lists.read(line).entries
+    return found
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "specifier", "version", "marker"),
+    [
+        ("numpy", "numpy", "", "", ""),
+        ("Scikit_Learn>=1.5,<2  # why", "scikit-learn", ">=1.5,<2", "", ""),
+        ("numpy==2.1.0", "numpy", "==2.1.0", "2.1.0", ""),
+        ("numpy == 2.1.0 ; python_version < '3.12'", "numpy", "== 2.1.0", "2.1.0",
+         "python_version < '3.12'"),
+        ("numpy==2.*", "numpy", "==2.*", "", ""),
+        ("numpy===2.1.0", "numpy", "===2.1.0", "2.1.0", ""),
+        ("uvicorn[standard]==0.30.1", "uvicorn", "==0.30.1", "0.30.1", ""),
+        ("requests (>=2)", "requests", ">=2", "", ""),
+    ],
+)  # fmt: skip
+def test_a_listed_name(line: str, name: str, specifier: str, version: str, marker: str) -> None:
+    found = one(line)
+    assert (found.name, found.specifier, found.version) == (name, specifier, version)
+    assert (found.marker, found.local, found.pinned) == (marker, "", bool(version))
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "name"),
+    [
+        ("-e .", "editable", ""),
+        ("-e ./lib[extra]", "editable", ""),
+        ("--editable=git+https://host.test/a.git@main#egg=My_Pkg", "editable", "my-pkg"),
+        ("git+https://host.test/a.git#egg=a", "git", "a"),
+        ("https://host.test/a-1.0-py3-none-any.whl", "url", ""),
+        ("a @ https://host.test/a-1.0.zip", "url", "a"),
+        ("numpy @ file:///croot/numpy_1", "path", "numpy"),
+        ("./wheels/a-1.0-py3-none-any.whl", "path", ""),
+        ("wheels/a-1.0-py3-none-any.whl", "path", ""),
+        (".", "path", ""),
+    ],
+)
+def test_a_listed_place(line: str, kind: str, name: str) -> None:
+    found = one(line)
+    assert (found.local, found.name, found.pinned) == (kind, name, False)
+
+
+def test_lines_are_joined_and_hashes_are_read() -> None:
+    text = (
+        "\ufeff# words\n--index-url https://host.test/simple\n"
+        f"numpy==2.1.0 \\\n    {HASH} \\\n    # words between\n    {HASH}\n"
+        "-r base.txt\r\npandas==2.2.3"
+    )
+    found = lists.read(text)
+    assert [(e.name, e.line, len(e.hashes)) for e in found.entries] == [
+        ("numpy", 3, 2),
+        ("pandas", 8, 0),
+    ]
+    assert [(o.name, o.value, o.line) for o in found.options] == [
+        ("--index-url", "https://host.test/simple", 2),
+        ("-r", "base.txt", 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\\", "\\\n", "@", "-", "--", "!!", "[", "a[", ";", "é==1", "\0"]
+)
+def test_a_list_of_any_quality_raises_nothing(text: str) -> None:
+    lists.read(text)
+
+
+def test_names_of_requirements_files() -> None:
+    names = [
+        "requirements.txt",
+        "requirements-dev.txt",
+        "dev-requirements.in",
+        "requirements/base.txt",
+    ]
+    assert all(map(lists.is_name, names))
+    others = ["readme.txt", "requirements.md", "data/words.txt", "CMakeLists.txt"]
+    assert not any(map(lists.is_name, others))

@@ -10,10 +10,10 @@ from lockstitch.audit import engine, rules
 from lockstitch.audit.rules.img_run import has_program
 from lockstitch.audit.rules.img_wheels import is_cuda, size
 from lockstitch.audit.settings import Settings
+from lockstitch.python.locks import File, Package
 from lockstitch.repository.dockerfile import bases, environments
 from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging.locks import Locked, LockedFile
 from lockstitch.repository.packaging.wheels import Machine
 from lockstitch.repository.text import image_names
 
@@ -143,10 +143,10 @@ def test_products() -> None:
 
 def test_the_size_of_cuda_is_of_the_wheel_that_fits() -> None:
     files = (
-        LockedFile(name="nvidia_cudnn_cu12-9.1-py3-none-manylinux2014_x86_64.whl", size=600),
-        LockedFile(name="nvidia_cudnn_cu12-9.1-py3-none-win_amd64.whl", size=700),
+        File(name="nvidia_cudnn_cu12-9.1-py3-none-manylinux2014_x86_64.whl", size=600),
+        File(name="nvidia_cudnn_cu12-9.1-py3-none-win_amd64.whl", size=700),
     )
-    package = Locked(name="nvidia-cudnn-cu12", version="9.1", line=1, files=files)
+    package = Package(name="nvidia-cudnn-cu12", version="9.1", line=1, files=files)
     assert is_cuda(package)
     assert size([package], Machine(python="3.11")) == 600
 

@@ -6,9 +6,10 @@ import pytest
 from packaging import tags as known
 from packaging.utils import parse_wheel_filename
 
+from lockstitch.python.locks import File, Package, Source
 from lockstitch.python.target import Target
-from lockstitch.repository.packaging import locks, wheels
-from lockstitch.repository.packaging.locks import Locked, LockedFile
+from lockstitch.repository.packaging import wheels
+from lockstitch.repository.packaging.files import read_lock
 from lockstitch.repository.packaging.wheels import Machine, Verdict
 
 GLIBC = Machine(python="3.11", release=(2, 36))
@@ -68,9 +69,9 @@ def test_the_oldest_libc() -> None:
     assert wheels.oldest(["a-1-py3-none-any.whl"], Machine()) == (0, 0)
 
 
-def locked(*names: str, source: str = "registry") -> Locked:
-    files = tuple(LockedFile(name=name) for name in names)
-    return Locked(name="a", version="1", line=1, source=source, files=files)
+def locked(*names: str, source: str = "registry") -> Package:
+    files = tuple(File(name=name) for name in names)
+    return Package(name="a", version="1", line=1, source=Source(kind=source), files=files)
 
 
 def test_verdicts() -> None:
@@ -83,7 +84,7 @@ def test_verdicts() -> None:
     assert wheels.verdict(locked(other, source), GLIBC) is Verdict.SOURCE
     assert wheels.verdict(locked(other), GLIBC) is Verdict.NOTHING
     assert wheels.verdict(locked(), GLIBC) is Verdict.UNKNOWN
-    assert wheels.verdict(locked("sha256:00"), GLIBC) is Verdict.UNKNOWN, "requirements name hashes"
+    assert wheels.verdict(locked(""), GLIBC) is Verdict.UNKNOWN, "requirements name hashes"
     assert wheels.verdict(locked(other, source="git"), GLIBC) is Verdict.UNKNOWN
 
 
@@ -153,7 +154,7 @@ markers = "sys_platform == \\"darwin\\""
 
 
 def names(kind: str, text: str, machine: Machine, *groups: str) -> list[str]:
-    lock = locks.read(kind, f"{kind}.lock", text)
+    lock = read_lock(f"{kind}.lock", text)
     assert lock is not None
     return [f"{each.name} {each.version}" for each in wheels.installed(lock, machine, groups)]
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstitch.repository.packaging import locks
-from lockstitch.repository.packaging.locks import LockFile
+from lockstitch.python.locks import Graph, Source
+from lockstitch.repository.packaging.files import read_lock
+from lockstitch.repository.packaging.wheels import Machine, installed
 
 H = "sha256:" + "a" * 64
 UV = f"""\
@@ -60,27 +61,32 @@ version = "8.3.3"
 """
 
 
-def read(kind: str, text: str) -> LockFile:
-    found = locks.read(kind, "a.lock", text)
+PATHS = {"uv": "uv.lock", "poetry": "a/poetry.lock", "pylock": "pylock.a.toml"}
+
+
+def read(kind: str, text: str) -> Graph:
+    found = read_lock(PATHS.get(kind, "requirements.txt"), text)
     assert found is not None
     return found
 
 
-def names(found: LockFile, *groups: str) -> list[str]:
-    return sorted(each.name for each in found.runtime(groups))
+def names(found: Graph, *groups: str) -> list[str]:
+    return sorted(each.name for each in installed(found, Machine(python="3.11"), groups))
 
 
 def test_uv() -> None:
     found = read("uv", UV)
     numpy = found.named("NumPy")[0]
-    assert (numpy.version, numpy.line, numpy.source) == ("2.1.0", 19, "registry")
-    assert numpy.wheels == ("numpy-2.1+x-cp311-cp311-linux_x86_64.whl",)
-    assert [(e.size, e.hashed, e.is_wheel) for e in numpy.files] == [
+    assert (numpy.version, numpy.line, numpy.source.kind) == ("2.1.0", 19, "registry")
+    assert [each.name for each in numpy.wheels] == ["numpy-2.1+x-cp311-cp311-linux_x86_64.whl"]
+    assert [(e.size, bool(e.sha256), e.is_wheel) for e in numpy.files] == [
         (7, True, True),
         (5, True, False),
     ]
-    assert found.python == ">=3.11"
-    assert found.named("httptools")[0].where == "https://host.test/h?rev=1#2"
+    assert found.requires_python == ">=3.11"
+    assert found.named("httptools")[0].source == Source(
+        kind="git", url="https://host.test/h", revision="2", requested="1"
+    )
 
 
 def test_what_uv_installs_at_run_time() -> None:
@@ -100,13 +106,13 @@ def test_poetry() -> None:
         '[metadata]\npython-versions = ">=3.11"\ncontent-hash = "x"\n'
     )
     found = read("poetry", text)
-    assert [(e.name, e.line, e.source) for e in found.packages] == [
+    assert [(e.name, e.line, e.source.kind) for e in found.packages] == [
         ("numpy", 1, "registry"),
         ("py-test", 10, "directory"),
     ]
     assert names(found) == ["numpy"]
     assert names(found, "dev") == ["numpy", "py-test"]
-    assert (found.packages[0].needs[0].name, found.python) == ("x", ">=3.11")
+    assert (found.packages[0].dependencies[0].name, found.requires_python) == ("x", ">=3.11")
 
 
 def test_pylock() -> None:
@@ -116,19 +122,21 @@ def test_pylock() -> None:
         '[[packages]]\nname = "b"\n[packages.directory]\npath = "."\neditable = true\n'
     )
     found = read("pylock", text)
-    assert [(e.name, e.line, e.source, e.wheels) for e in found.packages] == [
-        ("a", 2, "registry", ("a-1-py3-none-any.whl",)),
-        ("b", 8, "editable", ()),
+    assert [
+        (e.name, e.line, e.source.kind, [w.name for w in e.wheels]) for e in found.packages
+    ] == [
+        ("a", 2, "registry", ["a-1-py3-none-any.whl"]),
+        ("b", 8, "editable", []),
     ]
 
 
 def test_requirements_are_a_lock_when_they_pin_all() -> None:
     found = read("requirements", "a==1\n-e .\nb==2 ; python_version < '3.12'\n")
-    assert [(e.name, e.version, e.source) for e in found.packages] == [
+    assert [(e.name, e.version, e.source.kind) for e in found.packages] == [
         ("a", "1", "registry"), ("", "", "editable"), ("b", "2", "registry"),
     ]  # fmt: skip
-    assert locks.read("requirements", "r.txt", "a==1\nb>=2\n") is None
-    assert locks.read("requirements", "r.txt", "# nothing\n") is None
+    assert read_lock("requirements.txt", "a==1\nb>=2\n") is None
+    assert read_lock("requirements.txt", "# nothing\n") is None
 
 
 @pytest.mark.parametrize("kind", ["uv", "poetry", "pylock"])
@@ -139,7 +147,7 @@ def test_requirements_are_a_lock_when_they_pin_all() -> None:
      "[metadata]\nfiles = 3", "a = " + "[" * 5000],
 )  # fmt: skip
 def test_nothing_raises(kind: str, text: str) -> None:
-    locks.read(kind, "a.lock", text)
+    read_lock(PATHS[kind], text)
 
 
 def test_a_long_lock_is_the_same_when_it_is_remembered(
@@ -151,22 +159,22 @@ def test_a_long_lock_is_the_same_when_it_is_remembered(
     )
     long = f'{UV}\n[[package]]\nname = "x"\nversion = "1"\nwheels = [\n{files}]\n'
     monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "store"))
-    first = locks.read("uv", "uv.lock", long)
+    first = read_lock("uv.lock", long)
     assert first is not None
     assert len(first.named("x")[0].files) == 300
     (record,) = (tmp_path / "store").rglob("*.json")
     monkeypatch.setattr("tomllib.loads", None)  # the second time nobody reads it as TOML
-    assert locks.read("uv", "uv.lock", long) == first
+    assert read_lock("uv.lock", long) == first
     monkeypatch.undo()
     monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "store"))
     record.write_text('["not a document"]')
-    assert locks.read("uv", "uv.lock", long) == first
+    assert read_lock("uv.lock", long) == first
     shutil.rmtree(tmp_path / "store")
     (tmp_path / "store").write_text("a cache that nobody can write to")
-    assert locks.read("uv", "uv.lock", long) == first
+    assert read_lock("uv.lock", long) == first
 
 
 def test_what_is_no_lock_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path))
-    assert locks.read("uv", "uv.lock", "= " * 20_000) is None
+    assert read_lock("uv.lock", "= " * 20_000) is None
     assert not [*tmp_path.rglob("*.json")]

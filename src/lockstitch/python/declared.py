@@ -1,0 +1,70 @@
+"""What a pyproject.toml itself asks for, of any manager."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from lockstitch.python.names import normal, of_requirement
+from lockstitch.python.tables import table, tables, texts
+from lockstitch.values import frozen
+
+__all__ = ["Requirement", "included", "names", "requirements"]
+
+
+@frozen
+class Requirement:
+    """One requirement of a pyproject.toml."""
+
+    name: str  # normal
+    text: str  # as it stands; of a table of Poetry's `NAME VERSION`
+    group: str = ""  # "" is the project itself; or `extra NAME`, `group NAME`
+
+
+def requirements(document: Mapping[str, Any]) -> Iterator[Requirement]:
+    """Yield what a pyproject.toml asks for: [project], groups, and tables of uv, PDM, Poetry."""
+    project, tool = table(document, "project"), table(document, "tool")
+    listed = [("", project.get("dependencies"))]
+    for extra, items in table(project, "optional-dependencies").items():
+        listed.append((f"extra {normal(extra)}", items))
+    for group, items in table(document, "dependency-groups").items():
+        listed.append((f"group {normal(group)}", items))
+    listed.append(("group dev", table(tool, "uv").get("dev-dependencies")))
+    for group, items in table(tool, "pdm", "dev-dependencies").items():
+        listed.append((f"group {normal(group)}", items))
+    for group, items in listed:
+        for text in texts(items):
+            name = of_requirement(text)
+            if name:
+                yield Requirement(name=name, text=text, group=group)
+    poetry = table(tool, "poetry")
+    named = [("", table(poetry, "dependencies"))]
+    named.append(("group dev", table(poetry, "dev-dependencies")))
+    named += [
+        (f"group {normal(group)}", table(poetry, "group", group, "dependencies"))
+        for group in table(poetry, "group")
+    ]
+    for group, wanted in named:
+        for name, version in wanted.items():
+            if normal(name) != "python":
+                yield Requirement(name=normal(name), text=f"{name} {version}", group=group)
+
+
+def included(document: Mapping[str, Any], groups: Iterable[str]) -> set[str]:
+    """Return the normal names of groups and of all that they include (PEP 735)."""
+    raw = {normal(name): items for name, items in table(document, "dependency-groups").items()}
+    todo, found = [normal(group) for group in groups], set[str]()
+    while todo:
+        group = todo.pop()
+        if group not in found:
+            found.add(group)
+            names = (each.get("include-group") for each in tables(raw.get(group)))
+            todo += [normal(name) for name in names if isinstance(name, str)]
+    return found
+
+
+def names(
+    document: Mapping[str, Any], groups: Iterable[str] = (), extras: Iterable[str] = ()
+) -> set[str]:
+    """Return the names that the project asks for, with groups, those they include, and extras."""
+    wanted = {"", *(f"group {group}" for group in included(document, groups))}
+    wanted |= {f"extra {normal(extra)}" for extra in extras}
+    return {each.name for each in requirements(document) if each.group in wanted}

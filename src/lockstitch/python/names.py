@@ -1,0 +1,24 @@
+"""Names and versions as Python's packaging specifications compare them."""
+
+import re
+
+__all__ = ["minor", "normal", "of_requirement"]
+
+_SEPARATORS = re.compile(r"[-_.]+")
+_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+
+
+def normal(name: str) -> str:
+    """Return the normal form of a project's name (PEP 503), a group's (PEP 735) or an extra's."""
+    return _SEPARATORS.sub("-", name).lower()
+
+
+def minor(version: str) -> str:
+    """Return major and minor of a Python version: `3.11` of `3.11.2`."""
+    return ".".join(version.split(".")[:2])
+
+
+def of_requirement(text: str) -> str:
+    """Return the normal name that a requirement (PEP 508) begins with, "" without one."""
+    match = _NAME.match(text)
+    return normal(match[1]) if match else ""
