@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.projects import write_files
 
 pytestmark = [pytest.mark.network, pytest.mark.usefixtures("in_store")]
 
@@ -74,16 +75,9 @@ def lockstitch(*words: str, cwd: Path) -> str:
     return run(sys.executable, "-m", "lockstitch", *words, cwd=cwd)
 
 
-def write(root: Path, texts: dict[str, str]) -> Path:
-    for name, text in texts.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
-
-
 @pytest.mark.parametrize("name", sorted(PROJECTS))
 def test_a_project_of_uv(name: str, tmp_path: Path) -> None:
-    root = write(tmp_path / name, PROJECTS[name])
+    root = write_files(tmp_path / name, PROJECTS[name])
     lockstitch("init", cwd=root)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     assert json.loads(lockstitch("init", "--json", cwd=root))["changed"] == []
@@ -135,7 +129,7 @@ def test_a_project_of_poetry(
         "tests/test_it.py": TEST.format(module="old", name="NAME"),
     }
     texts |= {"pyproject.toml": classic} if kind == "classic" else {"requirements.txt": "idna\n"}
-    root = write(tmp_path / "old", texts)
+    root = write_files(tmp_path / "old", texts)
     lockstitch("init", "--manager", "poetry", cwd=root)
     assert json.loads(lockstitch("init", "--json", cwd=root))["changed"] == []
     with (root / "pyproject.toml").open("a") as file:

@@ -9,12 +9,13 @@ one of the words there, as in `@@CR@@`.
 """
 
 import re
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from support import planted
+from support.programs import git
+from support.projects import write_files
 
 from lockstitch.audit import engine, rules
 from lockstitch.audit.rule import CheckOptions, Finding, Rule
@@ -156,25 +157,19 @@ def rewritten(text: str, case: Case, found: Iterable[Mark]) -> str:
 def write(case: Case, folder: Path) -> Path:
     """Write a case's files below a folder, and commit them where it wants git."""
     late = {p: t for p, t in case.files.items() if p.startswith((".git/", ".venv/"))}
-    _write_all({p: t for p, t in case.files.items() if p not in late}, folder)
+    write_files(folder, {p: t for p, t in case.files.items() if p not in late})
     if case.git:
         for words in (
             ["init", "-q"],
             ["add", "-A"],
             ["commit", "-q", "-m", "all", "--allow-empty"],
         ):
-            subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
-    _write_all(late, folder)
+            git(folder, *words)
+    write_files(folder, late)
+    for path in case.files:
+        if "/bin/" in path:
+            (folder / path).chmod(0o755)
     return folder
-
-
-def _write_all(named: dict[str, str], folder: Path) -> None:
-    for name, text in named.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode())
-        if "/bin/" in name:
-            path.chmod(0o755)
 
 
 def repository(folder: Path) -> Repository:

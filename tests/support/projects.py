@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["FILES", "PYPROJECT", "replace", "write"]
+__all__ = ["FILES", "PYPROJECT", "replace", "write", "write_files"]
 
 PYPROJECT = """\
 [build-system]
@@ -50,10 +50,16 @@ FILES: Mapping[str, str] = {
 
 def write(folder: Path, *, pyproject: str = PYPROJECT, files: Mapping[str, str] = FILES) -> Path:
     """Write a project into a new folder and return it."""
-    for name, text in {"pyproject.toml": pyproject, **files}.items():
+    return write_files(folder, {"pyproject.toml": pyproject, **files})
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write files below a folder, with the folders they need, and return the folder."""
+    for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        # As bytes, since a text's line ends are part of what some tests are about.
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
     return folder
 
 

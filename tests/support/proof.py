@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support import registry, wheels
+from support import projects, registry, wheels
 
 from lockstitch import process
 from lockstitch.cli.main import main
@@ -117,15 +117,14 @@ def lockstitch(work: Path, *words: str) -> tuple[int, str]:
 def prepare(folder: Path) -> Work:
     """Make the project: lock it, train it once in each world, build its image."""
     root = folder / "proof"
-    for name, text in {
+    files = {
         "pyproject.toml": PYPROJECT,
         "train.py": TRAIN,
         "data/rows.csv": "1,2\n3,4\n",
         **{f"data/{letter}.txt": letter for letter in "abcdefgh"},
         "src/proof/__init__.py": "",
-    }.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
+    }
+    projects.write_files(root, files)
     for words in (["lock", "--quiet"], ["build", "--quiet"]):
         assert lockstitch(root, *words)[0] == 0
     code, out = lockstitch(root, "verify", "--train", "--json")

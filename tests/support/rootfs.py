@@ -8,6 +8,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from support import projects
+
 __all__ = ["DOCKERFILE", "make"]
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -55,14 +57,13 @@ def make(folder: Path) -> None:
             target = root / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-    for name, text in {
+    files = {
         "etc/ld.so.conf": "/usr/local/lib\n",
         "etc/os-release": 'ID=debian\nVERSION_ID="12"\n',
         "etc/passwd": "root:x:0:0:root:/root:/sbin/nologin\n",
         "var/lib/dpkg/status": _STATUS,
-    }.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
+    }
+    projects.write_files(root, files)
     (root / "tmp").mkdir(mode=0o1777)
     (root / "tmp").chmod(0o1777)
     subprocess.run(["/sbin/ldconfig", "-r", root], check=True)

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import projects
+
 from lockstitch import process
 from lockstitch.cli.main import main
 
@@ -56,10 +58,7 @@ def parse(text: str) -> Story:
 
 def play(story: Story, folder: Path) -> str:
     """Run the commands in a folder and return the lines with what really was printed."""
-    for name, text in story.files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    projects.write_files(folder, story.files)
     with contextlib.chdir(folder):
         return "".join(f"{line}\n" for line in _lines(story, folder))
 

@@ -1,15 +1,11 @@
 """The commit of a project's folder."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
+from support import programs
 
 from lockstitch import git
-
-
-def run_git(folder: Path, *words: str) -> str:
-    return subprocess.check_output(["git", "-C", folder, *words], text=True).strip()
 
 
 def test_a_folder_is_clean_dirty_or_in_no_commit(
@@ -18,16 +14,16 @@ def test_a_folder_is_clean_dirty_or_in_no_commit(
     assert git.commit(tmp_path).state == "none"
     project = tmp_path / "project"
     project.mkdir()
-    run_git(tmp_path, "init", "--quiet")
+    programs.git(tmp_path, "init", "--quiet")
     assert git.commit(project) == git.Commit()
     (project / "a").write_text("1")
     (tmp_path / ".gitignore").write_text("ignored\n")
-    run_git(tmp_path, "add", "-A")
-    run_git(tmp_path, "commit", "--quiet", "-m", "one")
+    programs.git(tmp_path, "add", "-A")
+    programs.git(tmp_path, "commit", "--quiet", "-m", "one")
     (project / "ignored").write_text("1")
     (tmp_path / "beside").write_text("1")
     found = git.commit(project)
-    assert (found.state, found.digest) == ("clean", run_git(tmp_path, "rev-parse", "HEAD"))
+    assert (found.state, found.digest) == ("clean", programs.git(tmp_path, "rev-parse", "HEAD"))
     (project / "new").write_text("1")
     assert git.commit(project).state == "dirty"
     (project / "new").unlink()

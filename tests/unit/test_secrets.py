@@ -5,7 +5,6 @@ import json
 import os
 import random
 import string
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.planted import FORMS, private_key
+from support.programs import git
 
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.file_cache import LARGEST
@@ -199,10 +199,6 @@ def test_a_search_reads_text_and_counts_the_rest(tmp_path: Path) -> None:
         ("a.py", "aws-access-key-id", ("lockstitch", "fake")),
         ("b.bin", "fake-rule", ("fake",)),
     ]
-
-
-def git(folder: Path, *words: str) -> None:
-    subprocess.run(["git", "-C", folder, *words], check=True, capture_output=True)
 
 
 def test_git_says_which_files_there_are(tmp_path: Path) -> None:

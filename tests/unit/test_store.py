@@ -39,11 +39,6 @@ with Store(Path(sys.argv[1])).lock("name"):
 """
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
-
-
 def files_of(store: Store) -> list[str]:
     found = [path for path in store.root.rglob("*") if path.is_file()]
     return sorted(path.relative_to(store.root).as_posix() for path in found)

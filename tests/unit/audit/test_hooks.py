@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import cases
+from support.programs import git
 
 from lockstitch.audit.rule import CheckOptions
 from lockstitch.audit.rules import hok
@@ -69,7 +70,7 @@ def test_a_worktree_has_the_hooks_of_its_repository(tmp_path: Path) -> None:
     main, other = tmp_path / "main", tmp_path / "other"
     main.mkdir()
     cases.write(cases.Case(files={".pre-commit-config.yaml": text}, git=True), main)
-    subprocess.run(["git", "worktree", "add", "-q", other], cwd=main, check=True)
+    git(main, "worktree", "add", "-q", other)
     assert [each.code for each in cases.check(other, HOK002)] == ["HOK002"]
     hook = main / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)

@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from support import cases
 from support.planted import FORMS, private_key
+from support.programs import git
 
 from lockstitch.audit.rule import CheckOptions, Finding
 from lockstitch.audit.rules import sec
@@ -28,11 +28,6 @@ from lockstitch.secrets.text import Secret
 TOKEN = FORMS["github-token"].secret(5)
 OTHER = FORMS["huggingface-token"].secret(6)
 HISTORY = CheckOptions(history=True)
-
-
-def git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def commit(folder: Path, files: Mapping[str, str | None]) -> str:

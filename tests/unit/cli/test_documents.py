@@ -1,13 +1,13 @@
 """What stands beside an image: made by build, brought by push, shown by inspect."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import projects, wheels
+from support.programs import git
 from support.registry import Registry
 from support.world import World
 
@@ -104,8 +104,8 @@ def test_the_provenance_names_the_locks_and_the_commit(locked: Path, run: Run) -
 
     (locked / ".gitignore").write_text(".lockstitch/\n")
     for words in (["init", "--quiet"], ["add", "-A"], ["commit", "--quiet", "-m", "all"]):
-        subprocess.run(["git", *words], cwd=locked, check=True)
-    head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=locked, text=True).strip()
+        git(locked, *words)
+    head = git(locked, "rev-parse", "HEAD")
     assert run("build", "serve", "--quiet").split()[1] == digest
     build = said(run, "serve", "--provenance")["predicate"]["buildDefinition"]
     assert build["externalParameters"]["source"] == "clean"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support import environments, wheels
+from support.programs import git
 
 from lockstitch.cli.main import main
 from lockstitch.fingerprint import decode, live
@@ -28,11 +29,11 @@ source = { registry = "https://index.example.test" }
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder under git with a lock that moved, and an environment."""
     monkeypatch.chdir(tmp_path)
-    subprocess.run(["git", "init", "--quiet"], check=True)
+    git(tmp_path, "init", "--quiet")
     for version in ("1.0", "2.0"):
         Path("uv.lock").write_text(UV_LOCK.replace("VERSION", version))
-        subprocess.run(["git", "add", "uv.lock"], check=True)
-        subprocess.run(["git", "commit", "--quiet", "-m", version], check=True)
+        git(tmp_path, "add", "uv.lock")
+        git(tmp_path, "commit", "--quiet", "-m", version)
     environments.make(tmp_path / "venv", wheels.wheel("alpha", "1.0"))
     return tmp_path
 

@@ -1,12 +1,12 @@
 """A run leaves a record, and an image that would serve its model with other packages is refused."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import projects, wheels
+from support.programs import git
 from support.world import World
 
 from lockstitch.cli.main import main
@@ -63,9 +63,9 @@ def labels(root: Path) -> dict[str, str]:
 def test_a_run_says_what_went_in_and_what_came_out(
     root: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    subprocess.run(["git", "init", "--quiet"], check=True)
-    subprocess.run(["git", "add", "pyproject.toml", "src", "app"], check=True)
-    subprocess.run(["git", "commit", "--quiet", "-m", "x"], check=True)
+    git(root, "init", "--quiet")
+    git(root, "add", "pyproject.toml", "src", "app")
+    git(root, "commit", "--quiet", "-m", "x")
     (root / "models").mkdir()
     (root / "models" / "old.bin").write_text("of a run before")
     found = train("--", "--api-key", "hunter2", "--token=t0p", "-x")
@@ -76,7 +76,7 @@ def test_a_run_says_what_went_in_and_what_came_out(
     assert list(found.outputs) == [
         *("models/context.json", "models/metrics.json", "models/model.bin")
     ]
-    head = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
+    head = git(root, "rev-parse", "HEAD")
     assert found.commit == head
     assert "data/rows.csv" in found.dirty
     assert "app/main.py" not in found.dirty

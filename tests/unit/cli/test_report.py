@@ -1,11 +1,11 @@
 """The report of a tiny project: sizes and what they were, lock changes, findings, proofs."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 from support import projects
+from support.programs import git
 
 from lockstitch.cli.main import main
 from lockstitch.image import sizes
@@ -13,10 +13,6 @@ from lockstitch.oci.layout import Layout
 from lockstitch.prove import result
 from lockstitch.prove.building import Compared
 from lockstitch.prove.result import Result
-
-
-def git(folder: Path, *words: str) -> None:
-    subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
 
 
 def page(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:

@@ -2,12 +2,12 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from support import projects
 from support.planted import FORMS, private_key
+from support.programs import git
 
 from lockstitch.cli.main import main
 from lockstitch.store import Store
@@ -88,9 +88,9 @@ def test_paths_and_staged_files_alone(project: Path, capsys: pytest.CaptureFixtu
     assert "not at `app` alone" in capsys.readouterr().err
     assert main(["secrets", "--staged"]) == 1
     assert "is in no git repository, so nothing is staged" in capsys.readouterr().err
-    subprocess.run(["git", "init", "--quiet"], check=True)
+    git(project, "init", "--quiet")
     assert main(["secrets", "--staged"]) == 0
-    subprocess.run(["git", "add", "app"], check=True)
+    git(project, "add", "app")
     leave(project, text="")
     assert main(["secrets", "--staged"]) == 1
     assert capsys.readouterr().out.startswith("app/main.py:2:6: high github-token")

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support import environments, wheels
+from support import environments, projects, wheels
 
 from lockstitch.fingerprint import decode, live
 from lockstitch.fingerprint.model import Fingerprint, Package
@@ -175,7 +175,7 @@ def test_an_editable_install_has_no_digest(venv: Path) -> None:
 
 
 def test_the_machine_is_read_below_a_root(tmp_path: Path, script: SimpleNamespace) -> None:
-    for name, text in {
+    files = {
         "etc/os-release": 'ID=debian\nVERSION_ID="12"\nHOME_URL="x"\n',
         "var/lib/dpkg/status": (
             "Package: zlib1g\nStatus: install ok installed\nVersion: 1:1.2\n\n"
@@ -188,10 +188,8 @@ def test_the_machine_is_read_below_a_root(tmp_path: Path, script: SimpleNamespac
         "proc/driver/nvidia/version": "NVRM version: NVIDIA Kernel Module  550.54.15  Mar 5\n",
         script.CUDA: '{"cuda": {"name": "CUDA SDK", "version": "12.4.1"}}',
         script.CUDNN: "#define CUDNN_MAJOR 9\n#define CUDNN_MINOR 1\n#define CUDNN_PATCHLEVEL 0\n",
-    }.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    }
+    projects.write_files(tmp_path, files)
     root = str(tmp_path)
     assert script.machine(root)["release"] == "debian 12"
     assert script.system(root) == {

@@ -1,7 +1,6 @@
 """One wheel on its way into a layer of the store, as `lockstitch build` takes it."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import pytest
 from support.images import MadeLayer
@@ -14,11 +13,6 @@ from lockstitch.oci.layer import arrange, stitch
 from lockstitch.store import Store
 
 MakeLayer = Callable[..., MadeLayer]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 @pytest.fixture

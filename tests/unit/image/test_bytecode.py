@@ -12,6 +12,7 @@ from pathlib import Path
 from types import CodeType
 
 import pytest
+from support import projects
 from support.zips import FILENAME, File, wheel
 
 from lockstitch.digest import of_bytes
@@ -40,11 +41,7 @@ COMPILES = {"__init__", "a", "latin", "empty", "warns"}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "root"
-    for name, data in FILES.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    return root
+    return projects.write_files(tmp_path / "root", FILES)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import io
 import lzma
 import tarfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -88,11 +87,6 @@ def base(*packages: DebianPackage) -> DebianBase:
         snapshot="20260711T101637Z",
         packages=packages,
     )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 def tree(store: Store, **debs: bytes) -> dict[str, Entry]:

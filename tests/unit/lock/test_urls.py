@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support import wheels
+from support import errors, wheels
 from support.server import Asked, Reply
 from support.wheels import Index, Published
 from support.world import World
@@ -39,9 +39,7 @@ def resolve(*pins: Pinned, root: Path, target: Target = AMD) -> list[LockedWheel
 
 
 def problems(*pins: Pinned, root: Path) -> list[tuple[str, str]]:
-    with pytest.raises(LockstitchError) as caught:
-        resolve(*pins, root=root)
-    return [(error.message, error.hint) for error in caught.value.everything()]
+    return errors.problems(lambda: resolve(*pins, root=root))
 
 
 @pytest.mark.parametrize("named", [True, False])

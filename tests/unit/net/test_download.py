@@ -3,8 +3,6 @@
 import email.utils
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.fakes import Counted
@@ -19,17 +17,6 @@ from lockstitch.store import Store
 BODY = bytes(range(256)) * 1500  # 384,000 bytes: two reads of a quarter of a megabyte
 DIGEST = of_bytes(BODY)
 CHUNK = 1 << 18
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serve() as made:
-        yield made
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 def wanted(url: str, body: bytes = BODY, *, name: str = "f.whl", size: int | None = -1) -> Download:

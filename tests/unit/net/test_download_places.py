@@ -1,8 +1,5 @@
 """What is asked, and through which proxy."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from support.server import Reply, Server, serve
 
@@ -10,17 +7,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.net import transport
 from lockstitch.net.download import Fetcher, ask
 from lockstitch.store import Store
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serve() as made:
-        yield made
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 def test_http_goes_through_the_proxy_for_http(

@@ -36,11 +36,6 @@ def server() -> Iterator[Server]:
         yield made
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
-
-
 def index(server: Server, user: str = USER, password: str = QUOTED) -> str:
     return server.address.replace("//", f"//{user}:{password}@") + "/simple"
 

@@ -1,12 +1,9 @@
 """Several processes fetch into one store, and some are killed."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from support.fakes import python, until_killed
-from support.server import Reply, Server, serve
+from support.server import Reply, Server
 
 from lockstitch.digest import of_bytes
 from lockstitch.net.download import Download, Fetcher
@@ -30,17 +27,6 @@ download = Download(name="f.whl", url=url, digest=Digest.parse(digest), size=int
 Fetcher(Store(Path(root)), first_wait=0.001).fetch([download], Quiet())
 print("done", flush=True)
 """
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serve() as made:
-        yield made
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 def partials(store: Store) -> list[int]:

@@ -2,19 +2,11 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
 
 import pytest
-from support.server import Reply, Server, serve
+from support.server import Reply, Server
 
 from lockstitch.net.transport import Transport, TransportError, is_private, retry_after
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with serve() as made:
-        yield made
-
 
 PRIVATE = "127.0.0.1 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 ::1"
 PRIVATE += " fe80::1%eth0 fd00::1 ::ffff:10.0.0.1 224.0.0.1 255.255.255.255"

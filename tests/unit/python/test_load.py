@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import projects
+from support import errors, projects
 
 from lockstitch.errors import LockstitchError
 from lockstitch.python.load import find_root, load, read
@@ -30,9 +30,7 @@ def image(text: str) -> ImageSpec:
 
 
 def problems(text: str) -> list[tuple[str, str]]:
-    with pytest.raises(LockstitchError) as caught:
-        project(text)
-    return [(error.message, error.hint) for error in caught.value.everything()]
+    return errors.problems(lambda: project(text))
 
 
 def test_the_whole_table_is_read(tmp_path: Path) -> None:

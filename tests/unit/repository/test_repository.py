@@ -1,17 +1,13 @@
 """What rules see of a folder: names, texts, and nothing through links."""
 
-import subprocess
 from pathlib import Path
 
-from support import cases
+from support import cases, projects
+from support.programs import git
 
 from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.dockerfile.images import dockerfiles
 from lockstitch.repository.files import open_repository
-
-
-def git(folder: Path, *words: str) -> None:
-    subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
 
 
 def test_git_says_what_is_there(tmp_path: Path) -> None:
@@ -27,22 +23,16 @@ def test_git_says_what_is_there(tmp_path: Path) -> None:
 
 
 def test_without_git_all_files_are_there(tmp_path: Path) -> None:
-    for name in ("a/b.txt", ".venv/x.txt", "node_modules/y.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("x")
+    names = ("a/b.txt", ".venv/x.txt", "node_modules/y.txt")
+    projects.write_files(tmp_path, dict.fromkeys(names, "x"))
     repo = cases.repository(tmp_path)
     assert (repo.names, repo.tracked) == (("a/b.txt",), None)
 
 
 def test_folders_apart_are_for_secrets_only(tmp_path: Path) -> None:
-    for name in (
-        "tests/Dockerfile",
-        "src/pkg/templates/Dockerfile",
-        "test/Dockerfile",
-        "Dockerfile",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("FROM scratch\n")
+    folders = ("tests/", "src/pkg/templates/", "test/", "")
+    files = {f"{folder}Dockerfile": "FROM scratch\n" for folder in folders}
+    projects.write_files(tmp_path, files)
     repo = cases.repository(tmp_path)
     assert [each.path for each in dockerfiles(repo)] == ["Dockerfile"]
     assert len(repo.every_name) == 4

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.programs import git
 
 from lockstitch.cli.main import main
 from lockstitch.errors import LockstitchError
@@ -14,11 +15,6 @@ from lockstitch.scaffold.hooks import migrate
 
 BIN = Path(sys.executable).parent
 MANIFEST = "- id: say\n  name: say\n  entry: say.sh\n  language: script\n  verbose: true\n"
-
-
-def git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def commit(folder: Path, files: dict[str, str]) -> str:

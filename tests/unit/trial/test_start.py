@@ -65,11 +65,6 @@ class Plain:
         yield self.data
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
-
-
 class Damaged(Plain):
     """A layer whose bytes are not what its facts say."""
 

@@ -1,8 +1,9 @@
 """Runs of a command: what is kept of them, and for which code."""
 
-import subprocess
 import sys
 from pathlib import Path
+
+from support.programs import git
 
 from lockstitch.drift.bisect import metric
 from lockstitch.drift.bisect.bench import CommandBench, code
@@ -63,7 +64,7 @@ def test_an_outcome_is_kept_unless_it_may_be_otherwise_next_time(tmp_path: Path)
 
 
 def test_code_is_what_is_imported_and_what_is_named(tmp_path: Path) -> None:
-    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    git(tmp_path, "init", "--quiet")
     (tmp_path / "a.py").write_text("1")
     (tmp_path / "notes.md").write_text("1")
     (tmp_path / "run.sh").write_text("1")

@@ -1,6 +1,7 @@
 """poetry.lock is read, and what it pins for a target is chosen as Poetry would."""
 
 import pytest
+from support import errors
 
 from lockstitch.errors import LockstitchError
 from lockstitch.python.locks import poetry, requirements
@@ -44,9 +45,7 @@ def names(text: str, *groups: str, extras: tuple[str, ...] = (), target: Target 
 def problems(
     text: str, *groups: str, extras: tuple[str, ...] = (), target: Target = AMD
 ) -> list[tuple[str, str]]:
-    with pytest.raises(LockstitchError) as caught:
-        poetry.select(text, target, groups, extras, "poetry.lock")
-    return [(error.message, error.hint) for error in caught.value.everything()]
+    return errors.problems(lambda: poetry.select(text, target, groups, extras, "poetry.lock"))
 
 
 def test_a_pin_has_all_that_the_lock_says() -> None:

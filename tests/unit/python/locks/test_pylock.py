@@ -5,6 +5,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import errors
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
@@ -41,9 +42,7 @@ def chosen(text: str, target: Target = AMD) -> list[str]:
 
 
 def problems(text: str, target: Target = AMD) -> list[tuple[str, str]]:
-    with pytest.raises(LockstitchError) as caught:
-        select(text, target, "pylock.a.toml")
-    return [(error.message, error.hint) for error in caught.value.everything()]
+    return errors.problems(lambda: select(text, target, "pylock.a.toml"))
 
 
 def test_a_wheel_comes_with_all_that_the_lock_says() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support import errors
 
 from lockstitch.errors import LockstitchError
 from lockstitch.python.locks import Pinned, lists, requirements
@@ -25,9 +26,7 @@ def pins(text: str, target: Target = AMD) -> list[str]:
 
 
 def problems(text: str) -> list[tuple[str, str]]:
-    with pytest.raises(LockstitchError) as caught:
-        requirements.select(text, AMD, "reqs.txt")
-    return [(error.message, error.hint) for error in caught.value.everything()]
+    return errors.problems(lambda: requirements.select(text, AMD, "reqs.txt"))
 
 
 def test_lines_comments_and_hashes_are_read_as_pip_does() -> None:

@@ -3,11 +3,11 @@
 import base64
 import hashlib
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from support import cases
+from support.programs import git
 
 from lockstitch.repository.environment import installed
 from lockstitch.repository.environment.installed import Environment
@@ -90,5 +90,5 @@ def test_an_environment_that_came_with_the_repository_is_none_of_ours(tmp_path: 
     environment(tmp_path / ".venv", {})
     assert virtual_environment(cases.repository(tmp_path)) == tmp_path / ".venv"
     for words in (["init", "-q"], ["add", "-f", ".venv"]):
-        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+        git(tmp_path, *words)
     assert virtual_environment(cases.repository(tmp_path)) is None

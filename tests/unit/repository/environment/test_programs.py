@@ -1,15 +1,11 @@
 """Programs are taken from an environment only when it did not come with the repository."""
 
-import subprocess
 from pathlib import Path
 
 from support import cases
+from support.programs import git
 
 from lockstitch.repository.environment.programs import program
-
-
-def git(folder: Path, *words: str) -> None:
-    subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
 
 
 def test_an_environment_that_git_has_is_not_trusted(tmp_path: Path) -> None:

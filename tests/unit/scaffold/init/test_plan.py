@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.projects import write_files
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError
@@ -29,16 +30,9 @@ pytest = "*"
 """
 
 
-def project(root: Path, texts: dict[str, str]) -> Path:
-    for name, text in texts.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text, newline="")
-    return root
-
-
 def decided(root: Path, texts: dict[str, str], manager: str = "") -> dict[str, Any]:
     """Return pyproject.toml as it becomes, and check that a second time changes nothing."""
-    found = plan.decide(project(root, texts), manager)
+    found = plan.decide(write_files(root, texts), manager)
     plan.write(found)
     assert plan.decide(root, manager).changes == ()
     return tomllib.loads((root / "pyproject.toml").read_text())
@@ -180,7 +174,7 @@ def test_what_is_there_is_kept_byte_for_byte(tmp_path: Path) -> None:
         '[tool.lockstitch.images.x]\r\ncommand = ["y"]\r\n'
     )
     texts = {"pyproject.toml": text, ".gitignore": "/.venv\n*.log", ".python-version": "3.12\n"}
-    root = project(tmp_path, texts)
+    root = write_files(tmp_path, texts)
     found = plan.decide(root)
     assert "`.python-version` has 3.12, the images get 3.11" in found.notes
     plan.write(found)
@@ -217,7 +211,7 @@ packages = ["x"]
 [tool.pytest.ini_options]
 addopts = "-q"
 """
-    root = project(tmp_path, {"pyproject.toml": text, "x/__init__.py": ""})
+    root = write_files(tmp_path, {"pyproject.toml": text, "x/__init__.py": ""})
     forced = plan.decide(root, force=True).changes[-1].after.decode()
     tool = tomllib.loads(forced)["tool"]
     assert (tool["black"], tool["ruff"]["line-length"]) == ({"line-length": 100}, 100)
@@ -243,7 +237,7 @@ def test_settings_in_files_of_their_own_stay_there(tmp_path: Path) -> None:
 
 def test_an_old_place_of_rules_is_kept_and_said(tmp_path: Path) -> None:
     texts = {"pyproject.toml": '[tool.ruff]\nselect = ["E"]\n[tool.pytest]\naddopts = ["-q"]\n'}
-    found = plan.decide(project(tmp_path, texts))
+    found = plan.decide(write_files(tmp_path, texts))
     assert any("`tool.ruff.select` is in its old place" in note for note in found.notes)
     assert any("`[tool.pytest]` has the settings" in note for note in found.notes)
     document = decided(tmp_path, {})
@@ -271,7 +265,7 @@ def test_what_cannot_be_worked_with(
     texts: dict[str, str], manager: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(LockstitchError, match=message.replace("[", r"\[")) as caught:
-        plan.decide(project(tmp_path, texts), manager)
+        plan.decide(write_files(tmp_path, texts), manager)
     assert all(each.message for each in caught.value.everything())
     assert {path.name for path in tmp_path.iterdir()} == set(texts)
 
@@ -286,7 +280,7 @@ def test_nothing_is_written_when_one_file_cannot_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = {"pyproject.toml": '[project]\nname = "x"\n', ".gitignore": "mine\n"}
-    root = project(tmp_path, texts)
+    root = write_files(tmp_path, texts)
     (root / ".gitignore").chmod(0o600)
     found = plan.decide(root)
     real = files.write_bytes
@@ -304,7 +298,7 @@ def test_nothing_is_written_when_one_file_cannot_be(
 
 
 def test_links_inside_the_folder_stay_links(tmp_path: Path) -> None:
-    root = project(tmp_path, {"conf/real.toml": '[project]\nname = "x"\n'})
+    root = write_files(tmp_path, {"conf/real.toml": '[project]\nname = "x"\n'})
     (root / "pyproject.toml").symlink_to("conf/real.toml")
     plan.write(plan.decide(root))
     assert (root / "pyproject.toml").is_symlink()
@@ -314,21 +308,21 @@ def test_links_inside_the_folder_stay_links(tmp_path: Path) -> None:
 def test_hooks_that_are_there_are_kept(tmp_path: Path) -> None:
     remote = "repos:\n  - repo: https://example.com/hooks\n    rev: v1\n"
     config = ".pre-commit-config.yaml"
-    found = plan.decide(project(tmp_path / "a", {config: remote}))
+    found = plan.decide(write_files(tmp_path / "a", {config: remote}))
     names = {change.name for change in found.changes}
     assert not names & {"prek.toml", ".kingfisher-rules.yaml", config}
     assert f"`{config}`: kept; `lockstitch hooks migrate` makes its hooks those of the lock" in (
         found.notes
     )
     found = plan.decide(
-        project(tmp_path / "b", {config: "repos:\n  - repo: local\n    hooks: []\n"})
+        write_files(tmp_path / "b", {config: "repos:\n  - repo: local\n    hooks: []\n"})
     )
     assert not [note for note in found.notes if "hooks" in note]
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", ".gitignore", ".python-version"])
 def test_nothing_outside_of_the_folder_is_touched(name: str, tmp_path: Path) -> None:
-    root = project(tmp_path / "project", {"main.py": ""})
+    root = write_files(tmp_path / "project", {"main.py": ""})
     (tmp_path / "outside").write_text("")
     (root / name).symlink_to(tmp_path / "outside")
     with pytest.raises(LockstitchError, match="leads out of"):
@@ -347,7 +341,7 @@ def test_what_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_link_to_nothing_outside_is_not_made_something(tmp_path: Path) -> None:
-    root = project(tmp_path / "project", {})
+    root = write_files(tmp_path / "project", {})
     root.mkdir()
     (root / "pyproject.toml").symlink_to("../new.toml")
     with pytest.raises(LockstitchError, match="leads out of"):
@@ -370,7 +364,7 @@ def test_a_link_to_nothing_outside_is_not_made_something(tmp_path: Path) -> None
     ],
 )
 def test_strange_values_are_no_crash(text: str, tmp_path: Path) -> None:
-    root = project(tmp_path, {"pyproject.toml": text, "pkg/__init__.py": "", "api.py": API})
+    root = write_files(tmp_path, {"pyproject.toml": text, "pkg/__init__.py": "", "api.py": API})
     try:
         plan.write(plan.decide(root))
     except LockstitchError as error:
@@ -380,6 +374,6 @@ def test_strange_values_are_no_crash(text: str, tmp_path: Path) -> None:
 
 def test_the_difference_shows_no_password(tmp_path: Path) -> None:
     text = '[[tool.uv.index]]\nurl = "https://me:hunter2@example.test/simple"\n'
-    shown = plan.diff(plan.decide(project(tmp_path, {"pyproject.toml": text})))
+    shown = plan.diff(plan.decide(write_files(tmp_path, {"pyproject.toml": text})))
     assert "hunter2" not in shown
     assert "https://***@example.test" in shown

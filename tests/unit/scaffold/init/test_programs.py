@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support import projects
 
 from lockstitch.scaffold.init import programs
 from lockstitch.scaffold.init.folder import Folder
@@ -17,10 +18,7 @@ async def health(): ...
 
 
 def write_all(root: Path, texts: dict[str, str]) -> Folder:
-    for name, text in texts.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return Folder(root)
+    return Folder(projects.write_files(root, texts))
 
 
 @pytest.mark.parametrize(

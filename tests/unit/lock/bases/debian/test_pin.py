@@ -101,11 +101,6 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
         server.shutdown()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
-
-
 def pin(
     archive: Archive,
     store: Store,
