@@ -165,7 +165,7 @@ def _check_hints(path: Path) -> int:
 
 def _command(name: str) -> str:
     folder = PACKAGE / "cli"
-    session = (folder / "session.py").read_text()
+    session = (folder / "session.py").read_text() + (folder / "options.py").read_text()
     return session + (folder / "commands" / f"{name}.py").read_text()
 
 

@@ -18,11 +18,12 @@ TYPE_CHECKING = False  # `typing` itself is a tenth of the start of `lockstitch 
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from lockstitch.cli.options import Group, Option
+
     class Module(Protocol):
         """What a module in `cli.commands` offers."""
 
-        def configure(self, parser: argparse.ArgumentParser) -> None:
-            """Add the command's arguments."""
+        OPTIONS: "Sequence[Option | Group]"
 
         def run(self, options: argparse.Namespace) -> int:
             """Run the command and return its exit code."""
@@ -30,38 +31,38 @@ if TYPE_CHECKING:
 
 # Name and first line of help; the module of that name is loaded when the command runs.
 COMMANDS = (
-    ("new", "Start a project that locks, trains, serves and builds"),
-    ("init", "Add to a project what lockstitch needs"),
-    ("lock", "Pin everything: packages, base, build requirements"),
+    ("new", "Create a project that locks, trains, serves and builds"),
+    ("init", "Add lockstitch to an existing project"),
+    ("lock", "Pin packages, base image and build requirements"),
     ("build", "Build images from the lock, without Docker"),
-    ("try", "Start a built image here without a container engine, and say what it lacks"),
-    ("push", "Push an image that `lockstitch build` made to a registry"),
-    ("login", "Log in to a registry, for lockstitch, Docker and skopeo alike"),
-    ("logout", "Forget the login to a registry"),
+    ("try", "Start a built image without a container engine, and name what is missing"),
+    ("push", "Push images to a registry"),
+    ("login", "Log in to a registry"),
+    ("logout", "Log out of a registry"),
     ("run", "Run an image's command in exactly the locked environment"),
-    ("serve", "Serve the model here, and start again when a file changes"),
+    ("serve", "Serve the model locally, and restart when a file changes"),
     ("up", "Start the local stack: PostgreSQL, an S3 store and MLflow"),
-    ("down", "Stop the local stack; its data stays"),
-    ("status", "Show the local stack: service, state, address, restarts"),
+    ("down", "Stop the local stack and keep its data"),
+    ("status", "Show the services of the local stack: state, address, restarts"),
     ("logs", "Show the logs of the local stack"),
-    ("env", "Print the variables of the local stack, for a shell"),
-    ("collect", "Import into MLflow the runs of trainings without the stack"),
-    ("reset", "Delete the local stack's data, after a question"),
+    ("env", "Print the environment variables of the local stack"),
+    ("collect", "Import local training runs into the stack's MLflow"),
+    ("reset", "Delete the local stack's data"),
     ("render", "Write Dockerfiles from the lock"),
-    ("export", "Write what is locked for pip, uv and scanners"),
-    ("verify-image", "Hold an image against what is said of it"),
+    ("export", "Export the lock for pip, uv and scanners"),
+    ("verify-image", "Verify an image's contents, SBOM, provenance and signature"),
     ("sign", "Sign an image with a key, as cosign does"),
-    ("inspect", "Show an image: layers, sizes of packages, labels"),
-    ("check", "Look for what breaks an ML environment"),
+    ("inspect", "Show an image's layers, package sizes and labels"),
+    ("check", "Find problems that break ML environments"),
     ("explain", "Explain a rule of `lockstitch check`"),
     ("fingerprint", "Say what an environment is: interpreter, packages, BLAS, processor, settings"),
     ("verify", "Prove that the images and the model are the same elsewhere"),
     ("diff", "Show what moved between two environments, what can change results first"),
     ("bisect", "Find by experiment which of what moved between A and B moves a number"),
     ("report", "Write one page of what is known of the environment"),
-    ("secrets", "Look for secrets in the project's files"),
-    ("hooks", "Run the hooks of each commit on the versions of the lock"),
-    ("demo", "Run the whole story on a real project and measure it"),
+    ("secrets", "Search the project's files for secrets"),
+    ("hooks", "Migrate commit hooks to the versions of the lock"),
+    ("demo", "Run the whole workflow on a real project and measure it"),
 )
 _EPILOG = """\
 examples:
@@ -151,11 +152,11 @@ def _run(words: Sequence[str]) -> int:
             child = parsers.add_parser(
                 name,
                 help=first_line,
-                description=(module.__doc__ or "").strip(),
+                description=(module.__doc__ or "").strip().replace(".\n", "\n", 1),
                 formatter_class=_formatter,
                 allow_abbrev=False,
             )
-            module.configure(child)
+            _configure(child, module)
         else:
             parsers.add_parser(name, help=first_line, add_help=False)
     # argparse loses words after `--` when options stand before them.
@@ -166,6 +167,15 @@ def _run(words: Sequence[str]) -> int:
         parser.print_help()
         return 0 if not words else 2
     return module.run(options)
+
+
+def _configure(parser: argparse.ArgumentParser, module: "Module") -> None:
+    from lockstitch.cli.options import add
+
+    if hasattr(module, "configure"):
+        module.configure(parser)
+    else:
+        add(parser, module.OPTIONS)
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:

@@ -1,18 +1,27 @@
-"""What commands share: the project, the store, the fetcher, the places of results."""
+"""What commands share: the project, the store, the fetcher, the places of results, printing."""
 
 import argparse
 import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockstitch import progress
+from lockstitch.cli.options import COMMON, COMMON_JSON, COMMON_QUIET, add
+from lockstitch.errors import LockstitchError
 from lockstitch.net.credentials import Credentials
 from lockstitch.net.download import Fetcher
 from lockstitch.progress import Reporter
-from lockstitch.python.load import load
+from lockstitch.python.load import find_root, load
 from lockstitch.python.model import Project
 from lockstitch.store import Store, default_root
+
+if TYPE_CHECKING:
+    from lockstitch.image.build import Builder
+    from lockstitch.lock.file import Lock
+    from lockstitch.oci.registry.cache import LayerCache
+    from lockstitch.oci.registry.client import Client
 
 __all__ = [
     "Session",
@@ -21,6 +30,7 @@ __all__ = [
     "layout_folder",
     "open_session",
     "print_json",
+    "project_here",
     "verified",
 ]
 
@@ -34,27 +44,32 @@ class Session:
     fetcher: Fetcher
     progress: Reporter
 
+    def builder(
+        self,
+        lock: "Lock",
+        *,
+        client: "Client | None" = None,
+        cache: "LayerCache | None" = None,
+    ) -> "Builder":
+        """Return a builder of the project's images."""
+        from lockstitch.image.build import Builder
+
+        store, fetcher = self.store, self.fetcher
+        return Builder(
+            self.project, lock, store, fetcher, self.progress, client=client, cache=cache
+        )
+
 
 def add_common(
     parser: argparse.ArgumentParser, *, json_output: bool = True, progress_output: bool = True
 ) -> None:
     """Add the options of every command that works on a project."""
-    group = parser.add_argument_group("common options")
-    group.add_argument(
-        "--project",
-        metavar="PATH",
-        type=Path,
-        default=Path(),
-        help="folder to find the project from (default: this one)",
-    )
-    if progress_output:
-        group.add_argument("--quiet", action="store_true", help="show no progress")
-    if json_output:
-        group.add_argument("--json", action="store_true", help="print the result as JSON")
+    common = COMMON if json_output and progress_output else COMMON_QUIET
+    add(parser, (common if progress_output else COMMON_JSON,))
 
 
 def open_session(options: argparse.Namespace) -> Session:
-    """Return the session of a command's options."""
+    """Return the session of a command's options; raises LockstitchError outside of a project."""
     store = Store(default_root())
     store.sweep()
     quiet = bool(options.quiet or getattr(options, "json", False))
@@ -68,18 +83,27 @@ def open_session(options: argparse.Namespace) -> Session:
     )
 
 
+def project_here(options: argparse.Namespace) -> Project | None:
+    """Return the project that a command runs in, or None outside of any."""
+    try:
+        find_root(options.project)
+    except LockstitchError:
+        return None
+    return load(options.project)
+
+
 def layout_folder(project: Project) -> Path:
-    """Return where a project's images are kept: an OCI layout that git ignores."""
+    """Return the OCI layout of a project's images, which git ignores."""
     return project.root / ".lockstitch" / "images"
 
 
 def history_file(project: Project) -> Path:
-    """Return where `lockstitch build` keeps what images were before."""
+    """Return the file in which `lockstitch build` keeps the images of earlier builds."""
     return project.root / ".lockstitch" / "history.json"
 
 
 def verified(project: Project) -> Path:
-    """Return where the last answer of `lockstitch verify` is kept."""
+    """Return the file in which `lockstitch verify` keeps its last answer."""
     return project.root / ".lockstitch" / "verify.json"
 
 

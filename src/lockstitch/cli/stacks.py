@@ -1,4 +1,7 @@
-"""The stack of a project, whichever way it runs."""
+"""The stack of a project, without containers or with Compose, and the files that are rendered.
+
+Only commands know both engines of containers and the stack, so what needs both is here.
+"""
 
 import sys
 from collections.abc import Callable
@@ -6,27 +9,25 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from lockstitch import environ, files
-from lockstitch.cli import rendering
 from lockstitch.cli.session import Session
 from lockstitch.digest import Digest, of_bytes
-from lockstitch.dockerfile import engines
+from lockstitch.dockerfile import engines, render
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import file, make
 from lockstitch.lock.file import Lock, LockedFile
 from lockstitch.oci.model import Image
 from lockstitch.process import Command
+from lockstitch.python.model import Project
 from lockstitch.run import foreground
 from lockstitch.stack import compose, control, service, tools
 from lockstitch.stack import images as stack_images
 from lockstitch.stack.folder import last_lines, log_lines
 
-__all__ = ["LOGS", "Stack", "of", "ready", "variables"]
-
-LOGS = (*control.NAMES, "supervisor")
+__all__ = ["Stack", "of", "ready", "rendered", "running", "variables", "with_services"]
 
 
 class Stack(Protocol):
-    """What the commands ask of a stack."""
+    """What the commands need of a stack."""
 
     def up(self, note: Callable[[str], None]) -> control.Started:
         """Start it unless it runs, and return when every service answers."""
@@ -38,7 +39,7 @@ class Stack(Protocol):
         """Delete its data and keys."""
 
     def status(self) -> dict[str, Any]:
-        """Return how each service is, or nothing when none runs."""
+        """Return the state of each service, or nothing when none runs."""
 
     def log(self, service: str, lines: int) -> list[str]:
         """Return the last lines of a service's log."""
@@ -71,8 +72,8 @@ class _Native:
 
     def follow(self, service: str | None, lines: int) -> int:
         folder = control.folder_of(self.session.project)
-        found = {name: folder.log(name) for name in ((service,) if service else LOGS)}
-        for name, line in log_lines(found, lines, follow=True):
+        names = (service,) if service else (*control.NAMES, "supervisor")
+        for name, line in log_lines({n: folder.log(n) for n in names}, lines, follow=True):
             sys.stdout.write(f"{line}\n" if service else f"{name:<10} | {line}\n")
             sys.stdout.flush()
         return 0
@@ -87,33 +88,39 @@ class _Compose(compose.Compose):
 
 
 def of(session: Session) -> Stack:
-    """Return the stack that pyproject.toml asks for, to be looked at or stopped."""
+    """Return the stack that pyproject.toml configures, to look at it or stop it.
+
+    Raises LockstitchError when it runs in containers and no engine or Compose answers.
+    """
     if session.project.stack.runner == "native":
         return _Native(session=session)
     return _compose(session, engines.find(), {})
 
 
 def ready(session: Session) -> Stack:
-    """Return the stack that pyproject.toml asks for, with all that a start needs.
+    """Return the stack that pyproject.toml configures, with all that a start needs.
 
-    In containers: images built, and in the engine; docker-compose.yml rendered.
+    In containers: images built, and in the engine; docker-compose.yml rendered. Raises
+    LockstitchError when the lock is stale or an image differs from the lock's.
     """
     project = session.project
     if project.stack.runner == "native":
         return _Native(session=session)
-    found = engines.find()
+    engine = engines.find()
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
-    built = stack_images.build(project, lock, session.store, session.fetcher, session.progress)
-    images = stack_images.of_platform(built, found.platform)
-    _render(session, lock, replace(lock, services=stack_images.locked(lock, built)))
-    _load(session, found, images)
+    built = _build(session, lock)
+    images = stack_images.of_platform(built, engine.platform)
+    _write_compose_file(project, lock, replace(lock, services=stack_images.locked(lock, built)))
     digests = {name: image.config_descriptor().digest for name, image in images.items()}
-    return _compose(session, found, digests)
+    for name, image in images.items():
+        with session.progress.task(f"load {name} into {engine.name}", 0):
+            engines.load(engine, image, compose.tag(name, digests[name]))
+    return _compose(session, engine, digests)
 
 
 def variables(session: Session) -> dict[str, str]:
-    """Return the variables of the stack that runs, or nothing."""
+    """Return the variables of the stack, or nothing when it does not run."""
     folder = control.folder_of(session.project)
     if session.project.stack.runner == "native":
         return control.variables(folder)
@@ -122,14 +129,57 @@ def variables(session: Session) -> dict[str, str]:
     return service.variables(service.parts_of(folder))
 
 
-def _compose(session: Session, found: engines.Engine, images: dict[str, Digest]) -> _Compose:
-    words = compose.find(found.program)
-    return _Compose(project=session.project, docker=found.program, words=words, images=images)
+def running(session: Session) -> dict[str, str]:
+    """Return the variables of the stack; raises LockstitchError when it does not run."""
+    names = variables(session)
+    if not names:
+        message = "the stack of this project does not run"
+        raise LockstitchError(message, hint="lockstitch up")
+    return names
 
 
-def _render(session: Session, before: Lock, lock: Lock) -> None:
+def rendered(project: Project, lock: Lock) -> dict[str, str]:
+    """Return every file that `lockstitch render` writes, by name, sorted.
+
+    Raises LockstitchError with all that is wrong with any of them.
+    """
+    texts = render.everything(project, lock)
+    if project.stack.runner == "compose":
+        texts[compose.NAME] = _compose_file(project, lock)
+    return dict(sorted(texts.items()))
+
+
+def with_services(session: Session, lock: Lock) -> Lock:
+    """Return the lock with the images of the stack's services, which are built where needed."""
+    if session.project.stack.runner != "compose":
+        return lock
+    return replace(lock, services=stack_images.locked(lock, _build(session, lock)))
+
+
+def _build(session: Session, lock: Lock) -> dict[tuple[str, str], Image]:
+    return stack_images.build(
+        session.project, lock, session.store, session.fetcher, session.progress
+    )
+
+
+def _compose(session: Session, engine: engines.Engine, images: dict[str, Digest]) -> _Compose:
+    words = compose.find(engine.program)
+    return _Compose(project=session.project, docker=engine.program, words=words, images=images)
+
+
+def _compose_file(project: Project, lock: Lock) -> str:
+    """Return the compose file, which names the images of the project's first platform."""
+    first, *others = project.platforms
+    images = {each.name: each.images.get(first) for each in lock.services}
+    known = {name: image for name, image in images.items() if image}
+    if not known or len(known) < len(images):
+        message = "the lock names no images of the services yet"
+        raise LockstitchError(message, hint="lockstitch render")
+    return compose.render(project.stack, known, several=bool(others))
+
+
+def _write_compose_file(project: Project, before: Lock, lock: Lock) -> None:
     """Write the compose file where it is missing, and refuse images that are not the lock's."""
-    root = session.project.root
     problems = []
     for old, new in zip(before.services, lock.services, strict=True):
         for platform, image in new.images.items():
@@ -138,24 +188,16 @@ def _render(session: Session, before: Lock, lock: Lock) -> None:
                 message += f"the lock names {old.images[platform]}"
                 problems.append(LockstitchError(message, hint="lockstitch render"))
     raise_all(problems)
-    text = rendering.compose_file(session.project, lock)
-    place = root / compose.NAME
-    there = files.read_text(place) if place.exists() else ""
+    text = _compose_file(project, lock)
+    path = project.root / compose.NAME
+    there = files.read_text(path) if path.exists() else ""
     if there and not there.startswith(compose.MARK):
         message = f"`{compose.NAME}` was not written by lockstitch"
         raise LockstitchError(message, hint="lockstitch render --force")
     if there != text:
-        files.write_text(place, text)
+        files.write_text(path, text)
     mine = LockedFile(path=compose.NAME, digest=of_bytes(text.encode()))
     others = tuple(each for each in lock.rendered if each.path != compose.NAME)
     changed = replace(lock, rendered=tuple(sorted((*others, mine), key=lambda each: each.path)))
     if changed != before:
-        file.write(changed, root)
-
-
-def _load(session: Session, found: engines.Engine, images: dict[str, Image]) -> None:
-    """Put the images into the engine, under names that say their digests."""
-    for name, image in images.items():
-        tag = compose.tag(name, image.config_descriptor().digest)
-        with session.progress.task(f"load {name} into {found.program.name}", 0):
-            engines.load(found, image, tag)
+        file.write(changed, project.root)

@@ -15,6 +15,7 @@ from support import projects
 from support.images import check_golden
 
 from lockstitch import runtime
+from lockstitch.cli import options
 from lockstitch.cli.commands import render as command
 from lockstitch.digest import of_bytes
 from lockstitch.dockerfile import ignore, render
@@ -273,7 +274,7 @@ def test_the_health_check_says_what_that_of_the_other_image_says(port: int, stat
 
 def run(*words: str) -> int:
     parser = argparse.ArgumentParser()
-    command.configure(parser)
+    options.add(parser, command.OPTIONS)
     return command.run(parser.parse_args(words))
 
 

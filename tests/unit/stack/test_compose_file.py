@@ -12,7 +12,7 @@ import yaml
 from support.images import check_golden
 
 from lockstitch import services
-from lockstitch.cli import rendering
+from lockstitch.cli import stacks
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import file
@@ -76,7 +76,7 @@ def test_without_images_in_the_lock_there_is_no_file(locked: Path) -> None:
         ),
     )  # fmt: skip
     with pytest.raises(LockstitchError, match="names no images of the services yet"):
-        rendering.everything(project, lock)
+        stacks.rendered(project, lock)
 
 
 def test_the_lists_name_their_package() -> None:

@@ -4,23 +4,23 @@ Each image goes into the OCI layout .lockstitch/images of the project. The same 
 give the same digest on any machine. Prints `NAME DIGEST`, one image a line; with --push the
 reference by digest.
 
-Where `lockstitch run` left the record of the run that made a model, an image with the model must
-have the packages that made it.
+Where `lockstitch run` recorded the run that trained a model, the image with that model must have
+the packages that trained it.
 
 examples:
   # all images of the project
   lockstitch build
-  # one image, and an archive for an engine that is somewhere else
+  # one image, and an archive for an engine on another machine
   lockstitch build serve --output serve.tar && docker load -i serve.tar
-  # build one image and push it; a second push sends only what moved
+  # build one image and push it; a second push sends only what changed
   lockstitch build serve --push registry.example.com/team/churn-serve:1.0
-  # in CI, where nothing is kept: layers from a registry, and to it what it lacks
+  # in CI, where nothing is kept: take layers from a registry, and add the missing ones to it
   lockstitch build --cache localhost:5000/layers --push 'localhost:5000/churn-{image}:1.0'
-  # into the Docker or Podman that runs here; its image ID is the config's digest
+  # into the Docker or Podman of this machine; its image ID is the config's digest
   lockstitch build serve --load
   # the Dockerfile of `lockstitch render`, built by Podman
   lockstitch build serve --engine podman -- --network host
-  # what the Dockerfiles of `lockstitch render` start from
+  # the base that the Dockerfiles of `lockstitch render` start from
   lockstitch build --base-only --output base.tar && docker load -i base.tar
 """
 
@@ -30,165 +30,180 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lockstitch import clock
-from lockstitch.cli import engines, pushing
-from lockstitch.cli.session import (
-    Session,
-    add_common,
-    history_file,
-    layout_folder,
-    open_session,
-    print_json,
+from lockstitch.cli.commands import push
+from lockstitch.cli.options import (
+    COMMON,
+    INSECURE,
+    LAYOUT,
+    flag,
+    group,
+    operand,
+    option,
+    repeatable,
 )
-from lockstitch.dockerfile import render
+from lockstitch.cli.session import Session, history_file, layout_folder, open_session, print_json
+from lockstitch.dockerfile import engines, local, render
+from lockstitch.dockerfile.engines import BUILDERS, Recipe
 from lockstitch.errors import UsageError, raise_all
-from lockstitch.image import sizes
+from lockstitch.image import publish, sizes
 from lockstitch.image.attest import Attester
 from lockstitch.image.build import Builder, Built
+from lockstitch.image.publish import Documents, Published
 from lockstitch.lock import file, make
 from lockstitch.lock.bases import kind_of
 from lockstitch.lock.file import Lock
 from lockstitch.oci.layer import FORMS
 from lockstitch.oci.layout import Layout, write_docker_archive
 from lockstitch.oci.reference import Reference
-from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.push import of_image
 from lockstitch.progress import say
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.size import shown
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
 REST = "options of the engine's build"  # what stands after `--`
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument("image", metavar="IMAGE", nargs="*", help="images (default: all)")
-    group = parser.add_argument_group("output")
-    group.add_argument(
-        "--layout", metavar="PATH", type=Path, help="OCI layout (default: .lockstitch/images)"
-    )
-    group.add_argument(
-        "--base-only",
-        action="store_true",
-        help="write nothing but the base that all images have; needs --output",
-    )
-    group.add_argument(
-        "--output", metavar="FILE", type=Path, help="also write a docker archive of one image"
-    )
-    group.add_argument(
-        "--compression",
-        choices=["wheel", *FORMS],
-        default="wheel",
-        help="form of layers: the wheels' own streams, one gzip member, or zstd; only the "
-        "first has a digest that is the same everywhere (default: wheel)",
-    )
-    group.add_argument(
-        "--tag",
-        metavar="NAME",
-        help="tag in the archive or engine (default: PROJECT-IMAGE:latest)",
-    )
-    parser.add_argument(
+OPTIONS = (
+    operand("image", "IMAGE", "images (default: all)", nargs="*"),
+    group(
+        "output",
+        LAYOUT,
+        flag("--base-only", "write only the base that all images share; needs --output"),
+        option("--output", "FILE", "also write a docker archive of one image", type=Path),
+        option(
+            "--compression",
+            "",
+            "compression of layers: the wheels' own streams, one gzip member, or zstd; only with "
+            "the first is the digest the same everywhere (default: wheel)",
+            choices=["wheel", *FORMS],
+            default="wheel",
+        ),
+        option("--tag", "NAME", "tag in the archive or engine (default: PROJECT-IMAGE:latest)"),
+    ),
+    repeatable(
         "--allow-drift",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="build although this package is another one than in the run that made the model; "
+        "NAME",
+        "build although this package has another version than in the run that trained the model; "
         "the image gets the label dev.lockstitch.drift",
-    )
-    pushing.add_options(parser)
-    engines.add_options(parser)
-    add_common(parser)
+    ),
+    group(
+        "registry",
+        option(
+            "--push",
+            "REF",
+            "push to HOST/REPOSITORY[:TAG], as `lockstitch push` does; `{image}` in it stands for "
+            "the image's name",
+        ),
+        option(
+            "--cache",
+            "REF",
+            "HOST/REPOSITORY that keeps layers: those it has are neither built nor downloaded, "
+            "the others are written to it. Who can write there decides what is in your images",
+        ),
+        INSECURE,
+    ),
+    group(
+        "engines",
+        option(
+            "--engine",
+            "",
+            "program that builds: `native` is lockstitch; an engine builds the files of "
+            "`lockstitch render`, gets the words after -- and promises no digest (default: native)",
+            choices=("native", *BUILDERS),
+            default="native",
+        ),
+        option(
+            "--load",
+            "ENGINE",
+            "also load the images into a running docker or podman (default: the one that answers)",
+            nargs="?",
+            const="",
+        ),
+    ),
+    COMMON,
+)
+_NATIVE = "leave out --engine: lockstitch build needs none"
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     started = clock.monotonic()
-    engines.checked(options)
+    _check_engine(options)
     session = open_session(options)
     project = session.project
     specs = [project.image(name) for name in options.image] or list(project.images)
     _check(options, project, specs)
-    places = pushing.targets(options.push, [spec.name for spec in specs]) if options.push else {}
+    names = [spec.name for spec in specs]
+    targets = publish.targets(options.push, names) if options.push else {}
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
     specs = _without_drift(session, lock, specs, options)
     if options.engine != "native":
-        return engines.build(session, lock, specs, options)
+        return _build_with_engine(session, lock, specs, options)
     layout = Layout(options.layout or layout_folder(project))
     client = Client(insecure=options.insecure_registry)
-    cache = pushing.cache(session, client, options.cache) if options.cache else None
-    builder = _builder(session, lock, client, cache)
+    cache = publish.layer_cache(session.store, client, options.cache) if options.cache else None
+    builder = session.builder(lock, client=client, cache=cache)
     if options.base_only:
         return _base_only(builder, project, layout, options)
-    target = engines.target(project, options)  # before a build that would be for nothing
+    engine = _engine_to_load(project, options)  # before a build that would be for nothing
     # Layers of a registry are not fetched when all goes to a registry again.
-    local = not options.push or options.layout or options.output
-    shallow = not local and (options.cache is not None or kind_of(project.base).in_registry)
+    is_local = not options.push or options.layout or options.output
+    shallow = not is_local and (options.cache is not None or kind_of(project.base).in_registry)
     before = sizes.snapshots(layout, layout.names())
     built = builder.build(specs, layout, form=options.compression, shallow=shallow)
     attester = Attester(project, lock, builder, session.store, form=options.compression)
     documents = attester.documents(built)
-    for each in built if not shallow else ():
-        layout.attach(each.image.descriptor(), documents[each.image.digest])
+    for image in built if not shallow else ():
+        layout.attach(image.image.descriptor(), documents[image.image.digest])
     if options.layout is None:
-        digests = {each.name: str(each.image.digest) for each in built}
+        digests = {image.name: str(image.image.digest) for image in built}
         sizes.keep(history_file(project), before, digests)
         layout.sweep()  # ours alone, so that old layers do not pile up
     if options.output:
         tag = options.tag or f"{project.name}-{built[0].name}:latest"
         write_docker_archive(built[0].image, options.output, tag)
-    if target:
-        engines.load(session, target, built, options)
-    beside = pushing.Beside(layout=layout, documents=documents if shallow else {})
-    sent = _push(session, client, built, places, beside)
+    if engine:
+        _load(session, engine, built, options)
+    about = Documents(layout=layout, fresh=documents if shallow else {})
+    published = _push(session, client, built, targets, about)
     for note in cache.notes if cache else ():
         say(f"warning: {note}")
-    _show(built, sent, clock.monotonic() - started, as_json=options.json)
+    _show(built, published, clock.monotonic() - started, as_json=options.json)
     return 0
 
 
-def _without_drift(
-    session: Session, lock: Lock, specs: list[ImageSpec], options: argparse.Namespace
-) -> list[ImageSpec]:
-    """Refuse images whose packages are other ones than in the recorded run of their model."""
-    project = session.project
-    recorded = [i for i in project.images if i.record and (project.root / i.record).is_file()]
-    if options.base_only or not recorded:
-        return specs
-    from lockstitch.cli import drifting
-
-    return drifting.served(session, lock, specs, options.allow_drift)
-
-
-def _builder(session: Session, lock: Lock, client: Client, cache: LayerCache | None) -> Builder:
-    store, fetcher = session.store, session.fetcher
-    return Builder(
-        session.project, lock, store, fetcher, session.progress, client=client, cache=cache
-    )
-
-
-def _push(
-    session: Session,
-    client: Client,
-    built: Sequence[Built],
-    places: Mapping[str, Reference],
-    beside: pushing.Beside,
-) -> dict[str, pushing.Sent]:
-    """Push each image, all of its platforms under one name."""
-    sent = {}
-    for name, target in places.items():
-        parcels = [of_image(each.image) for each in built if each.spec == name]
-        sent[name] = pushing.send(session, client, name, target, parcels, beside)
-    return sent
+def _check_engine(options: argparse.Namespace) -> None:
+    """Raise UsageError for options that exclude each other; sort out what --load took."""
+    if options.load and options.load not in engines.RUNNERS:
+        options.image.append(options.load)  # `--load serve` loads the image `serve`
+        options.load = ""
+    if options.engine == "native":
+        if options.rest:
+            message = "words after `--` are for an engine's build, and there is no --engine"
+            raise UsageError(message, hint="add --engine docker")
+        return
+    given = {
+        "--output": options.output,
+        "--layout": options.layout,
+        "--base-only": options.base_only,
+        "--load": options.load is not None,
+        "--push": options.push,
+        "--cache": options.cache,
+        "--compression": options.compression != "wheel",
+    }
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        message = f"--engine {options.engine} keeps what it builds itself: no {', '.join(wrong)}"
+        raise UsageError(message, hint=_NATIVE)
 
 
 def _check(options: argparse.Namespace, project: Project, specs: list[ImageSpec]) -> None:
     """Raise UsageError for options that do not go together."""
-    several = not options.base_only and len(specs) * len(project.platforms) != 1
-    if options.output and several:
-        message = f"--output takes one image, not {len(specs) * len(project.platforms)}"
+    count = len(specs) * len(project.platforms)
+    if options.output and not options.base_only and count != 1:
+        message = f"--output takes one image, not {count}"
         raise UsageError(message, hint=f"lockstitch build {specs[0].name} --output FILE")
     named = options.output or options.load is not None or options.engine != "native"
     if options.tag and not named:
@@ -203,6 +218,19 @@ def _check(options: argparse.Namespace, project: Project, specs: list[ImageSpec]
     if options.push and options.base_only:
         message = "--base-only writes an archive and nothing to push"
         raise UsageError(message, hint="lockstitch build --base-only --output base.tar")
+
+
+def _without_drift(
+    session: Session, lock: Lock, specs: list[ImageSpec], options: argparse.Namespace
+) -> list[ImageSpec]:
+    """Refuse images whose packages differ from those of the recorded run of their model."""
+    project = session.project
+    recorded = [i for i in project.images if i.record and (project.root / i.record).is_file()]
+    if options.base_only or not recorded:
+        return specs
+    from lockstitch.cli import drifting
+
+    return drifting.served(session, lock, specs, options.allow_drift)
 
 
 def _base_only(
@@ -223,32 +251,103 @@ def _base_only(
     return 0
 
 
+def _engine_to_load(project: Project, options: argparse.Namespace) -> engines.Engine | None:
+    if options.load is None:
+        return None
+    names = (options.load,) if options.load else engines.RUNNERS
+    return local.find(names, "leave out --load", project)
+
+
+def _push(
+    session: Session,
+    client: Client,
+    built: Sequence[Built],
+    targets: Mapping[str, Reference],
+    about: Documents,
+) -> dict[str, Published]:
+    """Push each image, all of its platforms under one name."""
+    published = {}
+    for name, target in targets.items():
+        parcels = [of_image(image.image) for image in built if image.spec == name]
+        published[name] = push.send(session, client, name, target, parcels, about)
+    return published
+
+
+def _load(
+    session: Session, engine: engines.Engine, built: Sequence[Built], options: argparse.Namespace
+) -> None:
+    """Put the images of the engine's platform into the engine."""
+    for image in built:
+        if str(image.image.platform) == engine.platform:
+            tag = options.tag or engines.tag(session.project, image.prepared.spec)
+            identity = local.load(engine, image.image, tag, session.progress)
+            if not options.json:
+                say(f"{image.name}: {tag} in {engine.name}, image ID {identity.short}")
+
+
+def _build_with_engine(
+    session: Session, lock: Lock, specs: Sequence[ImageSpec], options: argparse.Namespace
+) -> int:
+    """Let an engine build the rendered Dockerfiles, and print `NAME TAG`, one image a line."""
+    project = session.project
+    local.check_rendered(project, lock, specs)
+    engine = local.find((options.engine,), _NATIVE, project)
+    if not kind_of(project.base).in_registry:
+        base = session.builder(lock).base(engine.platform, Layout(layout_folder(project)))
+        local.load(engine, base, render.base_tag(project), session.progress)
+    quiet = options.quiet or options.json
+    answers = []
+    for spec in specs:
+        tag = options.tag or engines.tag(project, spec)
+        recipe = Recipe(
+            folder=project.root, dockerfile=render.name(spec), tag=tag, words=options.rest
+        )
+        with session.progress.task(f"{engine.name} build {tag}", 0):
+            identity = engines.build(engine, recipe, _drop if quiet else _say_line)
+        answers.append({"name": spec.name, "tag": tag, "id": identity, "engine": engine.name})
+        if not options.json:
+            say(f"{spec.name}: {tag} in {engine.name}, image ID {identity[:12]}")
+            sys.stdout.write(f"{spec.name} {tag}\n")
+    if options.json:
+        print_json([answer | {"promised": False} for answer in answers])
+    else:
+        say(f"the digest is not promised: {engine.name} writes the time of the build into it")
+    return 0
+
+
+def _say_line(text: str) -> None:
+    if text:
+        say(text if text.startswith("> ") else f"< {text}")
+
+
+def _drop(_: str) -> None:
+    """Drop a line: the end of the output is in the error, should there be one."""
+
+
 def _show(
-    built: list[Built], sent: Mapping[str, pushing.Sent], seconds: float, *, as_json: bool
+    built: list[Built], published: Mapping[str, Published], seconds: float, *, as_json: bool
 ) -> None:
     if as_json:
-        print_json([_document(each, sent.get(each.spec)) for each in built])
+        print_json([_document(image, published.get(image.spec)) for image in built])
         return
-    for each in built:
-        for note in each.notes:
+    for image in built:
+        for note in image.notes:
             say(f"warning: {note}")
-        size = sum(layer.facts.size for layer in each.image.layers)
-        layers = f"{len(each.image.layers)} layers"
-        made = f"{each.made} made" if each.made else "none made"
-        say(
-            f"{each.name}: {shown(sizes.unpacked(each.image))}, {shown(size)} compressed, "
-            f"{layers}, {made}"
-        )
-        if not sent:
-            sys.stdout.write(f"{each.name} {each.image.digest}\n")
-    for pushed in sent.values():
-        pushing.show(pushed)
-    state = "built" if any(each.fresh for each in built) else "up to date"
+        size = sum(layer.facts.size for layer in image.image.layers)
+        layers = f"{len(image.image.layers)} layers"
+        made = f"{image.made} made" if image.made else "none made"
+        full = shown(sizes.unpacked(image.image))
+        say(f"{image.name}: {full}, {shown(size)} compressed, {layers}, {made}")
+        if not published:
+            sys.stdout.write(f"{image.name} {image.image.digest}\n")
+    for image_there in published.values():
+        push.show(image_there)
+    state = "built" if any(image.fresh for image in built) else "up to date"
     say(f"{state} in {seconds:.2f} s")
 
 
-def _document(built: Built, sent: pushing.Sent | None) -> dict[str, object]:
-    pushed = {"pushed": pushing.document(sent)} if sent else {}
+def _document(built: Built, published: Published | None) -> dict[str, object]:
+    pushed = {"pushed": push.document(published)} if published else {}
     return pushed | {
         "name": built.name,
         "digest": built.image.digest,
@@ -260,5 +359,5 @@ def _document(built: Built, sent: pushing.Sent | None) -> dict[str, object]:
         "made": built.made,
         "fresh": built.fresh,
         "notes": list(built.notes),
-        "plan": [{"title": each.title, "key": each.key} for each in built.plan],
+        "plan": [{"title": layer.title, "key": layer.key} for layer in built.plan],
     }

@@ -1,9 +1,9 @@
-"""Look for what breaks an ML environment: locks, packaging, images, hooks, stack, secrets, code.
+"""Find problems that break ML environments: locks, packaging, images, hooks, stack, secrets, code.
 
-Works on any repository with Python in it, needs no network and runs nothing of the repository.
-Reads what git has or would add; folders of tests, templates and vendored code are looked at for
-secrets alone. A tool that is not installed is named as skipped. Exits with 1 when anything is
-found. Settings are in [tool.lockstitch.check] of pyproject.toml.
+Works on any repository with Python in it, needs no network and runs no code of the repository.
+Reads the files that git tracks or would add; folders of tests, templates and vendored code are
+searched for secrets only. Names each tool that is not installed as skipped. Exits with 1 when
+there is a finding. Settings are in [tool.lockstitch.check] of pyproject.toml.
 
 A comment `# lockstitch: ignore CODE -- REASON` suppresses a finding on its line; on a line of its
 own, on the next one.
@@ -11,7 +11,7 @@ own, on the next one.
 examples:
   # this repository
   lockstitch check
-  # change what can be changed without a doubt, and show it
+  # fix what has a safe fix, and show the difference
   lockstitch check --fix
   # images and compose files only, as annotations of a pull request
   lockstitch check --select IMG,STK --format github
@@ -23,69 +23,77 @@ import argparse
 import gc
 import sys
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from lockstitch.audit import engine
+from lockstitch.cli.options import exclusive, flag, group, operand, option, repeatable
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.progress import say
 
-__all__ = ["configure", "run"]
-
-_FORMATS = ("text", "json", "sarif", "github")
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument(
-        "path",
-        metavar="PATH",
-        type=Path,
-        nargs="?",
-        default=Path(),
-        help="a repository's folder, or one file of it (default: this folder)",
-    )
-    rules = parser.add_argument_group("which rules")
-    for name, words in (
-        ("select", "only these codes or families, as in IMG,LCK001 (ALL: every rule)"),
-        ("extend-select", "these too, of those that are off by default"),
-        ("ignore", "not these"),
-    ):
-        rules.add_argument(
-            f"--{name}", metavar="CODES", action="append", type=_codes, default=[], help=words
-        )
-    more = parser.add_argument_group("what takes longer")
-    more.add_argument(
-        "--history",
-        action="store_true",
-        help="look for secrets in every commit, and with a scanner",
-    )
-    more.add_argument(
-        "--measure", action="store_true", help="run each hook on all files and time it"
-    )
-    more.add_argument(
-        "--verify", action="store_true", help="hash every installed file of .venv (a second)"
-    )
-    more.add_argument(
-        "--image",
-        metavar="PATH",
-        action="append",
-        type=Path,
-        default=[],
-        help="an OCI layout whose layers are looked through for secrets (always looked at: the"
-        " configuration of images in .lockstitch/images)",
-    )
-    fixes = parser.add_argument_group("fixes").add_mutually_exclusive_group()
-    fixes.add_argument("--fix", action="store_true", help="change files, and show the difference")
-    fixes.add_argument("--diff", action="store_true", help="show the difference, write nothing")
-    output = parser.add_argument_group("output")
-    output.add_argument("--format", choices=_FORMATS, default="text", help="(default: text)")
-    output.add_argument("--json", action="store_true", help="the same as --format json")
-    output.add_argument("--exit-zero", action="store_true", help="exit with 0 whatever is found")
-    output.add_argument("--quiet", action="store_true", help="say nothing beside what is found")
+__all__ = ["OPTIONS", "run"]
 
 
 def _codes(text: str) -> list[str]:
-    return [each for each in text.replace(",", " ").split() if each]
+    return [code for code in text.replace(",", " ").split() if code]
+
+
+OPTIONS = (
+    operand(
+        "path",
+        "PATH",
+        "folder of a repository, or a file in it (default: this folder)",
+        type=Path,
+        nargs="?",
+        default=Path(),
+    ),
+    group(
+        "rules",
+        repeatable(
+            "--select",
+            "CODES",
+            "only these codes or families, as in IMG,LCK001 (ALL: every rule)",
+            type=_codes,
+        ),
+        repeatable(
+            "--extend-select", "CODES", "also these, of those that are off by default", type=_codes
+        ),
+        repeatable("--ignore", "CODES", "not these codes or families", type=_codes),
+    ),
+    group(
+        "slower checks",
+        flag("--history", "search every commit for secrets, also with a scanner"),
+        flag("--measure", "run each hook on all files and time it"),
+        flag("--verify", "hash every installed file of .venv (takes a second)"),
+        repeatable(
+            "--image",
+            "PATH",
+            "OCI layout whose layers are searched for secrets (always searched: the configuration "
+            "of the images in .lockstitch/images)",
+            type=Path,
+        ),
+    ),
+    group(
+        "fixes",
+        exclusive(
+            flag("--fix", "change files, and show the difference"),
+            flag("--diff", "show the difference, write nothing"),
+        ),
+    ),
+    group(
+        "output",
+        option(
+            "--format",
+            "",
+            "output format (default: text)",
+            choices=("text", "json", "sarif", "github"),
+            default="text",
+        ),
+        flag("--json", "the same as --format json"),
+        flag("--exit-zero", "exit with 0 also when there are findings"),
+        flag("--quiet", "print findings only"),
+    ),
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -115,9 +123,9 @@ def _run(options: argparse.Namespace) -> int:
     chosen = settings.chosen(
         rules.RULES,
         found,
-        select=_flat(options.select),
-        extend_select=_flat(options.extend_select),
-        ignore=_flat(options.ignore),
+        select=[*chain(*options.select)],
+        extend_select=[*chain(*options.extend_select)],
+        ignore=[*chain(*options.ignore)],
     )
     extras = CheckOptions(
         measure=options.measure,
@@ -147,10 +155,6 @@ def _run(options: argparse.Namespace) -> int:
             say(line)
     changed = options.diff and fixed.fixed
     return 1 if (report.findings or changed) and not options.exit_zero else 0
-
-
-def _flat(given: list[list[str]]) -> list[str]:
-    return [code for each in given for code in each]
 
 
 def _root(path: Path) -> tuple[Path, tuple[str, ...]]:

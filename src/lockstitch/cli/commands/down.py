@@ -1,7 +1,7 @@
-"""Stop the local stack; its data stays.
+"""Stop the local stack and keep its data.
 
-Ends every process that `lockstitch up` started in this project, also those that a killed
-supervisor left.
+Ends every process that `lockstitch up` started in this project, also those of a supervisor that
+was killed.
 
 examples:
   # stop it; `lockstitch up` goes on with the same data, keys and ports
@@ -10,15 +10,13 @@ examples:
 
 import argparse
 
-from lockstitch.cli.session import add_common, open_session, print_json
+from lockstitch.cli.options import COMMON
+from lockstitch.cli.session import open_session, print_json
 from lockstitch.progress import say
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_common(parser)
+OPTIONS = (COMMON,)
 
 
 def run(options: argparse.Namespace) -> int:

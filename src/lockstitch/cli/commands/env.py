@@ -1,6 +1,6 @@
-"""Print the variables of the local stack, for a shell.
+"""Print the environment variables of the local stack.
 
-`lockstitch run` sets them by itself. They hold the stack's passwords.
+`lockstitch run` sets them by itself. They contain the stack's passwords.
 
 examples:
   # this shell uses the stack
@@ -13,28 +13,22 @@ import argparse
 import shlex
 import sys
 
-from lockstitch.cli.session import add_common, open_session, print_json
-from lockstitch.errors import LockstitchError
+from lockstitch.cli.options import COMMON
+from lockstitch.cli.session import open_session, print_json
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_common(parser)
+OPTIONS = (COMMON,)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from lockstitch.cli import stacks
 
-    found = stacks.variables(open_session(options))
-    if not found:
-        message = "the stack of this project does not run"
-        raise LockstitchError(message, hint="lockstitch up")
+    variables = stacks.running(open_session(options))
     if options.json:
-        print_json(found)
+        print_json(variables)
         return 0
-    for name, value in found.items():
+    for name, value in variables.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
     return 0

@@ -12,16 +12,13 @@ examples:
 import argparse
 import sys
 
+from lockstitch.cli.options import JSON, operand
 from lockstitch.cli.session import print_json
 from lockstitch.errors import UsageError
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument("code", metavar="CODE", nargs="?", default="", help="a rule, or a family")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+OPTIONS = (operand("code", "CODE", "a rule, or a family", nargs="?", default=""), JSON)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,14 +26,14 @@ def run(options: argparse.Namespace) -> int:
     from lockstitch.audit import pages, rules
 
     code = options.code.upper()
-    found = [rule for rule in rules.RULES if rule.__name__.startswith(code)]
-    if not found:
+    named = [rule for rule in rules.RULES if rule.__name__.startswith(code)]
+    if not named:
         message = f"`{options.code}` is no code of a rule"
         raise UsageError(message, hint="lockstitch explain")
     if options.json:
-        print_json([pages.document(rule) for rule in found])
-    elif len(found) == 1:
-        sys.stdout.write(pages.text(found[0]))
+        print_json([pages.document(rule) for rule in named])
+    elif len(named) == 1:
+        sys.stdout.write(pages.text(named[0]))
     else:
-        sys.stdout.write(pages.listing(found))
+        sys.stdout.write(pages.listing(named))
     return 0

@@ -1,18 +1,18 @@
-"""Write what is locked for pip, uv and scanners.
+"""Export the lock for pip, uv and scanners.
 
 requirements  pins with hashes, for pip and uv: the whole lock, or one image's
 pylock        the PEP 751 lock of an image, for pip and uv
-cyclonedx     the bill of materials of an image (CycloneDX 1.6 JSON): Python and Debian packages
+cyclonedx     the SBOM of an image (CycloneDX 1.6 JSON): Python and Debian packages
 
-Reads the locks only: no network. A stale lock is an error. The same lock gives the same bytes
-on every machine.
+Reads only the locks and uses no network. A stale lock is an error. The same lock gives the same
+bytes on every machine.
 
 examples:
-  # what the serving image has, for pip install --require-hashes -r FILE
+  # the packages of the serving image, for pip install --require-hashes -r FILE
   lockstitch export requirements --image serve --platform linux/amd64 -o requirements-serve.txt
-  # a bill of materials, for a scanner
+  # an SBOM, for a scanner
   lockstitch export cyclonedx --image serve > serve.cdx.json
-  # in CI: exit 1 when the file that is kept in git is not what the lock gives
+  # in CI: exit with 1 when the file in git is not what the lock gives
   lockstitch export requirements --image serve -o requirements-serve.txt --check
 """
 
@@ -22,7 +22,8 @@ import sys
 from pathlib import Path
 
 from lockstitch import files
-from lockstitch.cli.session import add_common, print_json
+from lockstitch.cli.options import COMMON, flag, group, operand, option
+from lockstitch.cli.session import print_json
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.lock import export, file, make
 from lockstitch.lock.file import Lock
@@ -30,34 +31,28 @@ from lockstitch.progress import say
 from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
 _FORMS = ("requirements", "pylock", "cyclonedx")
+OPTIONS = (
+    operand("form", "FORM", f"one of {', '.join(_FORMS)}", choices=_FORMS),
+    group(
+        "what to export",
+        option("--image", "NAME", "image (default: the only one; requirements: the whole lock)"),
+        option(
+            "--platform",
+            "P",
+            "choose the wheels of this platform (cyclonedx: default: the project's first)",
+        ),
+    ),
+    group(
+        "where to",
+        option("--output", "FILE", "file to write (default: stdout)", short="-o", type=Path),
+        flag("--check", "write nothing; exit with 1 when FILE has other content"),
+    ),
+    COMMON,
+)
 _PYLOCK = re.compile(r"pylock\.(?:[^.]+\.)?toml")  # the only names that PEP 751 allows
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument("form", metavar="FORM", choices=_FORMS, help=f"one of {', '.join(_FORMS)}")
-    group = parser.add_argument_group("what to export")
-    group.add_argument(
-        "--image",
-        metavar="NAME",
-        help="image (default: the only one; requirements: the whole lock)",
-    )
-    group.add_argument(
-        "--platform",
-        metavar="P",
-        help="choose the wheels of this platform (cyclonedx: default: the project's first)",
-    )
-    where = parser.add_argument_group("where to")
-    where.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="file to write (default: stdout)"
-    )
-    where.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 when FILE is another one"
-    )
-    add_common(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -151,11 +146,9 @@ def _check(text: str, options: argparse.Namespace) -> int:
     )
     hint = f"lockstitch export {options.form}{chosen} --output {output}"
     problems = []
-    if there is None:
-        problems.append(LockstitchError(f"`{output}` is missing", hint=hint))
-    elif there != text:
-        message = f"`{output}` is stale: it is not what the lock gives"
-        problems.append(LockstitchError(message, hint=hint))
+    if there != text:
+        stale = "is missing" if there is None else "is stale: it is not what the lock gives"
+        problems.append(LockstitchError(f"`{output}` {stale}", hint=hint))
     if options.json:
         print_json({"stale": [problem.message for problem in problems]})
         return 1 if problems else 0

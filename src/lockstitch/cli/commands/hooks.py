@@ -1,9 +1,9 @@
-"""Run the hooks of each commit on the versions of the lock.
+"""Migrate commit hooks to the versions of the lock.
 
 `migrate` reads .pre-commit-config.yaml. A remote hook whose program the project's lock has
-becomes a local one: no second set of versions, no network. Any other gets the commit of its
-tag, which nobody can move. The rest of the file stays as it is, comments too. Either all of
-it is written or nothing.
+becomes a local one: no second set of versions, no network. Any other is pinned to the commit of
+its tag, because a tag can be moved. The rest of the file stays as it is, comments too. Either all
+of it is written or nothing.
 
 examples:
   # see what would become of each hook
@@ -18,24 +18,23 @@ import argparse
 import dataclasses
 import sys
 
-from lockstitch.cli.session import add_common, print_json
+from lockstitch.cli.options import COMMON_JSON, flag, operand
+from lockstitch.cli.session import print_json
 from lockstitch.cli.table import table
 from lockstitch.git import is_commit
 from lockstitch.progress import say
 from lockstitch.scaffold.hooks import migrate
 from lockstitch.scaffold.hooks.migrate import Migration
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
+OPTIONS = (
+    operand("action", "ACTION", "what to do: migrate", choices=["migrate"]),
+    flag("--freeze", "pin revs only; make no hook local"),
+    flag("--dry-run", "show the changes, write nothing"),
+    COMMON_JSON,
+)
 _COMMIT = 12  # characters of a commit that are shown
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument("action", metavar="ACTION", choices=["migrate"], help="what to do: migrate")
-    parser.add_argument("--freeze", action="store_true", help="pin revs only; make no hook local")
-    parser.add_argument("--dry-run", action="store_true", help="show the changes, write nothing")
-    add_common(parser, progress_output=False)
 
 
 def run(options: argparse.Namespace) -> int:

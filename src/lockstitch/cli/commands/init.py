@@ -1,10 +1,9 @@
-"""Add to a project what lockstitch needs, and nothing over what is there.
+"""Add lockstitch to an existing project.
 
-Looks at pyproject.toml, requirements files, setup.py, packages, and the programs that train and
+Reads pyproject.toml, requirements files, setup.py, packages, and the programs that train and
 serve; runs none of them. Adds metadata, the build backend, a group `dev`, settings of black,
 ruff, mypy and pytest, images, .python-version and lines of .gitignore. Shows the difference.
-A value that is there is kept; --force replaces settings of black, ruff and mypy, and
-.python-version.
+Keeps existing values; --force replaces settings of black, ruff and mypy, and .python-version.
 
 examples:
   # what would change in the project of this folder
@@ -19,38 +18,36 @@ import argparse
 import sys
 from pathlib import Path
 
+from lockstitch.cli.options import JSON, flag, operand, option
 from lockstitch.cli.session import print_json
 from lockstitch.progress import say
 from lockstitch.scaffold.init import plan
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-_INSTALL = {"uv": "uv sync", "poetry": "poetry install"}
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument(
+OPTIONS = (
+    operand(
         "folder",
-        metavar="FOLDER",
+        "FOLDER",
+        "folder of the project (default: this one)",
         type=Path,
         nargs="?",
         default=Path(),
-        help="folder of the project (default: this one)",
-    )
-    parser.add_argument(
+    ),
+    option(
         "--manager",
-        metavar="MANAGER",
+        "MANAGER",
+        "package manager: uv or poetry (default: the one whose files are there, or uv)",
         default="",
-        help="who locks and installs: uv or poetry (default: the one whose files are there, or uv)",
-    )
-    parser.add_argument(
+    ),
+    flag(
         "--force",
-        action="store_true",
-        help="replace settings of black, ruff and mypy, and .python-version (default: keep)",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show the difference, write nothing")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+        "replace settings of black, ruff and mypy, and .python-version (default: keep)",
+    ),
+    flag("--dry-run", "show the difference, write nothing"),
+    JSON,
+)
+_INSTALL = {"uv": "uv sync", "poetry": "poetry install"}
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,87 +1,95 @@
-"""Show an image: layers, sizes of packages, labels.
+"""Show an image's layers, package sizes and labels.
 
-Reads the image itself, from the layout or from a registry, so it shows what is there and not what
-was meant. --sbom and --provenance print a document that stands beside it.
+Reads the image itself, from the layout or from a registry, and not what it was built from.
+--sbom and --provenance print a document that refers to the image.
 
 examples:
   # what makes the serving image large
   lockstitch inspect serve
   # the digest, for a script
   lockstitch inspect serve --json | jq -r .digest
-  # the bill of materials of what is in a registry, for a scanner
+  # the SBOM of an image in a registry, for a scanner
   lockstitch inspect registry.example.com/team/churn-serve:1.0 --sbom > serve.cdx.json
 """
 
 import argparse
 import sys
 
-from lockstitch.cli import images
-from lockstitch.cli.images import Named
-from lockstitch.cli.session import add_common, print_json
+from lockstitch.cli.options import (
+    COMMON,
+    INSECURE,
+    LAYOUT,
+    PLATFORM,
+    REFERENCE,
+    exclusive,
+    flag,
+    group,
+)
+from lockstitch.cli.session import layout_folder, print_json, project_here
 from lockstitch.errors import UsageError
+from lockstitch.image import named as naming
 from lockstitch.image.inspect import Inspected, inspect
+from lockstitch.image.named import Named
 from lockstitch.lock import provenance, sbom
-from lockstitch.oci.manifest import Manifest
+from lockstitch.python.model import Project
 from lockstitch.python.size import shown
 from lockstitch.store import Store, default_root
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "find", "run"]
 
+OPTIONS = (
+    REFERENCE,
+    group("where to look", LAYOUT, PLATFORM, INSECURE),
+    group(
+        "documents",
+        exclusive(
+            flag("--sbom", "print the SBOM (CycloneDX JSON)"),
+            flag("--provenance", "print the provenance (in-toto JSON)"),
+        ),
+    ),
+    flag("--all", "list every package (default: the 15 largest)"),
+    COMMON,
+)
 _TITLE = 60
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    images.add_options(parser)
-    group = parser.add_argument_group("documents").add_mutually_exclusive_group()
-    group.add_argument(
-        "--sbom", action="store_true", help="print the bill of materials (CycloneDX JSON)"
-    )
-    group.add_argument(
-        "--provenance", action="store_true", help="print the provenance (in-toto JSON)"
-    )
-    parser.add_argument(
-        "--all", action="store_true", help="list every package (default: the 15 largest)"
-    )
-    add_common(parser)
+def find(options: argparse.Namespace, *, write: bool = False) -> tuple[Named, Project | None]:
+    """Return what REF names, and the project that the command runs in.
+
+    Raises LockstitchError when there is no such image.
+    """
+    project = project_here(options)
+    folder = options.layout or (layout_folder(project) if project else None)
+    return naming.find(options.reference, folder, options.insecure_registry, write=write), project
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    if options.sbom or options.provenance:
-        return _print(options, sbom.FORMAT if options.sbom else provenance.FORMAT)
-    named, image = _one(options)
-    found = inspect(named.place, named.name, Store(default_root()), image=image)
-    if options.json:
-        print_json(_document(found))
-    else:
-        sys.stdout.write("\n".join(_lines(found, most=None if options.all else 15)) + "\n")
-    return 0
-
-
-def _one(options: argparse.Namespace) -> tuple[Named, Manifest]:
-    """Return the one image that is meant; UsageError when an index has several."""
-    named = images.find(options, images.project_of(options))
-    found = images.images(named, options.platform or "")
-    if len(found) != 1:
-        known = ", ".join(str(each.platform) for each in named.manifest.manifests)
-        message = f"`{named.name}` has {len(found)} images: {known}"
+    named, _ = find(options)
+    images = named.images(options.platform or "")
+    if len(images) != 1:
+        known = ", ".join(str(entry.platform) for entry in named.manifest.manifests)
+        message = f"`{named.name}` has {len(images)} images: {known}"
         raise UsageError(message, hint="--platform linux/amd64")
-    return named, found[0]
-
-
-def _print(options: argparse.Namespace, kind: str) -> int:
-    """Print the newest document of a type that refers to the image."""
-    named, image = _one(options)
-    sys.stdout.write(images.said(named, image, kind).decode("utf-8", "replace"))
+    (image,) = images
+    if options.sbom or options.provenance:
+        document = named.document(image, sbom.FORMAT if options.sbom else provenance.FORMAT)
+        sys.stdout.write(document.decode("utf-8", "replace"))
+        return 0
+    inspected = inspect(named.place, named.name, Store(default_root()), image=image)
+    if options.json:
+        print_json(_document(inspected))
+    else:
+        lines = _lines(inspected, most=None if options.all else 15)
+        sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 
-def _document(found: Inspected) -> dict[str, object]:
+def _document(inspected: Inspected) -> dict[str, object]:
     return {
-        "name": found.name,
-        "digest": found.digest,
-        "config": found.config,
+        "name": inspected.name,
+        "digest": inspected.digest,
+        "config": inspected.config,
         "layers": [
             {
                 "digest": layer.facts.digest,
@@ -90,27 +98,27 @@ def _document(found: Inspected) -> dict[str, object]:
                 "unpacked": layer.facts.unpacked,
                 "created_by": layer.created_by,
             }
-            for layer in found.layers
+            for layer in inspected.layers
         ],
-        "packages": [{"name": each.name, "size": each.size} for each in found.packages],
+        "packages": [{"name": each.name, "size": each.size} for each in inspected.packages],
     }
 
 
-def _lines(found: Inspected, *, most: int | None) -> list[str]:
-    config = found.config["config"]
-    unpacked = sum(layer.facts.unpacked for layer in found.layers)
-    packed = sum(layer.facts.size for layer in found.layers)
+def _lines(inspected: Inspected, *, most: int | None) -> list[str]:
+    config = inspected.config["config"]
+    unpacked = sum(layer.facts.unpacked for layer in inspected.layers)
+    packed = sum(layer.facts.size for layer in inspected.layers)
     lines = [
-        f"{found.name}  {found.digest}",
-        f"platform  {found.config['os']}/{found.config['architecture']}",
+        f"{inspected.name}  {inspected.digest}",
+        f"platform  {inspected.config['os']}/{inspected.config['architecture']}",
         f"size      {shown(unpacked)} unpacked, {shown(packed)} compressed",
-        f"created   {found.config.get('created', '')}",
+        f"created   {inspected.config.get('created', '')}",
         f"command   {' '.join(config.get('Cmd') or [])}",
         f"user      {config.get('User', '')}",
         "",
         f"{'LAYER':<14}{'PACKED':>10}{'UNPACKED':>10}  WHAT",
     ]
-    for layer in found.layers:
+    for layer in inspected.layers:
         facts = layer.facts
         title = layer.created_by
         title = title if len(title) <= _TITLE else title[: _TITLE - 1] + "…"
@@ -118,8 +126,8 @@ def _lines(found: Inspected, *, most: int | None) -> list[str]:
             f"{facts.digest.short:<14}{shown(facts.size):>10}{shown(facts.unpacked):>10}  {title}"
         )
     lines += ["", f"{'PACKAGE':<40}{'UNPACKED':>10}"]
-    lines += [f"{each.name:<40}{shown(each.size):>10}" for each in found.packages[:most]]
-    hidden = len(found.packages) - len(found.packages[:most])
+    lines += [f"{each.name:<40}{shown(each.size):>10}" for each in inspected.packages[:most]]
+    hidden = len(inspected.packages) - len(inspected.packages[:most])
     lines += [f"… and {hidden} more (--all)"] if hidden else []
     lines += ["", "LABELS"]
     lines += [f"{key}={value}" for key, value in sorted((config.get("Labels") or {}).items())]

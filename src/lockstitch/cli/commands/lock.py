@@ -1,18 +1,18 @@
-"""Pin everything: packages, base, build requirements.
+"""Pin packages, base image and build requirements.
 
 Writes uv.lock or poetry.lock (through uv or Poetry), requirements-lock.txt, one
-pylock.IMAGE.toml for each image, and lockstitch.lock with the rest. What is pinned and still
-fits is kept. A package that exists only as source gets its build requirements locked with
-hashes in pyproject.toml, where uv finds them.
+pylock.IMAGE.toml for each image, and lockstitch.lock with the rest. Keeps pins that still fit.
+A package that exists only as source gets its build requirements locked with hashes in
+pyproject.toml, where uv finds them.
 
 examples:
   # after a change of pyproject.toml
   lockstitch lock
-  # in CI: exit 1 and say what is stale, without network
+  # in CI: exit with 1 and name what is stale, without network
   lockstitch lock --check
-  # move two packages and the base to the newest that pyproject.toml allows
+  # upgrade two packages and the base to the newest that pyproject.toml allows
   lockstitch lock --upgrade numpy pandas debian:bookworm
-  # what would move if everything did, and which images does it touch?
+  # show what an upgrade of everything would change, and in which images
   lockstitch lock --upgrade --dry-run
 """
 
@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from lockstitch.cli import pushing, rendering
-from lockstitch.cli.session import Session, add_common, open_session, print_json
+from lockstitch.cli.options import COMMON, INSECURE, exclusive, flag, group, option
+from lockstitch.cli.session import Session, open_session, print_json
 from lockstitch.cli.table import table
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError, UsageError, raise_all
@@ -34,25 +34,25 @@ from lockstitch.oci.registry.client import Client
 from lockstitch.progress import say
 from lockstitch.python.load import load
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    what = parser.add_argument_group("what to do")
-    group = what.add_mutually_exclusive_group()
-    group.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 when a lock is stale"
-    )
-    group.add_argument(
-        "--upgrade",
-        nargs="*",
-        metavar="NAME",
-        help="take the newest versions, of these names only when any is given (default: keep)",
-    )
-    what.add_argument("--dry-run", action="store_true", help="write nothing; show what would move")
-    pushing.add_insecure(parser.add_argument_group("registry of the base"))
-    add_common(parser)
+OPTIONS = (
+    group(
+        "what to do",
+        exclusive(
+            flag("--check", "write nothing; exit with 1 when a lock is stale"),
+            option(
+                "--upgrade",
+                "NAME",
+                "take the newest versions, of these names only when any is given (default: keep)",
+                nargs="*",
+            ),
+        ),
+        flag("--dry-run", "write nothing; show what would change"),
+    ),
+    group("registry of the base", INSECURE),
+    COMMON,
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -89,12 +89,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _has_stale_files(root: Path) -> bool:
-    """Return whether a file that was rendered would be another one now."""
+    """Return whether a rendered file would have other content now."""
+    from lockstitch.cli import stacks
+
     lock = file.read(root)
     if not lock.rendered:
         return False
     try:
-        wanted = rendering.everything(load(root), lock)
+        wanted = stacks.rendered(load(root), lock)
     except LockstitchError:  # the services have other images now
         return True
     return {each.path: each.digest for each in lock.rendered} != {
@@ -103,7 +105,7 @@ def _has_stale_files(root: Path) -> bool:
 
 
 def _show(moved: Sequence[changes.Change], *, is_first: bool) -> None:
-    """Print what moved; of a first lock, in which all is new, only how much it is."""
+    """Print what changed; of a first lock, in which all is new, only how much it is."""
     if is_first:
         counts = Counter(change.what.partition(",")[0] for change in moved)
         kinds = [f"{number} {what}{'s' if number > 1 else ''}" for what, number in counts.items()]

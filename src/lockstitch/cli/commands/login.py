@@ -1,7 +1,8 @@
-"""Log in to a registry, for lockstitch, Docker and skopeo alike.
+"""Log in to a registry.
 
-Asks the registry whether it takes the login, and keeps it where `docker login` does: with the
-helper that Docker's file names, else in that file, readable by you alone.
+The registry checks the login. It is kept where `docker login` keeps it, so that lockstitch,
+Docker and skopeo all use it: with the helper that Docker's file names, else in that file, which
+only you can read.
 
 examples:
   # asks for user and password
@@ -14,7 +15,7 @@ import argparse
 import getpass
 import sys
 
-from lockstitch.cli import pushing
+from lockstitch.cli.options import HOST, INSECURE, flag, group, option
 from lockstitch.errors import UsageError
 from lockstitch.net.credentials import Login
 from lockstitch.oci.reference import host_of
@@ -22,30 +23,24 @@ from lockstitch.oci.registry import logins
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import say
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
+OPTIONS = (
+    HOST,
+    group(
+        "login",
+        option("--username", "NAME", "user (default: ask)"),
+        flag("--password-stdin", "read the password from stdin (default: ask, unseen)"),
+        INSECURE,
+    ),
+)
 _LONGEST = 1 << 16
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument(
-        "host", metavar="HOST", help="registry, such as docker.io or localhost:5000"
-    )
-    group = parser.add_argument_group("login")
-    group.add_argument("--username", metavar="NAME", help="user (default: ask)")
-    group.add_argument(
-        "--password-stdin",
-        action="store_true",
-        help="read the password from stdin (default: ask, unseen)",
-    )
-    pushing.add_insecure(group)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     host = host_of(options.host)
-    user, password = _asked(options, host)
+    user, password = _ask(options, host)
     login = Login(user=user, password=password, source="what was typed")
     client = Client(insecure=options.insecure_registry, logins=logins.TypedLogin(login))
     if not client.host(host).check():
@@ -57,14 +52,17 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(options: argparse.Namespace, host: str) -> tuple[str, str]:
+def _ask(options: argparse.Namespace, host: str) -> tuple[str, str]:
     user, password = options.username or "", ""
     if options.password_stdin:
         # One line break at the end is the shell's; what else is there belongs to the password.
         text = sys.stdin.read(_LONGEST)
         password = text.removesuffix("\n").removesuffix("\r")
     elif sys.stdin.isatty():
-        user = user or _line(f"user of {host}: ")
+        if not user:
+            sys.stderr.write(f"user of {host}: ")  # stdout is data
+            sys.stderr.flush()
+            user = sys.stdin.readline(_LONGEST).strip()
         password = getpass.getpass(f"password of {user}: ")
     if not user or not password:
         message = f"a login to `{host}` needs a user and a password, and there is no terminal"
@@ -76,9 +74,3 @@ def _asked(options: argparse.Namespace, host: str) -> tuple[str, str]:
         message = f"the user `{user}` has a colon, which no registry's login can have"
         raise UsageError(message)
     return user, password
-
-
-def _line(question: str) -> str:
-    sys.stderr.write(question)  # stdout is data
-    sys.stderr.flush()
-    return sys.stdin.readline(_LONGEST).strip()

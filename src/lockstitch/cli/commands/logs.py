@@ -1,37 +1,31 @@
 """Show the logs of the local stack.
 
-Without SERVICE, all of them, each line with its service before it. A log of 5 MB moves to
-NAME.log.1; three older ones are kept in .lockstitch/stack/logs/.
+Without SERVICE, all of them, with the name of the service before each line. A log of 5 MB moves
+to NAME.log.1; three older ones are kept in .lockstitch/stack/logs/.
 
 examples:
   # the end of every log
   lockstitch logs
-  # what MLflow says, as it says it
+  # MLflow's log, as it is written
   lockstitch logs -f mlflow
 """
 
 import argparse
 import sys
 
-from lockstitch.cli.session import add_common, open_session, print_json
+from lockstitch.cli.options import COMMON, flag, operand, option
+from lockstitch.cli.session import open_session, print_json
 from lockstitch.errors import UsageError
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
 _NAMES = ("postgres", "objects", "mlflow", "supervisor")
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    names = ", ".join(_NAMES)
-    parser.add_argument(
-        "service", metavar="SERVICE", nargs="?", choices=_NAMES, help=f"one of: {names}"
-    )
-    parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
-    parser.add_argument(
-        "--lines", metavar="N", type=int, default=50, help="last lines of each log (default: 50)"
-    )
-    add_common(parser)
+OPTIONS = (
+    operand("service", "SERVICE", f"one of: {', '.join(_NAMES)}", nargs="?", choices=_NAMES),
+    flag("--follow", "print new lines until Ctrl-C", short="-f"),
+    option("--lines", "N", "last lines of each log (default: 50)", type=int, default=50),
+    COMMON,
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -45,11 +39,11 @@ def run(options: argparse.Namespace) -> int:
     if options.follow:
         return stack.follow(options.service, options.lines)
     names = (options.service,) if options.service else _NAMES
-    found = {name: stack.log(name, options.lines) for name in names}
+    logs = {name: stack.log(name, options.lines) for name in names}
     if options.json:
-        print_json(found)
+        print_json(logs)
         return 0
-    for name, lines in found.items():
+    for name, lines in logs.items():
         for line in lines:
             sys.stdout.write(f"{line}\n" if options.service else f"{name:<10} | {line}\n")
     return 0

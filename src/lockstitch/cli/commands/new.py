@@ -1,14 +1,14 @@
-"""Start a project that locks, trains, serves and builds.
+"""Create a project that locks, trains, serves and builds.
 
-Writes into a new folder: pyproject.toml, sources, data, tests, and the checks of each commit.
-What it writes works with uv or Poetry alone; nothing in it needs lockstitch at run time.
+Writes into a new folder: pyproject.toml, sources, data, tests, and commit hooks. The project
+works with uv or Poetry alone; it does not need lockstitch at run time.
 
 examples:
   # the churn project in ./churn
   lockstitch new churn
   # then
   cd churn && lockstitch lock && uv run python src/train.py && lockstitch build
-  # the ten-minute lab, for people who use Poetry
+  # the ten-minute lab, with Poetry
   lockstitch new flowers --template iris --manager poetry
   # for a team on pre-commit: local hooks only, on the versions of the lock
   lockstitch new churn --hooks pre-commit
@@ -17,12 +17,35 @@ examples:
 import argparse
 from pathlib import Path
 
+from lockstitch.cli.options import JSON, operand, option
 from lockstitch.cli.session import print_json
 from lockstitch.progress import say
 from lockstitch.scaffold import new
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
+OPTIONS = (
+    operand("folder", "NAME", "folder and name of the project", type=Path),
+    option(
+        "--template",
+        "TEMPLATE",
+        "; ".join(f"{name}: {what}" for name, what in new.TEMPLATES.items()) + " (default: churn)",
+        default="churn",
+    ),
+    option(
+        "--manager",
+        "MANAGER",
+        f"package manager: {' or '.join(new.MANAGERS)} (default: uv)",
+        default="uv",
+    ),
+    option(
+        "--hooks",
+        "RUNNER",
+        f"runner of the commit hooks: {' or '.join(new.HOOKS)} (default: prek)",
+        default="prek",
+    ),
+    JSON,
+)
 _NEXT = {
     "uv": ("cd {folder} && lockstitch lock", "git init && uv run {hooks} install"),
     "poetry": (
@@ -33,31 +56,6 @@ _NEXT = {
         "git init && poetry run {hooks} install",
     ),
 }
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument("folder", metavar="NAME", type=Path, help="folder and name of the project")
-    parser.add_argument(
-        "--template",
-        metavar="TEMPLATE",
-        default="churn",
-        help="; ".join(f"{name}: {what}" for name, what in new.TEMPLATES.items())
-        + " (default: churn)",
-    )
-    parser.add_argument(
-        "--manager",
-        metavar="MANAGER",
-        default="uv",
-        help=f"who locks and installs: {' or '.join(new.MANAGERS)} (default: uv)",
-    )
-    parser.add_argument(
-        "--hooks",
-        metavar="RUNNER",
-        default="prek",
-        help=f"who checks each commit: {' or '.join(new.HOOKS)} (default: prek)",
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,8 +1,9 @@
-"""Push an image that `lockstitch build` made to a registry.
+"""Push images to a registry.
 
-Sends only what the registry lacks: layers of other repositories there are mounted, an upload
-that breaks off goes on, and the tag is written last. Several platforms become one index.
-Prints the reference by digest. Logins are those of `lockstitch login`, Docker and Podman.
+Pushes what `lockstitch build` wrote, and sends only what the registry lacks: layers of other
+repositories there are mounted, an interrupted upload goes on, and the tag is written last.
+Several platforms become one index. Prints the reference by digest. Logins are those of
+`lockstitch login`, Docker and Podman.
 
 examples:
   # the serving image, then a container of exactly that one
@@ -13,41 +14,38 @@ examples:
 """
 
 import argparse
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 
-from lockstitch.cli import pushing
-from lockstitch.cli.session import add_common, layout_folder, open_session, print_json
-from lockstitch.image import assemble
+from lockstitch.cli.options import COMMON, INSECURE, LAYOUT, group, operand, repeatable
+from lockstitch.cli.session import Session, layout_folder, open_session, print_json
+from lockstitch.image import assemble, publish
+from lockstitch.image.publish import Documents, Published
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Platform
+from lockstitch.oci.reference import LATEST, Reference
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.push import of_layout
-from lockstitch.python.model import ImageSpec, Project
+from lockstitch.oci.registry.push import Count, PushableImage, of_layout
+from lockstitch.progress import say
+from lockstitch.python.size import shown
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "document", "run", "send", "show"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument(
+OPTIONS = (
+    operand(
         "reference",
-        metavar="REF",
-        help="HOST/REPOSITORY[:TAG] to push to (default tag: latest); `{image}` in it stands for "
+        "REF",
+        "HOST/REPOSITORY[:TAG] to push to (default tag: latest); `{image}` in it stands for "
         "the image's name",
-    )
-    group = parser.add_argument_group("what and where")
-    group.add_argument(
-        "--image",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="image to push; may be given again (default: all)",
-    )
-    group.add_argument(
-        "--layout", metavar="PATH", type=Path, help="OCI layout (default: .lockstitch/images)"
-    )
-    pushing.add_insecure(group)
-    add_common(parser)
+    ),
+    group(
+        "what and where",
+        repeatable("--image", "NAME", "image to push; may be given again (default: all)"),
+        LAYOUT,
+        INSECURE,
+    ),
+    COMMON,
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,24 +53,77 @@ def run(options: argparse.Namespace) -> int:
     session = open_session(options)
     project = session.project
     specs = [project.image(name) for name in options.image] or list(project.images)
-    places = pushing.targets(options.reference, [spec.name for spec in specs])
+    targets = publish.targets(options.reference, [spec.name for spec in specs])
     layout = Layout(options.layout or layout_folder(project))
-    # All of them before the first byte: a missing image is found out at once.
+    platforms = [Platform.parse(platform) for platform in project.platforms]
+    # All of them before the first byte: a missing image is an error at once.
     parcels = {
-        spec.name: [of_layout(layout, name) for name in _names(spec, project)] for spec in specs
+        spec.name: [
+            of_layout(layout, assemble.reference(spec, platform, project)) for platform in platforms
+        ]
+        for spec in specs
     }
     client = Client(insecure=options.insecure_registry)
-    beside = pushing.Beside(layout=layout)
-    sent = []
-    for name, target in places.items():
-        sent.append(pushing.send(session, client, name, target, parcels[name], beside))
+    published = []
+    for name, target in targets.items():
+        about = Documents(layout=layout)
+        published.append(send(session, client, name, target, parcels[name], about))
         if not options.json:
-            pushing.show(sent[-1])
+            show(published[-1])
     if options.json:
-        print_json([pushing.document(each) for each in sent])
+        print_json([document(image) for image in published])
     return 0
 
 
-def _names(spec: ImageSpec, project: Project) -> list[str]:
-    platforms = [Platform.parse(platform) for platform in project.platforms]
-    return [assemble.reference(spec, platform, project) for platform in platforms]
+def send(
+    session: Session,
+    client: Client,
+    name: str,
+    target: Reference,
+    parcels: Sequence[PushableImage],
+    documents: Documents,
+) -> Published:
+    """Push one image, all of its platforms, and what refers to them."""
+    return publish.publish(
+        client, target, name, parcels, documents, store=session.store, progress=session.progress
+    )
+
+
+def show(image: Published) -> None:
+    """Print the reference by digest, and say what was sent."""
+    pushed, count = image.pushed, image.documents.documents
+    parts = [
+        f"{_count(pushed.sent)} sent",
+        f"{_count(pushed.mounted)} mounted",
+        f"{_count(pushed.present)} there before",
+    ]
+    if count:
+        parts.append(f"{count} document{'' if count == 1 else 's'} about it sent")
+    say(f"{image.target.name}:{image.target.tag or LATEST}: {', '.join(parts)}")
+    sys.stdout.write(f"{image.reference}\n")
+
+
+def document(image: Published) -> dict[str, object]:
+    """Return the result for programs."""
+    pushed = image.pushed
+    return {
+        "image": image.name,
+        "reference": str(image.reference),
+        "digest": pushed.digest,
+        "tag": image.target.tag or LATEST,
+        "platforms": list(image.platforms),
+        "manifests": pushed.manifests,
+        "about": {"documents": image.documents.documents, "bytes": image.documents.bytes},
+        "sent": _numbers(pushed.sent),
+        "mounted": _numbers(pushed.mounted),
+        "present": _numbers(pushed.present),
+    }
+
+
+def _count(count: Count) -> str:
+    blobs = f"{count.blobs} blob{'' if count.blobs == 1 else 's'}"
+    return f"{blobs} ({shown(count.bytes)})" if count.blobs else blobs
+
+
+def _numbers(count: Count) -> dict[str, int]:
+    return {"blobs": count.blobs, "bytes": count.bytes}

@@ -1,14 +1,14 @@
-"""Write Dockerfiles from the lock, for engines that build from them.
+"""Write Dockerfiles from the lock.
 
 Writes Dockerfile.IMAGE for each image, .dockerignore, and the requirements of the build
 backend, requirements-build.txt; with runner = "compose" in [tool.lockstitch.stack] also
-docker-compose.yml, and builds the images that it names. What they give works without lockstitch.
-A file that somebody else wrote is never replaced without --force.
+docker-compose.yml, and builds the images that it names. The files work without lockstitch.
+Never replaces a file that lockstitch did not write without --force.
 
 examples:
   # after a change of pyproject.toml or of a lock
   lockstitch render
-  # in CI: exit 1 and say which files are stale
+  # in CI: exit with 1 and name the stale files
   lockstitch render --check
 """
 
@@ -18,8 +18,9 @@ import difflib
 from pathlib import Path
 
 from lockstitch import files
-from lockstitch.cli import rendering
-from lockstitch.cli.session import add_common, open_session, print_json
+from lockstitch.cli import stacks
+from lockstitch.cli.options import COMMON, exclusive, flag, group
+from lockstitch.cli.session import open_session, print_json
 from lockstitch.digest import of_bytes
 from lockstitch.dockerfile import ignore
 from lockstitch.errors import LockstitchError, raise_all
@@ -28,21 +29,19 @@ from lockstitch.lock.file import Lock, LockedFile
 from lockstitch.progress import say
 from lockstitch.stack import compose
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
+OPTIONS = (
+    group(
+        "what to do",
+        exclusive(
+            flag("--check", "write nothing; exit with 1 when a file is stale"),
+            flag("--force", "replace files that lockstitch did not write"),
+        ),
+    ),
+    COMMON,
+)
 _MARK = ignore.MARK.partition(" from ")[0]  # what every version of lockstitch starts with
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    group = parser.add_argument_group("what to do").add_mutually_exclusive_group()
-    group.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 when a file is stale"
-    )
-    group.add_argument(
-        "--force", action="store_true", help="replace files that lockstitch did not write"
-    )
-    add_common(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,8 +50,8 @@ def run(options: argparse.Namespace) -> int:
     project = session.project
     before = file.read(project.root)
     raise_all(make.stale(project, before))
-    lock = before if options.check else rendering.with_services(session, before)
-    wanted = rendering.everything(project, lock)
+    lock = before if options.check else stacks.with_services(session, before)
+    wanted = stacks.rendered(project, lock)
     there = {name: _read(project.root / name) for name in wanted}
     changed = [name for name, text in wanted.items() if there[name] != text]
     if options.check:

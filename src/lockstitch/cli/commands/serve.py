@@ -1,4 +1,4 @@
-"""Serve the model here, and start again when a file changes.
+"""Serve the model locally, and restart when a file changes.
 
 The same as `lockstitch run IMAGE --watch` for the one image that has a port.
 
@@ -11,21 +11,33 @@ examples:
 
 import argparse
 
-from lockstitch.cli.running import add_how, execute, serving
-from lockstitch.cli.session import add_common, open_session
+from lockstitch.cli.options import COMMON_QUIET, operand
+from lockstitch.cli.running import HOW, execute
+from lockstitch.cli.session import open_session
+from lockstitch.errors import UsageError
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument("image", metavar="IMAGE", nargs="?", help="default: the one with a port")
-    add_how(parser)
-    add_common(parser, json_output=False)
+OPTIONS = (
+    operand("image", "IMAGE", "image to serve (default: the one with a port)", nargs="?"),
+    HOW,
+    COMMON_QUIET,
+)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     session = open_session(options)
+    project = session.project
+    if options.image is None:
+        serving = [image for image in project.images if image.port]
+        if len(serving) != 1:
+            names = ", ".join(image.name for image in serving) or "none"
+            message = "one image must have a `port` to be served without a name; "
+            message += f"there is: {names}"
+            raise UsageError(message, hint="lockstitch run IMAGE --watch")
+        spec = serving[0]
+    else:
+        spec = project.image(options.image)
     options.watch = not options.in_image
-    return execute(session, serving(session, options.image), (), options)
+    return execute(session, spec, (), options)

@@ -1,4 +1,4 @@
-"""Show the local stack: service, state, address, restarts.
+"""Show the services of the local stack: state, address, restarts.
 
 Exits with 1 unless every service is ready.
 
@@ -12,16 +12,14 @@ examples:
 import argparse
 import sys
 
-from lockstitch.cli.session import add_common, open_session, print_json
+from lockstitch.cli.options import COMMON
+from lockstitch.cli.session import open_session, print_json
 from lockstitch.cli.table import table
 from lockstitch.progress import say
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_common(parser)
+OPTIONS = (COMMON,)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,22 +31,14 @@ def run(options: argparse.Namespace) -> int:
     session = open_session(options)
     folder = control.folder_of(session.project)
     services = stacks.of(session).status()
-    places = control.addresses(folder) if services else {}
+    addresses = control.addresses(folder) if services else {}
     ready = bool(services) and all(each["state"] == READY for each in services.values())
     if options.json:
-        print_json(
-            {
-                "data": str(folder.root),
-                "ready": ready,
-                "services": {
-                    name: {**each, "address": places.get(name, "")}
-                    for name, each in services.items()
-                },
-            }
-        )
+        found = {n: {**each, "address": addresses.get(n, "")} for n, each in services.items()}
+        print_json({"data": str(folder.root), "ready": ready, "services": found})
     elif services:
         rows = [
-            [name, each["state"], places.get(name, ""), str(each["restarts"])]
+            [name, each["state"], addresses.get(name, ""), str(each["restarts"])]
             for name, each in services.items()
         ]
         sys.stdout.write(table(["service", "state", "address", "restarts"], rows, left=3) + "\n")

@@ -1,10 +1,10 @@
-"""Start a built image here without a container engine, and say what it lacks.
+"""Start a built image without a container engine, and name what is missing.
 
-The image is built where it is not up to date, unpacked into the cache, and its command started as
+Builds the image where it is not up to date, unpacks it into the cache, and starts its command as
 in a container: as the image's user, with a read-only root, its own environment and writable
 `outputs`. A server must answer its health route; another command must end with 0 or still run
-after --seconds. What it printed is shown, then one verdict, with the line that mends a missing
-module, library, file or folder.
+after --seconds. Shows the output, then one verdict, with the line that adds a missing module,
+library, file or folder.
 
 examples:
   # the only image of the project
@@ -18,9 +18,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from lockstitch.cli.session import Session, add_common, layout_folder, open_session, print_json
+from lockstitch.cli.options import COMMON, operand, option
+from lockstitch.cli.session import Session, layout_folder, open_session, print_json
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.image.build import Builder
 from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
@@ -29,25 +29,21 @@ from lockstitch.python.model import ImageSpec
 from lockstitch.trial import rootfs
 from lockstitch.trial.start import Trial, Verdict, start
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
 REST = "words to add to the command"  # what stands after `--`
-_SHOWN = 40  # lines of output
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument(
-        "image", metavar="IMAGE", nargs="?", help="image to start (default: the only one)"
-    )
-    parser.add_argument(
+OPTIONS = (
+    operand("image", "IMAGE", "image to start (default: the only one)", nargs="?"),
+    option(
         "--seconds",
+        "N",
+        "how long a command may run, or a server take to answer (default: 60)",
         type=float,
         default=60.0,
-        metavar="N",
-        help="how long a command may run, or a server take to answer (default: 60)",
-    )
-    add_common(parser)
+    ),
+    COMMON,
+)
+_SHOWN = 40  # lines of output
 
 
 def run(options: argparse.Namespace) -> int:
@@ -90,8 +86,7 @@ def _built(session: Session, spec: ImageSpec) -> Image:
     project = session.project
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
-    builder = Builder(project, lock, session.store, session.fetcher, session.progress)
-    built = builder.build([spec], Layout(layout_folder(project)))
+    built = session.builder(lock).build([spec], Layout(layout_folder(project)))
     own = machine()
     image = next((each.image for each in built if str(each.image.platform) == own), None)
     if image is None:

@@ -1,15 +1,15 @@
-"""Hold an image against what is said of it.
+"""Verify an image's contents, SBOM, provenance and signature.
 
-Reads the whole image, from a registry or from the layout, and runs nothing of it. Checks that
-each part has the digest that names it, that every file is what its package's RECORD says, that
-the bill of materials names every package and no other, that the provenance is of this image,
-and, in a project, that the image was made from the project's locks. With --key also that the
-key signed it. Every problem is named; the exit code is 1 when there is one.
+Reads the whole image, from a registry or from the layout, and runs nothing of it. Verifies that
+each part has its digest, that every file is as its package's RECORD has it, that the SBOM names
+every package and no other, that the provenance is of this image, and, in a project, that the
+image was built from the project's locks. With --key also the signature. Reports every problem;
+exits with 1 when there is one.
 
 examples:
-  # what is in the registry, before it runs in production
+  # an image in a registry, before it runs in production
   lockstitch verify-image registry.example.com/team/churn-serve:1.0 --key lockstitch.pub
-  # what `lockstitch build` made
+  # an image that `lockstitch build` wrote
   lockstitch verify-image serve
 """
 
@@ -19,19 +19,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lockstitch import progress
-from lockstitch.cli import images
-from lockstitch.cli.images import Named
-from lockstitch.cli.session import add_common, print_json
+from lockstitch.cli.commands.inspect import find
+from lockstitch.cli.options import COMMON, INSECURE, LAYOUT, PLATFORM, REFERENCE, group, option
+from lockstitch.cli.session import print_json
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import verify
-from lockstitch.image.verify import Findings, Locks
+from lockstitch.image.named import Named
+from lockstitch.image.verify import Findings
 from lockstitch.lock import file
 from lockstitch.oci.signing import keys, sign
 from lockstitch.progress import say
-from lockstitch.python.model import Project
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
+OPTIONS = (
+    REFERENCE,
+    group("where to look", LAYOUT, PLATFORM, INSECURE),
+    group("signature", option("--key", "PUB", "PEM file of the signer's public key", type=Path)),
+    COMMON,
+)
 _CHANGED = "do not run it: the registry, or somebody on the way, has changed it"
 _AGAIN = "lockstitch push, from where it was built; it brings the documents along"
 _HINTS = {
@@ -45,71 +51,55 @@ _HINTS = {
 }
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    images.add_options(parser)
-    group = parser.add_argument_group("signature")
-    group.add_argument(
-        "--key", metavar="PUB", type=Path, help="PEM file of the public key that must have signed"
-    )
-    add_common(parser)
-
-
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    project = images.project_of(options)
     key = keys.read(options.key) if options.key else None
-    named = images.find(options, project)
+    named, project = find(options)
+    locks = None
+    if project and (project.root / file.NAME).exists():
+        locks = verify.locks_of(project, file.read(project.root))
     shown = progress.reporter(quiet=bool(options.quiet or options.json))
-    locks = _locks(project)
-    found = [
-        verify.verify(named.place, image, shown, locks)
-        for image in images.images(named, options.platform or "")
-    ]
-    for each in found:
+    images = named.images(options.platform or "")
+    findings = [verify.verify(named.place, image, shown, locks) for image in images]
+    for each in findings:
         if key:
             each.problems["signature"] = sign.problems(named.place, named.digest, key)
         else:
             each.skipped["signature"] = "no --key"
     if options.json:
-        print_json([_document(named, each) for each in found])
-        return 1 if any(each.lines() for each in found) else 0
-    raise_all([each for one in found for each in _errors(one, several=len(found) > 1)])
-    for each in found:
-        say(_words(each))
+        print_json([_document(named, each) for each in findings])
+        return 1 if any(each.lines() for each in findings) else 0
+    several = len(findings) > 1
+    raise_all([error for each in findings for error in _errors(each, several=several)])
+    for each in findings:
+        say(_summary(each))
     sys.stdout.write(f"{named}\n")
     return 0
 
 
-def _locks(project: Project | None) -> Locks | None:
-    if project is None or not (project.root / file.NAME).exists():
-        return None
-    return verify.locks_of(project, file.read(project.root))
-
-
-def _errors(found: Findings, *, several: bool) -> Iterator[LockstitchError]:
-    where = f"{found.platform}: " if several else ""
-    for name, texts in found.problems.items():
+def _errors(findings: Findings, *, several: bool) -> Iterator[LockstitchError]:
+    where = f"{findings.platform}: " if several else ""
+    for name, texts in findings.problems.items():
         for text in texts:
             yield LockstitchError(f"{where}{name}: {text}", hint=_HINTS[name])
 
 
-def _words(found: Findings) -> str:
-    good = ", ".join(found.problems)
-    rest = "; ".join(f"{name} not checked: {why}" for name, why in found.skipped.items())
-    return f"{found.platform}: {good} fit{'; ' if rest else ''}{rest}"
+def _summary(findings: Findings) -> str:
+    good = ", ".join(findings.problems)
+    rest = "; ".join(f"{name} not checked: {why}" for name, why in findings.skipped.items())
+    return f"{findings.platform}: {good} fit{'; ' if rest else ''}{rest}"
 
 
-def _document(named: Named, found: Findings) -> dict[str, object]:
+def _document(named: Named, findings: Findings) -> dict[str, object]:
     return {
         "reference": str(named),
-        "digest": found.digest,
-        "platform": found.platform,
-        "checked": sorted(found.problems),
-        "skipped": found.skipped,
+        "digest": findings.digest,
+        "platform": findings.platform,
+        "checked": sorted(findings.problems),
+        "skipped": findings.skipped,
         "problems": [
             {"check": name, "problem": text}
-            for name, texts in found.problems.items()
+            for name, texts in findings.problems.items()
             for text in texts
         ],
     }

@@ -1,0 +1,118 @@
+"""The options of commands as values, and those that several commands have.
+
+A command's module has `OPTIONS`: operands, options and flags in the order of its help, some of
+them in a group with a title.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "COMMON",
+    "COMMON_JSON",
+    "COMMON_QUIET",
+    "HOST",
+    "INSECURE",
+    "JSON",
+    "LAYOUT",
+    "PLATFORM",
+    "PROJECT",
+    "QUIET",
+    "REFERENCE",
+    "Group",
+    "Option",
+    "add",
+    "exclusive",
+    "flag",
+    "group",
+    "operand",
+    "option",
+    "repeatable",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One operand or option: its names, and what argparse is told of it."""
+
+    names: Sequence[str]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Options under a title, or options that exclude each other."""
+
+    title: str
+    options: Sequence["Option | Group"]
+
+
+def operand(name: str, metavar: str, help: str, **more: Any) -> Option:  # noqa: A002 -- argparse's word
+    """Return a word without dashes."""
+    return Option((name,), {"metavar": metavar, "help": help, **more})
+
+
+def option(name: str, metavar: str, help: str, *, short: str = "", **more: Any) -> Option:  # noqa: A002
+    """Return an option with a value; without a metavar it has `choices`."""
+    shown = {"metavar": metavar} if metavar else {}
+    return Option((short, name) if short else (name,), {**shown, "help": help, **more})
+
+
+def repeatable(name: str, metavar: str, help: str, **more: Any) -> Option:  # noqa: A002
+    """Return an option with a value that may be given again; its value is a list."""
+    return option(name, metavar, help, action="append", default=[], **more)
+
+
+def flag(name: str, help: str, *, short: str = "", **more: Any) -> Option:  # noqa: A002
+    """Return an option without a value."""
+    names = (short, name) if short else (name,)
+    return Option(names, {"action": "store_true", "help": help, **more})
+
+
+def group(title: str, *options: Option | Group) -> Group:
+    """Return options under a title."""
+    return Group(title, options)
+
+
+def exclusive(*options: Option) -> Group:
+    """Return options of which one command line may have one."""
+    return Group("", options)
+
+
+def add(parser: "argparse._ActionsContainer", options: Sequence[Option | Group]) -> None:
+    """Add options to a parser, or to a group of it."""
+    for each in options:
+        if isinstance(each, Option):
+            parser.add_argument(*each.names, **each.settings)
+        elif each.title:
+            add(parser.add_argument_group(each.title), each.options)
+        else:
+            add(parser.add_mutually_exclusive_group(), each.options)
+
+
+PROJECT = option(
+    "--project",
+    "PATH",
+    "folder to find the project from (default: this one)",
+    type=Path,
+    default=Path(),
+)
+QUIET = flag("--quiet", "show no progress")
+JSON = flag("--json", "print the result as JSON")
+COMMON = group("common options", PROJECT, QUIET, JSON)
+COMMON_JSON = group("common options", PROJECT, JSON)  # of commands that show no progress
+COMMON_QUIET = group("common options", PROJECT, QUIET)  # of commands without a result
+LAYOUT = option("--layout", "PATH", "OCI layout (default: .lockstitch/images)", type=Path)
+INSECURE = repeatable(
+    "--insecure-registry",
+    "HOST",
+    "host (with port) that may be asked over http; this machine always may",
+)
+PLATFORM = option("--platform", "P", "of an index, the image of this platform")
+REFERENCE = operand(
+    "reference", "REF", "HOST/REPOSITORY[:TAG][@DIGEST], or the name of an image in the layout"
+)
+HOST = operand("host", "HOST", "registry, such as docker.io or localhost:5000")

@@ -1,0 +1,85 @@
+"""An image by the name that a person gives: of the project's layout, or of a registry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.image import verify
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.manifest import Manifest
+from lockstitch.oci.model import Platform
+from lockstitch.oci.reference import Reference
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.push import RepositoryWriter
+from lockstitch.oci.registry.repository import Repository
+
+__all__ = ["Named", "find"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a name means: a manifest or an index, and the place where it stands."""
+
+    name: str  # the repository's, or the image's in the layout
+    place: Layout | Repository
+    manifest: Manifest
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what the name means, of an index too."""
+        return self.manifest.digest
+
+    def __str__(self) -> str:
+        """Return it by digest."""
+        return f"{self.name}@{self.digest}"
+
+    def images(self, platform: str = "") -> Sequence[Manifest]:
+        """Return the images that the name means: of an index all, or the one of a platform.
+
+        Raises LockstitchError when the index has no image of the platform.
+        """
+        if not self.manifest.is_index:
+            return [self.manifest]
+        if platform:
+            wanted = [self.manifest.for_platform(Platform.parse(platform))]
+        else:
+            # Attestations of BuildKit stand under `unknown/unknown`.
+            entries = self.manifest.manifests
+            wanted = [e for e in entries if e.platform and e.platform.os != "unknown"]
+        return [self.place.manifest(each.digest) for each in wanted]
+
+    def document(self, image: Manifest, kind: str) -> bytes:
+        """Return the document of a type about an image, the last where there are several.
+
+        Raises LockstitchError when there is none.
+        """
+        found = self.place.referrers(image.digest, kind)
+        if not found:
+            message = f"nothing of the type `{kind}` refers to {self.name}@{image.digest}"
+            hint = "lockstitch build, or push again from where it was built"
+            raise LockstitchError(message, hint=hint)
+        manifest = self.place.manifest(found[-1].digest)
+        return b"".join(verify.document(self.place, layer) for layer in manifest.layers)
+
+
+def find(
+    text: str, layout: Path | None, insecure: Sequence[str] = (), *, write: bool = False
+) -> Named:
+    """Return what a name means; one with neither `/`, `:` nor `@` is an image of the layout.
+
+    Raises UsageError for an image of a layout where there is no layout, and LockstitchError when
+    there is no such image. To `write` to a registry, it is asked for the right to.
+    """
+    if not set(text) & set("/:@"):
+        if layout is None:
+            message = f"`{text}` is the name of an image in a layout, and there is no project here"
+            raise UsageError(message, hint="--layout PATH, or HOST/REPOSITORY:TAG")
+        place = Layout(layout)
+        return Named(name=text, place=place, manifest=place.manifest(text))
+    reference = Reference.parse(text)
+    client = Client(insecure=insecure)
+    repository = RepositoryWriter(client, reference) if write else Repository(client, reference)
+    manifest = repository.manifest(reference.which)
+    return Named(name=reference.name, place=repository, manifest=manifest)
