@@ -52,7 +52,7 @@ _INSTALL = {"uv": "uv sync", "poetry": "poetry install"}
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    found = plan.decide(options.folder, options.manager, force=options.force)
+    found = plan.plan(options.folder, options.manager, force=options.force)
     names = [change.name for change in found.changes]
     if not options.dry_run:
         plan.write(found)

@@ -9,14 +9,14 @@ from typing import Any
 from lockstitch.errors import LockstitchError
 from lockstitch.python.tables import parse_toml
 
-__all__ = ["Added", "Edited", "edit"]
+__all__ = ["Edited", "Table", "edit"]
 
 _WIDE = 76  # a longer list gets a line for each value
 _ON_TOP = {("project",), ("build-system",)}  # where people look for them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
+class Table:
     """A table that a file should have.
 
     A key that is there is kept, unless the table is of settings that may be `replaced`. A list
@@ -39,7 +39,7 @@ class Edited:
     notes: tuple[str, ...]
 
 
-def edit(text: str, tables: Sequence[Added], name: str, *, force: bool = False) -> Edited:
+def edit(text: str, tables: Sequence[Table], name: str, *, force: bool = False) -> Edited:
     """Return a TOML text with tables added; `force` replaces the values that may be.
 
     What comes out is read again: it has all that was there and all that was added, or
@@ -61,7 +61,7 @@ def edit(text: str, tables: Sequence[Added], name: str, *, force: bool = False) 
 
 
 def _changes(
-    document: Mapping[str, Any], table: Added, notes: list[str], *, force: bool
+    document: Mapping[str, Any], table: Table, notes: list[str], *, force: bool
 ) -> dict[str, Any] | None:
     """Return the values to set, or None when the table has all that it should."""
     there = _at(document, table.path)

@@ -1,9 +1,11 @@
-"""Decides every file that `lockstitch init` changes, and writes all of them or none."""
+"""Plans every change of `lockstitch init`, and writes all of them or none.
+
+`facts` are read from the folder, `decisions` made about them, and the edits planned here.
+"""
 
 import difflib
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +13,13 @@ from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.python import load
 from lockstitch.python.tables import parse_toml
-from lockstitch.scaffold import new
-from lockstitch.scaffold.init import images, metadata, tools
-from lockstitch.scaffold.init.edit import Added, edit
+from lockstitch.scaffold.init.decisions import decide
+from lockstitch.scaffold.init.edit import edit
+from lockstitch.scaffold.init.facts import read
 from lockstitch.scaffold.init.folder import Folder
-from lockstitch.scaffold.init.found import Found, look
 
-__all__ = ["Change", "Plan", "decide", "diff", "write"]
+__all__ = ["Change", "Plan", "diff", "plan", "write"]
 
-_IGNORED = (
-    *(".venv/", ".lockstitch/", "__pycache__/"),
-    *(".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
-)
-_UNREAD = ("environment.yaml", "environment.yml", "Pipfile")  # other tools' requirements
-_REMOTE = re.compile(r"(?m)^\s*-?\s*repo:\s*(?!local|meta|builtin)\S")
 _SECRET = re.compile(r"(://)[^/\s@]*@")
 
 
@@ -47,7 +42,7 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def decide(root: Path, manager: str = "", *, force: bool = False) -> Plan:
+def plan(root: Path, manager: str = "", *, force: bool = False) -> Plan:
     """Return what a folder lacks; reads only the folder, and writes nothing.
 
     `force` replaces the settings of black, ruff and mypy, and `.python-version`.
@@ -57,86 +52,18 @@ def decide(root: Path, manager: str = "", *, force: bool = False) -> Plan:
         message = f"`{root}` is no folder"
         raise LockstitchError(message, hint="lockstitch new NAME, for a project from the beginning")
     folder = Folder(root)
-    found = look(folder, manager)
-    notes = _left_out(found)
-    minor, base = images.chosen_base(found, notes)
-    edited = edit(
-        found.text,
-        [*_tables(found, minor, base, notes, force=force)],
-        "pyproject.toml",
-        force=force,
-    )
+    facts = read(folder, manager)
+    decisions = decide(facts, force=force)
+    edited = edit(facts.text, decisions.tables, "pyproject.toml", force=force)
     load.read(parse_toml(edited.text, "`pyproject.toml`", hint="correct that line"), root)
-    texts = {
-        "pyproject.toml": edited.text,
-        ".python-version": _python_version(found, minor, force=force),
-        ".gitignore": _gitignore(folder.text(".gitignore") or ""),
-        **_hooks(found, notes),
-    }
+    texts = {**decisions.files, "pyproject.toml": edited.text}
     changes = [c for name, text in sorted(texts.items()) if (c := _change(folder, name, text))]
     return Plan(
         root=root,
-        manager=found.manager,
+        manager=facts.manager,
         changes=tuple(changes),
-        notes=tuple(dict.fromkeys([*notes, *edited.notes])),
+        notes=tuple(dict.fromkeys([*decisions.notes, *edited.notes])),
     )
-
-
-def _tables(
-    found: Found, minor: str, base: str, notes: list[str], *, force: bool
-) -> Iterator[Added]:
-    built = list(metadata.build(found, notes))
-    yield from (each for each in built if each.path == ("build-system",))
-    yield from metadata.project(found, minor, notes)
-    guessed = list(images.images(found, minor, base, notes))
-    yield from (each for each in guessed if "lockstitch" not in each.path)
-    development = tools.development(found)
-    yield from [development] if development else []
-    yield from (each for each in built if each.path != ("build-system",))
-    yield from (each for each in guessed if "lockstitch" in each.path)
-    yield from tools.settings(found, notes, force=force)
-
-
-def _left_out(found: Found) -> list[str]:
-    """Return a note for what was not taken from files whose place pyproject.toml takes."""
-    notes: list[str] = []
-    if not found.project and not found.classic:
-        notes += found.legacy.notes
-        names = " and ".join(f"`{name}`" for name in found.legacy.sources)
-        if names and not found.legacy.compiled:
-            notes.append(f"{names}: kept; what pyproject.toml says counts from now on")
-    if "dependencies" not in found.project and not found.classic:
-        notes += found.listed.notes if found.listed else ()
-        notes += [f"`{name}` is not read" for name in _UNREAD if found.folder.has(name)]
-        if found.folder.has("requirements.in") and found.folder.has("requirements.txt"):
-            notes.append("`requirements.txt`: its pins are left to the lock, which has newer ones")
-    if found.listed_dev and "dev" not in metadata.groups(found):
-        notes += found.listed_dev.notes
-    return notes
-
-
-def _python_version(found: Found, minor: str, *, force: bool) -> str:
-    there = found.folder.text(".python-version")
-    return there if there is not None and not (force and found.minor != minor) else f"{minor}\n"
-
-
-def _hooks(found: Found, notes: list[str]) -> dict[str, str]:
-    """Return the files of the hooks, or none where a project has hooks."""
-    there = tools.hooks(found.folder)
-    if there:
-        if _REMOTE.search(found.folder.text(there) or ""):
-            message = "kept; `lockstitch hooks migrate` makes its hooks those of the lock"
-            notes.append(f"`{there}`: {message}")
-        return {}
-    wanted = new.hook_files(found.manager)
-    return {name: text for name, text in wanted.items() if not found.folder.has(name)}
-
-
-def _gitignore(text: str) -> str:
-    there = {line.strip().strip("/") for line in text.splitlines()}
-    missing = [line for line in _IGNORED if line.strip("/") not in there]
-    end = "" if not text or text.endswith("\n") else "\n"
-    return text + end + "".join(f"{line}\n" for line in missing) if missing else text
 
 
 def _change(folder: Folder, name: str, text: str) -> Change | None:
@@ -168,7 +95,10 @@ def diff(plan: Plan) -> str:
 
 
 def write(plan: Plan) -> None:
-    """Write every file; when one cannot be written, put the others back and raise."""
+    """Write every file of a plan.
+
+    When one cannot be written, puts the others back and raises its OSError.
+    """
     done: list[Change] = []
     try:
         for change in plan.changes:

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from lockstitch.errors import LockstitchError
-from lockstitch.scaffold.init.edit import Added, edit
+from lockstitch.scaffold.init.edit import Table, edit
 
 TEXT = """\
 # the first comment
@@ -29,16 +29,16 @@ test = ["b"]
 RUFF = ("tool", "ruff")
 
 
-def added(text: str, *tables: Added, force: bool = False) -> str:
+def added(text: str, *tables: Table, force: bool = False) -> str:
     return edit(text, tables, "pyproject.toml", force=force).text
 
 
 def test_a_file_from_nothing() -> None:
     text = added(
         "",
-        Added(path=("project",), values={"name": "a", "dependencies": ["x" * 40, "y" * 40]}),
-        Added(path=("tool", "ruff", "lint", "per-file-ignores"), values={"tests/*": ["S"]}),
-        Added(path=("tool", "lockstitch", "images", "a.b"), values={}),
+        Table(path=("project",), values={"name": "a", "dependencies": ["x" * 40, "y" * 40]}),
+        Table(path=("tool", "ruff", "lint", "per-file-ignores"), values={"tests/*": ["S"]}),
+        Table(path=("tool", "lockstitch", "images", "a.b"), values={}),
     )
     assert text == (
         '[project]\nname = "a"\ndependencies = [\n'
@@ -52,11 +52,11 @@ def test_only_what_is_missing_is_added() -> None:
     found = edit(
         TEXT,
         [
-            Added(path=RUFF, values={"line-length": 100, "fix": True}, replaced=True),
-            Added(path=("tool", "black"), values={"skip": False}),
-            Added(path=("tool", "mypy"), values={"strict": True}, replaced=True),
-            Added(path=("dependency-groups",), values={"dev": ["a", "c"]}, extended=True),
-            Added(path=("project",), values={"name": "x"}),
+            Table(path=RUFF, values={"line-length": 100, "fix": True}, replaced=True),
+            Table(path=("tool", "black"), values={"skip": False}),
+            Table(path=("tool", "mypy"), values={"strict": True}, replaced=True),
+            Table(path=("dependency-groups",), values={"dev": ["a", "c"]}, extended=True),
+            Table(path=("project",), values={"name": "x"}),
         ],
         "pyproject.toml",
     )
@@ -69,15 +69,15 @@ def test_only_what_is_missing_is_added() -> None:
     document = tomllib.loads(found.text)
     assert document["tool"]["ruff"] == {"line-length": 88, "fix": True}
     assert document["tool"]["black"] == {"skip": True}
-    again = edit(found.text, [Added(path=("tool", "mypy"), values={"strict": True})], "x")
+    again = edit(found.text, [Table(path=("tool", "mypy"), values={"strict": True})], "x")
     assert again.text == found.text
 
 
 def test_force_replaces_settings_and_nothing_else() -> None:
     text = added(
         TEXT,
-        Added(path=RUFF, values={"line-length": 100}, replaced=True),
-        Added(path=("tool", "black"), values={"skip": False}),
+        Table(path=RUFF, values={"line-length": 100}, replaced=True),
+        Table(path=("tool", "black"), values={"skip": False}),
         force=True,
     )
     assert text == TEXT.replace("line-length  =  88", "line-length  =  100")
@@ -105,30 +105,30 @@ def test_every_way_to_write_a_table(text: str) -> None:
     wanted["tool"]["ruff"].setdefault("format", {})["quote"] = "'"
     found = added(
         text,
-        Added(path=RUFF, values={"line-length": 100}),
-        Added(path=(*RUFF, "format"), values={"quote": "'"}),
+        Table(path=RUFF, values={"line-length": 100}),
+        Table(path=(*RUFF, "format"), values={"quote": "'"}),
     )
     assert tomllib.loads(found) == wanted
 
 
 def test_the_project_comes_first_in_a_file_without_it() -> None:
-    text = added("[tool.x]\na = 1\n", Added(path=("project",), values={"name": "a"}))
+    text = added("[tool.x]\na = 1\n", Table(path=("project",), values={"name": "a"}))
     assert text == '[project]\nname = "a"\n\n[tool.x]\na = 1\n'
 
 
 @pytest.mark.parametrize("text", ["tool = 1\n", "[tool]\nruff = 1\n", "[[tool.ruff]]\n"])
 def test_what_is_no_table_is_kept(text: str) -> None:
-    found = edit(text, [Added(path=RUFF, values={"a": 1})], "x")
+    found = edit(text, [Table(path=RUFF, values={"a": 1})], "x")
     assert found.text == text
     assert "is no table: kept" in found.notes[0]
 
 
 def test_a_list_of_another_kind_is_kept() -> None:
     text = '[dependency-groups]\ndev = "x"\n'
-    table = Added(path=("dependency-groups",), values={"dev": ["a"]}, extended=True)
+    table = Table(path=("dependency-groups",), values={"dev": ["a"]}, extended=True)
     assert added(text, table) == text
 
 
 def test_what_is_no_toml() -> None:
     with pytest.raises(LockstitchError, match="`x` is not valid TOML"):
-        edit("[", [Added(path=("a",), values={})], "x")
+        edit("[", [Table(path=("a",), values={})], "x")

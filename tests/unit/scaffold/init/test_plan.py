@@ -32,9 +32,9 @@ pytest = "*"
 
 def decided(root: Path, texts: dict[str, str], manager: str = "") -> dict[str, Any]:
     """Return pyproject.toml as it becomes, and check that a second time changes nothing."""
-    found = plan.decide(write_files(root, texts), manager)
+    found = plan.plan(write_files(root, texts), manager)
     plan.write(found)
-    assert plan.decide(root, manager).changes == ()
+    assert plan.plan(root, manager).changes == ()
     return tomllib.loads((root / "pyproject.toml").read_text())
 
 
@@ -175,7 +175,7 @@ def test_what_is_there_is_kept_byte_for_byte(tmp_path: Path) -> None:
     )
     texts = {"pyproject.toml": text, ".gitignore": "/.venv\n*.log", ".python-version": "3.12\n"}
     root = write_files(tmp_path, texts)
-    found = plan.decide(root)
+    found = plan.plan(root)
     assert "`.python-version` has 3.12, the images get 3.11" in found.notes
     plan.write(found)
     after = (root / "pyproject.toml").read_bytes().decode()
@@ -188,7 +188,7 @@ def test_what_is_there_is_kept_byte_for_byte(tmp_path: Path) -> None:
     assert document["tool"]["lockstitch"] == {"images": {"x": {"command": ["y"]}}}
     assert (root / ".gitignore").read_text().startswith("/.venv\n*.log\n.lockstitch/\n")
     assert (root / ".python-version").read_text() == "3.12\n"
-    forced = plan.decide(root, force=True)
+    forced = plan.plan(root, force=True)
     assert {change.name for change in forced.changes} == {".python-version", "pyproject.toml"}
 
 
@@ -196,7 +196,7 @@ def test_a_project_of_ours_has_all_of_it(tmp_path: Path) -> None:
     for template in new.TEMPLATES:
         for manager in new.MANAGERS:
             new.create(tmp_path / manager / template, template, manager)
-            found = plan.decide(tmp_path / manager / template)
+            found = plan.plan(tmp_path / manager / template)
             assert (plan.diff(found), found.manager) == ("", manager)
 
 
@@ -212,7 +212,7 @@ packages = ["x"]
 addopts = "-q"
 """
     root = write_files(tmp_path, {"pyproject.toml": text, "x/__init__.py": ""})
-    forced = plan.decide(root, force=True).changes[-1].after.decode()
+    forced = plan.plan(root, force=True).changes[-1].after.decode()
     tool = tomllib.loads(forced)["tool"]
     assert (tool["black"], tool["ruff"]["line-length"]) == ({"line-length": 100}, 100)
     assert tool["ruff"]["lint"].keys() == {"ignore", "select"}
@@ -237,7 +237,7 @@ def test_settings_in_files_of_their_own_stay_there(tmp_path: Path) -> None:
 
 def test_an_old_place_of_rules_is_kept_and_said(tmp_path: Path) -> None:
     texts = {"pyproject.toml": '[tool.ruff]\nselect = ["E"]\n[tool.pytest]\naddopts = ["-q"]\n'}
-    found = plan.decide(write_files(tmp_path, texts))
+    found = plan.plan(write_files(tmp_path, texts))
     assert any("`tool.ruff.select` is in its old place" in note for note in found.notes)
     assert any("`[tool.pytest]` has the settings" in note for note in found.notes)
     document = decided(tmp_path, {})
@@ -265,14 +265,14 @@ def test_what_cannot_be_worked_with(
     texts: dict[str, str], manager: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(LockstitchError, match=message.replace("[", r"\[")) as caught:
-        plan.decide(write_files(tmp_path, texts), manager)
+        plan.plan(write_files(tmp_path, texts), manager)
     assert all(each.message for each in caught.value.everything())
     assert {path.name for path in tmp_path.iterdir()} == set(texts)
 
 
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(LockstitchError, match="is no folder") as caught:
-        plan.decide(tmp_path / "none")
+        plan.plan(tmp_path / "none")
     assert caught.value.hint.startswith("lockstitch new NAME")
 
 
@@ -282,7 +282,7 @@ def test_nothing_is_written_when_one_file_cannot_be(
     texts = {"pyproject.toml": '[project]\nname = "x"\n', ".gitignore": "mine\n"}
     root = write_files(tmp_path, texts)
     (root / ".gitignore").chmod(0o600)
-    found = plan.decide(root)
+    found = plan.plan(root)
     real = files.write_bytes
 
     def full(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -300,7 +300,7 @@ def test_nothing_is_written_when_one_file_cannot_be(
 def test_links_inside_the_folder_stay_links(tmp_path: Path) -> None:
     root = write_files(tmp_path, {"conf/real.toml": '[project]\nname = "x"\n'})
     (root / "pyproject.toml").symlink_to("conf/real.toml")
-    plan.write(plan.decide(root))
+    plan.write(plan.plan(root))
     assert (root / "pyproject.toml").is_symlink()
     assert "[tool.lockstitch]" in (root / "conf" / "real.toml").read_text()
 
@@ -308,13 +308,13 @@ def test_links_inside_the_folder_stay_links(tmp_path: Path) -> None:
 def test_hooks_that_are_there_are_kept(tmp_path: Path) -> None:
     remote = "repos:\n  - repo: https://example.com/hooks\n    rev: v1\n"
     config = ".pre-commit-config.yaml"
-    found = plan.decide(write_files(tmp_path / "a", {config: remote}))
+    found = plan.plan(write_files(tmp_path / "a", {config: remote}))
     names = {change.name for change in found.changes}
     assert not names & {"prek.toml", ".kingfisher-rules.yaml", config}
     assert f"`{config}`: kept; `lockstitch hooks migrate` makes its hooks those of the lock" in (
         found.notes
     )
-    found = plan.decide(
+    found = plan.plan(
         write_files(tmp_path / "b", {config: "repos:\n  - repo: local\n    hooks: []\n"})
     )
     assert not [note for note in found.notes if "hooks" in note]
@@ -326,7 +326,7 @@ def test_nothing_outside_of_the_folder_is_touched(name: str, tmp_path: Path) -> 
     (tmp_path / "outside").write_text("")
     (root / name).symlink_to(tmp_path / "outside")
     with pytest.raises(LockstitchError, match="leads out of"):
-        plan.decide(root)
+        plan.plan(root)
     assert (tmp_path / "outside").read_text() == ""
 
 
@@ -337,7 +337,7 @@ def test_what_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
         kind, lambda: path.symlink_to("nothing")
     )()
     with pytest.raises(LockstitchError, match="is there and no file"):
-        plan.decide(tmp_path)
+        plan.plan(tmp_path)
 
 
 def test_a_link_to_nothing_outside_is_not_made_something(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_a_link_to_nothing_outside_is_not_made_something(tmp_path: Path) -> None
     root.mkdir()
     (root / "pyproject.toml").symlink_to("../new.toml")
     with pytest.raises(LockstitchError, match="leads out of"):
-        plan.decide(root)
+        plan.plan(root)
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_a_link_to_nothing_outside_is_not_made_something(tmp_path: Path) -> None
 def test_strange_values_are_no_crash(text: str, tmp_path: Path) -> None:
     root = write_files(tmp_path, {"pyproject.toml": text, "pkg/__init__.py": "", "api.py": API})
     try:
-        plan.write(plan.decide(root))
+        plan.write(plan.plan(root))
     except LockstitchError as error:
         assert error.message  # noqa: PT017 -- either is right
         assert (root / "pyproject.toml").read_text() == text
@@ -374,6 +374,6 @@ def test_strange_values_are_no_crash(text: str, tmp_path: Path) -> None:
 
 def test_the_difference_shows_no_password(tmp_path: Path) -> None:
     text = '[[tool.uv.index]]\nurl = "https://me:hunter2@example.test/simple"\n'
-    shown = plan.diff(plan.decide(write_files(tmp_path, {"pyproject.toml": text})))
+    shown = plan.diff(plan.plan(write_files(tmp_path, {"pyproject.toml": text})))
     assert "hunter2" not in shown
     assert "https://***@example.test" in shown

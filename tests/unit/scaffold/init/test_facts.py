@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support import projects
 
-from lockstitch.scaffold.init import programs
+from lockstitch.scaffold.init import facts
 from lockstitch.scaffold.init.folder import Folder
 
 API = """\
@@ -38,25 +38,25 @@ def test_packages_and_what_is_in_none(
     names: list[str], packages: dict[str, str], loose: list[str], tmp_path: Path
 ) -> None:
     folder = write_all(tmp_path, dict.fromkeys(names, ""))
-    assert programs.packages(folder) == packages
-    assert programs.loose(folder, packages) == loose
+    assert facts.packages_of(folder) == packages
+    assert facts.loose_modules(folder, packages) == loose
 
 
 @pytest.mark.parametrize("path", ["train.py", "src/train.py", "pkg/train.py"])
 def test_a_trainer(path: str, tmp_path: Path) -> None:
     folder = write_all(tmp_path, {path: "", "pkg/__init__.py": ""})
-    assert programs.trainer(folder, programs.packages(folder)) == path
+    assert facts.trainer_of(folder, facts.packages_of(folder)) == path
 
 
 def test_a_program_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     folder = write_all(tmp_path, {"train.py": "print 'two'", "api.py": "\0"})
-    assert programs.trainer(folder, {}) == ""
-    assert programs.server(folder, {}) is None
+    assert facts.trainer_of(folder, {}) == ""
+    assert facts.server_of(folder, {}) is None
 
 
 def test_a_server_and_its_route(tmp_path: Path) -> None:
-    found = programs.server(write_all(tmp_path, {"src/api.py": API}), {})
-    assert found == programs.Server(
+    found = facts.server_of(write_all(tmp_path, {"src/api.py": API}), {})
+    assert found == facts.Server(
         path="src/api.py", attribute="service", factory=False, health="/healthz"
     )
 
@@ -95,7 +95,7 @@ def test_a_server_and_its_route(tmp_path: Path) -> None:
 def test_what_is_an_application(
     text: str, wanted: tuple[str, bool, str] | None, tmp_path: Path
 ) -> None:
-    found = programs.server(write_all(tmp_path, {"main.py": text}), {})
+    found = facts.server_of(write_all(tmp_path, {"main.py": text}), {})
     assert (found and (found.attribute, found.factory, found.health)) == wanted
 
 
@@ -107,6 +107,6 @@ def test_links_that_lead_out_are_not_there(tmp_path: Path) -> None:
     (root / "api.py").symlink_to(outside / "api.py")
     (root / "pkg").symlink_to(outside / "pkg")
     folder = Folder(root)
-    assert programs.packages(folder) == {}
-    assert programs.server(folder, {}) is None
-    assert programs.loose(folder, {}) == []
+    assert facts.packages_of(folder) == {}
+    assert facts.server_of(folder, {}) is None
+    assert facts.loose_modules(folder, {}) == []

@@ -1,0 +1,300 @@
+"""What a project's folder is: its files, metadata, packages, and the programs that train and serve.
+
+Python is read as syntax trees; nothing of the folder runs.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.python.tables import parse_toml
+from lockstitch.scaffold.init.folder import Folder
+from lockstitch.scaffold.init.sources import (
+    Requirements,
+    SetupMetadata,
+    constants_of,
+    is_version,
+    read_requirements,
+    read_setup,
+)
+
+__all__ = [
+    "Facts",
+    "Server",
+    "loose_modules",
+    "packages_of",
+    "read",
+    "server_of",
+    "table",
+    "trainer_of",
+    "version_of",
+]
+
+_MANAGERS = ("uv", "poetry")
+_REQUIREMENTS = ("requirements.in", "requirements.txt")
+_DEV = ("requirements-dev.in", "requirements-dev.txt", "dev-requirements.txt")
+_SERVERS = ("api", "app", "main", "serve", "server")
+_NO_PACKAGES = frozenset(
+    {"tests", "test", "docs", "doc", "examples", "notebooks", "data", "models", "scripts"}
+    | {"benchmarks", "build", "dist", "artifacts", "outputs"}
+)
+_NO_PROGRAMS = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
+_ROUTES = ("/health", "/healthz")
+_FACTORIES = ("create_app", "make_app", "get_app", "build_app")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A file with an ASGI application."""
+
+    path: str
+    attribute: str
+    factory: bool
+    health: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that is known of a folder; nothing is decided yet but who locks it."""
+
+    folder: Folder
+    text: str  # of pyproject.toml
+    document: Mapping[str, Any]
+    manager: str
+    classic: bool  # the metadata is in [tool.poetry]
+    setup: SetupMetadata
+    listed: Requirements | None  # in requirements.in, else requirements.txt
+    listed_dev: Requirements | None
+    packages: Mapping[str, str]  # import name to path
+    installed: bool  # whether the packages get into the environment as a wheel
+    loose: tuple[str, ...]  # globs of the modules that do not
+    trainer: str
+    server: Server | None
+    minor: str  # of .python-version, as in `3.11`
+
+    @property
+    def project(self) -> Mapping[str, Any]:
+        """The [project] table."""
+        return table(self.document, "project")
+
+    @property
+    def poetry(self) -> Mapping[str, Any]:
+        """The [tool.poetry] table."""
+        return table(self.document, "tool", "poetry")
+
+
+def table(document: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """Return a table below others, empty when there is none."""
+    found: Any = document
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def read(folder: Folder, manager: str = "") -> Facts:
+    """Return the facts of a folder, for this manager or the one whose files are there.
+
+    Raises LockstitchError with all that cannot be worked with.
+    """
+    text = folder.text("pyproject.toml") or ""
+    document = parse_toml(text, "`pyproject.toml`", hint="correct that line")
+    classic = "project" not in document and "name" in table(document, "tool", "poetry")
+    chosen = _manager(folder, document, manager, classic=classic)
+    packages = packages_of(folder)
+    virtual = (
+        table(document, "tool", "uv").get("package") is False
+        or table(document, "tool", "poetry").get("package-mode") is False
+    )
+    installed = bool(packages) and not virtual
+    return Facts(
+        folder=folder,
+        text=text,
+        document=document,
+        manager=chosen,
+        classic=classic,
+        setup=read_setup(folder),
+        listed=_first(folder, _REQUIREMENTS),
+        listed_dev=_first(folder, _DEV),
+        packages=packages,
+        installed=installed,
+        loose=tuple(loose_modules(folder, packages if installed else {})),
+        trainer=trainer_of(folder, packages),
+        server=server_of(folder, packages),
+        minor=_minor(folder),
+    )
+
+
+def _first(folder: Folder, names: tuple[str, ...]) -> Requirements | None:
+    return next((read for name in names if (read := read_requirements(folder, name))), None)
+
+
+def _minor(folder: Folder) -> str:
+    text = folder.text(".python-version") or ""
+    match = re.fullmatch(r"\s*(?:cpython-)?(3\.\d{1,2})(?:\.\d+)?\s*", text)
+    return match[1] if match else ""
+
+
+def _manager(folder: Folder, document: Mapping[str, Any], wanted: str, *, classic: bool) -> str:
+    locks = {"uv": folder.has("uv.lock"), "poetry": folder.has("poetry.lock")}
+    problems = []
+    if wanted and wanted not in _MANAGERS:
+        hint = f"there is: {', '.join(_MANAGERS)}"
+        problems.append(LockstitchError(f"`{wanted}` is not a manager", hint=hint))
+    if all(locks.values()):
+        message = f"`{folder.root}` has a `poetry.lock` and a `uv.lock`"
+        hint = "keep the lock that your team uses, delete the other"
+        problems.append(LockstitchError(message, hint=hint))
+    raise_all(problems)
+    has_table = bool(table(document, "tool", "poetry"))
+    is_poetry = locks["poetry"] or (has_table and not locks["uv"])
+    chosen = wanted or ("poetry" if is_poetry else "uv")
+    other = "poetry" if chosen == "uv" else "uv"
+    if locks[other]:
+        message = f"`{folder.root}` has a `{other}.lock`, and `--manager {chosen}` was given"
+        hint = f"lockstitch init --manager {other}, or delete `{other}.lock` to change over"
+        raise LockstitchError(message, hint=hint)
+    if chosen == "uv" and classic:
+        message = "`pyproject.toml` has its metadata in [tool.poetry], which uv does not read"
+        hint = "lockstitch init --manager poetry, or move it to [project]: uvx migrate-to-uv"
+        raise LockstitchError(message, hint=hint)
+    return chosen
+
+
+# --- packages and programs
+
+
+def packages_of(folder: Folder) -> dict[str, str]:
+    """Return the packages that could be installed: import name to path, sorted."""
+    if folder.has("src/__init__.py"):
+        found = {"src": "src"}  # the code imports `src.…`
+    else:
+        found = {name: f"src/{name}" for name in folder.folders("src")}
+        found = {name: path for name, path in found.items() if name not in _NO_PACKAGES}
+    if not any(_is_package(folder, name, path) for name, path in found.items()):
+        found = {name: name for name in folder.folders() if name not in _NO_PACKAGES}
+    return {name: path for name, path in sorted(found.items()) if _is_package(folder, name, path)}
+
+
+def _is_package(folder: Folder, name: str, path: str) -> bool:
+    return name.isidentifier() and folder.has(f"{path}/__init__.py")
+
+
+def loose_modules(folder: Folder, installed: Mapping[str, str]) -> list[str]:
+    """Return globs of the Python files that belong to no installed package, sorted."""
+    found = [name for name in folder.modules() if _is_program(name)]
+    inside = {path.partition("/")[0] for path in installed.values()}
+    if "src" not in installed and any(map(_is_program, folder.modules("src"))):
+        found.append("src/*.py")
+    for name in folder.folders("src"):
+        if f"src/{name}" not in installed.values() and _holds_python(folder, f"src/{name}"):
+            found += [f"src/{name}/**/*.py"] if "src" not in installed else []
+    for name in folder.folders():
+        if name not in inside | _NO_PACKAGES | {"src"} and _holds_python(folder, name):
+            found.append(f"{name}/**/*.py")
+    return sorted(found)
+
+
+def _is_program(name: str) -> bool:
+    return name not in _NO_PROGRAMS and not name.startswith(("test_", "."))
+
+
+def _holds_python(folder: Folder, path: str) -> bool:
+    return any(map(_is_program, folder.modules(path)))
+
+
+def trainer_of(folder: Folder, installed: Mapping[str, str]) -> str:
+    """Return the path of the training program, or an empty text."""
+    places = ["", "src/", *(f"{path}/" for path in installed.values()), "scripts/"]
+    for place in places:
+        if folder.module(f"{place}train.py") is not None:
+            return f"{place}train.py"
+    return ""
+
+
+def server_of(folder: Folder, installed: Mapping[str, str]) -> Server | None:
+    """Return the program that serves with FastAPI, or None."""
+    places = ["src/", "", "app/", *(f"{path}/" for path in installed.values())]
+    for place in dict.fromkeys(places):
+        for name in _SERVERS:
+            path = f"{place}{name}.py"
+            tree = folder.module(path)
+            found = _application(tree) if tree and _imports_asgi(tree) else None
+            if tree and found:
+                health = _health(tree, "" if found[1] else found[0])
+                return Server(path=path, attribute=found[0], factory=found[1], health=health)
+    return None
+
+
+def _imports_asgi(tree: ast.Module) -> bool:
+    names: list[str] = []
+    for node in ast.walk(tree):
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    return any(name.partition(".")[0] in {"fastapi", "starlette"} for name in names)
+
+
+def _application(tree: ast.Module) -> tuple[str, bool] | None:
+    """Return the name of the application, and whether it has to be called first."""
+    assigned = [*_assigned(tree)]
+    for name, call in assigned:
+        if _called(call) == "FastAPI":
+            return name, False
+    if any(name == "app" for name, _ in assigned):
+        return "app", False
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for name in _FACTORIES:
+        if name in functions and not _needs_arguments(functions[name]):
+            return name, True
+    return None
+
+
+def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call):
+            yield getattr(node.target, "id", ""), node.value
+
+
+def _called(call: ast.Call) -> str:
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _needs_arguments(function: ast.FunctionDef) -> bool:
+    given = function.args
+    positional = len(given.posonlyargs) + len(given.args) - len(given.defaults)
+    return positional > 0 or any(default is None for default in given.kw_defaults)
+
+
+def _health(tree: ast.Module, application: str) -> str:
+    """Return the route of a GET of the application by which it says that it is well, or ""."""
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for call in node.decorator_list:
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                owner = call.func.value  # a router may have a prefix, which nobody can see here
+                mine = isinstance(owner, ast.Name) and application in {"", owner.id}
+                route = call.args[0] if call.args else None
+                if mine and call.func.attr == "get" and isinstance(route, ast.Constant):
+                    found.add(route.value)
+    return next((route for route in _ROUTES if route in found), "")
+
+
+def version_of(folder: Folder, packages: Mapping[str, str]) -> str:
+    """Return the `__version__` that a package's __init__.py assigns as a text, or an empty one."""
+    for path in packages.values():
+        tree = folder.module(f"{path}/__init__.py")
+        value = constants_of(tree).get("__version__") if tree else None
+        if isinstance(value, str) and is_version(value):
+            return value
+    return ""

@@ -1,0 +1,301 @@
+"""The tables that say what a project is, and the settings of black, ruff, mypy and pytest.
+
+Each function yields the tables that pyproject.toml should have, and notes for a person.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lockstitch.scaffold.init.edit import Table
+from lockstitch.scaffold.init.facts import Facts, table, version_of
+from lockstitch.scaffold.init.folder import Folder
+from lockstitch.scaffold.init.sources import name_of
+
+__all__ = [
+    "build",
+    "declared",
+    "dependencies",
+    "development",
+    "group",
+    "groups",
+    "hooks",
+    "project",
+    "settings",
+]
+
+_CLASSIC_GROUP = ("tool", "poetry", "group")
+_POETRY: Mapping[str, Any] = {"requires-poetry": ">=2.2"}  # which reads [dependency-groups]
+_TOOLS = ("black", "mypy", "prek", "pytest", "ruff")
+_SCANNER = "kingfisher-bin"  # what the hooks that are written here call
+_HOOKS = (
+    *("prek.toml", ".prek.toml", "prek.yaml"),
+    *(".pre-commit-config.yaml", ".pre-commit-config.yml"),
+)
+_LINE = 100
+_RULES = ["E", "F", "I", "B", "UP", "S", "SIM", "RUF"]
+_OLD_RULES = ("select", "extend-select")
+# Files that win over pyproject.toml, or that a table in it would switch off.
+_ELSEWHERE = {
+    "ruff": ("ruff.toml", ".ruff.toml"),
+    "mypy": ("mypy.ini", ".mypy.ini"),
+    "pytest": ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini"),
+}
+_SECTIONS = {
+    "mypy": (("setup.cfg", "[mypy"),),
+    "pytest": (("setup.cfg", "[tool:pytest]"), ("tox.ini", "[pytest]")),
+}
+
+
+def project(facts: Facts, minor: str) -> Iterator[Table | str]:
+    """Yield the [project] table, unless Poetry's own has the metadata."""
+    if facts.classic:
+        yield "`[tool.poetry]` has the metadata, which Poetry and lockstitch read: kept"
+        return
+    dynamic = facts.project.get("dynamic")
+    texts = dict(facts.setup.texts)
+    name = texts.pop("name", "") or _folder_name(facts)
+    version = texts.pop("version", "") or version_of(facts.folder, facts.packages)
+    values: dict[str, Any] = {"name": name, "version": version or "0.1.0"}
+    values |= {"description": texts["description"]} if "description" in texts else {}
+    values["requires-python"] = _requires_python(facts, minor)
+    values["dependencies"] = dependencies(facts)
+    values |= {"optional-dependencies": facts.setup.extras} if facts.setup.extras else {}
+    values |= {"scripts": facts.setup.scripts} if facts.setup.scripts else {}
+    left = dynamic if isinstance(dynamic, list) else []
+    kept = {key: value for key, value in values.items() if key not in left}
+    # Tables of their own come last, as TOML wants it.
+    below = {key: kept.pop(key) for key in ("optional-dependencies", "scripts") if key in kept}
+    yield Table(path=("project",), values=kept)
+    for key, value in below.items():
+        if key not in facts.project:
+            yield Table(path=("project", key), values=value)
+
+
+def _folder_name(facts: Facts) -> str:
+    name = re.sub(r"[^A-Za-z0-9]+", "-", facts.folder.root.resolve().name).strip("-")
+    return name or "app"
+
+
+def _requires_python(facts: Facts, minor: str) -> str:
+    """Return what the project asks of Python, as far as it says, else from `minor` upward."""
+    said = facts.project.get("requires-python") or facts.setup.texts.get("requires-python")
+    if isinstance(said, str) and said:
+        return said
+    lowest = min(minor, facts.minor or minor, key=lambda each: int(each.partition(".")[2]))
+    # Poetry wants every dependency to run on all of it, and many have an upper bound of their own.
+    return f">={lowest},<4.0" if facts.manager == "poetry" else f">={lowest}"
+
+
+def dependencies(facts: Facts) -> list[str]:
+    """Return the project's requirements: its own, else setup.py's and those of its file."""
+    there = facts.project.get("dependencies")
+    if isinstance(there, list):
+        return [each for each in there if isinstance(each, str)]
+    own = list(facts.setup.dependencies or ())
+    names = {name_of(each) for each in own}
+    listed = facts.listed.lines if facts.listed else ()
+    me = name_of(str(facts.project.get("name") or facts.setup.texts.get("name") or ""))
+    more = [each for each in listed if name_of(each) not in names | {me}]
+    return list(dict.fromkeys([*own, *more]))
+
+
+def groups(facts: Facts) -> dict[str, list[str]]:
+    """Return the names of packages by group or extra, in any of the places for them."""
+    document = facts.document
+    places: list[Mapping[str, Any]] = [
+        table(document, "project", "optional-dependencies"),
+        facts.setup.extras,
+        table(document, "dependency-groups"),
+        {"dev": table(document, "tool", "uv").get("dev-dependencies", [])},
+        {"dev": list(table(document, "tool", "poetry", "dev-dependencies"))},
+        table(document, "tool", "poetry", "extras"),
+    ]
+    classic = table(document, *_CLASSIC_GROUP)
+    places.append({name: list(table(classic, name, "dependencies")) for name in classic})
+    known: dict[str, list[str]] = {}
+    for place in places:
+        for name, items in place.items():
+            lines = items if isinstance(items, list) else []
+            texts = [each for each in lines if isinstance(each, str)]
+            known.setdefault(name, []).extend(name_of(each) for each in texts)
+    return known
+
+
+def declared(facts: Facts) -> set[str]:
+    """Return the names of the packages that every image gets."""
+    names = {name_of(each) for each in dependencies(facts)}
+    return names | {name_of(each) for each in table(facts.poetry, "dependencies")}
+
+
+def group(facts: Facts, name: str, lines: Sequence[str]) -> Table | None:
+    """Return the table that puts requirements into a group, where the project keeps its groups."""
+    if not lines:
+        return None
+    classic = table(facts.document, *_CLASSIC_GROUP)
+    if facts.classic or name in classic:
+        path = (*_CLASSIC_GROUP, name, "dependencies")
+        bare = {name_of(line): line for line in lines}
+        return Table(path=path, values={key: _constraint(line) for key, line in bare.items()})
+    return Table(path=("dependency-groups",), values={name: list(lines)}, extended=True)
+
+
+def _constraint(line: str) -> str | dict[str, Any]:
+    from packaging.requirements import Requirement
+
+    parsed = Requirement(line)
+    value: dict[str, Any] = {"version": str(parsed.specifier) or "*"}
+    value |= {"extras": sorted(parsed.extras)} if parsed.extras else {}
+    value |= {"markers": str(parsed.marker)} if parsed.marker else {}
+    return value if len(value) > 1 else str(value["version"])
+
+
+def build(facts: Facts) -> Iterator[Table | str]:
+    """Yield what makes an editable install work: a backend, and where the packages are."""
+    has_backend = "build-system" in facts.document
+    if not facts.installed:
+        if facts.manager == "poetry" and not facts.packages and not _has_modules(facts):
+            values = {**({} if facts.poetry else _POETRY), "package-mode": False}
+            yield Table(path=("tool", "poetry"), values=values)
+        return
+    if facts.setup.compiled:
+        backend = ["setuptools>=77"], "setuptools.build_meta"
+        if not has_backend:
+            yield "`setup.py` compiles: setuptools stays the backend and goes on reading it"
+    elif facts.manager == "poetry":
+        backend = ["poetry-core>=2.0,<3"], "poetry.core.masonry.api"
+    else:
+        backend = ["hatchling>=1.27"], "hatchling.build"
+    if not has_backend:
+        system = {"requires": backend[0], "build-backend": backend[1]}
+        yield Table(path=("build-system",), values=system)
+    used = table(facts.document, "build-system").get("build-backend", backend[1])
+    # A backend that is there finds a package of the project's name by itself.
+    named = name_of(str(facts.project.get("name", ""))).replace("-", "_")
+    if has_backend and named in facts.packages:
+        return
+    paths = list(facts.packages.values())
+    if used == "hatchling.build" and not table(facts.document, "tool", "hatch", "build"):
+        path = ("tool", "hatch", "build", "targets", "wheel")
+        yield Table(path=path, values={"packages": paths})
+    if used == "poetry.core.masonry.api" and not facts.classic:
+        values = {**_POETRY, "packages": _poetry_packages(paths)}
+        yield Table(path=("tool", "poetry"), values=values)
+
+
+def _has_modules(facts: Facts) -> bool:
+    """Return whether a project that is there may install more than the packages that we find."""
+    said = (facts.project.get("name"), facts.poetry.get("name"))
+    names = [name_of(str(name)).replace("-", "_") for name in said if name]
+    modules = [*facts.folder.modules(), *facts.folder.modules("src")]
+    return "packages" in facts.poetry or any(f"{name}.py" in modules for name in names)
+
+
+def _poetry_packages(paths: Sequence[str]) -> list[dict[str, str]]:
+    packages = []
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        packages.append({"include": name} | ({"from": folder} if folder else {}))
+    return packages
+
+
+# --- tools
+
+
+def development(facts: Facts) -> Table | None:
+    """Return the group `dev` with what is not named anywhere, or None.
+
+    Without lower bounds: a frozen project may hold these back, and the lock pins them.
+    """
+    known = declared(facts).union(*groups(facts).values())
+    listed = facts.listed_dev.lines if facts.listed_dev else ()
+    lines = [line for line in listed if name_of(line) not in known]
+    known |= {name_of(line) for line in lines}
+    tools = _TOOLS if hooks(facts.folder) else (*_TOOLS, _SCANNER)
+    lines += [name for name in tools if name not in known]
+    return group(facts, "dev", sorted(lines, key=name_of))
+
+
+def hooks(folder: Folder) -> str:
+    """Return the name of the file in which a project says its hooks, or an empty text."""
+    return next((name for name in _HOOKS if folder.has(name)), "")
+
+
+def settings(facts: Facts, *, force: bool = False) -> Iterator[Table | str]:
+    """Yield the tables of the tools whose settings are not kept in a file of their own."""
+    line = _LINE if force else _line_length(facts)
+    yield _ours("black", {"line-length": line})
+    for name, tables in (("ruff", _ruff), ("mypy", _mypy), ("pytest", _pytest)):
+        other = _elsewhere(facts.folder, name)
+        if other:
+            yield f"`{other}` has the settings of {name}: kept, and none added"
+            continue
+        if name == "ruff":
+            yield _ours("ruff", {"line-length": line})
+        yield from tables(facts)
+
+
+def _line_length(facts: Facts) -> int:
+    # black and ruff must agree, on what either was told.
+    said = [table(facts.document, "tool", name).get("line-length") for name in ("black", "ruff")]
+    return next((each for each in said if isinstance(each, int)), _LINE)
+
+
+def _ours(name: str, values: dict[str, Any], *below: str, whole: bool = False) -> Table:
+    return Table(path=("tool", name, *below), values=values, replaced=True, whole=whole)
+
+
+def _elsewhere(folder: Folder, tool: str) -> str:
+    for name in _ELSEWHERE[tool]:
+        if folder.has(name):
+            return name
+    for name, section in _SECTIONS.get(tool, ()):
+        lines = (folder.text(name) or "").splitlines()
+        if any(line.startswith(section) for line in lines):
+            return name
+    return ""
+
+
+def _ruff(facts: Facts) -> Iterator[Table | str]:
+    there = table(facts.document, "tool", "ruff")
+    old = [key for key in (*_OLD_RULES, "ignore", "per-file-ignores") if key in there]
+    for key in old:
+        yield f"`tool.ruff.{key}` is in its old place: kept; ruff wants it in [tool.ruff.lint]"
+    if not set(old) & set(_OLD_RULES):
+        yield _ours("ruff", {"select": _RULES}, "lint", whole=True)
+    if "per-file-ignores" not in old and "lint" not in there:
+        ignored = {"tests/*": ["S101"]}  # assert is how pytest checks
+        yield _ours("ruff", ignored, "lint", "per-file-ignores")
+
+
+def _mypy(facts: Facts) -> Iterator[Table | str]:
+    if table(facts.document, "tool", "mypy"):  # where it looks is its author's
+        yield _ours("mypy", {"strict": True}, whole=True)
+        return
+    values: dict[str, Any] = {"strict": True, "ignore_missing_imports": True}
+    places = [path for path in facts.packages.values() if not path.startswith("src")]
+    places += ["src"] if _python_in_src(facts) else []
+    places += ["tests"] if facts.folder.modules("tests") else []
+    places += [glob for glob in facts.loose if "/" not in glob]
+    values |= {"files": sorted(places)} if places else {}
+    values |= {"mypy_path": "src"} if "src" in places and "src" not in facts.packages else {}
+    yield _ours("mypy", values)
+
+
+def _python_in_src(facts: Facts) -> bool:
+    names = [*facts.packages.values(), *facts.loose]
+    return any(name == "src" or name.startswith("src/") for name in names)
+
+
+def _pytest(facts: Facts) -> Iterator[Table | str]:
+    there = table(facts.document, "tool", "pytest")
+    if set(there) - {"ini_options"}:
+        yield "`[tool.pytest]` has the settings of pytest: kept, and none added"
+    if there:
+        return
+    paths = [] if all("/" in glob for glob in facts.loose) else ["."]
+    paths += ["src"] if any(glob.startswith("src/") for glob in facts.loose) else []
+    if not facts.installed and any(path.startswith("src/") for path in facts.packages.values()):
+        paths = sorted({*paths, "src"})
+    values: dict[str, Any] = {"testpaths": ["tests"]} | ({"pythonpath": paths} if paths else {})
+    yield _ours("pytest", values, "ini_options")
