@@ -38,6 +38,7 @@ _DATA = PurePosixPath("/app/data")
 _ALL = "0.0.0.0"  # noqa: S104 -- of the containers' own network; published on 127.0.0.1 alone
 _UP = 180.0  # seconds until a stack that does not come up is given up
 _LOOK = 0.3
+_RESTARTS = 2  # after which a start cannot work
 _STATE = ("plan.json", "keys.json")
 _LOST = "the volumes were made with other keys: lockstitch reset deletes both"
 _FORMAT = (
@@ -61,7 +62,7 @@ def render(stack: StackSpec, images: Mapping[str, Digest], *, several: bool = Fa
     """
     names = {name: tag(name, digest) for name, digest in images.items()}
     if several:
-        names = {name: f"${{{IMAGES[name]}:-{found}}}" for name, found in names.items()}
+        names = {name: f"${{{IMAGES[name]}:-{image}}}" for name, image in names.items()}
     own = not stack.endpoint
     needs = ["postgres", "objects"] if own else ["postgres"]
     parts = [_postgres(stack, names["postgres"])]
@@ -231,31 +232,33 @@ class Compose:
             (folder / name).unlink(missing_ok=True)
 
     def status(self) -> dict[str, Any]:
-        """Return how each service is, or nothing when there is no container."""
-        found = {}
-        for each in self._containers():
-            state = each["state"]
+        """Return how container service is, or nothing when there is no container."""
+        services = {}
+        for container in self._containers():
+            state = container["state"]
             health = state.get("Health", {})
             last = (health.get("Log") or [{}])[-1]
             ready = state["Running"] and health.get("Status") == "healthy"
             failed = health.get("Status") == "unhealthy" or state["Status"] in {"exited", "dead"}
-            said = str(last.get("Output", "") if last.get("ExitCode") else "").strip().splitlines()
-            name = each["labels"]["com.docker.compose.service"]
-            found[name] = {
+            output = (
+                str(last.get("Output", "") if last.get("ExitCode") else "").strip().splitlines()
+            )
+            name = container["labels"]["com.docker.compose.service"]
+            services[name] = {
                 "name": name,
                 "state": READY if ready else FAILED if failed else STARTING,
                 "pid": state["Pid"],
-                "restarts": each["restarts"],
-                "problem": "" if ready else state["Error"] or (said[-1] if said else ""),
+                "restarts": container["restarts"],
+                "problem": "" if ready else state["Error"] or (output[-1] if output else ""),
             }
-        return {name: found[name] for name in sorted(found)}
+        return {name: services[name] for name in sorted(services)}
 
     def log(self, service: str, lines: int) -> list[str]:
         """Return the last lines of a service's log."""
-        for each in self._containers():
-            if each["labels"]["com.docker.compose.service"] == service:
-                asked = [self.docker, "logs", "--tail", str(lines), each["id"]]
-                done = process.run(asked, check=False)
+        for container in self._containers():
+            if container["labels"]["com.docker.compose.service"] == service:
+                words = [self.docker, "logs", "--tail", str(lines), container["id"]]
+                done = process.run(words, check=False)
                 return (done.stdout + done.stderr).splitlines()[-lines:]
         return []
 
@@ -268,26 +271,30 @@ class Compose:
         until = clock.monotonic() + _UP
         wanted = 2 if self.project.stack.endpoint else 3
         while True:
-            found = self.status()
-            waits = [name for name, each in found.items() if each["state"] != READY]
+            services = self.status()
+            waits = [name for name, each in services.items() if each["state"] != READY]
             note(", ".join(waits))
-            if len(found) == wanted and not waits:
+            if len(services) == wanted and not waits:
                 return
-            failed = [n for n in waits if found[n]["state"] == FAILED or found[n]["restarts"] > 2]  # noqa: PLR2004 -- restarts of a start that cannot work
-            if failed or clock.monotonic() > until or len(found) < wanted:
-                raise self._failure(found, failed or waits)
+            failed = [
+                name
+                for name in waits
+                if services[name]["state"] == FAILED or services[name]["restarts"] > _RESTARTS
+            ]
+            if failed or clock.monotonic() > until or len(services) < wanted:
+                raise self._failure(services, failed or waits)
             clock.sleep(_LOOK)
 
-    def _failure(self, found: Mapping[str, Any], names: Sequence[str]) -> LockstitchError:
+    def _failure(self, services: Mapping[str, Any], names: Sequence[str]) -> LockstitchError:
         if not names:
             done = self._call("up", "--detach", check=False)
             message = f"Compose did not start the services\n{done.stderr.strip()[-2000:]}"
             return LockstitchError(message, hint=" ".join([*self._head(), "config"]))
         parts = []
         for name in names:
-            said = "\n".join(self.log(name, 8))
-            why = found[name]["problem"] or found[name]["state"]
-            parts.append(f"`{name}` does not get healthy: {why}" + (f"\n{said}" if said else ""))
+            log = "\n".join(self.log(name, 8))
+            why = services[name]["problem"] or services[name]["state"]
+            parts.append(f"`{name}` does not get healthy: {why}" + (f"\n{log}" if log else ""))
         return LockstitchError("\n".join(parts), hint=_LOST)
 
     def _containers(self) -> list[dict[str, Any]]:

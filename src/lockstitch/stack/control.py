@@ -100,8 +100,8 @@ def status(folder: Folder) -> dict[str, Any]:
     """
     if not folder.supervisor():
         return {}
-    found = folder.read(folder.status).get("services", {})
-    services = {name: found[name] for name in sorted(found)} if isinstance(found, dict) else {}
+    known = folder.read(folder.status).get("services", {})
+    services = {name: known[name] for name in sorted(known)} if isinstance(known, dict) else {}
     problem = full(folder.root) if services else ""
     for name in set(services) & {"postgres", "objects"} if problem else ():
         services[name] = {**services[name], "state": FULL, "problem": problem}
@@ -112,13 +112,13 @@ def addresses(folder: Folder) -> dict[str, str]:
     """Return where people find each service, and the store's own page."""
     parts = parts_of(folder)
     at = {name: f"{HOST}:{port}" for name, port in parts.ports.items()}
-    found = {
+    places = {
         "mlflow": f"http://{at['mlflow']}",
         "postgres": f"postgresql://{USER}@{at['postgres']}/{USER}",
     }
     if parts.endpoint:
-        return {**found, "objects": parts.endpoint}
-    return {**found, "objects": f"http://{at['objects']}", "objects page": f"http://{at['admin']}"}
+        return {**places, "objects": parts.endpoint}
+    return {**places, "objects": f"http://{at['objects']}", "objects page": f"http://{at['admin']}"}
 
 
 def variables(folder: Folder) -> dict[str, str]:
@@ -213,32 +213,32 @@ def _wait(
     """Wait until all services are ready; raise LockstitchError with what keeps one from it."""
     until = clock.monotonic() + _PATIENCE
     while clock.monotonic() < until:
-        found = status(folder)
-        states = {name: each["state"] for name, each in found.items()}
+        services = status(folder)
+        states = {name: service["state"] for name, service in services.items()}
         note(", ".join(name for name, state in states.items() if state != READY) or "")
         if states and all(state == READY for state in states.values()):
             return
         if FAILED in states.values():
-            causes = [each for each in found.values() if each["state"] == FAILED]
-            raise_all([_failure(folder, each) for each in causes if each["problem"] != NEEDS])
+            failed = [each for each in services.values() if each["state"] == FAILED]
+            raise_all([_failure(folder, each) for each in failed if each["problem"] != NEEDS])
         ended = running.poll() is not None if running else not machine.identity(pid)
         if ended:
             end = "\n".join(last_lines(folder.log("supervisor"), 8))
             message = f"the supervisor has ended\n{end}"
             raise LockstitchError(message, hint="lockstitch logs supervisor")
         clock.sleep(0.05)
-    why = [f"`{each['name']}`: {each['problem'] or each['state']}" for each in found.values()]
+    why = [f"`{each['name']}`: {each['problem'] or each['state']}" for each in services.values()]
     message = f"not ready after {_PATIENCE:.0f} s\n" + ("\n".join(why) or "no supervisor")
     raise LockstitchError(message, hint="lockstitch logs")
 
 
-def _failure(folder: Folder, each: Mapping[str, str]) -> LockstitchError:
-    name = each["name"]
-    problem, _, hint = each["problem"].partition("\nhint: ")
+def _failure(folder: Folder, service: Mapping[str, str]) -> LockstitchError:
+    name = service["name"]
+    problem, _, hint = service["problem"].partition("\nhint: ")
     if hint:  # its own words say it all
         return LockstitchError(f"`{name}` does not start: {problem}", hint=hint)
-    said = "\n".join(last_lines(folder.log(name), 8))
-    message = f"`{name}` does not start: {problem}" + (f"\n{said}" if said else "")
+    log = "\n".join(last_lines(folder.log(name), 8))
+    message = f"`{name}` does not start: {problem}" + (f"\n{log}" if log else "")
     return LockstitchError(message, hint=f"lockstitch logs {name}")
 
 

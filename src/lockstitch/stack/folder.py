@@ -75,19 +75,19 @@ class Folder:
             files.write_text(self.root / ".gitignore", "*\n")
 
     def keys(self) -> Keys:
-        """Return the secrets, made when there are none."""
+        """Return the secrets, fresh when there are none."""
         if not self.keys_file.exists():
-            made = Keys(
+            fresh = Keys(
                 password=secrets.token_urlsafe(24),
                 access_key=secrets.token_hex(10).upper(),
                 secret_key=secrets.token_hex(20),
                 admin=secrets.token_urlsafe(24),
                 signing=tuple(secrets.token_urlsafe(32) for _ in range(4)),
             )
-            self.write(self.keys_file, asdict(made), mode=_PRIVATE)
-        found = self.read(self.keys_file)
+            self.write(self.keys_file, asdict(fresh), mode=_PRIVATE)
+        kept = self.read(self.keys_file)
         try:
-            return Keys(**{**found, "signing": tuple(found["signing"])})
+            return Keys(**{**kept, "signing": tuple(kept["signing"])})
         except (KeyError, TypeError) as error:
             message = f"`{self.keys_file}` does not hold the stack's keys"
             raise LockstitchError(message, hint="put it back, or: lockstitch reset") from error
@@ -95,9 +95,9 @@ class Folder:
     def read(self, path: Path) -> dict[str, Any]:
         """Return a JSON object of this folder, empty when there is none that can be read."""
         with contextlib.suppress(OSError, ValueError):
-            found = json.loads(path.read_bytes())
-            if isinstance(found, dict):
-                return found
+            value = json.loads(path.read_bytes())
+            if isinstance(value, dict):
+                return value
         return {}
 
     def write(self, path: Path, value: Mapping[str, object], *, mode: int = 0o644) -> None:
@@ -108,8 +108,8 @@ class Folder:
 
     def supervisor(self) -> int:
         """Return the pid of the supervisor that runs now, or 0; a pid used again is not one."""
-        found = self.read(self.status)
-        pid, who = found.get("pid"), found.get("identity")
+        known = self.read(self.status)
+        pid, who = known.get("pid"), known.get("identity")
         return pid if isinstance(pid, int) and pid > 0 and identity(pid) == who != "" else 0
 
 
@@ -133,8 +133,8 @@ def log_lines(logs: Mapping[str, Path], count: int, *, follow: bool) -> Iterator
     """Yield name and line: the last of each log, then, to `follow`, what comes."""
     places = {}
     for name, log in logs.items():
-        found, places[name] = _last(log, count)
-        yield from ((name, line) for line in found)
+        last, places[name] = _last(log, count)
+        yield from ((name, line) for line in last)
     rest = dict.fromkeys(logs, b"")
     while follow:
         for name, log in logs.items():
@@ -153,8 +153,8 @@ def _last(log: Path, count: int) -> tuple[list[str], int]:
     except FileNotFoundError:
         return [], 0
     whole = data[: data.rfind(b"\n") + 1]
-    found = whole.decode(errors="replace").splitlines()
-    return found[-count:] if count > 0 else [], max(0, size - _MOST) + len(whole)
+    lines = whole.decode(errors="replace").splitlines()
+    return lines[-count:] if count > 0 else [], max(0, size - _MOST) + len(whole)
 
 
 def _new(log: Path, place: int) -> tuple[bytes, int]:

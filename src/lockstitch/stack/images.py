@@ -47,8 +47,8 @@ def build(
         # The base is the project's; only the addresses of the wheels are asked for.
         file.write(replace(lock, files=(), build=(), services=(), rendered=()), project.root)
         make.make(project, store, fetcher, progress)
-    found = file.read(project.root)
-    builder = Builder(project, found, store, fetcher, progress)
+    pinned = file.read(project.root)
+    builder = Builder(project, pinned, store, fetcher, progress)
     specs = [_linked(image) for image in project.images]
     layout = Layout(project.root / "images")
     built = builder.build(specs, layout)
@@ -58,10 +58,10 @@ def build(
 
 def locked(lock: Lock, images: dict[tuple[str, str], Image]) -> tuple[LockedService, ...]:
     """Return the lock's services with the config digests of their images."""
-    found: dict[str, dict[str, Digest]] = {}
+    digests: dict[str, dict[str, Digest]] = {}
     for (name, platform), image in images.items():
-        found.setdefault(name, {})[platform] = image.config_descriptor().digest
-    return tuple(replace(each, images=found[each.name]) for each in lock.services)
+        digests.setdefault(name, {})[platform] = image.config_descriptor().digest
+    return tuple(replace(each, images=digests[each.name]) for each in lock.services)
 
 
 def _linked(image: ImageSpec) -> ImageSpec:
@@ -130,9 +130,9 @@ def _document(project: Project) -> dict[str, Any]:
 
 def of_platform(images: dict[tuple[str, str], Image], platform: str) -> dict[str, Image]:
     """Return the images of one platform by service, or raise LockstitchError."""
-    found = {name: image for (name, of), image in images.items() if of == platform}
-    if not found:
+    own = {name: image for (name, of), image in images.items() if of == platform}
+    if not own:
         known = ", ".join(sorted({of for _, of in images}))
         message = f"the engine runs {platform}, the project has {known}"
         raise LockstitchError(message, hint=f'platforms = ["{platform}"] in [tool.lockstitch]')
-    return found
+    return own

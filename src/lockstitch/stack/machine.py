@@ -36,13 +36,13 @@ def identity(pid: int) -> str:
 def marked(folder: Path) -> list[int]:
     """Return the processes that a stack in this folder started, with the supervisor's."""
     wanted = f"{MARK}={folder}".encode()
-    found = []
+    pids = []
     for place in sorted(_PROC.glob("[0-9]*")) if _PROC.is_dir() else []:
         with contextlib.suppress(OSError):  # ended, or another user's
             pid = int(place.name)
             if wanted in (place / "environ").read_bytes().split(b"\0") and identity(pid):
-                found.append(pid)
-    return found
+                pids.append(pid)
+    return pids
 
 
 def end(pids: Sequence[int], *, patience: float) -> None:
@@ -85,10 +85,10 @@ def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
     for name, port in wanted.items():
         reach = range(port, min(port + 200, 65536))
         free = (n for n in reach if n not in chosen.values() and is_free(n))
-        found = next(free, None)
-        if found is None:
+        chosen_port = next(free, None)
+        if chosen_port is None:
             message = f"no port from {port} to {reach[-1]} is free for `{name}`"
             hint = f"set {name} in [tool.lockstitch.stack.ports]"
             raise LockstitchError(message, hint=hint)
-        chosen[name] = found
+        chosen[name] = chosen_port
     return chosen

@@ -113,7 +113,7 @@ class Parts:
 def variables(parts: Parts) -> dict[str, str]:
     """Return what a program of the project needs to use the stack, sorted by name."""
     endpoint = parts.endpoint or f"http://{HOST}:{parts.ports['objects']}"
-    found = {
+    names = {
         "AWS_ACCESS_KEY_ID": parts.keys.access_key,
         "AWS_DEFAULT_REGION": parts.region,
         "AWS_ENDPOINT_URL_S3": endpoint,
@@ -126,7 +126,7 @@ def variables(parts: Parts) -> dict[str, str]:
         "PGPORT": str(parts.ports["postgres"]),
         "PGUSER": USER,
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(names.items()))
 
 
 def probe(parts: Parts, seconds: float) -> str:

@@ -288,8 +288,8 @@ class Supervisor:
 
     def _say(self) -> None:
         statuses = {name: asdict(keeper.status) for name, keeper in self._keepers.items()}
-        said = {"pid": os.getpid(), "identity": identity(os.getpid()), "services": statuses}
-        self._folder.write(self._folder.status, said)
+        document = {"pid": os.getpid(), "identity": identity(os.getpid()), "services": statuses}
+        self._folder.write(self._folder.status, document)
 
 
 def rotate(log: Path, size: int) -> None:

@@ -71,10 +71,10 @@ class Mlflow:
         address = f"http://{HOST}:{self.parts.ports['mlflow']}"
         body = json.dumps({"max_results": 1}).encode()
         try:
-            status, said = ask(f"{address}/api/2.0/mlflow/experiments/search?lockstitch", body)
+            status, answer = ask(f"{address}/api/2.0/mlflow/experiments/search?lockstitch", body)
         except LockstitchError as error:
             return error.message
-        return "" if status == _OK else f"HTTP {status}: {said[:200].decode(errors='replace')}"
+        return "" if status == _OK else f"HTTP {status}: {answer[:200].decode(errors='replace')}"
 
     def well(self) -> str:
         """Return what `ready` does: it takes 20 ms."""
@@ -88,27 +88,29 @@ def prepare(parts: Parts, env: dict[str, str]) -> None:
     tables of a newer MLflow, and when the backup or the upgrade fails.
     """
     done = sql(parts, "SELECT version_num FROM alembic_version")
-    found = done.stdout.strip()
-    if done.code != 0 or not found:  # no tables; or no answer, which MLflow will find too
+    schema = done.stdout.strip()
+    if done.code != 0 or not schema:  # no tables; or no answer, which MLflow will find too
         return
     known, newest = revisions(parts.tools.folder)
-    if found == newest:
+    if schema == newest:
         return
-    if found not in known:
+    if schema not in known:
         message = (
-            f"MLflow's tables are of schema `{found}`, which this lockstitch's MLflow does not "
+            f"MLflow's tables are of schema `{schema}`, which this lockstitch's MLflow does not "
         )
         message += f"know: a newer one made them (it knows up to `{newest}`)"
         raise LockstitchError(message, hint=_HINT)
-    backup = _back_up(parts, f"mlflow-schema-{found}")
-    _note(parts, f"tables of schema `{found}` are kept in {backup}, and move to `{newest}`")
+    backup = _back_up(parts, f"mlflow-schema-{schema}")
+    _note(parts, f"tables of schema `{schema}` are kept in {backup}, and move to `{newest}`")
     words: list[str | Path] = [parts.tools.python, "-P", _SERVER, _UPGRADE]
-    moved = process.run(words, cwd=parts.folder.root, env=env, check=False)
-    if moved.code != 0:
-        said = "\n".join(moved.stderr.strip().splitlines()[-8:])
-        said = said.replace(parts.keys.password, "…")
-        message = f"MLflow's tables of schema `{found}` could not be moved to `{newest}`; a backup "
-        message += f"is in `{backup}`\n{said}"
+    upgraded = process.run(words, cwd=parts.folder.root, env=env, check=False)
+    if upgraded.code != 0:
+        output = "\n".join(upgraded.stderr.strip().splitlines()[-8:])
+        output = output.replace(parts.keys.password, "…")
+        message = (
+            f"MLflow's tables of schema `{schema}` could not be moved to `{newest}`; a backup "
+        )
+        message += f"is in `{backup}`\n{output}"
         raise LockstitchError(message, hint=_HINT)
     _note(parts, f"tables are of schema `{newest}` now")
 

@@ -100,8 +100,8 @@ class Postgres:
         except (OSError, ValueError) as error:
             message = f"`{self._data}` is not a data folder of PostgreSQL"
             raise LockstitchError(message, hint=hint) from error
-        said = process.run([self.parts.tools.postgres / "postgres", "--version"]).stdout
-        runs = said.split()[-1].partition(".")[0]
+        version = process.run([self.parts.tools.postgres / "postgres", "--version"]).stdout
+        runs = version.split()[-1].partition(".")[0]
         if has != runs:
             message = f"`{self._data}` is of PostgreSQL `{has}`, this lockstitch runs `{runs}`"
             raise LockstitchError(message, hint=hint)
