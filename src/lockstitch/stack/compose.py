@@ -160,7 +160,10 @@ def _text(value: str) -> str:
 
 
 def find(docker: Path) -> tuple[str, ...]:
-    """Return the words that Compose is called with: Docker's plugin, or a program of its own."""
+    """Return the words that Compose is called with: Docker's plugin, or a program of its own.
+
+    Raises LockstitchError when there is neither.
+    """
     if process.run([docker, "compose", "version"], check=False).code == 0:
         return (str(docker), "compose")
     hint = "install Docker's Compose plugin, or docker-compose"
@@ -223,7 +226,10 @@ class Compose:
         return True
 
     def reset(self) -> None:
-        """Remove containers, volumes, keys and secrets."""
+        """Remove containers, volumes, keys and secrets.
+
+        Raises LockstitchError when Compose fails.
+        """
         self._call("down", "--volumes")
         folder = self.folder.root
         if (folder / SECRETS).exists():
@@ -232,7 +238,7 @@ class Compose:
             (folder / name).unlink(missing_ok=True)
 
     def status(self) -> dict[str, Any]:
-        """Return how container service is, or nothing when there is no container."""
+        """Return the state of each service, or nothing when there is no container."""
         services = {}
         for container in self._containers():
             state = container["state"]

@@ -1,4 +1,4 @@
-"""What the commands do with a stack: start it, stop it, look at it, delete its data."""
+"""Starts a stack without containers, stops it, shows its state and deletes its data."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ _STATE = ("keys.json", "objects.json", "plan.json", "status.json", "postgres.pas
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """What `up` did: whether it started anything, which ports moved, and what it backed up."""
+    """What `up` did: whether it started anything, ports that differ, and backups that it made."""
 
     new: bool
     moved: Mapping[str, tuple[int, int]]
@@ -94,9 +94,9 @@ def reset(folder: Folder) -> None:
 
 
 def status(folder: Folder) -> dict[str, Any]:
-    """Return what the supervisor says: service by service, or nothing when none runs.
+    """Return the state of each service as the supervisor wrote it, or nothing when none runs.
 
-    On a full disk the supervisor can say nothing any more: that is looked at here.
+    On a full disk the supervisor cannot write it any more: the disk is checked here too.
     """
     if not folder.supervisor():
         return {}
@@ -109,7 +109,7 @@ def status(folder: Folder) -> dict[str, Any]:
 
 
 def addresses(folder: Folder) -> dict[str, str]:
-    """Return where people find each service, and the store's own page."""
+    """Return the address of each service, and of the store's own page."""
     parts = parts_of(folder)
     at = {name: f"{HOST}:{port}" for name, port in parts.ports.items()}
     places = {
@@ -150,7 +150,10 @@ def _write_plan(stack: StackSpec, folder: Folder, tools: Tools) -> Mapping[str, 
 
 
 def take_keys(folder: Folder) -> None:
-    """Keep the keys of a store of one's own, which come in variables."""
+    """Write the keys of your own object store, which come in variables, to the stack's folder.
+
+    Raises LockstitchError when one of the two is missing.
+    """
     keys = folder.keys()
     access, secret = (environ.get(n) for n in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
     if bool(access) != bool(secret):

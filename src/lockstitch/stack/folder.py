@@ -1,4 +1,4 @@
-"""The folder `.lockstitch/stack/`: what a stack keeps between two starts, and what it says."""
+"""The folder `.lockstitch/stack/`: keys, plan, status and logs of a stack."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ _MOST = 1 << 20  # bytes of a log's end that are read for its last lines
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """What the services ask for; made at the first start, never defaults."""
+    """Passwords and keys of the services; random, made at the first start."""
 
     password: str  # of PostgreSQL's user
     access_key: str
@@ -75,7 +75,10 @@ class Folder:
             files.write_text(self.root / ".gitignore", "*\n")
 
     def keys(self) -> Keys:
-        """Return the secrets, fresh when there are none."""
+        """Return the secrets, made when there are none.
+
+        Raises LockstitchError for a damaged file.
+        """
         if not self.keys_file.exists():
             fresh = Keys(
                 password=secrets.token_urlsafe(24),

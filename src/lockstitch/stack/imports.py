@@ -1,7 +1,8 @@
-"""The runs that trainings left in a folder of MLflow's file store, when no server was up.
+"""Reads the runs in a folder of MLflow's file store, and imports them into MLflow's server.
 
-Such a folder may come from anywhere. Nothing in it is followed: no link, no address, no path that
-a file states. What is read is text of a limited size; artifacts are only listed.
+A training without a server leaves such a folder. It may come from anywhere. Nothing in it is
+followed: no link, no address, no path that a file states. What is read is text of a limited size;
+artifacts are only listed.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from lockstitch.stack.folder import Folder
 from lockstitch.stack.service import RUNTIME
 from lockstitch.stack.tools import Tools
 
-__all__ = ["TAG", "Found", "Model", "Run", "folders", "read", "waiting", "write"]
+__all__ = ["TAG", "Model", "Run", "RunFolder", "folders", "read", "waiting", "write"]
 
 TAG = "lockstitch.imported_from"  # of an imported run and of its models: the id that it had
 _FOLDER = "mlruns"
@@ -75,8 +76,8 @@ class Run:
 
 
 @dataclass(slots=True, kw_only=True)
-class Found:
-    """What a folder holds: runs by their start, how many never ended, and what cannot be read."""
+class RunFolder:
+    """The runs of a folder by their start, how many never ended, and what cannot be read."""
 
     runs: list[Run] = field(default_factory=list)
     unfinished: int = 0
@@ -92,11 +93,11 @@ def folders(project: Project) -> list[Path]:
 
 def waiting(project: Project, server: str) -> int:
     """Return how many runs of this project MLflow's server does not have yet; 0 if it is silent."""
-    found = {run.id for folder in folders(project) for run in read(folder).runs}
-    if not found:
+    ids = {run.id for folder in folders(project) for run in read(folder).runs}
+    if not ids:
         return 0
     try:
-        return len(found - _imported(server))
+        return len(ids - _imported(server))
     except (LockstitchError, ValueError, TypeError, AttributeError, KeyError):
         return 0
 
@@ -131,52 +132,54 @@ def write(
     """
     if not runs:
         return {"imported": [], "skipped": []}
-    asked = json.dumps({"tag": TAG, "runs": [asdict(run) for run in runs]})
+    request = json.dumps({"tag": TAG, "runs": [asdict(run) for run in runs]})
     shell = environ.child()  # of which no proxy may stand between us and the server
     env = {name: shell[name] for name in _KEPT if name in shell}
     env |= {**variables, "LC_ALL": "C.UTF-8", "PYTHONWARNINGS": "ignore"}
     with files.lock(stack.root / "import.lock"):
         done = process.run(
-            [tools.python, "-P", RUNTIME / "import_runs.py"], env=env, stdin=asked, check=False
+            [tools.python, "-P", RUNTIME / "import_runs.py"], env=env, stdin=request, check=False
         )
     try:
-        said = json.loads(done.stdout.splitlines()[-1])
-        problem = said.pop("problem")
+        result = json.loads(done.stdout.splitlines()[-1])
+        problem = result.pop("problem")
     except (ValueError, IndexError, KeyError):
-        said, problem = {"imported": []}, "\n".join(done.stderr.strip().splitlines()[-8:])
+        result, problem = {"imported": []}, "\n".join(done.stderr.strip().splitlines()[-8:])
     if problem or done.code:
-        message = f"imported {len(said['imported'])} of {len(runs)} runs, then: {problem}"
+        message = f"imported {len(result['imported'])} of {len(runs)} runs, then: {problem}"
         raise LockstitchError(message, hint="the same again goes on: lockstitch collect")
-    return {name: list(ids) for name, ids in said.items()}
+    return {name: list(ids) for name, ids in result.items()}
 
 
-def read(folder: Path) -> Found:
+def read(folder: Path) -> RunFolder:
     """Return the runs of one folder; what is wrong with one does not hide the others."""
-    found = Found()
-    for experiment in _folders(folder, found):
+    contents = RunFolder()
+    for experiment in _folders(folder, contents):
         if experiment.name.startswith(".") or not (experiment / "meta.yaml").exists():
             continue  # the trash; what is no experiment
-        with _kept(found):
-            name = _said(_meta(experiment), "name", experiment)
-            models = _models(experiment, found)
-            for run in _folders(experiment, found):
+        with _kept(contents):
+            name = _required(_meta(experiment), "name", experiment)
+            models = _models(experiment, contents)
+            for run in _folders(experiment, contents):
                 if run.name not in _NOT_RUNS:
-                    with _kept(found):
-                        _add(found, run, name, models)
-    found.runs.sort(key=lambda run: (run.start, run.id))
-    return found
+                    with _kept(contents):
+                        _add(contents, run, name, models)
+    contents.runs.sort(key=lambda run: (run.start, run.id))
+    return contents
 
 
-def _add(found: Found, folder: Path, experiment: str, models: Mapping[str, list[Model]]) -> None:
+def _add(
+    contents: RunFolder, folder: Path, experiment: str, models: Mapping[str, list[Model]]
+) -> None:
     meta = _meta(folder) if (folder / "meta.yaml").exists() else {}
     status = _STATUS.get(meta.get("status", 0))
     if status is None:
-        found.unfinished += 1
+        contents.unfinished += 1
         return
     if meta.get("lifecycle_stage") == "deleted":
         return
     name = _id(folder, meta.get("run_id"))
-    steps = {each.name: _step(each) for each in _folders(folder / "outputs", found)}
+    steps = {each.name: _step(each) for each in _folders(folder / "outputs", contents)}
     run = Run(
         id=name,
         experiment=experiment,
@@ -190,18 +193,18 @@ def _add(found: Found, folder: Path, experiment: str, models: Mapping[str, list[
         artifacts=tuple((name, str(path)) for name, path in _files(folder / "artifacts")),
         models=tuple(replace(m, step=steps.get(m.id, 0)) for m in models.get(name, [])),
     )
-    found.runs.append(run)
+    contents.runs.append(run)
 
 
-def _models(experiment: Path, found: Found) -> dict[str, list[Model]]:
+def _models(experiment: Path, contents: RunFolder) -> dict[str, list[Model]]:
     """Return an experiment's models by the run that logged them."""
     models: dict[str, list[Model]] = {}
-    for folder in _folders(experiment / "models", found):
-        with _kept(found):
+    for folder in _folders(experiment / "models", contents):
+        with _kept(contents):
             meta = _meta(folder)
             model = Model(
                 id=_id(folder, meta.get("model_id")),
-                name=_said(meta, "name", folder),
+                name=_required(meta, "name", folder),
                 type=str(meta.get("model_type") or ""),
                 status=_MODEL_STATUS.get(meta.get("status", 0), "FAILED"),
                 step=0,
@@ -220,12 +223,12 @@ def _step(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def _kept(found: Found) -> Iterator[None]:
+def _kept(contents: RunFolder) -> Iterator[None]:
     """Keep a problem for the end, so that the next run is read."""
     try:
         yield
     except LockstitchError as error:
-        found.problems.append(error)
+        contents.problems.append(error)
 
 
 def _wrong(path: Path, why: str) -> LockstitchError:
@@ -243,15 +246,15 @@ def _meta(folder: Path) -> dict[str, Any]:
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise _wrong(path, "repeats parts of itself, which MLflow never writes")
-        found = yaml.safe_load(text)
+        meta = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _wrong(path, "is not YAML") from error
-    if not isinstance(found, dict):
+    if not isinstance(meta, dict):
         raise _wrong(path, "does not hold what MLflow writes")
-    return found
+    return meta
 
 
-def _said(meta: Mapping[str, Any], key: str, folder: Path) -> str:
+def _required(meta: Mapping[str, Any], key: str, folder: Path) -> str:
     value = meta.get(key)
     if not isinstance(value, str) or not value:
         raise _wrong(folder / "meta.yaml", f"has no `{key}`")
@@ -278,7 +281,7 @@ def _texts(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _points(folder: Path) -> tuple[Point, ...]:
     """Return the points of all metrics as they were logged, each once."""
-    found: dict[Point, None] = {}
+    points: dict[Point, None] = {}
     for name, path in _files(folder):
         for line in _text(path, _POINTS).splitlines():
             words = [*line.split(" "), "0"]
@@ -289,8 +292,8 @@ def _points(folder: Path) -> tuple[Point, ...]:
             step = words[2]
             if not _NUMBER.fullmatch(words[0]) or not _NUMBER.fullmatch(step):
                 raise _wrong(path, f"has the line `{line[:80]}`")
-            found[name, value, int(words[0]), int(step)] = None
-    return tuple(point for point in found if not math.isnan(point[1])) + _nans(found)
+            points[name, value, int(words[0]), int(step)] = None
+    return tuple(point for point in points if not math.isnan(point[1])) + _nans(points)
 
 
 def _nans(points: Mapping[Point, None]) -> tuple[Point, ...]:
@@ -299,13 +302,13 @@ def _nans(points: Mapping[Point, None]) -> tuple[Point, ...]:
     return tuple((name, math.nan, time, step) for name, time, step in sorted(found))
 
 
-def _folders(folder: Path, found: Found) -> list[Path]:
+def _folders(folder: Path, contents: RunFolder) -> list[Path]:
     """Return the folders in a folder, sorted; a link there is a problem."""
     paths = []
-    with _kept(found):
+    with _kept(contents):
         for path, mode in _entries(folder):
             if stat.S_ISLNK(mode):
-                found.problems.append(_wrong(path, "is a link"))
+                contents.problems.append(_wrong(path, "is a link"))
             elif stat.S_ISDIR(mode):
                 paths.append(path)
     return paths
@@ -313,7 +316,7 @@ def _folders(folder: Path, found: Found) -> list[Path]:
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
     """Return the files below a folder by their path in it, sorted."""
-    todo, found = [("", folder)], []
+    todo, listed = [("", folder)], []
     while todo:
         prefix, here = todo.pop()
         for path, mode in _entries(here):
@@ -321,12 +324,12 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
             if stat.S_ISDIR(mode):
                 todo.append((f"{name}/", path))
             elif stat.S_ISREG(mode):
-                found.append((name, path))
+                listed.append((name, path))
             else:
                 raise _wrong(path, "is a link, or no file")
-            if len(found) + len(todo) > _FILES:
+            if len(listed) + len(todo) > _FILES:
                 raise _wrong(folder, f"has more than {_FILES} files")
-    return sorted(found)
+    return sorted(listed)
 
 
 def _entries(folder: Path) -> list[tuple[Path, int]]:

@@ -18,7 +18,7 @@ _READY = "ready"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """Where the installed programs are."""
+    """The folder of the installed programs."""
 
     folder: Path
 
@@ -42,7 +42,8 @@ class Tools:
 def install(store: Store, progress: Reporter) -> Tools:
     """Return the tools, installed once for all projects of this store.
 
-    A killed installation leaves no `ready` file and is made again from nothing.
+    An installation that was killed has no `ready` file and is repeated. Raises LockstitchError when
+    uv cannot install.
     """
     python = f"{sys.implementation.cache_tag}-{platform.system()}-{platform.machine()}"
     lists = [str(services.digest(name)) for name in services.NAMES]
