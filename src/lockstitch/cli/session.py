@@ -3,13 +3,14 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstitch import progress
 from lockstitch.cli.options import COMMON, COMMON_JSON, COMMON_QUIET, add
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.net.credentials import Credentials
 from lockstitch.net.download import Fetcher
 from lockstitch.progress import Reporter
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Session",
     "add_common",
+    "answer_stale",
     "history_file",
     "layout_folder",
     "open_session",
@@ -105,6 +107,16 @@ def history_file(project: Project) -> Path:
 def verified(project: Project) -> Path:
     """Return the file in which `lockstitch verify` keeps its last answer."""
     return project.root / ".lockstitch" / "verify.json"
+
+
+def answer_stale(problems: Sequence[LockstitchError], fits: str, *, as_json: bool) -> int:
+    """Answer a `--check`, and return its exit code; raises the problems unless `as_json`."""
+    if as_json:
+        print_json({"stale": [problem.message for problem in problems]})
+        return 1 if problems else 0
+    raise_all(problems)
+    progress.say(fits)
+    return 0
 
 
 def print_json(value: object) -> None:

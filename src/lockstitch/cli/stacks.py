@@ -4,9 +4,7 @@ Only commands know both engines of containers and the stack, so what needs both 
 """
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
 
 from lockstitch import environ, files
 from lockstitch.cli.session import Session
@@ -21,70 +19,13 @@ from lockstitch.python.model import Project
 from lockstitch.run import foreground
 from lockstitch.stack import compose, control, service, tools
 from lockstitch.stack import images as stack_images
-from lockstitch.stack.folder import last_lines, log_lines
+from lockstitch.stack.compose import Compose
+from lockstitch.stack.control import Native
+from lockstitch.stack.folder import log_lines
 
-__all__ = ["Stack", "of", "ready", "rendered", "running", "variables", "with_services"]
+__all__ = ["follow", "of", "ready", "rendered", "running", "variables", "with_services"]
 
-
-class Stack(Protocol):
-    """What the commands need of a stack."""
-
-    def up(self, note: Callable[[str], None]) -> control.Started:
-        """Start it unless it runs, and return when every service answers."""
-
-    def down(self) -> bool:
-        """Stop it; return whether anything ran."""
-
-    def reset(self) -> None:
-        """Delete its data and keys."""
-
-    def status(self) -> dict[str, Any]:
-        """Return the state of each service, or nothing when none runs."""
-
-    def log(self, service: str, lines: int) -> list[str]:
-        """Return the last lines of a service's log."""
-
-    def follow(self, service: str | None, lines: int) -> int:
-        """Print logs until Ctrl-C."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Native:
-    """The stack without containers."""
-
-    session: Session
-
-    def up(self, note: Callable[[str], None]) -> control.Started:
-        installed = tools.install(self.session.store, self.session.progress)
-        return control.up(self.session.project, installed, note)
-
-    def down(self) -> bool:
-        return control.down(control.folder_of(self.session.project))
-
-    def reset(self) -> None:
-        control.reset(control.folder_of(self.session.project))
-
-    def status(self) -> dict[str, Any]:
-        return control.status(control.folder_of(self.session.project))
-
-    def log(self, service: str, lines: int) -> list[str]:
-        return last_lines(control.folder_of(self.session.project).log(service), lines)
-
-    def follow(self, service: str | None, lines: int) -> int:
-        folder = control.folder_of(self.session.project)
-        names = (service,) if service else (*control.NAMES, "supervisor")
-        for name, line in log_lines({n: folder.log(n) for n in names}, lines, follow=True):
-            sys.stdout.write(f"{line}\n" if service else f"{name:<10} | {line}\n")
-            sys.stdout.flush()
-        return 0
-
-
-class _Compose(compose.Compose):
-    """The stack in containers, whose logs Compose prints."""
-
-    def follow(self, service: str | None, lines: int) -> int:
-        words = tuple(self.following(service, lines))
-        return foreground.once(Command(words=words, cwd=self.project.root, env=environ.child()))
+Stack = Native | Compose
 
 
 def of(session: Session) -> Stack:
@@ -93,8 +34,23 @@ def of(session: Session) -> Stack:
     Raises LockstitchError when it runs in containers and no engine or Compose answers.
     """
     if session.project.stack.runner == "native":
-        return _Native(session=session)
+        return _native(session)
     return _compose(session, engines.find(), {})
+
+
+def follow(session: Session, service: str | None, lines: int) -> int:
+    """Print logs until Ctrl-C, and return the exit code."""
+    stack = of(session)
+    if isinstance(stack, Compose):
+        words = tuple(stack.following(service, lines))
+        root = session.project.root
+        return foreground.once(Command(words=words, cwd=root, env=environ.child()))
+    names = (service,) if service else (*control.NAMES, "supervisor")
+    logs = {name: stack.folder.log(name) for name in names}
+    for name, line in log_lines(logs, lines, follow=True):
+        sys.stdout.write(f"{line}\n" if service else f"{name:<10} | {line}\n")
+        sys.stdout.flush()
+    return 0
 
 
 def ready(session: Session) -> Stack:
@@ -105,7 +61,7 @@ def ready(session: Session) -> Stack:
     """
     project = session.project
     if project.stack.runner == "native":
-        return _Native(session=session)
+        return _native(session)
     engine = engines.find()
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
@@ -162,9 +118,18 @@ def _build(session: Session, lock: Lock) -> dict[tuple[str, str], Image]:
     )
 
 
-def _compose(session: Session, engine: engines.Engine, images: dict[str, Digest]) -> _Compose:
+def _native(session: Session) -> Native:
+    project = session.project
+    return Native(
+        folder=control.folder_of(project),
+        spec=project.stack,
+        install=lambda: tools.install(session.store, session.progress),
+    )
+
+
+def _compose(session: Session, engine: engines.Engine, images: dict[str, Digest]) -> Compose:
     words = compose.find(engine.program)
-    return _Compose(project=session.project, docker=engine.program, words=words, images=images)
+    return Compose(project=session.project, docker=engine.program, words=words, images=images)
 
 
 def _compose_file(project: Project, lock: Lock) -> str:

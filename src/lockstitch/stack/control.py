@@ -21,14 +21,12 @@ from lockstitch.stack.tools import Tools
 
 __all__ = [
     "NAMES",
+    "Native",
     "Started",
     "addresses",
-    "down",
     "folder_of",
-    "reset",
     "status",
     "take_keys",
-    "up",
     "variables",
 ]
 
@@ -54,43 +52,56 @@ def folder_of(project: Project) -> Folder:
     return Folder((project.root / project.stack.data).resolve())
 
 
-def up(project: Project, tools: Tools, note: Callable[[str], None]) -> Started:
-    """Start the stack unless it runs, and return when every service answers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Native:
+    """The stack of one project without containers."""
 
-    Two at once: the second waits, and finds it running. Raises LockstitchError with the end of the
-    log of a service that does not start; nothing runs then, and no data is changed.
-    """
-    folder = folder_of(project)
-    folder.make()
-    with files.lock(folder.root / "up.lock"):
-        _check_room(folder)
-        had = _backups(folder)
-        if folder.supervisor():
-            _wait(folder, folder.supervisor(), note)
-            return Started(new=False, moved={})
-        machine.end(machine.marked(folder.root), patience=10)
-        with _alone(tools):
-            moved = _begin(project.stack, folder, tools, note)
-        made = tuple(sorted(_backups(folder) - had))
-        return Started(new=True, moved=moved, backups=made)
+    folder: Folder
+    spec: StackSpec
+    install: Callable[[], Tools]
 
+    def up(self, note: Callable[[str], None]) -> Started:
+        """Start the stack unless it runs, and return when every service answers.
 
-def down(folder: Folder) -> bool:
-    """Stop the stack and all that it started; return whether anything ran."""
-    if not folder.root.exists():
-        return False
-    with files.lock(folder.root / "up.lock"):
-        return _stop(folder)
+        Two at once: the second waits, and finds it running. Raises LockstitchError with the end of
+        the log of a service that does not start; nothing runs then, and no data is changed.
+        """
+        tools, folder = self.install(), self.folder
+        folder.make()
+        with files.lock(folder.root / "up.lock"):
+            _check_room(folder)
+            had = _backups(folder)
+            if folder.supervisor():
+                _wait(folder, folder.supervisor(), note)
+                return Started(new=False, moved={})
+            machine.end(machine.marked(folder.root), patience=10)
+            with _alone(tools):
+                moved = _begin(self.spec, folder, tools, note)
+            return Started(new=True, moved=moved, backups=tuple(sorted(_backups(folder) - had)))
 
+    def down(self) -> bool:
+        """Stop the stack and all that it started; return whether anything ran."""
+        if not self.folder.root.exists():
+            return False
+        with files.lock(self.folder.root / "up.lock"):
+            return _stop(self.folder)
 
-def reset(folder: Folder) -> None:
-    """Stop the stack and delete its data, keys and logs."""
-    down(folder)
-    for name in _DATA:
-        if (folder.root / name).exists():
-            shutil.rmtree(folder.root / name)
-    for name in _STATE:
-        (folder.root / name).unlink(missing_ok=True)
+    def reset(self) -> None:
+        """Stop the stack and delete its data, keys and logs."""
+        self.down()
+        for name in _DATA:
+            if (self.folder.root / name).exists():
+                shutil.rmtree(self.folder.root / name)
+        for name in _STATE:
+            (self.folder.root / name).unlink(missing_ok=True)
+
+    def status(self) -> dict[str, Any]:
+        """Return the state of each service, or nothing when none runs."""
+        return status(self.folder)
+
+    def log(self, service: str, lines: int) -> list[str]:
+        """Return the last lines of a service's log."""
+        return last_lines(self.folder.log(service), lines)
 
 
 def status(folder: Folder) -> dict[str, Any]:

@@ -269,7 +269,9 @@ def _push(
     published = {}
     for name, target in targets.items():
         parcels = [of_image(image.image) for image in built if image.spec == name]
-        published[name] = push.send(session, client, name, target, parcels, about)
+        published[name] = publish.publish(
+            client, target, name, parcels, about, store=session.store, progress=session.progress
+        )
     return published
 
 

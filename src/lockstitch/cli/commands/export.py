@@ -23,7 +23,7 @@ from pathlib import Path
 
 from lockstitch import files
 from lockstitch.cli.options import COMMON, flag, group, operand, option
-from lockstitch.cli.session import print_json
+from lockstitch.cli.session import answer_stale, print_json
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.lock import export, file, make
 from lockstitch.lock.file import Lock
@@ -149,9 +149,4 @@ def _check(text: str, options: argparse.Namespace) -> int:
     if there != text:
         stale = "is missing" if there is None else "is stale: it is not what the lock gives"
         problems.append(LockstitchError(f"`{output}` {stale}", hint=hint))
-    if options.json:
-        print_json({"stale": [problem.message for problem in problems]})
-        return 1 if problems else 0
-    raise_all(problems)
-    say(f"`{output}` fits")
-    return 0
+    return answer_stale(problems, f"`{output}` fits", as_json=options.json)

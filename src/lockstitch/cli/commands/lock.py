@@ -24,10 +24,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from lockstitch.cli.options import COMMON, INSECURE, exclusive, flag, group, option
-from lockstitch.cli.session import Session, open_session, print_json
+from lockstitch.cli.session import Session, answer_stale, open_session, print_json
 from lockstitch.cli.table import table
 from lockstitch.digest import of_bytes
-from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.lock import changes, file, make, manager
 from lockstitch.lock.rehearse import rehearsal
 from lockstitch.oci.registry.client import Client
@@ -127,9 +127,4 @@ def _check(session: Session, *, as_json: bool) -> int:
             manager.of(session.project).check(session.project)
         except LockstitchError as error:
             problems.append(error)
-    if as_json:
-        print_json({"stale": [problem.message for problem in problems]})
-        return 1 if problems else 0
-    raise_all(problems)
-    say("the locks fit")
-    return 0
+    return answer_stale(problems, "the locks fit", as_json=as_json)

@@ -35,9 +35,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json and options.follow:
         message = "`--json` and `--follow` cannot be used together"
         raise UsageError(message, hint="lockstitch logs --json")
-    stack = stacks.of(open_session(options))
+    session = open_session(options)
     if options.follow:
-        return stack.follow(options.service, options.lines)
+        return stacks.follow(session, options.service, options.lines)
+    stack = stacks.of(session)
     names = (options.service,) if options.service else _NAMES
     logs = {name: stack.log(name, options.lines) for name in names}
     if options.json:

@@ -15,21 +15,20 @@ examples:
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from lockstitch.cli.options import COMMON, INSECURE, LAYOUT, group, operand, repeatable
-from lockstitch.cli.session import Session, layout_folder, open_session, print_json
+from lockstitch.cli.session import layout_folder, open_session, print_json
 from lockstitch.image import assemble, publish
 from lockstitch.image.publish import Documents, Published
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Platform
-from lockstitch.oci.reference import LATEST, Reference
+from lockstitch.oci.reference import LATEST
 from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.push import Count, PushableImage, of_layout
+from lockstitch.oci.registry.push import Count, of_layout
 from lockstitch.progress import say
 from lockstitch.python.size import shown
 
-__all__ = ["OPTIONS", "document", "run", "send", "show"]
+__all__ = ["OPTIONS", "document", "run", "show"]
 
 OPTIONS = (
     operand(
@@ -66,27 +65,22 @@ def run(options: argparse.Namespace) -> int:
     client = Client(insecure=options.insecure_registry)
     published = []
     for name, target in targets.items():
-        about = Documents(layout=layout)
-        published.append(send(session, client, name, target, parcels[name], about))
+        published.append(
+            publish.publish(
+                client,
+                target,
+                name,
+                parcels[name],
+                Documents(layout=layout),
+                store=session.store,
+                progress=session.progress,
+            )
+        )
         if not options.json:
             show(published[-1])
     if options.json:
         print_json([document(image) for image in published])
     return 0
-
-
-def send(
-    session: Session,
-    client: Client,
-    name: str,
-    target: Reference,
-    parcels: Sequence[PushableImage],
-    documents: Documents,
-) -> Published:
-    """Push one image, all of its platforms, and what refers to them."""
-    return publish.publish(
-        client, target, name, parcels, documents, store=session.store, progress=session.progress
-    )
 
 
 def show(image: Published) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from lockstitch import files
 from lockstitch.cli import stacks
 from lockstitch.cli.options import COMMON, exclusive, flag, group
-from lockstitch.cli.session import open_session, print_json
+from lockstitch.cli.session import answer_stale, open_session, print_json
 from lockstitch.digest import of_bytes
 from lockstitch.dockerfile import ignore
 from lockstitch.errors import LockstitchError, raise_all
@@ -121,12 +121,7 @@ def _check(
     for name in _left_over(root, wanted):
         message = f"`{name}` belongs to nothing in pyproject.toml any more"
         problems.append(LockstitchError(message, hint=f"rm {name}"))
-    if options.json:
-        print_json({"stale": [problem.message for problem in problems]})
-        return 1 if problems else 0
-    raise_all(problems)
-    say("the rendered files fit")
-    return 0
+    return answer_stale(problems, "the rendered files fit", as_json=options.json)
 
 
 def _stale(name: str, text: str | None) -> LockstitchError:
