@@ -73,7 +73,8 @@ class Repository:
     def every_name(self) -> tuple[str, ...]:
         """All names, those apart from the project included."""
         found = {*self._given, *self.changed}
-        return tuple(sorted((n for n in found if not self._excluded(n)), key=str.encode))
+        kept = (n for n in found if not any(files.matches(n, each) for each in self._exclude))
+        return tuple(sorted(kept, key=str.encode))
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -123,13 +124,10 @@ class Repository:
             self._tomls[name] = _toml(self.text(name))
         return self._tomls[name]
 
-    def _excluded(self, name: str) -> bool:
-        return any(files.matches(name, each) for each in self._exclude)
-
     # --- what is in them
 
     def once(self, function: Callable[["Repository"], T]) -> T:
-        """Return what a function says of this repository; it is called once and remembered."""
+        """Return a function's result for this repository; it is called once."""
         if function not in self._facts:
             self._facts[function] = function(self)
         answer: T = self._facts[function]
@@ -137,7 +135,7 @@ class Repository:
 
 
 def once(function: Callable[[Repository], T]) -> Callable[[Repository], T]:
-    """Return a function of a repository that is called once for each and remembered."""
+    """Return a function that is called once for each repository, its result being kept."""
 
     @functools.wraps(function)
     def remembered(repo: Repository) -> T:

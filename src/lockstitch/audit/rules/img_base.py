@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from lockstitch import environ, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
@@ -72,25 +72,22 @@ class IMG003(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each FROM with a tag and no digest; images that are built here have none."""
-        built = _built_here(repo)
         known = _digests(repo.toml("lockstitch.lock"))
-        for image in image_files(repo):
-            for each in _named(image):
-                reference = each.reference
-                wanted = each.is_base and not each.given and not is_local(reference)
-                if wanted and not (reference.digest or reference.moves or reference.key in built):
-                    message = f"`{reference.text}` is a tag: what it names changes under the image"
-                    hint = f"FROM {reference.text}@sha256:…; the digest is printed by"
-                    hint += f" `docker buildx imagetools inspect {reference.text}`"
-                    fix = _pinned(image, each, known.get(reference.key, ""))
-                    yield self.finding(image.path, each.line, message, hint=hint, fix=fix)
+        for image, named in _of_registries(repo):
+            reference = named.reference
+            if named.is_base and not (named.given or reference.digest or reference.moves):
+                message = f"`{reference.text}` is a tag: what it names changes under the image"
+                hint = f"FROM {reference.text}@sha256:…; the digest is printed by"
+                hint += f" `docker buildx imagetools inspect {reference.text}`"
+                fix = _pinned(image, named, known.get(reference.key, ""))
+                yield self.finding(image.path, named.line, message, hint=hint, fix=fix)
 
 
-def _pinned(image: ImageFile, each: _Named, digest: str) -> list[Edit]:
-    if not digest or "$" in each.written:
+def _pinned(image: ImageFile, named: _Named, digest: str) -> list[Edit]:
+    if not digest or "$" in named.written:
         return []
-    new = f"{each.written}@{digest}"
-    edit = lines.replace_on_line(image.path, image.text, each.line, each.written, new)
+    new = f"{named.written}@{digest}"
+    edit = lines.replace_on_line(image.path, image.text, named.line, named.written, new)
     return [edit] if edit else []
 
 
@@ -118,15 +115,15 @@ def _named(image: ImageFile) -> Iterator[_Named]:
                     yield _Named(reference=found, written=text, line=line, is_base=False)
 
 
-def _built_here(repo: Repository) -> frozenset[str]:
-    """Return the names of images that compose files build themselves."""
-    return frozenset(
-        found.key
-        for file in compose_files(repo)
-        for service in file.value.services.values()
-        if service.build is not None and service.image is not None
-        if (found := reference(service.image.text)) is not None
-    )
+def _of_registries(repo: Repository) -> Iterator[tuple[ImageFile, _Named]]:
+    """Yield the images of registries that Dockerfiles name; compose files may build others."""
+    services = [each for file in compose_files(repo) for each in file.value.services.values()]
+    texts = [each.image.text for each in services if each.build and each.image]
+    built = {found.key for text in texts if (found := reference(text))}
+    for image in image_files(repo):
+        for named in _named(image):
+            if named.reference.key not in built and not is_local(named.reference):
+                yield image, named
 
 
 def _digests(lock: Mapping[str, Any] | None) -> dict[str, str]:
@@ -137,28 +134,19 @@ def _digests(lock: Mapping[str, Any] | None) -> dict[str, str]:
     document = lock or {}
     found: dict[str, set[str]] = {}
     for key, value in document.items():
-        tables = [each for each in value if isinstance(each, Mapping)] if _is_list(value) else []
+        listed: list[object] = value if isinstance(value, list) else []
+        tables = [each for each in listed if isinstance(each, Mapping)]
         for table in tables:
             base = document.get("base") if key == "registry" else None
             names = [table.get("reference"), table.get("image"), base]
             name = next((each for each in names if isinstance(each, str) and each), "")
             alone = table.get("manifest") if len(tables) == 1 else None
-            digest = _digest(table.get("index") or table.get("digest") or alone)
-            image = reference(name) if digest else None
+            digest = str(table.get("index") or table.get("digest") or alone or "")
+            digest = digest if ":" in digest else f"sha256:{digest}"
+            image = reference(name) if _DIGEST.fullmatch(digest) else None
             if image is not None:
                 found.setdefault(image.key, set()).add(digest)
     return {key: each.pop() for key, each in found.items() if len(each) == 1}
-
-
-def _is_list(value: object) -> TypeGuard[list[object]]:
-    return isinstance(value, list)
-
-
-def _digest(value: object) -> str:
-    if not isinstance(value, str):
-        return ""
-    text = value if ":" in value else f"sha256:{value}"
-    return text if _DIGEST.fullmatch(text) else ""
 
 
 class IMG004(Rule):
@@ -182,18 +170,13 @@ class IMG004(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each image without a version, whoever names it."""
-        built = _built_here(repo)
-        for image in image_files(repo):
-            for each in _named(image):
-                reference = each.reference
-                if not reference.moves or is_local(reference) or reference.key in built:
-                    continue
-                if each.given and "/" in reference.path:
-                    continue  # the build names an image of its own
+        for image, named in _of_registries(repo):
+            reference = named.reference
+            if reference.moves and not (named.given and "/" in reference.path):
                 what = "`latest`" if reference.tag else "no tag, which means `latest`"
                 message = f"`{reference.text}` has {what}: each pull may bring another image"
                 hint = "name a version, and its digest: NAME:VERSION@sha256:…"
-                yield self.finding(image.path, each.line, message, hint=hint)
+                yield self.finding(image.path, named.line, message, hint=hint)
 
 
 class IMG005(Rule):
@@ -213,16 +196,12 @@ class IMG005(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each COPY --from or mount of an image with a tag and no digest."""
-        built = _built_here(repo)
-        for image in image_files(repo):
-            for each in _named(image):
-                reference = each.reference
-                if each.is_base or reference.moves or reference.digest:
-                    continue
-                if not is_local(reference) and reference.key not in built:
-                    message = f"`{reference.text}` is a tag: what is copied from it may change"
-                    hint = f"{reference.text}@sha256:…"
-                    yield self.finding(image.path, each.line, message, hint=hint)
+        for image, named in _of_registries(repo):
+            reference = named.reference
+            if not (named.is_base or reference.moves or reference.digest):
+                message = f"`{reference.text}` is a tag: what is copied from it may change"
+                hint = f"{reference.text}@sha256:…"
+                yield self.finding(image.path, named.line, message, hint=hint)
 
 
 class IMG021(Rule):
@@ -245,11 +224,11 @@ class IMG021(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield the FROM of each serving image with compilers of CUDA."""
         for built in products(repo):
-            text = built.reference.text if built.reference else ""
-            devel = built.base and built.base.cuda == "devel" and "devel" in text.partition(":")[2]
-            if devel and built.serves and built.is_python:
-                message = f"`{text}` brings CUDA's compilers to a serving image"
-                hint = f"FROM {text.replace('devel', 'runtime')}"
+            base, reference = built.base, built.reference
+            devel = base and reference and base.cuda == "devel" and "devel" in reference.tag
+            if devel and reference and built.serves and built.is_python:
+                message = f"`{reference.text}` brings CUDA's compilers to a serving image"
+                hint = f"FROM {reference.text.replace('devel', 'runtime')}"
                 yield self.finding(built.image.path, built.chain[0].line, message, hint=hint)
 
 
@@ -305,9 +284,9 @@ def _pythons(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
 def _images(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
     """Yield the names of images that stand on three lines or more."""
     found: dict[str, set[int]] = {}
-    for each in _named(image):
-        if "$" not in each.written and (each.reference.tag or each.reference.digest):
-            found.setdefault(each.written, set()).add(each.line)
+    for named in _named(image):
+        if "$" not in named.written and (named.reference.tag or named.reference.digest):
+            found.setdefault(named.written, set()).add(named.line)
     return _repeated({f"`{name:.60}`": where for name, where in found.items()})
 
 
@@ -325,11 +304,11 @@ def _pins(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
     """Yield the versions of packages that several installs pin, not by a variable."""
     found: dict[str, set[int]] = {}
     for step in image.all_steps:
-        for each in step.installs:
-            for name in each.required if each.is_pip else ():
+        for install in step.installs:
+            for name in install.required if install.is_pip else ():
                 package, _, rest = package_of(name)
                 if rest.startswith("==") and name in step.instruction.text:
-                    found.setdefault(f"`{package + rest:.60}`", set()).add(each.line)
+                    found.setdefault(f"`{package + rest:.60}`", set()).add(install.line)
     return _repeated(found, least=2)
 
 
@@ -412,22 +391,14 @@ class IMG090(Rule):
             yield self.skip(f"`hadolint` gave no answer that can be read{reason and ': '}{reason}")
             return
         for entry in entries if isinstance(entries, list) else []:
-            found = _entry(entry)
-            if found is not None and found[0] in images:
-                path, line, message = found
-                yield self.finding(path, line, message)
-
-
-def _entry(entry: Any) -> tuple[str, int, str] | None:
-    if not isinstance(entry, dict) or entry.get("level") not in _LEVELS:
-        return None
-    code, line, file = entry.get("code"), entry.get("line"), entry.get("file")
-    if not (isinstance(code, str) and isinstance(line, int) and isinstance(file, str)):
-        return None
-    if code in _OURS:
-        return None
-    message = " ".join(str(entry.get("message", "")).split()).rstrip(".")
-    return file.removeprefix("./"), line, f"{code}: {message:.300}"
+            if not isinstance(entry, dict) or entry.get("level") not in _LEVELS:
+                continue
+            code, line, file = entry.get("code"), entry.get("line"), entry.get("file")
+            path = str(file).removeprefix("./")
+            known = isinstance(code, str) and code not in _OURS
+            if known and isinstance(line, int) and path in images:
+                text = " ".join(str(entry.get("message", "")).split()).rstrip(".")
+                yield self.finding(path, line, f"{code}: {text:.300}")
 
 
 RULES: tuple[type[Rule], ...] = (IMG003, IMG004, IMG005, IMG021, IMG022, IMG025, IMG090)

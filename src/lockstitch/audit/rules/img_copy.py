@@ -89,10 +89,7 @@ def _gone(repo: Repository, image: ImageFile, source: str) -> tuple[str, str]:
         return "", ""
     contexts = image.contexts
     there = [each for each in contexts if repo.exists(each.path(path))]
-    for context in there or contexts:
-        if not _keeps_out(repo, context, path):
-            break
-    else:
+    if all(_keeps_out(repo, context, path) for context in there or contexts):
         ignore = contexts[0].ignore.path if contexts[0].ignore else ".dockerignore"
         message = f"`{source}` is kept out of the build by `{ignore}`, so COPY does not find it"
         return message, f"add `!{path}` below the line of `{ignore}` that keeps it out"
@@ -113,15 +110,14 @@ def _keeps_out(repo: Repository, context: Context, path: str) -> bool:
 
 def _copies(image: ImageFile) -> Iterator[tuple[Step, str]]:
     """Yield what is copied from the context: each step with each of its certain sources."""
-    for stage in image.dockerfile.stages:
-        for step in image.steps(stage.index)[0]:
-            copied = step.copied
-            if copied is None or copied.origin:
-                continue
-            for source in copied.sources:
-                expanded = copied.known or "$" not in step.instruction.text
-                if expanded and "://" not in source and not source.startswith(("git@", "<<")):
-                    yield step, source
+    for step in image.all_steps:
+        copied = step.copied
+        if copied is None or copied.origin:
+            continue
+        for source in copied.sources:
+            expanded = copied.known or "$" not in step.instruction.text
+            if expanded and "://" not in source and not source.startswith(("git@", "<<")):
+                yield step, source
 
 
 def _clean(source: str) -> str:
@@ -200,16 +196,11 @@ def _made(repo: Repository, image: ImageFile) -> list[Edit]:
         return []
     (context,) = image.contexts
     named = _named_sources(repo, context.folder)
-    patterns = [each for each in _NEVER if not _hits(each, named)]
+    patterns = [each for each in _NEVER if not any(map(ignore.read("", each).excludes, named))]
     if _needs_git(repo, context):
         patterns.remove(".git")
     path = posixpath.join(context.folder, ".dockerignore")
     return [Edit(path=path, start=0, end=0, text="".join(f"{each}\n" for each in patterns))]
-
-
-def _hits(pattern: str, names: set[str]) -> bool:
-    patterns = ignore.read("", pattern)
-    return any(patterns.excludes(name) for name in names)
 
 
 class IMG015(Rule):
@@ -284,25 +275,21 @@ def _let_in(repo: Repository, image: ImageFile, context: Context) -> list[str]:
     own = repo.tracked is None or repo.exists(".git")
     if not context.folder and own and not _needs_git(repo, context):
         found.append(".git")
-    locked = any(repo.exists(context.path(each)) for each in ("uv.lock", "poetry.toml"))
-    for name in (".venv", ".env"):
-        path = context.path(name)
-        hinted = locked if name == ".venv" else _has_example(repo, context)
-        if hinted or repo.exists(path) or is_git_ignored(repo, path):
+    hints = {
+        ".venv": ("uv.lock", "poetry.toml"),
+        ".env": (".env.example", ".env.sample", ".env.template"),
+    }
+    for name, others in hints.items():
+        hinted = any(repo.exists(context.path(each)) for each in (name, *others))
+        if hinted or is_git_ignored(repo, context.path(name)):
             found.append(name)
     serving = [each.serves for each in image.products]
     if serving and all(serving):
         found += [each for each in ("data", "datasets") if _holds(repo, context, each, _DATA)]
     elif serving and not any(serving):
-        found += [each for each in ("models",) if _holds(repo, context, each, _MODELS)]
+        found += ["models"] if _holds(repo, context, "models", _MODELS) else []
     named = _named_sources(repo, context.folder)
     return [each for each in found if not context.excludes(each) and each not in named]
-
-
-def _has_example(repo: Repository, context: Context) -> bool:
-    return any(
-        repo.exists(context.path(f".env.{each}")) for each in ("example", "sample", "template")
-    )
 
 
 def _holds(repo: Repository, context: Context, folder: str, endings: tuple[str, ...]) -> bool:

@@ -62,17 +62,18 @@ def _late(repo: Repository, built: Built) -> tuple[Install, str] | None:
             code = [each for each in copied.sources if recipes.has_code(repo, built.image, each)]
             source = source or (code[0] if code else "")
             whole = whole or any(posixpath.normpath(each) in {".", "/"} for each in code)
-        for each in step.installs:
-            if not each.is_python or each.is_tools or (each.tool == "conda" and not each.files):
+        for install in step.installs:
+            conda = install.tool == "conda" and not install.files
+            if not install.is_python or install.is_tools or conda:
                 continue
             if not source:
                 return None  # packages come first: later installs are of the project itself
-            manager = each.tool in {"uv sync", "poetry", "pdm", "pipenv"}
-            if each.files or each.required or manager:
-                return each, source
+            manager = install.tool in {"uv sync", "poetry", "pdm", "pipenv"}
+            if install.files or install.required or manager:
+                return install, source
             found = recipes.project(repo, built.image)
-            if each.local and whole and found and recipes.needs_of(found[1]):
-                return each, source
+            if install.local and whole and found and recipes.has_dependencies(found[1]):
+                return install, source
             return None
     return None
 
@@ -96,37 +97,36 @@ class IMG017(Rule):
         """Yield each pip install of names without versions, or of a project without its lock."""
         for built in recipes.running(repo):
             locked = False
-            for step, each in built.installs:
-                if each.is_pip and not _limited(step, each):
-                    names = recipes.unpinned(each)
+            for step, install in built.installs:
+                if install.is_pip and not _limited(step, install):
+                    names = recipes.unpinned(install)
                     if names:
                         message = f"`pip install {' '.join(names[:4])}` takes what is newest"
                         hint = "lock them, or name versions: NAME==VERSION"
-                        yield self.finding(built.image.path, each.line, message, hint=hint)
-                    elif not locked and _resolves(repo, built, step, each):
-                        message = f"`pip install {each.local[0]}` takes the newest of what the"
+                        yield self.finding(built.image.path, install.line, message, hint=hint)
+                    elif not locked and _resolves(repo, built, step, install):
+                        message = f"`pip install {install.local[0]}` takes the newest of what the"
                         message += " project asks for, whatever a lock says"
                         hint = "install the lock first, then the project with --no-deps"
-                        yield self.finding(built.image.path, each.line, message, hint=hint)
-                locked = locked or bool(each.files) or each.tool in {"uv sync", "poetry"}
+                        yield self.finding(built.image.path, install.line, message, hint=hint)
+                locked = locked or bool(install.files) or install.tool in {"uv sync", "poetry"}
 
 
-def _limited(step: Step, each: Install) -> bool:
+def _limited(step: Step, install: Install) -> bool:
     """Return whether a constraints file or the like says the versions."""
     options = ("-c", "--constraint", "--constraints", "--no-deps", "--no-index", "--require-hashes")
     names = ("PIP_CONSTRAINT", "UV_CONSTRAINT", "PIP_NO_DEPS", "PIP_NO_INDEX")
-    return each.options.has(*options) or any(
-        step.state.get(name) or each.call.assignments.get(name) for name in names
+    return install.options.has(*options) or any(
+        step.state.get(name) or install.call.assignments.get(name) for name in names
     )
 
 
-def _resolves(repo: Repository, built: Built, step: Step, each: Install) -> bool:
+def _resolves(repo: Repository, built: Built, step: Step, install: Install) -> bool:
     """Return whether an install of the project itself chooses the versions of what it needs."""
     found = recipes.project(repo, built.image)
     locked = any(recipes.file_in(repo, built.image, name) for name in _LOCKS)
-    return (
-        recipes.is_here(step, each) and locked and found is not None and recipes.needs_of(found[1])
-    )
+    needs = found is not None and recipes.has_dependencies(found[1])
+    return recipes.installs_own_folder(step, install) and locked and needs
 
 
 class IMG023(Rule):
@@ -147,12 +147,12 @@ class IMG023(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each install with development packages that the project has."""
         for built in recipes.running(repo):
-            for step, each in built.installs:
-                what = _development(repo, built, step, each)
-                if what and not _removed_later(built, step, each):
-                    message = f"`{_shown(each)}` brings {what} to an image that runs"
-                    hint = _WITHOUT.get(each.tool, "leave them out")
-                    yield self.finding(built.image.path, each.line, message, hint=hint)
+            for step, install in built.installs:
+                what = _development(repo, built, step, install)
+                if what and not _removed_later(built, step, install):
+                    message = f"`{_shown(install)}` brings {what} to an image that runs"
+                    hint = _WITHOUT.get(install.tool, "leave them out")
+                    yield self.finding(built.image.path, install.line, message, hint=hint)
 
 
 _WITHOUT = {
@@ -162,12 +162,12 @@ _WITHOUT = {
 }
 
 
-def _shown(each: Install, *, local: bool = False) -> str:
-    if each.tool == "uv sync":
-        return each.tool
-    option = "-e " if each.editable else ""
-    what = f" {option}{each.local[0]}" if local and each.is_pip else ""
-    return f"{each.tool} install{what}"
+def _shown(install: Install, *, local: bool = False) -> str:
+    if install.tool == "uv sync":
+        return install.tool
+    option = "-e " if install.editable else ""
+    what = f" {option}{install.local[0]}" if local and install.is_pip else ""
+    return f"{install.tool} install{what}"
 
 
 def _removed_later(built: Built, step: Step, each: Install) -> bool:
@@ -181,20 +181,20 @@ def _removed_later(built: Built, step: Step, each: Install) -> bool:
     return False
 
 
-def _development(repo: Repository, built: Built, step: Step, each: Install) -> str:
+def _development(repo: Repository, built: Built, step: Step, install: Install) -> str:
     """Return what of development a command installs, in words; empty when it is nothing."""
-    if each.is_pip:
-        return _of_pip(each)
+    if install.is_pip:
+        return _of_pip(install)
     found = recipes.project(repo, built.image)
     if found is None:
         return ""
     _, document = found
-    if each.tool == "uv sync":
-        member = next(iter(each.options.values("--package")), "")
-        return _of_uv(_member(repo, member) if member else document, step, each)
-    if each.tool == "poetry":
-        return _of_poetry(document, step, each)
-    return "the packages of `--dev`" if each.options.has("--dev", "-d") else ""
+    if install.tool == "uv sync":
+        member = next(iter(install.options.values("--package")), "")
+        return _of_uv(_member(repo, member) if member else document, step, install)
+    if install.tool == "poetry":
+        return _of_poetry(document, step, install)
+    return "the packages of `--dev`" if install.options.has("--dev", "-d") else ""
 
 
 def _member(repo: Repository, name: str) -> object:
@@ -206,32 +206,28 @@ def _member(repo: Repository, name: str) -> object:
     return None
 
 
-def _of_pip(each: Install) -> str:
-    names = [package_of(name)[0] for name in each.required]
-    tools = [name for name in names if purpose.is_tool(name) and not is_installer(name)]
-    interactive = {"jupyter", "jupyterlab", "notebook", "ipykernel"}
-    tools = [name for name in tools if name not in interactive]
+def _of_pip(install: Install) -> str:
+    packages = [package_of(name)[0] for name in install.required]
+    kept = {"jupyter", "jupyterlab", "notebook", "ipykernel"}
+    tools = [n for n in packages if purpose.is_tool(n) and not is_installer(n) and n not in kept]
     if tools:
         return ", ".join(f"`{name}`" for name in tools)
-    for name in each.files:
+    for name in install.files:
         base = posixpath.basename(name).lower()
         if re.search(r"(?:^|[-_.])(?:dev|development|tests?|lint)(?:[-_.]|$)", base):
             return f"`{name}`"
-    extras = [
-        extra for name in (*each.local, *each.names) for extra in re.findall(r"\[([^\]]+)\]$", name)
-    ]
-    said = {part.strip() for extra in extras for part in extra.split(",")}
-    wrong = sorted(said & {"dev", "test", "tests", "lint", "develop", "development"})
+    names = [*install.local, *install.names]
+    extras = [part for name in names for part in re.findall(r"\[([^\]]+)\]$", name)]
+    asked = {extra.strip() for part in extras for extra in part.split(",")}
+    wrong = sorted(asked & {"dev", "test", "tests", "lint", "develop", "development"})
     return f"the extra `{wrong[0]}`" if wrong else ""
 
 
-def _of_uv(document: object, step: Step, each: Install) -> str:
-    options = each.options
+def _of_uv(document: object, step: Step, install: Install) -> str:
+    options = install.options
     if options.has("--no-dev", "--no-default-groups", "--only-group", "--no-group"):
         return ""
-    if recipes.is_set(step, each, "UV_NO_DEV") or recipes.is_set(
-        step, each, "UV_NO_DEFAULT_GROUPS"
-    ):
+    if recipes.is_set(step, install, "UV_NO_DEV", "UV_NO_DEFAULT_GROUPS"):
         return ""
     uv = table(document, "tool", "uv")
     groups = table(document, "dependency-groups")
@@ -240,12 +236,12 @@ def _of_uv(document: object, step: Step, each: Install) -> str:
     named = [each for each in options.values("--group") if each in {"dev", "test", "lint"}]
     if "dev" in chosen and uv.get("dev-dependencies"):
         return "`dev-dependencies`"
-    found = [n for n in chosen if _is_for_people(n) and groups.get(n)] if chosen else []
+    found = [n for n in chosen if _is_development_group(n) and groups.get(n)] if chosen else []
     return f"the group `{(found or named)[0]}`" if found or named else ""
 
 
-def _of_poetry(document: object, step: Step, each: Install) -> str:
-    options = each.options
+def _of_poetry(document: object, step: Step, install: Install) -> str:
+    options = install.options
     if options.has("--only", "--without", "--no-dev", "--only-root", "--only=main"):
         return ""
     if any(step.state.get(name) for name in ("POETRY_WITHOUT", "POETRY_ONLY", "POETRY_NO_DEV")):
@@ -255,13 +251,13 @@ def _of_poetry(document: object, step: Step, each: Install) -> str:
         return "`dev-dependencies`"
     for name, group in table(poetry, "group").items():
         optional = isinstance(group, dict) and group.get("optional") is True
-        if _is_for_people(name) and not optional and table(group, "dependencies"):
+        if _is_development_group(name) and not optional and table(group, "dependencies"):
             return f"the group `{name}`"
     groups = table(document, "dependency-groups")
     return "the group `dev`" if groups.get("dev") else ""
 
 
-def _is_for_people(name: object) -> bool:
+def _is_development_group(name: object) -> bool:
     words = {"dev", "test", "tests", "lint", "docs", "development", "typing", "check"}
     return isinstance(name, str) and name in words
 
@@ -286,25 +282,23 @@ class IMG024(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each `uv sync` that may change the lock, and each manager that gets none."""
         for built in recipes.running(repo):
-            for step, each in built.installs:
-                name = {"uv sync": "uv.lock", "poetry": "poetry.lock"}.get(each.tool)
+            for step, install in built.installs:
+                name = {"uv sync": "uv.lock", "poetry": "poetry.lock"}.get(install.tool)
                 if name is None:
                     continue
                 if _without(repo, built, step, name):
-                    message = f"`{name}` is not copied before `{_shown(each)}`, which resolves"
+                    message = f"`{name}` is not copied before `{_shown(install)}`, which resolves"
                     message += " anew or stops"
                     hint = f"COPY pyproject.toml {name} ./"
                     path, error = built.image.path, Severity.ERROR
-                    yield self.finding(path, each.line, message, hint=hint, severity=error)
-                elif each.tool == "uv sync" and not _fixed(step, each):
+                    yield self.finding(path, install.line, message, hint=hint, severity=error)
+                elif install.tool == "uv sync" and not (
+                    install.options.has(*_LOCKED)
+                    or recipes.is_set(step, install, "UV_LOCKED", "UV_FROZEN")
+                ):
                     message = "`uv sync` without `--locked` may change the lock while it builds"
                     hint = "uv sync --locked"
-                    yield self.finding(built.image.path, each.line, message, hint=hint)
-
-
-def _fixed(step: Step, each: Install) -> bool:
-    names = ("UV_LOCKED", "UV_FROZEN")
-    return each.options.has(*_LOCKED) or any(recipes.is_set(step, each, name) for name in names)
+                    yield self.finding(built.image.path, install.line, message, hint=hint)
 
 
 def _without(repo: Repository, built: Built, at: Step, name: str) -> bool:
@@ -398,16 +392,16 @@ class IMG026(Rule):
 def _editable(repo: Repository, built: Built) -> tuple[Step, str] | None:
     """Return the last step that installs the project as a path, and that path."""
     found = None
-    for step, each in built.installs:
-        if each.is_pip:
-            places = [name.split("[")[0] for name in each.editable]
+    for step, install in built.installs:
+        if install.is_pip:
+            places = [name.split("[")[0] for name in install.editable]
             found = (step, step.state.path(places[0])) if places else found
-        elif each.tool in {"uv sync", "poetry"}:
-            if each.options.has("--no-install-project", "--no-root", "--no-install-workspace"):
+        elif install.tool in {"uv sync", "poetry"}:
+            if install.options.has("--no-install-project", "--no-root", "--no-install-workspace"):
                 continue
-            plain = each.options.has("--no-editable") or step.state.get("UV_NO_EDITABLE")
+            plain = install.options.has("--no-editable") or step.state.get("UV_NO_EDITABLE")
             known = recipes.project(repo, built.image)
-            is_package = known is not None and _is_package(known[1], each.tool)
+            is_package = known is not None and _is_package(known[1], install.tool)
             found = (step, step.state.workdir) if is_package and not plain else None
     return found
 
@@ -426,26 +420,26 @@ def _early(repo: Repository, built: Built) -> Install | None:
         made = any(call.program in {"mkdir", "touch", "git", "cp"} for call in step.calls)
         if step.mounts("bind") or made or step.instruction.heredocs:
             return None
-        for each in step.installs:
-            if _takes_project(found[1], step, each):
-                return each
+        for install in step.installs:
+            if _takes_project(found[1], step, install):
+                return install
     return None
 
 
-def _takes_project(document: object, step: Step, each: Install) -> bool:
-    if each.is_pip:
+def _takes_project(document: object, step: Step, install: Install) -> bool:
+    if install.is_pip:
         return (
-            recipes.is_here(step, each)
+            recipes.installs_own_folder(step, install)
             and step.state.workdir != "/"
             and _is_package(document, "pip")
         )
-    if each.options.has("--no-install-project", "--no-root", "--no-install-workspace"):
+    if install.options.has("--no-install-project", "--no-root", "--no-install-workspace"):
         return False
     setuptools = "setuptools" in str(table(document, "build-system").get("build-backend", ""))
-    if each.tool == "uv sync":
-        environment = recipes.is_set(step, each, "UV_NO_INSTALL_PROJECT")
+    if install.tool == "uv sync":
+        environment = recipes.is_set(step, install, "UV_NO_INSTALL_PROJECT")
         return _is_package(document, "uv") and not setuptools and not environment
-    return each.tool == "poetry" and _is_package(document, "poetry")
+    return install.tool == "poetry" and _is_package(document, "poetry")
 
 
 def _is_package(document: object, tool: str) -> bool:
@@ -470,15 +464,11 @@ def _environment_alone(built: Built, source: Built, folder: str) -> Step | None:
                 if not venv:
                     return None
         code = any(not recipes.LISTS.fullmatch(name) for name in copied.sources)
-        if not copied.origin and code and _near(copied.target, folder):
+        target, source_folder = f"{copied.target.rstrip('/')}/", f"{folder.rstrip('/')}/"
+        near = target.startswith(source_folder) or source_folder.startswith(target)
+        if not copied.origin and code and near:
             return None
     return environment
-
-
-def _near(target: str, folder: str) -> bool:
-    """Return whether one folder is the other, or in it."""
-    target, folder = f"{target.rstrip('/')}/", f"{folder.rstrip('/')}/"
-    return target.startswith(folder) or folder.startswith(target)
 
 
 RULES: tuple[type[Rule], ...] = (IMG016, IMG017, IMG023, IMG024, IMG026)

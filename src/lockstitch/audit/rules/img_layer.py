@@ -25,6 +25,7 @@ _RECURSIVE = regex(r"-[a-zA-Z]*R[a-zA-Z]*|--recursive")
 _COMPILING = regex(r"(?im)\b(?:triton|pymc|pytensor|deepspeed|vllm|tvm)\b")
 _LISTS = ("requirements.txt", "pyproject.toml", "environment.yml")
 _MOST_FILES = 200
+_SMALL = (".sh", ".toml", ".txt", ".yaml", ".yml", ".json", ".py", ".cfg", ".ini", ".lock")
 
 
 class IMG008(Rule):
@@ -53,28 +54,25 @@ class IMG008(Rule):
         """Yield each RUN of an image that runs whose compilers or caches stay."""
         for built in products(repo):
             if built.is_python and (built.base is None or not built.base.cuda):
-                for step, each in built.installs:
-                    names = _left(step, each)
+                for step, install in built.installs:
+                    names = _left(step, install)
                     if names and not _compiles(repo, built):
-                        message = f"{_listed(names)} stays in the image that runs"
+                        listed = ", ".join(f"`{name}`" for name in names)
+                        message = f"{listed} stays in the image that runs"
                         hint = "build in an earlier stage, or remove it in the same RUN"
-                        yield self.finding(built.image.path, each.line, message, hint=hint)
-                    cache = _cache_left(step, each)
+                        yield self.finding(built.image.path, install.line, message, hint=hint)
+                    cache = _cache_left(step, install)
                     if cache:
                         tool, hint = cache
                         message = f"the cache of {tool} stays in the layer"
-                        yield self.finding(built.image.path, each.line, message, hint=hint)
+                        yield self.finding(built.image.path, install.line, message, hint=hint)
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(f"`{each}`" for each in names)
-
-
-def _left(step: Step, each: Install) -> list[str]:
+def _left(step: Step, install: Install) -> list[str]:
     """Return the compilers and headers that a system's install leaves behind."""
-    if each.is_python or each.removes or each.options.has("--virtual", "-t"):
+    if install.is_python or install.removes or install.options.has("--virtual", "-t"):
         return []
-    names = [n for n in each.names if n in _COMPILERS or _HEADERS.fullmatch(n)]
+    names = [n for n in install.names if n in _COMPILERS or _HEADERS.fullmatch(n)]
     removed = {name for other in step.installs if other.removes for name in other.names}
     gone = any(other.removes and "autoremove" in other.call.words for other in step.installs)
     return [] if gone and not removed else [n for n in names if n not in removed]
@@ -82,8 +80,8 @@ def _left(step: Step, each: Install) -> list[str]:
 
 def _compiles(repo: Repository, built: Built) -> bool:
     """Return whether what is installed may compile when it runs."""
-    for _, each in built.installs:
-        if any(_COMPILING.search(name) for name in each.required):
+    for _, install in built.installs:
+        if any(_COMPILING.search(name) for name in install.required):
             return True
     folders = [context.path(name) for context in built.image.contexts for name in _LISTS]
     if any(_COMPILING.search(repo.text(each) or "") for each in folders):
@@ -92,25 +90,28 @@ def _compiles(repo: Repository, built: Built) -> bool:
     return any("torch.compile" in (repo.text(name) or "") for name in code)
 
 
-def _cache_left(step: Step, each: Install) -> tuple[str, str] | None:
+def _commands(step: Step) -> str:
+    return "\n".join(" ".join((call.program, *call.words)) for call in step.calls)
+
+
+def _cache_left(step: Step, install: Install) -> tuple[str, str] | None:
     """Return the manager whose cache an install leaves in the layer, and how it would not."""
-    state, options = step.state, each.options
-    words = [" ".join((call.program, *call.words)) for call in step.calls]
-    text = "\n".join(words)
-    if each.tool in {"uv sync", "uv pip"}:
-        off = state.get("UV_NO_CACHE") or each.call.assignments.get("UV_NO_CACHE", "")
+    state, options = step.state, install.options
+    text = _commands(step)
+    if install.tool in {"uv sync", "uv pip"}:
+        off = state.get("UV_NO_CACHE") or install.call.assignments.get("UV_NO_CACHE", "")
         kept = off.lower() in _NO and not options.has("--no-cache", "--no-cache-dir", "-n")
         cleaned = "uv cache" in text or re.search(r"rm .*(?:\.cache|/uv)", text)
-        if kept and not cleaned and not step.cached("cache", "uv"):
+        if kept and not cleaned and not step.has_cache_mount("cache", "uv"):
             return "uv", "RUN --mount=type=cache,target=/root/.cache/uv uv …, or ENV UV_NO_CACHE=1"
-    elif each.tool == "poetry":
+    elif install.tool == "poetry":
         kept = not options.has("--no-cache")
         cleaned = "cache clear" in text or re.search(r"rm .*(?:cache|poetry)", text)
-        if kept and not cleaned and not step.cached("cache", "poetry"):
+        if kept and not cleaned and not step.has_cache_mount("cache", "poetry"):
             return "Poetry", "poetry install --no-cache …, or a cache mount"
-    elif each.tool == "conda":
+    elif install.tool == "conda":
         cleaned = re.search(r"(?m)^(?:conda|mamba|micromamba) clean|rm .*pkgs", text)
-        if not cleaned and not step.cached("pkgs", "conda", "cache"):
+        if not cleaned and not step.has_cache_mount("pkgs", "conda", "cache"):
             return "conda", "add `&& conda clean --all --yes` to the same RUN"
     return None
 
@@ -137,24 +138,24 @@ class IMG018(Rule):
         for built in products(repo):
             if built.base is None or built.base.kind in {"lambda", "nvidia", "windows"}:
                 continue  # such bases may set PIP_NO_CACHE_DIR
-            for step, each in built.installs:
-                if each.tool == "pip" and _keeps_pips(step, each):
+            for step, install in built.installs:
+                if install.tool == "pip" and _keeps_pips(step, install):
                     message = "`pip install` leaves what it downloads in the layer"
                     hint = "add --no-cache-dir, or --mount=type=cache,target=/root/.cache/pip"
-                    yield self.finding(built.image.path, each.line, message, hint=hint)
+                    yield self.finding(built.image.path, install.line, message, hint=hint)
 
 
-def _keeps_pips(step: Step, each: Install) -> bool:
-    before = each.call.words[: each.call.words.index("install")]
-    if "--no-cache-dir" in before or each.options.has("--no-cache-dir"):
+def _keeps_pips(step: Step, install: Install) -> bool:
+    before = install.call.words[: install.call.words.index("install")]
+    if "--no-cache-dir" in before or install.options.has("--no-cache-dir"):
         return False
-    off = each.call.assignments.get("PIP_NO_CACHE_DIR", "") or step.state.get("PIP_NO_CACHE_DIR")
+    off = install.call.assignments.get("PIP_NO_CACHE_DIR", "") or step.state.get("PIP_NO_CACHE_DIR")
     exported = any("PIP_NO_CACHE_DIR" in " ".join(call.words) for call in step.calls)
     if off or exported or "PIP_NO_CACHE_DIR" in step.state.unknown:
         return False
-    text = "\n".join(" ".join((call.program, *call.words)) for call in step.calls)
+    text = _commands(step)
     cleaned = re.search(r"cache purge|rm .*cache", text)
-    return not cleaned and not step.cached("cache", "pip")
+    return not cleaned and not step.has_cache_mount("cache", "pip")
 
 
 class IMG020(Rule):
@@ -195,18 +196,13 @@ def _changed(built: Built) -> Iterator[tuple[Call, str]]:
                 if hit:
                     yield call, hit[0]
         copied = step.copied
-        if copied is not None and copied.known and not _is_small(step):
+        if copied is None or not copied.known:
+            continue
+        # Files so small that nobody counts them do not matter.
+        if not all(name.endswith(_SMALL) and "*" not in name for name in copied.sources):
             for program, targets in brought.items():
                 if step.instruction.flag(program) is None:
                     targets.append(copied.target)
-
-
-def _is_small(step: Step) -> bool:
-    """Return whether a COPY brings files so small that nobody counts them."""
-    copied = step.copied
-    names = copied.sources if copied else ()
-    small = (".sh", ".toml", ".txt", ".yaml", ".yml", ".json", ".py", ".cfg", ".ini", ".lock")
-    return all(name.endswith(small) and "*" not in name for name in names)
 
 
 def _covers(path: str, brought: list[str]) -> bool:
@@ -252,7 +248,7 @@ _CLEAN = "apt-get install -y --no-install-recommends … && rm -rf /var/lib/apt/
 
 def _lacking(step: Step, found: list[Install]) -> list[str]:
     text = step.instruction.text + "".join(each.text for each in step.instruction.heredocs)
-    lists = "/var/lib/apt" in text or step.cached("/var/lib/apt", "/var/cache/apt")
+    lists = "/var/lib/apt" in text or step.has_cache_mount("/var/lib/apt", "/var/cache/apt")
     options = all(
         each.options.has("--no-install-recommends") or "Install-Recommends" in text
         for each in found

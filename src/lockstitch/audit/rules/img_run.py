@@ -5,15 +5,13 @@ import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
-from lockstitch.python.locks import Graph
 from lockstitch.repository.dockerfile import bases, environments, recipes
 from lockstitch.repository.dockerfile.entry import Started, package_of_server
 from lockstitch.repository.dockerfile.images import Built, products
-from lockstitch.repository.dockerfile.installs import Install, known, package_of
+from lockstitch.repository.dockerfile.installs import Install, facts
 from lockstitch.repository.dockerfile.purpose import is_tool
 from lockstitch.repository.dockerfile.stages import SHELLS, Step
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging.files import lock_files
 from lockstitch.repository.shell.calls import Call
 from lockstitch.repository.text import image_names
 
@@ -54,23 +52,23 @@ class IMG006(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each start through a manager, in the Dockerfile or the script that it starts."""
         for built in products(repo):
-            for each in built.entry.started:
-                call = each.call
+            for program in built.entry.started:
+                call = program.call
                 if call.program == "uv" and (what := _installs(call, built)):
                     message = f"`uv run` installs at each start {what}"
                     hint = 'put .venv/bin on PATH and start the program: CMD ["uvicorn", …]'
-                    yield self.finding(_path(built, each), each.line, message, hint=hint)
+                    yield self.finding(_path(built, program), program.line, message, hint=hint)
                 elif call.program in {"poetry", "pipenv"} and call.begins("run"):
                     message = f"`{call.program} run` starts the container through"
                     message += " a package manager, which the image then has to hold"
                     hint = "put the environment's bin folder on PATH and start the program"
-                    path = _path(built, each)
+                    path = _path(built, program)
                     severity = Severity.WARNING
-                    yield self.finding(path, each.line, message, hint=hint, severity=severity)
+                    yield self.finding(path, program.line, message, hint=hint, severity=severity)
 
 
-def _path(built: Built, each: Started) -> str:
-    return each.path or built.image.path
+def _path(built: Built, program: Started) -> str:
+    return program.path or built.image.path
 
 
 def _installs(call: Call, built: Built) -> str:
@@ -123,11 +121,11 @@ class IMG009(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each program of CMD or ENTRYPOINT that is surely not found."""
         for built in products(repo):
-            for each in built.entry.direct[:1]:
-                found = _not_found(built, each)
+            for program in built.entry.direct[:1]:
+                found = _not_found(built, program)
                 if found:
                     message, hint = found
-                    yield self.finding(built.image.path, each.line, message, hint=hint)
+                    yield self.finding(built.image.path, program.line, message, hint=hint)
 
 
 def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
@@ -156,7 +154,8 @@ def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
             tool = hidden[-1].tool
             message = f"`{written}` does not see what {tool} installed: it is in a virtual"
             message += " environment that no PATH names"
-            return message, _hidden_hint(tool)
+            hint = "ENV POETRY_VIRTUALENVS_CREATE=false before the install"
+            return message, hint if tool == "poetry" else "pipenv install --system --deploy"
     lacking = _lacking(built, call) if not is_python else ""
     if lacking:
         return f"`{written}` is not in the image: {lacking}", f"install {written}, and lock it"
@@ -168,12 +167,6 @@ def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
             message = f"`{program}` is not in the image: `{text}` has none and nothing installs it"
             return message, _missing_hint(built, program)
     return None
-
-
-def _hidden_hint(tool: str) -> str:
-    if tool == "poetry":
-        return "ENV POETRY_VIRTUALENVS_CREATE=false before the install"
-    return "pipenv install --system --deploy"
 
 
 def _missing_hint(built: Built, program: str) -> str:
@@ -211,31 +204,26 @@ def _lacking(built: Built, call: Call) -> str:
     return f"nothing that is installed brings `{package}`"
 
 
-def _names(built: Built, each: Install) -> set[str] | None:
+def _names(built: Built, install: Install) -> set[str] | None:
     """Return all packages that a command installs, None when that cannot be told."""
     repo, image = built.image.repo, built.image
-    if each.tool in {"uv sync", "poetry"}:
-        path = recipes.file_in(repo, image, "uv.lock" if each.tool == "uv sync" else "poetry.lock")
-        lock = next((lock for lock in lock_files(repo) if lock.path == path), None)
-        return _packages(lock) if lock is not None else None
-    if not each.is_pip or each.required or not each.files:
+    if install.tool in {"uv sync", "poetry"}:
+        name = "uv.lock" if install.tool == "uv sync" else "poetry.lock"
+        lock = recipes.lock_in(repo, image, name)
+        return {package.name for package in lock.packages} if lock else None
+    if not install.is_pip or install.required or not install.files:
         return None
     names: set[str] = set()
-    for file in each.files:
-        path = recipes.file_in(repo, image, file)
-        lock = next((lock for lock in lock_files(repo) if lock.path == path), None)
-        text = repo.text(path) if path else None
-        if lock is None or text is None:
+    for file in install.files:
+        lock = recipes.lock_in(repo, image, file)
+        packages = {package.name for package in lock.packages} if lock else None
+        text = repo.text(lock.path) if lock else None
+        if packages is None or text is None:
             return None
-        tools = all(is_tool(name) for name in _packages(lock))
-        if not tools and not any(mark in text for mark in _VIA):
+        if not all(map(is_tool, packages)) and not any(mark in text for mark in _VIA):
             return None
-        names |= _packages(lock)
-    return names | {package_of(name)[0] for name in each.required}
-
-
-def _packages(lock: Graph) -> set[str]:
-    return {each.name for each in lock.packages}
+        names |= packages
+    return names
 
 
 def has_program(built: Built, program: str) -> bool | None:
@@ -243,11 +231,10 @@ def has_program(built: Built, program: str) -> bool | None:
 
     For programs that base images are known to have or not: shells, Python, curl, wget, uv, Poetry.
     """
-    base = built.base
-    known = base.has.get(program) if base is not None else None
-    if known:
+    in_base = built.base.has.get(program) if built.base else None
+    if in_base:
         return True
-    uncertain = known is None
+    uncertain = in_base is None
     for step in built.steps:
         answer = _brought(built, step, program)
         if answer:
@@ -272,33 +259,33 @@ def _brought(built: Built, step: Step, program: str) -> bool | None:
     return None if None in answers or not read else False
 
 
-def _installed(each: Install, program: str) -> bool | None:
-    by_package = known("programs_of_packages")
-    names = {re.split(r"[\[=~<>@]", name)[0].lower() for name in each.names}
-    if each.removes:
+def _installed(install: Install, program: str) -> bool | None:
+    by_package = facts("programs_of_packages")
+    names = {re.split(r"[\[=~<>@]", name)[0].lower() for name in install.names}
+    if install.removes:
         return None if program in names else False
-    of_system = not each.is_python and any(program in by_package.get(n, ()) for n in names)
+    of_system = not install.is_python and any(program in by_package.get(n, ()) for n in names)
     if program in names or of_system:
         return True
-    return False if each.call.known or each.is_python else None
+    return False if install.call.known or install.is_python else None
 
 
-def _called(each: Call, program: str) -> bool | None:
+def _called(call: Call, program: str) -> bool | None:
     """Return whether what a command starts puts a program on PATH, or shows that it is there."""
-    if each.program == program and program in {"curl", "wget"}:
+    if call.program == program and program in {"curl", "wget"}:
         return True
-    if each.program in {"ln", "cp", "mv", "install", "update-alternatives"}:
-        if any(posixpath.basename(word) == program for word in each.words):
+    if call.program in {"ln", "cp", "mv", "install", "update-alternatives"}:
+        if any(posixpath.basename(word) == program for word in call.words):
             return True
-        places = {posixpath.normpath(word) for word in each.words}
-        return None if places & _BIN_FOLDERS or not each.known else False
-    if each.program in SHELLS:
-        return False if "-c" in each.words else None
-    if each.program == "uv" and each.begins("tool", "install"):
-        return program in each.words
-    if each.program == "uv" and each.begins("python", "install"):
+        places = {posixpath.normpath(word) for word in call.words}
+        return None if places & _BIN_FOLDERS or not call.known else False
+    if call.program in SHELLS:
+        return False if "-c" in call.words else None
+    if call.program == "uv" and call.begins("tool", "install"):
+        return program in call.words
+    if call.program == "uv" and call.begins("python", "install"):
         return None if program.startswith("python") else False
-    return False if each.program in known("harmless")["programs"] else None
+    return False if call.program in facts("harmless")["programs"] else None
 
 
 def _copied(built: Built, step: Step, program: str) -> bool | None:
@@ -307,15 +294,13 @@ def _copied(built: Built, step: Step, program: str) -> bool | None:
         return False
     if not copied.known:
         return None
-    for source in copied.sources:
-        lands = copied.target
-        if posixpath.basename(lands) == program or posixpath.basename(source) == program:
-            return True
+    if program in {posixpath.basename(each) for each in (copied.target, *copied.sources)}:
+        return True
     if copied.target == "/" or copied.target in _BIN_FOLDERS:
         stage = built.image.dockerfile.stage(copied.origin) if copied.origin else None
         if stage is None and copied.origin:
             reference = image_names.reference(copied.origin)
-            base = bases.known(reference) if reference else None
+            base = bases.known_base(reference) if reference else None
             if base is not None and base.has.get(program) is False:
                 return False
         names = {posixpath.basename(source.rstrip("/")) for source in copied.sources}
@@ -415,16 +400,14 @@ class IMG011(Rule):
             if not asked and not _probed(repo):
                 line = _entry_line(built)
                 message = "a serving image without HEALTHCHECK: a hung server looks fine"
-                yield self.finding(built.image.path, line, message, hint=_check_hint(built))
+                yield self.finding(
+                    built.image.path, line, message, hint=f"HEALTHCHECK CMD {_health_hint(built)}"
+                )
 
 
 def _entry_line(built: Built) -> int:
     step = built.entry.step
     return step.instruction.first if step is not None else built.stage.line
-
-
-def _check_hint(built: Built) -> str:
-    return f"HEALTHCHECK CMD {_health_hint(built)}"
 
 
 def _probed(repo: Repository) -> bool:
@@ -471,8 +454,8 @@ class IMG012(Rule):
 
 def _drops(built: Built) -> bool:
     """Return whether a program that takes another user is started, or a script nobody can read."""
-    for each in built.entry.calls:
-        if each.program in _DROPPING or _DROPPING & {*each.wrappers, *each.words}:
+    for call in built.entry.calls:
+        if call.program in _DROPPING or _DROPPING & {*call.wrappers, *call.words}:
             return True
     first = built.entry.started[:1]
     read = any(each.path for each in built.entry.started)

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
 from lockstitch.python.locks import Graph, Package, lists
 from lockstitch.repository.dockerfile import recipes
 from lockstitch.repository.dockerfile.images import Built, products
-from lockstitch.repository.dockerfile.installs import package_of
+from lockstitch.repository.dockerfile.installs import Install, package_of
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging.files import lock_files
 from lockstitch.repository.packaging.wheels import (
     Machine,
     Verdict,
@@ -41,21 +41,19 @@ _TORCH = frozenset({"torch", "torchvision", "torchaudio"})
 _MOST_FILES = 100
 
 
-def _python(built: Built) -> str:
-    """Return major and minor of the base's Python, empty when its name does not say them."""
+def _machine(built: Built) -> Machine:
+    """Return the machine that an image is for, with any glibc."""
     version = built.base.python if built.base else ""
-    return ".".join(version.split(".")[:2]) if version.count(".") else ""
+    python = ".".join(version.split(".")[:2]) if version.count(".") else ""
+    platform = built.chain[0].platform
+    arm = platform is not None and "arm64" in platform.text
+    return Machine(python=python, processor="aarch64" if arm else "x86_64")
 
 
 def _listed(names: list[str]) -> str:
     shown = ", ".join(f"`{each}`" for each in names[:_SHOWN])
     more = len(names) - _SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def _processor(built: Built) -> str:
-    platform = built.chain[0].platform
-    return "aarch64" if platform is not None and "arm64" in platform.text else "x86_64"
 
 
 class IMG001(Rule):
@@ -94,8 +92,8 @@ def _by_lock(repo: Repository, built: Built) -> str:
     if found is None:
         return ""
     lock, groups = found
-    machine = Machine(python=_python(built), processor=_processor(built))
-    musl = Machine(python=machine.python, libc="musl", processor=machine.processor)
+    machine = _machine(built)
+    musl = replace(machine, libc="musl")
     every = [e for e in installed(lock, musl, groups) if verdict(e, machine) != Verdict.UNKNOWN]
     names = [
         each.name
@@ -105,19 +103,17 @@ def _by_lock(repo: Repository, built: Built) -> str:
     if not names:
         return ""
     verb = "has" if len(names) == 1 else "have"
-    message = (
-        f"alpine: {len(names)} of your {len(every)} packages {verb} no musl wheel and would be"
-    )
-    return f"{message} compiled: {_listed(sorted(names))}"
+    message = f"alpine: {len(names)} of your {len(every)} packages {verb} no musl wheel and"
+    return f"{message} would be compiled: {_listed(sorted(names))}"
 
 
 def _by_name(repo: Repository, built: Built) -> str:
     """Return what is wrong by the names of packages that never had a wheel for musl."""
     names: set[str] = set()
-    for _, each in built.installs:
-        if each.is_pip:
-            names |= {package_of(name)[0] for name in each.required}
-            for file in each.files:
+    for _, install in built.installs:
+        if install.is_pip:
+            names |= {package_of(name)[0] for name in install.required}
+            for file in install.files:
                 path = recipes.file_in(repo, built.image, file)
                 text = repo.text(path) if path else None
                 names |= {entry.name for entry in lists.read(text or "").entries}
@@ -154,12 +150,17 @@ class IMG002(Rule):
             if glibc is None or found is None or built.reference is None:
                 continue
             lock, groups = found
-            if not _asks_more(repo.text(lock.path) or "", glibc):
-                continue
-            python, processor = _python(built), _processor(built)
-            machine = Machine(python=python, processor=processor)
-            old = Machine(python=python, processor=processor, release=glibc)
-            wrong = [e for e in installed(lock, old, groups) if _too_old(e, machine, old)]
+            named = set(_GLIBC.findall(repo.text(lock.path) or ""))
+            if not any((2, int(minor)) > glibc for minor in named):
+                continue  # no wheel is for a newer glibc: most locks, and quick to tell
+            machine = _machine(built)
+            old = replace(machine, release=glibc)
+            wrong = [
+                each
+                for each in installed(lock, old, groups)
+                if verdict(each, machine) is Verdict.WHEEL
+                and verdict(each, old) in {Verdict.SOURCE, Verdict.NOTHING}
+            ]
             if wrong:
                 names_of = ([wheel.name for wheel in each.wheels] for each in wrong)
                 need = max(oldest(each, machine) or glibc for each in names_of)
@@ -169,17 +170,6 @@ class IMG002(Rule):
                 message += f" need up to {need[0]}.{need[1]}"
                 hint = "take a newer release of the base"
                 yield self.finding(built.image.path, built.chain[0].line, message, hint=hint)
-
-
-def _asks_more(text: str, glibc: tuple[int, int]) -> bool:
-    """Return whether a lock's text names any wheel for a newer glibc: most do not, and fast."""
-    found = set(_GLIBC.findall(text))
-    return any((2, int(minor)) > glibc for minor in found)
-
-
-def _too_old(each: Package, machine: Machine, old: Machine) -> bool:
-    fits = verdict(each, machine) is Verdict.WHEEL
-    return fits and verdict(each, old) in {Verdict.SOURCE, Verdict.NOTHING}
 
 
 class IMG007(Rule):
@@ -215,7 +205,7 @@ class IMG007(Rule):
 
 def _cuda(repo: Repository, built: Built) -> tuple[str, int]:
     """Return what of CUDA an image for a CPU gets, and the line that installs it."""
-    machine = Machine(python=_python(built), processor=_processor(built))
+    machine = _machine(built)
     found = _lock_of(repo, built)
     if found is None:
         named = _named_torch(repo, built)
@@ -223,22 +213,18 @@ def _cuda(repo: Repository, built: Built) -> tuple[str, int]:
             return "", 0
         line, where = named
         return f"`torch` of {where} is its CUDA build: more than 2 GB of wheels for a CPU", line
-    packages = _cuda_of(found[0], found[1], machine)
+    lock, groups = found
+    some = any(is_cuda(each) for each in lock.packages)
+    packages = [each for each in installed(lock, machine, groups) if is_cuda(each)] if some else []
     if not packages:
         return "", 0
     gigabytes = size(packages, machine) / 1e9
     amount = f" ({gigabytes:.1f} GB)" if gigabytes >= 0.1 else ""  # noqa: PLR2004 -- GB
     count = "a CUDA package" if len(packages) == 1 else f"{len(packages)} CUDA packages"
-    message = f"{count}{amount} of `{found[0].path}` in an image without CUDA:"
-    return f"{message} {_listed(sorted(each.name for each in packages))}", _install_line(built)
-
-
-def _install_line(built: Built) -> int:
-    for each in (built, *built.sources):
-        for _, install in each.installs:
-            if install.is_python and not install.is_tools:
-                return install.line
-    return built.stage.line
+    message = f"{count}{amount} of `{lock.path}` in an image without CUDA:"
+    return f"{message} {_listed(sorted(each.name for each in packages))}", (
+        next((each.line for each in _python_installs(built)), built.stage.line)
+    )
 
 
 def is_cuda(package: Package) -> bool:
@@ -255,19 +241,21 @@ def size(packages: Iterable[Package], machine: Machine) -> int:
     return total
 
 
+def _python_installs(built: Built) -> list[Install]:
+    """Return what installs an image's Python packages, in stages that it copies from too."""
+    installs = [each for b in (built, *built.sources) for _, each in b.installs]
+    return [each for each in installs if each.is_python and not each.is_tools]
+
+
 def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | None:
     """Return the lock with files that an image is installed from, and the groups it takes.
 
     That of the build's folder, however it is installed: a list that is exported from it has the
     same packages.
     """
-    image = built.image
-    python = [i for b in (built, *built.sources) for _, i in b.installs if i.is_python]
-    if not any(not each.is_tools for each in python):
-        return None
-    for name in ("uv.lock", "poetry.lock", "pylock.toml"):
-        path = recipes.file_in(repo, image, name)
-        lock = next((each for each in lock_files(repo) if each.path == path), None)
+    python = _python_installs(built)
+    for name in ("uv.lock", "poetry.lock", "pylock.toml") if python else ():
+        lock = recipes.lock_in(repo, built.image, name)
         if lock is not None and any(each.wheels for each in lock.packages):
             groups = {
                 value
@@ -280,21 +268,21 @@ def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | 
 
 def _named_torch(repo: Repository, built: Built) -> tuple[int, str] | None:
     """Return the line that installs torch with CUDA without a lock: no index of CPU builds."""
-    for _, each in built.installs:
-        if not each.is_pip:
+    for _, install in built.installs:
+        if not install.is_pip:
             continue
-        words = " ".join(each.call.words)
+        words = " ".join(install.call.words)
         if "whl/cpu" in words or "--torch-backend" in words:
             continue
-        names = [package_of(name) for name in each.required]
+        names = [package_of(name) for name in install.required]
         if any(name in _TORCH and "+cpu" not in rest for name, _, rest in names):
-            return each.line, "the command"
-        for file in each.files:
+            return install.line, "the command"
+        for file in install.files:
             path = recipes.file_in(repo, built.image, file)
             text = (repo.text(path) if path else None) or ""
             plain = "whl/cpu" not in text and "+cpu" not in text
             if plain and re.search(r"(?im)^torch(?:vision|audio)?\s*(?:[=<>~!;\[@].*)?$", text):
-                return each.line, f"`{file}`"
+                return install.line, f"`{file}`"
     return None
 
 
@@ -304,10 +292,8 @@ def _wants_gpu(repo: Repository, built: Built) -> bool:
     comments = " ".join(each.text for each in image.dockerfile.comments)
     if _GPU.search(f"{image.path} {built.stage.name} {comments}"):
         return True
-    env = {
-        name: value for name, value in (built.state.env or {}).items() if value not in {"", "-1"}
-    }
-    if any(name.startswith(("NVIDIA_", "CUDA_")) for name in env):
+    env = (built.state.env or {}).items()
+    if any(n.startswith(("NVIDIA_", "CUDA_")) and value not in {"", "-1"} for n, value in env):
         return True
     found = recipes.project(repo, image)
     texts = [image.text, (repo.text(found[0]) or "") if found else ""]
@@ -319,13 +305,6 @@ def _wants_gpu(repo: Repository, built: Built) -> bool:
     ]
     texts += [repo.text(name) or "" for name in names[:_MOST_FILES]]
     return any(_DEVICE.search(text) for text in texts)
-
-
-def _cuda_of(lock: Graph, groups: tuple[str, ...], machine: Machine) -> list[Package]:
-    """Return the packages of CUDA that a machine gets of a lock."""
-    if not any(is_cuda(each) for each in lock.packages):
-        return []
-    return [each for each in installed(lock, machine, groups) if is_cuda(each)]
 
 
 RULES: tuple[type[Rule], ...] = (IMG001, IMG002, IMG007)

@@ -96,7 +96,7 @@ def _of_machine(file: File[Listed], entry: Required, own: set[str]) -> bool:
     # A list of its own project alone is a way to say "install this"; with others it is a freeze.
     alone = all(each.local for each in file.value.entries)
     itself = posixpath.normpath(url.partition("[")[0]) == "."
-    return itself and not alone and not purpose.is_for_people(file.path)
+    return itself and not alone and not purpose.is_for_developers(file.path)
 
 
 def _outside(folder: str, where: str) -> bool:
@@ -147,7 +147,7 @@ class LCK005(Rule):
             loose = [each for each in file.value.entries if _is_loose(each)]
             if not loose or not file.path.endswith(".txt") or "constraints" in file.path:
                 continue
-            if purpose.is_apart(repo, file.path) or _constrained(file):
+            if purpose.is_not_runtime(repo, file.path) or _constrained(file):
                 continue
             beside_it = any(folder_of(each) == folder for each in locks if each != file.path)
             if beside_it or _is_metadata(repo, file.path) or purpose.is_library(repo, folder):
@@ -250,7 +250,7 @@ def _is_of_run_time(repo: Repository, path: str) -> bool:
     if main and name != "requirements.txt":
         return False
     special = ("constraints", "all", "notebook", "jupyter")
-    return not purpose.is_apart(repo, path) and not any(word in name for word in special)
+    return not purpose.is_not_runtime(repo, path) and not any(word in name for word in special)
 
 
 def _asked(repo: Repository, file: File[Listed]) -> list[Required]:

@@ -125,7 +125,7 @@ class LCK003(Rule):
         for lock in lock_files(repo):
             if lock.kind != "requirements" or _is_for_docs(lock.path):
                 continue
-            if purpose.is_of_model(repo, lock.path):
+            if purpose.is_beside_model(repo, lock.path):
                 continue
             others = locks_in(repo, folder_of(lock.path))
             if any(_hashed(other) for other in others) and not _installed(repo, lock.path):

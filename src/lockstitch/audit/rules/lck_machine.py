@@ -1,22 +1,58 @@
 """LCK: whether a lock fits the machines that images are for: Python, platforms, CPU or GPU."""
 
+import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.patterns import regex
 from lockstitch.python.locks import Graph, Package
-from lockstitch.repository.dockerfile import platforms, pythons
-from lockstitch.repository.dockerfile.pythons import Pin
+from lockstitch.python.tables import table
+from lockstitch.repository.compose.services import compose_files
+from lockstitch.repository.dockerfile.images import Built, image_files, products
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import wheels
 from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import lock_files, project_folders
 from lockstitch.repository.packaging.wheels import Machine, Verdict
 from lockstitch.repository.text.lines import line_of_key
+from lockstitch.values import frozen
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "allows", "requires"]
 
 _SHOWN = 3
 _GB = 1_000_000_000
+_VERSION = regex(r"(?:cpython-|python-)?(3\.\d{1,2}(?:\.\d{1,2})?)")
+_CONDA = regex(r"\s*-\s*[\"']?python\s*={1,2}\s*(3\.\d{1,2}(?:\.\d{1,2})?)[\"'.*]*\s*(?:#.*)?")
+_CI = regex(r"\s*-?\s*[\"']?python(?:-version|_version)?[\"']?\s*:\s*(?P<value>.*)")
+_ITEM = regex(r"\s*-\s*[\"']?(3\.\d{1,2}(?:\.\d{1,2})?)[\"']?\s*(?:#.*)?")
+_NUMBER = regex(r"(?<![\d.])3\.\d{1,2}(?:\.\d{1,2})?(?![\d.])")
+# Bases whose name says which Python the project runs on; others may get one by uv or conda.
+_KINDS = frozenset({"python", "uv", "distroless", "lambda"})
+_PATCHES = 40
+_MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+_PLATFORM = regex(r"(?m)^(?!\s*#).*?\blinux/(?:amd64|arm64)\b.*$")
+_NAMED = regex(r"\blinux/(?:amd64|arm64)\b")
+_GPU = regex(r"nvidia|\bcuda|--gpus|\bgpus?\b|\bcu1[12]\d\b", re.IGNORECASE)
+_CODE = regex(
+    r"\.cuda\(|(?:device|map_location)\s*=\s*[\"']cuda[:\d]*[\"'](?!\s+if)|\.to\([\"']cuda"
+)
+_TEXTS = (".md", ".rst", ".sh", ".yml", ".yaml", ".tf", "Makefile", "justfile", "Justfile")
+_LIBRARIES = frozenset({"pytorch", "tensorflow", "nvidia", "cuda"})
+
+
+@frozen
+class Pin:
+    """One place that says one Python."""
+
+    path: str
+    line: int
+    version: str
+    what: str  # how a message calls the place
+
+    @property
+    def minor(self) -> str:
+        """Return the version without its patch number."""
+        return ".".join(self.version.split(".")[:2])
 
 
 class LCK008(Rule):
@@ -45,15 +81,16 @@ class LCK008(Rule):
         places = [".python-version", "runtime.txt", "environment.yml", "environment.yaml"]
         folders = {*project_folders(repo), *(folder_of(name) for name in repo.named(*places))}
         for folder in sorted(folders):
-            said, built = pythons.pins(repo, folder), pythons.images(repo, folder)
-            allowed = pythons.requires(repo, folder)
-            outside = [p for p in (*said, *built) if not pythons.allows(allowed, p.version)]
+            said, built = _pins(repo, folder), _of_images(repo, folder)
+            allowed = requires(repo, folder)
+            outside = [p for p in (*said, *built) if not allows(allowed, p.version)]
             for pin in outside:
                 message = f"{pin.what} is Python {pin.version}, and the project wants `{allowed}`"
                 hint = f"change one of the two: {beside(folder, 'pyproject.toml')} says it"
                 yield self.finding(pin.path, pin.line, message, hint=hint)
-            # Images for several Pythons are meant.
-            one = built if len({pin.minor for pin in built}) == 1 else _one_file(built)
+            # Images for several Pythons are meant; the stages of one Dockerfile must be the same.
+            one_file = len({pin.path for pin in built}) == 1
+            one = built if one_file or len({pin.minor for pin in built}) == 1 else []
             inside = [pin for pin in (*said, *one) if pin not in outside]
             yield from self._others(inside)
             if inside and not folder:
@@ -68,7 +105,7 @@ class LCK008(Rule):
                 yield self.finding(pin.path, pin.line, message, hint=hint)
 
     def _untested(self, repo: Repository, first: Pin) -> Iterator[Finding]:
-        tested = pythons.tested(repo)
+        tested = _tested(repo)
         if tested and first.minor not in {pin.minor for pin in tested}:
             versions = ", ".join(dict.fromkeys(pin.version for pin in tested))
             message = f"CI has Python {versions}, {first.what} is {first.version}"
@@ -76,9 +113,95 @@ class LCK008(Rule):
             yield self.finding(tested[0].path, tested[0].line, message, hint=hint)
 
 
-def _one_file(built: list[Pin]) -> list[Pin]:
-    """Return the images when all are of one Dockerfile: its stages must be the same Python."""
-    return built if len({pin.path for pin in built}) == 1 else []
+def requires(repo: Repository, folder: str) -> str:
+    """Return which Pythons a project allows, as specifiers; empty where it does not say."""
+    document = repo.toml(beside(folder, "pyproject.toml"))
+    said = table(document, "project").get("requires-python")
+    if isinstance(said, str):
+        return said
+    poetry = table(document, "tool", "poetry", "dependencies").get("python")
+    text = poetry.strip() if isinstance(poetry, str) else ""
+    caret = re.fullmatch(r"\^\s*3\.(\d{1,2})((?:\.\d+)*)", text)
+    if caret:
+        return f">=3.{caret[1]}{caret[2]},<4"
+    tilde = re.fullmatch(r"~\s*3\.(\d{1,2})((?:\.\d+)*)", text)
+    if tilde:
+        return f">=3.{tilde[1]}{tilde[2]},<3.{int(tilde[1]) + 1}"
+    return "" if "|" in text or "^" in text else text
+
+
+def allows(specifiers: str, version: str) -> bool:
+    """Return whether specifiers allow a version, any patch of it where it has none."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        found = SpecifierSet(specifiers)
+    except InvalidSpecifier:
+        return True
+    if version.count(".") > 1:
+        return found.contains(version)
+    return any(found.contains(f"{version}.{patch}") for patch in range(_PATCHES))
+
+
+def _pins(repo: Repository, folder: str) -> list[Pin]:
+    """Return what a folder's own files say, the one that counts most first."""
+    found = []
+    path = beside(folder, "pyproject.toml")
+    said = table(repo.toml(path), "tool", "lockstitch").get("python")
+    if isinstance(said, str) and _VERSION.fullmatch(said):
+        line = line_of_key(repo.text(path) or "", "tool", "lockstitch", "python") or 1
+        found.append(Pin(path=path, line=line, version=said, what="[tool.lockstitch] python"))
+    for name in (".python-version", "runtime.txt"):
+        path = beside(folder, name)
+        lines = [x.strip() for x in repo.lines(path)] if path in repo.name_set else []
+        kept = [x for x in lines if x and not x.startswith("#")]
+        match = _VERSION.fullmatch(kept[0]) if len(kept) == 1 else None
+        if match:
+            line = lines.index(kept[0]) + 1
+            found.append(Pin(path=path, line=line, version=match[1], what=f"`{path}`"))
+    for name in ("environment.yml", "environment.yaml"):
+        path = beside(folder, name)
+        for number, text in enumerate(repo.lines(path) if path in repo.name_set else (), 1):
+            match = _CONDA.fullmatch(text)
+            if match:
+                found.append(Pin(path=path, line=number, version=match[1], what=f"`{path}`"))
+    return found
+
+
+def _of_images(repo: Repository, folder: str) -> list[Pin]:
+    """Return the Python of each image that is built in a folder."""
+    pins = {}
+    stages = [each for built in _built_in(repo, folder) for each in (built, *built.sources)]
+    for stage in stages:
+        base = stage.base
+        match = _VERSION.fullmatch(base.python) if base and base.kind in _KINDS else None
+        if match and stage.is_python:
+            path, first = stage.image.path, stage.chain[0]
+            what = f"`{first.base.text}` of `{path}`"
+            pins[path, first.line] = Pin(path=path, line=first.line, version=match[1], what=what)
+    return list(pins.values())
+
+
+def _tested(repo: Repository) -> list[Pin]:
+    """Return each Python that the workflows of CI name."""
+    found = []
+    for path in repo.names:
+        if path.startswith(".github/workflows/") and path.endswith((".yml", ".yaml")):
+            found += list(_workflow(path, repo.lines(path)))
+    return found
+
+
+def _workflow(path: str, lines: list[str]) -> Iterator[Pin]:
+    inside = False  # of a list whose items stand on lines of their own
+    for number, line in enumerate(lines, 1):
+        match = _CI.fullmatch(line)
+        item = _ITEM.fullmatch(line) if inside else None
+        inside = bool(item) or bool(match and not match["value"].partition("#")[0].strip())
+        versions = [item[1]] if item else []
+        if match and "${{" not in match["value"]:
+            versions = _NUMBER.findall(match["value"].partition("#")[0])
+        for version in versions:
+            yield Pin(path=path, line=number, version=version, what=f"`{path}`")
 
 
 class LCK009(Rule):
@@ -108,15 +231,15 @@ class LCK009(Rule):
             folder = folder_of(lock.path)
             if lock.kind not in {"uv", "poetry"}:
                 continue
-            built = platforms.built_in(repo, folder)
-            wanted = platforms.named(repo, folder)
+            built = _built_in(repo, folder)
+            wanted = _platforms(repo, folder)
             if wanted or built:
                 yield from self._lock(repo, lock, wanted)
 
     def _lock(self, repo: Repository, lock: Graph, wanted: dict[str, str]) -> Iterator[Finding]:
         folder = folder_of(lock.path)
-        names = list(wanted) or list(platforms.MACHINES)
-        machines = {name: platforms.machine(repo, folder, name) for name in names}
+        names = list(wanted) or list(_MACHINES)
+        machines = {name: _machine(repo, folder, name) for name in names}
         left_out = [name for name in names if not _supported(lock, machines[name])]
         # A platform that nobody names is one of two, and one that works is enough.
         if left_out and (wanted or len(left_out) == len(names)):
@@ -126,7 +249,7 @@ class LCK009(Rule):
             hint = "add \"sys_platform == 'linux'\" to environments, then: uv lock"
             yield self.finding(path, line, message, hint=hint)
             return
-        groups = platforms.groups(repo, folder)
+        groups = _groups(repo, folder)
         lacking = {
             name: [
                 each
@@ -159,6 +282,54 @@ def _supported(lock: Graph, machine: Machine) -> bool:
     return not markers or any(wheels.applies(each, machine) for each in markers)
 
 
+def _built_in(repo: Repository, folder: str) -> list[Built]:
+    """Return the Python images that are built in a folder."""
+    return [
+        built
+        for built in products(repo)
+        if any(context.folder == folder for context in built.image.contexts) and built.is_python
+    ]
+
+
+def _platforms(repo: Repository, folder: str) -> dict[str, str]:
+    """Return the Linux platforms that images are made for, each with where it is said."""
+    path = beside(folder, "pyproject.toml")
+    said = table(repo.toml(path), "tool", "lockstitch").get("platforms")
+    found = {p: path for p in said if p in _MACHINES} if isinstance(said, list) else {}
+    for built in _built_in(repo, folder):
+        platform = built.stage.platform
+        if platform is not None and not platform.unknown and platform.text in _MACHINES:
+            found.setdefault(platform.text, built.image.path)
+        for use in built.uses:
+            _add(repo, use.compose, found)
+    if _built_in(repo, folder):
+        for name in repo.names:
+            if name.startswith(".github/workflows/") and name.endswith((".yml", ".yaml")):
+                _add(repo, name, found)
+    return found
+
+
+def _add(repo: Repository, path: str, found: dict[str, str]) -> None:
+    for line in _PLATFORM.findall(repo.text(path) or ""):
+        for each in _NAMED.findall(line.partition(" #")[0]):
+            found.setdefault(each, path)
+
+
+def _machine(repo: Repository, folder: str, platform: str) -> Machine:
+    """Return the machine of a platform, with the Python that the folder's images have."""
+    said = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "lockstitch").get("python")
+    pythons = [b.base.python for b in _built_in(repo, folder) if b.base and b.base.python]
+    python = said if isinstance(said, str) else (pythons[0] if len({*pythons}) == 1 else "")
+    return Machine(python=python, processor=_MACHINES[platform])
+
+
+def _groups(repo: Repository, folder: str) -> tuple[str, ...]:
+    """Return the groups and extras that images of [tool.lockstitch] have."""
+    images = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "lockstitch", "images")
+    listed = [each.get("groups") for each in images.values() if isinstance(each, dict)]
+    return tuple(str(name) for each in listed if isinstance(each, list) for name in each)
+
+
 class LCK010(Rule):
     """Torch is the build for CUDA, and the images are for CPUs.
 
@@ -186,17 +357,17 @@ class LCK010(Rule):
             folder = folder_of(lock.path)
             if not lock.named("torch") or lock.kind == "pylock":
                 continue
-            built = platforms.built_in(repo, folder)
-            wanted = platforms.named(repo, folder) or {"linux/amd64": ""}
+            built = _built_in(repo, folder)
+            wanted = _platforms(repo, folder) or {"linux/amd64": ""}
             if not built or "linux/amd64" not in wanted or any(b.base is None for b in built):
                 continue
-            machine = platforms.machine(repo, folder, "linux/amd64")
-            packages = wheels.installed(lock, machine, platforms.groups(repo, folder))
+            machine = _machine(repo, folder, "linux/amd64")
+            packages = wheels.installed(lock, machine, _groups(repo, folder))
             torch = next((each for each in packages if each.name == "torch"), None)
             libraries = [each for each in packages if each.name.startswith("nvidia-")]
             if torch is None or not (libraries or "+cu" in torch.version):
                 continue
-            if "+cpu" not in torch.version and not platforms.speaks_of_gpus(repo):
+            if "+cpu" not in torch.version and not _speaks_of_gpus(repo):
                 yield self._cuda(lock, torch, libraries)
 
     def _cuda(self, lock: Graph, torch: Package, libraries: list[Package]) -> Finding:
@@ -206,6 +377,25 @@ class LCK010(Rule):
         message = f"torch {torch.version} is the build for CUDA{brought}, and no image is for GPUs"
         hint = 'torch = { index = "pytorch-cpu" } in [tool.uv.sources], an index that ends /whl/cpu'
         return self.finding(lock.path, torch.line, message, hint=hint)
+
+
+def _speaks_of_gpus(repo: Repository) -> bool:
+    """Return whether anything in a repository says that it runs on GPUs.
+
+    A slim base is no proof of the contrary: CUDA's libraries are in wheels, and `docker run
+    --gpus` brings the driver.
+    """
+    bases = [b.base for image in image_files(repo) for b in image.stages if b.base is not None]
+    if any(base.cuda or base.kind in _LIBRARIES for base in bases):
+        return True
+    texts = [image.text for image in image_files(repo)] + [
+        file.text for file in compose_files(repo)
+    ]
+    texts += [repo.text(name) or "" for name in repo.names if name.endswith(_TEXTS)]
+    if any(_GPU.search(text) for text in texts):
+        return True
+    code = [n for n in repo.names if n.endswith((".py", ".ipynb"))]
+    return any(_CODE.search(repo.text(name) or "") for name in code)
 
 
 RULES: tuple[type[Rule], ...] = (LCK008, LCK009, LCK010)

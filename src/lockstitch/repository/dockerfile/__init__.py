@@ -1,1 +1,1 @@
-"""Dockerfiles and the images that they build."""
+"""Reads Dockerfiles, and tells what the images that they build hold and start."""

@@ -1,4 +1,4 @@
-"""What is known of base images that Python projects are made from: a table, bases.toml."""
+"""Known base images of Python projects: their C library, Python, programs and user."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from lockstitch.repository import tables
 from lockstitch.repository.text.image_names import Reference
 from lockstitch.values import frozen
 
-__all__ = ["Base", "known"]
+__all__ = ["Base", "known_base"]
 
 _UBUNTU_TAG = regex(r"ubuntu-?(\d{2})\.?04")
 _ENTERPRISE_TAG = regex(r"(?:rockylinux|ubi|centos|el)-?(\d{1,2})")
@@ -36,7 +36,7 @@ class Base:
         return tuple(version) if version else None
 
 
-def known(reference: Reference) -> Base | None:
+def known_base(reference: Reference) -> Base | None:
     """Return what is known of an image, or None."""
     if reference.path == "scratch":
         return Base(kind="scratch", has=dict.fromkeys(_table()["programs"], False))
@@ -75,7 +75,7 @@ def _table() -> dict[str, Any]:
 
 
 def _programs(before: Mapping[str, bool], entry: Mapping[str, Any]) -> dict[str, bool]:
-    """Return which programs are on PATH, and which are not, after an entry of the table."""
+    """Return which programs are on PATH and which are not, with what an entry of the table adds."""
     has = {} if entry.get("nothing_known") else dict(before)
     if "only" in entry:
         has = {each: each in entry["only"] for each in _table()["programs"]}

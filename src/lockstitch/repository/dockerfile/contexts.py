@@ -1,8 +1,8 @@
-"""Which folder a Dockerfile is built in, and which .dockerignore counts there."""
+"""Finds the folders that a Dockerfile is built in, and the .dockerignore of each."""
 
 import posixpath
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.compose.values import Build, Service
@@ -13,7 +13,7 @@ from lockstitch.repository.text import ignore
 from lockstitch.repository.text.ignore import Ignore
 from lockstitch.values import frozen
 
-__all__ = ["Context", "Use", "contexts", "started", "uses"]
+__all__ = ["Context", "Use", "contexts", "service_calls", "uses"]
 
 
 @frozen
@@ -68,7 +68,7 @@ def uses(repo: Repository) -> tuple[Use, ...]:
     return tuple(found)
 
 
-def started(service: Service) -> tuple[Call, ...]:
+def service_calls(service: Service) -> tuple[Call, ...]:
     """Return what a service's own command starts."""
     command = service.command
     if command is None:
@@ -100,18 +100,13 @@ def contexts(
     named = sorted({each.folder for each in used if each.path == path})
     if named:
         return tuple(_context(repo, path, folder, certain=True) for folder in named)
-    found = [_context(repo, path, folder, certain=False) for folder in _above(path)]
+    folders = [posixpath.dirname(path)]
+    while folders[-1]:
+        folders.append(posixpath.dirname(folders[-1]))
+    found = [_context(repo, path, folder, certain=False) for folder in folders]
     wanted = [each for each in sources if not set(each) & set("*?[")]
     whole = [each for each in found if all(repo.exists(each.path(source)) for source in wanted)]
     return tuple(whole or found)
-
-
-def _above(path: str) -> Iterator[str]:
-    folder = posixpath.dirname(path)
-    while folder:
-        yield folder
-        folder = posixpath.dirname(folder)
-    yield ""
 
 
 def _context(repo: Repository, path: str, folder: str, *, certain: bool) -> Context:

@@ -1,10 +1,10 @@
-"""What starts in an image's containers, ENTRYPOINT and CMD together, and whether it is a server."""
+"""Reads what containers start, by ENTRYPOINT, CMD and scripts, and whether it is a server."""
 
 import posixpath
 from collections.abc import Callable, Sequence
 
 from lockstitch.patterns import regex
-from lockstitch.repository.dockerfile.installs import known
+from lockstitch.repository.dockerfile.installs import facts
 from lockstitch.repository.dockerfile.stages import SHELLS, Step, exec_form
 from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
@@ -27,7 +27,7 @@ class Started:
 
 @frozen
 class Entry:
-    """What a container starts; `first` is its first program, unless a shell's text decides it."""
+    """What a container starts, in order."""
 
     started: tuple[Started, ...] = ()
     step: Step | None = None  # the ENTRYPOINT, or the CMD where there is none
@@ -36,7 +36,7 @@ class Entry:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """Return all calls."""
+        """Return the calls of all programs."""
         return tuple(each.call for each in self.started)
 
     @property
@@ -86,7 +86,7 @@ def _of(step: Step) -> list[Started]:
 
 
 def _joined(entrypoint: Step, command: Step) -> list[Started]:
-    """Return what an ENTRYPOINT in JSON starts with the words of a CMD behind its own."""
+    """Return what an ENTRYPOINT in JSON starts, the words of CMD being its last arguments."""
     inner = command.instruction
     more = inner.words if inner.json else ("/bin/sh", "-c", inner.text)
     line = entrypoint.instruction.first
@@ -116,7 +116,7 @@ def _inside(path: str, text: str) -> list[Started]:
 
 def serves(each: Call, *, exposes: bool) -> bool:
     """Return whether a call starts a server, or an application's script in an image with a port."""
-    servers, program, words = known("servers"), each.program, each.words
+    servers, program, words = facts("servers"), each.program, each.words
     if program in servers["runners"]:
         inner = _inner(each)
         return inner is not None and serves(inner, exposes=exposes)
@@ -135,7 +135,7 @@ def serves(each: Call, *, exposes: bool) -> bool:
 
 def package_of_server(program: str) -> str | None:
     """Return the Python package that brings a server's program, None when it is none."""
-    package: str | None = known("servers")["packages"].get(program)
+    package: str | None = facts("servers")["packages"].get(program)
     return package
 
 

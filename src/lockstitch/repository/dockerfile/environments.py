@@ -1,4 +1,4 @@
-"""Where a stage's Python packages are: the system's Python, or virtual environments by folder."""
+"""Finds the environments of a stage's Python packages: the system's, or virtual ones by folder."""
 
 import posixpath
 from collections.abc import Iterator
@@ -22,12 +22,11 @@ _PREFIX = regex(r"(/.+)/(?:bin|Scripts)(?:/[^/]+)?")
 
 @frozen
 class Environment:
-    """One place of packages: `prefix` is empty for the system's, `?` where nobody can tell."""
+    """One environment: its `prefix` is empty for the system's, `?` where nobody can tell."""
 
     prefix: str
     line: int
     tool: str
-    moved: str = ""  # the folder that it was made in, when it was copied to another
 
     @property
     def is_venv(self) -> bool:
@@ -44,7 +43,7 @@ def path_entries(built: "Built") -> tuple[str, ...] | None:
 
 
 def environments(built: "Built") -> tuple[Environment, ...]:
-    """Return where packages are in a stage, those copied from other stages included."""
+    """Return the environments of a stage, those copied from other stages included."""
     return tuple(_found(built, depth=0))
 
 
@@ -62,10 +61,10 @@ def _found(built: "Built", depth: int) -> Iterator[Environment]:
                 poetry[call.words[-2]] = call.words[-1].lower()
         active = next((e for e in step.state.get("PATH").split(":") if e.endswith("/bin")), "")
         active = active.removesuffix("/bin") if _is_venv_folder(built, active) else ""
-        for each in step.installs:
-            if each.is_python and not each.is_tools:
-                prefix = _prefix(each, step, activated or active, poetry)
-                yield Environment(prefix=prefix, line=each.line, tool=each.tool)
+        for install in step.installs:
+            if install.is_python and not install.is_tools:
+                prefix = _prefix(install, step, activated or active, poetry)
+                yield Environment(prefix=prefix, line=install.line, tool=install.tool)
 
 
 def _taken(built: "Built", step: Step, depth: int) -> Iterator[Environment]:
@@ -87,8 +86,7 @@ def _taken(built: "Built", step: Step, depth: int) -> Iterator[Environment]:
             if each.prefix == path or each.prefix.startswith(f"{path}/"):
                 target = posixpath.normpath(copied.target + each.prefix[len(path) :])
                 target = "" if target in {"/usr", "/usr/local"} else target
-                moved = each.moved or (each.prefix if target != each.prefix else "")
-                yield replace(each, prefix=target, line=line, moved=moved)
+                yield replace(each, prefix=target, line=line)
             elif each.prefix and path.startswith(f"{each.prefix}/") and "/lib" in path:
                 yield Environment(prefix="?", line=line, tool="COPY")
 
@@ -113,36 +111,36 @@ def _is_venv_folder(built: "Built", entry: str) -> bool:
     )
 
 
-def _get(step: Step, each: Install, name: str) -> str:
+def _get(step: Step, install: Install, name: str) -> str:
     """Return a variable as the command sees it: its own assignments before ENV."""
-    return each.call.assignments.get(name, "") or step.state.get(name)
+    return install.call.assignments.get(name, "") or step.state.get(name)
 
 
-def _prefix(each: Install, step: Step, active: str, poetry: dict[str, str]) -> str:
-    if each.tool == "conda" or "conda" in each.call.wrappers or each.tool == "pdm":
+def _prefix(install: Install, step: Step, active: str, poetry: dict[str, str]) -> str:
+    if install.tool == "conda" or "conda" in install.call.wrappers or install.tool == "pdm":
         return "?"
-    if each.tool == "uv sync":
-        return _of_sync(each, step)
-    if each.tool == "poetry":
-        return active or _of_poetry(each, step, poetry)
-    if each.tool == "pipenv":
+    if install.tool == "uv sync":
+        return _of_sync(install, step)
+    if install.tool == "poetry":
+        return active or _of_poetry(install, step, poetry)
+    if install.tool == "pipenv":
         inside = step.state.get("PIPENV_VENV_IN_PROJECT")
-        system = "" if each.options.has("--system") else "hidden"
+        system = "" if install.options.has("--system") else "hidden"
         return active or (step.state.path(".venv") if inside and system else system)
-    if each.options.has("--target", "-t", "--root", "--user"):
+    if install.options.has("--target", "-t", "--root", "--user"):
         return "?"
-    named = next(iter(each.options.values("--prefix")), "") or _python(each, step)
+    named = next(iter(install.options.values("--prefix")), "") or _python(install, step)
     if named:
         return _unless_system(step.state.path(named))
-    if each.tool == "uv pip":
-        return _of_uv_pip(each, step, active)
+    if install.tool == "uv pip":
+        return _of_uv_pip(install, step, active)
     return active
 
 
-def _python(each: Install, step: Step) -> str:
+def _python(install: Install, step: Step) -> str:
     """Return the folder of the environment whose Python or pip is named."""
-    python = next(iter(each.options.values("--python", "-p")), "")
-    written = each.call.written if each.call.folder else ""
+    python = next(iter(install.options.values("--python", "-p")), "")
+    written = install.call.written if install.call.folder else ""
     for path in (python, written):
         if "/" in path:
             match = _PREFIX.fullmatch(step.state.path(path))
@@ -150,34 +148,34 @@ def _python(each: Install, step: Step) -> str:
     return ""
 
 
-def _of_sync(each: Install, step: Step) -> str:
-    folder = next(iter(each.options.values("--directory", "--project")), ".")
-    named = _get(step, each, "UV_PROJECT_ENVIRONMENT")
-    if each.options.has("--active") or "UV_PROJECT_ENVIRONMENT" in step.state.unknown:
+def _of_sync(install: Install, step: Step) -> str:
+    folder = next(iter(install.options.values("--directory", "--project")), ".")
+    named = _get(step, install, "UV_PROJECT_ENVIRONMENT")
+    if install.options.has("--active") or "UV_PROJECT_ENVIRONMENT" in step.state.unknown:
         return "?"
     prefix = posixpath.join(step.state.workdir, folder, named or ".venv")
     return _unless_system(posixpath.normpath(prefix))
 
 
-def _of_uv_pip(each: Install, step: Step, active: str) -> str:
-    if each.options.has("--system") or _get(step, each, "UV_SYSTEM_PYTHON"):
+def _of_uv_pip(install: Install, step: Step, active: str) -> str:
+    if install.options.has("--system") or _get(step, install, "UV_SYSTEM_PYTHON"):
         return ""
     if active:
         return active
-    other = each.options.has("--python", "-p") or _get(step, each, "UV_PYTHON")
-    virtual = _get(step, each, "VIRTUAL_ENV")
+    other = install.options.has("--python", "-p") or _get(step, install, "UV_PYTHON")
+    virtual = _get(step, install, "VIRTUAL_ENV")
     return virtual or ("?" if other else step.state.path(".venv"))
 
 
-def _of_poetry(each: Install, step: Step, settings: dict[str, str]) -> str:
-    create = _get(step, each, "POETRY_VIRTUALENVS_CREATE")
-    inside = _get(step, each, "POETRY_VIRTUALENVS_IN_PROJECT")
-    virtual = _get(step, each, "VIRTUAL_ENV")
+def _of_poetry(install: Install, step: Step, settings: dict[str, str]) -> str:
+    create = _get(step, install, "POETRY_VIRTUALENVS_CREATE")
+    inside = _get(step, install, "POETRY_VIRTUALENVS_IN_PROJECT")
+    virtual = _get(step, install, "VIRTUAL_ENV")
     if (create or settings.get("virtualenvs.create", "")).lower() in _OFF:
         return virtual
     if (inside or settings.get("virtualenvs.in-project", "")).lower() not in {"", *_OFF}:
         return step.state.path(".venv")
-    return virtual or ("?" if _get(step, each, "POETRY_VIRTUALENVS_PATH") else "hidden")
+    return virtual or ("?" if _get(step, install, "POETRY_VIRTUALENVS_PATH") else "hidden")
 
 
 def _unless_system(prefix: str) -> str:

@@ -1,4 +1,4 @@
-"""The images that a repository's Dockerfiles make, with the answers that rules ask of them."""
+"""The Dockerfiles of a repository and the images they build: base, steps, entry, user, uses."""
 
 import functools
 import posixpath
@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator
 
 from lockstitch.patterns import regex
+from lockstitch.repository.dockerfile import bases, reader
 from lockstitch.repository.dockerfile import contexts as context_facts
-from lockstitch.repository.dockerfile import reader
 from lockstitch.repository.dockerfile.bases import Base
-from lockstitch.repository.dockerfile.contexts import Context, Use, started
+from lockstitch.repository.dockerfile.contexts import Context, Use, service_calls
 from lockstitch.repository.dockerfile.entry import Entry, entry, serves
 from lockstitch.repository.dockerfile.installs import Install
 from lockstitch.repository.dockerfile.reader import Dockerfile, Stage
-from lockstitch.repository.dockerfile.stages import State, Step, base_of, steps
+from lockstitch.repository.dockerfile.stages import State, Step, steps
 from lockstitch.repository.files import File, Repository, once
-from lockstitch.repository.text.image_names import Reference
+from lockstitch.repository.text.image_names import Reference, reference
 
 __all__ = ["Built", "ImageFile", "dockerfiles", "image_files", "products"]
 
@@ -36,7 +36,7 @@ _PYTHON_CALLS = frozenset({"python", "pip", "uv", "poetry", "pdm", "pipenv", "co
 
 
 class Built:
-    """One stage with all that it is made from in its file."""
+    """One stage as an image, with all that it is made from and copies from."""
 
     def __init__(self, image: "ImageFile", stage: Stage) -> None:
         """Keep the stage."""
@@ -54,12 +54,13 @@ class Built:
     @functools.cached_property
     def reference(self) -> Reference | None:
         """The image that the chain begins with, None when only a build can tell."""
-        return base_of(self.image.dockerfile, self.stage)[0]
+        base = self.chain[0].base
+        return None if base.unknown or base.wrong else reference(base.text)
 
     @functools.cached_property
     def base(self) -> Base | None:
         """What is known of that image."""
-        return base_of(self.image.dockerfile, self.stage)[1]
+        return bases.known_base(self.reference) if self.reference else None
 
     @functools.cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -68,7 +69,7 @@ class Built:
 
     @property
     def state(self) -> State:
-        """What holds at its end."""
+        """Working folder, user and variables at its end."""
         return self.image.steps(self.stage.index)[1]
 
     @functools.cached_property
@@ -96,7 +97,7 @@ class Built:
 
     @functools.cached_property
     def is_python(self) -> bool:
-        """Whether it is about Python at all."""
+        """Whether it holds or runs Python."""
         if self.base is not None and self.base.kind in _PYTHON_BASES:
             return True
         whole = (self, *self.sources)
@@ -113,7 +114,10 @@ class Built:
     @functools.cached_property
     def serves(self) -> bool:
         """Whether its container answers requests."""
-        calls = [*self.entry.calls, *(call for use in self.uses for call in started(use.service))]
+        calls = [
+            *self.entry.calls,
+            *(call for use in self.uses for call in service_calls(use.service)),
+        ]
         exposes = any(each.instruction.name == "EXPOSE" for each in self.steps)
         return any(serves(each, exposes=exposes) for each in calls)
 
@@ -151,11 +155,6 @@ class ImageFile:
         self.uses = tuple(each for each in used if each.path == file.path)
         self._steps: dict[int, tuple[tuple[Step, ...], State]] = {}
         self._built: dict[int, Built] = {}
-
-    @property
-    def folder(self) -> str:
-        """The folder that it stands in."""
-        return posixpath.dirname(self.path)
 
     @functools.cached_property
     def is_development(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a command installs: packages of the system, of Python, of conda, and from what list."""
+"""Reads what a command installs: packages of the system, Python or conda, and from which list."""
 
 import functools
 import re
@@ -9,7 +9,7 @@ from lockstitch.repository import tables
 from lockstitch.repository.shell.calls import Call, Options
 from lockstitch.values import frozen
 
-__all__ = ["Install", "install", "is_installer", "known", "package_of"]
+__all__ = ["Install", "facts", "install", "is_installer", "package_of"]
 
 _REQUIREMENT = regex(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[([^\]]*)\])?\s*(.*)")
 
@@ -59,21 +59,21 @@ class Install:
         return tuple(each for each in self.names if not is_local(each))
 
 
-def known(name: str) -> dict[str, Any]:
-    """Return a table of what is known of the programs and packages of Dockerfiles."""
+def facts(name: str) -> dict[str, Any]:
+    """Return a table of known.toml: programs and packages that Dockerfiles install and start."""
     found: dict[str, Any] = tables.load(__package__, "known.toml")[name]
     return found
 
 
 def is_installer(package: str) -> bool:
     """Return whether a package is a program that installs, or a plugin of one."""
-    return package in known("installers")["packages"]
+    return package in facts("installers")["packages"]
 
 
 @functools.cache
 def _valued(program: str) -> frozenset[str]:
     """Return the options of a program that take a value."""
-    return frozenset(known("options")[program])
+    return frozenset(facts("options")[program])
 
 
 def is_local(name: str) -> bool:
@@ -97,7 +97,7 @@ def package_of(requirement: str) -> tuple[str, tuple[str, ...], str]:
 def install(call: Call) -> Install | None:
     """Return what a call installs, or None when it installs nothing."""
     words, program = call.words, call.program
-    system = known("systems").get(program)
+    system = facts("systems").get(program)
     if system:
         return _system(call, system)
     if program == "pip" and "install" in words[:4]:

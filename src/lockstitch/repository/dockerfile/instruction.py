@@ -1,4 +1,4 @@
-"""The instructions of a Dockerfile: physical lines joined, names, flags, JSON, here-documents.
+"""Reads one instruction of a Dockerfile: its joined lines, flags, words and here-documents.
 
 As BuildKit does it (frontend/dockerfile/parser: parser.go, directives.go, line_parsers.go,
 split_command.go): comments and blank lines between continuations are skipped, a continuation is
@@ -68,7 +68,7 @@ class Joined:
 
 
 class Lines:
-    """Goes through a text once; `problems`, `comments` and `directives` fill on the way."""
+    """Reads a text line by line; fills `problems`, `comments` and `directives` on the way."""
 
     def __init__(self, text: str) -> None:
         """Start before the first line; a byte order mark is skipped."""

@@ -1,4 +1,4 @@
-"""What a folder is for: a library or something that runs; and which packages only develop it."""
+"""Tells libraries from what runs, and tools of development from packages of run time."""
 
 import re
 
@@ -6,18 +6,18 @@ from lockstitch.patterns import regex
 from lockstitch.python.names import normal
 from lockstitch.python.tables import table
 from lockstitch.repository.dockerfile.images import dockerfiles
-from lockstitch.repository.dockerfile.installs import known
+from lockstitch.repository.dockerfile.installs import facts
 from lockstitch.repository.dockerfile.instruction import Instruction
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import lock_files, project_folders
 
 __all__ = [
-    "is_apart",
+    "is_beside_model",
     "is_deployed",
-    "is_for_people",
+    "is_for_developers",
     "is_library",
-    "is_of_model",
+    "is_not_runtime",
     "is_tool",
     "lock_names",
     "misplaced",
@@ -47,25 +47,25 @@ def lock_names(repo: Repository) -> list[str]:
     lists = [
         lock.path
         for lock in lock_files(repo)
-        if any(each.version for each in lock.packages) and not is_apart(repo, lock.path)
+        if any(each.version for each in lock.packages) and not is_not_runtime(repo, lock.path)
     ]
     return [*repo.named(*_LOCKS), *lists]
 
 
-def is_for_people(path: str) -> bool:
+def is_for_developers(path: str) -> bool:
     """Return whether a list of requirements is for who works on a project, not for what runs."""
     return _FOR_PEOPLE.search(path.lower()) is not None
 
 
-def is_of_model(repo: Repository, path: str) -> bool:
+def is_beside_model(repo: Repository, path: str) -> bool:
     """Return whether MLflow has written a list beside a model that it saved."""
     folder = folder_of(path)
     return any(beside(each, "MLmodel") in repo.name_set for each in (folder, folder_of(folder)))
 
 
-def is_apart(repo: Repository, path: str) -> bool:
+def is_not_runtime(repo: Repository, path: str) -> bool:
     """Return whether a list is for people or of a saved model, not for what runs."""
-    return is_for_people(path) or is_of_model(repo, path)
+    return is_for_developers(path) or is_beside_model(repo, path)
 
 
 def owner(repo: Repository, path: str) -> str | None:
@@ -121,13 +121,13 @@ def _takes(instruction: "Instruction") -> bool:
 
 def is_tool(name: str) -> bool:
     """Return whether a package is a tool of development."""
-    tools = known("tools")
+    tools = facts("tools")
     own = name in tools["packages"] or name in tools["modules"]
     return own or name.startswith(tuple(tools["families"]))
 
 
 def misplaced(repo: Repository, folder: str, names: set[str]) -> set[str]:
-    """Return those of the names that are tools which the folder's code does not need to run."""
+    """Return the names of tools that the folder's code does not need to run."""
     found = {name for name in names if is_tool(name)}
     if not found:
         return found
@@ -140,15 +140,15 @@ def misplaced(repo: Repository, folder: str, names: set[str]) -> set[str]:
         if name.partition("-")[0] in own.split("-") or any(p.startswith(name) for p in points)
     }
     # Where notebooks are the product, what runs them is no tool of development.
-    interactive = found & {*known("tools")["interactive"]}
+    interactive = found & {*facts("tools")["interactive"]}
     if interactive and any(n.endswith(".ipynb") for n in repo.names) and not dockerfiles(repo):
         found -= interactive
     return found - _imported(repo, folder, found)
 
 
 def _imported(repo: Repository, folder: str, names: set[str]) -> set[str]:
-    """Return those of the names that code imports, or starts by a list of words."""
-    special = known("tools")["modules"]
+    """Return the names whose modules code imports, or starts by a list of words."""
+    special = facts("tools")["modules"]
     modules = {name: special.get(name, name.replace("-", "_")) for name in names}
     patterns = {
         name: re.compile(

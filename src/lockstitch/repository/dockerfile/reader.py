@@ -1,4 +1,4 @@
-"""Reads a Dockerfile into stages and instructions, and what an image may be built of it.
+"""Reads a Dockerfile into stages and instructions, with what BuildKit would refuse.
 
 What an instruction means is left to who asks: nothing is fetched, no ARG of `docker build` is
 given (moby/buildkit, frontend/dockerfile; of flags and words: instructions/parse.go and

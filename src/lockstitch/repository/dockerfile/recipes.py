@@ -1,18 +1,20 @@
-"""What a build installs its Python packages from: locks, lists, or names of any version."""
+"""Finds what a build installs its Python packages from: locks, lists, names of any version."""
 
 import posixpath
 from collections.abc import Iterator
 
 from lockstitch.patterns import regex
+from lockstitch.python.locks import Graph
 from lockstitch.python.tables import table
 from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
 from lockstitch.repository.dockerfile.installs import Install, package_of
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
+from lockstitch.repository.packaging.files import lock_files
 from lockstitch.repository.text.ignore import Pattern
 
-__all__ = ["LISTS", "file_in", "has_code", "is_here", "is_set", "needs_of", "project", "running"]
-__all__ += ["unpinned"]
+__all__ = ["LISTS", "file_in", "has_code", "has_dependencies", "installs_own_folder", "is_set"]
+__all__ += ["lock_in", "project", "running", "unpinned"]
 
 # Sources of COPY that are no code: what packages are installed from, and what goes with it.
 LISTS = regex(
@@ -54,16 +56,16 @@ def has_code(repo: Repository, image: ImageFile, source: str) -> bool | None:
     return any(name.endswith((".py", ".ipynb")) for name in inside)
 
 
-def is_set(step: Step, each: Install, name: str) -> bool:
-    """Return whether a variable is on for a command."""
-    value = each.call.assignments.get(name, "") or step.state.get(name)
-    return value.lower() in _ON or name in step.state.unknown
+def is_set(step: Step, install: Install, *names: str) -> bool:
+    """Return whether one of these variables is on for a command, or only a build can tell."""
+    values = (install.call.assignments.get(name, "") or step.state.get(name) for name in names)
+    return any(value.lower() in _ON for value in values) or not step.state.unknown.isdisjoint(names)
 
 
-def unpinned(each: Install) -> list[str]:
+def unpinned(install: Install) -> list[str]:
     """Return the packages of a pip install that may be any version, bootstrapping apart."""
     found = []
-    for name in each.required:
+    for name in install.required:
         package, _, rest = package_of(name)
         if "$" in name or "`" in name:
             continue
@@ -88,6 +90,12 @@ def file_in(repo: Repository, image: ImageFile, name: str) -> str | None:
     return None
 
 
+def lock_in(repo: Repository, image: ImageFile, name: str) -> Graph | None:
+    """Return the lock or list of a build's context by its name, None when it has none."""
+    path = file_in(repo, image, name)
+    return next((each for each in lock_files(repo) if each.path == path), None)
+
+
 def project(repo: Repository, image: ImageFile) -> tuple[str, dict[str, object]] | None:
     """Return the pyproject.toml of a build's context, by its path and as a document."""
     path = file_in(repo, image, "pyproject.toml")
@@ -95,13 +103,13 @@ def project(repo: Repository, image: ImageFile) -> tuple[str, dict[str, object]]
     return (path, document) if path and document is not None else None
 
 
-def is_here(step: Step, each: Install) -> bool:
+def installs_own_folder(step: Step, install: Install) -> bool:
     """Return whether a command installs the folder that it stands in, before any `cd`."""
-    here = any(name.split("[")[0].rstrip("/") == "." for name in each.local)
+    here = any(name.split("[")[0].rstrip("/") == "." for name in install.local)
     return here and not any(call.program in {"cd", "pushd"} for call in step.calls)
 
 
-def needs_of(document: object) -> bool:
+def has_dependencies(document: object) -> bool:
     """Return whether a project asks for packages at run time."""
     listed = table(document, "project").get("dependencies")
     poetry = table(document, "tool", "poetry", "dependencies")

@@ -1,4 +1,4 @@
-"""What a stage of a Dockerfile comes to: the programs that its steps run, and what they leave."""
+"""Turns a stage into steps: the state before each, the programs it runs, what it copies."""
 
 import functools
 import posixpath
@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lockstitch.patterns import regex
-from lockstitch.repository.dockerfile import bases
-from lockstitch.repository.dockerfile.bases import Base
 from lockstitch.repository.dockerfile.installs import Install, install
 from lockstitch.repository.dockerfile.instruction import Starts, opens_heredoc, shifted
 from lockstitch.repository.dockerfile.reader import (
-    Dockerfile,
     Heredoc,
     Instruction,
     Problem,
@@ -20,10 +17,9 @@ from lockstitch.repository.dockerfile.reader import (
 from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
 from lockstitch.repository.shell.reader import Command, Script, Word
-from lockstitch.repository.text.image_names import Reference, reference
 from lockstitch.values import frozen
 
-__all__ = ["SHELLS", "Copied", "State", "Step", "base_of", "exec_form", "line_of", "script"]
+__all__ = ["SHELLS", "Copied", "State", "Step", "exec_form", "line_of", "script"]
 __all__ += ["steps"]
 
 SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
@@ -34,7 +30,7 @@ _DEEPEST = 3  # a shell in a shell in a shell
 
 @frozen
 class State:
-    """What holds before an instruction; `unknown` names variables that only a build can tell."""
+    """Working folder, user and variables at a point; only a build can tell those of `unknown`."""
 
     workdir: str = "/"
     user: str | None = None  # None: the base image's
@@ -64,14 +60,14 @@ class Step:
     """One instruction with the state before it."""
 
     def __init__(self, instruction: Instruction, stage: int, state: State) -> None:
-        """Keep what is given."""
+        """Keep the instruction, its stage's number and the state."""
         self.instruction = instruction
         self.stage = stage
         self.state = state
 
     @functools.cached_property
     def script(self) -> Script:
-        """The shell's text that it runs, read."""
+        """The commands that it runs."""
         return script(self.instruction)
 
     @functools.cached_property
@@ -110,7 +106,7 @@ class Step:
         mounts = [{key: value or "" for key, value in flag.parts} for flag in flags]
         return tuple(each for each in mounts if each.get("type", "bind").lower() == kind)
 
-    def cached(self, *parts: str) -> bool:
+    def has_cache_mount(self, *parts: str) -> bool:
         """Return whether a cache mount covers a path that has one of these parts."""
         for mount in self.mounts("cache"):
             target = next((mount[k] for k in ("target", "dst", "destination") if k in mount), "")
@@ -145,16 +141,6 @@ def _after(instruction: Instruction, state: State) -> State:
             env[pair.name] = pair.value or ""
         return replace(state, env=env, unknown=frozenset(unknown))
     return state
-
-
-def base_of(dockerfile: Dockerfile, stage: Stage) -> tuple[Reference | None, Base | None]:
-    """Return the image that a stage's chain begins with, and what is known of it."""
-    while stage.base_stage is not None:
-        stage = dockerfile.stages[stage.base_stage]
-    if stage.base.unknown or stage.base.wrong or not stage.base.text:
-        return None, None
-    found = reference(stage.base.text)
-    return found, bases.known(found) if found else None
 
 
 def line_of(instruction: Instruction, text: str) -> int:

@@ -1,1 +1,1 @@
-"""Shell text as the commands that it runs."""
+"""Reads shell text into the commands that it runs."""

@@ -1,4 +1,4 @@
-"""A shell's commands as what they come to: the program behind its wrappers, words, options."""
+"""Turns shell commands into calls: the program behind its wrappers, its words and options."""
 
 from collections.abc import Mapping
 from dataclasses import field

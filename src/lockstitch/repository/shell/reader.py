@@ -127,7 +127,7 @@ _Token = Word | _Operator
 
 
 class _Tokens:
-    """Goes through a text once; `problems` fills on the way."""
+    """Reads a text token by token; fills `problems` on the way."""
 
     def __init__(self, text: str, starts: tuple[tuple[int, int], ...]) -> None:
         """Start at the beginning; `starts` says at which offsets which lines begin."""

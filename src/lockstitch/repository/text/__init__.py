@@ -1,1 +1,1 @@
-"""Text files of any kind: places, edits, patterns, names of images."""
+"""Texts of any kind: lines and edits, YAML, ignore patterns, names of images."""

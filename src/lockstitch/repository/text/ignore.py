@@ -1,4 +1,4 @@
-"""Which paths a .dockerignore keeps out of a build, and which ones a .gitignore keeps out of git.
+"""Matches paths against .dockerignore and .gitignore.
 
 A .dockerignore is read as moby/patternmatcher does it: one pattern a line, matched with the whole
 path from the context's folder, `*` and `?` stay in one part, `**` crosses parts, a pattern that

@@ -1,4 +1,4 @@
-"""What the name of an image says: where it comes from, whether it moves, whether it is gone."""
+"""Reads names of images: registry, path, tag, digest; knows which are no longer published."""
 
 from typing import Any
 

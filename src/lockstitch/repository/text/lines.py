@@ -1,4 +1,4 @@
-"""Lines of a text: what is wrong on them, edits of them, and where a TOML key stands."""
+"""Lines of a text: problems and edits on them, and the line of a TOML key."""
 
 import re
 from dataclasses import dataclass

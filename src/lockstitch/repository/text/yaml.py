@@ -1,4 +1,4 @@
-"""YAML as values that know where they stand: line, column and file of each.
+"""Reads YAML into values that know their line, column and file.
 
 Built from PyYAML's events, libyaml's where it is there. An alias is the value that it names, once
 in memory however often it is named, so a document cannot grow by them; `<<` is resolved where a

@@ -1,4 +1,4 @@
-"""Whether a lock fits, who runs a folder, which Python where: what the case files do not reach."""
+"""Whether a lock fits, who runs a folder: what the case files do not reach."""
 
 import hashlib
 import json
@@ -9,7 +9,6 @@ import pytest
 from support import cases
 
 from lockstitch.audit.rules.pkg_project import PKG001
-from lockstitch.repository.dockerfile import pythons
 from lockstitch.repository.packaging import pyproject, stale
 
 
@@ -43,24 +42,6 @@ def test_where_a_text_is_no_toml(text: str, line: int) -> None:
     found = pyproject.broken(text)
     assert found is not None
     assert found[0] == line
-
-
-def test_which_pythons_are_allowed() -> None:
-    assert pythons.allows(">=3.11.4", "3.11")
-    assert not pythons.allows(">=3.11.4", "3.11.3")
-    assert not pythons.allows(">=3.12", "3.11")
-    assert pythons.allows("nonsense", "3.11"), "PKG001 says that"
-
-
-def test_poetrys_range(tmp_path: Path) -> None:
-    for said, wanted in (
-        ("^3.11", ">=3.11,<4"),
-        ("~3.11.2", ">=3.11.2,<3.12"),
-        (">=3.9,<3.13", ">=3.9,<3.13"),
-        ("^3.9 || ^4", ""),
-    ):
-        (tmp_path / "pyproject.toml").write_text(f'[tool.poetry.dependencies]\npython = "{said}"\n')
-        assert pythons.requires(cases.repository(tmp_path), "") == wanted
 
 
 def test_validate_pyproject_is_asked_once_for_a_text(
