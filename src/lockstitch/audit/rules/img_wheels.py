@@ -292,7 +292,7 @@ def _wants_gpu(repo: Repository, built: Built) -> bool:
     comments = " ".join(each.text for each in image.dockerfile.comments)
     if _GPU.search(f"{image.path} {built.stage.name} {comments}"):
         return True
-    env = (built.state.env or {}).items()
+    env = built.state.env.items()
     if any(n.startswith(("NVIDIA_", "CUDA_")) and value not in {"", "-1"} for n, value in env):
         return True
     found = recipes.project(repo, image)

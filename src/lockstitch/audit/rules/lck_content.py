@@ -147,7 +147,7 @@ class LCK005(Rule):
             loose = [each for each in file.value.entries if _is_loose(each)]
             if not loose or not file.path.endswith(".txt") or "constraints" in file.path:
                 continue
-            if purpose.is_not_runtime(repo, file.path) or _constrained(file):
+            if not purpose.is_runtime_list(repo, file.path) or _constrained(file):
                 continue
             beside_it = any(folder_of(each) == folder for each in locks if each != file.path)
             if beside_it or _is_metadata(repo, file.path) or purpose.is_library(repo, folder):
@@ -250,7 +250,7 @@ def _is_of_run_time(repo: Repository, path: str) -> bool:
     if main and name != "requirements.txt":
         return False
     special = ("constraints", "all", "notebook", "jupyter")
-    return not purpose.is_not_runtime(repo, path) and not any(word in name for word in special)
+    return purpose.is_runtime_list(repo, path) and not any(word in name for word in special)
 
 
 def _asked(repo: Repository, file: File[Listed]) -> list[Required]:

@@ -63,7 +63,6 @@ class Joined:
 
     text: str
     first: int
-    last: int
     starts: Starts
 
 
@@ -133,7 +132,7 @@ class Lines:
                 length += len(line)
         if blank:
             self.complain(blank, "a blank line stands inside a continued instruction", fatal=False)
-        return Joined("".join(parts), first, self.line, tuple(starts))
+        return Joined("".join(parts), first, tuple(starts))
 
     def _cut(self, line: str) -> tuple[str, bool]:
         body = line.rstrip(" \t")
@@ -226,15 +225,11 @@ class Instruction:
         return tuple(self.scope.expand(word).text for word in self.words)
 
 
-def read(joined: Joined, lines: Lines, scope: Scope) -> Instruction:
+def read(joined: Joined, lines: Lines, scope: Scope, start: int = 0) -> Instruction:
     """Return the instruction of a line; its here-documents are taken from the lines after it.
 
-    What is wrong with it goes to `lines.problems`.
+    The trigger of ONBUILD begins at `start`. What is wrong goes to `lines.problems`.
     """
-    return _read(joined, 0, lines, scope, inner=False)
-
-
-def _read(joined: Joined, start: int, lines: Lines, scope: Scope, *, inner: bool) -> Instruction:
     line = joined.text.rstrip(SPACES)
     start = _after_spaces(line, start)
     match = _NAME.match(line, start)
@@ -251,8 +246,8 @@ def _read(joined: Joined, start: int, lines: Lines, scope: Scope, *, inner: bool
     heredocs: tuple[Heredoc, ...] = ()
     is_json, trigger, wrong = False, None, list[str]()
     try:
-        if name == "ONBUILD" and text and not inner:
-            trigger = _read(joined, begin, lines, scope, inner=True)
+        if name == "ONBUILD" and text and not start:
+            trigger = read(joined, lines, scope, begin)
             heredocs = trigger.heredocs
         elif name in {"ARG", "ENV", "LABEL"} and text:
             pairs = (

@@ -17,7 +17,7 @@ __all__ = [
     "is_deployed",
     "is_for_developers",
     "is_library",
-    "is_not_runtime",
+    "is_runtime_list",
     "is_tool",
     "lock_names",
     "misplaced",
@@ -47,7 +47,7 @@ def lock_names(repo: Repository) -> list[str]:
     lists = [
         lock.path
         for lock in lock_files(repo)
-        if any(each.version for each in lock.packages) and not is_not_runtime(repo, lock.path)
+        if any(each.version for each in lock.packages) and is_runtime_list(repo, lock.path)
     ]
     return [*repo.named(*_LOCKS), *lists]
 
@@ -63,9 +63,9 @@ def is_beside_model(repo: Repository, path: str) -> bool:
     return any(beside(each, "MLmodel") in repo.name_set for each in (folder, folder_of(folder)))
 
 
-def is_not_runtime(repo: Repository, path: str) -> bool:
-    """Return whether a list is for people or of a saved model, not for what runs."""
-    return is_for_developers(path) or is_beside_model(repo, path)
+def is_runtime_list(repo: Repository, path: str) -> bool:
+    """Return whether a list is for what runs, neither for developers nor beside a saved model."""
+    return not is_for_developers(path) and not is_beside_model(repo, path)
 
 
 def owner(repo: Repository, path: str) -> str | None:

@@ -3,7 +3,7 @@
 import functools
 import posixpath
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.installs import Install, install
@@ -34,12 +34,12 @@ class State:
 
     workdir: str = "/"
     user: str | None = None  # None: the base image's
-    env: Mapping[str, str] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str:
         """Return a variable of ENV, an empty text when it is not set."""
-        return (self.env or {}).get(name, "")
+        return self.env.get(name, "")
 
     def path(self, text: str) -> str:
         """Return a path of the image as an absolute one."""
@@ -134,7 +134,7 @@ def _after(instruction: Instruction, state: State) -> State:
         user = "?" if expanded.unknown else expanded.text.partition(":")[0].strip()
         return replace(state, user=user)
     if name == "ENV":
-        env, unknown = dict(state.env or {}), set(state.unknown)
+        env, unknown = dict(state.env), set(state.unknown)
         for pair in instruction.pairs:
             missing = set(pair.unknown) - {"PATH"} if pair.name == "PATH" else set(pair.unknown)
             unknown = unknown | {pair.name} if missing else unknown - {pair.name}
