@@ -52,7 +52,7 @@ class Finding:
 
 @frozen
 class Skip:
-    """Says that a rule could not look: what is missing is never a pass."""
+    """A rule that could not look, and why: what is missing is never a pass."""
 
     code: str
     reason: str
@@ -113,9 +113,9 @@ class Rule:
         """Return the code: the name of the class."""
         return type(self).__name__
 
-    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:  # noqa: ARG002 -- of subclasses
         """Yield what is wrong in a repository; the order does not matter."""
-        raise NotImplementedError
+        yield from ()
 
     def finding(
         self,
@@ -141,5 +141,5 @@ class Rule:
         )
 
     def skip(self, reason: str, *, hint: str = "") -> Skip:
-        """Return that this rule could not look, and why."""
+        """Return the skip of this rule, with the reason why it could not look."""
         return Skip(code=self.code, reason=reason, hint=hint)

@@ -1,9 +1,6 @@
-"""CHK: the comments that suppress findings of the others."""
+"""CHK: the comments that suppress findings of the others; engine.py looks at them in the end."""
 
-from collections.abc import Iterator
-
-from lockstitch.audit.rule import Finding, Rule, Skip
-from lockstitch.repository.files import Repository
+from lockstitch.audit.rule import Rule
 
 __all__ = ["RULES"]
 
@@ -25,10 +22,6 @@ class CHK001(Rule):
     Fix: write ` -- ` and why it is right here, or take the comment out.
     """
 
-    def find(self, repo: Repository) -> Iterator[Finding | Skip]:  # noqa: ARG002 -- see below
-        """Yield nothing: the audit looks at the comments after all rules."""
-        yield from ()
-
 
 class CHK002(Rule):
     """A comment suppresses a finding that is not there.
@@ -44,10 +37,6 @@ class CHK002(Rule):
 
     Fix: take the comment out.
     """
-
-    def find(self, repo: Repository) -> Iterator[Finding | Skip]:  # noqa: ARG002 -- see below
-        """Yield nothing: the audit looks at the comments after all rules."""
-        yield from ()
 
 
 RULES: tuple[type[Rule], ...] = (CHK001, CHK002)

@@ -30,19 +30,21 @@ def _environments(repo: Repository) -> Iterator[tuple[str, Environment]]:
     """Yield each folder whose `.venv` is an environment that git does not track."""
     for folder in dict.fromkeys(folder_of(name) for name in repo.named("pyproject.toml")):
         venv = virtual_environment(repo, folder)
-        found = None if venv is None else installed.read(venv)
-        if found:
-            yield folder, found
+        environment = None if venv is None else installed.read(venv)
+        if environment:
+            yield folder, environment
 
 
-def _lock(repo: Repository, folder: str) -> Graph | None:
-    """Return the manager's lock of a folder; two managers' are no one's."""
-    found = [lock for lock in locks_in(repo, folder) if lock.kind in {"uv", "poetry"}]
-    return found[0] if len(found) == 1 else None
+def _locked_environments(repo: Repository) -> Iterator[tuple[str, Environment, Graph]]:
+    """Yield the environments beside the lock of one manager: of two, nobody knows which counts."""
+    for folder, environment in _environments(repo):
+        locks = [lock for lock in locks_in(repo, folder) if lock.kind in {"uv", "poetry"}]
+        if len(locks) == 1:
+            yield folder, environment, locks[0]
 
 
-def _names(found: list[str]) -> str:
-    return ", ".join(found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
 
 
 class ENV001(Rule):
@@ -65,59 +67,38 @@ class ENV001(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield one finding for each environment."""
-        for folder, environment in _environments(repo):
-            lock = _lock(repo, folder)
-            if lock is None:
-                continue
-            moved = [
-                each
-                for each in lock.packages
-                if not each.is_local and _differs(lock, each, environment)
+        for _, environment, lock in _locked_environments(repo):
+            have = environment.packages
+            differing = [
+                package
+                for package in lock.packages
+                if not package.is_local and _differs(lock, package, environment)
             ]
-            missing = [
-                each for each in _needed(lock, environment) if each.name not in environment.packages
-            ]
-            if moved or missing:
-                yield self._said(lock, environment, moved, missing)
-
-    def _said(
-        self, lock: Graph, environment: Environment, moved: list[Package], missing: list[Package]
-    ) -> Finding:
-        parts = []
-        if moved:
-            first = moved[0]
-            have = environment.packages[first.name].version
-            parts.append(f"`.venv` has {first.name} {have}, `{lock.path}` {first.version}")
-            rest = list(dict.fromkeys(each.name for each in moved if each.name != first.name))
-            parts += [f"{len(rest)} more differ: {_names(rest)}"] if rest else []
-        if missing:
-            names = [f"{each.name} {each.version}" for each in missing]
-            subject = "" if moved else f" of `{lock.path}` in `.venv`"
-            verb = "is" if len(names) == 1 else "are"
-            parts.append(f"{len(names)}{subject} {verb} missing: {_names(names)}")
-        line = (moved or missing)[0].line
-        hint = "uv sync" if lock.kind == "uv" else "poetry sync"
-        return self.finding(lock.path, line, "; ".join(parts), hint=hint)
+            missing = [p for p in _needed(lock, environment) if p.name not in have]
+            parts = []
+            if differing:
+                first = differing[0]
+                version = have[first.name].version
+                parts.append(f"`.venv` has {first.name} {version}, `{lock.path}` {first.version}")
+                rest = list(dict.fromkeys(p.name for p in differing if p.name != first.name))
+                parts += [f"{len(rest)} more differ: {_shown(rest)}"] if rest else []
+            if missing:
+                names = [f"{package.name} {package.version}" for package in missing]
+                subject = "" if differing else f" of `{lock.path}` in `.venv`"
+                verb = "is" if len(names) == 1 else "are"
+                parts.append(f"{len(names)}{subject} {verb} missing: {_shown(names)}")
+            if parts:
+                line = (differing or missing)[0].line
+                hint = "uv sync" if lock.kind == "uv" else "poetry sync"
+                yield self.finding(lock.path, line, "; ".join(parts), hint=hint)
 
 
 def _differs(lock: Graph, package: Package, environment: Environment) -> bool:
-    found = environment.packages.get(package.name)
-    if found is None or not package.version:
+    own = environment.packages.get(package.name)
+    if own is None or not package.version:
         return False
-    locked = [each.version for each in lock.named(package.name)]
-    return not any(_same(found.version, version) for version in locked)
-
-
-def _same(one: str, other: str) -> bool:
-    """Return whether two versions are one; folders write `+cpu.1` as `+cpu_1` at times."""
-    if one == other:
-        return True
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return Version(one.replace("_", ".")) == Version(other.replace("_", "."))
-    except InvalidVersion:
-        return False
+    locked = lock.named(package.name)
+    return not any(installed.same_version(own.version, other.version) for other in locked)
 
 
 def _needed(lock: Graph, environment: Environment) -> list[Package]:
@@ -149,10 +130,7 @@ class ENV002(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield one finding for each environment."""
-        for folder, environment in _environments(repo):
-            lock = _lock(repo, folder)
-            if lock is None:
-                continue
+        for folder, environment, lock in _locked_environments(repo):
             document = repo.toml(beside(folder, "pyproject.toml"))
             tables = (table(document, "project"), table(document, "tool", "poetry"))
             own = {normal(str(each.get("name", ""))) for each in tables}
@@ -161,7 +139,7 @@ class ENV002(Rule):
             if extra:
                 names = [f"{each.name} {each.version}" for each in extra]
                 verb = "is" if len(names) == 1 else "are"
-                message = f"{_names(names)} {verb} installed in `.venv` and not in `{lock.path}`"
+                message = f"{_shown(names)} {verb} installed in `.venv` and not in `{lock.path}`"
                 tool = "uv" if lock.kind == "uv" else "poetry"
                 hint = f"{tool} add {extra[0].name}, or {tool} sync takes it out"
                 yield self.finding(lock.path, 1, message, hint=hint)
@@ -190,11 +168,11 @@ class ENV003(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield the first file of each package, with how many there are."""
         for folder, environment in _environments(repo):
-            by_package: dict[str, list[installed.Changed]] = {}
-            for each in installed.changed(environment, thorough=self.options.verify):
-                by_package.setdefault(each.package.name, []).append(each)
-            for name, listed in sorted(by_package.items()):
-                first, more = listed[0], len(listed) - 1
+            by_package: dict[str, list[installed.ChangedFile]] = {}
+            for file in installed.changed_files(environment, thorough=self.options.verify):
+                by_package.setdefault(file.package.name, []).append(file)
+            for name, files in sorted(by_package.items()):
+                first, more = files[0], len(files) - 1
                 also = f", and {more} more file{'s' if more > 1 else ''} of it" if more else ""
                 path = beside(folder, f".venv/{first.path}")
                 version = first.package.version
@@ -231,33 +209,31 @@ class ENV004(Rule):
                 continue  # without git nobody can tell whose environment it is
             program = _program(venv, "deptry")
             if program is not None:
-                yield from self._asked(repo, folder, program)
+                yield from self._by_deptry(repo, folder, program)
             else:
                 reason = f"`deptry` is not installed in `{beside(folder, '.venv')}`"
                 yield self.skip(reason, hint="uv add --dev deptry")
 
-    def _asked(self, repo: Repository, folder: str, program: Path) -> Iterator[Finding | Skip]:
-        with tempfile.TemporaryDirectory() as place:
-            report = Path(place) / "deptry.json"
+    def _by_deptry(self, repo: Repository, folder: str, program: Path) -> Iterator[Finding | Skip]:
+        with tempfile.TemporaryDirectory() as temporary:
+            report = Path(temporary) / "deptry.json"
             words: list[str | Path] = [program, ".", "--no-ansi", "--json-output", report]
             env = environ.child(VIRTUAL_ENV=None, PYTHONDONTWRITEBYTECODE="1")
             try:
                 process.run(words, cwd=repo.root / folder, env=env, check=False)
-                found = json.loads(report.read_text("utf-8"))
+                issues = json.loads(report.read_text("utf-8"))
             except (LockstitchError, OSError, ValueError) as error:
                 yield self.skip(f"`deptry` failed: {error!s:.200}", hint="deptry .")
                 return
         seen: set[tuple[str, str]] = set()
-        for each in found if isinstance(found, list) else ():
-            code, module = table(each, "error").get("code"), table(each).get("module")
-            place_of = table(each, "location")
-            path = beside(folder, Path(str(place_of.get("file"))).as_posix())
-            if code not in {"DEP001", "DEP003"} or (path, str(module)) in seen:
-                continue
-            if path not in repo.name_set:
+        for issue in issues if isinstance(issues, list) else ():
+            code, module = table(issue, "error").get("code"), table(issue).get("module")
+            place = table(issue, "location")
+            path, line = beside(folder, Path(str(place.get("file"))).as_posix()), place.get("line")
+            known = code in {"DEP001", "DEP003"} and path in repo.name_set
+            if not known or (path, str(module)) in seen:
                 continue
             seen.add((path, str(module)))
-            line = place_of.get("line")
             how = "not declared" if code == "DEP001" else "there only because something needs it"
             message = f"`{module}` is imported and {how} ({code})"
             hint = "uv add it, or poetry add it"

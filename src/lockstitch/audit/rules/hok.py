@@ -12,6 +12,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.git import is_commit, without_login
 from lockstitch.patterns import regex
 from lockstitch.python.tables import table
+from lockstitch.repository.environment.installed import same_version
 from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
 from lockstitch.repository.hooks.configuration import (
@@ -148,7 +149,7 @@ class HOK003(Rule):
                 packages = {k.package for h in source.hooks if (k := known(source.url, h.id))}
                 for package in sorted(packages - {""}) if version else ():
                     locked = [(lock.path, p.version) for lock in locks for p in lock.named(package)]
-                    if locked and not any(_same(version, other) for _, other in locked):
+                    if locked and not any(same_version(version, other) for _, other in locked):
                         lock, other = locked[0]
                         message = f"the hook runs {package} {version}, and `{lock}` has {other}"
                         hint = "lockstitch hooks migrate  # local hooks, of the lock"
@@ -165,15 +166,6 @@ def _version(file: HookFile, source: HookRepo) -> str:
     else:
         match = _VERSION.fullmatch(source.rev)
     return match[1] if match else ""
-
-
-def _same(one: str, other: str) -> bool:
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return Version(one) == Version(other)
-    except InvalidVersion:
-        return one == other
 
 
 class HOK004(Rule):

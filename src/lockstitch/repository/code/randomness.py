@@ -1,13 +1,11 @@
 """Which calls of a training script draw at random, and whether a seed decides what they draw."""
 
 import ast
-import functools
 import re
-import tomllib
-from pathlib import Path
 from typing import Any
 
 from lockstitch.patterns import regex
+from lockstitch.repository import tables
 from lockstitch.repository.code.source import Call, Source
 
 __all__ = ["draws", "sets_seed"]
@@ -22,9 +20,8 @@ _KEPT = frozenset({"torch.save", "mlflow.start_run", "mlflow.log_metric", "mlflo
 _LAYERS = regex(r"torch\.(?:nn\.|optim\.|utils\.data\.|rand|randn|randperm)")
 
 
-@functools.cache
 def _table() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    return tables.load("lockstitch.repository.code", "randomness.toml")
 
 
 def sets_seed(source: Source) -> bool:

@@ -1,4 +1,4 @@
-"""What stands in a virtual environment, read from its folders: nothing of it is imported or run.
+"""The packages of a virtual environment, read from its folders: nothing of it is imported or run.
 
 A file counts as unchanged when it has the size that RECORD says and is not newer than RECORD
 itself, which installers write last. A newer one is hashed, up to a limit: that is how an edited
@@ -17,7 +17,7 @@ from lockstitch.patterns import regex
 from lockstitch.python.names import normal
 from lockstitch.values import frozen
 
-__all__ = ["Changed", "Distribution", "Environment", "changed", "read"]
+__all__ = ["ChangedFile", "Distribution", "Environment", "changed_files", "read", "same_version"]
 
 _INFO = regex(r"(?P<name>[A-Za-z0-9][\w.]*)-(?P<version>[^-]+)\.dist-info")
 _PYTHON = regex(r"(?m)^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)")
@@ -46,8 +46,8 @@ class Environment:
 
 
 @frozen
-class Changed:
-    """A file that is not what RECORD says; `path` is from the environment's root."""
+class ChangedFile:
+    """A file that differs from its RECORD; `path` is from the environment's root."""
 
     package: Distribution
     path: str
@@ -62,7 +62,7 @@ class _Row(NamedTuple):
 
 
 def read(root: Path) -> Environment | None:
-    """Return the environment of a folder, None when it is none."""
+    """Return the environment of a folder, None where there is none."""
     try:
         config = (root / "pyvenv.cfg").read_text("utf-8", "replace")
     except OSError:
@@ -74,25 +74,28 @@ def read(root: Path) -> Environment | None:
                 match = _INFO.fullmatch(entry.name)
                 if match and entry.is_dir(follow_symlinks=False):
                     name = normal(match["name"])
-                    found = Distribution(name=name, version=match["version"], info=Path(entry.path))
-                    packages.setdefault(name, found)
+                    info = Path(entry.path)
+                    package = Distribution(name=name, version=match["version"], info=info)
+                    packages.setdefault(name, package)
     python = _PYTHON.search(config)
     return Environment(root=root, python=python[1] if python else "", packages=packages)
 
 
 def _sites(root: Path) -> list[Path]:
     """Return the site-packages folders; lib64 is a link to lib."""
-    found = [root / "Lib" / "site-packages"]
     try:
-        names = sorted(each.name for each in (root / "lib").iterdir())
+        names = sorted(folder.name for folder in (root / "lib").iterdir())
     except OSError:
         names = []
-    found += [root / "lib" / each / "site-packages" for each in names if _SITES.fullmatch(each)]
-    return [each for each in found if each.is_dir()]
+    pythons = [root / "Lib", *(root / "lib" / name for name in names if _SITES.fullmatch(name))]
+    return [site for python in pythons if (site := python / "site-packages").is_dir()]
 
 
-def changed(environment: Environment, *, thorough: bool = False) -> Iterator[Changed]:
-    """Yield the files that are not what any RECORD says, in order; `thorough` hashes all."""
+def changed_files(environment: Environment, *, thorough: bool = False) -> Iterator[ChangedFile]:
+    """Yield the files that differ from every RECORD that lists them, in order.
+
+    With `thorough`, all are hashed.
+    """
     root = os.fspath(environment.root)
     packages = environment.packages.values()
     doubted = {
@@ -112,19 +115,19 @@ def changed(environment: Environment, *, thorough: bool = False) -> Iterator[Cha
         try:
             facts = os.stat(place)  # noqa: PTH116 -- 12,000 of them
         except OSError:
-            yield Changed(package=listed[0].package, path=path, why="is missing")
+            yield ChangedFile(package=listed[0].package, path=path, why="is missing")
             continue
         fitting = [row for row in listed if row.size in {-1, facts.st_size}]
         if not fitting:
             why = f"has {facts.st_size:,} bytes, {listed[0].size:,} were installed"
-            yield Changed(package=listed[0].package, path=path, why=why)
+            yield ChangedFile(package=listed[0].package, path=path, why=why)
             continue
         newer = all(facts.st_mtime_ns > row.written + _LATER for row in fitting)
         if (newer and facts.st_size <= left) or thorough:
             left -= 0 if thorough else facts.st_size
             if not _has_digest(place, fitting):
                 why = "has another sha256 than what was installed"
-                yield Changed(package=fitting[0].package, path=path, why=why)
+                yield ChangedFile(package=fitting[0].package, path=path, why=why)
 
 
 def _looks_installed(place: str, row: _Row) -> bool:
@@ -175,3 +178,15 @@ def _has_digest(place: str, rows: Iterable[_Row]) -> bool:
         return False
     found = base64.urlsafe_b64encode(hasher.digest()).rstrip(b"=").decode()
     return any(found == row.digest.rstrip("=") for row in rows)
+
+
+def same_version(one: str, other: str) -> bool:
+    """Return whether two versions are one; folders write `+cpu.1` as `+cpu_1` at times."""
+    if one == other:
+        return True
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(one.replace("_", ".")) == Version(other.replace("_", "."))
+    except InvalidVersion:
+        return False

@@ -130,24 +130,22 @@ class _Reader:
 
     def file(self, root: Node | None) -> HookFile:
         """Return the configuration of a document."""
-        top: dict[str, yaml.Entry] = {}
-        if isinstance(root, Table):
-            top = entries(root)
-        elif isinstance(root, Sequence):
+        top = _values(root)
+        if isinstance(root, Sequence):
             self.complain(root, "the file is a list, as in pre-commit 0.x; `repos:` was expected")
-        elif not self.problems:
+        elif not isinstance(root, Table) and not self.problems:
             self.problems.append(Problem(line=1, message="the file has no `repos`"))
-        listed = top["repos"].value if "repos" in top else None
-        if top and not isinstance(listed, Sequence):
-            self.complain(listed or next(iter(top.values())).key, "`repos` is no list")
-        items = listed.items if isinstance(listed, Sequence) else ()
+        repos = top.get("repos")
+        if top and not isinstance(repos, Sequence):
+            keys = entries(root) if isinstance(root, Table) else {}
+            self.complain(repos or next(iter(keys.values())).key, "`repos` is no list")
         return HookFile(
             path=self.path,
             text=self.text,
-            repos=tuple(source for item in items if (source := self._repo(item))),
-            stages=_scalars(top, "default_stages"),
-            types=tuple(each.text for each in _scalars(top, "default_install_hook_types")),
-            line=top["repos"].key.line if "repos" in top else 1,
+            repos=tuple(source for item in _items(repos) if (source := self._repo(item))),
+            stages=_scalars(top.get("default_stages")),
+            types=_texts(top.get("default_install_hook_types")),
+            line=entries(root)["repos"].key.line if repos and isinstance(root, Table) else 1,
             problems=tuple(self.problems),
         )
 
@@ -155,23 +153,21 @@ class _Reader:
         if not isinstance(node, Table):
             self.complain(node, "a repository is a mapping with `repo` and `hooks`")
             return None
-        found = entries(node)
-        url = _text(found, "repo")
+        values = _values(node)
+        url = _text(values.get("repo"))
         if url is None:
             self.complain(node, "a repository has no `repo`")
             return None
-        rev = found["rev"].value if "rev" in found else None
+        rev, hooks = values.get("rev"), values.get("hooks")
         if url not in NOT_REMOTE and not isinstance(rev, Scalar):
             self.complain(node, f"`{without_login(url):.100}` has no `rev`")
-        hooks = found["hooks"].value if "hooks" in found else None
         if not isinstance(hooks, Sequence):
             self.complain(node, f"`{without_login(url):.100}` has no list `hooks`")
-        items = hooks.items if isinstance(hooks, Sequence) else ()
         return HookRepo(
             url=url,
             rev=rev.text if isinstance(rev, Scalar) else "",
             rev_line=rev.line if isinstance(rev, Scalar) else node.line,
-            hooks=tuple(hook for item in items if (hook := self._hook(item, url))),
+            hooks=tuple(hook for item in _items(hooks) if (hook := self._hook(item, url))),
             line=node.line,
         )
 
@@ -179,34 +175,43 @@ class _Reader:
         if not isinstance(node, Table):
             self.complain(node, "a hook is a mapping with `id`")
             return None
-        found = entries(node)
-        needs = _LOCAL_NEEDS if url == "local" else ("id",)
-        for key in needs:
-            if key not in found:
-                name = _text(found, "id") or "?"
+        values = _values(node)
+        for key in _LOCAL_NEEDS if url == "local" else ("id",):
+            if key not in values:
+                name = _text(values.get("id")) or "?"
                 self.complain(node, f"the hook `{name:.60}` has no `{key}`")
-        texts = {k: e.value.text for k, e in found.items() if isinstance(e.value, Scalar)}
+        texts = {key: value.text for key, value in values.items() if isinstance(value, Scalar)}
         return Hook(
             id=texts.get("id", ""),
             entry=texts.get("entry", ""),
             language=texts.get("language", ""),
-            args=tuple(each.text for each in _scalars(found, "args")),
-            dependencies=tuple(each.text for each in _scalars(found, "additional_dependencies")),
-            stages=_scalars(found, "stages"),
+            args=_texts(values.get("args")),
+            dependencies=_texts(values.get("additional_dependencies")),
+            stages=_scalars(values.get("stages")),
             options=texts,
             line=node.line,
         )
 
 
-def _text(found: Mapping[str, yaml.Entry], key: str) -> str | None:
-    node = found[key].value if key in found else None
+def _values(node: Node | None) -> dict[str, Node]:
+    table = entries(node) if isinstance(node, Table) else {}
+    return {key: entry.value for key, entry in table.items()}
+
+
+def _text(node: Node | None) -> str | None:
     return node.text if isinstance(node, Scalar) and not node.is_null else None
 
 
-def _scalars(found: Mapping[str, yaml.Entry], key: str) -> tuple[Scalar, ...]:
-    node = found[key].value if key in found else None
-    items = node.items if isinstance(node, Sequence) else ()
-    return tuple(each for each in items if isinstance(each, Scalar))
+def _items(node: Node | None) -> tuple[Node, ...]:
+    return node.items if isinstance(node, Sequence) else ()
+
+
+def _scalars(node: Node | None) -> tuple[Scalar, ...]:
+    return tuple(item for item in _items(node) if isinstance(item, Scalar))
+
+
+def _texts(node: Node | None) -> tuple[str, ...]:
+    return tuple(scalar.text for scalar in _scalars(node))
 
 
 # --- prek.toml, read as the same document with the lines of its repositories and hooks

@@ -1,10 +1,9 @@
 """Hooks whose program is a Python package: the table known.toml."""
 
-import functools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from lockstitch.repository import tables
 from lockstitch.values import frozen
 
 __all__ = ["KnownHook", "known"]
@@ -26,14 +25,11 @@ class KnownHook:
 def known(url: str, hook: str) -> KnownHook | None:
     """Return what is known of a hook of a repository, by the repository's last name."""
     repository = url.rstrip("/").removesuffix(".git").rpartition("/")[2].rpartition(":")[2].lower()
-    keys = dict(_table().get(repository, {}).get(hook, {"entry": ""}))
+    keys = dict(
+        tables.load("lockstitch.repository.hooks", "known.toml")
+        .get(repository, {})
+        .get(hook, {"entry": ""})
+    )
     entry, manager = keys.pop("entry", hook), keys.pop("manager", "")
     package = keys.pop("package", "" if manager else hook)
     return KnownHook(entry=entry, package=package, manager=manager, keys=keys) if entry else None
-
-
-@functools.cache
-def _table() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-    import tomllib
-
-    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))

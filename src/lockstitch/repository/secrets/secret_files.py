@@ -1,12 +1,11 @@
 """Files whose whole purpose is to hold secrets, told by their name and what stands in them."""
 
-import functools
 import re
 from collections.abc import Callable
-from pathlib import Path
 from posixpath import basename
 
 from lockstitch.patterns import regex
+from lockstitch.repository import tables
 from lockstitch.secrets.patterns import is_placeholder
 
 __all__ = ["is_template", "secret_file"]
@@ -47,12 +46,12 @@ def secret_file(path: str, read: Callable[[], str | None]) -> tuple[str, int] | 
         return None
     if _ENV.fullmatch(name):
         return _of_env(read() or "")
-    for names, content, what in _kinds():
-        if re.fullmatch(names, path.lower()) or re.fullmatch(names, name):
+    for kind in tables.load("lockstitch.repository.secrets", "secret_files.toml")["kind"]:
+        if re.fullmatch(kind["names"], path.lower()) or re.fullmatch(kind["names"], name):
             text = read() or ""
-            match = re.search(content, text)
+            match = re.search(kind["content"], text)
             if match and not is_placeholder(match[match.lastindex or 0]):
-                return what, text.count("\n", 0, match.start()) + 1
+                return kind["holds"], text.count("\n", 0, match.start()) + 1
     return None
 
 
@@ -63,11 +62,3 @@ def _of_env(text: str) -> tuple[str, int] | None:
     names = ", ".join(f"`{match[1]:.60}`" for match in settings[:3])
     more = f" and {len(settings) - 3} more" if len(settings) > 3 else ""  # noqa: PLR2004 -- as above
     return f"{names}{more}", text.count("\n", 0, settings[0].start()) + 1
-
-
-@functools.cache
-def _kinds() -> tuple[tuple[str, str, str], ...]:
-    import tomllib
-
-    table = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-    return tuple((kind["names"], kind["content"], kind["holds"]) for kind in table["kind"])

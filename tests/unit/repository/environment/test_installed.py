@@ -39,7 +39,7 @@ def environment(root: Path, files: dict[str, bytes]) -> Environment:
 def said(found: Environment, *, thorough: bool = False) -> list[tuple[str, str]]:
     return [
         (each.path.rpartition("/")[2], each.why)
-        for each in installed.changed(found, thorough=thorough)
+        for each in installed.changed_files(found, thorough=thorough)
     ]
 
 
