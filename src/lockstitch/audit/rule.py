@@ -61,23 +61,23 @@ class Skip:
 
 @frozen
 class Page:
-    """What a rule's docstring says, by section; `Source` may be missing."""
+    """The documentation of a rule: its docstring by section; `Source` may be missing."""
 
     title: str
     sections: dict[str, str]
 
     @classmethod
     def of(cls, rule: "type[Rule]") -> "Page":
-        """Return the page of a rule, or raise ValueError naming what its docstring lacks."""
+        """Return the page of a rule; raises ValueError naming the sections that are missing."""
         text = cleandoc(rule.__doc__ or "")
         title, _, rest = text.partition("\n")
-        found = _SECTION.split(rest)
+        parts = _SECTION.split(rest)
         sections = {
             name: cleandoc("\n" + body).strip("\n")
-            for name, body in zip(found[1::2], found[2::2], strict=True)
+            for name, body in zip(parts[1::2], parts[2::2], strict=True)
         }
         missing = [name for name in _NEEDED if not sections.get(name)]
-        if missing or found[0].strip():
+        if missing or parts[0].strip():
             message = f"{rule.__name__}: the docstring has no {', '.join(missing) or 'such text'}"
             raise ValueError(message)
         return cls(title=title.rstrip("."), sections=sections)

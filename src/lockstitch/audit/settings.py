@@ -1,4 +1,4 @@
-"""Which rules run where: [tool.lockstitch.check] and what the command line says."""
+"""Which rules run on which files, by [tool.lockstitch.check] and the command line."""
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ def load(root: Path, codes: Sequence[str]) -> Settings:
         return Settings()
     table = tool.table("lockstitch").table("check")
     globs = table.table("per-file-ignores")
-    found = Settings(
+    settings = Settings(
         select=table.texts("select"),
         extend_select=table.texts("extend-select"),
         ignore=table.texts("ignore"),
@@ -62,11 +62,11 @@ def load(root: Path, codes: Sequence[str]) -> Settings:
         per_file={glob: globs.texts(glob) for glob in globs},
     )
     table.refuse_others()
-    named = (*found.select, *found.extend_select, *found.ignore)
-    named += tuple(code for each in found.per_file.values() for code in each)
+    named = (*settings.select, *settings.extend_select, *settings.ignore)
+    named += tuple(code for each in settings.per_file.values() for code in each)
     problems += _unknown(named, codes, LockstitchError)
     raise_all(problems)
-    return found
+    return settings
 
 
 def chosen(
@@ -86,18 +86,17 @@ def chosen(
     wanted = tuple(select) or settings.select
     more = (*extend_select, *settings.extend_select)
     left_out = (*ignore, *(settings.ignore if not select else ()))
-    found = []
+    kept = []
     for rule in rules:
         code = rule.__name__
-        by_default = rule.default and not wanted
-        if by_default or _said(code, wanted) or _said(code, more):
+        if (rule.default and not wanted) or _matches(code, (*wanted, *more)):
             exact = code in (*wanted, *more)  # `--select RUN003 --ignore RUN` keeps it
-            if (exact and code not in left_out) or not _said(code, left_out):
-                found.append(rule)
-    return found
+            if code not in left_out and (exact or not _matches(code, left_out)):
+                kept.append(rule)
+    return kept
 
 
-def _said(code: str, codes: Sequence[str]) -> bool:
+def _matches(code: str, codes: Sequence[str]) -> bool:
     return any(code.startswith(each) or each == "ALL" for each in codes)
 
 

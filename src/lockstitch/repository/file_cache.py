@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ def cached_per_file(
     """
     store = Store(default_root())
     key = of_bytes(f"{version}\n{repo.root.absolute()}".encode()).hex
-    before = _record(store, kind, key)
+    record = store.record(kind, key)
+    before = record if isinstance(record, dict) else {}
     after: dict[str, list[Any]] = {}
     now = clock.now()
     for name, stamp in _regular(repo, names):
@@ -48,11 +49,6 @@ def cached_per_file(
         yield name, answer
     if after != before:
         store.remember(kind, key, after)
-
-
-def _record(store: Store, kind: str, key: str) -> Mapping[str, Any]:
-    found = store.record(kind, key)
-    return found if isinstance(found, dict) else {}
 
 
 def _regular(repo: Repository, names: Iterable[str]) -> Iterator[tuple[str, list[int]]]:

@@ -96,7 +96,7 @@ def find(text: str, path: str, chosen: Iterable[Pattern] | None = None) -> list[
                 allowed = allowed_lines(text)
             line = bisect.bisect_right(starts, at)
             if line not in allowed:
-                found = Secret(
+                shown = Secret(
                     path=path,
                     line=line,
                     column=at - starts[line - 1] + 1,
@@ -105,7 +105,7 @@ def find(text: str, path: str, chosen: Iterable[Pattern] | None = None) -> list[
                     excerpt=excerpt(secret),
                     found_by=("lockstitch",),
                 )
-                secrets.append((at, found))
+                secrets.append((at, shown))
     return [secret for _, secret in sorted(secrets, key=lambda pair: (pair[0], pair[1].rule))]
 
 

@@ -114,13 +114,12 @@ def _new_torch(repo: Repository) -> bool:
     """
     versions = [each.version for lock in lock_files(repo) for each in lock.named("torch")]
     if not versions:
-        asked = [(x.name, x.text) for file in requirement_lists(repo) for x in file.value.entries]
-        asked += [
+        listed = [(x.name, x.text) for file in requirement_lists(repo) for x in file.value.entries]
+        listed += [
             (x.name, x.text) for folder in project_folders(repo) for x in of_folder(repo, folder)
         ]
-        texts = [text for name, text in asked if name == "torch"]
-        found = [_LEAST.search(text) for text in texts]
-        versions = [match[1] if match else "" for match in found]
+        bounds = [_LEAST.search(text) for name, text in listed if name == "torch"]
+        versions = [match[1] if match else "" for match in bounds]
     numbers = [re.match(r"(\d+)\.(\d+)", version) for version in versions]
     return bool(numbers) and all(n and (int(n[1]), int(n[2])) >= _SAFE_TORCH for n in numbers)
 

@@ -42,9 +42,9 @@ def draws(source: Source) -> list[Call]:
     fits = last & {"fit", "fit_generator"} or {"xgboost.train", "lightgbm.train"} & called
     if not (steps or fits or _KEPT & called or _TRAINING_NAME.fullmatch(source.path)):
         return []
-    found = [call for call in source.calls if _draws(source, call)]
+    calls = [call for call in source.calls if _draws(source, call)]
     neural = _neural(source, steps=steps)
-    return found or ([neural] if neural else [])
+    return calls or ([neural] if neural else [])
 
 
 def _draws(source: Source, call: Call) -> bool:

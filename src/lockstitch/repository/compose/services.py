@@ -135,10 +135,10 @@ def image_of(service: Service) -> Reference | None:
 def role_of(service: Service) -> Role | None:
     """Return what a service is, by its image's name or its command."""
     image = image_of(service)
-    found = _ROLES.get(image.last) if image and service.build is None else None
-    if found is None and _MLFLOW.search(command_text(service.entrypoint, service.command)):
-        found = Role.MLFLOW
-    return found
+    role = _ROLES.get(image.last) if image and service.build is None else None
+    if role is None and _MLFLOW.search(command_text(service.entrypoint, service.command)):
+        return Role.MLFLOW
+    return role
 
 
 def command_words(*commands: Command | None) -> list[Value]:
@@ -247,12 +247,12 @@ def passwords(service: Service) -> Iterator[Password]:
 
 def _users(service: Service) -> dict[str, str]:
     """Return the users that variables name, by the first word of the variable."""
-    found: dict[str, str] = {}
+    users: dict[str, str] = {}
     for name, variable in service.environment.items():
         text = _spelled(variable.value)[0] if variable.value else None
         if text and _USER_NAMES.fullmatch(name):
-            found.setdefault(name.upper().split("_")[0], text)
-    return found
+            users.setdefault(name.upper().split("_")[0], text)
+    return users
 
 
 def _spelled(value: Value) -> tuple[str | None, bool]:

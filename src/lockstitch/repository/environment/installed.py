@@ -176,8 +176,8 @@ def _has_digest(place: str, rows: Iterable[_Row]) -> bool:
                 hasher.update(chunk)
     except OSError:
         return False
-    found = base64.urlsafe_b64encode(hasher.digest()).rstrip(b"=").decode()
-    return any(found == row.digest.rstrip("=") for row in rows)
+    digest = base64.urlsafe_b64encode(hasher.digest()).rstrip(b"=").decode()
+    return any(digest == row.digest.rstrip("=") for row in rows)
 
 
 def same_version(one: str, other: str) -> bool:

@@ -25,11 +25,8 @@ class KnownHook:
 def known(url: str, hook: str) -> KnownHook | None:
     """Return what is known of a hook of a repository, by the repository's last name."""
     repository = url.rstrip("/").removesuffix(".git").rpartition("/")[2].rpartition(":")[2].lower()
-    keys = dict(
-        tables.load("lockstitch.repository.hooks", "known.toml")
-        .get(repository, {})
-        .get(hook, {"entry": ""})
-    )
+    table = tables.load("lockstitch.repository.hooks", "known.toml")
+    keys = dict(table.get(repository, {}).get(hook, {"entry": ""}))
     entry, manager = keys.pop("entry", hook), keys.pop("manager", "")
     package = keys.pop("package", "" if manager else hook)
     return KnownHook(entry=entry, package=package, manager=manager, keys=keys) if entry else None

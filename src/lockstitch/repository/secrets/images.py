@@ -46,10 +46,10 @@ def in_config(image: "StoredImage") -> Iterator[ImageSecret]:
     for key in ("Cmd", "Entrypoint"):
         yield from _secrets(image, f"its {key}", "\n".join(_texts(inner.get(key))), key)
     for number, step in enumerate(_steps(image.config), 1):
-        said = _INSTRUCTION.sub("", step, count=1)
+        instruction = _INSTRUCTION.sub("", step, count=1)
         arguments = _ARGUMENTS.match(step.removeprefix("RUN "))
         where = f"step {number} of its history"
-        yield from _secrets(image, where, said, "Dockerfile")
+        yield from _secrets(image, where, instruction, "Dockerfile")
         if arguments:
             lines = re.sub(r" (?=[A-Za-z_][A-Za-z0-9_]*=)", "\n", arguments[1])
             yield from _secrets(image, where, lines, "image.env")
@@ -60,10 +60,9 @@ def _texts(value: object) -> list[str]:
 
 
 def _steps(config: Mapping[str, Any]) -> list[str]:
-    listed = config.get("history")
-    steps = listed if isinstance(listed, list) else []
-    found = (each.get("created_by") for each in steps if isinstance(each, dict))
-    return [each for each in found if isinstance(each, str)]
+    history = config.get("history")
+    steps = history if isinstance(history, list) else []
+    return _texts([step.get("created_by") for step in steps if isinstance(step, dict)])
 
 
 def _secrets(image: "StoredImage", where: str, text: str, path: str) -> Iterator[ImageSecret]:
