@@ -6,7 +6,7 @@ __all__ = ["RULES"]
 
 
 class CHK001(Rule):
-    """A comment suppresses without a reason, or names no rule.
+    """A comment suppresses a finding without a reason, or names no rule.
 
     Why: the next reader cannot tell whether the finding was understood or only silenced. Without
     a reason the comment does nothing.
@@ -19,14 +19,15 @@ class CHK001(Rule):
         # lockstitch: ignore IMG012 -- the platform sets a user of its own
         FROM python:3.11-slim
 
-    Fix: write ` -- ` and why it is right here, or take the comment out.
+    Fix: write ` -- ` and why the finding is right here, or delete the comment.
     """
 
 
 class CHK002(Rule):
-    """A comment suppresses a finding that is not there.
+    """A comment suppresses no finding.
 
-    Why: it would hide the finding when it comes back, for a reason that was another one's.
+    Why: when the finding comes back, the comment hides it, with a reason that was given for another
+    one.
 
     Bad:
         # lockstitch: ignore STK001 -- pinned elsewhere
@@ -35,7 +36,7 @@ class CHK002(Rule):
     Good:
         image: postgres:17.2@sha256:…
 
-    Fix: take the comment out.
+    Fix: delete the comment.
     """
 
 

@@ -48,10 +48,10 @@ def _shown(names: list[str]) -> str:
 
 
 class ENV001(Rule):
-    """An installed package has another version than the lock, or is missing.
+    """An installed package differs from the lock, or is missing.
 
-    Why: what you try out here is not what the image and your colleagues get; a score that only
-    this machine reaches is the classic result.
+    Why: what you try out here differs from what the image and your colleagues run: a score that
+    only this machine reaches.
 
     Bad:
         # uv.lock: numpy 2.1.3; .venv after a `pip install numpy==1.26.4`: numpy 1.26.4
@@ -116,7 +116,7 @@ def _needed(lock: Graph, environment: Environment) -> list[Package]:
 class ENV002(Rule):
     """A package is installed and not locked.
 
-    Why: it was installed by hand. The code may import it here, and nowhere else.
+    Why: it was installed by hand. Code that imports it works on this machine alone.
 
     Bad:
         $ pip install seaborn      # and `import seaborn` works on this machine alone
@@ -146,10 +146,10 @@ class ENV002(Rule):
 
 
 class ENV003(Rule):
-    """An installed file is not what was installed.
+    """An installed file was changed after its installation.
 
-    Why: somebody edited a library in `.venv` to try something, and forgot it. No tool that
-    compares versions sees it: `uv sync --check` says that all is well.
+    Why: somebody edited a library in `.venv` to try something, and forgot it. Tools that compare
+    versions do not see it: `uv sync --check` reports no difference.
 
     Bad:
         # .venv/…/sklearn/linear_model/_logistic.py, with a print() more than RECORD knows
@@ -186,7 +186,8 @@ class ENV003(Rule):
 class ENV004(Rule):
     """Code imports a package that the project does not declare.
 
-    Why: it is there because something else needs it, and goes when that no longer does.
+    Why: it is installed only because another package needs it, and disappears when that no longer
+    does.
 
     Bad:
         import numpy            # and pyproject.toml has only scikit-learn

@@ -52,8 +52,8 @@ def _is_top(repo: Repository) -> bool:
 class HOK001(Rule):
     """A Python repository has no hooks.
 
-    Why: what a formatter, a linter or a scanner for secrets would have stopped is found in review,
-    or by whoever clones the history.
+    Why: what a formatter, a linter or a secret scanner would have stopped is found in review, or by
+    whoever clones the repository.
 
     Bad:
         $ ls -a
@@ -81,8 +81,8 @@ class HOK001(Rule):
 class HOK002(Rule):
     """Hooks are configured and not installed in this clone.
 
-    Why: git copies no hooks with a clone. Without one `install` in each clone nothing runs, and
-    nobody is told. A clone of CI, which sets `CI`, needs none.
+    Why: a clone copies no hooks. Until `install` has been run in it, no hook runs, and git does not
+    say so. A clone of CI, which sets `CI`, needs none.
 
     Bad:
         $ ls .git/hooks
@@ -120,10 +120,10 @@ def _installed(repo: Repository, kind: str) -> bool:
 
 
 class HOK003(Rule):
-    """A hook runs another version of a tool than the lock has.
+    """A hook runs another version of a tool than the lock.
 
-    Why: `ruff` of the hook and `ruff` of the project's environment format differently, and CI fails
-    on what the hook has let through. Two numbers that nobody keeps together drift apart.
+    Why: the hook's ruff and the project's ruff format differently, and CI fails on what the hook
+    let through. Two version numbers that are kept by hand drift apart.
 
     Bad:
         - repo: https://github.com/astral-sh/ruff-pre-commit
@@ -169,10 +169,10 @@ def _version(file: HookFile, source: HookRepo) -> str:
 
 
 class HOK004(Rule):
-    """The rev of a hook is a branch, which moves.
+    """The rev of a hook is a branch.
 
-    Why: each clone runs what the branch had when it was first fetched there, and
-    `pre-commit autoupdate` aside nobody sees the change: code of others that runs at each commit.
+    Why: a branch moves: each clone runs what the branch had when it was first fetched there. The
+    code of others that runs at each commit changes without a trace in the repository.
 
     Bad:
         - repo: https://github.com/psf/black
@@ -203,10 +203,10 @@ class HOK004(Rule):
 
 
 class HOK005(Rule):
-    """A stage has a name that pre-commit has given up.
+    """A stage has a name that pre-commit has deprecated.
 
     Why: since 3.2.0 the names are those of git's hooks. `commit` and `push` still work, with a
-    warning at each run, until they do not.
+    warning at each run.
 
     Bad:
         stages: [commit]
@@ -245,10 +245,10 @@ def _renamed(file: HookFile, stage: Scalar, new: str) -> list[Edit]:
 
 
 class HOK006(Rule):
-    """A hook of mypy sees other packages than the project has, or all of an environment.
+    """A mypy hook checks without the project's packages, or checks a whole environment.
 
-    Why: pre-commit installs mypy alone, so that every import of a library is `Any`: types that the
-    project's own mypy refuses pass. And `mypy .` beside a folder `venv` checks all that is
+    Why: pre-commit installs mypy alone, so every import of a library is `Any`, and errors that the
+    project's own mypy reports pass. And `mypy .` beside a folder `venv` checks all packages
     installed there.
 
     Bad:
@@ -340,8 +340,8 @@ def _checked_venv(repo: Repository, folder: str, hook: Hook) -> str:
 class HOK007(Rule):
     """No hook looks for secrets.
 
-    Why: a key that was pushed has to be replaced everywhere; one that the commit was stopped for
-    has not. What it costs is a quarter of a second.
+    Why: a key that was pushed has to be replaced everywhere; a key in a stopped commit has not. The
+    hook takes a quarter of a second.
 
     Bad:
         repos:
@@ -381,9 +381,9 @@ def _in_ci(repo: Repository) -> bool:
 class HOK008(Rule):
     """A hook is slow (only with `--measure`).
 
-    Why: a commit that takes half a minute is a commit with `--no-verify`. `--measure` runs each
-    hook of the repository on all files, as `pre-commit run --all-files` does: it runs the
-    repository's code, and hooks that correct files do so.
+    Why: people skip a hook that takes half a minute with `--no-verify`. `--measure` runs each hook
+    of the repository on all files, as `pre-commit run --all-files` does: it runs the repository's
+    code, and hooks that correct files do so.
 
     Bad:
         `mypy` took 31.0 s on all files, more than 5 s
@@ -391,7 +391,7 @@ class HOK008(Rule):
     Good:
         stages: [pre-push]
 
-    Fix: let it run before a push or in CI, or a quicker tool (ruff for flake8 and pylint).
+    Fix: run it before a push or in CI, or take a faster tool (ruff for flake8 and pylint).
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
@@ -463,8 +463,8 @@ class HOK009(Rule):
 class HOK010(Rule):
     """The rev of a hook is a tag, not a commit.
 
-    Why: the owner of a repository, or who has taken it over, can move a tag: a fresh clone then
-    runs other code than yours.
+    Why: the owner of a repository, or an attacker who has taken it over, can move a tag: a fresh
+    clone then runs other code than yours.
 
     Bad:
         rev: v0.14.0

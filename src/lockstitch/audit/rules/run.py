@@ -29,8 +29,8 @@ _LARGEST = 100 << 20
 class RUN001(Rule):
     """A training script or notebook draws at random without a seed.
 
-    Why: another split, other trees, other weights at each run: a score that moved may be a change
-    of yours or of the dice, and nobody can tell which.
+    Why: each run has another split, other trees, other weights: a score may have changed by your
+    work or by chance, and you cannot tell which.
 
     Bad:
         X_train, X_test, y_train, y_test = train_test_split(X, y)
@@ -74,7 +74,7 @@ class RUN002(Rule):
     """A server loads a pickle.
 
     Why: a pickle is a program: whoever can write the file runs code in the server, and another
-    version of scikit-learn or of Python reads it wrong or not at all.
+    version of scikit-learn or of Python loads it wrong or not at all.
 
     Bad:
         app = FastAPI()
@@ -125,9 +125,9 @@ def _new_torch(repo: Repository) -> bool:
 
 
 class RUN003(Rule):
-    """A path of one person's machine stands in the code.
+    """The code holds a path of one person's machine.
 
-    Why: it is there on that machine alone.
+    Why: it exists on that machine alone.
 
     Bad:
         df = pd.read_csv("/home/ada/churn/data/raw.csv")
@@ -135,7 +135,7 @@ class RUN003(Rule):
     Good:
         df = pd.read_csv(Path(__file__).parent / "data" / "raw.csv")
 
-    Fix: a path from the file, from the working directory, or from a setting.
+    Fix: use a path relative to the file or to the working directory, or a setting.
     """
 
     default = False
@@ -153,8 +153,8 @@ class RUN003(Rule):
 class RUN004(Rule):
     """A notebook is committed with large outputs.
 
-    Why: each run changes them, so that every commit adds its megabytes to each clone for ever, and
-    no review can see what changed.
+    Why: each run changes them: every commit adds its megabytes to each clone for ever, and a review
+    cannot see what changed.
 
     Bad:
         $ ls -s explore.ipynb

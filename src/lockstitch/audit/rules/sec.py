@@ -25,8 +25,8 @@ _IMAGES = ".lockstitch/images"
 class SEC001(Rule):
     """A file holds a secret.
 
-    Why: whoever can read the repository, a fork or a backup of it can use the key, and it stays in
-    the history when the line is gone.
+    Why: whoever can read the repository, a fork or a backup of it can use the secret, and it stays
+    in the history when its line is deleted.
 
     Bad:
         client = OpenAI(api_key="sk-proj-…")
@@ -34,9 +34,9 @@ class SEC001(Rule):
     Good:
         client = OpenAI()          # reads OPENAI_API_KEY
 
-    Fix: replace the secret where it was made, then take it out. A line that holds none gets
-    `# lockstitch: allow-secret -- WHY`. Looked for by our own patterns, which cost a tenth of a
-    second; with `--history`, as by `lockstitch secrets`, betterleaks or kingfisher looks too.
+    Fix: revoke the secret and make a new one, then delete the line. A line without a secret gets
+    `# lockstitch: allow-secret -- WHY`. Our own patterns look, which takes a tenth of a second;
+    with `--history`, as in `lockstitch secrets`, betterleaks or kingfisher looks too.
     """
 
     severity = Severity.ERROR
@@ -70,8 +70,8 @@ def _found_by(scanner: Scanner, repo: Repository, known: Iterable[Secret]) -> li
 class SEC002(Rule):
     """A commit has added a secret (only with `--history`).
 
-    Why: what was committed once is in every clone. A later commit that takes it out does not take
-    it back.
+    Why: what was committed once is in every clone. A later commit that deletes it does not take it
+    back.
 
     Bad:
         $ git log -S hunter2 --oneline
@@ -80,8 +80,8 @@ class SEC002(Rule):
     Good:
         $ git log -S hunter2 --oneline
 
-    Fix: replace the secret where it was made; that is what counts. To clean a history that nobody
-    else has, `git filter-repo --replace-text`.
+    Fix: revoke the secret: that is what counts. To clean a history that has not been pushed,
+    `git filter-repo --replace-text`.
     """
 
     severity = Severity.ERROR
@@ -117,8 +117,8 @@ class SEC003(Rule):
     Good:
         RUN --mount=type=secret,id=netrc,target=/root/.netrc pip install -r r.txt
 
-    Fix: replace the secret, and build without it. The configuration and history of the images in
-    .lockstitch/images are always looked at, layers when `--image PATH` names their layout: files up
+    Fix: revoke the secret, and build without it. The configuration and history of the images in
+    .lockstitch/images are always searched, layers when `--image PATH` names their layout: files up
     to 1 MiB.
     Source: OCI image specification, "config.md"; Docker documentation, "Build secrets".
     """
@@ -162,8 +162,8 @@ def _shown(repo: Repository, path: Path) -> str:
 class SEC004(Rule):
     """A file that is made to hold secrets is in git.
 
-    Why: `.env`, private keys and files of credentials belong to one machine. In git they are in
-    every clone, for ever.
+    Why: `.env`, private keys and credential files belong to one machine. In git they are in every
+    clone, for ever.
 
     Bad:
         $ git ls-files
@@ -173,7 +173,7 @@ class SEC004(Rule):
         $ git ls-files
         .env.example  .gitignore  compose.yaml
 
-    Fix: `git rm --cached FILE`, add it to .gitignore, and replace what it held.
+    Fix: `git rm --cached FILE`, add it to .gitignore, and revoke the secrets in it.
     """
 
     severity = Severity.ERROR

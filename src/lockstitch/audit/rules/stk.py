@@ -73,8 +73,8 @@ def _by_image(repo: Repository) -> Iterator[Service]:
 class STK001(Rule):
     """A service runs an image without a tag, or `latest`.
 
-    Why: the next pull brings another version, on one machine and not on the other; a database of
-    a new major version does not start on the old data.
+    Why: the next pull brings another version, on one machine and not on the other. A database of a
+    new major version does not start on the old data.
 
     Bad:
         services:
@@ -121,11 +121,11 @@ def _built(repo: Repository) -> frozenset[str]:
 
 
 class STK002(Rule):
-    """A service runs an image that its maker has withdrawn or archived.
+    """A service runs an image that its publisher has withdrawn or archived.
 
-    Why: a pull fails today or tomorrow, on the machine that has no copy yet; and nobody mends what
-    is found in it. MinIO publishes no images since October 2025: SeaweedFS, Garage, RustFS and
-    Ceph RGW speak S3 too.
+    Why: a pull fails on a machine without a copy, today or later, and vulnerabilities are no longer
+    fixed. MinIO has published no images since October 2025: SeaweedFS, Garage, RustFS and Ceph RGW
+    speak S3 too.
 
     Bad:
         services:
@@ -137,7 +137,7 @@ class STK002(Rule):
           objects:
             image: chrislusf/seaweedfs:3.97
 
-    Fix: take what the finding names.
+    Fix: use the replacement that the finding names.
     Source: minio/minio#21647; bitnami/containers#83267; jupyter/docker-stacks#2099.
     """
 
@@ -171,11 +171,10 @@ def _each_password(repo: Repository) -> Iterator[tuple[str, Password]]:
 
 
 class STK003(Rule):
-    """A service has a password that everybody knows.
+    """A service has a well-known password.
 
-    Why: `minioadmin`, `postgres`/`postgres` and their kin are the first that anybody tries, and a
-    port that was meant for one laptop is reachable from the office or from a cloud machine's
-    address sooner than one thinks.
+    Why: attackers try `minioadmin` and `postgres`/`postgres` first, and a port that was meant for
+    one laptop is soon reachable from the office network or at a cloud machine's address.
 
     Bad:
         environment:
@@ -185,7 +184,8 @@ class STK003(Rule):
         environment:
           POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?set it in .env}
 
-    Fix: make one (`openssl rand -hex 24`), keep it in `.env` or a secret's file that git ignores.
+    Fix: generate one (`openssl rand -hex 24`), and keep it in `.env` or a secret file that git
+    ignores.
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
@@ -202,8 +202,8 @@ class STK003(Rule):
 class STK004(Rule):
     """A password stands in the compose file in plain text.
 
-    Why: whoever can read the repository, a fork of it or a backup can use the service, and the
-    history keeps the password after it has been taken out.
+    Why: whoever can read the repository, a fork or a backup of it can use the service, and the
+    history keeps the password after its line is deleted.
 
     Bad:
         environment:
@@ -253,10 +253,10 @@ def _dependencies(repo: Repository) -> Iterator[tuple[Service, Dependency, Servi
 
 
 class STK005(Rule):
-    """Others wait for a service that has no health check.
+    """A service that others wait for has no health check.
 
-    Why: without one, Compose starts the others as soon as the process is there: the first start
-    of a database takes seconds, and MLflow or the training ends with `connection refused`. With
+    Why: without one, Compose starts the others as soon as the process exists. The first start of a
+    database takes seconds, and MLflow or the training ends with `connection refused`. With
     `condition: service_healthy` and no check, nothing starts at all.
 
     Bad:
@@ -302,10 +302,10 @@ def _waits_itself(service: Service) -> bool:
 
 
 class STK006(Rule):
-    """A `depends_on` waits for the start of a service, not for its being ready.
+    """A `depends_on` waits until a service has started, not until it is ready.
 
-    Why: the short form orders starts only. A database answers seconds after its start, longer the
-    first time: what depends on it fails now and then, on the slow machine first.
+    Why: the short form only orders starts. A database answers seconds after its start, longer the
+    first time, so what depends on it fails now and then, first on slow machines.
 
     Bad:
         depends_on:
@@ -349,8 +349,8 @@ def _is_short(service: Service, name: str) -> bool:
 class STK010(Rule):
     """A database, an object store or MLflow is published on all addresses of the machine.
 
-    Why: `"5432:5432"` means 0.0.0.0, and Docker's own rules go before those of most firewalls: the
-    whole network sees the port. MLflow has no login unless it is told to.
+    Why: `"5432:5432"` means 0.0.0.0, and Docker's own rules precede those of most firewalls: the
+    whole network sees the port. MLflow has no login by default.
 
     Bad:
         ports:
@@ -360,7 +360,7 @@ class STK010(Rule):
         ports:
           - "127.0.0.1:5432:5432"
 
-    Fix: name the address, or leave the port out: services of one file reach each other without.
+    Fix: name the address, or leave the port out: services of one file reach each other without it.
     Source: Docker documentation, "Packet filtering and firewalls".
     """
 
@@ -396,8 +396,8 @@ def _is_open(port: Port) -> bool:
 class STK011(Rule):
     """A compose file has the obsolete `version:` key.
 
-    Why: Compose v2 ignores it and warns on every call; people read it as a choice of features,
-    which it is not.
+    Why: Compose v2 ignores it and warns on every call. It does not choose features, as people
+    believe.
 
     Bad:
         version: "3.8"
@@ -428,8 +428,8 @@ class STK011(Rule):
 class STK012(Rule):
     """A compose file cannot be read.
 
-    Why: `docker compose` refuses it, or drops what it does not know, and nothing of it can be
-    checked.
+    Why: `docker compose` refuses it, or drops the keys that it does not know, and nothing in it can
+    be checked.
 
     Bad:
         services:
@@ -457,10 +457,9 @@ class STK012(Rule):
 
 
 class STK013(Rule):
-    """A compose file names a file, a folder or a Dockerfile that is not there.
+    """A compose file names a file, a folder or a Dockerfile that does not exist.
 
-    Why: `docker compose up` refuses it. On the laptop of the one who wrote it the file is there;
-    git does not have it.
+    Why: `docker compose up` refuses it. The file is on the laptop of its author, and not in git.
 
     Bad:
         services:
@@ -472,8 +471,8 @@ class STK013(Rule):
           api:
             build: ./serve
 
-    Fix: correct the path, or commit the file. An env file that git ignores is expected to be made
-    by hand, and is no finding.
+    Fix: correct the path, or commit the file. An env file that git ignores is made by hand on each
+    machine, and is no finding.
     Source: Compose Build Specification, "context" and "dockerfile"; "env_file".
     """
 
@@ -545,8 +544,8 @@ def _is_inside(name: str, path: str) -> bool:
 class STK014(Rule):
     """A container installs packages when it starts.
 
-    Why: each start needs the network, takes minutes, and brings what is newest that day: the same
-    file gives another environment tomorrow, and none at all when an index is down.
+    Why: each start needs the network, takes minutes, and installs what is newest that day: the same
+    file gives another environment tomorrow, and none when an index is down.
 
     Bad:
         command: bash -c "pip install psycopg2-binary && mlflow server"
@@ -555,7 +554,7 @@ class STK014(Rule):
         build: ./mlflow            # its Dockerfile installs from a lock
         command: mlflow server
 
-    Fix: install in an image.
+    Fix: install the packages in an image.
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:

@@ -60,10 +60,10 @@ _REQUIREMENTS = regex(r"(?:-r|--requirements?)[ =]*(\S+)")
 
 
 class STK007(Rule):
-    """A service keeps data in its container, where no volume is.
+    """A service keeps data in its container, without a volume.
 
-    Why: `docker compose down`, or a new version of the image, takes the database, the runs and the
-    models with it.
+    Why: `docker compose down`, or a new version of the image, deletes the database, the runs and
+    the models.
 
     Bad:
         services:
@@ -217,7 +217,7 @@ class STK009(Rule):
     """An object store is started, and MLflow is not told to use it.
 
     Why: without an artifact root or an endpoint MLflow writes models into its own container, or
-    asks Amazon: the store stays empty, and nobody notices until the container is gone.
+    asks Amazon. The store stays empty, which shows only when the container is gone.
 
     Bad:
         services:
