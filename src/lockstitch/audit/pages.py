@@ -7,6 +7,7 @@ from lockstitch.audit.rule import Page, Rule
 
 __all__ = ["FAMILIES", "document", "listing", "markdown", "text"]
 
+# In the order of pages and listings.
 FAMILIES = {
     "LCK": "locks",
     "ENV": "the installed environment",

@@ -1,5 +1,6 @@
 """All rules: one is added to the `RULES` at the end of a file of its family."""
 
+from lockstitch.audit.pages import FAMILIES
 from lockstitch.audit.rule import Rule
 from lockstitch.audit.rules import (
     chk,
@@ -25,29 +26,12 @@ from lockstitch.audit.rules import (
 
 __all__ = ["RULES", "by_code", "codes"]
 
-# Those of comments come last: they are about what the others found.
-_FAMILIES = ("LCK", "ENV", "PKG", "IMG", "HOK", "STK", "SEC", "RUN", "CHK")
 _FILES = (
-    chk,
-    env,
-    hok,
-    img_base,
-    img_copy,
-    img_install,
-    img_layer,
-    img_run,
-    img_wheels,
-    lck_content,
-    lck_lock,
-    lck_machine,
-    lck_stale,
-    pkg_project,
-    pkg_settings,
-    run,
-    sec,
-    stk,
-    stk_data,
+    *(chk, env, hok, run, sec, stk, stk_data),
+    *(img_base, img_copy, img_install, img_layer, img_run, img_wheels),
+    *(lck_content, lck_lock, lck_machine, lck_stale, pkg_project, pkg_settings),
 )
+_FAMILIES = [*FAMILIES]
 RULES: tuple[type[Rule], ...] = tuple(
     sorted(
         (rule for file in _FILES for rule in file.RULES),
