@@ -57,28 +57,28 @@ def find(
     *,
     hint: str = "leave out --in-image: lockstitch run needs no engine",
 ) -> Engine:
-    """Return the first engine that answers, or raise LockstitchError with what each said."""
-    said = []
+    """Return the first engine that answers; raises LockstitchError with why each does not."""
+    reasons = []
     for name in names:
         path = shutil.which(name)
         if path is None:
-            said.append(f"`{name}` is not installed")
+            reasons.append(f"`{name}` is not installed")
             continue
         words = [path, "info"]  # buildah knows no other form than JSON
         done = process.run(words + ["--format", "{{json .}}"] * (name != "buildah"), check=False)
         machine = _machine(done.stdout) if done.code == 0 else ""
         if machine:
             return Engine(program=Path(path), platform=f"linux/{machine}")
-        reason = (done.stderr or done.stdout).strip().splitlines()
-        said.append(f"`{name}` does not answer: {reason[-1] if reason else 'it says nothing'}")
-    message = f"no engine answers here: {'; '.join(said)}"
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        reasons.append(f"`{name}` does not answer: {lines[-1] if lines else 'it says nothing'}")
+    message = f"no engine answers here: {'; '.join(reasons)}"
     raise LockstitchError(message, hint=hint)
 
 
 def _machine(text: str) -> str:
     try:
-        found = json.loads(text)
-        name = found.get("Architecture") or found["host"]["arch"]
+        information = json.loads(text)
+        name = information.get("Architecture") or information["host"]["arch"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""
     return _MACHINES.get(str(name), "")
@@ -90,7 +90,7 @@ def machine() -> str:
 
 
 def tag(project: Project, spec: ImageSpec) -> str:
-    """Return the tag that an image has in engines when nobody named another."""
+    """Return the tag that an image has in engines without an option that names another."""
     return f"{project.name}-{spec.name}:latest".lower()
 
 
@@ -101,8 +101,8 @@ def identity(engine: Engine, name: str) -> str:
         words = [engine.program, "inspect", "--type", "image"]
         words += ["--format", "{{.FromImageID}}", name]
     known = process.run(words, check=False)
-    found = known.stdout.strip().removeprefix("sha256:")
-    return found if known.code == 0 and len(found) == _HEX else ""
+    text = known.stdout.strip().removeprefix("sha256:")
+    return text if known.code == 0 and len(text) == _HEX else ""
 
 
 def load(engine: Engine, image: Image, name: str) -> Digest:
@@ -120,9 +120,9 @@ def load(engine: Engine, image: Image, name: str) -> Digest:
         if engine.name == "buildah":
             words = [engine.program, "pull", "--quiet", f"docker-archive:{path}"]
         process.run(words)
-    found = identity(engine, name)
-    if found != wanted.hex:
-        message = f"`{engine.name}` loaded `{name}` as {found[:12] or 'no image'}, "
+    loaded = identity(engine, name)
+    if loaded != wanted.hex:
+        message = f"`{engine.name}` loaded `{name}` as {loaded[:12] or 'no image'}, "
         message += f"the config's digest is {wanted.short}"
         hint = f"look at what it has: {engine.name} images --no-trunc"
         raise LockstitchError(message, hint=hint)

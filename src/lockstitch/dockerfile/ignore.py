@@ -1,4 +1,4 @@
-"""What of a project goes to an engine: what its Dockerfiles copy, and the .dockerignore of it."""
+"""What of a project goes to an engine: what its Dockerfiles copy, and its .dockerignore."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -55,8 +55,7 @@ def render(project: Project) -> str:
 
 def included(spec: ImageSpec) -> list[Copy]:
     """Return what brings the files that an image includes."""
-    found = {_copy_of(pattern) for pattern in spec.include}
-    return sorted(found, key=_order)
+    return sorted({_copy_of(pattern) for pattern in spec.include}, key=_order)
 
 
 def _order(copy: Copy) -> tuple[str, bool, str]:
@@ -117,27 +116,27 @@ def _packages_of(project: Project, tool: Mapping[str, Any]) -> list[str]:
         _text(_table(_table(tool, "uv"), "build-backend"), "module-root"),
     ]
     # A glob stands for the folder it starts from.
-    found = sorted({_copy_of(each).source or "." for each in named if each})
-    if found:
-        return found
+    folders = sorted({_copy_of(each).source or "." for each in named if each})
+    if folders:
+        return folders
     module = re.sub(r"[-_.]+", "_", project.name).lower()
     there = [each for each in ("src", module) if (project.root / each).is_dir()]
     return there[:1] or [each for each in (f"{module}.py",) if (project.root / each).is_file()]
 
 
 def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = table.get(key)
-    return found if isinstance(found, Mapping) else {}
+    value = table.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _text(table: object, key: str) -> str:
-    found = table.get(key) if isinstance(table, Mapping) else None
-    return found if isinstance(found, str) else ""
+    value = table.get(key) if isinstance(table, Mapping) else None
+    return value if isinstance(value, str) else ""
 
 
 def _texts(table: Mapping[str, Any], key: str) -> list[str]:
-    found = table.get(key)
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+    value = table.get(key)
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _readme(metadata: Mapping[str, Any]) -> str:

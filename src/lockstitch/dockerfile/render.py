@@ -80,8 +80,8 @@ def base_tag(project: Project) -> str:
 
 def build_requirements(lock: Lock) -> str:
     """Return the locked requirements of the build backend, for uv and pip."""
-    found = [each.replace(" --hash=", " \\\n    --hash=") for each in sorted(lock.build)]
-    return "\n".join([MARK, *found, ""])
+    lines = [line.replace(" --hash=", " \\\n    --hash=") for line in sorted(lock.build)]
+    return "\n".join([MARK, *lines, ""])
 
 
 def everything(project: Project, lock: Lock) -> dict[str, str]:
@@ -322,11 +322,11 @@ def _paths(paths: Sequence[str]) -> str:
 
 
 def _pairs(instruction: str, pairs: Mapping[str, str]) -> str:
-    found = []
+    texts = []
     for key, value in sorted(pairs.items()):
         name = key if re.fullmatch(r"[\w./-]+", key) else _quoted(key)
-        found.append(f"{name}={_quoted(value)}")
-    return f"{instruction} " + f" \\\n{' ' * len(instruction)} ".join(found)
+        texts.append(f"{name}={_quoted(value)}")
+    return f"{instruction} " + f" \\\n{' ' * len(instruction)} ".join(texts)
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What is said of an image beside it: its bill of materials and its provenance.
+"""Makes the bill of materials and the provenance of an image.
 
 Both follow from the lock, the project's files and its commit: no clock, no name of a machine.
 """
@@ -19,7 +19,7 @@ from lockstitch.store import Store
 
 __all__ = ["Attester"]
 
-_KIND, _FORM = "bills", 1  # of the records; the number is raised when the same facts say more
+_KIND, _FORM = "bills", 1  # of store records; the number changes when a bill holds more
 
 
 class Attester:
@@ -42,7 +42,7 @@ class Attester:
         self._form = form
 
     def documents(self, built: Sequence[Built]) -> dict[Digest, tuple[Artifact, ...]]:
-        """Return what is said of each image, by its digest."""
+        """Return both documents of each image, by its digest."""
         state = git.commit(self._project.root)
         return {
             each.image.digest: (self.bill(each), self.provenance(each, state)) for each in built
@@ -107,8 +107,8 @@ class Attester:
 
 def _files(project: Project, lock: Lock) -> list[Material]:
     """Return the files that say what is built: pyproject.toml, and all locks."""
-    found = [Material(name=each.path, digest=each.digest) for each in lock.files]
+    materials = [Material(name=each.path, digest=each.digest) for each in lock.files]
     for name in ("pyproject.toml", file.NAME):
         data = (project.root / name).read_bytes()
-        found.append(Material(name=name, digest=of_bytes(data)))
-    return found
+        materials.append(Material(name=name, digest=of_bytes(data)))
+    return materials

@@ -1,4 +1,4 @@
-"""Bytecode made by an image's own interpreter, so that the host's Python never shows.
+"""Compiles bytecode with an image's own interpreter, so that the host's Python never shows.
 
 A base that is put together from signed packages is unpacked in the store, and its Python run by
 its own loader. Nothing of a registry's base is run: a CPython of this machine compiles for it.
@@ -223,9 +223,9 @@ def _own_loader(base: Base, root: Path) -> tuple[str, ...]:
 
 
 def _same_version(base: Base) -> tuple[str, ...]:
-    found = process.run([process.find_uv(), "python", "find", base.python], check=False)
-    path = found.stdout.strip()
-    if found.code != 0 or not path:
+    search = process.run([process.find_uv(), "python", "find", base.python], check=False)
+    path = search.stdout.strip()
+    if search.code != 0 or not path:
         message = f"bytecode for Python {base.python} needs that very version, and this host "
         message += "can neither run a locked base nor has one"
         hint = f"uv python install {base.python}, or set bytecode = false"

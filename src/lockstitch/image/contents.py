@@ -64,7 +64,7 @@ def venv(python: str, program: str) -> Iterator[Entry]:
 
 # --- wheels
 
-_INSTALLER = b"lockstitch\n"  # no version: a new lockstitch alone must not move a layer
+_INSTALLER = b"lockstitch\n"  # no version: a new lockstitch alone must not change a layer
 _DATA_PLACES = {"purelib": "", "platlib": "", "scripts": "bin", "data": "", "headers": "include"}
 
 
@@ -86,7 +86,7 @@ class InstalledWheel:
         self.wheel.close()
 
     def metadata(self) -> bytes:
-        """Return what the package says of itself (core metadata)."""
+        """Return the METADATA file of the package (core metadata)."""
         return self.wheel.members[f"{self._info}/METADATA"].read()
 
     def left_out(self) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ class InstalledWheel:
         rows = self._rows()
         for path, member in self._placed.items():
             if member.size == 0:
-                member.read()  # nothing of it is played later, so its claims are checked here
+                member.read()  # it has no content to stitch, so its size and CRC are checked here
             yield _entry(path, member, executable=member.executable)
         for path, data in self._scripts().items():
             rows.append(self._row(path, data))
@@ -128,16 +128,16 @@ class InstalledWheel:
         stem = "-".join(self.wheel.filename.split("-")[:2])
         wanted = _normal(stem)
         tops = sorted({name.split("/")[0] for name in self.wheel.members})
-        found = [top for top in tops if top.endswith(".dist-info")]
-        if len(found) != 1 or _normal(found[0].removesuffix(".dist-info")) != wanted:
-            message = f"`{self.wheel.filename}` has {found or 'no .dist-info folder'}, "
+        infos = [top for top in tops if top.endswith(".dist-info")]
+        if len(infos) != 1 or _normal(infos[0].removesuffix(".dist-info")) != wanted:
+            message = f"`{self.wheel.filename}` has {infos or 'no .dist-info folder'}, "
             message += f"wanted `{stem}.dist-info`"
             raise LockstitchError(message)
         for name in ("WHEEL", "METADATA", "RECORD"):
-            if f"{found[0]}/{name}" not in self.wheel.members:
+            if f"{infos[0]}/{name}" not in self.wheel.members:
                 message = f"`{self.wheel.filename}` has no {name}"
                 raise LockstitchError(message)
-        return found[0]
+        return infos[0]
 
     def _places(self) -> Iterator[tuple[str, Member]]:
         """Yield (path in the image, member) for every member that is taken as it is."""
@@ -174,7 +174,7 @@ class InstalledWheel:
                 message = f"`{self.wheel.filename}` brings its own `{name}` as data"
                 raise LockstitchError(message)
         if "__pycache__/" in name or name.endswith((".pyc", ".pyo")):
-            return None  # compiled by somebody else's interpreter
+            return None  # compiled by another interpreter
         if trimmed and is_trimmed(name):
             return None
         return f"{self._site}/{name}"
@@ -185,17 +185,17 @@ class InstalledWheel:
 
     def _scripts(self) -> dict[str, bytes]:
         """Return path → text of the programs; an entry point wins over a file of its name."""
-        found: dict[str, bytes] = {}
+        scripts: dict[str, bytes] = {}
         for name, member in self.wheel.members.items():
             top, _, rest = name.partition("/")
             kind, _, inner = rest.partition("/")
             if kind == "scripts" and inner and self._is_data(top):
-                found[f"{bin_folder()}/{inner}"] = with_shebang(member.read())
+                scripts[f"{bin_folder()}/{inner}"] = with_shebang(member.read())
         entry_points = self.wheel.members.get(f"{self._info}/entry_points.txt")
         if entry_points:
             for name, data in console_scripts(entry_points.read(), self.wheel.filename):
-                found[f"{bin_folder()}/{name}"] = data
-        return found
+                scripts[f"{bin_folder()}/{name}"] = data
+        return scripts
 
     def _rows(self) -> list[Row]:
         """Return the wheel's own rows for what is in the image, under the installed paths."""
@@ -263,11 +263,11 @@ def console_scripts(entry_points: bytes, source: str) -> Iterator[tuple[str, byt
     except (configparser.Error, UnicodeDecodeError) as error:
         message = f"the entry points of `{source}` cannot be read: {error}"
         raise LockstitchError(message) from error
-    found: dict[str, bytes] = {}
+    scripts: dict[str, bytes] = {}
     for section in ("console_scripts", "gui_scripts"):
         for name, reference in parser.items(section) if parser.has_section(section) else ():
-            found[name] = _script(name, reference, source)
-    yield from sorted(found.items())
+            scripts[name] = _script(name, reference, source)
+    yield from sorted(scripts.items())
 
 
 def _script(name: str, reference: str, source: str) -> bytes:
@@ -320,20 +320,20 @@ def is_trimmed(path: str) -> bool:
     parts = PurePosixPath(path)
     if parts.suffix in _SUFFIXES or path.startswith(_OF_PACKAGES):
         return True
-    # A top-level `tests` is a package of its own that somebody may import by that name.
+    # A top-level `tests` is a package of its own that may be imported by that name.
     return any(part in _FOLDERS for part in parts.parts[1:-1])
 
 
 def folded(kept: Iterable[str], left: Iterable[str]) -> tuple[str, ...]:
     """Return what was left out, sorted; a folder of which nothing is kept is one entry, `name/`."""
     needed = {str(parent) for path in kept for parent in PurePosixPath(path).parents}
-    found = set()
+    names = set()
     for path in left:
         # The root is needed even where nothing is kept: `/` would say less than the names.
         above = [str(each) for each in PurePosixPath(path).parents if str(each) != "."]
         outer = [each for each in above if each not in needed]
-        found.add(f"{outer[-1]}/" if outer else path)
-    return tuple(sorted(found))
+        names.add(f"{outer[-1]}/" if outer else path)
+    return tuple(sorted(names))
 
 
 # --- the project's own files
@@ -364,15 +364,15 @@ def _hint(pattern: str) -> str:
     return "correct the pattern in `include`; ** crosses folders"
 
 
-def _content(found: FoundFile) -> Content:
+def _content(file: FoundFile) -> Content:
     """Return the file's content, and refuse one that changed since it was hashed."""
-    facts = found.path.stat()
-    if (facts.st_size, facts.st_mtime_ns) != (found.size, found.mtime_ns):
-        message = f"`{found.name}` changed while the image was built"
+    facts = file.path.stat()
+    if (facts.st_size, facts.st_mtime_ns) != (file.size, file.mtime_ns):
+        message = f"`{file.name}` changed while the image was built"
         raise LockstitchError(message, hint="run the same command again")
-    if found.size >= STORED_FROM:
-        return OnDisk(found.path, found.size)
-    return Generated(found.path.read_bytes())
+    if file.size >= STORED_FROM:
+        return OnDisk(file.path, file.size)
+    return Generated(file.path.read_bytes())
 
 
 def app_files(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:

@@ -7,6 +7,7 @@ an image does not have: debian.toml.
 import gzip
 import io
 import lzma
+import posixpath
 import re
 import tarfile
 import tomllib
@@ -15,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import PurePosixPath
 from typing import Final
 
 from lockstitch.errors import LockstitchError, raise_all
@@ -359,14 +359,10 @@ def _members(tar: tarfile.TarFile, name: str) -> tuple[Member, ...]:
     return tuple(members.values())
 
 
-def _linked(info: tarfile.TarInfo) -> str:
-    return merged(info.linkname.removeprefix("./"))
-
-
 def _member(
     tar: tarfile.TarFile, info: tarfile.TarInfo, path: str, before: Mapping[str, Member]
 ) -> Member:
-    source = before[_linked(info)] if info.islnk() else None
+    source = before[merged(info.linkname.removeprefix("./"))] if info.islnk() else None
     return Member(
         path=merged(path),
         kind=_KINDS[info.type],
@@ -382,9 +378,8 @@ def _refusal(info: tarfile.TarInfo, path: str, before: Mapping[str, Member]) -> 
         return "which is no file, folder or link"
     if info.issym() and _resolved(path, info.linkname) is None:
         return f"a symlink that leads out of the image, to {info.linkname!a:.200}"
-    if info.islnk() and (
-        _linked(info) not in before or before[_linked(info)].kind is not Kind.FILE
-    ):
+    linked = before.get(merged(info.linkname.removeprefix("./")))
+    if info.islnk() and (linked is None or linked.kind is not Kind.FILE):
         return f"a hard link to {info.linkname!a:.200}, which is no file before it"
     if not info.isdir() and merged(path) in before:
         return "a second time"
@@ -406,19 +401,13 @@ def _misnamed(path: str, target: str) -> str:
     return ""
 
 
-def _resolved(path: str, target: str) -> list[str] | None:
+def _resolved(path: str, target: str) -> str | None:
     """Return where a symlink leads, from the root, or None where it climbs above it."""
     if not target:
         return None
-    at = [] if target.startswith("/") else path.split("/")[:-1]
-    for part in target.split("/"):
-        if part == "..":
-            if not at:
-                return None
-            at.pop()
-        elif part not in {"", "."}:
-            at.append(part)
-    return at
+    above = "" if target.startswith("/") else posixpath.dirname(path)
+    place = posixpath.normpath(posixpath.join(above, target.lstrip("/")))
+    return None if place == ".." or place.startswith("../") else place
 
 
 def _retargeted(path: str, target: str) -> str:
@@ -427,13 +416,7 @@ def _retargeted(path: str, target: str) -> str:
     Of an absolute target too, as packages since trixie have it: the loader of an unpacked
     tree is then found in the tree, not on the machine.
     """
-    if merged(path) == path:
+    place = _resolved(path, target)
+    if merged(path) == path or place is None:
         return target
-    end = PurePosixPath(merged("/".join(_resolved(path, target) or [])))
-    start = PurePosixPath(merged(path)).parent
-    common = 0
-    for left, right in zip(start.parts, end.parts, strict=False):
-        if left != right:
-            break
-        common += 1
-    return "/".join([*[".."] * (len(start.parts) - common), *end.parts[common:]]) or "."
+    return posixpath.relpath(f"/{merged(place)}", posixpath.dirname(f"/{merged(path)}"))

@@ -1,4 +1,4 @@
-"""Facts of an image that stands in a layout or in a registry, read from its blobs."""
+"""Facts of an image in a layout or in a registry, read from its blobs."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class SourceLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspected:
-    """What `lockstitch inspect` shows."""
+    """The facts of an image, its layers and its packages."""
 
     name: str
     digest: Digest
@@ -49,14 +49,14 @@ def inspect(source: Source, name: str, store: Store, *, image: Manifest | None =
     `image` is what the name means where that is not the manifest of this name. Raises
     LockstitchError for a config that does not fit the manifest.
     """
-    found = image or source.manifest(name)
-    config = _config(source, found)
+    manifest = image or source.manifest(name)
+    config = _config(source, manifest)
     layers = []
     total: dict[str, int] = {}
     titles = [each.get("created_by", "") for each in _of_layers(config)]
-    titles += [""] * len(found.layers)  # others need not say how a layer was made
+    titles += [""] * len(manifest.layers)  # others need not say how a layer was made
     for descriptor, diff_id, title in zip(
-        found.layers, config["rootfs"]["diff_ids"], titles, strict=False
+        manifest.layers, config["rootfs"]["diff_ids"], titles, strict=False
     ):
         layer, packages = _layer(source, store, descriptor, diff_id, title)
         layers.append(layer)
@@ -65,8 +65,8 @@ def inspect(source: Source, name: str, store: Store, *, image: Manifest | None =
     sized = [sizes.Package(name=key, size=value) for key, value in total.items()]
     return Inspected(
         name=name,
-        digest=found.digest,
-        manifest=found.document,
+        digest=manifest.digest,
+        manifest=manifest.document,
         config=config,
         layers=tuple(layers),
         packages=tuple(sorted(sized, key=lambda package: (-package.size, package.name))),

@@ -121,12 +121,15 @@ class LayerRecords:
         return self._store.record(_KIND, key)
 
     def _facts(self, key: str) -> LayerFacts | None:
-        record = self._read(key)
-        if record is None or "parts" not in record:  # of an earlier version
+        """Return the facts of a layer, None where its record is missing or not of this form."""
+        try:
+            record = self._read(key)
+            record["parts"]  # noqa: B018 -- an earlier form had none, so a bill would lack licences
+            return LayerFacts(
+                digest=Digest.parse(record["digest"]),
+                diff_id=Digest.parse(record["diff_id"]),
+                size=int(record["size"]),
+                unpacked=int(record["unpacked"]),
+            )
+        except (LockstitchError, KeyError, TypeError, ValueError):
             return None
-        return LayerFacts(
-            digest=Digest.parse(record["digest"]),
-            diff_id=Digest.parse(record["diff_id"]),
-            size=record["size"],
-            unpacked=record["unpacked"],
-        )

@@ -66,8 +66,8 @@ def _build_command(python: Path, out: str, source: Path) -> list[str | Path]:
 
 
 def _signature(project: Project, requirements: tuple[str, ...]) -> str:
-    found = [[f.name, f.size, f.mtime_ns, f.executable] for f in files.walk(project.root)]
-    document = [LAYOUT, os.fspath(project.root), list(requirements), found]
+    listing = [[f.name, f.size, f.mtime_ns, f.executable] for f in files.walk(project.root)]
+    document = [LAYOUT, os.fspath(project.root), list(requirements), listing]
     return of_bytes(canonical_json(document)).hex
 
 

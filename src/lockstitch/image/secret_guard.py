@@ -1,4 +1,4 @@
-"""Refuses a secret on its way into a layer or an image's configuration."""
+"""Refuses secrets in the files, the wheel and the variables that an image would hold."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,14 @@ _KIND = "clean"
 def refuse(
     project: Project,
     spec: ImageSpec,
-    found: Sequence[FoundFile],
+    included: Sequence[FoundFile],
     digests: Sequence[Digest],
     project_wheel: ProjectWheel | None,
     store: Store,
 ) -> None:
     """Raise an error for each secret that the image would hold in what is the project's own.
 
-    Only what is a secret by its form counts. What was found clean is recorded by its digest,
+    Only what is a secret by its form counts. What is clean is recorded by its digest,
     so that a build reads one small record, and only the files that changed.
     """
     problems = list(_of_environment(spec))
@@ -37,7 +37,7 @@ def refuse(
     key = of_bytes(canonical_json([_rules(), os.fspath(project.root), spec.name])).hex
     before = store.record(_KIND, key) or []
     clean = frozenset(before)
-    for each, digest in zip(found, digests, strict=True):
+    for each, digest in zip(included, digests, strict=True):
         if digest not in clean and each.size <= _LARGEST:
             problems += _of(each.path.read_bytes(), each.name)
     if project_wheel is not None and project_wheel.contents not in clean:

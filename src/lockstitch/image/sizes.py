@@ -47,7 +47,7 @@ def of_layers(layers: Iterable[Layer]) -> list[Package]:
     for layer in layers:
         files: dict[str, int] = {}
         owners: dict[str, str] = {}
-        for member, content in entries(layer, _is_record):
+        for member, content in entries(layer, lambda path: path.endswith(".dist-info/RECORD")):
             if member.isreg():
                 files[member.name] = member.size
             if content:
@@ -58,21 +58,17 @@ def of_layers(layers: Iterable[Layer]) -> list[Package]:
     return sorted(packages, key=lambda package: (-package.size, package.name))
 
 
-def _is_record(path: str) -> bool:
-    return path.endswith(".dist-info/RECORD")
-
-
 def _owned(path: str, content: bytes) -> dict[str, str]:
     """Return path or folder → `name version` for what one RECORD lists."""
     site, _, info = path.removesuffix("/RECORD").rpartition("/")
     name = info.removesuffix(".dist-info").replace("-", " ")
-    found: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for row, _, _ in read_record_file(content):
         if not row.startswith("../"):
-            # Folders too, since bytecode lies beside what RECORD lists and not in it.
-            found.setdefault(f"{site}/{row}".rpartition("/")[0], name)
-            found[f"{site}/{row}"] = name
-    return found
+            # Folders too: RECORD does not list bytecode, which lies beside what it lists.
+            owners.setdefault(f"{site}/{row}".rpartition("/")[0], name)
+            owners[f"{site}/{row}"] = name
+    return owners
 
 
 def _owner(path: str, owners: dict[str, str]) -> str:
@@ -121,8 +117,8 @@ class Snapshot:
 
 
 def snapshots(layout: Layout, names: Sequence[str]) -> dict[str, Snapshot]:
-    """Return what a layout has of these names now; what it lacks, or what is damaged, is left."""
-    found = {}
+    """Return the images of these names in a layout; a missing or damaged one is left out."""
+    known = {}
     for name in names:
         try:
             digest = layout.manifest_digest(name)
@@ -133,12 +129,12 @@ def snapshots(layout: Layout, names: Sequence[str]) -> dict[str, Snapshot]:
             layers = tuple((t, d, s) for t, (d, s) in zip(titles, listed, strict=True))
         except (LockstitchError, KeyError, TypeError, ValueError):
             continue
-        found[name] = Snapshot(digest=str(digest), layers=layers)
-    return found
+        known[name] = Snapshot(digest=str(digest), layers=layers)
+    return known
 
 
 def keep(path: Path, before: Mapping[str, Snapshot], now: Mapping[str, str]) -> None:
-    """Keep in a file what images were, for each whose digest is another one now."""
+    """Write the snapshot of each image whose digest has changed to a file of snapshots."""
     known = _read(path)
     changed = {n: each for n, each in before.items() if now.get(n, each.digest) != each.digest}
     for name, each in changed.items():
@@ -148,18 +144,18 @@ def keep(path: Path, before: Mapping[str, Snapshot], now: Mapping[str, str]) -> 
 
 
 def previous(path: Path, name: str) -> Snapshot | None:
-    """Return what an image was before its last change, None when nobody knows."""
-    found = _read(path).get(name)
+    """Return what an image was before its last change, None when that is not known."""
     try:
-        layers = tuple((str(t), str(d), int(s)) for t, d, s in found["layers"]) if found else ()
-        return Snapshot(digest=str(found["digest"]), layers=layers) if found else None
+        known = _read(path)[name]
+        layers = tuple((str(t), str(d), int(s)) for t, d, s in known["layers"])
+        return Snapshot(digest=str(known["digest"]), layers=layers)
     except (KeyError, TypeError, ValueError):
         return None
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}

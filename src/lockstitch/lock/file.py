@@ -122,18 +122,18 @@ def dumps(lock: Lock) -> str:
 
 
 def _service(service: LockedService) -> dict[str, object]:
-    found: dict[str, object] = {
+    values: dict[str, object] = {
         "name": service.name,
         "version": service.version,
         "requirements": service.requirements.hex,
     }
     images = {platform: service.images[platform].hex for platform in sorted(service.images)}
-    return found | ({"image": images} if images else {})
+    return values | ({"image": images} if images else {})
 
 
-def _files(found: Sequence[LockedFile]) -> list[dict[str, object]]:
-    ordered = sorted(found, key=lambda each: each.path)
-    return [{"path": each.path, "sha256": each.digest.hex} for each in ordered]
+def _files(locked: Sequence[LockedFile]) -> list[dict[str, object]]:
+    ordered = sorted(locked, key=lambda file: file.path)
+    return [{"path": file.path, "sha256": file.digest.hex} for file in ordered]
 
 
 def write(lock: Lock, root: Path) -> None:
@@ -150,13 +150,8 @@ def read(root: Path) -> Lock:
     try:
         return _lock(parse_toml(files.read_text(path), "it", hint="lockstitch lock"))
     except LockstitchError as error:
-        found = list(error.everything())
-        raise_all(
-            [
-                LockstitchError(f"`{NAME}` cannot be read: {each.message}", hint="lockstitch lock")
-                for each in found
-            ]
-        )
+        texts = [f"`{NAME}` cannot be read: {each.message}" for each in error.everything()]
+        raise_all([LockstitchError(text, hint="lockstitch lock") for text in texts])
         raise AssertionError from error  # raise_all raised
 
 

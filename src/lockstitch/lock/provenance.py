@@ -13,7 +13,7 @@ __all__ = ["BUILDER", "FORMAT", "PREDICATE", "Material", "dumps", "statement"]
 
 FORMAT = "application/vnd.in-toto+json"
 PREDICATE = "https://slsa.dev/provenance/v1"
-BUILDER = "https://lockstitch.dev/builder"  # names, which nobody fetches
+BUILDER = "https://lockstitch.dev/builder"  # names, never fetched
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _BUILD = "https://lockstitch.dev/build/native"
 
@@ -42,12 +42,17 @@ def statement(
     `external` is what the user decided, `internal` what follows from it; `version` is
     lockstitch's own.
     """
-    # By name: the order of finding must not reach the bytes.
-    found: list[dict[str, object]] = [
-        _material(each) for each in sorted(materials, key=lambda each: each.name)
+    # By name: the order of the arguments must not reach the bytes.
+    dependencies: list[dict[str, object]] = [
+        {
+            "name": each.name,
+            "digest": {"sha256": each.digest.hex},
+            **({"uri": each.uri} if each.uri else {}),
+        }
+        for each in sorted(materials, key=lambda each: each.name)
     ]
     if commit.state == "clean":
-        found.append({"name": "source", "digest": {"gitCommit": commit.digest}})
+        dependencies.append({"name": "source", "digest": {"gitCommit": commit.digest}})
     return {
         "_type": _STATEMENT,
         "subject": [{"name": subject, "digest": {"sha256": digest.hex}}],
@@ -57,18 +62,13 @@ def statement(
                 "buildType": _BUILD,
                 "externalParameters": external | {"source": commit.state},
                 "internalParameters": internal,
-                "resolvedDependencies": found,
+                "resolvedDependencies": dependencies,
             },
             "runDetails": {"builder": {"id": BUILDER, "version": {"lockstitch": version}}},
         },
     }
 
 
-def dumps(found: Mapping[str, object]) -> bytes:
+def dumps(statement: Mapping[str, object]) -> bytes:
     """Return a statement in its one spelling."""
-    return canonical_json(found) + b"\n"
-
-
-def _material(each: Material) -> dict[str, object]:
-    found: dict[str, object] = {"name": each.name, "digest": {"sha256": each.digest.hex}}
-    return found | ({"uri": each.uri} if each.uri else {})
+    return canonical_json(statement) + b"\n"

@@ -24,7 +24,7 @@ _FORM = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """A package by name, and which of its versions will do."""
+    """A package by name, and a bound on its version."""
 
     name: str
     operator: str = ""
@@ -35,7 +35,7 @@ class Relation:
         return f"{self.name} ({self.operator} {self.version})" if self.operator else self.name
 
     def accepts(self, version: str) -> bool:
-        """Return whether a version will do; an empty one is unknown, and fits no bound."""
+        """Return whether a version is within the bound; an empty one is unknown, and in none."""
         if not self.operator:
             return True
         if not version:
@@ -83,7 +83,7 @@ class Candidate:
     provides: tuple[Relation, ...]
 
     def satisfies(self, relation: Relation) -> bool:
-        """Return whether this package, or what it provides, will do for a relation."""
+        """Return whether this package, or what it provides, satisfies a relation."""
         if self.package.name == relation.name:
             return relation.accepts(self.package.version)
         # Policy 7.5: what is provided without a version fits only a relation without a bound.
@@ -123,15 +123,15 @@ class Index:
     @functools.cache  # noqa: B019 -- an index lives as long as one resolution
     def best(self, name: str) -> Candidate | None:
         """Return the newest version of a package; of equal ones that of the first list."""
-        found = [_candidate(*pair) for pair in self._stanzas.get(name, ())]
+        versions = [_candidate(*pair) for pair in self._stanzas.get(name, ())]
         order = functools.cmp_to_key(compare)
-        return max(found, key=lambda c: order(c.package.version)) if found else None
+        return max(versions, key=lambda c: order(c.package.version)) if versions else None
 
     def satisfying(self, relation: Relation) -> Candidate | None:
-        """Return the package of that name that will do, else the first by name providing it."""
+        """Return what satisfies a relation: the package of its name, else the first provider."""
         names = [relation.name, *sorted(self._providers.get(relation.name, ()))]
-        found = [candidate for name in names if (candidate := self.best(name))]
-        return next((c for c in found if c.satisfies(relation)), None)
+        candidates = [candidate for name in names if (candidate := self.best(name))]
+        return next((c for c in candidates if c.satisfies(relation)), None)
 
 
 def unpack(data: bytes, name: str) -> bytes:
@@ -177,7 +177,7 @@ def close(
 ) -> tuple[DebianPackage, ...]:
     """Return the roots and all they depend on, by name, or raise with all that is missing.
 
-    Of alternatives, one that is chosen already wins, else the first that there is. A
+    Of alternatives, one that is chosen already wins, else the first in the lists. A
     dependency on a package of `left_out` holds without it.
     """
     chosen: dict[str, Candidate] = {}
@@ -202,20 +202,20 @@ def close(
 def _first(
     index: Index, group: tuple[Relation, ...], left_out: Collection[str]
 ) -> Candidate | bool | None:
-    """Return the first alternative there is, True when that one is left out, None for none."""
+    """Return the first alternative in the lists, True when it is left out, None for none."""
     for relation in group:
         if relation.name in left_out:
             return True
-        found = index.satisfying(relation)
-        if found is not None:
-            return found.package.name in left_out or found
+        candidate = index.satisfying(relation)
+        if candidate is not None:
+            return candidate.package.name in left_out or candidate
     return None
 
 
 def _missing(index: Index, owner: str, group: tuple[Relation, ...]) -> LockstitchError:
     wanted = " | ".join(str(relation) for relation in group)
-    found = [c.package for r in group if (c := index.best(r.name))]
-    has = ", ".join(f"`{package.name} {package.version}`" for package in found)
+    others = [c.package for r in group if (c := index.best(r.name))]
+    has = ", ".join(f"`{package.name} {package.version}`" for package in others)
     message = f"{owner if owner == 'the base' else f'`{owner}`'} needs `{wanted}`, "
     message += f"the mirror has {has}" if has else "the mirror has none"
     return LockstitchError(message, hint=_LATER)

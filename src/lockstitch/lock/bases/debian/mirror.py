@@ -104,13 +104,13 @@ def read_list(text: str) -> list[Source]:
 
 def read_sources(text: str) -> list[Source]:
     """Return the enabled binary package sources with `main` in the deb822 format."""
-    found: list[Source] = []
+    sources: list[Source] = []
     for stanza in re.split(r"\n[ \t]*\n", "\n" + text):
         fields = _fields(stanza)
         if "deb" in fields.get("types", "").split() and not _disabled(fields):
             words = [fields.get(name, "").split() for name in ("uris", "suites", "components")]
-            found += _sources(*words)
-    return found
+            sources += _sources(*words)
+    return sources
 
 
 def _fields(stanza: str) -> dict[str, str]:

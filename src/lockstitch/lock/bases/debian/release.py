@@ -82,8 +82,8 @@ def parse(text: str, *, root: str, suite: str, architecture: str) -> Release:
         fields.get("Codename"),
         fields.get("Suite"),
     }:
-        found = f"{fields.get('Origin', 'nobody')} {fields.get('Codename', 'nothing')}"
-        message = f"`{address}` is wanted as `Debian {suite}`, it says `{found:.100}`"
+        name = f"{fields.get('Origin', 'nobody')} {fields.get('Codename', 'nothing')}"
+        message = f"`{address}` is wanted as `Debian {suite}`, it says `{name:.100}`"
         raise LockstitchError(message, hint="set LOCKSTITCH_DEBIAN_MIRROR to a mirror of Debian")
     path = f"main/binary-{architecture}/Packages.xz"
     packages = None

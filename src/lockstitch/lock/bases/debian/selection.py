@@ -145,24 +145,24 @@ def _suites(
         ("debian", f"{name}-updates"),
         ("debian-security", f"{name}-security"),
     )
-    found: list[tuple[str, release.Release]] = []
+    suites: list[tuple[str, release.Release]] = []
     problems: list[LockstitchError] = []
     with ThreadPoolExecutor(len(places)) as pool:
         futures = [pool.submit(read, source.root(archive), suite) for archive, suite in places]
         for (archive, _), future in zip(places, futures, strict=True):
             try:
-                found.append((archive, future.result()))
+                suites.append((archive, future.result()))
             except LockstitchError as error:
                 problems.append(error)
     raise_all(problems)
-    _check_lists(found, name, architecture)
-    return found
+    _check_lists(suites, name, architecture)
+    return suites
 
 
 def _check_lists(
-    found: Sequence[tuple[str, release.Release]], name: str, architecture: str
+    suites: Sequence[tuple[str, release.Release]], name: str, architecture: str
 ) -> None:
-    for _, suite in found:
+    for _, suite in suites:
         if suite.packages is None and suite.suite == name:
             message = f"`debian:{name}` has no packages for `{architecture}`"
             raise LockstitchError(message, hint="change `platforms` or `base`")
@@ -173,18 +173,20 @@ def _check_lists(
 def _choose(
     name: str, python: str, lists: Sequence[tuple[str, Download]], store: Store
 ) -> tuple[DebianPackage, ...]:
-    found = index.Index(
+    packages = index.Index(
         (archive, index.unpack(store.path(d.digest).read_bytes(), d.name)) for archive, d in lists
     )
-    if f"python{python}-minimal" not in found.names():
-        has = [m[1] for n in found.names() if (m := re.fullmatch(r"python(\d+\.\d+)-minimal", n))]
+    if f"python{python}-minimal" not in packages.names():
+        has = [
+            m[1] for n in packages.names() if (m := re.fullmatch(r"python(\d+\.\d+)-minimal", n))
+        ]
         versions = ", ".join(sorted(has)) or "none"
         message = f"`debian:{name}` has Python {versions}, the project wants `{python}`"
         ways = f'set python = "{has[0]}", or ' if has else ""
         other = "change `base`: bookworm has 3.11, trixie 3.13, images of registries have others"
         raise LockstitchError(message, hint=ways + other)
     roots = [group for root in ROOTS for group in index.parse_relations(root.format(python))]
-    return index.close(found, roots, LEFT_OUT)
+    return index.close(packages, roots, LEFT_OUT)
 
 
 def _key(name: str, platform: str, python: str, lists: Sequence[Download]) -> str:

@@ -154,12 +154,12 @@ class _Read:
         """Return the versions of glibc and musl, one of which is empty."""
         if "/ld-musl-" in loader:
             node = self._tree.file(loader)
-            found = _MUSL.search(node.content or b"") if node else None
-            if found:
-                return "", found[1].decode()
+            version = _MUSL.search(node.content or b"") if node else None
+            if version:
+                return "", version[1].decode()
         for node in self._found(r"libc\.so\.6|libc-2\.\d+\.so"):
-            if found := _GLIBC.search(node.content or b""):
-                return found[1].decode(), ""
+            if version := _GLIBC.search(node.content or b""):
+                return version[1].decode(), ""
         why = f"is CPython {self._minor} with a C library that cannot be read"
         why += f" (loader `{loader:.80}`)"
         raise _OtherError(why)

@@ -1,4 +1,4 @@
-"""The packages that an image's own package manager put there, from its records."""
+"""The packages that an image's own package manager put there, from its status files."""
 
 import re
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ def wanted(path: str) -> bool:
 
 def find(tree: RootFs[bytes]) -> tuple[SystemPackage, ...]:
     """Return the packages of dpkg and apk, sorted; what is malformed is left out."""
-    found = {package for package in (*_dpkg(tree), *_apk(tree)) if package}
-    return tuple(sorted(found, key=lambda p: (p.kind, p.name, p.architecture, p.version)))
+    packages = {package for package in (*_dpkg(tree), *_apk(tree)) if package}
+    return tuple(sorted(packages, key=lambda p: (p.kind, p.name, p.architecture, p.version)))
 
 
 def _dpkg(tree: RootFs[bytes]) -> Iterator[SystemPackage | None]:
-    records = [node for _, node in tree.files(lambda path: path.startswith(_FOLDER))]
-    records += [node for node in [tree.file(_STATUS)] if node]
-    for node in records:
+    nodes = [node for _, node in tree.files(lambda path: path.startswith(_FOLDER))]
+    nodes += [node for node in [tree.file(_STATUS)] if node]
+    for node in nodes:
         for stanza in _stanzas(node.content, ": "):
             if stanza.get("Status", "install ok installed").endswith(" installed"):
                 yield _package("deb", stanza, ("Package", "Version", "Architecture", ""))
@@ -46,12 +46,12 @@ def _apk(tree: RootFs[bytes]) -> Iterator[SystemPackage | None]:
 def _stanzas(data: bytes | None, mark: str) -> Iterator[dict[str, str]]:
     for block in (data or b"").decode("utf-8", "replace").split("\n\n"):
         pairs = (line.partition(mark) for line in block.splitlines() if line[:1] not in {"", " "})
-        # The first of two: an apk record names its files with the same letters further down.
-        found: dict[str, str] = {}
+        # The first of two: an apk stanza names its files with the same letters further down.
+        fields: dict[str, str] = {}
         for key, _, value in pairs:
-            found.setdefault(key, value.strip())
-        if found:
-            yield found
+            fields.setdefault(key, value.strip())
+        if fields:
+            yield fields
 
 
 def _package(kind: str, stanza: dict[str, str], keys: tuple[str, ...]) -> SystemPackage | None:
@@ -67,7 +67,7 @@ def _package(kind: str, stanza: dict[str, str], keys: tuple[str, ...]) -> System
 
 def distribution(tree: RootFs[bytes]) -> str:
     """Return ID and VERSION_ID of os-release, as in `debian-12`, or an empty text."""
-    node = next((found for path in _RELEASE if (found := tree.file(path))), None)
+    node = next((file for path in _RELEASE if (file := tree.file(path))), None)
     text = ((node.content if node else b"") or b"").decode("utf-8", "replace")
     pairs = re.findall(r"^(ID|VERSION_ID)=(.*)$", text, re.MULTILINE)
     values = {key: value.strip().strip("\"'") for key, value in pairs}

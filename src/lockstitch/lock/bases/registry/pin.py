@@ -51,7 +51,7 @@ def pin(
 ) -> RegistryBase:
     """Return the base that a reference names now, for a platform and Python X.Y.
 
-    Its layers are brought into the store and read once; what they say is recorded by digest.
+    Its layers are brought into the store and read once; the base is recorded by its digest.
     Raises LockstitchError when no CPython X.Y is in it, or when it contradicts itself.
     """
     which = Reference.parse(reference).which
@@ -65,14 +65,13 @@ def pin(
     if known is None:
         index = named.digest if named.is_index else None
         reader = _Reader(image, repository, store)
-        base = reader.base(reference, platform, python, index, progress)
-        known = base.document()
+        known = reader.base(reference, platform, python, index, progress).document()
         store.put_record(_RECORD, key, known)
     problems: list[LockstitchError] = []
-    found = read(Table(known, f"`{reference}`", problems), reference)
+    base = read(Table(known, f"`{reference}`", problems), reference)
     raise_all(problems)
-    assert found is not None  # noqa: S101 -- without problems there is a value
-    return found
+    assert base is not None  # noqa: S101 -- without problems there is a value
+    return base
 
 
 def fetch(
@@ -129,7 +128,7 @@ class _Reader:
         config = self.config
         config.check(platform)
         tree, layers = self._tree(reference, platform, report)
-        found = interpreter.find(tree, config.env, platform, python, reference)
+        cpython = interpreter.find(tree, config.env, platform, python, reference)
         return RegistryBase(
             reference=reference,
             platform=platform,
@@ -137,10 +136,10 @@ class _Reader:
             index=index,
             config=self.image.config.digest,
             snapshot=config.created,
-            python=found.version,
-            program=found.program,
-            glibc=found.glibc,
-            musl=found.musl,
+            python=cpython.version,
+            program=cpython.program,
+            glibc=cpython.glibc,
+            musl=cpython.musl,
             certificates=next((path for path in _CERTIFICATES if tree.file(path)), ""),
             distribution=packages.distribution(tree),
             user=config.user,
@@ -160,13 +159,13 @@ class _Reader:
         """Return the root file system, and the layers with the sizes of what is in them."""
         fetch(self._layers, self._repository, self._store, report)
         tree = RootFs[bytes]()
-        found = []
+        layers = []
         label = f"read {reference} for {platform}"
         with report.task(label, sum(each.size for each in self._layers)) as task:
             for each in self._layers:
-                found.append(replace(each, unpacked=_add(tree, each, self._store, reference)))
+                layers.append(replace(each, unpacked=_add(tree, each, self._store, reference)))
                 task.advance(each.size)
-        return tree, found
+        return tree, layers
 
 
 def _add(tree: RootFs[bytes], layer: BaseLayer, store: Store, reference: str) -> int:
@@ -236,8 +235,8 @@ class _ImageConfig:
 
     def history(self, reference: str, layers: int) -> Iterator[str]:
         """Yield the history as JSON texts; one of our own for each layer where it does not fit."""
-        found = self._history if isinstance(self._history, list) else []
-        entries = [history_entry(each) for each in found]
+        entries = self._history if isinstance(self._history, list) else []
+        entries = [history_entry(entry) for entry in entries]
         if sum(not each.get("empty_layer") for each in entries) != layers:
             entries = [{"created_by": f"{reference}, layer {n + 1}"} for n in range(layers)]
         for each in entries:
@@ -263,9 +262,9 @@ def _object(value: object) -> Mapping[str, Any]:
 def _stamp(text: str) -> str:
     """Return a time (RFC 3339) as lockstitch.lock writes it."""
     try:
-        found = datetime.datetime.fromisoformat(text)
-        found = found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
-        stamp = found.astimezone(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        time = datetime.datetime.fromisoformat(text)
+        time = time if time.tzinfo else time.replace(tzinfo=datetime.UTC)
+        stamp = time.astimezone(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     except (ValueError, OverflowError):
         return _EPOCH
     return max(stamp, _EPOCH) if STAMP.fullmatch(stamp) else _EPOCH

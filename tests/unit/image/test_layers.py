@@ -1,0 +1,182 @@
+"""Making layers: what goes into the store, what is found out on the way, and what stops it."""
+
+import concurrent.futures
+import dataclasses
+import gzip
+import io
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+from support.fakes import Counted
+from support.zips import FILENAME, SITE, File, wheel
+
+from lockstitch.digest import of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.files import FoundFile, walk
+from lockstitch.image import layers
+from lockstitch.image.layers import Job, LayerResult, make, make_all
+from lockstitch.image.plan import LayerPlan
+from lockstitch.image.project_wheel import ProjectWheel
+from lockstitch.lock.bases.debian import DebianBase
+from lockstitch.lock.sbom import PackageFacts
+from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.model import ImageSpec
+from lockstitch.store import Store
+
+BASE = DebianBase(
+    release="bookworm",
+    platform="linux/amd64",
+    python="3.11.2",
+    glibc="2.36",
+    snapshot="20260711T101637Z",
+    packages=(),
+)
+SERVE = ImageSpec(name="serve")
+CODE = File(name="demo/__init__.py", data=b"print('demo')\n" * 100)
+
+
+def job(store: Store, kind: str, *wheels: LockedWheel, image: ImageSpec = SERVE) -> Job:
+    planned = LayerPlan(kind=kind, title=kind, key=of_bytes(kind.encode()).hex, wheels=wheels)
+    return Job(plan=planned, store=store.root, base=BASE, interpreter=None, image=image)
+
+
+def locked(store: Store, data: bytes, filename: str = FILENAME) -> LockedWheel:
+    name, version = filename.split("-")[:2]
+    return LockedWheel(
+        name=name,
+        version=version,
+        filename=filename,
+        url=f"https://index.test/{filename}",
+        digest=store.put(data),
+        size=len(data),
+        uploaded=0,
+    )
+
+
+def files(store: Store, result: LayerResult) -> dict[str, bytes]:
+    plain = gzip.decompress(store.path(result.facts.digest).read_bytes())
+    assert of_bytes(plain) == result.facts.diff_id
+    with tarfile.open(fileobj=io.BytesIO(plain)) as tar:
+        members = [(member.name, tar.extractfile(member)) for member in tar if member.isreg()]
+        return {name: handle.read() for name, handle in members if handle}
+
+
+def test_a_layer_is_a_blob_of_the_store_with_its_facts(store: Store) -> None:
+    result = make(job(store, "venv"))
+    assert store.path(result.facts.digest).stat().st_size == result.facts.size
+    assert "app/.venv/pyvenv.cfg" in files(store, result)
+    assert (result.notes, result.packages) == ((), {})
+
+
+def test_layers_of_a_base_share_its_files(store: Store) -> None:
+    system, python = (make(job(store, kind)) for kind in ("system", "python"))
+    assert "etc/passwd" in files(store, system)
+    assert files(store, python) == {}
+
+
+def test_a_wheel_comes_with_its_licence_and_what_is_left_out(store: Store) -> None:
+    data = wheel(CODE, File(name="demo/tests/test_a.py"), File(name="demo/a.pyi"))
+    one = locked(store, data)
+    result = make(job(store, "wheels", one, image=ImageSpec(name="serve", trim=True)))
+    facts = PackageFacts(left_out=("demo/a.pyi", "demo/tests/"))
+    assert result.packages == {one.digest.hex: facts}
+    assert f"{SITE}/demo/tests/test_a.py" not in files(store, result)
+
+
+def test_of_two_wheels_with_one_path_the_later_wins_and_a_note_names_both(store: Store) -> None:
+    shared = "shared/data.txt"
+    first = locked(store, wheel(File(name=shared, data=b"one")))
+    data = wheel(File(name=shared, data=b"two"), name="other")
+    second = locked(store, data, "other-1.0-py3-none-any.whl")
+    result = make(job(store, "wheels", first, second))
+    assert files(store, result)[f"{SITE}/{shared}"] == b"two"
+    assert result.notes == (f"`{SITE}/{shared}` is in demo and in other: kept the latter",)
+    same = locked(store, wheel(File(name=shared, data=b"two")))
+    assert make(job(store, "wheels", same, second)).notes == ()
+
+
+def test_the_project_wheel_gives_one_layer_whatever_zlib_packed_it(store: Store) -> None:
+    results = []
+    for level in (1, 9):
+        data = wheel(dataclasses.replace(CODE, level=level))
+        built = ProjectWheel(
+            filename=FILENAME, digest=store.put(data), contents=of_bytes(b"the contents")
+        )
+        results.append(make(dataclasses.replace(job(store, "own"), project_wheel=built)))
+    assert results[0] == results[1]
+    assert list(results[0].packages) == [of_bytes(b"the contents").hex]
+
+
+def test_a_layer_made_twice_at_once_is_one_blob(store: Store) -> None:
+    one = job(store, "wheels", locked(store, wheel(CODE)))
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(make, [one] * 8))
+    assert len(set(map(str, results))) == 1
+    assert files(store, results[0])[f"{SITE}/demo/__init__.py"] == CODE.data
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def app_file(tmp_path: Path) -> FoundFile:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "main.py").write_text("print(1)\n")
+    (found,) = walk(tmp_path / "project")
+    return found
+
+
+def test_a_file_that_changed_since_it_was_hashed_stops_the_layer(
+    store: Store, tmp_path: Path
+) -> None:
+    found = app_file(tmp_path)
+    wanted = dataclasses.replace(job(store, "app"), files=(found,))
+    assert files(store, make(wanted))["app/main.py"] == b"print(1)\n"
+    found.path.write_text("print(2) # and more\n")
+    with pytest.raises(LockstitchError, match=r"`main\.py` changed while the image was built"):
+        make(wanted)
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_a_wheel_that_is_missing_from_the_store_is_named(store: Store) -> None:
+    one = locked(store, wheel(CODE))
+    store.path(one.digest).unlink()
+    with pytest.raises(LockstitchError, match=rf"`{FILENAME}` is not a wheel: .*No such file"):
+        make(job(store, "wheels", one))
+
+
+def test_all_jobs_are_done_the_heaviest_first(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKSTITCH_JOBS", "1")
+    light = dataclasses.replace(job(store, "app"), files=(app_file(tmp_path),))
+    jobs = [job(store, "venv"), light, job(store, "wheels", locked(store, wheel(CODE)))]
+    progress = Counted()
+    done = [one.plan.kind for one, _ in make_all([*jobs, job(store, "system")], progress)]
+    assert done == ["system", "wheels", "app", "venv"]
+    assert progress.labels == ["build 4 layers"]
+    assert progress.done == progress.total
+
+
+def test_processes_make_what_one_process_makes(store: Store, tmp_path: Path) -> None:
+    jobs = [job(store, "system"), job(store, "venv")]
+    made = {one.plan.kind: result for one, result in make_all(jobs, Counted())}
+    elsewhere = Store(tmp_path / "elsewhere")
+    for kind, result in made.items():
+        assert result == make(job(elsewhere, kind))
+        assert store.has(result.facts.digest, result.facts.size)
+
+
+def test_the_error_of_a_process_arrives_whole(store: Store) -> None:
+    one = locked(store, wheel(CODE))
+    store.path(one.digest).unlink()
+    with pytest.raises(LockstitchError, match=f"`{FILENAME}` is not a wheel"):
+        list(make_all([job(store, "system"), job(store, "wheels", one)], Counted()))
+
+
+def test_a_process_that_dies_is_an_error_with_the_layer_s_title(store: Store) -> None:
+    future: concurrent.futures.Future[LayerResult] = concurrent.futures.Future()
+    future.set_exception(BrokenProcessPool())
+    with pytest.raises(LockstitchError, match="a worker died while it made `venv`") as caught:
+        layers._result(future, job(store, "venv"))
+    assert "LOCKSTITCH_JOBS=1" in caught.value.hint
