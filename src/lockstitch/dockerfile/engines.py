@@ -41,14 +41,14 @@ _TAIL = 20  # lines of a failed build that are shown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """A program that runs or builds containers, and the platform that it does so for."""
+    """A program that builds and runs containers, and the platform that it does so for."""
 
     program: Path
     platform: str  # as in "linux/amd64"
 
     @property
     def name(self) -> str:
-        """What it is called: docker, podman or buildah."""
+        """Its name: docker, podman or buildah."""
         return self.program.name
 
 
@@ -132,7 +132,7 @@ def load(engine: Engine, image: Image, name: str) -> Digest:
 def command(
     engine: Engine, project: Project, spec: ImageSpec, tag: str, arguments: tuple[str, ...] = ()
 ) -> Command:
-    """Return what runs the image: a read-only root, a port on loopback, outputs in the project."""
+    """Return the command that runs an image: read-only, a port on loopback, outputs mounted."""
     words = [str(engine.program), "run", "--rm", "--init", "--read-only", "--tmpfs", "/tmp"]  # noqa: S108 -- the container's
     words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     if spec.port:

@@ -41,7 +41,7 @@ class Copy:
 
 
 def render(project: Project) -> str:
-    """Return an allow-list: everything is left out but the sources of COPY; caches always are."""
+    """Return a .dockerignore that leaves out all but the sources of COPY, and caches always."""
     allowed = {pylock_name(spec.name) for spec in project.images}
     allowed |= {each.source for spec in project.images for each in included(spec)}
     if project.is_package:
@@ -54,7 +54,7 @@ def render(project: Project) -> str:
 
 
 def included(spec: ImageSpec) -> list[Copy]:
-    """Return what brings the files that an image includes."""
+    """Return the copies that bring the files of an image's `include`."""
     return sorted({_copy_of(pattern) for pattern in spec.include}, key=_order)
 
 
@@ -63,7 +63,7 @@ def _order(copy: Copy) -> tuple[str, bool, str]:
 
 
 def _copy_of(pattern: str) -> Copy:
-    """Return what brings the files of an `include` pattern; a folder where COPY has no words."""
+    """Return the copy for an `include` pattern; a folder where COPY cannot express it."""
     parts = PurePosixPath(pattern).parts
     wild = [number for number, part in enumerate(parts) if _WILD.search(part)]
     if not wild:
@@ -77,7 +77,10 @@ def _copy_of(pattern: str) -> Copy:
 
 
 def first_party(project: Project) -> list[Copy]:
-    """Return what brings what a build backend reads: named in pyproject, or there by custom."""
+    """Return the copies of what a build backend reads: named in pyproject, or usual names.
+
+    Raises LockstitchError when no package is found, or when one is outside the project.
+    """
     document = project.document
     metadata, tool = _table(document, "project"), _table(document, "tool")
     named = {"pyproject.toml", _readme(metadata), _text(_table(metadata, "license"), "file")}

@@ -131,7 +131,7 @@ def render(project: Project, lock: Lock, spec: ImageSpec) -> str:
 
 
 def _config(project: Project, lock: Lock, spec: ImageSpec) -> Config:
-    """Return the config of the image that lockstitch builds, which this one shall have too."""
+    """Return the config of the image that lockstitch builds; the Dockerfile's has the same."""
     locked = {each.path: each.digest for each in lock.files}
     if pylock_name(spec.name) not in locked:
         message = f"the lock does not name `{pylock_name(spec.name)}`"

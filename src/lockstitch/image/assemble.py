@@ -1,4 +1,4 @@
-"""Puts layers and a config together to an image."""
+"""Assembles images from layers and a config."""
 
 from collections.abc import Sequence
 from dataclasses import replace

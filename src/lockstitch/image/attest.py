@@ -74,7 +74,7 @@ class Attester:
         return Artifact(kind=sbom.FORMAT, data=text.encode())
 
     def provenance(self, built: Built, state: Commit) -> Artifact:
-        """Return where an image comes from, as an in-toto statement with SLSA's predicate."""
+        """Return the provenance of an image, as an in-toto statement with SLSA's predicate."""
         project, prepared = self._project, built.prepared
         spec, base = prepared.spec, prepared.base
         drifts = spec.labels.get(DRIFT, "")
@@ -106,7 +106,7 @@ class Attester:
 
 
 def _files(project: Project, lock: Lock) -> list[Material]:
-    """Return the files that say what is built: pyproject.toml, and all locks."""
+    """Return the files that decide what is built: pyproject.toml, and all locks."""
     materials = [Material(name=each.path, digest=each.digest) for each in lock.files]
     for name in ("pyproject.toml", file.NAME):
         data = (project.root / name).read_bytes()

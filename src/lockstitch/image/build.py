@@ -1,4 +1,4 @@
-"""Builds images: plans them, makes the missing layers, and puts them together."""
+"""Builds images: plans them, makes the missing layers, and assembles them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ __all__ = ["Builder", "Built"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """An image that stands in the layout."""
+    """A built image, which is in the layout unless the build was shallow."""
 
     name: str  # in the layout
     spec: str  # the image's name in the project: one for all platforms
@@ -123,14 +123,14 @@ class Builder:
         return assemble.base_image(prepared, self._project, layers)
 
     def packages(self, prepared: Prepared) -> dict[str, PackageFacts]:
-        """Return what is known of the packages of a built image, by their hex digests."""
+        """Return the facts of the packages of a built image, by their hex digests."""
         facts: dict[str, PackageFacts] = {}
         for planned in prepared.layers:
             facts |= self._records.packages(planned)
         return facts
 
     def _prepare(self, specs: Sequence[ImageSpec]) -> list[Prepared]:
-        """Return the plan of each image for each platform, or raise what is wrong with any."""
+        """Return the plan of each image for each platform, or raise the problems of all."""
         wheel = None
         if self._project.is_package:
             wheel = project_wheel.build(self._project, self._lock.build, self._store)

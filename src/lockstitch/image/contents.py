@@ -72,7 +72,7 @@ class InstalledWheel:
     """A wheel laid out for one minor version of Python (binary distribution format, PEP 427)."""
 
     def __init__(self, path: Path, filename: str, minor: str, *, trimmed: bool) -> None:
-        """Open the wheel and find where each member goes."""
+        """Open the wheel and place each member; raises LockstitchError for a malformed wheel."""
         self.wheel = Wheel(path, filename)
         self._site = site_packages(minor)
         self._minor = minor
@@ -82,7 +82,7 @@ class InstalledWheel:
         self._placed = dict(self._places())
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.wheel.close()
 
     def metadata(self) -> bytes:
@@ -250,7 +250,10 @@ if __name__ == "__main__":
 
 
 def console_scripts(entry_points: bytes, source: str) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, text) of the scripts that an entry_points.txt declares, sorted by name."""
+    """Yield (name, text) of the scripts that an entry_points.txt declares, sorted by name.
+
+    Raises LockstitchError for a file that cannot be read and for an entry that is no script.
+    """
     parser = configparser.ConfigParser(
         delimiters=("=",),
         interpolation=None,
@@ -325,7 +328,7 @@ def is_trimmed(path: str) -> bool:
 
 
 def folded(kept: Iterable[str], left: Iterable[str]) -> tuple[str, ...]:
-    """Return what was left out, sorted; a folder of which nothing is kept is one entry, `name/`."""
+    """Return the paths left out, sorted; a folder of which nothing is kept is one, `name/`."""
     needed = {str(parent) for path in kept for parent in PurePosixPath(path).parents}
     names = set()
     for path in left:
@@ -340,7 +343,10 @@ def folded(kept: Iterable[str], left: Iterable[str]) -> tuple[str, ...]:
 
 
 def included(project: Project, image: ImageSpec) -> list[FoundFile]:
-    """Return the files that an image includes, and raise an error for a glob without any."""
+    """Return the files that an image includes.
+
+    Raises LockstitchError for each pattern without files, and each file outside the project.
+    """
     files: dict[str, FoundFile] = {}
     problems: list[LockstitchError] = []
     everything = list(walk(project.root)) if image.include else []

@@ -72,7 +72,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebianArchive:
-    """What a package says of itself, and what it holds."""
+    """The control files of a package, and its members."""
 
     control: bytes
     md5sums: bytes
@@ -93,7 +93,7 @@ def entries(
     raise_all([_absent(p) for p in base.packages if not store.has(p.digest, p.size)])
     tree = _Tree()
     certificates: dict[str, bytes] = {}
-    copyrights = _Copyrights()
+    copyrights: dict[str, Member] = {}  # files, and links to those of another package
     left_out: dict[str, tuple[str, ...]] = {}
     for package in base.packages:
         name = f"{package.name} {package.version}"
@@ -103,7 +103,7 @@ def entries(
         tree.set(file(status, archive.control.rstrip(b"\n") + b"\n"))
         if archive.md5sums:
             tree.set(file(f"{status}.md5sums", archive.md5sums))
-        copyrights.add(archive.members)
+        copyrights |= _copyrights(archive.members)
         left_out[package.name] = _left_out_of(archive.members)
     for entry in _generated(base.target().minor):
         tree.set(entry)
@@ -115,7 +115,7 @@ def entries(
         for package in base.packages:
             # Only now: a package's licences may be in another package.
             facts[package.digest.hex] = PackageFacts(
-                licences=copyrights.of(package.name), left_out=left_out[package.name]
+                licences=_licences(package.name, copyrights), left_out=left_out[package.name]
             )
     yield from tree.finished()
 
@@ -133,28 +133,22 @@ def _left_out_of(members: Sequence[Member]) -> tuple[str, ...]:
     return folded([*kept, *bundled], {*files} - {*kept} - bundled)
 
 
-class _Copyrights:
-    """The copyright files of packages, of which some are in another package's folder."""
+def _copyrights(members: Sequence[Member]) -> dict[str, Member]:
+    """Return the copyright file of a package by its name, or the link to another's folder."""
+    named: dict[str, Member] = {}
+    for member in members:
+        package, _, name = member.path.removeprefix(_DOC).partition("/")
+        wanted = "copyright" if member.kind is Kind.FILE else ""
+        if member.path.startswith(_DOC) and member.kind is not Kind.FOLDER and name == wanted:
+            named[package] = member
+    return named
 
-    def __init__(self) -> None:
-        """Start with nothing."""
-        self._texts: dict[str, bytes] = {}
-        self._links: dict[str, str] = {}
 
-    def add(self, members: Sequence[Member]) -> None:
-        """Keep the copyright file of a package, or its link to another's."""
-        for member in members:
-            if not member.path.startswith(_DOC):
-                continue
-            package, _, name = member.path.removeprefix(_DOC).partition("/")
-            if member.kind is Kind.FILE and name == "copyright":
-                self._texts[package] = member.data
-            elif member.kind is Kind.SYMLINK and not name:
-                self._links[package] = member.target.rpartition("/")[2]
-
-    def of(self, package: str) -> tuple[str, ...]:
-        """Return the licences of a package."""
-        return licences.of_copyright(self._texts.get(self._links.get(package, package), b""))
+def _licences(package: str, copyrights: Mapping[str, Member]) -> tuple[str, ...]:
+    member = copyrights.get(package)
+    if member and member.kind is Kind.SYMLINK:
+        member = copyrights.get(member.target.rpartition("/")[2])
+    return licences.of_copyright(member.data if member else b"")
 
 
 class _Tree:
@@ -246,7 +240,7 @@ def _kept(path: str) -> bool:
 
 
 def _generated(minor: str) -> Iterator[Entry]:
-    """Yield what every base has whatever its packages hold, for Python X.Y."""
+    """Yield the files that maintainer scripts would make, for Python X.Y."""
     yield file("etc/group", _GROUP)
     yield file("etc/nsswitch.conf", _NSSWITCH)
     yield file("etc/passwd", _PASSWD)

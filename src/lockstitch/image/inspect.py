@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lockstitch.digest import Digest
@@ -51,17 +51,27 @@ def inspect(source: Source, name: str, store: Store, *, image: Manifest | None =
     """
     manifest = image or source.manifest(name)
     config = _config(source, manifest)
+    # What a base's Dockerfile set otherwise has an entry in the history, and no layer.
+    history = [each for each in config.get("history", []) if not each.get("empty_layer")]
+    titles = [each.get("created_by", "") for each in history]
+    titles += [""] * len(manifest.layers)  # others need not say how a layer was made
     layers = []
     total: dict[str, int] = {}
-    titles = [each.get("created_by", "") for each in _of_layers(config)]
-    titles += [""] * len(manifest.layers)  # others need not say how a layer was made
-    for descriptor, diff_id, title in zip(
-        manifest.layers, config["rootfs"]["diff_ids"], titles, strict=False
-    ):
-        layer, packages = _layer(source, store, descriptor, diff_id, title)
-        layers.append(layer)
-        for package in packages:
-            total[package.name] = total.get(package.name, 0) + package.size
+    diff_ids = map(Digest.parse, config["rootfs"]["diff_ids"])
+    for descriptor, diff_id, title in zip(manifest.layers, diff_ids, titles, strict=False):
+        facts = LayerFacts(
+            digest=descriptor.digest,
+            diff_id=diff_id,
+            size=descriptor.size,
+            unpacked=0,
+            media_type=descriptor.media_type,
+        )
+        layer = SourceLayer(facts=facts, created_by=title, descriptor=descriptor, source=source)
+        packages = _sizes(layer, store)
+        unpacked = sum(packages.values())
+        layers.append(replace(layer, facts=replace(facts, unpacked=unpacked)))
+        for package, size in packages.items():
+            total[package] = total.get(package, 0) + size
     sized = [sizes.Package(name=key, size=value) for key, value in total.items()]
     return Inspected(
         name=name,
@@ -73,8 +83,17 @@ def inspect(source: Source, name: str, store: Store, *, image: Manifest | None =
     )
 
 
+def _sizes(layer: SourceLayer, store: Store) -> dict[str, int]:
+    """Return the bytes of each package of a layer, which are recorded by its digest."""
+    rows = store.record("sizes", layer.facts.digest.hex)
+    if rows is None:
+        rows = [[each.name, each.size] for each in sizes.of_layers([layer])]
+        store.put_record("sizes", layer.facts.digest.hex, rows)
+    return dict(rows)
+
+
 def _config(source: Source, image: Manifest) -> Mapping[str, Any]:
-    """Return the config of an image, which has what is shown of it."""
+    """Return the config of an image, checked to hold what is shown of it."""
     try:
         config = json.loads(document(source, image.config))
         given = [config["os"], config["architecture"], *config["rootfs"]["diff_ids"]]
@@ -89,27 +108,3 @@ def _config(source: Source, image: Manifest) -> Mapping[str, Any]:
         message = f"{image.source} has a config that is not of an image with its layers"
         raise LockstitchError(message)
     return dict(config) | {"config": settings}
-
-
-def _of_layers(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the history of layers; what a base's Dockerfile set otherwise made none."""
-    return [each for each in config.get("history", []) if not each.get("empty_layer")]
-
-
-def _layer(
-    source: Source, store: Store, descriptor: Descriptor, diff_id: str, created_by: str
-) -> tuple[SourceLayer, list[sizes.Package]]:
-    known = store.record("sizes", descriptor.digest.hex)
-    facts = LayerFacts(
-        digest=descriptor.digest,
-        diff_id=Digest.parse(diff_id),
-        size=descriptor.size,
-        unpacked=sum(size for _, size in known) if known else 0,
-        media_type=descriptor.media_type,
-    )
-    layer = SourceLayer(facts=facts, created_by=created_by, descriptor=descriptor, source=source)
-    if known is not None:
-        return layer, [sizes.Package(name=name, size=size) for name, size in known]
-    packages = sizes.of_layers([layer])
-    store.put_record("sizes", descriptor.digest.hex, [[each.name, each.size] for each in packages])
-    return _layer(source, store, descriptor, diff_id, created_by)

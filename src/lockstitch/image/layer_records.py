@@ -124,7 +124,7 @@ class LayerRecords:
         """Return the facts of a layer, None where its record is missing or not of this form."""
         try:
             record = self._read(key)
-            record["parts"]  # noqa: B018 -- an earlier form had none, so a bill would lack licences
+            record["parts"]
             return LayerFacts(
                 digest=Digest.parse(record["digest"]),
                 diff_id=Digest.parse(record["diff_id"]),

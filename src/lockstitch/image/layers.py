@@ -53,12 +53,12 @@ class LayerResult:
 
     facts: LayerFacts
     notes: tuple[str, ...]
-    packages: dict[str, PackageFacts]  # of what it is made from, by its hex digest
+    packages: dict[str, PackageFacts]  # that it is made from, by hex digest
 
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What is found out while entries are read."""
+    """Notes, and facts of packages, collected while entries are read."""
 
     notes: list[str] = field(default_factory=list)
     packages: dict[str, PackageFacts] = field(default_factory=dict)

@@ -42,7 +42,7 @@ class LayerPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInputs:
-    """What a plan is made from."""
+    """The inputs of a plan: two plans with equal inputs have equal keys."""
 
     python: str  # full version of the base's Python
     base: Digest  # of all that the base consists of

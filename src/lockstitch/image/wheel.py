@@ -125,7 +125,7 @@ class Wheel:
         self.members = self._checked(infos, directory)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._bytes.close()
 
     def slice(self, start: int, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""lockstitch.lock: what the Python lock leaves open, pinned (DESIGN, "Files it keeps")."""
+"""lockstitch.lock: everything pinned that the Python lock leaves open."""
 
 import datetime
 import re
@@ -38,7 +38,7 @@ _COMMENT = "Written by `lockstitch lock`; do not edit. `lockstitch lock --check`
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedFile:
-    """Another lock beside this one, by its bytes."""
+    """A file beside the lock, and the digest of its bytes."""
 
     path: str
     digest: Digest
@@ -100,7 +100,7 @@ def created(wheels: Iterable[LockedWheel], base: Base) -> int:
 
 
 def dumps(lock: Lock) -> str:
-    """Return the lock in its one spelling."""
+    """Return the lock in canonical form."""
     bases = sorted(lock.bases, key=lambda base: base.platform)
     document: dict[str, object] = {
         "version": _VERSION,
@@ -137,7 +137,7 @@ def _files(locked: Sequence[LockedFile]) -> list[dict[str, object]]:
 
 
 def write(lock: Lock, root: Path) -> None:
-    """Write the lock in its one spelling."""
+    """Write the lock in canonical form."""
     files.write_text(root / NAME, dumps(lock))
 
 

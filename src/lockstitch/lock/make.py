@@ -1,9 +1,9 @@
-"""Makes every lock of a project, and says what is stale about the ones there are."""
+"""Makes every lock of a project, and finds what is stale about them."""
 
 import difflib
 import re
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from lockstitch import files, services
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import builds, external, inputs, manager, uv
-from lockstitch.lock import external as given
 from lockstitch.lock import file as lock_file
 from lockstitch.lock.bases import Base, Sources, pin
 from lockstitch.lock.file import REQUIREMENTS, Lock, LockedFile, LockedService, pylock_name
@@ -38,8 +37,10 @@ def make(
 ) -> list[str]:
     """Write all locks and return the names of the files that changed.
 
-    What is pinned and still fits is kept. `upgrade` names what moves to its newest version:
+    What is pinned and still fits is kept. `upgrade` names what changes to its newest version:
     packages, build requirements, or the base as pyproject.toml writes it; empty means all.
+    Raises LockstitchError when a name is not locked, when something cannot be resolved or
+    fetched, and for each password that a lock would hold.
     """
     try:
         before = lock_file.read(project.root)
@@ -48,7 +49,7 @@ def make(
         if (project.root / lock_file.NAME).exists():
             say(f"warning: {error.message}; all of it is pinned anew")
     tool = manager.of(project)
-    if tool is given:
+    if tool is external:
         external.lock(project, upgrade=upgrade)  # before anything is fetched
     wanted = _wanted(project, before, upgrade)
     sources = Sources(store=store, fetcher=fetcher, progress=progress, client=client or Client())
@@ -65,7 +66,21 @@ def make(
         exported = _export(project, tool, bases)
     changed = [name for name in old if _bytes(project.root / name) != old[name]]
     changed += [name for name, is_new in exported.items() if is_new]
-    lock = _lock(project, tool, {*tool.locks(project), *exported}, build, bases, before)
+    names = sorted({*tool.locks(project), *exported})
+    lock = Lock(
+        inputs=inputs.digest(project),
+        tools=tuple(sorted({tool.version(), uv.version()} - {""})),
+        python=project.python,
+        base=project.base,
+        files=tuple(
+            LockedFile(path=name, digest=of_bytes((project.root / name).read_bytes()))
+            for name in names
+        ),
+        build=build,
+        bases=bases,
+        services=_services(project, bases, before),
+        rendered=before.rendered if before else (),
+    )
     text = lock_file.dumps(lock)
     if text.encode() != _bytes(project.root / lock_file.NAME):
         files.write_text(project.root / lock_file.NAME, text)
@@ -73,49 +88,24 @@ def make(
     return changed
 
 
-def _lock(
-    project: Project,
-    tool: manager.Manager,
-    names: Collection[str],
-    build: tuple[str, ...],
-    bases: tuple[Base, ...],
-    before: Lock | None,
-) -> Lock:
-    return Lock(
-        inputs=inputs.digest(project),
-        tools=tuple(sorted({tool.version(), uv.version()} - {""})),
-        python=project.python,
-        base=project.base,
-        files=tuple(
-            LockedFile(path=name, digest=of_bytes((project.root / name).read_bytes()))
-            for name in sorted(names)
-        ),
-        build=build,
-        bases=bases,
-        services=_services(project, bases, before),
-        rendered=before.rendered if before else (),
-    )
-
-
 def _services(
     project: Project, bases: tuple[Base, ...], before: Lock | None
 ) -> tuple[LockedService, ...]:
     """Return the services of the stack; images that would be the same are kept."""
     kept = {each.name: each for each in before.services} if before and before.bases == bases else {}
-    found = []
+    locked = []
     for name in services.NAMES if project.stack.declared else ():
-        listed = services.digest(name)
-        old = kept.get(name)
-        if old is None or old.requirements != listed:
+        requirements, service = services.digest(name), kept.get(name)
+        if service is None or service.requirements != requirements:
             version = services.version(name)
-            old = LockedService(name=name, version=version, requirements=listed)
-        found.append(old)
-    return tuple(found)
+            service = LockedService(name=name, version=version, requirements=requirements)
+        locked.append(service)
+    return tuple(locked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
-    """What an upgrade moves."""
+    """What an upgrade changes."""
 
     everything: bool
     base: bool
@@ -127,7 +117,7 @@ class _Wanted:
 
 
 def _wanted(project: Project, before: Lock | None, upgrade: Sequence[str] | None) -> _Wanted:
-    """Return what an upgrade means, or raise LockstitchError for each name that nothing has."""
+    """Return what an upgrade changes; raises LockstitchError for each name that is not locked."""
     build = {_name(line) for line in (*(before.build if before else ()), *builds.pinned(project))}
     pinned = (_bytes(project.root / REQUIREMENTS) or b"").decode("utf-8", "replace")
     packages = {_name(line) for line in pinned.splitlines() if re.match(r"\w", line)}
@@ -182,7 +172,7 @@ def _build(project: Project, before: Lock | None, wanted: "_Wanted") -> tuple[st
 
 
 def _export(project: Project, tool: manager.Manager, bases: tuple[Base, ...]) -> dict[str, bool]:
-    """Write what is made of the lock; return whether each file changed, by name, sorted."""
+    """Write the exports of the manager's lock; return whether each changed, by name, sorted."""
     changed = {}
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder)
@@ -198,7 +188,7 @@ def _export(project: Project, tool: manager.Manager, bases: tuple[Base, ...]) ->
 
 
 def stale(project: Project, lock: Lock) -> list[LockstitchError]:
-    """Return everything about the locks that no longer fits; needs no network and no uv."""
+    """Return an error for all that is stale about the locks; needs no network and no uv."""
     problems = []
     hint = "lockstitch lock"
     if inputs.digest(project) != lock.inputs:
@@ -206,20 +196,31 @@ def stale(project: Project, lock: Lock) -> list[LockstitchError]:
         problems.append(LockstitchError(message, hint=hint))
     tool = manager.of(project)
     wanted = {*tool.locks(project), *(pylock_name(image.name) for image in project.images)}
-    wanted |= set() if tool is given else {REQUIREMENTS}
+    wanted |= set() if tool is external else {REQUIREMENTS}
     problems += [
         LockstitchError(f"`{lock_file.NAME}` does not name `{name}`", hint=hint)
         for name in sorted(wanted - {each.path for each in lock.files})
     ]
-    for each in lock.files:
-        data = _bytes(project.root / each.path)
-        if data is None:
-            problems.append(LockstitchError(f"`{each.path}` is missing", hint=hint))
-        elif of_bytes(data) != each.digest:
-            message = f"`{each.path}` is not the file that was locked: wanted sha256 "
-            message += f"{each.digest.short}…, found {of_bytes(data).short}…"
-            problems.append(LockstitchError(message, hint=hint))
+    problems += _differing(project, lock.files, "locked", hint)
     return problems + _stale_services(project, lock)
+
+
+def _differing(
+    project: Project, files: Sequence[LockedFile], done: str, hint: str
+) -> list[LockstitchError]:
+    """Return an error for each file whose bytes are not those that the lock names."""
+    problems = []
+    for file in files:
+        data = _bytes(project.root / file.path)
+        if data is None:
+            what = ": it was rendered" if done == "rendered" else ""
+            problems.append(LockstitchError(f"`{file.path}` is missing{what}", hint=hint))
+        elif of_bytes(data) != file.digest:
+            message = f"`{file.path}` is not the file that was {done}: wanted sha256 "
+            message += f"{file.digest.short}…, found {of_bytes(data).short}…"
+            force = " --force" if done == "rendered" else ""
+            problems.append(LockstitchError(message, hint=hint + force))
+    return problems
 
 
 def _stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
@@ -239,15 +240,5 @@ def _stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
 
 
 def stale_rendered(project: Project, lock: Lock) -> list[LockstitchError]:
-    """Return each rendered file that is not the one that was rendered; needs no network."""
-    problems = []
-    for each in lock.rendered:
-        data = _bytes(project.root / each.path)
-        if data is None:
-            message = f"`{each.path}` is missing: it was rendered"
-            problems.append(LockstitchError(message, hint="lockstitch render"))
-        elif of_bytes(data) != each.digest:
-            message = f"`{each.path}` is not the file that was rendered: wanted sha256 "
-            message += f"{each.digest.short}…, found {of_bytes(data).short}…"
-            problems.append(LockstitchError(message, hint="lockstitch render --force"))
-    return problems
+    """Return an error for each rendered file that has changed since; needs no network."""
+    return _differing(project, lock.rendered, "rendered", "lockstitch render")

@@ -1,4 +1,4 @@
-"""Where an image comes from (in-toto statement v1, SLSA provenance v1), in one spelling.
+"""Provenance of images (in-toto statement v1, SLSA provenance v1), in canonical form.
 
 It names no time and no machine: the same lock, files and commit give the same bytes.
 """
@@ -20,7 +20,7 @@ _BUILD = "https://lockstitch.dev/build/native"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """Something that the image was made from."""
+    """A file or a base that an image was made from."""
 
     name: str
     digest: Digest
@@ -70,5 +70,5 @@ def statement(
 
 
 def dumps(statement: Mapping[str, object]) -> bytes:
-    """Return a statement in its one spelling."""
+    """Return a statement in canonical form."""
     return canonical_json(statement) + b"\n"

@@ -1,4 +1,4 @@
-"""Bills of materials (CycloneDX 1.6): components in, a document in one spelling out."""
+"""Bills of materials (CycloneDX 1.6): components in, a document in canonical form out."""
 
 import datetime
 import json
@@ -158,7 +158,7 @@ def document(
 
 
 def dumps(document: Mapping[str, object]) -> str:
-    """Return a document in its one spelling, for people to read and for programs to hash."""
+    """Return a document in canonical form, for people to read and for programs to hash."""
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Writes TOML in one spelling, for a file whose bytes are hashed and reviewed."""
+"""Writes TOML in canonical form, for a file whose bytes are hashed and reviewed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard

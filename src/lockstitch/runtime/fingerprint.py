@@ -43,7 +43,7 @@ SKIPPED = (
     *("/RECORD", "/RECORD.jws", "/RECORD.p7s", "/INSTALLER", "/REQUESTED", "/direct_url.json"),
     *("/uv_cache.json", "/uv_build.json"),
 )
-# What a trimmed image leaves out: the same lists as image/trim.py, a test holds them together.
+# What a trimmed image leaves out: the same lists as image/contents.py, a test holds them together.
 TESTS = ("tests",)
 SUFFIXES = (
     *(".pyi", ".a", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hh", ".hpp", ".hxx"),

@@ -145,7 +145,7 @@ def test_an_upgrade_says_what_moves(
 def test_the_dockerfile_starts_from_the_digest(root: Path, registry: Registry) -> None:
     assert main(["render", "--quiet"]) == 0
     text = (root / "Dockerfile.serve").read_text()
-    digest = file.read(root).bases[0].parts[1]
+    digest = file.read(root).bases[0].digest
     assert f"ARG BASE={registry.address}/{NAME}@{digest}\n" in text
     assert "ARG PYTHON_VERSION=3.11.9\n" in text
     assert "USER 0" not in text

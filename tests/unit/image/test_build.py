@@ -196,8 +196,7 @@ def test_several_platforms_stand_below_one_index(
     several = dataclasses.replace(project, platforms=("linux/amd64", "linux/arm64"))
     built = build(several, store, layout, SERVE)
     assert [each.name for each in built] == layout.names() == ["serve-amd64", "serve-arm64"]
-    index = layout.document(layout.manifest_digest("serve"))
-    digests = [each["digest"] for each in index["manifests"]]
+    digests = [each["digest"] for each in layout.manifest("serve").document["manifests"]]
     assert digests == [each.image.digest for each in built]
 
 

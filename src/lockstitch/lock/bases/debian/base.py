@@ -50,7 +50,7 @@ class DebianPackage:
     size: int
 
     def __post_init__(self) -> None:
-        """Refuse a value that could lead out of the archive or into a control file."""
+        """Raise LockstitchError for a value that could leave the archive or a control file."""
         raise_all(
             [
                 LockstitchError(
@@ -147,15 +147,8 @@ class DebianBase:
             "python": self.python,
             "glibc": self.glibc,
             "package": [
-                {
-                    "name": package.name,
-                    "version": package.version,
-                    "architecture": package.architecture,
-                    "archive": package.archive,
-                    "path": package.path,
-                    "size": package.size,
-                    "sha256": package.digest.hex,
-                }
+                {key: getattr(package, key) for key in _FORMS}
+                | {"size": package.size, "sha256": package.digest.hex}
                 for package in self.packages
             ],
         }
@@ -193,8 +186,7 @@ def read(table: Table, _: str) -> DebianBase | None:
 
 def _read_package(table: Table) -> DebianPackage | None:
     before = len(table.problems)
-    keys = ("name", "version", "architecture", "archive", "path")
-    texts = {key: read_text(table, key) for key in keys}
+    texts = {key: read_text(table, key) for key in _FORMS}
     if not table.has("size"):
         table.complain("size", "is missing")
     size = table.number("size", 1, least=1, most=1 << 40)

@@ -1,4 +1,4 @@
-"""Debian's package lists: packages by name, their dependencies, and all that a few of them need."""
+"""Debian's package lists: packages by name, and the closure of their dependencies."""
 
 import functools
 import lzma
@@ -59,7 +59,10 @@ def compare(left: str, right: str) -> int:
 
 
 def parse_relations(text: str) -> tuple[tuple[Relation, ...], ...]:
-    """Return the groups that must all hold, each a choice of relations."""
+    """Return the groups that must all hold, each a choice of relations.
+
+    Raises LockstitchError for a text that is not a dependency.
+    """
     groups = [group for group in text.split(",") if group.strip()]
     return tuple(tuple(_relation(one) for one in group.split("|")) for group in groups)
 
@@ -76,7 +79,7 @@ def _relation(text: str) -> Relation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A package that can be chosen, with what it needs and what else it is."""
+    """A package that can be chosen, with what it needs and what it provides."""
 
     package: DebianPackage
     needs: tuple[tuple[Relation, ...], ...]
@@ -135,7 +138,7 @@ class Index:
 
 
 def unpack(data: bytes, name: str) -> bytes:
-    """Return the text of a Packages.xz file."""
+    """Return the text of a Packages.xz file; raises LockstitchError when it is none."""
     try:
         return lzma.decompress(data)
     except (lzma.LZMAError, EOFError) as error:

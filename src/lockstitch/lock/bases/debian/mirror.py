@@ -1,4 +1,4 @@
-"""Which mirror Debian packages come from: the one that is named, else the one apt uses."""
+"""Finds the mirror of Debian packages: the one that is named, else the one that apt uses."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence

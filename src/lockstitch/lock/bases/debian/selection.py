@@ -1,4 +1,4 @@
-"""Choosing the packages of a Debian base: from a mirror's signed lists to exact files."""
+"""Chooses the packages of a Debian base: from a mirror's signed lists to exact files."""
 
 import functools
 import json
@@ -85,8 +85,9 @@ def pin(  # noqa: PLR0913 -- where to and where from, each by name
 ) -> DebianBase:
     """Choose the packages of a base with Python X.Y for a platform, from the mirror's lists.
 
-    The lists are fetched by digest, and what was chosen from the same lists is recorded, so
-    a second call reads three small files from the network and nothing else.
+    The lists are fetched by digest, and the choice from the same lists is recorded, so a second
+    call reads three small files from the network and nothing else. Raises LockstitchError when
+    the mirror has no such release, platform or Python, or when a dependency is missing.
     """
     architecture = _checked(release_name, platform, python)
     suites = _suites(

@@ -28,11 +28,18 @@ from lockstitch.python.target import Target
 __all__ = ["PATH", "RegistryBase", "SystemPackage", "history_entry", "read"]
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an engine's own
-_GLIBC = re.compile(r"(?:2\.\d{1,3})?")
-_MUSL = re.compile(r"(?:1\.\d{1,2})?")
-_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._+@~-]+)+")  # of a pyvenv.cfg and a symlink
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9._-]*")
-_USER = re.compile(r"[A-Za-z0-9._:-]*")
+_PATH = r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._+@~-]+)+"  # what a pyvenv.cfg and a symlink can hold
+# The texts of a table, in its order, and their forms.
+_TEXTS = {
+    "snapshot": STAMP,
+    "python": PATCH,
+    "program": re.compile(_PATH),
+    "glibc": re.compile(r"(?:2\.\d{1,3})?"),
+    "musl": re.compile(r"(?:1\.\d{1,2})?"),
+    "certificates": re.compile(f"(?:{_PATH})?"),
+    "distribution": re.compile(r"[A-Za-z0-9._-]*"),
+    "user": re.compile(r"[A-Za-z0-9._:-]*"),
+}
 _RESETS = frozenset({"entrypoint", "healthcheck"})
 _MOST = 1 << 50
 _KEYS = ("kind", "name", "version", "architecture", "licence")  # of a package
@@ -56,7 +63,7 @@ class SystemPackage:
     licence: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what no package is called."""
+        """Raise LockstitchError for values that no package has."""
         raise_all(
             [
                 LockstitchError(f"`{getattr(self, key)!s:.200}` is not the {key} of a package")
@@ -183,14 +190,7 @@ class RegistryBase:
             "manifest": self.manifest.hex,
             "index": self.index.hex if self.index else "",
             "config": self.config.hex,
-            "snapshot": self.snapshot,
-            "python": self.python,
-            "program": self.program,
-            "glibc": self.glibc,
-            "musl": self.musl,
-            "certificates": self.certificates,
-            "distribution": self.distribution,
-            "user": self.user,
+            **{key: getattr(self, key) for key in _TEXTS},
             "resets": sorted(self.resets),
             "ports": sorted(self.ports),
             "volumes": sorted(self.volumes),
@@ -216,7 +216,7 @@ class RegistryBase:
 
 
 def history_entry(value: object) -> dict[str, Any]:
-    """Return what the OCI image spec knows of an entry of a history."""
+    """Return the fields of a history entry that the OCI image spec defines."""
     entry = value if isinstance(value, dict) else {}
     texts = ("author", "comment", "created", "created_by")
     kept: dict[str, Any] = {key: entry[key] for key in texts if isinstance(entry.get(key), str)}
@@ -239,14 +239,7 @@ def read(table: Table, reference: str) -> RegistryBase | None:
         manifest=read_digest(table, "manifest"),
         index=read_digest(table, "index") if table.has("index") else None,
         config=read_digest(table, "config"),
-        snapshot=read_text(table, "snapshot", STAMP),
-        python=read_text(table, "python", PATCH),
-        program=read_text(table, "program", _PATH),
-        glibc=read_text(table, "glibc", _GLIBC),
-        musl=read_text(table, "musl", _MUSL),
-        certificates=read_text(table, "certificates", _PATH) if table.has("certificates") else "",
-        distribution=read_text(table, "distribution", _DISTRIBUTION),
-        user=read_text(table, "user", _USER),
+        **{key: read_text(table, key, form) for key, form in _TEXTS.items()},
         resets=resets,
         env=_texts(table.table("env")),
         labels=_texts(table.table("labels")),

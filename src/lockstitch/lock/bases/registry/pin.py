@@ -77,7 +77,10 @@ def pin(
 def fetch(
     layers: Sequence[BaseLayer], repository: Repository, store: Store, progress: Reporter
 ) -> None:
-    """Bring layers of a base into the store, those that are not there."""
+    """Bring those layers of a base into the store that it lacks.
+
+    Raises LockstitchError when a download fails.
+    """
     # Each once: an image may have the same empty layer twice.
     wanted = {each.digest: each for each in layers}
     missing = [each for each in wanted.values() if not store.has(each.digest, each.size)]
@@ -200,7 +203,7 @@ def _wanted(name: str) -> bool:
 
 
 class _ImageConfig:
-    """What a base's containers are like: environment, user, layers, history."""
+    """The settings of a base's containers: environment, user, labels, and its history."""
 
     def __init__(self, data: bytes, source: str) -> None:
         """Read it, or raise LockstitchError with all that is wrong with it."""
