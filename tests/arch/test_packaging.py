@@ -20,6 +20,8 @@ KINDS = {
     ".toml": "tables of words, and projects of the templates",
     ".txt": "locked lists of the stack's services",
     ".in": "what those lists are compiled from",
+    ".j2": "pages, as templates",
+    ".css": "their style",
     ".md": "documents of the templates",
     ".yaml": "hooks of the templates",
     ".gz": "the churn data",

@@ -1,14 +1,15 @@
 """What `lockstitch verify` found, as one value: for people, for programs, as a page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lockstitch import webpage
 from lockstitch.prove.building import Compared
 from lockstitch.prove.compare import Difference
 from lockstitch.prove.training import Moved, Run, Trained
 
-__all__ = ["SCHEMA", "Against", "Result", "document", "lines"]
+__all__ = ["SCHEMA", "Against", "Result", "document", "lines", "page"]
 
 SCHEMA = 1
 _SHOWN = 12  # hexadecimal digits of a digest
@@ -190,3 +191,8 @@ def _trained(first: Run, found: tuple[Trained, ...], tolerance: float) -> dict[s
             for each in found
         ],
     }
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """Return the report as a page, from its JSON."""
+    return webpage.render("prove/verify.html.j2", document=document)

@@ -1,25 +1,35 @@
-"""The page of `lockstitch report`: what is known, in the order in which one asks."""
+"""The page of `lockstitch report`: its content is gathered here, its form is `report.html.j2`."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from lockstitch import webpage
+from lockstitch import process, webpage
+from lockstitch.audit import engine, rules, settings
 from lockstitch.audit.engine import Report
+from lockstitch.drift import compare, source
 from lockstitch.drift.compare import Difference
-from lockstitch.prove import page as prove_page
-from lockstitch.report.sizes import Sized, mb
-from lockstitch.report.treemap import draw
-from lockstitch.webpage import Raw
+from lockstitch.drift.source import Context
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import manager
+from lockstitch.oci.layout import Layout
+from lockstitch.progress import Reporter
+from lockstitch.python.model import Project
+from lockstitch.report import treemap
+from lockstitch.report.sizes import Sized, sized
+from lockstitch.repository.files import open_repository
+from lockstitch.store import Store
 
-__all__ = ["Content", "Drift", "document", "render"]
+__all__ = ["Content", "Drift", "document", "gather", "render"]
 
 _SHOWN = 15  # packages of an image that are not folded away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """A comparison: what of, and what it found; or why there is none."""
+    """One comparison of environments: its differences, or why there is none."""
 
     title: str
     differences: Sequence[Difference] = ()
@@ -41,12 +51,126 @@ class Content:
     verified: Mapping[str, Any] | None = None  # the document of the last `lockstitch verify`
 
 
+def gather(project: Project, store: Store, progress: Reporter, since: str) -> Content:
+    """Return what the page shows of a project; its lock is compared with the git revision `since`.
+
+    Raises LockstitchError when a built image is damaged or the project's settings are wrong.
+    """
+    kept = project.root / ".lockstitch"
+    layout = Layout(kept / "images")
+    images = []
+    for name in layout.names():
+        with progress.task(f"measure {name}", 0):
+            images.append(sized(layout, name, store, kept / "history.json"))
+    built = {name.partition("-linux-")[0] for name in layout.names()}
+    with progress.task("compare environments", 0):
+        drifts = tuple(_drifts(project, since))
+    with progress.task("check", 0):
+        checked = _checked(project.root)
+    return Content(
+        project=project.name,
+        version=project.version,
+        revision=_revision(project.root),
+        images=images,
+        absent=[spec.name for spec in project.images if spec.name not in built],
+        budgets={spec.name: spec.budget for spec in project.images},
+        drifts=drifts,
+        checked=checked,
+        verified=_verified(kept / "verify.json"),
+    )
+
+
+def _drifts(project: Project, since: str) -> Iterator[Drift]:
+    lock = manager.of(project).locks(project)[0]
+    context = Context(folder=project.root, project=project)
+    yield _drift(f"Lock since {since}", f"{lock}@{since}", lock, context)
+    title = "Environment .venv against the lock"
+    if (project.root / ".venv").is_dir():
+        yield _drift(title, lock, ".venv", context)
+    else:
+        yield Drift(title=title, missing="there is no .venv here")
+    records = sorted(project.root.glob("models/*.run.json"))
+    serving = [spec.name for spec in project.images if spec.port]
+    if records and serving:
+        record = str(records[0].relative_to(project.root))
+        yield _drift(f"Training against the image {serving[0]}", record, serving[0], context)
+
+
+def _drift(title: str, before: str, after: str, context: Context) -> Drift:
+    try:
+        differences = compare.between(source.read(before, context), source.read(after, context))
+    except LockstitchError as error:
+        return Drift(title=title, missing=error.message.splitlines()[0])
+    return Drift(title=title, differences=tuple(differences))
+
+
+def _checked(root: Path) -> Report:
+    own = settings.load(root, rules.codes())
+    repo = open_repository(root, exclude=own.exclude)
+    return engine.audit(repo, settings.chosen(rules.RULES, own), own, rules.codes())
+
+
+def _revision(root: Path) -> str:
+    try:
+        git = process.find("git", hint="install git")
+    except LockstitchError:
+        return ""
+    done = process.run([git, "rev-parse", "--short=12", "HEAD"], cwd=root, check=False)
+    return done.stdout.strip() if done.code == 0 else ""
+
+
+def _verified(path: Path) -> dict[str, Any] | None:
+    """Return the document of the last `lockstitch verify`, or None without a readable one."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    known = isinstance(document, dict) and document.get("schema") == 1
+    return document if known else None
+
+
 def render(content: Content) -> str:
-    """Return the page."""
-    title = f"{content.project} {content.version}".strip()
-    revision = f" at {content.revision}" if content.revision else ""
-    head = Raw(f'<h1>{webpage.text(title)}</h1><p class="dim">the environment{revision}</p>')
-    return webpage.render(title, head, _summary(content), *_body(content))
+    """Return the page as HTML."""
+    now = {image.name: image.digest for image in content.images}
+    build = (content.verified or {}).get("build") or {}
+    then = {name: image["here"] for name, image in build.get("images", {}).items()}
+    return webpage.render(
+        "report/report.html.j2",
+        title=f"{content.project} {content.version}".strip(),
+        content=content,
+        images=[_image(image, content.budgets.get(image.name, 0)) for image in content.images],
+        comparisons=[_comparison(drift) for drift in content.drifts],
+        older=sorted(name for name, digest in then.items() if now.get(name, digest) != digest),
+    )
+
+
+def _image(image: Sized, budget: int) -> dict[str, object]:
+    packages = sorted(image.now.items(), key=lambda pair: (-pair[1], pair[0]))
+    label = f"sizes of layers and packages of {image.name}"
+    boxes = list(treemap.boxes(image.groups()))
+    return {
+        "name": image.name,
+        "digest": image.digest,
+        "unpacked": image.unpacked,
+        "packed": image.packed,
+        "layers": len(image.layers),
+        "budget": budget,
+        "too_large": bool(budget) and image.unpacked > budget,
+        "growth": image.growth,
+        "treemap": (label, boxes, treemap.WIDTH, treemap.HEIGHT),
+        "changed": image.changed(),
+        "largest": packages[:_SHOWN],
+        "smaller": packages[_SHOWN:],
+    }
+
+
+def _comparison(drift: Drift) -> dict[str, object]:
+    return {
+        "title": drift.title,
+        "missing": drift.missing,
+        "strong": [each for each in drift.differences if each.effect.matters],
+        "rest": [each for each in drift.differences if not each.effect.matters],
+    }
 
 
 def document(content: Content) -> dict[str, Any]:
@@ -75,145 +199,3 @@ def document(content: Content) -> dict[str, Any]:
         "findings": len(content.checked.findings) if content.checked else None,
         "verified": content.verified["holds"] if content.verified else None,
     }
-
-
-def _body(content: Content) -> Iterator[Raw]:
-    for image in content.images:
-        yield from _image(image, content.budgets.get(image.name, 0))
-    for name in content.absent:
-        how = webpage.code(f"lockstitch build {name}")
-        yield Raw(f"<h2>{webpage.code(name)}</h2><p>Not built: {how}</p>")
-    for drift in content.drifts:
-        yield from _drift(drift)
-    if content.checked:
-        yield from _checked(content.checked)
-    yield Raw("<h2>Verification</h2>")
-    if content.verified:
-        yield from _verified(content)
-    else:
-        yield Raw(f"<p>Not done here: {webpage.code('lockstitch verify')}</p>")
-
-
-def _summary(content: Content) -> Raw:
-    rows: list[list[object]] = []
-    for image in content.images:
-        budget = content.budgets.get(image.name, 0)
-        kind = "bad" if budget and image.unpacked > budget else "good"
-        said = webpage.badge(mb(image.unpacked), kind)
-        rows.append([f"image {image.name}", said, _growth(image) or "no other build is known"])
-    for drift in content.drifts:
-        matter = [each for each in drift.differences if each.effect.matters]
-        kind = "dim" if drift.missing else "warn" if matter else "good"
-        words = drift.missing or f"{len(matter)} that can change results"
-        rest = len(drift.differences) - len(matter)
-        others = f"and {webpage.amount(rest, 'other')}" if rest else ""
-        rows.append([drift.title, webpage.badge(words, kind), others])
-    if content.checked:
-        found = len(content.checked.findings)
-        kind = "bad" if found else "good"
-        skips = len(content.checked.skips)
-        skipped = f"{webpage.amount(skips, 'rule')} skipped" if skips else ""
-        rows.append(["check", webpage.badge(webpage.amount(found, "finding"), kind), skipped])
-    if content.verified:
-        rows.append(["verified", prove_page.answer(content.verified), ""])
-    return webpage.table(["", "", ""], rows)
-
-
-def _growth(image: Sized) -> str:
-    if image.before is None:
-        return ""
-    change = image.unpacked - sum(image.before.values())
-    if not change:
-        return f"as large as {image.before_digest[7:19]}, the build before"
-    more = "more" if change > 0 else "less"
-    return f"{mb(abs(change))} {more} than {image.before_digest[7:19]}, the build before"
-
-
-def _image(image: Sized, budget: int) -> Iterator[Raw]:
-    yield Raw(f"<h2>Image {webpage.code(image.name)}</h2>")
-    limit = f" of {mb(budget)} allowed" if budget else ""
-    text = f"{mb(image.unpacked)} unpacked{limit}, {mb(image.packed)} compressed, "
-    text += f"{len(image.layers)} layers. {_growth(image)}"
-    yield Raw(f"<p>{webpage.text(text)}<br>{webpage.code(image.digest)}</p>")
-    drawn = draw(image.groups(), f"sizes of layers and packages of {image.name}")
-    yield webpage.picture(drawn)
-    yield Raw(
-        '<p class="dim">Area is size unpacked; frames are layers. Orange is new, red has grown, '
-        "green has shrunk since the build before.</p>"
-    )
-    moved = image.changed()
-    if moved:
-        rows = [[name, mb(a), mb(b), _signed(b - a)] for name, a, b in moved]
-        yield webpage.table(["moved", "before", "now", "change"], rows, numbers=[1, 2, 3])
-    ordered = sorted(image.now.items(), key=lambda pair: (-pair[1], pair[0]))
-    rows = [[name, mb(size), f"{size / image.unpacked:.1%}"] for name, size in ordered]
-    head = ["package", "unpacked", "share"]
-    yield webpage.table(head, rows[:_SHOWN], numbers=[1, 2])
-    if rows[_SHOWN:]:
-        more = webpage.table(head, rows[_SHOWN:], numbers=[1, 2])
-        yield webpage.details(f"{len(rows) - _SHOWN} smaller ones", more)
-
-
-def _signed(change: int) -> str:
-    return f"{'+' if change > 0 else '−'}{mb(abs(change))}"
-
-
-def _drift(drift: Drift) -> Iterator[Raw]:
-    yield Raw(f"<h2>{webpage.text(drift.title)}</h2>")
-    if drift.missing:
-        yield Raw(f"<p>{webpage.text(drift.missing)}</p>")
-        return
-    matter = [each for each in drift.differences if each.effect.matters]
-    rest = [each for each in drift.differences if not each.effect.matters]
-    if not drift.differences:
-        yield Raw("<p>Nothing differs.</p>")
-    if matter:
-        yield Raw("<p>Can change results:</p>")
-        yield _differences(matter)
-    if rest:
-        yield webpage.details(f"{len(rest)} that change no results", _differences(rest))
-
-
-def _differences(found: Sequence[Difference]) -> Raw:
-    rows = []
-    for each in found:
-        why = [Raw(f"<p>{webpage.text(move.what)}</p>") for move in each.moves]
-        note = webpage.details(f"{len(why)} known changes", *why) if why else ""
-        used = {True: "imported by the training", False: "not imported", None: ""}[each.imported]
-        asked = "direct" if each.direct else ", ".join(each.by[:3])
-        rows.append([each.name, each.kind, each.before, each.after, used, asked, note])
-    head = ["what", "", "before", "after", "training", "asked for by", ""]
-    return webpage.table(head, rows)
-
-
-def _checked(report: Report) -> Iterator[Raw]:
-    yield Raw("<h2>Check</h2>")
-    rows = [
-        [
-            webpage.badge(each.code, "bad" if each.severity == "error" else "warn"),
-            webpage.code(each.place),
-            each.message,
-            webpage.text(each.hint),
-        ]
-        for each in report.findings
-    ]
-    if rows:
-        yield webpage.table(["rule", "where", "what is so", "what to do"], rows)
-    else:
-        yield Raw(f"<p>Nothing found by {len(report.rules)} rules in {report.files} files.</p>")
-    skipped = [[each.code, each.reason] for each in report.skips]
-    if skipped:
-        listed = webpage.table(["rule", "could not look"], skipped)
-        yield webpage.details(f"{len(skipped)} rules were skipped", listed)
-
-
-def _verified(content: Content) -> Iterator[Raw]:
-    document = content.verified or {}
-    now = {image.name: image.digest for image in content.images}
-    images = (document["build"] or {}).get("images", {})
-    then = {name: each["here"] for name, each in images.items()}
-    old = sorted(name for name, digest in then.items() if now.get(name, digest) != digest)
-    if old:
-        names = ", ".join(old)
-        yield Raw(f'<p class="warn">Of builds before these: {webpage.text(names)}</p>')
-    yield from prove_page.sections(document)

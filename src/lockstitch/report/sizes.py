@@ -26,9 +26,20 @@ class Sized:
     digest: str
     packed: int
     layers: tuple[tuple[str, Mapping[str, int]], ...]  # title, and bytes by package
-    before: Mapping[str, int] | None = None  # None: nobody knows
+    before: Mapping[str, int] | None = None  # None when it is not known
     before_digest: str = ""
     now: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def growth(self) -> str:
+        """How much larger than the build before it is, in words; "" when that is not known."""
+        if self.before is None:
+            return ""
+        change = self.unpacked - sum(self.before.values())
+        if not change:
+            return f"as large as {self.before_digest[7:19]}, the build before"
+        more = "more" if change > 0 else "less"
+        return f"{mb(abs(change))} {more} than {self.before_digest[7:19]}, the build before"
 
     @property
     def unpacked(self) -> int:
@@ -36,31 +47,31 @@ class Sized:
         return sum(self.now.values())
 
     def change(self, package: str) -> int | None:
-        """Return by how many bytes a package has grown, None when nobody knows."""
+        """Return by how many bytes a package has grown, or None when that is not known."""
         if self.before is None:
             return None
         return self.now.get(package, 0) - self.before.get(package, 0)
 
     def changed(self) -> list[tuple[str, int, int]]:
-        """Return package, before and now of all that moved, by how much they did."""
+        """Return name, size before and size now of each package that changed, the most first."""
         if self.before is None:
             return []
         names = {*self.now, *self.before}
-        moved = [(n, self.before.get(n, 0), self.now.get(n, 0)) for n in names]
-        return sorted((m for m in moved if m[1] != m[2]), key=lambda m: (-abs(m[2] - m[1]), m[0]))
+        changes = [(n, self.before.get(n, 0), self.now.get(n, 0)) for n in names]
+        return sorted((c for c in changes if c[1] != c[2]), key=lambda c: (-abs(c[2] - c[1]), c[0]))
 
     def groups(self) -> list[Group]:
         """Return what a treemap draws: layers, and packages in them."""
         least = self.unpacked * _SMALL
-        found = []
+        groups = []
         for title, packages in self.layers:
             items = [self._item(n, size) for n, size in packages.items() if size >= least]
             rest = [size for size in packages.values() if 0 < size < least]
             if rest:
                 name = f"{len(rest)} small ones"
                 items.append(Item(name=name, size=sum(rest), words=mb(sum(rest))))
-            found.append(Group(name=title, items=items))
-        return found
+            groups.append(Group(name=title, items=items))
+        return groups
 
     def _item(self, name: str, size: int) -> Item:
         change = self.change(name)
@@ -74,16 +85,19 @@ class Sized:
 
 
 def mb(size: float) -> str:
-    """Return bytes as megabytes."""
+    """Return a number of bytes as megabytes."""
     return f"{size / 1e6:.1f} MB"
 
 
 def sized(layout: Layout, name: str, store: Store, kept: Path) -> Sized:
-    """Return the sizes of an image in a layout; `kept` has what it was before."""
-    found = inspect(layout, name, store)
+    """Return the sizes of an image in a layout, and those of the build before from `kept`.
+
+    Raises LockstitchError when the layout does not hold the image.
+    """
+    image = inspect(layout, name, store)
     layers = []
     now: dict[str, int] = {}
-    for layer in found.layers:
+    for layer in image.layers:
         packages = dict(store.record("sizes", layer.facts.digest.hex) or ())
         layers.append((layer.created_by, packages))
         for package, size in packages.items():
@@ -91,8 +105,8 @@ def sized(layout: Layout, name: str, store: Store, kept: Path) -> Sized:
     snapshot = package_sizes.previous(kept, name)
     return Sized(
         name=name,
-        digest=str(found.digest),
-        packed=sum(layer.facts.size for layer in found.layers),
+        digest=str(image.digest),
+        packed=sum(layer.facts.size for layer in image.layers),
         layers=tuple(layers),
         now=now,
         before=_before(snapshot, store) if snapshot else None,
@@ -116,7 +130,7 @@ class _Stored:
 
 
 def _before(snapshot: package_sizes.Snapshot, store: Store) -> dict[str, int] | None:
-    """Return bytes by package of an image whose layers may be gone: then nobody knows."""
+    """Return bytes by package of an earlier image, or None when its layers are gone."""
     total: dict[str, int] = {}
     for title, digest, size in snapshot.layers:
         parsed = Digest.parse(digest)

@@ -1,14 +1,14 @@
-"""A treemap as SVG: the size of each thing is its area (Bruls, Huizing, van Wijk, 2000)."""
+"""A treemap: the size of each thing is its area (Bruls, Huizing, van Wijk, 2000).
+
+`treemap.svg.j2` draws what is laid out here.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 
-from lockstitch.webpage import Raw
+__all__ = ["HEIGHT", "WIDTH", "Box", "Group", "Item", "Rectangle", "boxes", "squarified"]
 
-__all__ = ["Group", "Item", "Rectangle", "draw", "squarified"]
-
-_WIDTH, _HEIGHT = 1000.0, 560.0
+WIDTH, HEIGHT = 1000, 560
 _HEAD = 22.0  # of a group's title
 _LETTER = 7.2  # width of a letter of 12 px
 _COLOURS = {"same": "#7a8fa6", "new": "#b4540a", "grown": "#b3261e", "shrunk": "#2e7d4f"}
@@ -16,7 +16,7 @@ _COLOURS = {"same": "#7a8fa6", "new": "#b4540a", "grown": "#b3261e", "shrunk": "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One rectangle: its name, its size, what is said of it, and how it changed."""
+    """One thing: its name, its size, a line about it, and how it changed."""
 
     name: str
     size: float
@@ -26,7 +26,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Rectangles that belong together."""
+    """Things that belong together."""
 
     name: str
     items: Sequence[Item]
@@ -39,7 +39,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """A place."""
+    """A place on the picture."""
 
     x: float
     y: float
@@ -47,22 +47,34 @@ class Rectangle:
     height: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """One rectangle of the picture: its colours, its tooltip, and the lines of text in it."""
+
+    place: Rectangle
+    fill: str
+    stroke: str
+    ink: str
+    title: str
+    lines: tuple[str, ...]
+
+
 def squarified(sizes: Sequence[float], place: Rectangle) -> list[Rectangle]:
-    """Return a place for each size, in its order; sizes fall, and are above 0."""
+    """Return a place for each size, in their order; sizes fall, and are above 0."""
     total = sum(sizes)
     if not sizes or total <= 0:
         return []
     scale = place.width * place.height / total
     areas = [size * scale for size in sizes]
-    found: list[Rectangle] = []
+    places: list[Rectangle] = []
     while areas:
         side = min(place.width, place.height)
         row = [areas[0]]
         while len(row) < len(areas) and _worst([*row, areas[len(row)]], side) <= _worst(row, side):
             row.append(areas[len(row)])
         areas = areas[len(row) :]
-        place = _lay(row, place, found)
-    return found
+        place = _lay(row, place, places)
+    return places
 
 
 def _worst(row: list[float], side: float) -> float:
@@ -72,7 +84,7 @@ def _worst(row: list[float], side: float) -> float:
     return max(side**2 * max(row) / total**2, total**2 / (side**2 * min(row)))
 
 
-def _lay(row: list[float], place: Rectangle, found: list[Rectangle]) -> Rectangle:
+def _lay(row: list[float], place: Rectangle, places: list[Rectangle]) -> Rectangle:
     """Lay a row along the shorter side, and return what is left."""
     total, at = sum(row), 0.0
     if place.width >= place.height:
@@ -80,60 +92,48 @@ def _lay(row: list[float], place: Rectangle, found: list[Rectangle]) -> Rectangl
         for area in row:
             # What is left over may be a rounding error wide: nothing leaves its place.
             height = min(area / width, place.height - at) if width else 0.0
-            found.append(Rectangle(place.x, place.y + at, width, height))
+            places.append(Rectangle(place.x, place.y + at, width, height))
             at += height
         return Rectangle(place.x + width, place.y, max(0.0, place.width - width), place.height)
     height = total / place.width if place.width else 0.0
     for area in row:
         width = min(area / height, place.width - at) if height else 0.0
-        found.append(Rectangle(place.x + at, place.y, width, height))
+        places.append(Rectangle(place.x + at, place.y, width, height))
         at += width
     return Rectangle(place.x, place.y + height, place.width, max(0.0, place.height - height))
 
 
-def draw(groups: Sequence[Group], label: str) -> Raw:
-    """Return the picture; groups and items are drawn from the largest to the smallest."""
+def boxes(groups: Sequence[Group]) -> Iterator[Box]:
+    """Yield the boxes of a picture; groups and items go from the largest to the smallest."""
     ordered = sorted((g for g in groups if g.size > 0), key=lambda g: (-g.size, g.name))
-    whole = Rectangle(0.0, 0.0, _WIDTH, _HEIGHT)
-    places = squarified([each.size for each in ordered], whole)
-    box = f'viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" aria-label="{escape(label)}"'
-    parts = [f'<svg {box} font-family="system-ui,sans-serif" font-size="12">']
+    whole = Rectangle(0.0, 0.0, float(WIDTH), float(HEIGHT))
+    places = squarified([group.size for group in ordered], whole)
     for group, place in zip(ordered, places, strict=True):
-        parts += _group(group, place)
-    return Raw("\n".join([*parts, "</svg>"]))
+        yield from _group(group, place)
 
 
-def _group(group: Group, place: Rectangle) -> Iterator[str]:
+def _group(group: Group, place: Rectangle) -> Iterator[Box]:
     items = sorted((i for i in group.items if i.size > 0), key=lambda i: (-i.size, i.name))
     head = _HEAD if place.height > 3 * _HEAD and place.width > 4 * _HEAD and len(items) > 1 else 0
     inner = Rectangle(place.x, place.y + head, place.width, place.height - head)
-    yield _box(place, "none", "var(--ink)", group.name)
-    if head:
-        yield _label(Rectangle(place.x, place.y, place.width, head), group.name, "var(--ink)")
+    lines = _fitting([group.name] if head else [], place)
+    yield Box(place=place, fill="none", stroke="var(--ink)", ink="var(--ink)", title=group.name,
+              lines=lines)  # fmt: skip
     for item, spot in zip(items, squarified([i.size for i in items], inner), strict=True):
-        yield _box(spot, _COLOURS[item.change], "var(--back)", f"{item.name}: {item.words}")
-        yield from _words(item, spot)
+        room = 2 if spot.height >= 2.2 * _HEAD else 1 if spot.height >= 1.2 * _HEAD else 0
+        yield Box(
+            place=spot,
+            fill=_COLOURS[item.change],
+            stroke="var(--back)",
+            ink="#fff",
+            title=f"{item.name}: {item.words}",
+            lines=_fitting([item.name, item.words][:room], spot),
+        )
 
 
-def _box(place: Rectangle, fill: str, stroke: str, title: str) -> str:
-    return (
-        f'<rect x="{place.x:.1f}" y="{place.y:.1f}" width="{place.width:.1f}" '
-        f'height="{place.height:.1f}" fill="{fill}" stroke="{stroke}">'
-        f"<title>{escape(title)}</title></rect>"
-    )
-
-
-def _words(item: Item, place: Rectangle) -> Iterator[str]:
-    if place.height >= 1.2 * _HEAD:
-        yield _label(Rectangle(place.x, place.y, place.width, _HEAD), item.name, "#fff")
-    if place.height >= 2.2 * _HEAD:
-        below = Rectangle(place.x, place.y + 15, place.width, _HEAD)
-        yield _label(below, item.words, "#fff")
-
-
-def _label(place: Rectangle, text: str, fill: str) -> str:
+def _fitting(lines: Sequence[str], place: Rectangle) -> tuple[str, ...]:
+    """Return lines cut to the width of a place; none where three letters do not fit."""
     most = int((place.width - 8) / _LETTER)
     if most < 3:  # noqa: PLR2004 -- less says nothing
-        return ""
-    cut = text if len(text) <= most else text[: most - 1] + "…"
-    return f'<text x="{place.x + 5:.1f}" y="{place.y + 15:.1f}" fill="{fill}">{escape(cut)}</text>'
+        return ()
+    return tuple(line if len(line) <= most else f"{line[: most - 1]}…" for line in lines)

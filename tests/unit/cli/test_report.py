@@ -76,7 +76,7 @@ def test_the_last_verification_is_shown_with_its_age(
     document = result.document(Result(project="tiny", tolerance=0.0, build=proved))
     (locked / ".lockstitch" / "verify.json").write_text(json.dumps(document))
     text = page(locked, capsys)
-    assert "Images, built again in another world" in text
+    assert "Images, rebuilt in a varied environment" in text
     assert "Of builds before these" not in text
     projects.replace(locked, "import tiny", "import tiny  # changed", "app/main.py")
     assert main(["build", "serve", "--quiet"]) == 0

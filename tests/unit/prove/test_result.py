@@ -4,7 +4,7 @@ import dataclasses
 import json
 from html.parser import HTMLParser
 
-from lockstitch.prove import page, result, training
+from lockstitch.prove import result, training
 from lockstitch.prove.building import Compared
 from lockstitch.prove.compare import Difference
 from lockstitch.prove.result import Against, Result
@@ -154,7 +154,7 @@ class Reader(HTMLParser):
 
 
 def test_the_page_is_whole_and_leads_nowhere() -> None:
-    text = page.render(result.document(whole()))
+    text = result.page(result.document(whole()))
     reader = Reader()
     reader.feed(text)
     assert reader.open == []

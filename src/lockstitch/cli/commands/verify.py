@@ -67,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from lockstitch.prove import page, result
+    from lockstitch.prove import result
 
     session = open_session(options)
     project = session.project
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     # For `lockstitch report`, which does not spend minutes again.
     files.write_text(verified(project), json.dumps(document, indent=2, sort_keys=True) + "\n")
     if options.html:
-        files.write_text(options.html, page.render(document))
+        files.write_text(options.html, result.page(document))
         say(f"wrote {options.html}")
     if options.json:
         print_json(document)
