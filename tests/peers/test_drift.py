@@ -86,7 +86,7 @@ def test_the_package_that_moved_the_number_comes_first(pair: Pair) -> None:
     done = lockstitch(pair.old.parent, "diff", "old", "new")
     lines = done.stdout.splitlines()
     assert done.returncode == 1
-    assert lines[2].split()[:4] == ["scikit-learn", "moved", "1.5.2", "1.6.1"]
+    assert lines[2].split()[:4] == ["scikit-learn", "changed", "1.5.2", "1.6.1"]
     assert "HistGradientBoosting takes pandas categories as categories" in done.stdout
     assert lines[-1].startswith("and ")
     assert "rich" not in done.stdout

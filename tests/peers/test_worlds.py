@@ -1,4 +1,4 @@
-"""The real project has one digest: in another world, and under every Python that is here."""
+"""The real project has one digest: in a varied environment, and under every Python that is here."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import matrix
 import pytest
 from support.world import downloads
 
-from lockstitch.cli import worlds
+from lockstitch.prove import variations
 from lockstitch.python.load import load
 
 from .conftest import RealProject
@@ -19,8 +19,8 @@ REPOSITORY = Path(__file__).parents[2]
 # `make demo`, a part of CI too, compares both in the same way.
 @pytest.mark.nightly
 @pytest.mark.parametrize("image", ["train", "serve"])
-def test_an_emptied_store_in_another_world(project: RealProject, image: str) -> None:
-    other = worlds.elsewhere(load(project.root), image)
+def test_an_empty_store_and_all_variations(project: RealProject, image: str) -> None:
+    other = variations.timed_elsewhere(load(project.root), image)
     assert other.document["digest"] == project.digest(image)
     assert other.document["made"] == other.document["layers"]
 

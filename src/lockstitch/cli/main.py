@@ -55,10 +55,10 @@ COMMANDS = (
     ("inspect", "Show an image's layers, package sizes and labels"),
     ("check", "Find problems that break ML environments"),
     ("explain", "Explain a rule of `lockstitch check`"),
-    ("fingerprint", "Say what an environment is: interpreter, packages, BLAS, processor, settings"),
-    ("verify", "Prove that the images and the model are the same elsewhere"),
-    ("diff", "Show what moved between two environments, what can change results first"),
-    ("bisect", "Find by experiment which of what moved between A and B moves a number"),
+    ("fingerprint", "Fingerprint an environment: interpreter, packages, BLAS, processor, settings"),
+    ("verify", "Verify that images and models are the same when rebuilt elsewhere"),
+    ("diff", "Show what changed between two environments, what can change results first"),
+    ("bisect", "Find by experiment which differences between A and B change a number"),
     ("report", "Write one page of what is known of the environment"),
     ("secrets", "Search the project's files for secrets"),
     ("hooks", "Migrate commit hooks to the versions of the lock"),
@@ -172,10 +172,8 @@ def _run(words: Sequence[str]) -> int:
 def _configure(parser: argparse.ArgumentParser, module: "Module") -> None:
     from lockstitch.cli.options import add
 
-    if hasattr(module, "configure"):
-        module.configure(parser)
-    else:
-        add(parser, module.OPTIONS)
+    parser.usage = getattr(module, "USAGE", None)
+    add(parser, module.OPTIONS)
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:

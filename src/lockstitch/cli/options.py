@@ -22,6 +22,7 @@ __all__ = [
     "PROJECT",
     "QUIET",
     "REFERENCE",
+    "TARGET",
     "Group",
     "Option",
     "add",
@@ -116,3 +117,20 @@ REFERENCE = operand(
     "reference", "REF", "HOST/REPOSITORY[:TAG][@DIGEST], or the name of an image in the layout"
 )
 HOST = operand("host", "HOST", "registry, such as docker.io or localhost:5000")
+TARGET = group(  # of a lock: the part of it, and the machine that it is read for
+    "how a lock is read",
+    option("--image", "NAME", "groups and extras of this image (default: all)"),
+    option(
+        "--platform",
+        "",
+        "choose wheels of this platform (default: the project's first, else this machine's)",
+        choices=("linux/amd64", "linux/arm64"),
+        default="",
+    ),
+    option(
+        "--python",
+        "X.Y.Z",
+        "choose wheels of this Python (default: the base's, else the one that runs this)",
+        default="",
+    ),
+)

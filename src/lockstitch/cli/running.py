@@ -3,7 +3,7 @@
 import argparse
 
 from lockstitch.cli import stacks
-from lockstitch.cli.options import add, exclusive, flag, group
+from lockstitch.cli.options import exclusive, flag, group
 from lockstitch.cli.session import Session, layout_folder
 from lockstitch.dockerfile import engines, local
 from lockstitch.errors import raise_all
@@ -12,9 +12,9 @@ from lockstitch.oci.layout import Layout
 from lockstitch.process import Command
 from lockstitch.progress import say
 from lockstitch.python.model import ImageSpec
-from lockstitch.run import environment, foreground
+from lockstitch.run import programs
 
-__all__ = ["HOW", "add_how", "execute"]
+__all__ = ["HOW", "execute"]
 
 HOW = group(
     "how to run it",
@@ -23,11 +23,6 @@ HOW = group(
         flag("--in-image", "run the built image with docker or podman"),
     ),
 )
-
-
-def add_how(parser: argparse.ArgumentParser) -> None:
-    """Add the options of every command that runs an image's command."""
-    add(parser, (HOW,))
 
 
 def execute(
@@ -39,19 +34,19 @@ def execute(
     """
     raise_all(make.stale(session.project, file.read(session.project.root)))
     if options.in_image:
-        return foreground.once(_in_image(session, spec, arguments))
+        return programs.once(_in_image(session, spec, arguments))
     own = stacks.variables(session)
     if own:
         say("the stack is up: its variables are set")
     with session.progress.task(f"environment of {spec.name}", 0):
-        command = environment.command(session.project, spec, arguments, own)
+        command = programs.command(session.project, spec, arguments, own)
     if options.watch:
-        return foreground.watched(command, session.project, spec)
-    if not getattr(options, "record", False):
-        return foreground.once(command)
-    from lockstitch.run import recording
+        return programs.watched(command, session.project, spec)
+    if getattr(options, "no_record", True):
+        return programs.once(command)
+    from lockstitch.run import record
 
-    return recording.run(session.project, spec, command, foreground.once, session.progress)
+    return record.run(session.project, spec, command, programs.once, session.progress)
 
 
 def _in_image(session: Session, spec: ImageSpec, arguments: tuple[str, ...]) -> Command:

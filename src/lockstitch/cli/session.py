@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstitch import progress
-from lockstitch.cli.options import COMMON, COMMON_JSON, COMMON_QUIET, add
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.net.credentials import Credentials
 from lockstitch.net.download import Fetcher
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Session",
-    "add_common",
     "answer_stale",
     "history_file",
     "layout_folder",
@@ -60,14 +58,6 @@ class Session:
         return Builder(
             self.project, lock, store, fetcher, self.progress, client=client, cache=cache
         )
-
-
-def add_common(
-    parser: argparse.ArgumentParser, *, json_output: bool = True, progress_output: bool = True
-) -> None:
-    """Add the options of every command that works on a project."""
-    common = COMMON if json_output and progress_output else COMMON_QUIET
-    add(parser, (common if progress_output else COMMON_JSON,))
 
 
 def open_session(options: argparse.Namespace) -> Session:

@@ -16,7 +16,7 @@ from lockstitch.lock.file import Lock, LockedFile
 from lockstitch.oci.model import Image
 from lockstitch.process import Command
 from lockstitch.python.model import Project
-from lockstitch.run import foreground
+from lockstitch.run import programs
 from lockstitch.stack import compose, control, service, tools
 from lockstitch.stack import images as stack_images
 from lockstitch.stack.compose import Compose
@@ -44,7 +44,7 @@ def follow(session: Session, service: str | None, lines: int) -> int:
     if isinstance(stack, Compose):
         words = tuple(stack.following(service, lines))
         root = session.project.root
-        return foreground.once(Command(words=words, cwd=root, env=environ.child()))
+        return programs.once(Command(words=words, cwd=root, env=environ.child()))
     names = (service,) if service else (*control.NAMES, "supervisor")
     logs = {name: stack.folder.log(name) for name in names}
     for name, line in log_lines(logs, lines, follow=True):

@@ -1,1 +1,1 @@
-"""What an environment is, what moved between two of them, and what that can change."""
+"""What changed between two environments, and what that can change."""

@@ -1,16 +1,18 @@
 """What differs between two environments, by meaning and never by bytes, ranked by effect."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from lockstitch.drift import effects, known, machines
-from lockstitch.drift.effects import Effect, Ranks, by_whom
-from lockstitch.drift.known import Move
-from lockstitch.drift.machines import Found
-from lockstitch.fingerprint.model import Fingerprint, Package
+from lockstitch.drift import effects
+from lockstitch.drift.effects import Effect, KnownChange, Ranks
+from lockstitch.fingerprint.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
 
 __all__ = ["Difference", "between", "matters"]
+
+_LOCALES = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_NUMERIC", "LC_TIME")
+_HARMLESS = ("SOURCE_DATE_EPOCH", "PYTHONUTF8")
+_UTC = ("UTC", "Etc/UTC", "GMT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,24 +21,24 @@ class Difference:
 
     what: str  # "package", or a part of a fingerprint: "python", "blas", "variable", …
     name: str
-    kind: str  # "moved", "added", "removed", "other files", "edited", "tests only", "changed"
+    kind: str  # "changed", "added", "removed"; of packages also "other files", "edited", …
     before: str  # "" where it is added
     after: str  # "" where it is removed
     effect: Effect
     imported: bool | None = None  # by the recorded run; None when there is none
-    direct: bool | None = None  # whether the project asks for it
-    by: tuple[str, ...] = ()  # packages that ask for it
-    moves: tuple[Move, ...] = field(default=())  # known changes of results that lie between
+    direct: bool | None = None  # whether the project requires it itself
+    by: tuple[str, ...] = ()  # packages that require it
+    known: tuple[KnownChange, ...] = ()  # changes of results that lie between two versions
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the difference as JSON."""
         keys = ("what", "name", "kind", "before", "after", "imported", "direct")
-        found: dict[str, Any] = {key: getattr(self, key) for key in keys}
-        return found | {
+        document: dict[str, Any] = {key: getattr(self, key) for key in keys}
+        return document | {
             "by": list(self.by),
             "effect": self.effect.name.lower().replace("_", "-"),
             "matters": self.effect.matters,
-            "known": [move.document() for move in self.moves],
+            "known": [change.document() for change in self.known],
         }
 
 
@@ -45,43 +47,33 @@ def between(
 ) -> list[Difference]:
     """Return everything that differs, what can change results first.
 
-    What one side does not know is no difference. `graph` is a lock that knows who asks for whom.
+    What one side does not know is no difference. `graph` is a lock that knows which package
+    requires which.
     """
     ranks = Ranks(before, after)
     known_by = (before, after, *([graph] if graph else []))
     # An editable install is the project itself, which an export of a lock leaves out.
     own = {p.name for each in known_by for p in each.packages if p.origin == "editable"}
-    found = [
+    differences = [
         _package(name, change, ranks, known_by)
         for name in sorted({each.name for each in (*before.packages, *after.packages)})
         for change in _changes(before.package(name), after.package(name))
         if name not in own or change[0] not in {"added", "removed"}
     ]
-    found += [_plain(each) for each in machines.between(before, after)]
-    return sorted(found, key=_order)
+    differences += _around(before, after)
+    return sorted(differences, key=_order)
 
 
-def matters(found: Sequence[Difference]) -> bool:
-    """Return whether any of them can change results."""
-    return any(each.effect.matters for each in found)
+def matters(differences: Sequence[Difference]) -> bool:
+    """Return whether any of the differences can change results."""
+    return any(each.effect.matters for each in differences)
 
 
 def _order(each: Difference) -> tuple[int, bool, int, int, str, str, str]:
     # A known change of results goes before others of its rank, a larger step before a smaller.
-    step = known.step(each.before, each.after) if each.what == "package" else 0
+    step = effects.step(each.before, each.after) if each.what == "package" else 0
     place = effects.order(each.name)
-    return (each.effect, not each.moves, place, step, each.what, each.name, each.kind)
-
-
-def _plain(found: Found) -> Difference:
-    return Difference(
-        what=found.what,
-        name=found.name,
-        kind=found.kind,
-        before=found.before,
-        after=found.after,
-        effect=found.effect,
-    )
+    return (each.effect, not each.known, place, step, each.what, each.name, each.kind)
 
 
 # --- packages
@@ -93,9 +85,8 @@ def _package(
     name: str, change: Change, ranks: Ranks, known_by: Sequence[Fingerprint]
 ) -> Difference:
     kind, before, after = change
-    direct, by = by_whom(name, known_by)
+    direct, by = effects.required_by(name, known_by)
     effect = ranks.of(name, edited=kind == "edited")
-    moves = known.between(name, before, after) if kind == "moved" else ()
     return Difference(
         what="package",
         name=name,
@@ -106,7 +97,7 @@ def _package(
         imported=ranks.was_imported(name),
         direct=direct,
         by=by,
-        moves=moves,
+        known=effects.known_changes(name, before, after) if kind == "changed" else (),
     )
 
 
@@ -118,7 +109,7 @@ def _changes(before: Package | None, after: Package | None) -> Iterator[Change]:
             yield "added", "", after.version
         return
     if before.version != after.version:
-        yield "moved", before.version, after.version
+        yield "changed", before.version, after.version
     elif kind := _other_files(before, after):
         yield kind, before.version, after.version
     if before.edited != after.edited:
@@ -126,7 +117,7 @@ def _changes(before: Package | None, after: Package | None) -> Iterator[Change]:
 
 
 def _edited(package: Package) -> str:
-    """Say what was done to the files of a package by hand."""
+    """Return the first edit of a package's files by hand, and how many more there are."""
     if not package.edited:
         return "as installed"
     more = f" and {len(package.edited) - 1} more" if len(package.edited) > 1 else ""
@@ -134,7 +125,7 @@ def _edited(package: Package) -> str:
 
 
 def _other_files(before: Package, after: Package) -> str:
-    """Return what kind of difference there is between two packages of one version, or ""."""
+    """Return how the files of two packages of one version differ, "" where they do not."""
     if before.record and after.record:
         if before.record == after.record:
             return ""
@@ -152,3 +143,147 @@ def _other_tags(before: Sequence[str], after: Sequence[str]) -> bool:
         return False
     # A wheel that was repaired may keep the tag of the machine that built it in its WHEEL.
     return not any("-linux_" in tag for tag in (*before, *after))
+
+
+# --- what is around the packages: interpreter, BLAS, processor, settings, the base
+
+
+def _around(before: Fingerprint, after: Fingerprint) -> Iterator[Difference]:
+    """Yield what differs in the parts that both sides know."""
+    if before.inputs is not None and after.inputs is not None:
+        yield from _inputs(before.inputs, after.inputs)
+    if before.python and after.python:
+        yield from _python(before.python, after.python)
+    if before.platform and after.platform:
+        yield from _platform(before.platform, after.platform)
+    if before.cpu and after.cpu:
+        yield from _cpu(before.cpu, after.cpu)
+    if before.kind == after.kind == "environment":
+        yield from _gpu(before.gpu or Gpu(driver=""), after.gpu or Gpu(driver=""))
+    if before.blas is not None and after.blas is not None:
+        yield from _blas(before.blas, after.blas)
+    if before.variables is not None and after.variables is not None:
+        yield from _variables(before.variables, after.variables)
+    if before.system is not None and after.system is not None:
+        yield from _system(before.system, after.system)
+
+
+def _difference(what: str, effect: Effect, name: str, before: str, after: str) -> Difference:
+    kind = "added" if not before else "changed" if after else "removed"
+    return Difference(what=what, name=name, kind=kind, before=before, after=after, effect=effect)
+
+
+def _differs(what: str, effect: Effect, *rows: tuple[str, str, str]) -> Iterator[Difference]:
+    """Yield rows of name, before and after that differ, where both are known."""
+    for name, before, after in rows:
+        if before and after and before != after:
+            yield _difference(what, effect, name, before, after)
+
+
+def _inputs(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+    for path in sorted({*before, *after}, key=str.encode):
+        if before.get(path) != after.get(path):
+            short = [each.get(path, "").partition(":")[2][:12] for each in (before, after)]
+            yield _difference("input", Effect.INPUT, path, *short)
+
+
+def _python(before: Python, after: Python) -> Iterator[Difference]:
+    # A lock may say 3.11 and an environment 3.11.7: that is no difference.
+    exact = before.version.count(".") == after.version.count(".")
+    versions = (before.version, after.version) if exact else (before.minor, after.minor)
+    threads = [
+        "free-threaded" if python.free_threaded else "with a GIL" for python in (before, after)
+    ]
+    yield from _differs(
+        "python",
+        Effect.PYTHON,
+        ("version", *versions),
+        ("implementation", before.implementation, after.implementation),
+        ("threads", threads[0], threads[1]),
+    )
+    if before.version == after.version:
+        yield from _differs(
+            "python",
+            Effect.NONE,
+            ("compiler", before.compiler, after.compiler),
+            ("build", before.build, after.build),
+        )
+
+
+def _platform(before: System, after: System) -> Iterator[Difference]:
+    yield from _differs(
+        "platform",
+        Effect.CPU,
+        ("system", before.system, after.system),
+        ("machine", before.machine, after.machine),
+    )
+    yield from _differs("platform", Effect.LIBRARY, ("libc", before.libc, after.libc))
+    yield from _differs("platform", Effect.NONE, ("release", before.release, after.release))
+
+
+def _cpu(before: Cpu, after: Cpu) -> Iterator[Difference]:
+    lost = sorted({*before.features} - {*after.features})
+    new = sorted({*after.features} - {*before.features})
+    if lost or new:
+        texts = [" ".join(f"+{each}" for each in some) or "without them" for some in (lost, new)]
+        yield _difference("cpu", Effect.CPU, "features", *texts)
+    yield from _differs("cpu", Effect.NONE, ("model", before.model, after.model))
+    cores = (f"{before.cores or ''}", f"{after.cores or ''}")
+    yield from _differs("cpu", Effect.THREADS, ("cores", *cores))
+
+
+def _gpu(before: Gpu, after: Gpu) -> Iterator[Difference]:
+    rows = [
+        ("driver", before.driver, after.driver),
+        ("cuda", before.cuda, after.cuda),
+        ("cudnn", before.cudnn, after.cudnn),
+        ("devices", ", ".join(before.devices), ", ".join(after.devices)),
+    ]
+    for row in rows:
+        if row[1] != row[2]:
+            yield _difference("gpu", Effect.GPU, *row)
+
+
+def _blas(before: tuple[Blas, ...], after: tuple[Blas, ...]) -> Iterator[Difference]:
+    old = {(each.owner, each.name): each for each in before}
+    new = {(each.owner, each.name): each for each in after}
+    for owner, library in sorted({*old, *new}):
+        was, now = old.get((owner, library)), new.get((owner, library))
+        name = f"{library} of {owner}"
+        if was is None or now is None:
+            texts = [each.version or each.file if each else "" for each in (was, now)]
+            yield _difference("blas", Effect.BLAS, name, *texts)
+            continue
+        both = bool(was.version and now.version) and was.version != now.version
+        values = (was.version, now.version) if both else (was.file, now.file)
+        kernels = (f"{name}, kernels", was.kernels, now.kernels)
+        yield from _differs("blas", Effect.BLAS, (name, *values), kernels)
+        threads = (f"{name}, threads", f"{was.threads or ''}", f"{now.threads or ''}")
+        yield from _differs("blas", Effect.THREADS, threads)
+
+
+def _variables(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+    for name in sorted({*before, *after}):
+        was, now = before.get(name, ""), after.get(name, "")
+        if was != now:
+            yield _difference("variable", _effect(name, was, now), name, was, now)
+
+
+def _effect(name: str, before: str, after: str) -> Effect:
+    if name in _HARMLESS or (name == "TZ" and before in _UTC and after in _UTC):
+        return Effect.NONE
+    if name in _LOCALES:
+        plain = effects.is_plain_locale(before) and effects.is_plain_locale(after)
+        return Effect.NONE if plain else Effect.SETTING
+    return Effect.THREADS if name.endswith("_THREADS") else Effect.SETTING
+
+
+def _system(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+    for name in sorted({*before} & {*after}):
+        effect = Effect.LIBRARY if effects.computes(name) else Effect.NONE
+        yield from _differs("system package", effect, (name, before[name], after[name]))
+    # A desktop has a thousand packages that an image has not: that is one line.
+    lost, new = len({*before} - {*after}), len({*after} - {*before})
+    if lost or new:
+        what, name = "system packages", "on one side only"
+        yield _difference(what, Effect.NONE, name, str(lost), str(new))

@@ -1,4 +1,8 @@
-"""What can change a result, and how likely: the order in which differences are shown."""
+"""What can change a result, and how likely: the order in which differences are shown.
+
+`effects.toml` names the packages that compute, `known.toml` releases that are known to change
+results, with their release notes.
+"""
 
 import enum
 import functools
@@ -7,10 +11,22 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 from lockstitch.fingerprint.model import Fingerprint
 
-__all__ = ["Effect", "Ranks", "by_whom", "computes", "is_plain_locale", "order"]
+__all__ = [
+    "Effect",
+    "KnownChange",
+    "Ranks",
+    "computes",
+    "everything",
+    "is_plain_locale",
+    "known_changes",
+    "order",
+    "required_by",
+    "step",
+]
 
 _PLAIN_LOCALE = re.compile(r"(?:(?:C|POSIX|en_(?:US|GB|AU|CA))(?:\.[\w-]+)?)?")
 
@@ -20,9 +36,9 @@ class Effect(enum.IntEnum):
 
     INPUT = 0  # a file that the run read: other data, other results
     IMPORTED = 1  # a package that the recorded run imported, not only to draw or to track
-    EDITED = 2  # a package whose files somebody changed
+    EDITED = 2  # a package whose files were edited by hand
     NUMERIC = 3  # a package that computes
-    NEEDS_NUMERIC = 4  # one that asks for such a package, where nobody knows what was imported
+    NEEDS_NUMERIC = 4  # one that requires such a package, where imports are not known
     PYTHON = 5
     BLAS = 6
     GPU = 7
@@ -47,23 +63,26 @@ class _Table:
 
 @functools.cache
 def _table() -> _Table:
-    text = resources.files("lockstitch.drift").joinpath("effects.toml").read_text("utf-8")
-    found = tomllib.loads(text)
+    words = _data("effects.toml")
     return _Table(
-        numeric=tuple(found["numeric"]),
-        bystanders=frozenset(found["bystanders"]),
-        system=re.compile(found["system"]),
+        numeric=tuple(words["numeric"]),
+        bystanders=frozenset(words["bystanders"]),
+        system=re.compile(words["system"]),
     )
 
 
+def _data(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("lockstitch.drift").joinpath(name).read_text("utf-8"))
+
+
 def order(name: str) -> int:
-    """Return where a package stands among those that compute; the others come after them."""
+    """Return the rank of a package among those that compute; the others come after them."""
     numeric = _table().numeric
     return numeric.index(name) if name in numeric else len(numeric)
 
 
 def computes(name: str) -> bool:
-    """Return whether a package of the distribution computes."""
+    """Return whether a system package computes, such as a libm or an OpenMP."""
     return bool(_table().system.fullmatch(name))
 
 
@@ -91,22 +110,22 @@ class Ranks:
             return Effect.EDITED
         if name in table.numeric:
             return Effect.NUMERIC
-        if self.imported is None and name not in table.bystanders and self._asks(name):
+        if self.imported is None and name not in table.bystanders and self._requires_numeric(name):
             return Effect.NEEDS_NUMERIC
         return Effect.NONE
 
     def was_imported(self, name: str) -> bool | None:
-        """Return whether the recorded run imported a package; None when nobody knows."""
+        """Return whether the recorded run imported a package, or None when that is not known."""
         return None if self.imported is None else name in self.imported
 
-    def _asks(self, name: str) -> bool:
+    def _requires_numeric(self, name: str) -> bool:
         packages = [each.package(name) for each in self._both]
         needs = {need for each in packages if each for need in each.needs}
         return not needs.isdisjoint(_table().numeric)
 
 
 def _aside(both: Collection[Fingerprint]) -> frozenset[str]:
-    """Return the bystanders, and the packages that only they ask for."""
+    """Return the bystanders, and the packages that only they require."""
     needs: dict[str, set[str]] = {}
     for package in (package for each in both for package in each.packages):
         needs.setdefault(package.name, set()).update(package.needs)
@@ -129,11 +148,67 @@ def _reached(
     return frozenset(found)
 
 
-def by_whom(name: str, known_by: Collection[Fingerprint]) -> tuple[bool | None, tuple[str, ...]]:
-    """Return whether the project asks for a package itself, and which packages do."""
+def required_by(
+    name: str, known_by: Collection[Fingerprint]
+) -> tuple[bool | None, tuple[str, ...]]:
+    """Return whether the project requires a package itself, and which packages do."""
     packages = [package for each in known_by if (package := each.package(name))]
     known = [each.direct for each in packages if each.direct is not None]
-    asking = {each.name for found in known_by for each in found.packages if name in each.needs}
-    own = {p.name for found in known_by for p in found.packages if p.origin == "editable"}
+    asking = {p.name for each in known_by for p in each.packages if name in p.needs}
+    own = {p.name for each in known_by for p in each.packages if p.origin == "editable"}
     direct = any(known) if known else (True if asking & own else None)
     return direct, tuple(sorted(asking - own))
+
+
+# --- releases that are known to change results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownChange:
+    """A change of results that a release of a package brought."""
+
+    package: str
+    version: str  # the first that has it
+    what: str  # one sentence
+    source: str  # release notes, by project, version and section
+
+    def document(self) -> dict[str, str]:
+        """Return the change as JSON."""
+        return {key: getattr(self, key) for key in self.__slots__}
+
+
+@functools.cache
+def everything() -> tuple[KnownChange, ...]:
+    """Return every known change of results, by package and version."""
+    return tuple(KnownChange(**each) for each in _data("known.toml")["move"])
+
+
+def known_changes(package: str, before: str, after: str) -> tuple[KnownChange, ...]:
+    """Return the known changes between two versions of a package, whichever is the newer."""
+    ends = sorted(each for each in (_parsed(before), _parsed(after)) if each)
+    if len(ends) != 2:  # noqa: PLR2004 -- both ends
+        return ()
+    low, high = ends
+    return tuple(
+        each
+        for each in everything()
+        if each.package == package and (crossed := _parsed(each.version)) and low < crossed <= high
+    )
+
+
+def step(before: str, after: str) -> int:
+    """Return how far apart two versions are: 0 major, 1 minor, 2 less, 3 unknown."""
+    ends = (_parsed(before), _parsed(after))
+    if not all(ends):
+        return 3
+    first, second = ((*each, 0, 0)[:2] for each in ends if each)
+    return 0 if first[0] != second[0] else 1 if first[1] != second[1] else 2
+
+
+def _parsed(version: str) -> tuple[int, ...] | None:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(version).release
+    except InvalidVersion:
+        return None

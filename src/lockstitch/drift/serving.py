@@ -1,32 +1,32 @@
-"""Compares the runs that made a model with the image that will serve it.
+"""Compares the runs that trained a model with the image that will serve it.
 
-The image holds what its lock says, so nothing has to be built for the comparison.
+The image will hold the packages of its lock, so nothing has to be built for the comparison.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from lockstitch import files
-from lockstitch.digest import Digest, of_bytes
 from lockstitch.drift import compare
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.effects import Effect
 from lockstitch.errors import LockstitchError
-from lockstitch.fingerprint import locks, wheels
+from lockstitch.fingerprint import contents, locks
 from lockstitch.fingerprint.model import Fingerprint, Python, System
+from lockstitch.image.paths import DRIFT
 from lockstitch.lock.file import Lock, pylock_name
+from lockstitch.progress import say
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.run import record
 from lockstitch.run.record import RunRecord
 from lockstitch.store import Store
 
-__all__ = ["Drift", "check", "found"]
+__all__ = ["Drift", "check", "differences", "labelled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """One difference between the run that made a file and the image that holds the file."""
+    """One difference between the run that wrote a file and the image that holds the file."""
 
     image: str
     path: str  # the file
@@ -39,14 +39,14 @@ class Drift:
 
     @property
     def refused(self) -> bool:
-        """Whether the build ends; a patch release of Python is only said."""
+        """Whether the build ends; another patch release of Python is a warning only."""
         each = self.difference
         if each.what == "python":
             return _minor(each.before) != _minor(each.after)
         return True
 
     def __str__(self) -> str:
-        """Say it in one sentence, for a warning, an error and a label."""
+        """Return it as one sentence, for a warning, an error and a label."""
         each = self.difference
         if each.kind == "edited":
             what = f"`{each.name}` was edited when it trained `{self.path}`: {each.before}"
@@ -60,40 +60,72 @@ class Drift:
 
 
 def check(drifts: Sequence[Drift], allowed: Sequence[str]) -> list[Drift]:
-    """Return what is allowed or only worth saying; raise LockstitchError for each of the others."""
+    """Return the drifts that are allowed or warnings only.
+
+    Raises LockstitchError with each of the others.
+    """
     refused = [each for each in drifts if each.refused and each.name not in allowed]
     if not refused:
         return list(drifts)
     errors = []
     for each in refused:
-        notes = "".join(f"\n{m.package} {m.version}: {m.what}" for m in each.difference.moves)
+        notes = "".join(f"\n{c.package} {c.version}: {c.what}" for c in each.difference.known)
         hint = f"train with the lock as it is (lockstitch run), or go on: --allow-drift {each.name}"
         errors.append(LockstitchError(f"{each}{notes}", hint=hint))
     raise LockstitchError(errors[0].message, hint=errors[0].hint, also=errors[1:])
 
 
-def found(
+def labelled(
+    project: Project, store: Store, lock: Lock, specs: Sequence[ImageSpec], allowed: Sequence[str]
+) -> list[ImageSpec]:
+    """Return the images, those with an allowed drift labelled with it.
+
+    Raises LockstitchError for each difference between the run that trained a model and the image
+    that holds it, unless its name is allowed.
+    """
+    names: set[str] = set()
+    images = []
+    for spec in specs:
+        drifts: dict[str, Drift] = {}
+        notes: set[str] = set()
+        for platform in project.platforms:
+            some, more = differences(project, lock, spec, platform, store)
+            drifts |= {str(drift): drift for drift in some}
+            notes |= {*more}
+        warnings = check(list(drifts.values()), allowed)
+        for note in (*sorted(notes), *map(str, warnings)):
+            say(f"warning: {note}")
+        names |= {drift.name for drift in drifts.values()}
+        known = sorted(text for text, drift in drifts.items() if drift.refused)
+        labels = {DRIFT: "; ".join(known)} if known else {}
+        images.append(replace(spec, labels={**spec.labels, **labels}))
+    for name in sorted({*allowed} - names):
+        say(f"note: `{name}` did not drift: --allow-drift {name} is not needed")
+    return images
+
+
+def differences(
     project: Project, lock: Lock, spec: ImageSpec, platform: str, store: Store
 ) -> tuple[list[Drift], list[str]]:
-    """Return what differs for each recorded file that an image includes, and what to say.
+    """Return the drift of each model of a run record that an image includes, and notes to print.
 
-    Packages that only one of them has are no difference: serving needs fewer.
+    A package that only one side has is no difference: serving needs fewer.
     """
     included = {each.name: each.path for each in files.find_files(project.root, spec.include)}
     drifts: dict[tuple[str, str], Drift] = {}
     notes = []
-    for made in _records(project):
-        mine = sorted(name for name in made.outputs if name in included)
-        same = [name for name in mine if _digest(included[name]) == made.outputs[name]]
-        changed = sorted({*mine} - {*same})
+    for run in _records(project):
+        outputs = sorted(name for name in run.outputs if name in included)
+        same = [name for name in outputs if record.digest_of(included[name]) == run.outputs[name]]
+        changed = sorted({*outputs} - {*same})
         notes += [
-            f"`{name}` is not the file that the run of `{made.task}` wrote" for name in changed
+            f"`{name}` is not the file that the run of `{run.task}` wrote" for name in changed
         ]
         if not same:
             continue
         model = max(same, key=lambda name: (included[name].stat().st_size, name))
-        image = _image(project, lock, spec, platform, store, made.fingerprint)
-        for each in _differences(made.fingerprint, image):
+        image = _image(project, lock, spec, platform, store, run.fingerprint)
+        for each in _differences(run.fingerprint, image):
             drift = Drift(image=spec.name, path=model, difference=each)
             drifts.setdefault((drift.name, each.kind), drift)
     return list(drifts.values()), notes
@@ -104,11 +136,6 @@ def _records(project: Project) -> Iterator[RunRecord]:
         path = project.root / spec.record
         if spec.record and path.is_file():
             yield record.read(path)
-
-
-def _digest(path: Path) -> Digest:
-    with path.open("rb") as handle:
-        return of_bytes(iter(lambda: handle.read(1 << 20), b""))
 
 
 def _differences(trained: Fingerprint, served: Fingerprint) -> Iterator[Difference]:
@@ -136,7 +163,8 @@ def _image(
     locked = locks.read(text, name, locks.Wanted(target=target))
     relevant = {each.name for each in trained.packages}
     packages = [
-        wheels.known(each, store) if each.name in relevant else each for each in locked.packages
+        contents.with_files(each, store) if each.name in relevant else each
+        for each in locked.packages
     ]
     return replace(
         locked.with_packages(packages),

@@ -1,4 +1,4 @@
-"""What a word on the command line means: an environment, a lock, a revision, a file."""
+"""Reads the SOURCE of a command: an environment, a lock, a git revision, an image, a file."""
 
 import os
 import platform as host
@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from lockstitch import files, git
 from lockstitch.errors import LockstitchError, UsageError
-from lockstitch.fingerprint import decode, images, live, locks
+from lockstitch.fingerprint import contents, live, locks, model
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.lock import file as lock_file
 from lockstitch.oci import reader
@@ -20,11 +20,13 @@ from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.progress import say
+from lockstitch.python.load import find_root, load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.target import Target
 from lockstitch.run import record
+from lockstitch.store import Store, default_root
 
-__all__ = ["Context", "graph", "read", "target"]
+__all__ = ["Context", "context", "graph", "read", "read_whole", "target"]
 
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.txt")
 _HINT = "name an environment, a lock, an image or a git revision; --help lists the forms"
@@ -44,22 +46,54 @@ class Context:
     python: str = ""  # "" means what the base has, else this interpreter's
 
 
-def read(word: str, context: Context) -> Fingerprint:
-    """Return the fingerprint of a source, or raise LockstitchError that says what it could be."""
+def context(
+    folder: Path, *, image: str | None = None, platform: str = "", python: str = ""
+) -> Context:
+    """Return where sources are looked for; `folder` need not be a project's.
+
+    Raises UsageError when `python` is no version, LockstitchError when there is no such image.
+    """
+    if python and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,3})?", python):
+        message = f"--python is `{python}`, which is no version of Python 3"
+        raise UsageError(message, hint="--python 3.11.2")
+    project = load(folder) if image or _in_project(folder) else None
+    return Context(
+        folder=folder,
+        project=project,
+        image=project.image(image) if project and image else None,
+        platform=platform,
+        python=python,
+    )
+
+
+def _in_project(folder: Path) -> bool:
+    try:
+        text = files.read_text(find_root(folder) / "pyproject.toml")
+    except LockstitchError:
+        return False
+    # Settings of `lockstitch check` alone make no project of images.
+    return re.search(r"^\[tool\.lockstitch(?!\.check)", text, re.MULTILINE) is not None
+
+
+def read(word: str, where: Context) -> Fingerprint:
+    """Return the fingerprint of a source.
+
+    Raises UsageError when the word names nothing, LockstitchError when its source is damaged.
+    """
     scheme, _, rest = word.partition(":")
     if scheme == "container" and rest:
         return live.container(*_with_python(rest, "python"))
     if scheme == "ssh" and rest:
         return live.host(*_with_python(rest, "python3"))
-    path = context.folder / word
+    path = where.folder / word
     if path.is_file() or live.is_environment(path) or (path.is_dir() and _holds_image(path)):
-        return _of_path(path, word, context)
-    image = _image(word, context)
+        return _of_path(path, word, where)
+    image = _image(word, where)
     if image:
-        return images.read(image)
-    for name, revision in _revisions(word, context):
-        return _of_revision(name, revision, context)
-    if context.project and word in {each.name for each in context.project.images}:
+        return contents.of_image(image)
+    for name, revision in _revisions(word, where):
+        return _of_revision(name, revision, where)
+    if where.project and word in {each.name for each in where.project.images}:
         message = f"the image `{word}` is not built"
         raise LockstitchError(message, hint=f"lockstitch build {word}")
     if path.is_dir():  # not before: an image may have the name of a folder
@@ -69,23 +103,37 @@ def read(word: str, context: Context) -> Fingerprint:
     raise UsageError(message, hint=_HINT)
 
 
-def _image(word: str, context: Context) -> StoredImage | None:
+def read_whole(word: str, where: Context) -> Fingerprint:
+    """Return the fingerprint of a source; a lock's with the files of each wheel in the store.
+
+    Raises what `read` raises.
+    """
+    fingerprint = read(word, where)
+    if fingerprint.kind != "lock":
+        return fingerprint
+    store = Store(default_root())
+    return fingerprint.with_packages(
+        contents.with_files(each, store) for each in fingerprint.packages
+    )
+
+
+def _image(word: str, where: Context) -> StoredImage | None:
     """Return the image that `PATH:NAME` or the name of an image of the project means, or None."""
     place, _, name = word.rpartition(":")
-    path = context.folder / place
+    path = where.folder / place
     if place and name and path.exists() and _holds_image(path):
-        return _stored(path, name, context.platform)
-    project = context.project
+        return _stored(path, name, where.platform)
+    project = where.project
     if project is None or word not in {each.name for each in project.images}:
-        return _in_registry(word, context)
+        return _in_registry(word, where)
     layout = project.root / ".lockstitch" / "images"
     several = len(project.platforms) > 1
-    chosen = context.platform or project.platforms[0]
+    chosen = where.platform or project.platforms[0]
     name = f"{word}-{chosen.partition('/')[2]}" if several else word
     return reader.of_layout(layout, name) if layout.is_dir() else None
 
 
-def _in_registry(word: str, context: Context) -> StoredImage | None:
+def _in_registry(word: str, where: Context) -> StoredImage | None:
     """Return the image of a reference: after `registry:`, or with a host that can be no other."""
     bare = word.removeprefix("registry:").removeprefix("docker://")
     if bare == word and not _HOST.match(word):
@@ -93,7 +141,7 @@ def _in_registry(word: str, context: Context) -> StoredImage | None:
     reference = Reference.parse(bare)
     say(f"reads the layers of {reference}")
     repository = Repository(Client(), reference)
-    platform = Platform.parse(target(context).platform)
+    platform = Platform.parse(target(where).platform)
     return reader.of_source(repository, repository.image(reference.which, platform))
 
 
@@ -115,18 +163,18 @@ def _with_python(rest: str, default: str) -> tuple[str, str]:
     return name, python if is_program else f"{python.rstrip('/')}/bin/python"
 
 
-def _of_path(path: Path, word: str, context: Context) -> Fingerprint:
+def _of_path(path: Path, word: str, where: Context) -> Fingerprint:
     if live.is_environment(path):
         return live.interpreter(path)
     if _holds_image(path):
-        return images.read(_stored(path, "", context.platform))
+        return contents.of_image(_stored(path, "", where.platform))
     if locks.is_lock(word):
-        return _lock(files.read_text(path), word, context, _beside(path))
+        return _lock(files.read_text(path), word, where, _beside(path))
     if path.suffix == ".json":
-        document = decode.parsed(files.read_text(path), word)
+        document = model.parsed(files.read_text(path), word)
         if record.is_record(document):
             return record.of_document(document, word).environment()
-        return decode.of_document(document, word)
+        return model.of_document(document, word)
     if os.access(path, os.X_OK):
         return live.interpreter(path)
     message = f"`{word}` is no lock, no fingerprint and no interpreter"
@@ -148,7 +196,7 @@ def _beside(path: Path) -> Callable[[str], str]:
 # --- git
 
 
-def _revisions(word: str, context: Context) -> list[tuple[str, git.Revision]]:
+def _revisions(word: str, where: Context) -> list[tuple[str, git.Revision]]:
     """Return the file and the revision that a word may mean; the file is "" for any lock."""
     before, _, after = word.partition(":")
     name, _, revision = word.rpartition("@")
@@ -156,15 +204,15 @@ def _revisions(word: str, context: Context) -> list[tuple[str, git.Revision]]:
     tried += [(name, revision)] if name and locks.is_lock(name) else []
     found = []
     for path, named in [*tried, ("", word)]:
-        known = git.revision(context.folder, named) if named else None
+        known = git.revision(where.folder, named) if named else None
         found += [(path, known)] if known else []
     return found
 
 
-def _of_revision(name: str, revision: git.Revision, context: Context) -> Fingerprint:
+def _of_revision(name: str, revision: git.Revision, where: Context) -> Fingerprint:
     if not name:
         there = revision.names()
-        own = context.project.lock if context.project else ""
+        own = where.project.lock if where.project else ""
         name = next((each for each in (own, *_LOCKS) if each and each in there), "")
         if not name:
             message = f"the commit {revision.commit[:12]} has no lock here"
@@ -173,15 +221,15 @@ def _of_revision(name: str, revision: git.Revision, context: Context) -> Fingerp
         message = f"`{name}` is no lock"
         raise UsageError(message, hint="name a lock: HEAD~5:uv.lock")
     folder = PurePosixPath(name).parent
-    return _lock(revision.text(name), name, context, lambda path: revision.text(str(folder / path)))
+    return _lock(revision.text(name), name, where, lambda path: revision.text(str(folder / path)))
 
 
-def graph(context: Context) -> Fingerprint | None:
-    """Return what the project's own lock says of who asks for whom, or None."""
-    root = context.project.root if context.project else context.folder
+def graph(where: Context) -> Fingerprint | None:
+    """Return the project's own lock, which knows which package requires which, or None."""
+    root = where.project.root if where.project else where.folder
     path = root / "uv.lock"
     try:
-        return _lock(files.read_text(path), path.name, context, _beside(path))
+        return _lock(files.read_text(path), path.name, where, _beside(path))
     except LockstitchError:
         return None  # no lock, or none that can be read: nothing depends on it here
 
@@ -189,22 +237,22 @@ def graph(context: Context) -> Fingerprint | None:
 # --- the target of a lock
 
 
-def _lock(text: str, name: str, context: Context, follow: Callable[[str], str]) -> Fingerprint:
-    image = context.image
+def _lock(text: str, name: str, where: Context, follow: Callable[[str], str]) -> Fingerprint:
+    image = where.image
     wanted = locks.Wanted(
-        target=target(context),
+        target=target(where),
         groups=image.groups if image else None,
         extras=image.extras if image else None,
     )
     return locks.read(text, name, wanted, follow)
 
 
-def target(context: Context) -> Target:
-    """Return the machine that a lock is read for: as asked, as locked, or this one."""
-    project = context.project
+def target(where: Context) -> Target:
+    """Return the machine that a lock is read for: of the options, of the lock, or this one."""
+    project = where.project
     machine = _MACHINES.get(host.machine().lower(), "amd64")
-    platform = context.platform or (project.platforms[0] if project else f"linux/{machine}")
-    python, glibc, musl = context.python, "", ""
+    platform = where.platform or (project.platforms[0] if project else f"linux/{machine}")
+    python, glibc, musl = where.python, "", ""
     try:
         base = lock_file.read(project.root).base_for(platform) if project else None
     except LockstitchError:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
-from lockstitch.fingerprint import decode
+from lockstitch.fingerprint import model
 from lockstitch.fingerprint.model import Fingerprint
 
 __all__ = ["container", "host", "interpreter", "is_environment", "python_of", "script"]
@@ -41,41 +41,47 @@ def python_of(folder: Path) -> Path:
 def interpreter(path: Path, env: Mapping[str, str] | None = None) -> Fingerprint:
     """Return the fingerprint of an interpreter of this machine, or of an environment's folder.
 
-    `env` is what a program on it would find as its variables; None means this process's.
+    `env` is the variables of a program on it; None means this process's. Raises LockstitchError
+    when there is no interpreter or it prints no fingerprint.
     """
     program = python_of(path) if path.is_dir() else path
     if not program.exists():
         message = f"`{path}` has no interpreter: there is no `{program}`"
         raise LockstitchError(message, hint="lockstitch fingerprint .venv")
-    return _asked([program.absolute()], str(path), env)
+    return _run([program.absolute()], str(path), env)
 
 
 def container(name: str, python: str = "python") -> Fingerprint:
     """Return the fingerprint of a running container, by its name or ID, in Docker or Podman.
 
-    `python` is the interpreter inside. Raises LockstitchError with what each engine said.
+    `python` is the interpreter inside. Raises LockstitchError with the message of each engine.
     """
     if not _NAME.fullmatch(name):
         message = f"`{name:.80}` is no name of a container"
         raise LockstitchError(message, hint="docker ps")
-    said = []
+    messages = []
     for engine in _ENGINES:
         words = [engine, "container", "inspect", "--format", "{{.State.Running}}", name]
         try:
             done = process.run(words, check=False)
         except LockstitchError as error:
-            said.append(error.message)
+            messages.append(error.message)
             continue
         if done.code == 0 and done.stdout.strip() == "true":
-            return _asked([engine, "exec", "--interactive", name, python], name)
+            return _run([engine, "exec", "--interactive", name, python], name)
         reason = (done.stderr or done.stdout).strip().splitlines()
-        said.append(f"`{engine}`: {'it is stopped' if done.code == 0 else (reason or [''])[-1]}")
-    message = f"no container `{name}` runs here: {'; '.join(said)}"
+        messages.append(
+            f"`{engine}`: {'it is stopped' if done.code == 0 else (reason or [''])[-1]}"
+        )
+    message = f"no container `{name}` runs here: {'; '.join(messages)}"
     raise LockstitchError(message, hint="docker ps --all")
 
 
 def host(name: str, python: str = "python3") -> Fingerprint:
-    """Return the fingerprint of an interpreter of another host, which `ssh NAME` reaches."""
+    """Return the fingerprint of an interpreter of another host, which `ssh NAME` reaches.
+
+    Raises LockstitchError when a name has another form, ssh fails or prints no fingerprint.
+    """
     if not _HOST.fullmatch(name):
         message = f"`{name:.80}` is no name of a host"
         raise LockstitchError(message, hint="ssh HOST true")
@@ -84,10 +90,10 @@ def host(name: str, python: str = "python3") -> Fingerprint:
         message = f"`{python:.80}` is no path of an interpreter that ssh can pass on"
         raise LockstitchError(message, hint="name it without spaces and quotes")
     ssh = process.find("ssh", hint="install an OpenSSH client")
-    return _asked([ssh, "-o", "BatchMode=yes", name, python], name)
+    return _run([ssh, "-o", "BatchMode=yes", name, python], name)
 
 
-def _asked(
+def _run(
     words: Sequence[str | Path], source: str, env: Mapping[str, str] | None = None
 ) -> Fingerprint:
     # An activated environment must not leak into another interpreter.
@@ -95,7 +101,7 @@ def _asked(
     hint = "it needs CPython 3.8 or later: name its path"
     done = process.run([*words, "-"], stdin=script(), env=env, hint=hint)
     try:
-        return decode.of_text(done.stdout, source)
+        return model.of_text(done.stdout, source)
     except LockstitchError as error:
         message = f"`{source}` printed no fingerprint: {error.message}"
         raise LockstitchError(message, hint=hint) from error

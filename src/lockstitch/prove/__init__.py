@@ -1,1 +1,1 @@
-"""Proof: the same images and the same model in another world, or the name of what differs."""
+"""Proof that images and models are the same when built and trained elsewhere, or what differs."""

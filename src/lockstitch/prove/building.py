@@ -1,103 +1,119 @@
-"""Builds images in another world and compares locks, plans, layers and digests."""
+"""Rebuilds images in a varied environment and compares locks, plans, layers and digests."""
 
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Platform
+from lockstitch.oci.reference import Reference
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.repository import Repository
 from lockstitch.progress import Reporter
-from lockstitch.prove import environments
-from lockstitch.prove.compare import Difference, Seen, compare
-from lockstitch.prove.variation import BUILD, Variation, together
+from lockstitch.prove import variations
+from lockstitch.prove.compare import ImageDifference, Seen, compare
+from lockstitch.prove.variations import Environment, Variation, together
 from lockstitch.python.model import Project
 
-__all__ = ["Compared", "Outcome", "culprits", "here", "prove"]
-
-_OTHER = "another world"
+__all__ = ["Against", "Built", "Compared", "culprits", "here", "prove", "with_published"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What locking and building gave in one world."""
+class Built:
+    """The locks and images of one environment."""
 
     locks: dict[str, str]  # name: digest
-    images: dict[str, dict[str, Any]]  # name: what `build --json` says of it
+    images: dict[str, dict[str, Any]]  # name: its entry in the JSON of `build`
     layout: Layout
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One world against this one; `causes` are the variations that alone make a difference."""
+    """A varied environment against this one; `causes` are the variations that change something."""
 
-    variation: str
-    varied: tuple[str, ...]  # the names of all that was varied
-    digests: dict[str, tuple[str, str]]  # image: here and there
+    images: dict[str, dict[str, str]]  # by name the digest `here` and `there`
     locks: tuple[str, ...]  # names of locks that have other bytes
     plans: tuple[str, ...]  # layers that were planned otherwise
-    differences: dict[str, tuple[Difference, ...]]
+    differences: dict[str, tuple[ImageDifference, ...]]
+    varied: tuple[str, ...] = ()  # the names of the variations
     causes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
         """Whether all is the same."""
-        same = all(one == other for one, other in self.digests.values())
+        same = all(digest["here"] == digest["there"] for digest in self.images.values())
         return same and not self.locks and not self.plans
 
 
-def here(project: Project, layout: Path, images: Sequence[str]) -> Outcome:
-    """Return what stands here, built first where it is stale."""
-    world = environments.World(root=project.root, env=environments.environment())
-    return _build(world, layout, images, lock=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """A build of this checkout against a published image."""
+
+    image: str
+    reference: str
+    here: str
+    there: str
+    differences: tuple[ImageDifference, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether both are the same image."""
+        return self.here == self.there
 
 
-def prove(
-    project: Project,
-    first: Outcome,
-    images: Sequence[str],
-    progress: Reporter,
-    *,
-    keep: Path | None = None,
-) -> Compared:
-    """Build everything again with all variations at once; when it differs, with each alone."""
+def here(project: Project, layout: Path, images: Sequence[str]) -> Built:
+    """Return the images of this environment, built first where they are stale.
+
+    Raises LockstitchError when the build fails.
+    """
+    return _build(variations.here(project.root), layout, images, lock=False)
+
+
+def prove(project: Project, first: Built, images: Sequence[str], progress: Reporter) -> Compared:
+    """Rebuild everything with all variations at once; when it differs, find those that cause it.
+
+    Raises LockstitchError when a build fails.
+    """
+
+    def rebuilt(some: Sequence[Variation], name: str) -> Compared:
+        with tempfile.TemporaryDirectory(prefix="lockstitch-verify-") as folder:
+            scratch = Path(folder, "varied")
+            with progress.task(f"rebuild, varied: {name}", 0):
+                variation = together(some, name)
+                varied = variations.varied(project.root, variation, scratch)
+                other = _build(varied, scratch / "images", images, lock=variation.folder)
+            return _compared(first, other)
+
+    def differs(some: tuple[Variation, ...]) -> bool:
+        return not rebuilt(some, ", ".join(each.name for each in some)).equal
+
     chosen, notes = _possible()
-    found = _once(project, first, images, together(chosen, _OTHER), progress, keep)
-    causes: list[str] = []
-    if not found.equal:
-
-        def differs(some: tuple[Variation, ...]) -> bool:
-            varied = together(some, ", ".join(each.name for each in some))
-            return not _once(project, first, images, varied, progress, None).equal
-
-        causes = list(culprits(chosen, differs))
-    return Compared(
-        variation=found.variation,
+    result = rebuilt(chosen, "all variations")
+    return replace(
+        result,
         varied=tuple(each.name for each in chosen),
-        digests=found.digests,
-        locks=found.locks,
-        plans=found.plans,
-        differences=found.differences,
-        causes=tuple(causes),
-        notes=(*notes, *found.notes),
+        causes=() if result.equal else tuple(culprits(chosen, differs)),
+        notes=(*notes, *result.notes),
     )
 
 
 def culprits(
-    variations: tuple[Variation, ...], differs: Callable[[tuple[Variation, ...]], bool]
+    suspects: tuple[Variation, ...], differs: Callable[[tuple[Variation, ...]], bool]
 ) -> Iterator[str]:
-    """Yield the name of each variation that makes a difference, in few tries.
+    """Yield the name of each variation that changes something, in few tries.
 
-    `differs` says whether some at once make one; that all do is known. One that alone does is
-    found by halves and left out, and the rest is tried again.
+    `differs` returns whether some variations at once change something; all of them do. One that
+    does so alone is found by halves and left out, and the rest is tried again.
     """
-    rest, known = variations, True
+    rest, known = suspects, True
     while rest and (known or differs(rest)):
         guilty = _halved(rest, differs)
         yield " with ".join(each.name for each in guilty)
@@ -124,54 +140,32 @@ def _possible() -> tuple[tuple[Variation, ...], list[str]]:
     """Return the variations that this machine allows, and why not the others."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     chosen, notes = [], []
-    for each in BUILD:
-        if not each.root_only:
-            chosen.append(each)
-        elif not root:
-            notes.append(f"skipped: {each.name}: only root can be somebody else")
-        elif not environments.entered_by(each.world["uid"]):
-            notes.append(f"skipped: {each.name}: uid {each.world['uid']} may not run this Python")
+    for each in variations.of_build():
+        if each.root_only and not root:
+            notes.append(f"skipped: {each.name}: only root can be another user")
+        elif each.root_only and not variations.user_can_run(each.process["uid"]):
+            notes.append(f"skipped: {each.name}: uid {each.process['uid']} may not run this Python")
         else:
             chosen.append(each)
     return tuple(chosen), notes
 
 
-def _once(
-    project: Project,
-    first: Outcome,
-    images: Sequence[str],
-    variation: Variation,
-    progress: Reporter,
-    keep: Path | None,
-) -> Compared:
-    with tempfile.TemporaryDirectory(prefix="lockstitch-verify-") as name:
-        scratch = Path(name)
-        with progress.task(f"build in another world: {variation.name}", 0):
-            world = environments.enter(project.root, variation, scratch / "world")
-            layout = keep or scratch / "world" / "images"
-            other = _build(world, layout, images, lock=variation.folder)
-        return _compared(variation.name, first, other)
-
-
-def _build(
-    world: environments.World, layout: Path, images: Sequence[str], *, lock: bool
-) -> Outcome:
-    """Lock, when asked to, and build; raises LockstitchError with the words of what failed."""
+def _build(environment: Environment, layout: Path, images: Sequence[str], *, lock: bool) -> Built:
+    """Build, and lock before it when `lock` is set; raise LockstitchError with what failed."""
     notes = []
     if lock:
-        done = environments.lockstitch(world, ["lock", "--quiet"])
-        if done.code != 0:  # an index that cannot be asked says nothing of the lock
-            notes.append(f"locks were not made again: {_last(done.stderr)}")
+        done = variations.lockstitch(environment, ["lock", "--quiet"])
+        if done.code != 0:  # an index that is not reached proves nothing of the lock
+            notes.append(f"locks were not compared: {_last(done.stderr)}")
     words = ["build", *images, "--json", "--layout", str(layout)]
-    done = environments.lockstitch(world, words)
+    done = variations.lockstitch(environment, words)
     if done.code != 0:
-        message = f"the build in another world failed\n{done.stderr.strip()}"
+        message = f"the build failed\n{done.stderr.strip()}"
         raise LockstitchError(message, hint="lockstitch build")
-    found = {each["name"]: each for each in json.loads(done.stdout)}
-    locks = sorted(p for p in world.root.iterdir() if _is_lock(p.name) and p.is_file())
-    return Outcome(
+    locks = sorted(p for p in environment.root.iterdir() if _is_lock(p.name) and p.is_file())
+    return Built(
         locks={path.name: str(of_bytes(path.read_bytes())) for path in locks},
-        images=found,
+        images={image["name"]: image for image in json.loads(done.stdout)},
         layout=Layout(layout),
         notes=tuple(notes),
     )
@@ -187,28 +181,53 @@ def _last(text: str) -> str:
     return (lines or text.strip().splitlines() or [""])[0].removeprefix("error: ")
 
 
-def _compared(name: str, first: Outcome, other: Outcome) -> Compared:
-    digests, plans = {}, []
-    differences: dict[str, tuple[Difference, ...]] = {}
+def _compared(first: Built, other: Built) -> Compared:
+    images, plans = {}, []
+    differences: dict[str, tuple[ImageDifference, ...]] = {}
     for image, one in first.images.items():
         two = other.images.get(image, {"digest": "", "plan": []})
-        digests[image] = (str(one["digest"]), str(two["digest"]))
+        images[image] = {"here": str(one["digest"]), "there": str(two["digest"])}
         planned = {each["key"] for each in two["plan"]}
         plans += [f"{image}: {p['title']}" for p in one["plan"] if p["key"] not in planned]
         if one["digest"] != two["digest"]:
             seen = Seen.in_layout(first.layout, image), Seen.in_layout(other.layout, image)
             differences[image] = tuple(compare(*seen))
-    locks = [
-        each
-        for each in sorted({*first.locks, *other.locks})
-        if first.locks.get(each) != other.locks.get(each)
-    ]
+    locks = sorted({*first.locks, *other.locks})
     return Compared(
-        variation=name,
-        varied=(name,),
-        digests=digests,
-        locks=tuple(locks),
+        images=images,
+        locks=tuple(lock for lock in locks if first.locks.get(lock) != other.locks.get(lock)),
         plans=tuple(plans),
         differences=differences,
         notes=other.notes,
     )
+
+
+# --- a published image
+
+
+def with_published(built: Built, image: str, reference: str) -> Against:
+    """Return an image that was built here against a published one.
+
+    `reference` is a registry's, or `LAYOUT:NAME` for a folder of this machine. Layers are read only
+    when the digests differ. Raises LockstitchError when there is no such image.
+    """
+    (name,) = [key for key in built.images if key == image or key.startswith(f"{image}-")][:1]
+    here = Seen.in_layout(built.layout, name)
+    platform = Platform.parse(str(built.images[name]["platform"]))
+    there = _published(reference, platform)
+    return Against(
+        image=name,
+        reference=reference,
+        here=str(here.digest),
+        there=str(there.digest),
+        differences=tuple(compare(here, there)),
+    )
+
+
+def _published(reference: str, platform: Platform) -> Seen:
+    folder, _, name = reference.rpartition(":")
+    if folder and (Path(folder) / "oci-layout").is_file():
+        return Seen.in_layout(Layout(Path(folder)), name)
+    parsed = Reference.parse(reference)
+    repository = Repository(Client(), parsed)
+    return Seen.of_source(repository, repository.image(parsed.which, platform))

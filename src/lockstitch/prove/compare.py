@@ -14,16 +14,16 @@ from lockstitch.oci.layout import Layout
 from lockstitch.oci.manifest import Manifest, Source
 from lockstitch.oci.rootfs import entries
 
-__all__ = ["Difference", "Seen", "compare"]
+__all__ = ["ImageDifference", "Seen", "compare"]
 
-_MOST = 50  # differences of one layer that are told one by one
+_MOST = 50  # differences of one layer that are listed
 _AROUND = 8  # bytes shown from the first that differs
 _KEPT = 64 << 20  # bytes of one layer's entries that are held to be compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One image as it was found somewhere."""
+    """One image of a layout or a registry."""
 
     digest: Digest
     config: Mapping[str, Any]
@@ -42,8 +42,8 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One thing that two images do not have in common; `here` and `there` are its two values."""
+class ImageDifference:
+    """One thing that differs between two images; `here` and `there` are its two values."""
 
     layer: str  # its title; empty for the config
     entry: str  # its path, or the key of the config; empty for the layer as a whole
@@ -52,16 +52,16 @@ class Difference:
     there: str
 
     def __str__(self) -> str:
-        """Return it as one line."""
+        """Return the difference as one line."""
         where = " ".join(f"`{each}`" for each in (self.layer, self.entry) if each)
         return f"{where}: {self.what}: {self.here} here, {self.there} there"
 
 
-def compare(here: Seen, there: Seen) -> list[Difference]:
+def compare(here: Seen, there: Seen) -> list[ImageDifference]:
     """Return what differs, lowest layer first, then the config; nothing for equal digests."""
     if here.digest == there.digest:
         return []
-    found: list[Difference] = []
+    found: list[ImageDifference] = []
     for one, other in zip_longest(here.layers, there.layers):
         if one is None or other is None:
             extra = one or other
@@ -71,17 +71,19 @@ def compare(here: Seen, there: Seen) -> list[Difference]:
             found += _layer(one, other)
     found += _config("", here.config, there.config)
     if not found:
-        found.append(Difference(layer="", entry="manifest", what="digest", here=here.digest,
-                                there=there.digest))  # fmt: skip
+        found.append(_difference("", "manifest", "digest", here.digest, there.digest))
     return found
 
 
-def _whole(layer: Layer | None, what: str, here: str, there: str) -> Difference:
-    title = layer.created_by if layer else ""
-    return Difference(layer=title, entry="", what=what, here=here, there=there)
+def _difference(layer: str, entry: str, what: str, here: str, there: str) -> ImageDifference:
+    return ImageDifference(layer=layer, entry=entry, what=what, here=here, there=there)
 
 
-def _layer(one: Layer, other: Layer) -> list[Difference]:
+def _whole(layer: Layer | None, what: str, here: str, there: str) -> ImageDifference:
+    return _difference(layer.created_by if layer else "", "", what, here, there)
+
+
+def _layer(one: Layer, other: Layer) -> list[ImageDifference]:
     if one.created_by != other.created_by:
         return [_whole(one, "another layer stands here", one.created_by, other.created_by)]
     if one.facts.diff_id == other.facts.diff_id:
@@ -127,23 +129,29 @@ def _header(member: tarfile.TarInfo) -> dict[str, object]:
     }
 
 
-def _names(layer: str, first: list[str], second: list[str]) -> Iterator[Difference]:
+def _names(layer: str, first: list[str], second: list[str]) -> Iterator[ImageDifference]:
     for name in sorted({*first} ^ {*second}, key=str.encode):
         values = ("there", "missing") if name in first else ("missing", "there")
-        yield Difference(layer=layer, entry=name, what="entry", here=values[0], there=values[1])
+        yield ImageDifference(
+            layer=layer, entry=name, what="entry", here=values[0], there=values[1]
+        )
     common = {*first} & {*second}
     orders = [[name for name in names if name in common] for names in (first, second)]
     for one, other in zip(*orders, strict=True):
         if one != other:
-            yield Difference(layer=layer, entry="", what="order of entries", here=one, there=other)
+            yield ImageDifference(
+                layer=layer, entry="", what="order of entries", here=one, there=other
+            )
             return
 
 
-def _entry(layer: str, name: str, one: _Entry, other: _Entry) -> Iterator[Difference]:
+def _entry(layer: str, name: str, one: _Entry, other: _Entry) -> Iterator[ImageDifference]:
     for key, value in one.header.items():
         if value != other.header[key]:
             values = (str(value), str(other.header[key]))
-            yield Difference(layer=layer, entry=name, what=key, here=values[0], there=values[1])
+            yield ImageDifference(
+                layer=layer, entry=name, what=key, here=values[0], there=values[1]
+            )
     if one.digest == other.digest:
         return
     if one.data is None or other.data is None:
@@ -152,7 +160,7 @@ def _entry(layer: str, name: str, one: _Entry, other: _Entry) -> Iterator[Differ
         at = _first_difference(one.data, other.data)
         what = f"content from byte {at:,}"
         values = (_shown(one.data, at), _shown(other.data, at))
-    yield Difference(layer=layer, entry=name, what=what, here=values[0], there=values[1])
+    yield _difference(layer, name, what, *values)
 
 
 def _first_difference(one: bytes, other: bytes) -> int:
@@ -171,7 +179,7 @@ def _shown(data: bytes, at: int) -> str:
     return data[at : at + _AROUND].hex(" ") or "the end"
 
 
-def _config(path: str, one: object, other: object) -> Iterator[Difference]:
+def _config(path: str, one: object, other: object) -> Iterator[ImageDifference]:
     if one == other:
         return
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -181,6 +189,4 @@ def _config(path: str, one: object, other: object) -> Iterator[Difference]:
                 below = f"{path}.{key}" if path else str(key)
                 yield from _config(below, one.get(key), other.get(key))
         return
-    yield Difference(
-        layer="", entry=f"config {path}", what="value", here=f"{one!r:.80}", there=f"{other!r:.80}"
-    )
+    yield _difference("", f"config {path}", "value", f"{one!r:.80}", f"{other!r:.80}")

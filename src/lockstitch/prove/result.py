@@ -1,39 +1,26 @@
-"""What `lockstitch verify` found, as one value: for people, for programs, as a page."""
+"""The result of `lockstitch verify`, as one value: for people, for programs, as a page."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lockstitch import webpage
-from lockstitch.prove.building import Compared
-from lockstitch.prove.compare import Difference
-from lockstitch.prove.training import Moved, Run, Trained
+from lockstitch.errors import UsageError
+from lockstitch.progress import Reporter
+from lockstitch.prove import building, training
+from lockstitch.prove.building import Against, Compared
+from lockstitch.prove.training import OutputChange, Run, Trained
+from lockstitch.python.model import Project
 
-__all__ = ["SCHEMA", "Against", "Result", "document", "lines", "page"]
+__all__ = ["SCHEMA", "Result", "document", "lines", "page", "verify"]
 
 SCHEMA = 1
 _SHOWN = 12  # hexadecimal digits of a digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Against:
-    """A build from this checkout against a published image."""
-
-    image: str
-    reference: str
-    here: str
-    there: str
-    differences: tuple[Difference, ...]
-
-    @property
-    def equal(self) -> bool:
-        """Whether both are the same image."""
-        return self.here == self.there
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """All that was looked at; what was not asked for is None or empty."""
+    """All that was proved; what was not is None or empty."""
 
     project: str
     tolerance: float
@@ -43,13 +30,54 @@ class Result:
 
     @property
     def holds(self) -> bool:
-        """Whether the promise was kept everywhere."""
+        """Whether everything is the same."""
         trained = (each for _, found in self.trainings.values() for each in found)
         return (
             (self.build is None or self.build.equal)
             and (self.against is None or self.against.equal)
             and all(each.holds(self.tolerance) for each in trained)
         )
+
+
+def verify(
+    project: Project,
+    images: Sequence[str],
+    progress: Reporter,
+    *,
+    build: bool,
+    train: bool,
+    against: str,
+    tolerance: float,
+) -> Result:
+    """Rebuild and retrain the images in varied environments, as far as `build` and `train` say.
+
+    `against` is the reference of a published image that the only one of `images` is compared with,
+    or "". Raises LockstitchError when a build or the first training fails.
+    """
+    compared = published = None
+    if build or against:
+        with progress.task("build here", 0):
+            built = building.here(project, project.root / ".lockstitch" / "images", images)
+        if build:
+            compared = building.prove(project, built, images, progress)
+        if against:
+            with progress.task(f"read {against}", 0):
+                published = building.with_published(built, images[0], against)
+    trainings = {}
+    for spec in [project.image(name) for name in images if train]:
+        if spec.outputs:
+            first, repeats = training.prove(project, spec, progress)
+            trainings[spec.name] = (first, tuple(repeats))
+    if train and not build and not trainings:
+        message = f"none of {', '.join(images)} has `outputs`, so none trains"
+        raise UsageError(message, hint='outputs = ["models"] in [tool.lockstitch.images.train]')
+    return Result(
+        project=project.name,
+        tolerance=tolerance,
+        build=compared,
+        trainings=trainings,
+        against=published,
+    )
 
 
 def lines(result: Result) -> Iterator[str]:
@@ -64,7 +92,8 @@ def lines(result: Result) -> Iterator[str]:
 
 def _build(found: Compared) -> Iterator[str]:
     yield f"build, varied: {', '.join(found.varied)}"
-    for image, (one, other) in found.digests.items():
+    for image, digest in found.images.items():
+        one, other = digest["here"], digest["there"]
         state = "same" if one == other else "DIFFERS"
         yield f"  {image:<12} {state:<8} {one[: 7 + _SHOWN]}" + (
             "" if one == other else f" here, {other[: 7 + _SHOWN]} there"
@@ -89,9 +118,9 @@ def _training(name: str, first: Run, found: tuple[Trained, ...], tolerance: floa
     yield f"training {name}: {len(first.outputs)} outputs, {len(first.metrics)} metrics"
     for each in found:
         yield f"  {each.variation:<26} {verdict(each, tolerance)}"
-        for moved in each.moved:
-            if moved.what != "bytes":
-                yield f"    {_moved(moved)}"
+        for change in each.changes:
+            if change.what != "bytes":
+                yield f"    {_changed(change)}"
         for metric, (one, other) in list(each.metrics.items())[:5]:
             yield f"    {metric}: {one} here, {other} there"
         if len(each.metrics) > 5:  # noqa: PLR2004 -- as many as are shown
@@ -99,24 +128,24 @@ def _training(name: str, first: Run, found: tuple[Trained, ...], tolerance: floa
 
 
 def verdict(each: Trained, tolerance: float) -> str:
-    """Return in a few words what a variation did."""
+    """Return in a few words what a variation changed."""
     if each.problem:
         return f"FAILED: {each.problem.splitlines()[0]}"
-    if not each.moved and not each.metrics:
+    if not each.changes and not each.metrics:
         return "same bytes"
     if each.means_the_same and not each.metrics:
-        names = ", ".join(moved.output for moved in each.moved)
+        names = ", ".join(change.output for change in each.changes)
         return f"same meaning, other bytes: {names}"
     if each.holds(tolerance):
         return "same metrics, other last digits" if each.metrics else "same metrics, other bits"
     return "DIFFERS"
 
 
-def _moved(moved: Moved) -> str:
-    if moved.what in {"new", "missing"}:
-        return f"{moved.output}: {moved.what}"
-    largest = f", by up to {moved.largest:.1e}" if moved.largest else ""
-    return f"{moved.output}: {', '.join(moved.parts)}{largest}"
+def _changed(change: OutputChange) -> str:
+    if change.what in {"new", "missing"}:
+        return f"{change.output}: {change.what}"
+    largest = f", by up to {change.largest:.1e}" if change.largest else ""
+    return f"{change.output}: {', '.join(change.parts)}{largest}"
 
 
 def document(result: Result) -> dict[str, Any]:
@@ -127,41 +156,12 @@ def document(result: Result) -> dict[str, Any]:
         "project": result.project,
         "holds": result.holds,
         "tolerance": result.tolerance,
-        "build": build
-        and {
-            "equal": build.equal,
-            "varied": list(build.varied),
-            "images": {
-                name: {"here": one, "there": other} for name, (one, other) in build.digests.items()
-            },
-            "locks": list(build.locks),
-            "plans": list(build.plans),
-            "differences": {n: [_difference(e) for e in d] for n, d in build.differences.items()},
-            "causes": list(build.causes),
-            "notes": list(build.notes),
-        },
-        "against": result.against
-        and {
-            "image": result.against.image,
-            "reference": result.against.reference,
-            "here": result.against.here,
-            "there": result.against.there,
-            "differences": [_difference(each) for each in result.against.differences],
-        },
+        "build": build and {**asdict(build), "equal": build.equal},
+        "against": result.against and asdict(result.against),
         "trainings": {
             name: _trained(first, found, result.tolerance)
             for name, (first, found) in result.trainings.items()
         },
-    }
-
-
-def _difference(each: Difference) -> dict[str, str]:
-    return {
-        "layer": each.layer,
-        "entry": each.entry,
-        "what": each.what,
-        "here": each.here,
-        "there": each.there,
     }
 
 
@@ -178,12 +178,12 @@ def _trained(first: Run, found: tuple[Trained, ...], tolerance: float) -> dict[s
                 "holds": each.holds(tolerance),
                 "verdict": verdict(each, tolerance),
                 "hardware": each.hardware,
-                "same_bytes": not each.moved and not each.metrics,
+                "same_bytes": not each.changes and not each.metrics,
                 "seconds": round(each.seconds, 2),
                 "moved": [
                     {"output": m.output, "what": m.what, "parts": list(m.parts)}
                     | ({"largest": m.largest} if m.largest is not None else {})
-                    for m in each.moved
+                    for m in each.changes
                 ],
                 "metrics": {n: list(pair) for n, pair in each.metrics.items()},
                 "problem": each.problem,

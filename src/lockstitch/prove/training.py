@@ -1,4 +1,4 @@
-"""Trains in other worlds and compares what comes out: metrics, bytes, and meaning."""
+"""Trains in varied environments and compares metrics and outputs, by bytes and by meaning."""
 
 import json
 import math
@@ -6,22 +6,22 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lockstitch import clock, files, process
 from lockstitch.errors import LockstitchError
 from lockstitch.progress import Reporter
-from lockstitch.prove import environments
-from lockstitch.prove.variation import TRAINING, Variation
+from lockstitch.prove import variations
+from lockstitch.prove.variations import Variation
 from lockstitch.python.model import ImageSpec, Project
-from lockstitch.run import environment
+from lockstitch.run import programs
 
-__all__ = ["Moved", "Output", "Run", "Trained", "prove"]
+__all__ = ["Output", "OutputChange", "Run", "Trained", "prove"]
 
 _MEANING = Path(__file__).parents[1] / "runtime" / "meaning.py"
-_SITE = _MEANING.parent / "site"  # its sitecustomize sets up the world of a variation
+_SITE = _MEANING.parent / "site"  # its sitecustomize applies a variation
 _LARGEST = 2 << 30  # bytes of all outputs
 _MOST = 8  # parts of one output that are named
 
@@ -46,8 +46,8 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """One output that a variation moved; without `parts` it means the same."""
+class OutputChange:
+    """One output that a variation changed; without `parts` it means the same."""
 
     output: str
     what: str  # bytes, meaning, missing, new
@@ -57,19 +57,20 @@ class Moved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What one variation moved."""
+    """The changes of one variation."""
 
     variation: str
-    moved: tuple[Moved, ...]
-    metrics: Mapping[str, tuple[float | None, float | None]]  # those that differ
-    seconds: float
+    changes: tuple[OutputChange, ...] = ()
+    # those that differ
+    metrics: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    seconds: float = 0.0
     hardware: bool = False
     problem: str = ""  # why the training did not end well
 
     @property
     def means_the_same(self) -> bool:
         """Whether all outputs mean the same, if not byte for byte."""
-        return not self.problem and all(each.what == "bytes" for each in self.moved)
+        return not self.problem and all(each.what == "bytes" for each in self.changes)
 
     def holds(self, tolerance: float) -> bool:
         """Whether metrics agree within a relative tolerance, and the meaning too.
@@ -80,59 +81,43 @@ class Trained:
         return not self.problem and close and (self.hardware or self.means_the_same)
 
 
-def prove(
-    project: Project,
-    spec: ImageSpec,
-    progress: Reporter,
-    variations: Sequence[Variation] = TRAINING,
-) -> tuple[Run, list[Trained]]:
-    """Train once as things are here, then once for each variation; nothing of the project changes.
+def prove(project: Project, spec: ImageSpec, progress: Reporter) -> tuple[Run, list[Trained]]:
+    """Train once as things are here, then once for each variation, all in copies of the project.
 
     Raises LockstitchError when the first training fails or writes nothing that is declared.
     """
     with tempfile.TemporaryDirectory(prefix="lockstitch-verify-") as name:
         scratch = Path(name)
         with progress.task(f"train {spec.name}", 0):
-            first = _train(project, spec, Variation(name="here"), scratch / "world")
-        found = []
-        for each in variations:
+            first = _train(project, spec, Variation(name="here"), scratch / "project")
+        repeats = []
+        for each in variations.of_training():
             # In one place, one after the other: only `folder` is elsewhere.
-            shutil.rmtree(scratch / "world")
+            shutil.rmtree(scratch / "project")
             with progress.task(f"train {spec.name}: {each.name}", 0):
+                trained = Trained(variation=each.name, hardware=each.hardware)
                 try:
-                    other = _train(project, spec, each, scratch / "world")
+                    other = _train(project, spec, each, scratch / "project")
                 except LockstitchError as error:
-                    found.append(_failed(each, error))
+                    repeats.append(replace(trained, problem=error.message))
                 else:
-                    found.append(_compared(each, first, other))
-        return first, found
-
-
-def _failed(variation: Variation, error: LockstitchError) -> Trained:
-    return Trained(
-        variation=variation.name,
-        moved=(),
-        metrics={},
-        seconds=0.0,
-        hardware=variation.hardware,
-        problem=error.message,
-    )
+                    repeats.append(_compared(trained, first, other))
+        return first, repeats
 
 
 def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Path) -> Run:
     """Train in a copy of the project, and read what is new below its declared outputs."""
     depth = "a/deeper folder/other-name" if variation.folder else "project"
-    root = environments.copied(project.root, scratch / depth)
+    root = variations.copied(project.root, scratch / depth)
     before = _stamps(root, spec)
-    command = environment.command(project, spec, (), {})
-    changed = {**command.env, **{k: v for k, v in variation.env.items() if v is not None}}
-    env = {k: v for k, v in changed.items() if k not in _dropped(variation)}
-    # A seed that nobody sets is another one each time: then no variation could be told from it.
-    env = {"PYTHONHASHSEED": "0"} | env
+    command = programs.command(project, spec, (), {})
+    # A seed that is not set is another one each time: then no variation could be told from it.
+    env = {"PYTHONHASHSEED": "0", **command.env, **variation.env}
+    env = {name: value for name, value in env.items() if name not in variation.unset}
     env |= {"PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_TRACKING_URI": (scratch / "runs").as_uri()}
     # The environment has the project as an editable: the copy's own sources come first.
     env["PYTHONPATH"] = os.pathsep.join([str(_SITE), str(root / "src")])
-    env[environments.VARIABLE] = json.dumps(dict(variation.world), sort_keys=True)
+    env[variations.VARIABLE] = json.dumps(dict(variation.process), sort_keys=True)
     started = clock.monotonic()
     process.run(command.words, cwd=root, env=env)
     seconds = clock.monotonic() - started
@@ -141,18 +126,14 @@ def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Pat
         message = f"`{spec.name}` wrote nothing below its outputs ({', '.join(spec.outputs)})"
         hint = f'outputs = ["models"] in [tool.lockstitch.images.{spec.name}]'
         raise LockstitchError(message, hint=hint)
-    said = process.run(
-        [environment.python(project, spec), "-B", _MEANING],
+    meaning = process.run(
+        [programs.python(project, spec), "-B", _MEANING],
         cwd=root,
         env=env,
         stdin=json.dumps(names),
     )
-    outputs = {name: _output(each) for name, each in sorted(json.loads(said.stdout).items())}
+    outputs = {name: _output(each) for name, each in sorted(json.loads(meaning.stdout).items())}
     return Run(outputs=outputs, metrics=dict(sorted(_metrics(root, names))), seconds=seconds)
-
-
-def _dropped(variation: Variation) -> set[str]:
-    return {name for name, value in variation.env.items() if value is None}
 
 
 def _stamps(root: Path, spec: ImageSpec) -> dict[str, tuple[int, int]]:
@@ -166,9 +147,9 @@ def _stamps(root: Path, spec: ImageSpec) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _output(said: Mapping[str, Any]) -> Output:
-    parts = {name: (digest, size) for name, (digest, size) in said["parts"].items()}
-    return Output(bytes=said["bytes"], how=said["how"], parts=parts, problem=said["problem"])
+def _output(answer: Mapping[str, Any]) -> Output:
+    parts = {name: (digest, size) for name, (digest, size) in answer["parts"].items()}
+    return Output(bytes=answer["bytes"], how=answer["how"], parts=parts, problem=answer["problem"])
 
 
 def _metrics(root: Path, names: Sequence[str]) -> Iterator[tuple[str, float]]:
@@ -189,22 +170,21 @@ def _numbers(value: object, path: str) -> Iterator[tuple[str, float]]:
         yield path, float(value)
 
 
-def _compared(variation: Variation, first: Run, other: Run) -> Trained:
-    moved = [
-        _moved(name, first.outputs.get(name), other.outputs.get(name))
+def _compared(trained: Trained, first: Run, other: Run) -> Trained:
+    """Return a variation's result with the outputs and metrics of its run that differ."""
+    changes = [
+        _changed(name, first.outputs.get(name), other.outputs.get(name))
         for name in sorted({*first.outputs, *other.outputs})
     ]
     metrics = {
         name: (first.metrics.get(name), other.metrics.get(name))
         for name in sorted({*first.metrics, *other.metrics})
-        if not _same(first.metrics.get(name), other.metrics.get(name))
     }
-    return Trained(
-        variation=variation.name,
-        moved=tuple(each for each in moved if each),
-        metrics=metrics,
+    return replace(
+        trained,
+        changes=tuple(change for change in changes if change),
+        metrics={name: pair for name, pair in metrics.items() if not _same(*pair)},
         seconds=other.seconds,
-        hardware=variation.hardware,
     )
 
 
@@ -220,9 +200,9 @@ def _close(one: float | None, other: float | None, tolerance: float) -> bool:
     return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
 
 
-def _moved(name: str, one: Output | None, other: Output | None) -> Moved | None:
+def _changed(name: str, one: Output | None, other: Output | None) -> OutputChange | None:
     if one is None or other is None:
-        return Moved(output=name, what="new" if one is None else "missing")
+        return OutputChange(output=name, what="new" if one is None else "missing")
     if one.bytes == other.bytes:
         return None
     parts = [
@@ -231,12 +211,12 @@ def _moved(name: str, one: Output | None, other: Output | None) -> Moved | None:
         if one.parts.get(part, ("", None))[0] != other.parts.get(part, ("", None))[0]
     ]
     if not parts:
-        return Moved(output=name, what="bytes")
-    changes = [
+        return OutputChange(output=name, what="bytes")
+    sizes = [
         abs(b - a) / max(abs(a), abs(b), 1e-300)
         for part in parts
         if (a := one.parts.get(part, ("", None))[1]) is not None
         and (b := other.parts.get(part, ("", None))[1]) is not None
     ]
     named = tuple(parts[:_MOST])
-    return Moved(output=name, what="meaning", parts=named, largest=max(changes, default=None))
+    return OutputChange(output=name, what="meaning", parts=named, largest=max(sizes, default=None))

@@ -1,4 +1,4 @@
-"""Which packages a program really imports: the program is run by a script that looks at its end."""
+"""Lists the packages that a program imports: a script in front of it looks when it ends."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from lockstitch.runtime import fingerprint as script
 
 __all__ = ["packages", "traced"]
 
-_WRAPPER = Path(runtime.__file__).with_name("recorded.py")
+_WRAPPER = Path(runtime.__file__).with_name("imported.py")
 _PYTHON = re.compile(r"python[\d.]*t?(?:\.exe)?")
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 _SHEBANG = re.compile(rb"#!.*python|#!/bin/sh\n'''exec' .*python")
@@ -63,7 +63,7 @@ def _of_interpreter(program: str, arguments: Sequence[str], target: Path) -> lis
 
 
 def packages(target: Path, site: Path) -> tuple[str, ...] | None:
-    """Return the names of the packages whose files were imported, or None when nobody wrote it.
+    """Return the names of the packages that were imported, or None when `target` is missing.
 
     `site` is the folder of packages; a file belongs to the package whose RECORD lists it.
     """

@@ -1,4 +1,4 @@
-"""The record of a run: what went in, what came out, and the environment that did it.
+"""The run record: what went in, what came out, and the environment of a training.
 
 Its JSON is in docs/reference/run-record.md.
 """
@@ -6,22 +6,38 @@ Its JSON is in docs/reference/run-record.md.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lockstitch import files
-from lockstitch.digest import Digest
+from lockstitch import clock, files, git
+from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.fingerprint import decode
+from lockstitch.files import FoundFile
+from lockstitch.fingerprint import live, model
 from lockstitch.fingerprint.model import Fingerprint
+from lockstitch.lock import manager
+from lockstitch.process import Command
+from lockstitch.progress import Reporter, say
+from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import Table
+from lockstitch.run import imports, mlflow, programs
+from lockstitch.secrets import text as secret_text
 
-__all__ = ["RunRecord", "is_record", "of_document", "read", "write"]
+__all__ = ["RunRecord", "digest_of", "is_record", "of_document", "read", "run", "write"]
 
 _SCHEMA = 1
 _HINT = "lockstitch run IMAGE writes it anew"
+_METRICS = "metrics.json"
+_LARGEST = 4 << 20  # bytes of a metrics.json
+_STORE = "mlruns"  # MLflow's own folder, whose names are new each time
+_SECRET = re.compile(r"(?i)--?[\w-]*(?:password|passwd|secret|token|api-?key)")
+
+Run = Callable[[Command], int]
+State = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,47 +75,53 @@ class RunRecord:
 
     @property
     def digest(self) -> Digest:
-        """The digest of all that a run that repeats has in common."""
+        """The digest of all that a repeated run has in common."""
         text = json.dumps(self._hashed(), sort_keys=True, separators=(",", ":"))
         return Digest.of_hex(hashlib.sha256(text.encode()).hexdigest())
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the run record as JSON."""
         later = {"digest": self.digest, "seconds": round(self.seconds, 3)}
         return self._hashed() | later | {"mlflow_runs": sorted(self.runs)}
 
 
 def write(record: RunRecord, path: Path) -> None:
-    """Write a record whole or not at all."""
+    """Write a run record whole or not at all."""
     files.write_text(path, json.dumps(record.document(), indent=2, sort_keys=True) + "\n")
 
 
 def is_record(document: Mapping[str, Any]) -> bool:
-    """Return whether a JSON object says that it is the record of a run."""
+    """Return whether a JSON object is a run record."""
     return document.get("kind") == "run"
 
 
 def read(path: Path) -> RunRecord:
-    """Return the record in a file, or raise LockstitchError with every problem."""
+    """Return the run record in a file.
+
+    Raises LockstitchError with every problem.
+    """
     name = path.name
-    return of_document(decode.parsed(files.read_text(path), name), name)
+    return of_document(model.parsed(files.read_text(path), name), name)
 
 
 def of_document(document: dict[str, Any], source: str) -> RunRecord:
-    """Return the record of a JSON object, or raise LockstitchError with every problem."""
+    """Return the run record of a JSON object.
+
+    Raises LockstitchError with every problem.
+    """
     problems: list[LockstitchError] = []
     top = Table(document, "", problems)
     version = top.number("schema", least=1, most=10**6)
     if version != _SCHEMA or not is_record(document):
-        message = f"`{source}` is no record of a run with schema {_SCHEMA}"
+        message = f"`{source}` is no run record with schema {_SCHEMA}"
         raise LockstitchError(message, hint=_HINT)
     git = top.table("git")
     metrics = document.get("metrics")
     inner = document.get("fingerprint")
-    found = RunRecord(
+    record = RunRecord(
         task=top.text("task"),
         command=tuple(each for each in document.get("command", ()) if isinstance(each, str)),
-        fingerprint=decode.of_document(inner if isinstance(inner, dict) else {}, source),
+        fingerprint=model.of_document(inner if isinstance(inner, dict) else {}, source),
         commit=git.text("commit") if git.raw("commit") else "",
         dirty=git.texts("dirty"),
         inputs=_digests(top.table("inputs")),
@@ -110,19 +132,180 @@ def of_document(document: dict[str, Any], source: str) -> RunRecord:
     )
     if problems:
         raise_all([LockstitchError(f"`{source}`: {e.message}", hint=_HINT) for e in problems])
-    return found
+    return record
 
 
 def _digests(table: Table) -> dict[str, Digest]:
-    found = {}
+    digests = {}
     for name in table:
         try:
-            found[name] = Digest.parse(table.text(name))
+            digests[name] = Digest.parse(table.text(name))
         except LockstitchError as error:
             table.complain(name, f"is wrong: {error.message}")
-    return found
+    return digests
 
 
 def _seconds(value: object) -> float:
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if good and isinstance(value, int | float) else 0.0
+
+
+# --- a run that leaves its record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Before:
+    """What is known before the program starts."""
+
+    record: RunRecord
+    outputs: State
+    command: Command
+    token: str
+
+
+def run(project: Project, spec: ImageSpec, command: Command, start: Run, progress: Reporter) -> int:
+    """Run a command, write its run record when it ended well, and return its exit code.
+
+    `start` runs it to its end. The environment and the inputs are read before it starts.
+    """
+    if not spec.record:
+        return start(command)
+    path = project.root / spec.record
+    folder = programs.folder(project, spec)
+    with progress.task(f"fingerprint of {spec.name}", 0):
+        before = _before(project, spec, command)
+    with tempfile.TemporaryDirectory(prefix="lockstitch-run-") as scratch:
+        target = Path(scratch) / "imported.json"
+        followed = imports.traced(before.command, folder, target)
+        started = clock.monotonic()
+        code = start(followed or before.command)
+        seconds = clock.monotonic() - started
+        if code != 0:
+            say(f"`{spec.name}` ended with exit code {code}: no run record is written")
+            return code
+        found = imports.packages(target, _site(folder)) if followed else None
+    if found is None:
+        say("what was imported is not recorded: the program is no Python, or ended abruptly")
+    _finish(project, spec, before, path, found, seconds)
+    return 0
+
+
+def _before(project: Project, spec: ImageSpec, command: Command) -> _Before:
+    fingerprint = live.interpreter(programs.folder(project, spec), command.env)
+    commit = git.commit(project.root).digest
+    words = (*spec.command[:1], *command.words[1:])
+    record = RunRecord(
+        task=spec.name,
+        command=tuple(_without_secrets(words)),
+        fingerprint=fingerprint,
+        commit=commit,
+        dirty=git.dirty(project.root) if commit else (),
+        inputs=_hashed(_inputs(project, spec)),
+    )
+    tags = {
+        "lockstitch.fingerprint": str(fingerprint.digest),
+        "lockstitch.task": spec.name,
+        **({"lockstitch.commit": commit + ("+" if record.dirty else "")} if commit else {}),
+    }
+    env, token = mlflow.before(command.env, tags)
+    outputs = {each.name: (each.mtime_ns, each.size) for each in _outputs(project, spec)}
+    return _Before(record=record, outputs=outputs, command=replace(command, env=env), token=token)
+
+
+def _finish(
+    project: Project,
+    spec: ImageSpec,
+    before: _Before,
+    path: Path,
+    imported: tuple[str, ...] | None,
+    seconds: float,
+) -> None:
+    """Complete the run record, write it, and add it to the MLflow runs of the program."""
+    outputs = [
+        file
+        for file in _outputs(project, spec)
+        if before.outputs.get(file.name) != (file.mtime_ns, file.size)
+    ]
+    record = replace(
+        before.record,
+        fingerprint=replace(before.record.fingerprint, imported=imported),
+        outputs=_hashed(outputs),
+        metrics=_metrics(outputs),
+        seconds=seconds,
+    )
+    write(record, path)  # before the server is asked: it may be slow
+    say(f"{path.relative_to(project.root)}: {record.digest}")
+    env = before.command.env
+    if not mlflow.is_tracked(env):
+        return
+    locks = [project.root / name for name in manager.of(project).locks(project)]
+    locks += [project.root / f"pylock.{spec.name}.toml", project.root / "lockstitch.lock"]
+    python = live.python_of(programs.folder(project, spec))
+    artifacts = [each for each in (*locks, path) if each.is_file()]
+    tracked = mlflow.after(python, env, before.token, artifacts)
+    if tracked.problem or not tracked.runs:
+        reason = tracked.problem or "it created none"
+        say(f"no MLflow run got the lock: {reason}")
+        return
+    write(replace(record, metrics=record.metrics or tracked.metrics or {}, runs=tracked.runs), path)
+
+
+def _inputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
+    found = files.find_files(project.root, spec.include)
+    return [each for each in found if not _is_below(each.name, spec.outputs)]
+
+
+def _outputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
+    return [
+        each
+        for each in files.walk(project.root)
+        if _is_below(each.name, spec.outputs)
+        and not each.name.endswith(".run.json")
+        and _STORE not in PurePosixPath(each.name).parts
+    ]
+
+
+def _is_below(name: str, folders: Sequence[str]) -> bool:
+    return any(name.startswith(f"{folder.rstrip('/')}/") for folder in folders)
+
+
+def _hashed(found: Sequence[FoundFile]) -> dict[str, Digest]:
+    return {file.name: digest_of(file.path) for file in found}
+
+
+def digest_of(path: Path) -> Digest:
+    """Return the digest of a file's content."""
+    with path.open("rb") as handle:
+        return of_bytes(iter(lambda: handle.read(1 << 20), b""))
+
+
+def _metrics(outputs: Sequence[FoundFile]) -> dict[str, Any]:
+    """Return the first metrics.json that the run wrote, when it holds a JSON object."""
+    for each in outputs:
+        if PurePosixPath(each.name).name == _METRICS and each.size <= _LARGEST:
+            try:
+                found = json.loads(each.path.read_bytes())
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(found, dict):
+                return found
+    return {}
+
+
+def _without_secrets(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words of a command; what may be a password stands as ***."""
+    hidden = False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if hidden or secret_text.find(word, "arguments"):
+            yield "***"
+        elif equals and _SECRET.fullmatch(name):
+            yield f"{name}=***"
+        else:
+            yield word
+        hidden = not equals and bool(_SECRET.fullmatch(word))
+
+
+def _site(folder: Path) -> Path:
+    found = sorted(folder.glob("lib/python3*/site-packages")) or [folder / "Lib" / "site-packages"]
+    return found[0]

@@ -3,7 +3,7 @@
 `python - < fingerprint.py`, on any CPython from 3.8: nothing is installed, nothing imported
 from the environment, nothing written. Standard library only. The form is in
 docs/reference/fingerprint.md. No host name, no time, no path, and of the variables only those
-of `VARIABLES`. `lockstitch.drift.images` reads images by the same rules.
+of `VARIABLES`. `lockstitch.fingerprint.contents` reads images by the same rules.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def left_out(path: str) -> bool:
 
 
 def origin(text: str) -> dict[str, Any]:
-    """Return where a package came from when no index had it (PEP 610), without addresses."""
+    """Return the origin of a package that came from no index (PEP 610), without addresses."""
     try:
         document = json.loads(text or "{}")
         if "vcs_info" in document:
@@ -168,7 +168,7 @@ def origin(text: str) -> dict[str, Any]:
 
 
 def verified(root, listed):
-    """Return the files that are not what RECORD says, as `changed PATH` or `missing PATH`."""
+    """Return the files that differ from RECORD, as `changed PATH` or `missing PATH`."""
     wrong = []
     for path, wanted in listed:
         algorithm, _, value = wanted.partition("=")
@@ -189,7 +189,7 @@ def verified(root, listed):
 
 
 def added(root, owners):
-    """Yield (package, path) of each module that stands in a package's folder and in no RECORD."""
+    """Yield (package, path) of each module in a package's folder that no RECORD lists."""
     known = set()
     folders: dict[str, str] = {}
     for name, known_of in owners:
@@ -277,8 +277,8 @@ def cpu(root="/"):
     model = name.group(1).strip() if name else ""
     words = flags.group(1).split() if flags else []
     if sys.platform == "darwin":
-        model = said(["sysctl", "-n", "machdep.cpu.brand_string"])
-        words = said(["sysctl", "-n", "machdep.cpu.features"]).lower().replace(".", "_").split()
+        model = output(["sysctl", "-n", "machdep.cpu.brand_string"])
+        words = output(["sysctl", "-n", "machdep.cpu.features"]).lower().replace(".", "_").split()
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:
@@ -293,7 +293,7 @@ def gpu(root="/"):
     listing = "--query-gpu=name,driver_version,compute_cap"
     rows = [
         [cell.strip() for cell in line.split(",")]
-        for line in said(["nvidia-smi", listing, "--format=csv,noheader"]).splitlines()
+        for line in output(["nvidia-smi", listing, "--format=csv,noheader"]).splitlines()
     ]
     devices = [" ".join((row[0], row[2])) for row in rows if len(row) == 3]
     if driver is None and not devices:
@@ -324,7 +324,7 @@ def blas(distributions=None):
 
 
 def probed(path):
-    """Return what an OpenBLAS says of itself: version, the kernels it chose, threads."""
+    """Return the version of an OpenBLAS, the kernels that it chose, and its threads."""
     folder = os.path.dirname(path)
     near = [name for name in listed(folder) if re.match("lib(quadmath|gfortran)", name)]
     for name in (*sorted(near, reverse=True), path):  # each needs those before it
@@ -368,7 +368,7 @@ def text(root, path):
         return ""
 
 
-def said(words):
+def output(words):
     """Return what a program prints, or nothing when it is not there or fails."""
     if shutil.which(words[0]) is None:
         return ""

@@ -1,4 +1,4 @@
-"""Says what files mean, not how they are written: `python meaning.py` reads names from stdin.
+"""Prints what files mean, not how they are written: `python meaning.py` reads names from stdin.
 
 Runs on the project's own interpreter, in its locked environment, on what its own training wrote
 a moment ago; never on files of others: reading a pickle runs code. Prints JSON: for each file its
@@ -98,7 +98,7 @@ class Parts:
         self._predictions(value, path)
 
     def _predictions(self, value, path):
-        """Add what a fitted model says of a fixed probe, where it takes one of numbers."""
+        """Add the predictions of a fitted model on a fixed probe, where it takes numbers."""
         wanted = getattr(value, "n_features_in_", None)
         name = "predict_proba" if hasattr(value, "predict_proba") else "predict"
         if not isinstance(wanted, int) or not hasattr(value, name) or "." in path:
@@ -107,10 +107,10 @@ class Parts:
 
         rows = numpy.arange(64 * wanted, dtype="float64").reshape(64, wanted)
         try:
-            said = numpy.asarray(getattr(value, name)(numpy.sin(rows) * 3))
+            answer = numpy.asarray(getattr(value, name)(numpy.sin(rows) * 3))
         except Exception:  # noqa: BLE001 -- it wants other columns: its parameters say enough
             return
-        self._array(said, "%s#predictions" % path, 0)
+        self._array(answer, "%s#predictions" % path, 0)
 
 
 def _number(value):
@@ -230,7 +230,7 @@ _BY_NAME = {
 
 
 def read(path):
-    """Return what a file means."""
+    """Return the digest of a file, and the digest and size of each part of its meaning."""
     with open(path, "rb") as handle:
         data = handle.read()
     found = {"bytes": hashlib.sha256(data).hexdigest(), "size": len(data)}

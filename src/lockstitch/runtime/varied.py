@@ -1,8 +1,8 @@
 """Runs a module in an environment that a variable describes: `python varied.py MODULE WORD...`.
 
 LOCKSTITCH_VARIED is JSON: `umask`, `uid`, `cpus` (numbers), `backwards` (folders are listed in
-reverse order) and `clock` (seconds that time is moved by). Worker processes read this file as
-their main module too, so that the world is the same for them.
+reverse order) and `clock` (seconds that are added to the time). Worker processes read this file as
+their main module too, so that they are varied in the same way.
 """
 
 import json
@@ -53,26 +53,26 @@ def _clock(seconds) -> None:
 
 
 def _of_now(function):
-    """Return a function of seconds that takes those of this world where none are given."""
+    """Return a function of seconds that takes the varied time where none is given."""
     return lambda seconds=None: function(time.time() if seconds is None else seconds)
 
 
-def _enter(world) -> None:
-    if "umask" in world:
-        os.umask(world["umask"])
-    if "cpus" in world and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: world["cpus"]])
-    if "uid" in world and os.getuid() == 0:
+def _apply(settings) -> None:
+    if "umask" in settings:
+        os.umask(settings["umask"])
+    if "cpus" in settings and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: settings["cpus"]])
+    if "uid" in settings and os.getuid() == 0:
         os.setgroups([])
-        os.setgid(world["uid"])
-        os.setuid(world["uid"])
-    if world.get("backwards"):
+        os.setgid(settings["uid"])
+        os.setuid(settings["uid"])
+    if settings.get("backwards"):
         _backwards()
-    if world.get("clock"):
-        _clock(world["clock"])
+    if settings.get("clock"):
+        _clock(settings["clock"])
 
 
-_enter(json.loads(os.environ.get("LOCKSTITCH_VARIED", "{}")))
+_apply(json.loads(os.environ.get("LOCKSTITCH_VARIED", "{}")))
 
 if __name__ == "__main__":
     module, sys.argv = sys.argv[1], sys.argv[1:]

@@ -42,7 +42,7 @@ def score(folder: Path, text: str) -> None:
 
 
 TOGETHER = """\
-what moves it from 0.82 to 0.87, together: after 8 runs
+what changes it from 0.82 to 0.87, together: after 8 runs
 
   ant 1.0 → 2.0
   cat 1.0 → 2.0
@@ -103,7 +103,7 @@ print("accuracy", 0.82 if both == 2 else 0.87)
 
 
 BROKEN = """\
-what moves it from 1 to a failure: after 5 runs
+what changes it from 1 to a failure: after 5 runs
 
   ant 1.0 → 2.0
 
@@ -119,12 +119,12 @@ to get either
 """
 SPENT = """\
 not explained after 4 runs, as many as --runs allows
-the smallest so far that moves it: ant
+the smallest so far that changes it: ant
 the outcomes are kept: go on with a larger --runs
 """
 
 
-def test_what_does_not_import_is_passed_over_and_what_is_coupled_moves_together(
+def test_what_does_not_import_is_passed_over_and_what_is_coupled_changes_together(
     world: World,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -163,14 +163,14 @@ def test_what_does_not_import_is_passed_over_and_what_is_coupled_moves_together(
 
 
 NOISE = """\
-the number moves by itself: repeats of A differ by 3; less than 6 is no difference
+the number varies by itself: repeats of A differ by 3; less than 6 is no difference
 
 not explained: A gives 2 and B gives 6, which is no difference here
-what can be installed and set on this machine does not move the number
+what can be installed and set on this machine does not change the number
 """
 
 
-def test_a_number_that_moves_by_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_number_that_varies_by_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = 'import os\nopen("log", "a").write("x")\n'
     text += 'count = os.stat("log").st_size\nprint({1: 1, 2: 2, 3: 6, 4: 4, 5: 3, 6: 1}[count])\n'
     score(folder, text)
@@ -203,7 +203,7 @@ def test_a_dry_run_runs_nothing(folder: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ([], 2, "bisect needs the command that gives the number, after `--`"),
+        ([], 2, "bisect needs the command that prints the number, after `--`"),
         (["--", "uv", "run", "train.py"], 2, "`uv` runs in one fixed environment"),
         (["--", ".venv/bin/python", "x"], 2, "`.venv/bin/python` runs in one fixed environment"),
         (["--repeats", "1", "--", "python"], 2, "--repeats is 1, which is less than 2"),
@@ -293,10 +293,10 @@ def test_a_project_and_what_its_lock_has_from_elsewhere(
     assert (found["before"]["number"], found["after"]["number"]) == (10.0, 20.0)
 
 
-def test_a_python_that_cannot_be_had(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_python_that_is_not_available(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["bisect", "a.txt", "b.txt", "--quiet", "--python", "3.11,3.99"]
     assert main([*words, "--", "python", "score.py"]) == 1
-    said = "error: Python 3.99 cannot be had here\nhint: uv python install 3.99\n"
+    said = "error: Python 3.99 is not available\nhint: uv python install 3.99\n"
     assert capsys.readouterr() == ("", said)
 
 

@@ -20,7 +20,7 @@ def folder(online: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 SETTING = """\
-what moves it from 0.5 to 0.75: after 3 runs
+what changes it from 0.5 to 0.75: after 3 runs
 
   variable MINE unset → on
 
@@ -54,7 +54,7 @@ open("metrics.json", "w").write(json.dumps(number))
 
 
 REST = """\
-what moves it from 0 to 1: after 5 runs
+what changes it from 0 to 1: after 5 runs
 
   variable X 0 → 1
 
@@ -71,7 +71,7 @@ to get either
   B: export X=1
 """
 EITHER = """\
-what moves it from 0 to 1, each of these alone: after 5 runs
+what changes it from 0 to 1, each of these alone: after 5 runs
 
   variable X 0 → 1
 
@@ -95,7 +95,7 @@ to get either
     ("rule", "code", "said"),
     [("1 if x else 0.5 if y else 0", 1, REST), ("int(x or y)", 0, EITHER)],
 )
-def test_more_than_one_thing_moves_it(
+def test_more_than_one_thing_changes_it(
     rule: str, code: int, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = f"import os\nx, y = (os.environ[name] == '1' for name in 'XY')\nprint({rule})\n"

@@ -1,4 +1,4 @@
-"""The parts of the demo: other worlds, rows, the table."""
+"""The parts of the demo: varied builds, rows, the table."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 from support import projects
 from support.world import World
 
-from lockstitch.cli import worlds
 from lockstitch.cli.commands import demo
 from lockstitch.cli.main import main
-from lockstitch.cli.table import table
+from lockstitch.prove import variations
 from lockstitch.python.load import load
+from lockstitch.table import table
 
 pytestmark = pytest.mark.slow
 
@@ -20,14 +20,14 @@ def test_another_world_gives_the_same_digest_from_nothing(
     world: World, locked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = load(locked)
-    here = worlds.here(project, "serve").document
+    here = variations.timed_here(project, "serve").document
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
-    other = worlds.elsewhere(project, "serve").document
+    other = variations.timed_elsewhere(project, "serve").document
     assert other["digest"] == here["digest"]
     assert other["made"] == other["layers"]
 
 
-def test_a_row_says_whether_both_worlds_agree() -> None:
+def test_a_row_says_whether_both_builds_agree() -> None:
     facts = {"unpacked": 193_000_000, "compressed": 71_700_000, "layers": 12}
     rows = [
         demo.Row(

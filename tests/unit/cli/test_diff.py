@@ -6,15 +6,14 @@ from pathlib import Path
 import pytest
 from support import environments, wheels
 
-from lockstitch.cli import differences
 from lockstitch.cli.main import main
-from lockstitch.drift import compare
+from lockstitch.drift import compare, text
 from lockstitch.fingerprint.model import Fingerprint, Package
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two environments whose NumPy moved, and a package beside it."""
+    """Two environments whose NumPy differs, and a package beside it."""
     monkeypatch.chdir(tmp_path)
     for name, version in (("a", "1.26.4"), ("b", "2.0.1")):
         built = (wheels.wheel("numpy", version), wheels.wheel("rich", version))
@@ -27,8 +26,8 @@ def test_people_see_what_matters_first(folder: Path, capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
         "what can change results",
-        "name   change  from    to     imported  asked for by",
-        "numpy  moved   1.26.4  2.0.1",
+        "name   change   from    to     imported  required by",
+        "numpy  changed  1.26.4  2.0.1",
         "",
     ]
     assert lines[4] == "known changes of results between these versions"
@@ -38,8 +37,8 @@ def test_people_see_what_matters_first(folder: Path, capsys: pytest.CaptureFixtu
     assert main(["diff", "a", "b", "--all"]) == 1
     assert capsys.readouterr().out.splitlines()[-3:] == [
         "the rest",
-        "name  change  from    to     imported  asked for by",
-        "rich  moved   1.26.4  2.0.1",
+        "name  change   from    to     imported  required by",
+        "rich  changed  1.26.4  2.0.1",
     ]
 
 
@@ -66,7 +65,7 @@ def test_a_pull_request_gets_tables(folder: Path, capsys: pytest.CaptureFixture[
     assert main(["diff", "a", "b", "--markdown"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "### `a` → `b`"
-    assert "| `numpy` | moved | 1.26.4 | 2.0.1 |  |  |" in lines
+    assert "| `numpy` | changed | 1.26.4 | 2.0.1 |  |  |" in lines
     assert "<details><summary>1 difference not known to change results</summary>" in lines
     assert lines[-1] == "</details>"
 
@@ -75,10 +74,10 @@ def test_markdown_cannot_be_hidden_in_a_version() -> None:
     before = Fingerprint(kind="lock", packages=(Package(name="numpy", version="1.0"),))
     version = "<img src=x>|[a](b)`"
     after = Fingerprint(kind="lock", packages=(Package(name="numpy", version=version),))
-    text = differences.markdown("a`|b", "b", compare.between(before, after))
-    assert r"\<img src=x\>\|\[a\](b)\`" in text
-    assert "### `a\\|b` → `b`" in text
-    assert differences.markdown("a", "b", []).splitlines() == [
+    page = text.markdown("a`|b", "b", compare.between(before, after))
+    assert r"\<img src=x\>\|\[a\](b)\`" in page
+    assert "### `a\\|b` → `b`" in page
+    assert text.markdown("a", "b", []).splitlines() == [
         "### `a` → `b`",
         "",
         "Nothing that is known to change results.",

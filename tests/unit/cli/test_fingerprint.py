@@ -9,7 +9,7 @@ from support import environments, wheels
 from support.programs import git
 
 from lockstitch.cli.main import main
-from lockstitch.fingerprint import decode, live
+from lockstitch.fingerprint import live, model
 
 UV_LOCK = """\
 version = 1
@@ -41,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def versions(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, str]:
     capsys.readouterr()
     assert main(["fingerprint", *words, "--json"]) == 0
-    found = decode.of_text(capsys.readouterr().out, "stdout")
+    found = model.of_text(capsys.readouterr().out, "stdout")
     return {each.name: each.version for each in found.packages if each.name != "app"}
 
 
@@ -79,7 +79,7 @@ def test_the_script_is_printed_for_other_machines(
     done = subprocess.run(
         ["venv/bin/python", "-"], input=script, capture_output=True, text=True, check=True
     )
-    assert decode.of_text(done.stdout, "it") == live.interpreter(folder / "venv")
+    assert model.of_text(done.stdout, "it") == live.interpreter(folder / "venv")
 
 
 def test_people_see_a_summary(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

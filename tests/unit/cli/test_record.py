@@ -11,7 +11,7 @@ from support.world import World
 
 from lockstitch.cli.main import main
 from lockstitch.digest import Digest
-from lockstitch.fingerprint import decode
+from lockstitch.fingerprint import model
 from lockstitch.oci.layout import Layout
 from lockstitch.run import record
 from lockstitch.run.record import RunRecord
@@ -90,7 +90,7 @@ def _before(found: RunRecord) -> str:
     """Return the digest of the fingerprint before anything was imported."""
     document = found.fingerprint.document()
     document.pop("imported")
-    return decode.of_document(document, "it").digest
+    return model.of_document(document, "it").digest
 
 
 def test_a_run_that_repeats_has_the_same_digest(root: Path) -> None:
@@ -112,7 +112,7 @@ def test_no_record_is_written(
     if why == "it failed":
         monkeypatch.setenv("CODE", "3")
         assert main(["run", "train", "--quiet"]) == 3
-        assert "`train` ended with exit code 3: no record is written" in capfd.readouterr().err
+        assert "`train` ended with exit code 3: no run record is written" in capfd.readouterr().err
     else:
         assert main(["run", "train", "--quiet", "--no-record"]) == 0
     assert (root / "models" / "model.bin").exists()
@@ -211,7 +211,7 @@ BARE = '"schema": 1, "kind": "run", "fingerprint": {"schema": 1, "kind": "enviro
     ("text", "wanted"),
     [
         ("{", "`train.run.json` is not valid JSON"),
-        ("{}", "`train.run.json` is no record of a run with schema 1"),
+        ("{}", "`train.run.json` is no run record with schema 1"),
         (f'{{{BARE}, "task": 3}}', "`train.run.json`: `task` must be a text, found `3`"),
         (f'{{{BARE}, "outputs": {{"a": "x"}}}}', "`train.run.json`: `outputs.a` is wrong: `x` is"),
     ],

@@ -66,9 +66,8 @@ def test_the_last_verification_is_shown_with_its_age(
     assert main(["build", "serve", "--quiet"]) == 0
     digest = str(Layout(locked / ".lockstitch" / "images").manifest_digest("serve"))
     proved = Compared(
-        variation="another world",
         varied=("umask",),
-        digests={"serve": (digest, digest)},
+        images={"serve": {"here": digest, "there": digest}},
         locks=(),
         plans=(),
         differences={},

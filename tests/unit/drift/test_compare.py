@@ -40,18 +40,18 @@ def test_the_order_is_by_effect() -> None:
         imported=("pandas", "six"),
     )
     assert kinds(before, after) == [
-        ("pandas", "moved", "IMPORTED"),
-        ("six", "moved", "IMPORTED"),
-        ("scikit-learn", "moved", "NUMERIC"),
-        ("numpy", "moved", "NUMERIC"),
+        ("pandas", "changed", "IMPORTED"),
+        ("six", "changed", "IMPORTED"),
+        ("scikit-learn", "changed", "NUMERIC"),
+        ("numpy", "changed", "NUMERIC"),
         ("version", "changed", "PYTHON"),
         ("OMP_NUM_THREADS", "changed", "THREADS"),
-        ("rich", "moved", "NONE"),
-        ("click", "moved", "NONE"),
+        ("rich", "changed", "NONE"),
+        ("click", "changed", "NONE"),
     ]
     found = compare.between(before, after)
     assert [each.imported for each in found[:3]] == [True, True, False]
-    assert [move.version for move in found[2].moves] == ["1.6", "1.6"]
+    assert [change.version for change in found[2].known] == ["1.6", "1.6"]
     assert compare.matters(found)
     assert not compare.matters(found[6:])
 
@@ -121,8 +121,8 @@ def test_what_asks_for_numpy_counts_until_imports_are_known() -> None:
     old = (package("custom", needs=("numpy",)), package("matplotlib", needs=("numpy",)))
     new = (replace(old[0], version="2"), replace(old[1], version="2"))
     assert kinds(of(*old), of(*new)) == [
-        ("custom", "moved", "NEEDS_NUMERIC"),
-        ("matplotlib", "moved", "NONE"),
+        ("custom", "changed", "NEEDS_NUMERIC"),
+        ("matplotlib", "changed", "NONE"),
     ]
     assert not compare.matters(compare.between(of(*old), of(*new, imported=("scipy",))))
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from support import environments, projects, wheels
 
-from lockstitch.fingerprint import decode, live
+from lockstitch.fingerprint import live, model
 from lockstitch.fingerprint.model import Fingerprint, Package
 from lockstitch.image import contents
 from lockstitch.runtime.fingerprint import VARIABLES
@@ -83,7 +83,7 @@ def test_it_is_the_same_every_time_and_survives_json(venv: Path) -> None:
     first, again = live.interpreter(venv), live.interpreter(venv / "bin" / "python")
     assert first == again
     assert first.digest == again.digest
-    assert decode.of_text(json.dumps(first.document()), "it") == first
+    assert model.of_text(json.dumps(first.document()), "it") == first
 
 
 def test_installers_leave_no_trace_in_a_digest(tmp_path: Path, script: SimpleNamespace) -> None:
@@ -234,6 +234,6 @@ def test_it_runs_from_its_input_and_writes_nothing(venv: Path) -> None:
         text=True,
         check=True,
     )
-    assert isinstance(decode.of_text(done.stdout, "it"), Fingerprint)
+    assert isinstance(model.of_text(done.stdout, "it"), Fingerprint)
     assert sorted(path for path in venv.rglob("*")) == before
     shutil.rmtree(venv)

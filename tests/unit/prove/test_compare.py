@@ -8,7 +8,7 @@ from support import images
 
 from lockstitch.oci.entry import Entry, file, folder, symlink
 from lockstitch.oci.model import Config, Image
-from lockstitch.prove.compare import Difference, Seen, compare
+from lockstitch.prove.compare import ImageDifference, Seen, compare
 
 BASE = [folder("app"), file("app/a.txt", b"one\n"), file("app/b.txt", b"two\n")]
 
@@ -65,7 +65,7 @@ def test_entries_that_only_one_has() -> None:
 
 def test_the_config_is_told_by_its_keys() -> None:
     assert compare(image(BASE, A="1"), image(BASE, A="2")) == [
-        Difference(
+        ImageDifference(
             layer="", entry="config config.Env", what="value", here="['A=1']", there="['A=2']"
         )
     ]

@@ -5,24 +5,25 @@ import json
 from html.parser import HTMLParser
 
 from lockstitch.prove import result, training
-from lockstitch.prove.building import Compared
-from lockstitch.prove.compare import Difference
-from lockstitch.prove.result import Against, Result
+from lockstitch.prove.building import Against, Compared
+from lockstitch.prove.compare import ImageDifference
+from lockstitch.prove.result import Result
 from lockstitch.prove.training import Output, Run, Trained
-from lockstitch.prove.variation import Variation
 
-DIFFERENCE = Difference(
+DIFFERENCE = ImageDifference(
     layer="app files", entry="app/<x>", what="mode", here="0o644", there="0o755"
 )
 BUILD = Compared(
-    variation="another world",
     varied=("umask", "folder"),
-    digests={"serve": ("sha256:" + "a" * 64, "sha256:" + "b" * 64), "train": ("s", "s")},
+    images={
+        "serve": {"here": "sha256:" + "a" * 64, "there": "sha256:" + "b" * 64},
+        "train": {"here": "s", "there": "s"},
+    },
     locks=("uv.lock",),
     plans=("serve: app files",),
     differences={"serve": (DIFFERENCE,)},
     causes=("umask",),
-    notes=("skipped: user: only root can be somebody else",),
+    notes=("skipped: user: only root can be another user",),
 )
 
 
@@ -34,7 +35,7 @@ def run(weights: str = "1", metric: float = 0.9, size: float = 2.0, data: str = 
 
 
 def trained(other: Run, *, hardware: bool = False) -> Trained:
-    return training._compared(Variation(name="v", hardware=hardware), run(), other)
+    return training._compared(Trained(variation="v", hardware=hardware), run(), other)
 
 
 def test_the_same_bytes() -> None:
@@ -49,12 +50,12 @@ def test_other_bytes_of_the_same_meaning() -> None:
     assert result.verdict(found, 0.0) == "same meaning, other bytes: models/m.joblib"
 
 
-def test_a_part_that_moved_is_named_with_its_size() -> None:
+def test_a_part_that_changed_is_named_with_its_size() -> None:
     found = trained(run(weights="2", size=2.2, data="y"))
     assert not found.holds(1.0)
-    assert found.moved[0].parts == ("coef_",)
-    assert found.moved[0].largest is not None
-    assert abs(found.moved[0].largest - 0.2 / 2.2) < 1e-12
+    assert found.changes[0].parts == ("coef_",)
+    assert found.changes[0].largest is not None
+    assert abs(found.changes[0].largest - 0.2 / 2.2) < 1e-12
     assert result.verdict(found, 1.0) == "DIFFERS"
 
 
@@ -69,7 +70,7 @@ def test_another_cpu_may_compute_other_last_digits() -> None:
 
 def test_missing_outputs_and_metrics() -> None:
     found = trained(Run(outputs={"new": run().outputs["models/m.joblib"]}, metrics={}, seconds=0))
-    assert [(each.output, each.what) for each in found.moved] == [
+    assert [(each.output, each.what) for each in found.changes] == [
         ("models/m.joblib", "missing"),
         ("new", "new"),
     ]
@@ -80,7 +81,7 @@ def test_missing_outputs_and_metrics() -> None:
 def whole(*, build: Compared = BUILD) -> Result:
     found = (trained(run()), trained(run(weights="2", metric=0.8, data="y")))
     failed = Trained(
-        variation="w", moved=(), metrics={}, seconds=0, problem="`python` failed\nmore"
+        variation="w", changes=(), metrics={}, seconds=0, problem="`python` failed\nmore"
     )
     return Result(
         project="churn",
@@ -102,7 +103,7 @@ def test_all_of_it_for_people() -> None:
         "  plan         DIFFERS  serve: app files",
         "  serve: `app files` `app/<x>`: mode: 0o644 here, 0o755 there",
         "  cause: umask",
-        "  skipped: user: only root can be somebody else",
+        "  skipped: user: only root can be another user",
         "serve against r/x:1",
         "  DIFFERS: sha256:a here",
         "           sha256:b there",
@@ -127,7 +128,7 @@ def test_all_of_it_for_programs() -> None:
 
 
 def test_nothing_that_differs_holds() -> None:
-    same = dataclasses.replace(BUILD, digests={"a": ("s", "s")}, locks=(), plans=())
+    same = dataclasses.replace(BUILD, images={"a": {"here": "s", "there": "s"}}, locks=(), plans=())
     assert Result(project="p", tolerance=0, build=same).holds
     assert not Result(project="p", tolerance=0, build=BUILD).holds
 

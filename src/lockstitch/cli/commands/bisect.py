@@ -1,129 +1,116 @@
-"""Find by experiment which of what moved between A and B moves a number.
+"""Find by experiment which differences between A and B change a number.
 
 Mixtures of A and B are installed by uv, and COMMAND runs in each: A twice, to see how much the
-number moves by itself; B; then the likeliest causes alone; then halves of the rest, until the
-smallest set is found that moves the number from A's to B's, and without which it stays. A mixture
-that cannot be installed or does not import is passed over. Packages that ask for each other's
-exact versions move together.
+number varies by itself; B; then the likeliest causes alone; then halves of the rest, until the
+smallest set is found that changes the number from A's to B's, and without which it stays. A mixture
+that cannot be installed or does not import is passed over. Packages that require each other's
+exact versions change together.
 
 A and B are any two of what `lockstitch fingerprint` takes. Packages come from your own indexes, by
 hash where a lock has one. COMMAND runs in this folder, with the mixture's `python` first on PATH.
 The number is the last one in its last line. Each outcome is kept in .lockstitch/bisect: a search
 that was stopped goes on.
 
-Exit code 0: found. 1: not explained, and what is known is said.
+Exit code 0: explained. 1: not explained, and what is known is printed.
 
 examples:
   # accuracy fell with the last upgrade
   lockstitch bisect uv.lock@HEAD~1 uv.lock -- python train.py
   # what would be tried, and how often
   lockstitch bisect uv.lock@HEAD~1 uv.lock --dry-run -- python train.py
-  # the number stands in a file
+  # the number is in a file
   lockstitch bisect old.lock.txt new.lock.txt --metric-file metrics.json:test.auc -- python train.py
   # is it the threads, or the processor's kernels
   lockstitch bisect .venv .venv --setting OPENBLAS_CORETYPE=SkylakeX,Haswell -- python train.py
 """
 
 import argparse
+import dataclasses
 import sys
 from typing import Any
 
-from lockstitch.cli.session import add_common, print_json
+from lockstitch.cli.options import COMMON, flag, group, operand, option, repeatable
+from lockstitch.cli.session import print_json
 from lockstitch.progress import reporter, say
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-REST = "the command that gives the number"  # what stands after `--`
+USAGE = "%(prog)s [options] A B -- COMMAND"
+REST = "the command that prints the number"  # after `--`
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.usage = "%(prog)s [options] A B -- COMMAND"
-    parser.add_argument("before", metavar="A", help="an environment, a lock, a git revision, …")
-    parser.add_argument("after", metavar="B", help="the one with the other number")
-    _add_number(parser)
-    _add_tried(parser)
-    group = parser.add_argument_group("how")
-    group.add_argument(
-        "--jobs", metavar="N", type=int, default=1, help="runs at a time (default: 1)"
-    )
-    group.add_argument(
-        "--runs", metavar="N", type=int, default=100, help="runs at most (default: 100)"
-    )
-    group.add_argument(
-        "--dry-run", action="store_true", help="print the plan and the ranking, and run nothing"
-    )
-    group.add_argument("--again", action="store_true", help="forget the outcomes of before")
-    parser.set_defaults(platform="")
-    add_common(parser)
-
-
-def _add_number(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("the number (default: the last one of the last line)")
-    group.add_argument(
-        "--metric-file",
-        metavar="FILE[:PATH]",
-        default="",
-        help="a JSON file that the command writes, and where in it",
-    )
-    group.add_argument(
-        "--metric-regex",
-        metavar="RE",
-        default="",
-        help="the last match in what the command prints; its group when it has one",
-    )
-    group.add_argument(
-        "--tolerance",
-        metavar="NUMBER",
-        type=float,
-        default=0.0,
-        help="numbers that differ by this are the same (default: twice what repeats differ by)",
-    )
-    group.add_argument(
-        "--repeats", metavar="N", type=int, default=2, help="runs of A at first (default: 2)"
-    )
-
-
-def _add_tried(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what is tried")
-    group.add_argument(
-        "--setting",
-        metavar="NAME=A,B",
-        action="append",
-        default=[],
-        help="also a variable with two values, one of which may be empty for unset",
-    )
-    group.add_argument(
-        "--with",
-        metavar="WHEEL",
-        dest="extra",
-        action="append",
-        default=[],
-        help="install this in every mixture: a wheel, or NAME @ its address",
-    )
-    group.add_argument("--image", metavar="NAME", help="of locks: what this image has of them")
-    group.add_argument(
-        "--python",
-        metavar="X.Y[,X.Y]",
-        default="",
-        help="Python of locks, or one for A and one for B (default: the project's)",
-    )
+OPTIONS = (
+    operand("before", "A", "an environment, a lock, a git revision, …"),
+    operand("after", "B", "the one with the other number"),
+    group(
+        "the number (default: the last one of the last line)",
+        option(
+            "--metric-file",
+            "FILE[:PATH]",
+            "a JSON file that the command writes, and where in it",
+            default="",
+        ),
+        option(
+            "--metric-regex",
+            "RE",
+            "the last match in the command's output; its group when it has one",
+            default="",
+        ),
+        option(
+            "--tolerance",
+            "NUMBER",
+            "numbers that differ by this are the same (default: twice what repeats differ by)",
+            type=float,
+            default=0.0,
+        ),
+        option("--repeats", "N", "runs of A at first (default: 2)", type=int, default=2),
+    ),
+    group(
+        "what is tried",
+        repeatable(
+            "--setting",
+            "NAME=A,B",
+            "also a variable with two values, one of which may be empty for unset",
+        ),
+        repeatable(
+            "--with",
+            "WHEEL",
+            "install this in every mixture: a wheel, or NAME @ its address",
+            dest="extra",
+        ),
+        option("--image", "NAME", "the groups and extras of this image, of locks"),
+        option(
+            "--python",
+            "X.Y[,X.Y]",
+            "Python of locks, or one for A and one for B (default: the project's)",
+            default="",
+        ),
+    ),
+    group(
+        "how",
+        option("--jobs", "N", "runs at a time (default: 1)", type=int, default=1),
+        option("--runs", "N", "runs at most (default: 100)", type=int, default=100),
+        flag("--dry-run", "print the plan and the ranking, and run nothing"),
+        flag("--again", "forget the kept outcomes"),
+    ),
+    COMMON,
+)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from lockstitch.cli import bisected, bisecting
+    from lockstitch.drift.bisect import report, setup
 
-    made = bisecting.prepare(options)
+    names = [field.name for field in dataclasses.fields(setup.Options)]
+    prepared = setup.prepare(setup.Options(**{name: getattr(options, name) for name in names}))
     talk = not (options.quiet or options.json)
     if options.dry_run:
-        _print(options, bisected.planned(made), bisected.ranking(made))
+        _print(options, report.planned(prepared), report.ranking(prepared))
         return 0
     if talk:
-        say(bisected.plan(made).rstrip("\n"))
-    found = bisecting.explained(made, reporter(quiet=not talk), talk=talk)
-    _print(options, bisected.document(made, found), bisected.text(made, found))
-    return 0 if found.found else 1
+        say(report.plan(prepared).rstrip("\n"))
+    result = setup.explained(prepared, reporter(quiet=not talk), talk=talk)
+    _print(options, report.document(prepared, result), report.text(prepared, result))
+    return 0 if result.found else 1
 
 
 def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> None:

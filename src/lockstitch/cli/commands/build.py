@@ -228,9 +228,9 @@ def _without_drift(
     recorded = [i for i in project.images if i.record and (project.root / i.record).is_file()]
     if options.base_only or not recorded:
         return specs
-    from lockstitch.cli import drifting
+    from lockstitch.drift import serving
 
-    return drifting.served(session, lock, specs, options.allow_drift)
+    return serving.labelled(session.project, session.store, lock, specs, options.allow_drift)
 
 
 def _base_only(

@@ -21,10 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from lockstitch import environ, files, process, progress
-from lockstitch.cli import worlds
 from lockstitch.cli.options import JSON, QUIET, flag, operand
 from lockstitch.cli.session import layout_folder, print_json
-from lockstitch.cli.table import table
 from lockstitch.errors import LockstitchError
 from lockstitch.image.paths import LAYOUT
 from lockstitch.lock import file as lock_file
@@ -32,11 +30,13 @@ from lockstitch.lock import make
 from lockstitch.net.credentials import Credentials
 from lockstitch.net.download import Fetcher
 from lockstitch.progress import Reporter, say
+from lockstitch.prove import variations
 from lockstitch.python.load import load
 from lockstitch.python.model import Project
 from lockstitch.run import serving
 from lockstitch.scaffold import new
 from lockstitch.store import Store, default_root
+from lockstitch.table import table
 
 __all__ = ["OPTIONS", "Row", "measure", "run", "shown"]
 
@@ -58,7 +58,7 @@ _MB = 1e6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One image: its sizes, its times, and whether the other world gave the same digest."""
+    """One image: its sizes, its times, and whether the varied build gave the same digest."""
 
     image: str
     unpacked: int
@@ -71,7 +71,7 @@ class Row:
 
     @property
     def equal(self) -> bool:
-        """Whether both worlds gave the same digest."""
+        """Whether both builds gave the same digest."""
         return self.digest == self.elsewhere
 
 
@@ -148,13 +148,13 @@ def _train(project: Project, reporter: Reporter) -> None:
 
 def _row(project: Project, image: str, reporter: Reporter, *, again: bool) -> Row:
     with reporter.task(f"build {image}", 0):
-        built = worlds.here(project, image).document
-    warm = worlds.here(project, image)
+        built = variations.timed_here(project, image).document
+    warm = variations.timed_here(project, image)
     comparisons, key = _comparisons(project), f"{LAYOUT} {built['digest']}"
     known = None if again else comparisons.get(key)
     if not isinstance(known, dict):
-        with reporter.task(f"build {image} from an emptied store, in another world", 0):
-            other = worlds.elsewhere(project, image)
+        with reporter.task(f"build {image} from an empty store, varied", 0):
+            other = variations.timed_elsewhere(project, image)
         known = {"elsewhere": str(other.document["digest"]), "cold": other.seconds}
         if known["elsewhere"] == built["digest"]:
             text = json.dumps(comparisons | {key: known}, indent=2, sort_keys=True)

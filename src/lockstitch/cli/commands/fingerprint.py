@@ -1,7 +1,7 @@
-"""Say what an environment is: interpreter, packages, BLAS, processor, settings.
+"""Fingerprint an environment: interpreter, packages, BLAS, processor, settings.
 
 Nothing is installed and nothing imported where it looks. The files of installed packages are
-compared with what their RECORD says, so that one edited by hand shows. The JSON has no host
+compared with their RECORD, so that one edited by hand shows. The JSON has no host
 name, no time and no path; of the variables it has only those that can change results.
 
 what SOURCE may be:
@@ -18,7 +18,7 @@ what SOURCE may be:
   FILE.tar, FILE.tar:NAME   an image in an archive of docker or of OCI
   HOST/NAME:TAG, registry:NAME
                             an image of a registry, for a platform
-  FILE.json                 a fingerprint, or the record that `lockstitch run` left
+  FILE.json                 a fingerprint, or the run record that `lockstitch run` left
 
 examples:
   # the environment of this project
@@ -37,25 +37,20 @@ examples:
 import argparse
 import sys
 
-from lockstitch.cli import drifting
-from lockstitch.cli.session import add_common, print_json
-from lockstitch.drift import source
+from lockstitch.cli.options import COMMON_JSON, TARGET, flag, operand
+from lockstitch.cli.session import print_json
+from lockstitch.drift import source, text
 from lockstitch.errors import UsageError
 from lockstitch.fingerprint import live
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help="see above")
-    parser.add_argument(
-        "--script",
-        action="store_true",
-        help="print the script that takes a fingerprint, for Python 3.8 and later",
-    )
-    drifting.add_target(parser)
-    add_common(parser, progress_output=False)
+OPTIONS = (
+    operand("source", "SOURCE", "see above", nargs="?"),
+    flag("--script", "print the script that takes a fingerprint, for Python 3.8 and later"),
+    TARGET,
+    COMMON_JSON,
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,9 +61,12 @@ def run(options: argparse.Namespace) -> int:
     if options.script:
         sys.stdout.write(live.script())
         return 0
-    found = source.read(options.source, drifting.context(options))
+    where = source.context(
+        options.project, image=options.image, platform=options.platform, python=options.python
+    )
+    fingerprint = source.read(options.source, where)
     if options.json:
-        print_json(found.document())
+        print_json(fingerprint.document())
     else:
-        sys.stdout.write("\n".join(drifting.summary(found)) + "\n")
+        sys.stdout.write("\n".join(text.summary(fingerprint)) + "\n")
     return 0

@@ -20,11 +20,11 @@ import sys
 
 from lockstitch.cli.options import COMMON_JSON, flag, operand
 from lockstitch.cli.session import print_json
-from lockstitch.cli.table import table
 from lockstitch.git import is_commit
 from lockstitch.progress import say
 from lockstitch.scaffold.hooks import migrate
 from lockstitch.scaffold.hooks.migrate import Migration
+from lockstitch.table import table
 
 __all__ = ["OPTIONS", "run"]
 

@@ -25,7 +25,6 @@ from pathlib import Path
 
 from lockstitch.cli.options import COMMON, INSECURE, exclusive, flag, group, option
 from lockstitch.cli.session import Session, answer_stale, open_session, print_json
-from lockstitch.cli.table import table
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.lock import changes, file, make, manager
@@ -33,6 +32,7 @@ from lockstitch.lock.rehearse import rehearsal
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import say
 from lockstitch.python.load import load
+from lockstitch.table import table
 
 __all__ = ["OPTIONS", "run"]
 

@@ -17,28 +17,28 @@ import sys
 from pathlib import Path
 
 from lockstitch import files
-from lockstitch.cli.session import add_common, open_session, print_json
+from lockstitch.cli.options import COMMON, option
+from lockstitch.cli.session import open_session, print_json
 from lockstitch.progress import say
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument(
+OPTIONS = (
+    option(
         "--output",
-        metavar="FILE",
+        "FILE",
+        "where to write the page (default: report.html)",
         type=Path,
         default=Path("report.html"),
-        help="where to write the page (default: report.html)",
-    )
-    parser.add_argument(
+    ),
+    option(
         "--since",
-        metavar="REV",
+        "REV",
+        "git revision that the lock is compared with (default: HEAD)",
         default="HEAD",
-        help="git revision that the lock is compared with (default: HEAD)",
-    )
-    add_common(parser)
+    ),
+    COMMON,
+)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -16,25 +16,20 @@ examples:
 
 import argparse
 
-from lockstitch.cli.running import add_how, execute
-from lockstitch.cli.session import add_common, open_session
+from lockstitch.cli.options import COMMON_QUIET, flag, operand
+from lockstitch.cli.running import HOW, execute
+from lockstitch.cli.session import open_session
 
-__all__ = ["configure", "run"]
+__all__ = ["OPTIONS", "run"]
 
-REST = "words to add to the command"  # what stands after `--`
+REST = "words to add to the command"  # after `--`
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument("image", metavar="IMAGE", help="whose command to run")
-    add_how(parser)
-    parser.add_argument(
-        "--no-record",
-        dest="record",
-        action="store_false",
-        help="write no record of the run beside its outputs",
-    )
-    add_common(parser, json_output=False)
+OPTIONS = (
+    operand("image", "IMAGE", "whose command to run"),
+    HOW,
+    flag("--no-record", "write no run record beside the outputs"),
+    COMMON_QUIET,
+)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -14,8 +14,8 @@ import sys
 
 from lockstitch.cli.options import COMMON
 from lockstitch.cli.session import open_session, print_json
-from lockstitch.cli.table import table
 from lockstitch.progress import say
+from lockstitch.table import table
 
 __all__ = ["OPTIONS", "run"]
 

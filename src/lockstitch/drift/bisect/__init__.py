@@ -1,1 +1,1 @@
-"""Which of the things that moved between two environments moves a number: by experiment."""
+"""Finds by experiment which differences between two environments change a number."""

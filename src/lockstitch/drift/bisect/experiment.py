@@ -1,18 +1,43 @@
-"""The whole experiment: both ends, how much the number moves by itself, then the search."""
+"""The whole experiment: both sides, how much the number varies by itself, then the search."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from lockstitch.drift.bisect import coupling, search
-from lockstitch.drift.bisect.coupling import Installed
-from lockstitch.drift.bisect.model import Bench, Cause, Fails, Metric, Mixture, Outcome, Question
-from lockstitch.drift.bisect.scale import Scale, Verdict
-from lockstitch.drift.bisect.search import Answer
-from lockstitch.drift.bisect.trials import Spent, Trials, run_all
+from lockstitch import digest, environ, files, process
+from lockstitch.digest import canonical_json
+from lockstitch.drift.bisect import search, sides
+from lockstitch.drift.bisect.environments import Environments
+from lockstitch.drift.bisect.metric import MetricSource
+from lockstitch.drift.bisect.model import (
+    Bench,
+    Cause,
+    Fails,
+    Metric,
+    Mixture,
+    Outcome,
+    Question,
+    Scale,
+    Verdict,
+)
+from lockstitch.drift.bisect.search import Answer, Spent, Trials, run_all
+from lockstitch.drift.bisect.sides import Ends, Installed
 from lockstitch.errors import LockstitchError
 
-__all__ = ["Explanation", "Limits", "explain"]
+__all__ = [
+    "CommandBench",
+    "Explanation",
+    "Limits",
+    "Outcomes",
+    "code",
+    "explain",
+    "key",
+]
 
+_MOST = 5000  # files of code that are hashed
 _NOISY = 3  # repeats more of A when the first differ
 
 Told = Callable[[Mixture, Outcome, Verdict | None], None]
@@ -31,19 +56,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What is known at the end."""
+    """The result of an experiment."""
 
     scale: Scale
     question: Question
-    causes: tuple[Cause, ...]  # as the search had them: coupled
+    causes: tuple[Cause, ...]  # coupled, as they were searched
     answer: Answer | None  # None when there is none
     outcomes: dict[Mixture, Outcome]
-    runs: int  # made for it, those of before included
-    smallest: Mixture | None = None  # the smallest so far that moves it, when runs were spent
+    runs: int  # those of an earlier search included
+    smallest: Mixture | None = None  # that changes the number, when no more runs were allowed
 
     @property
     def found(self) -> bool:
-        """Whether the difference is explained: by what is sufficient and necessary."""
+        """Whether sufficient and necessary causes are known."""
         return self.answer is not None and self.answer.explains
 
     def chosen(self, labels: Mixture) -> list[Cause]:
@@ -54,17 +79,17 @@ class Explanation:
 def explain(
     causes: Sequence[Cause], bench: Bench, look: Look, limits: Limits, told: Told
 ) -> Explanation:
-    """Return which causes move the number from A to B.
+    """Return which causes change the number from A's to B's; there must be causes.
 
-    There must be causes. `look` says what both environments hold, once they are made; `told` hears
-    of each run. Raises LockstitchError when A gives no number.
+    `look` returns the packages of both environments, once they are made; `told` is called with each
+    run. Raises LockstitchError when A gives no number.
     """
     everything = frozenset(each.label for each in causes)
     scale, spent = _ends(everything, bench, limits, told)
     before, after = Metric(value=scale.before), scale.after
     known: dict[Mixture, Outcome] = {everything: after, frozenset(): before}
     if not scale.differs:
-        nothing = coupling.question(causes, {})
+        nothing = sides.question(causes, {})
         return Explanation(
             scale=scale,
             question=nothing,
@@ -73,11 +98,11 @@ def explain(
             outcomes=known,
             runs=spent,
         )
-    needs = coupling.implied(*look(), [name for each in causes for name in each.packages])
-    together = coupling.coupled(causes, needs)
+    needs = sides.implied(*look(), [name for each in causes for name in each.packages])
+    together = sides.coupled(causes, needs)
     labels = frozenset(each.label for each in together)
     known = {labels: after, frozenset(): before}
-    question = coupling.question(together, needs)
+    question = sides.question(together, needs)
     whole = _Whole(bench, together, causes)
     trials = Trials(
         whole,
@@ -104,7 +129,7 @@ def explain(
 
 
 class _Whole:
-    """A bench for causes that are made of several: it moves all that are in them."""
+    """A bench for coupled causes: a mixture has all that are in each of them."""
 
     def __init__(self, bench: Bench, together: Sequence[Cause], causes: Sequence[Cause]) -> None:
         """Keep which causes are in which."""
@@ -153,3 +178,114 @@ def _numbers(outcomes: Sequence[Outcome], after: Outcome) -> list[float]:
                 hint = "--metric-file metrics.json:accuracy, or --metric-regex 'accuracy: (.*)'"
             raise LockstitchError(message, hint=hint)
     return [each.value for each in outcomes if isinstance(each, Metric)]
+
+
+# --- outcomes, kept in a file after each run: a search that was killed goes on
+
+
+def key(what: Mapping[str, Any]) -> str:
+    """Return the name of an experiment: equal only where all that decides its runs is equal."""
+    return digest.of_bytes(canonical_json(dict(what))).hex[:16]
+
+
+class Outcomes:
+    """The outcomes of one experiment in a file, by mixture and repeat."""
+
+    def __init__(self, path: Path, *, forget: bool = False) -> None:
+        """Read the file; one that is damaged counts as empty."""
+        self.path = path
+        self._lock = threading.Lock()
+        self._runs = {} if forget else _read(path)
+        self.before = len(self._runs)  # outcomes of earlier searches
+
+    def get(self, mixture: Mixture, repeat: int) -> Outcome | None:
+        """Return the outcome of a run, or None."""
+        return self._runs.get(_name(mixture, repeat))
+
+    def put(self, mixture: Mixture, repeat: int, outcome: Outcome) -> None:
+        """Keep an outcome, on the disk before it is used."""
+        with self._lock:
+            self._runs[_name(mixture, repeat)] = outcome
+            runs = {name: _document(each) for name, each in sorted(self._runs.items())}
+            files.write_text(self.path, json.dumps(runs, indent=1, sort_keys=True) + "\n")
+
+
+def _name(mixture: Mixture, repeat: int) -> str:
+    # Sorted: a set has no order, and the name must find the run again.
+    return " ".join([f"#{repeat}", *sorted(mixture)])
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Metric):
+        return {"metric": repr(outcome.value)}  # JSON has no nan
+    return {"reason": outcome.reason, "detail": outcome.detail}
+
+
+def _read(path: Path) -> dict[str, Outcome]:
+    try:
+        document = json.loads(files.read_text(path))
+        return {str(name): _outcome(each) for name, each in document.items()}
+    except (LockstitchError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}
+
+
+def _outcome(each: Mapping[str, Any]) -> Outcome:
+    if "metric" in each:
+        return Metric(value=float(each["metric"]))
+    return Fails(reason=str(each["reason"]), detail=str(each["detail"]))
+
+
+# --- the user's command as the bench
+
+
+@dataclass(slots=True, kw_only=True)
+class CommandBench:
+    """A `Bench` for a command in a folder."""
+
+    ends: Ends
+    environments: Environments
+    command: Sequence[str]
+    folder: Path
+    metric: MetricSource
+    outcomes: Outcomes
+    runs: int = field(default=0, init=False)  # of this search
+
+    def run(self, mixture: Mixture, repeat: int = 0) -> Outcome:
+        """Return the outcome of the command in a mixture: the kept one, or that of a run."""
+        known = self.outcomes.get(mixture, repeat)
+        if known is not None:
+            return known
+        self.runs += 1
+        try:
+            place = self.environments.make(self.ends.wanted(mixture))
+        except LockstitchError as error:
+            # A and B are made before: what fails here is the mixture, as in an import that fails.
+            lines = [line for line in error.message.splitlines() if line.strip()]
+            outcome: Outcome = Fails(reason=lines[-1].strip(), detail=error.message, passing=True)
+        else:
+            outcome = self._ran(place, mixture)
+        if not (isinstance(outcome, Fails) and outcome.passing):
+            self.outcomes.put(mixture, repeat, outcome)
+        return outcome
+
+    def _ran(self, place: Path, mixture: Mixture) -> Outcome:
+        changes = {**self.environments.variables(place), **self.ends.variables(mixture)}
+        before = self.metric.stamp(self.folder)
+        env = environ.child(**changes)
+        done = process.run(self.command, cwd=self.folder, env=env, check=False)
+        return self.metric.read(done, self.folder, before)
+
+
+def code(folder: Path, command: Sequence[str]) -> list[list[str]]:
+    """Return digests of the Python files of a folder and of files that a command names.
+
+    An outcome is one of this code: with other code it does not count.
+    """
+    walked = [each for each in files.walk(folder) if _is_code(each.name)][:_MOST]
+    named = [(word, folder / word) for word in command if (folder / word).is_file()]
+    found = {**{each.name: each.path for each in walked}, **dict(named)}
+    return [[name, digest.of_bytes(path.read_bytes())] for name, path in sorted(found.items())]
+
+
+def _is_code(name: str) -> bool:
+    return name.endswith(".py") and "/site-packages/" not in name

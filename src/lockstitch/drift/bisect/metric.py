@@ -1,4 +1,4 @@
-"""Where the number of a run is read: its last line, a pattern in what it says, a JSON file."""
+"""Reads the number of a run: from its last line, by a pattern in its output, or in a JSON file."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from lockstitch import files, process
 from lockstitch.drift.bisect.model import Fails, Metric, Outcome
 from lockstitch.errors import LockstitchError, UsageError
 
-__all__ = ["Reading", "parse"]
+__all__ = ["MetricSource", "parse"]
 
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _FOUND = re.compile(rf"(?<![\w.])(?:{_NUMBER}|[-+]?(?:nan|inf(?:inity)?)(?!\w))", re.IGNORECASE)
@@ -21,19 +21,19 @@ _WIDEST = 160  # characters of a line that is shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """How a number is read from a run."""
+class MetricSource:
+    """How the number of a run is read."""
 
     pattern: str = ""
     file: str = ""
     path: tuple[str, ...] = ()  # of the number in the file's JSON
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON: runs that were read otherwise are other runs."""
+        """Return it as JSON: a number that is read otherwise is another one."""
         return {"pattern": self.pattern, "file": self.file, "path": list(self.path)}
 
     def stamp(self, folder: Path) -> tuple[int, int, int]:
-        """Return what tells the file that a run writes from the one before."""
+        """Return what tells the file that a run writes from an older one."""
         try:
             found = (folder / self.file).stat()
         except OSError:
@@ -41,15 +41,15 @@ class Reading:
         return (found.st_mtime_ns, found.st_size, found.st_ino)
 
     def read(self, done: process.Finished, folder: Path, before: tuple[int, int, int]) -> Outcome:
-        """Return what a run gave; `before` is the stamp of the file before it."""
+        """Return the outcome of a run; `before` is the stamp of the file before it."""
         if done.code != 0:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+            lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
             code = f"exit code {done.code}" if done.code > 0 else f"signal {-done.code}"
-            detail = "\n".join(said[-_TAIL:])
-            reason = _short(said[-1]) if said else code
+            detail = "\n".join(lines[-_TAIL:])
+            reason = _short(lines[-1]) if lines else code
             return Fails(reason=reason, detail=detail or code, passing=done.code in _STOPPED)
         if not self.file:
-            return self._said(done)
+            return self._printed(done)
         if self.stamp(folder) == before:
             return Fails(reason=f"the command did not write `{self.file}`")
         try:
@@ -57,14 +57,14 @@ class Reading:
         except LockstitchError as error:
             return Fails(reason=error.message)
 
-    def _said(self, done: process.Finished) -> Outcome:
+    def _printed(self, done: process.Finished) -> Outcome:
         if self.pattern:
             # A log goes to stderr, and a result to stdout.
             for text in (done.stdout, done.stderr):
                 found = list(re.finditer(self.pattern, text, re.MULTILINE))
                 if found:
                     return _last(found[-1][1] if found[-1].re.groups else found[-1][0])
-            return Fails(reason=f"nothing that the command says matches `{self.pattern}`")
+            return Fails(reason=f"nothing in the command's output matches `{self.pattern}`")
         lines = [line for line in done.stdout.splitlines() if line.strip()]
         return _last(lines[-1]) if lines else Fails(reason="the command printed nothing")
 
@@ -92,8 +92,11 @@ class Reading:
         return float(value)
 
 
-def parse(file: str, pattern: str) -> Reading:
-    """Return how the options say that the number is read, or raise UsageError."""
+def parse(file: str, pattern: str) -> MetricSource:
+    """Return how the options read the number.
+
+    Raises UsageError when they exclude each other or the pattern is wrong.
+    """
     if file and pattern:
         message = "--metric-file cannot be used together with --metric-regex"
         raise UsageError(message, hint="keep one of them")
@@ -106,9 +109,9 @@ def parse(file: str, pattern: str) -> Reading:
         if groups > 1:
             message = f"--metric-regex has {groups} groups, and the number can be in one of them"
             raise UsageError(message, hint="write (?:…) for the others")
-        return Reading(pattern=pattern)
+        return MetricSource(pattern=pattern)
     name, _, path = file.partition(":")
-    return Reading(file=name, path=tuple(path.split(".")) if path else ())
+    return MetricSource(file=name, path=tuple(path.split(".")) if path else ())
 
 
 def _last(text: str) -> Outcome:

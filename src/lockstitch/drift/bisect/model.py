@@ -1,14 +1,29 @@
-"""Words of an experiment: causes, mixtures of two environments, and what a run of one gives."""
+"""Causes, mixtures of two environments, outcomes of runs, and what a number means."""
 
-from collections.abc import Mapping
+import enum
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from lockstitch.drift.compare import Difference
-from lockstitch.drift.known import Move
+from lockstitch.drift.effects import KnownChange
 
-__all__ = ["Bench", "Cause", "Fails", "Metric", "Mixture", "Outcome", "Question"]
+__all__ = [
+    "Bench",
+    "Cause",
+    "Fails",
+    "Metric",
+    "Mixture",
+    "Outcome",
+    "Question",
+    "Scale",
+    "Verdict",
+    "closure",
+]
 
+_FINE = 100  # a number nearer to B than this part of the step from A to B is B's
 Mixture = frozenset[str]  # labels of the causes that are as in B; everything else is as in A
 
 
@@ -23,44 +38,44 @@ class Metric:
 class Fails:
     """A run without a number: the mixture cannot be installed, does not import, crashes."""
 
-    reason: str  # one line, the last that was said
-    detail: str = ""  # the end of what was said
-    passing: bool = False  # it may be otherwise the next time: stopped, or an index that is away
+    reason: str  # its last line
+    detail: str = ""  # its last lines
+    passing: bool = False  # not kept: it was stopped, or an index was not reached
 
 
 Outcome = Metric | Fails
 
 
 class Bench(Protocol):
-    """Where experiments are made."""
+    """What runs the command in a mixture."""
 
     def run(self, mixture: Mixture, repeat: int = 0) -> Outcome:
         """Return what the command gives in a mixture; any thread may call it.
 
-        `repeat` tells runs of one mixture apart, which measure how much the number moves by itself.
+        `repeat` tells runs of one mixture apart: they measure how much the number varies by itself.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """One thing that can be as in A or as in B: packages that move together, or a setting."""
+    """One thing that can be as in A or as in B: packages that change together, or a setting."""
 
     label: str
     parts: tuple[Difference, ...]  # the first is the likeliest of them
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The names of the packages in it."""
+        """The names of its packages."""
         return tuple(sorted({each.name for each in self.parts if each.what == "package"}))
 
     @property
-    def moves(self) -> tuple[Move, ...]:
-        """Known changes of results that lie in it."""
-        return tuple(move for each in self.parts for move in each.moves)
+    def known(self) -> tuple[KnownChange, ...]:
+        """The known changes of results of its packages."""
+        return tuple(change for each in self.parts for change in each.known)
 
     @property
     def matters(self) -> bool:
-        """Whether it is known to be able to change results."""
+        """Whether it is known to change results."""
         return any(each.effect.matters for each in self.parts)
 
 
@@ -74,10 +89,92 @@ class Question:
 
     def closed(self, mixture: Mixture) -> Mixture:
         """Return a mixture with all that its causes imply."""
-        found = set(mixture)
-        waiting = list(mixture)
-        while waiting:
-            new = self.implied.get(waiting.pop(), frozenset()) - found
-            found |= new
-            waiting += new
-        return frozenset(found)
+        return closure(mixture, self.implied)
+
+
+def closure(labels: Mixture, implied: Mapping[str, Mixture]) -> Mixture:
+    """Return labels with all that they imply, directly or not."""
+    reached, waiting = set(labels), list(labels)
+    while waiting:
+        new = implied.get(waiting.pop(), frozenset()) - reached
+        reached |= new
+        waiting += new
+    return frozenset(reached)
+
+
+# --- where an outcome lies between A and B
+
+
+class Verdict(enum.Enum):
+    """Where an outcome lies between A and B."""
+
+    AS_A = "as A"
+    AS_B = "as B"
+    NEITHER = "neither"
+    NO_NUMBER = "no number"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """The numbers of A and B, and how much a number varies by itself."""
+
+    before: float
+    after: Outcome
+    noise: float = 0.0  # by which repeats of A differ
+    tolerance: float = 0.0  # by which two numbers may differ and be the same
+
+    @classmethod
+    def of(cls, repeats: Sequence[float], after: Outcome, *, least: float) -> "Scale":
+        """Return the scale that repeats of A and a run of B give; `least` is the user's tolerance.
+
+        A few repeats show less than the whole noise: twice what they differ by is allowed.
+        """
+        finite = [each for each in repeats if math.isfinite(each)]
+        noise = max(finite) - min(finite) if finite else 0.0
+        before = sorted(repeats, key=_key)[len(repeats) // 2]
+        return cls(before=before, after=after, noise=noise, tolerance=max(least, 2 * noise))
+
+    @property
+    def differs(self) -> bool:
+        """Whether A and B can be told apart at all."""
+        after = self.after
+        if isinstance(after, Fails):
+            return True
+        return not _near(self.before, after.value, self.tolerance)
+
+    @property
+    def band(self) -> float:
+        """How near to A or B a number must be: the tolerance, or a hundredth of their distance."""
+        step = abs(self.after.value - self.before) if isinstance(self.after, Metric) else 0.0
+        fine = step / _FINE if math.isfinite(step) else 0.0
+        return max(self.tolerance, fine)
+
+    def verdict(self, outcome: Outcome) -> Verdict:
+        """Return whether an outcome is as in A, as in B, neither, or no number."""
+        if isinstance(outcome, Fails):
+            after = self.after
+            same = isinstance(after, Fails) and _kind(after) == _kind(outcome)
+            return Verdict.AS_B if same else Verdict.NO_NUMBER
+        as_a = _near(outcome.value, self.before, self.band)
+        as_b = isinstance(self.after, Metric) and _near(outcome.value, self.after.value, self.band)
+        if as_a and as_b and isinstance(self.after, Metric):  # noise as wide as the step
+            as_a = abs(outcome.value - self.before) <= abs(outcome.value - self.after.value)
+        if as_a:
+            return Verdict.AS_A
+        return Verdict.AS_B if as_b else Verdict.NEITHER
+
+
+def _near(one: float, other: float, band: float) -> bool:
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    # Two infinities are equal, and their difference is no number.
+    return one == other or abs(one - other) <= band
+
+
+def _key(value: float) -> tuple[bool, float]:
+    return (math.isnan(value), 0.0 if math.isnan(value) else value)
+
+
+def _kind(failure: Fails) -> str:
+    """Return what kind of failure it is: addresses, numbers and paths differ from run to run."""
+    return re.sub(r"0x[0-9a-f]+|\d+|(?:/[^\s:'\"]+)+", "·", failure.reason)

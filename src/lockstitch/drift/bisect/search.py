@@ -1,4 +1,4 @@
-"""Finds the smallest sets of causes that move a number. Pure: experiments are somebody else's.
+"""Finds the smallest sets of causes that change a number; a bench does the runs.
 
 Guesses first, each alone; then halving along their order; then delta debugging (ddmin: Zeller and
 Hildebrandt, Simplifying and Isolating Failure-Inducing Input, 2002) of what is left, with mixtures
@@ -6,21 +6,110 @@ that give no number as its third outcome. What is found is sufficient, and no pa
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from lockstitch.drift.bisect.model import Mixture, Question
-from lockstitch.drift.bisect.scale import Verdict
-from lockstitch.drift.bisect.trials import Trials
+from lockstitch import threads
+from lockstitch.drift.bisect.model import Bench, Mixture, Outcome, Question, Scale, Verdict
 
-__all__ = ["Answer", "find", "most"]
+__all__ = ["Answer", "Spent", "Trials", "find", "most", "run_all"]
 
 _SKIPS = 3  # mixtures without a number that halving steps over before it leaves them to ddmin
+
+Item = TypeVar("Item")
+
+
+def run_all(
+    items: Sequence[Item], work: Callable[[Item], Outcome], *, parallel: int
+) -> list[Outcome]:
+    """Return the outcome of the work for each item; one at a time runs in this thread.
+
+    There, Ctrl-C ends the program that runs.
+    """
+    if parallel > 1 and len(items) > 1:
+        return threads.run(items, work, parallel=parallel)
+    return [work(each) for each in items]
+
+
+class Spent(Exception):  # noqa: N818 -- it ends a search and is no fault
+    """No more runs are allowed."""
+
+
+class Trials:
+    """The experiments of one search: each mixture once, several at a time, no more than allowed."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        scale: Scale,
+        *,
+        known: dict[Mixture, Outcome],
+        limit: int,
+        parallel: int = 1,
+        told: Callable[[Mixture, Outcome, Verdict], None] = lambda *_: None,
+    ) -> None:
+        """Start from what is known, with at most `limit` runs, `parallel` at a time.
+
+        `told` is called with each new outcome, in the order of the mixtures.
+        """
+        self.outcomes = dict(known)
+        self.sets: tuple[Mixture, ...] = ()
+        self._bench = bench
+        self._scale = scale
+        self._left = limit
+        self._parallel = max(1, parallel)
+        self._told = told
+
+    def of(self, mixture: Mixture) -> Verdict:
+        """Return the verdict on a mixture; raise Spent when no more runs are allowed."""
+        self._try([mixture])
+        return self._verdict(mixture)
+
+    def first(self, mixtures: Sequence[Mixture], wanted: Verdict) -> Mixture | None:
+        """Return the first mixture with a verdict, or None.
+
+        One that is known is taken before any is tried.
+        """
+        for each in mixtures:
+            if each in self.outcomes and self._verdict(each) is wanted:
+                return each
+        new = [each for each in dict.fromkeys(mixtures) if each not in self.outcomes]
+        for start in range(0, len(new), self._parallel):
+            batch = new[start : start + self._parallel]
+            self._try(batch)
+            for each in batch:
+                if self._verdict(each) is wanted:
+                    return each
+        return None
+
+    def found(self, sets: tuple[Mixture, ...]) -> None:
+        """Keep the sets that are found so far, for a search that may not go on."""
+        self.sets = sets
+
+    def smallest(self) -> Mixture | None:
+        """Return the smallest mixture so far that changes the number, or None."""
+        as_b = [m for m in self.outcomes if self._verdict(m) is Verdict.AS_B]
+        return min(as_b, key=lambda each: (len(each), sorted(each)), default=None)
+
+    def _verdict(self, mixture: Mixture) -> Verdict:
+        return self._scale.verdict(self.outcomes[mixture])
+
+    def _try(self, mixtures: Sequence[Mixture]) -> None:
+        new = [each for each in mixtures if each not in self.outcomes]
+        allowed = new[: self._left]
+        self._left -= len(allowed)
+        found = run_all(allowed, self._bench.run, parallel=self._parallel)
+        for mixture, outcome in zip(allowed, found, strict=True):
+            self.outcomes[mixture] = outcome
+            self._told(mixture, outcome, self._verdict(mixture))
+        if len(allowed) < len(new):
+            raise Spent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Sets of causes, each of which moves the number alone, and what happens without them."""
+    """Sets of causes, each of which alone changes the number, and the verdict without them."""
 
     sets: tuple[Mixture, ...]
     without: Mixture  # everything as in B but what is in the sets
@@ -28,40 +117,40 @@ class Answer:
 
     @property
     def explains(self) -> bool:
-        """Whether it is necessary too: without it the number is as in A."""
-        return self.rest is Verdict.STAYED
+        """Whether the sets are necessary too: without them the number is as in A."""
+        return self.rest is Verdict.AS_A
 
 
 def most(causes: int, guesses: int) -> int:
-    """Return how many mixtures one cause among so many takes at most, where all give numbers."""
+    """Return the most mixtures that finding one cause takes, where all give numbers."""
     # Guesses, halves, the one that is left alone, and everything without it.
     return guesses + math.ceil(math.log2(max(causes, 1))) + 2
 
 
 def find(question: Question, trials: Trials) -> Answer:
-    """Return what moves the number; everything as in B must move it.
+    """Return what changes the number; everything as in B must change it.
 
-    Raises `trials.Spent` when no more runs are allowed.
+    Raises Spent when no more runs are allowed.
     """
     everything = frozenset(question.causes)
     found: list[Mixture] = []
-    without, rest = everything, Verdict.MOVED
-    while rest is Verdict.MOVED:
+    without, rest = everything, Verdict.AS_B
+    while rest is Verdict.AS_B:
         smallest = _smallest(without, question, trials)
         found.append(smallest)
         trials.found(tuple(found))
         without -= smallest
-        rest = trials.of(without) if without else Verdict.STAYED
-        if rest is Verdict.UNRESOLVED:
+        rest = trials.of(without) if without else Verdict.AS_A
+        if rest is Verdict.NO_NUMBER:
             # What was left needs what was taken: without that, too, there may be a number.
             kept = frozenset(c for c in without if question.closed(frozenset({c})) <= without)
             if kept != without:
-                without, rest = kept, trials.of(kept) if kept else Verdict.STAYED
+                without, rest = kept, trials.of(kept) if kept else Verdict.AS_A
     return Answer(sets=tuple(found), without=without, rest=rest)
 
 
 def _smallest(within: Mixture, question: Question, trials: Trials) -> Mixture:
-    """Return a set that moves the number, of which no part does."""
+    """Return a set that changes the number, no part of which does."""
     order = [cause for cause in question.causes if cause in within]
     start = _guessed(order, within, question, trials)
     if start is None:
@@ -77,13 +166,13 @@ def _guessed(
 ) -> Mixture | None:
     guesses = [c for c in question.causes[: question.guesses] if c in order]
     mixtures = [question.closed(frozenset({cause})) & within for cause in guesses]
-    hit = trials.first(mixtures, Verdict.MOVED)
+    hit = trials.first(mixtures, Verdict.AS_B)
     if hit is not None:
         return hit
     # Each alone does a part of it: all of those together may do all of it.
-    parts = [each for each in mixtures if trials.of(each) is Verdict.ELSEWHERE]
+    parts = [each for each in mixtures if trials.of(each) is Verdict.NEITHER]
     together = frozenset[str]().union(*parts)
-    return together if len(parts) > 1 and trials.of(together) is Verdict.MOVED else None
+    return together if len(parts) > 1 and trials.of(together) is Verdict.AS_B else None
 
 
 # --- halving
@@ -99,14 +188,14 @@ def _in_closed_order(order: Sequence[str], within: Mixture, question: Question) 
 
 
 def _halved(pool: Sequence[str], trials: Trials) -> Mixture:
-    """Return causes that together move the number; all of the pool does.
+    """Return causes that together change the number; all of the pool does.
 
-    The shortest beginning of the pool that moves it ends with a cause that is needed. That one
-    is kept, and the same is asked of what stands before it.
+    The shortest beginning of the pool that changes it ends with a cause that is needed. That one
+    is kept, and what stands before it is searched in the same way.
     """
     kept: Mixture = frozenset()
     while pool:
-        if kept and trials.of(kept) is Verdict.MOVED:
+        if kept and trials.of(kept) is Verdict.AS_B:
             return kept
         low, high = _shortest(kept, pool, trials)
         kept |= frozenset(pool[low:high])
@@ -115,17 +204,17 @@ def _halved(pool: Sequence[str], trials: Trials) -> Mixture:
 
 
 def _shortest(kept: Mixture, pool: Sequence[str], trials: Trials) -> tuple[int, int]:
-    """Return two lengths of the pool: with the first it does not move, with the second it does."""
+    """Return two lengths of the pool: at the first the number stays, at the second it changes."""
     low, high = 0, len(pool)
     while high - low > 1:
-        verdict = Verdict.UNRESOLVED
+        verdict = Verdict.NO_NUMBER
         for middle in _around(low, high):
             verdict = trials.of(kept | frozenset(pool[:middle]))
-            if verdict is not Verdict.UNRESOLVED:
+            if verdict is not Verdict.NO_NUMBER:
                 break
-        if verdict is Verdict.UNRESOLVED:
+        if verdict is Verdict.NO_NUMBER:
             break
-        low, high = (low, middle) if verdict is Verdict.MOVED else (middle, high)
+        low, high = (low, middle) if verdict is Verdict.AS_B else (middle, high)
     return low, high
 
 
@@ -140,18 +229,18 @@ def _around(low: int, high: int) -> list[int]:
 
 
 def _reduced(causes: Sequence[str], trials: Trials) -> Mixture:
-    """Return a part that moves the number and from which nothing can be left out (ddmin)."""
+    """Return a part that changes the number and needs each of its causes (ddmin)."""
     pieces = 2
     causes = list(causes)
     while len(causes) > 1:
         parts = list(_split(causes, pieces))
         mixtures = [frozenset(part) for part in parts]
-        hit = trials.first(mixtures, Verdict.MOVED)
+        hit = trials.first(mixtures, Verdict.AS_B)
         if hit is not None:
             causes, pieces = [c for c in causes if c in hit], 2
             continue
         others = [frozenset(causes) - each for each in mixtures]
-        hit = trials.first(others if pieces > 2 else [], Verdict.MOVED)  # noqa: PLR2004 -- of two halves, the others are the halves
+        hit = trials.first(others if pieces > 2 else [], Verdict.AS_B)  # noqa: PLR2004 -- of two halves, the others are the halves
         if hit is not None:
             causes, pieces = [c for c in causes if c in hit], max(pieces - 1, 2)
         elif pieces >= len(causes):

@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
+import pytest
 from support.programs import git
 
 from lockstitch.drift.bisect import metric
-from lockstitch.drift.bisect.bench import CommandBench, code
-from lockstitch.drift.bisect.ends import Ends, Side, Wanted
-from lockstitch.drift.bisect.mixtures import Environments
+from lockstitch.drift.bisect.environments import Environments
+from lockstitch.drift.bisect.experiment import CommandBench, Outcomes, code, key
 from lockstitch.drift.bisect.model import Fails, Metric
-from lockstitch.drift.bisect.record import Record
+from lockstitch.drift.bisect.sides import Ends, Requirements, Side
 from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint.model import Fingerprint
 
@@ -22,7 +22,7 @@ class Here(Environments):
         super().__init__(Path())
         self.problem = problem
 
-    def make(self, wanted: Wanted) -> Path:
+    def make(self, wanted: Requirements) -> Path:
         assert wanted.pins == ()
         if self.problem:
             raise LockstitchError(self.problem)
@@ -42,8 +42,8 @@ def bench(folder: Path, text: str, problem: str = "") -> CommandBench:
         environments=Here(problem),
         command=[sys.executable, "-c", text],
         folder=folder,
-        reading=metric.parse("", ""),
-        record=Record(folder / "record.json"),
+        metric=metric.parse("", ""),
+        outcomes=Outcomes(folder / "outcomes.json"),
     )
 
 
@@ -54,7 +54,7 @@ def test_an_outcome_is_kept_unless_it_may_be_otherwise_next_time(tmp_path: Path)
     away = bench(tmp_path, "", "it cannot be installed\nno route to host\n").run(frozenset())
     assert isinstance(away, Fails)
     assert (away.reason, away.passing) == ("no route to host", True)
-    assert not (tmp_path / "record.json").exists()
+    assert not (tmp_path / "outcomes.json").exists()
     made = bench(tmp_path, "print(0.5)")
     assert made.run(frozenset()) == Metric(value=0.5)
     assert bench(tmp_path, kill).run(frozenset()) == Metric(value=0.5)
@@ -78,3 +78,29 @@ def test_code_is_what_is_imported_and_what_is_named(tmp_path: Path) -> None:
     packages.mkdir(parents=True)
     (packages / "b.py").write_text("1")
     assert [name for name, _ in code(tmp_path, ["sh", "run.sh"])] == ["a.py", "run.sh"]
+
+
+def test_outcomes_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "x" / "key.json"
+    first = Outcomes(path)
+    first.put(frozenset({"b", "a"}), 0, Metric(value=0.1 + 0.2))
+    first.put(frozenset(), 1, Metric(value=float("inf")))
+    first.put(frozenset({"a"}), 0, Fails(reason="r", detail="d"))
+    again = Outcomes(path)
+    assert again.before == 3
+    assert again.get(frozenset({"a", "b"}), 0) == Metric(value=0.1 + 0.2)
+    assert again.get(frozenset(), 1) == Metric(value=float("inf"))
+    assert again.get(frozenset({"a"}), 0) == Fails(reason="r", detail="d")
+    assert again.get(frozenset({"a"}), 1) is None
+    assert Outcomes(path, forget=True).before == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"#0": 1}', '{"#0": {"metric": "x"}}', '{"#0": {}}'])
+def test_damaged_outcomes_count_as_none(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(text)
+    assert Outcomes(path).before == 0
+
+
+def test_a_key_is_of_all_that_decides() -> None:
+    assert key({"a": 1, "b": 2}) == key({"b": 2, "a": 1}) != key({"a": 1})

@@ -3,11 +3,10 @@
 import pytest
 
 from lockstitch.drift import compare
-from lockstitch.drift.bisect import coupling, experiment
-from lockstitch.drift.bisect.coupling import Installed
+from lockstitch.drift.bisect import experiment, sides
 from lockstitch.drift.bisect.experiment import Explanation, Limits
-from lockstitch.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome
-from lockstitch.drift.bisect.scale import Verdict
+from lockstitch.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome, Verdict
+from lockstitch.drift.bisect.sides import Installed
 from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint.model import Fingerprint, Package
 
@@ -118,12 +117,12 @@ def test_scikit_learn_among_49_in_5_runs() -> None:
     assert explained.answer is not None
     assert explained.answer.sets == (only,)
     (cause,) = explained.chosen(only)
-    assert "1.6" in {move.version for move in cause.moves}
+    assert "1.6" in {change.version for change in cause.known}
 
 
-def test_what_needs_each_other_moves_together() -> None:
+def test_what_needs_each_other_changes_together() -> None:
     names = [each.label for each in causes()]
-    needs = coupling.implied(installed(1, OLD), installed(2, NEW), names)
+    needs = sides.implied(installed(1, OLD), installed(2, NEW), names)
     assert {name: set(each) for name, each in needs.items() if each} == {
         "deprecated": {"opentelemetry-api", "opentelemetry-semantic-conventions"},
         "importlib-metadata": {"opentelemetry-api"},
@@ -137,11 +136,11 @@ def test_what_needs_each_other_moves_together() -> None:
         "pydantic-core": {"pydantic"},
         "wrapt": {"deprecated"},
     }
-    together = coupling.coupled(causes(), needs)
+    together = sides.coupled(causes(), needs)
     groups = {each.packages for each in together if len(each.packages) > 1}
     telemetry = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-semantic-conventions")
     assert groups == {("pydantic", "pydantic-core"), telemetry}
-    asked = coupling.question(together, needs)
+    asked = sides.question(together, needs)
     assert asked.guesses == 6
     assert asked.closed(frozenset({"numpy"})) == {"numpy", "scipy"}
     assert asked.closed(frozenset({"wrapt"})) == {"wrapt", "deprecated", "opentelemetry-api"}
@@ -150,7 +149,7 @@ def test_what_needs_each_other_moves_together() -> None:
 def test_a_requirement_that_its_own_side_does_not_keep_is_overridden() -> None:
     before = Installed(versions={"a": "1", "b": "1"}, requires={"a": ["b>=2"]}, python="3.11")
     after = Installed(versions={"a": "2", "b": "2"}, requires={"a": ["b>=3", "?"]}, python="3.11")
-    assert coupling.implied(before, after, ["a", "b"]) == {"a": frozenset(), "b": frozenset()}
+    assert sides.implied(before, after, ["a", "b"]) == {"a": frozenset(), "b": frozenset()}
 
 
 def test_markers_are_of_the_python_of_the_mixture() -> None:
@@ -158,7 +157,7 @@ def test_markers_are_of_the_python_of_the_mixture() -> None:
     lines = ["b>=2; python_version < '3.12'"]
     for python, needs in (("3.11", {"b"}), ("3.12", set())):
         after = Installed(versions={"a": "2", "b": "2"}, requires={"a": lines}, python=python)
-        assert coupling.implied(before, after, ["a", "b"])["a"] == needs
+        assert sides.implied(before, after, ["a", "b"])["a"] == needs
 
 
 def test_repeats_that_differ_are_repeated() -> None:
@@ -166,7 +165,7 @@ def test_repeats_that_differ_are_repeated() -> None:
     found = explain(outcomes)
     assert (found.answer, found.runs, found.found) == (None, 6, False)
     assert found.scale.noise == pytest.approx(0.02)
-    assert found.scale.verdict(Metric(value=0.83)) is not Verdict.UNRESOLVED
+    assert found.scale.verdict(Metric(value=0.83)) is not Verdict.NO_NUMBER
 
 
 def test_a_tolerance_that_is_asked_for() -> None:

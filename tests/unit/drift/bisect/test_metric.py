@@ -46,7 +46,9 @@ def test_nan_is_a_number_that_was_given() -> None:
 def test_a_pattern_takes_the_last_match_of_stdout_then_of_stderr() -> None:
     assert said("auc=0.5 x\nauc=0.6 y\nend 3", pattern=r"auc=(\S+)") == Metric(value=0.6)
     assert said("end 3", stderr="INFO auc=0.7\n", pattern="auc=.*$") == Metric(value=0.7)
-    assert said("end", pattern="auc") == Fails(reason="nothing that the command says matches `auc`")
+    assert said("end", pattern="auc") == Fails(
+        reason="nothing in the command's output matches `auc`"
+    )
 
 
 def test_what_failed_says_its_last_line() -> None:

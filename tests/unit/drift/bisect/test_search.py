@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstitch.drift.bisect import search
-from lockstitch.drift.bisect.model import Fails, Metric, Mixture, Outcome, Question
-from lockstitch.drift.bisect.scale import Scale, Verdict
-from lockstitch.drift.bisect.search import Answer
-from lockstitch.drift.bisect.trials import Spent, Trials
+from lockstitch.drift.bisect.model import Fails, Metric, Mixture, Outcome, Question, Scale, Verdict
+from lockstitch.drift.bisect.search import Answer, Spent, Trials
 
 NO_NUMBER = Fails(reason="ImportError: cannot import name 'x'")
 Rule = Callable[[Mixture], Outcome]
@@ -62,7 +60,7 @@ def found(
 
 
 def needs(*wanted: str) -> Rule:
-    """Return a rule by which the number moves when all of these are as in B."""
+    """Return a rule by which the number changes when all of these are as in B."""
     return lambda mixture: Metric(value=float({*wanted} <= mixture))
 
 
@@ -116,7 +114,7 @@ def test_what_is_left_without_it_is_said() -> None:
 
     answer, _ = found(rule, 7)
     assert answer.sets == (frozenset({"c01"}),)
-    assert (answer.rest, answer.explains) == (Verdict.ELSEWHERE, False)
+    assert (answer.rest, answer.explains) == (Verdict.NEITHER, False)
 
 
 @given(st.data())
@@ -148,7 +146,7 @@ def test_one_cause_among_packages_that_need_each_other(data: st.DataObject) -> N
 @given(st.data())
 @settings(max_examples=200, deadline=None)
 def test_whatever_the_mixtures_give(data: st.DataObject) -> None:
-    """Each set that is named moves the number, and no part of it with one cause less does."""
+    """Each set that is named changes the number, and no part of it with one cause less does."""
     names = causes(data.draw(st.integers(1, 8)))
     outcomes = {frozenset[str](): Metric(value=0.0), frozenset(names): Metric(value=1.0)}
     choices = st.sampled_from([Metric(value=0.0), Metric(value=1.0), Metric(value=0.4), NO_NUMBER])
@@ -212,7 +210,7 @@ def test_noise_is_no_difference() -> None:
     scale = Scale.of([0.80, 0.81, 0.805], after, least=0.0)
     assert (scale.before, scale.noise) == (0.805, pytest.approx(0.01))
     assert scale.differs
-    verdicts = {0.79: "STAYED", 0.82: "STAYED", 0.85: "ELSEWHERE", 0.91: "MOVED"}
+    verdicts = {0.79: "AS_A", 0.82: "AS_A", 0.85: "NEITHER", 0.91: "AS_B"}
     assert {v: scale.verdict(Metric(value=v)).name for v in verdicts} == verdicts
     assert not Scale.of([0.80, 0.90, 0.95], Metric(value=0.99), least=0.0).differs
     assert not Scale.of([0.80, 0.80], after, least=0.1).differs
@@ -223,22 +221,22 @@ def test_a_wide_noise_still_has_two_ends() -> None:
     assert scale.before == 0.4
     assert not scale.differs
     scale = Scale.of([0.0, 0.2], Metric(value=0.7), least=0.0)
-    assert scale.verdict(Metric(value=0.44)) is Verdict.STAYED
-    assert scale.verdict(Metric(value=0.46)) is Verdict.MOVED
+    assert scale.verdict(Metric(value=0.44)) is Verdict.AS_A
+    assert scale.verdict(Metric(value=0.46)) is Verdict.AS_B
 
 
 def test_the_last_digits_are_no_difference() -> None:
     scale = Scale.of([0.82, 0.82], Metric(value=0.8715), least=0.0)
-    assert scale.verdict(Metric(value=0.8715000001)) is Verdict.MOVED
-    assert scale.verdict(Metric(value=0.8199999999)) is Verdict.STAYED
-    assert scale.verdict(Metric(value=0.84)) is Verdict.ELSEWHERE
+    assert scale.verdict(Metric(value=0.8715000001)) is Verdict.AS_B
+    assert scale.verdict(Metric(value=0.8199999999)) is Verdict.AS_A
+    assert scale.verdict(Metric(value=0.84)) is Verdict.NEITHER
 
 
 @pytest.mark.parametrize("after", [math.nan, math.inf])
 def test_what_is_no_finite_number(after: float) -> None:
     scale = Scale.of([0.5, 0.5], Metric(value=after), least=0.0)
     assert scale.differs
-    assert scale.verdict(Metric(value=after)) is Verdict.MOVED
-    assert scale.verdict(Metric(value=0.5)) is Verdict.STAYED
-    assert scale.verdict(Metric(value=7.0)) is Verdict.ELSEWHERE
+    assert scale.verdict(Metric(value=after)) is Verdict.AS_B
+    assert scale.verdict(Metric(value=0.5)) is Verdict.AS_A
+    assert scale.verdict(Metric(value=7.0)) is Verdict.NEITHER
     assert not Scale.of([after, after], Metric(value=after), least=0.0).differs

@@ -1,4 +1,4 @@
-"""A fingerprint's JSON is read back as it was written, and distrusted."""
+"""The JSON of a fingerprint is read back as it was written, and not trusted."""
 
 import json
 from typing import Any
@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.fingerprint import decode
-from lockstitch.fingerprint import decode as reading
+from lockstitch.fingerprint import model
 from lockstitch.fingerprint.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
 
 HEX = "sha256:" + "ab" * 32
@@ -47,6 +46,7 @@ fingerprints = st.builds(
     | st.lists(st.builds(Blas, name=lines, owner=names, file=lines), max_size=2).map(tuple),
     variables=st.none() | st.dictionaries(texts, lines, max_size=3),
     system=st.none() | st.dictionaries(texts, lines, max_size=3),
+    inputs=st.none() | st.dictionaries(texts, lines, max_size=3),
     imported=st.none() | st.lists(names, max_size=3).map(lambda found: tuple(sorted(found))),
 )
 
@@ -55,7 +55,7 @@ fingerprints = st.builds(
 @given(fingerprints)
 def test_what_is_written_is_read_back(found: Fingerprint) -> None:
     text = json.dumps(found.document())
-    read = decode.of_text(text, "it")
+    read = model.of_text(text, "it")
     assert read.document() == found.document()
     assert read.digest == found.digest
 
@@ -74,7 +74,7 @@ def test_the_order_of_finding_does_not_show() -> None:
 def problems(**members: Any) -> list[str]:
     document = {"schema": 1, "kind": "environment", **members}
     with pytest.raises(LockstitchError) as caught:
-        decode.of_document(document, "it")
+        model.of_document(document, "it")
     return [each.message.removeprefix("`it`: ") for each in caught.value.everything()]
 
 
@@ -82,7 +82,7 @@ def problems(**members: Any) -> list[str]:
     ("members", "wanted"),
     [
         ({"kind": "guess"}, "`kind` is `guess`, not one of: environment, image, lock"),
-        ({"packages": {}}, "`packages` must be a list"),
+        ({"packages": {}}, "`packages` must be a list of tables, found `{}`"),
         ({"packages": [3]}, "`packages[0]` must be a table, found `3`"),
         (
             {"packages": [{"name": "../x", "version": "1"}]},
@@ -122,7 +122,7 @@ def test_what_is_wrong_is_named(members: dict[str, Any], wanted: str) -> None:
 
 def test_every_problem_is_shown_and_what_is_new_is_left_out() -> None:
     assert len(problems(kind="x", packages=3, python=4)) == 3
-    known = decode.of_document({"schema": 1, "kind": "lock", "later": 1}, "it")
+    known = model.of_document({"schema": 1, "kind": "lock", "later": 1}, "it")
     assert known == Fingerprint(kind="lock")
 
 
@@ -138,11 +138,11 @@ def test_every_problem_is_shown_and_what_is_new_is_left_out() -> None:
 )
 def test_what_is_no_fingerprint_is_refused(text: str, wanted: str) -> None:
     with pytest.raises(LockstitchError) as caught:
-        decode.of_text(text, "it")
+        model.of_text(text, "it")
     assert caught.value.message.startswith(wanted)
 
 
 def test_a_text_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_LARGEST", 10)
+    monkeypatch.setattr(model, "_LARGEST", 10)
     with pytest.raises(LockstitchError, match="it has 11 characters"):
-        decode.of_text(" " * 11, "it")
+        model.of_text(" " * 11, "it")

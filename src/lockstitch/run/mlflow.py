@@ -19,7 +19,7 @@ __all__ = ["Tracked", "after", "before", "is_tracked"]
 
 _CONTEXT, _SERVER = "MLFLOW_RUN_CONTEXT", "MLFLOW_TRACKING_URI"
 _TAG = "lockstitch.run"
-_SCRIPT = Path(__file__).parents[1] / "runtime" / "track.py"
+_SCRIPT = Path(__file__).parents[1] / "runtime" / "mlflow_files.py"
 _SETTINGS = {
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -44,7 +44,7 @@ def is_tracked(env: Mapping[str, str]) -> bool:
 
 
 def before(env: Mapping[str, str], tags: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """Return variables that tag each MLflow run, and the value that finds these runs again."""
+    """Return variables that tag each MLflow run, and the value by which these runs are found."""
     token = secrets.token_hex(8)
     try:
         given = json.loads(env.get(_CONTEXT) or "{}")

@@ -9,8 +9,7 @@ from support.registry import Registry
 
 from lockstitch.cli.main import main
 from lockstitch.drift import compare
-from lockstitch.fingerprint import images as of_images
-from lockstitch.fingerprint import live
+from lockstitch.fingerprint import contents, live
 from lockstitch.fingerprint.model import Blas, Fingerprint
 from lockstitch.oci.entry import Entry, file
 from lockstitch.oci.reader import StoredImage, StoredLayer
@@ -33,7 +32,7 @@ def read(
 ) -> Fingerprint:
     config: dict[str, Any] = {"os": "linux", "architecture": "amd64", "config": {"Env": list(env)}}
     made = tuple(StoredLayer(read=images.layer(each).chunks) for each in layers)
-    return of_images.read(StoredImage(config=config, layers=made))
+    return contents.of_image(StoredImage(config=config, layers=made))
 
 
 @pytest.fixture

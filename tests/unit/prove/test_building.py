@@ -2,8 +2,9 @@
 
 import pytest
 
+from lockstitch.prove import variations
 from lockstitch.prove.building import culprits
-from lockstitch.prove.variation import BUILD, Variation
+from lockstitch.prove.variations import Variation
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ def test_each_alone(guilty: set[str], most: int, named: list[str]) -> None:
         tries.append(some)
         return bool(guilty & {each.name for each in some})
 
-    assert list(culprits(BUILD, differs)) == named
+    assert list(culprits(variations.of_build(), differs)) == named
     assert len(tries) <= most
 
 
@@ -34,4 +35,4 @@ def test_two_that_only_act_together() -> None:
 
 
 def test_chance_ends() -> None:
-    assert list(culprits(BUILD[:2], lambda _: False)) == ["umask with user"]
+    assert list(culprits(variations.of_build()[:2], lambda _: False)) == ["umask with user"]

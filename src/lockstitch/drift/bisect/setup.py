@@ -1,6 +1,5 @@
-"""An experiment as a person starts it: both sides read, the plan in words, the number watched."""
+"""Sets an experiment up from its options, and runs it."""
 
-import argparse
 import functools
 import re
 import shlex
@@ -8,24 +7,42 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lockstitch.cli import drifting
 from lockstitch.drift import source
-from lockstitch.drift.bisect import coupling, ends, experiment, metric, mixtures, record, search
-from lockstitch.drift.bisect.bench import CommandBench, code
-from lockstitch.drift.bisect.ends import Ends, Side
-from lockstitch.drift.bisect.experiment import Explanation, Limits
-from lockstitch.drift.bisect.mixtures import Environments
-from lockstitch.drift.bisect.model import Metric, Mixture, Outcome
-from lockstitch.drift.bisect.pythons import Pythons
-from lockstitch.drift.bisect.scale import Verdict
+from lockstitch.drift.bisect import environments, experiment, metric, search, sides
+from lockstitch.drift.bisect.environments import Environments, Pythons
+from lockstitch.drift.bisect.experiment import CommandBench, Explanation, Limits, Outcomes
+from lockstitch.drift.bisect.metric import MetricSource
+from lockstitch.drift.bisect.model import Metric, Mixture, Outcome, Verdict
+from lockstitch.drift.bisect.sides import Ends, Side
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.fingerprint import live
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.progress import Reporter, say
 
-__all__ = ["Prepared", "explained", "number", "prepare"]
+__all__ = ["Options", "Prepared", "explained", "number", "prepare"]
 
 _NAMED = 3  # causes fit on a line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of `lockstitch bisect`, as its help describes them."""
+
+    before: str
+    after: str
+    rest: tuple[str, ...]  # the command
+    project: Path
+    image: str | None
+    python: str
+    setting: Sequence[str]
+    extra: Sequence[str]
+    metric_file: str
+    metric_regex: str
+    runs: int
+    repeats: int
+    tolerance: float
+    jobs: int
+    again: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +56,13 @@ class Prepared:
     @property
     def guesses(self) -> int:
         """How many causes are tried alone."""
-        return coupling.question(self.ends.causes, {}).guesses
+        return sides.question(self.ends.causes, {}).guesses
 
     @property
     def most(self) -> int:
-        """How many runs one cause takes at most, where every mixture gives a number."""
-        here = search.most(len(self.ends.causes), self.guesses)
-        return min(self.limits.runs, self.limits.repeats + 1 + here)
+        """How many runs finding one cause takes at most, where every mixture gives a number."""
+        searched = search.most(len(self.ends.causes), self.guesses)
+        return min(self.limits.runs, self.limits.repeats + 1 + searched)
 
 
 def number(value: float) -> str:
@@ -57,35 +74,41 @@ def number(value: float) -> str:
 # --- from options
 
 
-def prepare(options: argparse.Namespace) -> Prepared:
-    """Return the experiment that options describe, or raise LockstitchError with what is wrong."""
-    folder: Path = options.project
+def prepare(options: Options) -> Prepared:
+    """Return the experiment of some options.
+
+    Raises UsageError for options that cannot be, LockstitchError when a side cannot be read or
+    nothing that can be tried differs.
+    """
+    folder = options.project
     reading = metric.parse(options.metric_file, options.metric_regex)
-    _checked(options)
-    words = (options.before, options.after)
-    sides, pythons = _sides(options)
-    own = mixtures.own_project(folder)
-    editable = {p.name for s in sides for p in s.fingerprint.packages if p.origin == "editable"}
-    extras = [mixtures.read_extra(each, folder) for each in options.extra]
-    extras += [own] if own and own.name in editable - {each.name for each in extras} else []
-    made = ends.between(
-        *sides,
-        [ends.setting(each) for each in options.setting],
-        given=frozenset(each.name for each in extras),
-        graph=source.graph(drifting.context(options)),
+    _check(options)
+    pythons_named = _named_pythons(options.python)
+    context = source.context(folder, image=options.image, python=pythons_named[0])
+    both, pythons = _sides(options, context, pythons_named)
+    own = environments.own_project(folder)
+    editable = {p.name for s in both for p in s.fingerprint.packages if p.origin == "editable"}
+    extras = [environments.read_extra(text, folder) for text in options.extra]
+    extras += [own] if own and own.name in editable - {extra.name for extra in extras} else []
+    ends = sides.between(
+        *both,
+        [sides.setting(text) for text in options.setting],
+        given=frozenset(extra.name for extra in extras),
+        graph=source.graph(context),
     )
-    if not made.causes:
+    if not ends.causes:
+        words = (options.before, options.after)
         message = f"nothing that can be tried here differs between `{words[0]}` and `{words[1]}`"
         raise LockstitchError(message, hint=f"lockstitch diff {shlex.join(words)} --all")
-    environments = Environments(folder.resolve(), extras, pythons)
-    kept = record.Record(_record(made, environments, options), forget=options.again)
+    made = Environments(folder.resolve(), extras, pythons)
+    path = _outcomes_file(ends, made, reading, options)
     bench = CommandBench(
-        ends=made,
-        environments=environments,
+        ends=ends,
+        environments=made,
         command=options.rest,
         folder=folder.resolve(),
-        reading=reading,
-        record=kept,
+        metric=reading,
+        outcomes=Outcomes(path, forget=options.again),
     )
     limits = Limits(
         runs=options.runs,
@@ -93,27 +116,26 @@ def prepare(options: argparse.Namespace) -> Prepared:
         tolerance=options.tolerance,
         parallel=options.jobs,
     )
-    return Prepared(ends=made, bench=bench, limits=limits)
+    return Prepared(ends=ends, bench=bench, limits=limits)
 
 
-def _record(made: Ends, environments: Environments, options: argparse.Namespace) -> Path:
-    everything = frozenset(each.label for each in made.causes)
+def _outcomes_file(ends: Ends, made: Environments, reading: MetricSource, options: Options) -> Path:
+    everything = frozenset(cause.label for cause in ends.causes)
     both = (frozenset[str](), everything)
-    reading = metric.parse(options.metric_file, options.metric_regex)
     known = {
-        "environments": [environments.path(made.wanted(each)).name for each in both],
-        "variables": [made.variables(each) for each in both],
+        "environments": [made.path(ends.wanted(mixture)).name for mixture in both],
+        "variables": [ends.variables(mixture) for mixture in both],
         "causes": sorted(everything),
         "command": list(options.rest),
         "reading": reading.document(),
-        "code": code(options.project, options.rest),
+        "code": experiment.code(options.project, options.rest),
     }
-    return Path(options.project, ".lockstitch", "bisect", f"{record.key(known)}.json")
+    return Path(options.project, ".lockstitch", "bisect", f"{experiment.key(known)}.json")
 
 
-def _checked(options: argparse.Namespace) -> None:
+def _check(options: Options) -> None:
     if not options.rest:
-        message = "bisect needs the command that gives the number, after `--`"
+        message = "bisect needs the command that prints the number, after `--`"
         raise UsageError(message, hint="lockstitch bisect A B -- python train.py")
     for name, least in (("repeats", 2), ("jobs", 1), ("runs", 4)):
         if getattr(options, name) < least:
@@ -133,16 +155,15 @@ def _checked(options: argparse.Namespace) -> None:
         raise UsageError(message, hint="write it as in an activated one: -- python train.py")
 
 
-def _sides(options: argparse.Namespace) -> tuple[tuple[Side, Side], Pythons]:
-    asked = _asked(options.python)
-    options.python = asked[0]
-    context = drifting.context(options)
+def _sides(
+    options: Options, context: source.Context, named: tuple[str, str]
+) -> tuple[tuple[Side, Side], Pythons]:
     project = context.project
     # Mixtures run here: a lock is read for this machine, not for the base of an image.
     here = replace(context, project=None)
     default = project.python if project else source.target(here).python
     words = (options.before, options.after)
-    images = {each.name for each in project.images} if project else set()
+    images = {image.name for image in project.images} if project else set()
 
     def reader(word: str) -> Callable[[str], Fingerprint]:
         where = context if word in images else here
@@ -150,23 +171,23 @@ def _sides(options: argparse.Namespace) -> tuple[tuple[Side, Side], Pythons]:
         return functools.cache(lambda python: source.read(word, replace(where, python=python)))
 
     reads = [reader(word) for word in words]
-    found = [read(asked[i] or default) for i, read in enumerate(reads)]
-    known = [_version(each, word) for each, word in zip(found, words, strict=True)]
+    prints = [read(named[i] or default) for i, read in enumerate(reads)]
+    known = [_version(each, word) for each, word in zip(prints, words, strict=True)]
     # A lock that stands beside an environment is read for that environment's Python.
-    chosen = [known[i] or asked[i] or known[1 - i] or default for i in range(2)]
-    found = [each if known[i] else reads[i](chosen[i]) for i, each in enumerate(found)]
-    places = [options.project / word for word in words]
-    pythons = Pythons(_programs(list(zip(places, known, strict=True))))
+    chosen = [known[i] or named[i] or known[1 - i] or default for i in range(2)]
+    prints = [each if known[i] else reads[i](chosen[i]) for i, each in enumerate(prints)]
+    programs = [(live.python_of(options.project / words[i]), known[i]) for i in range(2)]
+    pythons = Pythons({v: str(path.absolute()) for path, v in programs if v and path.exists()})
     versions = pythons.both(*chosen)
     before, after = (
-        Side(word=words[i], fingerprint=found[i], read=reads[i], python=versions[i])
+        Side(word=words[i], fingerprint=prints[i], read=reads[i], python=versions[i])
         for i in range(2)
     )
     return (before, after), pythons
 
 
-def _asked(text: str) -> tuple[str, str]:
-    """Return the Python that is asked for A and for B, "" where none is."""
+def _named_pythons(text: str) -> tuple[str, str]:
+    """Return the Python of --python for A and for B, "" where there is none."""
     before, _, after = text.partition(",")
     after = after or before
     if any(each and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,3})?", each) for each in (before, after)):
@@ -179,7 +200,7 @@ def _version(fingerprint: Fingerprint, word: str) -> str:
     python = fingerprint.python
     if python is None:
         return ""
-    # It comes from somebody's file and becomes a word that uv takes: no path, no option.
+    # It comes from a file and becomes a word that uv takes: no path, no option.
     known = re.fullmatch(r"3\.\d{1,2}(?:\.\d{1,3}(?:(?:a|b|rc)\d{1,2})?)?", python.version)
     if python.implementation.lower() != "cpython" or not known:
         message = f"`{word}` has {python.implementation} {python.version}, mixtures have CPython 3"
@@ -187,32 +208,29 @@ def _version(fingerprint: Fingerprint, word: str) -> str:
     return f"{python.version}{'t' * python.free_threaded}"
 
 
-def _programs(sides: Sequence[tuple[Path, str]]) -> dict[str, str]:
-    """Return the interpreters of environments of this machine by their version."""
-    there = [(live.python_of(path), version) for path, version in sides]
-    return {version: str(path.absolute()) for path, version in there if version and path.exists()}
-
-
 # --- the runs
 
 
-def explained(made: Prepared, progress: Reporter, *, talk: bool) -> Explanation:
-    """Make the experiment, and say what each run gives."""
-    bench, causes = made.bench, made.ends.causes
-    both = [made.ends.wanted(frozenset(each)) for each in ((), {c.label for c in causes})]
+def explained(prepared: Prepared, progress: Reporter, *, talk: bool) -> Explanation:
+    """Run the experiment, and print the number of each run when `talk` is set.
+
+    Raises LockstitchError when A or B cannot be installed, or A gives no number.
+    """
+    bench, causes = prepared.bench, prepared.ends.causes
+    both = [prepared.ends.wanted(frozenset(each)) for each in ((), {c.label for c in causes})]
     bench.environments.sweep()
     with progress.task("install A and B", 0):
         for each in both:
             bench.environments.make(each)
     runs, everything = 0, frozenset(each.label for each in causes)
-    with progress.task("runs", made.most) as task:
+    with progress.task("runs", prepared.most) as task:
 
         def told(mixture: Mixture, outcome: Outcome, verdict: Verdict | None) -> None:
             nonlocal runs
             runs += 1
             task.advance(1)
             if talk:
-                say(f"run {runs}: {_moved(mixture, everything)}: {_gave(outcome, verdict)}")
+                say(f"run {runs}: {_name(mixture, everything)}: {_result(outcome, verdict)}")
 
         return experiment.explain(
             causes,
@@ -221,13 +239,13 @@ def explained(made: Prepared, progress: Reporter, *, talk: bool) -> Explanation:
                 bench.environments.installed(both[0]),
                 bench.environments.installed(both[1]),
             ),
-            made.limits,
+            prepared.limits,
             told,
         )
 
 
-def _moved(mixture: Mixture, everything: Mixture) -> str:
-    """Say what a mixture is, by what is named quicker."""
+def _name(mixture: Mixture, everything: Mixture) -> str:
+    """Return a mixture in words: by the causes of A or those of B, whichever are fewer."""
     rest = everything - mixture
     if not mixture or not rest:
         return "B" if mixture else "A"
@@ -238,7 +256,7 @@ def _moved(mixture: Mixture, everything: Mixture) -> str:
     return f"A with {len(mixture)} of {len(everything)} of B"
 
 
-def _gave(outcome: Outcome, verdict: Verdict | None) -> str:
+def _result(outcome: Outcome, verdict: Verdict | None) -> str:
     if isinstance(outcome, Metric):
         return number(outcome.value) + (f", {verdict.value}" if verdict else "")
-    return f"{Verdict.UNRESOLVED.value} ({outcome.reason})"
+    return f"{Verdict.NO_NUMBER.value} ({outcome.reason})"

@@ -4,24 +4,24 @@ import itertools
 
 import pytest
 
-from lockstitch.drift import known
+from lockstitch.drift import effects
 
 
 def test_the_set_is_whole() -> None:
-    moves = known.everything()
-    packages = {each.package for each in moves}
-    assert len(moves) >= 25
+    changes = effects.everything()
+    packages = {each.package for each in changes}
+    assert len(changes) >= 25
     assert packages == {
         *("numpy", "scipy", "pandas", "scikit-learn", "xgboost", "lightgbm", "torch"),
     }
-    for each in moves:
+    for each in changes:
         assert each.what[-1] != "."
         assert each.source, each
-        assert known._parsed(each.version), each
-    for package, group in itertools.groupby(moves, key=lambda each: each.package):
-        versions = [known._parsed(each.version) or () for each in group]
+        assert effects._parsed(each.version), each
+    for package, group in itertools.groupby(changes, key=lambda each: each.package):
+        versions = [effects._parsed(each.version) or () for each in group]
         assert versions == sorted(versions), package
-    assert len({(each.package, each.what) for each in moves}) == len(moves)
+    assert len({(each.package, each.what) for each in changes}) == len(changes)
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_the_set_is_whole() -> None:
         ("", "1.6", False),
     ],
 )
-def test_a_move_is_known_when_its_version_lies_between(
+def test_a_change_is_known_when_its_version_lies_between(
     before: str,
     after: str,
     crossed: bool,  # noqa: FBT001
 ) -> None:
-    found = known.between("scikit-learn", before, after)
+    found = effects.known_changes("scikit-learn", before, after)
     assert any("categories as categories" in each.what for each in found) == crossed
 
 
@@ -55,5 +55,5 @@ def test_a_move_is_known_when_its_version_lies_between(
         ("", "1", 3),
     ],
 )
-def test_a_step_is_by_the_first_number_that_moved(before: str, after: str, step: int) -> None:
-    assert known.step(before, after) == step
+def test_a_step_is_by_the_first_number_that_differs(before: str, after: str, step: int) -> None:
+    assert effects.step(before, after) == step

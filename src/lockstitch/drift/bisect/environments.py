@@ -1,32 +1,36 @@
 """Environments of uv for mixtures: made once, kept by what is in them, used again."""
 
+import functools
 import importlib.metadata
 import os
+import platform
 import re
-from collections.abc import Sequence
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
 from lockstitch import clock, digest, environ, files, process
 from lockstitch.digest import canonical_json
-from lockstitch.drift.bisect.coupling import Installed
-from lockstitch.drift.bisect.ends import Wanted
-from lockstitch.drift.bisect.pythons import Pythons, minor
+from lockstitch.drift.bisect.sides import Installed, Requirements, minor
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.fingerprint import live
 from lockstitch.python.tables import parse_toml
 from lockstitch.store import default_root
 
-__all__ = ["Environments", "Extra", "own_project", "read_extra"]
+__all__ = ["Environments", "Extra", "Pythons", "own_project", "read_extra"]
 
 _READY = ".lockstitch-ready"
-_KEPT = 7 * 24 * 3600  # seconds after which an environment that nobody used is deleted
+_KEPT = 7 * 24 * 3600  # seconds after which an unused environment is deleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """What every mixture holds besides: a wheel, or the project itself, editable."""
+    """One more package of every mixture: a wheel, or the project itself, editable."""
 
     name: str
     words: tuple[str, ...]  # as uv takes them
@@ -35,8 +39,6 @@ class Extra:
 
 def read_extra(text: str, folder: Path) -> Extra:
     """Return what `NAME @ PLACE` or the path of a wheel means, or raise UsageError."""
-    from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-
     name, at, place = (part.strip() for part in text.partition("@"))
     place = place if at else name
     path = folder / place.removeprefix("file://")
@@ -60,8 +62,6 @@ def read_extra(text: str, folder: Path) -> Extra:
 
 def own_project(folder: Path) -> Extra | None:
     """Return the project of a folder as an editable install, or None when it is no package."""
-    from packaging.utils import canonicalize_name
-
     path = folder / "pyproject.toml"
     if not path.is_file():
         return None
@@ -74,8 +74,60 @@ def own_project(folder: Path) -> Extra | None:
     return Extra(name=canonicalize_name(name), words=words)
 
 
+class Pythons:
+    """Finds interpreters by version: of the compared environments, this one, uv's."""
+
+    def __init__(self, known: Mapping[str, str] | None = None) -> None:
+        """Keep the programs of known versions, besides this one."""
+        own = platform.python_version()
+        self._known = {minor(own): sys.executable, own: sys.executable, **(known or {})}
+
+    def path(self, version: str) -> str | None:
+        """Return the program of a version, or None when it is not available.
+
+        One that is not installed is fetched by uv where it may fetch.
+        """
+        return self._known.get(version) or _of_uv(version)
+
+    def need(self, version: str) -> str:
+        """Return the program of a version, or raise LockstitchError."""
+        program = self.path(version)
+        if program is None:
+            message = f"Python {version} is not available"
+            raise LockstitchError(message, hint=f"uv python install {version}")
+        return program
+
+    def both(self, before: str, after: str) -> tuple[str, str]:
+        """Return the versions to make two environments with: exactly, else the minor ones.
+
+        A patch version that is not available cannot be tried: then both are the same.
+        """
+        if minor(before) != minor(after):
+            return self._nearest(before), self._nearest(after)
+        available = [version for version in (before, after) if self.path(version)]
+        if len(available) == 2:  # noqa: PLR2004 -- both
+            return before, after
+        same = available[0] if available else minor(before)
+        return same, same
+
+    def _nearest(self, version: str) -> str:
+        return version if self.path(version) else minor(version)
+
+
+@functools.cache
+def _of_uv(version: str) -> str | None:
+    uv, env = process.find_uv(), environ.child(VIRTUAL_ENV=None)
+    for words in (["find", "--no-project"], ["install", "--quiet"], ["find", "--no-project"]):
+        done = process.run([uv, "python", *words, version], env=env, check=False)
+        if done.code == 0 and words[0] == "find":
+            return done.stdout.strip()
+        if done.code != 0 and words[0] == "install":
+            return None
+    return None
+
+
 class Environments:
-    """Makes environments below the user's cache; safe for several threads and processes."""
+    """Environments below the user's cache; safe for several threads and processes."""
 
     def __init__(
         self, folder: Path, extras: Sequence[Extra] = (), pythons: Pythons | None = None
@@ -86,8 +138,8 @@ class Environments:
         self._extras = tuple(extras)
         self._pythons = pythons or Pythons()
 
-    def path(self, wanted: Wanted) -> Path:
-        """Return the folder that an environment has or would have."""
+    def path(self, wanted: Requirements) -> Path:
+        """Return the folder of an environment, whether it exists or not."""
         known = {
             "python": self._pythons.path(wanted.python) or wanted.python,
             "pins": list(wanted.pins),
@@ -95,10 +147,10 @@ class Environments:
         }
         return self.root / digest.of_bytes(canonical_json(known)).hex[:24]
 
-    def make(self, wanted: Wanted) -> Path:
+    def make(self, wanted: Requirements) -> Path:
         """Return the folder of an environment, made when it is missing.
 
-        Raises LockstitchError with what uv said when it cannot be made.
+        Raises LockstitchError with uv's message when it cannot be installed.
         """
         folder = self.path(wanted)
         with files.lock(folder.with_suffix(".lock")):
@@ -122,24 +174,19 @@ class Environments:
             "PYTHONPYCACHEPREFIX": str(self.root / "bytecode"),
         }
 
-    def installed(self, wanted: Wanted) -> Installed:
-        """Return what an environment holds and what each package asks for."""
-        from packaging.utils import canonicalize_name
-
+    def installed(self, wanted: Requirements) -> Installed:
+        """Return the packages of an environment, and what each requires."""
         versions, requires = {}, {}
         sites = sorted(str(path) for path in self.make(wanted).glob("lib/python*/site-packages"))
-        for each in importlib.metadata.distributions(path=sites):
-            metadata = each.metadata
-            name = str(canonicalize_name(metadata["Name"] or ""))
-            versions[name] = each.version
-            requires[name] = tuple(each.requires or ())
+        for package in importlib.metadata.distributions(path=sites):
+            name = str(canonicalize_name(package.metadata["Name"] or ""))
+            versions[name] = package.version
+            requires[name] = tuple(package.requires or ())
         python = minor(wanted.python).rstrip("t")
         return Installed(versions=versions, requires=requires, python=python)
 
     def sweep(self) -> None:
-        """Delete environments that nobody used for a week, and their bytecode."""
-        import shutil
-
+        """Delete environments that were not used for a week, and their bytecode."""
         for ready in sorted(self.root.glob(f"*/{_READY}")):
             if clock.now() - ready.stat().st_mtime > _KEPT:
                 folder = ready.parent
@@ -148,7 +195,7 @@ class Environments:
                 bytecode = self.root / "bytecode" / folder.relative_to(folder.anchor)
                 shutil.rmtree(bytecode, ignore_errors=True)
 
-    def _make(self, wanted: Wanted, folder: Path) -> None:
+    def _make(self, wanted: Requirements, folder: Path) -> None:
         python = self._pythons.need(wanted.python)
         self._uv("venv", "--quiet", "--no-project", "--clear", "--python", python, str(folder))
         pins = folder / "pins.txt"
@@ -164,6 +211,6 @@ class Environments:
         hint = "an index that is not uv's default: set UV_INDEX; a wheel: --with"
         done = process.run([process.find_uv(), *words], cwd=self._folder, env=env, check=False)
         if done.code != 0:
-            said = re.sub(r"://[^/@\s]+@", "://", done.stderr.strip())  # no password
-            message = f"a mixture cannot be installed\n{said[-2000:]}"
+            stderr = re.sub(r"://[^/@\s]+@", "://", done.stderr.strip())  # no password
+            message = f"a mixture cannot be installed\n{stderr[-2000:]}"
             raise LockstitchError(message, hint=hint)

@@ -1,24 +1,28 @@
-"""Fingerprints of images, read from the files in their layers and not from labels.
+"""Fingerprints from files alone: of an image by its layers, of a locked wheel by its RECORD.
 
 By the rules of `lockstitch.runtime.fingerprint`, and without running anything: processor, kernels
-and threads are known only to a process.
+and threads are known only to a process. Labels of an image are not read.
 """
 
 import base64
 import posixpath
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from lockstitch.fingerprint import decode
-from lockstitch.fingerprint.model import Blas, Fingerprint, Python, System
+from lockstitch.digest import Digest
+from lockstitch.fingerprint import model
+from lockstitch.fingerprint.model import Blas, Fingerprint, Package, Python, System
 from lockstitch.oci import rootfs
 from lockstitch.oci.reader import StoredImage
 from lockstitch.oci.rootfs import StoredFile
 from lockstitch.runtime import fingerprint as script
+from lockstitch.store import Store
 
-__all__ = ["read"]
+__all__ = ["of_image", "with_files"]
 
 _SITE = r"(?:[^/]+/)*lib/python3(?:\.\d+)?t?/(?:site|dist)-packages"
 _NOTE = re.compile(rf"({_SITE})/([^/]+\.dist-info)/(?:METADATA|RECORD|WHEEL|direct_url\.json)")
@@ -28,6 +32,7 @@ _SYSTEM = re.compile(
     r"(?:usr|usr/local)/include/python3\.\d+t?/patchlevel\.h"
 )
 _PATCH_LEVEL = re.compile(r'#define\s+PY_VERSION\s+"([^"]+)"')
+_SMALL = 16 << 20  # bytes of a RECORD
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 Files = Mapping[str, StoredFile]
@@ -43,23 +48,29 @@ class _Installed:
     rows: list[tuple[str, str]]
 
 
-def read(image: StoredImage) -> Fingerprint:
-    """Return what the files of an image say it is; raise LockstitchError when one is damaged."""
+def of_image(image: StoredImage) -> Fingerprint:
+    """Return the fingerprint of an image.
+
+    Raises LockstitchError when one of its layers is damaged.
+    """
     layers = [layer.chunks for layer in image.layers]
     files = rootfs.files_of(layers, content=_wanted, digest=_in_site)
     variables = _environment(image.config)
-    found: dict[str, _Installed] = {}
+    installed: dict[str, _Installed] = {}
     for site in _sites(files, variables):
-        for each in _installed(files, site):
-            found.setdefault(each.name, each)
+        for package in _installed(files, site):
+            installed.setdefault(package.name, package)
     system = _system(files)
-    packages = [_package(each, found) for each in found.values()]
+    packages = []
+    for package in installed.values():
+        needs = sorted({need for need in package.document["needs"] if need in installed})
+        packages.append({**package.document, "needs": needs})
     document = {"schema": script.SCHEMA, "kind": "image", "packages": packages}
     return replace(
-        decode.of_document(document, "the image"),
-        python=_python(files, system, [each.site for each in found.values()]),
+        model.of_document(document, "the image"),
+        python=_python(files, system, [package.site for package in installed.values()]),
         platform=_platform(files, image.config, system),
-        blas=tuple(sorted(_blas(found.values()), key=lambda each: (each.owner, each.file))),
+        blas=tuple(sorted(_blas(installed.values()), key=lambda blas: (blas.owner, blas.file))),
         variables={k: v for k, v in variables.items() if k in script.VARIABLES},
         system=system,
     )
@@ -110,13 +121,8 @@ def _installed(files: Files, site: str) -> Iterator[_Installed]:
         yield _Installed(site=site, name=name, document=document, rows=rows)
 
 
-def _package(each: _Installed, found: Mapping[str, _Installed]) -> dict[str, Any]:
-    needs = sorted({need for need in each.document["needs"] if need in found})
-    return {**each.document, "needs": needs}
-
-
 def _changed(files: Files, site: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Yield the files that are not what RECORD says, those that were hashed."""
+    """Yield the files of an image that differ from their hash in RECORD."""
     for path, wanted in rows:
         place = posixpath.normpath(f"{site}/{path}")
         algorithm, _, value = wanted.partition("=")
@@ -180,3 +186,50 @@ def _platform(files: Files, config: Mapping[str, Any], system: Mapping[str, str]
 def _text(files: Files, path: str) -> str:
     held = files.get(path)
     return held.content.decode("utf-8", "replace") if held and held.content else ""
+
+
+# --- wheels
+
+
+def with_files(package: Package, store: Store) -> Package:
+    """Return a locked package with the digests of the files that its wheel would install.
+
+    A wheel that is not in the store is not known: then the package stays as it is.
+    """
+    if len(package.artifacts) != 1:
+        return package
+    wheel = package.artifacts[0]
+    digests = store.record("fingerprint", wheel.hex)
+    if digests is None:
+        if not store.has(wheel):
+            return package
+        try:
+            digests = list(_digests(store.path(wheel)))
+        except zipfile.BadZipFile:  # a source distribution
+            digests = []
+        store.put_record("fingerprint", wheel.hex, digests)
+    if not digests:
+        return package
+    return replace(package, record=Digest.parse(digests[0]), code=Digest.parse(digests[1]))
+
+
+def _digests(path: Path) -> Iterator[str]:
+    """Yield the two digests that an install of a wheel has, or nothing for an odd wheel."""
+    with zipfile.ZipFile(path) as wheel:
+        names = [n for n in wheel.namelist() if n.count("/") == 1 and n.endswith("/RECORD")]
+        names = [n for n in names if n.partition("/")[0].endswith(".dist-info")]
+        if len(names) != 1 or wheel.getinfo(names[0]).file_size > _SMALL:
+            return
+        rows = script.rows(wheel.read(names[0]).decode("utf-8", "replace"))
+    placed = [(_placed(name), hashed) for name, hashed in rows if _placed(name)]
+    yield script.digest(placed)
+    yield script.digest([row for row in placed if not script.left_out(row[0])])
+
+
+def _placed(name: str) -> str:
+    """Return where installers put a file, from the folder of packages; "" outside of it."""
+    top, _, rest = name.partition("/")
+    if not top.endswith(".data"):
+        return name
+    scheme, _, inner = rest.partition("/")
+    return inner if scheme in {"purelib", "platlib"} else ""

@@ -1,20 +1,46 @@
-"""The two environments of an experiment, what of their difference can be tried, and mixtures."""
+"""The two environments of an experiment: what of their difference can be tried, and how.
+
+Packages that need each other's exact version are one cause. What counts is what the installed
+packages of both sides require (Requires-Dist), not a list of names: torch and its nvidia-*,
+pydantic and pydantic-core, and whatever comes next.
+"""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
 from lockstitch.drift import compare
-from lockstitch.drift.bisect.model import Cause, Mixture
-from lockstitch.drift.bisect.pythons import minor
+from lockstitch.drift.bisect.model import Cause, Mixture, Question, closure
 from lockstitch.drift.compare import Difference
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.fingerprint.model import Fingerprint, Package, Python
 from lockstitch.runtime.fingerprint import VARIABLES
 
-__all__ = ["Ends", "Setting", "Side", "Wanted", "between", "setting"]
+__all__ = [
+    "Ends",
+    "Installed",
+    "Requirements",
+    "Setting",
+    "Side",
+    "between",
+    "coupled",
+    "implied",
+    "minor",
+    "question",
+    "setting",
+]
 
 PYTHON = "Python"  # a label that no package and no variable has
+_GUESSES = 6  # causes that are tried alone at first
+
+
+def minor(version: str) -> str:
+    """Return a version without its patch number; a `t` at its end is free-threaded."""
+    return ".".join(version.split(".")[:2]).rstrip("t") + "t" * version.endswith("t")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +58,16 @@ class Side:
 
     word: str  # as it was typed
     fingerprint: Fingerprint
-    read: Callable[[str], Fingerprint]  # a lock may mean other packages for another Python
+    read: Callable[[str], Fingerprint]  # by version of Python
     python: str  # the version to make it with
 
     def packages(self, python: str) -> Fingerprint:
-        """Return what it means for a Python."""
+        """Return its packages for a Python; a lock may have others for another one."""
         return self.fingerprint if minor(python) == minor(self.python) else self.read(python)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Requirements:
     """An environment to make: an interpreter, and a line of requirements for each package."""
 
     python: str
@@ -50,7 +76,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
-    """Both sides, what can be tried of their difference, and what cannot be."""
+    """Both sides, their differences that can be tried, and those that cannot."""
 
     before: Side
     after: Side
@@ -58,33 +84,39 @@ class Ends:
     beside: tuple[Difference, ...]  # can change results, and is the same in every mixture
     given: frozenset[str]  # names of packages that are installed otherwise
 
-    def wanted(self, mixture: Mixture) -> Wanted:
-        """Return the environment of a mixture; raise LockstitchError for what no index has."""
-        moved = {name for c in self.causes if c.label in mixture for name in c.packages}
+    def wanted(self, mixture: Mixture) -> Requirements:
+        """Return the environment of a mixture.
+
+        Raises LockstitchError with every package that no index has.
+        """
+        changed = {name for c in self.causes if c.label in mixture for name in c.packages}
         python = (self.after if PYTHON in mixture else self.before).python
         before, after = self.before.packages(python), self.after.packages(python)
         names = sorted({each.name for each in (*before.packages, *after.packages)})
-        chosen = [(after if name in moved else before).package(name) for name in names]
+        chosen = [(after if name in changed else before).package(name) for name in names]
         wanted = [each for each in chosen if each and each.name not in self.given]
         problems = [problem for each in wanted for problem in _problems(each)]
         raise_all(problems)
-        return Wanted(python=python, pins=tuple(_pin(each) for each in wanted))
+        return Requirements(python=python, pins=tuple(_pin(each) for each in wanted))
 
     def variables(self, mixture: Mixture) -> dict[str, str | None]:
         """Return the variables of a mixture; None is one that must not be set."""
         both = (self.before.fingerprint.variables or {}, self.after.fingerprint.variables or {})
         shared = {k: v for k, v in both[0].items() if k in VARIABLES and both[1].get(k) == v}
-        found: dict[str, str | None] = dict(sorted(shared.items()))
+        variables: dict[str, str | None] = dict(sorted(shared.items()))
         for cause in self.causes:
             for part in cause.parts:
                 if part.what == "variable":
                     value = part.after if cause.label in mixture else part.before
-                    found[part.name] = value or None
-        return found
+                    variables[part.name] = value or None
+        return variables
 
 
 def setting(text: str) -> Setting:
-    """Return what `NAME=A,B` says, or raise UsageError."""
+    """Return the setting `NAME=A,B`.
+
+    Raises UsageError when the text has another form.
+    """
     match = re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)=([^,]*),([^,]*)", text)
     if not match or match[2] == match[3]:
         message = f"--setting is `{text:.80}`, not NAME=A,B with two values"
@@ -100,10 +132,10 @@ def between(
     given: frozenset[str] = frozenset(),
     graph: Fingerprint | None = None,
 ) -> Ends:
-    """Return both ends with what differs, ranked by effect; settings that are asked for first.
+    """Return both sides with their differences, ranked by effect; `settings` come first.
 
-    `given` names packages that are installed otherwise, `graph` is a lock that knows who asks
-    for whom.
+    `given` names packages that are installed otherwise, `graph` is a lock that knows which package
+    requires which.
     """
     asked = frozenset(each.name for each in settings)
     old = _with(before, {each.name: each.before for each in settings})
@@ -111,13 +143,13 @@ def between(
     if (old.fingerprint.variables is None) != (new.fingerprint.variables is None):
         # Only one of them knows its variables: what was not asked for is no difference.
         old, new = _asked(old, asked), _asked(new, asked)
-    found = [
+    differences = [
         each
         for each in compare.between(old.fingerprint, new.fingerprint, graph)
         if each.name not in given
     ]
-    tried = [each for each in found if _tried(each, old, new, asked)]
-    beside = [each for each in found if each not in tried and each.effect.matters]
+    tried = [each for each in differences if _tried(each, old, new, asked)]
+    beside = [each for each in differences if each not in tried and each.effect.matters]
     causes = sorted(_causes(tried), key=lambda cause: cause.parts[0].name not in asked)
     return Ends(
         before=old,
@@ -145,9 +177,9 @@ def _asked(side: Side, names: frozenset[str]) -> Side:
 
 
 def _tried(each: Difference, before: Side, after: Side, asked: frozenset[str]) -> bool:
-    """Return whether a difference can be made here."""
+    """Return whether a difference can be tried on this machine."""
     if each.what == "variable":
-        # A fingerprint is somebody's file: it sets no variable that was not agreed on.
+        # A fingerprint is a foreign file: it sets no variable but those of the list.
         return each.name in VARIABLES or each.name in asked
     if each.what == "python":
         return each.effect.matters and before.python != after.python
@@ -194,8 +226,6 @@ def _address(package: Package) -> str:
 
 
 def _problems(package: Package) -> Iterator[LockstitchError]:
-    from packaging.version import InvalidVersion, Version
-
     name = package.name
     if package.origin and not _address(package):
         where = package.origin.partition(" ")[0]
@@ -213,3 +243,90 @@ def _problems(package: Package) -> Iterator[LockstitchError]:
     except InvalidVersion:
         message = f"`{name}` has the version `{package.version:.80}`: that is no single one"
         yield LockstitchError(message, hint="choose the groups of one image: --image NAME")
+
+
+# --- packages that change together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """The packages of one side: their versions, and what each requires."""
+
+    versions: Mapping[str, str]
+    requires: Mapping[str, Sequence[str]]  # lines of Requires-Dist by name
+    python: str  # X.Y of it, which decides markers
+
+
+def implied(before: Installed, after: Installed, changed: Iterable[str]) -> dict[str, Mixture]:
+    """Return for each changed package those that must be as in B when it is.
+
+    A requirement that its own side does not meet is ignored: it was overridden.
+    """
+    needs: dict[str, set[str]] = {name: set() for name in changed}
+    for own, other, forward in ((before, after, False), (after, before, True)):
+        for name in needs:
+            for need in _broken(name, own, other, needs):
+                # As in B it needs B's other one; as in A it needs A's, so that B's needs B's.
+                one, two = (name, need) if forward else (need, name)
+                needs[one].add(two)
+    return {name: frozenset(names) for name, names in needs.items()}
+
+
+def coupled(causes: Sequence[Cause], needs: Mapping[str, Mixture]) -> list[Cause]:
+    """Return the causes; those that imply each other become one, in the place of the first."""
+    reach = {each.label: closure(frozenset({each.label}), needs) for each in causes}
+    joined: list[Cause] = []
+    taken: set[str] = set()
+    for each in causes:
+        if each.label in taken:
+            continue
+        same = [c for c in causes if c.label in reach[each.label] and each.label in reach[c.label]]
+        group = [each, *(c for c in same if c is not each)]
+        taken |= {c.label for c in group}
+        parts = tuple(part for cause in group for part in cause.parts)
+        joined.append(Cause(label=each.label, parts=parts))
+    return joined
+
+
+def question(causes: Sequence[Cause], needs: Mapping[str, Mixture]) -> Question:
+    """Return the search among causes that are coupled already."""
+    owner = {name: cause.label for cause in causes for name in cause.packages}
+    between = {
+        cause.label: frozenset(
+            owner[need] for name in cause.packages for need in needs.get(name, ()) if need in owner
+        )
+        - {cause.label}
+        for cause in causes
+    }
+    guesses = sum(cause.matters for cause in causes)
+    return Question(
+        causes=tuple(cause.label for cause in causes),
+        guesses=min(guesses, _GUESSES),
+        implied=between,
+    )
+
+
+def _broken(
+    name: str, own: Installed, other: Installed, changed: Mapping[str, object]
+) -> Iterator[str]:
+    """Yield changed packages that a package of one side cannot take from the other."""
+    environment = {"python_version": own.python, "python_full_version": f"{own.python}.0"}
+    for line in own.requires.get(name, ()):
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue  # an old package with a line that pip, too, passes over
+        need = str(canonicalize_name(requirement.name))
+        if need not in changed or need == name:
+            continue
+        marker = requirement.marker
+        if marker and not marker.evaluate({**environment, "extra": ""}):
+            continue
+        if _fits(requirement, own.versions.get(need)) and not _fits(
+            requirement, other.versions.get(need)
+        ):
+            yield need
+
+
+def _fits(requirement: Requirement, version: str | None) -> bool:
+    return version is not None and requirement.specifier.contains(version, prereleases=True)

@@ -1,4 +1,4 @@
-Accuracy fell and the code is the same: the lock says what moved, what can change results first.
+Accuracy fell and the code is the same: the lock says what changed, what can change results first.
 
 $ git init --quiet
 $ git add .
@@ -6,10 +6,10 @@ $ git commit --quiet -m "as it was"
 $ cp later.lock uv.lock
 $ lockstitch diff HEAD uv.lock  # exits 1
 > what can change results
-> name           change       from    to      imported  asked for by
-> scikit-learn   moved        1.5.2   1.6.1             you
+> name           change       from    to      imported  required by
+> scikit-learn   changed      1.5.2   1.6.1             you
 > numpy          other files  1.26.4  1.26.4            scikit-learn
-> threadpoolctl  moved        3.5.0   3.6.0             scikit-learn
+> threadpoolctl  changed      3.5.0   3.6.0             scikit-learn
 >
 > known changes of results between these versions
 >   scikit-learn 1.6: HistGradientBoosting takes pandas categories as categories (categorical_features="from_dtype") (scikit-learn 1.6 reference, HistGradientBoostingClassifier, categorical_features)
@@ -18,18 +18,18 @@ $ lockstitch diff HEAD uv.lock  # exits 1
 > and 1 difference not known to change results (--all)
 $ lockstitch diff uv.lock@HEAD uv.lock --image train --platform linux/amd64 --all  # exits 1
 > what can change results
-> name           change       from    to      imported  asked for by
-> scikit-learn   moved        1.5.2   1.6.1             you
+> name           change       from    to      imported  required by
+> scikit-learn   changed      1.5.2   1.6.1             you
 > numpy          other files  1.26.4  1.26.4            scikit-learn
-> threadpoolctl  moved        3.5.0   3.6.0             scikit-learn
+> threadpoolctl  changed      3.5.0   3.6.0             scikit-learn
 >
 > known changes of results between these versions
 >   scikit-learn 1.6: HistGradientBoosting takes pandas categories as categories (categorical_features="from_dtype") (scikit-learn 1.6 reference, HistGradientBoostingClassifier, categorical_features)
 >   scikit-learn 1.6: NMF takes the number of components from a custom start (n_components="auto") (scikit-learn 1.6 reference, NMF, n_components)
 >
 > the rest
-> name  change  from    to      imported  asked for by
-> rich  moved   13.0.0  14.0.0            scikit-learn
+> name  change   from    to      imported  required by
+> rich  changed  13.0.0  14.0.0            scikit-learn
 $ lockstitch diff uv.lock uv.lock
 > no difference
 $ lockstitch diff HEAD HEAD:uv.lock

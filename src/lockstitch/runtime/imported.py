@@ -1,6 +1,6 @@
 """Runs a program as `python PROGRAM` does and, when it ends, writes which modules it imported.
 
-`python recorded.py TARGET script|module|code PROGRAM ARGUMENT...`, on the interpreter of the
+`python imported.py TARGET script|module|code PROGRAM ARGUMENT...`, on the interpreter of the
 program's environment. The program finds `sys.argv`, `sys.path`, `__main__` and its exit code as
 without it. TARGET gets a JSON object: module name to file. Modules of child processes are not
 seen. Standard library only.

@@ -1,113 +1,113 @@
-"""A plan of an experiment, and what it found, for people and for programs."""
+"""The plan of an experiment and its result, for people and for programs."""
 
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lockstitch.cli.bisecting import Prepared, number
-from lockstitch.cli.table import table
 from lockstitch.drift.bisect.experiment import Explanation
-from lockstitch.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome
-from lockstitch.drift.bisect.scale import Verdict
+from lockstitch.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome, Verdict
+from lockstitch.drift.bisect.setup import Prepared, number
 from lockstitch.drift.compare import Difference
+from lockstitch.table import table
 
 __all__ = ["document", "plan", "planned", "ranking", "text"]
 
 _NAMED = 4  # parts of a cause that are named; the others are counted
 
 
-def plan(made: Prepared) -> str:
-    """Return how many runs there will be at most, and what cannot be tried."""
-    causes, limits = made.ends.causes, made.limits
-    guesses = f", then {_count(made.guesses, 'guess')} alone" if made.guesses else ""
+def plan(prepared: Prepared) -> str:
+    """Return the most runs that there will be, and what cannot be tried."""
+    causes, limits = prepared.ends.causes, prepared.limits
+    guesses = f", then {_count(prepared.guesses, 'guess')} alone" if prepared.guesses else ""
     first = f"A {limits.repeats} times, B once{guesses}"
+    most = f"at most {prepared.most} runs where it is one cause"
     lines = [
         f"plan: {_count(len(causes), 'cause')} to try; {first}, then halves:",
-        f"at most {made.most} runs where it is one cause, never more than {limits.runs} (--runs)",
+        f"{most}, never more than {limits.runs} (--runs)",
     ]
-    if made.bench.record.before:
-        lines.append(f"{made.bench.record.before} outcomes are known from before (--again)")
-    lines += _beside(made.ends.beside)
+    if prepared.bench.outcomes.before:
+        lines.append(f"{prepared.bench.outcomes.before} outcomes are known from before (--again)")
+    lines += _beside(prepared.ends.beside)
     return "".join(f"{line}\n" for line in lines)
 
 
-def ranking(made: Prepared) -> str:
+def ranking(prepared: Prepared) -> str:
     """Return the plan with all causes, the likeliest first."""
     rows = [
-        [str(i), *_row(cause.parts[0]), "yes" if cause.moves else ""]
-        for i, cause in enumerate(made.ends.causes, 1)
+        [str(i), *_row(cause.parts[0]), "yes" if cause.known else ""]
+        for i, cause in enumerate(prepared.ends.causes, 1)
     ]
     head = ("", "name", "A", "B", "known")
-    return f"{table(head, rows, left=len(head))}\n\n{plan(made)}"
+    return f"{table(head, rows, left=len(head))}\n\n{plan(prepared)}"
 
 
-def planned(made: Prepared) -> dict[str, Any]:
+def planned(prepared: Prepared) -> dict[str, Any]:
     """Return the plan as JSON."""
     return {
-        "causes": [_cause(each) for each in made.ends.causes],
-        "beside": [each.document() for each in made.ends.beside],
-        "most": made.most,
-        "limit": made.limits.runs,
+        "causes": [_cause(each) for each in prepared.ends.causes],
+        "beside": [each.document() for each in prepared.ends.beside],
+        "most": prepared.most,
+        "limit": prepared.limits.runs,
     }
 
 
-def document(made: Prepared, found: Explanation) -> dict[str, Any]:
-    """Return what was found as JSON."""
-    answer, scale = found.answer, found.scale
+def document(prepared: Prepared, result: Explanation) -> dict[str, Any]:
+    """Return the result as JSON."""
+    answer, scale = result.answer, result.scale
     return {
-        "found": found.found,
+        "found": result.found,
         "before": _outcome(Metric(value=scale.before)),
         "after": _outcome(scale.after),
         "noise": scale.noise,
         "tolerance": scale.band,
         "sets": [
-            [_cause(cause) for cause in found.chosen(labels)]
+            [_cause(cause) for cause in result.chosen(labels)]
             for labels in (answer.sets if answer else ())
         ],
-        "without": None if answer is None else _outcome(found.outcomes[answer.without]),
-        "smallest": sorted(found.smallest) if found.smallest else None,
-        "runs": found.runs,
+        "without": None if answer is None else _outcome(result.outcomes[answer.without]),
+        "smallest": sorted(result.smallest) if result.smallest else None,
+        "runs": result.runs,
         "outcomes": [
-            {"moved": sorted(moved), **_outcome(outcome)}
-            for moved, outcome in sorted(
-                found.outcomes.items(), key=lambda each: (len(each[0]), sorted(each[0]))
+            {"moved": sorted(mixture), **_outcome(outcome)}
+            for mixture, outcome in sorted(
+                result.outcomes.items(), key=lambda each: (len(each[0]), sorted(each[0]))
             )
         ],
-        "beside": [each.document() for each in made.ends.beside],
+        "beside": [each.document() for each in prepared.ends.beside],
     }
 
 
-def text(made: Prepared, found: Explanation) -> str:
-    """Return what was found, for people."""
-    return "".join(f"{line}\n" for line in _lines(made, found))
+def text(prepared: Prepared, result: Explanation) -> str:
+    """Return the result as text for people."""
+    return "".join(f"{line}\n" for line in _lines(prepared, result))
 
 
-def _lines(made: Prepared, found: Explanation) -> Iterator[str]:
-    scale = found.scale
+def _lines(prepared: Prepared, result: Explanation) -> Iterator[str]:
+    scale = result.scale
     if scale.noise:
         yield (
-            f"the number moves by itself: repeats of A differ by {number(scale.noise)}; "
+            f"the number varies by itself: repeats of A differ by {number(scale.noise)}; "
             f"less than {number(scale.band)} is no difference\n"
         )
-    if found.answer is None:
-        yield from _unexplained(made, found)
+    if result.answer is None:
+        yield from _unexplained(prepared, result)
         return
-    sets = [found.chosen(labels) for labels in found.answer.sets]
+    sets = [result.chosen(labels) for labels in result.answer.sets]
     how = ", each of these alone" if len(sets) > 1 else ", together" if len(sets[0]) > 1 else ""
-    yield f"{_ends(found)}{how}: after {_count(found.runs, 'run')}\n"
+    yield f"{_ends(result)}{how}: after {_count(result.runs, 'run')}\n"
     for causes in sets:
         yield from _parts(causes)
         yield ""
-    yield from _table(found)
-    yield from _rest(found)
+    yield from _table(result)
+    yield from _rest(result)
     yield from _known(sets)
-    yield from _hints(made, sets)
+    yield from _hints(prepared, sets)
 
 
-def _ends(found: Explanation) -> str:
-    after = found.scale.after
+def _ends(result: Explanation) -> str:
+    after = result.scale.after
     what = number(after.value) if isinstance(after, Metric) else "a failure"
-    return f"what moves it from {number(found.scale.before)} to {what}"
+    return f"what changes it from {number(result.scale.before)} to {what}"
 
 
 def _parts(causes: Sequence[Cause]) -> Iterator[str]:
@@ -117,66 +117,66 @@ def _parts(causes: Sequence[Cause]) -> Iterator[str]:
             yield f"  {name} {before} → {after}"
         if len(cause.parts) > _NAMED:
             names = [part.name for part in cause.parts[_NAMED:]]
-            yield f"  and {len(names)} that move with it: {', '.join(names)}"
+            yield f"  and {len(names)} that change with it: {', '.join(names)}"
 
 
-def _table(found: Explanation) -> Iterator[str]:
-    answer, scale = found.answer, found.scale
+def _table(result: Explanation) -> Iterator[str]:
+    answer, scale = result.answer, result.scale
     if answer is None:
         return
     rows = [["A", _value(Metric(value=scale.before)), ""]]
     rows += [
-        [f"A with {_names(labels)} of B", _value(found.outcomes[labels]), "sufficient"]
+        [f"A with {_names(labels)} of B", _value(result.outcomes[labels]), "sufficient"]
         for labels in answer.sets
     ]
     taken = frozenset[str]().union(*answer.sets)
     if answer.without:
         necessary = "necessary" if answer.explains else answer.rest.value
         rows.append(
-            [f"B with {_names(taken)} of A", _value(found.outcomes[answer.without]), necessary]
+            [f"B with {_names(taken)} of A", _value(result.outcomes[answer.without]), necessary]
         )
     rows.append(["B", _value(scale.after), ""])
     yield table(("environment", "number", ""), rows, left=1)
 
 
-def _rest(found: Explanation) -> Iterator[str]:
-    answer = found.answer
+def _rest(result: Explanation) -> Iterator[str]:
+    answer = result.answer
     if answer is None or answer.explains:
         return
     yield ""
-    if answer.rest is Verdict.UNRESOLVED:
+    if answer.rest is Verdict.NO_NUMBER:
         yield "it is sufficient; whether it is necessary is not known: no number without it"
     else:
         yield "it is sufficient and not all: without it the number is neither A's nor B's"
 
 
-def _unexplained(made: Prepared, found: Explanation) -> Iterator[str]:
-    scale = found.scale
+def _unexplained(prepared: Prepared, result: Explanation) -> Iterator[str]:
+    scale = result.scale
     if not scale.differs:
         before, after = number(scale.before), _value(scale.after)
         yield f"not explained: A gives {before} and B gives {after}, which is no difference here"
-        yield "what can be installed and set on this machine does not move the number"
+        yield "what can be installed and set on this machine does not change the number"
     else:
-        yield f"not explained after {_count(found.runs, 'run')}, as many as --runs allows"
-        if found.smallest and len(found.smallest) < len(found.causes):
-            yield f"the smallest so far that moves it: {_names(found.smallest)}"
+        yield f"not explained after {_count(result.runs, 'run')}, as many as --runs allows"
+        if result.smallest and len(result.smallest) < len(result.causes):
+            yield f"the smallest so far that changes it: {_names(result.smallest)}"
         yield "the outcomes are kept: go on with a larger --runs"
-    yield from _beside(made.ends.beside)
+    yield from _beside(prepared.ends.beside)
 
 
 def _known(sets: Sequence[Sequence[Cause]]) -> Iterator[str]:
-    moves = [move for causes in sets for cause in causes for move in cause.moves]
-    if moves:
+    changes = [change for causes in sets for cause in causes for change in cause.known]
+    if changes:
         yield "\nknown changes of results between these versions"
-        for move in moves:
-            yield f"  {move.package} {move.version}: {move.what} ({move.source})"
+        for change in changes:
+            yield f"  {change.package} {change.version}: {change.what} ({change.source})"
 
 
-def _hints(made: Prepared, sets: Sequence[Sequence[Cause]]) -> Iterator[str]:
+def _hints(prepared: Prepared, sets: Sequence[Sequence[Cause]]) -> Iterator[str]:
     parts = [part for causes in sets for cause in causes for part in cause.parts]
     yield "\nto get either"
-    yield from _typed("A", [(p, p.before) for p in parts], made.ends.before.word)
-    yield from _typed("B", [(p, p.after) for p in parts], made.ends.after.word)
+    yield from _typed("A", [(p, p.before) for p in parts], prepared.ends.before.word)
+    yield from _typed("B", [(p, p.after) for p in parts], prepared.ends.after.word)
 
 
 def _typed(side: str, parts: Sequence[tuple[Difference, str]], word: str) -> Iterator[str]:
@@ -197,14 +197,15 @@ def _typed(side: str, parts: Sequence[tuple[Difference, str]], word: str) -> Ite
             yield f"  {side}: uv python pin {value}"
 
 
-def _beside(found: Sequence[Difference]) -> Iterator[str]:
-    if found:
-        yield f"{_count(len(found), 'difference')} that can change results cannot be tried here:"
-        for each in found[:_NAMED]:
+def _beside(differences: Sequence[Difference]) -> Iterator[str]:
+    if differences:
+        count = _count(len(differences), "difference")
+        yield f"{count} that can change results cannot be tried here:"
+        for each in differences[:_NAMED]:
             name, before, after = _row(each)
             yield f"  {name} ({each.kind}) {before} → {after}{_tried_so(each)}"
-        if len(found) > _NAMED:
-            yield f"  and {len(found) - _NAMED} more: lockstitch diff"
+        if len(differences) > _NAMED:
+            yield f"  and {len(differences) - _NAMED} more: lockstitch diff"
 
 
 def _tried_so(each: Difference) -> str:

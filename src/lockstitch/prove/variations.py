@@ -1,0 +1,224 @@
+"""Environments that vary what must not matter: umask, user, time zone, locale, folder, clock.
+
+`variations.toml` lists the variations of a build and of a training.
+"""
+
+import functools
+import json
+import os
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lockstitch import clock, environ, process
+from lockstitch.errors import LockstitchError
+from lockstitch.files import SKIPPED_FOLDERS
+from lockstitch.python.model import Project
+from lockstitch.store import Store, default_root
+
+__all__ = [
+    "VARIABLE",
+    "Environment",
+    "Timed",
+    "Variation",
+    "copied",
+    "here",
+    "lockstitch",
+    "of_build",
+    "of_training",
+    "timed_elsewhere",
+    "timed_here",
+    "together",
+    "user_can_run",
+    "varied",
+]
+
+_PROGRAM = Path(__file__).parents[1] / "runtime" / "varied.py"
+_MODULE = __name__.partition(".")[0]  # as in `python -m lockstitch`
+VARIABLE = "LOCKSTITCH_VARIED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variation:
+    """One way in which an environment is varied; variations.toml explains the fields."""
+
+    name: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    unset: Sequence[str] = ()
+    process: Mapping[str, Any] = field(default_factory=dict)
+    folder: bool = False
+    home: bool = False
+    store: bool = False
+    root_only: bool = False
+    slow: bool = False
+    hardware: bool = False
+
+
+@functools.cache
+def _listed() -> dict[str, tuple[Variation, ...]]:
+    text = resources.files(__package__).joinpath("variations.toml").read_text("utf-8")
+    tables = tomllib.loads(text)
+    return {kind: tuple(Variation(**row) for row in rows) for kind, rows in tables.items()}
+
+
+def of_build() -> tuple[Variation, ...]:
+    """Return the variations that must not change an image."""
+    return _listed()["build"]
+
+
+def of_training() -> tuple[Variation, ...]:
+    """Return the variations that must not change a model."""
+    return _listed()["training"]
+
+
+def together(variations: Sequence[Variation], name: str) -> Variation:
+    """Return all variations at once; of two that set the same, the later counts."""
+    env: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+    for each in variations:
+        env |= each.env
+        settings |= each.process
+    return Variation(
+        name=name,
+        env=env,
+        unset=[variable for each in variations for variable in each.unset],
+        process=settings,
+        folder=any(each.folder for each in variations),
+        home=any(each.home for each in variations),
+        store=any(each.store for each in variations),
+    )
+
+
+# --- environments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A project's folder and the variables that its programs get."""
+
+    root: Path
+    env: Mapping[str, str]
+
+
+def here(root: Path) -> Environment:
+    """Return the environment of this process for a project's folder."""
+    return Environment(root=root, env=environ.child(**{VARIABLE: None}))
+
+
+def copied(root: Path, target: Path) -> Path:
+    """Copy a project's files without environments and caches; modes and times are new."""
+    ignored = shutil.ignore_patterns(*sorted(SKIPPED_FOLDERS))
+    shutil.copytree(root, target, ignore=ignored, copy_function=shutil.copyfile)
+    return target
+
+
+def varied(root: Path, variation: Variation, scratch: Path) -> Environment:
+    """Return a varied environment for a project; what it needs is made below `scratch`.
+
+    Without an empty store, downloads come from the user's own, and every layer is rebuilt.
+    """
+    scratch = scratch.resolve()
+    where = scratch / "a" / "deeper folder" / "other-name"
+    place = copied(root, where) if variation.folder else root
+    store = scratch / "store"
+    changes: dict[str, str | None] = {
+        **variation.env,
+        **dict.fromkeys(variation.unset),
+        "LOCKSTITCH_CACHE": str(store),
+        "LOCKSTITCH_UV": str(process.find_uv()),
+        VARIABLE: json.dumps(dict(variation.process), sort_keys=True),
+    }
+    if variation.store:
+        changes |= {"UV_CACHE_DIR": str(scratch / "uv"), "XDG_CACHE_HOME": str(scratch / "cache")}
+    else:
+        _lend(Store(default_root()), Store(store))
+    if variation.home:
+        (scratch / "home").mkdir(parents=True, exist_ok=True)
+        changes["HOME"] = str(scratch / "home")
+    if "uid" in variation.process:
+        _give(scratch, variation.process["uid"])
+    return Environment(root=place, env=environ.child(**changes))
+
+
+def _lend(own: Store, other: Store) -> None:
+    """Link or copy the blobs of one store into another."""
+    source = own.root / "blobs"
+    if not source.exists():
+        return
+    for path in sorted(source.glob("*/*")):
+        target = other.root / "blobs" / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, target)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(path, target)
+
+
+def _give(folder: Path, uid: int) -> None:
+    """Make another user the owner of what is below a folder, except links to the store."""
+    folder.parent.chmod(folder.parent.stat().st_mode | 0o011)
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = Path(place, name)
+            if path.stat().st_nlink == 1 or path.is_dir():
+                os.chown(path, uid, uid)
+    os.chown(folder, uid, uid)
+
+
+def lockstitch(environment: Environment, words: Sequence[str]) -> process.Finished:
+    """Run a command of lockstitch in an environment, and return how it ended, well or not."""
+    command: list[str | Path] = [sys.executable, _PROGRAM, _MODULE, *words]
+    command += ["--project", environment.root]
+    return process.run(command, cwd=environment.root, env=environment.env, check=False)
+
+
+def user_can_run(uid: int) -> bool:
+    """Return whether a user may run this Python and this lockstitch, which root's HOME may hide."""
+    env = environ.child(**{VARIABLE: json.dumps({"uid": uid})})
+    done = process.run([sys.executable, _PROGRAM, _MODULE, "--version"], env=env, check=False)
+    return done.code == 0
+
+
+# --- timed builds, for `lockstitch demo`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """The JSON of `lockstitch build` of one image, and the seconds of the whole process."""
+
+    document: dict[str, object]
+    seconds: float
+
+
+def timed_here(project: Project, image: str) -> Timed:
+    """Build an image where the project is, with the user's own store.
+
+    Raises LockstitchError when the build fails.
+    """
+    return _build(here(project.root), image)
+
+
+def timed_elsewhere(project: Project, image: str) -> Timed:
+    """Build an image from an empty store with all else varied, but as the same user.
+
+    Raises LockstitchError when the build fails.
+    """
+    other = together([each for each in of_build() if not each.slow], "all variations")
+    with tempfile.TemporaryDirectory(prefix="lockstitch-varied-") as name:
+        return _build(varied(project.root, other, Path(name)), image)
+
+
+def _build(environment: Environment, image: str) -> Timed:
+    started = clock.monotonic()
+    done = lockstitch(environment, ["build", image, "--json"])
+    seconds = clock.monotonic() - started
+    if done.code != 0:
+        message = f"`{image}` could not be built\n{done.stderr.strip()}"
+        raise LockstitchError(message, hint=f"lockstitch build {image}")
+    return Timed(document=json.loads(done.stdout)[0], seconds=seconds)

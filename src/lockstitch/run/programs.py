@@ -1,0 +1,170 @@
+"""Programs of an image on this machine: in exactly its packages, in the foreground."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from lockstitch import clock, environ, files, process
+from lockstitch.errors import LockstitchError
+from lockstitch.fingerprint import live
+from lockstitch.lock import manager
+from lockstitch.process import Command
+from lockstitch.progress import say
+from lockstitch.python.model import ImageSpec, Project
+
+__all__ = ["command", "folder", "once", "python", "watched"]
+
+_POLL = 0.3  # seconds between two looks at the files
+_PATIENCE = 10.0  # seconds until a program that was asked to end is killed
+_SIGNALLED = 128
+
+Signature = Sequence[tuple[str, int, int]]
+
+
+def folder(project: Project, image: ImageSpec) -> Path:
+    """Return where the environment of an image is kept: not `.venv`, which has dev tools too."""
+    return project.root / ".lockstitch" / "envs" / image.name
+
+
+def python(project: Project, image: ImageSpec) -> Path:
+    """Return the interpreter of an image's environment, which `command` has made."""
+    return live.python_of(folder(project, image))
+
+
+def command(
+    project: Project,
+    image: ImageSpec,
+    arguments: tuple[str, ...] = (),
+    variables: Mapping[str, str] | None = None,
+) -> Command:
+    """Return an image's command in its environment, which is made or repaired first.
+
+    The image's `env` goes before `variables`, and these before this shell's; the environment's
+    programs come before the `PATH` of any of them.
+    Raises LockstitchError when the image has no command, or its program is not in the environment.
+    """
+    if not image.command:
+        message = f"`tool.lockstitch.images.{image.name}` has no command"
+        raise LockstitchError(message, hint='add command = ["python", "src/train.py"]')
+    venv = folder(project, image)
+    manager.of(project).sync(project, image, venv)
+    programs = live.python_of(venv).parent
+    told = {**environ.child(), **(variables or {}), **image.env}
+    path = f"{programs}{os.pathsep}{told.get('PATH', '')}"
+    program = shutil.which(image.command[0], path=path)
+    if program is None:
+        message = f"`{image.command[0]}`, the command of `{image.name}`, is in no locked package"
+        hint = f"add what brings it to a group of tool.lockstitch.images.{image.name}"
+        raise LockstitchError(message, hint=hint)
+    told.pop("PYTHONHOME", None)
+    env = told | {"PATH": path, "VIRTUAL_ENV": str(venv)}
+    return Command(words=(program, *image.command[1:], *arguments), cwd=project.root, env=env)
+
+
+# --- in the foreground
+
+
+def once(command: Command) -> int:
+    """Run the program to its end and return its exit code, 128 + N when a signal N ended it."""
+    running = process.attach(command.words, cwd=command.cwd, env=command.env)
+    # Ctrl-C on a terminal reaches the program by itself: once is enough.
+    with _forwarded(running.send_signal, interrupt=not sys.stdin.isatty()):
+        return _code(running.wait())
+
+
+def watched(command: Command, project: Project, image: ImageSpec) -> int:
+    """Run the program again whenever a file of its image, or a Python file, changes.
+
+    Ends with the exit code of the program when a signal asks it to end.
+    """
+    signals: list[int] = []
+    with _forwarded(signals.append):
+        seen = _signature(project, image)
+        while True:
+            running = process.attach(command.words, cwd=command.cwd, env=command.env)
+            changed = _until(running, signals, project, image, seen)
+            code = _ended(running)
+            if signals:
+                return code
+            now = _signature(project, image)
+            if not changed:
+                say(f"`{image.name}` ended with exit code {code}; waiting for a change")
+                now = _wait_for_change(project, image, seen, signals)
+                if signals:
+                    return code
+            say(f"changed: {_names(seen, now)}; `{image.name}` starts again")
+            seen = now
+
+
+def _until(
+    running: process.Running,
+    signals: Sequence[int],
+    project: Project,
+    image: ImageSpec,
+    seen: Signature,
+) -> bool:
+    """Wait until the program ends or a signal comes (False), or a file changes (True)."""
+    while running.poll() is None and not signals:
+        if _signature(project, image) != seen:
+            return True
+        clock.sleep(_POLL)
+    return False
+
+
+def _wait_for_change(
+    project: Project, image: ImageSpec, seen: Signature, signals: Sequence[int]
+) -> Signature:
+    while not signals:
+        now = _signature(project, image)
+        if now != seen:
+            return now
+        clock.sleep(_POLL)
+    return seen
+
+
+def _ended(running: process.Running) -> int:
+    """Ask the program to finish its work, wait, and return its exit code."""
+    if running.poll() is None:
+        process.stop(running, patience=_PATIENCE)
+    return _code(running.returncode)
+
+
+def _code(returncode: int) -> int:
+    return returncode if returncode >= 0 else _SIGNALLED - returncode
+
+
+def _signature(project: Project, image: ImageSpec) -> Signature:
+    return [
+        (file.name, file.mtime_ns, file.size)
+        for file in files.walk(project.root)
+        if file.name.endswith(".py")
+        or any(files.matches(file.name, pattern) for pattern in image.include)
+    ]
+
+
+def _names(before: Signature, after: Signature) -> str:
+    changed = sorted({each[0] for each in {*before} ^ {*after}})
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""  # noqa: PLR2004 -- a line's worth
+    return ", ".join(changed[:3]) + more
+
+
+@contextlib.contextmanager
+def _forwarded(send: Callable[[int], object], *, interrupt: bool = True) -> Iterator[None]:
+    """Pass SIGTERM on, and SIGINT when `interrupt` is set; else it ends nothing here."""
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if interrupt or number != signal.SIGINT:
+            send(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, each in before.items():
+            signal.signal(number, each)
