@@ -75,8 +75,8 @@ shape: $(READY) ## a report: lines of each room, the longest files and functions
 docs: $(READY) ## rewrite the reference pages that are made from code
 	$(BIN)/python docs/generate.py
 
-golden: $(READY) ## rewrite the expected results under tests/golden
-	$(BIN)/python -m pytest -q tests --golden
+golden: $(READY) ## rewrite the expected results, of stories and rules too
+	$(BIN)/python -m pytest -q -m "not peers and not network and not slow" tests/unit tests/stories --golden
 
 release: $(READY) ## build the sdist and the wheel in dist/, and try each as a user does
 	$(BIN)/python tools/release.py

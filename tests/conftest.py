@@ -40,7 +40,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--golden", action="store_true", help="rewrite tests/golden")
+    parser.addoption(
+        "--golden", action="store_true", help="rewrite what is expected: golden/, stories/, rules/"
+    )
 
 
 @pytest.fixture(scope="session")

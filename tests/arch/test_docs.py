@@ -14,7 +14,7 @@ from lockstitch.environ import VARIABLES
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)[^)]*\)")
-_PATH = re.compile(r"`((?:src|tests|docs|bench)/[\w./-]+)`")
+_PATH = re.compile(r"`((?:src|tests|docs|bench|tools)/[\w./-]+)`")
 
 
 def words(page: str) -> list[str]:
@@ -54,6 +54,16 @@ def test_every_package_and_leaf_is_in_the_architecture() -> None:
     source = ROOT / "src" / "lockstitch"
     names = {path.stem for path in source.glob("[a-z]*.py")}
     names |= {path.parent.name for path in source.glob("*/__init__.py")}
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+def test_every_folder_and_helper_of_the_tests_is_in_their_page() -> None:
+    tests = ROOT / "tests"
+    text = (tests / "README.md").read_text(encoding="utf-8")
+    folders = {path.parent.name for path in tests.glob("*/*") if path.parent.name != "support"}
+    names = {f"{name}/" for name in folders if name != "__pycache__"}
+    # The second half of one helper, which is imported by it alone.
+    names |= {path.stem for path in (tests / "support").glob("*.py")} - {"registry_handler"}
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
 
 

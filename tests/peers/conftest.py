@@ -14,6 +14,7 @@ from pathlib import Path
 
 import filelock
 import pytest
+from support.programs import UV, lockstitch
 
 from lockstitch.oci.layout import Layout
 
@@ -40,17 +41,8 @@ class RealProject:
     def layout(self) -> Layout:
         return Layout(self.root / ".lockstitch" / "images")
 
-    def lockstitch(self, *words: str, **kwargs: object) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "lockstitch", *words],
-            cwd=self.root,
-            env=self.environment | dict(kwargs.get("env", {})),  # type: ignore[call-overload]
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def lockstitch(self, *words: str, env: dict[str, str] | None = None) -> str:
+        return lockstitch(*words, cwd=self.root, env=self.environment | (env or {}))
 
     def digest(self, image: str) -> str:
         return str(self.layout.manifest_digest(image))
@@ -82,9 +74,8 @@ def in_store(store: Path) -> Iterator[None]:
 def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a real Poetry's programs, as its lock beside this file has it."""
     venv = tmp_path_factory.mktemp("poetry") / "venv"
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
-    words = [uv, "pip", "sync", "--quiet", "--python", venv / "bin" / "python", "--require-hashes"]
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    words = [UV, "pip", "sync", "--quiet", "--python", venv / "bin" / "python", "--require-hashes"]
     subprocess.run([*words, Path(__file__).with_name("poetry.txt")], check=True)
     return venv / "bin"
 
@@ -108,8 +99,7 @@ def project(
         [sys.executable, "-m", "lockstitch", "new", str(root)], env=environment, check=True
     )
     real.lockstitch("lock")
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "sync", "--locked", "--quiet"], cwd=root, env=environment, check=True)
+    subprocess.run([UV, "sync", "--locked", "--quiet"], cwd=root, env=environment, check=True)
     subprocess.run([root / ".venv" / "bin" / "python", "src/train.py"], cwd=root, check=True)
     # One worker after the other: the second finds the layers in the store.
     with filelock.FileLock(store.with_suffix(".lock")):

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.programs import UV
 
 pytestmark = [pytest.mark.peers, pytest.mark.network]
 
-UV = Path(sys.executable).with_name("uv")
 WANTED = "scikit-learn pandas mlflow-skinny fastapi uvicorn matplotlib"
 TRAIN = """\
 import numpy as np

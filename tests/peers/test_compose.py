@@ -19,25 +19,20 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support import projects
 
 from .conftest import Docker, engine, program
 
 # One story in the order of its tests, four to five minutes long.
 pytestmark = pytest.mark.nightly
-PROJECT = """\
-[project]
-name = "tiny"
-version = "1"
-requires-python = ">=3.11"
-dependencies = []
-
+PROJECT = projects.minimal("""\
 [tool.lockstitch.images.train]
 command = ["python"]
 
 [tool.lockstitch.stack]
 runner = "compose"
 ports = { postgres = 35432, objects = 39000, mlflow = 35000 }
-"""
+""")
 # One run after the other, in MLflow's own container; a line for each that was acknowledged.
 RUNS = """\
 import os, sys, time

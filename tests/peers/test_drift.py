@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import projects
+from support import programs, projects
 
 from lockstitch.fingerprint import live
 
 from .conftest import RealProject
 
 DATA = files("lockstitch.scaffold") / "templates" / "churn" / "data" / "telco_churn.csv.gz"
-UV = Path(sys.executable).with_name("uv")
 OLD = ("numpy==1.26.4", "scipy==1.14.1", "pandas==2.2.3", "scikit-learn==1.5.2")
 NEW = ("numpy==1.26.4", "scipy==1.14.1", "pandas==2.2.3", "scikit-learn==1.6.1", "rich==14.0.0")
 # Categories of a data frame count as categories since scikit-learn 1.6.
@@ -55,9 +54,7 @@ class Pair:
 
 
 def install(folder: Path, *packages: str) -> Path:
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    words = ["pip", "install", "--quiet", "--only-binary", ":all:"]
-    subprocess.run([UV, *words, "--python", folder / "bin" / "python", *packages], check=True)
+    programs.venv(folder, *packages)
     return folder
 
 
@@ -67,29 +64,18 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return Pair(install(folder / "old", *OLD), install(folder / "new", *NEW))
 
 
-def lockstitch(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lockstitch", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def differences(pair: Pair, one: str, other: str) -> list[dict[str, Any]]:
-    done = lockstitch(pair.old.parent, "diff", one, other, "--json")
-    return list(json.loads(done.stdout)["differences"])
+    text = programs.lockstitch("diff", one, other, "--json", cwd=pair.old.parent, code=1)
+    return list(json.loads(text)["differences"])
 
 
 def test_the_package_that_moved_the_number_comes_first(pair: Pair) -> None:
-    done = lockstitch(pair.old.parent, "diff", "old", "new")
-    lines = done.stdout.splitlines()
-    assert done.returncode == 1
+    text = programs.lockstitch("diff", "old", "new", cwd=pair.old.parent, code=1)
+    lines = text.splitlines()
     assert lines[2].split()[:4] == ["scikit-learn", "changed", "1.5.2", "1.6.1"]
-    assert "HistGradientBoosting takes pandas categories as categories" in done.stdout
+    assert "HistGradientBoosting takes pandas categories as categories" in text
     assert lines[-1].startswith("and ")
-    assert "rich" not in done.stdout
+    assert "rich" not in text
 
 
 def test_each_copy_of_blas_says_its_version_and_kernels(
@@ -140,7 +126,8 @@ def test_pip_and_uv_leave_the_same_digests(tmp_path: Path) -> None:
 def test_every_cpython_here_can_be_asked(tmp_path: Path) -> None:
     listed = json.loads(
         subprocess.check_output(
-            [UV, "python", "list", "--only-installed", "--output-format", "json"], text=True
+            [programs.UV, "python", "list", "--only-installed", "--output-format", "json"],
+            text=True,
         )
     )
     minors = {}
@@ -188,8 +175,7 @@ def test_a_run_is_recorded_and_its_mlflow_run_gets_the_lock(
     assert names == ["lockstitch.lock", "pylock.train.toml", "train.run.json", "uv.lock"]
     tag = (folder / "tags" / "lockstitch.fingerprint").read_text()
     assert tag.startswith("sha256:")
-    moved = lockstitch(root, "diff", "models/train.run.json", "uv.lock", "--image", "train")
-    assert moved.returncode == 0, moved.stdout
+    programs.lockstitch("diff", "models/train.run.json", "uv.lock", "--image", "train", cwd=root)
 
 
 PYPROJECT = """\
@@ -262,9 +248,11 @@ def test_the_model_is_not_served_with_what_would_have_scored_otherwise(
         "HistGradientBoosting takes pandas categories as categories" in each for each in said
     )
     assert not (tmp_path / ".lockstitch" / "images").exists()
-    moved = lockstitch(tmp_path, "diff", "models/train.run.json", "uv.lock", "--json")
-    first = json.loads(moved.stdout)["differences"][0]
+    moved = programs.lockstitch(
+        "diff", "models/train.run.json", "uv.lock", "--json", cwd=tmp_path, code=1
+    )
+    first = json.loads(moved)["differences"][0]
     assert (first["name"], first["imported"], first["direct"]) == ("scikit-learn", True, True)
     real.lockstitch("run", "train", "--quiet")
     assert json.loads(path.read_text())["metrics"] == {"accuracy": 0.8114}
-    assert lockstitch(tmp_path, "diff", "models/train.run.json", "uv.lock").returncode == 0
+    programs.lockstitch("diff", "models/train.run.json", "uv.lock", cwd=tmp_path)

@@ -4,18 +4,15 @@ import json
 import os
 import ssl
 import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from support.programs import UV
 
 from .conftest import RealProject, program
 
 # 1 minute and a gigabyte of copies: without overlay file systems each layer is a whole image.
 pytestmark = [pytest.mark.network, pytest.mark.nightly]
-
-UV = Path(sys.executable).with_name("uv")
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,15 @@
 """Real pip and uv install what `lockstitch export` writes, and a wrong digit stops them."""
 
 import json
-import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import programs
 
 pytestmark = pytest.mark.network
 
-UV = Path(sys.executable).with_name("uv")
 PLATFORM = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}[platform.machine()]
 PYPROJECT = """\
 [project]
@@ -37,18 +35,8 @@ groups = ["train"]
 
 
 def run(*words: str | Path, cwd: Path, code: int = 0) -> str:
-    dropped = {"VIRTUAL_ENV", "SOURCE_DATE_EPOCH"}
-    environment = {name: value for name, value in os.environ.items() if name not in dropped}
-    done = subprocess.run(
-        words,
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + (done.stderr if code else "")
+    env = programs.without("VIRTUAL_ENV", "SOURCE_DATE_EPOCH")
+    return programs.run(*words, cwd=cwd, env=env, code=code, stderr=code != 0)
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +53,12 @@ def export(root: Path, *words: str) -> str:
 
 
 def environment(root: Path, folder: Path) -> Path:
-    run(UV, "venv", "--quiet", "--seed", "--python", sys.executable, folder, cwd=root)
+    run(programs.UV, "venv", "--quiet", "--seed", "--python", sys.executable, folder, cwd=root)
     return folder / "bin" / "python"
 
 
 def installed(root: Path, python: Path) -> dict[str, str]:
-    text = run(UV, "pip", "list", "--format", "json", "--python", python, cwd=root)
+    text = run(programs.UV, "pip", "list", "--format", "json", "--python", python, cwd=root)
     names = {each["name"]: each["version"] for each in json.loads(text)}
     seeds = {"pip", "setuptools", "wheel", "packaging"}
     return {name: version for name, version in names.items() if name not in seeds}
@@ -83,7 +71,7 @@ def test_pip_and_uv_install_requirements(chosen: list[str], root: Path, tmp_path
     of_pip, of_uv = (environment(root, tmp_path / name) for name in ("pip", "uv"))
     run(of_pip, "-m", "pip", "install", "-q", "--require-hashes", "-r", file, cwd=root)
     words = ["pip", "sync", "--quiet", "--require-hashes", "--python", str(of_uv)]
-    run(UV, *words, file, cwd=root)
+    run(programs.UV, *words, file, cwd=root)
     found = installed(root, of_pip)
     assert found == installed(root, of_uv)
     assert {"numpy", "requests", "pysocks", "tomli"} <= set(found)
@@ -110,7 +98,7 @@ def test_uv_installs_a_pylock(chosen: list[str], root: Path, tmp_path: Path) -> 
     file = tmp_path / "pylock.toml"
     export(root, "pylock", "--image", "train", *chosen, "-o", str(file))
     python = environment(root, tmp_path / "venv")
-    run(UV, "pip", "sync", "--quiet", "--python", python, file, cwd=root)
+    run(programs.UV, "pip", "sync", "--quiet", "--python", python, file, cwd=root)
     assert {"numpy", "requests", "pysocks", "tomli"} <= set(installed(root, python))
 
 

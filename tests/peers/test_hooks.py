@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.programs import index_url
 
 from .conftest import program
 
@@ -96,14 +97,7 @@ def without_network(variables: dict[str, str]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of uv's index, which Poetry gets by its address."""
-    folder = tmp_path_factory.mktemp("index")
-    text = '[project]\nname = "a"\nversion = "1"\nrequires-python = ">=3.11"\n'
-    (folder / "pyproject.toml").write_text(text + 'dependencies = ["idna"]\n')
-    uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "lock", "--quiet"], cwd=folder, check=True)
-    match = re.search(r'registry = "([^"]+)"', (folder / "uv.lock").read_text())
-    assert match
-    return match[1]
+    return index_url(tmp_path_factory.mktemp("index"))
 
 
 @pytest.fixture(scope="module", params=KINDS, ids="-".join)

@@ -2,17 +2,15 @@
 
 import json
 import os
-import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import programs
 from support.projects import write_files
 
 pytestmark = [pytest.mark.network, pytest.mark.usefixtures("in_store")]
 
-UV = Path(sys.executable).with_name("uv")
 API = """\
 from fastapi import FastAPI
 
@@ -59,16 +57,10 @@ PROJECTS: dict[str, dict[str, str]] = {
 
 
 def run(*words: str | Path, cwd: Path) -> str:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"VIRTUAL_ENV", "SOURCE_DATE_EPOCH"}
-    } | {"POETRY_VIRTUALENVS_IN_PROJECT": "true", "POETRY_KEYRING_ENABLED": "false"}
-    done = subprocess.run(
-        words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    poetry = {"POETRY_VIRTUALENVS_IN_PROJECT": "true", "POETRY_KEYRING_ENABLED": "false"}
+    return programs.run(
+        *words, cwd=cwd, env=programs.without("VIRTUAL_ENV", "SOURCE_DATE_EPOCH", **poetry)
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def lockstitch(*words: str, cwd: Path) -> str:
@@ -83,34 +75,19 @@ def test_a_project_of_uv(name: str, tmp_path: Path) -> None:
     assert json.loads(lockstitch("init", "--json", cwd=root))["changed"] == []
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     # Without lockstitch first: what it wrote is uv's and pytest's own.
-    run(UV, "sync", "--quiet", cwd=root)
-    programs = root / ".venv" / "bin"
-    run(programs / "pytest", "-q", cwd=root)
-    run(programs / "ruff", "check", "--select", "E,F,I", cwd=root)
-    run(programs / "black", "--quiet", ".", cwd=root)
-    run(programs / "mypy", cwd=root)
+    run(programs.UV, "sync", "--quiet", cwd=root)
+    venv = root / ".venv" / "bin"
+    run(venv / "pytest", "-q", cwd=root)
+    run(venv / "ruff", "check", "--select", "E,F,I", cwd=root)
+    run(venv / "black", "--quiet", ".", cwd=root)
+    run(venv / "mypy", cwd=root)
     lockstitch("lock", "--quiet", cwd=root)
     lockstitch("lock", "--check", "--quiet", cwd=root)
     lockstitch("build", "--quiet", cwd=root)
     if name == "legacy":
-        assert run(programs / "legacy", cwd=root) == "legacy\n"
+        assert run(venv / "legacy", cwd=root) == "legacy\n"
         (root / "legacy" / "run.py").write_text("def main() -> None:\n    print('edited')\n")
-        assert run(programs / "legacy", cwd=root) == "edited\n"  # the install is editable
-
-
-def index_url(folder: Path) -> str:
-    # Poetry asks an index in a way that not every mirror answers; a source it asks by its pages.
-    done = subprocess.run(
-        [UV, "pip", "compile", "-", "--no-header", "--quiet", "--emit-index-url"],
-        cwd=folder,
-        input="idna",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    index = re.search(r"^--(?:default-)?index-url (\S+)$", done.stdout, re.MULTILINE)
-    assert index
-    return index[1]
+        assert run(venv / "legacy", cwd=root) == "edited\n"  # the install is editable
 
 
 @pytest.mark.parametrize("kind", [pytest.param("classic", marks=pytest.mark.nightly), "new"])
@@ -133,7 +110,7 @@ def test_a_project_of_poetry(
     lockstitch("init", "--manager", "poetry", cwd=root)
     assert json.loads(lockstitch("init", "--json", cwd=root))["changed"] == []
     with (root / "pyproject.toml").open("a") as file:
-        index = index_url(tmp_path)
+        index = programs.index_url(tmp_path)
         file.write(f'\n[[tool.poetry.source]]\nname = "index"\nurl = "{index}"\n')
     run(poetry / "poetry", "check", cwd=root)
     run(poetry / "poetry", "install", "--quiet", cwd=root)

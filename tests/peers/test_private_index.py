@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from support import projects
+from support.programs import venv as make_venv
 from support.world import World, running
 
 pytestmark = [pytest.mark.peers, pytest.mark.network]
 
-UV = Path(sys.executable).with_name("uv")
 USER, PASSWORD = "bob", "k3yr1ng-pässword"
 # Named, so that a guess of uv's own at an index of this machine cannot help.
 INDEX = '\n[[tool.uv.index]]\nname = "priv"\nurl = "{}"\ndefault = true\n'
@@ -35,11 +35,7 @@ class Ring:
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv = tmp_path_factory.mktemp("keyring") / "venv"
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
-    packages = ["keyring==25.7.0", "keyrings.alt==5.0.2"]
-    words = [UV, "pip", "install", "--quiet", "--python", venv / "bin" / "python", *packages]
-    subprocess.run(words, check=True)
-    return venv / "bin"
+    return make_venv(venv, "keyring==25.7.0", "keyrings.alt==5.0.2").parent
 
 
 @pytest.fixture

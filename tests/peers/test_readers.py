@@ -1,16 +1,14 @@
 """One project, locked by real Poetry and by real uv: the same wheels, digest for digest."""
 
-import os
 import platform
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support import programs
 
 from lockstitch.lock import urls, uv
 from lockstitch.python.load import load
@@ -21,7 +19,6 @@ from lockstitch.python.target import Target
 
 pytestmark = pytest.mark.network
 
-UV = Path(sys.executable).with_name("uv")
 TARGETS = [
     Target(platform="linux/amd64", python="3.11.2", glibc="2.36"),
     Target(platform="linux/arm64", python="3.11.2", glibc="2.36"),
@@ -58,16 +55,9 @@ groups = ["train", "plot", "fast"]
 """
 
 
-def run(*words: str | Path, cwd: Path, stdin: str = "") -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | {
-        "POETRY_VIRTUALENVS_CREATE": "false",
-        "POETRY_KEYRING_ENABLED": "false",
-    }
-    done = subprocess.run(
-        words, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def run(*words: str | Path, cwd: Path) -> str:
+    poetry = {"POETRY_VIRTUALENVS_CREATE": "false", "POETRY_KEYRING_ENABLED": "false"}
+    return programs.run(*words, cwd=cwd, env=programs.without("VIRTUAL_ENV", **poetry))
 
 
 @dataclass(frozen=True)
@@ -87,24 +77,9 @@ def both(poetry: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     folder = tmp_path_factory.mktemp("both")
     root = folder / "project"
     root.mkdir()
-    # Poetry asks an index in a way that not every mirror answers; a source it asks by its pages.
-    words: list[str | Path] = [
-        UV,
-        "pip",
-        "compile",
-        "-",
-        "--no-deps",
-        "--no-header",
-        "--emit-index-url",
-        "--quiet",
-    ]
-    index = re.search(
-        r"^--(?:default-)?index-url (\S+)$", run(*words, cwd=folder, stdin="idna"), re.MULTILINE
-    )
-    assert index
-    (root / "pyproject.toml").write_text(PYPROJECT.replace("INDEX", index[1]))
+    (root / "pyproject.toml").write_text(PYPROJECT.replace("INDEX", programs.index_url(folder)))
     made = Both(root, poetry / "poetry")
-    run(UV, "venv", "--quiet", "--python", sys.executable, root / ".venv", cwd=folder)  # empty
+    programs.venv(root / ".venv")
     run(made.program, "lock", cwd=root)
     run(made.program, "check", "--lock", cwd=root)
     pins = [f"{p['name']}=={p['version']}" for p in tomllib.loads(made.lock)["package"]]
@@ -112,7 +87,7 @@ def both(poetry: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     (root / "pyproject.toml").write_text(
         text.replace("constraint-dependencies = []", f"constraint-dependencies = {pins!r}")
     )
-    run(UV, "lock", "--quiet", cwd=root)
+    run(programs.UV, "lock", "--quiet", cwd=root)
     return made
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support import programs
 from support.docker_registry import PASSWORD, USER, DockerRegistry, authority, started
 from support.dropping import dropping
 from support.images import image, layer, random_entries
@@ -33,15 +34,7 @@ ARM = replace(MADE, platform=Platform.parse("linux/arm64"))
 
 
 def run(*words: object, **variables: str) -> str:
-    done = subprocess.run(
-        [str(word) for word in words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | variables,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return programs.run(*map(str, words), env=os.environ | variables)
 
 
 def skopeo(*words: object) -> str:

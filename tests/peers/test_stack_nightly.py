@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.programs import wait
 from support.stack import RUNS, Stack, copy_lockstitch, running, shared_store
 
 from lockstitch import process
@@ -75,10 +76,7 @@ def test_a_killed_supervisor_leaves_nothing(stack: Stack) -> None:
         assert each.returncode == 0, err
     said = json.loads((stack.folder / "status.json").read_text())
     os.kill(said["pid"], signal.SIGKILL)
-    until = time.monotonic() + 20
-    while stack.left():
-        assert time.monotonic() < until, stack.left()
-        time.sleep(0.1)
+    wait(lambda: not stack.left(), about=stack.left)
     again = stack.start("up")
     time.sleep(1.5)
     again.send_signal(signal.SIGINT)  # Ctrl-C before it is healthy
@@ -244,10 +242,7 @@ def postgres_alone(stack: Stack) -> Iterator[Parts]:
     log = folder.log("postgres")
     started = process.start(guarded(launch), cwd=launch.cwd, env=launch.env, log=log, append=True)
     try:
-        until = time.monotonic() + 30
-        while found.ready():
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.1)
+        wait(lambda: not found.ready(), 30, about=log.read_text)
         yield found.parts
     finally:
         started.send_signal(launch.end)

@@ -1,11 +1,11 @@
 """The real project has one digest: in a varied environment, and under every Python that is here."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import matrix
 import pytest
+from support.programs import UV
 from support.world import downloads
 
 from lockstitch.prove import variations
@@ -41,12 +41,11 @@ PYTHONS = [path for minor in ("3.11", "3.12", "3.13", "3.14") if (path := matrix
 def test_every_python_that_drives_the_tool(
     project: RealProject, tmp_path: Path, interpreter: Path
 ) -> None:
-    uv = Path(sys.executable).with_name("uv")
     python = tmp_path / "venv" / "bin" / "python"
-    install = [uv, "pip", "install", "--quiet", "--python", python]
+    install = [UV, "pip", "install", "--quiet", "--python", python]
     locked = REPOSITORY / "requirements-lock.txt"
     for words in (
-        [uv, "venv", "--quiet", "--python", interpreter, tmp_path / "venv"],
+        [UV, "venv", "--quiet", "--python", interpreter, tmp_path / "venv"],
         [*install, "--require-hashes", "--requirements", locked],
         [*install, "--no-deps", "--no-build-isolation", REPOSITORY],
     ):

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from support.programs import stand_in
+
 __all__ = ["install"]
 
 _PROGRAM = """\
@@ -38,10 +40,7 @@ _STATE = '{"asked": [], "images": {}, "architecture": "amd64", "wrong": "", "cod
 
 def install(folder: Path, name: str) -> Path:
     """Write the program and return the file of what it knows and was asked."""
-    folder.mkdir(exist_ok=True)
-    program = folder / name
-    program.write_text(_PROGRAM.format(python=sys.executable, name=name))
-    program.chmod(0o755)
+    stand_in(folder / name, _PROGRAM.format(python=sys.executable, name=name))
     state = folder / f"{name}.json"
     state.write_text(_STATE)
     return state

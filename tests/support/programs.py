@@ -1,13 +1,14 @@
 """Runs real programs, and writes small ones that stand in for them."""
 
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-__all__ = ["UV", "git", "lockstitch", "run", "stand_in", "venv", "wait", "without"]
+__all__ = ["UV", "git", "index_url", "lockstitch", "run", "stand_in", "venv", "wait", "without"]
 
 UV = Path(sys.executable).with_name("uv")
 
@@ -18,14 +19,15 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     code: int = 0,
+    stderr: bool = False,
 ) -> str:
-    """Run a program and return what it printed; with another exit code than 0, stderr too."""
+    """Run a program and return what it wrote to stdout, or to both; another exit code fails."""
     done = subprocess.run(
         words, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, check=False
     )
     said = done.stdout + done.stderr
     assert done.returncode == code, f"{words[0]} exits {done.returncode}:\n{said}"
-    return done.stdout + (done.stderr if code else "")
+    return said if stderr else done.stdout
 
 
 def lockstitch(
@@ -50,6 +52,18 @@ def venv(folder: Path, *packages: str) -> Path:
     return python
 
 
+def index_url(folder: Path) -> str:
+    """Return the address of uv's index. A mirror may not answer all that Poetry asks an index.
+
+    As a source of its own, Poetry asks it by its pages, which each index has.
+    """
+    words = ("pip", "compile", "-", "--no-deps", "--no-header", "--quiet", "--emit-index-url")
+    text = run(UV, *words, cwd=folder, stdin="idna")
+    match = re.search(r"^--(?:default-)?index-url (\S+)$", text, re.MULTILINE)
+    assert match, text
+    return match[1]
+
+
 def without(*dropped: str, **more: str) -> dict[str, str]:
     """Return this process's variables without some of them, and with others."""
     return {name: value for name, value in os.environ.items() if name not in dropped} | more
@@ -63,9 +77,11 @@ def stand_in(path: Path, text: str) -> Path:
     return path
 
 
-def wait(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until a condition holds; fail the test when it does not in time."""
+def wait(
+    condition: Callable[[], object], seconds: float = 20, about: Callable[[], object] = str
+) -> None:
+    """Wait until a condition holds; fail the test with what is known when it does not in time."""
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, f"not so after {seconds} s"
+        assert time.monotonic() < until, about()
         time.sleep(0.02)

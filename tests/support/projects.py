@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["FILES", "PYPROJECT", "replace", "write", "write_files"]
+__all__ = ["FILES", "PYPROJECT", "minimal", "replace", "write", "write_files"]
 
 PYPROJECT = """\
 [build-system]
@@ -46,6 +46,14 @@ FILES: Mapping[str, str] = {
     "app/static/page.html": "<p>page</p>\n",
     "data/rows.csv": "a,b\n1,2\n",
 }
+
+
+def minimal(tables: str, dependencies: str = "[]") -> str:
+    """Return the least pyproject.toml that uv takes, with further tables."""
+    return (
+        '[project]\nname = "tiny"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        f"dependencies = {dependencies}\n\n{tables}"
+    )
 
 
 def write(folder: Path, *, pyproject: str = PYPROJECT, files: Mapping[str, str] = FILES) -> Path:

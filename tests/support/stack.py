@@ -18,24 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import projects
 
 from lockstitch import process
 from lockstitch.stack.machine import marked
 
 __all__ = ["RUNS", "Stack", "artifact", "copy_lockstitch", "listening", "running", "shared_store"]
 
-PROJECT = """\
-[project]
-name = "tiny"
-version = "1"
-requires-python = ">=3.11"
-
+PROJECT = projects.minimal("""\
 [tool.lockstitch.images.train]
 command = ["python"]
 
 [tool.lockstitch.stack]
 ports = {{ postgres = {0}, objects = {1}, mlflow = {2} }}
-"""
+""")
 # Logs runs from six threads; a line for each whose end was acknowledged. A failed one is begun
 # again as another run.
 RUNS = """\

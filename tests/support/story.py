@@ -2,7 +2,7 @@
 
 `$ command  # exits 1` runs a command, `> ` lines are what it prints, `-- path --` starts a
 file that stands in the folder from the beginning. Other lines are for the reader. Whatever
-differs from run to run is filtered. STORY=write rewrites the expected lines.
+differs from run to run is filtered. `make golden` rewrites the expected lines.
 """
 
 import contextlib

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 from support import archive, wheels
+from support.programs import stand_in
 from support.server import Server, serve
 from support.wheels import Index
 
 __all__ = ["World", "downloads", "running", "seed"]
-
-# The archive cannot be signed by Debian, so the program that checks signatures is told to agree.
-_GPGV = "#!/bin/sh\nexec cat\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +54,8 @@ class World:
 @contextmanager
 def running(programs: Path) -> Iterator[World]:
     """Serve the packages of the tiny project, and one that is a source distribution only."""
-    programs.mkdir(exist_ok=True)
-    (programs / "gpgv").write_text(_GPGV)
-    (programs / "gpgv").chmod(0o755)
+    # Debian cannot sign the archive, so the program that checks signatures is told to agree.
+    stand_in(programs / "gpgv", "exec cat")
     with serve() as server:
         index = Index(server)
         for built in (

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.planted import FORMS, private_key
-from support.programs import git
+from support.programs import git, stand_in
 
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.file_cache import LARGEST
@@ -245,14 +245,9 @@ def program(tmp_path: Path) -> Callable[[str, str, int], Path]:
     """Return a function that makes a program which prints a text and ends with a code."""
 
     def make(name: str, text: str, code: int) -> Path:
-        path = tmp_path / ".venv" / "bin" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / f"{name}.out").write_text(text)
-        path.write_text(
-            f'#!/bin/sh\necho "$*" > {tmp_path}/asked\ncat {tmp_path}/{name}.out\nexit {code}\n'
-        )
-        path.chmod(0o755)
-        return path
+        script = f'echo "$*" > {tmp_path}/asked\ncat {tmp_path}/{name}.out\nexit {code}'
+        return stand_in(tmp_path / ".venv" / "bin" / name, script)
 
     return make
 

@@ -1,27 +1,21 @@
 """uv is asked whether its lock fits, and not again while nothing that it looks at has changed."""
 
-import sys
 from pathlib import Path
 
 import pytest
-from support import cases
+from support import cases, projects
+from support.programs import UV, stand_in
 
 from lockstitch.audit.rules.lck_stale import RULES
 
 (LCK002,) = RULES
-PYPROJECT = """\
-[project]
-name = "app"
-version = "1"
-requires-python = ">=3.11"
-dependencies = []
-"""
+PYPROJECT = projects.minimal("")
 LOCK = """\
 version = 1
 requires-python = ">=3.11"
 
 [[package]]
-name = "app"
+name = "tiny"
 version = "1"
 source = { virtual = "." }
 """
@@ -32,10 +26,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a file with a line for each time that uv was asked."""
     log = tmp_path / "asked"
     log.touch()
-    uv = tmp_path / "uv"
-    real = Path(sys.executable).with_name("uv")
-    uv.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {real} "$@"\n')
-    uv.chmod(0o755)
+    uv = stand_in(tmp_path / "uv", f'echo "$@" >> {log}\nexec {UV} "$@"')
     monkeypatch.setenv("LOCKSTITCH_UV", str(uv))
     monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "store"))
     return log

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support import environments, wheels
-from support.programs import git
+from support.programs import git, stand_in
 
 from lockstitch.cli.main import main
 from lockstitch.fingerprint import live, model
@@ -97,13 +97,9 @@ def test_another_host_and_a_container_are_asked_in_their_interpreter(
 ) -> None:
     # Programs of these names that stand in for other machines: they run the words here.
     programs = folder / "programs"
-    programs.mkdir()
-    (programs / "ssh").write_text('#!/bin/sh\necho "$3" > asked\nshift 3\nexec "$@"\n')
-    (programs / "docker").write_text(
-        '#!/bin/sh\ncase $1 in container) echo true;; exec) shift 3; exec "$@";; esac\n'
-    )
-    for each in programs.iterdir():
-        each.chmod(0o755)
+    stand_in(programs / "ssh", 'echo "$3" > asked\nshift 3\nexec "$@"')
+    text = 'case $1 in container) echo true;; exec) shift 3; exec "$@";; esac'
+    stand_in(programs / "docker", text)
     monkeypatch.setenv("PATH", str(programs), prepend=":")
     assert versions(capsys, f"ssh:me@gpu1:{folder}/venv") == {"alpha": "1.0"}
     assert Path("asked").read_text() == "me@gpu1\n"
@@ -150,8 +146,7 @@ def test_a_container_that_does_not_run(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, text in (("docker", "echo false"), ("podman", "echo no such; exit 1")):
-        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
-        (folder / name).chmod(0o755)
+        stand_in(folder / name, text)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     assert main(["fingerprint", "container:web"]) == 1
     said = capsys.readouterr().err
@@ -160,8 +155,7 @@ def test_a_container_that_does_not_run(
 
 def test_an_interpreter_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for text, wanted in (("exit 3", "failed with exit code 3"), ("echo []", "printed no finger")):
-        Path("python3").write_text(f"#!/bin/sh\n{text}\n")
-        Path("python3").chmod(0o755)
+        stand_in(Path("python3"), text)
         assert main(["fingerprint", "./python3"]) == 1
         assert wanted in capsys.readouterr().err
 

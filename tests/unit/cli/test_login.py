@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.programs import stand_in
 from support.registry import Registry
 
 from lockstitch.cli.main import main
@@ -113,9 +114,7 @@ def test_a_helper_keeps_it_and_the_file_does_not(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    program = folder / "docker-credential-test"
-    program.write_text(HELPER.format(folder=folder))
-    program.chmod(0o755)
+    stand_in(folder / "docker-credential-test", HELPER.format(folder=folder))
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     path = folder / "docker" / "config.json"
     path.parent.mkdir()
@@ -140,9 +139,7 @@ def test_a_helper_that_is_missing_or_fails_is_an_error(
     path.write_text(json.dumps({"credHelpers": {registry.address: "test"}}))
     assert log_in(monkeypatch, registry.address) == 1
     assert "docker-credential-test, which is not installed" in capsys.readouterr().err
-    program = folder / "docker-credential-test"
-    program.write_text("#!/bin/sh\ncat\nexit 4\n")
-    program.chmod(0o755)
+    stand_in(folder / "docker-credential-test", "cat\nexit 4")
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     assert log_in(monkeypatch, registry.address) == 1
     err = capsys.readouterr().err

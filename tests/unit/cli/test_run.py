@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support import projects
+from support.programs import UV, stand_in, wait
 
 from lockstitch.cli.main import main
 from lockstitch.dockerfile import engines
@@ -82,16 +82,13 @@ def test_serve_takes_the_image_with_a_port(root: Path, capsys: pytest.CaptureFix
 def test_no_engine_here(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    uv = str(Path(sys.executable).with_name("uv"))
-    monkeypatch.setenv("LOCKSTITCH_UV", uv)
+    monkeypatch.setenv("LOCKSTITCH_UV", str(UV))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["run", "serve", "--in-image", "--quiet"]) == 1
     said = capsys.readouterr().err
     assert "`docker` is not installed; `podman` is not installed" in said
     assert "hint: leave out --in-image" in said
-    docker = tmp_path / "docker"
-    docker.write_text("#!/bin/sh\necho 'the daemon is away' >&2\nexit 1\n")
-    docker.chmod(0o755)
+    stand_in(tmp_path / "docker", "echo 'the daemon is away' >&2\nexit 1")
     with pytest.raises(LockstitchError, match="`docker` does not answer: the daemon is away"):
         engines.find()
 
@@ -116,23 +113,22 @@ def watching(root: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         running.wait()
 
 
-def wait(log: Path, text: str) -> None:
-    until = time.monotonic() + 20
-    while text not in log.read_text():
-        assert time.monotonic() < until, f"no {text!r} in {log.read_text()!r}"
-        time.sleep(0.02)
-
-
 def test_a_change_starts_it_again(root: Path, tmp_path: Path) -> None:
     program, log = root / "app" / "main.py", tmp_path / "log"
     program.write_text(LOOP.replace("VERSION", "one"))
     with watching(root, log) as running:
-        wait(log, "starts one")
+        wait(lambda: "starts one" in log.read_text(), about=log.read_text)
         program.write_text("raise SystemExit(3)")
-        wait(log, "changed: app/main.py; `serve` starts again")
-        wait(log, "`serve` ended with exit code 3; waiting for a change")
+        wait(
+            lambda: "changed: app/main.py; `serve` starts again" in log.read_text(),
+            about=log.read_text,
+        )
+        wait(
+            lambda: "`serve` ended with exit code 3; waiting for a change" in log.read_text(),
+            about=log.read_text,
+        )
         program.write_text(LOOP.replace("VERSION", "two"))
-        wait(log, "starts two")
+        wait(lambda: "starts two" in log.read_text(), about=log.read_text)
         (root / "notes.txt").write_text("not of the image")
         os.kill(running.pid, signal.SIGTERM)
         assert running.wait(20) == 0

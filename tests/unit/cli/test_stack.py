@@ -13,14 +13,7 @@ from lockstitch.stack import control, machine
 from lockstitch.stack.folder import Folder
 from lockstitch.stack.services.objects import PORTS
 
-PYPROJECT = """\
-[project]
-name = "tiny"
-version = "1"
-
-[tool.lockstitch.images.train]
-command = ["python"]
-"""
+PYPROJECT = projects.minimal('[tool.lockstitch.images.train]\ncommand = ["python"]\n')
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support import environments, projects, wheels
+from support.programs import stand_in
 
 from lockstitch.fingerprint import live, model
 from lockstitch.fingerprint.model import Fingerprint, Package
@@ -213,9 +214,7 @@ def test_devices_are_what_the_drivers_program_says(
     tmp_path: Path, script: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No machine of the tests has a GPU: a program of that name says what NVIDIA documents.
-    program = tmp_path / "nvidia-smi"
-    program.write_text('#!/bin/sh\necho "NVIDIA A100-SXM4-40GB, 550.54.15, 8.0"\n')
-    program.chmod(0o755)
+    stand_in(tmp_path / "nvidia-smi", 'echo "NVIDIA A100-SXM4-40GB, 550.54.15, 8.0"')
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     found = script.gpu(str(tmp_path))
     assert (found["driver"], found["devices"]) == ("550.54.15", ["NVIDIA A100-SXM4-40GB 8.0"])

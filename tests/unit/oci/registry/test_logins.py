@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.programs import stand_in
 
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.registry.logins import Known, Logins, docker_file
@@ -32,9 +33,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "docker-credential-test").write_text(HELPER)
-    (programs / "docker-credential-test").chmod(0o755)
+    stand_in(programs / "docker-credential-test", HELPER)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import cases
+from support.programs import stand_in
 
 from lockstitch.audit.rules.pkg_project import PKG001
 from lockstitch.repository.packaging import pyproject, stale
@@ -47,15 +48,14 @@ def test_where_a_text_is_no_toml(text: str, line: int) -> None:
 def test_validate_pyproject_is_asked_once_for_a_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "bin").mkdir()
-    program, project = tmp_path / "bin/validate-pyproject", tmp_path / "project"
+    project = tmp_path / "project"
     # It says what the real one says of this text, and only where the network is forbidden to it.
-    program.write_text(
-        f'#!/bin/sh\n[ "$VALIDATE_PYPROJECT_NO_NETWORK" ] || exit 3\necho asked >> {tmp_path}/log\n'
+    stand_in(
+        tmp_path / "bin/validate-pyproject",
+        f'[ "$VALIDATE_PYPROJECT_NO_NETWORK" ] || exit 3\necho asked >> {tmp_path}/log\n'
         "cat > /dev/null\n"
-        "echo '[ERROR] `tool.setuptools.packages` must be valid:' >&2\nexit 1\n"
+        "echo '[ERROR] `tool.setuptools.packages` must be valid:' >&2\nexit 1",
     )
-    program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     project.mkdir()
     text = '[project]\nname = "a"\nversion = "1"\n[tool.setuptools]\npackages = "x"\n'
