@@ -311,7 +311,7 @@ def test_a_wrong_file_is_an_error_with_its_line(text: str, tmp_path: Path) -> No
 
 
 def test_a_broken_lock_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(LockstitchError, match=r"`uv.lock` is not TOML"):
+    with pytest.raises(LockstitchError, match=r"`uv.lock` is not valid TOML"):
         migrate.plan(project(tmp_path, "repos: []\n", lock="x = "))
 
 

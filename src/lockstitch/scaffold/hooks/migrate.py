@@ -1,19 +1,49 @@
 """Decides what becomes of each remote hook, and writes the new configuration."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lockstitch import files, git
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.python.locks import lists, poetry, uv
+from lockstitch.python.locks.graph import Graph, walk
+from lockstitch.python.names import normal
+from lockstitch.python.tables import parse_toml, table
 from lockstitch.repository.hooks.known import KnownHook, known
-from lockstitch.scaffold.hooks import editing, locked, reading
-from lockstitch.scaffold.hooks.locked import Locked
+from lockstitch.scaffold.hooks import editing, reading
 from lockstitch.scaffold.hooks.reading import Hook, Repo
 
 __all__ = ["Decision", "Migration", "lacking", "plan", "unused", "write"]
+
+
+# `uv run --locked` installs what the lock says when it is not there; offline, from uv's cache only.
+_UV, _VENV = "uv run --quiet --locked --offline ", ".venv/bin/"
+_VERSION = re.compile(r"[A-Za-z0-9.!+_-]{1,64}")  # it is shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """The lock's name, and the version of each package by its normal name.
+
+    `calls` has, for packages of no default group, what stands before the program in a hook.
+    """
+
+    name: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = _VENV
+    calls: Mapping[str, str] = field(default_factory=dict)
+
+    def version(self, package: str) -> str:
+        """Return the version of a package, or an empty text."""
+        return self.versions.get(normal(package), "")
+
+    def call(self, package: str) -> str:
+        """Return what stands before the package's program in a hook, with a space if needed."""
+        return self.calls.get(normal(package), self.prefix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +94,7 @@ def plan(folder: Path, *, freeze: bool = False) -> Migration:
     """
     config = reading.parse(reading.find(folder))
     root = config.path.parent
-    lock = Locked() if freeze else locked.read(root)
+    lock = Locked() if freeze else _locked(root)
     refs = _Refs(root)
     decisions: list[Decision] = []
     edits: dict[int, editing.Edit] = {}
@@ -216,3 +246,68 @@ def unused(migration: Migration) -> Iterator[str]:
 def lacking(migration: Migration) -> list[str]:
     """Return the additional dependencies that the lock does not have, sorted."""
     return sorted({name for each in migration.decisions for name in each.lacking})
+
+
+# --- the lock
+
+
+def _locked(root: Path) -> Locked:
+    """Return a project's lock: uv's, else Poetry's, else pinned requirements, else an empty one."""
+    for name, reader in (("uv.lock", uv), ("poetry.lock", poetry)):
+        if (root / name).is_file():
+            text = files.read_text(root / name)
+            hint = f"write the lock again: {name.removesuffix('.lock')} lock"
+            document = parse_toml(text, f"`{name}`", hint=hint)
+            # A lock of a version that is not known yet still has names and versions.
+            graph = reader.read(text, name, [], document)
+            return _of_uv(root, graph) if reader is uv else Locked(name=name, versions=_pins(graph))
+    versions: dict[str, str] = {}
+    names = []
+    for path in sorted(root.glob("requirements*.txt")):
+        entries = lists.read(files.read_text(path)).entries
+        pinned = {each.name: each.version for each in entries if _VERSION.fullmatch(each.version)}
+        names += [path.name] if pinned else []
+        versions = pinned | versions
+    return Locked(name=", ".join(names), versions=versions)
+
+
+def _pins(graph: Graph) -> dict[str, str]:
+    pins: dict[str, str] = {}
+    for package in graph.packages:
+        if _VERSION.fullmatch(package.version):
+            pins.setdefault(package.name, package.version)
+    return pins
+
+
+def _of_uv(root: Path, graph: Graph) -> Locked:
+    versions = _pins(graph)
+    if not any(package.source.url == "." for package in graph.roots):
+        # Without a project of its own, as in a workspace, all of the lock counts.
+        return Locked(name=graph.path, versions=versions, prefix=_UV)
+    own = {package.name for package in graph.roots}
+
+    def reached(groups: Sequence[str], extras: Sequence[str]) -> set[str]:
+        packages = walk(graph, lambda *_: True, groups, extras).packages
+        return {package.name for package in packages} - own
+
+    installed = reached(_default_groups(root, graph.group_names), ())
+    calls: dict[str, str] = {}
+    for name in graph.group_names:
+        for package in reached((name,), ()) - installed:
+            calls.setdefault(package, f"{_UV}--group {name} ")
+    for name in graph.extra_names:
+        for package in reached((), (name,)) - installed:
+            calls.setdefault(package, f"{_UV}--extra {name} ")
+    kept = {name: v for name, v in versions.items() if name in installed | {*calls}}
+    return Locked(name=graph.path, versions=kept, prefix=_UV, calls=calls)
+
+
+def _default_groups(root: Path, groups: Sequence[str]) -> list[str]:
+    path = root / "pyproject.toml"
+    if not path.is_file():
+        return ["dev"]
+    document = parse_toml(files.read_text(path), "`pyproject.toml`", hint="correct that line")
+    given = table(table(document.get("tool")).get("uv")).get("default-groups", ["dev"])
+    if given == "all":
+        return [*groups]
+    return [str(name) for name in given] if isinstance(given, list) else []

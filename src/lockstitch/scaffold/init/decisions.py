@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lockstitch.python.tables import table
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import tables
 from lockstitch.scaffold.init.edit import Table
-from lockstitch.scaffold.init.facts import Facts, Server, table
+from lockstitch.scaffold.init.facts import Facts, Server
 
 __all__ = ["Decisions", "decide"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.python.tables import parse_toml
+from lockstitch.python.tables import parse_toml, table
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.sources import (
     Requirements,
@@ -28,7 +28,6 @@ __all__ = [
     "packages_of",
     "read",
     "server_of",
-    "table",
     "trainer_of",
     "version_of",
 ]
@@ -84,14 +83,6 @@ class Facts:
     def poetry(self) -> Mapping[str, Any]:
         """The [tool.poetry] table."""
         return table(self.document, "tool", "poetry")
-
-
-def table(document: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
-    """Return a table below others, empty when there is none."""
-    found: Any = document
-    for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
 
 
 def read(folder: Folder, manager: str = "") -> Facts:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from lockstitch.python.locks.lists import EDITABLE, argument, without_login
+from lockstitch.python.names import of_requirement
 from lockstitch.scaffold.init.folder import Folder, parsed
 
 __all__ = [
@@ -14,7 +16,6 @@ __all__ = [
     "SetupMetadata",
     "constants_of",
     "is_version",
-    "name_of",
     "read_requirements",
     "read_setup",
     "requirement",
@@ -22,7 +23,6 @@ __all__ = [
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")  # as pip reads it
 _OPTIONS = re.compile(r"\s+--[a-z].*$")
-_SECRET = re.compile(r"//[^/\s]*@")
 _LOCAL = re.compile(r"\.{1,2}$|[./~]|file:|.*(?:\.whl|\.tar\.gz|\.zip)$|.*[/\\]")
 _REFERRED = re.compile(r"-r\s|\.in\b|\.toml\b|setup\.(?:py|cfg)\b")  # a file, no package
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -46,12 +46,6 @@ class Requirements:
 
     lines: tuple[str, ...]
     notes: tuple[str, ...] = ()
-
-
-def name_of(line: str) -> str:
-    """Return the normalised name (PEP 503) that a requirement starts with, or an empty text."""
-    match = re.match(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)", line)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
 
 
 def requirement(text: str) -> str:
@@ -120,9 +114,8 @@ def _option(
     folder: Folder, source: str, where: str, text: str, seen: set[str], waiting: list[str]
 ) -> list[str]:
     """Follow `-r` inside the folder, and return a note for anything else; values are not shown."""
-    match = re.fullmatch(r"(-[A-Za-z]|--[a-z-]+)(?:\s*=\s*|\s+|(?<=^-[A-Za-z]))?(.*)", text)
-    option, value = (match[1], match[2].strip()) if match else (text[:20], "")
-    if option in {"-e", "--editable"}:
+    option, value = argument(text)
+    if option in EDITABLE:
         return [f"{where}: `{option}` is a folder of one machine: left out"]
     if option not in {"-r", "--requirement"}:
         return [f"{where}: `{option}` is no requirement: left out"]
@@ -137,9 +130,9 @@ def _option(
 
 
 def _why(text: str) -> str:
-    shown = _SECRET.sub("//", text)[:60]
+    shown = without_login(text)[:60]
     if "://" in text or "git+" in text or " @ " in text:
-        name = name_of(text) if "@" in text.partition("://")[0] else ""
+        name = of_requirement(text) if "@" in text.partition("://")[0] else ""
         what = f"`{name}`" if name else "it"
         return f"{what} comes from an address or a folder, not from an index"
     if _LOCAL.match(text):

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lockstitch.python.names import of_requirement
+from lockstitch.python.tables import table
 from lockstitch.scaffold.init.edit import Table
-from lockstitch.scaffold.init.facts import Facts, table, version_of
+from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.folder import Folder
-from lockstitch.scaffold.init.sources import name_of
 
 __all__ = [
     "build",
@@ -93,10 +94,10 @@ def dependencies(facts: Facts) -> list[str]:
     if isinstance(there, list):
         return [each for each in there if isinstance(each, str)]
     own = list(facts.setup.dependencies or ())
-    names = {name_of(each) for each in own}
+    names = {of_requirement(each) for each in own}
     listed = facts.listed.lines if facts.listed else ()
-    me = name_of(str(facts.project.get("name") or facts.setup.texts.get("name") or ""))
-    more = [each for each in listed if name_of(each) not in names | {me}]
+    me = of_requirement(str(facts.project.get("name") or facts.setup.texts.get("name") or ""))
+    more = [each for each in listed if of_requirement(each) not in names | {me}]
     return list(dict.fromkeys([*own, *more]))
 
 
@@ -118,14 +119,14 @@ def groups(facts: Facts) -> dict[str, list[str]]:
         for name, items in place.items():
             lines = items if isinstance(items, list) else []
             texts = [each for each in lines if isinstance(each, str)]
-            known.setdefault(name, []).extend(name_of(each) for each in texts)
+            known.setdefault(name, []).extend(of_requirement(each) for each in texts)
     return known
 
 
 def declared(facts: Facts) -> set[str]:
     """Return the names of the packages that every image gets."""
-    names = {name_of(each) for each in dependencies(facts)}
-    return names | {name_of(each) for each in table(facts.poetry, "dependencies")}
+    names = {of_requirement(each) for each in dependencies(facts)}
+    return names | {of_requirement(each) for each in table(facts.poetry, "dependencies")}
 
 
 def group(facts: Facts, name: str, lines: Sequence[str]) -> Table | None:
@@ -135,7 +136,7 @@ def group(facts: Facts, name: str, lines: Sequence[str]) -> Table | None:
     classic = table(facts.document, *_CLASSIC_GROUP)
     if facts.classic or name in classic:
         path = (*_CLASSIC_GROUP, name, "dependencies")
-        bare = {name_of(line): line for line in lines}
+        bare = {of_requirement(line): line for line in lines}
         return Table(path=path, values={key: _constraint(line) for key, line in bare.items()})
     return Table(path=("dependency-groups",), values={name: list(lines)}, extended=True)
 
@@ -171,7 +172,7 @@ def build(facts: Facts) -> Iterator[Table | str]:
         yield Table(path=("build-system",), values=system)
     used = table(facts.document, "build-system").get("build-backend", backend[1])
     # A backend that is there finds a package of the project's name by itself.
-    named = name_of(str(facts.project.get("name", ""))).replace("-", "_")
+    named = of_requirement(str(facts.project.get("name", ""))).replace("-", "_")
     if has_backend and named in facts.packages:
         return
     paths = list(facts.packages.values())
@@ -186,7 +187,7 @@ def build(facts: Facts) -> Iterator[Table | str]:
 def _has_modules(facts: Facts) -> bool:
     """Return whether a project that is there may install more than the packages that we find."""
     said = (facts.project.get("name"), facts.poetry.get("name"))
-    names = [name_of(str(name)).replace("-", "_") for name in said if name]
+    names = [of_requirement(str(name)).replace("-", "_") for name in said if name]
     modules = [*facts.folder.modules(), *facts.folder.modules("src")]
     return "packages" in facts.poetry or any(f"{name}.py" in modules for name in names)
 
@@ -209,11 +210,11 @@ def development(facts: Facts) -> Table | None:
     """
     known = declared(facts).union(*groups(facts).values())
     listed = facts.listed_dev.lines if facts.listed_dev else ()
-    lines = [line for line in listed if name_of(line) not in known]
-    known |= {name_of(line) for line in lines}
+    lines = [line for line in listed if of_requirement(line) not in known]
+    known |= {of_requirement(line) for line in lines}
     tools = _TOOLS if hooks(facts.folder) else (*_TOOLS, _SCANNER)
     lines += [name for name in tools if name not in known]
-    return group(facts, "dev", sorted(lines, key=name_of))
+    return group(facts, "dev", sorted(lines, key=of_requirement))
 
 
 def hooks(folder: Folder) -> str:

@@ -104,13 +104,6 @@ def test_no_file(tmp_path: Path) -> None:
     assert sources.read_requirements(Folder(tmp_path), "requirements.txt") is None
 
 
-@pytest.mark.parametrize(
-    ("line", "name"), [("A_b.C[x]>=1", "a-b-c"), ("a", "a"), (" a;x", "a"), ("-e", ""), ("", "")]
-)
-def test_the_name_of_a_requirement(line: str, name: str) -> None:
-    assert sources.name_of(line) == name
-
-
 SETUP = """\
 import os, setuptools
 os.mkdir("it-ran")
