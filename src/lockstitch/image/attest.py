@@ -13,6 +13,7 @@ from lockstitch.image.paths import DRIFT, LAYOUT
 from lockstitch.lock import export, file, provenance, sbom
 from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.lock.provenance import Material
+from lockstitch.oci.layer import PASSTHROUGH
 from lockstitch.oci.model import Artifact
 from lockstitch.python.model import Project
 from lockstitch.store import Store
@@ -32,7 +33,7 @@ class Attester:
         builder: Builder,
         store: Store,
         *,
-        form: str = "wheel",
+        form: str = PASSTHROUGH,
     ) -> None:
         """`form` is how layers are compressed."""
         self._project = project

@@ -13,7 +13,7 @@ from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
 from lockstitch.lock.file import Lock
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.net.download import Download, Fetcher
-from lockstitch.oci.layer import Layer, LazyLayer, recompress
+from lockstitch.oci.layer import PASSTHROUGH, Layer, LazyLayer, recompress
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import INDEX_TYPE, Image, index_bytes
 from lockstitch.oci.registry.cache import LayerCache
@@ -67,12 +67,12 @@ class Builder:
         specs: Sequence[ImageSpec],
         layout: Layout,
         *,
-        form: str = "wheel",
+        form: str = PASSTHROUGH,
         shallow: bool = False,
     ) -> list[Built]:
         """Build images for all platforms of the project; nothing is written if one fails.
 
-        `form` is how layers are compressed: `wheel`, or one of `oci.layer.FORMS`. With
+        `form` is how layers are compressed: `passthrough`, or one of `oci.layer.FORMS`. With
         `shallow` nothing goes to the layout, so that layers of a registry's base stay there.
         Raises LockstitchError with everything that keeps an image from being built, and for
         each image over its budget.
@@ -167,7 +167,7 @@ class Builder:
         return layers
 
     def _in_form(self, image: Image, form: str) -> Image:
-        if form == "wheel":
+        if form == PASSTHROUGH:
             return image
         layers: list[Layer] = []
         for layer in image.layers:

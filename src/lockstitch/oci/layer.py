@@ -23,6 +23,7 @@ from lockstitch.oci.entry import TAR_END, Content, Entry, Kind, folder, tar_head
 __all__ = [
     "FORMS",
     "GZIP",
+    "PASSTHROUGH",
     "TAR",
     "ZSTD",
     "FileLayer",
@@ -37,11 +38,13 @@ __all__ = [
     "oci_type",
     "recompress",
     "stitch",
+    "write_layer",
 ]
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+PASSTHROUGH = "passthrough"  # the form in which a wheel's own streams are a layer's
 # No name, mtime 0, no flags, unknown system: the ten bytes that say nothing of the host.
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _WRITE_AT = 1 << 20
@@ -179,6 +182,16 @@ def checked(layer: Layer) -> Iterator[bytes]:
 def stitch(entries: Iterable[Entry], write: Callable[[bytes], object]) -> LayerFacts:
     """Write the layer of entries that `arrange` put in order, and return its facts."""
     return _Stitcher(write).run(entries)
+
+
+def write_layer(entries: Iterable[Entry], path: Path, *, created_by: str = "") -> FileLayer:
+    """Write the layer of entries in any order to a file, and return it.
+
+    Raises LockstitchError for a path that is unsafe, given twice, or both a file and a folder.
+    """
+    with files.atomic(path) as temporary, temporary.open("wb") as handle:
+        facts = stitch(arrange(entries), handle.write)
+    return FileLayer(facts=facts, created_by=created_by, path=path)
 
 
 class _Stitcher:

@@ -52,7 +52,7 @@ from lockstitch.image.publish import Documents, Published
 from lockstitch.lock import file, make
 from lockstitch.lock.bases import kind_of
 from lockstitch.lock.file import Lock
-from lockstitch.oci.layer import FORMS
+from lockstitch.oci.layer import FORMS, PASSTHROUGH
 from lockstitch.oci.layout import Layout, write_docker_archive
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
@@ -75,9 +75,9 @@ OPTIONS = (
             "--compression",
             "",
             "compression of layers: the wheels' own streams, one gzip member, or zstd; only with "
-            "the first is the digest the same everywhere (default: wheel)",
-            choices=["wheel", *FORMS],
-            default="wheel",
+            "the first is the digest the same everywhere (default: passthrough)",
+            choices=[PASSTHROUGH, *FORMS],
+            default=PASSTHROUGH,
         ),
         option("--tag", "NAME", "tag in the archive or engine (default: PROJECT-IMAGE:latest)"),
     ),
@@ -191,7 +191,7 @@ def _check_engine(options: argparse.Namespace) -> None:
         "--load": options.load is not None,
         "--push": options.push,
         "--cache": options.cache,
-        "--compression": options.compression != "wheel",
+        "--compression": options.compression != PASSTHROUGH,
     }
     wrong = [name for name, value in given.items() if value]
     if wrong:
