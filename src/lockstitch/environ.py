@@ -38,6 +38,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "POETRY_HTTP_BASIC_<NAME>_USERNAME": "user of the source NAME of [[tool.poetry.source]]",
     "POETRY_HTTP_BASIC_<NAME>_PASSWORD": "password of the source NAME of [[tool.poetry.source]]",
     "NETRC": "file with users and passwords by host; default: ~/.netrc",
+    "XDG_CACHE_HOME": "folder in which the default store is; default: ~/.cache",
     "XDG_CONFIG_HOME": "folder of uv/uv.toml and containers/auth.json; default: ~/.config",
     "XDG_RUNTIME_DIR": "folder of containers/auth.json, where Podman keeps logins",
     "DOCKER_CONFIG": "folder of Docker's config.json, which has logins; default: ~/.docker",

@@ -1,4 +1,7 @@
-"""Regular expressions that are compiled when they are first used: hundreds are named at a start."""
+"""Regular expressions that are compiled when they are first used.
+
+Hundreds are named when `lockstitch check` starts: compiling them there took 12 to 27 ms of 130.
+"""
 
 import re
 from typing import AnyStr, cast

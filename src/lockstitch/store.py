@@ -8,6 +8,7 @@ import contextlib
 import errno
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,13 @@ def default_root() -> Path:
     named = environ.get("LOCKSTITCH_CACHE")
     if named:
         return Path(named).expanduser().absolute()
-    import platformdirs  # only when it is needed: 6 ms of every start
+    if sys.platform != "linux":
+        import platformdirs
 
-    return Path(platformdirs.user_cache_dir("lockstitch", appauthor=False))
+        return Path(platformdirs.user_cache_dir("lockstitch", appauthor=False))
+    # As platformdirs has it, without the 29 ms of its import.
+    folder = environ.get("XDG_CACHE_HOME").strip() or "~/.cache"
+    return Path(folder).expanduser() / "lockstitch"
 
 
 class Store:

