@@ -1,5 +1,6 @@
 """The only place that starts programs. No shell, ever."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,21 @@ def find_uv() -> Path:
     return Path(beside) if beside else find("uv", hint="pip install uv")
 
 
+@contextlib.contextmanager
+def _starting(words: Sequence[str], hint: str = "") -> Iterator[None]:
+    """Turn what the system says when a program cannot be started into an error in words."""
+    try:
+        yield
+    except OSError as error:
+        message = f"`{words[0]}` could not be started: {error.strerror}"
+        raise LockstitchError(message, hint=hint) from error
+
+
+def _failed(words: Sequence[str], code: int, tail: str, hint: str = "") -> LockstitchError:
+    shown = " ".join([Path(words[0]).name, *words[1:]])
+    return LockstitchError(f"`{shown}` failed with exit code {code}\n{tail}", hint=hint)
+
+
 def run(
     argv: Sequence[str | Path],
     *,
@@ -85,7 +101,7 @@ def run(
     `check` is set.
     """
     words = [str(word) for word in argv]
-    try:
+    with _starting(words, hint):
         done = subprocess.run(  # noqa: S603 -- an argument list, no shell
             words,
             cwd=cwd,
@@ -97,31 +113,22 @@ def run(
             errors="replace",
             check=False,
         )
-    except OSError as error:
-        message = f"`{words[0]}` could not be started: {error.strerror}"
-        raise LockstitchError(message, hint=hint) from error
     if check and done.returncode != 0:
         tail = "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-_TAIL:])
-        shown = " ".join([Path(words[0]).name, *words[1:]])
-        message = f"`{shown}` failed with exit code {done.returncode}\n{tail}"
-        raise LockstitchError(message, hint=hint)
+        raise _failed(words, done.returncode, tail, hint)
     return Finished(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
 def pipe(argv: Sequence[str | Path], data: bytes, *, env: Mapping[str, str]) -> bytes:
     """Run a program on bytes and return the bytes it wrote, or raise LockstitchError."""
     words = [str(word) for word in argv]
-    try:
+    with _starting(words):
         done = subprocess.run(  # noqa: S603 -- an argument list, no shell
             words, input=data, capture_output=True, env=dict(env), check=False
         )
-    except OSError as error:
-        message = f"`{words[0]}` could not be started: {error.strerror}"
-        raise LockstitchError(message) from error
     if done.returncode != 0:
         tail = done.stderr.decode("utf-8", "replace").strip()[-2000:]
-        message = f"`{' '.join(words)}` failed with exit code {done.returncode}\n{tail}"
-        raise LockstitchError(message)
+        raise _failed(words, done.returncode, tail)
     return done.stdout
 
 
@@ -135,13 +142,10 @@ def stream(
     """
     words = [str(word) for word in argv]
     with tempfile.TemporaryFile() as errors:
-        try:
+        with _starting(words):
             running = subprocess.Popen(  # noqa: S603 -- an argument list, no shell
                 words, cwd=cwd, env=dict(env), stdout=subprocess.PIPE, stderr=errors
             )
-        except OSError as error:
-            message = f"`{words[0]}` could not be started: {error.strerror}"
-            raise LockstitchError(message) from error
         assert running.stdout is not None  # noqa: S101 -- asked for above
         try:
             while line := running.stdout.readline(longest):
@@ -155,9 +159,7 @@ def stream(
         if running.returncode != 0:
             errors.seek(0)
             tail = errors.read(4096).decode("utf-8", "replace").strip()
-            shown = " ".join([Path(words[0]).name, *words[1:]])
-            message = f"`{shown}` failed with exit code {running.returncode}\n{tail}"
-            raise LockstitchError(message)
+            raise _failed(words, running.returncode, tail)
 
 
 def follow(
@@ -172,7 +174,7 @@ def follow(
     Both its outputs come together, so nothing of it reaches our stdout.
     """
     words = [str(word) for word in argv]
-    try:
+    with _starting(words):
         running = subprocess.Popen(  # noqa: S603 -- an argument list, no shell
             words,
             cwd=cwd,
@@ -181,9 +183,6 @@ def follow(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-    except OSError as error:
-        message = f"`{words[0]}` could not be started: {error.strerror}"
-        raise LockstitchError(message) from error
     with running:
         try:
             for data in running.stdout or ():
@@ -218,11 +217,8 @@ def start(
 def attach(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> Running:
     """Start a program whose input and output are ours, in our process group."""
     words = [str(word) for word in argv]
-    try:
+    with _starting(words):
         return subprocess.Popen(words, cwd=cwd, env=dict(env))  # noqa: S603 -- no shell
-    except OSError as error:
-        message = f"`{words[0]}` could not be started: {error.strerror}"
-        raise LockstitchError(message) from error
 
 
 def stop(running: Running, *, patience: float) -> None:
