@@ -51,7 +51,7 @@ class Hasher:
         self.size = 0
 
     def update(self, data: bytes | memoryview) -> None:
-        """Take in the next bytes."""
+        """Hash the next bytes."""
         self._hash.update(data)
         self.size += len(data)
 

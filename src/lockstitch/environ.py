@@ -50,7 +50,7 @@ _DIGITS = 11  # seconds since 1970 until the year 5138
 
 
 def get(name: str) -> str:
-    """Return the value of a declared variable, or an empty string."""
+    """Return the value of a declared variable, or an empty string; KeyError for another one."""
     if name not in VARIABLES:
         raise KeyError(name)
     return os.environ.get(name, "")

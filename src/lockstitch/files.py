@@ -72,7 +72,7 @@ def atomic(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold a lock file that no other process can hold; a killed holder lets go of it."""
+    """Hold a lock file between processes; the lock ends with the process that holds it."""
     from filelock import FileLock  # 40 ms that only a writer needs
 
     path.parent.mkdir(parents=True, exist_ok=True)

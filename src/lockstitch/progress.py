@@ -19,10 +19,10 @@ class Task(Protocol):
     """One piece of work with a known or unknown end."""
 
     def advance(self, amount: int) -> None:
-        """Say that this much more is done; may be called from any thread."""
+        """Add to what is done; may be called from any thread."""
 
     def note(self, text: str) -> None:
-        """Say what is being worked on."""
+        """Show what is being worked on."""
 
 
 class Reporter(Protocol):

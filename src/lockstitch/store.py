@@ -120,7 +120,7 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold a lock that no other process can hold; a killed holder lets go of it."""
+        """Hold a lock between processes, which ends with the process that holds it."""
         with files.lock(self._folder("locks") / f"{name}.lock"):
             yield
 
@@ -167,7 +167,7 @@ class BlobWriter:
         return self._handle.write(data)
 
     def commit(self, expected: Digest | None = None) -> Digest:
-        """Make the blob visible under its digest, which must be `expected` when given."""
+        """Make the blob visible under its digest; LockstitchError when that is not `expected`."""
         digest = self._hasher.digest()
         if expected is not None and digest != expected:
             message = f"expected `{expected}`, wrote `{digest}` ({self.size} bytes)"

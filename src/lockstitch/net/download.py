@@ -1,4 +1,4 @@
-"""Brings what locks name into the store: parallel, resumed, retried, hashed while reading."""
+"""Downloads the files that locks name: parallel, resumed, retried, hashed while reading."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ class Download:
 
 
 class Fetcher:
-    """Brings files into the store; one pool of connections for all of them."""
+    """Downloads into the store, with one pool of connections."""
 
     def __init__(
         self, store: Store, *, credentials: Credentials | None = None, first_wait: float = 0.5
@@ -51,7 +51,7 @@ class Fetcher:
         self._retry = Retry(first_wait, self._stopped)
 
     def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
-        """Bring every file into the store, and raise one LockstitchError with all that failed."""
+        """Download every file that the store lacks; one LockstitchError with all that failed."""
         missing = {d.digest: d for d in downloads if not self._store.has(d.digest, d.size)}
         if not missing:
             return

@@ -30,7 +30,7 @@ Ask = Callable[[Mapping[str, str]], Answer]  # sends one GET with these headers 
 
 
 class Retryable(Exception):  # noqa: N818 -- a signal between functions
-    """Says that a try failed in a way that another one may not."""
+    """A failure after which another try may succeed."""
 
     def __init__(self, error: LockstitchError, wait: float | None = None) -> None:
         """Keep what to raise after the last try, and the seconds that the server asked for."""
@@ -128,7 +128,7 @@ def bring(
     read: Callable[[Hasher], Iterator[bytes]],
     wrong: Callable[[Hasher], LockstitchError],
 ) -> None:
-    """Bring a blob into the store, after what an earlier command left of it.
+    """Put a blob into the store, after what an earlier command left of it.
 
     `read` yields what comes after the bytes that a hasher has. Raises the error of `wrong` for
     bytes that are not the digest's; when a part was left by an earlier command, all is read anew

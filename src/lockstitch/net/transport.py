@@ -29,7 +29,7 @@ _CONNECT, _READ = 20, 60  # seconds
 
 
 class TransportError(Exception):
-    """Says why no whole answer came, without an address, which may hold a password."""
+    """The reason why no whole answer came, without an address, which may hold a password."""
 
     def __init__(
         self, reason: str, *, address: bool = False, private: bool = False, untrusted: bool = False

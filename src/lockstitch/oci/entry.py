@@ -163,7 +163,7 @@ def tar_padding(size: int) -> bytes:
 
 
 def tar_header(entry: Entry, *, size: int | None = None) -> bytes:
-    """Return the tar_header blocks of an entry: one, or three where pax is needed.
+    """Return the header blocks of an entry: one, or three where pax is needed.
 
     `size` stands in for content that the caller streams by itself.
     """

@@ -141,7 +141,7 @@ def read(data: bytes, content_type: str, source: str) -> Manifest:
 
 
 class _MalformedError(Exception):
-    """Says what is wrong with a part of a document."""
+    """A part of a document is malformed."""
 
 
 def _descriptor(value: object) -> Descriptor:

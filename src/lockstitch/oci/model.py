@@ -54,7 +54,7 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> "Platform":
-        """Return the platform that `os/architecture[/variant]` names."""
+        """Return the platform that `os/architecture[/variant]` names, or raise LockstitchError."""
         parts = text.split("/")
         if len(parts) not in {2, 3} or not all(part.isalnum() for part in parts):
             message = f"`{text}` is not a platform"

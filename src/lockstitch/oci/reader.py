@@ -295,7 +295,10 @@ class _ArchiveReader(LayoutReader):
         return "index.json" in self._places
 
     def docker(self, name: str) -> StoredImage:
-        """Return the image of a name, or the only one, of a Docker archive."""
+        """Return the image of a name, or the only one, of a Docker archive.
+
+        Raises LockstitchError when not exactly one image fits, or when it is damaged.
+        """
         listed = self._json("manifest.json")
         images = [each for each in _list(listed, self.root) if isinstance(each, dict)]
         tags = [[t for t in each.get("RepoTags") or () if isinstance(t, str)] for each in images]

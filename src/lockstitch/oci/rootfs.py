@@ -363,7 +363,7 @@ _LONG = frozenset(
 
 
 class _Reader:
-    """Gives chunks the `read(n)` that tarfile's stream mode wants."""
+    """Chunks with the `read(n)` that tarfile's stream mode needs."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks

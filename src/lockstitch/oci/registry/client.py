@@ -57,7 +57,7 @@ Ask = Callable[[str, str, Mapping[str, str], bytes | None], Answer]  # method, u
 
 
 class RegistryError(LockstitchError):
-    """Says what a registry refused, in its words; `status` is HTTP's, `codes` are the spec's."""
+    """A registry's refusal in its own words; `status` is HTTP's, `codes` are the spec's."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ def challenges(header: str) -> list[Challenge]:
 
 
 class Tokens:
-    """Gives each request of one registry its header, and asks again when one is refused."""
+    """The Authorization headers of one registry, renewed when they expire or are refused."""
 
     def __init__(self, host: str, logins: Logins, ask: Ask) -> None:
         """`ask` sends one request to the server of tokens, which may be another host."""
@@ -150,7 +150,7 @@ class Tokens:
         self._guard = threading.Lock()
 
     def challenge(self, header: str) -> None:
-        """Take in what the registry's first answer wants."""
+        """Keep the challenge of the registry's first answer."""
         with self._guard:
             self._take(header)
 
@@ -328,7 +328,7 @@ class Host:
         return self.retry.call(lambda: self.once(call))
 
     def once(self, call: Call) -> Answer:
-        """Do the same without retries; raises Retryable when another try may go better."""
+        """Return the same without retries; raises Retryable when another try may succeed."""
         self.open()
         url = self.joined(self.base + "/", call.path)
         for _ in range(_REDIRECTS + 1):
@@ -345,7 +345,7 @@ class Host:
         raise RegistryError(message)
 
     def check(self) -> bool:
-        """Hold the login against the registry; return whether it asked for one at all.
+        """Check the login with the registry; return whether it asks for one at all.
 
         Raises RegistryError when it refuses the login.
         """

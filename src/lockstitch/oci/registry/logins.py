@@ -73,7 +73,7 @@ class Logins:
         return None
 
     def _ask(self, name: str, server: str, path: Path) -> Known | None:
-        """Ask a helper; one that is missing or fails is a trouble, since pulls may be anonymous."""
+        """Return the login of a helper; one that is missing is noted, as pulls may be anonymous."""
         program = helper(name)
         if program is None:
             named = f"docker-credential-{name:.60}"
@@ -128,7 +128,10 @@ def _files() -> Iterator[Path]:
 
 
 def read(path: Path) -> dict[str, object]:
-    """Return what a file of logins says; a missing one says nothing, a broken one is named."""
+    """Return the JSON object of a file of logins, an empty one where there is no file.
+
+    Raises LockstitchError for a file that cannot be read.
+    """
     try:
         if path.stat().st_size > _LONGEST:
             message = f"`{path}` has more than {_LONGEST} bytes"
@@ -212,7 +215,7 @@ class TypedLogin(Logins):
     """One login that was typed, held against a registry before it is kept."""
 
     def __init__(self, login: Login) -> None:
-        """Know this login and no file."""
+        """Use this login, and read no file."""
         super().__init__()
         self._known = Known(source=login.source, login=login)
 

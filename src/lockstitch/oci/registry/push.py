@@ -72,7 +72,7 @@ class RepositoryWriter(Repository):
         super().__init__(client, reference, scopes=push_scopes(reference.repository))
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Return whether the repository has a blob; one of another size is an error."""
+        """Return whether the repository has a blob; RegistryError for one of another size."""
         what = f"the blob {descriptor.digest} of `{self.name}`"
         path = f"{self._path}/blobs/{descriptor.digest}"
         call = self._call(path, what, method="HEAD", wanted=frozenset({_OK, _NOT_FOUND}))
@@ -90,10 +90,10 @@ class RepositoryWriter(Repository):
         mount_from: tuple[str, ...] = (),
         advance: Callable[[int], None] = lambda _: None,
     ) -> str:
-        """Bring a blob that is missing there; returns `upload.MOUNTED` or `upload.SENT`.
+        """Send a blob that is missing there; return `upload.MOUNTED` or `upload.SENT`.
 
         `mount_from` are repositories of the same registry that may have it; `advance` is told
-        of bytes that are sent. Wrong bytes are never sent to their end.
+        of bytes that are sent. Wrong bytes are never sent to their end: LockstitchError.
         """
         return Upload(self.host, self.repository, blob, advance).run(mount_from)
 
@@ -109,7 +109,8 @@ class RepositoryWriter(Repository):
 
         All that it names must be there before. Where the registry does not know of subjects,
         the index of the subject's referrers is written too ("Referrers Tag Schema"); two that
-        write it at once may lose one entry, as the spec says.
+        write it at once may lose one entry, as the spec says. Raises LockstitchError for a manifest
+        that is too large, RegistryError when the registry refuses it or has another one.
         """
         if len(data) > MOST:
             message = f"a manifest for `{self.name}` has {len(data)} bytes, more than {MOST}"

@@ -65,7 +65,10 @@ class Repository:
             raise
 
     def image(self, which: Digest | str, platform: Platform) -> Manifest:
-        """Return the manifest of one image, through its index where there is one."""
+        """Return the manifest of one image, through its index where there is one.
+
+        Raises LockstitchError when the index has none for the platform.
+        """
         found = self.manifest(which)
         if not found.is_index:
             return found
@@ -103,7 +106,10 @@ class Repository:
         return b"".join(self.blob(descriptor))
 
     def fetch(self, descriptor: Descriptor, store: Store) -> None:
-        """Bring a blob into the store, after what was fetched of it before; checked as `blob`."""
+        """Fetch a blob into the store, after what was fetched of it before.
+
+        Raises LockstitchError when digest or size are wrong.
+        """
         bring(
             store,
             descriptor.digest,

@@ -1,4 +1,4 @@
-"""Brings what refers to an image to the repository where the image is."""
+"""Copies SBOMs, provenance and signatures of an image to the repository where it is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
