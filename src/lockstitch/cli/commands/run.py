@@ -16,14 +16,29 @@ examples:
 
 import argparse
 
-from lockstitch.cli.options import COMMON_QUIET, flag, operand
-from lockstitch.cli.running import HOW, execute
-from lockstitch.cli.session import open_session
+from lockstitch.cli import stacks
+from lockstitch.cli.options import COMMON_QUIET, exclusive, flag, group, operand
+from lockstitch.cli.session import Session, layout_folder, open_session
+from lockstitch.dockerfile import engines, local
+from lockstitch.errors import raise_all
+from lockstitch.lock import file, make
+from lockstitch.oci.layout import Layout
+from lockstitch.process import Command
+from lockstitch.progress import say
+from lockstitch.python.model import ImageSpec
+from lockstitch.run import programs
 
-__all__ = ["OPTIONS", "run"]
+__all__ = ["HOW", "OPTIONS", "execute", "run"]
 
 REST = "words to add to the command"  # after `--`
 
+HOW = group(
+    "how to run it",
+    exclusive(
+        flag("--watch", "restart when a file changes"),
+        flag("--in-image", "run the built image with docker or podman"),
+    ),
+)
 OPTIONS = (
     operand("image", "IMAGE", "whose command to run"),
     HOW,
@@ -37,3 +52,41 @@ def run(options: argparse.Namespace) -> int:
     session = open_session(options)
     spec = session.project.image(options.image)
     return execute(session, spec, options.rest, options)
+
+
+def execute(
+    session: Session, spec: ImageSpec, arguments: tuple[str, ...], options: argparse.Namespace
+) -> int:
+    """Run an image's command as the options say, and return its exit code.
+
+    Raises LockstitchError when the lock is stale or the environment cannot be made.
+    """
+    raise_all(make.stale(session.project, file.read(session.project.root)))
+    if options.in_image:
+        return programs.once(_in_image(session, spec, arguments))
+    own = stacks.variables(session)
+    if own:
+        say("the stack is up: its variables are set")
+    with session.progress.task(f"environment of {spec.name}", 0):
+        command = programs.command(session.project, spec, arguments, own)
+    if options.watch:
+        return programs.watched(command, session.project, spec)
+    if getattr(options, "no_record", True):
+        return programs.once(command)
+    from lockstitch.run import record
+
+    return record.run(session.project, spec, command, programs.once, session.progress)
+
+
+def _in_image(session: Session, spec: ImageSpec, arguments: tuple[str, ...]) -> Command:
+    project = session.project
+    engine = engines.find()
+    local.check_platform(engine, project, "runs")
+    lock = file.read(project.root)
+    built = session.builder(lock).build([spec], Layout(layout_folder(project)))
+    image = next(each.image for each in built if str(each.image.platform) == engine.platform)
+    tag = engines.tag(project, spec)
+    local.load(engine, image, tag, session.progress)
+    if spec.port:
+        say(f"{tag} on http://127.0.0.1:{spec.port}, read-only, with {engine.name}")
+    return engines.command(engine, project, spec, tag, arguments)

@@ -11,8 +11,8 @@ examples:
 
 import argparse
 
+from lockstitch.cli.commands.run import HOW, execute
 from lockstitch.cli.options import COMMON_QUIET, operand
-from lockstitch.cli.running import HOW, execute
 from lockstitch.cli.session import open_session
 from lockstitch.errors import UsageError
 
