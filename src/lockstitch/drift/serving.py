@@ -17,6 +17,7 @@ from lockstitch.image.paths import DRIFT
 from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.progress import say
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.names import minor
 from lockstitch.run import record
 from lockstitch.run.record import RunRecord
 from lockstitch.store import Store
@@ -175,4 +176,4 @@ def _image(
 
 
 def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
+    return minor(version)

@@ -30,6 +30,7 @@ from lockstitch.oci.entry import (
     folder,
     symlink,
 )
+from lockstitch.python import names
 from lockstitch.python.model import ImageSpec, Project
 
 __all__ = [
@@ -52,7 +53,7 @@ def venv(python: str, program: str) -> Iterator[Entry]:
 
     `python` is its full version, `program` its absolute path in the image.
     """
-    minor = ".".join(python.split(".")[:2])
+    minor = names.minor(python)
     home = program.rpartition("/")[0]
     text = f"home = {home}\ninclude-system-site-packages = false\nversion = {python}\n"
     yield folder(APP)

@@ -20,6 +20,7 @@ from lockstitch.lock.file import Lock, created, pylock_name
 from lockstitch.python.locks import pylock
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.names import minor
 from lockstitch.store import Store
 
 __all__ = ["LayerPlan", "PlanInputs", "Prepared", "plan", "prepare", "prepare_base"]
@@ -76,7 +77,7 @@ class Prepared:
 def plan(inputs: PlanInputs) -> tuple[LayerPlan, ...]:
     """Return the layers, lowest first; the order of `inputs.wheels` does not matter."""
     installed: dict[str, Any] = {
-        "python": ".".join(inputs.python.split(".")[:2]),
+        "python": minor(inputs.python),
         "bytecode": str(inputs.interpreter or ""),
         "trim": inputs.trimmed,
     }

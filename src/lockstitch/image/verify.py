@@ -24,6 +24,7 @@ from lockstitch.oci.model import Descriptor
 from lockstitch.oci.rootfs import StoredFile, files_of
 from lockstitch.progress import Reporter, Task
 from lockstitch.python.model import Project
+from lockstitch.python.names import normal
 
 __all__ = [
     "BROKEN",
@@ -294,7 +295,7 @@ class Contents:
                 rows = []
             packages.append(
                 Installed(
-                    name=_normalized(fields.get("name", "")),
+                    name=normal(fields.get("name", "")),
                     version=fields.get("version", ""),
                     info=info,
                     rows=tuple(rows),
@@ -331,13 +332,6 @@ class Contents:
             yield f"`{path}` of `{package}` has {file.size} bytes, its RECORD says {size:.20}"
 
 
-def _normalized(name: str) -> str:
-    """Return a package's name as indexes spell it (name normalisation, PEP 503)."""
-    from packaging.utils import canonicalize_name
-
-    return canonicalize_name(name)
-
-
 def _fields(text: bytes) -> dict[str, str]:
     """Return the first fields of a METADATA or a control file, by their names in lower case."""
     fields: dict[str, str] = {}
@@ -366,7 +360,7 @@ def check_bill(bill: Any, digest: Digest, contents: Contents) -> Iterator[str]:
     for component in bill["components"]:
         purl, version = component.get("purl", ""), component.get("version", "")
         if purl.startswith("pkg:pypi/") or component["bom-ref"].startswith("project:"):
-            python.add((_normalized(component["name"]), version))
+            python.add((normal(component["name"]), version))
         elif purl.startswith("pkg:deb/"):
             # Without a hash it is of a registry's base.
             debian[component["name"], version] = "hashes" in component

@@ -8,6 +8,7 @@ from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.python import size
 from lockstitch.python.model import ImageSpec, Project, StackSpec
+from lockstitch.python.names import normal
 from lockstitch.python.tables import Table, parse_toml
 
 __all__ = ["find_root", "load", "read"]
@@ -66,7 +67,7 @@ def read(document: dict[str, Any], root: Path) -> Project:
         )
     settings = tool.table("lockstitch")
     uv, poetry = tool.table("uv"), tool.table("poetry")
-    groups = (*_groups(top), *(_normal(name) for name in poetry.table("group")))
+    groups = (*_groups(top), *(normal(name) for name in poetry.table("group")))
     known = groups, (*project.table("optional-dependencies"), *poetry.table("extras"))
     images = [_image(name, t, *known) for name, t in settings.tables("images").items()]
     if not images and not problems:
@@ -103,12 +104,7 @@ def _is_package(top: Table, uv: Table, poetry: Table) -> bool:
 
 
 def _groups(top: Table) -> tuple[str, ...]:
-    return tuple(_normal(name) for name in top.table("dependency-groups"))
-
-
-def _normal(name: str) -> str:
-    # PEP 503; group and extra names compare this way too (PEP 735, PEP 685).
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return tuple(normal(name) for name in top.table("dependency-groups"))
 
 
 def _python(settings: Table) -> str:
@@ -136,17 +132,17 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
     if not _NAME.fullmatch(name):
         table.complain("", "is no image name", hint="use a-z, 0-9, and single . _ - between")
     wanted = table.texts("groups")
-    normal_extras = tuple(_normal(extra) for extra in extras)
+    normal_extras = tuple(normal(extra) for extra in extras)
     for group in wanted:
-        if _normal(group) not in groups + normal_extras:
+        if normal(group) not in groups + normal_extras:
             have = ", ".join(sorted({*groups, *normal_extras})) or "none"
             hint = f"add it under [dependency-groups] (there: {have})"
             table.complain("groups", f"names `{group}`, which the project does not have", hint=hint)
     spec = ImageSpec(
         name=name,
         lock=_lock(table),
-        groups=tuple(sorted(g for g in wanted if _normal(g) in groups)),
-        extras=tuple(sorted(g for g in wanted if _normal(g) not in groups)),
+        groups=tuple(sorted(g for g in wanted if normal(g) in groups)),
+        extras=tuple(sorted(g for g in wanted if normal(g) not in groups)),
         include=_globs(table, "include"),
         outputs=_globs(table, "outputs"),
         command=table.texts("command"),

@@ -57,7 +57,7 @@ class Table:
         self._place = path  # put together only for a problem: a lock has thousands of tables
         self._asked: list[str] = []
         self._value: Mapping[str, Any] = {}
-        if isinstance(value, Mapping):
+        if type(value) is dict or isinstance(value, Mapping):  # the first is ten times faster
             self._value = value
         else:
             self._wrong("", "a table", value)
@@ -92,6 +92,10 @@ class Table:
 
     def text(self, key: str, default: str = "") -> str:
         """Return a non-empty string."""
+        value = self._value.get(key)
+        if value and type(value) is str:  # as nearly all are: a lock has thousands
+            self._asked.append(key)
+            return value
         return self._typed(key, default, str, "a text", bool)
 
     def flag(self, key: str, *, default: bool = False) -> bool:
@@ -100,6 +104,10 @@ class Table:
 
     def number(self, key: str, default: int = 0, *, least: int, most: int) -> int:
         """Return a whole number within limits."""
+        value = self._value.get(key)
+        if type(value) is int and least <= value <= most:
+            self._asked.append(key)
+            return value
         return self._typed(
             key,
             default,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
+from lockstitch.python.names import minor
+
 __all__ = ["Target"]
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -32,7 +34,7 @@ class Target:
     @property
     def minor(self) -> str:
         """The Python version without its patch number."""
-        return ".".join(self.python.split(".")[:2])
+        return minor(self.python)
 
     def markers(self) -> dict[str, str]:
         """Return the marker environment (PEP 508) of the target."""
@@ -75,7 +77,7 @@ class Target:
 
     def _manylinux(self) -> Iterator[str]:
         newest = int(self.glibc.split(".")[1])
-        for minor in range(newest, _OLDEST[self.machine] - 1, -1):
-            yield f"manylinux_2_{minor}_{self.machine}"
-            if minor in _LEGACY and minor >= _OLDEST[self.machine]:
-                yield f"{_LEGACY[minor]}_{self.machine}"
+        for release in range(newest, _OLDEST[self.machine] - 1, -1):
+            yield f"manylinux_2_{release}_{self.machine}"
+            if release in _LEGACY and release >= _OLDEST[self.machine]:
+                yield f"{_LEGACY[release]}_{self.machine}"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
+from lockstitch.python import names
 from lockstitch.python.locks import Graph, Package, lists
 from lockstitch.repository.dockerfile import recipes
 from lockstitch.repository.dockerfile.images import Built, products
@@ -44,7 +45,7 @@ _MOST_FILES = 100
 def _machine(built: Built) -> Machine:
     """Return the machine that an image is for, with any glibc."""
     version = built.base.python if built.base else ""
-    python = ".".join(version.split(".")[:2]) if version.count(".") else ""
+    python = names.minor(version) if version.count(".") else ""
     platform = built.chain[0].platform
     arm = platform is not None and "arm64" in platform.text
     return Machine(python=python, processor="aarch64" if arm else "x86_64")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
+from lockstitch.python import names
 from lockstitch.python.locks import Graph, Package
 from lockstitch.python.tables import table
 from lockstitch.repository.compose.services import compose_files
@@ -52,7 +53,7 @@ class Pin:
     @property
     def minor(self) -> str:
         """Return the version without its patch number."""
-        return ".".join(self.version.split(".")[:2])
+        return names.minor(self.version)
 
 
 class LCK008(Rule):

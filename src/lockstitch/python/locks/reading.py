@@ -80,7 +80,7 @@ def file_of(table: Table) -> File:
         place = url or path
         name = unquote(basename(urlsplit(place).path if _UNUSUAL.search(place) else place))
     digest, hashes = table.text("hash"), table.raw("hashes")
-    if isinstance(hashes, Mapping) and hashes:
+    if hashes and isinstance(hashes, Mapping):
         algorithm = "sha256" if "sha256" in hashes else next(iter(hashes))
         digest = f"{algorithm}:{hashes[algorithm]}".lower()
     if digest.startswith("sha256:") and not _SHA256.fullmatch(digest):

@@ -1,10 +1,10 @@
 """Reads what a command installs: packages of the system, Python or conda, and from which list."""
 
 import functools
-import re
 from typing import Any
 
 from lockstitch.patterns import regex
+from lockstitch.python.names import normal
 from lockstitch.repository import tables
 from lockstitch.repository.shell.calls import Call, Options
 from lockstitch.values import frozen
@@ -89,7 +89,7 @@ def package_of(requirement: str) -> tuple[str, tuple[str, ...], str]:
     match = _REQUIREMENT.fullmatch(requirement.strip())
     if match is None or "://" in requirement:
         return "", (), requirement
-    name = re.sub(r"[-_.]+", "-", match[1]).lower()
+    name = normal(match[1])
     extras = tuple(each.strip().lower() for each in (match[2] or "").split(",") if each.strip())
     return name, extras, match[3]
 
