@@ -6,9 +6,8 @@ import pytest
 from support import cases, projects
 from support.programs import UV, stand_in
 
-from lockstitch.audit.rules.lck_stale import RULES
+from lockstitch.audit.rules.lck_stale import LCK002
 
-(LCK002,) = RULES
 PYPROJECT = projects.minimal("")
 LOCK = """\
 version = 1

@@ -12,12 +12,10 @@ from lockstitch.audit.rules import (
     img_layer,
     img_run,
     img_wheels,
-    lck_content,
-    lck_lock,
+    lck,
     lck_machine,
     lck_stale,
-    pkg_project,
-    pkg_settings,
+    pkg,
     run,
     sec,
     stk,
@@ -29,7 +27,7 @@ __all__ = ["RULES", "by_code", "codes"]
 _FILES = (
     *(chk, env, hok, run, sec, stk, stk_data),
     *(img_base, img_copy, img_install, img_layer, img_run, img_wheels),
-    *(lck_content, lck_lock, lck_machine, lck_stale, pkg_project, pkg_settings),
+    *(lck, lck_machine, lck_stale, pkg),
 )
 _FAMILIES = [*FAMILIES]
 RULES: tuple[type[Rule], ...] = tuple(

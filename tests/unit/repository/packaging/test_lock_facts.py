@@ -9,7 +9,7 @@ import pytest
 from support import cases
 from support.programs import stand_in
 
-from lockstitch.audit.rules.pkg_project import PKG001
+from lockstitch.audit.rules.pkg import PKG001
 from lockstitch.repository.packaging import pyproject, stale
 
 

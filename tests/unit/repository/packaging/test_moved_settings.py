@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstitch.repository.packaging import moved_settings, toml_blocks
+from lockstitch.repository.packaging import moved_settings
 
 
 def moved(text: str, *, ruff: bool = False, locked: bool = False) -> list[str | None]:
@@ -63,7 +63,7 @@ def test_a_table_below_poetrys_development_dependencies() -> None:
 
 
 def test_a_byte_order_mark_or_anything_odd_is_left() -> None:
-    assert toml_blocks.blocks("this is no TOML\n") is None
+    assert moved_settings.blocks("this is no TOML\n") is None
 
 
 KEYS = ["line-length", "select", "ignore", "isort", "exclude", "lint", "per-file-ignores"]
