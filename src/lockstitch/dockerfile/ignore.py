@@ -10,6 +10,7 @@ from lockstitch import files
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.file import pylock_name
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.names import normal
 
 __all__ = ["BUILD_REQUIREMENTS", "MARK", "Copy", "first_party", "included", "render"]
 
@@ -122,7 +123,7 @@ def _packages_of(project: Project, tool: Mapping[str, Any]) -> list[str]:
     folders = sorted({_copy_of(each).source or "." for each in named if each})
     if folders:
         return folders
-    module = re.sub(r"[-_.]+", "_", project.name).lower()
+    module = normal(project.name).replace("-", "_")
     there = [each for each in ("src", module) if (project.root / each).is_dir()]
     return there[:1] or [each for each in (f"{module}.py",) if (project.root / each).is_file()]
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.python import names
 from lockstitch.python.tables import Table
 
 __all__ = [
@@ -73,7 +74,7 @@ class Python:
     @property
     def minor(self) -> str:
         """The version without its patch number."""
-        return ".".join(self.version.split(".")[:2])
+        return names.minor(self.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from lockstitch import clock, digest, environ, files, process
 from lockstitch.digest import canonical_json
 from lockstitch.drift.bisect.sides import Installed, Requirements, minor
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.fingerprint import live
+from lockstitch.python.names import normal
 from lockstitch.python.tables import parse_toml
 from lockstitch.store import default_root
 
@@ -50,7 +51,7 @@ def read_extra(text: str, folder: Path) -> Extra:
             raise UsageError(
                 message, hint="--with 'mine @ dist/mine-1.0-py3-none-any.whl'"
             ) from error
-    name = canonicalize_name(name)
+    name = normal(name)
     if urlsplit(place).scheme in {"http", "https", "git+https", "git+ssh"}:
         return Extra(name=name, words=(f"{name} @ {place}",))
     if not path.is_file():
@@ -71,7 +72,7 @@ def own_project(folder: Path) -> Extra | None:
         return None
     is_package = "build-system" in document
     words = ("--editable", str(folder.resolve())) if is_package else ()
-    return Extra(name=canonicalize_name(name), words=words)
+    return Extra(name=normal(name), words=words)
 
 
 class Pythons:
@@ -179,7 +180,7 @@ class Environments:
         versions, requires = {}, {}
         sites = sorted(str(path) for path in self.make(wanted).glob("lib/python*/site-packages"))
         for package in importlib.metadata.distributions(path=sites):
-            name = str(canonicalize_name(package.metadata["Name"] or ""))
+            name = normal(package.metadata["Name"] or "")
             versions[name] = package.version
             requires[name] = tuple(package.requires or ())
         python = minor(wanted.python).rstrip("t")

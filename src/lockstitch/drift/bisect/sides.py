@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from lockstitch.drift import compare
@@ -18,6 +17,8 @@ from lockstitch.drift.bisect.model import Cause, Mixture, Question, closure
 from lockstitch.drift.compare import Difference
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.fingerprint.model import Fingerprint, Package, Python
+from lockstitch.python import names
+from lockstitch.python.names import normal
 from lockstitch.runtime.fingerprint import VARIABLES
 
 __all__ = [
@@ -40,7 +41,7 @@ _GUESSES = 6  # causes that are tried alone at first
 
 def minor(version: str) -> str:
     """Return a version without its patch number; a `t` at its end is free-threaded."""
-    return ".".join(version.split(".")[:2]).rstrip("t") + "t" * version.endswith("t")
+    return names.minor(version).rstrip("t") + "t" * version.endswith("t")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +317,7 @@ def _broken(
             requirement = Requirement(line)
         except InvalidRequirement:
             continue  # an old package with a line that pip, too, passes over
-        need = str(canonicalize_name(requirement.name))
+        need = normal(requirement.name)
         if need not in changed or need == name:
             continue
         marker = requirement.marker
