@@ -1,12 +1,14 @@
-A package that has no wheel is named, with the way out.
+A package that has no wheel is built once, from the source that the lock names.
 
 $ lockstitch lock --quiet
-> locked in pyproject.toml: 1 build requirement of `only-source 1.0`
 > pinned for the first time: 3 packages, 1 base, 1 tool
-> locked: uv.lock, pyproject.toml, pylock.serve.toml, requirements-lock.txt, lockstitch.lock
-$ lockstitch build  # exits 1
-> error: `only-source 1.0` has no wheel for linux/amd64, CPython 3.11: the lock has only a source distribution (image `serve`)
-> hint: pin a version that has one, or build its wheel first: uv build --wheel
+> locked: uv.lock, pylock.serve.toml, requirements-lock.txt, lockstitch.lock
+$ lockstitch build
+> * fetch 15 files (N s)
+> * build 6 layers (N s)
+> serve: 2.8 kB, N kB compressed, 6 layers, 6 made
+> serve sha256:DIGEST
+> built in N s
 
 -- pyproject.toml --
 [project]

@@ -10,6 +10,7 @@ from lockstitch.image.bases import InheritedLayers
 from lockstitch.image.layer_records import LayerRecords
 from lockstitch.image.layers import Job, LayerResult, make_all
 from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
+from lockstitch.lock import sources
 from lockstitch.lock.file import Lock
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.net.download import Download, Fetcher
@@ -194,12 +195,26 @@ class Builder:
         if not missing:
             return {}
         self._fetcher.fetch(list(self._downloads(missing.values())), self._progress)
+        self._build_sources(missing.values())
         jobs = [self._job(planned, each) for planned, each in missing.values()]
         results = {}
         for job, result in make_all(jobs, self._progress):
             self._records.put(job.plan.key, result)
             results[job.plan.key] = result
         return results
+
+    def _build_sources(self, missing: Iterable[tuple[LayerPlan, Prepared]]) -> None:
+        """Build the wheels that the lock names, the index lacks and the store lacks too."""
+        for planned, prepared in missing:
+            digests = {wheel.digest for wheel in planned.wheels if not wheel.url}
+            for wheel in self._lock.built:
+                if wheel.digest not in digests or self._store.has(wheel.digest):
+                    continue
+                archive = sources.download(wheel)
+                self._fetcher.fetch([archive] if archive else [], self._progress)
+                with self._progress.task(f"build {wheel.name} {wheel.version}".strip(), 0):
+                    target = prepared.base.target()
+                    sources.rebuild(wheel, target, self._project.root, self._store)
 
     def _downloads(self, missing: Iterable[tuple[LayerPlan, Prepared]]) -> Iterator[Download]:
         for planned, prepared in missing:
@@ -209,7 +224,7 @@ class Builder:
             runner = bytecode.runnable(base, self._lock.bases) if compiles else None
             if runner:
                 yield from runner.downloads()
-            for wheel in planned.wheels:
+            for wheel in (wheel for wheel in planned.wheels if wheel.url):
                 yield Download(
                     name=wheel.filename, url=wheel.url, digest=wheel.digest, size=wheel.size
                 )

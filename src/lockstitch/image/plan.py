@@ -15,6 +15,7 @@ from lockstitch.image import bytecode, contents, secret_guard
 from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.paths import LAYOUT
 from lockstitch.image.project_wheel import ProjectWheel
+from lockstitch.lock import sources
 from lockstitch.lock.bases import Base
 from lockstitch.lock.file import Lock, created, pylock_name
 from lockstitch.python.locks import pylock
@@ -112,13 +113,14 @@ def _base_layer(kind: str, inputs: PlanInputs) -> LayerPlan:
 
 
 def _groups(wheels: Sequence[LockedWheel]) -> list[tuple[LockedWheel, ...]]:
-    """Return large wheels alone, by name, then the others in buckets by their name's hash.
+    """Return large wheels and packages of the repository alone, the others in buckets by name.
 
     A bucket depends on names only, so that a new version or a new small package changes one
     bucket; a wheel alone depends on nothing but itself.
     """
     by_size = sorted(wheels, key=lambda wheel: (-(wheel.size or 0), wheel.name))
     large = {wheel for wheel in by_size[:_ALONE_MOST] if (wheel.size or 0) >= _ALONE_FROM}
+    large |= {wheel for wheel in wheels if wheel.first_party}
     buckets: dict[int, list[LockedWheel]] = {}
     for wheel in sorted(wheels):
         if wheel not in large:
@@ -147,10 +149,11 @@ def prepare(
     Raises LockstitchError when a package has no wheel for the platform, when `include` names
     nothing, and for each secret that the image would hold.
     """
+    project_wheel = None if spec.package else project_wheel
     base = lock.base_for(platform)
     text = files.read_text(project.root / pylock_name(spec.name))
     digest = of_bytes(text.encode())
-    wheels = _wheels(text, digest, base, pylock_name(spec.name), store)
+    wheels = _wheels(text, spec, base, project, lock, store)
     included = contents.included(project, spec)
     digests = [_hash(file) for file in included]
     secret_guard.refuse(project, spec, included, digests, project_wheel, store)
@@ -211,17 +214,23 @@ def _of_base(base: Base) -> dict[str, Any]:
     }
 
 
-def _wheels(text: str, digest: Digest, base: Base, source: str, store: Store) -> list[LockedWheel]:
+def _wheels(
+    text: str, spec: ImageSpec, base: Base, project: Project, lock: Lock, store: Store
+) -> list[LockedWheel]:
     """Return the wheels for the target; choosing takes a while, so the choice is recorded."""
     target = base.target()
     machine = [target.platform, target.python, target.glibc]
     machine += [target.musl] if target.musl else []
-    key = of_bytes(canonical_json([LAYOUT, digest, *machine])).hex
+    pins = [[wheel.artifact, wheel.platform, wheel.digest] for wheel in lock.built]
+    source, digest = pylock_name(spec.name), of_bytes(text.encode())
+    key = of_bytes(canonical_json([LAYOUT, digest, *machine, *pins])).hex
     known = store.record("wheels", key)
     if known is not None:
         return [LockedWheel.of_document(each) for each in known]
-    wheels = pylock.select(text, target, source)
-    store.put_record("wheels", key, [wheel.document() for wheel in wheels])
+    built = sources.built_for(lock, target, project.root, store)
+    wheels = pylock.select(text, target, source, built=built)
+    if not any(wheel.first_party for wheel in wheels):  # whose files may change at any time
+        store.put_record("wheels", key, [wheel.document() for wheel in wheels])
     return wheels
 
 

@@ -5,13 +5,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from lockstitch import files
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.lock import poetry, sbom, urls, uv
+from lockstitch.lock import poetry, sbom, sources, urls, uv
 from lockstitch.lock.file import Lock, created, pylock_name
 from lockstitch.lock.sbom import NO_FACTS, PackageFacts
 from lockstitch.python import declared, locks
 from lockstitch.python.locks import LockedWheel, Package, pylock
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.target import Target
+from lockstitch.store import Store, default_root
 
 __all__ = ["bill", "needs", "pylock_of", "requirements_of", "requirements_of_all"]
 
@@ -37,7 +38,7 @@ def requirements_of(
     name = pylock_name(spec.name)
     if platform:
         target = _target(lock, platform)
-        wheels = _wheels(project, spec, target)
+        wheels = _wheels(project, lock, spec, target)
         where = f"{platform}, CPython {target.minor}"
         return _dumps(name, where, [_line(w.name, w.version, [w.digest.hex]) for w in wheels]), []
     parsed = locks.read(name, files.read_text(project.root / name))
@@ -59,7 +60,7 @@ def pylock_of(project: Project, lock: Lock, spec: ImageSpec, platform: str = "")
     if not platform:
         return files.read_text(project.root / pylock_name(spec.name))
     target = _target(lock, platform)
-    return urls.dumps({platform: _wheels(project, spec, target)}, target.minor)
+    return urls.dumps({platform: _wheels(project, lock, spec, target)}, target.minor)
 
 
 def bill(
@@ -79,7 +80,7 @@ def bill(
     Raises LockstitchError when the lock has no base or no wheels for the platform.
     """
     target, base = _target(lock, platform), lock.base_for(platform)
-    wheels = _wheels(project, spec, target)
+    wheels = _wheels(project, lock, spec, target)
     known = facts or {}
 
     def of(package: Digest | None) -> PackageFacts:
@@ -142,9 +143,10 @@ def _target(lock: Lock, platform: str) -> Target:
     return base.target()
 
 
-def _wheels(project: Project, spec: ImageSpec, target: Target) -> list[LockedWheel]:
+def _wheels(project: Project, lock: Lock, spec: ImageSpec, target: Target) -> list[LockedWheel]:
     name = pylock_name(spec.name)
-    found = pylock.select(files.read_text(project.root / name), target, name)
+    built = sources.built_for(lock, target, project.root, Store(default_root()))
+    found = pylock.select(files.read_text(project.root / name), target, name, built=built)
     return [urls.without_credentials(wheel) for wheel in found]
 
 

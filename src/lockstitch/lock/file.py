@@ -19,8 +19,10 @@ from lockstitch.python.tables import Table, parse_toml
 __all__ = [
     "NAME",
     "REQUIREMENTS",
+    "BuiltWheel",
     "Lock",
     "LockedFile",
+    "LockedFolder",
     "LockedService",
     "created",
     "dumps",
@@ -32,6 +34,7 @@ __all__ = [
 NAME = "lockstitch.lock"
 REQUIREMENTS = "requirements-lock.txt"
 _VERSION = 1
+_WHEEL = re.compile(r"[\w.!+-]+\.whl")
 _PATH = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\0]+")  # stays in the project
 _COMMENT = "Written by `lockstitch lock`; do not edit. `lockstitch lock --check` compares it."
 
@@ -54,6 +57,38 @@ class LockedService:
     images: Mapping[str, Digest] = field(default_factory=dict)  # config digests by platform
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class BuiltWheel:
+    """A wheel that was built from what the Python lock pins for lack of one, pinned itself."""
+
+    name: str  # normalised (PEP 503)
+    version: str
+    artifact: str  # `sha256:…` of an archive, `URL@COMMIT` of a repository, with `#SUBDIRECTORY`
+    url: str  # of an archive; "" for a repository
+    filename: str
+    digest: Digest
+    platform: str  # `any`, or the one that it was compiled for, as in `linux/amd64`
+    python: str  # the X.Y that built it
+    compiler: str  # "" where nothing was compiled
+    requires: tuple[str, ...]  # build requirements, each with its hashes
+
+    def fits(self, artifact: str, platform: str, minor: str) -> bool:
+        """Return whether it is the wheel of an artifact for a platform and a Python."""
+        return (self.artifact, self.python) == (artifact, minor) and self.platform in {
+            "any",
+            platform,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class LockedFolder:
+    """A package that is a folder of the repository: a workspace's member, a path dependency."""
+
+    name: str  # normalised (PEP 503)
+    path: str  # from the project's folder
+    requires: tuple[str, ...]  # build requirements, each with its hashes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
     """Everything pinned that is not a Python package of the project."""
@@ -65,6 +100,8 @@ class Lock:
     files: tuple[LockedFile, ...]
     build: tuple[str, ...]  # build requirements of the project, each with its hashes
     bases: tuple[Base, ...]
+    folders: tuple[LockedFolder, ...] = ()
+    built: tuple[BuiltWheel, ...] = ()  # of packages that exist only as source
     services: tuple[LockedService, ...] = ()  # of a project with a [tool.lockstitch.stack]
     rendered: tuple[LockedFile, ...] = ()  # what `lockstitch render` wrote
 
@@ -109,6 +146,8 @@ def dumps(lock: Lock) -> str:
         "python": lock.python,
         "base": lock.base,
         "file": _files(lock.files),
+        **({"folder": [_folder(each) for each in sorted(lock.folders)]} if lock.folders else {}),
+        **({"built": [_built(each) for each in sorted(lock.built)]} if lock.built else {}),
         **({"service": [_service(each) for each in lock.services]} if lock.services else {}),
         **({"rendered": _files(lock.rendered)} if lock.rendered else {}),
         "build": {"requirements": sorted(lock.build)},
@@ -119,6 +158,45 @@ def dumps(lock: Lock) -> str:
         },
     }
     return toml.dumps(document, comment=_COMMENT)
+
+
+def _folder(folder: LockedFolder) -> dict[str, object]:
+    return {"name": folder.name, "path": folder.path, "requires": list(folder.requires)}
+
+
+def _locked_folder(table: Table) -> LockedFolder:
+    name, path = read_text(table, "name"), read_text(table, "path")
+    return LockedFolder(name=name, path=path, requires=table.texts("requires"))
+
+
+def _built(wheel: BuiltWheel) -> dict[str, object]:
+    optional = {"url": wheel.url, "compiler": wheel.compiler}
+    return {
+        "name": wheel.name,
+        "version": wheel.version,
+        "artifact": wheel.artifact,
+        "wheel": wheel.filename,
+        "sha256": wheel.digest.hex,
+        "platform": wheel.platform,
+        "python": wheel.python,
+        **{key: text for key, text in optional.items() if text},
+        "requires": list(wheel.requires),
+    }
+
+
+def _built_wheel(table: Table) -> BuiltWheel:
+    return BuiltWheel(
+        name=read_text(table, "name"),
+        version=table.text("version"),
+        artifact=read_text(table, "artifact"),
+        url=table.text("url"),
+        filename=read_text(table, "wheel", _WHEEL),
+        digest=read_digest(table, "sha256"),
+        platform=read_text(table, "platform"),
+        python=read_text(table, "python"),
+        compiler=table.text("compiler"),
+        requires=table.texts("requires"),
+    )
 
 
 def _service(service: LockedService) -> dict[str, object]:
@@ -169,6 +247,8 @@ def _lock(document: dict[str, Any]) -> Lock:
         )
         for key in ("file", "rendered")
     )
+    folders = tuple(_locked_folder(each) for each in top.each("folder"))
+    built = tuple(_built_wheel(each) for each in top.each("built"))
     services = tuple(_locked_service(each) for each in top.each("service"))
     inputs = read_digest(top, "inputs", "")
     python, base = (read_text(top, key) for key in ("python", "base"))
@@ -182,6 +262,8 @@ def _lock(document: dict[str, Any]) -> Lock:
         python=python,
         base=base,
         files=locked,
+        folders=folders,
+        built=built,
         services=services,
         rendered=rendered,
         build=build,

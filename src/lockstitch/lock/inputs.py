@@ -1,8 +1,10 @@
 """What a lock depends on: the part of pyproject.toml that decides what gets pinned."""
 
 import json
+import tomllib
 from typing import Any
 
+from lockstitch import files
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.net.credentials import stripped
 from lockstitch.python.model import Project
@@ -17,6 +19,24 @@ _PROJECT = (
     "dependencies",
     "optional-dependencies",
 )
+
+
+def _members(project: Project) -> dict[str, Any]:
+    """Return what the members of a workspace ask for, by folder."""
+    patterns = project.document.get("tool", {}).get("uv", {}).get("workspace", {})
+    names = patterns.get("members", []) if isinstance(patterns, dict) else []
+    members = {}
+    for pattern in names if isinstance(names, list) else ():
+        for path in sorted(project.root.glob(f"{pattern}/pyproject.toml")):
+            document = tomllib.loads(files.read_text(path))
+            metadata = document.get("project", {})
+            members[path.parent.relative_to(project.root).as_posix()] = {
+                "project": {key: metadata.get(key) for key in _PROJECT},
+                "groups": document.get("dependency-groups"),
+                "build": document.get("build-system"),
+                "uv": document.get("tool", {}).get("uv"),
+            }
+    return members
 
 
 def digest(project: Project) -> Digest:
@@ -37,6 +57,10 @@ def digest(project: Project) -> Digest:
         "platforms": sorted(project.platforms),
         "images": {i.name: [*i.groups, "", *i.extras] for i in project.images},
     }
+    packages = {i.name: i.package for i in project.images if i.package}
+    found |= {"packages": packages} if packages else {}
+    members = _members(project)
+    found |= {"members": members} if members else {}
     given = {i.name: i.lock or project.lock for i in project.images}
     found |= {"locks": given} if any(given.values()) else {}
     found |= {"build-requires": project.build_extra} if project.build_extra else {}

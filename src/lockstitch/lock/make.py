@@ -1,5 +1,6 @@
 """Makes every lock of a project, and finds what is stale about them."""
 
+import contextlib
 import difflib
 import re
 import tempfile
@@ -8,17 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import files, services
-from lockstitch.digest import of_bytes
+from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.lock import builds, external, inputs, manager, uv
+from lockstitch.lock import external, inputs, manager, sources, uv
 from lockstitch.lock import file as lock_file
 from lockstitch.lock.bases import Base, Sources, pin
-from lockstitch.lock.file import REQUIREMENTS, Lock, LockedFile, LockedService, pylock_name
+from lockstitch.lock.file import (
+    REQUIREMENTS,
+    BuiltWheel,
+    Lock,
+    LockedFile,
+    LockedFolder,
+    LockedService,
+    pylock_name,
+)
 from lockstitch.net import credentials
-from lockstitch.net.download import Fetcher
+from lockstitch.net.download import Download, Fetcher
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import Reporter, say
-from lockstitch.python.load import load
+from lockstitch.python.locks import pylock
+from lockstitch.python.locks.pylock import Unbuilt
+from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import Project
 from lockstitch.python.names import normal
 from lockstitch.store import Store
@@ -52,18 +63,17 @@ def make(
     if tool is external:
         external.lock(project, upgrade=upgrade)  # before anything is fetched
     wanted = _wanted(project, before, upgrade)
-    sources = Sources(store=store, fetcher=fetcher, progress=progress, client=client or Client())
-    bases = pin(project, before.bases if before else (), sources, upgrade=wanted.base)
+    places = Sources(store=store, fetcher=fetcher, progress=progress, client=client or Client())
+    bases = pin(project, before.bases if before else (), places, upgrade=wanted.base)
     old = {name: _bytes(project.root / name) for name in (*tool.locks(project), "pyproject.toml")}
     with progress.task("lock Python packages", 0):
         tool.lock(project, upgrade=wanted.packages)
         _refuse_passwords(project, tool.locks(project), old)
-    if tool is uv and builds.write(project, bases, store, fetcher, progress, wanted.moves):
-        project = load(project.root)
-        tool.lock(project, upgrade=None)
     with progress.task("export the locks", 0):
         build = _build(project, before, wanted)
         exported = _export(project, tool, bases)
+    folders = _folders(project, bases, before)
+    built = _built(project, bases, before, store, fetcher, progress)
     changed = [name for name in old if _bytes(project.root / name) != old[name]]
     changed += [name for name, is_new in exported.items() if is_new]
     names = sorted({*tool.locks(project), *exported})
@@ -78,6 +88,8 @@ def make(
         ),
         build=build,
         bases=bases,
+        folders=folders,
+        built=built,
         services=_services(project, bases, before),
         rendered=before.rendered if before else (),
     )
@@ -118,7 +130,7 @@ class _Wanted:
 
 def _wanted(project: Project, before: Lock | None, upgrade: Sequence[str] | None) -> _Wanted:
     """Return what an upgrade changes; raises LockstitchError for each name that is not locked."""
-    build = {_name(line) for line in (*(before.build if before else ()), *builds.pinned(project))}
+    build = {_name(line) for line in (before.build if before else ())}
     pinned = (_bytes(project.root / REQUIREMENTS) or b"").decode("utf-8", "replace")
     packages = {_name(line) for line in pinned.splitlines() if re.match(r"\w", line)}
     problems = []
@@ -168,7 +180,7 @@ def _build(project: Project, before: Lock | None, wanted: "_Wanted") -> tuple[st
     kept = [line for line in (before.build if before else ()) if not wanted.moves(_name(line))]
     if before and kept and before.build == tuple(kept) and before.inputs == inputs.digest(project):
         return before.build
-    return uv.compile_requirements(project.build_requires or builds.LEGACY, project, kept)
+    return uv.compile_requirements(project.build_requires or sources.LEGACY, project, kept)
 
 
 def _export(project: Project, tool: manager.Manager, bases: tuple[Base, ...]) -> dict[str, bool]:
@@ -185,6 +197,104 @@ def _export(project: Project, tool: manager.Manager, bases: tuple[Base, ...]) ->
             if changed[path.name]:
                 files.write_bytes(project.root / path.name, data)
     return changed
+
+
+def _built(
+    project: Project,
+    bases: tuple[Base, ...],
+    before: Lock | None,
+    store: Store,
+    fetcher: Fetcher,
+    progress: Reporter,
+) -> tuple[BuiltWheel, ...]:
+    """Return a wheel for each package that images have only as source, kept where it fits.
+
+    Raises LockstitchError with every package that cannot be built.
+    """
+    kept = before.built if before else ()
+    built: dict[tuple[str, str], BuiltWheel] = {}
+    problems: list[LockstitchError] = []
+    for base in bases:
+        target = base.target()
+        for unbuilt in _without_wheel(project, base):
+            if unbuilt.kind == "folder":
+                continue
+            known = next(
+                (w for w in kept if w.fits(unbuilt.artifact, base.platform, target.minor)), None
+            )
+            known = known or built.get((unbuilt.artifact, "any"))
+            if known is None:
+                title = f"build {unbuilt.name} {unbuilt.version}".strip()
+                try:
+                    archive = _archive(unbuilt)
+                    fetcher.fetch([archive] if archive else [], progress)
+                    with progress.task(title, 0):
+                        known = sources.build(
+                            unbuilt, target, project.root, store, _resolver(project)
+                        )
+                except LockstitchError as error:
+                    problems += error.everything()
+                    continue
+            built[unbuilt.artifact, known.platform] = known
+    raise_all(problems)
+    return tuple(sorted(built.values()))
+
+
+def _folders(
+    project: Project, bases: tuple[Base, ...], before: Lock | None
+) -> tuple[LockedFolder, ...]:
+    """Return the folders of the repository that images install, with what builds them."""
+    unbuilt = {u.artifact: u for base in bases for u in _without_wheel(project, base)}
+    wanted = [each for each in unbuilt.values() if each.kind == "folder"]
+    kept = {each.path: each for each in before.folders} if before else {}
+    return tuple(
+        sorted(
+            sources.folder(each, project.root, _resolver(project, kept.get(each.artifact)))
+            for each in wanted
+        )
+    )
+
+
+def _resolver(project: Project, kept: LockedFolder | None = None) -> sources.Resolve:
+    before = kept.requires if kept else ()
+
+    def resolve(requires: Sequence[str]) -> tuple[str, ...]:
+        return uv.compile_requirements(sorted({*requires, *project.build_extra}), project, before)
+
+    return resolve
+
+
+def _archive(unbuilt: Unbuilt) -> Download | None:
+    if not unbuilt.url:
+        return None
+    digest = Digest.parse(unbuilt.artifact.partition("#")[0])
+    size = unbuilt.size or None
+    return Download(name=unbuilt.filename, url=unbuilt.url, digest=digest, size=size)
+
+
+def _without_wheel(project: Project, base: Base) -> list[Unbuilt]:
+    """Return the packages of all images that a base needs and the lock has no wheel of, sorted."""
+    packages: dict[str, Unbuilt] = {}
+
+    def collect(unbuilt: Unbuilt) -> LockedWheel | None:
+        packages[unbuilt.artifact] = unbuilt
+        digest = of_bytes(b"")
+        return LockedWheel(
+            name=unbuilt.name,
+            version=unbuilt.version,
+            filename="",
+            url="",
+            digest=digest,
+            size=None,
+            uploaded=0,
+        )
+
+    for image in project.images:
+        name = pylock_name(image.name)
+        # What has neither a wheel nor a source is said by `build`, for the images that want it.
+        with contextlib.suppress(LockstitchError):
+            pylock.select(files.read_text(project.root / name), base.target(), name, built=collect)
+    return sorted(packages.values(), key=lambda each: (each.name, each.version, each.artifact))
 
 
 def stale(project: Project, lock: Lock) -> list[LockstitchError]:

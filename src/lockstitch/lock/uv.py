@@ -78,7 +78,8 @@ def export_image(
 
 
 def _chosen(image: ImageSpec) -> list[str]:
-    chosen = [word for group in image.groups for word in ("--group", group)]
+    chosen = ["--package", image.package] if image.package else []
+    chosen += [word for group in image.groups for word in ("--group", group)]
     chosen += [word for extra in image.extras for word in ("--extra", extra)]
     return ["--no-default-groups", *chosen]
 
@@ -95,8 +96,10 @@ def export_requirements(project: Project, target: Path) -> None:
 
 def _export(project: Project, form: str, target: Path, chosen: Sequence[str]) -> None:
     # --locked, never --frozen: that one exports a stale lock in silence.
-    words = ["export", "--locked", "--no-emit-project", "--no-header", "--quiet"]
-    _uv(*words, "--format", form, "--output-file", str(target), *chosen, cwd=project.root)
+    words = ["export", "--locked", "--no-header", "--quiet"]
+    words += [] if "--package" in chosen else ["--no-emit-project"]
+    # Not to a file: paths of members are written from where the file lies.
+    files.write_text(target, _uv(*words, "--format", form, *chosen, cwd=project.root))
 
 
 def sync(project: Project, image: ImageSpec, folder: Path) -> None:

@@ -141,6 +141,7 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
     spec = ImageSpec(
         name=name,
         lock=_lock(table),
+        package=normal(table.text("package")),
         groups=tuple(sorted(g for g in wanted if normal(g) in groups)),
         extras=tuple(sorted(g for g in wanted if normal(g) not in groups)),
         include=_globs(table, "include"),

@@ -16,6 +16,7 @@ class ImageSpec:
 
     name: str
     lock: str = ""  # the lock of another tool, from the project's folder; "" means the project's
+    package: str = ""  # a member of the workspace, in place of the project itself
     groups: tuple[str, ...] = ()  # PEP 735 groups
     extras: tuple[str, ...] = ()
     include: tuple[str, ...] = ()

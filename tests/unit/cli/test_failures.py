@@ -116,18 +116,21 @@ def test_a_wheel_that_is_gone(
     assert hint == "the lock names a file that is gone: lockstitch lock"
 
 
-def test_a_package_that_is_only_a_source(
+def test_a_source_whose_lock_names_no_wheel(
     online: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = projects.write(tmp_path / "tiny")
     projects.replace(root, '"gamma>=2"', '"gamma>=2", "only-source"')
     assert main(["lock", "--project", str(root)]) == 0
+    text = (root / "lockstitch.lock").read_text()
+    start, end = text.index("[[built]]"), text.index("[build]")
+    (root / "lockstitch.lock").write_text(text[:start] + text[end:])
     error, hint = fails(capsys, root, "build")
     assert error == (
         "`only-source 1.0` has no wheel for linux/amd64, CPython 3.11: "
         "the lock has only a source distribution (image `serve`)"
     )
-    assert hint == "pin a version that has one, or build its wheel first: uv build --wheel"
+    assert hint == "lockstitch lock builds one, or pin a version that has a wheel"
 
 
 def test_a_pattern_without_files(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:

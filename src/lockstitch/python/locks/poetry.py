@@ -30,7 +30,7 @@ __all__ = ["read", "requirements", "select"]
 
 _MAIN = "main"
 _LOCK = "poetry lock"  # Poetry 2 keeps the versions that are locked
-_WAY_OUT = "pin a version that has one, or build its wheel first: uv build --wheel"
+_WAY_OUT = "lockstitch lock builds one, or pin a version that has a wheel"
 _VERSION = re.compile(r"2\.(\d{1,4})")
 _SOURCES = {"": "registry", "legacy": "registry", "file": "path"}  # the others have our names
 _KINDS = {

@@ -1,7 +1,7 @@
 """Reads PEP 751 locks and chooses the wheels for a target."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from packaging import pylock
     from packaging.tags import Tag
 
-__all__ = ["read", "select"]
+__all__ = ["Built", "Unbuilt", "read", "select"]
 
 _LOCK = "lockstitch lock"
-_WAY_OUT = "pin a version that has one, or build its wheel first: uv build --wheel"
+_WAY_OUT = "lockstitch lock builds one, or pin a version that has a wheel"
 _KINDS = {
     "PackageSdist": "only a source distribution",
     "PackageVcs": "a repository",
@@ -104,6 +104,22 @@ def _parsed(document: Mapping[str, Any], source: str) -> "pylock.Pylock":
 # --- what a lock means for a target
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Unbuilt:
+    """A package that a lock means and has no wheel of: what one is built from."""
+
+    name: str  # normalised (PEP 503)
+    version: str
+    kind: str  # "sdist", "archive", "git" or "folder"
+    artifact: str  # `sha256:…`, `URL@COMMIT` or a path, with `#SUBDIRECTORY`
+    url: str = ""  # of an sdist or an archive
+    filename: str = ""
+    size: int = 0
+
+
+Built = Callable[[Unbuilt], LockedWheel | None]
+
+
 def select(
     text: str,
     target: Target,
@@ -111,10 +127,12 @@ def select(
     *,
     groups: Collection[str] | None = (),
     extras: Collection[str] | None = (),
+    built: Built = lambda _: None,
 ) -> list[LockedWheel]:
     """Return the wheels that a lock means for a target, sorted by name.
 
-    `groups` and `extras` are added to the lock's default groups; None means all. Raises one
+    `groups` and `extras` are added to the lock's default groups; None means all. `built` gives
+    the wheel of a package of which the lock has none. Raises one
     LockstitchError that lists every package without a wheel that fits, every wheel without a
     sha256 and every package that is a folder, an archive or a repository.
     """
@@ -126,7 +144,7 @@ def select(
     chosen = _chosen(lock, source, groups, extras)
     for _, group in groupby(packages, key=lambda package: package.name):
         try:
-            wheels += _one_name(lock, list(group), target, tags, chosen)
+            wheels += _one_name(lock, list(group), target, tags, chosen, built)
         except LockstitchError as error:
             problems.append(error)
     raise_all(problems)
@@ -163,6 +181,7 @@ def _one_name(
     target: Target,
     tags: "list[Tag]",
     chosen: dict[str, Any],
+    built: Built,
 ) -> list[LockedWheel]:
     from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
     from packaging.pylock import PackageWheel, PylockSelectError
@@ -174,9 +193,14 @@ def _one_name(
     try:
         environment: Any = target.markers()
         for package, artifact in alone.select(environment=environment, tags=tags, **chosen):
-            if not isinstance(artifact, PackageWheel):
+            if isinstance(artifact, PackageWheel):
+                wheels.append(_wheel(package, artifact))
+                continue
+            unbuilt = _unbuilt(package)
+            wheel = built(unbuilt) if unbuilt else None
+            if wheel is None:
                 raise _no_wheel(package, target, type(artifact).__name__)
-            wheels.append(_wheel(package, artifact))
+            wheels.append(wheel)
     except (UndefinedComparison, UndefinedEnvironmentName) as error:
         message = f"`{name}` has a marker that cannot be decided: {error}"
         raise LockstitchError(message, hint=_LOCK) from error
@@ -184,6 +208,36 @@ def _one_name(
         message = f"`{name}` has no wheel for {target.platform}, CPython {target.minor}: {error}"
         raise LockstitchError(message, hint=_WAY_OUT) from error
     return wheels
+
+
+def _unbuilt(package: "pylock.Package") -> Unbuilt | None:
+    """Return what a package without a wheel is built from; None where nothing pins it."""
+    kind, artifact, url, filename, size = "", "", "", "", 0
+    for kind_, place in (("sdist", package.sdist), ("archive", package.archive)):
+        if place is not None and place.url and "sha256" in place.hashes:
+            kind, artifact = kind_, f"sha256:{place.hashes['sha256']}"
+            url, size = place.url, place.size or 0
+            filename = unquote(PurePosixPath(urlsplit(url).path).name)
+            folder = getattr(place, "subdirectory", None)
+            artifact += f"#{folder}" if folder else ""
+    if package.vcs is not None and package.vcs.type == "git" and package.vcs.url:
+        kind, artifact = "git", f"{package.vcs.url}@{package.vcs.commit_id}"
+        artifact += f"#{package.vcs.subdirectory}" if package.vcs.subdirectory else ""
+    if package.directory is not None:
+        kind, artifact = "folder", package.directory.path
+        inner = package.directory.subdirectory
+        artifact += f"#{inner}" if inner else ""
+    if not kind:
+        return None
+    return Unbuilt(
+        name=package.name,
+        version=str(package.version or ""),
+        kind=kind,
+        artifact=artifact,
+        url=url,
+        filename=filename,
+        size=size,
+    )
 
 
 def _latest_first(package: "pylock.Package") -> "pylock.Package":

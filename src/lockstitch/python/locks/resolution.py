@@ -24,6 +24,7 @@ class LockedWheel:
     digest: Digest
     size: int | None
     uploaded: int  # seconds since 1970; 0 when the lock does not say
+    first_party: bool = False  # built from a folder of the repository
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON for a record."""

@@ -11,7 +11,7 @@ AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 ARM = Target(platform="linux/arm64", python="3.11.2", glibc="2.36")
 HEX = "ab" * 32
 OTHER = "cd" * 32
-WAY_OUT = "pin a version that has one, or build its wheel first: uv build --wheel"
+WAY_OUT = "lockstitch lock builds one, or pin a version that has a wheel"
 
 
 def file(name: str, digest: str = f"sha256:{HEX}") -> str:

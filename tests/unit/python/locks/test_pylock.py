@@ -17,7 +17,7 @@ AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 ARM = Target(platform="linux/arm64", python="3.11.2", glibc="2.36")
 HOST = "http://host.example.test"
 HEX = "ab" * 32
-WAY_OUT = "pin a version that has one, or build its wheel first: uv build --wheel"
+WAY_OUT = "lockstitch lock builds one, or pin a version that has a wheel"
 
 
 def wheel(filename: str, *, hashes: str = f'sha256 = "{HEX}"', more: str = "size = 10") -> str:

@@ -1,0 +1,564 @@
+"""Packages that a lock pins without a wheel: built once, from what the lock names, and pinned.
+
+A wheel is built by the package's own backend with exactly the build requirements that are locked
+for it, without network, under a fixed umask, time zone, locale, hash seed and SOURCE_DATE_EPOCH.
+Its zip is written anew in one spelling. It is built a second time with all of that changed, and
+what differs is an error: such a wheel could not be made again elsewhere.
+"""
+
+import csv
+import functools
+import io
+import os
+import platform as machine
+import re
+import shutil
+import stat
+import struct
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from lockstitch import environ, files, git, process
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock.elf import needs
+from lockstitch.lock.file import BuiltWheel, Lock, LockedFolder
+from lockstitch.net.download import Download
+from lockstitch.oci import deflate
+from lockstitch.python.locks.pylock import Built, Unbuilt
+from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.tables import Table, parse_toml
+from lockstitch.python.target import Target
+from lockstitch.store import Store
+
+__all__ = [
+    "LEGACY",
+    "Source",
+    "build",
+    "built_for",
+    "download",
+    "environment",
+    "folder",
+    "folder_wheel",
+    "rebuild",
+]
+
+LEGACY = ("setuptools>=40.8.0",)  # PEP 517: what builds a project that names no backend
+
+EPOCH = "315619200"  # 1980-01-02, the time of every file that lockstitch writes
+_FORM = 1  # of records
+_LINES = 15  # of a failing build that are shown
+_PLAIN_FROM = 4 << 20  # bytes of a file above which it is stored: our encoder is slow
+_MOST_FILES, _MOST_BYTES = 200_000, 8 << 30
+_TAG = re.compile(r"-(?P<python>[^-]+)-(?P<abi>[^-]+)-(?P<platform>[^-]+)\.whl$")
+_ERRORS = 5  # lines that speak of an error, wherever they are
+_ERROR = re.compile(r"(?i)\berror\b|fatal|exception|no such file|not found|cannot find")
+_UV_SAYS = re.compile(
+    r"error: Failed to build|\s+cause: |hint: Build failures|Building wheel\.\.\."
+)
+_NATIVE = (".c", ".cc", ".cpp", ".cxx", ".pyx", ".pxd")
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+Resolve = Callable[[Sequence[str]], tuple[str, ...]]  # requirements -> all of them, with hashes
+
+
+def build(
+    unbuilt: Unbuilt, target: Target, root: Path, store: Store, resolve: Resolve
+) -> BuiltWheel:
+    """Return the wheel of a source for a target; it is in the store afterwards.
+
+    The source's archive is in the store already. `root` is the project's folder, whose
+    pyproject.toml may name indexes; `resolve` locks build requirements.
+    Raises LockstitchError when it cannot be built here, does not come out the same twice, or
+    does not fit the target.
+    """
+    source = Source.of(unbuilt)
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "source"
+        _unpack(source, tree, store)
+        requires = _resolved(source, tree, resolve)
+    first = _built(source, requires, target.minor, root, store, changed=False)
+    second = _built(source, requires, target.minor, root, store, changed=True)
+    if first[1] != second[1]:
+        raise _differs(source, first[1], second[1])
+    filename, data = first
+    match = _TAG.search(filename)
+    pure = match is not None and match["platform"] == "any"
+    if not pure:
+        _check_native(source, data, target)
+    return BuiltWheel(
+        name=source.name,
+        version=source.version,
+        artifact=source.artifact,
+        url=unbuilt.url,
+        filename=filename,
+        digest=store.put(data),
+        platform="any" if pure else target.platform,
+        python=target.minor,
+        compiler="" if pure else _compiler(),
+        requires=requires,
+    )
+
+
+def download(wheel: BuiltWheel) -> Download | None:
+    """Return the archive that a wheel is built from; None for a repository."""
+    if not wheel.url:
+        return None
+    name = unquote(PurePosixPath(urlsplit(wheel.url).path).name)
+    digest = Digest.parse(wheel.artifact.partition("#")[0])
+    return Download(name=name, url=wheel.url, digest=digest, size=None)
+
+
+def rebuild(wheel: BuiltWheel, target: Target, root: Path, store: Store) -> None:
+    """Build a pinned wheel again into a store that lacks it; its archive is there already.
+
+    A wheel that lies in `wheels/` beside the lock is taken in place of a build.
+    Raises LockstitchError when other bytes come out than the lock names.
+    """
+    carried = root / "wheels" / wheel.filename
+    if carried.is_file() and of_bytes(carried.read_bytes()) == wheel.digest:
+        store.put(carried.read_bytes())
+        return
+    source = Source(name=wheel.name, version=wheel.version, artifact=wheel.artifact)
+    filename, data = _built(source, wheel.requires, target.minor, root, store, changed=False)
+    if of_bytes(data) != wheel.digest or filename != wheel.filename:
+        message = f"`{source.title}` built here is {filename}, {of_bytes(data).short}…, "
+        message += f"the lock names {wheel.filename}, {wheel.digest.short}…"
+        how = f" ({wheel.compiler} built it, here is {_compiler()})" if wheel.compiler else ""
+        hint = f"carry the wheel that was locked: wheels/{wheel.filename} beside the lock"
+        raise LockstitchError(message + how, hint=hint)
+    store.put(data)
+
+
+def folder(unbuilt: Unbuilt, root: Path, resolve: Resolve) -> LockedFolder:
+    """Return a package that is a folder, with its build requirements locked.
+
+    Raises LockstitchError when they cannot be.
+    """
+    source = Source.of(unbuilt)
+    requires = _resolved(source, root / unbuilt.artifact, resolve)
+    return LockedFolder(name=unbuilt.name, path=unbuilt.artifact, requires=requires)
+
+
+def folder_wheel(locked: LockedFolder, minor: str, root: Path, store: Store) -> LockedWheel:
+    """Return the wheel of a folder as its files are now; it is in the store afterwards.
+
+    Built again only when one of its files changed. Raises LockstitchError when its backend fails.
+    """
+    tree = root / locked.path
+    found = [[f.name, f.size, f.mtime_ns, f.executable] for f in files.walk(tree)]
+    key = of_bytes(repr([_FORM, os.fspath(tree.resolve()), minor, locked.requires, found]).encode())
+    record = store.record("folders", key.hex)
+    if isinstance(record, dict) and store.has(Digest.parse(record["digest"])):
+        filename, digest = record["filename"], Digest.parse(record["digest"])
+    else:
+        source = Source(name=locked.name, version="", artifact=os.fspath(tree))
+        filename, data = _built(source, locked.requires, minor, root, store, changed=False)
+        match = _TAG.search(filename)
+        if match is None or match["platform"] != "any":
+            message = f"`{filename}` is for one platform: its compiler would decide the digest"
+            hint = "publish it as a wheel and depend on it, so that the lock names its hash"
+            raise LockstitchError(message, hint=hint)
+        digest = store.put(data)
+        store.put_record("folders", key.hex, {"filename": filename, "digest": digest})
+    return LockedWheel(
+        name=locked.name,
+        version=filename.split("-")[1],
+        filename=filename,
+        url="",
+        digest=digest,
+        size=None,
+        uploaded=0,
+        first_party=True,
+    )
+
+
+def built_for(lock: Lock, target: Target, root: Path, store: Store) -> Built:
+    """Return what gives the wheels of packages that a lock pins without one, for a target.
+
+    What it returns builds the wheel of a folder, and raises LockstitchError when that fails.
+    """
+    folders = {each.path: each for each in lock.folders}
+
+    def built(unbuilt: Unbuilt) -> LockedWheel | None:
+        locked = folders.get(unbuilt.artifact)
+        if unbuilt.kind == "folder" and locked:
+            return folder_wheel(locked, target.minor, root, store)
+        for wheel in lock.built:
+            if wheel.fits(unbuilt.artifact, target.platform, target.minor):
+                return LockedWheel(
+                    name=wheel.name,
+                    version=wheel.version or unbuilt.version,
+                    filename=wheel.filename,
+                    url="",
+                    digest=wheel.digest,
+                    size=None,
+                    uploaded=0,
+                )
+        return None
+
+    return built
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a wheel is built from: an archive by its hash, or a commit of a repository."""
+
+    name: str
+    version: str
+    artifact: str
+
+    @classmethod
+    def of(cls, unbuilt: Unbuilt) -> "Source":
+        """Return the source of a package that a lock has no wheel of."""
+        return cls(name=unbuilt.name, version=unbuilt.version, artifact=unbuilt.artifact)
+
+    @property
+    def title(self) -> str:
+        """The package and its version, for people."""
+        return f"{self.name} {self.version}".strip()
+
+
+def _resolved(source: Source, tree: Path, resolve: Resolve) -> tuple[str, ...]:
+    """Return the build requirements that a source's pyproject.toml names, locked."""
+    path = tree / "pyproject.toml"
+    requires: tuple[str, ...] = LEGACY
+    if path.is_file():
+        problems: list[LockstitchError] = []
+        hint = "pin a version that has a wheel"
+        title = f"pyproject.toml of `{source.title}`"
+        document = parse_toml(files.read_text(path), title, hint=hint)
+        requires = (
+            Table(document, f"{title}: ", problems).table("build-system").texts("requires", LEGACY)
+        )
+        raise_all(problems)
+    try:
+        return resolve(requires)
+    except LockstitchError as error:
+        message = f"what builds `{source.title}` cannot be locked: {error.message}"
+        raise LockstitchError(message, hint=error.hint) from error
+
+
+# --- one build
+
+
+def _built(
+    source: Source,
+    requires: Sequence[str],
+    minor: str,
+    root: Path,
+    store: Store,
+    *,
+    changed: bool,
+) -> tuple[str, bytes]:
+    """Return the name and the bytes of the wheel; `changed` varies what must not matter."""
+    python = environment(requires, minor, root, store)
+    with tempfile.TemporaryDirectory(prefix="b" if changed else "build-elsewhere-") as folder:
+        tree = Path(folder) / "source"
+        _unpack(source, tree, store)
+        _check_tools(source, tree, requires)
+        out = Path(folder) / "out"
+        (Path(folder) / "home").mkdir()
+        log = store.scratch("logs") / f"{source.name}-{source.version or 'source'}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        words: list[str | Path] = [process.find_uv(), "build", "--wheel", "--offline"]
+        words += ["--no-build-isolation", "--python", python, "--out-dir", out, tree]
+        umask = "0o077" if changed else "0o022"
+        prefix: list[str | Path] = [*_without_network(), sys.executable, "-I", "-S", "-c", _UMASK]
+        lines: list[str] = []
+        variables = _variables(Path(folder), changed=changed)
+        code = process.follow(
+            [*prefix, umask, *words], cwd=Path(folder), env=variables, line=lines.append
+        )
+        files.write_text(log, "".join(f"{line}\n" for line in lines))
+        wheels = sorted(out.glob("*.whl")) if out.is_dir() else []
+        if code != 0 or len(wheels) != 1:
+            raise _failed(source, lines, log)
+        return wheels[0].name, _normal(wheels[0])
+
+
+_UMASK = "import os, sys; os.umask(int(sys.argv[1], 8)); os.execv(sys.argv[2], sys.argv[2:])"
+
+
+def _variables(folder: Path, *, changed: bool) -> dict[str, str]:
+    """Return what a build gets: nothing of this person's settings, and no way to the network."""
+    kept = ("PATH", "LD_LIBRARY_PATH", "UV_CACHE_DIR", "CC", "CXX", "TMPDIR", "SYSTEMROOT")
+    nowhere = "http://127.0.0.1:9"
+    # No debugging symbols and no path of this machine in what is compiled.
+    flags = f"-g0 -ffile-prefix-map={folder}=/build"
+    return {
+        **{name: value for name, value in environ.child().items() if name in kept},
+        "HOME": str(folder / "home"),
+        "CFLAGS": flags,
+        "CXXFLAGS": flags,
+        "LANG": "C" if changed else "C.UTF-8",
+        "TZ": "Pacific/Chatham" if changed else "UTC",
+        "PYTHONHASHSEED": "4711" if changed else "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "SOURCE_DATE_EPOCH": EPOCH,
+        "http_proxy": nowhere,
+        "https_proxy": nowhere,
+        "PIP_NO_INDEX": "1",
+        "UV_OFFLINE": "1",
+    }
+
+
+@functools.cache
+def _without_network() -> tuple[str, ...]:
+    """Return the words that start a program without network, where this machine lets us."""
+    program = shutil.which("unshare")
+    if program is None:
+        return ()
+    words = (program, "--net") if os.geteuid() == 0 else (program, "--net", "--map-root-user")
+    return words if process.run([*words, "true"], check=False).code == 0 else ()
+
+
+def environment(requires: Sequence[str], minor: str, root: Path, store: Store) -> Path:
+    """Return the Python of an environment that holds exactly the locked build requirements.
+
+    Raises LockstitchError when there is no such Python here, or a hash is wrong.
+    """
+    interpreter = _interpreter(minor)
+    document = repr([list(requires), minor, interpreter]).encode()
+    folder = store.scratch(f"build-{of_bytes(document).hex[:24]}")
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    ready = folder / "ready"
+    with store.lock(folder.name):
+        if not ready.exists():
+            uv: str | Path = process.find_uv()
+            process.run([uv, "venv", "--quiet", "--clear", "--python", interpreter, folder])
+            if requires:
+                install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", python]
+                process.run(
+                    [*install, "--no-deps", "--requirements", "-"],
+                    cwd=root,
+                    stdin="\n".join(requires) + "\n",
+                    hint="lockstitch lock",
+                )
+            files.write_text(ready, "")
+    return python
+
+
+@functools.cache
+def _interpreter(minor: str) -> str:
+    if minor == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    done = process.run([process.find_uv(), "python", "find", "--no-project", minor], check=False)
+    if done.code == 0 and done.stdout.strip():
+        return done.stdout.strip()
+    message = f"there is no CPython {minor} here to build a package with"
+    raise LockstitchError(message, hint=f"uv python install {minor}")
+
+
+# --- the source
+
+
+def _unpack(source: Source, tree: Path, store: Store) -> None:
+    """Put the source into a folder. An archive's own top folder is left out."""
+    place, _, folder = source.artifact.partition("#")
+    whole = tree.with_name("whole")
+    if os.path.isabs(place):  # noqa: PTH117 -- a folder of the repository, kept as it is
+        ignore = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".lockstitch", "*.egg-info")
+        shutil.copytree(place, tree, ignore=ignore)
+        return
+    if place.startswith("sha256:"):
+        _extract(store.path(Digest.parse(place)), source, whole)
+        inside = sorted(whole.iterdir())
+        inner = inside[0] if len(inside) == 1 and inside[0].is_dir() else whole
+    else:
+        url, _, commit = place.rpartition("@")
+        _checkout(url, commit, whole, source)
+        inner = whole
+    chosen = (inner / folder).resolve() if folder else inner
+    if not chosen.is_relative_to(whole.resolve()) or not chosen.is_dir():
+        message = f"`{source.title}` has no folder `{folder}`"
+        raise LockstitchError(message, hint="correct `subdirectory` of its source")
+    chosen.rename(tree)
+
+
+def _checkout(url: str, commit: str, folder: Path, source: Source) -> None:
+    folder.mkdir()
+    address = url.removeprefix("git+")
+    git.run(folder, "init", "--quiet")
+    done = git.run(folder, "fetch", "--quiet", "--depth=1", address, commit, check=False)
+    if done.code != 0:  # a server that gives no single commits
+        done = git.run(folder, "fetch", "--quiet", address, "+refs/*:refs/*", check=False)
+    if done.code == 0:
+        done = git.run(folder, "checkout", "--quiet", "--detach", commit, check=False)
+    if done.code == 0 and (folder / ".gitmodules").exists():
+        words = ("submodule", "update", "--quiet", "--init", "--recursive", "--depth=1")
+        done = git.run(folder, *words, check=False)
+    if done.code != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["git failed"]
+        message = f"`{source.title}`: {git.without_login(address)} at {commit[:12]}: "
+        raise LockstitchError(
+            message + git.without_login(lines[-1]), hint="look whether the repository still has it"
+        )
+
+
+def _extract(archive: Path, source: Source, folder: Path) -> None:
+    """Unpack a source distribution; nothing of it leads out of the folder."""
+    folder.mkdir()
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as zipped:
+                members = zipped.infolist()
+                _bound(source, len(members), sum(each.file_size for each in members))
+                zipped.extractall(folder)  # noqa: S202 -- zipfile keeps names inside
+            return
+        with tarfile.open(archive, "r:*") as tar:
+            tarred = tar.getmembers()
+            _bound(source, len(tarred), sum(each.size for each in tarred))
+            tar.extractall(folder, tarred, filter="data")
+    except (OSError, EOFError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as e:
+        message = f"the source of `{source.title}` cannot be unpacked: {e}"
+        raise LockstitchError(message, hint="pin a version that has a wheel") from e
+
+
+def _bound(source: Source, count: int, size: int) -> None:
+    if count > _MOST_FILES or size > _MOST_BYTES:
+        message = f"the source of `{source.title}` has {count} files of {size} bytes"
+        raise LockstitchError(message, hint="pin a version that has a wheel")
+
+
+# --- what a build needs of this machine
+
+
+def _check_tools(source: Source, tree: Path, requires: Sequence[str]) -> None:
+    """Raise LockstitchError for compilers that the source needs and this machine lacks."""
+    names = {path.suffix.lower() for path in tree.rglob("*") if path.is_file()}
+    backends = " ".join(requires).lower()
+    wanted = []
+    if names & {".cu", ".cuh"}:
+        wanted.append(("nvcc", "CUDA sources", "install the CUDA toolkit"))
+    if (tree / "Cargo.toml").exists() or "maturin" in backends or "setuptools-rust" in backends:
+        wanted.append(("cargo", "Rust sources", "apt-get install cargo"))
+    if names & {".f", ".f90", ".f77", ".for"}:
+        wanted.append(("gfortran", "Fortran sources", "apt-get install gfortran"))
+    if names & {*_NATIVE} and (tree / "setup.py").exists():
+        text = (tree / "setup.py").read_text("utf-8", "replace")
+        if "ext_modules" in text or "Extension(" in text:
+            wanted.append((_c_compiler(), "C sources", "apt-get install gcc g++"))
+            header = Path(sysconfig.get_path("include")) / "Python.h"
+            if not header.exists():
+                message = f"`{source.title}` has C sources, and Python.h is not here"
+                raise LockstitchError(message, hint="apt-get install python3-dev")
+    for program, what, hint in wanted:
+        if shutil.which(program) is None:
+            message = f"`{source.title}` has {what} and no wheel, and `{program}` is not here"
+            raise LockstitchError(message, hint=f"{hint}, or pin a version that has a wheel")
+
+
+def _c_compiler() -> str:
+    return environ.child().get("CC") or "cc"
+
+
+@functools.cache
+def _compiler() -> str:
+    program = shutil.which(_c_compiler())
+    if program is None:
+        return "no compiler"
+    lines = process.run([program, "--version"], check=False).stdout.splitlines()
+    return lines[0].strip() if lines else Path(program).name
+
+
+def _failed(source: Source, output: Sequence[str], log: Path) -> LockstitchError:
+    # What uv adds at the end says nothing of the package.
+    lines = [line for line in output if line.strip() and not _UV_SAYS.match(line)]
+    message = f"`{source.title}` has no wheel for this target and its build failed:\n"
+    # uv gives a backend's errors and its other output one after the other.
+    errors = [n for n, line in enumerate(lines) if _ERROR.search(line)][-_ERRORS:]
+    last = range(max(0, len(lines) - _LINES + len(errors)), len(lines))
+    message += "\n".join(f"  {lines[n]}" for n in sorted({*errors, *last}))
+    hint = f"read {log}, or pin a version that has a wheel"
+    return LockstitchError(message, hint=hint)
+
+
+# --- the wheel
+
+
+def _normal(path: Path) -> bytes:
+    """Return a wheel in one spelling: sorted names, constant times and modes, our encoder."""
+    with zipfile.ZipFile(path) as archive:
+        members = {
+            info.filename: (archive.read(info), bool((info.external_attr >> 16) & stat.S_IXUSR))
+            for info in archive.infolist()
+            if not info.is_dir()
+        }
+    for name, (data, executable) in members.items():
+        if name.endswith(".dist-info/RECORD"):
+            rows = sorted(csv.reader(io.StringIO(data.decode("utf-8"))))
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(rows)
+            members[name] = (text.getvalue().encode(), executable)
+    return _zip(members)
+
+
+def _zip(members: Mapping[str, tuple[bytes, bool]]) -> bytes:
+    """Return a zip file (APPNOTE 6.3.10) whose bytes depend on names, contents and x bits only."""
+    body, directory = io.BytesIO(), io.BytesIO()
+    # RECORD last, as PEP 427 recommends.
+    for name in sorted(members, key=lambda n: (n.endswith(".dist-info/RECORD"), n.encode())):
+        data, executable = members[name]
+        packed, method = data, 0
+        if data and len(data) < _PLAIN_FROM:
+            squeezed = deflate.compress(data)
+            packed, method = (squeezed, 8) if len(squeezed) < len(data) else (data, 0)
+        encoded = name.encode()
+        common = struct.pack(
+            *("<HHHHHIIIHH", 20, 0x800, method, 0, (1 << 5) | 2, zlib.crc32(data), len(packed)),
+            *(len(data), len(encoded), 0),
+        )
+        mode = stat.S_IFREG | (0o755 if executable else 0o644)
+        place = struct.pack("<HHHII", 0, 0, 0, mode << 16, body.tell())
+        directory.write(b"PK\x01\x02" + struct.pack("<H", (3 << 8) | 20) + common + place + encoded)
+        body.write(b"PK\x03\x04" + common + encoded + packed)
+    start, count = body.tell(), len(members)
+    entries = directory.getvalue()
+    end = struct.pack("<HHHHIIH", 0, 0, count, count, len(entries), start, 0)
+    return body.getvalue() + entries + b"PK\x05\x06" + end
+
+
+def _differs(source: Source, one: bytes, other: bytes) -> LockstitchError:
+    names = ", ".join(f"`{name}`" for name in _different(one, other))
+    message = f"`{source.title}` does not build the same twice: {names} differ with umask, time "
+    message += "zone, locale, hash seed and folder"
+    return LockstitchError(message, hint="pin a version that has a wheel")
+
+
+def _different(one: bytes, other: bytes) -> Iterator[str]:
+    with zipfile.ZipFile(io.BytesIO(one)) as a, zipfile.ZipFile(io.BytesIO(other)) as b:
+        for name in sorted({*a.namelist(), *b.namelist()}):
+            there = name in a.namelist() and name in b.namelist()
+            if not there or a.read(name) != b.read(name):
+                yield name
+
+
+def _check_native(source: Source, data: bytes, target: Target) -> None:
+    """Raise LockstitchError for a compiled wheel that the target cannot load."""
+    here = f"linux/{_MACHINES.get(machine.machine().lower(), machine.machine())}"
+    if sys.platform != "linux" or here != target.platform:
+        message = f"`{source.title}` has to be compiled for {target.platform}, and this is {here}"
+        raise LockstitchError(message, hint=f"run lockstitch lock on {target.platform}")
+    limit = tuple(int(part) for part in target.glibc.split(".")) if target.glibc else ()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            if ".so" not in PurePosixPath(name).name:
+                continue
+            for version in needs(archive.read(name)).versions:
+                have = re.fullmatch(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?", version)
+                if have and limit and (int(have[1]), int(have[2])) > limit:
+                    message = f"`{source.title}`: {name} needs {version}, "
+                    message += f"the base has glibc {target.glibc}"
+                    hint = "lock on a machine whose glibc is no newer than the base's"
+                    raise LockstitchError(message, hint=hint)

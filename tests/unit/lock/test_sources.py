@@ -1,0 +1,247 @@
+"""Packages without a wheel: built once from what the lock names, with real uv, and pinned."""
+
+import io
+import shutil
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from support import projects, wheels
+from support.world import World
+
+from lockstitch.cli.main import main
+from lockstitch.lock import file as lock_file
+from lockstitch.lock.elf import needs
+
+PYPROJECT = """\
+[project]
+name = "tiny"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["alpha", "{name}"]
+
+[tool.uv]
+package = false
+
+[tool.lockstitch.images.serve]
+include = ["main.py"]
+command = ["python", "main.py"]
+"""
+
+
+def lockstitch(root: Path, *words: str) -> int:
+    return main([*words, "--quiet", "--project", str(root)])
+
+
+def project(folder: Path, name: str = "only-source", **files: str) -> Path:
+    texts = {"main.py": f"import alpha, {name.replace('-', '_')}\n", **files}
+    return projects.write(folder / "tiny", pyproject=PYPROJECT.format(name=name), files=texts)
+
+
+def publish(world: World, name: str, files: Mapping[str, str]) -> None:
+    """Put a source distribution into the index whose files are these."""
+    filename, data = wheels.sdist(name, "1.0")
+    output = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as before,
+        tarfile.open(fileobj=output, mode="w:gz", format=tarfile.PAX_FORMAT) as after,
+    ):
+        for member in before:
+            content = before.extractfile(member)
+            if member.name.removeprefix(f"{name}-1.0/") not in files:
+                after.addfile(member, content)
+        for path, text in files.items():
+            entry = tarfile.TarInfo(f"{name}-1.0/{path}")
+            entry.size = len(text.encode())
+            after.addfile(entry, io.BytesIO(text.encode()))
+    world.index.publish((filename, output.getvalue()))
+
+
+def module(name: str, text: str = "x = 1\n") -> dict[str, str]:
+    return {f"src/{name}/__init__.py": text}
+
+
+def backend(text: str, name: str) -> dict[str, str]:
+    """Return the files of a package that builds itself with this code before its wheel."""
+    pyproject = (
+        '[build-system]\nrequires = ["tinybuild"]\nbuild-backend = "own"\nbackend-path = ["."]\n'
+        f'[project]\nname = "{name}"\nversion = "1.0"\n'
+    )
+    code = f"import os, sys, time, pathlib\nfrom tinybuild import *\nimport tinybuild\n{text}\n"
+    return {"pyproject.toml": pyproject, "own.py": code}
+
+
+@pytest.fixture
+def root(world: World, tmp_path: Path) -> Path:
+    publish(world, "odd", module("odd"))
+    return project(tmp_path, "odd")
+
+
+def built(root: Path) -> lock_file.BuiltWheel:
+    (wheel,) = lock_file.read(root).built
+    return wheel
+
+
+def test_it_is_built_once_and_pinned(world: World, root: Path) -> None:
+    text = (root / "pyproject.toml").read_text()
+    assert lockstitch(root, "lock") == 0
+    wheel = built(root)
+    assert (wheel.filename, wheel.platform, wheel.compiler) == (
+        "odd-1.0-py3-none-any.whl",
+        "any",
+        "",
+    )
+    assert [line.partition(" --hash")[0] for line in wheel.requires] == ["tinybuild==1.0"]
+    assert (root / "pyproject.toml").read_text() == text, "uv's own commands stay quiet"
+    first = (root / "lockstitch.lock").read_bytes()
+    world.index.publish(wheels.backend("1.1"))
+    assert lockstitch(root, "lock") == 0
+    assert (root / "lockstitch.lock").read_bytes() == first
+    assert lockstitch(root, "lock", "--check") == 0
+    assert lockstitch(root, "build") == 0
+
+
+def test_another_store_builds_the_same_wheel(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lockstitch(root, "lock") == 0
+    assert lockstitch(root, "build") == 0
+    first = capsys.readouterr().out
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
+    shutil.rmtree(root / ".lockstitch")
+    assert lockstitch(root, "build") == 0
+    assert capsys.readouterr().out == first
+
+
+def test_another_hash_than_the_lock_names_is_an_error_and_a_carried_wheel_is_taken(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lockstitch(root, "lock") == 0
+    wheel = built(root)
+    name, data = wheels.wheel("odd", "1.0")
+    from lockstitch.digest import of_bytes
+
+    text = (root / "lockstitch.lock").read_text()
+    (root / "lockstitch.lock").write_text(text.replace(wheel.digest.hex, of_bytes(data).hex))
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
+    assert lockstitch(root, "build") == 1
+    said = capsys.readouterr().err
+    assert f"`odd 1.0` built here is {wheel.filename}, {wheel.digest.short}…" in said
+    assert f"the lock names {wheel.filename}, {of_bytes(data).short}…" in said
+    assert f"carry the wheel that was locked: wheels/{wheel.filename} beside the lock" in said
+    (root / "wheels").mkdir()
+    (root / "wheels" / name).write_bytes(data)
+    assert lockstitch(root, "build") == 0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "tinybuild.STAMP = os.environ['PYTHONHASHSEED']",
+        "tinybuild.STAMP = time.strftime('%Z')",
+        "os.umask(m := os.umask(0)); tinybuild.STAMP = oct(m)",
+        "tinybuild.STAMP = os.getcwd()",
+    ],
+    ids=["hash seed", "time zone", "umask", "folder"],
+)
+def test_what_does_not_build_the_same_twice_is_refused_by_name(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str
+) -> None:
+    write = "pathlib.Path('src/odd/stamp.py').write_text(repr(tinybuild.STAMP))"
+    publish(world, "odd", module("odd") | backend(f"{code}\n{write}", "odd"))
+    root = project(tmp_path, "odd")
+    assert lockstitch(root, "lock") == 1
+    said = capsys.readouterr().err
+    assert "`odd 1.0` does not build the same twice: `odd/stamp.py` differ" in said
+    assert not (root / "lockstitch.lock").exists()
+
+
+def test_a_build_that_fails_ends_with_its_last_lines(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "for n in range(40): print('line', n)\nsys.exit('error: no luck')"
+    publish(world, "odd", module("odd") | backend(code, "odd"))
+    root = project(tmp_path, "odd")
+    assert lockstitch(root, "lock") == 1
+    said = capsys.readouterr().err
+    assert "`odd 1.0` has no wheel for this target and its build failed:" in said
+    assert "no luck" in said
+    assert "  line 3\n" not in said
+    log = Path(said.partition("hint: read ")[2].partition(",")[0])
+    assert "line 3\n" in log.read_text()
+
+
+def test_it_has_no_network_and_no_home(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import socket\n"
+        "s = socket.socket(); s.settimeout(1)\n"
+        f"port = {world.index.url.rpartition(':')[2].partition('/')[0]}\n"
+        "assert s.connect_ex(('127.0.0.1', port)) != 0, 'network'\n"
+        "assert not list(pathlib.Path.home().iterdir()), 'home'"
+    )
+    publish(world, "odd", module("odd") | backend(code, "odd"))
+    assert lockstitch(project(tmp_path, "odd"), "lock") == 0, capsys.readouterr().err
+
+
+def test_a_compiler_that_is_missing_is_named_before_the_build(
+    world: World,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish(world, "odd", module("odd") | {"kernel.cu": "x"})
+    which = shutil.which
+    monkeypatch.setattr(
+        shutil, "which", lambda name, **more: None if name == "nvcc" else which(name, **more)
+    )
+    assert lockstitch(project(tmp_path, "odd"), "lock") == 1
+    said = capsys.readouterr().err
+    assert "`odd 1.0` has CUDA sources and no wheel, and `nvcc` is not here" in said
+
+
+def test_members_of_a_workspace_have_a_layer_each(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pyproject = PYPROJECT.format(name="core") + (
+        '\n[tool.uv.workspace]\nmembers = ["packages/*"]\n'
+        "[tool.uv.sources]\ncore = { workspace = true }\n"
+    )
+    member = (
+        '[project]\nname = "core"\nversion = "0.3"\n[build-system]\nrequires = ["tinybuild"]\n'
+        'build-backend = "tinybuild"\n'
+    )
+    root = projects.write(
+        tmp_path / "tiny",
+        pyproject=pyproject,
+        files={
+            "main.py": "import alpha, core\n",
+            "packages/core/pyproject.toml": member,
+            "packages/core/src/core/__init__.py": "x = 1\n",
+        },
+    )
+    assert lockstitch(root, "lock") == 0
+    assert [(each.name, each.path) for each in lock_file.read(root).folders] == [
+        ("core", "packages/core")
+    ]
+    assert lockstitch(root, "build") == 0
+    first = capsys.readouterr().out
+    assert lockstitch(root, "build") == 0
+    assert capsys.readouterr().out == first
+    (root / "packages/core/src/core/__init__.py").write_text("x = 2\n")
+    assert main(["build", "--project", str(root)]) == 0
+    out, err = capsys.readouterr()
+    assert out != first
+    assert ", 1 made" in err
+    (root / "packages/core/pyproject.toml").write_text(member.replace("0.3", "0.4"))
+    assert lockstitch(root, "lock", "--check") == 1
+
+
+def test_what_a_shared_object_needs() -> None:
+    program = Path("/bin/sh").resolve()
+    wanted = needs(program.read_bytes())
+    assert "libc.so.6" in wanted.libraries
+    assert any(version.startswith("GLIBC_2.") for version in wanted.versions)
+    assert needs(b"\x7fELF\x02\x01" + b"\xff" * 200) == needs(b"") == needs(b"MZ")
