@@ -119,6 +119,15 @@ class Docker:
         assert not check or done.returncode == 0, done.stderr
         return done
 
+    @contextmanager
+    def container(self, *words: str) -> Iterator[str]:
+        """Run a container in the background, and remove it at the end."""
+        name = self.run("run", "--detach", *words).stdout.strip()
+        try:
+            yield name
+        finally:
+            self.run("rm", "--force", name)
+
     def json(self, *words: str) -> object:
         return json.loads(self.run(*words).stdout)
 

@@ -5,8 +5,6 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -93,21 +91,12 @@ def test_training_prints_its_metrics_as_any_user(
     assert "Wrote /app/models/metrics.json" in done.stdout
 
 
-@contextmanager
-def _container(docker: Docker, *words: str) -> Iterator[str]:
-    name = docker.run("run", "--detach", *words).stdout.strip()
-    try:
-        yield name
-    finally:
-        docker.run("rm", "--force", name)
-
-
 def test_serving_answers_health_and_a_prediction(docker: Docker, loaded: dict[str, str]) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = ["python", "src/api.py", "--port", str(port)]
-    with _container(docker, "--network", "host", "--read-only", "churn-serve", *command):
+    with docker.container("--network", "host", "--read-only", "churn-serve", *command):
         address = f"http://127.0.0.1:{port}"
         assert json.loads(_ask(f"{address}/health")) == {"status": "healthy"}
         answer = json.loads(_ask(f"{address}/predict", json.dumps(CUSTOMER).encode()))
@@ -127,7 +116,7 @@ def _ask(url: str, body: bytes | None = None) -> bytes:
 
 
 def test_the_healthcheck_of_the_image_turns_healthy(docker: Docker, loaded: dict[str, str]) -> None:
-    with _container(docker, "--network", "none", "--health-interval", "1s", "churn-serve") as name:
+    with docker.container("--network", "none", "--health-interval", "1s", "churn-serve") as name:
         for _ in range(200):
             state = docker.json("inspect", name, "--format", "{{json .State.Health}}")
             if state["Status"] == "healthy":  # type: ignore[index,call-overload]
@@ -138,7 +127,7 @@ def test_the_healthcheck_of_the_image_turns_healthy(docker: Docker, loaded: dict
 
 
 def test_sigterm_ends_the_server_cleanly(docker: Docker, loaded: dict[str, str]) -> None:
-    with _container(docker, "--network", "none", "churn-serve") as name:
+    with docker.container("--network", "none", "churn-serve") as name:
         for _ in range(100):
             if "Uvicorn running" in docker.run("logs", name).stdout:
                 break

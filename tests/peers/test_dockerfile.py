@@ -10,8 +10,6 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -198,21 +196,12 @@ def test_training_prints_its_metrics(built: Docker, user: str) -> None:
     assert "Wrote /app/models/model.onnx" in done.stdout
 
 
-@contextmanager
-def container(docker: Docker, *words: str) -> Iterator[str]:
-    name = docker.run("run", "--detach", *words).stdout.strip()
-    try:
-        yield name
-    finally:
-        docker.run("rm", "--force", name)
-
-
 def test_serving_answers(built: Docker) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = ["python", "src/api.py", "--port", str(port)]
-    with container(built, "--network", "host", "--read-only", "rendered-serve", *command):
+    with built.container("--network", "host", "--read-only", "rendered-serve", *command):
         assert ask(f"http://127.0.0.1:{port}/health") == {"status": "healthy"}
 
 
@@ -228,7 +217,7 @@ def ask(url: str) -> object:
 
 def test_the_container_turns_healthy(built: Docker) -> None:
     words = ("--network", "none", "--health-interval", "1s", "rendered-serve")
-    with container(built, *words) as name:
+    with built.container(*words) as name:
         for _ in range(200):
             state = built.json("inspect", name, "--format", "{{json .State.Health}}")
             assert isinstance(state, dict)

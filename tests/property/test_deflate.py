@@ -1,11 +1,11 @@
 """DEFLATE (RFC 1951): whatever goes in comes out of zlib."""
 
 import random
-import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.images import inflate
 
 from lockstitch.oci import deflate
 
@@ -21,14 +21,6 @@ contents = st.lists(pieces, max_size=12).map(b"".join)
 skewed = st.lists(st.integers(0, 10), min_size=1, max_size=24).map(
     lambda powers: b"".join(bytes([n]) * (1 << power) for n, power in enumerate(powers))
 )
-
-
-def inflate(data: bytes) -> bytes:
-    engine = zlib.decompressobj(-15)
-    plain = engine.decompress(data) + engine.flush()
-    assert engine.eof
-    assert engine.unused_data == b""
-    return plain
 
 
 @given(contents)

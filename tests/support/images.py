@@ -5,6 +5,7 @@ import hashlib
 import io
 import random
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = [
     "MadeLayer",
     "check_golden",
     "image",
+    "inflate",
     "layer",
     "listing",
     "members",
@@ -113,6 +115,15 @@ def listing(made: MadeLayer) -> str:
     facts = made.facts
     lines += ["", f"diffID {facts.diff_id}", f"digest {facts.digest}", ""]
     return "\n".join(lines)
+
+
+def inflate(data: bytes) -> bytes:
+    """Inflate one raw stream that must end exactly where the data does."""
+    engine = zlib.decompressobj(-15)
+    plain = engine.decompress(data) + engine.flush()
+    assert engine.eof
+    assert engine.unused_data == b""
+    return plain
 
 
 def check_golden(config: pytest.Config, name: str, text: str) -> None:

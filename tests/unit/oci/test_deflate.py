@@ -5,19 +5,10 @@ import zlib
 from collections import Counter
 
 import pytest
-from support.images import check_golden
+from support.images import check_golden, inflate
 
 from lockstitch.digest import of_bytes
 from lockstitch.oci import deflate
-
-
-def inflate(data: bytes) -> bytes:
-    """Inflate one raw stream that must end exactly where the data does."""
-    engine = zlib.decompressobj(-15)
-    plain = engine.decompress(data) + engine.flush()
-    assert engine.eof
-    assert engine.unused_data == b""
-    return plain
 
 
 def noise(size: int, alphabet: bytes = bytes(range(256)), seed: int = 1) -> bytes:

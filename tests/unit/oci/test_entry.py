@@ -5,21 +5,13 @@ import zlib
 from pathlib import Path
 
 import pytest
-from support.images import members
+from support.images import inflate, members
 
 from lockstitch.oci import deflate
 from lockstitch.oci.entry import Entry, Generated, Kind, OnDisk, file, folder, symlink
 from lockstitch.oci.layer import stitch
 
 CHUNK = 64 * 65535
-
-
-def inflate(data: bytes) -> bytes:
-    engine = zlib.decompressobj(-15)
-    plain = engine.decompress(data) + engine.flush()
-    assert engine.eof
-    assert engine.unused_data == b""
-    return plain
 
 
 def test_entries_of_each_kind() -> None:
