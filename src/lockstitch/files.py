@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ __all__ = [
     "lock",
     "matches",
     "read_text",
+    "remove",
     "sync",
     "walk",
     "write_bytes",
@@ -84,6 +86,15 @@ def sync(path: Path) -> None:
     """Flush a file to the disk, so that a rename never shows half of it after a power cut."""
     with path.open("rb") as handle:
         os.fsync(handle.fileno())
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it; nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
 
 
 def chunks(path: Path) -> Iterator[bytes]:

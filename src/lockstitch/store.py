@@ -2,12 +2,17 @@
 
 Every file is written to `tmp/` and renamed, so a reader sees all of a file or none, two
 processes may write the same blob at once, and a killed one leaves only a file in `tmp/`.
+
+Disks and people damage files later. A record begins with a sum of itself, and a blob counts as
+whole while its size, mtime and inode are those that it had when it was hashed; what does not fit
+is not there, whatever stands in its place.
 """
 
 import contextlib
 import errno
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +25,8 @@ from lockstitch.errors import LockstitchError
 __all__ = ["BlobWriter", "Store", "default_root"]
 
 _STALE = 24 * 3600  # seconds after which a file in tmp/ was left by a killed process
+_HASHED = "hashed"  # records of the stat that blobs had when they were hashed
+_MOST_MARKS = 4  # of one blob: in the store, and copies in layouts
 
 
 def default_root() -> Path:
@@ -48,15 +55,73 @@ class Store:
         return self.root / "blobs" / digest.hex[:2] / digest.hex
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
-        """Return whether the blob is here; a file of another size is thrown away."""
+        """Return whether a blob of this size is here, unread; what is no such file is removed."""
+        path = self.path(digest)
+        facts = _stat(path)
+        if facts and stat.S_ISREG(facts.st_mode) and size in {None, facts.st_size}:
+            return True
+        if facts:
+            _discard(path)
+        return False
+
+    def has_whole(self, digest: Digest, size: int | None = None) -> bool:
+        """Return whether a blob is here with all its bytes as they should be; else remove it."""
+        return self.is_whole(self.path(digest), digest, size)
+
+    def is_whole(self, path: Path, digest: Digest, size: int | None = None) -> bool:
+        """Return whether a file, here or in a layout, is this blob; one that is not is removed.
+
+        It is read unless its size, mtime and inode are those that it had when it was hashed.
+        """
+        facts = _stat(path)
+        if facts is None:
+            return False
+        fits = stat.S_ISREG(facts.st_mode) and size in {None, facts.st_size}
+        if fits and (_mark(facts) in self._marks(digest) or self._hash(path, digest)):
+            return True
+        _discard(path)
+        return False
+
+    def read_again(self, digest: Digest) -> bool:
+        """Return whether a blob is here and whole, hashed now; one that is not is removed.
+
+        For what a layer is made from: a disk that loses a bit changes no mtime.
+        """
+        path = self.path(digest)
+        facts = _stat(path)
+        if facts and stat.S_ISREG(facts.st_mode) and self._hash(path, digest):
+            return True
+        _discard(path)
+        _discard(self._record_path(_HASHED, digest.hex))
+        return False
+
+    def read(self, digest: Digest) -> bytes | None:
+        """Return the bytes of a small blob, None where it is missing or not whole."""
         try:
-            found = self.path(digest).stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
+            data = self.path(digest).read_bytes()
+        except OSError:
+            return None
+        return data if of_bytes(data) == digest else None
+
+    def _hash(self, path: Path, digest: Digest) -> bool:
+        """Return whether a file has this digest, and remember its stat when it has."""
+        try:
+            before = path.stat()
+            same = of_bytes(files.chunks(path)) == digest
+            after = path.stat()
+        except OSError:
             return False
-        if size is not None and found != size:
-            self.path(digest).unlink(missing_ok=True)
-            return False
-        return True
+        if same and _mark(before) == _mark(after):
+            self._remember(digest, after)
+        return same
+
+    def _marks(self, digest: Digest) -> list[list[int]]:
+        marks: list[list[int]] = self.record(_HASHED, digest.hex) or []
+        return marks
+
+    def _remember(self, digest: Digest, facts: os.stat_result) -> None:
+        before = [mark for mark in self._marks(digest) if mark != _mark(facts)]
+        self.remember(_HASHED, digest.hex, [_mark(facts), *before][:_MOST_MARKS])
 
     @contextlib.contextmanager
     def writer(self) -> Iterator["BlobWriter"]:
@@ -73,7 +138,7 @@ class Store:
     def put(self, data: bytes) -> Digest:
         """Store bytes and return their digest."""
         digest = of_bytes(data)
-        if not self.has(digest, len(data)):
+        if self.read(digest) is None:
             with self.writer() as writer:
                 writer.write(data)
                 writer.commit(digest)
@@ -84,27 +149,47 @@ class Store:
         files.sync(path)
         path.chmod(0o444)
         target = self.path(digest)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_way(target)
         path.replace(target)
+        self._remember(digest, target.stat())
 
     def record(self, kind: str, key: str) -> Any:
-        """Return the JSON value recorded under a key, or None; a broken record is None."""
+        """Return the JSON value recorded under a key, or None; a damaged record is None."""
         try:
-            return json.loads(self._record_path(kind, key).read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+            data = self._record_path(kind, key).read_bytes()
+        except OSError:
             return None
+        total, _, text = data.partition(b"\n")
+        return json.loads(text) if total == _sum(kind, key, text) else None
 
     def put_record(self, kind: str, key: str, value: object) -> None:
         """Record a JSON value under a key, replacing what was there."""
-        data = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+        text = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
         path = self._record_path(kind, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with files.atomic(path) as temporary:
-            temporary.write_bytes(data)
+        temporary = self._folder("tmp") / f"{os.getpid()}-{os.urandom(8).hex()}"
+        try:
+            # Not synced: a record that a power cut leaves half written does not fit its sum.
+            temporary.write_bytes(_sum(kind, key, text) + b"\n" + text)
+            self._make_way(path)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _make_way(self, path: Path) -> None:
+        """Make the parents of a path below the root, in place of any file that is not one."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            for folder in reversed(path.relative_to(self.root).parents[:-1]):
+                if not (self.root / folder).is_dir():
+                    files.remove(self.root / folder)
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            files.remove(path)
 
     def remember(self, kind: str, key: str, value: object) -> None:
         """Record a value that can be made again; where nobody may write, it will be."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, LockstitchError):
             self.put_record(kind, key, value)
 
     def _record_path(self, kind: str, key: str) -> Path:
@@ -112,7 +197,10 @@ class Store:
 
     def partial(self, digest: Digest) -> Path:
         """Return where a download of this digest goes on from."""
-        return self._folder("partial") / digest.hex
+        path = self._folder("partial") / digest.hex
+        if path.is_dir():
+            files.remove(path)
+        return path
 
     def scratch(self, name: str) -> Path:
         """Return a folder of the store for things that can be made again."""
@@ -129,12 +217,14 @@ class Store:
         gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
         with gone, os.scandir(self.root / "tmp") as entries:
             for entry in entries:
-                if clock.now() - entry.stat().st_mtime > _STALE:
-                    Path(entry.path).unlink(missing_ok=True)
+                if clock.now() - entry.stat(follow_symlinks=False).st_mtime > _STALE:
+                    files.remove(Path(entry.path))
 
     def _folder(self, name: str) -> Path:
         folder = self.root / name
         try:
+            if self.root.is_dir() and folder.exists() and not folder.is_dir():
+                files.remove(folder)
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -144,6 +234,29 @@ class Store:
                 message, hint="set LOCKSTITCH_CACHE to a folder of yours"
             ) from error
         return folder
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Return the stat of what is at a path, a symlink's own; None where nothing can be."""
+    try:
+        return path.lstat()
+    except OSError:
+        return None
+
+
+def _discard(path: Path) -> None:
+    """Remove what is damaged, where one may: in a store that others write it stays, unused."""
+    with contextlib.suppress(OSError):
+        files.remove(path)
+
+
+def _mark(facts: os.stat_result) -> list[int]:
+    return [facts.st_size, facts.st_mtime_ns, facts.st_ino]
+
+
+def _sum(kind: str, key: str, text: bytes) -> bytes:
+    # With its name, so that a record copied over another one does not count either.
+    return of_bytes(f"{kind}/{key}\n".encode() + text).hex.encode()
 
 
 class BlobWriter:

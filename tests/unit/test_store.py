@@ -1,9 +1,9 @@
 """The store is whole, whatever happens to the processes that write to it."""
 
 import errno
-import json
 import os
 import select
+import shutil
 import time
 from pathlib import Path
 
@@ -40,6 +40,13 @@ with Store(Path(sys.argv[1])).lock("name"):
 """
 
 
+# A stored blob, and the record of what its stat was when it was hashed.
+STORED = [
+    f"blobs/{DIGEST.hex[:2]}/{DIGEST.hex}",
+    f"records/hashed/{DIGEST.hex[:2]}/{DIGEST.hex}.json",
+]
+
+
 def files_of(store: Store) -> list[str]:
     found = [path for path in store.root.rglob("*") if path.is_file()]
     return sorted(path.relative_to(store.root).as_posix() for path in found)
@@ -50,7 +57,7 @@ def test_a_blob_is_found_by_its_digest(store: Store) -> None:
     assert store.put(DATA) == store.put(DATA) == DIGEST
     assert store.has(DIGEST, len(DATA))
     assert store.path(DIGEST).read_bytes() == DATA
-    assert files_of(store) == [f"blobs/{DIGEST.hex[:2]}/{DIGEST.hex}"]
+    assert files_of(store) == STORED
 
 
 def test_a_blob_cannot_be_written_to_by_accident(store: Store) -> None:
@@ -118,9 +125,95 @@ def test_a_broken_record_is_none(data: bytes, store: Store) -> None:
 def test_a_record_is_the_same_bytes_whatever_the_order_of_its_keys(store: Store) -> None:
     store.put_record("kind", "a1", {"x": 1, "y": 2})
     store.put_record("kind", "a2", {"y": 2, "x": 1})
+    one, two = (path.read_bytes() for path in sorted(store.root.rglob("*.json")))
+    assert one.partition(b"\n")[2] == two.partition(b"\n")[2] == b'{"x":1,"y":2}'
+    assert one != two  # the sum before it is of the key too
+
+
+def test_no_bit_of_a_record_can_change(store: Store) -> None:
+    store.put_record("kind", "abcdef", {"digest": "sha256:00", "size": 12})
+    path = next(store.root.rglob("abcdef.json"))
+    data = path.read_bytes()
+    for at in range(len(data) * 8):
+        changed = bytearray(data)
+        changed[at // 8] ^= 1 << at % 8
+        path.write_bytes(changed)
+        assert store.record("kind", "abcdef") is None
+    path.write_bytes(data)
+    assert store.record("kind", "abcdef") == {"digest": "sha256:00", "size": 12}
+
+
+def test_a_record_of_another_key_or_of_an_older_version_is_none(store: Store) -> None:
+    store.put_record("kind", "abcdef", 1)
+    store.put_record("kind", "abcdee", 2)
     one, two = sorted(store.root.rglob("*.json"))
-    assert one.read_bytes() == two.read_bytes() == b'{"x":1,"y":2}'
-    assert json.loads(one.read_bytes()) == {"x": 1, "y": 2}
+    shutil.copy(one, two)
+    assert store.record("kind", "abcdef") is None
+    two.write_bytes(b"2")
+    assert store.record("kind", "abcdef") is None
+
+
+def test_a_blob_is_whole_while_its_stat_is_that_of_its_hash(store: Store) -> None:
+    store.put(DATA)
+    assert store.has_whole(DIGEST, len(DATA))
+    path = store.path(DIGEST)
+    path.chmod(0o644)
+    path.write_bytes(b"x" + DATA[1:])
+    os.utime(path, ns=(1, 1))
+    assert store.has(DIGEST, len(DATA))  # which reads nothing
+    assert not store.has_whole(DIGEST, len(DATA))
+    assert not path.exists()
+
+
+def test_a_lost_bit_that_changes_no_stat_is_found_by_reading_again(store: Store) -> None:
+    store.put(DATA)
+    path = store.path(DIGEST)
+    facts = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(b"x" + DATA[1:])
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert store.has_whole(DIGEST)
+    assert store.read(DIGEST) is None
+    assert not store.read_again(DIGEST)
+    assert not store.has(DIGEST)
+    assert store.read(DIGEST) is None
+
+
+def test_a_copy_elsewhere_is_whole_by_the_same_rule(store: Store, tmp_path: Path) -> None:
+    store.put(DATA)
+    copy = tmp_path / "copy"
+    copy.write_bytes(DATA)
+    assert store.is_whole(copy, DIGEST, len(DATA))
+    assert store.is_whole(copy, DIGEST)
+    copy.write_bytes(DATA[:-1] + b"x")
+    assert not store.is_whole(copy, DIGEST, len(DATA))
+    assert not copy.exists()
+    assert not store.is_whole(copy, DIGEST)
+    assert store.has_whole(DIGEST)
+
+
+@pytest.mark.parametrize("what", ["blobs", "records", "tmp"])
+def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file(
+    what: str, store: Store
+) -> None:
+    store.put(DATA)
+    for path in [path for path in store.root.rglob("*") if path.is_file()]:
+        path.unlink()
+        path.mkdir()
+        (path / "inside").touch()
+    assert not store.has(DIGEST)
+    assert store.record("hashed", DIGEST.hex) is None
+    shutil.rmtree(store.root / what, ignore_errors=True)
+    (store.root / what).touch()
+    assert not store.has(DIGEST)
+    assert store.put(DATA) == DIGEST
+    assert store.has_whole(DIGEST)
+    assert files_of(store)[: len(STORED)] == STORED
+
+
+def test_a_folder_in_place_of_a_partial_download_is_removed(store: Store) -> None:
+    store.partial(DIGEST).mkdir()
+    assert not store.partial(DIGEST).exists()
 
 
 def test_two_processes_may_write_one_blob_at_once(store: Store) -> None:
@@ -129,7 +222,7 @@ def test_two_processes_may_write_one_blob_at_once(store: Store) -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == "half\n"
     assert [child.communicate("\n", timeout=10)[0] for child in children] == [f"{DIGEST}\n"] * 2
-    assert files_of(store) == [f"blobs/{DIGEST.hex[:2]}/{DIGEST.hex}"]
+    assert files_of(store) == STORED
     assert store.path(DIGEST).read_bytes() == DATA
 
 
@@ -145,7 +238,7 @@ def test_a_killed_writer_leaves_a_store_that_works(store: Store) -> None:
     os.utime(store.root / left, (yesterday, yesterday))
     store.put(DATA)
     store.sweep()
-    assert files_of(store) == [f"blobs/{DIGEST.hex[:2]}/{DIGEST.hex}"]
+    assert files_of(store) == STORED
 
 
 def test_a_lock_keeps_a_second_process_out_until_the_holder_is_killed(store: Store) -> None:

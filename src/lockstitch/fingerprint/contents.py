@@ -201,7 +201,7 @@ def with_files(package: Package, store: Store) -> Package:
     wheel = package.artifacts[0]
     digests = store.record("fingerprint", wheel.hex)
     if digests is None:
-        if not store.has(wheel):
+        if not store.has_whole(wheel):
             return package
         try:
             digests = list(_digests(store.path(wheel)))

@@ -59,8 +59,8 @@ class Attester:
         wanted = [_FORM, digest, prepared.spec.name, prepared.created, sources, facts]
         key = of_bytes(canonical_json(wanted)).hex
         known = self._store.record(_KIND, key)
-        if known is not None and self._store.has(Digest.parse(known)):
-            data = self._store.path(Digest.parse(known)).read_bytes()
+        data = self._store.read(Digest.parse(known)) if known else None
+        if data is not None:
             return Artifact(kind=sbom.FORMAT, data=data)
         text = export.bill(
             self._project,

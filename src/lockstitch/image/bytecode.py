@@ -139,7 +139,7 @@ def of_wheel(
     listing = of_bytes(canonical_json([list(source) for source in sources]))
     key = of_bytes(canonical_json([LAYOUT, wheel, interpreter.key, listing])).hex
     known = store.record("bytecode", key)
-    if known is None or not store.has(Digest.parse(known["blob"]), known["size"]):
+    if known is None or not store.has_whole(Digest.parse(known["blob"]), known["size"]):
         rows = []
         with store.writer() as writer:
             compiled = compile_files(interpreter, store.path(wheel), sources)

@@ -36,7 +36,7 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> Proj
     """
     key = _signature(project, requirements)
     known = store.record("own", key)
-    if known and store.has(Digest.parse(known["digest"])):
+    if known and store.read_again(Digest.parse(known["digest"])):
         return ProjectWheel(
             filename=known["filename"],
             digest=Digest.parse(known["digest"]),

@@ -52,7 +52,7 @@ class Fetcher:
 
     def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
         """Download every file that the store lacks; one LockstitchError with all that failed."""
-        missing = {d.digest: d for d in downloads if not self._store.has(d.digest, d.size)}
+        missing = {d.digest: d for d in downloads if not self._store.has_whole(d.digest, d.size)}
         if not missing:
             return
         total = sum(d.size or 0 for d in missing.values())

@@ -135,7 +135,7 @@ def bring(
     first. The lock keeps a second process from reading the same blob beside this one.
     """
     with store.lock(digest.hex):
-        if store.has(digest, size):
+        if store.has_whole(digest, size):
             return
         partial = store.partial(digest)
         while True:

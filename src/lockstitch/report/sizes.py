@@ -136,7 +136,7 @@ def _before(snapshot: package_sizes.Snapshot, store: Store) -> dict[str, int] | 
         parsed = Digest.parse(digest)
         known = store.record("sizes", parsed.hex)
         if known is None:
-            if not store.has(parsed, size):
+            if not store.has_whole(parsed, size):
                 return None
             facts = LayerFacts(digest=parsed, diff_id=parsed, size=size, unpacked=0)
             layer = _Stored(facts=facts, created_by=title, path=store.path(parsed))

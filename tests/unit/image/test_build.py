@@ -255,3 +255,28 @@ def test_a_base_of_a_registry_is_an_image_already(
     with pytest.raises(LockstitchError, match="is an image already") as caught:
         one.base("linux/amd64", layout)
     assert caught.value.hint == f"docker pull registry.test/python@{base.manifest}"
+
+
+# --- what was damaged since the last build
+
+
+def flip(path: Path, at: int = -1) -> None:
+    """Change one bit of a file, and its mtime with it."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+def test_no_record_is_believed_that_does_not_fit_its_sum(
+    project: Project, store: Store, layout: Layout
+) -> None:
+    (first,) = build(project, store, layout, SERVE)
+    for kind in ("layers", "wheels", "clean", "imports", "hashed"):
+        paths = sorted((store.root / "records" / kind).rglob("*.json"))
+        assert paths or kind == "imports"  # which an image without a command has not
+        for path in paths:
+            flip(path)
+    (again,) = build(project, store, layout, SERVE)
+    assert again.made == 5
+    assert again.image.digest == first.image.digest == layout.manifest_digest("serve")

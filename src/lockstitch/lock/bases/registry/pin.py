@@ -83,7 +83,7 @@ def fetch(
     """
     # Each once: an image may have the same empty layer twice.
     wanted = {each.digest: each for each in layers}
-    missing = [each for each in wanted.values() if not store.has(each.digest, each.size)]
+    missing = [each for each in wanted.values() if not store.has_whole(each.digest, each.size)]
     if not missing:
         return
     label = f"fetch {len(missing)} base layer{'s' if len(missing) > 1 else ''}"
