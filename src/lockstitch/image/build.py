@@ -208,7 +208,7 @@ class Builder:
         for planned, prepared in missing:
             digests = {wheel.digest for wheel in planned.wheels if not wheel.url}
             for wheel in self._lock.built:
-                if wheel.digest not in digests or self._store.has(wheel.digest):
+                if wheel.digest not in digests or self._store.has_whole(wheel.digest):
                     continue
                 archive = sources.download(wheel)
                 self._fetcher.fetch([archive] if archive else [], self._progress)

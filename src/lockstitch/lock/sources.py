@@ -158,7 +158,7 @@ def folder_wheel(locked: LockedFolder, minor: str, root: Path, store: Store) -> 
     found = [[f.name, f.size, f.mtime_ns, f.executable] for f in files.walk(tree)]
     key = of_bytes(repr([_FORM, os.fspath(tree.resolve()), minor, locked.requires, found]).encode())
     record = store.record("folders", key.hex)
-    if isinstance(record, dict) and store.has(Digest.parse(record["digest"])):
+    if isinstance(record, dict) and store.read_again(Digest.parse(record["digest"])):
         filename, digest = record["filename"], Digest.parse(record["digest"])
     else:
         source = Source(name=locked.name, version="", artifact=os.fspath(tree))
