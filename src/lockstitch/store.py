@@ -26,6 +26,7 @@ __all__ = ["BlobWriter", "Store", "default_root"]
 
 _STALE = 24 * 3600  # seconds after which a file in tmp/ was left by a killed process
 _HASHED = "hashed"  # records of the stat that blobs had when they were hashed
+_TREES = "trees"  # records of what folders of scratch hold
 _MOST_MARKS = 4  # of one blob: in the store, and copies in layouts
 
 
@@ -206,6 +207,15 @@ class Store:
         """Return a folder of the store for things that can be made again."""
         return self._folder("scratch") / name
 
+    def has_whole_tree(self, folder: Path) -> bool:
+        """Return whether a folder of `scratch` is as it was when it was remembered; all is read."""
+        known = self.record(_TREES, folder.name)
+        return known is not None and known == _of_tree(folder)
+
+    def remember_tree(self, folder: Path) -> None:
+        """Remember what is in a folder of `scratch`, which is finished now."""
+        self.put_record(_TREES, folder.name, _of_tree(folder))
+
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold a lock between processes, which ends with the process that holds it."""
@@ -242,6 +252,23 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.lstat()
     except OSError:
         return None
+
+
+def _of_tree(folder: Path) -> Digest:
+    """Return the digest of the names, contents and x bits below a folder, symlinks unfollowed."""
+    hasher = Hasher()
+    for path in sorted(folder.rglob("*"), key=os.fsencode):
+        facts = path.lstat()
+        name = os.fsencode(path.relative_to(folder))
+        if stat.S_ISLNK(facts.st_mode):
+            what = b"link to " + os.fsencode(path.readlink())
+        elif stat.S_ISREG(facts.st_mode):
+            mode = b"program " if facts.st_mode & stat.S_IXUSR else b"file "
+            what = mode + of_bytes(files.chunks(path)).encode()
+        else:
+            what = b"folder"
+        hasher.update(name + b"\0" + what + b"\0")
+    return hasher.digest()
 
 
 def _discard(path: Path) -> None:

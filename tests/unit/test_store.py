@@ -5,6 +5,7 @@ import os
 import select
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -209,6 +210,27 @@ def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file(
     assert store.put(DATA) == DIGEST
     assert store.has_whole(DIGEST)
     assert files_of(store)[: len(STORED)] == STORED
+
+
+def test_a_folder_of_scratch_is_whole_while_nothing_in_it_changed(store: Store) -> None:
+    folder = store.scratch("tree")
+    (folder / "inside").mkdir(parents=True)
+    (folder / "inside" / "a").write_bytes(b"a")
+    (folder / "link").symlink_to("inside/a")
+    assert not store.has_whole_tree(folder)
+    store.remember_tree(folder)
+    assert store.has_whole_tree(folder)
+    changes: list[Callable[[], object]] = [
+        lambda: (folder / "inside" / "a").write_bytes(b"b"),
+        lambda: (folder / "inside" / "a").chmod(0o755),
+        (folder / "inside" / "b").touch,
+        lambda: ((folder / "link").unlink(), (folder / "link").symlink_to("inside")),
+        lambda: shutil.rmtree(folder),
+    ]
+    for change in changes:
+        store.remember_tree(folder)
+        change()
+        assert not store.has_whole_tree(folder)
 
 
 def test_a_folder_in_place_of_a_partial_download_is_removed(store: Store) -> None:

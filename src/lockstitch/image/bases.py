@@ -69,7 +69,7 @@ class InheritedLayers:
                     media_type=oci_type(layer.media_type),
                 ),
                 created_by=title,
-                places=(self._store.path(layer.digest), layout.path(layer.digest)),
+                find=_Find(self._store, layout, layer),
                 bring=_Bring(self, base, layer),
             )
             for layer, title in zip(base.layers, titles, strict=True)
@@ -89,6 +89,18 @@ class InheritedLayers:
         if reference.name not in self._repositories:
             self._repositories[reference.name] = Repository(self._client, reference)
         return self._repositories[reference.name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Find:
+    store: Store
+    layout: Layout
+    layer: BaseLayer
+
+    def __call__(self) -> Path | None:
+        digest, size = self.layer.digest, self.layer.size
+        paths = (self.store.path(digest), self.layout.path(digest))
+        return next((each for each in paths if self.store.is_whole(each, digest, size)), None)
 
 
 @dataclass(frozen=True, slots=True)

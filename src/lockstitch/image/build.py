@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import atomic
 from lockstitch.image import assemble, bytecode, imports, project_wheel, sizes
 from lockstitch.image.bases import InheritedLayers
+from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.layer_records import LayerRecords
-from lockstitch.image.layers import Job, LayerResult, make_all
+from lockstitch.image.layers import Damaged, Job, LayerResult, make_all
 from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
+from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock import sources
+from lockstitch.lock.bases import Base
 from lockstitch.lock.file import Lock
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.net.download import Download, Fetcher
@@ -24,6 +28,8 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
 __all__ = ["Builder", "Built"]
+
+_TRIES = 3  # to make layers, since packages of the store may turn out to be damaged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +68,7 @@ class Builder:
         self._progress = progress
         self._inherited = InheritedLayers(store, progress, client or Client())
         self._records = LayerRecords(store, cache)
+        self._interpreters: dict[Digest, Interpreter] = {}
 
     def build(
         self,
@@ -88,6 +95,7 @@ class Builder:
         if not shallow:
             self._fetch_inherited(prepared, layout)
         built = []
+        whole = self._store.is_whole
         for each, stitched, missing in zip(prepared, images, lacking, strict=True):
             name = assemble.reference(each.spec, stitched.platform, self._project)
             image = self._in_form(stitched, form)
@@ -99,7 +107,7 @@ class Builder:
                     spec=each.spec.name,
                     prepared=each,
                     image=image,
-                    fresh=bool(made) if shallow else layout.write(image, name),
+                    fresh=bool(made) if shallow else layout.write(image, name, whole),
                     made=len(made),
                     notes=each.notes + notes + missing,
                     plan=each.layers,
@@ -154,7 +162,11 @@ class Builder:
     def _fetch_inherited(self, prepared: Sequence[Prepared], layout: Layout) -> None:
         """Bring the layers of bases that the layout lacks into the store."""
         for each in prepared:
-            layers = [la for la in each.base.layers if not layout.has(la.digest, la.size)]
+            layers = [
+                layer
+                for layer in each.base.layers
+                if not self._store.is_whole(layout.path(layer.digest), layer.digest, layer.size)
+            ]
             self._inherited.fetch(each.base, layers)
 
     def _layers(self, prepared: Prepared, layout: Layout) -> list[Layer]:
@@ -194,14 +206,25 @@ class Builder:
                     missing.setdefault(planned.key, (planned, each))
         if not missing:
             return {}
-        self._fetcher.fetch(list(self._downloads(missing.values())), self._progress)
-        self._build_sources(missing.values())
-        jobs = [self._job(planned, each) for planned, each in missing.values()]
-        results = {}
-        for job, result in make_all(jobs, self._progress):
-            self._records.put(job.plan.key, result)
-            results[job.plan.key] = result
-        return results
+        results: dict[str, LayerResult] = {}
+        for _ in range(_TRIES):
+            self._fetcher.fetch(list(self._downloads(missing.values())), self._progress)
+            self._build_sources(missing.values())
+            jobs = [self._job(planned, each) for planned, each in missing.values()]
+            damaged = {}
+            for job, result in make_all(jobs, self._progress):
+                if isinstance(result, Damaged):
+                    damaged[job.plan.key] = missing[job.plan.key]
+                    continue
+                self._records.put(job.plan.key, result)
+                results[job.plan.key] = result
+            if not damaged:
+                return results
+            missing = damaged
+        titles = ", ".join(f"`{planned.title:.60}`" for planned, _ in missing.values())
+        message = f"packages of {titles} do not stay whole in the store `{self._store.root}`"
+        hint = "check the disk, or set LOCKSTITCH_CACHE to a folder on another one"
+        raise LockstitchError(message, hint=hint)
 
     def _build_sources(self, missing: Iterable[tuple[LayerPlan, Prepared]]) -> None:
         """Build the wheels that the lock names, the index lacks and the store lacks too."""
@@ -232,9 +255,7 @@ class Builder:
     def _job(self, planned: LayerPlan, prepared: Prepared) -> Job:
         interpreter = None
         if _compiles(planned, prepared):
-            interpreter = prepared.host or bytecode.of_base(
-                prepared.base, self._lock.bases, self._store
-            )
+            interpreter = prepared.host or self._interpreter(prepared.base)
         return Job(
             plan=planned,
             store=self._store.root,
@@ -242,8 +263,26 @@ class Builder:
             interpreter=interpreter,
             image=prepared.spec,
             files=prepared.files if planned.kind == "app" else (),
-            project_wheel=prepared.project_wheel if planned.kind == "own" else None,
+            project_wheel=self._project_wheel(prepared) if planned.kind == "own" else None,
         )
+
+    def _interpreter(self, base: Base) -> Interpreter:
+        """Return the interpreter of a base, whose files are read once by each build."""
+        if base.digest not in self._interpreters:
+            found = bytecode.of_base(base, self._lock.bases, self._store)
+            self._interpreters[base.digest] = found
+        return self._interpreters[base.digest]
+
+    def _project_wheel(self, prepared: Prepared) -> ProjectWheel | None:
+        """Return the project's own wheel, built again where the store's is damaged since."""
+        planned = prepared.project_wheel
+        if planned is None or self._store.has(planned.digest):
+            return planned
+        wheel = project_wheel.build(self._project, self._lock.build, self._store)
+        if wheel.contents != planned.contents:
+            message = "the project's own package changed while the image was built"
+            raise LockstitchError(message, hint="run the same command again")
+        return wheel
 
 
 def _compiles(planned: LayerPlan, prepared: Prepared) -> bool:

@@ -9,7 +9,6 @@ surely makes the same.
 import functools
 import json
 import platform
-import shutil
 import struct
 import sys
 import zlib
@@ -139,7 +138,7 @@ def of_wheel(
     listing = of_bytes(canonical_json([list(source) for source in sources]))
     key = of_bytes(canonical_json([LAYOUT, wheel, interpreter.key, listing])).hex
     known = store.record("bytecode", key)
-    if known is None or not store.has_whole(Digest.parse(known["blob"]), known["size"]):
+    if known is None or not store.read_again(Digest.parse(known["blob"])):
         rows = []
         with store.writer() as writer:
             compiled = compile_files(interpreter, store.path(wheel), sources)
@@ -190,15 +189,15 @@ def of_base(base: Base, locked: Sequence[Base], store: Store) -> Interpreter:
 def _unpacked(base: Base, store: Store) -> Path:
     root = store.scratch(f"base-{base.digest.hex[:24]}")
     with store.lock(root.name):
-        if not (root / "ready").exists():
+        if not store.has_whole_tree(root):
             _unpack(base, store, root)
-            files.write_text(root / "ready", "")
+            store.remember_tree(root)
     return root
 
 
 def _unpack(base: Base, store: Store, root: Path) -> None:
     """Write the files of the base below a folder of the store; its own links stay inside."""
-    shutil.rmtree(root, ignore_errors=True)
+    files.remove(root)
     root.mkdir(parents=True)
     for entry in root_files(base, store):
         path = root / entry.path

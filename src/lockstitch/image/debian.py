@@ -90,7 +90,7 @@ def entries(
     Raises LockstitchError with every package missing from the store, every member that no
     package should hold, and every path that two packages want.
     """
-    raise_all([_absent(p) for p in base.packages if not store.has(p.digest, p.size)])
+    raise_all([_absent(p) for p in base.packages if not store.read_again(p.digest)])
     tree = _Tree()
     certificates: dict[str, bytes] = {}
     copyrights: dict[str, Member] = {}  # files, and links to those of another package

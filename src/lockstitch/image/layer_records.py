@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstitch.digest import Digest
+from lockstitch import files
+from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
 from lockstitch.image.layers import LayerResult
 from lockstitch.image.plan import LayerPlan
@@ -17,32 +18,35 @@ from lockstitch.store import Store
 
 __all__ = ["LayerRecords", "StoredLayer"]
 
-_CHUNK = 1 << 20
 _KIND = "layers"  # of store records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLayer:
-    """A layer whose facts are recorded and whose bytes are in the store or in the layout."""
+    """A layer whose facts are recorded and whose bytes are in a file of store or layout."""
 
     facts: LayerFacts
     created_by: str
-    places: tuple[Path, ...]
-
-    @property
-    def path(self) -> Path | None:
-        """Where the blob is, None where it is missing."""
-        return next((path for path in self.places if path.exists()), None)
+    path: Path
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the compressed bytes, or raise LockstitchError when the blob is missing."""
-        path = self.path
-        if path is None:
-            message = f"the blob {self.facts.digest} of `{self.created_by}` is gone"
-            raise LockstitchError(message, hint="lockstitch build")
-        with path.open("rb") as handle:
-            while chunk := handle.read(_CHUNK):
+        """Yield the compressed bytes.
+
+        Raises LockstitchError when the blob is gone, and at its end when it is damaged: it is
+        removed, so that the next build makes it again.
+        """
+        hasher = Hasher()
+        try:
+            for chunk in files.chunks(self.path):
+                hasher.update(chunk)
                 yield chunk
+        except OSError as error:
+            message = f"the blob {self.facts.digest} of `{self.created_by}` is gone"
+            raise LockstitchError(message, hint="run the same command again") from error
+        if hasher.digest() != self.facts.digest:
+            files.remove(self.path)
+            message = f"`{self.path}`, the blob of `{self.created_by}`, was damaged: it is removed"
+            raise LockstitchError(message, hint="run the same command again")
 
 
 class LayerRecords:
@@ -74,13 +78,12 @@ class LayerRecords:
             self._cache.notes.append(f"{note}this machine made: it is left alone")
 
     def layer(self, planned: LayerPlan, layout: Layout) -> Layer | None:
-        """Return the layer of a plan, None where it is not recorded or its bytes are missing."""
+        """Return the layer of a plan, None where it is not recorded or its bytes are not whole."""
         facts = self._facts(planned.key)
-        if facts and (
-            layout.has(facts.digest, facts.size) or self._store.has(facts.digest, facts.size)
-        ):
-            places = (self._store.path(facts.digest), layout.path(facts.digest))
-            return StoredLayer(facts=facts, created_by=planned.title, places=places)
+        if facts:
+            for path in (self._store.path(facts.digest), layout.path(facts.digest)):
+                if self._store.is_whole(path, facts.digest, facts.size):
+                    return StoredLayer(facts=facts, created_by=planned.title, path=path)
         return self._cached.get(planned.key)
 
     def packages(self, planned: LayerPlan) -> dict[str, PackageFacts]:

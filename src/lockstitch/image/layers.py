@@ -29,7 +29,7 @@ from lockstitch.progress import Reporter
 from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
 
-__all__ = ["Job", "LayerResult", "make", "make_all"]
+__all__ = ["Damaged", "Job", "LayerResult", "make", "make_all"]
 
 _SMALL = 4 << 20  # bytes of input below which a process costs more than it saves
 
@@ -56,6 +56,13 @@ class LayerResult:
     packages: dict[str, PackageFacts]  # that it is made from, by hex digest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damaged:
+    """What a layer needs and the store had not, or not whole; it is not there any more."""
+
+    digests: tuple[Digest, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Findings:
     """Notes, and facts of packages, collected while entries are read."""
@@ -64,13 +71,17 @@ class _Findings:
     packages: dict[str, PackageFacts] = field(default_factory=dict)
 
 
-def make(job: Job) -> LayerResult:
-    """Write the layer to the store and return its facts.
+def make(job: Job) -> LayerResult | Damaged:
+    """Write the layer to the store and return its facts, or what has to be fetched again.
 
-    Raises LockstitchError when what it is made from is missing or damaged, or changed since it
-    was hashed.
+    Each package that it is made from is hashed first: a wheel in the store is years old at
+    times. Raises LockstitchError for a package that is malformed although its digest is right,
+    and for a file that changed since it was hashed.
     """
     store = Store(job.store)
+    damaged = tuple(digest for digest in _packages(job) if not store.read_again(digest))
+    if damaged:
+        return Damaged(digests=damaged)
     findings = _Findings()
     root = "" if job.plan.kind in {"system", "python", "stdlib"} else APP
     entries = arrange(_entries(job, store, findings), root=root)
@@ -78,6 +89,17 @@ def make(job: Job) -> LayerResult:
         facts = stitch(entries, writer.write)
         writer.commit(facts.digest)
     return LayerResult(facts=facts, notes=tuple(findings.notes), packages=findings.packages)
+
+
+def _packages(job: Job) -> list[Digest]:
+    """Return the digests of the wheels and the Debian packages that a layer is made from."""
+    match job.plan.kind:
+        case "system" | "python":
+            return [download.digest for download in job.base.downloads()]
+        case "own":
+            return [job.project_wheel.digest] if job.project_wheel else []
+        case _:
+            return [wheel.digest for wheel in job.plan.wheels]
 
 
 def _entries(job: Job, store: Store, findings: _Findings) -> Iterable[Entry]:
@@ -163,7 +185,9 @@ def _project_wheel(job: Job, store: Store, findings: _Findings) -> Iterator[Entr
 # --- many at once
 
 
-def make_all(jobs: Sequence[Job], progress: Reporter) -> Iterator[tuple[Job, LayerResult]]:
+def make_all(
+    jobs: Sequence[Job], progress: Reporter
+) -> Iterator[tuple[Job, LayerResult | Damaged]]:
     """Yield each job with its result, the longest first, on as many processes as cores.
 
     Raises LockstitchError when a layer cannot be made, or when its process dies.
@@ -203,7 +227,9 @@ def _weight(job: Job) -> int:
     return sum(file.size for file in job.files)
 
 
-def _result(future: "concurrent.futures.Future[LayerResult]", job: Job) -> LayerResult:
+def _result(
+    future: "concurrent.futures.Future[LayerResult | Damaged]", job: Job
+) -> LayerResult | Damaged:
     try:
         return future.result()
     except concurrent.futures.process.BrokenProcessPool as error:

@@ -46,7 +46,9 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> Proj
     with tempfile.TemporaryDirectory() as folder:
         process.run(
             _build_command(python, folder, project.root),
-            env=environ.child(SOURCE_DATE_EPOCH=_EPOCH, VIRTUAL_ENV=None),
+            env=environ.child(
+                SOURCE_DATE_EPOCH=_EPOCH, PYTHONDONTWRITEBYTECODE="1", VIRTUAL_ENV=None
+            ),
             hint="make `uv build --wheel` work, then lockstitch build",
         )
         path = _only_wheel(Path(folder))
@@ -76,19 +78,20 @@ def _environment(requirements: tuple[str, ...], root: Path, store: Store) -> Pat
     document = [list(requirements), sys.version_info[:2], sys.executable]
     folder = store.scratch(f"build-{of_bytes(canonical_json(document)).hex[:24]}")
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    ready = folder / "ready"
     with store.lock(folder.name):
-        if not ready.exists():
+        if not store.has_whole_tree(folder):
+            files.remove(folder)
             uv: str | Path = process.find_uv()
             process.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder])
-            install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", python]
+            # Compiled now, since nothing may be written there later.
+            install = [uv, "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"]
             process.run(
-                [*install, "--requirements", "-"],
+                [*install, "--python", python, "--requirements", "-"],
                 cwd=root,  # whose pyproject.toml may name indexes
                 stdin="\n".join(requirements) + "\n",
                 hint="lockstitch lock",
             )
-            files.write_text(ready, "")
+            store.remember_tree(folder)
     return python
 
 

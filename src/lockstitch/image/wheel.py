@@ -31,6 +31,7 @@ _KNOWN_FLAGS = 0x6 | _DESCRIPTOR | _UTF8  # 0x6: how hard the packer tried
 _STORED, _DEFLATED = 0, 8
 _ZIP64 = 0xFFFFFFFF  # "see the extra field"
 _CHUNK = 4 << 20
+_FED = 256 << 10  # bytes that go into the inflater at once: it copies what it has not used yet
 _UNPACKED_LIMIT = 64 << 30  # far above any wheel that an index takes
 
 
@@ -78,17 +79,21 @@ class Member:
             yield self.wheel.slice(self.start, self.packed)
             return
         engine = zlib.decompressobj(-15)
-        data = self.wheel.slice(self.start, self.packed)
+        at, end = self.start, self.start + self.packed
+        # One byte more than declared is enough to know, so a bomb inflates no further.
+        most = min(self.size + 1, _CHUNK)
         try:
-            # One byte more than declared is enough to know, so a bomb inflates no further.
-            yield engine.decompress(data, min(self.size + 1, _CHUNK))
-            while engine.unconsumed_tail:
-                yield engine.decompress(engine.unconsumed_tail, _CHUNK)
+            while at < end and not engine.eof:
+                data = self.wheel.slice(at, min(_FED, end - at))
+                at += len(data)
+                while data:
+                    yield engine.decompress(data, most)
+                    data, most = engine.unconsumed_tail, _CHUNK
             yield engine.flush()
         except zlib.error as error:
             message = f"`{self.name}` in `{self.wheel.filename}` does not inflate: {error}"
             raise LockstitchError(message, hint=_REFUSED) from error
-        if not engine.eof or engine.unused_data:
+        if not engine.eof or engine.unused_data or at < end:
             message = f"`{self.name}` in `{self.wheel.filename}` does not end where it says"
             raise LockstitchError(message, hint=_REFUSED)
 

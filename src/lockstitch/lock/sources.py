@@ -332,9 +332,9 @@ def environment(requires: Sequence[str], minor: str, root: Path, store: Store) -
     document = repr([list(requires), minor, interpreter]).encode()
     folder = store.scratch(f"build-{of_bytes(document).hex[:24]}")
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    ready = folder / "ready"
     with store.lock(folder.name):
-        if not ready.exists():
+        if not store.has_whole_tree(folder):
+            files.remove(folder)
             uv: str | Path = process.find_uv()
             process.run([uv, "venv", "--quiet", "--clear", "--python", interpreter, folder])
             if requires:
@@ -345,7 +345,7 @@ def environment(requires: Sequence[str], minor: str, root: Path, store: Store) -
                     stdin="\n".join(requires) + "\n",
                     hint="lockstitch lock",
                 )
-            files.write_text(ready, "")
+            store.remember_tree(folder)
     return python
 
 

@@ -101,13 +101,13 @@ class LazyLayer:
 
     facts: LayerFacts
     created_by: str
-    places: tuple[Path, ...]  # where its bytes may be already
+    find: Callable[[], Path | None]  # returns where they are on this machine already, whole
     bring: Callable[[], Path]  # fetches them, checked, and returns where they are
 
     @property
     def path(self) -> Path | None:
         """Where the blob is, if it is on this machine."""
-        return next((place for place in self.places if place.exists()), None)
+        return self.find()
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the compressed bytes, which are fetched when they are nowhere here."""

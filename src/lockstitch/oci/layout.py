@@ -5,7 +5,7 @@ A Docker archive is what `docker load`, `podman load` and skopeo read (Docker im
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +32,16 @@ __all__ = ["Layout", "write_docker_archive"]
 
 _MARK = b'{"imageLayoutVersion":"1.0.0"}'
 
+IsWhole = Callable[[Path, Digest, int], bool]
+
+
+def is_whole(path: Path, digest: Digest, size: int) -> bool:
+    """Return whether a file is a blob of this digest and size; all of it is read."""
+    try:
+        return path.stat().st_size == size and of_bytes(files.chunks(path)) == digest
+    except OSError:
+        return False
+
 
 class Layout(LayoutReader):
     """A layout folder, made at the first write: a sink that skips what it has, and a source."""
@@ -40,52 +50,62 @@ class Layout(LayoutReader):
         """Return where the blob is or would be."""
         return self.root / "blobs" / "sha256" / digest.hex
 
-    def has(self, digest: Digest, size: int) -> bool:
-        """Return whether a blob of this digest and size is here."""
-        try:
-            return self.path(digest).stat().st_size == size
-        except FileNotFoundError:
-            return False
-
-    def write(self, image: Image, name: str) -> bool:
+    def write(self, image: Image, name: str, is_whole: IsWhole = is_whole) -> bool:
         """Write the image under a reference name; return whether anything was new.
 
-        Two processes may write to one layout: the second waits.
+        Two processes may write to one layout: the second waits. A blob that is here already, or
+        a file that a layer is, is taken only where `is_whole` says so.
 
         The manifest comes after its blobs and the index last, so that a reader, or a build
         that was stopped, never finds a name whose blobs are missing.
         """
-        if self._holds(image, name):
+        if self._holds(image, name, is_whole):
             return False
         with self._locked():
-            return self._write(image, name)
+            return self._write(image, name, is_whole)
 
     def _locked(self) -> AbstractContextManager[None]:
         return files.lock(self.root.with_name(f".{self.root.name}.lock"))
 
-    def _holds(self, image: Image, name: str) -> bool:
-        wanted = [*image.layer_descriptors(), image.config_descriptor(), image.descriptor()]
+    def _holds(self, image: Image, name: str, is_whole: IsWhole) -> bool:
         named = _described(image, name) in self.index().document["manifests"]
-        whole = named and (self.root / "oci-layout").exists()
-        return whole and all(self.has(each.digest, each.size) for each in wanted)
+        documents = (image.config_bytes(), image.manifest_bytes())
+        return (
+            named
+            and self._is_marked()
+            and all(self._has(data) for data in documents)
+            and all(
+                is_whole(self.path(each.digest), each.digest, each.size)
+                for each in image.layer_descriptors()
+            )
+        )
 
-    def _write(self, image: Image, name: str) -> bool:
+    def _is_marked(self) -> bool:
+        return _read(self.root / "oci-layout") == _MARK
+
+    def _has(self, data: bytes) -> bool:
+        return _read(self.path(of_bytes(data))) == data
+
+    def _write(self, image: Image, name: str, is_whole: IsWhole) -> bool:
         fresh = False
         for layer in image.layers:
-            if not self.has(layer.facts.digest, layer.facts.size):
-                self._add(layer)
+            facts = layer.facts
+            if not is_whole(self.path(facts.digest), facts.digest, facts.size):
+                self._add(layer, is_whole)
                 fresh = True
         for data in (image.config_bytes(), image.manifest_bytes()):
             fresh = self._put(data) or fresh
         return self._name(_described(image, name), name) or fresh
 
-    def _add(self, layer: Layer) -> None:
-        target = self.path(layer.facts.digest)
-        target.parent.mkdir(parents=True, exist_ok=True)
+    def _add(self, layer: Layer, is_whole: IsWhole) -> None:
+        facts = layer.facts
+        target = self.path(facts.digest)
+        if target.is_dir():
+            files.remove(target)
         source = getattr(layer, "path", None)
         # Read-only, since it may be the store's own file under a second name.
         with files.atomic(target, mode=0o444) as temporary:
-            if isinstance(source, Path) and source.stat().st_size == layer.facts.size:
+            if isinstance(source, Path) and is_whole(source, facts.digest, facts.size):
                 _link(source, temporary)
                 return
             with temporary.open("wb") as handle:
@@ -97,7 +117,7 @@ class Layout(LayoutReader):
         others = [m for m in before if m["annotations"][REF] != name]
         # By name: the order of builds must not show.
         manifests = sorted([*others, descriptor], key=lambda m: m["annotations"][REF])
-        if manifests == before and (self.root / "oci-layout").exists():
+        if manifests == before and self._is_marked():
             return False
         files.write_bytes(self.root / "oci-layout", _MARK)
         document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
@@ -158,8 +178,8 @@ class Layout(LayoutReader):
         documents = [data for each in artifacts for _, data in each.blobs()]
         documents += [each.manifest_bytes(subject) for each in artifacts]
         if (
-            all(self.has(of_bytes(data), len(data)) for data in documents)
-            and (self.root / "oci-layout").exists()
+            all(self._has(data) for data in documents)
+            and self._is_marked()
             and tag in self.tags()
             and self.manifest(tag).digest == of_bytes(self._referring(subject, artifacts))
         ):
@@ -187,10 +207,12 @@ class Layout(LayoutReader):
         return self._name(found.document() | {"annotations": {REF: name}}, name) or fresh
 
     def _put(self, data: bytes) -> bool:
-        digest = of_bytes(data)
-        if self.has(digest, len(data)):
+        if self._has(data):
             return False
-        files.write_bytes(self.path(digest), data)
+        path = self.path(of_bytes(data))
+        if path.is_dir():
+            files.remove(path)
+        files.write_bytes(path, data)
         return True
 
     # --- blobs that no image needs
@@ -241,6 +263,14 @@ class Layout(LayoutReader):
             return
         yield image.config.digest
         yield from (layer.digest for layer in image.layers)
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the bytes of a small file, None where there is no such file."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _described(image: Image, name: str) -> dict[str, Any]:

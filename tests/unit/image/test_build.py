@@ -1,6 +1,9 @@
 """Building images: what is made, what is found again, and what keeps an image from being built."""
 
 import dataclasses
+import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,10 @@ from lockstitch.image.paths import LAYOUT
 from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.lock.bases.registry import RegistryBase
 from lockstitch.lock.file import Lock
-from lockstitch.net.download import Fetcher
-from lockstitch.oci.layout import Layout
+from lockstitch.net.download import Download, Fetcher
+from lockstitch.oci.layout import Layout, write_docker_archive
+from lockstitch.oci.validate import problems
+from lockstitch.progress import Reporter
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
@@ -280,3 +285,112 @@ def test_no_record_is_believed_that_does_not_fit_its_sum(
     (again,) = build(project, store, layout, SERVE)
     assert again.made == 5
     assert again.image.digest == first.image.digest == layout.manifest_digest("serve")
+
+
+class Refilling(Fetcher):
+    """A fetcher whose index is a table of bytes."""
+
+    def __init__(self, store: Store, *data: bytes) -> None:
+        """Count what is brought."""
+        super().__init__(store)
+        self.data = {of_bytes(each): each for each in data}
+        self.brought: list[str] = []
+
+    def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
+        """Put what the store lacks there."""
+        assert progress
+        for each in downloads:
+            if each.digest in self.data and not self._store.has_whole(each.digest, each.size):
+                self._store.put(self.data[each.digest])
+                self.brought.append(each.name)
+
+
+def forget_layers(store: Store) -> None:
+    """Let each layer be made again."""
+    shutil.rmtree(store.root / "records" / "layers")
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_damaged_wheel_is_fetched_again(
+    *, hidden: bool, project: Project, store: Store, layout: Layout
+) -> None:
+    (first,) = build(project, store, layout, SERVE)
+    forget_layers(store)
+    path = store.path(of_bytes(WHEEL))
+    facts = path.stat()
+    flip(path, at=WHEEL.index(b"PK\x01\x02") + 40)
+    if hidden:
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    one = builder(project, store)
+    fetcher = Refilling(store, WHEEL)
+    one._fetcher = fetcher
+    (again,) = one.build([SERVE], layout)
+    assert again.image.digest == first.image.digest
+    assert fetcher.brought == [FILENAME]
+    assert path.read_bytes() == WHEEL
+
+
+def test_a_disk_that_keeps_nothing_is_named_and_nobody_else(
+    project: Project, store: Store, layout: Layout
+) -> None:
+    one = builder(project, store)
+    one._fetcher = Refilling(store)
+    store.path(of_bytes(WHEEL)).unlink()
+    with pytest.raises(
+        LockstitchError, match=r"`demo 1\.0` do not stay whole in the store"
+    ) as error:
+        one.build([SERVE], layout)
+    assert "check the disk" in error.value.hint
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "empty", "folder"])
+@pytest.mark.parametrize("where", ["store", "layout", "both"])
+def test_a_damaged_blob_of_a_layer_gets_into_no_layout(
+    how: str, where: str, project: Project, store: Store, layout: Layout
+) -> None:
+    (first,) = build(project, store, layout, SERVE)
+    digest = first.image.layers[-2].facts.digest
+    data = store.path(digest).read_bytes()
+    paths = {"store": store.path(digest), "layout": layout.path(digest)}
+    for path in [path for name, path in paths.items() if where in {name, "both"}]:
+        path.unlink()
+        if how == "folder":
+            path.mkdir()
+            (path / "inside").touch()
+        else:
+            kept = {"flip": data[:-9] + b"!" + data[-8:], "cut": data[:-1], "empty": b""}
+            path.write_bytes(kept[how])
+    (again,) = build(project, store, layout, SERVE)
+    assert again.made == (1 if where == "both" else 0)
+    assert again.image.digest == first.image.digest
+    assert layout.path(digest).read_bytes() == data
+    assert problems(again.image) == []
+    build(project, store, layout, SERVE)
+    assert not store.path(digest).exists() or store.path(digest).read_bytes() == data
+
+
+def test_damage_of_one_file_under_two_names_is_found(
+    project: Project, store: Store, layout: Layout
+) -> None:
+    (first,) = build(project, store, layout, SERVE)
+    digest = first.image.layers[-2].facts.digest
+    assert store.path(digest).samefile(layout.path(digest))
+    flip(store.path(digest))
+    (again,) = build(project, store, layout, SERVE)
+    assert (again.made, again.image.digest) == (1, first.image.digest)
+    assert of_bytes(layout.path(digest).read_bytes()) == digest
+
+
+def test_a_lost_bit_in_a_layer_is_found_when_it_is_sent(
+    project: Project, store: Store, layout: Layout, tmp_path: Path
+) -> None:
+    (first,) = build(project, store, layout, SERVE)
+    digest = first.image.layers[-2].facts.digest
+    facts = store.path(digest).stat()
+    flip(store.path(digest))
+    os.utime(store.path(digest), ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    (built,) = build(project, store, layout, SERVE)
+    with pytest.raises(LockstitchError, match=r"`demo 1\.0`, was damaged: it is removed") as error:
+        write_docker_archive(built.image, tmp_path / "serve.tar", "serve")
+    assert error.value.hint == "run the same command again"
+    assert not (tmp_path / "serve.tar").exists()

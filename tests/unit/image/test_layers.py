@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import gzip
 import io
+import os
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +18,7 @@ from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile, walk
 from lockstitch.image import layers
-from lockstitch.image.layers import Job, LayerResult, make, make_all
+from lockstitch.image.layers import Damaged, Job, LayerResult, make, make_all
 from lockstitch.image.plan import LayerPlan
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock.bases.debian import DebianBase
@@ -56,6 +57,13 @@ def locked(store: Store, data: bytes, filename: str = FILENAME) -> LockedWheel:
     )
 
 
+def made(wanted: Job) -> LayerResult:
+    """Return the layer of a job whose packages are all whole."""
+    result = make(wanted)
+    assert isinstance(result, LayerResult)
+    return result
+
+
 def files(store: Store, result: LayerResult) -> dict[str, bytes]:
     plain = gzip.decompress(store.path(result.facts.digest).read_bytes())
     assert of_bytes(plain) == result.facts.diff_id
@@ -65,14 +73,14 @@ def files(store: Store, result: LayerResult) -> dict[str, bytes]:
 
 
 def test_a_layer_is_a_blob_of_the_store_with_its_facts(store: Store) -> None:
-    result = make(job(store, "venv"))
+    result = made(job(store, "venv"))
     assert store.path(result.facts.digest).stat().st_size == result.facts.size
     assert "app/.venv/pyvenv.cfg" in files(store, result)
     assert (result.notes, result.packages) == ((), {})
 
 
 def test_layers_of_a_base_share_its_files(store: Store) -> None:
-    system, python = (make(job(store, kind)) for kind in ("system", "python"))
+    system, python = (made(job(store, kind)) for kind in ("system", "python"))
     assert "etc/passwd" in files(store, system)
     assert files(store, python) == {}
 
@@ -80,7 +88,7 @@ def test_layers_of_a_base_share_its_files(store: Store) -> None:
 def test_a_wheel_comes_with_its_licence_and_what_is_left_out(store: Store) -> None:
     data = wheel(CODE, File(name="demo/tests/test_a.py"), File(name="demo/a.pyi"))
     one = locked(store, data)
-    result = make(job(store, "wheels", one, image=ImageSpec(name="serve", trim=True)))
+    result = made(job(store, "wheels", one, image=ImageSpec(name="serve", trim=True)))
     facts = PackageFacts(left_out=("demo/a.pyi", "demo/tests/"))
     assert result.packages == {one.digest.hex: facts}
     assert f"{SITE}/demo/tests/test_a.py" not in files(store, result)
@@ -91,11 +99,11 @@ def test_of_two_wheels_with_one_path_the_later_wins_and_a_note_names_both(store:
     first = locked(store, wheel(File(name=shared, data=b"one")))
     data = wheel(File(name=shared, data=b"two"), name="other")
     second = locked(store, data, "other-1.0-py3-none-any.whl")
-    result = make(job(store, "wheels", first, second))
+    result = made(job(store, "wheels", first, second))
     assert files(store, result)[f"{SITE}/{shared}"] == b"two"
     assert result.notes == (f"`{SITE}/{shared}` is in demo and in other: kept the latter",)
     same = locked(store, wheel(File(name=shared, data=b"two")))
-    assert make(job(store, "wheels", same, second)).notes == ()
+    assert made(job(store, "wheels", same, second)).notes == ()
 
 
 def test_the_project_wheel_gives_one_layer_whatever_zlib_packed_it(store: Store) -> None:
@@ -105,7 +113,7 @@ def test_the_project_wheel_gives_one_layer_whatever_zlib_packed_it(store: Store)
         built = ProjectWheel(
             filename=FILENAME, digest=store.put(data), contents=of_bytes(b"the contents")
         )
-        results.append(make(dataclasses.replace(job(store, "own"), project_wheel=built)))
+        results.append(made(dataclasses.replace(job(store, "own"), project_wheel=built)))
     assert results[0] == results[1]
     assert list(results[0].packages) == [of_bytes(b"the contents").hex]
 
@@ -131,18 +139,56 @@ def test_a_file_that_changed_since_it_was_hashed_stops_the_layer(
 ) -> None:
     found = app_file(tmp_path)
     wanted = dataclasses.replace(job(store, "app"), files=(found,))
-    assert files(store, make(wanted))["app/main.py"] == b"print(1)\n"
+    assert files(store, made(wanted))["app/main.py"] == b"print(1)\n"
     found.path.write_text("print(2) # and more\n")
     with pytest.raises(LockstitchError, match=r"`main\.py` changed while the image was built"):
         make(wanted)
     assert list((store.root / "tmp").iterdir()) == []
 
 
-def test_a_wheel_that_is_missing_from_the_store_is_named(store: Store) -> None:
+def test_a_wheel_that_is_missing_or_damaged_is_to_be_fetched_again(store: Store) -> None:
+    whole, one = locked(store, wheel(File(name="demo/a.py", data=b"1"))), locked(store, wheel(CODE))
+    flip(store.path(one.digest))
+    for _ in ("damaged", "missing"):
+        result = make(job(store, "wheels", whole, one))
+        assert result == Damaged(digests=(one.digest,))
+        assert not store.path(one.digest).exists()
+    assert not (store.root / "tmp").exists() or not list((store.root / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("what", ["zeros", "half", "nothing", "folder"])
+def test_no_wheel_is_blamed_for_what_became_of_it_here(what: str, store: Store) -> None:
     one = locked(store, wheel(CODE))
-    store.path(one.digest).unlink()
-    with pytest.raises(LockstitchError, match=rf"`{FILENAME}` is not a wheel: .*No such file"):
-        make(job(store, "wheels", one))
+    path = store.path(one.digest)
+    data = path.read_bytes()
+    path.unlink()
+    if what == "folder":
+        path.mkdir()
+    else:
+        kept = {"zeros": bytes(len(data)), "half": data[: len(data) // 2], "nothing": b""}
+        path.write_bytes(kept[what])
+    assert make(job(store, "wheels", one)) == Damaged(digests=(one.digest,))
+
+
+def flip(path: Path, at: int = -1, bit: int = 1) -> None:
+    """Change one bit of a file that keeps its stat, as a disk does."""
+    facts = path.stat()
+    data = bytearray(path.read_bytes())
+    data[at] ^= bit
+    path.chmod(0o644)
+    path.write_bytes(data)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def test_a_mode_bit_in_the_directory_of_a_wheel_changes_no_layer(store: Store) -> None:
+    data = wheel(CODE)
+    one = locked(store, data)
+    first = made(job(store, "wheels", one))
+    # The external attributes of the first member: their third byte holds the x bits.
+    flip(store.path(one.digest), at=data.index(b"PK\x01\x02") + 40, bit=0x40)
+    assert make(job(store, "wheels", one)) == Damaged(digests=(one.digest,))
+    store.put(data)
+    assert made(job(store, "wheels", one)) == first
 
 
 def test_all_jobs_are_done_the_heaviest_first(
@@ -160,22 +206,22 @@ def test_all_jobs_are_done_the_heaviest_first(
 
 def test_processes_make_what_one_process_makes(store: Store, tmp_path: Path) -> None:
     jobs = [job(store, "system"), job(store, "venv")]
-    made = {one.plan.kind: result for one, result in make_all(jobs, Counted())}
+    results = {one.plan.kind: result for one, result in make_all(jobs, Counted())}
     elsewhere = Store(tmp_path / "elsewhere")
-    for kind, result in made.items():
+    for kind, result in results.items():
         assert result == make(job(elsewhere, kind))
+        assert isinstance(result, LayerResult)
         assert store.has(result.facts.digest, result.facts.size)
 
 
 def test_the_error_of_a_process_arrives_whole(store: Store) -> None:
-    one = locked(store, wheel(CODE))
-    store.path(one.digest).unlink()
+    one = locked(store, b"no zip at all")
     with pytest.raises(LockstitchError, match=f"`{FILENAME}` is not a wheel"):
         list(make_all([job(store, "system"), job(store, "wheels", one)], Counted()))
 
 
 def test_a_process_that_dies_is_an_error_with_the_layer_s_title(store: Store) -> None:
-    future: concurrent.futures.Future[LayerResult] = concurrent.futures.Future()
+    future: concurrent.futures.Future[LayerResult | Damaged] = concurrent.futures.Future()
     future.set_exception(BrokenProcessPool())
     with pytest.raises(LockstitchError, match="a worker died while it made `venv`") as caught:
         layers._result(future, job(store, "venv"))

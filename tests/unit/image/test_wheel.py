@@ -2,7 +2,9 @@
 
 import functools
 import io
+import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +118,42 @@ def test_members_are_played_in_chunks(opened: Callable[[bytes], Wheel]) -> None:
     chunks = [len(chunk) for chunk in member.plain()]
     assert sum(chunks) == 9 << 20
     assert max(chunks) <= 4 << 20
+
+
+def test_a_large_member_is_inflated_in_slices(
+    opened: Callable[[bytes], Wheel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = os.urandom(3 << 20) + bytes(9 << 20)
+    made = opened(wheel(File(name="demo/large.bin", data=data)))
+    asked: list[int] = []
+    cut = made.slice
+
+    def sliced(start: int, size: int) -> bytes:
+        asked.append(size)
+        return cut(start, size)
+
+    monkeypatch.setattr(made, "slice", sliced)
+    chunks = list(made.members["demo/large.bin"].plain())
+    assert b"".join(chunks) == data
+    # Memory is bounded by both, whatever the size of the member.
+    assert max(asked) == 256 << 10
+    assert max(map(len, chunks)) <= 4 << 20
+
+
+@pytest.mark.parametrize("more", [1, 300 << 10])
+def test_what_follows_the_end_of_a_stream_is_refused(
+    more: int, opened: Callable[[bytes], Wheel]
+) -> None:
+    data = b"print(1)\n" * 100
+    made = opened(wheel(File(name="demo/a.py", data=bytes(400 << 10), level=0)))
+    member = made.members["demo/a.py"]
+    engine = zlib.compressobj(9, zlib.DEFLATED, -15)
+    stream = engine.compress(data) + engine.flush() + bytes(more)
+    whole = made.slice(0, member.start) + stream
+    made.slice = lambda start, size: whole[start : start + size]  # type: ignore[method-assign]
+    wrong = replace(member, method=8, packed=len(stream), size=len(data), crc=zlib.crc32(data))
+    with pytest.raises(LockstitchError, match="does not end where it says"):
+        wrong.read()
 
 
 def test_cp437_names(opened: Callable[[bytes], Wheel]) -> None:
