@@ -21,6 +21,7 @@ __all__ = [
     "find",
     "find_uv",
     "follow",
+    "is_there",
     "pipe",
     "run",
     "start",
@@ -60,6 +61,11 @@ def find(program: str, *, hint: str) -> Path:
         message = f"`{program}` is not installed"
         raise LockstitchError(message, hint=hint)
     return Path(found)
+
+
+def is_there(program: str) -> bool:
+    """Return whether a program is on PATH."""
+    return shutil.which(program) is not None
 
 
 def find_uv() -> Path:

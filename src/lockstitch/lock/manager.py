@@ -8,6 +8,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.lock import external, poetry, uv
 from lockstitch.lock import external as given
 from lockstitch.lock.bases import Base
+from lockstitch.python.declared import is_for_uv
 from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["Manager", "of"]
@@ -47,6 +48,8 @@ def of(project: Project) -> Manager:
     """Return the manager whose lock is there; without one, what pyproject.toml is written for."""
     if external.is_given(project):
         return given
+    if is_for_uv(project.document):
+        return uv
     there = [each for each in (poetry.LOCK, uv.LOCK) if (project.root / each).exists()]
     if len(there) > 1:
         message = f"`{project.root}` has a `{poetry.LOCK}` and a `{uv.LOCK}`"

@@ -7,7 +7,7 @@ from lockstitch.python.names import normal, of_requirement
 from lockstitch.python.tables import table, tables, texts
 from lockstitch.values import frozen
 
-__all__ = ["Requirement", "included", "names", "requirements"]
+__all__ = ["Requirement", "included", "is_for_uv", "names", "requirements"]
 
 
 @frozen
@@ -17,6 +17,11 @@ class Requirement:
     name: str  # normal
     text: str  # as it stands; of a table of Poetry's `NAME VERSION`
     group: str = ""  # "" is the project itself; or `extra NAME`, `group NAME`
+
+
+def is_for_uv(document: Mapping[str, Any]) -> bool:
+    """Return whether a pyproject.toml is written for uv, whatever locks lie beside it."""
+    return "uv" in table(document, "tool") and "dependencies" in table(document, "project")
 
 
 def requirements(document: Mapping[str, Any]) -> Iterator[Requirement]:

@@ -36,7 +36,7 @@ def test_what_it_makes_can_be_locked(
     assert '+dependencies = ["alpha", "beta==3.1"]\n' in out
     assert err.splitlines() == [
         "note: `setup.py`: kept; what pyproject.toml says counts from now on",
-        "note: `requirements.txt:2`: `-e` is a folder of one machine: left out",
+        "note: `requirements.txt:2`: `-e .` is this project: left out",
         "wrote: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml",
         f"next: cd {root} && uv sync",
         f"next: cd {root} && lockstitch lock && lockstitch build",

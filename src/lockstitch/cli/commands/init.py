@@ -18,6 +18,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from lockstitch import process
 from lockstitch.cli.options import JSON, flag, operand, option
 from lockstitch.cli.session import print_json
 from lockstitch.progress import say
@@ -52,7 +53,8 @@ _INSTALL = {"uv": "uv sync", "poetry": "poetry install"}
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    found = plan.plan(options.folder, options.manager, force=options.force)
+    has_poetry = process.is_there("poetry")
+    found = plan.plan(options.folder, options.manager, force=options.force, has_poetry=has_poetry)
     names = [change.name for change in found.changes]
     if not options.dry_run:
         plan.write(found)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstitch.python.tables import table
 from lockstitch.scaffold import new
-from lockstitch.scaffold.init import tables
+from lockstitch.scaffold.init import pythons, tables
 from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts, Server
 
@@ -22,7 +22,6 @@ _IGNORED = (
     *(".venv/", ".lockstitch/", "__pycache__/"),
     *(".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
 )
-_UNREAD = ("environment.yaml", "environment.yml", "Pipfile")  # other tools' requirements
 _REMOTE = re.compile(r"(?m)^\s*-?\s*repo:\s*(?!local|meta|builtin)\S")
 
 
@@ -48,6 +47,7 @@ def decide(facts: Facts, *, force: bool = False) -> Decisions:
     settings = [*tables.settings(facts, force=force)]
     notes += [item for item in [*build, *project, *images, *settings] if isinstance(item, str)]
     development = tables.development(facts)
+    images = [*tables.programs(facts), *tables.locked(facts), *images]
     # In the order in which people look for them.
     ordered = [item for item in build if _is_of(item, "build-system")]
     ordered += project
@@ -77,13 +77,7 @@ def _left_out(facts: Facts) -> list[str]:
         names = " and ".join(f"`{name}`" for name in facts.setup.sources)
         if names and not facts.setup.compiled:
             notes.append(f"{names}: kept; what pyproject.toml says counts from now on")
-    if "dependencies" not in facts.project and not facts.classic:
-        notes += facts.listed.notes if facts.listed else ()
-        notes += [f"`{name}` is not read" for name in _UNREAD if facts.folder.has(name)]
-        if facts.folder.has("requirements.in") and facts.folder.has("requirements.txt"):
-            notes.append("`requirements.txt`: its pins are left to the lock, which has newer ones")
-    if facts.listed_dev and "dev" not in tables.groups(facts):
-        notes += facts.listed_dev.notes
+    notes += facts.inputs.notes
     return notes
 
 
@@ -134,9 +128,11 @@ def _base(facts: Facts, notes: list[str]) -> tuple[str, str]:
     if not possible:
         has = ", ".join(f"{full} ({base})" for full, base in _BASES.values())
         notes.append(f"`requires-python` is `{asked}`, and the bases have {has}: choose another")
-    minor = facts.minor if facts.minor in possible else (possible or ["3.11"])[0]
-    if facts.minor and facts.minor != minor:
-        notes.append(f"`.python-version` has {facts.minor}, the images get {minor}")
+    wanted, source = facts.inputs.python, facts.inputs.python_source
+    minor = pythons.nearest(wanted, possible or ["3.11"])
+    if wanted and wanted != minor:
+        message = f"`{source}` names Python {wanted}, the images get {minor}"
+        notes.append(f"{message}, which `{_BASES[minor][1]}` has")
     return minor, _BASES[minor][1]
 
 
@@ -144,6 +140,7 @@ def _requires_python(facts: Facts) -> str:
     stated = (
         facts.project.get("requires-python"),
         facts.setup.texts.get("requires-python"),
+        facts.inputs.requires_python,
         table(facts.poetry, "dependencies").get("python"),
     )
     asked = next((each for each in stated if isinstance(each, str) and each), "")

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.python.declared import is_for_uv
+from lockstitch.python.names import of_requirement
 from lockstitch.python.tables import parse_toml, table
+from lockstitch.scaffold.init import pythons
 from lockstitch.scaffold.init.folder import Folder
+from lockstitch.scaffold.init.inputs import Inputs, read_inputs
 from lockstitch.scaffold.init.sources import (
-    Requirements,
     SetupMetadata,
     constants_of,
     is_version,
-    read_requirements,
     read_setup,
 )
 
@@ -33,8 +35,6 @@ __all__ = [
 ]
 
 _MANAGERS = ("uv", "poetry")
-_REQUIREMENTS = ("requirements.in", "requirements.txt")
-_DEV = ("requirements-dev.in", "requirements-dev.txt", "dev-requirements.txt")
 _SERVERS = ("api", "app", "main", "serve", "server")
 _NO_PACKAGES = frozenset(
     {"tests", "test", "docs", "doc", "examples", "notebooks", "data", "models", "scripts"}
@@ -60,19 +60,19 @@ class Facts:
     """All that is known of a folder; nothing is decided yet but who locks it."""
 
     folder: Folder
-    text: str  # of pyproject.toml
+    text: str  # of pyproject.toml, with a `requires-python` that is one
     document: Mapping[str, Any]
     manager: str
     classic: bool  # the metadata is in [tool.poetry]
     setup: SetupMetadata
-    listed: Requirements | None  # in requirements.in, else requirements.txt
-    listed_dev: Requirements | None
+    inputs: Inputs  # what it needs, by whatever file says so
     packages: Mapping[str, str]  # import name to path
     installed: bool  # whether the packages get into the environment as a wheel
     loose: tuple[str, ...]  # globs of the modules that do not
     trainer: str
     server: Server | None
     minor: str  # of .python-version, as in `3.11`
+    converts: bool = False  # from Poetry to uv: [project] is written from [tool.poetry]
 
     @property
     def project(self) -> Mapping[str, Any]:
@@ -85,41 +85,50 @@ class Facts:
         return table(self.document, "tool", "poetry")
 
 
-def read(folder: Folder, manager: str = "") -> Facts:
+def read(folder: Folder, manager: str = "", *, has_poetry: bool = True) -> Facts:
     """Return the facts of a folder, for this manager or the one whose files are there.
 
-    Raises LockstitchError with all that cannot be worked with.
+    Without Poetry on this machine, a project of Poetry is one of uv from then on. Raises
+    LockstitchError with all that cannot be worked with.
     """
-    text = folder.text("pyproject.toml") or ""
+    notes: list[str] = []
+    text = pythons.repaired(folder.text("pyproject.toml") or "", notes)
     document = parse_toml(text, "`pyproject.toml`", hint="correct that line")
-    classic = "project" not in document and "name" in table(document, "tool", "poetry")
-    chosen = _manager(folder, document, manager, classic=classic)
+    poetry = table(document, "tool", "poetry")
+    classic = "project" not in document and bool(poetry.keys() & {"name", "dependencies"})
+    chosen = _manager(folder, document, manager, has_poetry=has_poetry)
+    converts = classic and chosen == "uv"
+    if converts:
+        notes.append("`[tool.poetry]` is kept; [project] has what it asks for, which uv locks")
     packages = packages_of(folder)
     virtual = (
         table(document, "tool", "uv").get("package") is False
         or table(document, "tool", "poetry").get("package-mode") is False
     )
+    # Poetry finds a package of the project's name: an application has none, and stays a folder.
+    named = of_requirement(str(poetry.get("name", ""))).replace("-", "_")
+    if converts and "packages" not in poetry and named not in packages:
+        virtual = True
     installed = bool(packages) and not virtual
+    setup = read_setup(folder)
+    inputs = read_inputs(folder, document, setup, converts=converts)
+    inputs.notes[:0] = notes
     return Facts(
         folder=folder,
         text=text,
         document=document,
         manager=chosen,
-        classic=classic,
-        setup=read_setup(folder),
-        listed=_first(folder, _REQUIREMENTS),
-        listed_dev=_first(folder, _DEV),
+        classic=classic and not converts,
+        setup=setup,
+        inputs=inputs,
         packages=packages,
         installed=installed,
         loose=tuple(loose_modules(folder, packages if installed else {})),
         trainer=trainer_of(folder, packages),
         server=server_of(folder, packages),
         minor=_minor(folder),
+        converts=converts,
     )
-
-
-def _first(folder: Folder, names: tuple[str, ...]) -> Requirements | None:
-    return next((read for name in names if (read := read_requirements(folder, name))), None)
 
 
 def _minor(folder: Folder) -> str:
@@ -128,28 +137,25 @@ def _minor(folder: Folder) -> str:
     return match[1] if match else ""
 
 
-def _manager(folder: Folder, document: Mapping[str, Any], wanted: str, *, classic: bool) -> str:
+def _manager(folder: Folder, document: Mapping[str, Any], wanted: str, *, has_poetry: bool) -> str:
     locks = {"uv": folder.has("uv.lock"), "poetry": folder.has("poetry.lock")}
     problems = []
     if wanted and wanted not in _MANAGERS:
         hint = f"there is: {', '.join(_MANAGERS)}"
         problems.append(LockstitchError(f"`{wanted}` is not a manager", hint=hint))
-    if all(locks.values()):
+    for_uv = is_for_uv(document)
+    if all(locks.values()) and not for_uv:
         message = f"`{folder.root}` has a `poetry.lock` and a `uv.lock`"
         hint = "keep the lock that your team uses, delete the other"
         problems.append(LockstitchError(message, hint=hint))
     raise_all(problems)
     has_table = bool(table(document, "tool", "poetry"))
     is_poetry = locks["poetry"] or (has_table and not locks["uv"])
+    is_poetry = is_poetry and has_poetry and not for_uv
     chosen = wanted or ("poetry" if is_poetry else "uv")
-    other = "poetry" if chosen == "uv" else "uv"
-    if locks[other]:
-        message = f"`{folder.root}` has a `{other}.lock`, and `--manager {chosen}` was given"
-        hint = f"lockstitch init --manager {other}, or delete `{other}.lock` to change over"
-        raise LockstitchError(message, hint=hint)
-    if chosen == "uv" and classic:
-        message = "`pyproject.toml` has its metadata in [tool.poetry], which uv does not read"
-        hint = "lockstitch init --manager poetry, or move it to [project]: uvx migrate-to-uv"
+    if chosen == "poetry" and locks["uv"]:
+        message = f"`{folder.root}` has a `uv.lock`, and `--manager poetry` was given"
+        hint = "lockstitch init --manager uv, or delete `uv.lock` to change over"
         raise LockstitchError(message, hint=hint)
     return chosen
 

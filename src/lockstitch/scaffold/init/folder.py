@@ -1,6 +1,7 @@
 """The folder that `lockstitch init` looks at: nothing outside of it is read or written."""
 
 import ast
+import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.files import SKIPPED_FOLDERS
 
-__all__ = ["Folder", "parsed"]
+__all__ = ["Folder", "decoded", "parsed"]
 
 _MOST = 1 << 20  # bytes of a file that people write by hand
 
@@ -23,10 +24,11 @@ class Folder:
         """Return whether there is a regular file of this name, whatever a link leads to."""
         return (self.root / name).is_file()
 
-    def text(self, name: str) -> str | None:
+    def text(self, name: str, *, any_encoding: bool = False) -> str | None:
         """Return a file's text with line feeds, or None without a file.
 
-        Raises LockstitchError for a file that is not text, too large, or outside of the folder.
+        With `any_encoding` it may be UTF-16 or latin-1, as other programs save lists. Raises
+        LockstitchError for a file that is not text, too large, or outside of the folder.
         """
         path = self.root / name
         if not path.exists() and not path.is_symlink():
@@ -40,7 +42,7 @@ class Folder:
         if path.stat().st_size > _MOST:
             message = f"`{name}` has {path.stat().st_size} bytes, over the limit of {_MOST}"
             raise LockstitchError(message, hint="move it away; people write no files of that size")
-        return files.read_text(path)
+        return decoded(path.read_bytes()) if any_encoding else files.read_text(path)
 
     def inside(self, path: Path) -> bool:
         """Return whether a path is in the folder when all links are followed."""
@@ -77,6 +79,29 @@ class Folder:
             return []
         # By name: what a folder lists first differs from one file system to another.
         return sorted(each.name for each in path.iterdir() if self.inside(each))
+
+
+def decoded(data: bytes) -> str:
+    """Return the text of a list that any program may have saved, with line feeds."""
+    marks = {
+        codecs.BOM_UTF8: "utf-8-sig",
+        codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+        codecs.BOM_UTF16_LE: "utf-16",
+        codecs.BOM_UTF16_BE: "utf-16",
+    }
+    encoding = next((name for mark, name in marks.items() if data.startswith(mark)), "")
+    if not encoding and data[1:2] == b"\0":
+        encoding = "utf-16-le"
+    elif not encoding and data[:1] == b"\0":
+        encoding = "utf-16-be"
+    if encoding:
+        text = data.decode(encoding, "replace")
+    else:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parsed(text: str) -> ast.Module | None:

@@ -42,17 +42,18 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan(root: Path, manager: str = "", *, force: bool = False) -> Plan:
+def plan(root: Path, manager: str = "", *, force: bool = False, has_poetry: bool = True) -> Plan:
     """Return what a folder lacks; reads only the folder, and writes nothing.
 
-    `force` replaces the settings of black, ruff and mypy, and `.python-version`.
+    `force` replaces the settings of black, ruff and mypy, and `.python-version`. Without Poetry
+    on this machine, a project of Poetry becomes one of uv with the versions of its lock.
     Raises LockstitchError for what is there and cannot be worked with.
     """
     if not root.is_dir():
         message = f"`{root}` is no folder"
         raise LockstitchError(message, hint="lockstitch new NAME, for a project from the beginning")
     folder = Folder(root)
-    facts = read(folder, manager)
+    facts = read(folder, manager, has_poetry=has_poetry)
     decisions = decide(facts, force=force)
     edited = edit(facts.text, decisions.tables, "pyproject.toml", force=force)
     load.read(parse_toml(edited.text, "`pyproject.toml`", hint="correct that line"), root)

@@ -1,30 +1,21 @@
-"""Requirements files, setup.cfg and setup.py, read without running anything."""
+"""setup.cfg and setup.py, read without running anything."""
 
 import ast
 import configparser
-import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lockstitch.python.locks.lists import EDITABLE, argument, without_login
-from lockstitch.python.names import of_requirement
 from lockstitch.scaffold.init.folder import Folder, parsed
+from lockstitch.scaffold.init.requirements import is_specifier, requirement
 
 __all__ = [
-    "Requirements",
     "SetupMetadata",
     "constants_of",
     "is_version",
-    "read_requirements",
     "read_setup",
-    "requirement",
 ]
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")  # as pip reads it
-_OPTIONS = re.compile(r"\s+--[a-z].*$")
-_LOCAL = re.compile(r"\.{1,2}$|[./~]|file:|.*(?:\.whl|\.tar\.gz|\.zip)$|.*[/\\]")
-_REFERRED = re.compile(r"-r\s|\.in\b|\.toml\b|setup\.(?:py|cfg)\b")  # a file, no package
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SCRIPT = re.compile(r"([\w.-]+)\s*=\s*([\w.]+:[\w.]+)")
 # What a backend of today does not do from pyproject.toml alone.
@@ -35,109 +26,6 @@ _TEXTS = {"name": "name", "version": "version", "description": "description"}
 # Where the files are: that is found by looking.
 _PLACES = {"packages", "package_dir", "py_modules", "zip_safe", "include_package_data"}
 _KEYS = {*_TEXTS, "python_requires", "install_requires", "extras_require", "entry_points"}
-
-
-# --- requirements files
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirements:
-    """The requirements of a file, and a note for each line that is left out."""
-
-    lines: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-
-def requirement(text: str) -> str:
-    """Return a requirement from an index in its usual spelling, or an empty text."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        found = Requirement(text)
-    except (InvalidRequirement, ValueError, RecursionError):
-        return ""
-    return "" if found.url else str(found)
-
-
-def read_requirements(folder: Folder, name: str) -> Requirements | None:
-    """Return the requirements of a file and those that it names with `-r`, or None without a file.
-
-    Of a file that a resolver annotated with `# via`, only direct requirements are taken. Raises
-    LockstitchError for a file that is not text, too large, or outside of the folder.
-    """
-    if folder.text(name) is None:
-        return None
-    lines: dict[str, None] = {}
-    notes: list[str] = []
-    seen, waiting = {name}, [name]
-    while waiting:
-        source = waiting.pop(0)
-        indirect = 0
-        for number, text, comment in _logical(folder.text(source) or ""):
-            where = f"`{source}:{number}`"
-            if text.startswith("-"):
-                notes += _option(folder, source, where, text, seen, waiting)
-            elif "via" in comment.split() and not _REFERRED.search(comment):
-                indirect += 1
-            elif found := requirement(_OPTIONS.sub("", text)):
-                lines[found] = None
-            else:
-                notes.append(f"{where}: {_why(text)}: left out")
-        if indirect:
-            notes.append(f"`{source}`: {indirect} packages that others need: left to the lock")
-    return Requirements(lines=tuple(lines), notes=tuple(notes))
-
-
-def _logical(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield the number, the text and the comment of each requirement, lines joined as pip does."""
-    start, pending, comment = 0, "", ""
-    joined = False
-    for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
-        line = raw if joined else _COMMENT.sub("", raw)
-        said = "" if joined else raw[len(line) :]
-        if not joined and not line.strip():
-            # An indented comment below a requirement is about it.
-            comment += f" {said.strip().lstrip('#')}" if said[:1].isspace() else ""
-            continue
-        if not joined:
-            if pending.strip():
-                yield start, _COMMENT.sub("", pending).strip(), comment
-            start, pending, comment = number, "", ""
-        joined = line.endswith("\\")
-        pending += line.removesuffix("\\") + " "
-        comment += said.strip().lstrip("#")
-    if pending.strip():
-        yield start, _COMMENT.sub("", pending).strip(), comment
-
-
-def _option(
-    folder: Folder, source: str, where: str, text: str, seen: set[str], waiting: list[str]
-) -> list[str]:
-    """Follow `-r` inside the folder, and return a note for anything else; values are not shown."""
-    option, value = argument(text)
-    if option in EDITABLE:
-        return [f"{where}: `{option}` is a folder of one machine: left out"]
-    if option not in {"-r", "--requirement"}:
-        return [f"{where}: `{option}` is no requirement: left out"]
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(source), value))
-    known = not path.startswith(("..", "/")) and "\0" not in path and folder.has(path)
-    if not (known and folder.inside(folder.root / path)):
-        return [f"{where}: `-r` names no file of this folder: left out"]
-    if path not in seen:
-        seen.add(path)
-        waiting.append(path)
-    return []
-
-
-def _why(text: str) -> str:
-    shown = without_login(text)[:60]
-    if "://" in text or "git+" in text or " @ " in text:
-        name = of_requirement(text) if "@" in text.partition("://")[0] else ""
-        what = f"`{name}`" if name else "it"
-        return f"{what} comes from an address or a folder, not from an index"
-    if _LOCAL.match(text):
-        return f"`{shown}` is a path of one machine"
-    return f"`{shown}` is no requirement"
 
 
 # --- setup.cfg and setup.py
@@ -180,7 +68,7 @@ def _take(metadata: SetupMetadata, source: str, key: str, value: object) -> None
     if key in _TEXTS and isinstance(value, str):
         taken = _text(metadata, key, " ".join(value.split()))
     elif key == "python_requires" and isinstance(value, str):
-        taken = _is_specifier(value)
+        taken = is_specifier(value)
         metadata.texts |= {"requires-python": value} if taken else {}
     elif key == "install_requires":
         lines = _texts(value)
@@ -255,15 +143,6 @@ def is_version(text: str) -> bool:
     except InvalidVersion:
         return False
     return True
-
-
-def _is_specifier(text: str) -> bool:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        return bool(SpecifierSet(text))
-    except InvalidSpecifier:
-        return False
 
 
 # --- setup.cfg

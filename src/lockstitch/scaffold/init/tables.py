@@ -12,6 +12,7 @@ from lockstitch.python.tables import table
 from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.folder import Folder
+from lockstitch.scaffold.init.sources import is_version
 
 __all__ = [
     "build",
@@ -21,6 +22,8 @@ __all__ = [
     "group",
     "groups",
     "hooks",
+    "locked",
+    "programs",
     "project",
     "settings",
 ]
@@ -54,23 +57,75 @@ def project(facts: Facts, minor: str) -> Iterator[Table | str]:
         yield "`[tool.poetry]` has the metadata, which Poetry and lockstitch read: kept"
         return
     dynamic = facts.project.get("dynamic")
-    texts = dict(facts.setup.texts)
+    texts = _metadata(facts)
     name = texts.pop("name", "") or _folder_name(facts)
     version = texts.pop("version", "") or version_of(facts.folder, facts.packages)
     values: dict[str, Any] = {"name": name, "version": version or "0.1.0"}
     values |= {"description": texts["description"]} if "description" in texts else {}
     values["requires-python"] = _requires_python(facts, minor)
     values["dependencies"] = dependencies(facts)
-    values |= {"optional-dependencies": facts.setup.extras} if facts.setup.extras else {}
-    values |= {"scripts": facts.setup.scripts} if facts.setup.scripts else {}
+    extras = facts.setup.extras | facts.inputs.extras
+    values |= {"optional-dependencies": extras} if extras else {}
+    scripts = facts.setup.scripts | (_scripts(facts) if facts.converts else {})
+    values |= {"scripts": scripts} if scripts else {}
     left = dynamic if isinstance(dynamic, list) else []
     kept = {key: value for key, value in values.items() if key not in left}
     # Tables of their own come last, as TOML wants it.
     below = {key: kept.pop(key) for key in ("optional-dependencies", "scripts") if key in kept}
-    yield Table(path=("project",), values=kept)
+    yield Table(path=("project",), values=kept, extended=True)
     for key, value in below.items():
         if key not in facts.project:
             yield Table(path=("project", key), values=value)
+
+
+def _metadata(facts: Facts) -> dict[str, str]:
+    """Return name, version and description as setup.py has them, or Poetry's table."""
+    texts = dict(facts.setup.texts)
+    for key in ("name", "version", "description") if facts.converts else ():
+        value = facts.poetry.get(key)
+        if isinstance(value, str) and value.strip():
+            texts[key] = " ".join(value.split())
+    if not is_version(texts.get("version", "0")):
+        del texts["version"]
+    texts["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", texts.get("name", "")).strip("-._")
+    return texts
+
+
+def _scripts(facts: Facts) -> dict[str, str]:
+    scripts = table(facts.poetry, "scripts") if facts.installed else {}
+    return {name: value for name, value in scripts.items() if isinstance(value, str)}
+
+
+def locked(facts: Facts) -> Iterator[Table]:
+    """Yield the tables that keep the versions of a lock of another manager, and its indexes."""
+    if facts.manager != "uv":
+        return
+    values: dict[str, Any] = {}
+    if facts.converts and not facts.installed:
+        values["package"] = False
+    if facts.inputs.constraints and not facts.folder.has("uv.lock"):
+        values["constraint-dependencies"] = facts.inputs.constraints
+    elif facts.converts:
+        values["constraint-dependencies"] = []  # says that uv locks it
+    indexes = {url: f"index-{n}" for n, url in enumerate(_indexes(facts), 1)}
+    if indexes:
+        values["index"] = [_index(url, name) for url, name in indexes.items()]
+    yield from [Table(path=("tool", "uv"), values=values)] if values else []
+    if indexes:
+        sources = {name: {"index": indexes[url]} for name, url in facts.inputs.sources.items()}
+        yield Table(path=("tool", "uv", "sources"), values=sources)
+
+
+def _indexes(facts: Facts) -> list[str]:
+    there = "index" in table(facts.document, "tool", "uv")
+    return [] if there else list(dict.fromkeys(facts.inputs.sources.values()))
+
+
+def _index(url: str, name: str) -> dict[str, Any]:
+    # Explicit: nothing but what needs it is looked for there.
+    flat = url.startswith("flat ")
+    value = {"name": name, "url": url.removeprefix("flat "), "explicit": True}
+    return value | ({"format": "flat"} if flat else {})
 
 
 def _folder_name(facts: Facts) -> str:
@@ -80,25 +135,24 @@ def _folder_name(facts: Facts) -> str:
 
 def _requires_python(facts: Facts, minor: str) -> str:
     """Return what the project asks of Python, as far as it says, else from `minor` upward."""
-    said = facts.project.get("requires-python") or facts.setup.texts.get("requires-python")
-    if isinstance(said, str) and said:
-        return said
+    asked = facts.project.get("requires-python") or facts.setup.texts.get("requires-python")
+    asked = asked or facts.inputs.requires_python
+    if isinstance(asked, str) and asked:
+        return asked
     lowest = min(minor, facts.minor or minor, key=lambda each: int(each.partition(".")[2]))
     # Poetry wants every dependency to run on all of it, and many have an upper bound of their own.
     return f">={lowest},<4.0" if facts.manager == "poetry" else f">={lowest}"
 
 
 def dependencies(facts: Facts) -> list[str]:
-    """Return the project's requirements: its own, else setup.py's and those of its file."""
+    """Return the project's requirements: its own, else what its files and its imports need."""
     there = facts.project.get("dependencies")
-    if isinstance(there, list):
+    if isinstance(there, list) and there:
         return [each for each in there if isinstance(each, str)]
-    own = list(facts.setup.dependencies or ())
-    names = {of_requirement(each) for each in own}
-    listed = facts.listed.lines if facts.listed else ()
     me = of_requirement(str(facts.project.get("name") or facts.setup.texts.get("name") or ""))
-    more = [each for each in listed if of_requirement(each) not in names | {me}]
-    return list(dict.fromkeys([*own, *more]))
+    own = facts.setup.dependencies or ()
+    lines = facts.inputs.dependencies
+    return [each for each in lines if of_requirement(each) != me or each in own]
 
 
 def groups(facts: Facts) -> dict[str, list[str]]:
@@ -107,7 +161,9 @@ def groups(facts: Facts) -> dict[str, list[str]]:
     places: list[Mapping[str, Any]] = [
         table(document, "project", "optional-dependencies"),
         facts.setup.extras,
+        facts.inputs.extras,
         table(document, "dependency-groups"),
+        {name: lines for name, lines in facts.inputs.groups.items() if name != "dev"},
         {"dev": table(document, "tool", "uv").get("dev-dependencies", [])},
         {"dev": list(table(document, "tool", "poetry", "dev-dependencies"))},
         table(document, "tool", "poetry", "extras"),
@@ -134,7 +190,7 @@ def group(facts: Facts, name: str, lines: Sequence[str]) -> Table | None:
     if not lines:
         return None
     classic = table(facts.document, *_CLASSIC_GROUP)
-    if facts.classic or name in classic:
+    if facts.manager == "poetry" and (facts.classic or name in classic):
         path = (*_CLASSIC_GROUP, name, "dependencies")
         bare = {of_requirement(line): line for line in lines}
         return Table(path=path, values={key: _constraint(line) for key, line in bare.items()})
@@ -200,6 +256,14 @@ def _poetry_packages(paths: Sequence[str]) -> list[dict[str, str]]:
     return packages
 
 
+def programs(facts: Facts) -> Iterator[Table]:
+    """Yield the groups of single programs that the project's files list."""
+    there = table(facts.document, "dependency-groups")
+    for name, lines in facts.inputs.groups.items():
+        if name != "dev" and name not in there and (added := group(facts, name, lines)):
+            yield added
+
+
 # --- tools
 
 
@@ -209,7 +273,9 @@ def development(facts: Facts) -> Table | None:
     Without lower bounds: a frozen project may hold these back, and the lock pins them.
     """
     known = declared(facts).union(*groups(facts).values())
-    listed = facts.listed_dev.lines if facts.listed_dev else ()
+    listed = facts.inputs.groups.get("dev", ())
+    if facts.converts:  # what Poetry's own group has is taken over
+        known = declared(facts)
     lines = [line for line in listed if of_requirement(line) not in known]
     known |= {of_requirement(line) for line in lines}
     tools = _TOOLS if hooks(facts.folder) else (*_TOOLS, _SCANNER)

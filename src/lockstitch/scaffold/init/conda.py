@@ -1,0 +1,144 @@
+"""conda's environment.yml: its packages by the names and versions that the index has."""
+
+import functools
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from lockstitch.python.names import normal
+from lockstitch.repository.text import yaml
+from lockstitch.scaffold.init.folder import Folder
+from lockstitch.scaffold.init.requirements import requirement, usable
+
+__all__ = ["Environment", "environment"]
+
+_SELECTOR = re.compile(r"#\s*\[([^\]]*)\]\s*$")
+_ENTRY = re.compile(
+    r"(?:[\w./-]+::)?(?P<name>[A-Za-z0-9_][\w.-]*)(?P<extras>\[[^\]]*\])?\s*(?P<versions>.*)"
+)
+_FATES = {
+    "gpu": "comes with the wheels that need it",
+    "math": "comes with the wheels of numpy and scipy",
+    "compiler": "not needed: wheels are compiled",
+    "system": "not of Python: the base or wheels have it",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Environment:
+    """What an environment.yml asks for."""
+
+    dependencies: list[str] = field(default_factory=list)
+    pip: list[str] = field(default_factory=list)  # lines of its `pip:` part, as they stand
+    python: str = ""  # as it is written: `3.8`, `>=3.9`
+    notes: list[str] = field(default_factory=list)
+
+
+@functools.cache
+def _tables() -> dict[str, Any]:
+    return tomllib.loads(resources.files(__package__).joinpath("conda.toml").read_text("utf-8"))
+
+
+def environment(folder: Folder, name: str) -> Environment | None:
+    """Return what an environment of conda asks for, or None without such a file."""
+    text = folder.text(name, any_encoding=True)
+    if text is None:
+        return None
+    found = Environment()
+    document = yaml.read(text, name)
+    root = document.root
+    entry = yaml.entries(root).get("dependencies") if isinstance(root, yaml.Mapping) else None
+    if entry is None or not isinstance(entry.value, yaml.Sequence):
+        why = document.problems[0].message if document.problems else "it lists no dependencies"
+        found.notes.append(f"`{name}`: {why}")
+        return found
+    lines = text.splitlines()
+    others: dict[str, list[str]] = {}
+    for item in entry.value.items:
+        if isinstance(item, yaml.Mapping):
+            found.pip += _pip(item)
+        elif isinstance(item, yaml.Scalar) and not _elsewhere(lines, item.line):
+            _take(found, item.text.strip(), f"`{name}:{item.line}`", others)
+    for kind, names in others.items():
+        shown = ", ".join(f"`{each}`" for each in sorted(names)[:8])
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""  # noqa: PLR2004
+        found.notes.append(f"`{name}`: {shown}{more}: {_FATES[kind]}")
+    found.dependencies = list(dict.fromkeys(found.dependencies))
+    return found
+
+
+def _pip(item: yaml.Mapping) -> Iterator[str]:
+    entry = yaml.entries(item).get("pip")
+    if entry is not None and isinstance(entry.value, yaml.Sequence):
+        yield from (each.text for each in entry.value.items if isinstance(each, yaml.Scalar))
+
+
+def _elsewhere(lines: list[str], line: int) -> bool:
+    """Return whether a selector in a comment (`# [win]`) says that Linux does not get a line."""
+    match = _SELECTOR.search(lines[line - 1]) if 0 < line <= len(lines) else None
+    words = set(re.findall(r"\w+", match[1])) if match else set()
+    if not words & {"win", "osx", "linux", "unix", "win64", "win32", "arm64"} or match is None:
+        return False
+    linux = bool(words & {"linux", "unix"})
+    return linux if "not" in words else not linux
+
+
+def _take(found: Environment, text: str, where: str, others: dict[str, list[str]]) -> None:
+    match = _ENTRY.fullmatch(text)
+    if match is None:
+        found.notes.append(f"{where}: `{text:.60}` is no package: left out")
+        return
+    name, versions = match["name"], match["versions"].strip()
+    pinned, _, build = versions.lstrip("=").partition("=")
+    exported = versions.startswith("=") and bool(build) and "," not in versions
+    versions = f"={pinned}" if exported else versions
+    if name.lower() == "python":
+        found.python = _versions(versions)
+        return
+    known = _tables()["distributions"].get(name.lower())
+    kind = _kind(name.lower(), build if exported else "", known=known is not None)
+    if kind:
+        others.setdefault(kind, []).append(name)
+        return
+    line = f"{known or name}{match['extras'] or ''}{_versions(versions)}"
+    before = len(found.notes)
+    line = usable(line, where, found.notes)
+    if line:
+        found.dependencies.append(line)
+    elif len(found.notes) == before:
+        found.notes.append(f"{where}: `{text:.60}` is no requirement: left out")
+
+
+def _kind(name: str, build: str, *, known: bool) -> str:
+    """Return which kind of package that is not of Python a name is, or ""."""
+    for kind, names in _tables()["others"].items():
+        if name in names:
+            return str(kind)
+    if known:
+        return "system" if not _tables()["distributions"][name] else ""
+    if name.startswith(("lib", "_", "r-", "xorg-", "m2w64-", "msys2-", "cuda-", "aws-c-", "aws-")):
+        return "gpu" if name.startswith("cuda-") else "system"
+    # `py38h06a4308_0` and `pyhd8ed1ab_0` are of Python, `h7f8727e_2` and `0` are not.
+    return "system" if re.match(r"h[0-9a-f]{6,}_|\d+$", build) else ""
+
+
+def _versions(text: str) -> str:
+    """Return versions as PEP 440 has them: `=1.2` is `==1.2.*`, a build string is left out."""
+    text = text.strip().split(" ")[0] if re.match(r"=[^=]", text.strip()) else text.strip()
+    if not text:
+        return ""
+    fuzzy = re.fullmatch(r"=?\s*([0-9][\w.]*?)(?:\.?\*)?", text)
+    if fuzzy:
+        version = fuzzy[1]
+        exact = version.count(".") > 1 and not text.endswith("*")
+        text = f"=={version}" if exact else f"=={version}.*"
+    elif text.startswith("==") and text.count("=") > 2:  # noqa: PLR2004 -- `==1.2=build`
+        text = f"=={text.lstrip('=').partition('=')[0]}"
+    elif "|" in text:
+        return ""
+    else:
+        text = re.sub(r"(?<![=<>!~])=(?!=)", "==", text.replace(" ", ""))
+    return text if requirement(f"{normal('a')} {text}") else ""

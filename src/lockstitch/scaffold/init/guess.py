@@ -1,0 +1,138 @@
+"""Which distributions a project's imports need, as far as tables of the most used know."""
+
+import ast
+import functools
+import posixpath
+import sys
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+from lockstitch.python.imports import standard_library
+from lockstitch.python.names import normal
+from lockstitch.scaffold.init.folder import Folder
+from lockstitch.scaffold.init.requirements import names_table
+
+__all__ = ["Guess", "guess", "own_modules"]
+
+_HANDLED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+_APART = frozenset(
+    {"tests", "test", "docs", "doc", "examples", "example", "notebooks", "benchmarks", "build"}
+    | {"dist", "site-packages", "third_party", "vendor", "experiments"}
+)
+_MOST = 400  # files that are read
+_OLDER, _NEWEST = 8, 14
+# Written without a module of their own, or only for developing.
+_TOOLS = frozenset({"setuptools", "pip", "wheel", "pytest", "nox", "invoke", "sphinx"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """Distributions by name with the first place that imports each, and modules of no table."""
+
+    distributions: Mapping[str, str]
+    alike: Mapping[str, tuple[str, ...]]  # other distributions that would do
+    unknown: Mapping[str, str]
+
+
+@functools.cache
+def _modules() -> dict[str, str]:
+    """Return the distribution of each module that the tables know."""
+    known = {name.replace("-", "_"): name for name in names_table("known")["names"]}
+    text = resources.files("lockstitch.python").joinpath("distributions.toml").read_text("utf-8")
+    listed: dict[str, str] = tomllib.loads(text)["distributions"]
+    return known | listed
+
+
+@functools.cache
+def _standard() -> frozenset[str]:
+    known = sys.stdlib_module_names
+    libraries = (standard_library(minor, known) for minor in range(_OLDER, _NEWEST))
+    return frozenset(name for library in libraries for name in library)
+
+
+def own_modules(names: Collection[str]) -> frozenset[str]:
+    """Return the modules that a project's own files could be imported as."""
+    own = set()
+    for name in names:
+        if name.endswith(".py"):
+            *folders, file = name.split("/")
+            own |= {file.removesuffix(".py"), *folders}
+    return frozenset(own)
+
+
+def guess(folder: Folder, names: Collection[str]) -> Guess:
+    """Return what the imports of a folder's Python files need; tests and examples do not count."""
+    own = own_modules(names) | _standard()
+    distributions: dict[str, str] = {}
+    alike: dict[str, tuple[str, ...]] = {}
+    unknown: dict[str, str] = {}
+    paths = [name for name in sorted(names) if name.endswith(".py") and _counts(name)]
+    for path in paths[:_MOST]:
+        tree = folder.module(path)
+        for module, line in sorted(_imports(tree)) if tree else ():
+            top = module.partition(".")[0]
+            if top in own or top in _TOOLS:
+                continue
+            place = f"{path}:{line}"
+            distribution = _distribution(module)
+            if not distribution:
+                unknown.setdefault(top, place)
+                continue
+            distributions.setdefault(distribution, place)
+            alike[distribution] = tuple(names_table("alike").get(top, ()))
+        text = folder.text(path) or "" if tree else ""
+        for call, distribution in names_table("hidden").items():
+            if call in text:
+                distributions.setdefault(distribution, f"{path}, for `{call.rstrip('(')}`")
+                alike.setdefault(distribution, ())
+    return Guess(distributions=distributions, alike=alike, unknown=unknown)
+
+
+def _counts(path: str) -> bool:
+    *folders, file = path.split("/")
+    if file.startswith(("test_", "setup.")) or file in {"conftest.py", "noxfile.py"}:
+        return False
+    return not {*folders} & _APART and not posixpath.basename(path).endswith("_test.py")
+
+
+def _distribution(module: str) -> str:
+    """Return the distribution of a dotted name, or ""."""
+    for name, distribution in names_table("shared").items():
+        if module == name or module.startswith(f"{name}."):
+            return str(distribution)
+    top = module.partition(".")[0]
+    if top in {"google", "azure"}:
+        return ""
+    return normal(_modules().get(top, ""))
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield the modules that a file imports wherever it runs, with their lines."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if not node.level and node.module:
+                # `from google.cloud import storage` names a module, as far as tables know.
+                yield from ((_named(node.module, a.name), node.lineno) for a in node.names)
+        elif isinstance(node, ast.Try) and any(map(_handles, node.handlers)):
+            waiting += [*node.orelse, *node.finalbody]
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
+def _named(module: str, name: str) -> str:
+    whole = f"{module}.{name}"
+    return whole if whole in names_table("shared") else module
+
+
+def _handles(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    return any(isinstance(n, ast.Name) and n.id in _HANDLED for n in ast.walk(handler.type))

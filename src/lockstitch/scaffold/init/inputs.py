@@ -1,0 +1,509 @@
+"""What a project's programs need, from whatever file says so, and from their imports at last."""
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lockstitch import files
+from lockstitch.errors import LockstitchError
+from lockstitch.python.names import normal, of_requirement
+from lockstitch.python.tables import parse_toml, table, texts
+from lockstitch.repository.dockerfile.images import image_files
+from lockstitch.repository.files import Repository
+from lockstitch.scaffold.init import managers, pythons
+from lockstitch.scaffold.init.conda import environment
+from lockstitch.scaffold.init.folder import Folder
+from lockstitch.scaffold.init.guess import guess
+from lockstitch.scaffold.init.requirements import (
+    Requirements,
+    is_specifier,
+    names_table,
+    read_lines,
+    read_requirements,
+    requirement,
+    usable,
+)
+from lockstitch.scaffold.init.sources import SetupMetadata
+
+__all__ = ["Inputs", "read_inputs"]
+
+_LISTS = re.compile(
+    r"(?:[\w.-]*[_.-])?(?:requirements?|reqs?)(?:[_.-][\w.-]*)?\.(?:txt|in|pip)", re.IGNORECASE
+)
+_ENVIRONMENT = re.compile(
+    r"(?:[\w.-]*[_.-])?(?:environment|conda|env)(?:[_.-][\w.-]*)?\.ya?ml", re.IGNORECASE
+)
+_WORDS = re.compile(r"[a-z0-9]+")
+_NO_WORDS = {
+    "requirements",
+    "requirement",
+    "reqs",
+    "req",
+    "txt",
+    "in",
+    "pip",
+    "python",
+    "py",
+    "src",
+}
+_DEEPEST = 4  # folders down to a list of requirements
+_MOST = 20_000  # files of a project that are looked at
+_SHOWN = 12
+_SERVERS = frozenset({"fastapi", "uvicorn", "starlette"})  # the image that serves gets them
+_SCRIPT = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+
+
+@dataclass(slots=True, kw_only=True)
+class Inputs:
+    """What the project needs by its own files, for all of it and by group, and what they pin."""
+
+    dependencies: list[str] = field(default_factory=list)
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    extras: dict[str, list[str]] = field(default_factory=dict)
+    constraints: list[str] = field(default_factory=list)  # `NAME==VERSION` of a lock
+    sources: dict[str, str] = field(default_factory=dict)  # of some names, an index of their own
+    requires_python: str = ""
+    python: str = ""  # the minor version that the repository names
+    python_source: str = ""  # the file that names it
+    notes: list[str] = field(default_factory=list)
+    used: list[str] = field(default_factory=list)  # files, the first ones first
+
+    def add(self, lines: Iterable[str], group: str = "") -> None:
+        """Add requirements whose name is not there yet, for everything or for a group."""
+        there = {of_requirement(line) for line in self.dependencies}
+        goal = self.groups.setdefault(group, []) if group else self.dependencies
+        there |= {of_requirement(line) for line in goal}
+        markers = {line for line in goal if ";" in line}
+        for line in lines:
+            # The same name twice with markers is one requirement for each system.
+            if of_requirement(line) not in there or (";" in line and line not in markers):
+                goal.append(line)
+        goal[:] = dict.fromkeys(goal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The folder, its files, and what its Dockerfiles install."""
+
+    folder: Folder
+    names: tuple[str, ...]
+    repo: Repository
+    installed_files: frozenset[str]
+    installed: tuple[tuple[str, str], ...]  # requirements, each with the Dockerfile's place
+
+
+def read_inputs(
+    folder: Folder, document: Mapping[str, Any], setup: SetupMetadata, *, converts: bool
+) -> Inputs:
+    """Return what a project needs; `converts` takes over the tables of Poetry.
+
+    A pyproject.toml that has dependencies is believed; of everything else only what is locked
+    and the groups for developing are read then. Raises LockstitchError for a file that is too
+    large or outside of the folder.
+    """
+    folder.text("requirements.txt", any_encoding=True)  # refuses what is no file
+    place = _look(folder)
+    inputs = Inputs()
+    project = table(document, "project")
+    poetry = table(document, "tool", "poetry")
+    conda = _environment_of(place)
+    pipfile = managers.pipfile(folder)
+    declared = _is_declared(document)
+    if converts:
+        _take_managed(inputs, managers.poetry(document), "pyproject.toml")
+        inputs.used.append("pyproject.toml")
+    elif not declared and not (poetry and "dependencies" in poetry and not project):
+        _undeclared(inputs, place, setup, document, pipfile, conda)
+    _development(inputs, place)
+    _locked(inputs, place)
+    versions = conda[1].python if conda else ""
+    for version, source in pythons.named(
+        folder, place.repo, versions, pipfile.python if pipfile else ""
+    ):
+        if not inputs.python:
+            inputs.python, inputs.python_source = version, source
+    inputs.notes = list(dict.fromkeys(inputs.notes))
+    return inputs
+
+
+def _is_declared(document: Mapping[str, Any]) -> bool:
+    """Return whether a pyproject.toml says what its project needs, and not only that it is one."""
+    project = table(document, "project")
+    if "dependencies" in texts(project.get("dynamic")) or texts(project.get("dependencies")):
+        return True
+    groups = {name for name in table(document, "dependency-groups") if normal(name) != "dev"}
+    groups |= {*table(project, "optional-dependencies"), *table(document, "tool", "lockstitch")}
+    return "dependencies" in project and bool(groups)
+
+
+def _look(folder: Folder) -> _Place:
+    names = []
+    for found in files.walk(folder.root):
+        if not found.outside and not _unprintable(found.name):
+            names.append(found.name)
+        if len(names) >= _MOST:
+            break
+    nested = _nested(folder, names)
+    names = [name for name in names if not name.startswith(nested)] if nested else names
+    repo = Repository(folder.root, names, tracked=None)
+    installed_files, installed = set(), []
+    for image in image_files(repo):
+        for built in image.products:
+            for _, install in built.installs:
+                if not (install.is_pip or install.tool == "conda"):
+                    continue
+                installed_files |= {posixpath.basename(name) for name in install.files}
+                where = f"{image.path}:{install.line}"
+                installed += [(text, where) for text in install.required if install.is_pip]
+    return _Place(folder, tuple(names), repo, frozenset(installed_files), tuple(installed))
+
+
+def _unprintable(name: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _nested(folder: Folder, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the folders, with a `/`, that are repositories of their own."""
+    parents = {posixpath.dirname(name) for name in names}
+    every = {"/".join(p.split("/")[: n + 1]) for p in parents for n in range(p.count("/") + 1)}
+    return tuple(sorted(f"{p}/" for p in every if p and (folder.root / p / ".git").is_dir()))
+
+
+# --- roles
+
+
+def _role(path: str) -> str:
+    """Return what a list of requirements is for: main, dev, train, serve, other, or its word."""
+    parts = path.lower().split("/")
+    words = [w for w in _WORDS.findall(parts[-1]) if w not in _NO_WORDS and not w.isdigit()]
+    folder = [w for part in parts[:-1] for w in _WORDS.findall(part) if w not in _NO_WORDS]
+    roles = names_table("roles")
+    for group in (words, folder):
+        for role in ("dev", "other", "train", "serve", "main"):
+            if any(word in roles[role] for word in group):
+                return role
+        if group is words and words:
+            return "-".join(words)
+    return "main"
+
+
+def _lists(place: _Place) -> dict[str, str]:
+    """Return the role of every list of requirements, by path; nearest to the root first."""
+    found = {}
+    for name in sorted(place.names, key=lambda each: (each.count("/"), each)):
+        base = posixpath.basename(name)
+        parent = posixpath.basename(posixpath.dirname(name)).lower()
+        in_folder = parent in {"requirements", "reqs"} and base.endswith((".txt", ".in"))
+        if name.count("/") < _DEEPEST and (_LISTS.fullmatch(base) or in_folder):
+            found[name] = _role(name)
+    return {
+        name: role
+        for name, role in found.items()
+        # What a resolver wrote of requirements.in has its pins; the lock makes new ones.
+        if not (name.endswith(".txt") and f"{name.removesuffix('.txt')}.in" in found)
+    }
+
+
+def _is_near(name: str) -> bool:
+    """Return whether a list is the root's: in it, or in its folder `requirements`."""
+    folder = posixpath.dirname(name).lower()
+    return folder in {"", "requirements", "reqs", "requirement"}
+
+
+# --- what a project without declared dependencies needs
+
+
+def _undeclared(
+    inputs: Inputs,
+    place: _Place,
+    setup: SetupMetadata,
+    document: Mapping[str, Any],
+    pipfile: managers.Managed | None,
+    conda: tuple[str, Any] | None,
+) -> None:
+    inputs.add(setup.dependencies or ())
+    lists = _lists(place)
+    near = {name: role for name, role in lists.items() if _is_near(name)}
+    _take_lists(inputs, place, near)
+    if pipfile is not None and not inputs.dependencies:
+        _take_managed(inputs, pipfile, "Pipfile")
+    if conda is not None and not (inputs.dependencies and "pip" not in place.installed_files):
+        _take_conda(inputs, place, *conda)
+    _take_members(inputs, place, document)
+    if not inputs.dependencies and not any(role != "dev" for role in inputs.groups):
+        _take_below(inputs, place, lists)
+    if not inputs.dependencies and not inputs.groups:
+        _take_scripts(inputs, place)
+    for text, where in place.installed:
+        line = usable(text, f"`{where}`", inputs.notes)
+        if line and of_requirement(line) not in {"pip", "setuptools", "wheel", "uv", "poetry"}:
+            there = {of_requirement(each) for each in inputs.dependencies}
+            there |= {of_requirement(each) for lines in inputs.groups.values() for each in lines}
+            if of_requirement(line) not in there:
+                inputs.add([line])
+                inputs.notes.append(f"`{line}`: from `{where}`, which installs it")
+    _fill(inputs, place, lists, conda)
+
+
+def _take_lists(inputs: Inputs, place: _Place, lists: Mapping[str, str]) -> None:
+    """Take the lists for everything first, then those of one program each."""
+    read = {}
+    for name in lists:
+        listed = read_requirements(place.folder, name)
+        if listed is not None:
+            read[name] = listed
+    mains = [name for name in read if lists[name] == "main"]
+    # `prod.txt` names `base.txt` with -r: what another one names is read through that one.
+    named = {other for name in mains for other in read[name].files[1:]}
+    mains = [name for name in mains if name not in named]
+    if not mains:
+        mains = [n for n in read if posixpath.basename(n) in place.installed_files][:1]
+        spare = [n for n in read if lists[n] not in {"dev", "train", "serve"}]
+        mains = mains or spare[:1]
+    for name in mains:
+        _take_list(inputs, place, name, read[name])
+    taken = {file for name in mains for file in read[name].files}
+    for name, listed in read.items():
+        role = lists[name]
+        if name in taken or role == "dev":
+            continue
+        if role in {"train", "serve"}:
+            _take_list(inputs, place, name, listed, role)
+        elif role != "other" and posixpath.basename(name) in place.installed_files:
+            _take_list(inputs, place, name, listed)
+        elif [line for line in listed.lines if not _has(inputs, line)]:
+            inputs.notes.append(f"`{name}` is not read: `uv add -r {name}` adds what it lists")
+
+
+def _has(inputs: Inputs, line: str) -> bool:
+    name = of_requirement(line)
+    groups = (inputs.dependencies, *inputs.groups.values())
+    return any(of_requirement(each) == name for lines in groups for each in lines)
+
+
+def _take_list(
+    inputs: Inputs, place: _Place, name: str, listed: Requirements, group: str = ""
+) -> None:
+    inputs.add(listed.lines, group)
+    inputs.constraints += listed.constraints
+    pinned = name.removesuffix(".in") + ".txt" if name.endswith(".in") else ""
+    compiled = read_requirements(place.folder, pinned) if pinned in place.names else None
+    if compiled is not None:
+        inputs.constraints += [*compiled.lines, *compiled.constraints]
+        inputs.notes.append(f"`{pinned}`: its pins are kept, as constraints of uv")
+    inputs.sources |= dict(listed.sources)
+    inputs.notes += listed.notes
+    inputs.used.append(name)
+    if listed.python and not inputs.python:
+        version = re.search(r"3\.\d{1,2}", listed.python)
+        if version and "==" in listed.python:
+            inputs.python, inputs.python_source = version[0], name
+
+
+def _take_managed(inputs: Inputs, managed: managers.Managed, name: str) -> None:
+    inputs.add(managed.dependencies)
+    for group, lines in managed.groups.items():
+        inputs.add(lines, normal(group))
+    inputs.extras |= managed.extras
+    inputs.notes += managed.notes
+    inputs.used.append(name)
+    exact = managed.python.startswith("==")
+    if managed.python and is_specifier(managed.python) and not exact:
+        inputs.requires_python = managed.python
+
+
+def _environment_of(place: _Place) -> tuple[str, Any] | None:
+    """Return the name and the content of the environment of conda that counts."""
+    found = [
+        name
+        for name in place.names
+        if name.count("/") < _DEEPEST and _ENVIRONMENT.fullmatch(posixpath.basename(name))
+    ]
+    rank = {"environment.yml": 0, "environment.yaml": 1}
+    found.sort(key=lambda name: (name.count("/"), rank.get(posixpath.basename(name), 2), name))
+    for name in found:
+        content = environment(place.folder, name)
+        if content is not None and (content.dependencies or content.pip):
+            return name, content
+        if content is not None and name in rank:
+            return name, content
+    return None
+
+
+def _take_conda(inputs: Inputs, place: _Place, name: str, content: Any) -> None:
+    inputs.add(content.dependencies)
+    pip = read_lines(place.folder, name, content.pip)
+    inputs.add(pip.lines)
+    inputs.constraints += pip.constraints
+    inputs.sources |= dict(pip.sources)
+    inputs.notes += [*content.notes, *pip.notes]
+    inputs.used.append(name)
+
+
+def _take_members(inputs: Inputs, place: _Place, document: Mapping[str, Any]) -> None:
+    """Take what the members of a workspace of uv need, whose root is no project itself."""
+    workspace = table(document, "tool", "uv", "workspace")
+    globs = texts(workspace.get("members"))
+    if not globs or inputs.dependencies:
+        return
+    lines, own = [], set()
+    for name in place.names:
+        folder = posixpath.dirname(name)
+        if posixpath.basename(name) != "pyproject.toml" or not folder:
+            continue
+        if not any(files.matches(folder, glob) for glob in globs):
+            continue
+        member = _toml(place.folder, name)
+        own.add(normal(str(table(member, "project").get("name", ""))))
+        lines += texts(table(member, "project").get("dependencies"))
+        inputs.used.append(name)
+    wanted = [line for line in map(requirement, lines) if line and of_requirement(line) not in own]
+    inputs.add(wanted)
+    if wanted:
+        inputs.notes.append(f"the root gets what its {len(own)} workspace members need")
+
+
+def _toml(folder: Folder, name: str) -> dict[str, Any]:
+    try:
+        return parse_toml(folder.text(name) or "", f"`{name}`", hint="")
+    except LockstitchError:
+        return {}
+
+
+def _take_below(inputs: Inputs, place: _Place, lists: Mapping[str, str]) -> None:
+    """Take the files of folders below the root, when the root has none."""
+    below = {name: role for name, role in lists.items() if not _is_near(name)}
+    wanted = {name: role for name, role in below.items() if role not in {"dev", "other"}}
+    both = {role for role in wanted.values() if role in {"train", "serve"}}
+    for name, role in wanted.items():
+        listed = read_requirements(place.folder, name)
+        if listed is None or not listed.lines:
+            continue
+        # Two programs with lists of their own get a group each, one alone is the project.
+        _take_list(inputs, place, name, listed, role if len(both) > 1 and role in both else "")
+        inputs.notes.append(f"`{name}`: used, the root has no list of requirements")
+    for name in place.names if not inputs.dependencies else ():
+        folder, _, base = name.rpartition("/")
+        if folder and base == "pyproject.toml" and folder.count("/") < _DEEPEST - 1:
+            member = _toml(place.folder, name)
+            lines = texts(table(member, "project").get("dependencies"))
+            if "poetry" in table(member, "tool"):
+                managed = managers.poetry(member)
+                lines += managed.dependencies
+            usable_lines = [line for line in map(requirement, lines) if line]
+            inputs.add(usable_lines)
+            if usable_lines:
+                inputs.used.append(name)
+                inputs.notes.append(f"`{name}`: its dependencies are used, the root has none")
+
+
+def _take_scripts(inputs: Inputs, place: _Place) -> None:
+    """Take the metadata that scripts have in their own comments (PEP 723)."""
+    for name in place.names:
+        if not name.endswith(".py") or name.count("/") > 1:
+            continue
+        text = place.folder.text(name, any_encoding=True) or ""
+        match = _SCRIPT.search(text)
+        if match is None:
+            continue
+        content = "".join(
+            line[2:] if line.startswith("# ") else line[1:]
+            for line in match["content"].splitlines(keepends=True)
+        )
+        try:
+            document = parse_toml(content, f"`{name}`", hint="")
+        except LockstitchError as error:
+            inputs.notes.append(f"{error.message}: not read")
+            continue
+        lines = [usable(t, f"`{name}`", inputs.notes) for t in texts(document.get("dependencies"))]
+        inputs.add(line for line in lines if line)
+        asked = document.get("requires-python")
+        if isinstance(asked, str) and is_specifier(asked):
+            inputs.requires_python = inputs.requires_python or asked
+        inputs.used.append(name)
+
+
+# --- what the code imports
+
+
+def _fill(
+    inputs: Inputs,
+    place: _Place,
+    lists: Mapping[str, str],
+    conda: tuple[str, Any] | None,
+) -> None:
+    """Add what the code imports and nothing that was read names, and say that it is a guess."""
+    needs = guess(place.folder, place.names)
+    spare: dict[str, str] = {}
+    for name in lists:
+        listed = read_requirements(place.folder, name) if name not in inputs.used else None
+        spare |= {of_requirement(line): line for line in (listed.lines if listed else ())}
+    if conda and conda[0] not in inputs.used:
+        spare |= {of_requirement(line): line for line in conda[1].dependencies}
+        listed = read_lines(place.folder, conda[0], conda[1].pip)
+        spare |= {of_requirement(line): line for line in listed.lines}
+    nothing = not inputs.dependencies and not any(name != "dev" for name in inputs.groups)
+    there = {of_requirement(line) for line in inputs.dependencies}
+    there |= {of_requirement(line) for lines in inputs.groups.values() for line in lines}
+    added = []
+    for distribution, where in needs.distributions.items():
+        likes = {normal(each) for each in needs.alike[distribution]} | {distribution}
+        if likes & there or (not nothing and distribution in _SERVERS):
+            continue
+        line = next((spare[each] for each in sorted(likes) if each in spare), distribution)
+        added.append((line, where))
+    inputs.add(line for line, _ in added)
+    if nothing and added:
+        names = ", ".join(line for line, _ in added)
+        inputs.notes.append(f"guessed from the imports, as no file lists dependencies: {names}")
+    else:
+        inputs.notes += [
+            f"`{where}` needs `{line}`, which no list has: added" for line, where in added
+        ]
+    if nothing:
+        shown = [f"`{name}` ({where})" for name, where in needs.unknown.items()][:_SHOWN]
+        if shown:
+            inputs.notes.append(f"no table knows the distribution of {', '.join(shown)}: uv add it")
+
+
+# --- developing, and locks
+
+
+def _development(inputs: Inputs, place: _Place) -> None:
+    for name, role in _lists(place).items():
+        listed = read_requirements(place.folder, name) if role == "dev" and _is_near(name) else None
+        if listed is not None:
+            inputs.add(listed.lines, "dev")
+            inputs.notes += listed.notes
+
+
+def _locked(inputs: Inputs, place: _Place) -> None:
+    """Constrain everything to the versions of a lock that another manager wrote."""
+    name = next((name for name in managers.LOCKS if place.folder.has(name)), "")
+    pins = [*managers.locked(place.folder, name)] if name else []
+    pins += inputs.constraints
+    from packaging.requirements import Requirement
+
+    asked: dict[str, list[Any]] = {}
+    for line in [*inputs.dependencies, *(line for g in inputs.groups.values() for line in g)]:
+        parsed = Requirement(line)
+        asked.setdefault(normal(parsed.name), []).append(parsed.specifier)
+    kept: list[str] = []
+    refused: list[str] = []
+    for pin in dict.fromkeys(pins):
+        parsed = Requirement(pin)
+        version = next((clause.version for clause in parsed.specifier), "")
+        fits = all(
+            each.contains(version, prereleases=True)
+            for each in asked.get(normal(parsed.name), ())
+            if version and "==" in pin and "*" not in pin
+        )
+        (kept if fits else refused).append(pin)
+    inputs.constraints = kept
+    if name and kept:
+        inputs.notes.append(f"`{name}`: its {len(kept)} versions are kept as constraints of uv")
+    if refused:
+        names = ", ".join(f"`{pin}`" for pin in refused[:_SHOWN])
+        inputs.notes.append(f"`{name}`: {names} is not what is asked for now: left out")

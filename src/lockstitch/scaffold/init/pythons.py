@@ -1,0 +1,79 @@
+"""Which Python a repository names: in files of its own, in its Dockerfiles, in its metadata."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from lockstitch.repository.dockerfile.images import image_files
+from lockstitch.repository.files import Repository
+from lockstitch.scaffold.init.folder import Folder
+
+__all__ = ["Named", "named", "nearest", "repaired"]
+
+Named = tuple[str, str]  # a minor version and the file that names it
+
+_VERSION = re.compile(r"(?<![\d.])(3\.\d{1,2})(?:\.\d+)?(?![\d])")
+_EXACT = re.compile(r"\s*(?:={1,3}|~=)?\s*(3\.\d{1,2})(?:\.(?:\d+|\*))*\s*")
+_PYTHON_IMAGE = re.compile(r"(?:^|/)python$|python3?$|uvicorn-gunicorn|/lambda/python")
+_REQUIRES = re.compile(r"""(?m)^(\s*requires-python\s*=\s*)(["'])([^"'\n]*)\2""")
+
+
+def named(folder: Folder, repo: Repository, conda: str, pipfile: str) -> Iterator[Named]:
+    """Yield the Pythons that files name, the most deliberate first."""
+    text = _text(folder, ".python-version")
+    match = re.fullmatch(r"\s*(?:cpython-|python-)?(3\.\d{1,2})(?:\.\d+)?\s*", text)
+    if match:
+        yield match[1], ".python-version"
+    yield from _dockerfiles(repo)
+    match = re.match(r"\s*python-(3\.\d{1,2})", _text(folder, "runtime.txt"))
+    if match:
+        yield match[1], "runtime.txt"
+    match = re.search(r"(?m)^\s*python\s+(3\.\d{1,2})", _text(folder, ".tool-versions"))
+    if match:
+        yield match[1], ".tool-versions"
+    for versions, name in ((pipfile, "Pipfile"), (conda, "environment.yml")):
+        match = _EXACT.fullmatch(versions)
+        if match:
+            yield match[1], name
+
+
+def _text(folder: Folder, name: str) -> str:
+    return (folder.text(name, any_encoding=True) or "") if folder.has(name) else ""
+
+
+def _dockerfiles(repo: Repository) -> Iterator[Named]:
+    for image in image_files(repo):
+        for built in image.products:
+            reference = built.reference
+            if reference is not None and _PYTHON_IMAGE.search(reference.path):
+                match = _VERSION.search(reference.tag)
+                if match:
+                    yield match[1], image.path
+
+
+def nearest(wanted: str, possible: Sequence[str]) -> str:
+    """Return the possible minor version that is nearest to the wanted one, the first without."""
+    if not wanted:
+        return possible[0]
+    goal = int(wanted.partition(".")[2])
+    return min(possible, key=lambda minor: abs(int(minor.partition(".")[2]) - goal))
+
+
+def repaired(text: str, notes: list[str]) -> str:
+    """Return pyproject.toml with a `requires-python` that is one: of `3.11.5`, `>=3.11`.
+
+    One patch version (`==3.11.5`) becomes its minor version, since the base decides the patch.
+    """
+
+    def better(match: re.Match[str]) -> str:
+        asked = match[3].strip()
+        bare = re.fullmatch(r"(3\.\d{1,2})(?:\.\d+)?", asked)
+        exact = re.fullmatch(r"={2,3}\s*(3\.\d{1,2})\.\d+", asked)
+        caret = re.fullmatch(r"[\^~]\s*(3\.\d{1,2})(?:\.\d+)?", asked)
+        wanted = f">={bare[1]}" if bare else f"=={exact[1]}.*" if exact else ""
+        wanted = f">={caret[1]},<4" if caret else wanted
+        if not wanted:
+            return match[0]
+        notes.append(f"`requires-python` was `{asked}`: `{wanted}` is written, which fits the base")
+        return f"{match[1]}{match[2]}{wanted}{match[2]}"
+
+    return _REQUIRES.sub(better, text)
