@@ -125,7 +125,7 @@ def walk(root: Path, *, secrets: bool = False) -> Iterator[FoundFile]:
     not part of the project on another machine.
     """
     found = _walk(root, root.resolve(), "", secrets=secrets)
-    yield from sorted(found, key=lambda each: each.name.encode())
+    yield from sorted(found, key=lambda each: os.fsencode(each.name))
 
 
 def _walk(folder: Path, root: Path, prefix: str, *, secrets: bool) -> Iterator[FoundFile]:

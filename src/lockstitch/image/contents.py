@@ -1,6 +1,7 @@
 """What layers hold: the virtual environment, installed wheels, the project's own files."""
 
 import configparser
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
@@ -342,6 +343,9 @@ def folded(kept: Iterable[str], left: Iterable[str]) -> tuple[str, ...]:
 
 # --- the project's own files
 
+_POINTER = 1024  # bytes that a pointer of Git LFS has at most
+_LFS = b"version https://git-lfs.github.com/spec/"
+
 
 def included(project: Project, image: ImageSpec) -> list[FoundFile]:
     """Return the files that an image includes.
@@ -361,8 +365,22 @@ def included(project: Project, image: ImageSpec) -> list[FoundFile]:
         if each.outside:
             message = f"`{each.name}` leads out of the project, to `{each.path.resolve()}`"
             problems.append(LockstitchError(message, hint="copy the file into the project"))
+        elif each.size <= _POINTER and _is_pointer(each):
+            message = f"`{each.name}` is a pointer of Git LFS and not the file itself"
+            problems.append(LockstitchError(message, hint="git lfs pull"))
+        elif any("\ud800" <= letter <= "\udfff" for letter in each.name):
+            shown = each.name.encode("utf-8", "backslashreplace").decode()
+            message = f"`{shown}` has a name that is not UTF-8"
+            problems.append(LockstitchError(message, hint="rename it, or narrow `include`"))
     raise_all(problems)
     return [files[name] for name in sorted(files)]
+
+
+def _is_pointer(file: FoundFile) -> bool:
+    """Return whether a small file is what Git LFS leaves in place of a large one."""
+    with contextlib.suppress(OSError):
+        return file.path.read_bytes().startswith(_LFS)
+    return False
 
 
 def _hint(pattern: str) -> str:

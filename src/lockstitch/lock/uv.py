@@ -11,6 +11,7 @@ from lockstitch import environ, files, process
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases import Base
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.tables import table, tables
 
 __all__ = [
     "LOCK",
@@ -86,12 +87,25 @@ def _chosen(image: ImageSpec) -> list[str]:
 
 def export_all(project: Project, target: Path) -> None:
     """Write a PEP 751 lock of every group and extra."""
-    _export(project, "pylock.toml", target, ["--all-groups", "--all-extras"])
+    _export(project, "pylock.toml", target, _everything(project))
 
 
 def export_requirements(project: Project, target: Path) -> None:
-    """Write all of the lock as requirements with hashes, for pip, uv and any Dockerfile."""
-    _export(project, "requirements.txt", target, ["--all-groups", "--all-extras"])
+    """Write all of the lock as requirements with hashes, for pip, uv and any Dockerfile.
+
+    Of groups and extras that exclude each other, only the first is in it.
+    """
+    _export(project, "requirements.txt", target, _everything(project))
+
+
+def _everything(project: Project) -> list[str]:
+    words = ["--all-groups", "--all-extras"]
+    conflicts = table(project.document, "tool", "uv").get("conflicts")
+    for sides in conflicts if isinstance(conflicts, list) else ():
+        for side in tables(sides)[1:]:
+            for kind in ("group", "extra"):
+                words += [f"--no-{kind}", str(side[kind])] if kind in side else []
+    return words
 
 
 def _export(project: Project, form: str, target: Path, chosen: Sequence[str]) -> None:

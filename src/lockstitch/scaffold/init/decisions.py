@@ -58,7 +58,7 @@ def decide(facts: Facts, *, force: bool = False) -> Decisions:
     ordered += settings
     files = {
         ".python-version": _python_version(facts, minor, force=force),
-        ".gitignore": _gitignore(facts.folder.text(".gitignore") or ""),
+        **_ignored(facts, notes),
         **_hooks(facts, notes),
     }
     found = tuple(item for item in ordered if isinstance(item, Table))
@@ -99,6 +99,13 @@ def _hooks(facts: Facts, notes: list[str]) -> dict[str, str]:
         return {}
     wanted = new.hook_files(facts.manager)
     return {name: text for name, text in wanted.items() if not facts.folder.has(name)}
+
+
+def _ignored(facts: Facts, notes: list[str]) -> dict[str, str]:
+    if (facts.folder.root / ".gitignore").is_dir():
+        notes.append("`.gitignore` is a folder, which git does not read: kept")
+        return {}
+    return {".gitignore": _gitignore(facts.folder.text(".gitignore") or "")}
 
 
 def _gitignore(text: str) -> str:
@@ -178,7 +185,8 @@ def _images(facts: Facts, python: str, base: str) -> Iterator[Table | str]:
 
 def _synced(facts: Facts) -> Iterator[Table]:
     if facts.manager == "uv":
-        names = [name for name in table(facts.document, "dependency-groups") if name == "train"]
+        known = {*table(facts.document, "dependency-groups"), *facts.inputs.groups}
+        names = ["train"] if "train" in known and not facts.inputs.conflicts() else []
         values = {"default-groups": ["dev", "serve", *names]}
         yield Table(path=("tool", "uv"), values=values)
 

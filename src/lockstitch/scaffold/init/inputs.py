@@ -18,6 +18,7 @@ from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.guess import guess
 from lockstitch.scaffold.init.requirements import (
     Requirements,
+    Source,
     is_specifier,
     names_table,
     read_lines,
@@ -63,7 +64,7 @@ class Inputs:
     groups: dict[str, list[str]] = field(default_factory=dict)
     extras: dict[str, list[str]] = field(default_factory=dict)
     constraints: list[str] = field(default_factory=list)  # `NAME==VERSION` of a lock
-    sources: dict[str, str] = field(default_factory=dict)  # of some names, an index of their own
+    sources: dict[str, Source] = field(default_factory=dict)  # of what has one of its own
     requires_python: str = ""
     python: str = ""  # the minor version that the repository names
     python_source: str = ""  # the file that names it
@@ -81,6 +82,18 @@ class Inputs:
             if of_requirement(line) not in there or (";" in line and line not in markers):
                 goal.append(line)
         goal[:] = dict.fromkeys(goal)
+
+    def conflicts(self) -> list[str]:
+        """Return the groups that pin a package to different versions, of two that are there."""
+        pins: dict[str, dict[str, str]] = {}
+        for group, lines in self.groups.items():
+            for line in lines:
+                if "==" in line and ";" not in line and group != "dev":
+                    pins.setdefault(of_requirement(line), {})[group] = line.partition("==")[2]
+        for versions in pins.values():
+            if len(set(versions.values())) > 1:
+                return sorted(versions)
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +306,7 @@ def _take_list(
     if compiled is not None:
         inputs.constraints += [*compiled.lines, *compiled.constraints]
         inputs.notes.append(f"`{pinned}`: its pins are kept, as constraints of uv")
-    inputs.sources |= dict(listed.sources)
+    inputs.sources |= listed.sources
     inputs.notes += listed.notes
     inputs.used.append(name)
     if listed.python and not inputs.python:
@@ -307,6 +320,7 @@ def _take_managed(inputs: Inputs, managed: managers.Managed, name: str) -> None:
     for group, lines in managed.groups.items():
         inputs.add(lines, normal(group))
     inputs.extras |= managed.extras
+    inputs.sources |= managed.sources
     inputs.notes += managed.notes
     inputs.used.append(name)
     exact = managed.python.startswith("==")
@@ -337,7 +351,7 @@ def _take_conda(inputs: Inputs, place: _Place, name: str, content: Any) -> None:
     pip = read_lines(place.folder, name, content.pip)
     inputs.add(pip.lines)
     inputs.constraints += pip.constraints
-    inputs.sources |= dict(pip.sources)
+    inputs.sources |= pip.sources
     inputs.notes += [*content.notes, *pip.notes]
     inputs.used.append(name)
 

@@ -10,7 +10,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.python.names import normal
 from lockstitch.python.tables import parse_toml, table, tables
 from lockstitch.scaffold.init.folder import Folder
-from lockstitch.scaffold.init.requirements import requirement, usable
+from lockstitch.scaffold.init.requirements import Source, requirement, usable
 
 __all__ = ["LOCKS", "Managed", "locked", "pep440", "pipfile", "poetry"]
 
@@ -29,6 +29,7 @@ class Managed:
     dependencies: list[str] = field(default_factory=list)
     groups: dict[str, list[str]] = field(default_factory=dict)
     extras: dict[str, list[str]] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
     python: str = ""  # versions of Python, as PEP 440 has them
     notes: list[str] = field(default_factory=list)
 
@@ -79,13 +80,17 @@ def _python_marker(text: str) -> str:
     return " and ".join(words)
 
 
-def _line(name: str, value: object, where: str, notes: list[str]) -> str:
+def _line(name: str, value: object, where: str, found: Managed) -> str:
     """Return the requirement that a key and a value of Poetry or Pipenv mean, or ""."""
     given: Mapping[str, Any] = value if isinstance(value, Mapping) else {"version": value}
+    notes = found.notes
     place = next((key for key in _PLACES if given.get(key)), "")
-    if place:
+    source = _source(given) if place else {}
+    if place and not source:
         notes.append(f"{where}: `{name:.60}` comes from a `{place}`, not from an index: left out")
         return ""
+    if source:
+        found.sources[normal(name)] = source
     version = given.get("version", "*")
     versions = pep440(version) if isinstance(version, str) else None
     if versions is None:
@@ -108,11 +113,30 @@ def _line(name: str, value: object, where: str, notes: list[str]) -> str:
     return line
 
 
-def _lines(values: Mapping[str, Any], where: str, notes: list[str]) -> list[str]:
+def _source(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the source that a table of Poetry or Pipenv names, or {} where none can be kept."""
+    key = next((key for key in ("git", "url", "path") if isinstance(given.get(key), str)), "")
+    value = str(given.get(key, ""))
+    leads_out = key == "path" and (value.startswith(("/", "..", "~")) or value in {".", "./"})
+    if not key or leads_out or re.search(r"//[^/\s]*:[^/\s]*@", value):
+        return {}
+    source = {key: value}
+    for word, meant in (("rev", "rev"), ("ref", "rev"), ("tag", "tag"), ("branch", "branch")):
+        if key == "git" and isinstance(given.get(word), str):
+            return source | {meant: given[word]} | _below(given)
+    return source | _below(given)
+
+
+def _below(given: Mapping[str, Any]) -> dict[str, str]:
+    below = given.get("subdirectory")
+    return {"subdirectory": below} if isinstance(below, str) and below else {}
+
+
+def _lines(values: Mapping[str, Any], where: str, found: Managed) -> list[str]:
     lines = []
     for name, value in values.items():
         for each in value if isinstance(value, list) else [value]:
-            line = _line(name, each, where, notes) if normal(name) != "python" else ""
+            line = _line(name, each, where, found) if normal(name) != "python" else ""
             lines += [line] if line else []
     return list(dict.fromkeys(lines))
 
@@ -131,8 +155,8 @@ def pipfile(folder: Folder) -> Managed | None:
     except LockstitchError as error:
         found.notes.append(f"{error.message}: not read")
         return found
-    found.dependencies = _lines(table(document, "packages"), "`Pipfile`", found.notes)
-    development = _lines(table(document, "dev-packages"), "`Pipfile`", found.notes)
+    found.dependencies = _lines(table(document, "packages"), "`Pipfile`", found)
+    development = _lines(table(document, "dev-packages"), "`Pipfile`", found)
     found.groups = {"dev": development} if development else {}
     requires = table(document, "requires")
     version = requires.get("python_version") or requires.get("python_full_version")
@@ -156,12 +180,12 @@ def poetry(document: Mapping[str, Any]) -> Managed:
         if isinstance(value, Mapping) and value.get("optional")
     }
     required = {name: value for name, value in wanted.items() if normal(name) not in optional}
-    found.dependencies = _lines(required, where, found.notes)
+    found.dependencies = _lines(required, where, found)
     for extra, names in table(own, "extras").items():
         lines = [
             line
             for name in (names if isinstance(names, list) else ())
-            for line in _lines(optional.get(normal(str(name)), {}), where, found.notes)
+            for line in _lines(optional.get(normal(str(name)), {}), where, found)
         ]
         found.extras |= {extra: lines} if lines else {}
     groups: dict[str, Mapping[str, Any]] = {"dev": table(own, "dev-dependencies")}
@@ -169,7 +193,7 @@ def poetry(document: Mapping[str, Any]) -> Managed:
         listed = table(own, "group", name, "dependencies")
         groups[name] = {**groups.get(name, {}), **listed}
     for name, values in groups.items():
-        lines = _lines(values, where, found.notes)
+        lines = _lines(values, where, found)
         found.groups |= {name: lines} if lines else {}
     return found
 

@@ -5,7 +5,7 @@ import posixpath
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Requirements",
+    "Source",
     "is_specifier",
     "names_table",
     "read_lines",
     "read_requirements",
     "requirement",
     "usable",
+    "vcs_source",
 ]
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")  # as pip reads it
@@ -50,6 +52,11 @@ _HARMLESS = frozenset(
 _OLDER, _NEWEST = 8, 14  # minor versions whose standard libraries count
 
 
+# Where one package comes from, as [tool.uv.sources] has it: git, url, path, or an `index` by its
+# address.
+Source = Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
     """The requirements of a file, and a note for each line that is left out or changed."""
@@ -57,7 +64,7 @@ class Requirements:
     lines: tuple[str, ...]
     notes: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()  # of `-c`
-    sources: tuple[tuple[str, str], ...] = ()  # names of an index of their own, with its address
+    sources: Mapping[str, Source] = field(default_factory=dict)
     files: tuple[str, ...] = ()  # it and those that it names
     python: str = ""  # a line `python==3.8`
 
@@ -146,6 +153,7 @@ class _Reading:
     constraints: dict[str, None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     indexes: list[str] = field(default_factory=list)
+    sources: dict[str, Source] = field(default_factory=dict)
     python: str = ""
     seen: list[str] = field(default_factory=list)
     waiting: list[tuple[str, bool]] = field(default_factory=list)  # with whether it constrains
@@ -174,12 +182,12 @@ def _whole(reading: _Reading) -> Requirements:
         source, constrains = reading.waiting.pop(0)
         content = reading.folder.text(source, any_encoding=True) or ""
         _read_text(reading, source, content, constrains=constrains)
-    lines, sources = _local_versions(reading)
+    lines = _local_versions(reading)
     return Requirements(
         lines=tuple(dict.fromkeys(lines)),
         notes=tuple(dict.fromkeys(reading.notes)),
         constraints=tuple(reading.constraints),
-        sources=sources,
+        sources=reading.sources,
         files=tuple(reading.seen),
         python=reading.python,
     )
@@ -222,7 +230,7 @@ def _line(reading: _Reading, where: str, text: str) -> str:
     line = usable(bare, where, reading.notes)
     if line or len(reading.notes) > before:
         return line
-    placed = _placed(bare, where, reading.notes)
+    placed = _placed(bare, where, reading.notes) or _sourced(reading, where, bare)
     if not placed and len(reading.notes) == before:
         reading.notes.append(f"{where}: {_why(bare)}: left out")
     return placed
@@ -243,6 +251,62 @@ def _placed(text: str, where: str, notes: list[str]) -> str:
         kept = f"version {version} of its file" if version else "any version"
         notes.append(f"{where}: `{parsed.name}` is a file of conda's: {kept} of the index")
     return line
+
+
+def _sourced(reading: _Reading, where: str, text: str) -> str:
+    """Return the name of a requirement that is a repository, a file or a folder, and keep where.
+
+    An address with a login is refused, and a folder outside of the project.
+    """
+    bare, _, marker = text.partition(" ;")
+    name, at, place = bare.partition(" @ ") if " @ " in bare else ("", "", bare)
+    place, parsed = place.strip(), _parse(name.strip()) if at else None
+    if "://" in place and without_login(place) != place and "//git@" not in place:
+        return ""
+    source = vcs_source(place) or _folder_source(reading.folder, place)
+    if not source and re.match(r"https?://", place):
+        source = {"url": place.partition("#")[0]}
+    if not source:
+        return ""
+    egg = re.search(r"[#&]egg=([A-Za-z0-9._-]+)", place)
+    filename = posixpath.basename(urlsplit(source.get("url", "")).path)
+    guessed = egg[1] if egg else filename.split("-")[0] if filename.endswith(".whl") else ""
+    if not guessed and "git" in source:
+        guessed = posixpath.basename(source["git"]).removesuffix(".git")
+    guessed = guessed or source.get("name", "")
+    wanted = parsed.name if parsed else guessed
+    if not of_requirement(wanted):
+        return ""
+    if not parsed and not egg:
+        reading.notes.append(f"{where}: the name `{of_requirement(wanted)}` is a guess")
+    extras = f"[{','.join(sorted(parsed.extras))}]" if parsed and parsed.extras else ""
+    reading.sources[of_requirement(wanted)] = {k: v for k, v in source.items() if k != "name"}
+    line = f"{wanted}{extras}" + (f"; {marker.strip()}" if marker.strip() else "")
+    return requirement(line)
+
+
+def vcs_source(text: str) -> dict[str, str]:
+    """Return the source that `git+https://host/repository@tag#subdirectory=x` means, or {}."""
+    match = re.match(r"git\+((?:https?|ssh)://[^#]+?)(?:@([^@/#]+))?(?:#(.*))?$", text.strip())
+    if match is None:
+        return {}
+    source = {"git": match[1]}
+    source |= {"rev": match[2]} if match[2] else {}
+    below = re.search(r"(?:^|&)subdirectory=([^&]+)", match[3] or "")
+    return source | ({"subdirectory": below[1]} if below else {})
+
+
+def _folder_source(folder: Folder, text: str) -> dict[str, str]:
+    """Return the source of a folder of this project that is a package itself, or {}."""
+    path = posixpath.normpath(text.removeprefix("file:").partition("[")[0])
+    if path.startswith(("..", "/")) or path == "." or "\0" in path or "://" in path:
+        return {}
+    has = [name for name in ("pyproject.toml", "setup.py") if folder.has(f"{path}/{name}")]
+    if not has or not folder.inside(folder.root / path):
+        return {}
+    content = folder.text(f"{path}/{has[0]}", any_encoding=True) or ""
+    name = re.search(r"""\bname\s*=\s*["']([A-Za-z0-9._-]+)["']""", content)
+    return {"path": path, "name": name[1] if name else ""}
 
 
 def _wheel_version(url: str) -> str:
@@ -291,7 +355,12 @@ def _option(reading: _Reading, source: str, where: str, text: str) -> None:
     option, value = argument(text)
     value = value.strip("\"'")
     if option in EDITABLE:
-        reading.notes.append(_editable(reading.folder, where, option, value))
+        note = _editable(reading.folder, where, option, value)
+        line = _sourced(reading, where, value) if "this project" not in note else ""
+        if line:
+            reading.lines[line] = None
+        else:
+            reading.notes.append(note)
     elif option in {"-r", "--requirement", "-c", "--constraint"}:
         _follow(reading, source, where, option, value)
     elif option in {"-i", "--index-url", "--extra-index-url", "-f", "--find-links"} and (
@@ -330,21 +399,21 @@ def _follow(reading: _Reading, source: str, where: str, option: str, value: str)
     reading.notes.append(f"{where}: `{option}` names no file of this folder: left out")
 
 
-def _local_versions(reading: _Reading) -> tuple[list[str], tuple[tuple[str, str], ...]]:
-    """Return the lines, and the index of those whose version (`+cpu`) only another index has."""
-    lines, sources = [], []
+def _local_versions(reading: _Reading) -> list[str]:
+    """Return the lines; those whose version (`+cpu`) only another index has get it as a source."""
+    lines = []
     for line in reading.lines:
         parsed = _parse(line)
         if parsed is None or "+" not in str(parsed.specifier):
             lines.append(line)
         elif reading.indexes:
             lines.append(line)
-            sources.append((normal(parsed.name), _index_for(line, reading.indexes)))
+            reading.sources[normal(parsed.name)] = {"index": _index_for(line, reading.indexes)}
         else:
             without = re.sub(r"\+[A-Za-z0-9.]+", "", line)
             lines.append(without)
             reading.notes.append(f"`{line}`: no index is named that has it: `{without}` is used")
-    return lines, tuple(sources)
+    return lines
 
 
 def _index_for(line: str, indexes: Iterable[str]) -> str:

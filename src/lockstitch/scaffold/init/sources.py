@@ -78,7 +78,12 @@ def _take(metadata: SetupMetadata, source: str, key: str, value: object) -> None
         taken = all(_extra(metadata, source, name, lines) for name, lines in value.items())
     elif key == "entry_points" and isinstance(value, Mapping):
         taken = _scripts(metadata, value.get("console_scripts", []))
-    if not taken:
+    if not taken and key == "install_requires":
+        metadata.notes.append(
+            f"`{source}`: `{key}` cannot be read without running it: "
+            "what lists of requirements and imports say is used"
+        )
+    elif not taken:
         metadata.notes.append(f"`{source}`: `{key}` cannot be read without running it: left out")
 
 

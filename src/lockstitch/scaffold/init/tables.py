@@ -107,18 +107,21 @@ def locked(facts: Facts) -> Iterator[Table]:
         values["constraint-dependencies"] = facts.inputs.constraints
     elif facts.converts:
         values["constraint-dependencies"] = []  # says that uv locks it
-    indexes = {url: f"index-{n}" for n, url in enumerate(_indexes(facts), 1)}
+    conflicts = facts.inputs.conflicts()
+    if conflicts:
+        values["conflicts"] = [[{"group": group} for group in conflicts]]
+    wanted = {} if facts.project.get("dependencies") else facts.inputs.sources
+    urls = dict.fromkeys(each["index"] for each in wanted.values() if "index" in each)
+    indexes = {url: f"index-{number}" for number, url in enumerate(urls, 1)}
     if indexes:
         values["index"] = [_index(url, name) for url, name in indexes.items()]
     yield from [Table(path=("tool", "uv"), values=values)] if values else []
-    if indexes:
-        sources = {name: {"index": indexes[url]} for name, url in facts.inputs.sources.items()}
+    if wanted:
+        sources = {
+            name: {"index": indexes[each["index"]]} if "index" in each else dict(each)
+            for name, each in wanted.items()
+        }
         yield Table(path=("tool", "uv", "sources"), values=sources)
-
-
-def _indexes(facts: Facts) -> list[str]:
-    there = "index" in table(facts.document, "tool", "uv")
-    return [] if there else list(dict.fromkeys(facts.inputs.sources.values()))
 
 
 def _index(url: str, name: str) -> dict[str, Any]:
@@ -152,6 +155,8 @@ def dependencies(facts: Facts) -> list[str]:
     me = of_requirement(str(facts.project.get("name") or facts.setup.texts.get("name") or ""))
     own = facts.setup.dependencies or ()
     lines = facts.inputs.dependencies
+    if facts.manager == "poetry":  # a name without its source could be anybody's
+        lines = [each for each in lines if of_requirement(each) not in facts.inputs.sources]
     return [each for each in lines if of_requirement(each) != me or each in own]
 
 

@@ -100,3 +100,38 @@ def test_a_file_that_is_too_large(tmp_path: Path) -> None:
 
 def test_no_file(tmp_path: Path) -> None:
     assert requirements.read_requirements(Folder(tmp_path), "requirements.txt") is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "latin-1"])
+def test_any_encoding_and_line_end(encoding: str, tmp_path: Path) -> None:
+    text = "a==1\r\n# donn\xe9es\r\nb>=2 \\\r\n  ; python_version > '3'\r\n"
+    (tmp_path / "requirements.txt").write_bytes(text.encode(encoding))
+    found = requirements.read_requirements(Folder(tmp_path), "requirements.txt")
+    assert found is not None
+    assert found.lines == ("a==1", 'b>=2; python_version > "3"')
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("certifi @ file:///croot/certifi_1690232220950/work/certifi", "certifi"),
+        ("a @ file:///C:/b/abs_1b2/croot/a_16/a-1.2-py3-none-any.whl", "a==1.2"),
+        ("numpy=1.21.0", "numpy==1.21.0"),
+        ("numpy=1.21.0=py38_0", "numpy==1.21.0"),
+        ("sklearn==0.0.post1", "scikit-learn"),
+        ("pywin32==306", 'pywin32==306; sys_platform == "win32"'),
+        ("torch==1.12.1+cu113", "torch==1.12.1"),
+        ("'a==1'", "a==1"),
+        ("a>=1,", "a>=1"),
+        ("a==1 --hash=sha256:00 -f https://example.test/", "a==1"),
+    ],
+)
+def test_what_a_line_means(line: str, wanted: str, tmp_path: Path) -> None:
+    assert requirements_of(tmp_path, f"{line}\n").lines == (wanted,)
+
+
+@pytest.mark.parametrize("line", ["os", "pkg-resources==0.0.0", "dataclasses==0.8", "."])
+def test_what_needs_no_package(line: str, tmp_path: Path) -> None:
+    found = requirements_of(tmp_path, f"{line}\n")
+    assert found.lines == ()
+    assert len(found.notes) == 1

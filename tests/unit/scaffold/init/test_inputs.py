@@ -1,0 +1,420 @@
+"""What a project needs, by whatever file says so: one tiny project for each kind of file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.projects import write_files
+
+from lockstitch.scaffold.init import facts, plan
+from lockstitch.scaffold.init.folder import Folder
+from lockstitch.scaffold.init.inputs import Inputs
+
+POETRY = """\
+[tool.poetry]
+name = "demo"
+version = "0.2.0"
+description = "An  app"
+[tool.poetry.dependencies]
+python = "^3.9"
+six = "^1.15"
+alpha = {version = "~2.1", extras = ["x"], python = "<3.12"}
+beta = {git = "https://example.test/beta.git", tag = "v1"}
+gamma = {version = "*", optional = true}
+[tool.poetry.extras]
+plot = ["gamma"]
+[tool.poetry.group.dev.dependencies]
+pytest = "^7.0"
+[tool.poetry.group.train.dependencies]
+delta = ">=1,<2"
+[build-system]
+requires = ["poetry-core>=1.0.0"]
+build-backend = "poetry.core.masonry.api"
+"""
+OLD_LOCK = """\
+[[package]]
+name = "six"
+version = "1.15.0"
+category = "main"
+[[package]]
+name = "twice"
+version = "1"
+[[package]]
+name = "twice"
+version = "2"
+[[package]]
+name = "local"
+version = "1"
+[package.source]
+type = "git"
+[metadata]
+lock-version = "1.1"
+"""
+PIPFILE = """\
+[packages]
+six = "*"
+alpha = {version = "<3", extras = ["socks"], markers = "python_version < '4'"}
+[dev-packages]
+pytest = "*"
+[requires]
+python_version = "3.9"
+"""
+PIPFILE_LOCK = json.dumps(
+    {
+        "default": {"six": {"version": "==1.15.0"}, "alpha": {"version": "==2.1"}, "e": {}},
+        "develop": {"pytest": {"version": "==7.4.0"}},
+    }
+)
+ENVIRONMENT = """\
+name: x
+dependencies:
+  - python=3.8
+  - conda-forge::numpy=1.26
+  - pytorch::pytorch=1.13.1=py3.8_cuda11.6_0
+  - six=1.16.0=pyhd3eb1b0_1
+  - pandas>=1.5,<3
+  - cudatoolkit=11.3
+  - libpng=1.6.37=hbc83047_0
+  - strange=1.0=h1234567_0
+  - pywin32  # [win]
+  - pip
+  - pip:
+    - idna==3.7
+    - -r more.txt
+"""
+SCRIPT = """\
+# /// script
+# requires-python = ">=3.12"
+# dependencies = ["six==1.16.0"]
+# ///
+import six
+"""
+
+
+def inputs_of(root: Path, texts: dict[str, str], *, has_poetry: bool = False) -> Inputs:
+    return facts.read(Folder(write_files(root, texts)), has_poetry=has_poetry).inputs
+
+
+LISTED: dict[str, tuple[dict[str, str], list[str], dict[str, list[str]]]] = {
+    "a folder of lists": (
+        {
+            "requirements/base.txt": "six==1.16.0\n",
+            "requirements/prod.txt": "-r base.txt\nidna==3.7\n",
+            "requirements/dev.txt": "-r base.txt\npytest\n",
+        },
+        ["idna==3.7", "six==1.16.0"],
+        {"dev": ["pytest"]},
+    ),
+    "one list for each program": (
+        {"requirements-train.txt": "six\n", "requirements-serve.txt": "idna\n"},
+        [],
+        {"train": ["six"], "serve": ["idna"]},
+    ),
+    "a list for everything and one for a program": (
+        {"requirements.txt": "six\n", "requirements_train.txt": "-r requirements.txt\nidna\n"},
+        ["six"],
+        {"train": ["idna"]},
+    ),
+    "only lists of variants": ({"requirements-gpu.txt": "six\n"}, ["six"], {}),
+    "a folder below": ({"backend/requirements.txt": "six\n", "backend/main.py": ""}, ["six"], {}),
+    "two folders below": (
+        {"training/requirements.txt": "six\n", "api/requirements.txt": "idna\n"},
+        [],
+        {"serve": ["idna"], "train": ["six"]},
+    ),
+    "what a Dockerfile installs": (
+        {
+            "requirements.txt": "six\n",
+            "requirements-ui.txt": "idna\n",
+            "Dockerfile": "FROM python:3.11\nRUN pip install -r requirements-ui.txt beta==2\n",
+        },
+        ["six", "idna", "beta==2"],
+        {},
+    ),
+    "an environment of conda": (
+        {"environment.yml": ENVIRONMENT, "more.txt": "certifi\n"},
+        ["numpy==1.26.*", "torch==1.13.1", "six==1.16.0", "pandas<3,>=1.5", "idna==3.7", "certifi"],
+        {},
+    ),
+    "a Pipfile": (
+        {"Pipfile": PIPFILE},
+        ["six", 'alpha[socks]<3; python_version < "4"'],
+        {"dev": ["pytest"]},
+    ),
+    "tables of Poetry": (
+        {"pyproject.toml": POETRY},
+        ["six<2,>=1.15", 'alpha[x]<2.2,>=2.1; python_version < "3.12"', "beta"],
+        {"dev": ["pytest<8,>=7.0"], "train": ["delta<2,>=1"]},
+    ),
+    "a script": ({"job.py": SCRIPT}, ["six==1.16.0"], {}),
+    "imports": (
+        {
+            "main.py": "import yaml, helpers\nfrom sklearn.svm import SVC\nimport os\n",
+            "helpers.py": "try:\n    import torch\nexcept ImportError:\n    torch = None\n",
+            "tests/test_it.py": "import requests\n",
+            "load.py": "import pandas\npandas.read_parquet('x')\n",
+        },
+        ["pandas", "pyarrow", "scikit-learn", "pyyaml"],
+        {},
+    ),
+    "an empty list": ({"requirements.txt": "\n", "main.py": "import requests"}, ["requests"], {}),
+    "imports that no list has": (
+        {"requirements.txt": "numpy==1.26.4\nopencv-python\n", "main.py": "import cv2, requests"},
+        ["numpy==1.26.4", "opencv-python", "requests"],
+        {},
+    ),
+    "a workspace": (
+        {
+            "pyproject.toml": '[tool.uv.workspace]\nmembers = ["packages/*"]\n',
+            "packages/a/pyproject.toml": '[project]\nname = "a"\ndependencies = ["six", "b"]\n',
+            "packages/b/pyproject.toml": '[project]\nname = "b"\ndependencies = ["idna"]\n',
+        },
+        ["six", "idna"],
+        {},
+    ),
+    "settings of tools alone": (
+        {"pyproject.toml": "[tool.black]\nline-length = 88\n", "requirements.txt": "six\n"},
+        ["six"],
+        {},
+    ),
+    "an empty list of a project": (
+        {
+            "pyproject.toml": '[project]\nname = "x"\nversion = "1"\ndependencies = []\n',
+            "requirements.txt": "six\n",
+        },
+        ["six"],
+        {},
+    ),
+    "a setup.py that reads a list": (
+        {
+            "setup.py": "from setuptools import setup\nsetup(install_requires=open('r').read())\n",
+            "requirements.txt": "six\n",
+        },
+        ["six"],
+        {},
+    ),
+    "what a project declares": (
+        {
+            "pyproject.toml": '[project]\nname = "x"\nversion = "1"\ndependencies = ["six"]\n',
+            "requirements.txt": "idna\n",
+            "main.py": "import requests\n",
+        },
+        [],
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_dependencies_and_groups(kind: str, tmp_path: Path) -> None:
+    texts, dependencies, groups = LISTED[kind]
+    inputs = inputs_of(tmp_path, texts)
+    assert inputs.dependencies == dependencies
+    assert {name: lines for name, lines in inputs.groups.items() if lines} == groups
+
+
+def test_what_is_written_can_be_read_and_stays(tmp_path: Path) -> None:
+    for number, (texts, _, _) in enumerate(LISTED.values()):
+        root = write_files(tmp_path / str(number), texts)
+        plan.write(plan.plan(root, has_poetry=False))
+        assert plan.plan(root, has_poetry=False).changes == ()
+
+
+def test_every_guess_is_said(tmp_path: Path) -> None:
+    texts = {"main.py": "import yaml\nimport nobody_knows\n"}
+    assert inputs_of(tmp_path, texts).notes == [
+        "guessed from the imports, as no file lists dependencies: pyyaml",
+        "no table knows the distribution of `nobody_knows` (main.py:2): uv add it",
+    ]
+
+
+def test_what_becomes_of_what_only_conda_has(tmp_path: Path) -> None:
+    notes = inputs_of(tmp_path, {"environment.yml": ENVIRONMENT, "more.txt": "certifi\n"}).notes
+    assert notes == [
+        "`environment.yml`: `cudatoolkit`: comes with the wheels that need it",
+        "`environment.yml`: `libpng`, `pip`, `strange`: not of Python: the base or wheels have it",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- a\n", "dependencies: 1\n", "dependencies: [{}, [a], {pip: 1}, '=']\n", "a: ["]
+)
+def test_an_environment_that_says_nothing(text: str, tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, {"environment.yml": text, "main.py": "import yaml\n"})
+    assert inputs.dependencies == ["pyyaml"]
+
+
+def test_a_pipfile_that_is_no_toml(tmp_path: Path) -> None:
+    assert "`Pipfile` is not valid TOML" in inputs_of(tmp_path, {"Pipfile": "["}).notes[0]
+
+
+# --- locks
+
+
+PDM_LOCK = '[[package]]\nname = "six"\nversion = "1.15.0"\n'
+PYLOCK = '[[packages]]\nname = "six"\nversion = "1.15.0"\n[[packages]]\nname = "g"\nvcs = {}\n'
+COMPILED = "six==1.15.0\n    # via -r requirements.in\nidna==3.4\n    # via six\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "constraints"),
+    [
+        ({"Pipfile": PIPFILE, "Pipfile.lock": PIPFILE_LOCK}, ["alpha==2.1", "pytest==7.4.0"]),
+        ({"pyproject.toml": POETRY, "poetry.lock": OLD_LOCK}, []),
+        ({"requirements.txt": "six\n", "pdm.lock": PDM_LOCK}, []),
+        ({"requirements.txt": "six>1.0\n", "pylock.toml": PYLOCK}, []),
+        ({"requirements.in": "six\n", "requirements.txt": COMPILED}, ["idna==3.4"]),
+        ({"requirements.txt": "six\n-c pins.txt\n", "pins.txt": "idna==3.4\n"}, ["idna==3.4"]),
+    ],
+)
+def test_no_locked_version_changes(
+    texts: dict[str, str], constraints: list[str], tmp_path: Path
+) -> None:
+    inputs = inputs_of(tmp_path, texts)
+    pin = [] if "pins.txt" in texts else ["six==1.15.0"]
+    assert sorted(inputs.constraints) == sorted([*constraints, *pin])
+
+
+def test_a_lock_that_does_not_fit_is_said(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, {"requirements.txt": "six>=1.16\n", "pdm.lock": PDM_LOCK})
+    assert inputs.constraints == []
+    assert inputs.notes[-1] == ("`pdm.lock`: `six==1.15.0` is not what is asked for now: left out")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"default": [1], "develop": {"a": 1}}'])
+def test_a_lock_that_cannot_be_read(text: str, tmp_path: Path) -> None:
+    texts = {"Pipfile": PIPFILE, "Pipfile.lock": text}
+    assert inputs_of(tmp_path, texts).constraints == []
+
+
+# --- what is written
+
+
+def written(root: Path, texts: dict[str, str]) -> dict[str, Any]:
+    import tomllib
+
+    plan.write(plan.plan(write_files(root, texts), has_poetry=False))
+    return tomllib.loads((root / "pyproject.toml").read_text())
+
+
+def test_a_project_of_poetry_becomes_one_of_uv(tmp_path: Path) -> None:
+    texts = {"pyproject.toml": POETRY, "poetry.lock": OLD_LOCK, "app/main.py": "import six\n"}
+    document = written(tmp_path, texts)
+    assert document["project"] == {
+        "name": "demo",
+        "version": "0.2.0",
+        "description": "An app",
+        "requires-python": ">=3.9,<4",
+        "dependencies": [
+            "six<2,>=1.15",
+            'alpha[x]<2.2,>=2.1; python_version < "3.12"',
+            "beta",
+        ],
+        "optional-dependencies": {"plot": ["gamma"]},
+    }
+    assert document["tool"]["uv"] == {
+        "package": False,  # no package of its name
+        "constraint-dependencies": ["six==1.15.0"],
+        "sources": {"beta": {"git": "https://example.test/beta.git", "tag": "v1"}},
+    }
+    assert document["dependency-groups"]["train"] == ["delta<2,>=1"]
+    assert "pytest<8,>=7.0" in document["dependency-groups"]["dev"]
+    assert document["tool"]["poetry"]["name"] == "demo"  # kept
+
+
+def test_sources_and_indexes(tmp_path: Path) -> None:
+    listed = (
+        "--extra-index-url https://example.test/whl/cpu\n"
+        "torch==2.0.1+cpu\n"
+        "-e git+https://example.test/tools.git@v2#egg=tools&subdirectory=py\n"
+        "lib @ https://example.test/lib-1.0-py3-none-any.whl\n"
+        "-e ./vendor/mine\n"
+    )
+    mine = '[project]\nname = "mine"\nversion = "1"\n'
+    texts = {"requirements.txt": listed, "vendor/mine/pyproject.toml": mine}
+    document = written(tmp_path, texts)
+    assert document["project"]["dependencies"] == ["torch==2.0.1+cpu", "tools", "lib", "mine"]
+    assert document["tool"]["uv"] == {
+        "index": [{"name": "index-1", "url": "https://example.test/whl/cpu", "explicit": True}],
+        "sources": {
+            "torch": {"index": "index-1"},
+            "tools": {
+                "git": "https://example.test/tools.git",
+                "rev": "v2",
+                "subdirectory": "py",
+            },
+            "lib": {"url": "https://example.test/lib-1.0-py3-none-any.whl"},
+            "mine": {"path": "vendor/mine"},
+        },
+    }
+
+
+def test_groups_that_exclude_each_other(tmp_path: Path) -> None:
+    texts = {
+        "requirements-train.txt": "idna==3.6\n",
+        "requirements-serve.txt": "idna==3.7\nfastapi\nuvicorn\n",
+    }
+    uv = written(tmp_path, texts)["tool"]["uv"]
+    assert uv == {"conflicts": [[{"group": "serve"}, {"group": "train"}]]}
+
+
+# --- Python
+
+
+@pytest.mark.parametrize(
+    ("texts", "python"),
+    [
+        ({"Dockerfile": "ARG V=3.8\nFROM python:${V}-slim\n"}, ("3.8", "Dockerfile")),
+        ({"runtime.txt": "python-3.9.7\n"}, ("3.9", "runtime.txt")),
+        ({".tool-versions": "python 3.10.2\n"}, ("3.10", ".tool-versions")),
+        ({"Pipfile": PIPFILE}, ("3.9", "Pipfile")),
+        ({"environment.yml": ENVIRONMENT}, ("3.8", "environment.yml")),
+        ({"requirements.txt": "python==3.7\nsix\n"}, ("3.7", "requirements.txt")),
+        (
+            {".python-version": "3.13\n", "Dockerfile": "FROM python:3.9\n"},
+            ("3.13", ".python-version"),
+        ),
+        ({"Dockerfile": "FROM nvidia/cuda:12.1\n"}, ("", "")),
+    ],
+)
+def test_the_python_that_a_file_names(
+    texts: dict[str, str], python: tuple[str, str], tmp_path: Path
+) -> None:
+    inputs = inputs_of(tmp_path, texts)
+    assert (inputs.python, inputs.python_source) == python
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("3.11.5", ">=3.11"),
+        ("==3.11.5", "==3.11.*"),
+        ("^3.11", ">=3.11,<4"),
+        (">=3.9", ">=3.9"),
+    ],
+)
+def test_a_requires_python_that_is_none(asked: str, wanted: str, tmp_path: Path) -> None:
+    text = f'[project]\nname = "x"\nversion = "1"\nrequires-python = "{asked}" # mine\n'
+    document = written(tmp_path, {"pyproject.toml": text})
+    assert document["project"]["requires-python"] == wanted
+    assert "# mine" in (tmp_path / "pyproject.toml").read_text()
+
+
+# --- edges
+
+
+def test_what_is_strange_is_read_over(tmp_path: Path) -> None:
+    root = write_files(
+        tmp_path,
+        {
+            ".gitignore/x": "",
+            "requirements.txt": "six\n",
+            "inner/.git/HEAD": "",
+            "inner/requirements.txt": "idna\n",
+        },
+    )
+    (root / "caf\udce9.csv").touch()
+    found = plan.plan(root)
+    assert "`.gitignore` is a folder, which git does not read: kept" in found.notes
+    assert facts.read(Folder(root)).inputs.dependencies == ["six"]
