@@ -161,7 +161,7 @@ $ lockstitch init --dry-run
 > +pythonpath = ["."]
 > note: `setup.py`: `long_description`: left out, add to [project] what is missed
 > note: `setup.py`: kept; what pyproject.toml says counts from now on
-> note: `requirements.txt:2`: `-e` is a folder of one machine: left out
+> note: `requirements.txt:2`: `-e .` is this project: left out
 > note: `requirements.txt:3`: `--extra-index-url` is no requirement: left out
 > note: once training has written a model, add it to the `include` of the image `serve`
 > would write: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml
@@ -333,7 +333,7 @@ $ lockstitch init
 > +pythonpath = ["."]
 > note: `setup.py`: `long_description`: left out, add to [project] what is missed
 > note: `setup.py`: kept; what pyproject.toml says counts from now on
-> note: `requirements.txt:2`: `-e` is a folder of one machine: left out
+> note: `requirements.txt:2`: `-e .` is this project: left out
 > note: `requirements.txt:3`: `--extra-index-url` is no requirement: left out
 > note: once training has written a model, add it to the `include` of the image `serve`
 > wrote: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml
