@@ -1,0 +1,165 @@
+"""Packages that the index has as source only, git, and workspaces: locked, built, started."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from support import projects
+
+from lockstitch import process
+from lockstitch.cli.main import main
+
+pytestmark = [pytest.mark.network, pytest.mark.usefixtures("in_store")]
+
+PYPROJECT = """\
+[project]
+name = "pipe"
+version = "0.1"
+requires-python = ">=3.11,<3.12"
+dependencies = [{dependencies}]
+
+[tool.uv]
+package = false
+
+[tool.lockstitch]
+python = "3.11"
+
+[tool.lockstitch.images.job]
+include = ["main.py"]
+command = ["python", "main.py"]
+{more}"""
+MEMBER = """\
+[project]
+name = "{name}"
+version = "0.3.0"
+requires-python = ">=3.11"
+dependencies = [{dependencies}]
+
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+"""
+
+
+def project(
+    folder: Path,
+    dependencies: str,
+    main: str,
+    more: str = "",
+    files: Mapping[str, str] | None = None,
+) -> Path:
+    text = PYPROJECT.format(dependencies=dependencies, more=more)
+    return projects.write(folder / "pipe", pyproject=text, files={"main.py": main, **(files or {})})
+
+
+def lockstitch(root: Path, *words: str) -> int:
+    return main([*words, "--project", str(root)])
+
+
+def starts(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """Return what the image's program printed, and the image's digest."""
+    assert lockstitch(root, "lock", "--quiet") == 0, capsys.readouterr().err
+    capsys.readouterr()
+    assert lockstitch(root, "build", "--quiet") == 0, capsys.readouterr().err
+    digest = capsys.readouterr().out
+    assert lockstitch(root, "try", "--json") == 0, capsys.readouterr().out
+    verdict = json.loads(capsys.readouterr().out)
+    assert verdict["outcome"] == "ended"
+    return verdict["output"], digest
+
+
+def elsewhere(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> str:
+    """Return the digest that another machine's empty store comes to."""
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("TZ", "Pacific/Chatham")
+    assert lockstitch(root, "build", "--quiet") == 0, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "text", "printed"),
+    [
+        (
+            '"hydra-core>=1.3", "docopt", "wget"',
+            "import antlr4, docopt, hydra, wget\nprint(hydra.__version__[:3], docopt.__version__)",
+            "1.3 0.6.2\n",
+        ),
+        (
+            '"annoy>=1.17"',
+            "import annoy\nt = annoy.AnnoyIndex(2, 'euclidean')\nt.add_item(0, [1, 2])"
+            + "\nt.build(1)\nprint(t.get_nns_by_item(0, 1))",
+            "[0]\n",
+        ),
+    ],
+    ids=["pure", "compiled"],
+)
+def test_a_source_is_built_started_and_the_same_elsewhere(
+    dependencies: str,
+    text: str,
+    printed: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = project(tmp_path, dependencies, text)
+    output, digest = starts(root, capsys)
+    assert output == printed
+    assert elsewhere(root, tmp_path, monkeypatch, capsys) == digest
+
+
+def test_uv_says_nothing_of_experiments_afterwards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(tmp_path, '"docopt"', "import docopt")
+    starts(root, capsys)
+    done = process.run([process.find_uv(), "lock", "--check"], cwd=root)
+    assert "experimental" not in done.stderr
+    assert "warning" not in done.stderr
+
+
+def test_a_folder_of_a_git_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    origin = tmp_path / "origin"
+    for name, text in {
+        "sub/pyproject.toml": MEMBER.format(name="inner", dependencies=""),
+        "sub/inner/__init__.py": "x = 'from git'\n",
+    }.items():
+        (origin / name).parent.mkdir(parents=True, exist_ok=True)
+        (origin / name).write_text(text)
+    for words in (["init", "--quiet"], ["add", "-A"], ["commit", "--quiet", "-m", "one"]):
+        subprocess.run(["git", "-C", origin, *words], check=True)
+    more = f'\n[tool.uv.sources]\ninner = {{ git = "file://{origin}", subdirectory = "sub" }}\n'
+    root = project(tmp_path, '"inner"', "import inner\nprint(inner.x)", more)
+    assert starts(root, capsys)[0] == "from git\n"
+
+
+def test_a_workspace_of_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = (
+        '\n[tool.uv.workspace]\nmembers = ["packages/*"]\n'
+        "[tool.uv.sources]\ncore = { workspace = true }\napi = { workspace = true }\n"
+    )
+    own = "[tool.uv.sources]\ncore = { workspace = true }\n"
+    api = MEMBER.format(name="api", dependencies='"core", "docopt"') + own
+    files = {
+        "packages/core/pyproject.toml": MEMBER.format(name="core", dependencies=""),
+        "packages/core/src/core/__init__.py": "name = 'core'\n",
+        "packages/api/pyproject.toml": api,
+        "packages/api/src/api/__init__.py": "import core, docopt\nname = 'api+' + core.name\n",
+        "packages/unused/pyproject.toml": MEMBER.format(name="unused", dependencies=""),
+        "packages/unused/src/unused/__init__.py": "",
+    }
+    text = "import api, importlib.util\nprint(api.name, importlib.util.find_spec('unused'))"
+    root = project(tmp_path, '"api"', text, more, files)
+    output, digest = starts(root, capsys)
+    assert output == "api+core None\n"
+    (root / "packages/core/src/core/__init__.py").write_text("name = 'CORE'\n")
+    assert lockstitch(root, "build") == 0
+    out, err = capsys.readouterr()
+    assert out != digest
+    assert ", 1 made" in err
