@@ -30,6 +30,13 @@ python = "3.11"
 include = ["main.py"]
 command = ["python", "main.py"]
 {more}"""
+COMPILED = """\
+import annoy
+t = annoy.AnnoyIndex(2, 'euclidean')
+t.add_item(0, [1, 2])
+t.build(1)
+print(t.get_nns_by_item(0, 1))
+"""
 MEMBER = """\
 [project]
 name = "{name}"
@@ -93,8 +100,7 @@ def elsewhere(
         ),
         (
             '"annoy>=1.17"',
-            "import annoy\nt = annoy.AnnoyIndex(2, 'euclidean')\nt.add_item(0, [1, 2])"
-            + "\nt.build(1)\nprint(t.get_nns_by_item(0, 1))",
+            COMPILED,
             "[0]\n",
         ),
     ],
