@@ -54,6 +54,7 @@ peers: $(READY) ## other people's programs: a Docker engine, skopeo, umoci, othe
 nightly: $(READY) matrix ## `make matrix`, ten minutes of load on the churn service, the real local stack
 	LOAD_SECONDS=600 $(BIN)/python -m pytest -q tests/peers/test_serving.py -k lost
 	$(BIN)/python -m pytest -q -m nightly
+	$(BIN)/python bench/faults.py --cases 2000
 
 matrix: $(READY) ## the fast suite under each supported CPython that is here
 	$(BIN)/python tools/matrix.py

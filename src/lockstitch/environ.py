@@ -7,7 +7,7 @@ from typing import Final
 
 from lockstitch.errors import LockstitchError
 
-__all__ = ["VARIABLES", "child", "flag", "get", "integer", "name_of", "named"]
+__all__ = ["VARIABLES", "child", "flag", "get", "integer", "name_of", "named", "starting"]
 
 VARIABLES: Final[Mapping[str, str]] = {
     "AWS_ACCESS_KEY_ID": "key of the object store that [tool.lockstitch.stack] names",
@@ -66,6 +66,11 @@ def name_of(family: str, name: str) -> str:
 def named(family: str, name: str) -> str:
     """Return the value of the variable that a family has for a name, or an empty string."""
     return os.environ.get(name_of(family, name), "")
+
+
+def starting(*prefixes: str) -> dict[str, str]:
+    """Return all variables whose names start so, by name: what build backends read."""
+    return {name: os.environ[name] for name in sorted(os.environ) if name.startswith(prefixes)}
 
 
 def flag(name: str) -> bool:

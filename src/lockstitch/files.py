@@ -16,6 +16,7 @@ __all__ = [
     "atomic",
     "chunks",
     "find_files",
+    "is_skipped",
     "lock",
     "matches",
     "read_text",
@@ -26,11 +27,13 @@ __all__ = [
     "write_text",
 ]
 
-# Never part of a project's files: version control, environments, caches, our own state.
+# Never part of a project's files: version control, environments, caches, our own state. A folder
+# named `venv`, `env` or `build` may be a package: it is an environment when it has a pyvenv.cfg.
 SKIPPED_FOLDERS = frozenset(
-    {".git", ".hg", ".svn", ".venv", "venv", ".lockstitch", "__pycache__", "node_modules"}
+    {".git", ".hg", ".svn", ".venv", ".lockstitch", "__pycache__", "node_modules"}
     | {".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".tox", ".nox"}
 )
+_ENVIRONMENT = "pyvenv.cfg"  # PEP 405
 _SECRETS = (".env", ".env.*")
 SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", *_SECRETS, "*.lockstitch-tmp")
 
@@ -129,7 +132,10 @@ def walk(root: Path, *, secrets: bool = False) -> Iterator[FoundFile]:
 
 
 def _walk(folder: Path, root: Path, prefix: str, *, secrets: bool) -> Iterator[FoundFile]:
-    with os.scandir(folder) as entries:
+    with os.scandir(folder) as scanned:
+        entries = list(scanned)
+        if prefix and any(entry.name == _ENVIRONMENT for entry in entries):
+            return
         for entry in entries:
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
@@ -139,6 +145,11 @@ def _walk(folder: Path, root: Path, prefix: str, *, secrets: bool) -> Iterator[F
                 found = _found(entry, root, name)
                 if found is not None:
                     yield found
+
+
+def is_skipped(folder: Path) -> bool:
+    """Return whether a folder is never part of a project: by its name, or as an environment."""
+    return folder.name in SKIPPED_FOLDERS or (folder / _ENVIRONMENT).is_file()
 
 
 def _is_left_out(name: str, *, secrets: bool) -> bool:
@@ -155,7 +166,7 @@ def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
     except (OSError, RuntimeError):  # a symlink to nothing or itself, or a file that just went
         return None
     outside = not target.is_relative_to(root)
-    if not stat.S_ISREG(facts.st_mode) or (not outside and _skipped(target.relative_to(root))):
+    if not stat.S_ISREG(facts.st_mode) or (not outside and _skipped(target, root)):
         return None  # a link must not bring in a secret under another name
     return FoundFile(
         name=name,
@@ -167,9 +178,11 @@ def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
     )
 
 
-def _skipped(path: Path) -> bool:
-    folders = any(part in SKIPPED_FOLDERS for part in path.parts[:-1])
-    return folders or any(fnmatchcase(path.name, pattern) for pattern in SKIPPED_FILES)
+def _skipped(path: Path, root: Path) -> bool:
+    above = path.relative_to(root).parents[:-1]
+    return any(is_skipped(root / folder) for folder in above) or any(
+        fnmatchcase(path.name, pattern) for pattern in SKIPPED_FILES
+    )
 
 
 def find_files(root: Path, patterns: Sequence[str]) -> list[FoundFile]:

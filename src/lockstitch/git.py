@@ -16,6 +16,7 @@ __all__ = [
     "Commit",
     "Revision",
     "commit",
+    "described",
     "dirty",
     "is_commit",
     "listed",
@@ -88,6 +89,26 @@ def dirty(folder: Path) -> tuple[str, ...]:
     words = ("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", ".")
     done = run(folder, *words, check=False)
     return tuple(sorted(line[3:] for line in done.stdout.split("\0") if line))
+
+
+def described(folder: Path) -> str | None:
+    """Return what decides a version that is read from git: commit, branch and tags.
+
+    Returns an empty text outside of a repository and without git, and None where files differ
+    from the commit: tools put the time into such a version.
+    """
+    words = ("status", "--porcelain=v2", "--branch", "--untracked-files=normal", "-z")
+    try:
+        done = run(folder, *words, check=False)
+        tags = run(folder, "for-each-ref", "--format=%(refname) %(objectname)", check=False)
+    except LockstitchError:
+        return ""
+    if done.code != 0:
+        return ""
+    lines = done.stdout.split("\0")
+    if any(line and not line.startswith("#") for line in lines):
+        return None
+    return "\n".join([*lines, tags.stdout])
 
 
 # --- commits

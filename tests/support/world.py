@@ -73,7 +73,8 @@ def running(programs: Path) -> Iterator[World]:
 
 def seed(source: Path, target: Path) -> None:
     """Give a store the downloads and the build environment of another one, and no layer."""
-    shutil.copytree(source / "scratch", target / "scratch", symlinks=True)
+    for name in ("scratch", "records/trees"):
+        shutil.copytree(source / name, target / name, symlinks=True)
     downloads(source, target)
 
 

@@ -119,12 +119,16 @@ def test_caches_secrets_and_environments_are_no_files_of_a_project(tmp_path: Pat
         tmp_path,
         *("kept.py", ".gitignore", ".github/ci.yml", "x/.envrc", "my.venv/a"),
         *(".env", "x/.env.local", ".git/config", ".venv/bin/python", "x/venv/a"),
+        *("x/venv/pyvenv.cfg", "env/pyvenv.cfg", "env/bin/python", "build/x/pyvenv.cfg"),
+        *("src/venv/__init__.py", "src/build/a.py", "src/env/b.py", "src/dist/c.py"),
         *("x/__pycache__/a.pyc", "a.pyc", ".DS_Store", ".lockstitch/images/index.json"),
         *("node_modules/a", ".mypy_cache/a", ".ruff_cache/a", ".pytest_cache/a", ".tox/a"),
         *(".a.0123.lockstitch-tmp", ".ipynb_checkpoints/a", ".nox/a", ".hg/a", ".svn/a"),
     )
-    kept = [".github/ci.yml", ".gitignore", "kept.py", "my.venv/a", "x/.envrc"]
-    assert found(tmp_path) == kept
+    kept = [".github/ci.yml", ".gitignore", "kept.py", "my.venv/a"]
+    # Packages of these names are no environments.
+    kept += ["src/build/a.py", "src/dist/c.py", "src/env/b.py", "src/venv/__init__.py"]
+    assert found(tmp_path) == [*kept, "x/.envrc"]
 
 
 def test_facts_of_a_file(tmp_path: Path) -> None:

@@ -49,7 +49,10 @@ def render(project: Project) -> str:
         allowed |= {BUILD_REQUIREMENTS, *(each.source for each in first_party(project))}
     lines = [MARK, "*", *(f"!{'*' if each == '.' else each}" for each in sorted(allowed))]
     # Later lines win: a folder brings everything below it, but never these.
-    lines += [f"**/{each}" for each in sorted(files.SKIPPED_FOLDERS)]
+    found = (PurePosixPath(each.name) for each in files.walk(project.root))
+    sources = any("venv" in name.parts[:-1] for name in found)  # and no environment
+    skipped = files.SKIPPED_FOLDERS | (set() if sources else {"venv"})
+    lines += [f"**/{each}" for each in sorted(skipped)]
     lines += [f"**/{each}" for each in files.SKIPPED_FILES]
     return "\n".join(lines) + "\n"
 

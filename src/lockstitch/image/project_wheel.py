@@ -1,17 +1,20 @@
 """First-party code: the project's own wheel, built by its backend in a locked environment."""
 
+import ast
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from lockstitch import environ, files, process
+from lockstitch import environ, files, git, process
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.paths import LAYOUT
 from lockstitch.image.wheel import Wheel
 from lockstitch.python.model import Project
+from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
 
 __all__ = ["ProjectWheel", "build"]
@@ -29,13 +32,14 @@ class ProjectWheel:
 
 
 def build(project: Project, requirements: tuple[str, ...], store: Store) -> ProjectWheel:
-    """Return the project's wheel, built again only when a file of the project changed.
+    """Return the project's wheel, built again when anything changed that its backend may read.
 
     Which files a backend reads is its own affair, so any change builds again: that costs
-    a fraction of a second, and equal contents give an equal layer.
+    a fraction of a second, and equal contents give an equal layer. One that may read git or run
+    code of the project is asked each time, where it cannot be known what it will find.
     """
     key = _signature(project, requirements)
-    known = store.record("own", key)
+    known = store.record("own", key) if key else None
     if known and store.read_again(Digest.parse(known["digest"])):
         return ProjectWheel(
             filename=known["filename"],
@@ -55,8 +59,9 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> Proj
         built = ProjectWheel(
             filename=path.name, digest=store.put(path.read_bytes()), contents=_contents(path)
         )
-    record = {"filename": built.filename, "digest": built.digest, "contents": built.contents}
-    store.put_record("own", key, record)
+    if key:
+        record = {"filename": built.filename, "digest": built.digest, "contents": built.contents}
+        store.put_record("own", key, record)
     return built
 
 
@@ -67,10 +72,99 @@ def _build_command(python: Path, out: str, source: Path) -> list[str | Path]:
     return [*words, "--python", python, "--out-dir", out, source]
 
 
+# Backends that read the project's files and nothing else, unless a table or a hook says so.
+_BACKENDS = frozenset(
+    {"flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.core.masonry.api"}
+    | {"setuptools.build_meta", "setuptools.build_meta:__legacy__", "uv_build"}
+)
+# Where tools of versions look, and what switches backends: variables by how their names start.
+_VARIABLES = (
+    *("SETUPTOOLS_SCM_", "HATCH_", "PBR_", "PDM_BUILD_", "POETRY_DYNAMIC_VERSIONING_", "FLIT_"),
+    *("UV_DYNAMIC_VERSIONING_", "VERSIONINGIT_", "DUNAMAI_", "VERSIONEER_", "SETUPTOOLS_"),
+    *("SETUP_PY_", "DISTUTILS_"),
+)
+
+
 def _signature(project: Project, requirements: tuple[str, ...]) -> str:
+    """Return the key of the project's wheel, empty where nothing that is known decides it."""
+    if _reads_anything(project):
+        return ""
+    state: str | None = ""
+    if not _is_plain(project):
+        state = git.described(project.root)
+        if state is None:
+            return ""
     listing = [[f.name, f.size, f.mtime_ns, f.executable] for f in files.walk(project.root)]
-    document = [LAYOUT, os.fspath(project.root), list(requirements), listing]
+    document = [LAYOUT, os.fspath(project.root), list(requirements), listing, state]
+    document.append(sorted(environ.starting(*_VARIABLES).items()))
+    document += [os.fspath(process.find_uv()), sys.version]
     return of_bytes(canonical_json(document)).hex
+
+
+def _reads_anything(project: Project) -> bool:
+    """Return whether a build runs code of the project, or reads what is outside of it."""
+    build = project.document.get("build-system", {})
+    tools = project.document.get("tool", {})
+    hatch = tools.get("hatch", {})
+    hooks = [hatch.get("build", {}).get("hooks"), hatch.get("metadata", {}).get("hooks")]
+    hooks += [each.get("hooks") for each in hatch.get("build", {}).get("targets", {}).values()]
+    hooks += [hatch.get("version", {}).get("source") in {"code", "env"}]
+    hooks += [tools.get("poetry", {}).get("build"), tools.get("pdm", {}).get("build")]
+    hooks += [(tools.get("pdm", {}).get("version") or {}).get("source") == "call"]
+    hooks += [build.get("backend-path")]
+    files_of_hooks = ("hatch_build.py", "pdm_build.py", "build.py")
+    hooks += [(project.root / name).exists() for name in files_of_hooks]
+    hooks += [_leads_out(project.document.get("project", {}))]
+    hooks += [_leads_out(tools.get(name)) for name in ("hatch", "poetry", "setuptools", "pdm")]
+    return any(hooks) or _has_setup_code(project.root / "setup.py")
+
+
+def _has_setup_code(path: Path) -> bool:
+    """Return whether a setup.py does more than call `setup` with constants."""
+    if not path.exists():
+        return False
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return True
+    for line in body:
+        if isinstance(line, ast.Import | ast.ImportFrom):
+            names = [each.name for each in line.names]
+            module = line.module if isinstance(line, ast.ImportFrom) else names[0]
+            if module == "setuptools" and len(names) == 1:
+                continue
+        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant):
+            continue
+        call = line.value if isinstance(line, ast.Expr) else None
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {"setup", "setuptools.setup"}:
+            given = [*call.args, *(each.value for each in call.keywords)]
+            if all(isinstance(each, ast.Constant) for each in given):
+                continue
+        return True
+    return False
+
+
+def _is_plain(project: Project) -> bool:
+    """Return whether a backend reads files of the project only, and no git."""
+    build = project.document.get("build-system", {})
+    backend = build.get("build-backend", "setuptools.build_meta:__legacy__")
+    names = {of_requirement(each) for each in build.get("requires", ())}
+    own = {"flit-core", "hatchling", "pdm-backend", "poetry-core", "setuptools", "uv-build"}
+    if backend not in _BACKENDS or not names <= {*own, "wheel"}:
+        return False  # setuptools-scm, hatch-vcs, versioningit, pbr and many others
+    tools = project.document.get("tool", {})
+    version = tools.get("pdm", {}).get("version") or {}
+    dynamic = tools.get("setuptools", {}).get("dynamic", {}).get("version") or {}
+    return "attr" not in dynamic and version.get("source", "file") == "file"
+
+
+def _leads_out(value: object) -> bool:
+    """Return whether a setting names a file outside of the project."""
+    if isinstance(value, str):
+        return ".." in PurePosixPath(value).parts
+    if isinstance(value, Mapping):
+        return any(_leads_out(each) for pair in value.items() for each in pair)
+    return isinstance(value, list) and any(_leads_out(each) for each in value)
 
 
 def _environment(requirements: tuple[str, ...], root: Path, store: Store) -> Path:

@@ -25,7 +25,7 @@ def rehearsal(project: Project) -> Iterator[Project]:
         folder = Path(name).resolve() / project.root.name
         folder.mkdir()
         for path in sorted(project.root.iterdir()):
-            if path.name in files.SKIPPED_FOLDERS:
+            if files.is_skipped(path):
                 continue
             if path.is_file() and path.stat().st_size <= _MOST:
                 shutil.copyfile(path, folder / path.name)

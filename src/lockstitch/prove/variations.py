@@ -18,7 +18,7 @@ from typing import Any
 
 from lockstitch import clock, environ, process
 from lockstitch.errors import LockstitchError
-from lockstitch.files import SKIPPED_FOLDERS
+from lockstitch.files import is_skipped
 from lockstitch.python.model import Project
 from lockstitch.store import Store, default_root
 
@@ -113,7 +113,10 @@ def here(root: Path) -> Environment:
 
 def copied(root: Path, target: Path) -> Path:
     """Copy a project's files without environments and caches; modes and times are new."""
-    ignored = shutil.ignore_patterns(*sorted(SKIPPED_FOLDERS))
+
+    def ignored(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if is_skipped(Path(folder, name))]
+
     shutil.copytree(root, target, ignore=ignored, copy_function=shutil.copyfile)
     return target
 

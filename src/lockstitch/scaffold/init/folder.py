@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError
-from lockstitch.files import SKIPPED_FOLDERS
+from lockstitch.files import is_skipped
 
 __all__ = ["Folder", "decoded", "parsed"]
 
@@ -50,7 +50,8 @@ class Folder:
 
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders that may hold a project's files, sorted."""
-        return [n for n in self._names(below) if (self.root / below / n).is_dir() and _visible(n)]
+        found = [self.root / below / name for name in self._names(below)]
+        return [path.name for path in found if path.is_dir() and _visible(path)]
 
     def modules(self, below: str = "") -> list[str]:
         """Return the names of the Python files directly in a folder, sorted."""
@@ -116,5 +117,5 @@ def parsed(text: str) -> ast.Module | None:
         return None
 
 
-def _visible(name: str) -> bool:
-    return not name.startswith(".") and name not in SKIPPED_FOLDERS
+def _visible(folder: Path) -> bool:
+    return not folder.name.startswith(".") and not is_skipped(folder)
