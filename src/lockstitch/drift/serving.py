@@ -162,6 +162,7 @@ def _image(
     name = pylock_name(spec.name)
     text = files.read_text(project.root / name)
     locked = locks.read(text, name, locks.Wanted(target=target))
+    libc = f"glibc {target.glibc}" if target.glibc else "musl"
     relevant = {each.name for each in trained.packages}
     packages = [
         contents.with_files(each, store) if each.name in relevant else each
@@ -171,7 +172,7 @@ def _image(
         locked.with_packages(packages),
         kind="image",
         python=Python(version=base.python),
-        platform=System(system="linux", machine=target.machine, libc=f"glibc {target.glibc}"),
+        platform=System(system="linux", machine=target.machine, libc=libc),
     )
 
 

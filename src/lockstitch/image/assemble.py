@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image.contents import HEALTH
 from lockstitch.image.paths import APP, USER, VENV
 from lockstitch.image.plan import Prepared
@@ -11,7 +12,7 @@ from lockstitch.oci.layer import Layer
 from lockstitch.oci.model import Config, Healthcheck, Image, Platform, append, empty, with_config
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["base_image", "image", "reference"]
+__all__ = ["base_image", "check_references", "image", "reference"]
 
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
@@ -82,6 +83,21 @@ def _healthcheck(spec: ImageSpec) -> Healthcheck | None:
         return None
     python = f"/{VENV}/bin/python"
     return Healthcheck(command=(python, "-I", f"/{HEALTH}", str(spec.port), spec.health))
+
+
+def check_references(project: Project) -> None:
+    """Raise LockstitchError for each two images of a project that a layout could not tell apart."""
+    taken = {spec.name: f"image `{spec.name}`" for spec in project.images}
+    problems = []
+    for spec in project.images if len(project.platforms) > 1 else ():
+        for platform in project.platforms:
+            name = reference(spec, Platform.parse(platform), project)
+            if name in taken:
+                message = f"`{name}` would be the name of {taken[name]} and of `{spec.name}` for "
+                hint = f"rename [tool.lockstitch.images.{name}]"
+                problems.append(LockstitchError(f"{message}{platform}", hint=hint))
+            taken[name] = f"`{spec.name}` for {platform}"
+    raise_all(problems)
 
 
 def reference(spec: ImageSpec, platform: Platform, project: Project) -> str:

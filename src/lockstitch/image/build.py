@@ -85,6 +85,7 @@ class Builder:
         Raises LockstitchError with everything that keeps an image from being built, and for
         each image over its budget.
         """
+        assemble.check_references(self._project)
         prepared = self._prepare(specs)
         results = self._make_missing(prepared, layout)
         lacking = [tuple(imports.check(self._project, each, self._store)) for each in prepared]

@@ -205,6 +205,25 @@ def test_several_platforms_stand_below_one_index(
     assert digests == [each.image.digest for each in built]
 
 
+def test_an_image_named_as_another_one_of_a_platform_is_refused(
+    project: Project, store: Store, layout: Layout
+) -> None:
+    named = dataclasses.replace(
+        project, images=(SERVE, dataclasses.replace(SERVE, name="serve-amd64"))
+    )
+    (root := project.root / "pylock.serve-amd64.toml").write_text(PYLOCK)
+    assert root.exists()
+    assert [each.name for each in build(named, store, layout)] == ["serve", "serve-amd64"]
+    several = dataclasses.replace(named, platforms=("linux/amd64", "linux/arm64"))
+    with pytest.raises(LockstitchError) as caught:
+        build(several, store, layout, SERVE)
+    assert caught.value.message == (
+        "`serve-amd64` would be the name of image `serve-amd64` and of `serve` for linux/amd64"
+    )
+    assert caught.value.hint == "rename [tool.lockstitch.images.serve-amd64]"
+    assert layout.names() == ["serve", "serve-amd64"]
+
+
 def test_a_shallow_build_writes_nothing_to_the_layout(
     project: Project, store: Store, layout: Layout
 ) -> None:
