@@ -49,8 +49,9 @@ def render(project: Project) -> str:
         allowed |= {BUILD_REQUIREMENTS, *(each.source for each in first_party(project))}
     lines = [MARK, "*", *(f"!{'*' if each == '.' else each}" for each in sorted(allowed))]
     # Later lines win: a folder brings everything below it, but never these.
-    found = (PurePosixPath(each.name) for each in files.walk(project.root))
-    sources = any("venv" in name.parts[:-1] for name in found)  # and no environment
+    # A package may be called `venv`, which an environment is mostly.
+    walked = files.walk(project.root) if project.root.is_dir() else ()
+    sources = any("venv" in PurePosixPath(each.name).parts[:-1] for each in walked)
     skipped = files.SKIPPED_FOLDERS | (set() if sources else {"venv"})
     lines += [f"**/{each}" for each in sorted(skipped)]
     lines += [f"**/{each}" for each in files.SKIPPED_FILES]
