@@ -1,6 +1,7 @@
 """The only place that starts programs. No shell, ever."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 import sys
@@ -88,7 +89,9 @@ def _starting(words: Sequence[str], hint: str = "") -> Iterator[None]:
 
 
 def _failed(words: Sequence[str], code: int, tail: str, hint: str = "") -> LockstitchError:
-    shown = " ".join([Path(words[0]).name, *words[1:]])
+    # Not the whole command line, which nobody typed: the program and what it was to do.
+    verb = next((word for word in words[1:] if re.fullmatch(r"[a-z][a-z-]*", word)), "")
+    shown = f"{Path(words[0]).name} {verb}".strip()
     return LockstitchError(f"`{shown}` failed with exit code {code}\n{tail}", hint=hint)
 
 

@@ -26,6 +26,7 @@ KINDS = {
     ".yaml": "hooks of the templates",
     ".gz": "the churn data",
     ".typed": "the marker of PEP 561",
+    ".gitattributes": "the templates'",
     ".gitignore": "the templates'",
     ".python-version": "the templates'",
 }

@@ -85,7 +85,7 @@ $ lockstitch lock --check
 $ cd /
 $ lockstitch lock --check --project nowhere  # exits 1
 > error: no pyproject.toml in `/nowhere` or above it
-> hint: lockstitch new NAME, or go to your project's folder
+> hint: lockstitch new NAME
 
 -- pyproject.toml --
 [build-system]

@@ -85,7 +85,7 @@ def test_a_failing_program_shows_the_end_of_what_it_said() -> None:
     with pytest.raises(LockstitchError) as caught:
         process.run([PYTHON, "-c", code], hint="do this")
     first, *tail = caught.value.message.splitlines()
-    assert first == f"`{Path(PYTHON).name} -c {code}` failed with exit code 3"
+    assert first == f"`{Path(PYTHON).name}` failed with exit code 3"
     assert tail == [str(number) for number in range(80, 100)]
     assert caught.value.hint == "do this"
 

@@ -15,6 +15,7 @@ from lockstitch.scaffold import new
 
 FILES = {
     "churn": [
+        ".gitattributes",
         *(".gitignore", ".kingfisher-rules.yaml", ".python-version", "README.md", "data/README.md"),
         *("data/telco_churn.csv.gz", "pyproject.toml", "src/api.py", "src/churn/__init__.py"),
         *("src/churn/card.py", "src/churn/data.py", "src/churn/environment.py"),
@@ -31,6 +32,7 @@ FILES = {
     ],
     "iris": [
         *(
+            ".gitattributes",
             ".gitignore",
             ".kingfisher-rules.yaml",
             ".python-version",
@@ -180,10 +182,10 @@ def test_the_next_steps_fit_the_manager(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "made `one` with 13 files",
+        "made `one` with 14 files",
         "next: cd one && lockstitch lock",
         "next: git init && uv run prek install",
-        "made `two` with 14 files",
+        "made `two` with 15 files",
         "next: cd two",
         "next: poetry install",
         "next: poetry run python src/train.py",

@@ -160,9 +160,9 @@ def _run(words: Sequence[str]) -> int:
         else:
             parsers.add_parser(name, help=first_line, add_help=False)
     # argparse loses words after `--` when options stand before them.
-    cut = words.index("--") if "--" in words and hasattr(module, "REST") else len(words)
+    cut = _program_words(words, module) if module else len(words)
     options = parser.parse_args(words[:cut])
-    options.rest = tuple(words[cut + 1 :])
+    options.rest = tuple(words[cut + 1 :] if words[cut : cut + 1] == ["--"] else words[cut:])
     if module is None:
         parser.print_help()
         return 0 if not words else 2
@@ -174,6 +174,32 @@ def _configure(parser: argparse.ArgumentParser, module: "Module") -> None:
 
     parser.usage = getattr(module, "USAGE", None)
     add(parser, module.OPTIONS)
+
+
+def _program_words(words: Sequence[str], module: "Module") -> int:
+    """Return where the words for another program begin: at `--`, or where the command says.
+
+    Of `lockstitch run`, at the first word after the image's name that is no option of ours.
+    """
+    from lockstitch.cli.options import values_of
+
+    rest: str = getattr(module, "REST", "")
+    takes_value = values_of(module.OPTIONS)
+    named, at = False, 1
+    while rest and at < len(words):
+        name, equals, _ = words[at].partition("=")
+        if name == "--":
+            return at
+        if name in takes_value:
+            at += 1 if equals else 1 + takes_value[name]
+        elif name.startswith("-") and not named:  # which argparse refuses by its name
+            at += 1
+        elif named and rest == "after the name":
+            return at
+        else:
+            named = True
+            at += 1
+    return min(at, len(words)) if rest else len(words)
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:

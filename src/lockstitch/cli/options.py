@@ -32,6 +32,7 @@ __all__ = [
     "operand",
     "option",
     "repeatable",
+    "values_of",
 ]
 
 
@@ -81,6 +82,18 @@ def group(title: str, *options: Option | Group) -> Group:
 def exclusive(*options: Option) -> Group:
     """Return options of which one command line may have one."""
     return Group("", options)
+
+
+def values_of(options: Sequence[Option | Group]) -> dict[str, bool]:
+    """Return the names of options, with dashes, and whether a value follows each."""
+    names: dict[str, bool] = {}
+    for each in options:
+        if isinstance(each, Group):
+            names |= values_of(each.options)
+        elif each.names[0].startswith("-"):
+            takes = each.settings.get("action") != "store_true"
+            names |= dict.fromkeys(each.names, takes)
+    return names
 
 
 def add(parser: "argparse._ActionsContainer", options: Sequence[Option | Group]) -> None:

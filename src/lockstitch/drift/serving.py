@@ -85,6 +85,7 @@ def labelled(
     that holds it, unless its name is allowed.
     """
     names: set[str] = set()
+    patches: dict[tuple[str, str], None] = {}
     images = []
     for spec in specs:
         drifts: dict[str, Drift] = {}
@@ -93,13 +94,21 @@ def labelled(
             some, more = differences(project, lock, spec, platform, store)
             drifts |= {str(drift): drift for drift in some}
             notes |= {*more}
-        warnings = check(list(drifts.values()), allowed)
-        for note in (*sorted(notes), *map(str, warnings)):
-            say(f"warning: {note}")
+        kept = check(list(drifts.values()), allowed)
+        for text in sorted(notes):
+            say(f"warning: {text}")
+        for drift in kept:
+            if drift.refused:
+                say(f"warning: {drift}")
+            elif drift.name not in allowed:
+                patches[drift.difference.before, drift.difference.after] = None
         names |= {drift.name for drift in drifts.values()}
         known = sorted(text for text, drift in drifts.items() if drift.refused)
         labels = {DRIFT: "; ".join(known)} if known else {}
         images.append(replace(spec, labels={**spec.labels, **labels}))
+    for before, after in patches:  # nobody's fault, and harmless: said once for all images
+        text = f"trained with Python {before}, the base has {after}"
+        say(f"note: {text}; --allow-drift python silences this")
     for name in sorted({*allowed} - names):
         say(f"note: `{name}` did not drift: --allow-drift {name} is not needed")
     return images

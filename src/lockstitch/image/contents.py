@@ -10,7 +10,7 @@ from typing import Final
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.files import FoundFile, matches, walk
+from lockstitch.files import FoundFile, find_files, matches, walk
 from lockstitch.image.paths import APP, VENV, bin_folder, site_packages
 from lockstitch.image.wheel import (
     Member,
@@ -33,6 +33,7 @@ from lockstitch.oci.entry import (
 )
 from lockstitch.python import names
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.size import shown
 
 __all__ = [
     "HEALTH",
@@ -42,10 +43,13 @@ __all__ = [
     "folded",
     "included",
     "is_trimmed",
+    "unusual",
     "venv",
     "with_shebang",
 ]
 
+_LARGE = 100 * 1000 * 1000  # bytes
+_CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
 HEALTH: Final = f"{APP}/.lockstitch/health.py"
 
 
@@ -381,6 +385,39 @@ def _is_pointer(file: FoundFile) -> bool:
     with contextlib.suppress(OSError):
         return file.path.read_bytes().startswith(_LFS)
     return False
+
+
+def unusual(project: Project, spec: ImageSpec) -> Iterator[str]:
+    """Yield what a person should know of an image's files before it is built.
+
+    Large files, notebooks, sources with CRLF, which give another digest than a checkout with LF,
+    and Python that is not UTF-8, which Python refuses without a declaration.
+    """
+    own = find_files(project.root, ("src/**/*.py",)) if project.is_package else []
+    names = {each.name: each for each in (*included(project, spec), *own)}
+    crlf = []
+    for name, each in sorted(names.items()):
+        if each.size > _LARGE:
+            yield f"`{name}` has {shown(each.size)}: `{spec.name}` is that much larger"
+        elif name.endswith(".ipynb"):
+            yield f"`{name}` is a notebook: nothing runs it in `{spec.name}`"
+        elif name.endswith((".py", ".sh")):
+            data = each.path.read_bytes()
+            if b"\r\n" in data:
+                crlf.append(name)
+            if name.endswith(".py") and not _is_python_text(data):
+                yield f"`{name}` is not UTF-8 and declares no encoding: Python cannot read it"
+    if crlf:
+        more = f" and {len(crlf) - 1} more" if crlf[1:] else ""
+        yield f"`{crlf[0]}`{more} with CRLF: the digest differs from a checkout with LF"
+
+
+def _is_python_text(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return any(_CODING.match(line) for line in data.split(b"\n", 2)[:2])
+    return True
 
 
 def _hint(pattern: str) -> str:

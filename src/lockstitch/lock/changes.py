@@ -25,6 +25,7 @@ class Change:
     before: str  # "" where it is added
     after: str  # "" where it is removed
     images: tuple[str, ...]  # that hold something else because of it
+    membership: str = ""  # "joined" or "left" where an image has it now, or no longer
 
     @property
     def kind(self) -> str:
@@ -33,11 +34,14 @@ class Change:
             return "added"
         if not self.after:
             return "removed"
-        return "moved" if self.before != self.after else "other files"
+        if self.before != self.after:
+            return "moved"
+        return self.membership or "other files"
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON."""
-        found: dict[str, Any] = {key: getattr(self, key) for key in self.__slots__}
+        keys = ("what", "name", "before", "after")
+        found: dict[str, Any] = {key: getattr(self, key) for key in keys}
         return found | {"kind": self.kind, "images": list(self.images)}
 
 
@@ -125,7 +129,12 @@ def between(old: State, new: State) -> list[Change]:
         if touched:
             version = new.packages[name][0]
             change = Change(
-                what="package", name=name, before=version, after=version, images=touched
+                what="package",
+                name=name,
+                before=version,
+                after=version,
+                images=touched,
+                membership=_membership(name, touched, old, new),
             )
             found.append(change)
     found.sort(key=lambda change: change.name)
@@ -141,6 +150,15 @@ def between(old: State, new: State) -> list[Change]:
             for name, before, after in _moved(was, now)
         ]
     return found
+
+
+def _membership(name: str, images: tuple[str, ...], old: State, new: State) -> str:
+    """Return whether a package joined or left every image that changed because of it."""
+    had = {name in old.images.get(image, {}) for image in images}
+    has = {name in new.images.get(image, {}) for image in images}
+    if had == {False} and has == {True}:
+        return "joined"
+    return "left" if had == {True} and has == {False} else ""
 
 
 def _debian(platform: str, old: State, new: State) -> Iterator[Change]:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from lockstitch import environ, files, process
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases import Base
+from lockstitch.net.transport import no_answer
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import table, tables
 
@@ -30,6 +32,17 @@ __all__ = [
 
 
 LOCK = "uv.lock"
+_FAILED = {  # what is said when a command of uv fails
+    "lock": "the packages cannot be locked",
+    "export": "the lock cannot be exported",
+    "sync": "the environment cannot be made",
+    "venv": "the environment cannot be made",
+    "pip": "the requirements cannot be resolved",
+}
+_CAUSE = re.compile(r"\s+(?:cause|Caused by): ")
+_UNSENT = re.compile(r"error sending request for url \((\S+?)\)")
+_OS_ERROR = re.compile(r" \(os error \d+\)")
+_SHOWN = 20  # lines of uv's output
 
 
 def locks(project: Project) -> tuple[str, ...]:  # noqa: ARG001 -- it is the same for all
@@ -183,7 +196,29 @@ def _replaced(before: Sequence[str], found: Sequence[str]) -> Iterator[Lockstitc
 def _uv(*words: str, cwd: Path | None = None, stdin: str = "", **changes: str | None) -> str:
     program = process.find_uv()
     env = _environment(**changes)
-    return process.run([program, *words], cwd=cwd, env=env, stdin=stdin).stdout
+    done = process.run([program, *words], cwd=cwd, env=env, stdin=stdin, check=False)
+    if done.code != 0:
+        raise _error(_FAILED[words[0]], done.stderr.strip() or done.stdout.strip())
+    return done.stdout
+
+
+def _error(what: str, output: str) -> LockstitchError:
+    """Return what uv's output says, without its command line and its temporary folders."""
+    start = output.find("error: ")
+    lines = output[max(start, 0) :].replace(tempfile.gettempdir() + os.sep, "").splitlines()
+    causes = [line.strip().removeprefix("cause: ") for line in lines if _CAUSE.match(line)]
+    unsent = _UNSENT.search(output)
+    if unsent and causes:
+        reason = _OS_ERROR.sub("", causes[-1]).lower()
+        message, hint = no_answer(unsent[1], reason)
+        return LockstitchError(f"{what}: {message}", hint=hint)
+    if "No solution found" in output:
+        hint = "change the requirements that exclude each other in pyproject.toml"
+        said = " ".join(_CAUSE.sub("", line).strip() for line in lines[1:])
+        said = said.partition("hint: ")[0].strip()
+        return LockstitchError(f"{what}: no versions fit together\n{said}", hint=hint)
+    text = [_CAUSE.sub("  ", line).removeprefix("error: ") for line in lines[:_SHOWN]]
+    return LockstitchError("\n".join([f"{what}:", *text]))
 
 
 def _environment(**changes: str | None) -> dict[str, str]:

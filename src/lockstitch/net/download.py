@@ -1,7 +1,7 @@
 """Downloads the files that locks name: parallel, resumed, retried, hashed while reading."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urljoin, urlsplit
@@ -11,7 +11,14 @@ from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
 from lockstitch.net.credentials import LOOPBACK, Credentials, Login
 from lockstitch.net.retry import RETRIED, Retry, Retryable, bring
-from lockstitch.net.transport import Answer, Transport, TransportError, retry_after, shown
+from lockstitch.net.transport import (
+    Answer,
+    Transport,
+    TransportError,
+    no_answer,
+    retry_after,
+    shown,
+)
 from lockstitch.progress import Reporter, Task
 from lockstitch.store import Store
 
@@ -123,12 +130,12 @@ class Fetcher:
                     message, hint="lock the package from an index: lockstitch lock"
                 )
             login = self._credentials.known(url) if self._credentials else None
-            answer = self._get(url, headers, login, partial(_failed, start, name))
+            answer = self._get(url, headers, login, name)
             if answer.status in _REFUSED and self._credentials and not login:
                 login = self._credentials.asked(url)
                 if login:
                     answer.close()
-                    answer = self._get(url, headers, login, partial(_failed, start, name))
+                    answer = self._get(url, headers, login, name)
             if not answer.location:
                 if answer.status in _TAKEN:
                     return answer
@@ -150,7 +157,7 @@ class Fetcher:
         url: str,
         headers: Mapping[str, str],
         login: Login | None,
-        failed: Callable[[str], LockstitchError],
+        name: str,
     ) -> Answer:
         sent = {**headers, "Authorization": login.header()} if login else headers
         try:
@@ -159,7 +166,9 @@ class Fetcher:
             if error.address:
                 message = f"`{shown(url)}` is not an address"
                 raise LockstitchError(message, hint="lockstitch lock") from error
-            raise Retryable(failed(str(error))) from error
+            reason, hint = no_answer(url, str(error))
+            unsent = LockstitchError(f"`{name}` could not be fetched: {reason}", hint=hint)
+            raise Retryable(unsent) from error
 
     def _refused(self, status: int, url: str, source: str) -> LockstitchError:
         message = f"`{shown(url)}` answered HTTP {status}"

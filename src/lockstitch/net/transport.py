@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     import urllib3
 
-__all__ = ["Answer", "Transport", "TransportError", "is_private", "retry_after", "shown"]
+__all__ = [
+    "Answer",
+    "Transport",
+    "TransportError",
+    "is_private",
+    "no_answer",
+    "proxy_setting",
+    "retry_after",
+    "shown",
+]
 
 _BLOCK = 1 << 18
 _DRAINED = 1 << 16  # bytes that are read to keep a connection rather than open another
@@ -32,10 +41,20 @@ class TransportError(Exception):
     """The reason why no whole answer came, without an address, which may hold a password."""
 
     def __init__(
-        self, reason: str, *, address: bool = False, private: bool = False, untrusted: bool = False
+        self,
+        reason: str,
+        *,
+        address: bool = False,
+        private: bool = False,
+        untrusted: bool = False,
+        refused: bool = False,
     ) -> None:
-        """Keep the reason; the flags say that another try is no use."""
+        """Keep the reason; the first three flags say that another try is no use.
+
+        `refused` says that nothing listens there: only what is starting may answer later.
+        """
         super().__init__(reason)
+        self.refused = refused
         self.address = address
         self.untrusted = untrusted
         self.final = address or private or untrusted
@@ -184,7 +203,9 @@ def _told() -> Iterator[None]:
     except urllib3.exceptions.LocationValueError as error:
         raise TransportError(_reason(error), address=True) from error
     except urllib3.exceptions.HTTPError as error:
-        raise TransportError(_reason(error), untrusted=_untrusted(error)) from error
+        raise TransportError(
+            _reason(error), untrusted=_untrusted(error), refused=_is_refused(error)
+        ) from error
 
 
 _REFUSED = "it is an address of a private network"
@@ -278,7 +299,55 @@ def _untrusted(error: Exception) -> bool:
 
 def _reason(error: Exception) -> str:
     # The innermost reason; urllib3 wraps it in the pool's address, which may hold a password.
+    import urllib3
+
     inner = getattr(error, "reason", None)
     if _untrusted(error):
         return f"its certificate is not trusted ({error.args[0].verify_message})"
-    return _reason(inner) if isinstance(inner, Exception) else type(error).__name__
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        original = error.original_error
+        refusal = str(original).lower() if type(original) is OSError else ""  # 407 and the like
+        return refusal or _reason(original)
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "its name is not known"
+    new = isinstance(error, urllib3.exceptions.NewConnectionError)  # says why in its cause
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not new:
+        return f"no connection within {_CONNECT} s"
+    if isinstance(inner, Exception):
+        return _reason(inner)
+    system = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(system, OSError) and system.strerror:
+        return system.strerror.lower()
+    return type(error).__name__
+
+
+def _is_refused(error: Exception) -> bool:
+    import urllib3
+
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        return _is_refused(error.original_error)
+    return isinstance(error.__cause__, ConnectionRefusedError)
+
+
+def proxy_setting(url: str) -> str:
+    """Return the variable that sends a URL through a proxy, with its value; empty without one."""
+    proxy = _proxy(url)
+    scheme = urlsplit(url).scheme
+    names = (f"{scheme.upper()}_PROXY", f"{scheme}_proxy")
+    name = next((name for name in names if proxy and environ.get(name) == proxy), "")
+    return f"{name}={shown(proxy)}" if name else ""
+
+
+def no_answer(url: str, reason: str) -> tuple[str, str]:
+    """Return why a host did not answer, with the proxy that was asked, and what to type then."""
+    setting = proxy_setting(url)
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    if not setting:
+        return f"`{host}` did not answer: {reason}", (
+            f"look at the network and at `{host}`, then run the same command again"
+        )
+    name = setting.partition("=")[0]
+    return (
+        f"`{host}` did not answer through the proxy of {setting}: {reason}",
+        f"correct {name}, or unset it, then run the same command again",
+    )

@@ -20,6 +20,11 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
 _USER = re.compile(r"(?:\d{1,10}|[a-z_][a-z0-9_-]*)(?::(?:\d{1,10}|[a-z_][a-z0-9_-]*))?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What projects have that know no pyproject.toml: `lockstitch init` reads each of them.
+_OTHER_KINDS = (
+    *("requirements*.txt", "requirements*.in", "setup.py", "setup.cfg", "Pipfile"),
+    *("environment.yml", "environment.yaml", "*.py"),
+)
 _OLD = "[tool.lockstep"  # the name until version 0.1
 
 
@@ -38,8 +43,26 @@ def find_root(start: Path) -> Path:
             nearest = nearest or folder
     if nearest is None:
         message = f"no pyproject.toml in `{start.absolute()}` or above it"
-        raise LockstitchError(message, hint="lockstitch new NAME, or go to your project's folder")
+        raise LockstitchError(message, hint=_way_in(start.absolute()))
     return nearest
+
+
+def _way_in(folder: Path) -> str:
+    """Return what to type in a folder without pyproject.toml: it may be a project of another kind.
+
+    In a git repository the folders above it are looked at too.
+    """
+    chain = (folder, *folder.parents)
+    root = next((n for n, each in enumerate(chain, 1) if (each / ".git").exists()), 1)
+    for each in chain[:root]:
+        if any(any(each.glob(pattern)) for pattern in _OTHER_KINDS):
+            return _init_hint(each)
+    return "lockstitch new NAME"
+
+
+def _init_hint(folder: Path) -> str:
+    """Return the command that adds lockstitch to the project of a folder."""
+    return "lockstitch init" if folder.absolute() == Path.cwd() else f"lockstitch init {folder}"
 
 
 def load(start: Path) -> Project:
@@ -62,9 +85,7 @@ def read(document: dict[str, Any], root: Path) -> Project:
         raise LockstitchError(message, hint=hint)
     if not tool.has("lockstitch"):
         message = f"`{root / 'pyproject.toml'}` has no [tool.lockstitch] table"
-        raise LockstitchError(
-            message, hint="add [tool.lockstitch] and [tool.lockstitch.images.serve]"
-        )
+        raise LockstitchError(message, hint=_init_hint(root))
     settings = tool.table("lockstitch")
     uv, poetry = tool.table("uv"), tool.table("poetry")
     groups = (*_groups(top), *(normal(name) for name in poetry.table("group")))

@@ -4,6 +4,7 @@
 `table`, `tables` and `texts` pass over it: for the files of a repository that rules look at.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -13,6 +14,13 @@ from lockstitch.errors import LockstitchError, raise_all
 __all__ = ["Table", "parse_toml", "table", "tables", "texts"]
 
 T = TypeVar("T")
+_LINE = re.compile(r"at line (\d+)")
+# Comments, texts, brackets, and the beginning of a line with a key or a table.
+_TOKEN = re.compile(
+    r"""#[^\n]*|\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}.*?'{3}|\"{3}|'{3}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'"""
+    r"""|[\[\]{}]|\n[ \t]*(?=[\w.-]+[ \t]*=|\[+[\w. -]+\]+[ \t]*(?:\#[^\n]*)?(?:\n|$))""",
+    re.DOTALL,
+)
 
 
 def parse_toml(text: str, source: str, *, hint: str) -> dict[str, Any]:
@@ -23,8 +31,46 @@ def parse_toml(text: str, source: str, *, hint: str) -> dict[str, Any]:
         message = f"{source} is not valid TOML: it is nested too deep"
         raise LockstitchError(message, hint=hint) from error
     except ValueError as error:  # TOMLDecodeError, and numbers or dates that Python refuses
-        message = f"{source} is not valid TOML: {error}"
+        message = f"{source} is not valid TOML: {_place(text, error)}"
         raise LockstitchError(message, hint=hint) from error
+
+
+def _place(text: str, error: ValueError) -> str:
+    """Return what the parser says; for a bracket or a text left open, where that began.
+
+    The parser names the line at which it could not go on, often far below the fault.
+    """
+    stopped = getattr(error, "lineno", None) or _LINE.search(str(error))
+    if stopped is None:  # the end of the document
+        end = len(text)
+    else:
+        line = int(stopped[1]) if isinstance(stopped, re.Match) else stopped
+        end = sum(len(each) for each in text.splitlines(keepends=True)[:line])
+    found = _open(text[:end])
+    if found is None:
+        return str(error)
+    mark, at = found
+    return f"`{mark}` of line {text.count(chr(10), 0, at) + 1} is not closed"
+
+
+def _open(text: str) -> tuple[str, int] | None:
+    """Return the outermost bracket or the text that is open at the end, and where it began.
+
+    A bracket is open when a line follows that begins a new key or table inside of it.
+    """
+    brackets: list[tuple[str, int]] = []
+    for match in _TOKEN.finditer(text):
+        mark = match[0]
+        if mark in {'"""', "'''"}:
+            return mark, match.start()
+        if mark in "[{":
+            brackets.append((mark, match.start()))
+        elif mark in "]}":
+            if brackets:
+                brackets.pop()
+        elif mark.startswith("\n") and brackets and brackets[0][0] == "[":
+            return brackets[0]
+    return brackets[0] if brackets and brackets[0][0] == "[" else None
 
 
 def table(value: object, *keys: str) -> Mapping[str, Any]:

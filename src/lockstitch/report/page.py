@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lockstitch import process, webpage
+from lockstitch import git, process, webpage
 from lockstitch.audit import engine, rules, settings
 from lockstitch.audit.engine import Report
+from lockstitch.digest import of_bytes
 from lockstitch.drift import compare, source
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.source import Context
 from lockstitch.errors import LockstitchError
+from lockstitch.lock import file as lock_file
 from lockstitch.lock import manager
 from lockstitch.oci.layout import Layout
 from lockstitch.progress import Reporter
@@ -56,6 +58,9 @@ def gather(project: Project, store: Store, progress: Reporter, since: str) -> Co
 
     Raises LockstitchError when a built image is damaged or the project's settings are wrong.
     """
+    if since != "HEAD" and git.revision(project.root, since) is None:
+        message = f"`{since}` is no revision of this repository"
+        raise LockstitchError(message, hint="git log --oneline names some")
     kept = project.root / ".lockstitch"
     layout = Layout(kept / "images")
     images = []
@@ -76,7 +81,7 @@ def gather(project: Project, store: Store, progress: Reporter, since: str) -> Co
         budgets={spec.name: spec.budget for spec in project.images},
         drifts=drifts,
         checked=checked,
-        verified=_verified(kept / "verify.json"),
+        verified=_verified(kept / "verify.json", project.root / lock_file.NAME),
     )
 
 
@@ -112,20 +117,24 @@ def _checked(root: Path) -> Report:
 
 def _revision(root: Path) -> str:
     try:
-        git = process.find("git", hint="install git")
+        program = process.find("git", hint="install git")
     except LockstitchError:
         return ""
-    done = process.run([git, "rev-parse", "--short=12", "HEAD"], cwd=root, check=False)
+    done = process.run([program, "rev-parse", "--short=12", "HEAD"], cwd=root, check=False)
     return done.stdout.strip() if done.code == 0 else ""
 
 
-def _verified(path: Path) -> dict[str, Any] | None:
-    """Return the document of the last `lockstitch verify`, or None without a readable one."""
+def _verified(path: Path, lock: Path) -> dict[str, Any] | None:
+    """Return the document of the last `lockstitch verify`.
+
+    Returns None without a readable one, and for one of a former lock, which proves nothing now.
+    """
     try:
-        document = json.loads(path.read_bytes())
+        document, now = json.loads(path.read_bytes()), of_bytes(lock.read_bytes())
     except (OSError, ValueError):
         return None
     known = isinstance(document, dict) and document.get("schema") == 1
+    known = known and document.get("lock") == now
     return document if known else None
 
 

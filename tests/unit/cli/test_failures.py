@@ -33,7 +33,7 @@ def test_no_pyproject(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     for command in ("lock", "build"):
         assert fails(capsys, tmp_path, command) == (
             f"no pyproject.toml in `{tmp_path}` or above it",
-            "lockstitch new NAME, or go to your project's folder",
+            "lockstitch new NAME",
         )
 
 
@@ -166,7 +166,7 @@ def test_a_backend_that_fails(locked: Path, capsys: pytest.CaptureFixture[str]) 
     before = contents(locked)
     assert main(["build", "--quiet"]) == 1
     err = capsys.readouterr().err
-    assert err.count("error: `uv build --wheel") == 1
+    assert err.count("error: `uv build` failed") == 1
     assert "`tinybuild.build_wheel` failed" in err
     assert err.endswith("hint: make `uv build --wheel` work, then lockstitch build\n")
     assert contents(locked) == before
@@ -205,7 +205,9 @@ def test_a_resolution_without_a_solution(locked: Path, capsys: pytest.CaptureFix
     before = contents(locked)
     assert main(["lock", "--quiet"]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("error: `uv lock` failed with exit code 1\n")
+    assert err.startswith(
+        "error: the packages cannot be locked: no versions fit together\nBecause "
+    )
     assert "gamma>=99" in err
     assert contents(locked) == before
 
@@ -223,3 +225,56 @@ def test_a_mirror_that_does_not_answer(
     assert [line.partition(":")[0] for line in err] == ["error", "hint"] * 3
     assert "/nothing/dists/bookworm/InRelease` answered HTTP 404" in err[0]
     assert not (root / "uv.lock").exists()
+
+
+def test_a_proxy_that_is_not_there_is_named(
+    locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://index.example.test/simple/")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(locked / ".cache"))
+    (locked / "uv.lock").unlink()
+    assert main(["lock", "--quiet"]) == 1
+    assert capsys.readouterr().err == (
+        "error: the packages cannot be locked: `index.example.test` did not answer through the "
+        "proxy of HTTPS_PROXY=http://127.0.0.1:9: connection refused\n"
+        "hint: correct HTTPS_PROXY, or unset it, then run the same command again\n"
+    )
+
+
+def test_unusual_files_are_said_before_the_build(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = locked / "app"
+    (app / "notes.ipynb").write_text("{}")
+    (app / "old.py").write_bytes(b"name = 'caf\xe9'\r\n")
+    (app / "declared.py").write_bytes(b"# -*- coding: latin-1 -*-\nname = 'caf\xe9'\n")
+    with (app / "large.bin").open("wb") as large:
+        large.truncate(101 * 1000 * 1000)
+    assert main(["build", "serve", "--quiet"]) == 0
+    err = capsys.readouterr().err
+    assert err.splitlines()[:4] == [
+        "warning: `app/large.bin` has 101.0 MB: `serve` is that much larger",
+        "warning: `app/notes.ipynb` is a notebook: nothing runs it in `serve`",
+        "warning: `app/old.py` is not UTF-8 and declares no encoding: Python cannot read it",
+        "warning: `app/old.py` with CRLF: the digest differs from a checkout with LF",
+    ]
+    assert "\nbuilt in " in err
+
+
+def test_a_name_without_a_host_is_said(
+    locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert main(["build", "serve", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["push", "team/tiny", "--image", "serve", "--quiet"]) == 1
+    name, host = "HOST/team/tiny", "docker" + ".io"
+    err = capsys.readouterr().err.replace(host, "HOST")
+    assert err == (
+        f"note: `team/tiny` names no host: it means {name}\n"
+        "error: the registry `HOST` did not answer through the proxy of "
+        "HTTPS_PROXY=http://127.0.0.1:9: connection refused\n"
+        "hint: correct HTTPS_PROXY, or unset it, then run the same command again\n"
+    )

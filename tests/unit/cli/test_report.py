@@ -8,6 +8,7 @@ from support import projects
 from support.programs import git
 
 from lockstitch.cli.main import main
+from lockstitch.digest import of_bytes
 from lockstitch.image import sizes
 from lockstitch.oci.layout import Layout
 from lockstitch.prove import result
@@ -73,6 +74,7 @@ def test_the_last_verification_is_shown_with_its_age(
         differences={},
     )
     document = result.document(Result(project="tiny", tolerance=0.0, build=proved))
+    document["lock"] = of_bytes((locked / "lockstitch.lock").read_bytes())
     (locked / ".lockstitch" / "verify.json").write_text(json.dumps(document))
     text = page(locked, capsys)
     assert "Images, rebuilt in a varied environment" in text
@@ -80,6 +82,17 @@ def test_the_last_verification_is_shown_with_its_age(
     projects.replace(locked, "import tiny", "import tiny  # changed", "app/main.py")
     assert main(["build", "serve", "--quiet"]) == 0
     assert "Of builds before these: serve" in page(locked, capsys)
+    with (locked / "lockstitch.lock").open("a") as lock:
+        lock.write("# another lock\n")
+    assert "Not done here" in page(locked, capsys)
+
+
+def test_a_revision_that_is_none(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--since", "nope", "--quiet"]) == 1
+    assert capsys.readouterr().err == (
+        "error: `nope` is no revision of this repository\nhint: git log --oneline names some\n"
+    )
+    assert not (locked / "report.html").exists()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": 9}', '{"serve": 3}'])

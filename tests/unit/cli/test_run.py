@@ -134,3 +134,22 @@ def test_a_change_starts_it_again(root: Path, tmp_path: Path) -> None:
         assert running.wait(20) == 0
     lines = [line for line in log.read_text().splitlines() if line in {"ends", "starts two"}]
     assert lines == ["ends", "starts two", "ends"]
+
+
+def test_words_after_the_name_are_the_program_s(
+    locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def execute(session: object, spec: object, arguments: tuple[str, ...], options: object) -> int:
+        seen.append(arguments)
+        return 0
+
+    monkeypatch.setattr("lockstitch.cli.commands.run.execute", execute)
+    assert main(["run", "--project", str(locked), "train", "--quiet", "--out", "x", "--quiet"]) == 0
+    assert main(["run", "train", "--no-record", "--", "--quiet"]) == 0
+    assert main(["run", "train", "a", "--", "b"]) == 0
+    assert seen == [("--out", "x", "--quiet"), ("--quiet",), ("a", "--", "b")]
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", "--quite", "train"])
+    assert "--quite" in capsys.readouterr().err

@@ -2,11 +2,18 @@
 
 from pathlib import Path
 
+import pytest
+from support import projects
+
 from lockstitch.digest import of_bytes
 from lockstitch.drift import serving
+from lockstitch.drift.compare import Difference
+from lockstitch.drift.effects import Effect
+from lockstitch.drift.serving import Drift
 from lockstitch.fingerprint.model import Fingerprint, System
 from lockstitch.lock.bases.registry import RegistryBase
 from lockstitch.lock.file import Lock
+from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
@@ -68,3 +75,55 @@ def test_an_image_on_alpine_is_read_for_its_musl(tmp_path: Path, store: Store) -
     assert image.platform == System(system="linux", machine="x86_64", libc="musl")
     (package,) = image.packages
     assert [each.hex for each in package.artifacts] == [f"1{SHA[1:]}"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said"),
+    [
+        (
+            (),
+            (
+                "note: trained with Python 3.11.7, the base has 3.11.2; "
+                "--allow-drift python silences this\n"
+            ),
+        ),
+        (("python",), ""),
+    ],
+)
+def test_another_patch_of_python_is_one_note(
+    allowed: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = load(projects.write(tmp_path))
+    patch = Difference(
+        what="python",
+        name="version",
+        kind="changed",
+        before="3.11.7",
+        after="3.11.2",
+        effect=Effect.IMPORTED,
+    )
+
+    def differences(
+        project: Project, lock: Lock, spec: ImageSpec, *_: object
+    ) -> tuple[list[Drift], list[str]]:
+        return [Drift(image=spec.name, path="models/m.bin", difference=patch)], []
+
+    monkeypatch.setattr(serving, "differences", differences)
+    lock = Lock(
+        inputs=of_bytes(b""),
+        tools=(),
+        python="3.11",
+        base="debian:bookworm",
+        files=(),
+        build=(),
+        bases=(),
+    )
+    images = serving.labelled(
+        project, Store(tmp_path / "store"), lock, project.images, list(allowed)
+    )
+    assert capsys.readouterr().err == said
+    assert [image.labels for image in images] == [image.labels for image in project.images]

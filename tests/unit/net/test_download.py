@@ -237,7 +237,10 @@ def test_nobody_who_answers_is_an_error_in_words(store: Store) -> None:
     with serve() as gone:
         url = f"{gone.address}/f"
     error = refused(store, wanted(url))
-    assert error.message == "`f.whl` could not be fetched: NewConnectionError"
+    assert (
+        error.message
+        == f"`f.whl` could not be fetched: `{gone.address[7:]}` did not answer: connection refused"
+    )
 
 
 def test_all_failures_are_one_error(server: Server, store: Store) -> None:

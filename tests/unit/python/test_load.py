@@ -214,7 +214,7 @@ def test_platforms_that_are_none_or_twice_are_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("[tool]\n", "`/p/pyproject.toml` has no [tool.lockstitch] table", "add [tool.lockstitch]"),
+        ("[tool]\n", "`/p/pyproject.toml` has no [tool.lockstitch] table", "lockstitch init /p"),
         (
             "[project]\nname = 'a'\n[tool.lockstitch]\n",
             "`tool.lockstitch.images` names no image",
@@ -224,7 +224,7 @@ def test_platforms_that_are_none_or_twice_are_refused() -> None:
         (
             "tool = 1\n",
             "`/p/pyproject.toml` has no [tool.lockstitch] table",
-            "add [tool.lockstitch]",
+            "lockstitch init /p",
         ),
     ],
 )
@@ -256,7 +256,7 @@ def test_no_project_says_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(LockstitchError) as caught:
         load(tmp_path)
     assert caught.value.message == f"no pyproject.toml in `{tmp_path}` or above it"
-    assert caught.value.hint == "lockstitch new NAME, or go to your project's folder"
+    assert caught.value.hint == "lockstitch new NAME"
 
 
 @pytest.mark.parametrize("text", ["[tool.lockstitch", "a = 1\na = 2\n", "a = 2026-13-01\n"])

@@ -25,6 +25,7 @@ examples:
 """
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,10 +45,11 @@ from lockstitch.cli.options import (
 from lockstitch.cli.session import Session, history_file, layout_folder, open_session, print_json
 from lockstitch.dockerfile import engines, local, render
 from lockstitch.dockerfile.engines import BUILDERS, Recipe
-from lockstitch.errors import UsageError, raise_all
+from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.image import publish, sizes
 from lockstitch.image.attest import Attester
 from lockstitch.image.build import Builder, Built
+from lockstitch.image.contents import unusual
 from lockstitch.image.publish import Documents, Published
 from lockstitch.lock import file, make
 from lockstitch.lock.bases import kind_of
@@ -152,6 +154,9 @@ def run(options: argparse.Namespace) -> int:
     is_local = not options.push or options.layout or options.output
     shallow = not is_local and (options.cache is not None or kind_of(project.base).in_registry)
     before = sizes.snapshots(layout, layout.names())
+    with contextlib.suppress(LockstitchError):  # which the build says with all others
+        for note in dict.fromkeys(note for each in specs for note in unusual(project, each)):
+            say(f"warning: {note}")
     built = builder.build(specs, layout, form=options.compression, shallow=shallow)
     attester = Attester(project, lock, builder, session.store, form=options.compression)
     documents = attester.documents(built)
@@ -344,7 +349,8 @@ def _show(
             sys.stdout.write(f"{image.name} {image.image.digest}\n")
     for image_there in published.values():
         push.show(image_there)
-    state = "built" if any(image.fresh for image in built) else "up to date"
+    is_new = any(image.fresh or image.made for image in built)
+    state = "built" if is_new else "up to date"
     say(f"{state} in {seconds:.2f} s")
 
 

@@ -53,6 +53,9 @@ def run(options: argparse.Namespace) -> int:
     project = session.project
     specs = [project.image(name) for name in options.image] or list(project.images)
     targets = publish.targets(options.reference, [spec.name for spec in specs])
+    for target in targets.values():
+        if not options.reference.startswith((f"{target.host}/", f"index.{target.host}/")):
+            say(f"note: `{options.reference}` names no host: it means {target.name}")
     layout = Layout(options.layout or layout_folder(project))
     platforms = [Platform.parse(platform) for platform in project.platforms]
     # All of them before the first byte: a missing image is an error at once.

@@ -1,13 +1,14 @@
 """Run an image's command in exactly the locked environment.
 
 The environment is kept in .lockstitch/envs/IMAGE and holds the image's packages and nothing
-else; uv or Poetry makes or repairs it first. Words after `--` are added to the command. The
-exit code is the command's. An image with `outputs` gets OUTPUT/IMAGE.run.json: the environment,
+else; uv or Poetry makes or repairs it first. Words after the image's name are added to the
+command, from the first one that is no option below, or from `--` on. The exit code is the
+command's. An image with `outputs` gets OUTPUT/IMAGE.run.json: the environment,
 the packages that were imported, the commit, digests of what went in and came out, metrics.
 
 examples:
   # train here, with the packages of the image `train`
-  lockstitch run train -- --out models
+  lockstitch run train --out models
   # serve, and start again whenever a file changes
   lockstitch run serve --watch
   # build the image and run that, with docker or podman
@@ -30,7 +31,7 @@ from lockstitch.run import programs
 
 __all__ = ["HOW", "OPTIONS", "execute", "run"]
 
-REST = "words to add to the command"  # after `--`
+REST = "after the name"  # words of the program, from the first that is no option of ours
 
 HOW = group(
     "how to run it",

@@ -28,6 +28,7 @@ from lockstitch.cli.session import (
     print_json,
     verified,
 )
+from lockstitch.digest import of_bytes
 from lockstitch.errors import UsageError, raise_all
 from lockstitch.lock import file, make
 from lockstitch.progress import say
@@ -86,7 +87,9 @@ def run(options: argparse.Namespace) -> int:
     )
     document = result.document(proof)
     # For `lockstitch report`, which does not spend minutes again.
-    files.write_text(verified(project), json.dumps(document, indent=2, sort_keys=True) + "\n")
+    lock = of_bytes((project.root / file.NAME).read_bytes())
+    kept = json.dumps({**document, "lock": lock}, indent=2, sort_keys=True)
+    files.write_text(verified(project), f"{kept}\n")
     if options.html:
         files.write_text(options.html, result.page(document))
         say(f"wrote {options.html}")

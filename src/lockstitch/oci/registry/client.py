@@ -15,7 +15,14 @@ from lockstitch import clock
 from lockstitch.errors import LockstitchError, printable
 from lockstitch.net.credentials import LOOPBACK
 from lockstitch.net.retry import RETRIED, Retry, Retryable
-from lockstitch.net.transport import Answer, Transport, TransportError, retry_after, shown
+from lockstitch.net.transport import (
+    Answer,
+    Transport,
+    TransportError,
+    no_answer,
+    retry_after,
+    shown,
+)
 from lockstitch.oci.reference import DOCKER
 from lockstitch.oci.registry.logins import Known, Logins
 
@@ -401,7 +408,15 @@ class Host:
                     return base
             except TransportError as error:
                 failure = error
+        if failure.refused:  # nothing listens there: another try changes nothing
+            raise self._unreachable(failure)
         raise self._broken(failure, what)
+
+    def _unreachable(self, error: TransportError) -> RegistryError:
+        message, hint = no_answer(f"https://{self.name}", str(error))
+        if is_loopback(self.name):
+            hint = f"start the registry on {self.name}, or name another one"
+        return RegistryError(f"the registry {message}", hint=hint)
 
     def _authorized(self, url: str, call: Call) -> Answer:
         """Send a request; again with another token when the registry does not take this one."""

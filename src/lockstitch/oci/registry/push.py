@@ -259,6 +259,7 @@ def push(
     all blobs that failed.
     """
     wanted = {each.descriptor.digest: each for image in images for each in image.blobs}
+    target.host.open()  # once, not by each of the parallel requests
     # Biggest first, so that one large layer does not start when the others have ended.
     queue = sorted(wanted.values(), key=lambda b: (-b.descriptor.size, b.descriptor.digest))
     there = threads.run(queue, lambda each: target.has(each.descriptor), parallel=PARALLEL)

@@ -251,7 +251,9 @@ def test_other_machines_are_asked_over_https_only(monkeypatch: pytest.MonkeyPatc
 
 def test_a_registry_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     repository = Repository(Client(first_wait=0), Reference.parse("127.0.0.1:9/app"))
-    with pytest.raises(RegistryError, match=r"`127\.0\.0\.1:9`: no answer: NewConnectionError"):
+    with pytest.raises(
+        RegistryError, match=r"the registry `127\.0\.0\.1:9` did not answer: connection refused"
+    ):
         repository.blob(Descriptor(media_type="a/b", digest=Digest(CONFIG["digest"]), size=1)).send(
             None
         )

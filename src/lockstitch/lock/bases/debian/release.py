@@ -70,6 +70,8 @@ def read(
     try:
         text = fetcher.read(url, limit=_LIMIT).decode(errors="replace")
     except LockstitchError as error:
+        if "HTTP 404" not in error.message:  # the network's trouble, which has a hint of its own
+            raise
         hint = f"check that {shown(root)} has the release `{suite}`, or name another in `base`"
         raise LockstitchError(error.message, hint=hint) from error
     text = signatures.signed(text, url) if signatures else _unwrapped(text)
