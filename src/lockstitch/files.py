@@ -15,6 +15,7 @@ __all__ = [
     "FoundFile",
     "atomic",
     "chunks",
+    "copied",
     "find_files",
     "is_skipped",
     "lock",
@@ -73,6 +74,20 @@ def atomic(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def copied(root: Path, target: Path, *, modes: bool = False) -> Path:
+    """Copy a project's files without environments and caches, and return where they are.
+
+    Times are new, and modes too unless they are asked for.
+    """
+
+    def ignored(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if is_skipped(Path(folder, name))]
+
+    copy = shutil.copy if modes else shutil.copyfile
+    shutil.copytree(root, target, ignore=ignored, copy_function=copy, ignore_dangling_symlinks=True)
+    return target
 
 
 @contextlib.contextmanager

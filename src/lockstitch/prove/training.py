@@ -108,7 +108,7 @@ def prove(project: Project, spec: ImageSpec, progress: Reporter) -> tuple[Run, l
 def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Path) -> Run:
     """Train in a copy of the project, and read what is new below its declared outputs."""
     depth = "a/deeper folder/other-name" if variation.folder else "project"
-    root = variations.copied(project.root, scratch / depth)
+    root = files.copied(project.root, scratch / depth)
     before = _stamps(root, spec)
     command = programs.command(project, spec, (), {})
     # A seed that is not set is another one each time: then no variation could be told from it.

@@ -16,9 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lockstitch import clock, environ, process
+from lockstitch import clock, environ, files, process
 from lockstitch.errors import LockstitchError
-from lockstitch.files import is_skipped
 from lockstitch.python.model import Project
 from lockstitch.store import Store, default_root
 
@@ -27,7 +26,6 @@ __all__ = [
     "Environment",
     "Timed",
     "Variation",
-    "copied",
     "here",
     "lockstitch",
     "of_build",
@@ -111,16 +109,6 @@ def here(root: Path) -> Environment:
     return Environment(root=root, env=environ.child(**{VARIABLE: None}))
 
 
-def copied(root: Path, target: Path) -> Path:
-    """Copy a project's files without environments and caches; modes and times are new."""
-
-    def ignored(folder: str, names: list[str]) -> list[str]:
-        return [name for name in names if is_skipped(Path(folder, name))]
-
-    shutil.copytree(root, target, ignore=ignored, copy_function=shutil.copyfile)
-    return target
-
-
 def varied(root: Path, variation: Variation, scratch: Path) -> Environment:
     """Return a varied environment for a project; what it needs is made below `scratch`.
 
@@ -128,7 +116,7 @@ def varied(root: Path, variation: Variation, scratch: Path) -> Environment:
     """
     scratch = scratch.resolve()
     where = scratch / "a" / "deeper folder" / "other-name"
-    place = copied(root, where) if variation.folder else root
+    place = files.copied(root, where) if variation.folder else root
     store = scratch / "store"
     changes: dict[str, str | None] = {
         **variation.env,

@@ -20,7 +20,7 @@ def folder(online: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 SETTING = """\
-what changes it from 0.5 to 0.75: after 3 runs
+what changes it from 0.5 to 0.75: after 14 runs
 
   variable MINE unset → on
 
@@ -28,6 +28,9 @@ environment        number
 A                     0.5
 A with $MINE of B    0.75  sufficient
 B                    0.75
+
+confidence: high: 14 runs of these, each as it should be;
+chance alone sorts them so once in 2,002 times
 
 to get either
   A: unset MINE
@@ -54,7 +57,7 @@ open("metrics.json", "w").write(json.dumps(number))
 
 
 REST = """\
-what changes it from 0 to 1: after 5 runs
+what changes it from 0 to 1: after 16 runs
 
   variable X 0 → 1
 
@@ -71,7 +74,7 @@ to get either
   B: export X=1
 """
 EITHER = """\
-what changes it from 0 to 1, each of these alone: after 5 runs
+what changes it from 0 to 1, each of these alone: after 18 runs
 
   variable X 0 → 1
 
@@ -82,6 +85,9 @@ A                    0
 A with $X of B       1  sufficient
 A with $Y of B       1  sufficient
 B                    1
+
+confidence: high: 18 runs of these, each as it should be;
+chance alone sorts them so once in 11,440 times
 
 to get either
   A: export X=0

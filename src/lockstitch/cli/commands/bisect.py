@@ -1,17 +1,18 @@
 """Find by experiment which differences between A and B change a number.
 
-Mixtures of A and B are installed by uv, and COMMAND runs in each: A twice, to see how much the
-number varies by itself; B; then the likeliest causes alone; then halves of the rest, until the
-smallest set is found that changes the number from A's to B's, and without which it stays. A mixture
-that cannot be installed or does not import is passed over. Packages that require each other's
-exact versions change together.
+Mixtures of A and B are installed by uv, and COMMAND runs in each, in a copy of this folder: A five
+times or more, to see how much the number varies by itself; B; then the likeliest causes alone; then
+halves of the rest, until the smallest set is found that changes the number from A's to B's, and
+without which it stays. What decides is run again before a name is said. A run that fails is tried
+again; a mixture that cannot be installed or does not import is passed over. Packages that require
+each other's exact versions change together.
 
 A and B are any two of what `lockstitch fingerprint` takes. Packages come from your own indexes, by
-hash where a lock has one. COMMAND runs in this folder, with the mixture's `python` first on PATH.
+hash where a lock has one. COMMAND gets the mixture's `python` first on PATH.
 The number is the last one in its last line. Each outcome is kept in .lockstitch/bisect: a search
 that was stopped goes on.
 
-Exit code 0: explained. 1: not explained, and what is known is printed.
+Exit code 0: explained. 1: not explained, or it cannot be told: what is known is printed.
 
 examples:
   # accuracy fell with the last upgrade
@@ -27,6 +28,7 @@ examples:
 import argparse
 import dataclasses
 import sys
+from pathlib import Path
 from typing import Any
 
 from lockstitch.cli.options import COMMON, flag, group, operand, option, repeatable
@@ -62,7 +64,7 @@ OPTIONS = (
             type=float,
             default=0.0,
         ),
-        option("--repeats", "N", "runs of A at first (default: 2)", type=int, default=2),
+        option("--repeats", "N", "runs of A at first (default: 5)", type=int, default=5),
     ),
     group(
         "what is tried",
@@ -109,8 +111,20 @@ def run(options: argparse.Namespace) -> int:
     if talk:
         say(report.plan(prepared).rstrip("\n"))
     result = setup.explained(prepared, reporter(quiet=not talk), talk=talk)
-    _print(options, report.document(prepared, result), report.text(prepared, result))
+    unseeded = _unseeded(options.project) if result.doubt else []
+    known = (prepared, result, unseeded)
+    _print(options, report.document(*known), report.text(*known))
     return 0 if result.found else 1
+
+
+def _unseeded(folder: Path) -> list[str]:
+    """Return the places of a folder's code that draw at random without a seed."""
+    from lockstitch.audit.rule import Finding
+    from lockstitch.audit.rules.run import RUN001
+    from lockstitch.repository.files import open_repository
+
+    found = RUN001().find(open_repository(folder))
+    return [f"{each.place}: {each.message}" for each in found if isinstance(each, Finding)]
 
 
 def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> None:

@@ -139,6 +139,11 @@ class Environments:
         self._extras = tuple(extras)
         self._pythons = pythons or Pythons()
 
+    @property
+    def editable(self) -> bool:
+        """Whether every mixture has the project itself, editable."""
+        return any("--editable" in each.words for each in self._extras)
+
     def path(self, wanted: Requirements) -> Path:
         """Return the folder of an environment, whether it exists or not."""
         known = {

@@ -1,9 +1,13 @@
 """The whole experiment: both sides, how much the number varies by itself, then the search."""
 
 import json
+import math
+import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ from lockstitch.drift.bisect.model import (
     Question,
     Scale,
     Verdict,
+    middle,
 )
 from lockstitch.drift.bisect.search import Answer, Spent, Trials, run_all
 from lockstitch.drift.bisect.sides import Ends, Installed
@@ -29,6 +34,7 @@ from lockstitch.errors import LockstitchError
 
 __all__ = [
     "CommandBench",
+    "Confidence",
     "Explanation",
     "Limits",
     "Outcomes",
@@ -38,7 +44,14 @@ __all__ = [
 ]
 
 _MOST = 5000  # files of code that are hashed
-_NOISY = 3  # repeats more of A when the first differ
+_ENOUGH = 16  # runs of an end after which its spread counts as known
+_FEW = 3  # a number that has taken so few values is repeated more often
+_COARSE_MORE = 3  # by this many runs
+_MEDIAN = 3  # runs of each mixture in a search after one that repeats contradicted
+_ROWS = 200  # a part of so many rows is a coarse number
+_DIGITS = 3  # and so is one with so few digits after the point
+_SURE = 1000  # chance alone sorts the runs so cleanly once in so many times
+_MOVES = "the number moves by itself"
 
 Told = Callable[[Mixture, Outcome, Verdict | None], None]
 Look = Callable[[], tuple[Installed, Installed]]
@@ -49,9 +62,22 @@ class Limits:
     """How much may be run, and what counts as the same number."""
 
     runs: int  # at most, the ends included
-    repeats: int = 2  # of A
+    repeats: int = 5  # of A, at first
     tolerance: float = 0.0
     parallel: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confidence:
+    """How sure an answer is: all runs of the deciding environments fell to the side they should."""
+
+    runs: int  # of A, A with it, B without it, and B
+    chance: int  # chance alone sorts so many runs so cleanly once in this many times
+
+    @property
+    def word(self) -> str:
+        """The confidence in a word."""
+        return "high" if self.chance >= _SURE else "good"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +91,13 @@ class Explanation:
     outcomes: dict[Mixture, Outcome]
     runs: int  # those of an earlier search included
     smallest: Mixture | None = None  # that changes the number, when no more runs were allowed
+    confidence: Confidence | None = None
+    doubt: str = ""  # why it cannot be told
 
     @property
     def found(self) -> bool:
-        """Whether sufficient and necessary causes are known."""
-        return self.answer is not None and self.answer.explains
+        """Whether sufficient and necessary causes are known, and repeats say the same."""
+        return self.answer is not None and self.answer.explains and self.confidence is not None
 
     def chosen(self, labels: Mixture) -> list[Cause]:
         """Return causes by their labels, the likeliest first."""
@@ -81,103 +109,262 @@ def explain(
 ) -> Explanation:
     """Return which causes change the number from A's to B's; there must be causes.
 
-    `look` returns the packages of both environments, once they are made; `told` is called with each
-    run. Raises LockstitchError when A gives no number.
+    No cause is named before the runs that decide are repeated and say the same. `look` returns the
+    packages of both environments, once they are made; `told` is called with each run.
+    Raises LockstitchError when A gives no number.
     """
-    everything = frozenset(each.label for each in causes)
-    scale, spent = _ends(everything, bench, limits, told)
-    before, after = Metric(value=scale.before), scale.after
-    known: dict[Mixture, Outcome] = {everything: after, frozenset(): before}
-    if not scale.differs:
-        nothing = sides.question(causes, {})
+    runs = _Runs(bench, limits, told)
+    scale = _ends(frozenset(each.label for each in causes), runs)
+
+    known: dict[Mixture, Outcome] = {
+        frozenset(each.label for each in causes): scale.after,
+        frozenset(): Metric(value=scale.before),
+    }
+
+    def explanation(
+        question: Question,
+        together: Sequence[Cause],
+        *,
+        trials: Trials | None = None,
+        answer: Answer | None = None,
+        **more: Any,
+    ) -> Explanation:
         return Explanation(
             scale=scale,
-            question=nothing,
-            causes=tuple(causes),
-            answer=None,
-            outcomes=known,
-            runs=spent,
+            question=question,
+            causes=tuple(together),
+            answer=answer,
+            outcomes=trials.outcomes if trials else known,
+            runs=runs.count,
+            **more,
         )
+
+    if not scale.differs:
+        doubt = _MOVES if scale.noise else ""
+        return explanation(sides.question(causes, {}), causes, doubt=doubt)
     needs = sides.implied(*look(), [name for each in causes for name in each.packages])
     together = sides.coupled(causes, needs)
-    labels = frozenset(each.label for each in together)
-    known = {labels: after, frozenset(): before}
     question = sides.question(together, needs)
-    whole = _Whole(bench, together, causes)
-    trials = Trials(
-        whole,
-        scale,
-        known=known,
-        limit=max(0, limits.runs - spent),
-        parallel=limits.parallel,
-        told=lambda mixture, outcome, verdict: told(whole.members(mixture), outcome, verdict),
-    )
-    answer, smallest = None, None
-    try:
-        answer = search.find(question, trials)
-    except Spent:
-        smallest = trials.smallest()
-    return Explanation(
-        scale=scale,
-        question=question,
-        causes=tuple(together),
-        answer=answer,
-        outcomes=trials.outcomes,
-        runs=spent + len(trials.outcomes) - len(known),
-        smallest=smallest,
-    )
+    everything = frozenset(question.causes)
+    runs.couple(together, causes)
+    doubt = ""
+    # Where repeats contradict a first answer, each number of a second search is a median.
+    for width in (1, _MEDIAN):
+        median = width > 1
+        trials = Trials(
+            _Median(runs, scale, width) if median else runs,
+            scale,
+            known={everything: scale.after, frozenset(): Metric(value=scale.before)},
+            limit=max(0, limits.runs - runs.count) // width,
+            parallel=1 if median else limits.parallel,
+            told=(lambda *_: None) if median else runs.told,
+        )
+        try:
+            answer = search.find(question, trials)
+            doubt = _contradiction(answer, everything, runs, scale)
+        except Spent:
+            smallest = trials.smallest()
+            return explanation(question, together, trials=trials, smallest=smallest)
+        if not doubt:
+            confidence = _confidence(answer, everything, runs)
+            return explanation(
+                question, together, trials=trials, answer=answer, confidence=confidence
+            )
+        after = runs.of(everything)
+        if any(isinstance(each, Fails) != isinstance(after[0], Fails) for each in after):
+            doubt = "B fails now and then, which no package of it explains"
+            break
+        scale = _scale(runs, everything)
+        if not scale.differs:
+            doubt = _MOVES
+            break
+    return explanation(question, together, trials=trials, doubt=doubt)
 
 
-class _Whole:
-    """A bench for coupled causes: a mixture has all that are in each of them."""
+class _Runs:
+    """Runs mixtures again and again: a bench that counts, and keeps each outcome."""
 
-    def __init__(self, bench: Bench, together: Sequence[Cause], causes: Sequence[Cause]) -> None:
-        """Keep which causes are in which."""
-        owner = {part: cause.label for cause in causes for part in cause.parts}
+    def __init__(self, bench: Bench, limits: Limits, told: Told) -> None:
+        """Start with causes that are not coupled yet."""
+        self.limits = limits
+        self.count = 0
         self._bench = bench
-        self._members = {c.label: frozenset(owner[part] for part in c.parts) for c in together}
+        self._told = told
+        self._members: dict[str, Mixture] = {}
+        self._begun: Counter[Mixture] = Counter()
+        self._outcomes: dict[Mixture, list[Outcome]] = {}
+        self._lock = threading.Lock()
 
-    def run(self, mixture: Mixture, repeat: int = 0) -> Outcome:
-        """Run the mixture of all members."""
-        return self._bench.run(self.members(mixture), repeat)
+    def couple(self, together: Sequence[Cause], causes: Sequence[Cause]) -> None:
+        """Take labels of coupled causes from now on: a mixture has all that are in each of them."""
+        owner = {part: cause.label for cause in causes for part in cause.parts}
+        self._members = {c.label: frozenset(owner[part] for part in c.parts) for c in together}
 
     def members(self, mixture: Mixture) -> Mixture:
         """Return the causes of a mixture, each by its own label."""
-        return frozenset[str]().union(*(self._members[label] for label in mixture))
+        return frozenset[str]().union(
+            *(self._members.get(label, frozenset({label})) for label in mixture)
+        )
 
+    def of(self, mixture: Mixture) -> list[Outcome]:
+        """Return all outcomes of a mixture so far."""
+        return self._outcomes.get(self.members(mixture), [])
 
-def _ends(everything: Mixture, bench: Bench, limits: Limits, told: Told) -> tuple[Scale, int]:
-    def each(asked: tuple[Mixture, int]) -> Outcome:
-        outcome = bench.run(*asked)
-        told(asked[0], outcome, None)
+    def numbers(self, mixture: Mixture) -> list[float]:
+        """Return all numbers of a mixture so far."""
+        return [each.value for each in self.of(mixture) if isinstance(each, Metric)]
+
+    def told(self, mixture: Mixture, outcome: Outcome, verdict: Verdict | None) -> None:
+        """Pass an outcome on to whoever watches."""
+        self._told(self.members(mixture), outcome, verdict)
+
+    def run(self, mixture: Mixture, repeat: int = 0) -> Outcome:
+        """Run a mixture once more; `repeat` is counted here."""
+        members = self.members(mixture)
+        with self._lock:
+            repeat = self._begun[members]
+            self._begun[members] += 1
+            self.count += 1
+        outcome = self._bench.run(members, repeat)
+        with self._lock:
+            self._outcomes.setdefault(members, []).append(outcome)
         return outcome
 
+    def several(self, mixtures: Sequence[Mixture], scale: Scale | None = None) -> list[Outcome]:
+        """Run mixtures in turn and return their outcomes; raise Spent where it is too much."""
+        if self.count + len(mixtures) > self.limits.runs:
+            raise Spent
+        found: list[Outcome] = []
+        for start in range(0, len(mixtures), max(1, self.limits.parallel)):
+            batch = mixtures[start : start + max(1, self.limits.parallel)]
+            outcomes = run_all(batch, self.run, parallel=self.limits.parallel)
+            for mixture, outcome in zip(batch, outcomes, strict=True):
+                self.told(mixture, outcome, scale.verdict(outcome) if scale else None)
+            found += outcomes
+        return found
+
+
+class _Median:
+    """A bench whose number of a mixture is the median of several runs."""
+
+    def __init__(self, runs: _Runs, scale: Scale, width: int) -> None:
+        """Keep how many runs there are for each."""
+        self._runs, self._scale, self._width = runs, scale, width
+
+    def run(self, mixture: Mixture, repeat: int = 0) -> Outcome:
+        """Run a mixture several times and return the outcome in the middle."""
+        del repeat
+        outcomes = self._runs.several([mixture] * self._width, self._scale)
+        numbers = sorted(each.value for each in outcomes if isinstance(each, Metric))
+        if len(numbers) <= self._width // 2:
+            return next(each for each in outcomes if isinstance(each, Fails))
+        return Metric(value=numbers[len(numbers) // 2])
+
+
+def _ends(everything: Mixture, runs: _Runs) -> Scale:
+    """Return the scale of A and B; A runs until it is known how much it varies by itself.
+
+    A and B take turns, so that a number that drifts with time is no difference of theirs.
+    """
     nothing: Mixture = frozenset()
-    asked = [(nothing, number) for number in range(limits.repeats)]
-    asked.append((everything, 0))
-    found = run_all(asked, each, parallel=limits.parallel)
-    after = found[-1]
-    repeats = _numbers(found[: limits.repeats], after)
-    if len({*map(repr, repeats)}) > 1:
-        more = [(nothing, limits.repeats + number) for number in range(_NOISY)]
-        repeats += _numbers(run_all(more, each, parallel=limits.parallel), after)
-        asked += more
-    return Scale.of(repeats, after, least=limits.tolerance), len(asked)
+    repeats = runs.limits.repeats
+    runs.several([nothing, nothing, everything, *[nothing] * (repeats - 2)])
+    _need_numbers(runs.of(nothing), runs.of(everything))
+    scale = _scale(runs, everything)
+    while scale.noise and scale.differs:
+        # More runs only widen it: where they do not differ now, they would not then.
+        few = [each for each in (nothing, everything) if not _known(runs.of(each), repeats)]
+        if not few:
+            break
+        runs.several(few)
+        _need_numbers(runs.of(nothing), runs.of(everything))
+        scale = _scale(runs, everything)
+    return scale
 
 
-def _numbers(outcomes: Sequence[Outcome], after: Outcome) -> list[float]:
-    """Return the numbers of A, or raise LockstitchError when it gives none."""
-    for each in outcomes:
-        if isinstance(each, Fails):
-            both = isinstance(after, Fails)
-            message = f"{'A and B give' if both else 'A gives'} no number: {each.reason}"
-            if each.detail and each.detail != each.reason:
-                message += f"\n{each.detail}"
-            hint = "run the command by hand in both" if both else "to find what breaks it: B A"
-            if each.reason.startswith("no number"):
-                hint = "--metric-file metrics.json:accuracy, or --metric-regex 'accuracy: (.*)'"
-            raise LockstitchError(message, hint=hint)
-    return [each.value for each in outcomes if isinstance(each, Metric)]
+def _scale(runs: _Runs, everything: Mixture) -> Scale:
+    after, numbers = runs.of(everything), runs.numbers(everything)
+    return Scale.of(
+        runs.numbers(frozenset()),
+        after[0] if isinstance(after[0], Fails) else Metric(value=middle(numbers)),
+        least=runs.limits.tolerance,
+        others=numbers,
+    )
+
+
+def _known(outcomes: Sequence[Outcome], least: int) -> bool:
+    """Return whether it is known how much a number varies: the last runs did not widen it."""
+    values = [each.value for each in outcomes if isinstance(each, Metric)]
+    if len(values) < len(outcomes) or len(values) >= _ENOUGH:
+        return True
+    least += _COARSE_MORE if len({*values}) <= _FEW else 0
+    first = values[: len(values) - max(2, len(values) // 3)]
+    return len(values) >= least and (min(first), max(first)) == (min(values), max(values))
+
+
+def _contradiction(answer: Answer, everything: Mixture, runs: _Runs, scale: Scale) -> str:
+    """Repeat the runs that decide; return what contradicts the answer, else "".
+
+    Raises Spent when no more runs are allowed.
+    """
+    nothing: Mixture = frozenset()
+    expected = [(nothing, Verdict.AS_A), *((each, Verdict.AS_B) for each in answer.sets)]
+    expected += [(answer.without, answer.rest), (everything, Verdict.AS_B)]
+    parts = [each - {c} for each in answer.sets if len(each) > 1 for c in sorted(each)]
+    numbers = [*runs.numbers(nothing), *runs.numbers(everything)]
+    rounds = 3 if scale.noise else 2 if all(map(_is_coarse, numbers)) else 1
+    for _ in range(rounds):
+        outcomes = runs.several([*(mixture for mixture, _ in expected), *parts], scale)
+        verdicts = [scale.verdict(each) for each in outcomes]
+        decided, beside = verdicts[: len(expected)], verdicts[len(expected) :]
+        if decided != [verdict for _, verdict in expected] or Verdict.AS_B in beside:
+            return "repeats of one environment contradict each other"
+    if isinstance(scale.after, Metric):
+        without = [nothing] + [answer.without] * answer.explains
+        low = [value for each in without for value in runs.numbers(each)]
+        high = [value for each in (*answer.sets, everything) for value in runs.numbers(each)]
+        if min(high) <= max(low) and min(low) <= max(high):
+            return "the numbers of both sides overlap"
+    return ""
+
+
+def _confidence(answer: Answer, everything: Mixture, runs: _Runs) -> Confidence:
+    low = {frozenset[str](), *([answer.without] if answer.explains else [])}
+    high = {*answer.sets, everything}
+    # The first run of what was chosen by the search chose it: it is no evidence.
+    one, other = (
+        sum(len(runs.of(each)) - (each not in ends) for each in group)
+        for group, ends in ((low, {frozenset()}), (high, {everything}))
+    )
+    total = sum(len(runs.of(each)) for each in (*low, *high))
+    return Confidence(runs=total, chance=math.comb(one + other, one))
+
+
+def _is_coarse(value: float) -> bool:
+    """Return whether a number is one of few: of two or three digits, or a part of few rows."""
+    if not math.isfinite(value):
+        return True
+    part = Fraction(value).limit_denominator(_ROWS)
+    digits = len(repr(value).rpartition(".")[2])
+    return digits <= _DIGITS or math.isclose(part, value, rel_tol=1e-12)
+
+
+def _need_numbers(before: Sequence[Outcome], after: Sequence[Outcome]) -> None:
+    """Raise LockstitchError when a run of A gave no number, or B was stopped."""
+    failed = next((each for each in before if isinstance(each, Fails)), None)
+    if failed:
+        both = any(isinstance(each, Fails) for each in after)
+        message = f"{'A and B give' if both else 'A gives'} no number: {failed.reason}"
+        if failed.detail and failed.detail != failed.reason:
+            message += f"\n{failed.detail}"
+        hint = "run the command by hand in both" if both else "to find what breaks it: B A"
+        if failed.reason.startswith(("no number", "a time")):
+            hint = "--metric-file metrics.json:accuracy, or --metric-regex 'accuracy: (.*)'"
+        raise LockstitchError(message, hint=hint)
+    stopped = [each for each in after if isinstance(each, Fails)]
+    if any(each.passing for each in stopped) or 0 < len(stopped) < len(after):
+        message = f"B gives no number, for a reason that no package is: {stopped[0].reason}"
+        raise LockstitchError(message, hint="run the command by hand in B, then again")
 
 
 # --- outcomes, kept in a file after each run: a search that was killed goes on
@@ -217,7 +404,7 @@ def _name(mixture: Mixture, repeat: int) -> str:
 
 def _document(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Metric):
-        return {"metric": repr(outcome.value)}  # JSON has no nan
+        return {"metric": repr(outcome.value), "line": outcome.line}  # JSON has no nan
     return {"reason": outcome.reason, "detail": outcome.detail}
 
 
@@ -231,7 +418,7 @@ def _read(path: Path) -> dict[str, Outcome]:
 
 def _outcome(each: Mapping[str, Any]) -> Outcome:
     if "metric" in each:
-        return Metric(value=float(each["metric"]))
+        return Metric(value=float(each["metric"]), line=str(each.get("line", "")))
     return Fails(reason=str(each["reason"]), detail=str(each["detail"]))
 
 
@@ -251,29 +438,57 @@ class CommandBench:
     runs: int = field(default=0, init=False)  # of this search
 
     def run(self, mixture: Mixture, repeat: int = 0) -> Outcome:
-        """Return the outcome of the command in a mixture: the kept one, or that of a run."""
+        """Return the outcome of the command in a mixture: the kept one, or that of a run.
+
+        A run that fails is tried again: what fails once is no property of a mixture.
+        """
         known = self.outcomes.get(mixture, repeat)
         if known is not None:
             return known
         self.runs += 1
+        outcome = self._tried(mixture)
+        if isinstance(outcome, Fails):
+            outcome = self._tried(mixture)
+        if not (isinstance(outcome, Fails) and outcome.passing):
+            self.outcomes.put(mixture, repeat, outcome)
+        return outcome
+
+    def _tried(self, mixture: Mixture) -> Outcome:
         try:
             place = self.environments.make(self.ends.wanted(mixture))
         except LockstitchError as error:
             # A and B are made before: what fails here is the mixture, as in an import that fails.
             lines = [line for line in error.message.splitlines() if line.strip()]
-            outcome: Outcome = Fails(reason=lines[-1].strip(), detail=error.message, passing=True)
-        else:
-            outcome = self._ran(place, mixture)
-        if not (isinstance(outcome, Fails) and outcome.passing):
-            self.outcomes.put(mixture, repeat, outcome)
-        return outcome
+            return Fails(reason=lines[-1].strip(), detail=error.message, passing=True)
+        with tempfile.TemporaryDirectory(prefix="lockstitch-bisect-") as scratch:
+            return self._ran(place, mixture, _elsewhere(self.folder, Path(scratch)))
 
-    def _ran(self, place: Path, mixture: Mixture) -> Outcome:
+    def _ran(self, place: Path, mixture: Mixture, root: Path) -> Outcome:
         changes = {**self.environments.variables(place), **self.ends.variables(mixture)}
-        before = self.metric.stamp(self.folder)
+        if self.environments.editable:
+            # The environment has the project where it is: the copy's own sources come first.
+            sources = root / "src"
+            changes["PYTHONPATH"] = str(sources if sources.is_dir() else root)
+        before = self.metric.stamp(root)
         env = environ.child(**changes)
-        done = process.run(self.command, cwd=self.folder, env=env, check=False)
-        return self.metric.read(done, self.folder, before)
+        own = f"{self.folder}/"
+        words = [w.replace(own, f"{root}/") if w.startswith(own) else w for w in self.command]
+        done = process.run(words, cwd=root, env=env, check=False)
+        return self.metric.read(done, root, before)
+
+
+def _elsewhere(folder: Path, scratch: Path) -> Path:
+    """Return a copy of a project, beside links to what stands beside the project.
+
+    Runs do not meet in it, and write over nothing of the user's.
+    """
+    for beside in folder.parent.iterdir():
+        if beside != folder:
+            (scratch / beside.name).symlink_to(beside)
+    root = files.copied(folder, scratch / (folder.name or "project"), modes=True)
+    if (folder / ".git").exists():
+        (root / ".git").symlink_to(folder / ".git")
+    return root
 
 
 def code(folder: Path, command: Sequence[str]) -> list[list[str]]:

@@ -14,6 +14,22 @@ __all__ = ["MetricSource", "parse"]
 
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _FOUND = re.compile(rf"(?<![\w.])(?:{_NUMBER}|[-+]?(?:nan|inf(?:inity)?)(?!\w))", re.IGNORECASE)
+# A last number that is a time: `took 3.2`, `elapsed: 0:12`, `done in 12 s`.
+_TIME = re.compile(
+    rf"""\b(?:took|elapsed|duration|runtime)\W{{0,4}}{_NUMBER}\D*$
+    |\b(?:wall|total|training|cpu)[ _]time\W{{0,4}}{_NUMBER}\D*$
+    |^\s*time\W{{0,4}}{_NUMBER}\D*$
+    |{_NUMBER}\s?(?:[mµun]?s|secs?|seconds?|millis\w*|mins?|minutes?|h|hours?)\W*$
+    |\d:\d\d(?:\.\d+)?\W*$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# What fails so may not fail the next time: it is no property of packages.
+_PASSING = re.compile(
+    r"""(?i)MemoryError|out\ of\ memory|cannot\ allocate|no\ space\ left|too\ many\ open\ files
+    |Connection(?:Error|Reset|Refused|Aborted)|connection\ (?:reset|refused|aborted)|timed\ ?out
+    |Timeout|name\ resolution|name\ or\ service|unreachable|HTTP\ Error\ (?:429|5\d\d)""",
+    re.VERBOSE,
+)
 _TAIL = 20  # lines of a failed run that are kept
 # Ctrl-C, SIGTERM, and SIGKILL, with which a system out of memory ends a program.
 _STOPPED = (-2, -9, -15, 130, 137, 143)
@@ -47,13 +63,15 @@ class MetricSource:
             code = f"exit code {done.code}" if done.code > 0 else f"signal {-done.code}"
             detail = "\n".join(lines[-_TAIL:])
             reason = _short(lines[-1]) if lines else code
-            return Fails(reason=reason, detail=detail or code, passing=done.code in _STOPPED)
+            passing = done.code in _STOPPED or bool(_PASSING.search(reason))
+            return Fails(reason=reason, detail=detail or code, passing=passing)
         if not self.file:
             return self._printed(done)
         if self.stamp(folder) == before:
             return Fails(reason=f"the command did not write `{self.file}`")
         try:
-            return Metric(value=self._number(files.read_text(folder / self.file)))
+            name = ":".join(filter(None, (self.file, ".".join(self.path))))
+            return Metric(value=self._number(files.read_text(folder / self.file)), line=name)
         except LockstitchError as error:
             return Fails(reason=error.message)
 
@@ -63,10 +81,15 @@ class MetricSource:
             for text in (done.stdout, done.stderr):
                 found = list(re.finditer(self.pattern, text, re.MULTILINE))
                 if found:
-                    return _last(found[-1][1] if found[-1].re.groups else found[-1][0])
+                    match = found[-1]
+                    return _last(match[1] if match.re.groups else match[0], match[0])
             return Fails(reason=f"nothing in the command's output matches `{self.pattern}`")
         lines = [line for line in done.stdout.splitlines() if line.strip()]
-        return _last(lines[-1]) if lines else Fails(reason="the command printed nothing")
+        if not lines:
+            return Fails(reason="the command printed nothing")
+        if _TIME.search(lines[-1]):
+            return Fails(reason=f"a time, and no result, is in the last line: {_short(lines[-1])}")
+        return _last(lines[-1], lines[-1])
 
     def _number(self, text: str) -> float:
         try:
@@ -114,9 +137,11 @@ def parse(file: str, pattern: str) -> MetricSource:
     return MetricSource(file=name, path=tuple(path.split(".")) if path else ())
 
 
-def _last(text: str) -> Outcome:
+def _last(text: str, line: str) -> Outcome:
     found = _FOUND.findall(text)
-    return Metric(value=float(found[-1])) if found else Fails(reason=f"no number: {_short(text)}")
+    if not found:
+        return Fails(reason=f"no number: {_short(text)}")
+    return Metric(value=float(found[-1]), line=_short(line.strip()))
 
 
 def _short(line: str) -> str:

@@ -4,7 +4,7 @@ import enum
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from lockstitch.drift.compare import Difference
@@ -21,6 +21,7 @@ __all__ = [
     "Scale",
     "Verdict",
     "closure",
+    "middle",
 ]
 
 _FINE = 100  # a number nearer to B than this part of the step from A to B is B's
@@ -32,6 +33,7 @@ class Metric:
     """A run that came to its end and gave a number."""
 
     value: float
+    line: str = field(default="", compare=False)  # that it was read from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,15 +126,22 @@ class Scale:
     tolerance: float = 0.0  # by which two numbers may differ and be the same
 
     @classmethod
-    def of(cls, repeats: Sequence[float], after: Outcome, *, least: float) -> "Scale":
-        """Return the scale that repeats of A and a run of B give; `least` is the user's tolerance.
+    def of(
+        cls,
+        repeats: Sequence[float],
+        after: Outcome,
+        *,
+        least: float,
+        others: Sequence[float] = (),
+    ) -> "Scale":
+        """Return the scale that repeats of A, an outcome of B and `others` of B's repeats give.
 
-        A few repeats show less than the whole noise: twice what they differ by is allowed.
+        `least` is the user's tolerance. A few repeats show less than the whole noise: twice what
+        those of A or those of B differ by is allowed.
         """
-        finite = [each for each in repeats if math.isfinite(each)]
-        noise = max(finite) - min(finite) if finite else 0.0
-        before = sorted(repeats, key=_key)[len(repeats) // 2]
-        return cls(before=before, after=after, noise=noise, tolerance=max(least, 2 * noise))
+        noise = max(_spread(repeats), _spread(others))
+        tolerance = max(least, 2 * noise)
+        return cls(before=middle(repeats), after=after, noise=noise, tolerance=tolerance)
 
     @property
     def differs(self) -> bool:
@@ -162,6 +171,16 @@ class Scale:
         if as_a:
             return Verdict.AS_A
         return Verdict.AS_B if as_b else Verdict.NEITHER
+
+
+def middle(values: Sequence[float]) -> float:
+    """Return the value in the middle of some; nan is the largest."""
+    return sorted(values, key=_key)[len(values) // 2]
+
+
+def _spread(values: Sequence[float]) -> float:
+    finite = [each for each in values if math.isfinite(each)]
+    return max(finite) - min(finite) if finite else 0.0
 
 
 def _near(one: float, other: float, band: float) -> bool:

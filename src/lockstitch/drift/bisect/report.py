@@ -22,8 +22,8 @@ def plan(prepared: Prepared) -> str:
     first = f"A {limits.repeats} times, B once{guesses}"
     most = f"at most {prepared.most} runs where it is one cause"
     lines = [
-        f"plan: {_count(len(causes), 'cause')} to try; {first}, then halves:",
-        f"{most}, never more than {limits.runs} (--runs)",
+        f"plan: {_count(len(causes), 'cause')} to try; {first}, then halves;",
+        f"what decides runs again: {most}, never more than {limits.runs} (--runs)",
     ]
     if prepared.bench.outcomes.before:
         lines.append(f"{prepared.bench.outcomes.before} outcomes are known from before (--again)")
@@ -51,14 +51,19 @@ def planned(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def document(prepared: Prepared, result: Explanation) -> dict[str, Any]:
-    """Return the result as JSON."""
-    answer, scale = result.answer, result.scale
+def document(
+    prepared: Prepared, result: Explanation, unseeded: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the result as JSON; `unseeded` are places of the code that draw without a seed."""
+    answer, scale, sure = result.answer, result.scale, result.confidence
     return {
         "found": result.found,
         "before": _outcome(Metric(value=scale.before)),
         "after": _outcome(scale.after),
         "noise": scale.noise,
+        "confidence": sure and {"word": sure.word, "runs": sure.runs, "chance": 1 / sure.chance},
+        "doubt": result.doubt,
+        "unseeded": list(unseeded),
         "tolerance": scale.band,
         "sets": [
             [_cause(cause) for cause in result.chosen(labels)]
@@ -77,20 +82,21 @@ def document(prepared: Prepared, result: Explanation) -> dict[str, Any]:
     }
 
 
-def text(prepared: Prepared, result: Explanation) -> str:
-    """Return the result as text for people."""
-    return "".join(f"{line}\n" for line in _lines(prepared, result))
+def text(prepared: Prepared, result: Explanation, unseeded: Sequence[str] = ()) -> str:
+    """Return the result as text for people; `unseeded` places are what to seed first."""
+    return "".join(f"{line}\n" for line in _lines(prepared, result, unseeded))
 
 
-def _lines(prepared: Prepared, result: Explanation) -> Iterator[str]:
+def _lines(prepared: Prepared, result: Explanation, unseeded: Sequence[str]) -> Iterator[str]:
     scale = result.scale
     if scale.noise:
         yield (
-            f"the number varies by itself: repeats of A differ by {number(scale.noise)}; "
+            "the number varies by itself: "
+            f"repeats of one environment differ by {number(scale.noise)}; "
             f"less than {number(scale.band)} is no difference\n"
         )
     if result.answer is None:
-        yield from _unexplained(prepared, result)
+        yield from _unexplained(prepared, result, unseeded)
         return
     sets = [result.chosen(labels) for labels in result.answer.sets]
     how = ", each of these alone" if len(sets) > 1 else ", together" if len(sets[0]) > 1 else ""
@@ -100,6 +106,7 @@ def _lines(prepared: Prepared, result: Explanation) -> Iterator[str]:
         yield ""
     yield from _table(result)
     yield from _rest(result)
+    yield from _confidence(result)
     yield from _known(sets)
     yield from _hints(prepared, sets)
 
@@ -150,9 +157,23 @@ def _rest(result: Explanation) -> Iterator[str]:
         yield "it is sufficient and not all: without it the number is neither A's nor B's"
 
 
-def _unexplained(prepared: Prepared, result: Explanation) -> Iterator[str]:
+def _confidence(result: Explanation) -> Iterator[str]:
+    sure = result.confidence
+    if sure and result.found:
+        yield ""
+        yield f"confidence: {sure.word}: {sure.runs} runs of these, each as it should be;"
+        yield f"chance alone sorts them so once in {sure.chance:,} times"
+
+
+def _unexplained(prepared: Prepared, result: Explanation, unseeded: Sequence[str]) -> Iterator[str]:
     scale = result.scale
-    if not scale.differs:
+    if result.doubt:
+        yield f"cannot tell: {result.doubt}"
+        before, after = number(scale.before), _value(scale.after)
+        yield f"A gives {before} and B gives {after}, in the middle of their runs"
+        yield "seed it, then run bisect again:" if unseeded else "what draws at random needs a seed"
+        yield from (f"  {place}" for place in unseeded[:_NAMED])
+    elif not scale.differs:
         before, after = number(scale.before), _value(scale.after)
         yield f"not explained: A gives {before} and B gives {after}, which is no difference here"
         yield "what can be installed and set on this machine does not change the number"

@@ -22,6 +22,7 @@ from lockstitch.progress import Reporter, say
 __all__ = ["Options", "Prepared", "explained", "number", "prepare"]
 
 _NAMED = 3  # causes fit on a line
+_DECIDING = 8  # runs that repeat what decides, where the number does not move by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class Prepared:
     def most(self) -> int:
         """How many runs finding one cause takes at most, where every mixture gives a number."""
         searched = search.most(len(self.ends.causes), self.guesses)
-        return min(self.limits.runs, self.limits.repeats + 1 + searched)
+        return min(self.limits.runs, self.limits.repeats + 1 + searched + _DECIDING)
 
 
 def number(value: float) -> str:
@@ -137,16 +138,13 @@ def _check(options: Options) -> None:
     if not options.rest:
         message = "bisect needs the command that prints the number, after `--`"
         raise UsageError(message, hint="lockstitch bisect A B -- python train.py")
-    for name, least in (("repeats", 2), ("jobs", 1), ("runs", 4)):
+    for name, least in (("repeats", 5), ("jobs", 1), ("runs", 10)):
         if getattr(options, name) < least:
             message = f"--{name} is {getattr(options, name)}, which is less than {least}"
             raise UsageError(message, hint=f"--{name} {least}")
     if not options.tolerance >= 0:
         message = f"--tolerance is {options.tolerance}, not a number of 0 or more"
         raise UsageError(message, hint="--tolerance 0.001")
-    if options.metric_file and options.jobs > 1:
-        message = f"--jobs {options.jobs}: several runs would write `{options.metric_file}`"
-        raise UsageError(message, hint="let the command print the number, or --jobs 1")
     program = Path(options.rest[0])
     fixed = len(program.parts) > 1 and re.fullmatch(r"python[\d.]*t?", program.name)
     manager = program.name in {"uv", "poetry", "pdm", "hatch", "conda"}
@@ -223,6 +221,7 @@ def explained(prepared: Prepared, progress: Reporter, *, talk: bool) -> Explanat
         for each in both:
             bench.environments.make(each)
     runs, everything = 0, frozenset(each.label for each in causes)
+    ends = {frozenset[str](), everything}  # of which no line has been shown
     with progress.task("runs", prepared.most) as task:
 
         def told(mixture: Mixture, outcome: Outcome, verdict: Verdict | None) -> None:
@@ -230,7 +229,10 @@ def explained(prepared: Prepared, progress: Reporter, *, talk: bool) -> Explanat
             runs += 1
             task.advance(1)
             if talk:
-                say(f"run {runs}: {_name(mixture, everything)}: {_result(outcome, verdict)}")
+                line = _line(outcome) if mixture in ends else ""
+                ends.discard(mixture)
+                result = _result(outcome, verdict)
+                say(f"run {runs}: {_name(mixture, everything)}: {result}{line}")
 
         return experiment.explain(
             causes,
@@ -254,6 +256,11 @@ def _name(mixture: Mixture, everything: Mixture) -> str:
     if len(mixture) <= _NAMED:
         return f"A with {', '.join(sorted(mixture))} of B"
     return f"A with {len(mixture)} of {len(everything)} of B"
+
+
+def _line(outcome: Outcome) -> str:
+    """Return where a number was read, for people to see whether it is the right one."""
+    return f" (read from: {outcome.line})" if isinstance(outcome, Metric) and outcome.line else ""
 
 
 def _result(outcome: Outcome, verdict: Verdict | None) -> str:

@@ -63,6 +63,45 @@ def test_an_outcome_is_kept_unless_it_may_be_otherwise_next_time(tmp_path: Path)
     assert made.runs == 1
 
 
+def test_a_run_that_fails_once_is_tried_again(tmp_path: Path) -> None:
+    marker = tmp_path / "tried"
+    text = f"import os, sys; m = {str(marker)!r}\n"
+    text += "if not os.path.exists(m): open(m, 'w').close(); sys.exit('ConnectionResetError: x')\n"
+    text += "print('accuracy 0.5')"
+    made = bench(tmp_path, text)
+    outcome = made.run(frozenset())
+    assert outcome == Metric(value=0.5)
+    assert isinstance(outcome, Metric)
+    assert outcome.line == "accuracy 0.5"
+    again = bench(tmp_path, text).outcomes.get(frozenset(), 0)
+    assert isinstance(again, Metric)
+    assert again.line == "accuracy 0.5"
+
+
+def test_a_run_is_in_a_copy_beside_what_stands_beside_the_project(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.csv").write_text("3")
+    project = tmp_path / "mine"
+    (project / "models").mkdir(parents=True)
+    (project / "models" / "model.bin").write_text("the user's own")
+    script = project / "run.sh"
+    script.write_text("#!/bin/sh\nexec cat models/model.bin ../data/x.csv\n")
+    script.chmod(0o755)
+    git(project, "init", "--quiet")
+    text = "import os, subprocess\nprint(subprocess.check_output('./run.sh', text=True))\n"
+    text += "assert os.path.exists('.git'), os.listdir()\n"
+    text += "open('models/model.bin', 'w').write('other'); open('new', 'w')\nprint(7)"
+    assert bench(project, text).run(frozenset()) == Metric(value=7.0)
+    assert (project / "models" / "model.bin").read_text() == "the user's own"
+    assert sorted(each.name for each in project.iterdir()) == [
+        *(".git", "models", "outcomes.json", "run.sh")
+    ]
+    named = bench(project, "")
+    named.command = [sys.executable, str(project / "where.py")]
+    (project / "where.py").write_text("print(len(__file__.split('lockstitch-bisect-')))")
+    assert named.run(frozenset({"x"})) == Metric(value=2.0)
+
+
 def test_code_is_what_is_imported_and_what_is_named(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     (tmp_path / "a.py").write_text("1")

@@ -37,6 +37,37 @@ def test_a_name_is_no_number() -> None:
     assert said("v2 resnet50") == Fails(reason="no number: v2 resnet50")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["done in 12.3 s", "Elapsed: 0:12", "took 3.2", "training time: 41", "auc 0.9\ntime 7 min"],
+)
+def test_a_time_in_the_last_line_is_no_result(text: str) -> None:
+    last = text.splitlines()[-1]
+    wanted = Fails(reason=f"a time, and no result, is in the last line: {last}")
+    assert said(text) == wanted
+    assert said(text, pattern=r"(\d+)") != wanted, "whoever asks for it gets it"
+
+
+@pytest.mark.parametrize("text", ["auc 0.9", "in time 0.5 of 1", "seconds saved: 3 of 5"])
+def test_a_number_beside_a_word_of_time_is_one(text: str) -> None:
+    assert isinstance(said(text), Metric)
+
+
+@pytest.mark.parametrize(
+    ("last", "passing"),
+    [
+        ("requests.exceptions.ConnectionError: x", True),
+        ("torch.OutOfMemoryError: CUDA out of memory.", True),
+        ("OSError: [Errno 28] No space left on device", True),
+        ("AttributeError: module 'numpy' has no attribute 'product'", False),
+    ],
+)
+def test_what_may_not_fail_the_next_time(last: str, passing: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    outcome = said("", stderr=f"Traceback\n{last}\n", code=1)
+    assert isinstance(outcome, Fails)
+    assert outcome.passing is passing
+
+
 def test_nan_is_a_number_that_was_given() -> None:
     outcome = said("loss NaN")
     assert isinstance(outcome, Metric)
