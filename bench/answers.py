@@ -1,7 +1,7 @@
 """Wrong names of `lockstitch bisect` in noisy searches: `python bench/answers.py [SEEDS]`.
 
 Each is simulated, has no, one or two true causes among 1 to 40, a step of 0.05 to 0.2 and noise of
-one kind (tests/support/noisy.py). Prints how many names were wrong, how many were said, and the runs.
+one kind (tests/support/noisy.py). Prints how many names were wrong, how many were said, runs.
 """
 
 import sys
