@@ -163,6 +163,7 @@ $ lockstitch init --dry-run
 > note: `setup.py`: kept; what pyproject.toml says counts from now on
 > note: `requirements.txt:2`: `-e .` is this project: left out
 > note: `requirements.txt:3`: `--extra-index-url` is no requirement: left out
+> note: image `serve`: `fastapi>=0.110` and `uvicorn>=0.30` added, which its program needs
 > note: once training has written a model, add it to the `include` of the image `serve`
 > would write: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml
 > next: lockstitch init
@@ -335,6 +336,7 @@ $ lockstitch init
 > note: `setup.py`: kept; what pyproject.toml says counts from now on
 > note: `requirements.txt:2`: `-e .` is this project: left out
 > note: `requirements.txt:3`: `--extra-index-url` is no requirement: left out
+> note: image `serve`: `fastapi>=0.110` and `uvicorn>=0.30` added, which its program needs
 > note: once training has written a model, add it to the `include` of the image `serve`
 > wrote: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml
 > next: uv sync

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Entry", "Import", "Reach", "Tree", "follow", "standard_library"]
+__all__ = ["Entry", "Import", "Reach", "Tree", "follow", "reached", "standard_library"]
 
 _HANDLED = frozenset(
     {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "OSError"}
@@ -103,6 +103,13 @@ def follow(tree: Tree, entry: Entry) -> tuple[Import, ...]:
     return tuple(sorted(walk.outside))
 
 
+def reached(tree: Tree, entry: Entry) -> tuple[str, ...]:
+    """Return the files of the tree that a program is made of: its first, and all it may import."""
+    walk = _Walk(tree, entry)
+    walk.run()
+    return tuple(sorted(walk.done))
+
+
 class _Walk:
     """One program: the modules that were read, and those that wait."""
 
@@ -110,7 +117,7 @@ class _Walk:
         self._tree = tree
         self._entry = entry
         self.outside: set[Import] = set()
-        self._done: dict[str, Reach] = {}  # by path of a module
+        self.done: dict[str, Reach] = {}  # by path of a module
         self._waiting: list[tuple[str, Reach]] = []
 
     def run(self) -> None:
@@ -125,11 +132,11 @@ class _Walk:
                 self._push(main if main in self._tree.names else places[-1], reach=Reach.CERTAIN)
         if start in self._tree.names:
             self._push(start, reach=Reach.CERTAIN)
-        while self._waiting and len(self._done) < _MOST:
+        while self._waiting and len(self.done) < _MOST:
             path, reach = self._waiting.pop()
-            if self._done.get(path, -1) >= reach:
+            if self.done.get(path, -1) >= reach:
                 continue
-            self._done[path] = reach
+            self.done[path] = reach
             self._read(path, reach=reach)
 
     def _push(self, path: str, *, reach: Reach) -> None:

@@ -1,6 +1,7 @@
 """A repository as rules see it: its files, each read and parsed once, with edits laid over them."""
 
 import functools
+import os
 import posixpath
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -74,7 +75,7 @@ class Repository:
         """All names, those apart from the project included."""
         found = {*self._given, *self.changed}
         kept = (n for n in found if not any(files.matches(n, each) for each in self._exclude))
-        return tuple(sorted(kept, key=str.encode))
+        return tuple(sorted(kept, key=os.fsencode))  # a name need not be UTF-8
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from lockstitch.patterns import regex
 from lockstitch.values import frozen
 
-__all__ = ["Call", "Source", "parsed"]
+__all__ = ["Call", "Source", "names_of", "parsed", "tree_of"]
 
 _LARGEST = 2_000_000  # characters of code that are parsed
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -51,7 +51,7 @@ def parsed(path: str, text: str) -> Source | None:
         return None
     reader = _Reader()
     for code, lines in _cells(text) if path.endswith(".ipynb") else [(text, None)]:
-        tree = _tree(code)
+        tree = tree_of(code)
         if tree is not None:
             reader.read(tree, lines)
     calls = sorted(reader.calls, key=lambda call: call.line)
@@ -64,13 +64,21 @@ def parsed(path: str, text: str) -> Source | None:
     )
 
 
-def _tree(code: str) -> ast.Module | None:
+def tree_of(code: str) -> ast.Module | None:
+    """Return the syntax tree of a text, None when it is no Python that this one reads."""
     try:
         with warnings.catch_warnings():  # a wrong escape in somebody's string is not ours to say
             warnings.simplefilter("ignore")
             return ast.parse(code.removeprefix("\ufeff"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def names_of(tree: ast.Module) -> dict[str, str]:
+    """Return what the names that a file imports stand for; `*` for a module of which all is."""
+    reader = _Reader()
+    reader.read(tree, None)
+    return reader.names
 
 
 def _cells(text: str) -> Iterator[tuple[str, list[int]]]:

@@ -8,21 +8,33 @@ from typing import Any
 from lockstitch.python.tables import table
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import pythons, tables
+from lockstitch.scaffold.init.contents import Contents, contents_of
 from lockstitch.scaffold.init.edit import Table
-from lockstitch.scaffold.init.facts import Facts, Server
+from lockstitch.scaffold.init.facts import Facts
+from lockstitch.scaffold.init.programs import Found, Program, find
 
-__all__ = ["Decisions", "decide"]
+__all__ = ["Decisions", "Reason", "decide"]
 
 # The Python of each release of Debian, which an image of it has.
 _BASES = {"3.11": ("3.11.2", "debian:bookworm"), "3.13": ("3.13.5", "debian:trixie")}
-_PORT = 8000
-_TRAINING, _SERVING = ("train", "training"), ("serve", "serving", "api", "server")
-_NEEDED = {"fastapi": "fastapi>=0.110", "uvicorn": "uvicorn>=0.30"}
+_GROUPS = {
+    "train": ("train", "training"),
+    "serve": ("serve", "serving", "api", "server"),
+}
 _IGNORED = (
     *(".venv/", ".lockstitch/", "__pycache__/"),
     *(".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
 )
 _REMOTE = re.compile(r"(?m)^\s*-?\s*repo:\s*(?!local|meta|builtin)\S")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """An image's table, and where each part of it comes from, as `file:line: what is there`."""
+
+    image: str
+    values: Mapping[str, Any]
+    why: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +44,7 @@ class Decisions:
     tables: tuple[Table, ...]
     files: Mapping[str, str]
     notes: tuple[str, ...]
+    reasons: tuple[Reason, ...] = ()
 
 
 def decide(facts: Facts, *, force: bool = False) -> Decisions:
@@ -43,7 +56,8 @@ def decide(facts: Facts, *, force: bool = False) -> Decisions:
     minor, base = _base(facts, notes)
     build = [*tables.build(facts)]
     project = [*tables.project(facts, minor)]
-    images = [*_images(facts, minor, base)]
+    reasons: list[Reason] = []
+    images = [*_images(facts, minor, base, reasons)]
     settings = [*tables.settings(facts, force=force)]
     notes += [item for item in [*build, *project, *images, *settings] if isinstance(item, str)]
     development = tables.development(facts)
@@ -62,7 +76,7 @@ def decide(facts: Facts, *, force: bool = False) -> Decisions:
         **_hooks(facts, notes),
     }
     found = tuple(item for item in ordered if isinstance(item, Table))
-    return Decisions(tables=found, files=files, notes=tuple(notes))
+    return Decisions(tables=found, files=files, notes=tuple(notes), reasons=tuple(reasons))
 
 
 def _is_of(item: Table | str, part: str) -> bool:
@@ -156,7 +170,7 @@ def _requires_python(facts: Facts) -> str:
     return f">={match[1]},<4" if match else asked
 
 
-def _images(facts: Facts, python: str, base: str) -> Iterator[Table | str]:
+def _images(facts: Facts, python: str, base: str, reasons: list[Reason]) -> Iterator[Table | str]:
     """Yield the tables of lockstitch, and of a group that a guessed image needs."""
     settings = table(facts.document, "tool", "lockstitch")
     values: dict[str, Any] = {"python": python, "base": base, "platforms": ["linux/amd64"]}
@@ -165,71 +179,83 @@ def _images(facts: Facts, python: str, base: str) -> Iterator[Table | str]:
     yield from [Table(path=("tool", "lockstitch"), values=values)] if values else []
     if table(settings, "images"):
         return
-    guessed: dict[str, dict[str, Any]] = {}
-    if facts.trainer:
-        guessed["train"] = _train(facts)
-    if facts.server:
-        served, lines = _serve(facts, facts.server)
-        guessed["serve"] = served
-        added = tables.group(facts, "serve", lines)
-        if added:
-            yield added
-            yield from _synced(facts)
-    if not guessed:
-        guessed["app"] = _plain(facts)
-    for name, image in guessed.items():
+    found = find(facts, python)
+    yield from found.notes
+    if not found.programs:
+        yield from _without_command(facts, found)
+        return
+    groups: dict[str, list[str]] = {}
+    left_out: dict[str, None] = {}
+    made: dict[str, str] = {}  # the folders that images write
+    absent: dict[str, str] = {}
+    tables_of_images = []
+    for program in found.programs:
+        contents = contents_of(facts, found, program)
+        image, lines = _image(facts, program, contents)
+        if lines:
+            groups.setdefault(program.image, []).extend(lines)
+            names = " and ".join(f"`{line}`" for line in lines)
+            yield f"image `{program.image}`: {names} added, which its program needs"
+        left_out |= dict.fromkeys(contents.left_out)
+        made |= dict.fromkeys(contents.outputs, program.image)
+        absent |= contents.absent
+        why = (program.reason, *contents.reasons)
+        reasons.append(Reason(image=program.image, values=image, why=why))
+        tables_of_images.append((program.image, image))
+    for name, lines in groups.items():
+        added = tables.group(facts, name, lines)
+        yield from [added] if added else []
+    if groups and facts.manager == "uv":
+        known = {*table(facts.document, "dependency-groups"), *facts.inputs.groups}
+        more = ["train"] if "train" in known - {*groups} and not facts.inputs.conflicts() else []
+        values = {"default-groups": ["dev", *groups, *more]}
+        yield Table(path=("tool", "uv"), values=values)
+    for name, image in tables_of_images:
         yield Table(path=("tool", "lockstitch", "images", name), values=image)
-    if len(guessed) > 1 and not facts.folder.filled("models"):
+    for name, where in absent.items():
+        writer = next((made[f] for f in made if name.startswith(f"{f}/")), "")
+        what = f"image `{writer}` writes it" if writer else "not in this folder"
+        left_out[f"`{name}` ({where}): {what}"] = None
+    yield from (f"left out: {each}" for each in left_out)
+    images = {name for name, _ in tables_of_images}
+    if {"train", "serve"} <= images and not facts.folder.filled("models"):
         yield "once training has written a model, add it to the `include` of the image `serve`"
 
 
-def _synced(facts: Facts) -> Iterator[Table]:
-    if facts.manager == "uv":
-        known = {*table(facts.document, "dependency-groups"), *facts.inputs.groups}
-        names = ["train"] if "train" in known and not facts.inputs.conflicts() else []
-        values = {"default-groups": ["dev", "serve", *names]}
-        yield Table(path=("tool", "uv"), values=values)
+def _without_command(facts: Facts, found: Found) -> Iterator[Table | str]:
+    """Yield an image of what is there, and say that nothing starts it."""
+    values: dict[str, Any] = {"include": list(facts.loose)} if facts.loose else {}
+    yield Table(path=("tool", "lockstitch", "images", "app"), values=values)
+    code = sorted(name for name in found.codes if not name.startswith(("tests/", "docs/")))
+    if code:
+        shown = ", ".join(f"`{name}`" for name in code[:3])
+        more = f" and {len(code) - 3} more" if len(code) > 3 else ""  # noqa: PLR2004
+        yield (
+            f"no program was found in {shown}{more}: image `app` has no command; "
+            'add command = ["python", "FILE.py"] to [tool.lockstitch.images.app]'
+        )
 
 
-def _train(facts: Facts) -> dict[str, Any]:
-    include = [*facts.loose]
-    command = ["python", facts.trainer]
-    if module := _installed_module(facts, facts.trainer):
-        command = ["python", "-m", module]
-    elif not _covered(facts.trainer, facts.loose):
-        include.append(facts.trainer)
-    include += ["data/**"] if facts.folder.filled("data") else []
-    values: dict[str, Any] = _groups_named(facts, _TRAINING)
-    values |= {"include": sorted(include)} if include else {}
-    if "models" in facts.folder.folders() or "models/" in (facts.folder.text(facts.trainer) or ""):
-        values["outputs"] = ["models"]
-    return values | {"command": command}
-
-
-def _covered(path: str, globs: Sequence[str]) -> bool:
-    from lockstitch.files import matches
-
-    return any(matches(path, glob) for glob in globs)
-
-
-def _serve(facts: Facts, server: Server) -> tuple[dict[str, Any], list[str]]:
-    """Return the image, and the requirements that its group lacks."""
-    named = _groups_named(facts, _SERVING).get("groups", [])
+def _image(facts: Facts, program: Program, contents: Contents) -> tuple[dict[str, Any], list[str]]:
+    """Return the table of an image, and the requirements that its group lacks."""
+    named: list[str] = _groups_named(facts, _GROUPS.get(program.image, (program.image,)))
     known = tables.groups(facts)
     there = tables.declared(facts) | {name for group in named for name in known[group]}
     lines = []
-    for name, line in _NEEDED.items():
+    for name, line in program.needs.items():
         if name in there or (name == "uvicorn" and _has_standard(facts)):
             continue
         others = sorted(g for g, names in known.items() if name in names and g != "dev")
         named += others[:1]
         lines += [] if others else [line]
-    named += ["serve"] if lines else []
-    include = [*facts.loose, *(["models/**"] if facts.folder.filled("models") else [])]
+    named += [program.image] if lines else []
     values: dict[str, Any] = {"groups": sorted(set(named))} if named else {}
-    values |= {"include": sorted(include)} if include else {}
-    values |= {"command": _uvicorn(facts, server), "port": _PORT}
-    values |= {"health": server.health} if server.health else {}
+    values |= {"include": contents.include} if contents.include else {}
+    values |= {"outputs": contents.outputs} if contents.outputs else {}
+    values |= {"command": list(program.command)}
+    values |= {"env": dict(sorted(contents.env.items()))} if contents.env else {}
+    values |= {"port": program.port} if program.port else {}
+    values |= {"health": program.health} if program.health and program.port else {}
     return values, lines
 
 
@@ -239,39 +265,6 @@ def _has_standard(facts: Facts) -> bool:
     return any(line.startswith(("fastapi[standard", "fastapi[all")) for line in lines)
 
 
-def _uvicorn(facts: Facts, server: Server) -> list[str]:
-    module, folder = _installed_module(facts, server.path), []
-    if not module:
-        path = server.path.removesuffix(".py")
-        if path.startswith("src/"):
-            folder, path = ["--app-dir", "src"], path.removeprefix("src/")
-        module = path.replace("/", ".")
-    words = ["uvicorn", f"{module}:{server.attribute}", *folder]
-    words += ["--factory"] if server.factory else []
-    return [*words, "--host", "0.0.0.0", "--port", str(_PORT)]  # noqa: S104 -- in a container
-
-
-def _plain(facts: Facts) -> dict[str, Any]:
-    values: dict[str, Any] = {"include": list(facts.loose)} if facts.loose else {}
-    for name, path in facts.packages.items() if facts.installed else ():
-        if facts.folder.has(f"{path}/__main__.py"):
-            return values | {"command": ["python", "-m", name]}
-    for path in ("main.py", "src/main.py", "app.py"):
-        if facts.folder.has(path) and _covered(path, facts.loose):
-            return values | {"command": ["python", path]}
-    return values
-
-
-def _groups_named(facts: Facts, names: Sequence[str]) -> dict[str, Any]:
+def _groups_named(facts: Facts, names: Sequence[str]) -> list[str]:
     known = tables.groups(facts)
-    there = [name for name in names if name in known]
-    return {"groups": there[:1]} if there else {}
-
-
-def _installed_module(facts: Facts, path: str) -> str:
-    """Return the name by which a file of an installed package is imported, or an empty text."""
-    for name, folder in facts.packages.items() if facts.installed else ():
-        if path.startswith(f"{folder}/"):
-            rest = path.removeprefix(f"{folder}/").removesuffix(".py")
-            return f"{name}.{rest.replace('/', '.')}"
-    return ""
+    return [name for name in names if name in known][:1]

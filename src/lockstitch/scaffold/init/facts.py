@@ -1,11 +1,10 @@
-"""What a project's folder is: its files, metadata, packages, and the programs that train and serve.
+"""What a project's folder is: its files, metadata and packages.
 
 Python is read as syntax trees; nothing of the folder runs.
 """
 
-import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,34 +24,18 @@ from lockstitch.scaffold.init.sources import (
 
 __all__ = [
     "Facts",
-    "Server",
     "loose_modules",
     "packages_of",
     "read",
-    "server_of",
-    "trainer_of",
     "version_of",
 ]
 
 _MANAGERS = ("uv", "poetry")
-_SERVERS = ("api", "app", "main", "serve", "server")
 _NO_PACKAGES = frozenset(
     {"tests", "test", "docs", "doc", "examples", "notebooks", "data", "models", "scripts"}
     | {"benchmarks", "build", "dist", "artifacts", "outputs"}
 )
 _NO_PROGRAMS = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
-_ROUTES = ("/health", "/healthz")
-_FACTORIES = ("create_app", "make_app", "get_app", "build_app")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """A file with an ASGI application."""
-
-    path: str
-    attribute: str
-    factory: bool
-    health: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +52,6 @@ class Facts:
     packages: Mapping[str, str]  # import name to path
     installed: bool  # whether the packages get into the environment as a wheel
     loose: tuple[str, ...]  # globs of the modules that do not
-    trainer: str
-    server: Server | None
     minor: str  # of .python-version, as in `3.11`
     converts: bool = False  # from Poetry to uv: [project] is written from [tool.poetry]
 
@@ -109,7 +90,7 @@ def read(folder: Folder, manager: str = "", *, has_poetry: bool = True) -> Facts
     named = of_requirement(str(poetry.get("name", ""))).replace("-", "_")
     if converts and "packages" not in poetry and named not in packages:
         virtual = True
-    installed = bool(packages) and not virtual
+    installed = bool(packages) and not virtual and _is_published(folder, document, packages)
     setup = read_setup(folder)
     inputs = read_inputs(folder, document, setup, converts=converts)
     inputs.notes[:0] = notes
@@ -124,11 +105,27 @@ def read(folder: Folder, manager: str = "", *, has_poetry: bool = True) -> Facts
         packages=packages,
         installed=installed,
         loose=tuple(loose_modules(folder, packages if installed else {})),
-        trainer=trainer_of(folder, packages),
-        server=server_of(folder, packages),
         minor=_minor(folder),
         converts=converts,
     )
+
+
+def _is_published(folder: Folder, document: Mapping[str, Any], packages: Mapping[str, str]) -> bool:
+    """Return whether packages are made to be installed, and not an application's own folders.
+
+    There is a setup.py or setup.cfg, or a backend that finds them, or they lie in `src`, from
+    where nothing imports them otherwise.
+    """
+    if folder.has("setup.py") or folder.has("setup.cfg"):
+        return True
+    backend = table(document, "build-system").get("build-backend")
+    poetry = table(document, "tool", "poetry")
+    if backend is None:
+        return all(path.startswith("src/") for path in packages.values())
+    if "poetry" in str(backend) and "packages" not in poetry:
+        name = table(document, "project").get("name") or poetry.get("name") or ""
+        return re.sub(r"[-_.]+", "_", str(name)).lower() in packages
+    return True
 
 
 def _minor(folder: Folder) -> str:
@@ -160,7 +157,7 @@ def _manager(folder: Folder, document: Mapping[str, Any], wanted: str, *, has_po
     return chosen
 
 
-# --- packages and programs
+# --- packages
 
 
 def packages_of(folder: Folder) -> dict[str, str]:
@@ -200,91 +197,6 @@ def _is_program(name: str) -> bool:
 
 def _holds_python(folder: Folder, path: str) -> bool:
     return any(map(_is_program, folder.modules(path)))
-
-
-def trainer_of(folder: Folder, installed: Mapping[str, str]) -> str:
-    """Return the path of the training program, or an empty text."""
-    places = ["", "src/", *(f"{path}/" for path in installed.values()), "scripts/"]
-    for place in places:
-        if folder.module(f"{place}train.py") is not None:
-            return f"{place}train.py"
-    return ""
-
-
-def server_of(folder: Folder, installed: Mapping[str, str]) -> Server | None:
-    """Return the program that serves with FastAPI, or None."""
-    places = ["src/", "", "app/", *(f"{path}/" for path in installed.values())]
-    for place in dict.fromkeys(places):
-        for name in _SERVERS:
-            path = f"{place}{name}.py"
-            tree = folder.module(path)
-            found = _application(tree) if tree and _imports_asgi(tree) else None
-            if tree and found:
-                health = _health(tree, "" if found[1] else found[0])
-                return Server(path=path, attribute=found[0], factory=found[1], health=health)
-    return None
-
-
-def _imports_asgi(tree: ast.Module) -> bool:
-    names: list[str] = []
-    for node in ast.walk(tree):
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-    return any(name.partition(".")[0] in {"fastapi", "starlette"} for name in names)
-
-
-def _application(tree: ast.Module) -> tuple[str, bool] | None:
-    """Return the name of the application, and whether it has to be called first."""
-    assigned = [*_assigned(tree)]
-    for name, call in assigned:
-        if _called(call) == "FastAPI":
-            return name, False
-    if any(name == "app" for name, _ in assigned):
-        return "app", False
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    for name in _FACTORIES:
-        if name in functions and not _needs_arguments(functions[name]):
-            return name, True
-    return None
-
-
-def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            for target in node.targets:
-                if isinstance(target, ast.Name):
-                    yield target.id, node.value
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call):
-            yield getattr(node.target, "id", ""), node.value
-
-
-def _called(call: ast.Call) -> str:
-    function = call.func
-    if isinstance(function, ast.Attribute):
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""
-
-
-def _needs_arguments(function: ast.FunctionDef) -> bool:
-    given = function.args
-    positional = len(given.posonlyargs) + len(given.args) - len(given.defaults)
-    return positional > 0 or any(default is None for default in given.kw_defaults)
-
-
-def _health(tree: ast.Module, application: str) -> str:
-    """Return the route of a GET of the application by which it says that it is well, or ""."""
-    found = set()
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        for call in node.decorator_list:
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-                owner = call.func.value  # a router may have a prefix, which nobody can see here
-                mine = isinstance(owner, ast.Name) and application in {"", owner.id}
-                route = call.args[0] if call.args else None
-                if mine and call.func.attr == "get" and isinstance(route, ast.Constant):
-                    found.add(route.value)
-    return next((route for route in _ROUTES if route in found), "")
 
 
 def version_of(folder: Folder, packages: Mapping[str, str]) -> str:

@@ -216,9 +216,11 @@ def build(facts: Facts) -> Iterator[Table | str]:
     """Yield what makes an editable install work: a backend, and where the packages are."""
     has_backend = "build-system" in facts.document
     if not facts.installed:
-        if facts.manager == "poetry" and not facts.packages and not _has_modules(facts):
+        if facts.manager == "poetry" and not _has_modules(facts):
             values = {**({} if facts.poetry else _POETRY), "package-mode": False}
             yield Table(path=("tool", "poetry"), values=values)
+        elif facts.manager == "uv" and has_backend:  # which finds nothing to install
+            yield Table(path=("tool", "uv"), values={"package": False})
         return
     if facts.setup.compiled:
         backend = ["setuptools>=77"], "setuptools.build_meta"
@@ -365,7 +367,8 @@ def _pytest(facts: Facts) -> Iterator[Table | str]:
         yield "`[tool.pytest]` has the settings of pytest: kept, and none added"
     if there:
         return
-    paths = [] if all("/" in glob for glob in facts.loose) else ["."]
+    in_root = any("/" not in path for path in facts.packages.values()) and not facts.installed
+    paths = [] if all("/" in glob for glob in facts.loose) and not in_root else ["."]
     paths += ["src"] if any(glob.startswith("src/") for glob in facts.loose) else []
     if not facts.installed and any(path.startswith("src/") for path in facts.packages.values()):
         paths = sorted({*paths, "src"})

@@ -1,0 +1,360 @@
+"""The applications of a Python file: servers of a framework, workers, scripts."""
+
+import ast
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lockstitch.repository import tables
+from lockstitch.repository.code.source import names_of, parsed, tree_of
+from lockstitch.values import frozen
+
+__all__ = ["Application", "Code", "applications", "by_of", "code_of", "default_of"]
+
+_FACTORIES = ("create_app", "make_app", "get_app", "build_app", "create_application", "init_app")
+# The routes by which a server says that it is well, the best first.
+_ROUTES = (
+    *("/health", "/healthz", "/health/", "/healthcheck", "/ping", "/api/health", "/livez"),
+    *("/live", "/ready", "/status", "/"),
+)
+_GIVEN = frozenset({"request", "req", "response", "background_tasks", "self"})
+_PORTS = ("port", "server_port", "bind_port")
+_HIGHEST = 65535
+
+
+@frozen
+class Application:
+    """One application; `name` is the attribute of its module, empty for a file that is run."""
+
+    kind: str  # a table of applications.toml, or `script`
+    path: str
+    line: int
+    name: str = ""
+    factory: bool = False
+    port: int = 0  # that the code says
+    health: str = ""  # a route of the code
+
+    @property
+    def by(self) -> str:
+        """What runs it."""
+        return by_of(self.kind)
+
+
+@frozen
+class Code:
+    """What one file is to a reader of programs."""
+
+    path: str
+    tree: ast.Module
+    names: Mapping[str, str]  # what a name in the file stands for, as a whole dotted name
+    relative: bool  # whether it imports from its own package by dots
+    is_script: bool
+    has_main: bool  # `if __name__ == "__main__"`
+
+
+def by_of(kind: str) -> str:
+    """Return what runs an application of a kind."""
+    return str(_frameworks().get(kind, {}).get("by", "file"))
+
+
+def default_of(kind: str) -> tuple[int, str]:
+    """Return the port of a framework, and the route that it answers by itself."""
+    facts = _frameworks().get(kind, {})
+    return int(facts.get("port", 0)), str(facts.get("health", ""))
+
+
+@functools.cache
+def _frameworks() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = tables.load(__package__, "applications.toml")
+    return found
+
+
+def code_of(path: str, text: str) -> Code | None:
+    """Return a Python file as its tree and names, None when it is no Python of today."""
+    tree = tree_of(text)
+    source = parsed(path, text)
+    if tree is None or source is None:
+        return None
+    has_main = any(
+        isinstance(node, ast.If) and "__name__" in ast.dump(node.test) for node in tree.body
+    )
+    return Code(
+        path=path,
+        tree=tree,
+        names=names_of(tree),
+        relative=bool(source.relative),
+        is_script=source.is_script,
+        has_main=has_main,
+    )
+
+
+def applications(code: Code, made: Mapping[str, str] | None = None) -> list[Application]:
+    """Return the applications of a file, the one that it is first for first.
+
+    `made` are functions of other files that return applications: dotted name to kind.
+    """
+    found = [*_assigned(code, made or {}), *_factories(code)]
+    found += _started(code) if not any(each.by != "celery" for each in found) else []
+    port = _port(code)
+    return [
+        Application(
+            kind=each.kind,
+            path=each.path,
+            line=each.line,
+            name=each.name,
+            factory=each.factory,
+            port=port,
+            health=_health(code, each),
+        )
+        for each in dict.fromkeys(found)
+    ]
+
+
+def _assigned(code: Code, made: Mapping[str, str]) -> Iterator[Application]:
+    """Yield the applications that names at the top of a file stand for."""
+    own = {each.name: each.kind for each in _factories(code)}
+    for node in _top(code.tree.body):
+        value = getattr(node, "value", None)
+        if isinstance(node, ast.With):
+            for item in node.items:
+                name = getattr(item.optional_vars, "id", "")
+                kind = _kind(code, item.context_expr)
+                if kind and name:
+                    yield Application(kind=kind, path=code.path, line=node.lineno, name=name)
+        if isinstance(node, ast.ClassDef):
+            for decorator in node.decorator_list:
+                kind = _kind(code, decorator) or _decorates(code, decorator)
+                if kind == "bentoml":
+                    yield Application(kind=kind, path=code.path, line=node.lineno, name=node.name)
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(value, ast.Call):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        name = next((each.id for each in targets if isinstance(each, ast.Name)), "")
+        called = _dotted(value.func, code.names)
+        kind = _kind(code, value) or own.get(called, "") or made.get(called, "")
+        kind = kind or _bound(code, value) or _guessed(code, name)
+        if kind and name:
+            yield Application(kind=kind, path=code.path, line=node.lineno, name=name)
+
+
+def _decorates(code: Code, node: ast.expr) -> str:
+    return "bentoml" if _dotted(node, code.names) == "bentoml.service" else ""
+
+
+def _bound(code: Code, value: ast.Call) -> str:
+    """Return `ray` for `Deployment.bind()` in a file that has deployments of Ray Serve."""
+    is_bind = isinstance(value.func, ast.Attribute) and value.func.attr == "bind"
+    serves = any(name.startswith("ray.serve") or name == "ray" for name in code.names.values())
+    return "ray" if is_bind and serves else ""
+
+
+def _guessed(code: Code, name: str) -> str:
+    """Return the framework that a file imports whose `app` something unknown makes."""
+    if name != "app":
+        return ""
+    imported = {each.partition(".")[0] for each in code.names.values()}
+    return next((kind for kind in ("fastapi", "starlette", "flask") if kind in imported), "")
+
+
+def _kind(code: Code, node: ast.expr) -> str:
+    """Return the framework whose application a call makes, or an empty text."""
+    if not isinstance(node, ast.Call):
+        return ""
+    called = _dotted(node.func, code.names)
+    for kind, facts in _frameworks().items():
+        if called in facts.get("makes", ()):
+            return kind
+        # `from fastapi import *`
+        for each in facts.get("makes", ()):
+            module, _, name = each.rpartition(".")
+            if called == name and code.names.get("*", "") == f"{module}.*":
+                return kind
+    return ""
+
+
+def _factories(code: Code) -> Iterator[Application]:
+    """Yield the functions at the top that need no argument and return an application."""
+    for node in code.tree.body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _needs_arguments(node):
+            continue
+        kinds = [
+            k for each in ast.walk(node) if isinstance(each, ast.Call) and (k := _kind(code, each))
+        ]
+        returns = any(isinstance(each, ast.Return) and each.value for each in ast.walk(node))
+        named = node.name in _FACTORIES or node.name.endswith(("_app", "application"))
+        if kinds and returns and named and by_of(kinds[0]) in {"asgi", "wsgi"}:
+            yield Application(
+                kind=kinds[0], path=code.path, line=node.lineno, name=node.name, factory=True
+            )
+
+
+def _needs_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    given = function.args
+    positional = len(given.posonlyargs) + len(given.args) - len(given.defaults)
+    return positional > 0 or any(default is None for default in given.kw_defaults)
+
+
+def _started(code: Code) -> Iterator[Application]:
+    """Yield what a file is when it is run: a page of a framework, a server, a script."""
+    calls = {_dotted(node.func, code.names): node.lineno for node in _calls(code.tree)}
+    imported = {name.partition(".")[0] for name in code.names.values()}
+    for kind, facts in _frameworks().items():
+        ends = tuple(each for each in facts.get("calls", ()) if each.startswith("."))
+        line = next(
+            (
+                number
+                for name, number in calls.items()
+                if name in facts.get("calls", ()) or (ends and name.endswith(ends))
+            ),
+            0,
+        )
+        modules = {*facts.get("imports", ())}
+        shown = next((n for name, n in calls.items() if name.partition(".")[0] in modules), 0)
+        if "calls" in facts and "imports" in facts:
+            line = line if modules & imported else 0
+        elif modules:
+            decorated = modules & imported and kind == "chainlit"
+            line = shown or (1 if decorated else 0)
+        if not line and facts.get("makes") and facts["by"] in {"gradio", "file", "dash"}:
+            line = next((number for name, number in calls.items() if name in facts["makes"]), 0)
+        if line and (code.is_script or facts["by"] not in {"gradio", "file", "dash"}):
+            yield Application(kind=kind, path=code.path, line=line)
+            return
+    if code.is_script:
+        yield Application(kind="script", path=code.path, line=_main_line(code))
+
+
+def _main_line(code: Code) -> int:
+    for node in code.tree.body:
+        if isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
+            return node.lineno
+    return 1
+
+
+def _top(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that run at import, those in branches too."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If | ast.Try | ast.With):
+            for part in ("body", "orelse", "finalbody"):
+                yield from _top(getattr(node, part, []))
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def _dotted(node: ast.expr, names: Mapping[str, str]) -> str:
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if isinstance(node, ast.Name):
+        parts.append(names.get(node.id, node.id))
+    else:
+        parts.append("")
+    return ".".join(reversed(parts))
+
+
+# --- ports and routes
+
+
+def _port(code: Code) -> int:
+    """Return the port that a call of the file says, 0 when none does."""
+    constants = {
+        target.id: node.value
+        for node in code.tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for call in _calls(code.tree):
+        name = _dotted(call.func, code.names).rpartition(".")[2]
+        if name == "add_argument" and _text(call) in {"--port", "-p"}:
+            default = next((k.value for k in call.keywords if k.arg == "default"), None)
+            if default is not None and (number := _number(default, constants)):
+                return number
+        if name in {"run", "launch", "run_server", "run_app", "serve", "listen"}:
+            for keyword in call.keywords:
+                if keyword.arg in _PORTS and (number := _number(keyword.value, constants)):
+                    return number
+        if name == "listen" and call.args and (number := _number(call.args[0], constants)):
+            return number
+        if name in {"add_insecure_port", "add_secure_port"} and call.args:
+            last = call.args[0]
+            end = last.values[-1] if isinstance(last, ast.JoinedStr) else None
+            found = isinstance(end, ast.FormattedValue) and _number(end.value, constants)
+            if found:
+                return found
+            text = last.value if isinstance(last, ast.Constant) else ""
+            if isinstance(text, str) and text.rpartition(":")[2].isdecimal():
+                return int(text.rpartition(":")[2])
+        if name.endswith(("Server", "make_server")) and call.args:
+            first = call.args[0]
+            elements = first.elts if isinstance(first, ast.Tuple) else call.args[:2]
+            if len(elements) > 1 and (number := _number(elements[1], constants)):
+                return number
+    return 0
+
+
+def _text(call: ast.Call) -> str:
+    first = call.args[-1] if call.args else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+
+
+def _number(node: ast.expr, constants: Mapping[str, ast.expr], depth: int = 0) -> int:
+    match node:
+        case ast.Constant(value=bool()):
+            return 0
+        case ast.Constant(value=int(number)):
+            return number if 0 < number <= _HIGHEST else 0
+        case ast.Constant(value=str(text)):
+            return int(text) if text.isdecimal() and 0 < int(text) <= _HIGHEST else 0
+        case ast.Name(id=name) if name in constants and depth < 5:  # noqa: PLR2004 -- chains
+            return _number(constants[name], constants, depth + 1)
+        case (
+            ast.Call(args=[_, default]) | ast.Call(args=[_], keywords=[ast.keyword(value=default)])
+        ):
+            return _number(default, constants, depth + 1)  # os.environ.get("PORT", 8000)
+        case ast.Call(args=[inner]):
+            return _number(inner, constants, depth + 1)  # int(…)
+        case ast.BoolOp(values=[*_, last]):
+            return _number(last, constants, depth + 1)
+    return 0
+
+
+def _health(code: Code, application: Application) -> str:
+    """Return the route of a GET of the application by which it says that it is well, or ""."""
+    owners = {application.name}
+    if application.factory:
+        owners = {
+            getattr(target, "id", "")
+            for node in ast.walk(code.tree)
+            if isinstance(node, ast.Assign) and _kind(code, node.value) == application.kind
+            for target in node.targets
+        }
+    found = set()
+    for node in ast.walk(code.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _is_free(node):
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                    owner = call.func.value  # a router may have a prefix, which is not seen here
+                    mine = isinstance(owner, ast.Name) and owner.id in owners
+                    route = call.args[0] if call.args else None
+                    if mine and _is_get(call) and isinstance(route, ast.Constant):
+                        found.add(route.value)
+    return next((route for route in _ROUTES if route in found), "")
+
+
+def _is_get(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    methods = next((k.value for k in call.keywords if k.arg == "methods"), None)
+    return name == "get" or (name == "route" and (methods is None or "GET" in ast.dump(methods)))
+
+
+def _is_free(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether a function of a route can be called without anything from the caller."""
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    needed = positional[: len(positional) - len(given.defaults)]
+    return all(each.arg in _GIVEN for each in needed)

@@ -1,0 +1,398 @@
+"""The files and folders that Python code opens, writes or names: read from the code, never run.
+
+Literals, constants, `os.path.join`, paths and defaults of arguments are followed. `*` stands for
+what only a run can tell. A path that begins where the file stands (`__file__`) is turned into one
+from the repository's folder; others are of the working folder, which is taken to be that too.
+"""
+
+import ast
+import functools
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lockstitch.patterns import regex
+from lockstitch.repository import tables
+from lockstitch.repository.code.applications import Code
+from lockstitch.values import frozen
+
+__all__ = ["PathUse", "paths_of", "values_of"]
+
+_ROOT = "/@/"  # the repository's folder, in paths that begin at __file__
+_DEEPEST = 12
+_LONGEST = 200
+_PATHLIKE = regex(r"[\w@.+\- ]*(?:/[\w@.+\-* ]+)+/?|[\w@+\-][\w@.+\-* ]*\.[A-Za-z][A-Za-z0-9]{0,9}")
+_FOLDERLIKE = regex(r"(?i)dir|folder|path|root|directory")
+_WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|markdown|disk|xml)")
+_SAME = frozenset(
+    {"abspath", "realpath", "normpath", "expanduser", "resolve", "absolute", "as_posix", "str"}
+    | {"fspath", "to_absolute_path", "expandvars", "Path", "PurePath", "PosixPath", "PurePosixPath"}
+    | {"UPath", "AnyPath"}
+)
+
+
+@frozen
+class PathUse:
+    """One path that code names, and what it does with it."""
+
+    text: str  # from the repository's folder, or with `*` where it is not known
+    line: int
+    kind: str  # "reads", "folder", "writes" a file, "fills" a folder, "names"
+    anchored: bool = False  # it begins at __file__
+
+
+@functools.cache
+def _calls() -> dict[str, Any]:
+    return tables.load(__package__, "opened.toml")
+
+
+def paths_of(code: Code) -> list[PathUse]:
+    """Return the paths that a file names, in the order of their lines, each once."""
+    reader = _Reader(code)
+    found = [*reader.called(), *reader.named(), *_defaults(code)]
+    ordered = sorted(dict.fromkeys(found), key=lambda use: (use.line, use.text, use.kind))
+    return [use for use in ordered if use.text and len(use.text) < _LONGEST]
+
+
+def values_of(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the words of a settings file (YAML, JSON, TOML, INI) that may be paths, with lines."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for word in re.split(r"[\s\"'\[\],{}=]+|:(?=\s|$)", line.partition(" #")[0]):
+            if word and len(word) < _LONGEST and _PATHLIKE.fullmatch(word):
+                yield number, word.removeprefix("./")
+
+
+def _defaults(code: Code) -> Iterator[PathUse]:
+    """Yield the folders that libraries write when nobody says where."""
+    names = {*code.names.values()}
+    called = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        for node in ast.walk(code.tree)
+        if isinstance(node, ast.Call)
+    }
+    called |= {name.rpartition(".")[2] for name in names}
+    if "set_tracking_uri" in called:
+        names -= {name for name in names if name.partition(".")[0] == "mlflow"}
+    for key, folders in _calls()["defaults"].items():
+        module, _, function = key.partition(" ")
+        imported = any(name == module or name.startswith(f"{module}.") for name in names)
+        if imported and (not function or function in called):
+            for folder in folders:
+                yield PathUse(text=folder, line=_line_of(code, module), kind="fills")
+
+
+def _line_of(code: Code, module: str) -> int:
+    for node in ast.walk(code.tree):
+        if isinstance(node, ast.Import) and any(a.name.startswith(module) for a in node.names):
+            return node.lineno
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(module):
+            return node.lineno
+    return 1
+
+
+class _Reader:
+    """One file: what its names are worth, and the paths of its calls."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._values: dict[str, ast.expr] = {}
+        self._attributes: dict[str, ast.expr] = {}
+        self._documented: set[int] = set()
+        for node in ast.walk(code.tree):
+            self._take(node)
+
+    def _take(self, node: ast.AST) -> None:
+        """Keep what a name or an attribute is given."""
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    if isinstance(target, ast.Name):
+                        self._values.setdefault(target.id, value)
+                        self._attributes.setdefault(target.id, value)
+                    elif isinstance(target, ast.Attribute):
+                        self._attributes.setdefault(target.attr, value)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                self._values.setdefault(name, value)
+                self._attributes.setdefault(name, value)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Module():
+                first = node.body[0] if node.body else None
+                if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                    self._documented.add(id(first.value))
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    given = [*node.args.posonlyargs, *node.args.args]
+                    defaults = node.args.defaults
+                    for each, value in zip(
+                        given[len(given) - len(defaults) :], defaults, strict=True
+                    ):
+                        self._values.setdefault(each.arg, value)
+                    for each, default in zip(
+                        node.args.kwonlyargs, node.args.kw_defaults, strict=True
+                    ):
+                        if default is not None:
+                            self._values.setdefault(each.arg, default)
+            case ast.Call(func=ast.Attribute(attr="add_argument"), args=args, keywords=keywords):
+                name = next((_literal(arg) for arg in args if _literal(arg).startswith("--")), "")
+                name = name or next((_literal(arg) for arg in args), "")
+                default = next((k.value for k in keywords if k.arg == "default"), None)
+                if name and default is not None:
+                    self._attributes.setdefault(name.lstrip("-").replace("-", "_"), default)
+
+    # --- what an expression is worth
+
+    def value(self, node: ast.expr | None, depth: int = 0) -> str | None:  # noqa: C901, PLR0911 -- one case for each kind of expression
+        """Return the path that an expression stands for, with `*` for its unknown parts."""
+        if node is None or depth > _DEEPEST:
+            return None
+
+        def again(inner: ast.expr | None) -> str | None:
+            return self.value(inner, depth + 1)
+
+        match node:
+            case ast.Constant(value=str(text)):
+                return text
+            case ast.Name(id="__file__"):
+                return _ROOT + self._code.path
+            case ast.Name(id=name):
+                return again(self._values[name]) if name in self._values else None
+            case ast.JoinedStr(values=values):
+                texts = ["*" if (v := again(each)) is None else v for each in values]
+                return re.sub(r"\*+", "*", "".join(texts))
+            case ast.FormattedValue(value=value):
+                return again(value)
+            case ast.Attribute(attr="parent", value=value):
+                return _parent(again(value))
+            case ast.Attribute(attr=name):
+                return again(self._attributes[name]) if name in self._attributes else None
+            case ast.Subscript(
+                value=ast.Attribute(attr="parents", value=value), slice=ast.Constant(value=int(up))
+            ):
+                found = again(value)
+                for _ in range(up + 1):
+                    found = _parent(found)
+                return found
+            case ast.BinOp(left=left, op=ast.Div(), right=right):
+                return _joined([again(left), again(right)])
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                ends = [again(left), again(right)]
+                whole = "".join("*" if end is None else end for end in ends)
+                return None if ends == [None, None] else whole
+            case ast.BinOp(left=left, op=ast.Mod()):
+                found = again(left)
+                return None if found is None else re.sub(r"%\w*", "*", found)
+            case ast.BoolOp(values=values):
+                return next((v for each in reversed(values) if (v := again(each))), None)
+            case ast.IfExp(body=body, orelse=orelse):
+                found = again(body)
+                return again(orelse) if found is None else found
+            case ast.Call():
+                return self._call_value(node, again)
+        return None
+
+    def _call_value(  # noqa: PLR0911 -- one case for each kind of call
+        self, node: ast.Call, again: Callable[[ast.expr | None], str | None]
+    ) -> str | None:
+        name = _last(node.func)
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        modules = {"os.path", "path", "osp", "posixpath", "os"}
+        of_os = owner is not None and ast.unparse(owner) in modules
+        if name == "join" and of_os:
+            return _joined([again(arg) for arg in node.args])
+        if name == "joinpath" and owner is not None:
+            return _joined([again(owner), *(again(arg) for arg in node.args)])
+        if name == "dirname":
+            return _parent(again(node.args[0])) if node.args else None
+        if name in {"getcwd", "cwd"}:
+            return ""
+        if name in {"getenv", "get", "Field", "field", "Option", "Argument"}:
+            keyword = next((k.value for k in node.keywords if k.arg == "default"), None)
+            last = node.args[1] if len(node.args) > 1 else keyword
+            if name in {"Field", "Option", "Argument"}:
+                last = keyword or (node.args[0] if node.args else None)
+            return again(last)
+        if name == "format" and owner is not None:
+            text = again(owner)
+            return None if text is None else re.sub(r"\{[^}]*\}", "*", text)
+        if name in _SAME:
+            if name.endswith("Path") and node.args:
+                return _joined([again(arg) for arg in node.args])
+            if name.endswith("Path"):
+                return ""
+            return again(node.args[0] if node.args else owner)
+        return None
+
+    # --- calls
+
+    def called(self) -> Iterator[PathUse]:
+        """Yield the paths of calls that read or write."""
+        for node in ast.walk(self._code.tree):
+            if isinstance(node, ast.Call):
+                for kind, argument in self._arguments(node):
+                    text = self.value(argument)
+                    if text is None:
+                        if kind in {"writes", "fills"}:
+                            yield PathUse(text="*", line=node.lineno, kind="writes")
+                        continue
+                    yield from self._use(text, node.lineno, kind)
+
+    def _use(self, text: str, line: int, kind: str) -> Iterator[PathUse]:
+        anchored = text.startswith(_ROOT)
+        if kind in {"writes", "fills"}:
+            text = text.removeprefix("sqlite:///").removeprefix("file:")
+        if "://" in text or "\n" in text:
+            return
+        if anchored:
+            text = text.removeprefix(_ROOT)
+        elif text.startswith("/app/"):
+            text = text.removeprefix("/app/")
+        elif text.startswith(("/", "~")):
+            return
+        text = posixpath.normpath(text) if text else ""
+        if not text.startswith("..") and text != ".":
+            yield PathUse(text=text, line=line, kind=kind, anchored=anchored)
+        elif kind in {"reads", "folder"} and text != ".":
+            # Run from a folder of its own: what it wants is beside that.
+            yield PathUse(text=re.sub(r"^(\.\./)+", "", text), line=line, kind="names")
+
+    def _arguments(  # noqa: PLR0911 -- one case for each kind of call
+        self, node: ast.Call
+    ) -> Iterator[tuple[str, ast.expr]]:
+        name = _last(node.func)
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if name == "open" and owner is None:
+            yield from self._open(node, node.args[:1], 1)
+            return
+        if name == "open" and owner is not None:
+            whole = ast.unparse(owner)
+            if whole in {
+                "Image",
+                "PIL.Image",
+                "gzip",
+                "bz2",
+                "lzma",
+                "codecs",
+                "io",
+                "rasterio",
+                "wave",
+            }:
+                yield from self._open(node, node.args[:1], 1)
+            else:
+                yield from self._open(node, [owner], 0)
+            return
+        if (
+            name in {"read_text", "read_bytes", "iterdir", "exists", "is_file"}
+            and owner is not None
+        ):
+            kind = {"iterdir": "folder", "exists": "names", "is_file": "names"}.get(name, "reads")
+            yield kind, node.args[0] if name == "exists" and node.args else owner
+            return
+        if name in {"write_text", "write_bytes", "touch"} and owner is not None:
+            yield "writes", owner
+            return
+        if name == "mkdir" and owner is not None and ast.unparse(owner) != "os":
+            yield "fills", owner
+            return
+        if name in {"glob", "rglob"} and owner is not None and ast.unparse(owner) != "glob":
+            yield "folder", owner
+            return
+        if name == "main" and owner is not None and ast.unparse(owner) == "hydra":
+            yield from self._hydra(node)
+            return
+        if name.startswith(("read_", "scan_")) and name != "read_sql" and node.args:
+            yield "reads", node.args[0]
+            return
+        if _WRITTEN.fullmatch(name):
+            first = next((k.value for k in node.keywords if k.arg and "path" in k.arg), None)
+            argument = node.args[0] if node.args else first
+            yield from [("writes", argument)] if argument is not None else []
+            return
+        known = _calls()
+        for kind, table in (("reads", "read"), ("folder", "folder"), ("writes", "write")):
+            for place in known[table].get(name, ()):
+                argument = _at(node, place)
+                if argument is None or (place == 0 and _last_text(argument) is False):
+                    continue
+                if (
+                    kind == "writes"
+                    and name in {"save", "save_model"}
+                    and self.value(argument) is None
+                ):
+                    continue
+                fills = kind == "writes" and name in known["folders"]["names"]
+                yield ("fills" if fills else kind), argument
+                break
+
+    def _open(
+        self, node: ast.Call, paths: list[ast.expr], place: int
+    ) -> Iterator[tuple[str, ast.expr]]:
+        mode = node.args[place] if len(node.args) > place else None
+        mode = next((k.value for k in node.keywords if k.arg == "mode"), mode)
+        text = _literal(mode) if mode is not None else "r"
+        for path in paths:
+            yield ("writes" if set(text) & set("wax+") else "reads"), path
+
+    def _hydra(self, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+        """Yield the folder of Hydra's settings, which is beside the file."""
+        for keyword in node.keywords:
+            if keyword.arg == "config_path" and (text := _literal(keyword.value)):
+                folder = posixpath.join(_ROOT, posixpath.dirname(self._code.path), text)
+                yield "folder", ast.Constant(value=posixpath.normpath(folder))
+
+    # --- what is only named
+
+    def named(self) -> Iterator[PathUse]:
+        """Yield the literals and joined paths that look like those of files or folders."""
+        for node in ast.walk(self._code.tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                text = node.value.removeprefix("./")
+                if id(node) not in self._documented and _PATHLIKE.fullmatch(text):
+                    yield from self._use(text, node.lineno, "names")
+            elif isinstance(node, ast.BinOp | ast.Call | ast.JoinedStr):
+                text = self.value(node) or ""
+                if "/" in text and not text.endswith("*") and text.strip("*/"):
+                    yield from self._use(text, node.lineno, "names")
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                text = _literal(node.value)
+                if (
+                    text
+                    and _FOLDERLIKE.search(node.targets[0].id)
+                    and re.fullmatch(r"[\w.-]+", text)
+                ):
+                    yield from self._use(text, node.lineno, "names")
+            elif isinstance(node, ast.keyword) and node.arg and _FOLDERLIKE.search(node.arg):
+                text = _literal(node.value)
+                if text and re.fullmatch(r"[\w./-]+", text):
+                    yield from self._use(text, node.value.lineno, "names")
+
+
+def _at(node: ast.Call, place: int | str) -> ast.expr | None:
+    if isinstance(place, str):
+        return next((k.value for k in node.keywords if k.arg == place), None)
+    return node.args[place] if len(node.args) > place else None
+
+
+def _last_text(node: ast.expr) -> bool | None:
+    """Return False for a first argument that can be no path: a number, a list, a lambda."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str)
+    return False if isinstance(node, ast.List | ast.Dict | ast.Lambda) else None
+
+
+def _literal(node: ast.expr | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _last(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _parent(path: str | None) -> str | None:
+    return None if path is None else posixpath.dirname(path.rstrip("/")) or ""
+
+
+def _joined(parts: list[str | None]) -> str | None:
+    if all(part is None for part in parts):
+        return None
+    return posixpath.join(*("*" if part is None else part for part in parts))

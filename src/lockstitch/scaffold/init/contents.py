@@ -1,0 +1,409 @@
+"""Which files an image's program needs beside its packages, and which folders it writes."""
+
+import posixpath
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from lockstitch import files
+from lockstitch.python.commands import entry_of
+from lockstitch.python.imports import reached
+from lockstitch.python.size import shown
+from lockstitch.repository.code.opened import PathUse, paths_of, values_of
+from lockstitch.repository.files import Repository
+from lockstitch.scaffold.init.facts import Facts
+from lockstitch.scaffold.init.programs import Found, Program
+
+__all__ = ["Contents", "contents_of", "covered"]
+
+_LARGEST = 100 << 20  # bytes of a file or folder that an image gets without being asked
+_MOST = 60  # files that a pattern of the code may mean
+_POINTER = b"version https://git-lfs"
+_SETTINGS = (".yaml", ".yml", ".toml", ".json", ".ini", ".cfg", ".properties")
+_MOST_SETTINGS = 50_000  # characters of a file of settings that names other files
+_NEVER = re.compile(
+    r"(?:.*/)?(?:\.env(?:\..*)?|\.git(?:ignore|attributes|keep)?|requirements[\w.-]*\.txt|\.dockerignore"
+    r"|Dockerfile[\w.-]*|pyproject\.toml|poetry\.lock|uv\.lock|setup\.(?:py|cfg)|Pipfile(?:\.lock)?"
+    r"|README[\w.]*|LICENSE[\w.]*|.*\.pyc|secrets\.toml|(?:docker-)?compose[\w.-]*\.ya?ml|Makefile"
+    r"|environment\.ya?ml|dvc\.lock)"
+)
+# A key of a file of settings that names a folder to write, and its value.
+_WRITTEN = re.compile(
+    r"(?m)^[ \t]*[\"']?[\w-]*(?:out|log|save|artifact|checkpoint|result)[\w-]*"
+    r"(?:dir|path|folder)[\w-]*[\"']?[ \t]*[:=][ \t]*[\"']?([\w./-]*[a-z][\w./-]*)[\"']?,?[ \t]*$"
+)
+_OUTPUTS = frozenset(
+    {"logs", "log", "artifacts", "outputs", "output", "results", "reports", "models"}
+)
+
+
+@dataclass(slots=True)
+class Contents:
+    """What an image includes and writes, why, and what was left out."""
+
+    include: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)  # files that it reads, and where
+
+
+def covered(path: str, globs: Iterable[str]) -> bool:
+    """Return whether any glob means a path."""
+    return any(files.matches(path, glob) for glob in globs)
+
+
+def contents_of(facts: Facts, found: Found, program: Program) -> Contents:
+    """Return what an image of a program holds, by the code that it may reach."""
+    return _Reader(facts, found, program).contents()
+
+
+class _Reader:
+    """One program."""
+
+    def __init__(self, facts: Facts, found: Found, program: Program) -> None:
+        self._facts = facts
+        self._found = found
+        self._repo: Repository = found.repo
+        self._program = program
+        self._names = [
+            n for n in found.repo.every_name if n.isprintable() and not _NEVER.fullmatch(n)
+        ]
+        self._set = frozenset(self._names)
+        self._all = frozenset(f.name for f in files.walk(facts.folder.root) if not f.outside)
+        self._wanted: dict[str, str] = {}  # file -> where the code names it
+        self._contents = Contents(env=dict(program.env))
+
+    def contents(self) -> Contents:
+        """Return the whole of it."""
+        program, made = self._program, self._contents
+        command = ("python", program.path) if program.kind == "console" else program.command
+        entry = entry_of(command, program.env)
+        modules = set(reached(self._found.tree, entry)) if entry else set()
+        modules |= {program.path} & self._found.codes.keys()
+        if program.folder and program.kind == "django":
+            modules |= self._below(program.folder)
+            self._take_django()
+        uses = [
+            (m, use)
+            for m in sorted(modules)
+            if m in self._found.codes
+            for use in paths_of(self._found.codes[m])
+        ]
+        self._write(uses)
+        for folder in program.outputs:
+            self._output(folder, "dvc.yaml")
+        for word in program.command[1:]:
+            path = posixpath.normpath(word.rpartition("=")[2] or ".")
+            for name in [path] if path in self._set else self._inside(path):
+                if not name.endswith(".py"):
+                    self._wanted.setdefault(name, "its command")
+        for module, use in uses:
+            self._read(module, use)
+        self._conventions()
+        for name in list(self._wanted):
+            self._settings(name)
+        python = self._python(modules, uses)
+        data = self._globs()
+        include = {*python, *data}
+        for glob in program.include:
+            if not glob.endswith(".py") and self._is_small(glob) and not covered_by(glob, include):
+                include.add(glob)
+        made.include = sorted(g for g in include if any(files.matches(n, g) for n in self._all))
+        made.outputs = _tops(made.outputs)
+        return made
+
+    def _below(self, folder: str) -> set[str]:
+        prefix = "" if folder == "." else f"{folder}/"
+        return {n for n in self._found.codes if n.startswith(prefix) and "/tests/" not in n}
+
+    def _take_django(self) -> None:
+        prefix = "" if self._program.folder == "." else f"{self._program.folder}/"
+        apps = {posixpath.dirname(n) for n in self._found.codes if n.startswith(prefix)}
+        for name in self._names:
+            inside = name.startswith(prefix) and not name.endswith((".sqlite3", ".md", ".lock"))
+            part = {*name.split("/")} & {"templates", "static", "locale", "fixtures"}
+            if inside and part and any(not a or name.startswith(f"{a}/") for a in apps):
+                self._wanted.setdefault(name, f"{self._program.path}:1")
+            if name == f"{prefix}db.sqlite3":
+                self._wanted.setdefault(name, f"{self._program.path}:1")
+
+    # --- Python files
+
+    def _python(self, modules: set[str], uses: Sequence[tuple[str, PathUse]]) -> set[str]:
+        """Return the globs of the code that stays in the tree."""
+        globs = {g for g in self._facts.loose if any(files.matches(n, g) for n in self._all)}
+        own = (
+            {f"{path}/" for path in self._facts.packages.values()}
+            if self._facts.installed
+            else set()
+        )
+        for name in sorted(modules):
+            if covered(name, globs) or any(name.startswith(path) for path in own):
+                continue
+            folder = name.partition("/")[0]
+            globs.add(f"{folder}/**/*.py" if "/" in name else name)
+        # A package that looks for files beside itself stays beside them: the tree's copy is
+        # imported before the installed one.
+        outside = [
+            (m, use)
+            for m, use in uses
+            if use.anchored
+            and use.kind != "writes"
+            and any(m.startswith(path) for path in own)
+            and not any(use.text.startswith(path) for path in own)
+            and (use.text in self._set or self._is_folder(use.text))
+        ]
+        if outside:
+            for path in own:
+                globs.add(f"{path}**")
+                root = posixpath.dirname(path.rstrip("/"))
+                first = f"/app/{root}" if root else "/app"
+                there = self._contents.env.get("PYTHONPATH", "")
+                if first not in there.split(":"):
+                    self._contents.env["PYTHONPATH"] = f"{first}:{there}" if there else first
+            where = f"{outside[0][0]}:{outside[0][1].line}"
+            self._contents.reasons.append(
+                f"{where}: the package looks for files beside itself, so it stays in the tree"
+            )
+        return globs
+
+    # --- what is read
+
+    def _read(self, module: str, use: PathUse) -> None:
+        where = f"{module}:{use.line}"
+        text = use.text.rstrip("/")
+        if not text or text in {"*", "."} or _NEVER.fullmatch(text):
+            return
+        matches = self._matches(module, use)
+        for name in matches:
+            if not name.endswith((".py", ".ipynb")):
+                self._wanted.setdefault(name, where)
+        if matches or use.kind not in {"reads", "folder"} or "*" in text:
+            return
+        if text in self._all and text not in self._repo.every_name:
+            self._contents.left_out.append(f"`{text}` ({where}): git ignores it")
+        elif use.kind == "reads" and posixpath.splitext(text)[1] and not self._is_folder(text):
+            self._contents.absent.setdefault(text, where)
+
+    def _matches(self, module: str, use: PathUse) -> list[str]:
+        """Return the files of the repository that a path of the code means."""
+        text = use.text.rstrip("/")
+        bases = [""]
+        if not use.anchored:
+            folder = posixpath.dirname(module)
+            while folder:
+                bases.append(folder)
+                folder = posixpath.dirname(folder)
+            if self._program.folder not in {"", "."}:
+                bases.insert(1, self._program.folder)
+        for base in bases:
+            path = posixpath.normpath(posixpath.join(base, text))
+            if "*" in path:
+                continue
+            if path in self._set:
+                return [path]
+            if self._is_folder(path) and self._takes_folder(use, path):
+                return [n for n in self._names if n.startswith(f"{path}/")]
+        if "*" not in text:
+            return []
+        tail = text.lstrip("*").lstrip("/")
+        if not re.search(r"[A-Za-z0-9]{2}", tail.replace("*", "")):
+            return []
+        if text.startswith("*"):
+            found = [n for n in self._names if files.matches(n, f"**/{tail}")]
+            found = found or [n for n in self._names if tail and n.startswith(f"{tail}/")]
+        else:
+            found = [n for n in self._names if files.matches(n, text)]
+            literal = text.partition("*")[0].rpartition("/")[0]
+            if not found and literal and use.kind in {"reads", "folder"}:
+                found = [n for n in self._names if n.startswith(f"{literal}/")]
+        return found if len(found) <= _MOST else []
+
+    def _takes_folder(self, use: PathUse, path: str) -> bool:
+        """Return whether a folder's name in the code means its files."""
+        if use.kind in {"folder", "reads"}:
+            return True
+        return (
+            use.kind == "names"
+            and not any(n.startswith(f"{path}/") and n.endswith(".py") for n in self._found.codes)
+            and path not in _OUTPUTS - {"models"}
+        )
+
+    def _inside(self, folder: str) -> list[str]:
+        if folder in {".", ""} or self._is_code(folder):
+            return []
+        return [n for n in self._names if n.startswith(f"{folder}/")]
+
+    def _is_folder(self, path: str) -> bool:
+        return any(name.startswith(f"{path}/") for name in self._names)
+
+    def _settings(self, name: str) -> None:
+        """Take the files that a file of settings names."""
+        text = self._repo.text(name) if name.endswith(_SETTINGS) else None
+        if text is None or len(text) > _MOST_SETTINGS:
+            return
+        for line, word in values_of(text):
+            path = posixpath.normpath(word)
+            if path in self._set and path not in self._wanted and not path.endswith(".py"):
+                self._wanted[path] = f"{name}:{line}"
+            elif self._is_folder(path) and "/" in word and not self._is_code(path):
+                for each in self._names:
+                    if each.startswith(f"{path}/"):
+                        self._wanted.setdefault(each, f"{name}:{line}")
+            elif posixpath.splitext(path)[1] and "/" in path and not path.startswith(("/", "..")):
+                folder = posixpath.dirname(path)
+                if not self._is_folder(folder) or folder in _OUTPUTS:
+                    self._output(folder, f"{name}:{line}")
+        for match in _WRITTEN.finditer(text):
+            value = match[1].removeprefix("./").rstrip("/")
+            if not posixpath.splitext(value)[1] and value not in {"true", "false", "null"}:
+                line = 1 + text[: match.start(1)].count("\n")
+                self._output(value, f"{name}:{line}")
+
+    def _is_code(self, path: str) -> bool:
+        return any(n.startswith(f"{path}/") for n in self._found.codes)
+
+    def _conventions(self) -> None:
+        """Take the folders that frameworks and people look for without naming them."""
+        kind, path = self._program.kind, self._program.path
+        folder = posixpath.dirname(path)
+        if kind in {"flask", "dash", "quart"}:
+            for name in ("templates", "static", "assets"):
+                self._folder(posixpath.join(folder, name), f"{path}:1")
+        if kind == "streamlit":
+            self._folder(posixpath.join(folder, "pages"), f"{path}:1")
+            for name in (
+                ".streamlit/config.toml",
+                posixpath.join(folder, ".streamlit/config.toml"),
+            ):
+                if name in self._set:
+                    self._wanted.setdefault(name, f"{path}:1")
+        training = self._program.image == "train" or "train" in posixpath.basename(path)
+        data = "data" if training else "models"
+        if not any(n.startswith(f"{data}/") for n in self._wanted) and self._program.kind != "said":
+            self._folder(data, "")
+
+    def _folder(self, folder: str, where: str) -> None:
+        for name in self._names:
+            if name.startswith(f"{folder}/") and not name.endswith(".py"):
+                self._wanted.setdefault(name, where)
+
+    # --- globs
+
+    def _globs(self) -> set[str]:
+        """Return globs of the wanted files, those left out that are too large or no files."""
+        good: set[str] = set()
+        bad: set[str] = set()
+        total = 0
+        for name, where in sorted(self._wanted.items()):
+            path = self._facts.folder.root / name
+            if name not in self._all:
+                continue
+            size = path.stat().st_size
+            at = f" ({where})" if where else ""
+            if size < 1024 and path.read_bytes()[: len(_POINTER)] == _POINTER:  # noqa: PLR2004
+                bad.add(name)
+                self._contents.left_out.append(
+                    f"`{name}`{at}: a pointer of Git LFS, not the file: git lfs pull"
+                )
+            elif size > _LARGEST or total + size > 5 * _LARGEST:
+                bad.add(name)
+                self._contents.left_out.append(
+                    f"`{name}`{at}: {shown(size)}, over {shown(_LARGEST)}"
+                )
+            else:
+                good.add(name)
+                total += size
+                if where:
+                    self._contents.reasons.append(f"{where}: `{name}`")
+        return self._grouped(good, bad)
+
+    def _grouped(self, good: set[str], bad: set[str]) -> set[str]:
+        """Return files as globs of folders where all that is in a folder is wanted."""
+        globs: set[str] = set()
+        waiting = sorted(good)
+        while waiting:
+            name = waiting[0]
+            parts = name.split("/")
+            for depth in range(1, len(parts)):
+                folder = "/".join(parts[:depth])
+                inside = {n for n in self._all if n.startswith(f"{folder}/")}
+                if inside <= good and len(inside) > 0 and not inside & bad:
+                    globs.add(f"{folder}/**")
+                    waiting = [n for n in waiting if n not in inside]
+                    break
+            else:
+                globs.add(name)
+                waiting = waiting[1:]
+        return globs
+
+    def _is_small(self, glob: str) -> bool:
+        total = sum(
+            (self._facts.folder.root / n).stat().st_size
+            for n in self._names
+            if n in self._all and files.matches(n, glob)
+        )
+        return 0 < total < _LARGEST
+
+    # --- what is written
+
+    def _write(self, uses: Sequence[tuple[str, PathUse]]) -> None:
+        unknown = [
+            f"{m}:{u.line}" for m, u in uses if u.kind in {"writes", "fills"} and u.text == "*"
+        ]
+        for module, use in uses:
+            where = f"{module}:{use.line}"
+            if use.kind not in {"writes", "fills"} or use.text in {"*", ""}:
+                continue
+            text = use.text.rstrip("/")
+            literal = text.partition("*")[0] if "*" in text else text
+            if "*" in text:
+                folder = literal.rpartition("/")[0]
+            elif use.kind == "fills" and not posixpath.splitext(text)[1]:
+                folder = text
+            else:
+                folder = posixpath.dirname(text)
+            if folder:
+                self._output(folder, where)
+            elif "*" not in text:
+                self._contents.left_out.append(
+                    f"`{text}` ({where}): written beside the code, which an image cannot do: "
+                    "write it to a folder"
+                )
+        if unknown:
+            for module, use in uses:
+                text = use.text.rstrip("/")
+                if use.kind != "names" or "*" in text or use.text in self._set:
+                    continue
+                where = f"{module}:{use.line}"
+                if "/" in text and posixpath.splitext(text)[1] and not self._is_read(uses, text):
+                    self._output(posixpath.dirname(text), where)
+                elif text in _OUTPUTS and not self._is_folder(text):
+                    self._output(text, where)
+
+    def _is_read(self, uses: Sequence[tuple[str, PathUse]], text: str) -> bool:
+        return any(u.kind in {"reads", "folder"} and u.text.rstrip("/") == text for _, u in uses)
+
+    def _output(self, folder: str, where: str) -> None:
+        folder = posixpath.normpath(folder)
+        if (folder.startswith((".", "/")) and not folder.startswith("./")) or folder in {"", "."}:
+            return
+        if not re.fullmatch(r"[\w.+@ -]+(?:/[\w.+@ -]+)*", folder):
+            return
+        if folder not in self._contents.outputs:
+            self._contents.outputs.append(folder)
+            self._contents.reasons.append(f"{where}: writes `{folder}`")
+
+
+def covered_by(glob: str, others: Iterable[str]) -> bool:
+    """Return whether a glob of a folder is below one of others."""
+    return any(
+        (o.endswith("/**") and glob.startswith(o.removesuffix("**"))) or o == glob for o in others
+    )
+
+
+def _tops(folders: Sequence[str]) -> list[str]:
+    ordered = sorted(set(folders))
+    return [f for f in ordered if not any(f.startswith(f"{o}/") for o in ordered)]

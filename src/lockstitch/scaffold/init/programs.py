@@ -1,0 +1,728 @@
+"""Which programs a repository has: what it says itself, else what its code is; none is run."""
+
+import posixpath
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from lockstitch.python.commands import entry_of
+from lockstitch.python.imports import Reach, Tree, follow, standard_library
+from lockstitch.python.tables import table
+from lockstitch.repository.code.applications import (
+    Application,
+    Code,
+    applications,
+    code_of,
+    default_of,
+)
+from lockstitch.repository.files import Repository, open_repository
+from lockstitch.scaffold.init import said, tables
+from lockstitch.scaffold.init.facts import Facts
+from lockstitch.scaffold.init.said import Said
+
+__all__ = ["Found", "Program", "find"]
+
+_APART = frozenset(
+    {"test", "tests", "testing", "docs", "doc", "examples", "example", "notebooks", "notebook"}
+    | {"node_modules", "site-packages", "venv", ".venv", "env", "benchmarks", "third_party"}
+    | {"vendor", "build", "dist", ".github", "migrations", "fixtures", "alembic", "ci"}
+)
+_NO_PROGRAMS = frozenset(
+    {"setup.py", "conftest.py", "noxfile.py", "fabfile.py", "__init__.py", "versioneer.py"}
+)
+_FIRST = ("main", "app", "api", "server", "serve", "serving", "wsgi", "asgi", "application", "web")
+_PAGES = ("streamlit_app", "app", "main", "home", "dashboard", "ui", "frontend", "index")
+# Scripts that are an image of their own, the best first, and the image's name.
+_SCRIPTS = (
+    (re.compile(r"train(?:ing|er)?|run_train(?:ing)?|fit|fine_?tune"), "train"),
+    (re.compile(r"(?:\w+_)?train(?:ing|er)?(?:_\w+)?|fine_?tune\w*"), "train"),
+    (re.compile(r"main|__main__"), "app"),
+    (re.compile(r"run|app|cli|pipeline|start|job|entrypoint|server|serve"), "app"),
+    (re.compile(r"predict(?:ion|or|\w*)?|infer(?:ence)?\w*|score|batch\w*|forecast\w*"), "predict"),
+    (
+        re.compile(r"eval(?:uate|uation)?\w*|test_model|benchmark|process\w*|preprocess\w*|etl"),
+        "app",
+    ),
+)
+# What a script has that cannot run without an argument.
+_REQUIRED = re.compile(
+    r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
+    r"|typer\.Argument\(\.\.\."
+)
+_TRAIN, _SERVE = "train", "serve"
+# What the program of a kind needs beside the framework itself: distribution to requirement.
+_NEEDED: Mapping[str, Mapping[str, str]] = {
+    "fastapi": {"fastapi": "fastapi>=0.110", "uvicorn": "uvicorn>=0.30"},
+    "starlette": {"starlette": "starlette>=0.36", "uvicorn": "uvicorn>=0.30"},
+    "litestar": {"litestar": "litestar>=2", "uvicorn": "uvicorn>=0.30"},
+    "quart": {"quart": "quart>=0.19", "uvicorn": "uvicorn>=0.30"},
+    "flask": {"flask": "flask>=3"},
+    "streamlit": {"streamlit": "streamlit>=1.30"},
+    "gradio": {"gradio": "gradio>=4"},
+    "dash": {"dash": "dash>=2"},
+    "bentoml": {"bentoml": "bentoml>=1.2"},
+    "litserve": {"litserve": "litserve"},
+    "celery": {"celery": "celery>=5"},
+    "chainlit": {"chainlit": "chainlit>=1"},
+    "panel": {"panel": "panel>=1"},
+    "sanic": {"sanic": "sanic"},
+    "ray": {"ray": "ray[serve]"},
+    "django": {"django": "django"},
+}
+_ENV: Mapping[str, Mapping[str, str]] = {
+    "gradio": {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_ANALYTICS_ENABLED": "False"},  # noqa: S104 -- in a container
+    "dash": {"HOST": "0.0.0.0"},  # noqa: S104 -- in a container
+    "streamlit": {"STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"},
+    "bentoml": {"BENTOML_HOME": "/tmp/bentoml", "BENTOML_DO_NOT_TRACK": "True"},  # noqa: S108 -- in a container
+    "chainlit": {"CHAINLIT_APP_ROOT": "/tmp"},  # noqa: S108 -- in a container
+}
+_HOST = "0.0.0.0"  # noqa: S104 -- in a container
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What an image starts."""
+
+    image: str
+    kind: str  # of applications.toml, `django`, `script`, or `said` for a Dockerfile's own
+    path: str  # the file that it begins with
+    command: tuple[str, ...]
+    reason: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    port: int = 0
+    health: str = ""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()  # folders that the repository says are written
+    folder: str = ""  # the folder of a Django project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The programs of a repository, its code, and notes for a person."""
+
+    repo: Repository
+    codes: Mapping[str, Code]
+    tree: Tree
+    programs: tuple[Program, ...]
+    notes: tuple[str, ...]
+
+
+def find(facts: Facts, python: str) -> Found:
+    """Return the programs of a folder; reads no file that is not in it."""
+    repo = open_repository(facts.folder.root)
+    names = [
+        n
+        for n in repo.every_name
+        if n.endswith(".py") and facts.folder.inside(facts.folder.root / n)
+    ]
+    codes: dict[str, Code] = {}
+    for name in names:
+        text = repo.text(name)
+        code = code_of(name, text) if text is not None else None
+        if code is not None:
+            codes[name] = code
+    installed = {
+        top: posixpath.dirname(path) for top, path in facts.packages.items() if facts.installed
+    }
+    tree = Tree(frozenset(codes), repo.text, (3, int(python.partition(".")[2] or 11)), installed)
+    finder = _Finder(facts, repo, codes, tree)
+    programs = finder.programs()
+    return Found(
+        repo=repo, codes=codes, tree=tree, programs=tuple(programs), notes=tuple(finder.notes)
+    )
+
+
+class _Finder:
+    """One repository."""
+
+    def __init__(
+        self, facts: Facts, repo: Repository, codes: Mapping[str, Code], tree: Tree
+    ) -> None:
+        self._facts = facts
+        self._repo = repo
+        self._codes = codes
+        self._tree = tree
+        self.notes: list[str] = []
+        known = tables.groups(facts)
+        self._declared = tables.declared(facts).union(*known.values())
+        self._said = [*said.commands(repo)]
+        tops: set[str] = set()
+        for name in codes:
+            parts = name.removesuffix(".py").split("/")
+            tops |= {*parts}
+        library = standard_library(tree.python[1], sys.stdlib_module_names)
+        self._own = tops - library - {"__init__", "__main__"}
+
+    def programs(self) -> list[Program]:
+        """Return the programs, each image's name once, sorted by what they are for."""
+        found: dict[str, Program] = {}
+        for each in said.images(self._repo):
+            program = self._of_dockerfile(each)
+            if program is not None:
+                name = self._free(program, found)
+                if name:
+                    found[name] = replace(program, image=name)
+        served = any(p.port for p in found.values())
+        trained = any(self._is_training(p) for p in found.values())
+        if not served:
+            for program in self._servers():
+                name = self._free(program, found)
+                if name:
+                    found[name] = replace(program, image=name)
+        scripts = [*self._scripts()]
+        trainers = [p for p in scripts if p.image == _TRAIN]
+        if trainers and not trained and _TRAIN not in found:
+            found[_TRAIN] = trainers[0]
+            scripts = [p for p in scripts if p is not trainers[0]]
+        if not found:
+            found.update((each.image, each) for each in [*self._console()][:1])
+        if not found and scripts:
+            found["app"] = replace(scripts[0], image="app")
+            scripts = scripts[1:]
+        used = {p.path for p in found.values()}
+        others = sorted({p.path for p in scripts} - used)
+        if others:
+            shown = ", ".join(f"`{path}`" for path in others[:5])
+            more = f" and {len(others) - 5} more" if len(others) > 5 else ""  # noqa: PLR2004
+            self.notes.append(f"programs without an image: {shown}{more}")
+        return [found[name] for name in sorted(found, key=lambda n: (n != _TRAIN, n))]
+
+    def _is_training(self, program: Program) -> bool:
+        return "train" in program.image or "train" in posixpath.basename(program.path)
+
+    def _free(self, program: Program, found: Mapping[str, Program]) -> str:
+        """Return a name for a program's image that is not taken, empty for one that is there."""
+        for each in found.values():
+            if each.command == program.command:
+                return ""
+        base = program.image
+        candidates = [base, f"{base}-{program.kind}", *(f"{base}-{n}" for n in range(2, 9))]
+        return next((name for name in candidates if name not in found), "")
+
+    # --- a Dockerfile's own
+
+    def _of_dockerfile(self, each: Said) -> Program | None:
+        words, env = list(each.words), dict(each.env)
+        if any("$" in word for word in words):
+            self.notes.append(
+                f"`{each.source}`: its command has a variable that nobody sets: left out"
+            )
+            return None
+        root = each.folder
+        paths = [p for p in (f"/app/{root}" if root else "", env.get("PYTHONPATH", "")) if p]
+        if root:
+            env["PYTHONPATH"] = ":".join(dict.fromkeys(paths))
+        if words[0] == "fastapi" and len(words) > 1:
+            words = ["run" if w == "dev" else w for w in words]
+        entry = entry_of(words, env)
+        path = self._file_of(words, env)
+        if entry is not None and not path:
+            self.notes.append(
+                f"`{each.source}` starts `{' '.join(words)}`, which is no code of this folder"
+            )
+            return None
+        kind = self._kind_of(path) if path else "said"
+        words = self._bound(words, each.port)
+        port = each.port if each.serves or kind not in {"script", "said", "celery"} else 0
+        if each.serves and not port:
+            port = (
+                _said_port(words)
+                or default_of(kind)[0]
+                or (8000 if {"uvicorn", "gunicorn", "hypercorn"} & {*words} else 0)
+            )
+        application = self._application(path) if path else None
+        health = each.health or (application.health if application and port else "")
+        health = health or (default_of(kind)[1] if port else "")
+        for name, value in _ENV.get(kind, {}).items():
+            env.setdefault(name, value)
+        needs = dict(_NEEDED.get(kind, {})) if kind != "said" else {}
+        if words[0] not in {"python", "uvicorn"}:
+            needs.pop("uvicorn", None)
+        if words[0] in {"uvicorn", "gunicorn", "hypercorn", "waitress-serve", "daphne", "granian"}:
+            name = words[0].removesuffix("-serve")
+            needs.setdefault(name, name)
+        lacking = self._better_root(words, env)
+        named = each.label or ("serve" if port else "train" if "train" in path else "app")
+        return Program(
+            image=named,
+            kind=kind,
+            path=path,
+            command=tuple(words),
+            reason=f"{each.source}: what its image starts",
+            env=lacking,
+            port=port,
+            health=health if port else "",
+            needs=needs,
+            include=each.include,
+            folder=root,
+        )
+
+    def _bound(self, words: list[str], port: int) -> list[str]:
+        """Return the words of a server with an address that others reach."""
+        if (
+            words[:1] == ["uvicorn"]
+            and "--host" not in words
+            and not any(w.startswith(("--host=", "--uds")) for w in words)
+        ):
+            words = [*words, "--host", _HOST]
+        if words[:1] in (["uvicorn"], ["gunicorn"]):
+            words = [w for w in words if w != "--reload"]
+        if (
+            words[:1] == ["flask"]
+            and "run" in words
+            and "--host" not in words
+            and "-h" not in words
+        ):
+            words = [
+                *words,
+                *([] if any(w.startswith("--host=") for w in words) else ["--host", _HOST]),
+            ]
+            if port and "--port" not in words and "-p" not in words:
+                words = [*words, "--port", str(port)]
+        return words
+
+    def _better_root(self, words: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables with what PYTHONPATH lacks for the imports of a command."""
+        if not self._lacking(words, env):
+            return dict(env)
+        there = env.get("PYTHONPATH", "")
+        options = [f"/app/{r}" if r else "/app" for r in self._roots()]
+        choices = [dict(env)] + [
+            {**env, "PYTHONPATH": f"{there}:{each}" if there else each} for each in options
+        ]
+        return min(choices, key=lambda choice: self._lacking(words, choice))
+
+    # --- servers by their code
+
+    def _servers(self) -> Iterator[Program]:
+        """Yield a program for each server or worker, the most likely first."""
+        yield from self._django()
+        found = [*self._applications()]
+        by_kind: dict[str, list[Application]] = {}
+        for each in found:
+            if each.kind != "script":
+                by_kind.setdefault(each.kind, []).append(each)
+        asgi = [e for kind, es in by_kind.items() for e in es if e.by in {"asgi", "wsgi", "sanic"}]
+        shown = [
+            e for kind, es in by_kind.items() for e in es if e.by not in {"asgi", "wsgi", "sanic"}
+        ]
+        if "gradio" in by_kind and any(e.by == "asgi" for e in asgi):
+            # A page that is mounted into an application is no program of its own.
+            paths = {e.path for e in asgi}
+            shown = [e for e in shown if not (e.kind == "gradio" and e.path in paths)]
+        chosen = sorted(asgi, key=self._rank)[:1]
+        for kind in dict.fromkeys(e.kind for e in shown):
+            pages = [e for e in shown if e.kind == kind]
+            chosen += sorted(pages, key=self._rank)[:1]
+        for each in sorted(chosen, key=lambda e: (e.by not in {"asgi", "wsgi", "sanic"}, e.kind)):
+            several = len(chosen) > 1 and each.by not in {"asgi", "wsgi", "sanic"}
+            named = {"celery": "worker"}.get(each.kind, each.kind if several else _SERVE)
+            yield self._served(each, named)
+
+    def _applications(self) -> Iterator[Application]:
+        made: dict[str, str] = {}
+        first = {name: applications(code) for name, code in self._codes.items()}
+        for name, found in first.items():
+            for each in found:
+                if each.factory:
+                    for root in ("", *self._roots()):
+                        if not root or name.startswith(f"{root}/"):
+                            module = _module(name.removeprefix(f"{root}/") if root else name)
+                            made[f"{module}.{each.name}"] = each.kind
+                            package = module.rpartition(".")[2] == "__init__"
+                            made |= (
+                                {f"{module.removesuffix('.__init__')}.{each.name}": each.kind}
+                                if package
+                                else {}
+                            )
+        for name, code in self._codes.items():
+            parts = {*name.split("/")[:-1]}
+            base = posixpath.basename(name)
+            if parts & _APART or base.startswith("test_") or base in {"conftest.py", "setup.py"}:
+                continue
+            # A factory of a package beside this file: `from . import create_app`.
+            relative = {
+                f"{'.' * dots}{key.rpartition('.')[2]}": kind
+                for key, kind in made.items()
+                for dots in (1, 2)
+                if code.relative
+            }
+            yield from applications(code, {**made, **relative})
+
+    def _rank(self, each: Application) -> tuple[object, ...]:
+        """Return how likely an application is the one that is meant, the least being the best."""
+        stem = posixpath.basename(each.path).removesuffix(".py").lower()
+        names = _PAGES if each.kind in {"streamlit", "gradio", "chainlit", "panel"} else _FIRST
+        parts = each.path.split("/")[:-1]
+        is_page = "pages" in parts
+        hint = any(self._points(s, each.path) for s in self._said)
+        place = names.index(stem) if stem in names else len(names)
+        named = each.name in {"app", "application", "api", ""}
+        return (is_page, not hint, each.factory, place, len(parts), not named, each.path)
+
+    def _points(self, each: Said, path: str) -> bool:
+        env = {"PYTHONPATH": f"/app/{each.folder}"} if each.folder else {}
+        return self._file_of(each.words, env) == path or any(
+            posixpath.join(each.folder, word) == path for word in each.words
+        )
+
+    def _application(self, path: str) -> Application | None:
+        return next((e for e in self._applications() if e.path == path), None)
+
+    def _kind_of(self, path: str) -> str:
+        found = self._application(path)
+        return found.kind if found else "script"
+
+    def _served(self, each: Application, image: str) -> Program:
+        default, health = default_of(each.kind)
+        port = each.port or default
+        pointed = [s for s in self._said if self._points(s, each.path) and s.port]
+        if not each.port and pointed:
+            port = pointed[0].port
+        if each.by in {"asgi", "wsgi"} and not each.port and not pointed:
+            port = default if each.by == "asgi" else 8000
+        needs = dict(_NEEDED.get(each.kind, {}))
+        command, env = self._command(each, port, needs)
+        if each.by == "streamlit":
+            port = _configured(self._repo) or port
+            command = [w if w != str(each.port or default) else str(port) for w in command]
+        env |= _ENV.get(each.kind, {})
+        if each.kind == "gradio":
+            env["GRADIO_SERVER_PORT"] = str(port)
+        line = f"{each.path}:{each.line}"
+        what = "a script" if each.kind == "script" else each.kind
+        return Program(
+            image=image,
+            kind=each.kind,
+            path=each.path,
+            command=tuple(command),
+            reason=f"{line}: {what}" + (f" `{each.name}`" if each.name else ""),
+            env=env,
+            port=0 if each.by == "celery" else port,
+            health=each.health or health,
+            needs=needs,
+        )
+
+    def _command(  # noqa: PLR0911 -- one case for each way to run one
+        self, each: Application, port: int, needs: dict[str, str]
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return the words and variables that start an application."""
+        name = each.name or "app"
+        bind = f"{_HOST}:{port}"
+        match each.by:
+            case "asgi":
+                factory = ["--factory"] if each.factory else []
+                after = ["--host", _HOST, "--port", str(port)]
+                if "hypercorn" in self._declared and "uvicorn" not in self._declared:
+                    needs.pop("uvicorn", None)
+                    called = f"{name}()" if each.factory else name
+                    return self._module_command(
+                        each.path, lambda m: ["hypercorn", f"{m}:{called}", "--bind", bind]
+                    )
+                return self._module_command(
+                    each.path, lambda m: ["uvicorn", f"{m}:{name}"], [*factory, *after], "--app-dir"
+                )
+            case "wsgi":
+                called = f"{name}()" if each.factory else name
+                if "gunicorn" in self._declared:
+                    needs.setdefault("gunicorn", "gunicorn")
+                    return self._module_command(
+                        each.path,
+                        lambda m: ["gunicorn", "--bind", bind, f"{m}:{called}"],
+                    )
+                if each.kind != "flask":
+                    needs["gunicorn"] = "gunicorn"
+                    return self._module_command(
+                        each.path, lambda m: ["gunicorn", "--bind", bind, f"{m}:{called}"]
+                    )
+                after = ["run", "--host", _HOST, "--port", str(port)]
+                return self._module_command(
+                    each.path, lambda m: ["flask", "--app", f"{m}:{called}"], after
+                )
+            case "sanic":
+                after = ["--host", _HOST, "--port", str(port), "--single-process"]
+                return self._module_command(each.path, lambda m: ["sanic", f"{m}:{name}"], after)
+            case "bentoml":
+                after = ["--host", _HOST, "--port", str(port)]
+                return self._module_command(
+                    each.path, lambda m: ["bentoml", "serve", f"{m}:{name}"], after
+                )
+            case "celery":
+                return self._module_command(
+                    each.path,
+                    lambda m: ["celery", "-A", f"{m}:{name}", "worker"],
+                    ["--loglevel", "info"],
+                )
+            case "ray":
+                return self._module_command(each.path, lambda m: ["serve", "run", f"{m}:{name}"])
+            case "streamlit":
+                words = ["streamlit", "run", each.path, "--server.address", _HOST]
+                words += ["--server.port", str(port), "--server.headless", "true"]
+            case "chainlit":
+                words = [
+                    "chainlit",
+                    "run",
+                    each.path,
+                    "--host",
+                    _HOST,
+                    "--port",
+                    str(port),
+                    "--headless",
+                ]
+            case "panel":
+                words = ["panel", "serve", each.path, "--address", _HOST, "--port", str(port)]
+                words += ["--allow-websocket-origin", "*"]
+            case _:
+                return self._script_command(each.path)
+        return words, self._better_root(words, {})
+
+    def _roots(self) -> list[str]:
+        """Return the folders that imports may begin in, the likeliest first."""
+        folders = {posixpath.dirname(name) for name in self._codes}
+        folders = {f for f in folders if f and not {*f.split("/")} & _APART}
+        folders |= {posixpath.dirname(f) for f in folders} - {""}
+        ordered = sorted(folders, key=lambda f: (f.count("/"), f != "src", f))
+        return ["", *ordered[:40]]
+
+    def _lacking(self, words: Sequence[str], env: Mapping[str, str]) -> int:
+        """Return how many of the repository's own modules a command would not find."""
+        entry = entry_of(words, env)
+        if entry is None:
+            return 0
+        outside = follow(self._tree, entry)
+        lacking = {e.module for e in outside if e.top in self._own and not self._is_declared(e.top)}
+        certain = {e.module for e in outside if e.reach is Reach.CERTAIN} & lacking
+        return len(lacking) + 10 * len(certain)
+
+    def _is_declared(self, top: str) -> bool:
+        return top.lower().replace("_", "-") in self._declared
+
+    def _module_command(
+        self, path: str, words: object, after: Sequence[str] = (), option: str = ""
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return the command that names a module, from the folder in which its imports are found.
+
+        `option` names the folder for the program; others are told by PYTHONPATH.
+        """
+        make = words  # a function of the module's name
+        assert callable(make)  # noqa: S101 -- for mypy
+        installed = self._installed(path)
+        if installed:
+            return [*make(installed), *after], self._better_root([*make(installed), *after], {})
+        best: tuple[int, list[str], dict[str, str]] | None = None
+        for root in self._module_roots(path):
+            module = _module(path.removeprefix(f"{root}/") if root else path)
+            if not all(part.isidentifier() for part in module.split(".")):
+                continue
+            begun = [*make(module), *([option, root] if option and root else []), *after]
+            env = {"PYTHONPATH": f"/app/{root}"} if root and not option else {}
+            env = self._better_root(begun, env)
+            lacking = self._lacking(begun, env)
+            cost = 10 * lacking + (1 if "PYTHONPATH" in env and option else 0)
+            if best is None or cost < best[0]:
+                best = cost, begun, env
+        return (best[1], best[2]) if best else self._script_command(path)
+
+    def _module_roots(self, path: str) -> list[str]:
+        folders = path.split("/")[:-1]
+        roots = ["/".join(folders[:n]) for n in range(len(folders) + 1)]
+        if folders[:1] == ["src"] and "src/__init__.py" not in self._codes:
+            roots = ["src", *(r for r in roots if r != "src")]
+        if self._codes[path].relative:
+            roots = [r for r in roots if r != "/".join(folders)] or roots
+        # The folder that holds a package is the likeliest, for `a/b/__init__.py` it is a.
+        return roots
+
+    def _installed(self, path: str) -> str:
+        """Return the name by which a file of an installed package is imported, or an empty text."""
+        for name, folder in self._facts.packages.items() if self._facts.installed else ():
+            if path.startswith(f"{folder}/"):
+                return _module(f"{name}/{path.removeprefix(f'{folder}/')}")
+        return ""
+
+    def _script_command(self, path: str) -> tuple[list[str], dict[str, str]]:
+        """Return how a file is run so that its own modules are found: by path, else by module."""
+        installed = self._installed(path)
+        dotted = installed or _module(path)
+        can_module = all(part.isidentifier() for part in dotted.split("."))
+        by_module = ["python", "-m", dotted.removesuffix(".__main__")]
+        by_path = ["python", path]
+        if installed:
+            return by_module, self._better_root(by_module, {})
+        said_module = any(list(s.words[:3]) == by_module for s in self._said)
+        if (
+            can_module
+            and "/" in path
+            and (self._codes[path].relative or path.endswith("__main__.py"))
+        ):
+            return by_module, self._better_root(by_module, {})
+        options = [by_path, by_module] if can_module and "/" in path else [by_path]
+        options = options[::-1] if said_module else options
+        scored = [(self._lacking(words, {}), n, words) for n, words in enumerate(options)]
+        lacking, _, words = min(scored)
+        return words, self._better_root(words, {}) if lacking else {}
+
+    def _django(self) -> Iterator[Program]:
+        for name in sorted(self._codes, key=lambda n: n.count("/")):
+            text = self._repo.text(name) or ""
+            if posixpath.basename(name) != "manage.py" or "DJANGO_SETTINGS_MODULE" not in text:
+                continue
+            match = re.search(r"DJANGO_SETTINGS_MODULE[\"'],\s*[\"']([\w.]+)", text)
+            settings = match[1] if match else ""
+            folder = posixpath.dirname(name)
+            package = settings.partition(".")[0]
+            needs = dict(_NEEDED["django"])
+            env = {"PYTHONPATH": f"/app/{folder}"} if folder else {}
+            wsgi = posixpath.join(folder, package, "wsgi.py")
+            if "gunicorn" in self._declared and wsgi in self._codes:
+                needs["gunicorn"] = "gunicorn"
+                words = ["gunicorn", "--bind", f"{_HOST}:8000", f"{package}.wsgi:application"]
+            else:
+                words = ["python", name, "runserver", f"{_HOST}:8000", "--noreload"]
+            yield Program(
+                image=_SERVE,
+                kind="django",
+                path=name,
+                command=tuple(words),
+                reason=f"{name}:1: Django's settings are `{settings}`",
+                env=env,
+                port=8000,
+                needs=needs,
+                folder=folder or ".",
+            )
+            return
+
+    # --- scripts
+
+    def _console(self) -> Iterator[Program]:
+        """Yield the programs that the metadata of an installed package names."""
+        if not self._facts.installed:
+            return
+        scripts = table(self._facts.project, "scripts") or table(self._facts.poetry, "scripts")
+        listed = {
+            **self._facts.setup.scripts,
+            **{k: v for k, v in scripts.items() if isinstance(v, str)},
+        }
+        for name, target in listed.items():
+            module = target.partition(":")[0]
+            path = self._file_of(["python", "-m", module], {})
+            if path:
+                yield Program(
+                    image="app",
+                    kind="console",
+                    path=path,
+                    command=(name,),
+                    reason=f"pyproject.toml: the program `{name}` is `{target}`",
+                )
+
+    def _scripts(self) -> Iterator[Program]:
+        """Yield a program for each file that is run, those by whose names one knows them first."""
+        ranked = []
+        for path, code in self._codes.items():
+            stem = posixpath.basename(path).removesuffix(".py").lower()
+            parts = path.split("/")[:-1]
+            if (
+                {*parts} & _APART
+                or posixpath.basename(path) in _NO_PROGRAMS
+                or stem.startswith("test_")
+            ):
+                continue
+            hints = [s for s in self._said if self._points(s, path)]
+            place, image = next(
+                (
+                    (n, image)
+                    for n, (pattern, image) in enumerate(_SCRIPTS)
+                    if pattern.fullmatch(stem)
+                ),
+                (len(_SCRIPTS), "app"),
+            )
+            is_script = code.has_main or code.is_script
+            named = place < 1 and len(parts) <= 2  # noqa: PLR2004 -- train.py, whatever is in it
+            if not (is_script or named) or (
+                place == len(_SCRIPTS) and not code.has_main and parts and not hints
+            ):
+                continue
+            hinted = next((n for n, s in enumerate(self._said) if s in hints), 10**6)
+            ranked.append(
+                (
+                    (place, not hints, not code.has_main, len(parts), hinted, path),
+                    image,
+                    path,
+                    hints,
+                )
+            )
+        for _, image, path, hints in sorted(ranked, key=lambda each: each[0]):
+            kinds = self._kind_of(path)
+            if kinds != "script" and image != _TRAIN:
+                continue
+            words, env = self._script_command(path)
+            arguments, source = self._arguments(path, hints)
+            line = next((e.line for e in applications(self._codes[path]) if e.kind == "script"), 1)
+            reason = f"{path}:{line}: a script" + (
+                f"; its arguments are of {source}" if source else ""
+            )
+            yield Program(
+                image=image,
+                kind="script",
+                path=path,
+                command=(*words, *arguments),
+                reason=reason,
+                env=env,
+                outputs=tuple(o for s in hints for o in s.outputs),
+            )
+
+    def _arguments(self, path: str, hints: Sequence[Said]) -> tuple[tuple[str, ...], str]:
+        """Return the arguments that the repository gives a script, and where it says so.
+
+        Those of a README count only for a script that cannot run without.
+        """
+        text = self._repo.text(path) or ""
+        required = _REQUIRED.search(text) is not None
+        for each in hints:
+            words = list(each.words)
+            by_module = 3 if words[:2] == ["python", "-m"] else len(words)
+            given = words[words.index(path) + 1 if path in words else by_module :]
+            usable = not any(re.search(r"[<>${}\[\]]|path/to|\.\.\.", word) for word in given)
+            sure = each.source.startswith(("dvc.yaml", "MLproject", "Procfile"))
+            if given and usable and (sure or required):
+                return tuple(given), each.source
+        return (), ""
+
+    def _file_of(self, words: Sequence[str], env: Mapping[str, str]) -> str:
+        """Return the file of the repository that a command begins with, or an empty text."""
+        entry = entry_of(words, env)
+        if entry is None:
+            return ""
+        if entry.path:
+            return entry.path if entry.path in self._codes else ""
+        base = entry.module.replace(".", "/")
+        tops = self._tree.installed
+        own = tops.get(entry.module.partition(".")[0])
+        for root in (*entry.roots, *([] if own is None else [own])):
+            for name in (f"{base}.py", f"{base}/__main__.py", f"{base}/__init__.py"):
+                path = posixpath.normpath(posixpath.join(root, name))
+                if path in self._codes:
+                    return path
+        return ""
+
+
+def _module(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _said_port(words: Sequence[str]) -> int:
+    for at, word in enumerate(words[:-1]):
+        if word in {"--port", "-p", "--server.port"} and words[at + 1].isdecimal():
+            return int(words[at + 1])
+    for word in words:
+        if re.fullmatch(r"(?:0\.0\.0\.0)?:\d+", word):
+            return int(word.rpartition(":")[2])
+    return 0
+
+
+def _configured(repo: Repository) -> int:
+    settings = repo.toml(".streamlit/config.toml") or {}
+    port = table(settings, "server").get("port")
+    return port if isinstance(port, int) else 0

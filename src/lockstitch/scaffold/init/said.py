@@ -1,0 +1,445 @@
+"""The commands that a repository itself names.
+
+Those of Dockerfiles are what images start; those of compose files, Procfile, Makefile, dvc.yaml,
+MLproject, READMEs and CI are hints.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from lockstitch.repository.compose.services import compose_files
+from lockstitch.repository.compose.values import Service
+from lockstitch.repository.dockerfile.entry import serves
+from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
+from lockstitch.repository.dockerfile.stages import Step
+from lockstitch.repository.files import Repository
+from lockstitch.repository.shell import reader
+from lockstitch.repository.shell.calls import Call, call
+
+__all__ = ["Said", "commands", "images"]
+
+_PORT = re.compile(r"\$\{?(?:PORT|APP_PORT|SERVER_PORT|UVICORN_PORT)(?::?-(\d+))?\}?")
+_DEFAULTED = re.compile(r"\$\{\w+:?-([^}]*)\}")
+_URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::[\w${}:-]+)?(/[\w./-]*)")
+_RUNNERS = {"uv", "poetry", "pdm", "pipenv", "conda", "micromamba", "opentelemetry-instrument"}
+_STARTERS = frozenset(
+    {"python", "uvicorn", "gunicorn", "hypercorn", "flask", "fastapi", "streamlit", "celery"}
+    | {"bentoml", "chainlit", "panel", "sanic", "litestar", "daphne", "granian", "serve"}
+    | {"waitress-serve", "torchrun", "accelerate", "dash"}
+)
+_OURS = re.compile(  # variables of a Dockerfile that say nothing to a program
+    r"(?:PIP|POETRY|UV|CONDA|PDM|DEBIAN|APT|BUILD)_.*|PATH|LANG|LC_ALL|TZ|HOME|PYTHONUNBUFFERED"
+    r"|PYTHONDONTWRITEBYTECODE|PYTHONHASHSEED|PYTHONFAULTHANDLER|VIRTUAL_ENV|PORT|PYTHON_VERSION"
+)
+_SECRET = re.compile(r"(?i)key|secret|token|password|passwd|credential")
+_UNWANTED = {"requirements", "pyproject", "poetry", "uv", "pipfile", "environment", "setup"}
+_GENERIC = {
+    "",
+    "docker",
+    "dockerfiles",
+    ".",
+    "build",
+    "deploy",
+    "deployment",
+    "containers",
+    "images",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One command, with paths from the repository's folder, and what else is said about it."""
+
+    source: str  # file:line
+    words: tuple[str, ...]
+    folder: str = ""  # of the repository, in which it runs
+    label: str = ""  # of the image, target, stage or service
+    port: int = 0
+    health: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    serves: bool = False
+    system: tuple[str, ...] = ()  # packages of the distribution
+
+
+# --- Dockerfiles
+
+
+def images(repo: Repository) -> Iterator[Said]:
+    """Yield the command of each image of Python that a Dockerfile of the repository makes."""
+    for file in image_files(repo):
+        for built in file.products:
+            if not built.is_python:
+                continue
+            for label, started in _starts(file, built):
+                said = _said(file, built, started, label)
+                if said is not None:
+                    yield said
+
+
+def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call]]]:
+    """Yield the calls that a Dockerfile's image starts, and those of services with their own."""
+    own = [each.call for each in built.entry.started]
+    seen = set()
+    for use in built.uses:
+        calls = _service_calls(use.service)
+        key = tuple((each.program, each.words) for each in calls)
+        if calls and key not in seen:
+            seen.add(key)
+            yield use.service.name, calls
+    if not seen and own:
+        label = next((use.service.name for use in built.uses), "") or _label(file.path)
+        if label == _label(file.path) and built.stage.name and len(file.products) > 1:
+            label = built.stage.name
+        yield label, own
+
+
+def _label(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    for part in (name, folder.rpartition("/")[2]):
+        bare = re.sub(r"(?i)(?:^|[._-])(?:docker|container)file(?:$|[._-])", " ", part).strip(
+            " .-_"
+        )
+        bare = re.sub(r"[^a-z0-9]+", "-", bare.lower()).strip("-")
+        if bare not in _GENERIC:
+            return bare
+    return ""
+
+
+def _service_calls(service: Service) -> list[Call]:
+    if service.command is None:
+        return []
+    text = " ".join(_quoted(word.text) for word in service.command.words)
+    if service.command.by_shell:
+        text = service.command.words[0].text if service.command.words else ""
+    return _calls_of(text)
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'" if re.search(r"[\s;&|<>()]", word) and "'" not in word else word
+
+
+def _calls_of(text: str) -> list[Call]:
+    script = reader.read(text, reader.line_starts(text, 1))
+    return [found for each in script.commands if (found := call(each, {}))]
+
+
+def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said | None:
+    folder = built.state.workdir
+    chosen = None
+    for each in calls:
+        if each.program == "cd" and each.words:
+            folder = posixpath.normpath(posixpath.join(folder, each.words[0]))
+        elif _starter(each):
+            chosen = each
+    if chosen is None:
+        return None
+    where = _Places(file, built)
+    line = (
+        chosen.line if not label or built.entry.step is None else built.entry.step.instruction.first
+    )
+    exposed = _exposed(built)
+    words = _words(chosen, exposed, built.state.env)
+    env = {
+        name: where.replaced(value)
+        for name, value in built.state.env.items()
+        if not _OURS.fullmatch(name) and not _SECRET.search(name) and "$" not in value
+    }
+    if "PYTHONPATH" in env:
+        paths = [
+            where.repository(each) for each in built.state.env["PYTHONPATH"].split(":") if each
+        ]
+        env["PYTHONPATH"] = ":".join(
+            posixpath.normpath(f"/app/{path}") for path in dict.fromkeys(paths) if path is not None
+        )
+    env = {name: value for name, value in env.items() if value}
+    here = where.repository(folder)
+    return Said(
+        source=f"{file.path}:{line}",
+        words=where.translated(words, folder),
+        folder=here or "",
+        label=label,
+        port=exposed or _number_after(words, {"--port", "-p", "--server.port"}),
+        health=_health(built),
+        env=env,
+        include=where.named(),
+        serves=built.serves or any(serves(each, exposes=bool(exposed)) for each in calls),
+        system=tuple(
+            name
+            for step, install in built.installs
+            if install.tool in {"apt", "apk", "dnf"} and not install.removes
+            for name in install.names
+        ),
+    )
+
+
+def _starter(each: Call) -> bool:
+    if each.module:
+        return True
+    if each.program in _RUNNERS:
+        return "run" in each.words
+    return each.program in _STARTERS and "-c" not in each.words[:1]
+
+
+def _words(each: Call, port: int, env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the words of a call with its variables filled in as far as they are known."""
+    words = (
+        ["python", "-m", each.program, *each.words] if each.module else [each.program, *each.words]
+    )
+    if each.program in _RUNNERS and "run" in words:
+        words = words[words.index("run") + 1 :]
+        while words and words[0].startswith("-"):
+            words = words[1:]
+        if words and words[0].endswith(".py"):
+            words = ["python", *words]
+        if words and re.fullmatch(r"python3?(?:\.\d+)?", words[0]):
+            words[0] = "python"
+    found = []
+    for word in words:
+        text = _PORT.sub(lambda match: match[1] or env.get("PORT", "") or str(port or 8000), word)
+        text = re.sub(r"\$\{?(\w+)\}?", lambda match: env.get(match[1], match[0]), text)
+        found.append(_DEFAULTED.sub(r"\1", text))
+    return tuple(found)
+
+
+def _exposed(built: Built) -> int:
+    for step in built.steps:
+        if step.instruction.name == "EXPOSE":
+            for word in step.instruction.words:
+                text = step.instruction.scope.expand(word).text.partition("/")[0]
+                if text.isdecimal():
+                    return int(text)
+    return 0
+
+
+def _number_after(words: tuple[str, ...], options: set[str]) -> int:
+    for at, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        text = value if equals else (words[at + 1] if at + 1 < len(words) else "")
+        if name in options and text.isdecimal():
+            return int(text)
+        if word.startswith(("0.0.0.0:", ":")) and word.rpartition(":")[2].isdecimal():
+            return int(word.rpartition(":")[2])
+    return 0
+
+
+def _health(built: Built) -> str:
+    if built.health is None:
+        return ""
+    match = _URL.search(built.health.instruction.text)
+    return match[1] if match else ""
+
+
+class _Places:
+    """Where the files of a repository are in an image, by what it copies."""
+
+    def __init__(self, file: ImageFile, built: Built) -> None:
+        self._repo = file.repo
+        context = next(iter(file.contexts), None)
+        self._copied: list[tuple[str, str]] = []  # path of the repository, path in the image
+        for step in (*built.steps, *(s for b in built.sources for s in b.steps)):
+            self._copied += self._pairs(step, context.folder if context else "")
+
+    def _pairs(self, step: Step, context: str) -> Iterator[tuple[str, str]]:
+        copied = step.copied
+        if copied is None or copied.origin:
+            return
+        for source in copied.sources:
+            path = posixpath.normpath(posixpath.join(context, source.lstrip("/")))
+            path = "" if path == "." else path
+            names = [path]
+            if "*" in path:
+                names = [n for n in self._repo.every_name if re.fullmatch(_glob(path), n)]
+            for name in names:
+                if name == "" or self._repo.is_folder(name):
+                    yield name, copied.target
+                elif self._repo.exists(name):
+                    several = len(copied.sources) > 1 or len(names) > 1
+                    into = several or step.instruction.words[-1].endswith(("/", "."))
+                    base = posixpath.basename(name)
+                    into = into or (
+                        posixpath.basename(copied.target) != base
+                        and copied.target == step.state.workdir
+                    )
+                    yield name, posixpath.join(copied.target, base) if into else copied.target
+
+    def repository(self, path: str) -> str | None:
+        """Return the path in the repository of one in the image, or None."""
+        path = posixpath.normpath(path)
+        for source, target in reversed(self._copied):
+            if path == target:
+                return source
+            inside = path.removeprefix(target.rstrip("/") + "/")
+            if inside != path:
+                found = posixpath.join(source, inside)
+                if self._repo.exists(found):
+                    return found
+        # The folder itself may be made of several that are copied into it, each by its name.
+        for source, target in self._copied:
+            if target.startswith(path.rstrip("/") + "/"):
+                rest = target.removeprefix(path.rstrip("/") + "/")
+                if source == rest:
+                    return ""
+                if source.endswith(f"/{rest}"):
+                    return source.removesuffix(f"/{rest}")
+        return None
+
+    def translated(self, words: tuple[str, ...], folder: str) -> tuple[str, ...]:
+        """Return words with the paths of the image as those of the repository."""
+        found = []
+        for word in words:
+            path = self.repository(posixpath.join(folder, word)) if _is_path(word) else None
+            found.append(path if path and self._repo.exists(path) else self.replaced(word))
+        return tuple(found)
+
+    def replaced(self, text: str) -> str:
+        """Return a text with the absolute paths of the image as those of ours."""
+        if not text.startswith("/"):
+            return text
+        path = self.repository(text)
+        return text if path is None else posixpath.normpath(f"/app/{path}")
+
+    def named(self) -> tuple[str, ...]:
+        """Return the globs of the files and folders that are copied one by one."""
+        found = []
+        for source, _ in self._copied:
+            base = posixpath.basename(source).lower()
+            if source and base.partition(".")[0].partition("-")[0] not in _UNWANTED:
+                found.append(f"{source}/**" if self._repo.is_folder(source) else source)
+        return tuple(dict.fromkeys(found))
+
+
+def _glob(pattern: str) -> str:
+    return re.escape(pattern).replace(r"\*", "[^/]*")
+
+
+def _is_path(word: str) -> bool:
+    return not word.startswith("-") and ("/" in word or "." in word) and ":" not in word
+
+
+# --- other files
+
+
+def commands(repo: Repository) -> Iterator[Said]:
+    """Yield the commands that other files than Dockerfiles name, the surest first."""
+    yield from _procfile(repo)
+    yield from _compose(repo)
+    yield from _dvc(repo)
+    yield from _mlproject(repo)
+    yield from _makefiles(repo)
+    yield from _prose(repo)
+
+
+def _of_text(source: str, line: int, text: str, label: str = "") -> Iterator[Said]:
+    folder = ""
+    try:
+        calls = _calls_of(text)
+    except (ValueError, RecursionError):
+        return
+    for each in calls:
+        if each.program == "cd" and each.words:
+            folder = posixpath.normpath(posixpath.join(folder, each.words[0]))
+        elif _starter(each):
+            words = _words(each, 0, {})
+            if words:
+                yield Said(
+                    source=f"{source}:{line}",
+                    words=words,
+                    folder="" if folder.startswith((".", "/")) else folder,
+                    label=label,
+                    port=_number_after(words, {"--port", "-p", "--server.port"}),
+                    serves=serves(each, exposes=False),
+                )
+
+
+def _procfile(repo: Repository) -> Iterator[Said]:
+    for number, line in enumerate(repo.lines("Procfile"), 1):
+        label, colon, text = line.partition(":")
+        if colon:
+            yield from _of_text("Procfile", number, text, label.strip())
+
+
+def _compose(repo: Repository) -> Iterator[Said]:
+    for file in compose_files(repo):
+        for service in file.value.services.values():
+            if service.command is not None:
+                text = " ".join(_quoted(word.text) for word in service.command.words)
+                yield from _of_text(file.path, service.command.line, text, service.name)
+
+
+def _dvc(repo: Repository) -> Iterator[Said]:
+    text = repo.text("dvc.yaml") or ""
+    if not text:
+        return
+    content = _yaml(text)
+    stages = content.get("stages") if isinstance(content, dict) else None
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
+        listed = stage.get("cmd") if isinstance(stage, dict) else None
+        for each in listed if isinstance(listed, list) else [listed]:
+            if isinstance(each, str):
+                line = 1 + text[: max(0, text.find(each.splitlines()[0]))].count("\n")
+                outs = tuple(_outs(stage))
+                for found in _of_text("dvc.yaml", line, each, str(name)):
+                    yield replace(found, outputs=outs)
+
+
+def _outs(stage: Mapping[str, object]) -> Iterator[str]:
+    """Yield the folders that a stage of DVC writes to."""
+    for key in ("outs", "metrics", "plots"):
+        listed = stage.get(key)
+        for each in listed if isinstance(listed, list) else ():
+            name = next(iter(each), "") if isinstance(each, dict) else each
+            if isinstance(name, str) and name:
+                yield posixpath.dirname(name) if posixpath.splitext(name)[1] else name.rstrip("/")
+
+
+def _yaml(text: str) -> object:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def _mlproject(repo: Repository) -> Iterator[Said]:
+    for number, line in enumerate(repo.lines("MLproject"), 1):
+        match = re.match(r"\s*command:\s*[\"']?(.*?)[\"']?\s*$", line)
+        if match and "{" not in match[1]:
+            yield from _of_text("MLproject", number, match[1], "main")
+
+
+def _makefiles(repo: Repository) -> Iterator[Said]:
+    for name in ("Makefile", "makefile", "GNUmakefile", "justfile", "Justfile"):
+        target = ""
+        for number, line in enumerate(repo.lines(name), 1):
+            match = re.match(r"([\w./-]+)\s*:(?!=)", line)
+            if match and not line[:1].isspace():
+                target = match[1]
+            elif line[:1].isspace() and line.strip():
+                text = line.strip().lstrip("@-")
+                yield from _of_text(
+                    name, number, re.sub(r"\$[({]PYTHON[)}]", "python", text), target
+                )
+
+
+def _prose(repo: Repository) -> Iterator[Said]:
+    """Yield the commands of fenced blocks of the README, and of `run:` in CI."""
+    for name in ("README.md", "readme.md", "Readme.md", "README.rst", "docs/README.md"):
+        fenced = False
+        for number, line in enumerate(repo.lines(name), 1):
+            if line.strip().startswith(("```", "~~~")):
+                fenced = not fenced
+            elif fenced or line.startswith("    "):
+                yield from _of_text(name, number, line.strip().lstrip("$>").strip())
+    for name in repo.every_name:
+        if re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml", name):
+            for number, line in enumerate(repo.lines(name), 1):
+                match = re.match(
+                    r"\s*(?:-\s*)?(?:run:\s*)?((?:python3?|uvicorn|streamlit|flask)\s.*)", line
+                )
+                if match:
+                    yield from _of_text(name, number, match[1])

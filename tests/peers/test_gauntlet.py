@@ -1,0 +1,28 @@
+"""Small projects of many shapes start as `lockstitch init` wrote them: some here, all at night."""
+
+from pathlib import Path
+
+import pytest
+from support import gauntlet
+
+pytestmark = [pytest.mark.network, pytest.mark.usefixtures("in_store")]
+
+SHAPES = sorted(gauntlet.SHAPES.glob("*.shape"))
+SLICE = {
+    *("compose-commands", "dockerfile-in-a-folder", "fastapi-with-templates"),
+    *("published-package-finds-its-model", "two-import-roots", "writes-folders"),
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=() if path.stem in SLICE else pytest.mark.nightly, id=path.stem)
+        for path in SHAPES
+    ],
+)
+def test_a_shape_starts(path: Path, tmp_path: Path) -> None:
+    shape = gauntlet.read(path)
+    found = gauntlet.play(shape, tmp_path / shape.name)
+    assert found.problem == ""
+    assert found.starts

@@ -1,0 +1,105 @@
+"""The paths that code opens, writes and names are read from literals, joins and defaults."""
+
+import pytest
+
+from lockstitch.repository.code.applications import code_of
+from lockstitch.repository.code.opened import PathUse, paths_of, values_of
+
+
+def of(text: str, path: str = "src/a.py") -> set[tuple[str, str]]:
+    code = code_of(path, text)
+    assert code is not None
+    return {(use.text, use.kind) for use in paths_of(code)}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("open('a.txt')", ("a.txt", "reads")),
+        ("open('./a.txt', 'rb')", ("a.txt", "reads")),
+        ("open('a.txt', mode='w')", ("a.txt", "writes")),
+        ("open('a.txt', 'a')", ("a.txt", "writes")),
+        ("from pathlib import Path\nPath('c', 'a.txt').read_text()", ("c/a.txt", "reads")),
+        ("from pathlib import Path\nwith Path('a.txt').open('w'): pass", ("a.txt", "writes")),
+        ("from pathlib import Path\nD = Path('d')\nD.mkdir()", ("d", "fills")),
+        ("import pandas as pd\npd.read_csv('d/x.csv')", ("d/x.csv", "reads")),
+        ("df.to_csv('o/x.csv')", ("o/x.csv", "writes")),
+        ("import joblib\njoblib.load('m.joblib')", ("m.joblib", "reads")),
+        ("import joblib\njoblib.dump(m, 'o/m.joblib')", ("o/m.joblib", "writes")),
+        ("import torch\ntorch.save(m, 'o/m.pt')", ("o/m.pt", "writes")),
+        ("import numpy as np\nnp.save('o/m.npy', m)", ("o/m.npy", "writes")),
+        ("plt.savefig('o/p.png')", ("o/p.png", "writes")),
+        ("import os\nos.makedirs('logs', exist_ok=True)", ("logs", "fills")),
+        ("import os\nos.listdir('d')", ("d", "folder")),
+        ("from pathlib import Path\nPath('d').glob('*.csv')", ("d", "folder")),
+        (
+            "import os\nB = os.path.join('a', 'b')\nopen(os.path.join(B, 'c.txt'))",
+            ("a/b/c.txt", "reads"),
+        ),
+        (
+            "import os\nH = os.path.dirname(os.path.abspath(__file__))\nopen(H + '/c.txt')",
+            ("src/c.txt", "reads"),
+        ),
+        (
+            "from pathlib import Path\nR = Path(__file__).resolve().parents[1]\nopen(R / 'c.txt')",
+            ("c.txt", "reads"),
+        ),
+        ("def load(path='d/x.csv'):\n  return open(path)", ("d/x.csv", "reads")),
+        ("import os\nopen(os.getenv('P', 'd/x.csv'))", ("d/x.csv", "reads")),
+        ("n = f()\nopen(f'd/{n}.csv')", ("d/*.csv", "reads")),
+        ("open('d/%s.csv' % n)", ("d/*.csv", "reads")),
+        ("open('d/{}.csv'.format(n))", ("d/*.csv", "reads")),
+        (
+            "p.add_argument('--data-file', default='d/x.csv')\nopen(args.data_file)",
+            ("d/x.csv", "reads"),
+        ),
+        ("class S:\n  model: str = 'm/x.bin'\nopen(s.model)", ("m/x.bin", "reads")),
+        (
+            "import hydra\n@hydra.main(config_path='../conf')\ndef main(c): ...",
+            ("conf", "folder"),
+        ),
+        ("import hydra\n@hydra.main()\ndef main(c): ...", ("outputs", "fills")),
+        ("import mlflow\nmlflow.start_run()", ("mlruns", "fills")),
+        (
+            "import mlflow\nmlflow.set_tracking_uri('sqlite:///t/mlflow.db')",
+            ("t/mlflow.db", "fills"),
+        ),
+        ("X = 'weights/model.bin'", ("weights/model.bin", "names")),
+        ("DATA_DIR = 'data'", ("data", "names")),
+        ("f(path)\njson.dump(x, open(path, 'w'))", ("*", "writes")),
+        ("open('/app/data/x.csv')", ("data/x.csv", "reads")),
+        ("open('../data/x.csv')", ("data/x.csv", "names")),
+        ("logging.FileHandler('logs/a.log')", ("logs/a.log", "writes")),
+    ],
+)
+def test_one_path(text: str, wanted: tuple[str, str]) -> None:
+    assert wanted in of(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open('https://example.test/x.csv')",
+        "open('/etc/passwd')",
+        "'''A docstring with data/x.csv.'''",
+        "open(0)",
+        "x = 'two words. And more'",
+        "import mlflow\nmlflow.set_tracking_uri('http://127.0.0.1:5000')",
+    ],
+)
+def test_no_path(text: str) -> None:
+    assert of(text) == set()
+
+
+def test_the_words_of_a_file_of_settings() -> None:
+    text = "data:\n  train: input/rows.txt # rows\n  rate: 0.5\nlist: [a/b.csv, 'c.json']\n"
+    assert [*values_of(text)] == [(2, "input/rows.txt"), (4, "a/b.csv"), (4, "c.json")]
+
+
+def test_lines_and_anchors() -> None:
+    code = code_of(
+        "src/a.py", "from pathlib import Path\n\nX = Path(__file__).parent / 'x.txt'\nX.read_text()"
+    )
+    assert code is not None
+    wanted = PathUse(text="src/x.txt", line=4, kind="reads", anchored=True)
+    assert wanted in paths_of(code)
