@@ -32,6 +32,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "UV_EXTRA_INDEX_URL": "uv's further indexes, the older name",
     "UV_INDEX_<NAME>_USERNAME": "user of the index NAME of [[tool.uv.index]]",
     "UV_INDEX_<NAME>_PASSWORD": "password of the index NAME of [[tool.uv.index]]",
+    "UV_PYTHON_INSTALL_MIRROR": "where the archives of `cpython:` bases come from instead",
+    "UV_PYTHON_DOWNLOADS_JSON_URL": "uv's list of those archives instead of its own",
     "UV_KEYRING_PROVIDER": "`subprocess`: ask the keyring program for passwords",
     "PIP_INDEX_URL": "pip's index; may hold user and password",
     "PIP_EXTRA_INDEX_URL": "pip's further indexes; may hold user and password",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lockstitch.image import debian
+from lockstitch.image import cpython, debian
 from lockstitch.lock.bases import Base, BaseLayer, registry
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry
@@ -23,7 +23,7 @@ __all__ = ["InheritedLayers", "root_files"]
 # How the root file system of a base is made, by the base's kind.
 _ROOT_FILES: Final[
     dict[str, Callable[[Any, Store, MutableMapping[str, PackageFacts] | None], Iterator[Entry]]]
-] = {"debian": debian.entries}
+] = {"cpython": cpython.entries, "debian": debian.entries}
 
 
 def root_files(

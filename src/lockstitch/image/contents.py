@@ -53,12 +53,13 @@ _CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
 HEALTH: Final = f"{APP}/.lockstitch/health.py"
 
 
-def venv(python: str, program: str) -> Iterator[Entry]:
+def venv(python: str, program: str, minor: str = "") -> Iterator[Entry]:
     """Yield a virtual environment (PEP 405) of the base's Python.
 
-    `python` is its full version, `program` its absolute path in the image.
+    `python` is its full version, `program` its absolute path in the image, and `minor` names
+    folders and programs where that is not X.Y.
     """
-    minor = names.minor(python)
+    minor = minor or names.minor(python)
     home = program.rpartition("/")[0]
     text = f"home = {home}\ninclude-system-site-packages = false\nversion = {python}\n"
     yield folder(APP)

@@ -18,6 +18,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
+from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import licences
 from lockstitch.image.contents import folded
@@ -26,10 +27,23 @@ from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
 from lockstitch.store import Store
 
-__all__ = ["entries", "merged", "read_archive"]
+__all__ = [
+    "BUNDLE",
+    "KINDS",
+    "Member",
+    "Tree",
+    "absent",
+    "entries",
+    "entry_of",
+    "merged",
+    "misnamed",
+    "read_archive",
+    "resolved",
+    "system_tree",
+]
 
 _CERTIFICATES: Final = "usr/share/ca-certificates/mozilla/"
-_BUNDLE: Final = "etc/ssl/certs/ca-certificates.crt"
+BUNDLE: Final = "etc/ssl/certs/ca-certificates.crt"
 _DOC: Final = "usr/share/doc/"
 _INTERPRETER: Final = re.compile(r"usr/bin/python3\.[0-9]+")
 # 65532 is what distroless images call `nonroot`, so that pod policies written for them hold.
@@ -48,7 +62,7 @@ protocols: files
 services: files
 """
 _MAGIC, _HEADER = b"!<arch>\n", 60
-_KINDS: Final = {
+KINDS: Final = {
     tarfile.REGTYPE: Kind.FILE,
     tarfile.AREGTYPE: Kind.FILE,
     tarfile.LNKTYPE: Kind.FILE,
@@ -90,12 +104,37 @@ def entries(
     Raises LockstitchError with every package missing from the store, every member that no
     package should hold, and every path that two packages want.
     """
-    raise_all([_absent(p) for p in base.packages if not store.read_again(p.digest)])
-    tree = _Tree()
+    tree = system_tree(base.packages, store, facts)
+    # Where the libssl of Debian looks: the package `openssl` has these, and is left out.
+    tree.set(symlink("usr/lib/ssl/cert.pem", f"/{BUNDLE}"))
+    tree.set(symlink("usr/lib/ssl/certs", "/etc/ssl/certs"))
+    tree.set(symlink("usr/bin/python", "python3"))
+    tree.set(symlink("usr/bin/python3", f"python{base.target().minor}"))
+    yield from tree.finished()
+
+
+def system_tree(
+    packages: Sequence[DebianPackage],
+    store: Store,
+    facts: MutableMapping[str, PackageFacts] | None = None,
+) -> "Tree":
+    """Return the files of packages, and those that their maintainer scripts would make.
+
+    Raises LockstitchError with every package missing from the store, and every member that no
+    package should hold.
+    """
+    raise_all(
+        [
+            absent(p.digest, f"{p.name} {p.version}")
+            for p in packages
+            if not store.read_again(p.digest)
+        ]
+    )
+    tree = Tree()
     certificates: dict[str, bytes] = {}
     copyrights: dict[str, Member] = {}  # files, and links to those of another package
     left_out: dict[str, tuple[str, ...]] = {}
-    for package in base.packages:
+    for package in packages:
         name = f"{package.name} {package.version}"
         archive = read_archive(store.path(package.digest).read_bytes(), name)
         tree.add_all(archive.members, name, certificates)
@@ -105,23 +144,24 @@ def entries(
             tree.set(file(f"{status}.md5sums", archive.md5sums))
         copyrights |= _copyrights(archive.members)
         left_out[package.name] = _left_out_of(archive.members)
-    for entry in _generated(base.target().minor):
+    for entry in _generated():
         tree.set(entry)
     if certificates:
         # By path, the order in which update-ca-certificates reads its configuration.
         texts = (certificates[path].rstrip(b"\n") + b"\n" for path in sorted(certificates))
-        tree.set(file(_BUNDLE, b"".join(texts)))
+        tree.set(file(BUNDLE, b"".join(texts)))
     if facts is not None:
-        for package in base.packages:
+        for package in packages:
             # Only now: a package's licences may be in another package.
             facts[package.digest.hex] = PackageFacts(
                 licences=_licences(package.name, copyrights), left_out=left_out[package.name]
             )
-    yield from tree.finished()
+    return tree
 
 
-def _absent(package: DebianPackage) -> LockstitchError:
-    message = f"`{package.name} {package.version}` ({package.digest.short}) is not in the store"
+def absent(digest: Digest, name: str) -> LockstitchError:
+    """Return the error for a file that the store lacks."""
+    message = f"`{name}` ({digest.short}) is not in the store"
     return LockstitchError(message, hint="run the command again with the network on")
 
 
@@ -151,7 +191,7 @@ def _licences(package: str, copyrights: Mapping[str, Member]) -> tuple[str, ...]
     return licences.of_copyright(member.data if member else b"")
 
 
-class _Tree:
+class Tree:
     """Collects entries by path, and what is wrong with them."""
 
     def __init__(self) -> None:
@@ -174,9 +214,10 @@ class _Tree:
                 if member.kind is Kind.FILE and member.path.endswith(".crt"):
                     certificates[member.path] = member.data
             elif _kept(member.path):
-                self._add(_entry(member), owner)
+                self.add(entry_of(member), owner)
 
-    def _add(self, entry: Entry, owner: str) -> None:
+    def add(self, entry: Entry, owner: str) -> None:
+        """Put an entry of a package or an archive at its path, where no other has it."""
         before = self._entries.get(entry.path)
         if before is not None and not (before.kind is entry.kind is Kind.FOLDER):
             message = f"`{entry.path}` is in `{self._owners[entry.path]}` and in `{owner}`"
@@ -209,7 +250,8 @@ class _Tree:
         self._add_parents(parent)
 
 
-def _entry(member: Member) -> Entry:
+def entry_of(member: Member) -> Entry:
+    """Return a member as it is in an image: of root, and writable by nobody else."""
     if member.kind is Kind.FOLDER:
         return folder(member.path)
     if member.kind is Kind.SYMLINK:
@@ -239,8 +281,8 @@ def _kept(path: str) -> bool:
     return not any(pattern.fullmatch(path) for pattern in patterns)
 
 
-def _generated(minor: str) -> Iterator[Entry]:
-    """Yield the files that maintainer scripts would make, for Python X.Y."""
+def _generated() -> Iterator[Entry]:
+    """Yield the files that maintainer scripts would make."""
     yield file("etc/group", _GROUP)
     yield file("etc/nsswitch.conf", _NSSWITCH)
     yield file("etc/passwd", _PASSWD)
@@ -248,11 +290,6 @@ def _generated(minor: str) -> Iterator[Entry]:
     for name in ("bin", "lib", "sbin"):
         yield folder(f"usr/{name}")
         yield symlink(name, f"usr/{name}")
-    yield symlink("usr/bin/python", "python3")
-    yield symlink("usr/bin/python3", f"python{minor}")
-    # Where the libssl of Debian looks: the package `openssl` has these, and is left out.
-    yield symlink("usr/lib/ssl/cert.pem", f"/{_BUNDLE}")
-    yield symlink("usr/lib/ssl/certs", "/etc/ssl/certs")
     yield folder("home/nonroot")
     yield folder("root", mode=0o700)
     yield folder("run")
@@ -359,7 +396,7 @@ def _member(
     source = before[merged(info.linkname.removeprefix("./"))] if info.islnk() else None
     return Member(
         path=merged(path),
-        kind=_KINDS[info.type],
+        kind=KINDS[info.type],
         mode=source.mode if source else info.mode,
         data=source.data if source else _content(tar, info) if info.isreg() else b"",
         target=_retargeted(path, info.linkname) if info.issym() else "",
@@ -368,19 +405,20 @@ def _member(
 
 def _refusal(info: tarfile.TarInfo, path: str, before: Mapping[str, Member]) -> str:
     """Return why a member cannot be part of an image, or an empty string."""
-    if info.type not in _KINDS:
+    if info.type not in KINDS:
         return "which is no file, folder or link"
-    if info.issym() and _resolved(path, info.linkname) is None:
+    if info.issym() and resolved(path, info.linkname) is None:
         return f"a symlink that leads out of the image, to {info.linkname!a:.200}"
     linked = before.get(merged(info.linkname.removeprefix("./")))
     if info.islnk() and (linked is None or linked.kind is not Kind.FILE):
         return f"a hard link to {info.linkname!a:.200}, which is no file before it"
     if not info.isdir() and merged(path) in before:
         return "a second time"
-    return _misnamed(path, info.linkname)
+    return misnamed(path, info.linkname)
 
 
-def _misnamed(path: str, target: str) -> str:
+def misnamed(path: str, target: str) -> str:
+    """Return what is wrong with the names of a member, or an empty text."""
     parts = path.split("/")
     if not {"", ".", ".."}.isdisjoint(parts):  # an absolute path starts with an empty part
         return "a path that leads out of its folder"
@@ -395,7 +433,7 @@ def _misnamed(path: str, target: str) -> str:
     return ""
 
 
-def _resolved(path: str, target: str) -> str | None:
+def resolved(path: str, target: str) -> str | None:
     """Return where a symlink leads, from the root, or None where it climbs above it."""
     if not target:
         return None
@@ -410,7 +448,7 @@ def _retargeted(path: str, target: str) -> str:
     Of an absolute target too, as packages since trixie have it: the loader of an unpacked
     tree is then found in the tree, not on the machine.
     """
-    place = _resolved(path, target)
+    place = resolved(path, target)
     if merged(path) == path or place is None:
         return target
     return posixpath.relpath(f"/{merged(place)}", posixpath.dirname(f"/{merged(path)}"))

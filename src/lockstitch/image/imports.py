@@ -28,7 +28,6 @@ from lockstitch.store import Store
 __all__ = ["Modules", "check", "modules_of"]
 
 _FORM = 1  # of the records
-_DEBIAN_LACKS = frozenset({"ensurepip", "idlelib", "lib2to3", "tkinter", "turtledemo"})
 _MODULE = re.compile(r"(?P<name>[^/.]+)(?:\.cpython-\d+[\w-]*|\.abi3)?\.(?:py|so|pyc)")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
 _LARGEST = 1 << 20  # bytes of an entry_points.txt
@@ -196,8 +195,7 @@ def _library(prepared: Prepared) -> frozenset[str]:
     names = standard_library(minor, sys.stdlib_module_names)
     if any("distutils-precedence" in w.filename or w.name == "setuptools" for w in prepared.wheels):
         names |= {"distutils"}  # setuptools brings it back (distutils-precedence.pth)
-    debian = not prepared.base.image
-    return names - _DEBIAN_LACKS if debian else names
+    return names - prepared.base.lacks
 
 
 def _program(name: str, modules: list[Modules], prepared: Prepared) -> LockstitchError | None:

@@ -106,13 +106,13 @@ def _entries(job: Job, store: Store, findings: _Findings) -> Iterable[Entry]:
     match job.plan.kind:
         case "system":
             entries = root_files(job.base, store, findings.packages)
-            return (entry for entry in entries if not _of_python(entry))
+            return (entry for entry in entries if not _of_python(entry, job.base))
         case "python":
-            return (entry for entry in root_files(job.base, store) if _of_python(entry))
+            return (entry for entry in root_files(job.base, store) if _of_python(entry, job.base))
         case "stdlib":
             return _stdlib(job)
         case "venv":
-            return contents.venv(job.base.python, job.base.program)
+            return contents.venv(job.base.python, job.base.program, job.base.target().minor_abi)
         case "wheels":
             return _wheels(job, store, findings)
         case "own":
@@ -121,16 +121,16 @@ def _entries(job: Job, store: Store, findings: _Findings) -> Iterable[Entry]:
             return contents.app_files(job.files, job.image)
 
 
-def _of_python(entry: Entry) -> bool:
+def _of_python(entry: Entry, base: Base) -> bool:
     # Two layers of about the same size: two cores make them at once, and a security fix of
     # OpenSSL changes one of them only.
-    return entry.path.startswith(("usr/lib/python3", "usr/bin/python3"))
+    return entry.path.startswith(base.python_paths)
 
 
 def _stdlib(job: Job) -> Iterator[Entry]:
     assert job.interpreter is not None  # noqa: S101 -- the plan has this layer only with one
     root = Path(job.interpreter.root)
-    library = root / "usr" / "lib" / f"python{job.base.target().minor}"
+    library = root / job.base.library
     names = [path.relative_to(root).as_posix() for path in library.rglob("*.py")]
     compiled = bytecode.compile_files(job.interpreter, root, [(name, name) for name in names])
     for path, data in compiled.items():
@@ -160,7 +160,7 @@ def _same(one: Entry, other: Entry) -> bool:
 def _installed(
     job: Job, store: Store, wheel: Digest, filename: str, findings: _Findings
 ) -> Iterator[Entry]:
-    minor = job.base.target().minor
+    minor = job.base.target().minor_abi
     installed = InstalledWheel(store.path(wheel), filename, minor, trimmed=job.image.trim)
     findings.packages[wheel.hex] = PackageFacts(
         licences=licences.of_metadata(installed.metadata()), left_out=installed.left_out()

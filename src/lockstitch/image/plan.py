@@ -57,6 +57,7 @@ class PlanInputs:
     project_name: str = ""
     app: Digest | None = None  # of the app files; None for a base alone
     program: str = ""  # the path of the base's Python where it is not Debian's
+    minor: str = ""  # as folders are named, where it is not X.Y
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ class Prepared:
 def plan(inputs: PlanInputs) -> tuple[LayerPlan, ...]:
     """Return the layers, lowest first; the order of `inputs.wheels` does not matter."""
     installed: dict[str, Any] = {
-        "python": minor(inputs.python),
+        "python": inputs.minor or minor(inputs.python),
         "bytecode": str(inputs.interpreter or ""),
         "trim": inputs.trimmed,
     }
@@ -211,6 +212,7 @@ def _of_base(base: Base) -> dict[str, Any]:
         "base_name": base.name.replace(":", " "),
         "layer_kinds": base.layer_kinds,
         "program": "" if ordinary else base.program,
+        "minor": base.target().minor_abi,
     }
 
 
@@ -221,6 +223,7 @@ def _wheels(
     target = base.target()
     machine = [target.platform, target.python, target.glibc]
     machine += [target.musl] if target.musl else []
+    machine += ["free-threaded"] if target.free_threaded else []
     pins = [[wheel.artifact, wheel.platform, wheel.digest] for wheel in lock.built]
     source, digest = pylock_name(spec.name), of_bytes(text.encode())
     key = of_bytes(canonical_json([LAYOUT, digest, *machine, *pins])).hex

@@ -11,9 +11,12 @@ from lockstitch.python.model import ImageSpec, Project, StackSpec
 from lockstitch.python.names import normal
 from lockstitch.python.tables import Table, parse_toml
 
-__all__ = ["find_root", "load", "read"]
+__all__ = ["PYTHONS", "default_base", "default_python", "find_root", "load", "read"]
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_CPYTHON = re.compile(r"cpython:(3\.\d{1,2})")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")  # that a base of ours has
+_DEBIAN = {"3.11": "debian:bookworm", "3.13": "debian:trixie"}  # the Python of each release
 _MINOR = re.compile(r"3\.\d{1,2}")
 _ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -94,12 +97,15 @@ def read(document: dict[str, Any], root: Path) -> Project:
     if not images and not problems:
         settings.complain("images", "names no image", hint="add [tool.lockstitch.images.serve]")
     build = top.table("build-system")
+    name = project.text("name", poetry.text("name"))
+    version = project.text("version", poetry.text("version"))
+    python, base = _python(settings)
     loaded = Project(
         root=root,
-        name=project.text("name", poetry.text("name")),
-        version=project.text("version", poetry.text("version")),
-        python=_python(settings),
-        base=settings.text("base", "debian:bookworm"),
+        name=name,
+        version=version,
+        python=python,
+        base=base,
         platforms=_platforms(settings),
         lock=_lock(settings),
         images=tuple(sorted(images, key=lambda image: image.name)),
@@ -128,12 +134,24 @@ def _groups(top: Table) -> tuple[str, ...]:
     return tuple(normal(name) for name in top.table("dependency-groups"))
 
 
-def _python(settings: Table) -> str:
-    text = settings.text("python", "3.11")
+def default_base(python: str) -> str:
+    """Return the base of a project that names none: Debian's own Python where it has that."""
+    return _DEBIAN.get(python, f"cpython:{python}")
+
+
+def default_python(base: str) -> str:
+    """Return the minor version of Python of a project that names only a base, or neither."""
+    named = _CPYTHON.match(base)
+    return named[1] if named else "3.11"
+
+
+def _python(settings: Table) -> tuple[str, str]:
+    """Return the minor version of Python, and the base; either may follow from the other."""
+    text = settings.text("python", default_python(str(settings.raw("base") or "")))
     if not _MINOR.fullmatch(text):
         hint = "write the minor version, as in 3.11; the lock pins the patch version"
         settings.complain("python", f"is `{text}`, not a version of Python 3", hint=hint)
-    return text
+    return text, settings.text("base") or default_base(text)
 
 
 def _platforms(settings: Table) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ class Target:
     python: str  # "3.11.2"
     glibc: str = ""  # "2.36"
     musl: str = ""  # "1.2"
+    free_threaded: bool = False  # built without the global interpreter lock
 
     @property
     def machine(self) -> str:
@@ -35,6 +36,11 @@ class Target:
     def minor(self) -> str:
         """The Python version without its patch number."""
         return minor(self.python)
+
+    @property
+    def minor_abi(self) -> str:
+        """The minor version as folders and programs are named: `3.13t` where free-threaded."""
+        return self.minor + ("t" if self.free_threaded else "")
 
     def markers(self) -> dict[str, str]:
         """Return the marker environment (PEP 508) of the target."""
@@ -58,9 +64,8 @@ class Target:
 
         major, minor = (int(part) for part in self.minor.split("."))
         platforms = list(self._platforms())
-        yield from tags.cpython_tags(
-            (major, minor), abis=[f"cp{major}{minor}"], platforms=platforms
-        )
+        abi = f"cp{major}{minor}" + ("t" if self.free_threaded else "")
+        yield from tags.cpython_tags((major, minor), abis=[abi], platforms=platforms)
         yield from tags.compatible_tags(
             (major, minor), interpreter=f"cp{major}{minor}", platforms=platforms
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.python import load
 
 __all__ = ["HOOKS", "MANAGERS", "TEMPLATES", "create", "hook_files"]
 
@@ -18,6 +19,7 @@ TEMPLATES = {
 MANAGERS = ("uv", "poetry")
 # Who runs the checks of a commit, and the file that says which.
 HOOKS = {"prek": "prek.toml", "pre-commit": ".pre-commit-config.yaml"}
+_PYTHON = "3.11"  # of the templates as they are
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*")
 # In these only, `{{...}}` stands for a text, and a line `#: WHO` says for which manager, or for
 # which runner of hooks, the lines below it are. Those that a project does not have unless it asks
@@ -33,13 +35,15 @@ _SHARED = {
 }
 
 
-def create(folder: Path, template: str, manager: str = "uv", hooks: str = "prek") -> list[str]:
+def create(
+    folder: Path, template: str, manager: str = "uv", hooks: str = "prek", python: str = "3.11"
+) -> list[str]:
     """Write a template's files into a new or empty folder, and return their names, sorted.
 
     The project is named like the folder. Raises LockstitchError when the folder has files.
     """
     name = folder.absolute().name
-    _check(folder, name, template, manager, hooks)
+    _check(folder, name, template, manager, hooks, python)
     texts = {
         "name": name,
         "run": f"{manager} run",
@@ -53,6 +57,8 @@ def create(folder: Path, template: str, manager: str = "uv", hooks: str = "prek"
         data = source.read_bytes()
         if path in _RENDERED:
             data = _render(data.decode(), {manager, hooks}, texts).encode()
+        if python != _PYTHON and path in {"pyproject.toml", ".python-version"}:
+            data = _on_python(data.decode(), python).encode()
         files.write_bytes(folder / path, data)
         written.append(path)
     return written
@@ -93,8 +99,24 @@ def _render(text: str, chosen: set[str], texts: Mapping[str, str]) -> str:
     return rendered
 
 
-def _check(folder: Path, name: str, template: str, manager: str, hooks: str) -> None:
+def _on_python(text: str, python: str) -> str:
+    """Return a template's file for another minor version of Python, on the base that has it."""
+    after = f"3.{int(python.partition('.')[2]) + 1}"
+    for old, new in (
+        ('requires-python = ">=3.11,<3.13"', f'requires-python = ">={python},<{after}"'),
+        ('base = "debian:bookworm"', f'base = "{load.default_base(python)}"'),
+        (f'python = "{_PYTHON}"', f'python = "{python}"'),
+        (f"{_PYTHON}\n", f"{python}\n"),
+    ):
+        text = text.replace(old, new)
+    return text
+
+
+def _check(folder: Path, name: str, template: str, manager: str, hooks: str, python: str) -> None:
     problems = []
+    if python not in load.PYTHONS:
+        hint = f"there is: {', '.join(load.PYTHONS)}"
+        problems.append(LockstitchError(f"`{python}` is not a Python of a base", hint=hint))
     if template not in TEMPLATES:
         hint = f"there is: {', '.join(sorted(TEMPLATES))}"
         problems.append(LockstitchError(f"`{template}` is not a template", hint=hint))

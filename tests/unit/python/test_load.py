@@ -317,3 +317,18 @@ def test_a_table_of_the_old_name_is_an_error_that_says_what_to_type(tmp_path: Pa
     assert caught.value.hint.startswith("sed ")
     subprocess.run(shlex.split(caught.value.hint), cwd=tmp_path, check=True)
     assert load(tmp_path).images[0].name == "serve"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ("3.11", "debian:bookworm")),
+        ("python = '3.12'", ("3.12", "cpython:3.12")),
+        ("python = '3.13'", ("3.13", "debian:trixie")),
+        ("base = 'cpython:3.14t'", ("3.14", "cpython:3.14t")),
+        ("base = 'debian:trixie'", ("3.11", "debian:trixie")),
+    ],
+)
+def test_python_and_base_follow_from_each_other(text: str, expected: tuple[str, str]) -> None:
+    found = read(tomllib.loads(f"{MINIMAL}[tool.lockstitch]\n{text}\n"), Path("/p"))
+    assert (found.python, found.base) == expected

@@ -10,6 +10,8 @@ examples:
   lockstitch init --dry-run
   # change it, then pin and build
   lockstitch init && lockstitch lock && lockstitch build
+  # images on another Python
+  lockstitch init --python 3.12
   # for a team that uses Poetry
   lockstitch init --manager poetry
 """
@@ -22,6 +24,7 @@ from lockstitch import process
 from lockstitch.cli.options import JSON, flag, operand, option
 from lockstitch.cli.session import print_json
 from lockstitch.progress import say
+from lockstitch.python import load
 from lockstitch.scaffold.init import plan
 
 __all__ = ["OPTIONS", "run"]
@@ -41,6 +44,12 @@ OPTIONS = (
         "package manager: uv or poetry (default: the one whose files are there, or uv)",
         default="",
     ),
+    option(
+        "--python",
+        "VERSION",
+        f"Python of the images: {', '.join(load.PYTHONS)} (default: the one that fits)",
+        default="",
+    ),
     flag(
         "--force",
         "replace settings of black, ruff and mypy, and .python-version (default: keep)",
@@ -53,8 +62,13 @@ _INSTALL = {"uv": "uv sync", "poetry": "poetry install"}
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    has_poetry = process.is_there("poetry")
-    found = plan.plan(options.folder, options.manager, force=options.force, has_poetry=has_poetry)
+    found = plan.plan(
+        options.folder,
+        options.manager,
+        options.python,
+        force=options.force,
+        has_poetry=process.is_there("poetry"),
+    )
     names = [change.name for change in found.changes]
     if not options.dry_run:
         plan.write(found)

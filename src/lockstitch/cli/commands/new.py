@@ -10,6 +10,8 @@ examples:
   cd churn && lockstitch lock && uv run python src/train.py && lockstitch build
   # the ten-minute lab, with Poetry
   lockstitch new flowers --template iris --manager poetry
+  # on another Python: one that Debian lacks comes from python-build-standalone
+  lockstitch new churn --python 3.12
   # for a team on pre-commit: local hooks only, on the versions of the lock
   lockstitch new churn --hooks pre-commit
 """
@@ -20,6 +22,7 @@ from pathlib import Path
 from lockstitch.cli.options import JSON, operand, option
 from lockstitch.cli.session import print_json
 from lockstitch.progress import say
+from lockstitch.python import load
 from lockstitch.scaffold import new
 
 __all__ = ["OPTIONS", "run"]
@@ -44,6 +47,12 @@ OPTIONS = (
         f"runner of the commit hooks: {' or '.join(new.HOOKS)} (default: prek)",
         default="prek",
     ),
+    option(
+        "--python",
+        "VERSION",
+        f"Python of the images: {', '.join(load.PYTHONS)} (default: 3.11)",
+        default="3.11",
+    ),
     JSON,
 )
 _NEXT = {
@@ -60,7 +69,9 @@ _NEXT = {
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    written = new.create(options.folder, options.template, options.manager, options.hooks)
+    written = new.create(
+        options.folder, options.template, options.manager, options.hooks, options.python
+    )
     if options.json:
         print_json({"folder": str(options.folder), "files": written})
         return 0

@@ -106,6 +106,18 @@ class Base(Protocol):
     def layer_kinds(self) -> tuple[str, ...]:
         """The kinds of layers that are made from its packages, lowest first."""
 
+    @property
+    def python_paths(self) -> tuple[str, ...]:
+        """What paths of the layer `python` start with, without a leading slash."""
+
+    @property
+    def library(self) -> str:
+        """The path of its standard library without a leading slash, "" in a registry's image."""
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        """The modules of the standard library that it leaves out."""
+
     def target(self) -> Target:
         """Return the machine that wheels must fit."""
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lockstitch.errors import LockstitchError
+from lockstitch.python import load
 from lockstitch.python.tables import table
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import pythons, tables
@@ -15,8 +17,15 @@ from lockstitch.scaffold.init.programs import Found, Program, find
 
 __all__ = ["Decisions", "Reason", "decide"]
 
-# The Python of each release of Debian, which an image of it has.
-_BASES = {"3.11": ("3.11.2", "debian:bookworm"), "3.13": ("3.13.5", "debian:trixie")}
+# The Pythons of bases, the best first, with a version that the base has or will have: those of
+# Debian's releases, and of python-build-standalone.
+_BASES = {
+    "3.11": "3.11.2",
+    "3.13": "3.13.5",
+    "3.12": "3.12.99",
+    "3.14": "3.14.99",
+    "3.10": "3.10.99",
+}
 _GROUPS = {
     "train": ("train", "training"),
     "serve": ("serve", "serving", "api", "server"),
@@ -47,13 +56,14 @@ class Decisions:
     reasons: tuple[Reason, ...] = ()
 
 
-def decide(facts: Facts, *, force: bool = False) -> Decisions:
+def decide(facts: Facts, python: str = "", *, force: bool = False) -> Decisions:
     """Return what a folder should have; reads no file that is not in its facts' folder.
 
-    `force` replaces the settings of black, ruff and mypy, and `.python-version`.
+    `python` is the minor version of the images where it is named. `force` replaces the settings
+    of black, ruff and mypy, and `.python-version`.
     """
     notes = _left_out(facts)
-    minor, base = _base(facts, notes)
+    minor, base = _base(facts, python, notes)
     build = [*tables.build(facts)]
     project = [*tables.project(facts, minor)]
     reasons: list[Reason] = []
@@ -132,29 +142,50 @@ def _gitignore(text: str) -> str:
 # --- images
 
 
-def _base(facts: Facts, notes: list[str]) -> tuple[str, str]:
+def _base(facts: Facts, named: str, notes: list[str]) -> tuple[str, str]:
     """Return the minor version of Python and the base that fit the project."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+    if named and named not in load.PYTHONS:
+        hint = f"there is: {', '.join(load.PYTHONS)}"
+        message = f"`{named}` is not a Python of a base"
+        raise LockstitchError(message, hint=hint)
     settings = table(facts.document, "tool", "lockstitch")
-    python, base = settings.get("python"), settings.get("base")
-    if isinstance(python, str) or isinstance(base, str):
-        return str(python or "3.11"), str(base or "debian:bookworm")
+    if settings:
+        python, base = (
+            text if isinstance(text := settings.get(key), str) else "" for key in ("python", "base")
+        )
+        if named and named != python:
+            notes.append(f"`--python {named}` is not used: pyproject.toml names a Python or base")
+        minor = python or load.default_python(base)
+        base = base or load.default_base(minor)
+        if not python:
+            _note_other(facts, minor, base, notes)
+        return minor, base
     asked = _requires_python(facts)
     try:
         fits = SpecifierSet(asked)
     except InvalidSpecifier:
         fits = SpecifierSet()
-    possible = [minor for minor, (full, _) in _BASES.items() if full in fits]
+    possible = [minor for minor, full in _BASES.items() if full in fits]
+    if named:
+        if named not in possible:
+            notes.append(f"`requires-python` is `{asked}`, the images get {named}")
+        return named, load.default_base(named)
     if not possible:
-        has = ", ".join(f"{full} ({base})" for full, base in _BASES.values())
+        has = ", ".join(load.PYTHONS)
         notes.append(f"`requires-python` is `{asked}`, and the bases have {has}: choose another")
+    minor = pythons.nearest(facts.inputs.python, possible or ["3.11"])
+    base = load.default_base(minor)
+    _note_other(facts, minor, base, notes)
+    return minor, base
+
+
+def _note_other(facts: Facts, minor: str, base: str, notes: list[str]) -> None:
     wanted, source = facts.inputs.python, facts.inputs.python_source
-    minor = pythons.nearest(wanted, possible or ["3.11"])
     if wanted and wanted != minor:
         message = f"`{source}` names Python {wanted}, the images get {minor}"
-        notes.append(f"{message}, which `{_BASES[minor][1]}` has")
-    return minor, _BASES[minor][1]
+        notes.append(f"{message}, which `{base}` has")
 
 
 def _requires_python(facts: Facts) -> str:

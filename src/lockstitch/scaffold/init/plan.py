@@ -42,11 +42,19 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan(root: Path, manager: str = "", *, force: bool = False, has_poetry: bool = True) -> Plan:
+def plan(
+    root: Path,
+    manager: str = "",
+    python: str = "",
+    *,
+    force: bool = False,
+    has_poetry: bool = True,
+) -> Plan:
     """Return what a folder lacks; reads only the folder, and writes nothing.
 
-    `force` replaces the settings of black, ruff and mypy, and `.python-version`. Without Poetry
-    on this machine, a project of Poetry becomes one of uv with the versions of its lock.
+    `python` is the minor version of the images where it is named. `force` replaces the settings
+    of black, ruff and mypy, and `.python-version`. Without Poetry on this machine, a project of
+    Poetry becomes one of uv with the versions of its lock.
     Raises LockstitchError for what is there and cannot be worked with.
     """
     if not root.is_dir():
@@ -54,7 +62,7 @@ def plan(root: Path, manager: str = "", *, force: bool = False, has_poetry: bool
         raise LockstitchError(message, hint="lockstitch new NAME, for a project from the beginning")
     folder = Folder(root)
     facts = read(folder, manager, has_poetry=has_poetry)
-    decisions = decide(facts, force=force)
+    decisions = decide(facts, python, force=force)
     edited = edit(facts.text, decisions.tables, "pyproject.toml", force=force)
     load.read(parse_toml(edited.text, "`pyproject.toml`", hint="correct that line"), root)
     texts = {**decisions.files, "pyproject.toml": edited.text}

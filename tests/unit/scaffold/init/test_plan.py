@@ -10,6 +10,7 @@ from support.projects import write_files
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError
+from lockstitch.python import load
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import plan
 
@@ -379,3 +380,37 @@ def test_the_difference_shows_no_password(tmp_path: Path) -> None:
     shown = plan.diff(plan.plan(write_files(tmp_path, {"pyproject.toml": text})))
     assert "hunter2" not in shown
     assert "https://***@example.test" in shown
+
+
+@pytest.mark.parametrize(
+    ("python", "base"),
+    [("3.10", "cpython:3.10"), ("3.12", "cpython:3.12"), ("3.13", "debian:trixie")],
+)
+def test_a_named_python_has_its_base(python: str, base: str, tmp_path: Path) -> None:
+    root = write_files(tmp_path / "a", {"api.py": API})
+    plan.write(plan.plan(root, python=python))
+    project = load.load(root)
+    assert (project.python, project.base) == (python, base)
+    assert (root / ".python-version").read_text() == f"{python}\n"
+    for template in new.TEMPLATES:
+        new.create(tmp_path / template, template, python=python)
+        project = load.load(tmp_path / template)
+        assert (project.python, project.base) == (python, base)
+        assert project.document["project"]["requires-python"].startswith(f">={python},<3.")
+        assert (tmp_path / template / ".python-version").read_text() == f"{python}\n"
+
+
+def test_a_python_that_no_base_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LockstitchError, match=r"`3\.9` is not a Python of a base"):
+        plan.plan(tmp_path, python="3.9")
+    with pytest.raises(LockstitchError, match=r"`3\.9` is not a Python of a base"):
+        new.create(tmp_path / "a", "iris", python="3.9")
+    text = '[tool.lockstitch]\npython = "3.11"\n[tool.lockstitch.images.a]\ncommand = ["x"]\n'
+    root = write_files(tmp_path / "b", {"pyproject.toml": text})
+    assert any("`--python 3.12` is not used" in n for n in plan.plan(root, python="3.12").notes)
+
+
+def test_the_python_that_a_file_names_decides_the_base(tmp_path: Path) -> None:
+    root = write_files(tmp_path, {"api.py": API, ".python-version": "3.12.4\n"})
+    plan.write(plan.plan(root))
+    assert load.load(root).base == "cpython:3.12"

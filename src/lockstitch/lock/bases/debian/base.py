@@ -1,7 +1,7 @@
 """A Debian base as lockstitch.lock has it: the packages, and where they come from."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,10 +23,22 @@ from lockstitch.net.download import Download
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 
-__all__ = ["CERTIFICATES", "DebianBase", "DebianPackage", "component", "read"]
+__all__ = [
+    "CERTIFICATES",
+    "GLIBC",
+    "LACKS",
+    "DebianBase",
+    "DebianPackage",
+    "component",
+    "document",
+    "downloads",
+    "read",
+    "read_package",
+]
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-_GLIBC = re.compile(r"2\.\d{1,3}")
+LACKS = frozenset({"ensurepip", "idlelib", "lib2to3", "tkinter", "turtledemo"})
+GLIBC = re.compile(r"2\.\d{1,3}")
 # What Debian policy 5.6.1 and 5.6.12 allow. Nothing here can leave a folder or a URL's path.
 _FORMS = {
     "name": re.compile(r"[a-z0-9][a-z0-9+.-]+"),
@@ -71,6 +83,8 @@ class DebianBase:
     image: ClassVar[str] = ""
     layers: ClassVar[tuple[BaseLayer, ...]] = ()
     layer_kinds: ClassVar[tuple[str, ...]] = ("system", "python", "stdlib")
+    python_paths: ClassVar[tuple[str, ...]] = ("usr/lib/python3", "usr/bin/python3")
+    lacks: ClassVar[frozenset[str]] = LACKS
 
     release: str
     platform: str
@@ -88,6 +102,11 @@ class DebianBase:
     def program(self) -> str:
         """The absolute path of its Python."""
         return f"/usr/bin/python{self.target().minor}"
+
+    @property
+    def library(self) -> str:
+        """The path of its standard library, from the root."""
+        return f"usr/lib/python{self.target().minor}"
 
     @property
     def digest(self) -> Digest:
@@ -112,16 +131,7 @@ class DebianBase:
 
     def downloads(self, mirror: mirrors.Mirror | None = None) -> list[Download]:
         """Return the .deb files in the order of the lock, from the mirror that is set up."""
-        source = mirror or mirrors.find(self.release)
-        return [
-            Download(
-                name=f"{package.name} {package.version}",
-                url=f"{source.root(package.archive)}/{package.path}",
-                digest=package.digest,
-                size=package.size,
-            )
-            for package in self.packages
-        ]
+        return downloads(self.release, self.packages, mirror)
 
     def components(self, facts: Mapping[str, PackageFacts]) -> list[Component]:
         """Return the components of its packages."""
@@ -146,12 +156,30 @@ class DebianBase:
             "snapshot": self.snapshot,
             "python": self.python,
             "glibc": self.glibc,
-            "package": [
-                {key: getattr(package, key) for key in _FORMS}
-                | {"size": package.size, "sha256": package.digest.hex}
-                for package in self.packages
-            ],
+            "package": [document(package) for package in self.packages],
         }
+
+
+def downloads(
+    release: str, packages: Sequence[DebianPackage], mirror: mirrors.Mirror | None = None
+) -> list[Download]:
+    """Return the .deb files of packages of a release, from the mirror that is set up."""
+    source = mirror or mirrors.find(release)
+    return [
+        Download(
+            name=f"{package.name} {package.version}",
+            url=f"{source.root(package.archive)}/{package.path}",
+            digest=package.digest,
+            size=package.size,
+        )
+        for package in packages
+    ]
+
+
+def document(package: DebianPackage) -> dict[str, object]:
+    """Return the table of a package in lockstitch.lock, which `read_package` reads."""
+    row: dict[str, object] = {key: getattr(package, key) for key in _FORMS}
+    return row | {"size": package.size, "sha256": package.digest.hex}
 
 
 def component(package: DebianPackage, release: str, facts: PackageFacts = NO_FACTS) -> Component:
@@ -172,19 +200,20 @@ def component(package: DebianPackage, release: str, facts: PackageFacts = NO_FAC
 def read(table: Table, _: str) -> DebianBase | None:
     """Return the base of a table, or None with what is wrong added to its problems."""
     before = len(table.problems)
-    packages = [_read_package(each) for each in table.each("package")]
+    packages = [read_package(each) for each in table.each("package")]
     base = DebianBase(
         platform=read_text(table, "platform", PLATFORM),
         release=read_text(table, "release"),
         snapshot=read_text(table, "snapshot", STAMP),
         python=read_text(table, "python", PATCH),
-        glibc=read_text(table, "glibc", _GLIBC),
+        glibc=read_text(table, "glibc", GLIBC),
         packages=tuple(package for package in packages if package),
     )
     return base if len(table.problems) == before else None
 
 
-def _read_package(table: Table) -> DebianPackage | None:
+def read_package(table: Table) -> DebianPackage | None:
+    """Return the package of a table, or None with what is wrong added to its problems."""
     before = len(table.problems)
     texts = {key: read_text(table, key) for key in _FORMS}
     if not table.has("size"):

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +18,15 @@ from lockstitch.net.download import Download, Fetcher
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
 
-__all__ = ["LEFT_OUT", "ROOTS", "pin"]
+__all__ = ["LEFT_OUT", "PYTHON", "SYSTEM", "Selection", "pin", "select"]
 
 # Dependencies of the image itself; `{}` is the minor version of Python.
-ROOTS: Final = (
+PYTHON: Final = (
     "python{}-minimal",  # the interpreter
     "libpython{}-stdlib",
     "python{}",  # nothing in it is kept but its name, by which scanners know the interpreter
+)
+SYSTEM: Final = (
     "libc6",
     "libc-bin",  # the C.UTF-8 locale; its programs are not kept
     "libgcc-s1",  # the rest of what manylinux wheels may expect of a system (PEP 600)
@@ -72,6 +75,18 @@ _RELEASE = re.compile(r"[a-z][a-z0-9-]*")
 _MINOR = re.compile(r"[0-9]+\.[0-9]+")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Packages of one release for one architecture, and when their newest list was signed."""
+
+    packages: tuple[DebianPackage, ...]
+    snapshot: str
+
+    def upstream(self, name: str) -> str:
+        """Return the version of a package as its authors number it."""
+        return _upstream(next(p.version for p in self.packages if p.name == name))
+
+
 def pin(  # noqa: PLR0913 -- where to and where from, each by name
     release_name: str,
     platform: str,
@@ -85,43 +100,71 @@ def pin(  # noqa: PLR0913 -- where to and where from, each by name
 ) -> DebianBase:
     """Choose the packages of a base with Python X.Y for a platform, from the mirror's lists.
 
+    Raises LockstitchError when the mirror has no such release, platform or Python, or when a
+    dependency is missing.
+    """
+    if not _MINOR.fullmatch(python):  # it becomes a part of names of packages
+        message = f"`{python:.60}` is not a minor version of Python"
+        raise LockstitchError(message, hint='write two numbers: python = "3.11"')
+    selection = select(
+        release_name,
+        platform,
+        (*(root.format(python) for root in PYTHON), *SYSTEM),
+        fetcher=fetcher,
+        store=store,
+        progress=progress,
+        source=source,
+        keyring=keyring,
+    )
+    return DebianBase(
+        release=release_name,
+        platform=platform,
+        python=selection.upstream(f"python{python}-minimal"),
+        glibc=selection.upstream("libc6"),
+        snapshot=selection.snapshot,
+        packages=selection.packages,
+    )
+
+
+def select(  # noqa: PLR0913 -- where to and where from, each by name
+    release_name: str,
+    platform: str,
+    roots: Sequence[str],
+    *,
+    fetcher: Fetcher,
+    store: Store,
+    progress: Reporter,
+    source: mirror.Mirror | None = None,
+    keyring: Path = release.KEYRING,
+) -> Selection:
+    """Choose packages and all that they depend on, from the mirror's signed lists.
+
     The lists are fetched by digest, and the choice from the same lists is recorded, so a second
     call reads three small files from the network and nothing else. Raises LockstitchError when
-    the mirror has no such release, platform or Python, or when a dependency is missing.
+    the mirror has no such release or platform, or when a dependency is missing.
     """
-    architecture = _checked(release_name, platform, python)
+    architecture = _checked(release_name, platform)
     suites = _suites(
         source or mirror.find(release_name), release_name, architecture, fetcher, keyring
     )
     lists = [(archive, suite.packages) for archive, suite in suites if suite.packages]
-    key = _key(release_name, platform, python, [download for _, download in lists])
+    key = _key(release_name, platform, roots, [download for _, download in lists])
     rows = store.record(_RECORD, key)
     if rows is None:
         fetcher.fetch([download for _, download in lists], progress)
         with progress.task(f"choose packages of debian:{release_name} for {platform}", 0):
-            packages = _choose(release_name, python, lists, store)
+            packages = _choose(release_name, roots, lists, store)
         store.put_record(_RECORD, key, [_row(package) for package in packages])
     else:
         packages = tuple(_package(row) for row in rows)
-    versions = {package.name: _upstream(package.version) for package in packages}
-    return DebianBase(
-        release=release_name,
-        platform=platform,
-        python=versions[f"python{python}-minimal"],
-        glibc=versions["libc6"],
-        snapshot=max(suite.date for _, suite in suites),
-        packages=packages,
-    )
+    return Selection(packages=packages, snapshot=max(suite.date for _, suite in suites))
 
 
-def _checked(release_name: str, platform: str, python: str) -> str:
-    # These become parts of addresses and of package names.
+def _checked(release_name: str, platform: str) -> str:
+    # These become parts of addresses.
     if not _RELEASE.fullmatch(release_name):
         message = f"`debian:{release_name:.60}` is not a Debian release"
         raise LockstitchError(message, hint='write the codename: base = "debian:bookworm"')
-    if not _MINOR.fullmatch(python):
-        message = f"`{python:.60}` is not a minor version of Python"
-        raise LockstitchError(message, hint='write two numbers: python = "3.11"')
     if platform not in _ARCHITECTURES:
         message = f"`{platform:.60}` is not a platform that Debian has"
         raise LockstitchError(message, hint=f"use one of {', '.join(sorted(_ARCHITECTURES))}")
@@ -172,26 +215,27 @@ def _check_lists(
 
 
 def _choose(
-    name: str, python: str, lists: Sequence[tuple[str, Download]], store: Store
+    name: str, roots: Sequence[str], lists: Sequence[tuple[str, Download]], store: Store
 ) -> tuple[DebianPackage, ...]:
     packages = index.Index(
         (archive, index.unpack(store.path(d.digest).read_bytes(), d.name)) for archive, d in lists
     )
-    if f"python{python}-minimal" not in packages.names():
+    interpreter = re.fullmatch(r"python(\d+\.\d+)-minimal", roots[0])
+    if interpreter and interpreter[0] not in packages.names():
         has = [
             m[1] for n in packages.names() if (m := re.fullmatch(r"python(\d+\.\d+)-minimal", n))
         ]
         versions = ", ".join(sorted(has)) or "none"
-        message = f"`debian:{name}` has Python {versions}, the project wants `{python}`"
+        message = f"`debian:{name}` has Python {versions}, the project wants `{interpreter[1]}`"
         ways = f'set python = "{has[0]}", or ' if has else ""
-        other = "change `base`: bookworm has 3.11, trixie 3.13, images of registries have others"
+        other = f'base = "cpython:{interpreter[1]}", or another: bookworm has 3.11, trixie 3.13'
         raise LockstitchError(message, hint=ways + other)
-    roots = [group for root in ROOTS for group in index.parse_relations(root.format(python))]
-    return index.close(packages, roots, LEFT_OUT)
+    groups = [group for root in roots for group in index.parse_relations(root)]
+    return index.close(packages, groups, LEFT_OUT)
 
 
-def _key(name: str, platform: str, python: str, lists: Sequence[Download]) -> str:
-    parts = [name, platform, python, [d.digest for d in lists], ROOTS, LEFT_OUT]
+def _key(name: str, platform: str, roots: Sequence[str], lists: Sequence[Download]) -> str:
+    parts = [name, platform, [d.digest for d in lists], roots, LEFT_OUT]
     return of_bytes(json.dumps(parts).encode()).hex
 
 

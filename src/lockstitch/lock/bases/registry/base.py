@@ -95,6 +95,9 @@ class RegistryBase:
     kind: ClassVar[str] = "registry"
     layer_kinds: ClassVar[tuple[str, ...]] = ()
     interpreter: ClassVar[None] = None
+    python_paths: ClassVar[tuple[str, ...]] = ()
+    library: ClassVar[str] = ""
+    lacks: ClassVar[frozenset[str]] = frozenset()
 
     reference: str  # as pyproject.toml names it
     platform: str

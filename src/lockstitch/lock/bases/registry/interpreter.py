@@ -10,7 +10,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.lock.bases.registry.base import PATH
 from lockstitch.oci.rootfs import Node, RootFs
 
-__all__ = ["ElfProgram", "Interpreter", "find", "read_elf", "wanted"]
+__all__ = ["MACHINES", "ElfProgram", "Interpreter", "find", "read_elf", "wanted"]
 
 _PROGRAM = re.compile(r"(?:.*/)?bin/python(?:3(?:\.\d{1,2})?)?")
 _LIBRARY = re.compile(
@@ -27,7 +27,7 @@ _GLIBC = re.compile(rb"GNU C Library[^\n]{0,200}? version (2\.\d{1,3})")
 _MUSL = re.compile(rb"(?<=\0)(1\.\d{1,2})\.\d{1,3}(?=\0)")
 _TAG = re.compile(rb"(?<=\0)cpython-3(\d{1,2}t?)(?=\0)")  # sys.implementation.cache_tag
 _PASSABLE, _RUNNABLE = 0o001, 0o005
-_MACHINES = {"linux/amd64": 62, "linux/arm64": 183}  # EM_X86_64, EM_AARCH64 of ELF
+MACHINES = {"linux/amd64": 62, "linux/arm64": 183}  # EM_X86_64, EM_AARCH64 of ELF
 _ELF_HEADER = struct.Struct("<16xHHIQQQIHHHHHH")
 _ELF_SEGMENT = struct.Struct("<IIQQQQQQ")
 _ELF_LOADER = 3  # PT_INTERP
@@ -102,7 +102,7 @@ class _Read:
         if program is None or header is None:
             why = "is no program, but a script or the like"
             raise _OtherError(why)
-        if header.machine != _MACHINES[self._platform]:
+        if header.machine != MACHINES[self._platform]:
             why = f"is for another processor (ELF machine {header.machine})"
             raise _OtherError(why)
         version = self._version(program)

@@ -192,7 +192,7 @@ def test_another_minor_version_of_python_names_both(archive: Archive, store: Sto
     with pytest.raises(LockstitchError) as caught:
         pin(archive, store, python="3.12")
     assert caught.value.message == "`debian:bookworm` has Python 3.11, the project wants `3.12`"
-    assert caught.value.hint.startswith('set python = "3.11", or change `base`: ')
+    assert caught.value.hint.startswith('set python = "3.11", or base = "cpython:3.12", or ')
 
 
 def test_all_missing_packages_are_said_at_once(archive: Archive, store: Store) -> None:

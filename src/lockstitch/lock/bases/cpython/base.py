@@ -1,0 +1,272 @@
+"""A CPython base as lockstitch.lock has it: packages of Debian, and one archive by hash."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
+
+from lockstitch import environ
+from lockstitch.digest import Digest, canonical_json, of_bytes
+from lockstitch.errors import LockstitchError
+from lockstitch.lock.bases.base import (
+    PATCH,
+    PLATFORM,
+    STAMP,
+    Base,
+    BaseLayer,
+    ImageDefaults,
+    read_digest,
+    read_text,
+)
+from lockstitch.lock.bases.debian import base as debian
+from lockstitch.lock.bases.debian.base import DebianPackage
+from lockstitch.lock.sbom import NO_FACTS, Component, PackageFacts, purl
+from lockstitch.net.download import Download
+from lockstitch.python.tables import Table
+from lockstitch.python.target import Target
+
+__all__ = ["RELEASE", "Archive", "Bundled", "CPythonBase", "Request", "parse", "read"]
+
+RELEASE: Final = "bookworm"  # whose C library the archives stand on; they need glibc 2.17
+_MINORS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+_NAME = re.compile(r"cpython:(?P<minor>3\.\d{1,2})(?P<patch>\.\d{1,3})?(?P<threads>t?)")
+_RELEASES = "/releases/download/"  # what a mirror stands in for, up to here
+_PROOFS: Final = re.compile(r"SHA256SUMS|sha256|first-use")
+_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,60}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a `base` asks for: `cpython:3.12`, `cpython:3.12.4` or `cpython:3.13t`."""
+
+    minor: str
+    patch: str  # the full version, or "" for the newest
+    free_threaded: bool
+
+
+def parse(name: str) -> Request:
+    """Return what the name of a base asks for; raises LockstitchError when it is not one."""
+    match = _NAME.fullmatch(name)
+    if match is None or match["minor"] not in _MINORS:
+        message = f"`{name:.60}` is not a CPython base: there are {', '.join(_MINORS)}"
+        raise LockstitchError(message, hint='base = "cpython:3.12", or "cpython:3.13t"')
+    free_threaded = bool(match["threads"])
+    if free_threaded and match["minor"] not in {"3.13", "3.14"}:
+        message = f"`{name:.60}`: CPython {match['minor']} has no free-threaded build"
+        raise LockstitchError(message, hint='base = "cpython:3.13t"')
+    patch = match["minor"] + match["patch"] if match["patch"] else ""
+    return Request(minor=match["minor"], patch=patch, free_threaded=free_threaded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundled:
+    """A library that an archive brings inside its programs, with its licence in SPDX."""
+
+    name: str
+    version: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """An `install_only` archive of python-build-standalone."""
+
+    url: str  # of the project's own releases, whatever mirror it came from
+    digest: Digest
+    size: int
+    proof: str  # what its hash was held against: "SHA256SUMS", "sha256", or "first-use"
+    bundled: tuple[Bundled, ...] = ()
+
+    @property
+    def filename(self) -> str:
+        """The last part of its address."""
+        return urlsplit(self.url).path.rpartition("/")[2]
+
+    def address(self) -> str:
+        """Return where it is fetched from: UV_PYTHON_INSTALL_MIRROR where that is set."""
+        mirror = environ.get("UV_PYTHON_INSTALL_MIRROR").rstrip("/")
+        _, found, rest = self.url.partition(_RELEASES)
+        return f"{mirror}/{rest}" if mirror and found else self.url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CPythonBase:
+    """Debian packages with a CPython of python-build-standalone under /usr/local; see `Base`."""
+
+    kind: ClassVar[str] = "cpython"
+    image: ClassVar[str] = ""
+    layers: ClassVar[tuple[BaseLayer, ...]] = ()
+    layer_kinds: ClassVar[tuple[str, ...]] = ("system", "python", "stdlib")
+    python_paths: ClassVar[tuple[str, ...]] = ("usr/local/",)
+    lacks: ClassVar[frozenset[str]] = debian.LACKS
+
+    name: str
+    platform: str
+    python: str
+    glibc: str
+    snapshot: str
+    archive: Archive
+    packages: tuple[DebianPackage, ...]
+
+    @property
+    def free_threaded(self) -> bool:
+        """Whether it is the build without the global interpreter lock."""
+        return self.name.endswith("t")
+
+    @property
+    def release(self) -> str:
+        """The release of Debian that its packages are of."""
+        return RELEASE
+
+    @property
+    def program(self) -> str:
+        """The absolute path of its Python."""
+        return f"/usr/local/bin/python{self.target().minor_abi}"
+
+    @property
+    def library(self) -> str:
+        """The path of its standard library, from the root."""
+        return f"usr/local/lib/python{self.target().minor_abi}"
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the platform, the archive and all packages."""
+        packages = [package.digest for package in self.packages]
+        return of_bytes(canonical_json([self.platform, self.archive.digest, *packages]))
+
+    @property
+    def interpreter(self) -> Digest:
+        """The digest of the archive, which the whole interpreter is in."""
+        return of_bytes(canonical_json([self.python, self.archive.digest]))
+
+    def target(self) -> Target:
+        """Return the machine that wheels must fit."""
+        return Target(
+            platform=self.platform,
+            python=self.python,
+            glibc=self.glibc,
+            free_threaded=self.free_threaded,
+        )
+
+    def defaults(self) -> ImageDefaults:
+        """Return what the config of an image on it starts from."""
+        path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+        return ImageDefaults(env=path, certificates=debian.CERTIFICATES)
+
+    def downloads(self) -> list[Download]:
+        """Return the .deb files and the archive, from the mirrors that are set up."""
+        archive = Download(
+            name=self.archive.filename,
+            url=self.archive.address(),
+            digest=self.archive.digest,
+            size=self.archive.size,
+        )
+        return [*debian.downloads(RELEASE, self.packages), archive]
+
+    def components(self, facts: Mapping[str, PackageFacts]) -> list[Component]:
+        """Return the components of its packages, of CPython, and of what CPython brings."""
+        known = facts.get(self.archive.digest.hex, NO_FACTS)
+        reference = purl("generic", "cpython", version=self.python)
+        cpython = Component(
+            kind="application",
+            ref=reference,
+            name="cpython",
+            version=self.python,
+            purl=reference,
+            digest=self.archive.digest,
+            url=self.archive.url,
+            facts=PackageFacts(licences=("PSF-2.0",), left_out=known.left_out),
+            properties={"lockstitch:hash-checked-against": self.archive.proof},
+        )
+        system = [
+            debian.component(package, RELEASE, facts.get(package.digest.hex, NO_FACTS))
+            for package in self.packages
+        ]
+        return [*system, cpython, *(_component(each) for each in self.archive.bundled)]
+
+    def pins(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return the version and the hash of each package, and as `base …` those of CPython."""
+        packages = {p.name: (p.version, frozenset([p.digest.hex])) for p in self.packages}
+        bundled = {
+            f"base {each.name.lower()}": (each.version, frozenset[str]())
+            for each in self.archive.bundled
+        }
+        python = {"base python": (self.python, frozenset([self.archive.digest.hex]))}
+        return packages | bundled | python
+
+    def equivalent(self, fresh: Base) -> bool:
+        """Return whether packages and archive are the same, whenever the lists were signed."""
+        return (
+            isinstance(fresh, CPythonBase)
+            and self.packages == fresh.packages
+            and self.archive == fresh.archive
+        )
+
+    def document(self) -> dict[str, object]:
+        """Return its table in lockstitch.lock."""
+        archive: dict[str, object] = {
+            "url": self.archive.url,
+            "sha256": self.archive.digest.hex,
+            "size": self.archive.size,
+            "proof": self.archive.proof,
+            "bundled": [
+                {"name": each.name, "version": each.version, "licence": each.licence}
+                for each in self.archive.bundled
+            ],
+        }
+        return {
+            "platform": self.platform,
+            "snapshot": self.snapshot,
+            "python": self.python,
+            "glibc": self.glibc,
+            "archive": archive,
+            "package": [debian.document(package) for package in self.packages],
+        }
+
+
+def _component(bundled: Bundled) -> Component:
+    reference = purl("generic", bundled.name.lower(), version=bundled.version)
+    return Component(
+        kind="library",
+        ref=reference,
+        name=bundled.name,
+        version=bundled.version,
+        purl=reference,
+        facts=PackageFacts(licences=(bundled.licence,)),
+    )
+
+
+def read(table: Table, name: str) -> CPythonBase | None:
+    """Return the base of a table, or None with what is wrong added to its problems."""
+    before = len(table.problems)
+    packages: Sequence[DebianPackage | None] = [
+        debian.read_package(each) for each in table.each("package")
+    ]
+    if not _NAME.fullmatch(name):
+        table.complain("", f"is of the base `{name:.60}`, which is not a CPython base")
+    base = CPythonBase(
+        name=name,
+        platform=read_text(table, "platform", PLATFORM),
+        snapshot=read_text(table, "snapshot", STAMP),
+        python=read_text(table, "python", PATCH),
+        glibc=read_text(table, "glibc", debian.GLIBC),
+        archive=_archive(table.table("archive")),
+        packages=tuple(package for package in packages if package),
+    )
+    return base if len(table.problems) == before else None
+
+
+def _archive(table: Table) -> Archive:
+    if not table.has("size"):
+        table.complain("size", "is missing")
+    return Archive(
+        url=read_text(table, "url"),
+        digest=read_digest(table, "sha256"),
+        size=table.number("size", 1, least=1, most=1 << 40),
+        proof=read_text(table, "proof", _PROOFS),
+        bundled=tuple(
+            Bundled(**{key: read_text(each, key, _WORD) for key in ("name", "version", "licence")})
+            for each in table.each("bundled")
+        ),
+    )
