@@ -93,7 +93,7 @@ def prove(project: Project, first: Built, images: Sequence[str], progress: Repor
             return _compared(first, other)
 
     def differs(some: tuple[Variation, ...]) -> bool:
-        return not rebuilt(some, ", ".join(each.name for each in some)).equal
+        return not rebuilt(some, ", ".join(each.name for each in some) or "nothing").equal
 
     chosen, notes = _possible()
     result = rebuilt(chosen, "all variations")
@@ -110,12 +110,20 @@ def culprits(
 ) -> Iterator[str]:
     """Yield the name of each variation that changes something, in few tries.
 
-    `differs` returns whether some variations at once change something; all of them do. One that
-    does so alone is found by halves and left out, and the rest is tried again.
+    `differs` returns whether some variations at once change something; all of them did. Where
+    nothing is varied and something changes, or what changed it once does not again, it is chance:
+    that is `repeat`, and nothing else is named. One that does so alone is found by halves and left
+    out, and the rest is tried again.
     """
+    if differs(()):
+        yield "repeat"
+        return
     rest, known = suspects, True
     while rest and (known or differs(rest)):
         guilty = _halved(rest, differs)
+        if not differs(guilty):
+            yield "repeat"
+            return
         yield " with ".join(each.name for each in guilty)
         rest, known = tuple(each for each in rest if each not in guilty), False
 

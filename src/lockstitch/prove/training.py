@@ -5,25 +5,29 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lockstitch import clock, files, process
+from lockstitch import clock, environ, files, process
 from lockstitch.errors import LockstitchError
 from lockstitch.progress import Reporter
 from lockstitch.prove import variations
 from lockstitch.prove.variations import Variation
 from lockstitch.python.model import ImageSpec, Project
-from lockstitch.run import programs
+from lockstitch.run import programs, record
 
-__all__ = ["Output", "OutputChange", "Run", "Trained", "prove"]
+__all__ = ["KEPT", "Output", "OutputChange", "Run", "Trained", "prove", "repeated"]
 
 _MEANING = Path(__file__).parents[1] / "runtime" / "meaning.py"
 _SITE = _MEANING.parent / "site"  # its sitecustomize applies a variation
 _LARGEST = 2 << 30  # bytes of all outputs
 _MOST = 8  # parts of one output that are named
+_REPEAT = "repeat"  # the variation that varies nothing
+_AGAIN = 3  # runs more of what changed something, and of the repeat
+_FAILURE = "\0failure"  # no output and no metric has this name
+KEPT = "kept in the project"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,25 +88,136 @@ class Trained:
 def prove(project: Project, spec: ImageSpec, progress: Reporter) -> tuple[Run, list[Trained]]:
     """Train once as things are here, then once for each variation, all in copies of the project.
 
+    What the project keeps of its outputs is compared first. A variation that changes something runs
+    again, as does the training as it is here: what comes and goes is a change of `repeat`.
     Raises LockstitchError when the first training fails or writes nothing that is declared.
     """
     with tempfile.TemporaryDirectory(prefix="lockstitch-verify-") as name:
         scratch = Path(name)
         with progress.task(f"train {spec.name}", 0):
             first = _train(project, spec, Variation(name="here"), scratch / "project")
-        repeats = []
-        for each in variations.of_training():
+
+        elsewhere: list[Run] = []  # as other CPUs would
+
+        def trained(each: Variation) -> Trained:
             # In one place, one after the other: only `folder` is elsewhere.
             shutil.rmtree(scratch / "project")
             with progress.task(f"train {spec.name}: {each.name}", 0):
-                trained = Trained(variation=each.name, hardware=each.hardware)
+                result = Trained(variation=each.name, hardware=each.hardware)
                 try:
                     other = _train(project, spec, each, scratch / "project")
                 except LockstitchError as error:
-                    repeats.append(replace(trained, problem=error.message))
-                else:
-                    repeats.append(_compared(trained, first, other))
-        return first, repeats
+                    return replace(result, problem=error.message)
+            if each.hardware:
+                elsewhere.append(other)
+            return _compared(result, first, other)
+
+        known = {each.name: each for each in variations.of_training()}
+        found = repeated({name: trained(each) for name, each in known.items()}, known, trained)
+    kept = _kept(project, spec, [first, *elsewhere], found[_REPEAT])
+    return first, [*([kept] if kept else []), *found.values()]
+
+
+def repeated(
+    found: Mapping[str, Trained],
+    known: Mapping[str, Variation],
+    train: Callable[[Variation], Trained],
+) -> dict[str, Trained]:
+    """Return the results of variations after those that changed something have run again.
+
+    A variation changes what each of its runs changed. What comes and goes is chance: a change of
+    `repeat`, and of nothing else.
+    """
+    found = dict(found)
+    chance = found.pop(_REPEAT)
+    suspects = [name for name, each in found.items() if _changes(each) - _changes(chance)]
+    for _ in range(_AGAIN if suspects else 0):
+        chance = _joined(chance, train(known[_REPEAT]))
+    for name in suspects:
+        for _ in range(_AGAIN):
+            if not _changes(found[name]) - _changes(chance):
+                break
+            again = train(known[name])
+            passing = _changes(found[name]) ^ _changes(again)
+            chance = _joined(chance, _part(found[name], passing), _part(again, passing))
+            found[name] = found[name] if again.problem else replace(found[name], problem="")
+    steady = {name: _without(each, _changes(chance)) for name, each in found.items()}
+    return {_REPEAT: chance, **steady}
+
+
+def _changes(each: Trained) -> set[str]:
+    """Return what changed in a run, by the names of outputs and metrics.
+
+    Other bytes of one meaning are no change, nor are other last digits of another CPU.
+    """
+    names = {*each.metrics, *([_FAILURE] if each.problem else [])}
+    if not each.hardware:
+        names |= {change.output for change in each.changes if change.what != "bytes"}
+    return names
+
+
+def _part(each: Trained, names: set[str]) -> Trained:
+    return replace(
+        each,
+        changes=tuple(change for change in each.changes if change.output in names),
+        metrics={name: pair for name, pair in each.metrics.items() if name in names},
+        problem=each.problem if _FAILURE in names else "",
+    )
+
+
+def _without(each: Trained, names: set[str]) -> Trained:
+    kept = [c for c in each.changes if c.what == "bytes" or c.output not in names]
+    metrics = {name: pair for name, pair in each.metrics.items() if name not in names}
+    return replace(each, changes=tuple(kept), metrics=metrics)
+
+
+def _joined(*runs: Trained) -> Trained:
+    """Return the changes of several runs as those of the first; a change of meaning counts more."""
+    changes: dict[str, OutputChange] = {}
+    for change in [change for each in runs for change in each.changes]:
+        if changes.setdefault(change.output, change).what == "bytes":
+            changes[change.output] = change
+    metrics = {name: pair for each in reversed(runs) for name, pair in each.metrics.items()}
+    problem = next((each.problem for each in runs if each.problem), "")
+    ordered = tuple(changes[name] for name in sorted(changes))
+    return replace(runs[0], changes=ordered, metrics=metrics, problem=problem)
+
+
+def _kept(
+    project: Project, spec: ImageSpec, runs: Sequence[Run], chance: Trained
+) -> Trained | None:
+    """Return how the outputs that the project keeps differ from those of a training.
+
+    None when it keeps none. What differs from run to run anyway is left out. It may have been
+    trained on another CPU: the nearest of `runs` counts.
+    """
+    first = runs[0]
+    names = [name for name in first.outputs if (project.root / name).is_file()]
+    if not names:
+        return None
+    started = clock.monotonic()
+    same = {
+        name: first.outputs[name]
+        for name in names
+        if record.digest_of(project.root / name).hex == first.outputs[name].bytes
+    }
+    others = [name for name in names if name not in same]
+    env = {**environ.child(), "PYTHONDONTWRITEBYTECODE": "1"}
+    meant = _meaning(project, spec, project.root, env, others) if others else {}
+    kept = Run(
+        outputs=same | meant,
+        metrics=dict(sorted(_metrics(project.root, names))),
+        seconds=clock.monotonic() - started,
+    )
+    found = []
+    for run in runs:
+        trained = replace(
+            run,
+            outputs={name: each for name, each in run.outputs.items() if name in names},
+            metrics={name: each for name, each in run.metrics.items() if name in kept.metrics},
+        )
+        found.append(_without(_compared(Trained(variation=KEPT), trained, kept), _changes(chance)))
+    return min(found, key=lambda each: len(_changes(each)))
 
 
 def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Path) -> Run:
@@ -126,14 +241,17 @@ def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Pat
         message = f"`{spec.name}` wrote nothing below its outputs ({', '.join(spec.outputs)})"
         hint = f'outputs = ["models"] in [tool.lockstitch.images.{spec.name}]'
         raise LockstitchError(message, hint=hint)
-    meaning = process.run(
-        [programs.python(project, spec), "-B", _MEANING],
-        cwd=root,
-        env=env,
-        stdin=json.dumps(names),
-    )
-    outputs = {name: _output(each) for name, each in sorted(json.loads(meaning.stdout).items())}
+    outputs = _meaning(project, spec, root, env, names)
     return Run(outputs=outputs, metrics=dict(sorted(_metrics(root, names))), seconds=seconds)
+
+
+def _meaning(
+    project: Project, spec: ImageSpec, root: Path, env: Mapping[str, str], names: Sequence[str]
+) -> dict[str, Output]:
+    """Return what files mean, as the environment of the image reads them."""
+    program = str(programs.python(project, spec))
+    done = process.run([program, "-B", _MEANING], cwd=root, env=env, stdin=json.dumps(names))
+    return {name: _output(each) for name, each in sorted(json.loads(done.stdout).items())}
 
 
 def _stamps(root: Path, spec: ImageSpec) -> dict[str, tuple[int, int]]:

@@ -87,6 +87,27 @@ def test_the_same_model_everywhere(training: Path, capsys: pytest.CaptureFixture
     assert not (training / "models").exists(), "nothing of the project changes"
 
 
+def test_what_the_project_keeps_is_what_it_trains(
+    training: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(training, '["a", "b"]')
+    kept = training / "models" / "model.json"
+    kept.parent.mkdir()
+    kept.write_text('{"bias": 1.5, "words": ["a", "b"]}')
+    code, out, err = verify(capsys, "--train")
+    assert code == 0, out + err
+    line = next(each for each in out.splitlines() if "kept in the project" in each)
+    assert line.endswith("same meaning, other bytes: models/model.json")
+    for garbage in ("no model at all", '{"bias": 9, "words": ["a", "b"]}'):
+        kept.write_text(garbage)
+        code, out, _ = verify(capsys, "--train")
+        assert code == 1
+        lines = out.splitlines()
+        assert lines[1].split() == ["kept", "in", "the", "project", "DIFFERS"]
+        assert lines[2].startswith("    models/model.json: ")
+        assert kept.read_text() == garbage
+
+
 def test_the_variation_and_the_part_are_named(
     training: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from lockstitch.prove.building import Against, Compared
 from lockstitch.prove.compare import ImageDifference
 from lockstitch.prove.result import Result
 from lockstitch.prove.training import Output, Run, Trained
+from lockstitch.prove.variations import Variation
 
 DIFFERENCE = ImageDifference(
     layer="app files", entry="app/<x>", what="mode", here="0o644", there="0o755"
@@ -163,3 +164,43 @@ def test_the_page_is_whole_and_leads_nowhere() -> None:
     assert "app/<x>" not in text
     assert "url(" not in text
     assert "umask" in reader.text
+
+
+def test_a_rare_flip_is_a_repeat_and_no_variation() -> None:
+    """It came with `folder` once and not again; `hash seed` changes what it did each time."""
+    same, flipped = trained(run()), trained(run(weights="2", data="y"))
+    other = trained(run(metric=0.8))
+    known = {name: Variation(name=name) for name in ("repeat", "hash seed", "folder")}
+    ran: list[str] = []
+
+    def train(each: Variation) -> Trained:
+        ran.append(each.name)
+        return {"hash seed": other}.get(each.name, same)
+
+    found = {"repeat": same, "hash seed": other, "folder": same}
+    assert training.repeated(found, known, train) == found
+    assert ran == [*["repeat"] * 3, *["hash seed"] * 3]
+    told = training.repeated({**found, "folder": flipped}, known, train)
+    assert told["repeat"].changes == flipped.changes
+    assert (told["folder"].changes, told["folder"].metrics) == ((), {})
+    assert told["hash seed"].metrics == {"auc": (0.9, 0.8)}
+
+
+def test_a_failure_that_does_not_repeat_is_no_variation() -> None:
+    same, failed = trained(run()), Trained(variation="v", problem="`python` failed")
+    known = {name: Variation(name=name) for name in ("repeat", "clock")}
+    told = training.repeated({"repeat": same, "clock": failed}, known, lambda _: same)
+    assert (told["clock"].problem, told["repeat"].problem) == ("", "`python` failed")
+    told = training.repeated(
+        {"repeat": same, "clock": failed},
+        known,
+        lambda each: failed if each.name == "clock" else same,
+    )
+    assert (told["clock"].problem, told["repeat"].problem) == ("`python` failed", "")
+
+
+def test_what_a_repeat_changes_is_said_once() -> None:
+    other = trained(run(weights="3", data="z"))
+    known = {name: Variation(name=name) for name in ("repeat", "clock")}
+    told = training.repeated({"repeat": other, "clock": other}, known, lambda _: other)
+    assert (told["repeat"].changes, told["clock"].changes) == (other.changes, ())

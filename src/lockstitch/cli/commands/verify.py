@@ -4,8 +4,9 @@ Rebuilds every image under another umask, user, time zone, locale, hash seed, HO
 order, number of workers and clock, from an empty store, and compares locks, plans, layers and
 digests. Trains again with another hash seed, with one thread and with all, as on other CPUs, with
 another listing order, folder, clock, time zone and locale, and compares metrics, bytes and meaning
-of every output. Names what differs: the layer, the entry, the byte, the part of the model, and the
-variation that causes it. Changes nothing of the project. Exits with 1 when something differs.
+of every output, those that the project keeps included. What changes runs again before it is named.
+Names what differs: the layer, the entry, the byte, the part of the model, and the variation that
+causes it. Changes nothing of the project. Exits with 1 when something differs.
 
 examples:
   # images and models
