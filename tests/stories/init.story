@@ -166,6 +166,11 @@ $ lockstitch init --dry-run
 > note: image `serve`: `fastapi>=0.110` and `uvicorn>=0.30` added, which its program needs
 > note: once training has written a model, add it to the `include` of the image `serve`
 > would write: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml
+> images: serve, train
+> commands: serve `uvicorn api:app --host 0.0.0.0 --port 8000`; train `python train.py`
+> files: serve api.py, train.py; train api.py, train.py
+> Python: 3.11 of debian:bookworm
+> left out: nothing
 > next: lockstitch init
 $ ls -A
 > api.py
@@ -339,6 +344,11 @@ $ lockstitch init
 > note: image `serve`: `fastapi>=0.110` and `uvicorn>=0.30` added, which its program needs
 > note: once training has written a model, add it to the `include` of the image `serve`
 > wrote: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml
+> images: serve, train
+> commands: serve `uvicorn api:app --host 0.0.0.0 --port 8000`; train `python train.py`
+> files: serve api.py, train.py; train api.py, train.py
+> Python: 3.11 of debian:bookworm
+> left out: nothing
 > next: uv sync
 > next: lockstitch lock && lockstitch build
 > next: git init && uv run prek install
@@ -380,6 +390,11 @@ $ lockstitch init --force
 >  files = ["api.py", "scores", "train.py"]
 >
 > wrote: pyproject.toml
+> images: serve, train
+> commands: serve `uvicorn api:app --host 0.0.0.0 --port 8000`; train `python train.py`
+> files: serve api.py, train.py; train api.py, train.py
+> Python: 3.11 of debian:bookworm
+> left out: nothing
 > next: uv sync
 > next: lockstitch lock && lockstitch build
 $ lockstitch init --manager conda  # exits 1

@@ -8,11 +8,9 @@ at its first line. What other parts of it may import is a note.
 import functools
 import re
 import sys
-import tomllib
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from posixpath import basename
 
@@ -23,6 +21,7 @@ from lockstitch.image.plan import Prepared
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Import, Reach, Tree, follow, standard_library
 from lockstitch.python.model import Project
+from lockstitch.python.names import distribution_of
 from lockstitch.store import Store
 
 __all__ = ["Modules", "check", "modules_of"]
@@ -148,7 +147,7 @@ def _first_of_each(imports: Iterable[Import]) -> list[Import]:
 
 def _error(lack: Import, image: str) -> LockstitchError:
     message = f"{lack.path}:{lack.line}: `{lack.module}` is in no package of image `{image}`"
-    name = _distribution(lack.top)
+    name = distribution_of(lack.top)
     hint = f'uv add {name}, in a group of the image; or allow-missing = ["{lack.top}"]'
     return LockstitchError(message, hint=hint)
 
@@ -157,18 +156,6 @@ def _note(possible: list[Import]) -> str:
     shown = ", ".join(f"`{each.top}` ({each.path}:{each.line})" for each in possible[:_SHOWN])
     more = f" and {len(possible) - _SHOWN} more" if len(possible) > _SHOWN else ""
     return f"not in the image, and imported in functions or branches: {shown}{more}"
-
-
-@functools.cache
-def _distributions() -> dict[str, str]:
-    text = resources.files("lockstitch.python").joinpath("distributions.toml").read_text("utf-8")
-    table: dict[str, str] = tomllib.loads(text)["distributions"]
-    return table
-
-
-def _distribution(top: str) -> str:
-    """Return the distribution that has a module, as far as a table of the most used knows."""
-    return _distributions().get(top, top.replace("_", "-"))
 
 
 # --- what the image has

@@ -1,8 +1,10 @@
 """Names and versions as Python's packaging specifications compare them."""
 
+import functools
 import re
+from importlib import resources
 
-__all__ = ["minor", "normal", "of_requirement"]
+__all__ = ["distribution_of", "minor", "normal", "of_requirement"]
 
 _SEPARATORS = re.compile(r"[-_.]+")
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
@@ -22,3 +24,17 @@ def of_requirement(text: str) -> str:
     """Return the normal name that a requirement (PEP 508) begins with, "" without one."""
     match = _NAME.match(text)
     return normal(match[1]) if match else ""
+
+
+def distribution_of(top: str) -> str:
+    """Return the distribution that has a module, as far as a table of the most used knows."""
+    return _distributions().get(top, top.replace("_", "-"))
+
+
+@functools.cache
+def _distributions() -> dict[str, str]:
+    import tomllib
+
+    text = resources.files("lockstitch.python").joinpath("distributions.toml").read_text("utf-8")
+    table: dict[str, str] = tomllib.loads(text)["distributions"]
+    return table

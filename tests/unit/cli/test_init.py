@@ -38,6 +38,11 @@ def test_what_it_makes_can_be_locked(
         "note: `setup.py`: kept; what pyproject.toml says counts from now on",
         "note: `requirements.txt:2`: `-e .` is this project: left out",
         "wrote: .gitignore, .kingfisher-rules.yaml, .python-version, prek.toml, pyproject.toml",
+        "images: train",
+        "commands: train `python train.py`",
+        "files: train train.py",
+        "Python: 3.11 of debian:bookworm",
+        "left out: nothing",
         f"next: cd {root} && uv sync",
         f"next: cd {root} && lockstitch lock && lockstitch build",
         f"next: cd {root} && git init && uv run prek install",
@@ -83,3 +88,24 @@ def test_the_answer_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["init", str(root), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert (again["changed"], again["diff"], again["written"]) == ([], "", False)
+
+
+def test_each_decision_is_explained_by_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {
+        "requirements.txt": "fastapi\nuvicorn\n",
+        "main.py": "from fastapi import FastAPI\n\napp = FastAPI()\nopen('a/b.txt')\n",
+        "a/b.txt": "",
+    }
+    root = projects.write_files(tmp_path, texts)
+    wanted = [
+        "[tool.lockstitch.images.serve]",
+        "    main.py:3: fastapi `app`",
+        "    main.py:4: `a/b.txt`",
+    ]
+    for _ in range(2):  # a project that has its images is explained too
+        assert main(["init", str(root), "--explain"]) == 0
+        out, err = capsys.readouterr()
+        assert [line for line in wanted if line not in out.splitlines()] == []
+    assert err == "nothing to do: the project has all of it\n"

@@ -1,9 +1,10 @@
 """Add lockstitch to an existing project.
 
-Reads pyproject.toml, requirements files, setup.py, packages, and the programs that train and
-serve; runs none of them. Adds metadata, the build backend, a group `dev`, settings of black,
-ruff, mypy and pytest, images, .python-version and lines of .gitignore. Shows the difference.
-Keeps existing values; --force replaces settings of black, ruff and mypy, and .python-version.
+Reads pyproject.toml, requirements files, setup.py, packages, Dockerfiles and the programs that
+train and serve; runs none of them. Adds metadata, the build backend, a group `dev`, settings of
+black, ruff, mypy and pytest, images, .python-version and lines of .gitignore. Shows the
+difference. Keeps existing values; --force replaces settings of black, ruff and mypy, and
+.python-version.
 
 examples:
   # what would change in the project of this folder
@@ -12,6 +13,8 @@ examples:
   lockstitch init && lockstitch lock && lockstitch build
   # images on another Python
   lockstitch init --python 3.12
+  # why each image has its command and files: files and lines of the project
+  lockstitch init --dry-run --explain
   # for a team that uses Poetry
   lockstitch init --manager poetry
 """
@@ -55,6 +58,7 @@ OPTIONS = (
         "replace settings of black, ruff and mypy, and .python-version (default: keep)",
     ),
     flag("--dry-run", "show the difference, write nothing"),
+    flag("--explain", "print each decision about images with the file and line that it comes from"),
     JSON,
 )
 _INSTALL = {"uv": "uv sync", "poetry": "poetry install"}
@@ -68,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
         options.python,
         force=options.force,
         has_poetry=process.is_there("poetry"),
+        explain=options.explain,
     )
     names = [change.name for change in found.changes]
     if not options.dry_run:
@@ -78,13 +83,18 @@ def run(options: argparse.Namespace) -> int:
         print_json(document | {"written": bool(names) and not options.dry_run})
         return 0
     sys.stdout.write(plan.diff(found))
+    for line in plan.explained(found) if options.explain else ():
+        sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
     for note in found.notes:
-        say(f"note: {note}")
+        if not note.startswith("left out: "):  # of which the last lines are
+            say(f"note: {note}")
     if not names:
         say("nothing to do: the project has all of it")
         return 0
     say(f"{'would write' if options.dry_run else 'wrote'}: {', '.join(names)}")
+    for line in plan.summary(found):
+        say(line)
     go = "" if options.folder == Path() else f"cd {options.folder} && "
     say(f"next: {go}{'lockstitch init' if options.dry_run else _INSTALL[found.manager]}")
     if not options.dry_run:

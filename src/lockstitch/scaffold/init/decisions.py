@@ -13,7 +13,7 @@ from lockstitch.scaffold.init import pythons, tables
 from lockstitch.scaffold.init.contents import Contents, contents_of
 from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts
-from lockstitch.scaffold.init.programs import Found, Program, find
+from lockstitch.scaffold.init.programs import Found, Program, find, split
 
 __all__ = ["Decisions", "Reason", "decide"]
 
@@ -56,11 +56,14 @@ class Decisions:
     reasons: tuple[Reason, ...] = ()
 
 
-def decide(facts: Facts, python: str = "", *, force: bool = False) -> Decisions:
+def decide(
+    facts: Facts, python: str = "", *, force: bool = False, explain: bool = False
+) -> Decisions:
     """Return what a folder should have; reads no file that is not in its facts' folder.
 
     `python` is the minor version of the images where it is named. `force` replaces the settings
-    of black, ruff and mypy, and `.python-version`.
+    of black, ruff and mypy, and `.python-version`. With `explain`, the reasons for images are
+    found for a project that has its images too.
     """
     notes = _left_out(facts)
     minor, base = _base(facts, python, notes)
@@ -68,6 +71,8 @@ def decide(facts: Facts, python: str = "", *, force: bool = False) -> Decisions:
     project = [*tables.project(facts, minor)]
     reasons: list[Reason] = []
     images = [*_images(facts, minor, base, reasons)]
+    if explain and not reasons:
+        _add_reasons(facts, minor, reasons)
     settings = [*tables.settings(facts, force=force)]
     notes += [item for item in [*build, *project, *images, *settings] if isinstance(item, str)]
     development = tables.development(facts)
@@ -248,9 +253,20 @@ def _images(facts: Facts, python: str, base: str, reasons: list[Reason]) -> Iter
         what = f"image `{writer}` writes it" if writer else "not in this folder"
         left_out[f"`{name}` ({where}): {what}"] = None
     yield from (f"left out: {each}" for each in left_out)
+    yield from split(facts, found)
     images = {name for name, _ in tables_of_images}
     if {"train", "serve"} <= images and not facts.folder.filled("models"):
         yield "once training has written a model, add it to the `include` of the image `serve`"
+
+
+def _add_reasons(facts: Facts, python: str, reasons: list[Reason]) -> None:
+    """Add the reasons for the images that would be written if there were none."""
+    found = find(facts, python)
+    for program in found.programs:
+        contents = contents_of(facts, found, program)
+        image, _ = _image(facts, program, contents)
+        why = (program.reason, *contents.reasons)
+        reasons.append(Reason(image=program.image, values=image, why=why))
 
 
 def _without_command(facts: Facts, found: Found) -> Iterator[Table | str]:

@@ -12,13 +12,14 @@ from pathlib import Path
 from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.python import load
+from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import parse_toml
-from lockstitch.scaffold.init.decisions import decide
+from lockstitch.scaffold.init.decisions import Reason, decide
 from lockstitch.scaffold.init.edit import edit
 from lockstitch.scaffold.init.facts import read
 from lockstitch.scaffold.init.folder import Folder
 
-__all__ = ["Change", "Plan", "diff", "plan", "write"]
+__all__ = ["Change", "Plan", "diff", "explained", "plan", "summary", "write"]
 
 _SECRET = re.compile(r"(://)[^/\s@]*@")
 
@@ -40,6 +41,8 @@ class Plan:
     manager: str
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
+    project: Project  # as it will be
+    reasons: tuple[Reason, ...] = ()
 
 
 def plan(
@@ -49,12 +52,14 @@ def plan(
     *,
     force: bool = False,
     has_poetry: bool = True,
+    explain: bool = False,
 ) -> Plan:
     """Return what a folder lacks; reads only the folder, and writes nothing.
 
     `python` is the minor version of the images where it is named. `force` replaces the settings
     of black, ruff and mypy, and `.python-version`. Without Poetry on this machine, a project of
-    Poetry becomes one of uv with the versions of its lock.
+    Poetry becomes one of uv with the versions of its lock. With `explain`, the reasons for images
+    are found for a project that has its images too.
     Raises LockstitchError for what is there and cannot be worked with.
     """
     if not root.is_dir():
@@ -62,9 +67,9 @@ def plan(
         raise LockstitchError(message, hint="lockstitch new NAME, for a project from the beginning")
     folder = Folder(root)
     facts = read(folder, manager, has_poetry=has_poetry)
-    decisions = decide(facts, python, force=force)
+    decisions = decide(facts, python, force=force, explain=explain)
     edited = edit(facts.text, decisions.tables, "pyproject.toml", force=force)
-    load.read(parse_toml(edited.text, "`pyproject.toml`", hint="correct that line"), root)
+    project = load.read(parse_toml(edited.text, "`pyproject.toml`", hint="correct that line"), root)
     texts = {**decisions.files, "pyproject.toml": edited.text}
     changes = [c for name, text in sorted(texts.items()) if (c := _change(folder, name, text))]
     return Plan(
@@ -72,6 +77,8 @@ def plan(
         manager=facts.manager,
         changes=tuple(changes),
         notes=tuple(dict.fromkeys([*decisions.notes, *edited.notes])),
+        project=project,
+        reasons=decisions.reasons,
     )
 
 
@@ -82,6 +89,38 @@ def _change(folder: Folder, name: str, text: str) -> Change | None:
     after = (text.replace("\n", "\r\n") if crlf else text).encode()
     same = before is not None and before.replace(b"\r\n", b"\n") == text.encode()
     return None if same else Change(name=name, before=before, after=after)
+
+
+def summary(plan: Plan) -> list[str]:
+    """Return five lines for a person: images, commands, files, Python, and what was left out."""
+    images = plan.project.images
+    commands = [
+        f"{i.name} `{' '.join(i.command)}`" if i.command else f"{i.name} none" for i in images
+    ]
+    held = [_files(image) for image in images]
+    left_out = [n.removeprefix("left out: ") for n in plan.notes if n.startswith("left out: ")]
+    return [
+        f"images: {', '.join(image.name for image in images)}",
+        f"commands: {'; '.join(commands)}",
+        f"files: {'; '.join(held)}",
+        f"Python: {plan.project.python} of {plan.project.base}",
+        f"left out: {'; '.join(left_out) or 'nothing'}",
+    ]
+
+
+def _files(image: ImageSpec) -> str:
+    written = f", writes {', '.join(image.outputs)}" if image.outputs else ""
+    return f"{image.name} {', '.join(image.include) or 'its packages'}{written}"
+
+
+def explained(plan: Plan) -> list[str]:
+    """Return what each image is made of and, below it, the file and line of each reason."""
+    lines = []
+    for reason in plan.reasons:
+        lines.append(f"[tool.lockstitch.images.{reason.image}]")
+        lines += [f"  {key} = {value!r}" for key, value in reason.values.items()]
+        lines += [f"    {why}" for why in dict.fromkeys(reason.why)]
+    return lines
 
 
 def diff(plan: Plan) -> str:

@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lockstitch import files
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Reach, Tree, follow, standard_library
-from lockstitch.python.tables import table
+from lockstitch.python.names import distribution_of, of_requirement
+from lockstitch.python.size import shown
+from lockstitch.python.tables import parse_toml, table
 from lockstitch.repository.code.applications import (
     Application,
     Code,
@@ -21,7 +24,7 @@ from lockstitch.scaffold.init import said, tables
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.said import Said
 
-__all__ = ["Found", "Program", "find"]
+__all__ = ["Found", "Program", "find", "split"]
 
 _APART = frozenset(
     {"test", "tests", "testing", "docs", "doc", "examples", "example", "notebooks", "notebook"}
@@ -132,6 +135,46 @@ def find(facts: Facts, python: str) -> Found:
     return Found(
         repo=repo, codes=codes, tree=tree, programs=tuple(programs), notes=tuple(finder.notes)
     )
+
+
+def split(facts: Facts, found: Found) -> Iterator[str]:
+    """Yield which requirements only one of several images imports, with the size that it saves."""
+    if len(found.programs) < 2:  # noqa: PLR2004 -- two
+        return
+    users: dict[str, set[str]] = {}
+    for program in found.programs:
+        command = ("python", program.path) if program.kind == "console" else program.command
+        entry = entry_of(command, program.env)
+        for each in follow(found.tree, entry) if entry else ():
+            users.setdefault(of_requirement(distribution_of(each.top)), set()).add(program.image)
+    sizes = _sizes(facts)
+    listed = [of_requirement(line) for line in tables.dependencies(facts)]
+    for program in found.programs:
+        alone = [n for n in listed if users.get(n) == {program.image} and n not in program.needs]
+        if alone:
+            known = sum(sizes.get(name, 0) for name in alone)
+            saved = f": {shown(known)} that the others carry" if known else ""
+            names, listing = " ".join(alone), ", ".join(f"`{name}`" for name in alone)
+            yield (
+                f"only image `{program.image}` imports {listing}{saved}; "
+                f"uv remove {names} && uv add --group {program.image} {names}"
+            )
+
+
+def _sizes(facts: Facts) -> dict[str, int]:
+    """Return the bytes of each package's wheel for Linux, as far as uv.lock says."""
+    path = facts.folder.root / "uv.lock"
+    if not path.is_file() or not facts.folder.inside(path):
+        return {}
+    document = parse_toml(files.read_text(path), "`uv.lock`", hint="uv lock")
+    found: dict[str, int] = {}
+    packages = document.get("package")
+    for package in packages if isinstance(packages, list) else ():
+        for wheel in package.get("wheels", ()):
+            fits = re.search(r"none-any|manylinux\w*x86_64", wheel.get("url", ""))
+            if fits and isinstance(wheel.get("size"), int):
+                found[package["name"]] = wheel["size"]
+    return found
 
 
 class _Finder:

@@ -153,3 +153,23 @@ def test_what_git_ignores_and_what_is_too_large_is_left_out(tmp_path: Path) -> N
     assert images["train"]["include"] == ["data/small.csv", "train.py"]
     assert "left out: `data/big.csv` (train.py:1): git ignores it" in notes
     assert "left out: `huge.bin` (train.py:3): 105.9 MB, over 104.9 MB" in notes
+
+
+def test_what_only_one_image_imports_is_said_with_its_size(tmp_path: Path) -> None:
+    lock = (
+        'version = 1\n[[package]]\nname = "scikit-learn"\nversion = "1"\nwheels = [{ url = '
+        '"https://x.test/s-1-cp311-cp311-manylinux_2_17_x86_64.whl", size = 13000000 }]\n'
+    )
+    texts = {
+        "pyproject.toml": (
+            '[project]\nname = "x"\ndependencies = ["scikit-learn", "fastapi", "numpy"]\n'
+        ),
+        "uv.lock": lock,
+        "train.py": "import numpy\nfrom sklearn import svm\n",
+        "api.py": "import numpy\nfrom fastapi import FastAPI\napp = FastAPI()\n",
+    }
+    _, notes = planned(tmp_path, texts)
+    assert (
+        "only image `train` imports `scikit-learn`: 13.0 MB that the others carry; "
+        "uv remove scikit-learn && uv add --group train scikit-learn"
+    ) in notes
