@@ -94,7 +94,11 @@ def _signature(project: Project, requirements: tuple[str, ...]) -> str:
         state = git.described(project.root)
         if state is None:
             return ""
-    listing = [[f.name, f.size, f.mtime_ns, f.executable] for f in files.walk(project.root)]
+    listing = [
+        # A name may be none of UTF-8, and no image has to include it.
+        [f.name.encode("utf-8", "backslashreplace").decode(), f.size, f.mtime_ns, f.executable]
+        for f in files.walk(project.root)
+    ]
     document = [LAYOUT, os.fspath(project.root), list(requirements), listing, state]
     document.append(sorted(environ.starting(*_VARIABLES).items()))
     document += [os.fspath(process.find_uv()), sys.version]

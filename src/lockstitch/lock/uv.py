@@ -65,7 +65,7 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
     words = ["--upgrade"] if upgrade is not None and not upgrade else []
     words += [word for name in upgrade or () for word in ("--upgrade-package", name)]
     # A source that is new here has no locked build requirements yet: they are locked next.
-    _uv("lock", *words, cwd=project.root, UV_REQUIRE_BUILD_HASHES="0")
+    _uv("lock", *words, cwd=project.root, UV_REQUIRE_BUILD_HASHES="0", **_python(project))
 
 
 def check(project: Project) -> None:
@@ -73,7 +73,7 @@ def check(project: Project) -> None:
     done = process.run(
         [process.find_uv(), "lock", "--check", "--offline", "--quiet"],
         cwd=project.root,
-        env=_environment(),
+        env=_environment(**_python(project)),
         check=False,
     )
     if done.code != 0:
@@ -126,7 +126,9 @@ def _export(project: Project, form: str, target: Path, chosen: Sequence[str]) ->
     words = ["export", "--locked", "--no-header", "--quiet"]
     words += [] if "--package" in chosen else ["--no-emit-project"]
     # Not to a file: paths of members are written from where the file lies.
-    files.write_text(target, _uv(*words, "--format", form, *chosen, cwd=project.root))
+    files.write_text(
+        target, _uv(*words, "--format", form, *chosen, cwd=project.root, **_python(project))
+    )
 
 
 def sync(project: Project, image: ImageSpec, folder: Path) -> None:
@@ -219,6 +221,14 @@ def _error(what: str, output: str) -> LockstitchError:
         return LockstitchError(f"{what}: no versions fit together\n{said}", hint=hint)
     text = [_CAUSE.sub("  ", line).removeprefix("error: ") for line in lines[:_SHOWN]]
     return LockstitchError("\n".join([f"{what}:", *text]))
+
+
+def _python(project: Project) -> dict[str, str]:
+    """Return what makes uv take the images' Python where `.python-version` names another one."""
+    path = project.root / ".python-version"
+    named = files.read_text(path).strip() if path.is_file() else ""
+    wanted = f"{project.python}."
+    return {} if not named or f"{named}.".startswith(wanted) else {"UV_PYTHON": project.python}
 
 
 def _environment(**changes: str | None) -> dict[str, str]:

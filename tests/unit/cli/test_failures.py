@@ -152,6 +152,23 @@ def test_a_symlink_that_leads_out_of_the_project(
     assert hint == "copy the file into the project"
 
 
+def test_a_pointer_of_git_lfs(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n"
+    (locked / "app" / "model.bin").write_text(pointer)
+    error, hint = fails(capsys, locked, "build")
+    assert error == "`app/model.bin` is a pointer of Git LFS and not the file itself"
+    assert hint == "git lfs pull"
+
+
+def test_a_name_that_is_not_utf_8(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (locked / "caf\udce9.csv").touch()  # no image includes this one
+    assert main(["build", "train", "--quiet"]) == 0
+    (locked / "app" / "caf\udce9.csv").touch()
+    error, hint = fails(capsys, locked, "build")
+    assert error == "`app/caf\\udce9.csv` has a name that is not UTF-8"
+    assert hint == "rename it, or narrow `include`"
+
+
 def test_an_image_over_its_budget(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     projects.replace(locked, "port = 8000\n", 'port = 8000\nbudget = "2kB"\n')
     error, hint = fails(capsys, locked, "build")

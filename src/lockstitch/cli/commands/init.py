@@ -73,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
         force=options.force,
         has_poetry=process.is_there("poetry"),
         explain=options.explain,
+        can_fetch=_can_fetch,
     )
     names = [change.name for change in found.changes]
     if not options.dry_run:
@@ -102,3 +103,12 @@ def run(options: argparse.Namespace) -> int:
         if any(change.name == "prek.toml" for change in found.changes):
             say(f"next: {go}git init && {found.manager} run prek install")
     return 0
+
+
+def _can_fetch(python: str) -> bool:
+    """Return whether this machine reaches the archive of a Python that Debian lacks."""
+    from lockstitch.lock.bases import cpython
+    from lockstitch.net.download import Fetcher
+    from lockstitch.store import Store, default_root
+
+    return cpython.can_fetch(python, Fetcher(Store(default_root()), first_wait=0.1))

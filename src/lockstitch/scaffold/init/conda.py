@@ -1,17 +1,14 @@
 """conda's environment.yml: its packages by the names and versions that the index has."""
 
-import functools
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import resources
-from typing import Any
 
 from lockstitch.python.names import normal
 from lockstitch.repository.text import yaml
+from lockstitch.scaffold.init.conda_names import distribution, kind_of
 from lockstitch.scaffold.init.folder import Folder
-from lockstitch.scaffold.init.requirements import requirement, usable
+from lockstitch.scaffold.init.requirements import is_known, requirement, usable
 
 __all__ = ["Environment", "environment"]
 
@@ -32,14 +29,10 @@ class Environment:
     """What an environment.yml asks for."""
 
     dependencies: list[str] = field(default_factory=list)
+    constraints: list[str] = field(default_factory=list)  # of an export: what others need
     pip: list[str] = field(default_factory=list)  # lines of its `pip:` part, as they stand
     python: str = ""  # as it is written: `3.8`, `>=3.9`
     notes: list[str] = field(default_factory=list)
-
-
-@functools.cache
-def _tables() -> dict[str, Any]:
-    return tomllib.loads(resources.files(__package__).joinpath("conda.toml").read_text("utf-8"))
 
 
 def environment(folder: Folder, name: str) -> Environment | None:
@@ -94,35 +87,24 @@ def _take(found: Environment, text: str, where: str, others: dict[str, list[str]
     name, versions = match["name"], match["versions"].strip()
     pinned, _, build = versions.lstrip("=").partition("=")
     exported = versions.startswith("=") and bool(build) and "," not in versions
-    versions = f"={pinned}" if exported else versions
+    versions = f"=={pinned}" if exported else versions
     if name.lower() == "python":
         found.python = _versions(versions)
         return
-    known = _tables()["distributions"].get(name.lower())
-    kind = _kind(name.lower(), build if exported else "", known=known is not None)
+    known = distribution(name)
+    kind = kind_of(name, build if exported else "")
     if kind:
         others.setdefault(kind, []).append(name)
         return
-    line = f"{known or name}{match['extras'] or ''}{_versions(versions)}"
+    line = f"{known}{match['extras'] or ''}{_versions(versions)}"
     before = len(found.notes)
     line = usable(line, where, found.notes)
-    if line:
+    if line and exported and not is_known(known):
+        found.constraints.append(line)
+    elif line:
         found.dependencies.append(line)
     elif len(found.notes) == before:
         found.notes.append(f"{where}: `{text:.60}` is no requirement: left out")
-
-
-def _kind(name: str, build: str, *, known: bool) -> str:
-    """Return which kind of package that is not of Python a name is, or ""."""
-    for kind, names in _tables()["others"].items():
-        if name in names:
-            return str(kind)
-    if known:
-        return "system" if not _tables()["distributions"][name] else ""
-    if name.startswith(("lib", "_", "r-", "xorg-", "m2w64-", "msys2-", "cuda-", "aws-c-", "aws-")):
-        return "gpu" if name.startswith("cuda-") else "system"
-    # `py38h06a4308_0` and `pyhd8ed1ab_0` are of Python, `h7f8727e_2` and `0` are not.
-    return "system" if re.match(r"h[0-9a-f]{6,}_|\d+$", build) else ""
 
 
 def _versions(text: str) -> str:

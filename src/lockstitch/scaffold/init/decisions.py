@@ -1,7 +1,7 @@
 """What to do about the facts of a folder: the tables and files that it should have."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.python import load
 from lockstitch.python.tables import table
 from lockstitch.scaffold import new
-from lockstitch.scaffold.init import pythons, tables
+from lockstitch.scaffold.init import tables
 from lockstitch.scaffold.init.contents import Contents, contents_of
 from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts
@@ -57,16 +57,23 @@ class Decisions:
 
 
 def decide(
-    facts: Facts, python: str = "", *, force: bool = False, explain: bool = False
+    facts: Facts,
+    python: str = "",
+    *,
+    force: bool = False,
+    explain: bool = False,
+    can_fetch: Callable[[str], bool] = lambda _: True,
 ) -> Decisions:
     """Return what a folder should have; reads no file that is not in its facts' folder.
 
-    `python` is the minor version of the images where it is named. `force` replaces the settings
-    of black, ruff and mypy, and `.python-version`. With `explain`, the reasons for images are
-    found for a project that has its images too.
+    `python` is the minor version of the images where it is named, `can_fetch` says whether one
+    that Debian lacks can be had. `force` replaces the settings of black, ruff and mypy, and
+    `.python-version`. With `explain`, the reasons for images are found for a project that has its
+    images too.
     """
     notes = _left_out(facts)
-    minor, base = _base(facts, python, notes)
+    minor, base = _base(facts, python, notes, can_fetch)
+    facts = facts.for_python(minor, notes)
     build = [*tables.build(facts)]
     project = [*tables.project(facts, minor)]
     reasons: list[Reason] = []
@@ -147,7 +154,28 @@ def _gitignore(text: str) -> str:
 # --- images
 
 
-def _base(facts: Facts, named: str, notes: list[str]) -> tuple[str, str]:
+def _fitting(facts: Facts, possible: Sequence[str], can_fetch: Callable[[str], bool]) -> str:
+    """Return the Python that the repository names, else the one that keeps most of its pins.
+
+    One that Debian lacks is taken where this machine can fetch it.
+    """
+    wanted = facts.inputs.python
+    debian = [minor for minor in possible if not load.default_base(minor).startswith("cpython:")]
+
+    def rank(minor: str) -> tuple[bool, int, bool, int]:
+        distance = abs(int(minor[2:]) - int(wanted[2:])) if wanted else 0
+        pins = facts.inputs.old_pins(minor)
+        return minor != wanted, pins, minor not in debian, distance
+
+    best = min(possible, key=rank)
+    if best in debian or not debian or can_fetch(best):
+        return best
+    return min(debian, key=rank)
+
+
+def _base(
+    facts: Facts, named: str, notes: list[str], can_fetch: Callable[[str], bool]
+) -> tuple[str, str]:
     """Return the minor version of Python and the base that fit the project."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -180,7 +208,7 @@ def _base(facts: Facts, named: str, notes: list[str]) -> tuple[str, str]:
     if not possible:
         has = ", ".join(load.PYTHONS)
         notes.append(f"`requires-python` is `{asked}`, and the bases have {has}: choose another")
-    minor = pythons.nearest(facts.inputs.python, possible or ["3.11"])
+    minor = _fitting(facts, possible or ["3.11"], can_fetch)
     base = load.default_base(minor)
     _note_other(facts, minor, base, notes)
     return minor, base
@@ -190,7 +218,8 @@ def _note_other(facts: Facts, minor: str, base: str, notes: list[str]) -> None:
     wanted, source = facts.inputs.python, facts.inputs.python_source
     if wanted and wanted != minor:
         message = f"`{source}` names Python {wanted}, the images get {minor}"
-        notes.append(f"{message}, which `{base}` has")
+        keeps = f"; `lockstitch init --python {wanted}` keeps it" if wanted in load.PYTHONS else ""
+        notes.append(f"{message}, which `{base}` has{keeps}")
 
 
 def _requires_python(facts: Facts) -> str:

@@ -5,7 +5,7 @@ Python is read as syntax trees; nothing of the folder runs.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lockstitch.errors import LockstitchError, raise_all
@@ -65,6 +65,14 @@ class Facts:
         """The [tool.poetry] table."""
         return table(self.document, "tool", "poetry")
 
+    def for_python(self, minor: str, notes: list[str]) -> "Facts":
+        """Return the facts with pins that have a wheel for a Python; a note for each other one."""
+        if self.manager != "uv" or self.folder.has("uv.lock"):
+            return self
+        inputs = self.inputs.fitted(minor)
+        notes += inputs.notes[len(self.inputs.notes) :]
+        return replace(self, inputs=inputs)
+
 
 def read(folder: Folder, manager: str = "", *, has_poetry: bool = True) -> Facts:
     """Return the facts of a folder, for this manager or the one whose files are there.
@@ -73,12 +81,14 @@ def read(folder: Folder, manager: str = "", *, has_poetry: bool = True) -> Facts
     LockstitchError with all that cannot be worked with.
     """
     notes: list[str] = []
-    text = pythons.repaired(folder.text("pyproject.toml") or "", notes)
+    text = (folder.text("pyproject.toml") or "").removeprefix("\ufeff")
+    text = pythons.repaired(text, notes)
     document = parse_toml(text, "`pyproject.toml`", hint="correct that line")
     poetry = table(document, "tool", "poetry")
     classic = "project" not in document and bool(poetry.keys() & {"name", "dependencies"})
     chosen = _manager(folder, document, manager, has_poetry=has_poetry)
-    converts = classic and chosen == "uv"
+    grouped = bool(poetry.keys() & {"group", "dev-dependencies"}) or folder.has("poetry.lock")
+    converts = chosen == "uv" and (classic or (grouped and not is_for_uv(document)))
     if converts:
         notes.append("`[tool.poetry]` is kept; [project] has what it asks for, which uv locks")
     packages = packages_of(folder)
@@ -88,6 +98,8 @@ def read(folder: Folder, manager: str = "", *, has_poetry: bool = True) -> Facts
     )
     # Poetry finds a package of the project's name: an application has none, and stays a folder.
     named = of_requirement(str(poetry.get("name", ""))).replace("-", "_")
+    named = named or of_requirement(str(table(document, "project").get("name", "")))
+    named = named.replace("-", "_")
     if converts and "packages" not in poetry and named not in packages:
         virtual = True
     installed = bool(packages) and not virtual and _is_published(folder, document, packages)

@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lockstitch import files
@@ -95,6 +95,22 @@ class Inputs:
                 return sorted(versions)
         return []
 
+    def fitted(self, minor: str) -> "Inputs":
+        """Return it with pins that have a wheel for a Python: the nearest, where one has none."""
+        notes: list[str] = []
+        return replace(
+            self,
+            dependencies=pythons.fitted(self.dependencies, minor, notes),
+            groups={n: pythons.fitted(lines, minor, notes) for n, lines in self.groups.items()},
+            constraints=pythons.fitted(self.constraints, minor, notes),
+            notes=list(dict.fromkeys([*self.notes, *notes])),
+        )
+
+    def old_pins(self, minor: str) -> int:
+        """Return how many pins have no wheel for a Python."""
+        lines = [*self.dependencies, *(line for group in self.groups.values() for line in group)]
+        return sum(1 for _ in pythons.without_wheel([*lines, *self.constraints], minor))
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -126,11 +142,12 @@ def read_inputs(
     declared = _is_declared(document)
     if converts:
         _take_managed(inputs, managers.poetry(document), "pyproject.toml")
-        inputs.used.append("pyproject.toml")
     elif not declared and not (poetry and "dependencies" in poetry and not project):
         _undeclared(inputs, place, setup, document, pipfile, conda)
     _development(inputs, place)
     _locked(inputs, place)
+    if not declared:
+        _undeclared_imports(inputs)
     versions = conda[1].python if conda else ""
     for version, source in pythons.named(
         folder, place.repo, versions, pipfile.python if pipfile else ""
@@ -244,6 +261,10 @@ def _undeclared(
         _take_managed(inputs, pipfile, "Pipfile")
     if conda is not None and not (inputs.dependencies and "pip" not in place.installed_files):
         _take_conda(inputs, place, *conda)
+    has_pixi = "pixi.toml" in place.names
+    pixi = _toml(place.folder, "pixi.toml") if has_pixi else table(document, "tool", "pixi")
+    if pixi and not inputs.dependencies:
+        _take_managed(inputs, managers.pixi(pixi), "pixi.toml")
     _take_members(inputs, place, document)
     if not inputs.dependencies and not any(role != "dev" for role in inputs.groups):
         _take_below(inputs, place, lists)
@@ -299,6 +320,11 @@ def _has(inputs: Inputs, line: str) -> bool:
 def _take_list(
     inputs: Inputs, place: _Place, name: str, listed: Requirements, group: str = ""
 ) -> None:
+    there = {of_requirement(line): line for line in inputs.dependencies if ";" not in line}
+    for line in listed.lines if not group else ():
+        other = there.get(of_requirement(line), line)
+        if other != line and "==" in line:
+            inputs.notes.append(f"`{name}` has `{line}`: `{other}` is used, of another list")
     inputs.add(listed.lines, group)
     inputs.constraints += listed.constraints
     pinned = name.removesuffix(".in") + ".txt" if name.endswith(".in") else ""
@@ -324,6 +350,9 @@ def _take_managed(inputs: Inputs, managed: managers.Managed, name: str) -> None:
     inputs.notes += managed.notes
     inputs.used.append(name)
     exact = managed.python.startswith("==")
+    if exact and name == "pixi.toml" and not inputs.python:
+        version = re.search(r"3\.\d{1,2}", managed.python)
+        inputs.python, inputs.python_source = (version[0], name) if version else ("", "")
     if managed.python and is_specifier(managed.python) and not exact:
         inputs.requires_python = managed.python
 
@@ -350,7 +379,7 @@ def _take_conda(inputs: Inputs, place: _Place, name: str, content: Any) -> None:
     inputs.add(content.dependencies)
     pip = read_lines(place.folder, name, content.pip)
     inputs.add(pip.lines)
-    inputs.constraints += pip.constraints
+    inputs.constraints += [*content.constraints, *pip.constraints]
     inputs.sources |= pip.sources
     inputs.notes += [*content.notes, *pip.notes]
     inputs.used.append(name)
@@ -468,6 +497,14 @@ def _fill(
             continue
         line = next((spare[each] for each in sorted(likes) if each in spare), distribution)
         added.append((line, where))
+    pinned = spare | {of_requirement(line): line for line in inputs.constraints}
+    unknown = dict(needs.unknown)
+    for module, where in needs.unknown.items():
+        name = normal(module)
+        if name in pinned and name not in there:
+            added.append((pinned[name], where))
+        if name in pinned or name in there:
+            del unknown[module]
     inputs.add(line for line, _ in added)
     if nothing and added:
         names = ", ".join(line for line, _ in added)
@@ -477,9 +514,27 @@ def _fill(
             f"`{where}` needs `{line}`, which no list has: added" for line, where in added
         ]
     if nothing:
-        shown = [f"`{name}` ({where})" for name, where in needs.unknown.items()][:_SHOWN]
+        shown = [f"`{name}` ({where})" for name, where in unknown.items()][:_SHOWN]
         if shown:
             inputs.notes.append(f"no table knows the distribution of {', '.join(shown)}: uv add it")
+
+
+def _undeclared_imports(inputs: Inputs) -> None:
+    """Add what a package of some versions imports and does not declare."""
+    from packaging.requirements import Requirement
+
+    lines = [*inputs.dependencies, *(line for group in inputs.groups.values() for line in group)]
+    lines += inputs.constraints
+    pins = {of_requirement(line): line.partition("==")[2] for line in lines}
+    for text, needed in pythons.wheels()["undeclared"].items():
+        wanted = Requirement(text)
+        version = pins.get(normal(wanted.name))
+        name = of_requirement(needed)
+        if version is None or name in pins:
+            continue
+        if not wanted.specifier or (version and wanted.specifier.contains(version.split(";")[0])):
+            inputs.add([needed])
+            inputs.notes.append(f"`{needed}`: `{wanted.name}` imports it and does not declare it")
 
 
 # --- developing, and locks

@@ -9,10 +9,11 @@ from typing import Any
 from lockstitch.errors import LockstitchError
 from lockstitch.python.names import normal
 from lockstitch.python.tables import parse_toml, table, tables
+from lockstitch.scaffold.init.conda_names import distribution, kind_of
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import Source, requirement, usable
 
-__all__ = ["LOCKS", "Managed", "locked", "pep440", "pipfile", "poetry"]
+__all__ = ["LOCKS", "Managed", "locked", "pep440", "pipfile", "pixi", "poetry"]
 
 LOCKS = ("poetry.lock", "Pipfile.lock", "pdm.lock", "pylock.toml")
 _PLACES = ("git", "hg", "svn", "path", "url", "file", "editable")
@@ -163,6 +164,21 @@ def pipfile(folder: Folder) -> Managed | None:
     found.python = f"=={version}.*" if isinstance(version, str) and version.count(".") == 1 else ""
     if isinstance(version, str) and not found.python:
         found.python = f"=={version}"
+    return found
+
+
+def pixi(document: Mapping[str, Any]) -> Managed:
+    """Return what pixi.toml, or [tool.pixi], asks for, of conda and of the index."""
+    found = Managed()
+    where = "pixi"
+    for name, value in table(document, "dependencies").items():
+        if name == "python":
+            versions = pep440(value) if isinstance(value, str) else None
+            found.python = versions or ""
+        elif not kind_of(name):
+            line = _line(distribution(name), value, where, found)
+            found.dependencies += [line] if line else []
+    found.dependencies += _lines(table(document, "pypi-dependencies"), where, found)
     return found
 
 

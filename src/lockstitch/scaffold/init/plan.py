@@ -6,6 +6,7 @@
 import difflib
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,13 +54,15 @@ def plan(
     force: bool = False,
     has_poetry: bool = True,
     explain: bool = False,
+    can_fetch: Callable[[str], bool] = lambda _: True,
 ) -> Plan:
     """Return what a folder lacks; reads only the folder, and writes nothing.
 
     `python` is the minor version of the images where it is named. `force` replaces the settings
     of black, ruff and mypy, and `.python-version`. Without Poetry on this machine, a project of
     Poetry becomes one of uv with the versions of its lock. With `explain`, the reasons for images
-    are found for a project that has its images too.
+    are found for a project that has its images too. `can_fetch` is asked about a Python that
+    Debian lacks.
     Raises LockstitchError for what is there and cannot be worked with.
     """
     if not root.is_dir():
@@ -67,7 +70,7 @@ def plan(
         raise LockstitchError(message, hint="lockstitch new NAME, for a project from the beginning")
     folder = Folder(root)
     facts = read(folder, manager, has_poetry=has_poetry)
-    decisions = decide(facts, python, force=force, explain=explain)
+    decisions = decide(facts, python, force=force, explain=explain, can_fetch=can_fetch)
     edited = edit(facts.text, decisions.tables, "pyproject.toml", force=force)
     project = load.read(parse_toml(edited.text, "`pyproject.toml`", hint="correct that line"), root)
     texts = {**decisions.files, "pyproject.toml": edited.text}

@@ -1,19 +1,32 @@
 """Which Python a repository names: in files of its own, in its Dockerfiles, in its metadata."""
 
+import functools
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
+from importlib import resources
+from typing import Any
 
+from lockstitch.python.names import of_requirement
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
 from lockstitch.scaffold.init.folder import Folder
 
-__all__ = ["Named", "named", "nearest", "repaired"]
+__all__ = [
+    "Named",
+    "fitted",
+    "named",
+    "repaired",
+    "wheels",
+    "without_wheel",
+]
 
 Named = tuple[str, str]  # a minor version and the file that names it
 
 _VERSION = re.compile(r"(?<![\d.])(3\.\d{1,2})(?:\.\d+)?(?![\d])")
 _EXACT = re.compile(r"\s*(?:={1,3}|~=)?\s*(3\.\d{1,2})(?:\.(?:\d+|\*))*\s*")
 _PYTHON_IMAGE = re.compile(r"(?:^|/)python$|python3?$|uvicorn-gunicorn|/lambda/python")
+_PIN = re.compile(r"(\s*[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*)={2,3}\s*([0-9][\w.]*)\s*(;.*)?")
 _REQUIRES = re.compile(r"""(?m)^(\s*requires-python\s*=\s*)(["'])([^"'\n]*)\2""")
 
 
@@ -50,12 +63,43 @@ def _dockerfiles(repo: Repository) -> Iterator[Named]:
                     yield match[1], image.path
 
 
-def nearest(wanted: str, possible: Sequence[str]) -> str:
-    """Return the possible minor version that is nearest to the wanted one, the first without."""
-    if not wanted:
-        return possible[0]
-    goal = int(wanted.partition(".")[2])
-    return min(possible, key=lambda minor: abs(int(minor.partition(".")[2]) - goal))
+# --- wheels
+
+
+@functools.cache
+def wheels() -> dict[str, Any]:
+    """Return the table of the first versions with a wheel for a Python."""
+    return tomllib.loads(resources.files(__package__).joinpath("wheels.toml").read_text("utf-8"))
+
+
+def without_wheel(lines: Sequence[str], minor: str) -> Iterator[tuple[str, str]]:
+    """Yield the pins without a wheel for a Python, each with the nearest that has one."""
+    from packaging.version import InvalidVersion, Version
+
+    table = wheels()
+    if minor not in table["pythons"]:
+        return
+    column = table["pythons"].index(minor)
+    for line in lines:
+        match = _PIN.fullmatch(line)
+        first = table["first"].get(of_requirement(line))
+        try:
+            if match and first and Version(match[2]) < Version(first[column]):
+                series = ".".join(first[column].split(".")[:2])
+                rest = f" {match[3]}" if match[3] else ""
+                yield line, f"{match[1].strip()}=={series}.*{rest}"
+        except InvalidVersion:
+            continue
+
+
+def fitted(lines: Sequence[str], minor: str, notes: list[str]) -> list[str]:
+    """Return requirements with the nearest version for each pin without a wheel for a Python."""
+    nearest_pins = dict(without_wheel(lines, minor))
+    notes += [
+        f"`{line}` has no wheel for Python {minor}: `{pin}`, the nearest that has, is used"
+        for line, pin in nearest_pins.items()
+    ]
+    return [nearest_pins.get(line, line) for line in lines]
 
 
 def repaired(text: str, notes: list[str]) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from lockstitch.python.imports import standard_library
 from lockstitch.python.locks.lists import EDITABLE, argument, without_login
 from lockstitch.python.names import normal, of_requirement
+from lockstitch.scaffold.init.conda_names import distribution, kind_of
 from lockstitch.scaffold.init.folder import Folder
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Requirements",
     "Source",
+    "is_known",
     "is_specifier",
     "names_table",
     "read_lines",
@@ -38,7 +40,11 @@ _LOCAL = re.compile(r"\.{1,2}$|[./~]|file:|.*(?:\.whl|\.tar\.gz|\.zip)$|.*[/\\]"
 _REFERRED = re.compile(r"-r\s|\.in\b|\.toml\b|setup\.(?:py|cfg)\b")  # a file, no package
 _SELF = re.compile(r"[\"']?\.?/?\.?/?(?:\[[^\]]*\])?[\"']?")  # `.`, `./`, `.[extra]`
 # `name=1.2` and `name=1.2=build`: how conda writes it, also into requirements.txt.
-_CONDA = re.compile(r"([A-Za-z0-9][\w.-]*)\s*=\s*([0-9][\w.!+*]*)(?:=[\w.]*)?")
+_CONDA = re.compile(r"([A-Za-z0-9_][\w.-]*)\s*=\s*([0-9][\w.!+*]*)(?:=([\w.]*))?")
+# `name  1.2`, of `pip list`, and `name  1.2  build  channel`, of `conda list`.
+_TABULAR = re.compile(r"([A-Za-z0-9_][\w.-]*)\s+([0-9][\w.!+]*)(?:\s+([\w.]+))?(?:\s+\S+)?")
+_HEADER = re.compile(r"--+[\s-]*|Package\s+Version.*")
+_COMMAND = re.compile(r"[!%$]?\s*(?:python3? -m )?pip3? install\s+(.+)")
 # Where conda builds packages: what is left of its folders in the list of pip in its environments.
 _CONDA_BUILD = re.compile(
     r"/(?:croot|feedstock_root|conda-bld|build_artifacts|bld|abs_\w+|ci_\w+)/|/tmp/build/"
@@ -86,6 +92,18 @@ def _standard() -> frozenset[str]:
         for minor in range(_OLDER, _NEWEST)
         for module in standard_library(minor, known)
     )
+
+
+def is_known(name: str) -> bool:
+    """Return whether a distribution is one that the tables of the most used know."""
+    return normal(name) in _known()
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    text = resources.files("lockstitch.python").joinpath("distributions.toml").read_text("utf-8")
+    listed = [*tomllib.loads(text)["distributions"].values(), *names_table("known")["names"]]
+    return frozenset(normal(name) for name in listed)
 
 
 def _parse(text: str) -> "Requirement | None":
@@ -198,6 +216,13 @@ def _read_text(reading: _Reading, source: str, content: str, *, constrains: bool
     direct = reading.constraints if constrains else reading.lines
     for number, text, comment in _logical(content):
         where = f"`{source}:{number}`"
+        command = _COMMAND.fullmatch(text)
+        if command:  # a command in a list
+            words = [word for word in command[1].split() if not word.startswith("-")]
+            direct |= {line: None for word in words if (line := _line(reading, where, word))}
+            continue
+        if _HEADER.fullmatch(text):
+            continue
         if text.startswith("-"):
             _option(reading, source, where, text)
             continue
@@ -217,9 +242,16 @@ def _line(reading: _Reading, where: str, text: str) -> str:
     """Return the requirement of a line, or "" with a note that says why there is none."""
     bare = _OPTIONS.sub("", text).strip().rstrip(",")
     bare = bare[1:-1] if bare[:1] in {'"', "'"} and bare[-1:] == bare[:1] else bare
-    conda = _CONDA.fullmatch(bare)
+    conda = _CONDA.fullmatch(bare) or _TABULAR.fullmatch(bare)
     if conda:
-        bare = f"{conda[1]}=={conda[2]}"
+        if conda[3] and kind_of(conda[1], conda[3]):
+            return ""
+        name = distribution(conda[1]) if conda[3] else conda[1]
+        bare = f"{name}=={conda[2]}"
+        if conda[3] and of_requirement(name) != "python" and not is_known(name):
+            # An export names all that others need; what is not on the index has to do no harm.
+            reading.constraints |= {line: None for line in [requirement(bare)] if line}
+            return ""
     if of_requirement(bare) == "python" and re.fullmatch(r"python\s*[=<>~!\d.,\s*]*", bare):
         reading.python = reading.python or bare.removeprefix("python").strip()
         return ""
@@ -277,7 +309,7 @@ def _sourced(reading: _Reading, where: str, text: str) -> str:
     wanted = parsed.name if parsed else guessed
     if not of_requirement(wanted):
         return ""
-    if not parsed and not egg:
+    if not parsed and not egg and not source.get("name"):
         reading.notes.append(f"{where}: the name `{of_requirement(wanted)}` is a guess")
     extras = f"[{','.join(sorted(parsed.extras))}]" if parsed and parsed.extras else ""
     reading.sources[of_requirement(wanted)] = {k: v for k, v in source.items() if k != "name"}

@@ -418,3 +418,72 @@ def test_what_is_strange_is_read_over(tmp_path: Path) -> None:
     found = plan.plan(root)
     assert "`.gitignore` is a folder, which git does not read: kept" in found.notes
     assert facts.read(Folder(root)).inputs.dependencies == ["six"]
+
+
+# --- pins without a wheel, and what packages do not declare
+
+
+def test_a_pin_without_a_wheel_is_the_nearest_that_has_one(tmp_path: Path) -> None:
+    texts = {
+        "requirements.txt": (
+            "numpy==1.19.5\nscikit-learn[x]==1.3.0 ; python_version > '3'\nsix==1\n"
+        ),
+        "Dockerfile": "FROM python:3.8\n",
+    }
+    found = plan.plan(write_files(tmp_path, texts))
+    document = written(tmp_path, {})
+    assert document["project"]["dependencies"] == [
+        "numpy==1.23.*",
+        'scikit-learn[x]==1.3.0; python_version > "3"',
+        "six==1",
+    ]
+    message = "`numpy==1.19.5` has no wheel for Python 3.11: `numpy==1.23.*`, the nearest"
+    assert [note for note in found.notes if "no wheel" in note] == [f"{message} that has, is used"]
+
+
+def test_the_python_with_the_most_wheels_is_taken(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, {"requirements.txt": "numpy==1.26.4\npandas==2.2.2\n"})
+    assert (inputs.old_pins("3.11"), inputs.old_pins("3.13"), inputs.old_pins("3.9")) == (0, 2, 0)
+
+
+def test_what_a_package_imports_and_does_not_declare(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, {"requirements.txt": "mlflow==2.9.2\n"})
+    assert inputs.dependencies == ["mlflow==2.9.2", "setuptools<81"]
+    assert inputs.notes == [
+        "`setuptools<81`: `mlflow` imports it and does not declare it",
+    ]
+    assert inputs_of(tmp_path, {"requirements.txt": "mlflow\n"}).dependencies == ["mlflow"]
+
+
+def test_pixi(tmp_path: Path) -> None:
+    pixi = (
+        '[dependencies]\npython = "3.13.*"\nnumpy = ">=1.26,<2"\nopenssl = "*"\n'
+        '[pypi-dependencies]\nsix = "==1.16.0"\n'
+    )
+    inputs = inputs_of(tmp_path, {"pixi.toml": pixi})
+    assert inputs.dependencies == ["numpy<2,>=1.26", "six==1.16.0"]
+    assert (inputs.python, inputs.python_source) == ("3.13", "pixi.toml")
+
+
+def test_poetry_with_a_project_table(tmp_path: Path) -> None:
+    text = (
+        '[project]\nname = "d"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        'dependencies = ["six (>=1.15,<2.0)"]\n[tool.poetry]\npackage-mode = false\n'
+        '[tool.poetry.group.dev.dependencies]\npytest = "^8.0"\n'
+    )
+    lock = '[[package]]\nname = "six"\nversion = "1.15.0"\n'
+    document = written(tmp_path, {"pyproject.toml": text, "poetry.lock": lock})
+    assert document["tool"]["uv"]["constraint-dependencies"] == ["six==1.15.0"]
+    assert "pytest<9,>=8.0" in document["dependency-groups"]["dev"]
+    assert plan.plan(tmp_path, has_poetry=False).changes == ()
+
+
+def test_what_others_need_of_an_exported_environment(tmp_path: Path) -> None:
+    exported = (
+        "dependencies:\n  - pandas=1.5.3=py311_0\n  - numpy-base=1.24=py311_0\n"
+        "  - threadpoolctl=2.2.0=pyhb85f177_0\n  - odd=1.0=pyhd8ed1ab_0\n"
+    )
+    texts = {"environment.yml": exported, "main.py": "import odd\n"}
+    inputs = inputs_of(tmp_path, texts)
+    assert inputs.dependencies == ["pandas==1.5.3", "odd==1.0"]
+    assert inputs.constraints == ["threadpoolctl==2.2.0", "odd==1.0"]

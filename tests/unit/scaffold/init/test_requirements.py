@@ -135,3 +135,21 @@ def test_what_needs_no_package(line: str, tmp_path: Path) -> None:
     found = requirements_of(tmp_path, f"{line}\n")
     assert found.lines == ()
     assert len(found.notes) == 1
+
+
+def test_what_other_programs_list(tmp_path: Path) -> None:
+    text = (
+        "Package    Version\n---------- -------\nsix        1.16.0\n"  # pip list
+        "pip install idna==3.7 certifi\n"
+        "_libgcc_mutex=0.1=main\nopenssl=1.1.1n=h7f8727e_0\npytorch=1.13.1=py3.8_0\n"
+        "numpy   1.26.4   py311h24aa872_0   conda-forge\nzlib  1.2  h7f8727e_0\n"
+    )
+    found = requirements_of(tmp_path, text)
+    assert found.lines == (
+        "six==1.16.0",
+        "idna==3.7",
+        "certifi",
+        "torch==1.13.1",
+        "numpy==1.26.4",
+    )
+    assert found.notes == ()

@@ -3,9 +3,9 @@
 from lockstitch.lock.bases.base import Kind
 from lockstitch.lock.bases.cpython.archive import read_members
 from lockstitch.lock.bases.cpython.base import Archive, CPythonBase, parse, read
-from lockstitch.lock.bases.cpython.pin import pin
+from lockstitch.lock.bases.cpython.pin import can_fetch, pin
 
-__all__ = ["KIND", "Archive", "CPythonBase", "parse", "pin", "read_members"]
+__all__ = ["KIND", "Archive", "CPythonBase", "can_fetch", "parse", "pin", "read_members"]
 
 KIND = Kind(
     table="cpython",

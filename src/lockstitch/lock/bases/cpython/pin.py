@@ -28,7 +28,7 @@ from lockstitch.lock.bases.debian.selection import SYSTEM, select
 from lockstitch.lock.bases.registry.interpreter import MACHINES, read_elf
 from lockstitch.net.download import Download, Fetcher
 
-__all__ = ["pin"]
+__all__ = ["can_fetch", "pin"]
 
 _RECORD = "cpython-archive"  # the kind of store record; a change of what is read is a new name
 _ROOTS: Final = (*SYSTEM, "libcrypt1")  # `crypt`, which CPython had until 3.12, links with it
@@ -71,6 +71,17 @@ def pin(name: str, platform: str, python: str, sources: Sources) -> CPythonBase:
         archive=replace(archive, bundled=known),
         packages=selection.packages,
     )
+
+
+def can_fetch(python: str, fetcher: Fetcher, platform: str = "linux/amd64") -> bool:
+    """Return whether this machine reaches the release of the newest archive of a Python."""
+    name = f"cpython:{python}"
+    try:
+        _, url = _listed(name, parse(name), platform)
+        address = Archive(url=url, digest=Digest(""), size=0, proof="").address()
+        return _stated(address, unquote(address.rpartition("/")[2]), fetcher)[0] is not None
+    except LockstitchError:
+        return False
 
 
 # --- which archive
