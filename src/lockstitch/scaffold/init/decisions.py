@@ -218,7 +218,8 @@ def _note_other(facts: Facts, minor: str, base: str, notes: list[str]) -> None:
     wanted, source = facts.inputs.python, facts.inputs.python_source
     if wanted and wanted != minor:
         message = f"`{source}` names Python {wanted}, the images get {minor}"
-        keeps = f"; `lockstitch init --python {wanted}` keeps it" if wanted in load.PYTHONS else ""
+        can_keep = wanted in load.PYTHONS and not table(facts.document, "tool", "lockstitch")
+        keeps = f"; `lockstitch init --python {wanted}` keeps it" if can_keep else ""
         notes.append(f"{message}, which `{base}` has{keeps}")
 
 

@@ -77,9 +77,10 @@ def without_wheel(lines: Sequence[str], minor: str) -> Iterator[tuple[str, str]]
     from packaging.version import InvalidVersion, Version
 
     table = wheels()
-    if minor not in table["pythons"]:
+    pythons = [int(each[2:]) for each in table["pythons"]]
+    column = sum(each <= int(minor[2:]) for each in pythons) - 1  # of a newer one: the last
+    if column < 0:
         return
-    column = table["pythons"].index(minor)
     for line in lines:
         match = _PIN.fullmatch(line)
         first = table["first"].get(of_requirement(line))

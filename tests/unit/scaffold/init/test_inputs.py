@@ -487,3 +487,23 @@ def test_what_others_need_of_an_exported_environment(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, texts)
     assert inputs.dependencies == ["pandas==1.5.3", "odd==1.0"]
     assert inputs.constraints == ["threadpoolctl==2.2.0", "odd==1.0"]
+
+
+@pytest.mark.parametrize(
+    ("python", "listed", "fetched", "base"),
+    [
+        ("3.12", "six\n", True, "cpython:3.12"),
+        ("3.12", "six\n", False, "debian:bookworm"),
+        ("3.13", "six\n", False, "debian:trixie"),
+        ("3.8", "six\n", True, "debian:bookworm"),
+        ("3.8", "numpy==1.21.6\n", True, "cpython:3.10"),
+        ("3.8", "numpy==1.21.6\n", False, "debian:bookworm"),
+    ],
+)
+def test_a_python_that_debian_lacks(
+    python: str, listed: str, *, fetched: bool, base: str, tmp_path: Path
+) -> None:
+    texts = {"requirements.txt": listed, "Dockerfile": f"FROM python:{python}-slim\n"}
+    root = write_files(tmp_path, texts)
+    found = plan.plan(root, can_fetch=lambda _: fetched)
+    assert f'base = "{base}"' in plan.diff(found)
