@@ -215,7 +215,7 @@ class Campaign:
             again = self.run("build")
             if again.code or self.digests() != self.right:
                 self.wrong.append(f"case {number}: stopped a later build: {again.text.strip()}")
-                shutil.rmtree(self.store)
+                shutil.rmtree(self.store, ignore_errors=True)
                 self.run("build")
 
     def outcome(self, result: Result) -> str:
@@ -253,6 +253,7 @@ def main() -> None:
         folder = Path(name)
         patch.setenv("LOCKSTITCH_CACHE", str(folder / "store"))
         patch.setenv("HOME", str(folder))
+        patch.setenv("UV_CACHE_DIR", str(folder / "uv"))
         with world.running(folder / "world") as made:
             made.enter(patch)
             campaign = Campaign(folder, options.seed)
@@ -264,8 +265,8 @@ def main() -> None:
     print(f"{'':<24}" + "".join(f"{column:>9}" for column in columns))
     for kind, counts in sorted(campaign.counts.items()):
         print(f"{kind:<24}" + "".join(f"{counts[column]:>9}" for column in columns))
-    for line in campaign.wrong:
-        print(line)
+    for line in campaign.wrong[:20]:
+        print(f"{line:.600}")
     print(json.dumps({"cases": cases, "seed": options.seed, "wrong": len(campaign.wrong)}))
     sys.exit(bool(campaign.wrong))
 

@@ -85,6 +85,7 @@ class Attester:
         if prepared.project_wheel:
             contents = prepared.project_wheel.contents
             materials.append(Material(name="first-party code", digest=contents))
+        decided = [each.document() for each in prepared.collisions]
         statement = provenance.statement(
             f"{project.name}-{spec.name}",
             built.image.digest,
@@ -96,7 +97,13 @@ class Attester:
                 "base": project.base,
                 "allowedDrift": drifts.split("; ") if drifts else [],
             },
-            internal={"layout": LAYOUT, "compression": self._form, "python": base.python},
+            internal={
+                "layout": LAYOUT,
+                "compression": self._form,
+                "python": base.python,
+                # Which package a file is of, where several have one.
+                **({"collisions": decided} if decided else {}),
+            },
             version=__version__,
         )
         return Artifact(

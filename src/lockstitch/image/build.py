@@ -1,14 +1,17 @@
 """Builds images: plans them, makes the missing layers, and assembles them."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import atomic
-from lockstitch.image import assemble, bytecode, imports, project_wheel, sizes
+from lockstitch.image import assemble, bytecode, collisions, imports, plan, project_wheel, sizes
 from lockstitch.image.bases import InheritedLayers
 from lockstitch.image.bytecode import Interpreter
+from lockstitch.image.collisions import Collision, PackageFiles
 from lockstitch.image.layer_records import LayerRecords
 from lockstitch.image.layers import Damaged, Job, LayerResult, make_all
 from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
@@ -24,11 +27,13 @@ from lockstitch.oci.model import INDEX_TYPE, Image, index_bytes
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import Reporter
+from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
 __all__ = ["Builder", "Built"]
 
+_COLLISIONS = "collisions"  # of store records
 _TRIES = 3  # to make layers, since packages of the store may turn out to be damaged
 
 
@@ -86,7 +91,7 @@ class Builder:
         each image over its budget.
         """
         assemble.check_references(self._project)
-        prepared = self._prepare(specs)
+        prepared = self._settled(self._prepare(specs))
         results = self._make_missing(prepared, layout)
         lacking = [tuple(imports.check(self._project, each, self._store)) for each in prepared]
         images = [
@@ -100,7 +105,7 @@ class Builder:
         for each, stitched, missing in zip(prepared, images, lacking, strict=True):
             name = assemble.reference(each.spec, stitched.platform, self._project)
             image = self._in_form(stitched, form)
-            made = [results[plan.key] for plan in each.layers if plan.key in results]
+            made = [results[layer.key] for layer in each.layers if layer.key in results]
             notes = tuple(note for result in made for note in result.notes)
             built.append(
                 Built(
@@ -159,6 +164,72 @@ class Builder:
                         problems.setdefault(each.message, (alone, []))[1].append(spec.name)
         raise_all([_for_images(error, names) for error, names in problems.values()])
         return prepared
+
+    def _settled(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        """Return the plans with one package for each path; fetches wheels that are unknown here.
+
+        Raises LockstitchError where an image wants collisions to be errors.
+        """
+        self._records.look(planned for each in prepared for planned in each.layers)
+        settled, problems = [], []
+        for each in prepared:
+            found = self._collisions(each)
+            try:
+                collisions.check(found, each.spec)
+            except LockstitchError as error:
+                problems.append(error)
+            settled.append(plan.settled(each, found))
+        raise_all(problems)
+        return settled
+
+    def _collisions(self, prepared: Prepared) -> tuple[Collision, ...]:
+        """Return what packages have in common; it takes a while to find, so it is recorded."""
+        wheel, minor = prepared.project_wheel, prepared.base.target().minor
+        digests = [(each.name, each.digest) for each in prepared.wheels]
+        own = plan.own_name(self._project.name)
+        parts = [*digests, *([(own, wheel.contents)] if wheel else [])]
+        key = collisions.key_of(prepared.spec, minor, parts)
+        known = self._store.record(_COLLISIONS, key)
+        if known is not None:
+            return tuple(Collision.of_document(each) for each in known)
+        packages = self._files(prepared)
+        if wheel:
+            listed = collisions.listed(wheel.digest, wheel.filename, self._store)
+            packages |= {own: listed} if listed else {}
+        found = collisions.find(packages, prepared.spec, minor)
+        self._store.remember(_COLLISIONS, key, [each.document() for each in found])
+        return found
+
+    def _files(self, prepared: Prepared) -> dict[str, PackageFiles]:
+        """Return what each wheel of an image brings, by its name."""
+        shared: dict[str, Any] = {}
+        for planned in prepared.layers:
+            shared |= self._records.files(planned)
+        found: dict[str, PackageFiles] = {}
+        for _ in range(_TRIES):
+            for wheel in prepared.wheels:
+                if wheel.name in found:
+                    continue
+                if wheel.digest.hex in shared:
+                    with contextlib.suppress(KeyError, TypeError, ValueError):
+                        document = shared.pop(wheel.digest.hex)
+                        found[wheel.name] = PackageFiles.of_document(document)
+                        continue
+                listed = collisions.listed(wheel.digest, wheel.filename, self._store)
+                found |= {wheel.name: listed} if listed else {}
+            missing = [wheel for wheel in prepared.wheels if wheel.name not in found]
+            if not missing:
+                return found
+            self._fetcher.fetch(list(_wheel_downloads(missing)), self._progress)
+            self._build_sources(
+                (
+                    replace(planned, wheels=tuple(e for e in planned.wheels if e in missing)),
+                    prepared,
+                )
+                for planned in prepared.layers
+            )
+        names = ", ".join(f"`{wheel.filename}`" for wheel in missing)
+        raise self._unstable(names)
 
     def _fetch_inherited(self, prepared: Sequence[Prepared], layout: Layout) -> None:
         """Bring the layers of bases that the layout lacks into the store."""
@@ -222,10 +293,12 @@ class Builder:
             if not damaged:
                 return results
             missing = damaged
-        titles = ", ".join(f"`{planned.title:.60}`" for planned, _ in missing.values())
-        message = f"packages of {titles} do not stay whole in the store `{self._store.root}`"
+        raise self._unstable(", ".join(f"`{each.title:.60}`" for each, _ in missing.values()))
+
+    def _unstable(self, what: str) -> LockstitchError:
+        message = f"packages of {what} do not stay whole in the store `{self._store.root}`"
         hint = "check the disk, or set LOCKSTITCH_CACHE to a folder on another one"
-        raise LockstitchError(message, hint=hint)
+        return LockstitchError(message, hint=hint)
 
     def _build_sources(self, missing: Iterable[tuple[LayerPlan, Prepared]]) -> None:
         """Build the wheels that the lock names, the index lacks and the store lacks too."""
@@ -248,10 +321,7 @@ class Builder:
             runner = bytecode.runnable(base, self._lock.bases) if compiles else None
             if runner:
                 yield from runner.downloads()
-            for wheel in (wheel for wheel in planned.wheels if wheel.url):
-                yield Download(
-                    name=wheel.filename, url=wheel.url, digest=wheel.digest, size=wheel.size
-                )
+            yield from _wheel_downloads(planned.wheels)
 
     def _job(self, planned: LayerPlan, prepared: Prepared) -> Job:
         interpreter = None
@@ -284,6 +354,12 @@ class Builder:
             message = "the project's own package changed while the image was built"
             raise LockstitchError(message, hint="run the same command again")
         return wheel
+
+
+def _wheel_downloads(wheels: Iterable[LockedWheel]) -> Iterator[Download]:
+    for wheel in wheels:
+        if wheel.url:
+            yield Download(name=wheel.filename, url=wheel.url, digest=wheel.digest, size=wheel.size)
 
 
 def _compiles(planned: LayerPlan, prepared: Prepared) -> bool:

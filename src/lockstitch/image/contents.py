@@ -3,7 +3,8 @@
 import configparser
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -78,15 +79,27 @@ _DATA_PLACES = {"purelib": "", "platlib": "", "scripts": "bin", "data": "", "hea
 class InstalledWheel:
     """A wheel laid out for one minor version of Python (binary distribution format, PEP 427)."""
 
-    def __init__(self, path: Path, filename: str, minor: str, *, trimmed: bool) -> None:
-        """Open the wheel and place each member; raises LockstitchError for a malformed wheel."""
+    def __init__(
+        self,
+        path: Path,
+        filename: str,
+        minor: str,
+        *,
+        trimmed: bool,
+        lost: Collection[str] = frozenset(),
+    ) -> None:
+        """Open the wheel and place each member, but for paths that another package has.
+
+        Raises LockstitchError for a malformed wheel.
+        """
         self.wheel = Wheel(path, filename)
         self._site = site_packages(minor)
         self._minor = minor
         self._trimmed = trimmed
         self._info = self._dist_info()
         self._written = {f"{self._info}/RECORD", f"{self._info}/INSTALLER"}  # anew, by us
-        self._placed = dict(self._places())
+        self._lost = frozenset(lost)
+        self._placed = {p: member for p, member in self._places() if p not in self._lost}
 
     def close(self) -> None:
         """Close the file."""
@@ -101,6 +114,18 @@ class InstalledWheel:
         placed = {member.name for member in self._placed.values()}
         whole = [name for name in self.wheel.members if self._place(name, trimmed=False)]
         return folded(placed, {*whole} - placed)
+
+    def listing(self) -> dict[str, tuple[int, int, bool]]:
+        """Return size, CRC-32 and whether trimming leaves it out of each file, by path.
+
+        What lockstitch writes itself is not there, since no two packages have one path for it.
+        """
+        files = {
+            path: (member.size, member.crc, self._place(member.name, trimmed=True) is None)
+            for path, member in self._placed.items()
+        }
+        scripts = {path: (len(d), zlib.crc32(d), False) for path, d in self._scripts().items()}
+        return files | scripts
 
     def sources(self) -> list[tuple[str, str]]:
         """Return (member, path in the image) of the modules to compile, sorted."""
@@ -202,7 +227,7 @@ class InstalledWheel:
         if entry_points:
             for name, data in console_scripts(entry_points.read(), self.wheel.filename):
                 scripts[f"{bin_folder()}/{name}"] = data
-        return scripts
+        return {path: data for path, data in scripts.items() if path not in self._lost}
 
     def _rows(self) -> list[Row]:
         """Return the wheel's own rows for what is in the image, under the installed paths."""

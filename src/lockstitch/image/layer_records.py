@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from lockstitch import files
-from lockstitch.digest import Digest, Hasher
+from lockstitch.digest import Digest, Hasher, canonical_json
 from lockstitch.errors import LockstitchError
+from lockstitch.image import collisions
 from lockstitch.image.layers import LayerResult
 from lockstitch.image.plan import LayerPlan
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.layer import Layer, LayerFacts
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.registry.cache import CachedLayer, LayerCache
+from lockstitch.oci.registry.repository import MOST
 from lockstitch.store import Store
 
 __all__ = ["LayerRecords", "StoredLayer"]
@@ -94,6 +96,12 @@ class LayerRecords:
         documents = (record or {}).get("parts", {})
         return {key: PackageFacts.of_document(documents[key]) for key in documents}
 
+    def files(self, planned: LayerPlan) -> dict[str, Any]:
+        """Return the records of the files of a cached layer's wheels, by their hex digests."""
+        cached = self._cached.get(planned.key)
+        documents = cached.record.get("files") if cached else None
+        return documents if isinstance(documents, dict) else {}
+
     def put(self, key: str, result: LayerResult) -> None:
         """Record a layer that this machine has made."""
         facts = result.facts
@@ -117,8 +125,19 @@ class LayerRecords:
         for key, planned in sorted(self._looked.items()):
             layer = self.layer(planned, layout)
             if isinstance(layer, StoredLayer) and key not in self._cached:
-                layers.append((key, layer, self._read(key)))
+                layers.append((key, layer, self._shared(planned)))
         return self._cache.keep(layers) if layers else 0
+
+    def _shared(self, planned: LayerPlan) -> dict[str, Any]:
+        """Return a layer's record with the files of its wheels, which no other build has then."""
+        record: dict[str, Any] = self._read(planned.key)
+        documents = {
+            wheel.digest.hex: collisions.document(wheel.digest, self._store)
+            for wheel in planned.wheels
+        }
+        known = {key: each for key, each in documents.items() if each is not None}
+        whole = record | ({"files": known} if known else {})
+        return whole if len(canonical_json(whole)) <= MOST else record
 
     def _read(self, key: str) -> Any:
         return self._store.record(_KIND, key)

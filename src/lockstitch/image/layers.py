@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -141,7 +141,8 @@ def _wheels(job: Job, store: Store, findings: _Findings) -> Iterator[Entry]:
     """Yield the entries of all wheels; of two wheels with one path the later name wins."""
     chosen: dict[str, tuple[Entry, str]] = {}
     for wheel in job.plan.wheels:
-        for entry in _installed(job, store, wheel.digest, wheel.filename, findings):
+        lost = job.plan.lost_by(wheel.name)
+        for entry in _installed(job, store, wheel.digest, wheel.filename, findings, lost):
             other = chosen.get(entry.path)
             if other and not _same(other[0], entry):
                 findings.notes.append(
@@ -158,10 +159,17 @@ def _same(one: Entry, other: Entry) -> bool:
 
 
 def _installed(
-    job: Job, store: Store, wheel: Digest, filename: str, findings: _Findings
+    job: Job,
+    store: Store,
+    wheel: Digest,
+    filename: str,
+    findings: _Findings,
+    lost: Collection[str],
 ) -> Iterator[Entry]:
     minor = job.base.target().minor_abi
-    installed = InstalledWheel(store.path(wheel), filename, minor, trimmed=job.image.trim)
+    installed = InstalledWheel(
+        store.path(wheel), filename, minor, trimmed=job.image.trim, lost=lost
+    )
     findings.packages[wheel.hex] = PackageFacts(
         licences=licences.of_metadata(installed.metadata()), left_out=installed.left_out()
     )
@@ -174,7 +182,8 @@ def _installed(
 def _project_wheel(job: Job, store: Store, findings: _Findings) -> Iterator[Entry]:
     wheel = job.project_wheel
     assert wheel is not None  # noqa: S101 -- the plan has this layer only with one
-    for entry in _installed(job, store, wheel.digest, wheel.filename, findings):
+    lost = [path for _, paths in job.plan.lost for path in paths]
+    for entry in _installed(job, store, wheel.digest, wheel.filename, findings, lost):
         # Compressed again by us: this wheel's streams come from the host's zlib.
         data = b"".join(entry.content.plain()) if entry.content else b""
         yield replace(entry, content=Generated(data))

@@ -1,7 +1,7 @@
 """Which layers an image has: from a project and its lock to a plan, which fetches nothing."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib import resources
@@ -11,8 +11,9 @@ from lockstitch import files
 from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile
-from lockstitch.image import bytecode, contents, secret_guard
+from lockstitch.image import bytecode, collisions, contents, secret_guard
 from lockstitch.image.bytecode import Interpreter
+from lockstitch.image.collisions import Collision
 from lockstitch.image.paths import LAYOUT
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock import sources
@@ -21,15 +22,27 @@ from lockstitch.lock.file import Lock, created, pylock_name
 from lockstitch.python.locks import pylock
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
-from lockstitch.python.names import minor
+from lockstitch.python.names import minor, normal
 from lockstitch.store import Store
 
-__all__ = ["LayerPlan", "PlanInputs", "Prepared", "plan", "prepare", "prepare_base"]
+__all__ = [
+    "LayerPlan",
+    "PlanInputs",
+    "Prepared",
+    "own_name",
+    "plan",
+    "prepare",
+    "prepare_base",
+    "settled",
+]
 
 _ALONE_FROM = 8 << 20  # bytes of a wheel; 15 % of wheels, 92 % of their bytes
 _ALONE_MOST = 40
 _BUCKETS = 4
 _CHUNK = 1 << 20
+
+
+Lost = tuple[tuple[str, tuple[str, ...]], ...]  # paths by the names of packages, sorted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +53,11 @@ class LayerPlan:
     title: str
     key: str  # hex; the same key means the same bytes
     wheels: tuple[LockedWheel, ...] = ()
+    lost: Lost = ()  # what its packages have and leave to others
+
+    def lost_by(self, package: str) -> frozenset[str]:
+        """Return the paths that a package of the layer leaves to others."""
+        return frozenset(path for name, paths in self.lost for path in paths if name == package)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +76,7 @@ class PlanInputs:
     app: Digest | None = None  # of the app files; None for a base alone
     program: str = ""  # the path of the base's Python where it is not Debian's
     minor: str = ""  # as folders are named, where it is not X.Y
+    lost: Lost = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +93,8 @@ class Prepared:
     lock: Digest  # of the image's PEP 751 lock
     host: Interpreter | None = None  # what compiles for a base that is not run here
     notes: tuple[str, ...] = ()
+    inputs: PlanInputs | None = None  # of the layers
+    collisions: tuple[Collision, ...] = ()
 
 
 def plan(inputs: PlanInputs) -> tuple[LayerPlan, ...]:
@@ -91,13 +112,24 @@ def plan(inputs: PlanInputs) -> tuple[LayerPlan, ...]:
     for wheels in _groups(inputs.wheels):
         title = ", ".join(f"{wheel.name} {wheel.version}" for wheel in wheels)
         digests = {"wheels": [str(wheel.digest) for wheel in wheels], **installed}
-        layers.append(_layer("wheels", title, digests, wheels))
+        names = {wheel.name for wheel in wheels}
+        layers.append(_layer("wheels", title, digests, wheels, _of(inputs.lost, names)))
     if inputs.project:
         # The kind is part of keys, so that it keeps the name that it had first.
         content = {"contents": str(inputs.project), **installed}
-        layers.append(_layer("own", inputs.project_name, content))
+        lost = _of(inputs.lost, {own_name(inputs.project_name)})
+        layers.append(_layer("own", inputs.project_name, content, lost=lost))
     layers.append(_layer("app", "app files", {"contents": inputs.app}))
     return tuple(layers)
+
+
+def own_name(title: str) -> str:
+    """Return the normal name of the project's own package, from its name and version."""
+    return normal(title.partition(" ")[0])
+
+
+def _of(lost: Lost, names: Collection[str]) -> Lost:
+    return tuple((name, paths) for name, paths in lost if name in names)
 
 
 def _has(kind: str, inputs: PlanInputs) -> bool:
@@ -131,10 +163,15 @@ def _groups(wheels: Sequence[LockedWheel]) -> list[tuple[LockedWheel, ...]]:
 
 
 def _layer(
-    kind: str, title: str, inputs: Mapping[str, Any], wheels: tuple[LockedWheel, ...] = ()
+    kind: str,
+    title: str,
+    inputs: Mapping[str, Any],
+    wheels: tuple[LockedWheel, ...] = (),
+    lost: Lost = (),
 ) -> LayerPlan:
-    key = of_bytes(canonical_json({"layout": LAYOUT, "kind": kind, **inputs})).hex
-    return LayerPlan(kind=kind, title=title, key=key, wheels=wheels)
+    less = {"lost": [[name, list(paths)] for name, paths in lost]} if lost else {}
+    key = of_bytes(canonical_json({"layout": LAYOUT, "kind": kind, **inputs, **less})).hex
+    return LayerPlan(kind=kind, title=title, key=key, wheels=wheels, lost=lost)
 
 
 def prepare(
@@ -181,6 +218,20 @@ def prepare(
         lock=digest,
         host=host,
         notes=(note,) if note else (),
+        inputs=inputs,
+    )
+
+
+def settled(prepared: Prepared, found: tuple[Collision, ...]) -> Prepared:
+    """Return the plan of an image in which each path is of one package, or of equal bytes."""
+    if not found or prepared.inputs is None:
+        return prepared
+    lost = tuple(collisions.lost(found).items())
+    return replace(
+        prepared,
+        layers=plan(replace(prepared.inputs, lost=lost)),
+        notes=prepared.notes + collisions.notes(found, prepared.spec),
+        collisions=found,
     )
 
 

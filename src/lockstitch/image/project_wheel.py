@@ -181,8 +181,10 @@ def _environment(requirements: tuple[str, ...], root: Path, store: Store) -> Pat
             files.remove(folder)
             uv: str | Path = process.find_uv()
             process.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder])
-            # Compiled now, since nothing may be written there later.
+            # Compiled now, since nothing may be written there later; copied, so that no file of
+            # it is also one of uv's cache.
             install = [uv, "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"]
+            install += ["--link-mode", "copy"]
             process.run(
                 [*install, "--python", python, "--requirements", "-"],
                 cwd=root,  # whose pyproject.toml may name indexes

@@ -340,7 +340,7 @@ def environment(requires: Sequence[str], minor: str, root: Path, store: Store) -
             if requires:
                 install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", python]
                 process.run(
-                    [*install, "--no-deps", "--requirements", "-"],
+                    [*install, "--link-mode", "copy", "--no-deps", "--requirements", "-"],
                     cwd=root,
                     stdin="\n".join(requires) + "\n",
                     hint="lockstitch lock",

@@ -193,6 +193,8 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
         user=_user(table),
         budget=_budget(table),
         allow_missing=table.texts("allow-missing"),
+        prefer=tuple(normal(each) for each in table.texts("prefer")),
+        collisions=_collisions(table),
         bytecode=table.flag("bytecode"),
         trim=table.flag("trim"),
     )
@@ -200,6 +202,13 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
         table.complain("health", "needs a `port`, and a path that starts with /")
     table.refuse_others()
     return spec
+
+
+def _collisions(table: Table) -> str:
+    found = table.text("collisions", "warn")
+    if found not in {"warn", "error"}:
+        table.complain("collisions", f"is `{found:.40}`", hint='"warn" or "error"')
+    return found
 
 
 def _user(table: Table) -> str:

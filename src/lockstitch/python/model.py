@@ -29,6 +29,8 @@ class ImageSpec:
     user: str = ""  # "" means ours
     budget: int = 0  # bytes unpacked; 0 means none
     allow_missing: tuple[str, ...] = ()  # modules that the program starts without
+    prefer: tuple[str, ...] = ()  # packages whose files win over those of others, normalised
+    collisions: str = "warn"  # or "error": for files that two packages have
     bytecode: bool = False
     trim: bool = False
     links: Mapping[str, str] = field(default_factory=dict)  # outside /app; of our own images alone

@@ -356,7 +356,7 @@ def test_a_disk_that_keeps_nothing_is_named_and_nobody_else(
     one._fetcher = Refilling(store)
     store.path(of_bytes(WHEEL)).unlink()
     with pytest.raises(
-        LockstitchError, match=r"`demo 1\.0` do not stay whole in the store"
+        LockstitchError, match=f"`{FILENAME}` do not stay whole in the store"
     ) as error:
         one.build([SERVE], layout)
     assert "check the disk" in error.value.hint

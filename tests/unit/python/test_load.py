@@ -68,9 +68,11 @@ def test_an_empty_image_has_defaults() -> None:
 def test_all_settings_of_an_image() -> None:
     found = image(
         'env = {A_1 = "x"}\nlabels = {"org.example.a" = "b"}\nbudget = "1.5 MB"\n'
+        'prefer = ["Open_CV"]\ncollisions = "error"\n'
         "bytecode = true\ntrim = true\n"
     )
     assert (found.env, found.labels) == ({"A_1": "x"}, {"org.example.a": "b"})
+    assert (found.prefer, found.collisions) == (("open-cv",), "error")
     assert (found.budget, found.bytecode, found.trim) == (1_500_000, True, True)
 
 
@@ -192,6 +194,9 @@ def test_every_problem_is_said_at_once() -> None:
         ("health = '/health'\n", "`port`, and a path that starts with /"),
         ("budget = '5'\n", "is `5`, not a size"),
         ("budget = 5\n", "must be a text"),
+        ('collisions = "ignore"\n', "is `ignore`"),
+        ("collisions = true\n", "must be a text"),
+        ('prefer = "a"\n', "must be a list of texts"),
         ("port = 0\n", "from 1 to 65535, found `0`"),
         ("port = true\n", "from 1 to 65535, found `True`"),
         ("include = ['']\n", "must be a list of texts"),
