@@ -1,7 +1,7 @@
 """Damage between builds, and what comes of it: `python bench/faults.py --cases 2000 --seed 1`.
 
 A small project is built from an index and a Debian archive on this machine. In each case one to
-three files of the store or of the layout are damaged, at times a file of the project is changed,
+three files of the store or of the layout are damaged, mostly the records of layers are taken away,
 and the project is built again. Then it has to hold the right digest and whole blobs (healed), or
 say what is damaged in one line (refused). Anything else is wrong, and must not be.
 """

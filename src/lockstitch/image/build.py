@@ -1,10 +1,12 @@
 """Builds images: plans them, makes the missing layers, and assembles them."""
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lockstitch import threads
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import atomic
@@ -184,21 +186,24 @@ class Builder:
 
     def _collisions(self, prepared: Prepared) -> tuple[Collision, ...]:
         """Return what packages have in common; it takes a while to find, so it is recorded."""
-        wheel, minor = prepared.project_wheel, prepared.base.target().minor
-        digests = [(each.name, each.digest) for each in prepared.wheels]
-        own = plan.own_name(self._project.name)
-        parts = [*digests, *([(own, wheel.contents)] if wheel else [])]
-        key = collisions.key_of(prepared.spec, minor, parts)
-        known = self._store.record(_COLLISIONS, key)
-        if known is not None:
-            return tuple(Collision.of_document(each) for each in known)
-        packages = self._files(prepared)
-        if wheel:
-            listed = collisions.listed(wheel.digest, wheel.filename, self._store)
-            packages |= {own: listed} if listed else {}
-        found = collisions.find(packages, prepared.spec, minor)
-        self._store.remember(_COLLISIONS, key, [each.document() for each in found])
-        return found
+        spec, minor = prepared.spec, prepared.base.target().minor
+        key = collisions.key_of(spec, minor, [(each.name, each.digest) for each in prepared.wheels])
+        record = self._store.record(_COLLISIONS, key)
+        packages: dict[str, PackageFiles] = {}
+        if record is None:
+            packages = self._files(prepared)
+            found = collisions.find(packages, spec, minor)
+            tops = collisions.tops(packages.values())
+            record = {"found": [each.document() for each in found], "tops": sorted(tops)}
+            self._store.remember(_COLLISIONS, key, record)
+        wheel = prepared.project_wheel
+        own = collisions.listed(wheel.digest, wheel.filename, self._store) if wheel else None
+        # First-party code changes with each edit, and mostly shares no name with a package.
+        if own is None or collisions.tops([own]).isdisjoint(record["tops"]):
+            return tuple(Collision.of_document(each) for each in record["found"])
+        packages = packages or self._files(prepared)
+        name = plan.own_name(self._project.name)
+        return collisions.find({**packages, name: own}, spec, minor)
 
     def _files(self, prepared: Prepared) -> dict[str, PackageFiles]:
         """Return what each wheel of an image brings, by its name."""
@@ -207,6 +212,13 @@ class Builder:
             shared |= self._records.files(planned)
         found: dict[str, PackageFiles] = {}
         for _ in range(_TRIES):
+            unread = [
+                wheel.digest
+                for wheel in prepared.wheels
+                if wheel.digest.hex not in shared
+                and collisions.document(wheel.digest, self._store) is None
+            ]
+            threads.run(unread, self._store.read_again, parallel=os.cpu_count() or 1)
             for wheel in prepared.wheels:
                 if wheel.name in found:
                     continue
@@ -308,6 +320,8 @@ class Builder:
                 if wheel.digest not in digests or self._store.has_whole(wheel.digest):
                     continue
                 archive = sources.download(wheel)
+                if archive:
+                    self._store.read_again(archive.digest)  # or it is fetched again
                 self._fetcher.fetch([archive] if archive else [], self._progress)
                 with self._progress.task(f"build {wheel.name} {wheel.version}".strip(), 0):
                     target = prepared.base.target()

@@ -19,7 +19,17 @@ from lockstitch.python.model import ImageSpec
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
 
-__all__ = ["Collision", "PackageFiles", "check", "find", "key_of", "listed", "lost", "notes"]
+__all__ = [
+    "Collision",
+    "PackageFiles",
+    "check",
+    "find",
+    "key_of",
+    "listed",
+    "lost",
+    "notes",
+    "tops",
+]
 
 _FORM = 1  # of records
 _KIND = "files"
@@ -90,13 +100,14 @@ def _bytes(size: int) -> str:
 def listed(wheel: Digest, filename: str, store: Store) -> PackageFiles | None:
     """Return what a wheel brings, as it is remembered, or read from the store; None without.
 
-    Raises LockstitchError for a malformed wheel.
+    Whoever asks for the first time hashes the wheel before. Raises LockstitchError for a
+    malformed one.
     """
     key = f"{wheel.hex}-{_FORM}"
     record = store.record(_KIND, key)
     if record is not None:
         return PackageFiles.of_document(record)
-    if not store.read_again(wheel):
+    if not store.has_whole(wheel):
         return None
     opened = InstalledWheel(store.path(wheel), filename, _MINOR, trimmed=False)
     try:
@@ -123,6 +134,16 @@ def _requires(metadata: bytes) -> Iterator[str]:
         requirement, _, marker = value.partition(";")
         if field.lower() == "requires-dist" and not _EXTRA.search(marker):
             yield of_requirement(requirement)
+
+
+def tops(packages: Iterable[PackageFiles]) -> set[str]:
+    """Return the top-level names of packages, and their paths outside of site-packages."""
+    site = f"{site_packages(_MINOR)}/"
+    return {
+        path.removeprefix(site).partition("/")[0] if path.startswith(site) else path
+        for each in packages
+        for path in each.files
+    }
 
 
 # --- which file is in the image

@@ -211,10 +211,9 @@ def _remembered(wheel: Digest, store: Store) -> Modules | None:
             spaces={name: frozenset(inner) for name, inner in record["spaces"].items()},
             programs=frozenset(record["programs"]),
         )
-    path = store.path(wheel)
-    if not path.is_file():
+    if not store.has_whole(wheel):
         return None
-    modules = modules_of(path)
+    modules = modules_of(store.path(wheel))
     document = {
         "tops": sorted(modules.tops),
         "spaces": {name: sorted(inner) for name, inner in sorted(modules.spaces.items())},

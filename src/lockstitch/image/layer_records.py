@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstitch import files
-from lockstitch.digest import Digest, Hasher, canonical_json
+from lockstitch.digest import Digest, canonical_json
 from lockstitch.errors import LockstitchError
 from lockstitch.image import collisions
 from lockstitch.image.layers import LayerResult
 from lockstitch.image.plan import LayerPlan
 from lockstitch.lock.sbom import PackageFacts
-from lockstitch.oci.layer import Layer, LayerFacts
+from lockstitch.oci.layer import Layer, LayerFacts, whole_chunks
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.registry.cache import CachedLayer, LayerCache
 from lockstitch.oci.registry.repository import MOST
@@ -32,23 +31,8 @@ class StoredLayer:
     path: Path
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the compressed bytes.
-
-        Raises LockstitchError when the blob is gone, and at its end when it is damaged: it is
-        removed, so that the next build makes it again.
-        """
-        hasher = Hasher()
-        try:
-            for chunk in files.chunks(self.path):
-                hasher.update(chunk)
-                yield chunk
-        except OSError as error:
-            message = f"the blob {self.facts.digest} of `{self.created_by}` is gone"
-            raise LockstitchError(message, hint="run the same command again") from error
-        if hasher.digest() != self.facts.digest:
-            files.remove(self.path)
-            message = f"`{self.path}`, the blob of `{self.created_by}`, was damaged: it is removed"
-            raise LockstitchError(message, hint="run the same command again")
+        """Yield the compressed bytes; LockstitchError when they are gone or damaged."""
+        yield from whole_chunks(self.path, self)
 
 
 class LayerRecords:

@@ -38,6 +38,7 @@ __all__ = [
     "oci_type",
     "recompress",
     "stitch",
+    "whole_chunks",
     "write_layer",
 ]
 
@@ -110,8 +111,31 @@ class LazyLayer:
         return self.find()
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the compressed bytes, which are fetched when they are nowhere here."""
-        yield from files.chunks(self.path or self.bring())
+        """Yield the compressed bytes, which are fetched when they are nowhere here.
+
+        Raises LockstitchError at the end of damaged ones, which are removed.
+        """
+        yield from whole_chunks(self.path or self.bring(), self)
+
+
+def whole_chunks(path: Path, layer: Layer) -> Iterator[bytes]:
+    """Yield the bytes of a layer's file.
+
+    Raises LockstitchError when it is gone, and at its end when it is damaged: it is removed, so
+    that the next build makes or fetches it again.
+    """
+    hasher = Hasher()
+    try:
+        for chunk in files.chunks(path):
+            hasher.update(chunk)
+            yield chunk
+    except OSError as error:
+        message = f"the blob {layer.facts.digest} of `{layer.created_by}` is gone"
+        raise LockstitchError(message, hint="run the same command again") from error
+    if hasher.digest() != layer.facts.digest:
+        files.remove(path)
+        message = f"`{path}`, the blob of `{layer.created_by}`, was damaged: it is removed"
+        raise LockstitchError(message, hint="run the same command again")
 
 
 def oci_type(media_type: str) -> str:
