@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import projects
+from support import projects, wheels
 from support.registry import Registry
+from support.world import World
 
 from lockstitch.cli.main import main
 from lockstitch.digest import Digest, canonical_json, of_bytes
@@ -294,3 +295,35 @@ def test_a_key_that_cannot_be_read_is_said_first(
     (tmp_path / "key").write_text("none")
     assert main(["verify-image", "serve", "--key", str(tmp_path / "key")]) == 1
     assert "has no key in PEM form" in capsys.readouterr().err
+
+
+def test_an_image_with_files_that_two_packages_have_fits(
+    online: World, locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with online.kept():
+        clash = {"gamma/__init__.py": b"", "epsilon/__init__.py": b"version = 'gamma'\n"}
+        online.index.publish(wheels.wheel("gamma", "2.1", clash))
+        assert main(["lock", "--quiet", "--upgrade", "gamma"]) == 0
+        capsys.readouterr()
+        assert main(["build", "serve"]) == 0
+    said = capsys.readouterr().err
+    path = f"{SITE}/epsilon/__init__.py"
+    assert "`gamma` and `epsilon` both have a file with other bytes" in said
+    assert f'`{path}`; to decide: prefer = ["epsilon"]' in said
+    assert main(["inspect", "serve", "--provenance"]) == 0
+    definition = json.loads(capsys.readouterr().out)["predicate"]["buildDefinition"]
+    (decided,) = definition["internalParameters"]["collisions"]
+    assert (decided["winner"], decided["loser"], decided["paths"]) == ("gamma", "epsilon", [path])
+    assert main(["verify-image", "serve", "--quiet"]) == 0
+    setting = '[tool.lockstitch.images.serve]\nprefer = ["epsilon"]\n'
+    projects.replace(locked, "[tool.lockstitch.images.serve]\n", setting)
+    capsys.readouterr()
+    assert main(["build", "serve"]) == 0
+    assert "both have" not in capsys.readouterr().err
+    assert main(["verify-image", "serve", "--quiet"]) == 0
+    strict = setting.replace('prefer = ["epsilon"]', 'collisions = "error"')
+    projects.replace(locked, setting, strict)
+    assert main(["build", "serve"]) == 1
+    err = capsys.readouterr().err
+    assert "error: image `serve`: `gamma` and `epsilon` both have a file with other bytes" in err
+    assert 'hint: prefer = ["epsilon"] in [tool.lockstitch.images.serve]' in err

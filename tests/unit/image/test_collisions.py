@@ -12,6 +12,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.image import collisions, plan
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.collisions import Collision, PackageFiles
+from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.image.verify import Contents
 from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.lock.file import Lock
@@ -134,7 +135,9 @@ def pylock(wheels: dict[str, bytes]) -> str:
     return text
 
 
-def build(root: Path, store: Store, spec: ImageSpec, **wheels: bytes) -> Built:
+def build(
+    root: Path, store: Store, spec: ImageSpec, *, package: bool = False, **wheels: bytes
+) -> Built:
     named = {name.replace("_", "-"): data for name, data in wheels.items()}
     (root / "main.py").write_text("")
     (root / "pylock.serve.toml").write_text(pylock(named))
@@ -148,7 +151,7 @@ def build(root: Path, store: Store, spec: ImageSpec, **wheels: bytes) -> Built:
         base="debian:bookworm",
         platforms=("linux/amd64",),
         images=(spec,),
-        is_package=False,
+        is_package=package,
         build_requires=(),
         document={},
     )
@@ -242,3 +245,27 @@ def test_what_is_remembered_of_a_wheel_is_no_more_than_its_record(store: Store) 
     for path in (store.root / "records" / "files").rglob("*.json"):
         path.write_bytes(path.read_bytes()[:-1])
     assert collisions.listed(Digest(of_bytes(data)), filename, store) is None
+
+
+def test_top_level_names_are_those_of_modules_and_the_paths_of_programs() -> None:
+    one = package(**{"cv/x": 1, "single": 2})
+    other = PackageFiles(files={"app/.venv/bin/run": (1, 1, False)}, requires=frozenset())
+    assert collisions.tops([one, other]) == {"cv", "single.py", "app/.venv/bin/run"}
+
+
+def test_first_party_code_wins_over_the_packages_that_it_requires(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = made("churn", "own", requires="cv-b")
+    own = ProjectWheel(
+        filename="churn-1.0-py3-none-any.whl", digest=store.put(data), contents=of_bytes(b"own")
+    )
+    monkeypatch.setattr("lockstitch.image.build.project_wheel.build", lambda *_: own)
+    monkeypatch.setattr("lockstitch.image.secret_guard._of_wheel", lambda *_: ())
+    built = build(tmp_path, store, SERVE, package=True, cv_b=made("cv-b", "two"))
+    assert contents(built, tmp_path)[f"{SITE}/shared/__init__.py"] == b"WORD = 'own'\n"
+    (found,) = built.prepared.collisions
+    assert (found.winner, found.loser, found.reason) == ("churn", "cv-b", "dependency")
+    preferred = dataclasses.replace(SERVE, prefer=("cv-b",))
+    other = build(tmp_path, store, preferred, package=True, cv_b=made("cv-b", "two"))
+    assert contents(other, tmp_path)[f"{SITE}/shared/__init__.py"] == b"WORD = 'two'\n"
