@@ -93,7 +93,7 @@ class Builder:
         each image over its budget.
         """
         assemble.check_references(self._project)
-        prepared = self._settled(self._prepare(specs))
+        prepared = self._settled(self._prepare(specs), layout)
         results = self._make_missing(prepared, layout)
         lacking = [tuple(imports.check(self._project, each, self._store)) for each in prepared]
         images = [
@@ -167,15 +167,15 @@ class Builder:
         raise_all([_for_images(error, names) for error, names in problems.values()])
         return prepared
 
-    def _settled(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+    def _settled(self, prepared: Sequence[Prepared], layout: Layout) -> list[Prepared]:
         """Return the plans with one package for each path; fetches wheels that are unknown here.
 
         Raises LockstitchError where an image wants collisions to be errors.
         """
-        self._records.look(planned for each in prepared for planned in each.layers)
+        missing = list(self._missing(prepared, layout).values())
         settled, problems = [], []
         for each in prepared:
-            found = self._collisions(each)
+            found = self._collisions(each, missing)
             try:
                 collisions.check(found, each.spec)
             except LockstitchError as error:
@@ -184,14 +184,19 @@ class Builder:
         raise_all(problems)
         return settled
 
-    def _collisions(self, prepared: Prepared) -> tuple[Collision, ...]:
-        """Return what packages have in common; it takes a while to find, so it is recorded."""
+    def _collisions(
+        self, prepared: Prepared, also: Sequence[tuple[LayerPlan, Prepared]]
+    ) -> tuple[Collision, ...]:
+        """Return what packages have in common; it takes a while to find, so it is recorded.
+
+        When wheels have to be fetched for it, all that the other layers need comes with them.
+        """
         spec, minor = prepared.spec, prepared.base.target().minor
         key = collisions.key_of(spec, minor, [(each.name, each.digest) for each in prepared.wheels])
         record = self._store.record(_COLLISIONS, key)
         packages: dict[str, PackageFiles] = {}
         if record is None:
-            packages = self._files(prepared)
+            packages = self._files(prepared, also)
             found = collisions.find(packages, spec, minor)
             tops = collisions.tops(packages.values())
             record = {"found": [each.document() for each in found], "tops": sorted(tops)}
@@ -201,11 +206,13 @@ class Builder:
         # First-party code changes with each edit, and mostly shares no name with a package.
         if own is None or collisions.tops([own]).isdisjoint(record["tops"]):
             return tuple(Collision.of_document(each) for each in record["found"])
-        packages = packages or self._files(prepared)
+        packages = packages or self._files(prepared, also)
         name = plan.own_name(self._project.name)
         return collisions.find({**packages, name: own}, spec, minor)
 
-    def _files(self, prepared: Prepared) -> dict[str, PackageFiles]:
+    def _files(
+        self, prepared: Prepared, also: Sequence[tuple[LayerPlan, Prepared]]
+    ) -> dict[str, PackageFiles]:
         """Return what each wheel of an image brings, by its name."""
         shared: dict[str, Any] = {}
         for planned in prepared.layers:
@@ -232,7 +239,8 @@ class Builder:
             missing = [wheel for wheel in prepared.wheels if wheel.name not in found]
             if not missing:
                 return found
-            self._fetcher.fetch(list(_wheel_downloads(missing)), self._progress)
+            downloads = [*_wheel_downloads(missing), *self._downloads(also)]
+            self._fetcher.fetch(downloads, self._progress)
             self._build_sources(
                 (
                     replace(planned, wheels=tuple(e for e in planned.wheels if e in missing)),
@@ -280,14 +288,21 @@ class Builder:
             layers.append(replace(written, path=path))
         return replace(image, layers=tuple(layers))
 
-    def _make_missing(self, prepared: Sequence[Prepared], layout: Layout) -> dict[str, LayerResult]:
-        """Make and record the layers missing from store, layout and cache; return them by key."""
+    def _missing(
+        self, prepared: Sequence[Prepared], layout: Layout
+    ) -> dict[str, tuple[LayerPlan, Prepared]]:
+        """Return the layers missing from store, layout and cache, by key."""
         self._records.look(planned for each in prepared for planned in each.layers)
         missing: dict[str, tuple[LayerPlan, Prepared]] = {}
         for each in prepared:
             for planned in each.layers:
                 if self._records.layer(planned, layout) is None:
                     missing.setdefault(planned.key, (planned, each))
+        return missing
+
+    def _make_missing(self, prepared: Sequence[Prepared], layout: Layout) -> dict[str, LayerResult]:
+        """Make and record the layers missing from store, layout and cache; return them by key."""
+        missing = self._missing(prepared, layout)
         if not missing:
             return {}
         results: dict[str, LayerResult] = {}
