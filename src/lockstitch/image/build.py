@@ -191,7 +191,7 @@ class Builder:
 
         When wheels have to be fetched for it, all that the other layers need comes with them.
         """
-        spec, minor = prepared.spec, prepared.base.target().minor
+        spec, minor = prepared.spec, prepared.base.target().minor_abi
         key = collisions.key_of(spec, minor, [(each.name, each.digest) for each in prepared.wheels])
         record = self._store.record(_COLLISIONS, key)
         packages: dict[str, PackageFiles] = {}
