@@ -23,7 +23,7 @@ programs: ## install what `make peers` runs; needs Debian and root
 setup: $(READY) ## a venv with a pinned uv and the locked dependencies
 
 demo: $(READY) ## the whole story on the churn project, in ./demo, ending with a table
-	$(BIN)/lockstitch demo demo
+	$(BIN)/lockstitch self demo demo
 
 test: $(READY) ## the fast suite
 	$(BIN)/python -m pytest -q -n 2 -m "not peers and not network and not slow"

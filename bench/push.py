@@ -1,8 +1,8 @@
 """Pushes to a registry on this machine, against `docker push` of the same project.
 
-lockstitch  `lockstitch build serve`, then `lockstitch push`, each the whole process
-docker    `docker build` with BuildKit of the Dockerfile that `lockstitch render` writes (several
-          stages, dependencies before code, caches outside the image), then `docker push`
+lockstitch  `lockstitch build serve`, then `lockstitch image push`, each the whole process
+docker    `docker build` with BuildKit of the Dockerfile that `lockstitch export dockerfile` writes
+          (several stages, dependencies before code, caches outside the image), then `docker push`
 
 The bytes are those that the registry's storage grew by; the seconds of `push` hold what Docker
 compresses for it. Both images stand on the same base. Needs Debian's docker-registry, and an engine
@@ -66,7 +66,7 @@ def stored(folder: Path) -> int:
 
 
 class Rendered:
-    """`docker build` of the Dockerfile that `lockstitch render` writes."""
+    """`docker build` of the Dockerfile that `lockstitch export dockerfile` writes."""
 
     tag = "lockstitch-bench-push"
 
@@ -86,7 +86,7 @@ class Rendered:
 
     def build(self) -> float:
         """Build the image and return the seconds."""
-        self._lockstitch("render")
+        self._lockstitch("export", "dockerfile")
         words = ["--network", "host", "--build-arg", "UV_IMAGE=uv:local", "--quiet"]
         authorities = ssl.get_default_verify_paths().cafile
         words += ["--secret", f"id=ca,src={authorities}"] if authorities else []
@@ -120,7 +120,7 @@ def cases(folder: Path) -> list[list[object]]:
         target = f"{theirs}/churn"
 
         def push() -> float:
-            words = [*LOCKSTITCH, "push", f"{ours}/churn", "--image", IMAGE]
+            words = [*LOCKSTITCH, "image", "push", f"{ours}/churn", "--image", IMAGE]
             return run(words, cwd=native.root, env=native.env)
 
         def docker_push() -> float:

@@ -92,20 +92,20 @@ def measured(folder: Path, runner: str, env: dict[str, str], starts: int) -> Row
     env = env | {"LOCKSTITCH_CACHE": str(folder / "store")}
     one, two = (project(folder / name, runner, env) for name in ("one", "two"))
     shutil.rmtree(folder / "store")  # of locking, too
-    first = seconds(one, env, "up")
-    seconds(one, env, "down")
-    new = seconds(two, env, "up")
+    first = seconds(one, env, "stack", "up")
+    seconds(one, env, "stack", "down")
+    new = seconds(two, env, "stack", "up")
     found = json.loads(
-        subprocess.check_output([*LOCKSTITCH, "status", "--json"], cwd=two, env=env)
+        subprocess.check_output([*LOCKSTITCH, "stack", "status", "--json"], cwd=two, env=env)
     )["services"]
     # Natively, all are children of one supervisor; what starts containers is the engine's.
     memory = pss(family({each["pid"] for each in found.values()}))
-    downs, agains = [seconds(two, env, "down")], []
+    downs, agains = [seconds(two, env, "stack", "down")], []
     for _ in range(starts):
-        agains.append(seconds(two, env, "up"))
-        downs.append(seconds(two, env, "down"))
+        agains.append(seconds(two, env, "stack", "up"))
+        downs.append(seconds(two, env, "stack", "down"))
     for root in (one, two):
-        seconds(root, env, "reset", "--yes")
+        seconds(root, env, "stack", "reset", "--yes")
     return Row(first, new, statistics.median(agains), statistics.median(downs), memory)
 
 

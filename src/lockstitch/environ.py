@@ -15,7 +15,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "LOCKSTITCH_CACHE": "folder of the store; default: the user's cache folder",
     "LOCKSTITCH_DEBIAN_MIRROR": "root of a `debian` archive; security: the same with `-security`",
     "LOCKSTITCH_JOBS": "worker processes; default: the number of cores",
-    "LOCKSTITCH_KEY_PASSWORD": "password of the private key of `lockstitch sign`",
+    "LOCKSTITCH_KEY_PASSWORD": "password of the private key of `lockstitch image sign`",
     "LOCKSTITCH_UV": "the uv program to call; default: beside this Python, then on PATH",
     "SOURCE_DATE_EPOCH": "`created` of images, in seconds since 1970",
     "NO_COLOR": "no colour when set to anything",

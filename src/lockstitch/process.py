@@ -25,6 +25,7 @@ __all__ = [
     "is_there",
     "pipe",
     "run",
+    "show_commands",
     "start",
     "stop",
     "stream",
@@ -78,9 +79,20 @@ def find_uv() -> Path:
     return Path(beside) if beside else find("uv", hint="pip install uv")
 
 
+_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
+_shown: list[bool] = []  # not empty when commands are shown
+
+
+def show_commands() -> None:
+    """Print each program that is started from now on, with its words, to stderr."""
+    _shown.append(True)
+
+
 @contextlib.contextmanager
 def _starting(words: Sequence[str], hint: str = "") -> Iterator[None]:
     """Turn what the system says when a program cannot be started into an error in words."""
+    if _shown:
+        sys.stderr.write(_LOGIN.sub("", f"> {' '.join(words)}\n"))
     try:
         yield
     except OSError as error:

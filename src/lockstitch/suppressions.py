@@ -1,4 +1,4 @@
-"""Comments that suppress findings, of `lockstitch check` and of `lockstitch secrets`.
+"""Comments that suppress findings, of `lockstitch check` and of `lockstitch check --secrets`.
 
 `lockstitch: ignore CODE -- REASON` is for findings of rules, `lockstitch: allow-secret -- REASON`
 for secrets. Each counts for its own line and, on a line of its own, for the next one too.

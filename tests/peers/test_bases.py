@@ -135,7 +135,7 @@ def test_the_rendered_dockerfile_makes_the_same_of_that_base(
     bases: Bases, environment: dict[str, str], docker: Docker, tmp_path: Path
 ) -> None:
     small = made(tmp_path, bases.local, rootfs.MINOR, environment)
-    small.lockstitch("render")
+    small.lockstitch("export", "dockerfile")
     assert "\nARG BASE=127.0.0.1:" in (small.root / "Dockerfile.app").read_text()
     uv = Path(sys.executable).parent
     subprocess.run(["tar", "-cf", tmp_path / "uv.tar", "-C", uv, "uv"], check=True)

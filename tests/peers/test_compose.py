@@ -108,7 +108,7 @@ class Composed:
         return found
 
     def states(self) -> dict[str, str]:
-        command = [sys.executable, "-m", "lockstitch", "status", "--json"]
+        command = [sys.executable, "-m", "lockstitch", "stack", "status", "--json"]
         said = subprocess.run(
             command, cwd=self.root, env=self.environment, capture_output=True, check=False
         )
@@ -163,9 +163,9 @@ def generation(folder: Path, which: str) -> dict[str, str]:
 
 
 def test_the_file_holds_for_both_generations_and_has_no_secret(composed: Composed) -> None:
-    composed.lockstitch("render")
+    composed.lockstitch("export", "dockerfile")
     composed.lockstitch("lock", "--check")
-    composed.lockstitch("render", "--check")
+    composed.lockstitch("export", "dockerfile", "--check")
     text = (composed.root / "docker-compose.yml").read_text()
     services = yaml.safe_load(text)["services"]
     assert sorted(services) == ["mlflow", "objects", "postgres"]
@@ -189,7 +189,7 @@ def test_the_file_holds_for_both_generations_and_has_no_secret(composed: Compose
 
 def test_from_nothing_to_rows_and_bytes(composed: Composed) -> None:
     with closing(socket.create_server(("127.0.0.1", 35000))):
-        out, err = composed.lockstitch("up")
+        out, err = composed.lockstitch("stack", "up")
     assert "port 35000 is taken: `mlflow` is on 35001" in err
     assert "http://127.0.0.1:35001" in out
     assert set(composed.states().values()) == {"ready"}
@@ -197,18 +197,21 @@ def test_from_nothing_to_rows_and_bytes(composed: Composed) -> None:
     assert list(kept.values()) == ["0", "1", "2"]
     check(composed, kept)
     check_secrets(composed)
-    own = json.loads(composed.lockstitch("env", "--json")[0])
+    own = json.loads(composed.lockstitch("stack", "env", "--json")[0])
     assert own["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:35001"
-    assert "it ran already" in composed.lockstitch("up")[1]
-    assert "mlflow     | " in composed.lockstitch("logs", "--lines", "3")[0]
+    assert "it ran already" in composed.lockstitch("stack", "up")[1]
+    assert "mlflow     | " in composed.lockstitch("stack", "logs", "--lines", "3")[0]
     assert kill_all(composed, kept) > 6
-    composed.lockstitch("down")
+    composed.lockstitch("stack", "down")
     assert composed.docker.run("ps", "--all", "--quiet").stdout == ""
-    assert composed.lockstitch("status", code=1)[1] == "nothing runs; to start it: lockstitch up\n"
+    assert (
+        composed.lockstitch("stack", "status", code=1)[1]
+        == "nothing runs; to start it: lockstitch stack up\n"
+    )
     check_wrong_keys(composed)
-    composed.lockstitch("up", "--quiet")
+    composed.lockstitch("stack", "up", "--quiet")
     check(composed, kept)  # the data is in volumes
-    composed.lockstitch("down")
+    composed.lockstitch("stack", "down")
 
 
 def kill_all(composed: Composed, kept: dict[str, str]) -> int:
@@ -249,8 +252,10 @@ def check_secrets(composed: Composed) -> None:
     assert (folder / "secrets").stat().st_mode & 0o777 == 0o700
     ids = composed.docker.run("ps", "--quiet").stdout.split()
     shown = composed.docker.run("inspect", *ids).stdout
-    shown += "".join(composed.lockstitch("logs", name)[0] for name in ("postgres", "objects"))
-    shown += composed.lockstitch("logs", "mlflow", "--lines", "999")[0]
+    shown += "".join(
+        composed.lockstitch("stack", "logs", name)[0] for name in ("postgres", "objects")
+    )
+    shown += composed.lockstitch("stack", "logs", "mlflow", "--lines", "999")[0]
     shown += subprocess.check_output(["ps", "-eo", "args"], text=True)
     assert [secret for secret in secrets if secret in shown] == []
 
@@ -259,7 +264,7 @@ def check_wrong_keys(composed: Composed) -> None:
     keys = composed.root / ".lockstitch" / "stack" / "keys.json"
     right = keys.read_text()
     keys.unlink()
-    _, err = composed.lockstitch("up", code=1)
+    _, err = composed.lockstitch("stack", "up", code=1)
     assert "`postgres` does not get healthy: " in err
     assert "password authentication failed" in err
     assert len(re.findall(r"(?m)^error: ", err)) == 1
@@ -270,10 +275,10 @@ def check_wrong_keys(composed: Composed) -> None:
 def test_with_compose_v1(composed: Composed) -> None:
     own = composed.environment | generation(composed.root.parent, V1)
     old = Composed(composed.root, composed.docker, own)
-    old.lockstitch("up", "--quiet")
+    old.lockstitch("stack", "up", "--quiet")
     assert len(old.runs(900, 902)) == 2
     assert len(old.look()["runs"]) > 6  # those of the other generation are there
-    old.lockstitch("reset", "--yes")
+    old.lockstitch("stack", "reset", "--yes")
     assert old.docker.run("volume", "ls", "--quiet").stdout == ""
     assert not (old.root / ".lockstitch" / "stack" / "keys.json").exists()
 
@@ -283,12 +288,12 @@ def test_images_that_are_not_the_locks_are_refused(composed: Composed) -> None:
     right = lock.read_text()
     wrong = re.sub(r'("linux/amd64" = )"\w+"', rf'\1"{"0" * 64}"', right, count=1)
     lock.write_text(wrong)
-    _, err = composed.lockstitch("up", code=1)
+    _, err = composed.lockstitch("stack", "up", code=1)
     assert "the image of `postgres` for linux/amd64 is sha256:" in err
     assert f"the lock names sha256:{'0' * 64}" in err
-    assert "hint: lockstitch render" in err
+    assert "hint: lockstitch export dockerfile" in err
     lock.write_text(right)
     file = composed.root / "docker-compose.yml"
     file.write_text("services: {}\n")
-    assert "was not written by lockstitch" in composed.lockstitch("up", code=1)[1]
+    assert "was not written by lockstitch" in composed.lockstitch("stack", "up", code=1)[1]
     assert file.read_text() == "services: {}\n"

@@ -56,8 +56,8 @@ def copied(project: RealProject, tmp_path_factory: pytest.TempPathFactory) -> Re
         'labels = {price = "$1"}',
     )
     made = dataclasses.replace(project, root=root)
-    made.lockstitch("render")
-    made.lockstitch("render", "--check")
+    made.lockstitch("export", "dockerfile")
+    made.lockstitch("export", "dockerfile", "--check")
     made.lockstitch("build")
     return made
 

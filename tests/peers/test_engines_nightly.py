@@ -32,7 +32,7 @@ def apart(project: RealProject, tmp_path_factory: pytest.TempPathFactory) -> Rea
     )
     words = [program("podman"), "import", folder / "uv.tar", "uv:local"]
     subprocess.run(words, env=os.environ | variables, check=True)
-    project.lockstitch("render")
+    project.lockstitch("export", "dockerfile")
     return replace(project, environment=project.environment | variables)
 
 

@@ -77,7 +77,7 @@ def test_pip_and_uv_install_requirements(chosen: list[str], root: Path, tmp_path
     assert {"numpy", "requests", "pysocks", "tomli"} <= set(found)
     assert not {"colorama", "pytest"} & set(found)
     # What is installed is what the bill of materials says, for this very platform.
-    bill = json.loads(export(root, "cyclonedx", "--image", "train", "--platform", PLATFORM))
+    bill = json.loads(export(root, "sbom", "--image", "train", "--platform", PLATFORM))
     python = [each for each in bill["components"] if each["purl"].startswith("pkg:pypi/")]
     said = {each["name"]: each["version"] for each in python}
     assert said == found
@@ -112,12 +112,12 @@ def test_the_whole_lock_has_every_group(root: Path, tmp_path: Path) -> None:
 
 def test_two_platforms_have_two_bills(root: Path) -> None:
     bills = {
-        name: export(root, "cyclonedx", "--image", "train", "--platform", name)
+        name: export(root, "sbom", "--image", "train", "--platform", name)
         for name in ("linux/amd64", "linux/arm64")
     }
     assert bills["linux/amd64"] != bills["linux/arm64"]
     for name, text in bills.items():
-        assert export(root, "cyclonedx", "--image", "train", "--platform", name) == text
+        assert export(root, "sbom", "--image", "train", "--platform", name) == text
         found = json.loads(text)
         graph = {each["ref"]: each["dependsOn"] for each in found["dependencies"]}
         requests = next(ref for ref in graph if ref.startswith("pkg:pypi/requests@"))

@@ -66,12 +66,14 @@ def test_what_was_pushed_is_pulled_and_run_by_docker(
     plain: DockerRegistry, project: RealProject, docker: Docker, tmp_path: Path
 ) -> None:
     name = f"{plain.address}/churn-serve"
-    reference = project.lockstitch("push", f"{name}:1.0", "--image", "serve", "--quiet").strip()
+    reference = project.lockstitch(
+        "image", "push", f"{name}:1.0", "--image", "serve", "--quiet"
+    ).strip()
     assert reference == f"{name}@{project.digest('serve')}"
-    words = ["push", f"{name}:1.0", "--image", "serve", "--json"]
+    words = ["image", "push", f"{name}:1.0", "--image", "serve", "--json"]
     (again,) = json.loads(project.lockstitch(*words))
     assert again["sent"]["blobs"] == again["manifests"] == 0
-    (other,) = json.loads(project.lockstitch("push", f"{plain.address}/b", *words[2:]))
+    (other,) = json.loads(project.lockstitch("image", "push", f"{plain.address}/b", *words[3:]))
     assert (other["sent"]["blobs"], other["mounted"]) == (0, again["present"])
 
     docker.run("pull", "--quiet", reference)
@@ -156,17 +158,20 @@ def test_documents_and_signatures_stand_beside_an_image(
     run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
     run("openssl", "pkey", "-in", key, "-pubout", "-out", public)
     name, digest = f"{plain.address}/beside/churn-serve", project.digest("serve")
-    words = ["push", f"{name}:1.0", "--image", "serve", "--json"]
+    words = ["image", "push", f"{name}:1.0", "--image", "serve", "--json"]
     assert json.loads(project.lockstitch(*words))[0]["about"]["documents"] == 2
-    assert project.lockstitch("sign", f"{name}:1.0", "--key", str(key)) == f"{name}@{digest}\n"
-    words = ["verify-image", f"{name}:1.0", "--key", str(public), "--json"]
+    assert (
+        project.lockstitch("image", "sign", f"{name}:1.0", "--key", str(key))
+        == f"{name}@{digest}\n"
+    )
+    words = ["image", "verify", f"{name}:1.0", "--key", str(public), "--json"]
     (found,) = json.loads(project.lockstitch(*words))
     assert (found["problems"], found["skipped"]) == ([], {})
     tags = json.loads(skopeo("list-tags", "--tls-verify=false", f"docker://{name}"))["Tags"]
     beside = f"sha256-{digest.removeprefix('sha256:')}"
     assert sorted(tags) == ["1.0", beside, f"{beside}.sig"]
-    bill = project.lockstitch("inspect", f"{name}:1.0", "--sbom")
-    assert bill == project.lockstitch("inspect", "serve", "--sbom")
+    bill = project.lockstitch("image", "inspect", f"{name}:1.0", "--sbom")
+    assert bill == project.lockstitch("image", "inspect", "serve", "--sbom")
     parts = {each["name"]: each for each in json.loads(bill)["components"]}
     assert {"onnxruntime", "libssl3", "churn"} <= {*parts}
     assert all("licenses" in parts[each] for each in ("onnxruntime", "libssl3", "numpy"))
@@ -195,7 +200,7 @@ def test_tls_and_a_login_are_shared_with_skopeo(
     with pytest.raises(LockstitchError, match="HTTP 401"):
         pushed(guarded.address, "app", tmp_path, MADE)
 
-    words = ["login", guarded.address, "--username", USER, "--password-stdin"]
+    words = ["image", "login", guarded.address, "--username", USER, "--password-stdin"]
     command = [sys.executable, "-m", "lockstitch", *words]
     for typed, code in (("wrong", 1), (PASSWORD, 0)):
         done = subprocess.run(command, input=typed, text=True, check=False, capture_output=True)

@@ -47,7 +47,7 @@ def project(environment: tuple[str, Path], tmp_path: Path) -> Path:
 
 
 def lockstitch(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lockstitch", "secrets", *words]
+    command = [sys.executable, "-m", "lockstitch", "check", "--secrets", *words]
     return subprocess.run(
         command, cwd=project, env=dict(os.environ), capture_output=True, text=True, check=False
     )

@@ -29,7 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def test_from_nothing_to_rows_and_bytes(stack: Stack) -> None:
     port = stack.wanted("mlflow")
     with closing(socket.create_server(("127.0.0.1", port))):
-        out, err = stack.lockstitch("up")
+        out, err = stack.lockstitch("stack", "up")
     assert f"port {port} is taken: `mlflow` is on {port + 1}" in err
     assert f"http://127.0.0.1:{port + 1}" in out
     ids = stack.log(3, "story")
@@ -47,7 +47,8 @@ def test_no_secret_is_shown(stack: Stack) -> None:
     shown = subprocess.check_output(["ps", "-eo", "args"], text=True)
     shown += "".join(path.read_text(errors="replace") for path in stack.folder.glob("logs/*"))
     shown += (
-        stack.lockstitch("status", "--json")[0] + stack.lockstitch("logs", "--lines", "9999")[0]
+        stack.lockstitch("stack", "status", "--json")[0]
+        + stack.lockstitch("stack", "logs", "--lines", "9999")[0]
     )
     assert [secret for secret in secrets if secret in shown] == []
     for path in stack.folder.iterdir():
@@ -67,7 +68,7 @@ def test_mlflow_answers_to_no_foreign_name(stack: Stack) -> None:
 @pytest.mark.nightly
 def test_killed_at_random_and_nothing_acknowledged_is_lost(stack: Stack) -> None:
     chance = random.Random(SEED)  # noqa: S311 -- the same each time
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "up")
     before = sum(each["restarts"] for each in stack.services().values())
     kept: dict[str, str] = {}
     with stack.client(RUNS, str(LOGGED), "crash") as client:
@@ -105,7 +106,10 @@ def kill(stack: Stack, name: str, after: float) -> None:
 
 
 def test_down_leaves_nothing(stack: Stack) -> None:
-    stack.lockstitch("down")
+    stack.lockstitch("stack", "down")
     assert stack.left() == []
     assert [port for port in stack.ports() if port in listening()] == []
-    assert stack.lockstitch("status", code=1)[1] == "nothing runs; to start it: lockstitch up\n"
+    assert (
+        stack.lockstitch("stack", "status", code=1)[1]
+        == "nothing runs; to start it: lockstitch stack up\n"
+    )

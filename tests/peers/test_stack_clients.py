@@ -132,7 +132,7 @@ seen["unknown"] = refused(lambda: client("X" * 20, secret).list_buckets())
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running(shared_store(tmp_path_factory)) as made:
-        made.lockstitch("up")
+        made.lockstitch("stack", "up")
         yield made
 
 

@@ -51,17 +51,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="this is a plain user: the other tests show it")
 def test_as_a_plain_user(stack: Stack) -> None:
-    stack.lockstitch("up")  # the first user's stack keeps its ports
+    stack.lockstitch("stack", "up")  # the first user's stack keeps its ports
     store = Path(tempfile.mkdtemp(prefix="ls.", dir="/tmp"))  # a place that `nobody` can reach
     store.chmod(0o755)
     try:
         copy_lockstitch(store)
         # The system's Python, which everybody can reach; ours may be below /root.
         with running(store, python="/usr/bin/python3") as first:
-            first.lockstitch("up")  # installs the tools
-            first.lockstitch("down")
+            first.lockstitch("stack", "up")  # installs the tools
+            first.lockstitch("stack", "down")
         with running(store, "nobody", "/usr/bin/python3") as plain:
-            assert "is taken" in plain.lockstitch("up")[1]
+            assert "is taken" in plain.lockstitch("stack", "up")[1]
             assert {Path(f"/proc/{pid}").stat().st_uid for pid in plain.left()} == {65534}
             plain.check(plain.log(3, "plain"))
     finally:
@@ -70,14 +70,14 @@ def test_as_a_plain_user(stack: Stack) -> None:
 
 
 def test_a_killed_supervisor_leaves_nothing(stack: Stack) -> None:
-    first, second = stack.start("up"), stack.start("up")  # at once
+    first, second = stack.start("stack", "up"), stack.start("stack", "up")  # at once
     for each in (first, second):
         err = each.communicate(timeout=240)[1]
         assert each.returncode == 0, err
     said = json.loads((stack.folder / "status.json").read_text())
     os.kill(said["pid"], signal.SIGKILL)
     wait(lambda: not stack.left(), about=stack.left)
-    again = stack.start("up")
+    again = stack.start("stack", "up")
     time.sleep(1.5)
     again.send_signal(signal.SIGINT)  # Ctrl-C before it is healthy
     again.communicate(timeout=60)
@@ -86,28 +86,28 @@ def test_a_killed_supervisor_leaves_nothing(stack: Stack) -> None:
 
 
 def test_data_that_cannot_be_used_is_refused_and_kept(stack: Stack) -> None:
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "up")
     ids = stack.log(1, "kept")
-    stack.lockstitch("down")
+    stack.lockstitch("stack", "down")
     version = stack.folder / "postgres" / "PG_VERSION"
     right = version.read_text()
     version.write_text("14\n")
-    _, err = stack.lockstitch("up", code=1)
+    _, err = stack.lockstitch("stack", "up", code=1)
     assert f"is of PostgreSQL `14`, this lockstitch runs `{right.strip()}`" in err
     assert err.count("error: ") == 1
     version.write_text(right)
     control = stack.folder / "postgres" / "global" / "pg_control"
     control.rename(control.with_suffix(".away"))
-    _, err = stack.lockstitch("up", code=1)
+    _, err = stack.lockstitch("stack", "up", code=1)
     assert err.count("error: ") == 1
     assert "`postgres` does not start: ended with exit code" in err
     assert "could not open" in err
     assert stack.left() == []
     control.with_suffix(".away").rename(control)
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "up")
     stack.check(ids)
-    assert "nobody is here to be asked" in stack.lockstitch("reset", code=2)[1]
-    stack.lockstitch("reset", "--yes")
+    assert "nobody is here to be asked" in stack.lockstitch("stack", "reset", code=2)[1]
+    stack.lockstitch("stack", "reset", "--yes")
     assert sorted(path.name for path in stack.folder.iterdir()) == [
         ".gitignore",
         "supervisor.lock",
@@ -117,7 +117,7 @@ def test_data_that_cannot_be_used_is_refused_and_kept(stack: Stack) -> None:
 
 @pytest.mark.parametrize("name", ["postgres", "objects", "mlflow"])
 def test_what_hangs_is_started_again(stack: Stack, name: str) -> None:
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "up")
     pid = stack.services()[name]["pid"]
     os.kill(pid, signal.SIGSTOP)
     stack.until("not answering", name)
@@ -127,7 +127,7 @@ def test_what_hangs_is_started_again(stack: Stack, name: str) -> None:
 
 
 def test_tables_of_an_older_mlflow_move_after_a_backup(stack: Stack, tmp_path: Path) -> None:
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "up")
     sql(stack, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     python = tmp_path / "bin" / "python"
     uv = process.find_uv()
@@ -137,8 +137,8 @@ def test_tables_of_an_older_mlflow_move_after_a_backup(stack: Stack, tmp_path: P
     subprocess.check_call([*words, *old, "numpy", "pandas", "setuptools<80"])
     env = stack.environment() | stack.variables()
     run = subprocess.check_output([python, "-W", "ignore", "-c", OLD], env=env, text=True).strip()
-    stack.lockstitch("down")
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "down")
+    stack.lockstitch("stack", "up")
     log = (stack.folder / "logs" / "mlflow.log").read_text()
     (backup,) = (stack.folder / "backups").iterdir()
     assert f"are kept in {backup.resolve()}, and move to" in log
@@ -148,29 +148,29 @@ def test_tables_of_an_older_mlflow_move_after_a_backup(stack: Stack, tmp_path: P
     stack.check(stack.log(2, "new"))
     restored = [*stack.tools.parents[1].rglob("pginstall/bin/pg_restore")]
     assert run in subprocess.check_output([restored[0], "--file=-", backup], text=True)
-    stack.lockstitch("down")
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "down")
+    stack.lockstitch("stack", "up")
     assert [*backup.parent.iterdir()] == [backup], "once"
 
 
 def test_tables_of_a_newer_mlflow_are_refused_and_kept(stack: Stack) -> None:
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "up")
     ids = stack.log(2, "kept")
     revision = "(SELECT version_num FROM alembic_version)"
     sql(stack, f"CREATE TABLE mine AS {revision}")
     sql(stack, "UPDATE alembic_version SET version_num = 'fedcba987654'")
-    stack.lockstitch("down")
-    _, err = stack.lockstitch("up", code=1)
+    stack.lockstitch("stack", "down")
+    _, err = stack.lockstitch("stack", "up", code=1)
     assert err.count("error: ") == 1
     assert "MLflow's tables are of schema `fedcba987654`" in err
     assert "a newer one made them" in err
-    assert "lockstitch reset" in err
+    assert "lockstitch stack reset" in err
     assert stack.left() == []
     assert not (stack.folder / "backups").exists()
     with postgres_alone(stack) as parts:
         back = "UPDATE alembic_version SET version_num = (SELECT version_num FROM mine)"
         assert service.sql(parts, back).code == 0
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "up")
     stack.check(ids)
 
 
@@ -178,14 +178,14 @@ def test_a_full_disk_is_said_and_nothing_is_lost(stack: Stack, disk: Path) -> No
     (stack.root / ".lockstitch").symlink_to(disk)
     filler = disk / "filler"
     fill(filler, leave=200_000_000)
-    _, err = stack.lockstitch("up", code=1)
+    _, err = stack.lockstitch("stack", "up", code=1)
     assert err.count("error: ") == 1
     assert "MB free, a stack needs 300 MB" in err
     filler.unlink()
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "up")
     ids = stack.log(3, "before")
     fill(filler, leave=0)
-    said = json.loads(stack.start("status", "--json").communicate(timeout=60)[0])
+    said = json.loads(stack.start("stack", "status", "--json").communicate(timeout=60)[0])
     assert not said["ready"]
     assert {said["services"][name]["state"] for name in ("objects", "postgres")} == {"disk full"}
     assert "0 MB free, a stack needs 64 MB" in said["services"]["objects"]["problem"]
@@ -197,13 +197,13 @@ def test_a_full_disk_is_said_and_nothing_is_lost(stack: Stack, disk: Path) -> No
     assert len(more) == 40
     stack.until("ready")
     stack.check(ids)
-    stack.lockstitch("down")
+    stack.lockstitch("stack", "down")
     fill(filler, leave=10_000_000)
-    _, err = stack.lockstitch("up", code=1)
+    _, err = stack.lockstitch("stack", "up", code=1)
     assert "10 MB free, a stack needs 64 MB" in err
     assert err.count("error: ") == 1
     filler.unlink()
-    stack.lockstitch("up")
+    stack.lockstitch("stack", "up")
     stack.check(ids)
 
 

@@ -95,7 +95,7 @@ class Project:
         return self.run([sys.executable, "-m", "lockstitch", *words])
 
     def client(self, python: Path, code: str, *words: str) -> str:
-        own = json.loads(self.lockstitch("env", "--json")[0])
+        own = json.loads(self.lockstitch("stack", "env", "--json")[0])
         return self.run([python, "-W", "ignore", "-c", code, *words], own)[0]
 
     @property
@@ -137,7 +137,7 @@ def project() -> Iterator[Project]:
     finally:
         if made.root.exists():
             subprocess.run(
-                [sys.executable, "-m", "lockstitch", "down"],
+                [sys.executable, "-m", "lockstitch", "stack", "down"],
                 cwd=made.root,
                 env=made.environment,
                 check=False,
@@ -167,11 +167,11 @@ def test_logged_with_a_stack_and_imported_without(project: Project) -> None:
     (left,) = imports.read(project.root / "models" / "mlruns").runs
     (model,) = left.models
     assert left.id == old
-    project.lockstitch("up")
+    project.lockstitch("stack", "up")
     point = json.dumps(model.metrics[0])
     half = project.client(project.tools, HALF, old, model.id, point).strip()
-    assert project.lockstitch("collect")[1].endswith("runs imported: 1, there already: 0\n")
-    assert project.lockstitch("collect")[1].endswith("runs imported: 0, there already: 1\n")
+    assert project.lockstitch("stack", "import")[1].endswith("runs imported: 1, there already: 0\n")
+    assert project.lockstitch("stack", "import")[1].endswith("runs imported: 0, there already: 1\n")
     new, place = project.train()
     assert place.startswith("http://127.0.0.1:")
     assert written(project) == first, "where it is logged changes no byte"

@@ -34,15 +34,15 @@ $ lockstitch export pylock  # exits 2
 $ lockstitch export pylock --image serve -o serve.toml  # exits 1
 > error: `serve.toml` is no name of a PEP 751 lock
 > hint: call it pylock.toml, or pylock.NAME.toml
-$ lockstitch export cyclonedx --image serve -o serve.cdx.json
+$ lockstitch export sbom --image serve -o serve.cdx.json
 > wrote `serve.cdx.json`
 $ grep -c purl serve.cdx.json
 > 16
-$ lockstitch export cyclonedx --image serve --platform linux/arm64  # exits 1
+$ lockstitch export sbom --image serve --platform linux/arm64  # exits 1
 > error: `linux/arm64` is not a platform of this project (it has: linux/amd64)
 > hint: add it to `platforms` in [tool.lockstitch]
 $ sed -i s/gamma/delta/ pyproject.toml
-$ lockstitch export cyclonedx --image serve  # exits 1
+$ lockstitch export sbom --image serve  # exits 1
 > error: the lock is stale: pyproject.toml asks for something else than it was made from
 > hint: lockstitch lock
 

@@ -31,7 +31,7 @@ $ lockstitch build serve --quiet
 > serve: 4.0 kB, N kB compressed, 6 layers, none made
 > serve sha256:DIGEST
 > up to date in N s
-$ lockstitch inspect serve
+$ lockstitch image inspect serve
 > serve  sha256:DIGEST
 > platform  linux/amd64
 > size      4.0 kB unpacked, N kB compressed

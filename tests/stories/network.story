@@ -7,7 +7,7 @@ $ lockstitch build serve --quiet
 > serve: 3.3 kB, N kB compressed, 6 layers, 6 made
 > serve sha256:DIGEST
 > built in N s
-$ lockstitch push 127.0.0.1:9/tiny --image serve  # exits 1
+$ lockstitch image push 127.0.0.1:9/tiny --image serve  # exits 1
 > error: the registry `127.0.0.1:PORT` did not answer: connection refused
 > hint: start the registry on 127.0.0.1:PORT, or name another one
 $ sed -i 's!gamma>=2!gamma>=99!' pyproject.toml

@@ -1,42 +1,42 @@
 The stack's commands say what is so when nothing runs, and start nothing.
 
-$ lockstitch status  # exits 1
-> nothing runs; to start it: lockstitch up
-$ lockstitch status --json  # exits 1
+$ lockstitch stack status  # exits 1
+> nothing runs; to start it: lockstitch stack up
+$ lockstitch stack status --json  # exits 1
 > {
 >   "data": "FOLDER/.lockstitch/stack",
 >   "ready": false,
 >   "services": {}
 > }
-$ lockstitch logs --lines 5
-$ lockstitch logs mlflow --json
+$ lockstitch stack logs --lines 5
+$ lockstitch stack logs mlflow --json
 > {
 >   "mlflow": []
 > }
-$ lockstitch logs minio  # exits 2
-> usage: lockstitch logs [-h] [-f] [--lines N] [--project PATH] [--quiet] [--json]
+$ lockstitch stack logs minio  # exits 2
+> usage: lockstitch stack logs [-h] [-f] [--lines N] [--project PATH] [--quiet] [--json]
 >                        [SERVICE]
-> lockstitch logs: error: argument SERVICE: invalid choice: 'minio' (choose from 'postgres', 'objects', 'mlflow', 'supervisor')
-$ lockstitch logs --json --follow  # exits 2
+> lockstitch stack logs: error: argument SERVICE: invalid choice: 'minio' (choose from 'postgres', 'objects', 'mlflow', 'supervisor')
+$ lockstitch stack logs --json --follow  # exits 2
 > error: `--json` and `--follow` cannot be used together
-> hint: lockstitch logs --json
-$ lockstitch env  # exits 1
+> hint: lockstitch stack logs --json
+$ lockstitch stack env  # exits 1
 > error: the stack of this project does not run
-> hint: lockstitch up
-$ lockstitch env --json  # exits 1
+> hint: lockstitch stack up
+$ lockstitch stack env --json  # exits 1
 > error: the stack of this project does not run
-> hint: lockstitch up
-$ lockstitch down
+> hint: lockstitch stack up
+$ lockstitch stack down
 > * stop the stack (N s)
 > nothing ran
-$ lockstitch down --json
+$ lockstitch stack down --json
 > {
 >   "ran": false
 > }
-$ lockstitch reset  # exits 2
-> error: `lockstitch reset` deletes data, and nobody is here to be asked
-> hint: lockstitch reset --yes
-$ lockstitch reset --yes --json
+$ lockstitch stack reset  # exits 2
+> error: `lockstitch stack reset` deletes data, and nobody is here to be asked
+> hint: lockstitch stack reset --yes
+$ lockstitch stack reset --yes --json
 > {
 >   "deleted": "FOLDER/.lockstitch/stack"
 > }

@@ -32,12 +32,12 @@ $ lockstitch lock --upgrade --dry-run --json --quiet
 
 What was rendered is a part of the lock.
 
-$ lockstitch render
+$ lockstitch export dockerfile
 > rendered: .dockerignore, Dockerfile.serve, Dockerfile.train, requirements-build.txt
 $ echo "RUN true" >> Dockerfile.serve
 $ lockstitch lock --check  # exits 1
 > error: `Dockerfile.serve` is not the file that was rendered: wanted sha256 SHORT…, found SHORT…
-> hint: lockstitch render --force
+> hint: lockstitch export dockerfile --force
 
 -- pyproject.toml --
 [build-system]

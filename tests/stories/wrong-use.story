@@ -12,18 +12,18 @@ $ lockstitch build --output images.tar  # exits 2
 $ lockstitch build nothing  # exits 1
 > error: `nothing` is not an image of this project (it has: serve, train)
 > hint: add a table [tool.lockstitch.images.nothing]
-$ lockstitch inspect  # exits 2
-> usage: lockstitch inspect [-h] [--layout PATH] [--platform P]
+$ lockstitch image inspect  # exits 2
+> usage: lockstitch image inspect [-h] [--layout PATH] [--platform P]
 >                           [--insecure-registry HOST] [--sbom | --provenance]
 >                           [--all] [--project PATH] [--quiet] [--json]
 >                           REF
-> lockstitch inspect: error: the following arguments are required: REF
+> lockstitch image inspect: error: the following arguments are required: REF
 $ lockstitch lock --check --upgrade  # exits 2
 > usage: lockstitch lock [-h] [--check | --upgrade [NAME ...]] [--dry-run]
 >                        [--insecure-registry HOST] [--project PATH] [--quiet]
 >                        [--json]
 > lockstitch lock: error: argument --upgrade: not allowed with argument --check
-$ lockstitch inspect serve  # exits 1
+$ lockstitch image inspect serve  # exits 1
 > error: `FOLDER/.lockstitch/images` has no image `serve` (it has: none)
 > hint: lockstitch build serve
 $ lockstitch --version

@@ -291,12 +291,12 @@ def _build_requirement(work: Work) -> Named:
 def _tag(work: Work) -> Named:
     with registry.run() as server:
         reference = f"{server.address}/proof/train:1"
-        for words in (["build", "--quiet"], ["push", reference, "--image", "train"]):
+        for words in (["build", "--quiet"], ["image", "push", reference, "--image", "train"]):
             assert lockstitch(work.root, *words)[0] == 0
         assert lockstitch(work.root, "verify", "train", "--against", reference)[0] == 0
         script = work.root / "train.py"
         script.write_text(TRAIN + "# by somebody else\n")
-        for words in (["build", "--quiet"], ["push", reference, "--image", "train"]):
+        for words in (["build", "--quiet"], ["image", "push", reference, "--image", "train"]):
             assert lockstitch(work.root, *words)[0] == 0
         script.write_text(TRAIN)
         code, found = _against(work, reference)

@@ -146,7 +146,7 @@ class Stack:
         return out, err
 
     def variables(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads(self.lockstitch("env", "--json")[0])
+        found: dict[str, str] = json.loads(self.lockstitch("stack", "env", "--json")[0])
         return found
 
     def client(self, program: str, *words: str) -> subprocess.Popen[str]:
@@ -181,7 +181,7 @@ class Stack:
 
     def services(self) -> dict[str, Any]:
         """Return what `status --json` says."""
-        said = self.start("status", "--json").communicate(timeout=60)[0]
+        said = self.start("stack", "status", "--json").communicate(timeout=60)[0]
         found: dict[str, Any] = json.loads(said)["services"]
         return found
 
@@ -238,7 +238,7 @@ def running(store: Path, user: str = "", python: str = "") -> Iterator[Stack]:
         yield made
     finally:
         if made.folder.exists():
-            made.start("down").communicate(timeout=120)
+            made.start("stack", "down").communicate(timeout=120)
         shutil.rmtree(root, ignore_errors=True)
 
 

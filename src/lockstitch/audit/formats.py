@@ -72,7 +72,7 @@ def summary(report: Report) -> list[str]:
     if report.fixable:
         lines.append(f"hint: lockstitch check --fix  # {report.fixable} of them")
     if count:
-        lines.append(f"hint: lockstitch explain {report.findings[0].code}")
+        lines.append(f"hint: lockstitch check --explain {report.findings[0].code}")
     return lines
 
 

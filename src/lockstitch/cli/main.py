@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from lockstitch import __version__
 from lockstitch.errors import LockstitchError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "GROUPS", "main", "module_of"]
 
 
 TYPE_CHECKING = False  # `typing` itself is a tenth of the start of `lockstitch --help`
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import NoReturn, Protocol
 
     from lockstitch.cli.options import Group, Option
 
@@ -29,48 +29,69 @@ if TYPE_CHECKING:
             """Run the command and return its exit code."""
 
 
-# Name and first line of help; the module of that name is loaded when the command runs.
+# Name and first line of help; the module of its last word is loaded when the command runs.
 COMMANDS = (
     ("new", "Create a project that locks, trains, serves and builds"),
     ("init", "Add lockstitch to an existing project"),
     ("lock", "Pin packages, base image and build requirements"),
     ("build", "Build images from the lock, without Docker"),
     ("try", "Start a built image without a container engine, and name what is missing"),
-    ("push", "Push images to a registry"),
-    ("login", "Log in to a registry"),
-    ("logout", "Log out of a registry"),
     ("run", "Run an image's command in exactly the locked environment"),
     ("serve", "Serve the model locally, and restart when a file changes"),
-    ("up", "Start the local stack: PostgreSQL, an S3 store and MLflow"),
-    ("down", "Stop the local stack and keep its data"),
-    ("status", "Show the services of the local stack: state, address, restarts"),
-    ("logs", "Show the logs of the local stack"),
-    ("env", "Print the environment variables of the local stack"),
-    ("collect", "Import local training runs into the stack's MLflow"),
-    ("reset", "Delete the local stack's data"),
-    ("render", "Write Dockerfiles from the lock"),
-    ("export", "Export the lock for pip, uv and scanners"),
-    ("verify-image", "Verify an image's contents, SBOM, provenance and signature"),
-    ("sign", "Sign an image with a key, as cosign does"),
-    ("inspect", "Show an image's layers, package sizes and labels"),
+    ("image push", "Push images to a registry"),
+    ("image login", "Log in to a registry"),
+    ("image logout", "Log out of a registry"),
+    ("image inspect", "Show an image's layers, package sizes and labels"),
+    ("image sign", "Sign an image with a key, as cosign does"),
+    ("image verify", "Verify an image's contents, SBOM, provenance and signature"),
+    ("stack up", "Start the local stack: PostgreSQL, an S3 store and MLflow"),
+    ("stack down", "Stop the local stack and keep its data"),
+    ("stack status", "Show the services of the local stack: state, address, restarts"),
+    ("stack logs", "Show the logs of the local stack"),
+    ("stack env", "Print the environment variables of the local stack"),
+    ("stack import", "Import local training runs into the stack's MLflow"),
+    ("stack reset", "Delete the local stack's data"),
     ("check", "Find problems that break ML environments"),
-    ("explain", "Explain a rule of `lockstitch check`"),
-    ("fingerprint", "Fingerprint an environment: interpreter, packages, BLAS, processor, settings"),
     ("verify", "Verify that images and models are the same when rebuilt elsewhere"),
+    ("report", "Write one page of what is known of the environment"),
     ("diff", "Show what changed between two environments, what can change results first"),
     ("bisect", "Find by experiment which differences between A and B change a number"),
-    ("report", "Write one page of what is known of the environment"),
-    ("secrets", "Search the project's files for secrets"),
+    ("export", "Export the lock for pip, uv and scanners"),
+    ("export dockerfile", "Write Dockerfiles from the lock"),
     ("hooks", "Migrate commit hooks to the versions of the lock"),
-    ("demo", "Run the whole workflow on a real project and measure it"),
+    ("fingerprint", "Fingerprint an environment: interpreter, packages, BLAS, processor, settings"),
+    ("self completion", "Print a script that completes commands and options in a shell"),
+    ("self version", "Print the version"),
+    ("self demo", "Run the whole workflow on a real project and measure it"),
 )
-_EPILOG = """\
+# The overview: a title, and names of commands or of the groups below.
+_OVERVIEW = (
+    ("project", ("new", "init", "lock", "build", "try", "run", "serve")),
+    ("images and stack", ("image", "stack")),
+    ("quality", ("check", "verify", "report", "diff", "bisect")),
+    ("files", ("export", "hooks", "fingerprint")),
+    ("lockstitch itself", ("self", "help")),
+)
+GROUPS = {
+    "image": "Push, sign, verify and inspect images, and log in to registries",
+    "stack": "Run PostgreSQL, an S3 store and MLflow on this machine",
+    "self": "Completion for shells, the version, and a demonstration",
+}
+_MODULES = {  # of commands that are not called like their module
+    "try": "try_",
+    "image verify": "verify_image",
+    "stack import": "collect",
+    "export dockerfile": "render",
+}
+_EXAMPLES = """\
 examples:
   # a project with training and serving, in ./churn
   lockstitch new churn
   # pin everything, then build all images
   lockstitch lock && lockstitch build
 """
+_HELP = {"-h", "--help"}
+_WRONG_USE = 2
 
 
 _PLACES = {
@@ -134,46 +155,83 @@ def _complain(message: str, hint: str) -> None:
         print(f"hint: {hint}", file=sys.stderr)
 
 
-def _run(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="lockstitch",
-        description="One locked environment, the same on a laptop, in CI and in an image.",
-        epilog=_EPILOG,
+def _run(words: list[str]) -> int:
+    if not words or words[0] in _HELP or words == ["help"]:
+        sys.stdout.write(_overview())
+        return 0
+    if words[0] == "help":
+        return _run([*words[1:], "--help"])
+    if words[0] in {"-V", "--version"}:
+        sys.stdout.write(f"lockstitch {__version__}\n")
+        return 0
+    known = dict(COMMANDS)
+    name = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]
+    if name in GROUPS:
+        if not words[1:] or words[1] in _HELP:
+            sys.stdout.write(_overview(name))
+            return 0
+        _refuse(f"`lockstitch {name}` has no command `{words[1]}`", words[1], name)
+    if name not in known:
+        what = "option" if name.startswith("-") else "command"
+        _refuse(f"`{name}` is no {what} of lockstitch", name)
+    return _command(name, words[len(name.split()) :])
+
+
+def _command(name: str, words: list[str]) -> int:
+    from lockstitch.cli.options import COMMON_NAMES, Parser, add, missing
+
+    module = module_of(name)
+    parser = Parser(
+        prog=f"lockstitch {name}",
+        usage=getattr(module, "USAGE", None),
+        description=(module.__doc__ or "").strip().replace(".\n", "\n", 1),
         formatter_class=_formatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"lockstitch {__version__}")
-    parsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    module = None
-    for name, first_line in COMMANDS:
-        # Only the module of the command that is called is imported: --help stays quick.
-        if words and name == words[0]:
-            module = _module(name)
-            child = parsers.add_parser(
-                name,
-                help=first_line,
-                description=(module.__doc__ or "").strip().replace(".\n", "\n", 1),
-                formatter_class=_formatter,
-                allow_abbrev=False,
-            )
-            _configure(child, module)
-        else:
-            parsers.add_parser(name, help=first_line, add_help=False)
+    add(parser, module.OPTIONS)
+    add(parser, missing(module.OPTIONS, COMMON_NAMES))
     # argparse loses words after `--` when options stand before them.
-    cut = _program_words(words, module) if module else len(words)
+    cut = _program_words(words, module)
     options = parser.parse_args(words[:cut])
+    options.command = name
     options.rest = tuple(words[cut + 1 :] if words[cut : cut + 1] == ["--"] else words[cut:])
-    if module is None:
-        parser.print_help()
-        return 0 if not words else 2
+    if options.verbose:
+        from lockstitch import process
+
+        process.show_commands()
     return module.run(options)
 
 
-def _configure(parser: argparse.ArgumentParser, module: "Module") -> None:
-    from lockstitch.cli.options import add
+def _overview(group: str = "") -> str:
+    """Return the help of all commands, or of a group."""
+    lines = [f"usage: lockstitch {f'{group} ' if group else ''}[-h] COMMAND ...", ""]
+    if group:
+        lines += [GROUPS[group], "", "commands:"]
+        rows = [(n.split()[1], line) for n, line in COMMANDS if n.startswith(f"{group} ")]
+        lines += [f"  {name:<14}{line}" for name, line in rows]
+        return "\n".join([*lines, "", f"`lockstitch help {group} COMMAND` says more", ""])
+    lines += ["One locked environment, the same on a laptop, in CI and in an image.", ""]
+    about = {**dict(COMMANDS), **GROUPS, "help": "Show the help of a command"}
+    for title, names in _OVERVIEW:
+        lines += [f"{title}:", *(f"  {name:<14}{about[name]}" for name in names), ""]
+    lines += ["options:", "  -h, --help    show this help", "  -V, --version show the version"]
+    return "\n".join([*lines, "", _EXAMPLES])
 
-    parser.usage = getattr(module, "USAGE", None)
-    add(parser, module.OPTIONS)
+
+def _refuse(message: str, word: str, group: str = "") -> "NoReturn":
+    """Say that a word is no command, with the nearest one, and leave with 2."""
+    import difflib
+
+    names = [*dict(COMMANDS), *GROUPS]
+    if group:
+        names = [name for name in names if name.startswith(f"{group} ")]
+    by_word = {each: name for name in reversed(names) for each in (name, name.split()[-1])}
+    near = difflib.get_close_matches(word, by_word, n=1)
+    usage = f"lockstitch {group} [-h] COMMAND ..." if group else "lockstitch [-h] COMMAND ..."
+    print(f"usage: {usage}", file=sys.stderr)
+    hint = f"did you mean `lockstitch {by_word[near[0]]}`?" if near else f"lockstitch help {group}"
+    _complain(message, hint.strip())
+    raise SystemExit(_WRONG_USE)
 
 
 def _program_words(words: Sequence[str], module: "Module") -> int:
@@ -185,7 +243,7 @@ def _program_words(words: Sequence[str], module: "Module") -> int:
 
     rest: str = getattr(module, "REST", "")
     takes_value = values_of(module.OPTIONS)
-    named, at = False, 1
+    named, at = False, 0
     while rest and at < len(words):
         name, equals, _ = words[at].partition("=")
         if name == "--":
@@ -211,7 +269,8 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, width=max(40, min(columns, 102) - 2))
 
 
-def _module(name: str) -> "Module":
-    stem = "try_" if name == "try" else name.replace("-", "_")
+def module_of(name: str) -> "Module":
+    """Return the module of a command."""
+    stem = _MODULES.get(name, name.rsplit(maxsplit=1)[-1])
     module: Module = importlib.import_module(f"lockstitch.cli.commands.{stem}")
     return module

@@ -5,14 +5,17 @@ them in a group with a title.
 """
 
 import argparse
+import difflib
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = [
     "COMMON",
-    "COMMON_JSON",
+    "COMMON_NAMES",
     "COMMON_QUIET",
     "HOST",
     "INSECURE",
@@ -23,12 +26,15 @@ __all__ = [
     "QUIET",
     "REFERENCE",
     "TARGET",
+    "VERBOSE",
     "Group",
     "Option",
+    "Parser",
     "add",
     "exclusive",
     "flag",
     "group",
+    "missing",
     "operand",
     "option",
     "repeatable",
@@ -84,6 +90,31 @@ def exclusive(*options: Option) -> Group:
     return Group("", options)
 
 
+def missing(options: Sequence[Option | Group], wanted: Sequence[Option]) -> list[Option]:
+    """Return those of the wanted options that a command does not have itself."""
+    names = values_of(options)
+    return [each for each in wanted if each.names[-1] not in names]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors name the nearest option or choice, and exit with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the error, with a hint where a name is near."""
+        self.print_usage(sys.stderr)
+        sys.stderr.write(f"error: {message}\n")
+        unknown = re.search(r"unrecognized arguments: .*?(--?[\w-]+)", message)
+        choice = re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message)
+        near: list[str] = []
+        if unknown:
+            near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
+        elif choice:
+            near = difflib.get_close_matches(choice[1], re.findall(r"[\w./-]+", choice[2]), n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"{self.prog} --help"
+        sys.stderr.write(f"hint: {hint}\n")
+        raise SystemExit(2)
+
+
 def values_of(options: Sequence[Option | Group]) -> dict[str, bool]:
     """Return the names of options, with dashes, and whether a value follows each."""
     names: dict[str, bool] = {}
@@ -114,11 +145,12 @@ PROJECT = option(
     type=Path,
     default=Path(),
 )
-QUIET = flag("--quiet", "show no progress")
+QUIET = flag("--quiet", "show no progress", short="-q")
+VERBOSE = flag("--verbose", "show the programs that are started", short="-v")
 JSON = flag("--json", "print the result as JSON")
 COMMON = group("common options", PROJECT, QUIET, JSON)
-COMMON_JSON = group("common options", PROJECT, JSON)  # of commands that show no progress
 COMMON_QUIET = group("common options", PROJECT, QUIET)  # of commands without a result
+COMMON_NAMES = (PROJECT, QUIET, VERBOSE)  # that every command has
 LAYOUT = option("--layout", "PATH", "OCI layout (default: .lockstitch/images)", type=Path)
 INSECURE = repeatable(
     "--insecure-registry",

@@ -90,12 +90,12 @@ def running(session: Session) -> dict[str, str]:
     names = variables(session)
     if not names:
         message = "the stack of this project does not run"
-        raise LockstitchError(message, hint="lockstitch up")
+        raise LockstitchError(message, hint="lockstitch stack up")
     return names
 
 
 def rendered(project: Project, lock: Lock) -> dict[str, str]:
-    """Return every file that `lockstitch render` writes, by name, sorted.
+    """Return every file that `lockstitch export dockerfile` writes, by name, sorted.
 
     Raises LockstitchError with all that is wrong with any of them.
     """
@@ -139,7 +139,7 @@ def _compose_file(project: Project, lock: Lock) -> str:
     known = {name: image for name, image in images.items() if image}
     if not known or len(known) < len(images):
         message = "the lock names no images of the services yet"
-        raise LockstitchError(message, hint="lockstitch render")
+        raise LockstitchError(message, hint="lockstitch export dockerfile")
     return compose.render(project.stack, known, several=bool(others))
 
 
@@ -151,14 +151,14 @@ def _write_compose_file(project: Project, before: Lock, lock: Lock) -> None:
             if old.images.get(platform, image) != image:
                 message = f"the image of `{new.name}` for {platform} is {image}, "
                 message += f"the lock names {old.images[platform]}"
-                problems.append(LockstitchError(message, hint="lockstitch render"))
+                problems.append(LockstitchError(message, hint="lockstitch export dockerfile"))
     raise_all(problems)
     text = _compose_file(project, lock)
     path = project.root / compose.NAME
     there = files.read_text(path) if path.exists() else ""
-    if there and not there.startswith(compose.MARK):
+    if there and not there.startswith("# Written by `lockstitch "):
         message = f"`{compose.NAME}` was not written by lockstitch"
-        raise LockstitchError(message, hint="lockstitch render --force")
+        raise LockstitchError(message, hint="lockstitch export dockerfile --force")
     if there != text:
         files.write_text(path, text)
     mine = LockedFile(path=compose.NAME, digest=of_bytes(text.encode()))

@@ -14,7 +14,9 @@ from lockstitch.python.names import normal
 
 __all__ = ["BUILD_REQUIREMENTS", "MARK", "Copy", "first_party", "included", "render"]
 
-MARK: Final = "# Written by `lockstitch render` from pyproject.toml and the locks; do not edit."
+MARK: Final = (
+    "# Written by `lockstitch export dockerfile` from pyproject.toml and the locks; do not edit."
+)
 BUILD_REQUIREMENTS: Final = "requirements-build.txt"
 
 _WILD: Final = re.compile(r"[*?\[]")

@@ -42,7 +42,7 @@ def check_rendered(project: Project, lock: Lock, specs: Sequence[ImageSpec]) -> 
         path = project.root / name
         if name not in others and (not path.is_file() or files.read_text(path) != text):
             message = f"`{name}` is not what pyproject.toml and the lock give"
-            problems.append(LockstitchError(message, hint="lockstitch render"))
+            problems.append(LockstitchError(message, hint="lockstitch export dockerfile"))
     raise_all(problems)
 
 

@@ -103,7 +103,7 @@ class Lock:
     folders: tuple[LockedFolder, ...] = ()
     built: tuple[BuiltWheel, ...] = ()  # of packages that exist only as source
     services: tuple[LockedService, ...] = ()  # of a project with a [tool.lockstitch.stack]
-    rendered: tuple[LockedFile, ...] = ()  # what `lockstitch render` wrote
+    rendered: tuple[LockedFile, ...] = ()  # what `lockstitch export dockerfile` wrote
 
     def base_for(self, platform: str) -> Base:
         """Return the base of a platform, or raise LockstitchError."""

@@ -351,4 +351,4 @@ def _stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
 
 def stale_rendered(project: Project, lock: Lock) -> list[LockstitchError]:
     """Return an error for each rendered file that has changed since; needs no network."""
-    return _differing(project, lock.rendered, "rendered", "lockstitch render")
+    return _differing(project, lock.rendered, "rendered", "lockstitch export dockerfile")

@@ -176,7 +176,7 @@ def user_can_run(uid: int) -> bool:
     return done.code == 0
 
 
-# --- timed builds, for `lockstitch demo`
+# --- timed builds, for `lockstitch self demo`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

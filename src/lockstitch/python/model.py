@@ -1,11 +1,12 @@
 """What the user wrote: a project and its images, as frozen values."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import UsageError
 
 __all__ = ["ImageSpec", "Project", "StackSpec"]
 
@@ -79,6 +80,8 @@ class Project:
         for image in self.images:
             if image.name == name:
                 return image
-        known = ", ".join(image.name for image in self.images)
-        message = f"`{name}` is not an image of this project (it has: {known})"
-        raise LockstitchError(message, hint=f"add a table [tool.lockstitch.images.{name}]")
+        names = [image.name for image in self.images]
+        near = difflib.get_close_matches(name, names, n=1)
+        message = f"`{name}` is not an image of this project (it has: {', '.join(names)})"
+        hint = f"did you mean `{near[0]}`?" if near else f"[tool.lockstitch.images.{name}] adds it"
+        raise UsageError(message, hint=hint)

@@ -1,13 +1,14 @@
 """Writes a new project from a template that ships with lockstitch."""
 
+import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from lockstitch import files
-from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.python import load
 
 __all__ = ["HOOKS", "MANAGERS", "TEMPLATES", "create", "hook_files"]
@@ -112,20 +113,25 @@ def _on_python(text: str, python: str) -> str:
     return text
 
 
+def _near(word: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"there is: {', '.join(sorted(names))}"
+
+
 def _check(folder: Path, name: str, template: str, manager: str, hooks: str, python: str) -> None:
-    problems = []
+    problems: list[LockstitchError] = []
     if python not in load.PYTHONS:
         hint = f"there is: {', '.join(load.PYTHONS)}"
         problems.append(LockstitchError(f"`{python}` is not a Python of a base", hint=hint))
     if template not in TEMPLATES:
-        hint = f"there is: {', '.join(sorted(TEMPLATES))}"
-        problems.append(LockstitchError(f"`{template}` is not a template", hint=hint))
+        hint = _near(template, TEMPLATES)
+        problems.append(UsageError(f"`{template}` is not a template", hint=hint))
     if manager not in MANAGERS:
-        hint = f"there is: {', '.join(sorted(MANAGERS))}"
-        problems.append(LockstitchError(f"`{manager}` is not a manager", hint=hint))
+        hint = _near(manager, MANAGERS)
+        problems.append(UsageError(f"`{manager}` is not a manager", hint=hint))
     if hooks not in HOOKS:
-        hint = f"there is: {', '.join(sorted(HOOKS))}"
-        problems.append(LockstitchError(f"`{hooks}` runs no hooks", hint=hint))
+        hint = _near(hooks, HOOKS)
+        problems.append(UsageError(f"`{hooks}` runs no hooks", hint=hint))
     if not _NAME.fullmatch(name):
         message = f"`{name}` cannot name a project"
         hint = "start with a letter; letters, digits, and single - _ . between"

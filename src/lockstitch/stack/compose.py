@@ -28,7 +28,7 @@ __all__ = ["MARK", "NAME", "Compose", "find", "render", "tag"]
 
 NAME = "docker-compose.yml"
 SECRETS = "secrets"  # folder below the stack's own
-MARK = "# Written by `lockstitch render` from pyproject.toml and lockstitch.lock"
+MARK = "# Written by `lockstitch export dockerfile` from pyproject.toml and lockstitch.lock"
 PORT = {"postgres": 5432, "objects": 9000, "mlflow": 5000}  # in the containers
 ADMIN = 23646  # of the store's own page
 VARIABLES = {name: f"LOCKSTITCH_{name.upper()}_PORT" for name in (*PORT, "admin")}
@@ -40,7 +40,7 @@ _UP = 180.0  # seconds until a stack that does not come up is given up
 _LOOK = 0.3
 _RESTARTS = 2  # after which a start cannot work
 _STATE = ("plan.json", "keys.json")
-_LOST = "the volumes were made with other keys: lockstitch reset deletes both"
+_LOST = "the volumes were made with other keys: lockstitch stack reset deletes both"
 _FORMAT = (
     '{"id": {{json .Id}}, "labels": {{json .Config.Labels}}, "state": {{json .State}}, '
     '"restarts": {{json .RestartCount}}}'
@@ -205,7 +205,7 @@ class Compose:
                 return control.Started(new=False, moved={})
             if folder.supervisor():
                 message = "the stack of this project runs without containers"
-                raise LockstitchError(message, hint="lockstitch down")
+                raise LockstitchError(message, hint="lockstitch stack down")
             self._call("down")
             moved = _write_plan(self.project.stack, folder, self.name)
             _write_secrets(self.project.stack, folder)

@@ -239,11 +239,11 @@ def _wait(
         if ended:
             end = "\n".join(last_lines(folder.log("supervisor"), 8))
             message = f"the supervisor has ended\n{end}"
-            raise LockstitchError(message, hint="lockstitch logs supervisor")
+            raise LockstitchError(message, hint="lockstitch stack logs supervisor")
         clock.sleep(0.05)
     why = [f"`{each['name']}`: {each['problem'] or each['state']}" for each in services.values()]
     message = f"not ready after {_PATIENCE:.0f} s\n" + ("\n".join(why) or "no supervisor")
-    raise LockstitchError(message, hint="lockstitch logs")
+    raise LockstitchError(message, hint="lockstitch stack logs")
 
 
 def _failure(folder: Folder, service: Mapping[str, str]) -> LockstitchError:
@@ -253,7 +253,7 @@ def _failure(folder: Folder, service: Mapping[str, str]) -> LockstitchError:
         return LockstitchError(f"`{name}` does not start: {problem}", hint=hint)
     log = "\n".join(last_lines(folder.log(name), 8))
     message = f"`{name}` does not start: {problem}" + (f"\n{log}" if log else "")
-    return LockstitchError(message, hint=f"lockstitch logs {name}")
+    return LockstitchError(message, hint=f"lockstitch stack logs {name}")
 
 
 def _stop(folder: Folder) -> bool:

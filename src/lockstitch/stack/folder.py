@@ -93,7 +93,9 @@ class Folder:
             return Keys(**{**kept, "signing": tuple(kept["signing"])})
         except (KeyError, TypeError) as error:
             message = f"`{self.keys_file}` does not hold the stack's keys"
-            raise LockstitchError(message, hint="put it back, or: lockstitch reset") from error
+            raise LockstitchError(
+                message, hint="put it back, or: lockstitch stack reset"
+            ) from error
 
     def read(self, path: Path) -> dict[str, Any]:
         """Return a JSON object of this folder, empty when there is none that can be read."""

@@ -147,7 +147,7 @@ def write(
         result, problem = {"imported": []}, "\n".join(done.stderr.strip().splitlines()[-8:])
     if problem or done.code:
         message = f"imported {len(result['imported'])} of {len(runs)} runs, then: {problem}"
-        raise LockstitchError(message, hint="the same again goes on: lockstitch collect")
+        raise LockstitchError(message, hint="the same again goes on: lockstitch stack import")
     return {name: list(ids) for name, ids in result.items()}
 
 

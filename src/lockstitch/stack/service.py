@@ -164,4 +164,6 @@ def parts_of(folder: Folder) -> Parts:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"`{folder.plan}` cannot be read"
-        raise LockstitchError(message, hint="lockstitch down && lockstitch up") from error
+        raise LockstitchError(
+            message, hint="lockstitch stack down && lockstitch stack up"
+        ) from error

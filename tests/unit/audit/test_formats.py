@@ -70,7 +70,7 @@ def test_the_summary_says_who_could_not_look() -> None:
         "hint: pip install it",
         "2 findings (1 error, 1 warning) by 2 rules in 7 files, 1 suppressed",
         "hint: lockstitch check --fix  # 1 of them",
-        "hint: lockstitch explain STK012",
+        "hint: lockstitch check --explain STK012",
     ]
 
 

@@ -1,4 +1,4 @@
-"""`lockstitch build` and `lockstitch inspect`, end to end on a tiny project."""
+"""`lockstitch build` and `lockstitch image inspect`, end to end on a tiny project."""
 
 import json
 import subprocess
@@ -96,7 +96,7 @@ def test_the_config_is_what_the_table_says(
         locked, "port = 8000\n", 'port = 8000\nenv = {A = "1"}\nlabels = {"test.a" = "b"}\n'
     )
     built(capsys)
-    found = answer(capsys, "inspect", "serve")
+    found = answer(capsys, "image", "inspect", "serve")
     assert isinstance(found, dict)
     assert sorted(found) == ["config", "digest", "layers", "name", "packages"]
     config = found["config"]["config"]
@@ -139,7 +139,7 @@ def test_images_may_stand_elsewhere(
 ) -> None:
     digest = built(capsys, "serve", "--layout", str(tmp_path / "images"))["serve"]["digest"]
     assert not (locked / ".lockstitch").exists()
-    found = answer(capsys, "inspect", "serve", "--layout", str(tmp_path / "images"))
+    found = answer(capsys, "image", "inspect", "serve", "--layout", str(tmp_path / "images"))
     assert isinstance(found, dict)
     assert found["digest"] == digest
 
@@ -269,9 +269,9 @@ def test_inspect_shows_the_largest_packages_or_all(
 ) -> None:
     built(capsys)
     capsys.readouterr()
-    assert main(["inspect", "serve", "--all"]) == 0
+    assert main(["image", "inspect", "serve", "--all"]) == 0
     everything = capsys.readouterr().out
-    assert main(["inspect", "serve"]) == 0
+    assert main(["image", "inspect", "serve"]) == 0
     shown = capsys.readouterr().out
     assert "alpha 1.0" in shown
     assert "… and" not in everything
@@ -291,16 +291,16 @@ def test_a_broken_layout_is_named(locked: Path, capsys: pytest.CaptureFixture[st
     ):
         good = path.read_bytes()
         path.write_text(text)
-        assert main(["inspect", "serve"]) == 1
+        assert main(["image", "inspect", "serve"]) == 1
         err = capsys.readouterr().err
         assert err.count("error: ") == err.count("hint: ") == 1
         assert message in err
         path.write_bytes(good)
     manifest.unlink()
-    assert main(["inspect", "serve"]) == 1
+    assert main(["image", "inspect", "serve"]) == 1
     assert "lacks the blob sha256:" in capsys.readouterr().err
     assert main(["build", "serve", "--quiet"]) == 0  # which writes it again
-    assert main(["inspect", "serve"]) == 0
+    assert main(["image", "inspect", "serve"]) == 0
 
 
 def test_the_base_alone_is_the_lower_part_of_every_image(

@@ -125,13 +125,13 @@ def test_names_that_a_terminal_would_obey(
 
 
 def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["explain", "stk011"]) == 0
+    assert main(["check", "--explain", "stk011"]) == 0
     assert capsys.readouterr().out.startswith("STK011: A compose file has the obsolete")
-    assert main(["explain", "CHK"]) == 0
+    assert main(["check", "--explain", "CHK"]) == 0
     assert [line[:6] for line in capsys.readouterr().out.splitlines()] == ["CHK001", "CHK002"]
-    assert main(["explain", "CHK001", "--json"]) == 0
+    assert main(["check", "--explain", "CHK001", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["code"] == "CHK001"
-    assert main(["explain", "NOPE"]) == 2
+    assert main(["check", "--explain", "NOPE"]) == 2
     assert capsys.readouterr().err == (
-        "error: `NOPE` is no code of a rule\nhint: lockstitch explain\n"
+        "error: `NOPE` is no code of a rule\nhint: lockstitch check --explain\n"
     )

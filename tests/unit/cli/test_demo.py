@@ -64,10 +64,10 @@ def test_the_story_compares_a_digest_once(
     )
     # Nothing installs the project's own package then, and nobody starts what is compared here.
     projects.replace(locked, 'health = "/health"\n', 'allow-missing = ["tiny"]\n')
-    assert main(["demo", str(locked), "--json"]) == 0
+    assert main(["self", "demo", str(locked), "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
     assert [(row["image"], row["equal"]) for row in first] == [("serve", True), ("train", True)]
-    assert main(["demo", str(locked)]) == 0
+    assert main(["self", "demo", str(locked)]) == 0
     out, err = capsys.readouterr()
     assert "serve: this digest was compared before (--again repeats it)" in err
     assert out.splitlines()[1].split()[0] == "image"

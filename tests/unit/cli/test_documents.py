@@ -37,7 +37,7 @@ def layout_of(folder: Path) -> Layout:
 
 
 def said(run: Run, *words: str) -> Any:
-    return json.loads(run("inspect", *words))
+    return json.loads(run("image", "inspect", *words))
 
 
 def test_the_schema_takes_the_bill_of_an_image_and_it_names_the_images_digest(
@@ -52,7 +52,7 @@ def test_the_schema_takes_the_bill_of_an_image_and_it_names_the_images_digest(
     projects.replace(locked, groups, f"{groups}trim = true\n")
     assert main(["lock", "--upgrade", "beta", "--quiet"]) == 0
     digest = run("build", "train", "--quiet").split()[1]
-    text = run("inspect", "train", "--sbom")
+    text = run("image", "inspect", "train", "--sbom")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     found = json.loads(text)
     assert f"sha256:{found['metadata']['component']['hashes'][0]['content']}" == digest
@@ -127,10 +127,10 @@ def test_a_push_brings_them_along(locked: Path, run: Run, registry: Registry, ki
     tags = {tag for tag in registry.manifests["serve"] if not tag.startswith("sha256:")}
     assert tags == {"1.0"} | (set() if api else {f"sha256-{pushed['digest'][7:]}"})
     for option in ("--sbom", "--provenance"):
-        there = run("inspect", f"{name}:1.0", option)
-        assert there == run("inspect", "serve", option)
-        assert there == run("inspect", pushed["reference"], option)
-    again = json.loads(run("push", f"{name}:1.0", "--image", "serve", "--json"))[0]
+        there = run("image", "inspect", f"{name}:1.0", option)
+        assert there == run("image", "inspect", "serve", option)
+        assert there == run("image", "inspect", pushed["reference"], option)
+    again = json.loads(run("image", "push", f"{name}:1.0", "--image", "serve", "--json"))[0]
     assert again["about"] == {"documents": 0, "bytes": 0}
     assert again["digest"] == pushed["digest"]
 
@@ -146,7 +146,7 @@ def test_an_image_of_a_registry_is_shown_like_one_of_the_layout(
     there = said(run, name, "--json")
     assert there == here | {"name": name.removesuffix(":1.0")}
     assert registry.count("GET", "/blobs/") == 1, "what is in a layer is known by its digest"
-    assert "gamma 2.0" in run("inspect", name, "--all")
+    assert "gamma 2.0" in run("image", "inspect", name, "--all")
 
 
 def test_a_config_that_is_none_is_named(
@@ -157,7 +157,7 @@ def test_a_config_that_is_none_is_named(
         kind = "application/vnd.oci.image.manifest.v1+json"
         document = {"schemaVersion": 2, "mediaType": kind, "config": config, "layers": []}
         registry.name("odd", str(number), document)
-        assert main(["inspect", f"{registry.address}/odd:{number}"]) == 1
+        assert main(["image", "inspect", f"{registry.address}/odd:{number}"]) == 1
         assert "has a config that is not of an image with its layers" in capsys.readouterr().err
 
 
@@ -169,5 +169,5 @@ def test_what_inspect_cannot_show(
     document = json.loads(index.read_bytes())
     document["manifests"] = document["manifests"][:1]
     index.write_text(json.dumps(document))
-    assert main(["inspect", "serve", "--sbom"]) == 1
+    assert main(["image", "inspect", "serve", "--sbom"]) == 1
     assert f"nothing of the type `{sbom.FORMAT}` refers to serve@sha256:" in capsys.readouterr().err

@@ -66,7 +66,7 @@ def test_an_engine_that_loads_something_else_is_found_out(
 def test_engines_that_cannot_be_used(
     programs: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["render", "--quiet"]) == 0
+    assert main(["export", "dockerfile", "--quiet"]) == 0
     asked = ["build", "serve", "--quiet", *words]
     assert main(asked) == 1
     said = capsys.readouterr().err
@@ -87,7 +87,7 @@ def test_engines_that_cannot_be_used(
 def test_an_engine_builds_the_rendered_files_from_our_base(
     programs: Path, locked: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["render", "--quiet"]) == 0
+    assert main(["export", "dockerfile", "--quiet"]) == 0
     known = engine.install(programs, name)
     capsys.readouterr()
     assert main(["build", "serve", "--engine", name, "--", "--build-arg", "TOKEN=secret"]) == 0
@@ -113,7 +113,7 @@ def test_an_engine_builds_the_rendered_files_from_our_base(
 def test_a_build_that_fails_shows_the_end_of_what_the_engine_said(
     programs: Path, locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["render", "--quiet"]) == 0
+    assert main(["export", "dockerfile", "--quiet"]) == 0
     state(engine.install(programs, "docker"), code=3)
     assert main(["build", "serve", "--engine", "docker", "--quiet"]) == 1
     out, err = capsys.readouterr()
@@ -126,7 +126,7 @@ def test_every_file_that_is_stale_is_named(
     programs: Path, locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine.install(programs, "docker")
-    assert main(["render", "--quiet"]) == 0
+    assert main(["export", "dockerfile", "--quiet"]) == 0
     (locked / ".dockerignore").unlink()
     projects.replace(locked, "CMD", "CMD ", "Dockerfile.serve")
     projects.replace(locked, "CMD", "CMD ", "Dockerfile.train")
@@ -136,7 +136,7 @@ def test_every_file_that_is_stale_is_named(
     assert "`.dockerignore` is not what pyproject.toml and the lock give" in said
     assert "`Dockerfile.serve` is not what pyproject.toml and the lock give" in said
     assert "Dockerfile.train" not in said, "nobody asked for that image"
-    assert said.count("hint: lockstitch render") == 2
+    assert said.count("hint: lockstitch export dockerfile") == 2
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,8 @@ def test_a_pylock_as_it_is_and_for_one_platform(
 
 
 def test_a_bill_of_materials(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = out_of(capsys, "cyclonedx", "--image", "train")
-    assert text == out_of(capsys, "cyclonedx", "--image", "train")
+    text = out_of(capsys, "sbom", "--image", "train")
+    assert text == out_of(capsys, "sbom", "--image", "train")
     found = json.loads(text)
     names = {each["bom-ref"].partition("?")[0] for each in found["components"]}
     assert {"pkg:pypi/alpha@1.0", "pkg:pypi/delta@0.4", "project:tiny"} <= names
@@ -100,7 +100,7 @@ def test_the_bill_has_the_time_that_is_asked_for(
     locked: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    found = json.loads(out_of(capsys, "cyclonedx", "--image", "serve"))
+    found = json.loads(out_of(capsys, "sbom", "--image", "serve"))
     assert found["metadata"]["timestamp"] == "1970-01-01T00:00:00Z"
 
 
@@ -122,9 +122,9 @@ def test_the_answer_in_json(locked: Path, capsys: pytest.CaptureFixture[str]) ->
     found = json.loads(out_of(capsys, "pylock", "--image", "serve", "--json"))
     assert found["text"] == (locked / "pylock.serve.toml").read_text()
     assert (found["form"], found["image"], found["platform"]) == ("pylock", "serve", None)
-    words = ("cyclonedx", "--image", "serve", "-o", "sbom.json", "--json")
+    words = ("sbom", "--image", "serve", "-o", "sbom.json", "--json")
     assert json.loads(out_of(capsys, *words)) == {
-        "form": "cyclonedx",
+        "form": "sbom",
         "image": "serve",
         "platform": "linux/amd64",
         "file": "sbom.json",
@@ -159,7 +159,7 @@ def test_what_cannot_be_exported(
 
 def test_a_stale_lock_is_not_exported(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     projects.replace(locked, "gamma>=2", "gamma>=1")
-    for form in ("requirements", "pylock", "cyclonedx"):
+    for form in ("requirements", "pylock", "sbom"):
         assert main(["export", form, "--image", "serve", "-o", "pylock.x.toml"]) == 1
         assert "the lock is stale" in capsys.readouterr().err
     assert not (locked / "pylock.x.toml").exists()

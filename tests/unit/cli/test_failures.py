@@ -286,7 +286,7 @@ def test_a_name_without_a_host_is_said(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert main(["build", "serve", "--quiet"]) == 0
     capsys.readouterr()
-    assert main(["push", "team/tiny", "--image", "serve", "--quiet"]) == 1
+    assert main(["image", "push", "team/tiny", "--image", "serve", "--quiet"]) == 1
     name, host = "HOST/team/tiny", "docker" + ".io"
     err = capsys.readouterr().err.replace(host, "HOST")
     assert err == (

@@ -1,4 +1,4 @@
-"""`lockstitch login` and `lockstitch logout`: what Docker and skopeo find afterwards."""
+"""`lockstitch image login` and `logout`: what Docker and skopeo find afterwards."""
 
 import io
 import json
@@ -35,7 +35,7 @@ RIGHT, WRONG = "secret\n", "wrong\n"
 
 def log_in(monkeypatch: pytest.MonkeyPatch, host: str, typed: str = RIGHT) -> int:
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    return main(["login", host, "--username", "ada", "--password-stdin"])
+    return main(["image", "login", host, "--username", "ada", "--password-stdin"])
 
 
 def test_a_login_is_kept_as_docker_keeps_it(
@@ -74,7 +74,7 @@ def test_what_else_is_in_the_file_stays(
     kept = json.loads(path.read_text())
     assert kept["psFormat"] == "{{.ID}}"
     assert sorted(kept["auths"]) == sorted([registry.address, "other.test"])
-    assert main(["logout", registry.address]) == 0
+    assert main(["image", "logout", registry.address]) == 0
     assert json.loads(path.read_text()) == other
 
 
@@ -122,9 +122,9 @@ def test_a_helper_keeps_it_and_the_file_does_not(
     assert log_in(monkeypatch, registry.address) == 0
     assert path.read_text() == '{"credsStore": "test"}'
     assert "(docker-credential-test)" in capsys.readouterr().err
-    assert main(["logout", registry.address]) == 0
+    assert main(["image", "logout", registry.address]) == 0
     assert capsys.readouterr().err == f"logged out of {registry.address} (docker-credential-test)\n"
-    assert main(["logout", registry.address]) == 0
+    assert main(["image", "logout", registry.address]) == 0
     assert capsys.readouterr().err == f"not logged in to {registry.address}\n"
 
 
@@ -156,7 +156,7 @@ def test_a_login_that_another_file_has_is_said(
     other = folder / "auth.json"
     other.write_text(json.dumps({"auths": {registry.address: {"auth": "YWRhOnNlY3JldA=="}}}))
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(other))
-    assert main(["logout", registry.address]) == 0
+    assert main(["image", "logout", registry.address]) == 0
     assert capsys.readouterr().err == (
         f"not logged in to {registry.address}\n"
         f"warning: {other} still has a login to {registry.address}\n"
@@ -178,7 +178,7 @@ def test_on_a_terminal_both_are_asked_for(
 
     monkeypatch.setattr(sys, "stdin", Terminal("ada\n"))
     monkeypatch.setattr("getpass.getpass", unseen)
-    assert main(["login", registry.address]) == 0
+    assert main(["image", "login", registry.address]) == 0
     assert asked == ["password of ada: "]
     out, err = capsys.readouterr()
     assert out == ""
@@ -207,5 +207,5 @@ def test_a_wrong_call_says_what_is_missing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(password))
-    assert main(["login", *words]) in {1, 2}
+    assert main(["image", "login", *words]) in {1, 2}
     assert message in capsys.readouterr().err

@@ -1,6 +1,5 @@
 """The command line: words and exit codes."""
 
-import importlib
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 from support import projects
 
 import lockstitch
-from lockstitch.cli.main import COMMANDS, main
+from lockstitch.cli.main import COMMANDS, GROUPS, main, module_of
 
 
 def leave(words: list[str]) -> int:
@@ -37,16 +36,23 @@ def test_without_words_it_says_what_there_is(capsys: pytest.CaptureFixture[str])
     out, err = capsys.readouterr()
     assert err == ""
     for name, first in COMMANDS:
-        assert name in out
-        assert first in " ".join(out.split())
+        group, _, rest = name.partition(" ")
+        assert f"\n  {group}" in out
+        if rest and group in GROUPS:
+            assert main([group]) == 0
+            about = capsys.readouterr().out
+            assert f"\n  {rest}" in about
+            assert first in about
+        elif not rest:
+            assert first in out
     assert "examples:\n  # a project with training and serving, in ./churn" in out
 
 
 def test_help_is_the_same_as_no_words(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     out, _ = capsys.readouterr()
-    assert leave(["--help"]) == 0
-    assert capsys.readouterr() == (out, "")
+    assert main(["--help"]) == main(["help"]) == 0
+    assert capsys.readouterr() == (out + out, "")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
@@ -54,13 +60,16 @@ def test_every_command_has_help(
     command: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, first = command
-    assert leave([name, "--help"]) == 0
-    out, err = capsys.readouterr()
+    assert leave(["help", *name.split()]) == 0
+    said = capsys.readouterr()
+    assert leave([*name.split(), "--help"]) == 0
+    assert capsys.readouterr() == said
+    out, err = said
     assert err == ""
     assert out.startswith(f"usage: lockstitch {name} ")
     assert f"\n{first}" in out  # the line that the overview shows
     examples = out.partition("\nexamples:\n")[2]
-    assert 1 <= examples.count("\n  lockstitch ") + examples.count("\n  cd ") <= 7
+    assert 1 <= examples.count("\n  lockstitch ") + examples.count("\n  cd ") <= 9
     assert "  # " in examples  # each under the situation it is for
 
 
@@ -68,24 +77,34 @@ def test_every_command_has_help(
 def test_every_command_that_answers_can_answer_in_json(
     command: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stem = "try_" if command[0] == "try" else command[0].replace("-", "_")
-    module = importlib.import_module(f"lockstitch.cli.commands.{stem}")
+    module = module_of(command[0])
     assert {"run"} < {*module.__all__}
     assert module.OPTIONS
-    if command[0] not in {"run", "serve", "login", "logout"}:  # which answer nothing of their own
-        assert leave([command[0], "--help"]) == 0
+    if command[0] not in {
+        "run",
+        "serve",
+        "image login",
+        "image logout",
+    }:  # which answer nothing of their own
+        assert leave([*command[0].split(), "--help"]) == 0
         assert "--json" in capsys.readouterr().out
 
 
 def test_the_version_is_data(capsys: pytest.CaptureFixture[str]) -> None:
-    assert leave(["--version"]) == 0
-    assert capsys.readouterr() == (f"lockstitch {lockstitch.__version__}\n", "")
+    assert main(["--version"]) == main(["-V"]) == main(["self", "version"]) == 0
+    assert capsys.readouterr() == (f"lockstitch {lockstitch.__version__}\n" * 3, "")
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        *(["nothing"], ["--nothing"], ["build", "--nothing"], ["lock", "extra"], ["inspect"]),
+        *(
+            ["nothing"],
+            ["--nothing"],
+            ["build", "--nothing"],
+            ["lock", "extra"],
+            ["image", "inspect"],
+        ),
         *(["new"], ["--project", ".", "lock"], ["build", "--out", "x"], ["lock", "--che"]),
     ],
 )
@@ -95,6 +114,68 @@ def test_wrong_use_exits_with_2(words: list[str], capsys: pytest.CaptureFixture[
     assert out == ""
     assert err.startswith("usage: lockstitch")
     assert "error: " in err
+    assert "hint: " in err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["biuld"], "did you mean `lockstitch build`?"),
+        (["push"], "did you mean `lockstitch image push`?"),
+        (["stack", "stauts"], "did you mean `lockstitch stack status`?"),
+        (["help", "imgae"], "did you mean `lockstitch image`?"),
+        (["lock", "--chek"], "did you mean `--check`?"),
+        (["export", "sbon"], "did you mean `sbom`?"),
+        (["new", "x", "--template", "irsi"], "did you mean `iris`?"),
+        (["build", "serv"], "did you mean `serve`?"),
+        (["run", "trian"], "did you mean `train`?"),
+    ],
+)
+def test_the_nearest_name_is_named(
+    words: list[str], hint: str, locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(words)
+    except SystemExit as left:
+        code = int(left.code or 0)
+    assert code == 2
+    assert f"hint: {hint}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_every_command_has_the_common_options(
+    command: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave([*command[0].split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(each in out for each in ("-q, --quiet", "-v, --verbose", "--project PATH"))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completion_names_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["self", "completion", shell]) == 0
+    text = capsys.readouterr().out
+    assert all(name.split()[-1] in text for name, _ in COMMANDS)
+    assert "allow-drift" in text
+
+
+def test_completion_in_bash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["self", "completion", "bash"]) == 0
+    script = capsys.readouterr().out + (
+        "COMP_WORDS=(lockstitch image push --im); COMP_CWORD=3; _lockstitch; "
+        'echo "${COMPREPLY[@]}"; COMP_WORDS=(lockstitch st); COMP_CWORD=1; _lockstitch; '
+        'echo "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["--image", "stack"]
+
+
+def test_verbose_shows_the_programs_that_are_started(
+    locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("lockstitch.process._shown", [])
+    assert main(["lock", "--check", "-v"]) == 0
+    assert " lock --check --offline" in capsys.readouterr().err
 
 
 def test_it_runs_as_a_module_and_as_a_program(tmp_path: Path) -> None:
@@ -140,7 +221,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(
     [
         (["build", "serve", "--output", "app"], "app"),
         (["build", "--layout", "pyproject.toml"], "pyproject.toml"),
-        (["inspect", "serve", "--layout", "pyproject.toml"], "pyproject.toml"),
+        (["image", "inspect", "serve", "--layout", "pyproject.toml"], "pyproject.toml"),
         (["new", "pyproject.toml/x"], "pyproject.toml"),
     ],
 )

@@ -50,22 +50,25 @@ def test_the_layout_has_each_platform_and_an_index_of_both(
         config = layout.document(Digest.parse(manifest["config"]["digest"]))
         assert config["architecture"] == each["platform"]["architecture"]
     capsys.readouterr()
-    assert main(["inspect", "serve"]) == 2
+    assert main(["image", "inspect", "serve"]) == 2
     said = capsys.readouterr().err
     assert "`serve` has 2 images: linux/amd64, linux/arm64\nhint: --platform linux/amd64" in said
-    assert main(["inspect", "serve-386"]) == 1
+    assert main(["image", "inspect", "serve-386"]) == 1
     assert "has no image `serve-386` (it has: serve-amd64, serve-arm64)" in capsys.readouterr().err
     # The index that a push makes is the same one.
-    assert main(["push", f"{registry.address}/team/serve:1", "--image", "serve", "--quiet"]) == 0
+    assert (
+        main(["image", "push", f"{registry.address}/team/serve:1", "--image", "serve", "--quiet"])
+        == 0
+    )
     assert capsys.readouterr().out.strip().endswith(f"@{index['manifests'][0]['digest']}")
     for name in ("serve", f"{registry.address}/team/serve:1"):
-        assert main(["verify-image", name, "--json"]) == 0
+        assert main(["image", "verify", name, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert [(e["platform"], e["problems"]) for e in found] == [
             ("linux/amd64", []),
             ("linux/arm64", []),
         ]
-        assert main(["inspect", name, "--platform", "linux/arm64", "--sbom"]) == 0
+        assert main(["image", "inspect", name, "--platform", "linux/arm64", "--sbom"]) == 0
         facts = json.loads(capsys.readouterr().out)["metadata"]["component"]["properties"]
         assert {"name": "lockstitch:platform", "value": "linux/arm64"} in facts
     assert layout.sweep() == 0

@@ -1,4 +1,4 @@
-"""`lockstitch push` and `lockstitch build --push`, on the tiny project."""
+"""`lockstitch image push` and `lockstitch build --push`, on the tiny project."""
 
 import json
 import subprocess
@@ -38,13 +38,13 @@ def test_what_is_printed_is_the_reference_by_digest(
 ) -> None:
     main(["build", "--quiet"])
     name = f"{registry.address}/team/serve"
-    out, err = said(capsys, "push", f"{name}:1.0", "--image", "serve", "--quiet")
+    out, err = said(capsys, "image", "push", f"{name}:1.0", "--image", "serve", "--quiet")
     digest = Layout(locked / ".lockstitch" / "images").manifest_digest("serve")
     assert out == f"{name}@{digest}\n"
     assert err.startswith(f"{name}:1.0: 7 blobs (")
     assert err.endswith(" sent, 0 blobs mounted, 0 blobs there before, 2 documents about it sent\n")
     assert registry.manifests["team/serve"]["1.0"][1] == registry.manifests["team/serve"][digest][1]
-    out, err = said(capsys, "push", f"{name}:1.0", "--image", "serve", "--quiet")
+    out, err = said(capsys, "image", "push", f"{name}:1.0", "--image", "serve", "--quiet")
     assert out == f"{name}@{digest}\n"
     assert "0 blobs sent, 0 blobs mounted, 7 blobs (" in err
     assert registry.holes() == []
@@ -54,7 +54,7 @@ def test_every_image_gets_a_name_and_shared_layers_travel_once(
     locked: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["build", "--quiet"])
-    serve, train = answer(capsys, "push", f"{registry.address}/tiny-{{image}}")
+    serve, train = answer(capsys, "image", "push", f"{registry.address}/tiny-{{image}}")
     assert sorted(serve) == [
         *("about", "digest", "image", "manifests", "mounted", "platforms", "present"),
         *("reference", "sent", "tag"),
@@ -117,7 +117,7 @@ def test_several_platforms_are_one_index(
     for name in ("amd64", "arm64"):
         made = image(layer([file("a", b"1")]))
         layout.write(replace(made, platform=Platform.parse(f"linux/{name}")), f"serve-{name}")
-    words = ["push", f"{registry.address}/serve:1.0", "--image", "serve"]
+    words = ["image", "push", f"{registry.address}/serve:1.0", "--image", "serve"]
     (found,) = answer(capsys, *words)
     assert found["platforms"] == ["linux/amd64", "linux/arm64"]
     assert (found["manifests"], found["sent"]["blobs"]) == (3, 3)
@@ -146,7 +146,9 @@ def test_a_wrong_call_says_what_is_wrong(
     code: int,
     message: str,
 ) -> None:
-    _, err = said(capsys, "push", *[each.format(registry.address) for each in words], code=code)
+    _, err = said(
+        capsys, "image", "push", *[each.format(registry.address) for each in words], code=code
+    )
     assert message in err
     assert registry.seen == []
 
@@ -167,7 +169,7 @@ def test_a_push_that_is_killed_leaves_no_hole_and_the_next_one_goes_on(
     locked: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["build", "--quiet"])
-    words = ["push", f"{registry.address}/serve:1.0", "--image", "serve", "--json"]
+    words = ["image", "push", f"{registry.address}/serve:1.0", "--image", "serve", "--json"]
     registry.fail("HEAD", "manifests/1.0", Fault(stall=True))
     child = subprocess.Popen([sys.executable, "-m", "lockstitch", *words], stdout=subprocess.PIPE)
     assert registry.stalled.acquire(timeout=20)

@@ -155,7 +155,7 @@ def test_the_versions_that_trained_are_the_versions_that_serve(
     assert "note: `gamma` did not drift" in said.err
     drift = "`alpha` 1.0 trained `models/model.bin`, `serve` has 1.1"
     assert labels(root)["dev.lockstitch.drift"] == drift
-    assert main(["inspect", "serve", "--provenance", "--project", str(root)]) == 0
+    assert main(["image", "inspect", "serve", "--provenance", "--project", str(root)]) == 0
     build_ = json.loads(capsys.readouterr().out)["predicate"]["buildDefinition"]
     assert build_["externalParameters"]["allowedDrift"] == [drift]
     train()

@@ -143,7 +143,7 @@ def test_an_upgrade_says_what_moves(
 
 
 def test_the_dockerfile_starts_from_the_digest(root: Path, registry: Registry) -> None:
-    assert main(["render", "--quiet"]) == 0
+    assert main(["export", "dockerfile", "--quiet"]) == 0
     text = (root / "Dockerfile.serve").read_text()
     digest = file.read(root).bases[0].digest
     assert f"ARG BASE={registry.address}/{NAME}@{digest}\n" in text
@@ -153,7 +153,7 @@ def test_the_dockerfile_starts_from_the_digest(root: Path, registry: Registry) -
     config = {"User": "app", "Entrypoint": ["/entry"], "Healthcheck": {"Test": ["CMD", "x"]}}
     bases.publish(registry, NAME, "slim", bases.python_slim(config=config))
     assert main(["lock", "--quiet", "--upgrade", f"{registry.address}/{NAME}:slim"]) == 0
-    assert main(["render", "--quiet"]) == 0
+    assert main(["export", "dockerfile", "--quiet"]) == 0
     serve, train = ((root / f"Dockerfile.{name}").read_text() for name in ("serve", "train"))
     assert "AS tools\nUSER 0\n" in serve
     assert "ENTRYPOINT []\n" in serve
@@ -165,7 +165,7 @@ def test_the_bill_of_materials_names_the_base_and_its_packages(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert main(["export", "cyclonedx", "--image", "serve"]) == 0
+    assert main(["export", "sbom", "--image", "serve"]) == 0
     purls = [each.get("purl", "") for each in json.loads(capsys.readouterr().out)["components"]]
     assert "pkg:deb/debian/libc6@2.36-9%2Bdeb12u9?arch=amd64&distro=debian-12" in purls
     assert [each for each in purls if each.startswith("pkg:oci/python@sha256:")]
@@ -212,7 +212,7 @@ def test_base_only_has_nothing_to_make(root: Path, capsys: pytest.CaptureFixture
 def test_inspect_shows_the_base_too(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "serve", "--quiet"]) == 0
     capsys.readouterr()
-    assert main(["inspect", "serve"]) == 0
+    assert main(["image", "inspect", "serve"]) == 0
     out = capsys.readouterr().out
     assert "ADD rootfs.tar\n" in out
     assert "org.opencontainers.image.base.digest=sha256:" in out
@@ -269,6 +269,6 @@ def test_it_is_the_same_elsewhere_and_what_is_in_the_registry_fits(
     name = f"{registry.address}/team/serve:1"
     assert main(["build", "serve", "--quiet", "--push", name]) == 0
     capsys.readouterr()
-    assert main(["verify-image", name]) == 0
+    assert main(["image", "verify", name]) == 0
     said = capsys.readouterr().err
     assert "config, layers, packages, sbom, provenance, lock fit" in said

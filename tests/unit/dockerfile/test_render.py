@@ -304,12 +304,12 @@ def test_a_check_says_what_is_stale(locked: Path, capsys: pytest.CaptureFixture[
         run("--check")
     assert {path: path.stat().st_mtime_ns for path in locked.rglob("*")} == before
     stale = [
-        ("`.dockerignore` was not written by lockstitch", "lockstitch render --force"),
+        ("`.dockerignore` was not written by lockstitch", "lockstitch export dockerfile --force"),
         (
             "`Dockerfile.serve` is stale: it is not what pyproject.toml and the lock give",
-            "lockstitch render",
+            "lockstitch export dockerfile",
         ),
-        ("`Dockerfile.train` is missing", "lockstitch render"),
+        ("`Dockerfile.train` is missing", "lockstitch export dockerfile"),
         ("`Dockerfile.old` belongs to nothing in pyproject.toml any more", "rm Dockerfile.old"),
     ]
     assert [(each.message, each.hint) for each in caught.value.everything()] == stale
@@ -330,7 +330,9 @@ def test_a_file_of_somebody_else_stays(locked: Path, capsys: pytest.CaptureFixtu
     (locked / "Dockerfile.serve").write_text(mine)
     with pytest.raises(LockstitchError) as caught:
         run()
-    assert [each.hint for each in caught.value.everything()] == ["lockstitch render --force"]
+    assert [each.hint for each in caught.value.everything()] == [
+        "lockstitch export dockerfile --force"
+    ]
     assert (locked / "Dockerfile.serve").read_text() == mine
     assert not (locked / "Dockerfile.train").exists()
     shown = capsys.readouterr().err.splitlines()

@@ -156,7 +156,7 @@ def test_check_and_dry_run_are_two_questions(
 
 
 def test_rendered_files_are_in_the_lock(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["render", "--project", str(root)]) == 0
+    assert main(["export", "dockerfile", "--project", str(root)]) == 0
     names = [each.path for each in file.read(root).rendered]
     assert names == [
         *(".dockerignore", "Dockerfile.serve", "Dockerfile.train", "requirements-build.txt")
@@ -179,10 +179,10 @@ def test_rendered_files_are_in_the_lock(root: Path, capsys: pytest.CaptureFixtur
 def test_a_lock_that_moves_says_that_rendered_files_are_stale(
     world: World, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["render", "--project", str(root)]) == 0
+    assert main(["export", "dockerfile", "--project", str(root)]) == 0
     world.index.publish(wheels.wheel("beta", "3.2"))
     capsys.readouterr()
     assert lockstitch(root, "--upgrade", "beta") == 0
-    assert capsys.readouterr().err.endswith("next: lockstitch render\n")
-    assert main(["render", "--project", str(root)]) == 0
+    assert capsys.readouterr().err.endswith("next: lockstitch export dockerfile\n")
+    assert main(["export", "dockerfile", "--project", str(root)]) == 0
     assert lockstitch(root, "--check") == 0

@@ -95,7 +95,7 @@ def built(root: Path, image: str, capsys: pytest.CaptureFixture[str]) -> list[ob
     capsys.readouterr()
     assert lockstitch(root, "build", image, "--quiet", "--json") == 0
     capsys.readouterr()
-    assert lockstitch(root, "inspect", image, "--json") == 0
+    assert lockstitch(root, "image", "inspect", image, "--json") == 0
     layers: list[object] = [
         each["digest"] for each in json.loads(capsys.readouterr().out)["layers"]
     ]

@@ -61,7 +61,7 @@ def test_the_schema_takes_it() -> None:
 def test_the_schema_takes_what_is_exported(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["export", "cyclonedx", "--image", "train"]) == 0
+    assert main(["export", "sbom", "--image", "train"]) == 0
     assert problems(capsys.readouterr().out) is None
 
 

@@ -221,8 +221,8 @@ def test_without_a_stack_it_says_so(
     isolated: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     projects.write(tmp_path)
-    assert main(["collect", "--project", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.endswith("hint: lockstitch up\n")
+    assert main(["stack", "import", "--project", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith("hint: lockstitch stack up\n")
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def stack(isolated: None, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_collecting(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["collect", "--project", str(stack)]
+    words = ["stack", "import", "--project", str(stack)]
     (stack / "mlruns" / "12" / "killed").mkdir()
     assert main([*words, "--quiet"]) == 0
     assert capsys.readouterr().err == "runs imported: 1, there already: 0, not ended: 1\n"

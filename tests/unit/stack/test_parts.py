@@ -115,7 +115,7 @@ def test_data_of_another_version_is_refused(parts: Parts, version: str | None, s
         (data / "PG_VERSION").write_text(version)
     with pytest.raises(LockstitchError, match=said) as caught:
         Postgres(parts=parts).launch()
-    assert "lockstitch reset" in caught.value.hint
+    assert "lockstitch stack reset" in caught.value.hint
     assert (data / "mine").read_text() == "kept"
 
 

@@ -63,7 +63,7 @@ def test_newer_tables_are_refused(parts: Parts, tmp_path: Path) -> None:
     (tmp_path / "version").write_text("ddd\n")
     with pytest.raises(LockstitchError, match=r"`ddd`.*a newer one made them.*`ccc`") as caught:
         prepare(parts, {})
-    assert "lockstitch reset" in caught.value.hint
+    assert "lockstitch stack reset" in caught.value.hint
     assert not (tmp_path / "called").exists()
     assert backups(parts) == []
 

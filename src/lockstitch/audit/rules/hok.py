@@ -354,11 +354,12 @@ class HOK007(Rule):
             hooks:
               - id: secrets
                 name: secrets
-                entry: .venv/bin/lockstitch secrets --staged
+                entry: .venv/bin/lockstitch check --secrets --staged
                 language: system
                 pass_filenames: false
 
-    Fix: add gitleaks, betterleaks, kingfisher, detect-secrets or `lockstitch secrets --staged`.
+    Fix: add gitleaks, betterleaks, kingfisher, detect-secrets or
+    `lockstitch check --secrets --staged`.
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
@@ -369,7 +370,7 @@ class HOK007(Rule):
             if file.repos and not file.problems and not scans and not _in_ci(repo):
                 count = f"{len(hooks)} hooks" if len(hooks) != 1 else "hooks (one)"
                 message = f"none of the {count} looks for secrets"
-                hint = "add a hook: entry: lockstitch secrets --staged"
+                hint = "add a hook: entry: lockstitch check --secrets --staged"
                 yield self.finding(file.path, file.line, message, hint=hint)
 
 

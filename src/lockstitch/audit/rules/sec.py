@@ -36,7 +36,7 @@ class SEC001(Rule):
 
     Fix: revoke the secret and make a new one, then delete the line. A line without a secret gets
     `# lockstitch: allow-secret -- WHY`. Our own patterns look, which takes a tenth of a second;
-    with `--history`, as in `lockstitch secrets`, betterleaks or kingfisher looks too.
+    with `--history`, as in `lockstitch check --secrets`, betterleaks or kingfisher looks too.
     """
 
     severity = Severity.ERROR

@@ -18,9 +18,9 @@ examples:
   lockstitch build --cache localhost:5000/layers --push 'localhost:5000/churn-{image}:1.0'
   # into the Docker or Podman of this machine; its image ID is the config's digest
   lockstitch build serve --load
-  # the Dockerfile of `lockstitch render`, built by Podman
+  # the Dockerfile of `lockstitch export dockerfile`, built by Podman
   lockstitch build serve --engine podman -- --network host
-  # the base that the Dockerfiles of `lockstitch render` start from
+  # the base that the Dockerfiles of `lockstitch export dockerfile` start from
   lockstitch build --base-only --output base.tar && docker load -i base.tar
 """
 
@@ -94,8 +94,8 @@ OPTIONS = (
         option(
             "--push",
             "REF",
-            "push to HOST/REPOSITORY[:TAG], as `lockstitch push` does; `{image}` in it stands for "
-            "the image's name",
+            "push to HOST/REPOSITORY[:TAG], as `lockstitch image push` does; `{image}` in it "
+            "stands for the image's name",
         ),
         option(
             "--cache",
@@ -111,7 +111,8 @@ OPTIONS = (
             "--engine",
             "",
             "program that builds: `native` is lockstitch; an engine builds the files of "
-            "`lockstitch render`, gets the words after -- and promises no digest (default: native)",
+            "`lockstitch export dockerfile`, gets the words after -- and promises no digest "
+            "(default: native)",
             choices=("native", *BUILDERS),
             default="native",
         ),

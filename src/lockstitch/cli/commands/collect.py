@@ -7,9 +7,9 @@ every folder that an image may write to.
 
 examples:
   # what was trained before the stack was up
-  lockstitch up && lockstitch collect
+  lockstitch stack up && lockstitch stack import
   # the runs of another machine
-  lockstitch collect ../theirs/models/mlruns
+  lockstitch stack import ../theirs/models/mlruns
 """
 
 import argparse

@@ -7,9 +7,9 @@ differs.
 
 examples:
   # in ./demo; the second time is quick
-  lockstitch demo
+  lockstitch self demo
   # rebuild also what was compared before
-  lockstitch demo --again
+  lockstitch self demo --again
 """
 
 import argparse

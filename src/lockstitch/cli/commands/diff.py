@@ -19,7 +19,7 @@ examples:
 import argparse
 import sys
 
-from lockstitch.cli.options import COMMON_JSON, TARGET, flag, group, operand
+from lockstitch.cli.options import COMMON, TARGET, flag, group, operand
 from lockstitch.cli.session import print_json
 from lockstitch.drift import compare, source, text
 from lockstitch.progress import say
@@ -35,7 +35,7 @@ OPTIONS = (
         flag("--markdown", "print tables for a pull request"),
     ),
     TARGET,
-    COMMON_JSON,
+    COMMON,
 )
 
 

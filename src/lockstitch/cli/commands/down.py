@@ -1,11 +1,11 @@
 """Stop the local stack and keep its data.
 
-Ends every process that `lockstitch up` started in this project, also those of a supervisor that
-was killed.
+Ends every process that `lockstitch stack up` started in this project, also those of a supervisor
+that was killed.
 
 examples:
-  # stop it; `lockstitch up` goes on with the same data, keys and ports
-  lockstitch down
+  # stop it; `lockstitch stack up` goes on with the same data, keys and ports
+  lockstitch stack down
 """
 
 import argparse

@@ -4,9 +4,9 @@
 
 examples:
   # this shell uses the stack
-  eval "$(lockstitch env)"
+  eval "$(lockstitch stack env)"
   # for programs
-  lockstitch env --json
+  lockstitch stack env --json
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
 requirements  pins with hashes, for pip and uv: the whole lock, or one image's
 pylock        the PEP 751 lock of an image, for pip and uv
-cyclonedx     the SBOM of an image (CycloneDX 1.6 JSON): Python and Debian packages
+sbom          the SBOM of an image (CycloneDX 1.6 JSON): Python and Debian packages
+dockerfile    Dockerfiles of all images: lockstitch export dockerfile --help
 
 Reads only the locks and uses no network. A stale lock is an error. The same lock gives the same
 bytes on every machine.
@@ -11,7 +12,7 @@ examples:
   # the packages of the serving image, for pip install --require-hashes -r FILE
   lockstitch export requirements --image serve --platform linux/amd64 -o requirements-serve.txt
   # an SBOM, for a scanner
-  lockstitch export cyclonedx --image serve > serve.cdx.json
+  lockstitch export sbom --image serve > serve.cdx.json
   # in CI: exit with 1 when the file in git is not what the lock gives
   lockstitch export requirements --image serve -o requirements-serve.txt --check
 """
@@ -33,7 +34,7 @@ from lockstitch.python.model import ImageSpec, Project
 
 __all__ = ["OPTIONS", "run"]
 
-_FORMS = ("requirements", "pylock", "cyclonedx")
+_FORMS = ("requirements", "pylock", "sbom")
 OPTIONS = (
     operand("form", "FORM", f"one of {', '.join(_FORMS)}", choices=_FORMS),
     group(
@@ -42,7 +43,7 @@ OPTIONS = (
         option(
             "--platform",
             "P",
-            "choose the wheels of this platform (cyclonedx: default: the project's first)",
+            "choose the wheels of this platform (sbom: default: the project's first)",
         ),
     ),
     group(
@@ -108,7 +109,7 @@ def _platform(project: Project, options: argparse.Namespace) -> str:
         has = ", ".join(project.platforms)
         message = f"`{options.platform}` is not a platform of this project (it has: {has})"
         raise LockstitchError(message, hint="add it to `platforms` in [tool.lockstitch]")
-    if options.form == "cyclonedx" and not options.platform:
+    if options.form == "sbom" and not options.platform:
         return project.platforms[0]
     return str(options.platform or "")
 

@@ -37,7 +37,7 @@ examples:
 import argparse
 import sys
 
-from lockstitch.cli.options import COMMON_JSON, TARGET, flag, operand
+from lockstitch.cli.options import COMMON, TARGET, flag, operand
 from lockstitch.cli.session import print_json
 from lockstitch.drift import source, text
 from lockstitch.errors import UsageError
@@ -49,7 +49,7 @@ OPTIONS = (
     operand("source", "SOURCE", "see above", nargs="?"),
     flag("--script", "print the script that takes a fingerprint, for Python 3.8 and later"),
     TARGET,
-    COMMON_JSON,
+    COMMON,
 )
 
 

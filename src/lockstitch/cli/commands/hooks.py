@@ -18,7 +18,7 @@ import argparse
 import dataclasses
 import sys
 
-from lockstitch.cli.options import COMMON_JSON, flag, operand
+from lockstitch.cli.options import COMMON, flag, operand
 from lockstitch.cli.session import print_json
 from lockstitch.git import is_commit
 from lockstitch.progress import say
@@ -32,7 +32,7 @@ OPTIONS = (
     operand("action", "ACTION", "what to do: migrate", choices=["migrate"]),
     flag("--freeze", "pin revs only; make no hook local"),
     flag("--dry-run", "show the changes, write nothing"),
-    COMMON_JSON,
+    COMMON,
 )
 _COMMIT = 12  # characters of a commit that are shown
 

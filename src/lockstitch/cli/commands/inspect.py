@@ -5,11 +5,11 @@ Reads the image itself, from the layout or from a registry, and not what it was 
 
 examples:
   # what makes the serving image large
-  lockstitch inspect serve
+  lockstitch image inspect serve
   # the digest, for a script
-  lockstitch inspect serve --json | jq -r .digest
+  lockstitch image inspect serve --json | jq -r .digest
   # the SBOM of an image in a registry, for a scanner
-  lockstitch inspect registry.example.com/team/churn-serve:1.0 --sbom > serve.cdx.json
+  lockstitch image inspect registry.example.com/team/churn-serve:1.0 --sbom > serve.cdx.json
 """
 
 import argparse

@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         say("nothing to do: the locks fit")
     if not options.dry_run and _has_stale_files(session.project.root):
-        say("next: lockstitch render")
+        say("next: lockstitch export dockerfile")
     return 0
 
 

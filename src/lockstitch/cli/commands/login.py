@@ -6,9 +6,10 @@ only you can read.
 
 examples:
   # asks for user and password
-  lockstitch login registry.example.com
+  lockstitch image login registry.example.com
   # in CI, with the password from a secret
-  echo "$REGISTRY_PASSWORD" | lockstitch login registry.example.com --username ci --password-stdin
+  echo "$REGISTRY_PASSWORD" |
+    lockstitch image login registry.example.com --username ci --password-stdin
 """
 
 import argparse
@@ -68,7 +69,7 @@ def _ask(options: argparse.Namespace, host: str) -> tuple[str, str]:
         message = f"a login to `{host}` needs a user and a password, and there is no terminal"
         if options.password_stdin or sys.stdin.isatty():
             message = f"the {'password' if user else 'user'} for `{host}` is empty"
-        hint = f"lockstitch login {host} --username NAME --password-stdin < FILE"
+        hint = f"lockstitch image login {host} --username NAME --password-stdin < FILE"
         raise UsageError(message, hint=hint)
     if ":" in user:
         message = f"the user `{user}` has a colon, which no registry's login can have"

@@ -1,10 +1,10 @@
 """Log out of a registry.
 
-Removes the login from where `lockstitch login` and `docker login` keep it.
+Removes the login from where `lockstitch image login` and `docker login` keep it.
 
 examples:
   # on a machine that others use too
-  lockstitch logout registry.example.com
+  lockstitch image logout registry.example.com
 """
 
 import argparse

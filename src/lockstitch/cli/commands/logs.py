@@ -5,9 +5,9 @@ to NAME.log.1; three older ones are kept in .lockstitch/stack/logs/.
 
 examples:
   # the end of every log
-  lockstitch logs
+  lockstitch stack logs
   # MLflow's log, as it is written
-  lockstitch logs -f mlflow
+  lockstitch stack logs -f mlflow
 """
 
 import argparse
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.json and options.follow:
         message = "`--json` and `--follow` cannot be used together"
-        raise UsageError(message, hint="lockstitch logs --json")
+        raise UsageError(message, hint="lockstitch stack logs --json")
     session = open_session(options)
     if options.follow:
         return stacks.follow(session, options.service, options.lines)

@@ -3,14 +3,14 @@
 Pushes what `lockstitch build` wrote, and sends only what the registry lacks: layers of other
 repositories there are mounted, an interrupted upload goes on, and the tag is written last.
 Several platforms become one index. Prints the reference by digest. Logins are those of
-`lockstitch login`, Docker and Podman.
+`lockstitch image login`, Docker and Podman.
 
 examples:
   # the serving image, then a container of exactly that one
-  lockstitch push registry.example.com/team/churn-serve:1.0 --image serve
-  docker run --rm $(lockstitch push localhost:5000/churn-serve --image serve)
+  lockstitch image push registry.example.com/team/churn-serve:1.0 --image serve
+  docker run --rm $(lockstitch image push localhost:5000/churn-serve --image serve)
   # every image of the project under a name of its own
-  lockstitch push 'registry.example.com/team/churn-{image}:1.0'
+  lockstitch image push 'registry.example.com/team/churn-{image}:1.0'
 """
 
 import argparse

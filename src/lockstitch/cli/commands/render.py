@@ -7,9 +7,9 @@ Never replaces a file that lockstitch did not write without --force.
 
 examples:
   # after a change of pyproject.toml or of a lock
-  lockstitch render
+  lockstitch export dockerfile
   # in CI: exit with 1 and name the stale files
-  lockstitch render --check
+  lockstitch export dockerfile --check
 """
 
 import argparse
@@ -41,7 +41,7 @@ OPTIONS = (
     ),
     COMMON,
 )
-_MARK = ignore.MARK.partition(" from ")[0]  # what every version of lockstitch starts with
+_MARK = "# Written by `lockstitch "  # what every version of lockstitch starts with
 
 
 def run(options: argparse.Namespace) -> int:
@@ -100,7 +100,7 @@ def _refuse(changed: dict[str, str | None], wanted: dict[str, str]) -> None:
             diff = difflib.unified_diff(before, after, name, f"{name} of lockstitch")
             say("".join(line if line.endswith("\n") else f"{line}\n" for line in diff).rstrip())
             message = f"`{name}` was not written by lockstitch; nothing was changed"
-            problems.append(LockstitchError(message, hint="lockstitch render --force"))
+            problems.append(LockstitchError(message, hint="lockstitch export dockerfile --force"))
     raise_all(problems)
 
 
@@ -126,9 +126,9 @@ def _check(
 
 def _stale(name: str, text: str | None) -> LockstitchError:
     if text is None:
-        return LockstitchError(f"`{name}` is missing", hint="lockstitch render")
+        return LockstitchError(f"`{name}` is missing", hint="lockstitch export dockerfile")
     if _foreign(text):
         message = f"`{name}` was not written by lockstitch"
-        return LockstitchError(message, hint="lockstitch render --force")
+        return LockstitchError(message, hint="lockstitch export dockerfile --force")
     message = f"`{name}` is stale: it is not what pyproject.toml and the lock give"
-    return LockstitchError(message, hint="lockstitch render")
+    return LockstitchError(message, hint="lockstitch export dockerfile")

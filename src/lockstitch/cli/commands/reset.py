@@ -5,9 +5,9 @@ project changes, and an object store of your own keeps what is in it.
 
 examples:
   # asks first
-  lockstitch reset
+  lockstitch stack reset
   # in a script
-  lockstitch reset --yes
+  lockstitch stack reset --yes
 """
 
 import argparse
@@ -41,8 +41,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        message = "`lockstitch reset` deletes data, and nobody is here to be asked"
-        raise UsageError(message, hint="lockstitch reset --yes")
+        message = "`lockstitch stack reset` deletes data, and nobody is here to be asked"
+        raise UsageError(message, hint="lockstitch stack reset --yes")
     say(question)
     if sys.stdin.readline().strip().lower() != "yes":
         message = "nothing was deleted"

@@ -3,14 +3,14 @@
 Writes the signature beside the image, in the registry or in the layout; the image and its digest
 stay as they are. The key is an ECDSA key on the curve P-256 in PEM form, and the openssl program
 makes the signature. `cosign verify --key PUB --insecure-ignore-tlog REF` verifies it, and so does
-`lockstitch verify-image REF --key PUB`.
+`lockstitch image verify REF --key PUB`.
 
 examples:
   # a key of your own, once, and its public half for those who verify
   openssl ecparam -name prime256v1 -genkey -noout -out lockstitch.key
   openssl pkey -in lockstitch.key -pubout -out lockstitch.pub
   # an image in a registry; LOCKSTITCH_KEY_PASSWORD is the password of a key that has one
-  lockstitch sign registry.example.com/team/churn-serve:1.0 --key lockstitch.key
+  lockstitch image sign registry.example.com/team/churn-serve:1.0 --key lockstitch.key
 """
 
 import argparse

@@ -4,9 +4,9 @@ Exits with 1 unless every service is ready.
 
 examples:
   # what runs here
-  lockstitch status
+  lockstitch stack status
   # for programs
-  lockstitch status --json | jq -r .services.mlflow.state
+  lockstitch stack status --json | jq -r .services.mlflow.state
 """
 
 import argparse
@@ -46,5 +46,5 @@ def run(options: argparse.Namespace) -> int:
             if each["problem"]:
                 say(f"{name}: {each['problem']}")
     else:
-        say("nothing runs; to start it: lockstitch up")
+        say("nothing runs; to start it: lockstitch stack up")
     return 0 if ready else 1

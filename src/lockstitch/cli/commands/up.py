@@ -11,9 +11,9 @@ volumes.
 
 examples:
   # start everything, and wait until it is healthy
-  lockstitch up
+  lockstitch stack up
   # also set the variables of this shell
-  lockstitch up && eval "$(lockstitch env)"
+  lockstitch stack up && eval "$(lockstitch stack env)"
 """
 
 import argparse
@@ -49,6 +49,6 @@ def run(options: argparse.Namespace) -> int:
         say(f"MLflow's tables were of an older version, and were upgraded; a backup: {backup}")
     sys.stdout.write(table(["service", "address"], sorted(addresses.items()), left=2) + "\n")
     if waiting := imports.waiting(session.project, addresses["mlflow"]):
-        say(f"runs logged without the stack: {waiting}; to import them: lockstitch collect")
-    say('for this shell: eval "$(lockstitch env)"' if started.new else "it ran already")
+        say(f"runs logged without the stack: {waiting}; to import them: lockstitch stack import")
+    say('for this shell: eval "$(lockstitch stack env)"' if started.new else "it ran already")
     return 0

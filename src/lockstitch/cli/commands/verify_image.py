@@ -8,9 +8,9 @@ exits with 1 when there is one.
 
 examples:
   # an image in a registry, before it runs in production
-  lockstitch verify-image registry.example.com/team/churn-serve:1.0 --key lockstitch.pub
+  lockstitch image verify registry.example.com/team/churn-serve:1.0 --key lockstitch.pub
   # an image that `lockstitch build` wrote
-  lockstitch verify-image serve
+  lockstitch image verify serve
 """
 
 import argparse
@@ -39,15 +39,15 @@ OPTIONS = (
     COMMON,
 )
 _CHANGED = "do not run it: the registry, or somebody on the way, has changed it"
-_AGAIN = "lockstitch push, from where it was built; it brings the documents along"
+_AGAIN = "lockstitch image push, from where it was built; it brings the documents along"
 _HINTS = {
     "config": _CHANGED,
     "layers": _CHANGED,
     "packages": _CHANGED,
     "sbom": _AGAIN,
     "provenance": _AGAIN,
-    "lock": "lockstitch build && lockstitch push, or look at the commit of its provenance",
-    "signature": "lockstitch sign REF --key FILE, when you stand for it",
+    "lock": "lockstitch build && lockstitch image push, or look at the commit of its provenance",
+    "signature": "lockstitch image sign REF --key FILE, when you stand for it",
 }
 
 

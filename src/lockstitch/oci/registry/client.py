@@ -239,7 +239,7 @@ class Tokens:
             if answer.status != _OK:
                 who = f"the login from {known.source}" if known else "nobody"
                 what = f"`{printable(shown(realm))}` gives {who} no token"
-                raise refusal(answer, what, hint=f"lockstitch login {self._host}")
+                raise refusal(answer, what, hint=f"lockstitch image login {self._host}")
             return _token(answer, realm, started)
 
 
@@ -489,7 +489,7 @@ class Host:
         source = self._tokens.source(call.repository)
         # Why helpers could not be asked for a login, after what to type.
         troubles = sorted(set(self._logins.troubles))
-        hint = "; ".join([f"lockstitch login {self.name}", *troubles])
+        hint = "; ".join([f"lockstitch image login {self.name}", *troubles])
         error = refusal(answer, call.what, hint=hint)
         who = f"the login from {source}" if source else "a request without login"
         message = f"{error.message} (`{self.name}` refuses {who})"

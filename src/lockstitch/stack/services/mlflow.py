@@ -29,7 +29,7 @@ VARIABLES = {
 _OK = 200
 _SERVER = RUNTIME / "mlflow_server.py"
 _UPGRADE = "--upgrade"  # asks runtime/mlflow_server.py to move the tables and not to serve
-_HINT = "use the lockstitch that made them, move the folder away, or: lockstitch reset"
+_HINT = "use the lockstitch that made them, move the folder away, or: lockstitch stack reset"
 _FIELD = re.compile(r"""^(down_revision|revision)\s*(?::[^=]*)?=\s*["'](\w+)["']""", re.MULTILINE)
 
 

@@ -94,7 +94,7 @@ class Postgres:
 
     def _check(self) -> None:
         """Refuse a folder that is not PostgreSQL's, or is another version's."""
-        hint = "move the folder away, or delete all data: lockstitch reset"
+        hint = "move the folder away, or delete all data: lockstitch stack reset"
         try:
             has = (self._data / "PG_VERSION").read_text().strip()
         except (OSError, ValueError) as error:
