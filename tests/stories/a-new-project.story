@@ -3,9 +3,9 @@ A new project is named like its folder, and written into an empty one only.
 $ lockstitch new 9lives  # exits 1
 > error: `9lives` cannot name a project
 > hint: start with a letter; letters, digits, and single - _ . between
-$ lockstitch new churn --template chrun  # exits 1
+$ lockstitch new churn --template chrun  # exits 2
 > error: `chrun` is not a template
-> hint: there is: churn, iris
+> hint: did you mean `churn`?
 $ lockstitch new churn
 > made `churn` with N files
 > next: cd churn && lockstitch lock

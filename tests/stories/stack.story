@@ -14,9 +14,11 @@ $ lockstitch stack logs mlflow --json
 >   "mlflow": []
 > }
 $ lockstitch stack logs minio  # exits 2
-> usage: lockstitch stack logs [-h] [-f] [--lines N] [--project PATH] [--quiet] [--json]
->                        [SERVICE]
-> lockstitch stack logs: error: argument SERVICE: invalid choice: 'minio' (choose from 'postgres', 'objects', 'mlflow', 'supervisor')
+> usage: lockstitch stack logs [-h] [-f] [--lines N] [--project PATH] [-q]
+>                              [--json] [-v]
+>                              [SERVICE]
+> error: argument SERVICE: invalid choice: 'minio' (choose from 'postgres', 'objects', 'mlflow', 'supervisor')
+> hint: lockstitch stack logs --help
 $ lockstitch stack logs --json --follow  # exits 2
 > error: `--json` and `--follow` cannot be used together
 > hint: lockstitch stack logs --json

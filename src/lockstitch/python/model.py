@@ -83,5 +83,7 @@ class Project:
         names = [image.name for image in self.images]
         near = difflib.get_close_matches(name, names, n=1)
         message = f"`{name}` is not an image of this project (it has: {', '.join(names)})"
-        hint = f"did you mean `{near[0]}`?" if near else f"[tool.lockstitch.images.{name}] adds it"
+        hint = (
+            f"did you mean `{near[0]}`?" if near else f"add a table [tool.lockstitch.images.{name}]"
+        )
         raise UsageError(message, hint=hint)

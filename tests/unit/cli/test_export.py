@@ -136,7 +136,7 @@ def test_the_answer_in_json(locked: Path, capsys: pytest.CaptureFixture[str]) ->
     ("words", "code", "message"),
     [
         (["pylock"], 2, "more than one image: serve, train"),
-        (["pylock", "--image", "sevre"], 1, "`sevre` is not an image"),
+        (["pylock", "--image", "sevre"], 2, "`sevre` is not an image"),
         (["requirements", "--platform", "linux/amd64"], 2, "and none is named"),
         (["requirements", "--check"], 2, "--check compares a file"),
         (["pylock", "--image", "serve", "--platform", "linux/arm64"], 1, "not a platform of this"),

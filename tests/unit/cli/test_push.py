@@ -134,7 +134,7 @@ def test_several_platforms_are_one_index(
         (["{0}/a"], 2, "is one name, and there are 2 images: serve, train"),
         (["{0}/A", "--image", "serve"], 1, "not a repository's name"),
         (["{0}/a@sha256:" + "0" * 64, "--image", "serve"], 2, "has a digest"),
-        (["{0}/a", "--image", "sreve"], 1, "sreve"),
+        (["{0}/a", "--image", "sreve"], 2, "sreve"),
         (["{0}/a", "--image", "serve"], 1, "has no image `serve`"),
     ],
 )

@@ -60,7 +60,7 @@ def test_sources_are_live_and_the_exit_code_is_the_programs(
 
 
 def test_what_cannot_be_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "nothing"]) == 1
+    assert main(["run", "nothing"]) == 2
     assert "`nothing` is not an image of this project" in capsys.readouterr().err
     projects.replace(root, 'command = ["python", "app/main.py"]', 'command = ["gunicorn"]')
     assert main(["run", "serve", "--quiet"]) == 1

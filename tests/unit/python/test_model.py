@@ -23,4 +23,4 @@ def test_another_image_is_refused_with_the_ones_there_are() -> None:
     with pytest.raises(LockstitchError) as caught:
         read(DOCUMENT, Path("/p")).image("srve")
     assert caught.value.message == "`srve` is not an image of this project (it has: serve, train)"
-    assert caught.value.hint == "add a table [tool.lockstitch.images.srve]"
+    assert caught.value.hint == "did you mean `serve`?"

@@ -3,7 +3,7 @@
 requirements  pins with hashes, for pip and uv: the whole lock, or one image's
 pylock        the PEP 751 lock of an image, for pip and uv
 sbom          the SBOM of an image (CycloneDX 1.6 JSON): Python and Debian packages
-dockerfile    Dockerfiles of all images: lockstitch export dockerfile --help
+dockerfile    Dockerfiles of all images; `lockstitch export dockerfile` has more options
 
 Reads only the locks and uses no network. A stale lock is an error. The same lock gives the same
 bytes on every machine.
