@@ -18,7 +18,7 @@ $ lockstitch build --output images.tar  # exits 2
 > hint: lockstitch build serve --output FILE
 $ lockstitch build nothing  # exits 2
 > error: `nothing` is not an image of this project (it has: serve, train)
-> hint: [tool.lockstitch.images.nothing] adds it
+> hint: add a table [tool.lockstitch.images.nothing]
 $ lockstitch image inspect  # exits 2
 > usage: lockstitch image inspect [-h] [--layout PATH] [--platform P]
 >                                 [--insecure-registry HOST]

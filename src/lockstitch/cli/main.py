@@ -70,7 +70,7 @@ _OVERVIEW = (
     ("images and stack", ("image", "stack")),
     ("quality", ("check", "verify", "report", "diff", "bisect")),
     ("files", ("export", "hooks", "fingerprint")),
-    ("lockstitch itself", ("self", "help")),
+    ("this program", ("self", "help")),
 )
 GROUPS = {
     "image": "Push, sign, verify and inspect images, and log in to registries",
