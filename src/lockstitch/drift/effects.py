@@ -96,7 +96,8 @@ class Ranks:
 
     def __init__(self, before: Fingerprint, after: Fingerprint) -> None:
         """Keep what both know."""
-        known = [each.imported for each in (before, after) if each.imported is not None]
+        # A run that imported nothing trained in a process that was not seen: that is not known.
+        known = [each.imported for each in (before, after) if each.imported]
         self.imported = frozenset(name for names in known for name in names) if known else None
         self._both = (before, after)
         self._aside = _aside((before, after))

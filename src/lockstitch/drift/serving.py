@@ -3,14 +3,18 @@
 The image will hold the packages of its lock, so nothing has to be built for the comparison.
 """
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lockstitch import files
+from lockstitch.digest import Digest
 from lockstitch.drift import compare
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.effects import Effect
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.files import FoundFile
 from lockstitch.fingerprint import contents, locks
 from lockstitch.fingerprint.model import Fingerprint, Python, System
 from lockstitch.image.paths import DRIFT
@@ -23,6 +27,12 @@ from lockstitch.run.record import RunRecord
 from lockstitch.store import Store
 
 __all__ = ["Drift", "check", "differences", "labelled"]
+
+_SMALL = 256  # bytes; two smaller files may be equal by chance
+_MODELS = frozenset(
+    {".joblib", ".pkl", ".pickle", ".onnx", ".pt", ".pth", ".keras", ".h5", ".safetensors"}
+    | {".skops", ".cbm", ".ubj"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +92,11 @@ def labelled(
     """Return the images, those with an allowed drift labelled with it.
 
     Raises LockstitchError for each difference between the run that trained a model and the image
-    that holds it, unless its name is allowed.
+    that holds it, unless its name is allowed, and for each model of no recorded run where the
+    project requires one.
     """
+    if project.require_record:
+        raise_all([problem for spec in specs for problem in _unrecorded(project, spec)])
     names: set[str] = set()
     patches: dict[tuple[str, str], None] = {}
     images = []
@@ -105,7 +118,8 @@ def labelled(
         names |= {drift.name for drift in drifts.values()}
         known = sorted(text for text, drift in drifts.items() if drift.refused)
         labels = {DRIFT: "; ".join(known)} if known else {}
-        images.append(replace(spec, labels={**spec.labels, **labels}))
+        models = _provenance(project, spec)
+        images.append(replace(spec, labels={**spec.labels, **labels}, models=models))
     for before, after in patches:  # nobody's fault, and harmless: said once for all images
         text = f"trained with Python {before}, the base has {after}"
         say(f"note: {text}; --allow-drift python silences this")
@@ -121,24 +135,72 @@ def differences(
 
     A package that only one side has is no difference: serving needs fewer.
     """
-    included = {each.name: each.path for each in files.find_files(project.root, spec.include)}
+    included = {each.name: each for each in files.find_files(project.root, spec.include)}
     drifts: dict[tuple[str, str], Drift] = {}
     notes = []
     for run in _records(project):
-        outputs = sorted(name for name in run.outputs if name in included)
-        same = [name for name in outputs if record.digest_of(included[name]) == run.outputs[name]]
-        changed = sorted({*outputs} - {*same})
+        same = _written(run, included.values())
+        changed = sorted(name for name in run.outputs if name in included and name not in same)
         notes += [
             f"`{name}` is not the file that the run of `{run.task}` wrote" for name in changed
         ]
         if not same:
             continue
-        model = max(same, key=lambda name: (included[name].stat().st_size, name))
+        model = max(same, key=lambda name: (included[name].size, name))
         image = _image(project, lock, spec, platform, store, run.fingerprint)
         for each in _differences(run.fingerprint, image):
             drift = Drift(image=spec.name, path=model, difference=each)
             drifts.setdefault((drift.name, each.kind), drift)
     return list(drifts.values()), notes
+
+
+def _written(run: RunRecord, included: Iterable[FoundFile]) -> dict[str, Digest]:
+    """Return the files that a run wrote, by their content: a model may lie elsewhere by now.
+
+    A small file with the content of another is no model; such a one counts by its name.
+    """
+    digests = {*run.outputs.values()}
+    same = {}
+    for each in included:
+        if each.name in run.outputs or each.size >= _SMALL:
+            digest = _digest(each.path, each.mtime_ns, each.size)
+            if digest == run.outputs.get(each.name) or (each.size >= _SMALL and digest in digests):
+                same[each.name] = digest
+    return same
+
+
+@functools.cache
+def _digest(path: Path, mtime_ns: int, size: int) -> Digest:
+    """Return the digest of a file that has this time and size: it is read once."""
+    del mtime_ns, size
+    return record.digest_of(path)
+
+
+def _provenance(project: Project, spec: ImageSpec) -> dict[str, str]:
+    """Return the digests of an image's models and of the records of the runs that wrote them."""
+    included = files.find_files(project.root, spec.include)
+    digests: dict[str, str] = {}
+    for run in _records(project):
+        same = _written(run, included)
+        if same:
+            digests |= {name: str(digest) for name, digest in same.items()}
+            digests[f"run record of {run.task}"] = str(run.digest)
+    return digests
+
+
+def _unrecorded(project: Project, spec: ImageSpec) -> Iterator[LockstitchError]:
+    """Yield an error for each model that an image includes and no recorded run wrote."""
+    included = files.find_files(project.root, spec.include)
+    written = {name for run in _records(project) for name in _written(run, included)}
+    folders = tuple(f"{each.rstrip('/')}/" for image in project.images for each in image.outputs)
+    for each in included:
+        beside = each.name.endswith((".run.json", "metrics.json")) or not each.size
+        is_model = each.name.startswith(folders) or each.path.suffix in _MODELS
+        if is_model and not beside and each.name not in written:
+            message = f"`{each.name}`, which `{spec.name}` includes, is of no recorded run"
+            trains = next((image.name for image in project.images if image.outputs), "train")
+            hint = f"lockstitch run {trains} writes it with a record; or require-record = false"
+            yield LockstitchError(message, hint=hint)
 
 
 def _records(project: Project) -> Iterator[RunRecord]:
@@ -152,7 +214,7 @@ def _differences(trained: Fingerprint, served: Fingerprint) -> Iterator[Differen
     for each in compare.between(trained, served):
         both = each.kind not in {"added", "removed"}
         of_package = each.what == "package" and each.effect in {Effect.IMPORTED, Effect.EDITED}
-        unknown = trained.imported is None and each.effect.matters and each.what == "package"
+        unknown = not trained.imported and each.effect.matters and each.what == "package"
         if both and (of_package or unknown or (each.what, each.name) == ("python", "version")):
             yield each
 

@@ -86,6 +86,9 @@ class Attester:
             contents = prepared.project_wheel.contents
             materials.append(Material(name="first-party code", digest=contents))
         decided = [each.document() for each in prepared.collisions]
+        # Which run wrote the image's model: by digest, and so is its record.
+        models = spec.models.items()
+        materials += [Material(name=name, digest=Digest.parse(each)) for name, each in models]
         statement = provenance.statement(
             f"{project.name}-{spec.name}",
             built.image.digest,

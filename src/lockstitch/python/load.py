@@ -110,6 +110,7 @@ def read(document: dict[str, Any], root: Path) -> Project:
         lock=_lock(settings),
         images=tuple(sorted(images, key=lambda image: image.name)),
         is_package=_is_package(top, uv, poetry),
+        require_record=settings.flag("require-record"),
         build_requires=build.texts("requires"),
         build_extra=settings.texts("build-requires"),
         stack=_stack(settings.table("stack"), declared=settings.has("stack")),

@@ -32,6 +32,7 @@ class ImageSpec:
     allow_missing: tuple[str, ...] = ()  # modules that the program starts without
     prefer: tuple[str, ...] = ()  # packages whose files win over those of others, normalised
     collisions: str = "warn"  # or "error": for files that two packages have
+    models: Mapping[str, str] = field(default_factory=dict)  # digests, for the provenance alone
     bytecode: bool = False
     trim: bool = False
     links: Mapping[str, str] = field(default_factory=dict)  # outside /app; of our own images alone
@@ -70,6 +71,7 @@ class Project:
     lock: str = ""  # the lock of another tool; "" means uv.lock or poetry.lock
     images: tuple[ImageSpec, ...]
     is_package: bool  # whether first-party code is installed as a wheel
+    require_record: bool = False  # whether a model of no recorded run ends a build
     build_requires: tuple[str, ...]
     build_extra: tuple[str, ...] = ()  # what backends ask for only while they run
     stack: StackSpec = field(default_factory=StackSpec)

@@ -1,6 +1,7 @@
 """Lists the packages that a program imports: a script in front of it looks when it ends."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,9 +11,11 @@ from lockstitch import runtime
 from lockstitch.process import Command
 from lockstitch.runtime import fingerprint as script
 
-__all__ = ["packages", "traced"]
+__all__ = ["noted", "packages", "traced", "with_children"]
 
 _WRAPPER = Path(runtime.__file__).with_name("imported.py")
+_NOTED = Path(runtime.__file__).with_name("noted")  # its sitecustomize notes what is imported
+_VARIABLE = "LOCKSTITCH_IMPORTED"
 _PYTHON = re.compile(r"python[\d.]*t?(?:\.exe)?")
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 _SHEBANG = re.compile(rb"#!.*python|#!/bin/sh\n'''exec' .*python")
@@ -60,6 +63,33 @@ def _of_interpreter(program: str, arguments: Sequence[str], target: Path) -> lis
             return None
         at += 2 if word in _WITH_VALUE else 1
     return None
+
+
+def with_children(command: Command, target: Path) -> Command:
+    """Return a command whose Python processes note in `target` what they import.
+
+    At whatever depth: torchrun, accelerate, joblib's workers, a shell script that starts Python.
+    """
+    target.touch()
+    paths = [str(_NOTED), *filter(None, [command.env.get("PYTHONPATH", "")])]
+    env = {**command.env, _VARIABLE: str(target), "PYTHONPATH": os.pathsep.join(paths)}
+    return replace(command, env=env)
+
+
+def noted(target: Path, site: Path) -> frozenset[str]:
+    """Return the names of the packages whose modules any process has noted."""
+    owners = {_module(path): name for path, name in _owners(site).items()}
+    names = {*target.read_text("utf-8", errors="replace").splitlines()}
+    return frozenset(owners[name] for name in names if name in owners)
+
+
+def _module(path: str) -> str:
+    """Return the module that a file is, "" for one that is none."""
+    name, _, kind = path.rpartition("/")[2].partition(".")
+    if not kind.endswith(("py", "so", "pyd")):
+        return ""
+    folder = path.rpartition("/")[0]
+    return "/".join(filter(None, (folder, "" if name == "__init__" else name))).replace("/", ".")
 
 
 def packages(target: Path, site: Path) -> tuple[str, ...] | None:

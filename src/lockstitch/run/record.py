@@ -177,13 +177,16 @@ def run(project: Project, spec: ImageSpec, command: Command, start: Run, progres
     with tempfile.TemporaryDirectory(prefix="lockstitch-run-") as scratch:
         target = Path(scratch) / "imported.json"
         followed = imports.traced(before.command, folder, target)
+        children = Path(scratch) / "noted.txt"
         started = clock.monotonic()
-        code = start(followed or before.command)
+        code = start(imports.with_children(followed or before.command, children))
         seconds = clock.monotonic() - started
         if code != 0:
             say(f"`{spec.name}` ended with exit code {code}: no run record is written")
             return code
         found = imports.packages(target, _site(folder)) if followed else None
+        # None of all packages: what trained was not seen, which is not that it needed none.
+        found = tuple(sorted({*(found or ()), *imports.noted(children, _site(folder))})) or None
     if found is None:
         say("what was imported is not recorded: the program is no Python, or ended abruptly")
     _finish(project, spec, before, path, found, seconds)

@@ -11,6 +11,7 @@ from support.world import World
 
 from lockstitch.cli.main import main
 from lockstitch.digest import Digest
+from lockstitch.drift import effects
 from lockstitch.fingerprint import model
 from lockstitch.oci.layout import Layout
 from lockstitch.run import record
@@ -126,6 +127,71 @@ def test_a_program_that_is_not_python_leaves_imports_unknown(
     (root / "models").mkdir()
     assert train().fingerprint.imported is None
     assert "what was imported is not recorded" in capfd.readouterr().err
+
+
+def test_what_trains_in_a_child_process_is_recorded(root: Path) -> None:
+    """The program imports nothing of a package itself, as torchrun and accelerate do."""
+    start = (
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'tiny.child'], check=True)\n"
+    )
+    (root / "src" / "tiny" / "__main__.py").write_text(start)
+    (root / "src" / "tiny" / "child.py").write_text(TRAIN)
+    assert train().fingerprint.imported == ("alpha", "beta")
+
+
+def test_a_run_that_imported_no_package_is_not_known_to_need_none(
+    root: Path, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "src" / "tiny" / "__main__.py").write_text(TRAIN.replace("import alpha, beta", ""))
+    assert train().fingerprint.imported is None
+    # Nor is it in a record of a former version, which says so.
+    train()
+    document = json.loads((root / PATH).read_text())
+    document["fingerprint"]["imported"] = []
+    assert record.of_document(document, "x").fingerprint.imported == ()
+    found = record.of_document(document, "x").fingerprint
+    assert effects.Ranks(found, found).imported is None
+
+
+def test_a_model_is_known_by_its_content_and_the_provenance_names_its_run(
+    root: Path, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = root / "src" / "tiny" / "__main__.py"
+    program.write_text(TRAIN.replace('b"weights of the model"', 'b"weights" * 99'))
+    found = train()
+    (root / "app" / "served.dat").write_bytes((root / "models" / "model.bin").read_bytes())
+    (root / "models" / "model.bin").unlink()
+    assert build() == 0
+    capsys.readouterr()
+    assert main(["inspect", "serve", "--provenance", "--project", str(root)]) == 0
+    definition = json.loads(capsys.readouterr().out)["predicate"]["buildDefinition"]
+    materials = {m["name"]: m["digest"].get("sha256") for m in definition["resolvedDependencies"]}
+    assert materials["app/served.dat"] == found.outputs["models/model.bin"].hex
+    assert materials["run record of train"] == found.digest.hex
+    world.index.publish(wheels.wheel("alpha", "1.1", requires=["epsilon"]))
+    assert main(["lock", "--quiet", "--upgrade", "alpha"]) == 0
+    capsys.readouterr()
+    assert build() == 1
+    said = "error: `alpha` 1.0 trained `app/served.dat`, `serve` has 1.1"
+    assert capsys.readouterr().err.splitlines()[0] == said
+
+
+def test_a_project_may_require_records(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    projects.replace(root, "[tool.lockstitch]\n", "[tool.lockstitch]\nrequire-record = true\n")
+    assert main(["lock", "--quiet"]) == 0
+    assert build() == 0, "an image without a model needs none"
+    train()
+    assert build() == 0
+    (root / PATH).unlink()
+    capsys.readouterr()
+    assert build() == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "error: `models/model.bin`, which `serve` includes, is of no recorded run",
+        "hint: lockstitch run train writes it with a record; or require-record = false",
+    ]
+    train()
+    (root / "models" / "model.bin").write_bytes(b"trained elsewhere")
+    assert build() == 1
 
 
 def test_the_versions_that_trained_are_the_versions_that_serve(

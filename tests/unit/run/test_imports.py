@@ -108,3 +108,44 @@ def test_what_was_not_written_is_not_known(
     assert imports.packages(tmp_path / "none", tmp_path) is None
     (tmp_path / "x").write_text(text)
     assert imports.packages(tmp_path / "x", tmp_path) == wanted
+
+
+CHILDREN = {
+    "a subprocess": "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import late'])",
+    "spawned": """\
+import multiprocessing
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.map(exec, ["import late"])
+""",
+    "forked and killed": """\
+import os, signal
+pid = os.fork()
+if pid == 0:
+    import late
+    os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(pid, 0)
+""",
+    "itself, ending abruptly": "import os, late; os._exit(0)",
+}
+
+
+@pytest.mark.parametrize("kind", CHILDREN)
+def test_what_a_child_imports_is_seen(kind: str, venv: Path) -> None:
+    (venv / "start.py").write_text(CHILDREN[kind])
+    site = environments.packages(venv)
+    # The environment's own sitecustomize still runs, once in each process.
+    (site / "sitecustomize.py").write_text("import model\n")
+    noting = imports.with_children(command(venv, "start.py"), venv / "noted.txt")
+    subprocess.run(noting.words, cwd=venv, env=noting.env, check=True)
+    assert imports.noted(venv / "noted.txt", site) == {"late"}
+
+
+def test_a_program_that_only_asks_for_a_module_has_not_imported_it(venv: Path) -> None:
+    text = "import importlib.util, sys\nprint(importlib.util.find_spec('late'), sys.path[0])"
+    (venv / "look.py").write_text(text)
+    plain = command(venv, "look.py")
+    noting = imports.with_children(plain, venv / "noted.txt")
+    done = subprocess.run(noting.words, cwd=venv, env=noting.env, check=True, capture_output=True)
+    assert done.stdout.decode() == run(plain.words, venv)[1]
+    assert imports.noted(venv / "noted.txt", environments.packages(venv)) == frozenset()

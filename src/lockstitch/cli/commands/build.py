@@ -232,7 +232,7 @@ def _without_drift(
     """Refuse images whose packages differ from those of the recorded run of their model."""
     project = session.project
     recorded = [i for i in project.images if i.record and (project.root / i.record).is_file()]
-    if options.base_only or not recorded:
+    if options.base_only or not (recorded or project.require_record):
         return specs
     from lockstitch.drift import serving
 
