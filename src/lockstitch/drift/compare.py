@@ -86,7 +86,8 @@ def _package(
 ) -> Difference:
     kind, before, after = change
     direct, by = effects.required_by(name, known_by)
-    effect = ranks.of(name, edited=kind == "edited")
+    one_side = kind in {"added", "removed"}
+    effect = ranks.of_one_side(name) if one_side else ranks.of(name, edited=kind == "edited")
     return Difference(
         what="package",
         name=name,
@@ -150,6 +151,8 @@ def _other_tags(before: Sequence[str], after: Sequence[str]) -> bool:
 
 def _around(before: Fingerprint, after: Fingerprint) -> Iterator[Difference]:
     """Yield what differs in the parts that both sides know."""
+    if before.results is not None and after.results is not None:
+        yield from _results(before.results, after.results)
     if before.inputs is not None and after.inputs is not None:
         yield from _inputs(before.inputs, after.inputs)
     if before.python and after.python:
@@ -178,6 +181,16 @@ def _differs(what: str, effect: Effect, *rows: tuple[str, str, str]) -> Iterator
     for name, before, after in rows:
         if before and after and before != after:
             yield _difference(what, effect, name, before, after)
+
+
+def _results(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
+    """Yield what came out otherwise, metrics first: what is to be explained."""
+    for name in sorted({*before, *after}, key=str.encode):
+        was, now = (each.get(name, "").removeprefix("sha256:") for each in (before, after))
+        if was != now:
+            what, _, short = name.partition(" ")
+            cut = slice(12 if what == "output" else None)
+            yield _difference(what, Effect.RESULT, short, was[cut], now[cut])
 
 
 def _inputs(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:

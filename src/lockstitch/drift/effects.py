@@ -34,6 +34,7 @@ _PLAIN_LOCALE = re.compile(r"(?:(?:C|POSIX|en_(?:US|GB|AU|CA))(?:\.[\w-]+)?)?")
 class Effect(enum.IntEnum):
     """How a difference can reach a result; the lower, the sooner it is looked at."""
 
+    RESULT = -1  # a metric or an output of a recorded run: what came out differs
     INPUT = 0  # a file that the run read: other data, other results
     IMPORTED = 1  # a package that the recorded run imported, not only to draw or to track
     EDITED = 2  # a package whose files were edited by hand
@@ -58,6 +59,7 @@ class Effect(enum.IntEnum):
 class _Table:
     numeric: tuple[str, ...]
     bystanders: frozenset[str]
+    unasked: frozenset[str]
     system: re.Pattern[str]
 
 
@@ -67,6 +69,7 @@ def _table() -> _Table:
     return _Table(
         numeric=tuple(words["numeric"]),
         bystanders=frozenset(words["bystanders"]),
+        unasked=frozenset(words["unasked"]),
         system=re.compile(words["system"]),
     )
 
@@ -114,6 +117,14 @@ class Ranks:
         if self.imported is None and name not in table.bystanders and self._requires_numeric(name):
             return Effect.NEEDS_NUMERIC
         return Effect.NONE
+
+    def of_one_side(self, name: str) -> Effect:
+        """Return how a package that only one side has can reach a result.
+
+        Serving needs fewer than training: what a side does not need changes nothing of it. Only
+        what others use without being asked, as soon as it is there, does.
+        """
+        return self.of(name) if name in _table().unasked else Effect.NONE
 
     def was_imported(self, name: str) -> bool | None:
         """Return whether the recorded run imported a package, or None when that is not known."""

@@ -133,6 +133,8 @@ class Fingerprint:
     system: Mapping[str, str] | None = None  # packages of the base or the operating system
     imported: tuple[str, ...] | None = None  # packages that a recorded run really imported
     inputs: Mapping[str, str] | None = None  # digests of the files that it read, by path
+    # What a recorded run gave: metrics and digests of outputs. A result, and no part of the digest.
+    results: Mapping[str, str] | None = None
     _by_name: dict[str, Package] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -69,9 +69,11 @@ class RunRecord:
         }
 
     def environment(self) -> Fingerprint:
-        """Return the fingerprint, with the files that the run read."""
+        """Return the fingerprint, with the files that the run read and what it gave."""
         inputs = {path: str(digest) for path, digest in self.inputs.items()}
-        return replace(self.fingerprint, inputs=inputs)
+        results = {f"metric {name}": value for name, value in _flat(self.metrics, "")}
+        results |= {f"output {path}": str(digest) for path, digest in self.outputs.items()}
+        return replace(self.fingerprint, inputs=inputs, results=results)
 
     @property
     def digest(self) -> Digest:
@@ -83,6 +85,15 @@ class RunRecord:
         """Return the run record as JSON."""
         later = {"digest": self.digest, "seconds": round(self.seconds, 3)}
         return self._hashed() | later | {"mlflow_runs": sorted(self.runs)}
+
+
+def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the plain values of JSON by their paths."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _flat(each, f"{path}.{key}" if path else str(key))
+    elif not isinstance(value, list):
+        yield path, json.dumps(value)
 
 
 def write(record: RunRecord, path: Path) -> None:

@@ -112,9 +112,14 @@ def test_a_package_edited_by_hand_says_what_was_edited() -> None:
     (other,) = compare.between(of(package("x")), of(package("x", edited=("missing x.py",))))
     assert other.effect is Effect.EDITED
     (unused,) = compare.between(
-        of(package("x"), imported=()), of(package("x", edited=("missing x.py",)))
+        of(package("x"), imported=("y",)), of(package("x", edited=("missing x.py",)))
     )
     assert unused.effect is Effect.NONE
+    # A run that imported nothing trained where nobody looked.
+    (unknown,) = compare.between(
+        of(package("x"), imported=()), of(package("x", edited=("missing x.py",)))
+    )
+    assert unknown.effect is Effect.EDITED
 
 
 def test_what_asks_for_numpy_counts_until_imports_are_known() -> None:
@@ -130,10 +135,36 @@ def test_what_asks_for_numpy_counts_until_imports_are_known() -> None:
 def test_what_comes_and_goes_but_for_the_project_itself() -> None:
     before = of(package("app", origin="editable"), package("numpy"))
     after = of(package("scipy"))
+    # What a side does not need changes nothing of it, unless others use it unasked.
     assert kinds(before, after) == [
-        ("numpy", "removed", "NUMERIC"),
-        ("scipy", "added", "NUMERIC"),
+        ("numpy", "removed", "NONE"),
+        ("scipy", "added", "NONE"),
     ]
+    assert not compare.matters(compare.between(before, after))
+    assert kinds(before, of(package("numexpr"))) == [
+        ("numexpr", "added", "NUMERIC"),
+        ("numpy", "removed", "NONE"),
+    ]
+
+
+def test_what_came_out_comes_first() -> None:
+    shared = {"output models/a": "sha256:" + "a" * 64}
+    before = of(package("numpy"), results={**shared, "metric auc": "0.87"}, inputs={"x": "a:1"})
+    after = of(
+        package("numpy", "2.0"),
+        results={**shared, "metric auc": "0.82", "output models/b": "sha256:" + "b" * 64},
+        inputs={"x": "a:2"},
+    )
+    assert kinds(before, after) == [
+        ("auc", "changed", "RESULT"),
+        ("models/b", "added", "RESULT"),
+        ("x", "changed", "INPUT"),
+        ("numpy", "changed", "NUMERIC"),
+    ]
+    assert (compare.between(before, after)[1].after, before.digest) == (
+        "b" * 12,
+        of(package("numpy"), inputs={"x": "a:1"}).digest,
+    )
 
 
 BASE: dict[str, Any] = {

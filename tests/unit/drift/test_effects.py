@@ -13,6 +13,7 @@ def test_the_set_is_whole() -> None:
     assert len(changes) >= 25
     assert packages == {
         *("numpy", "scipy", "pandas", "scikit-learn", "xgboost", "lightgbm", "torch"),
+        *("pillow", "imbalanced-learn", "optuna", "polars"),
     }
     for each in changes:
         assert each.what[-1] != "."
