@@ -281,6 +281,7 @@ def _runtime(
     lines += ["ENTRYPOINT []"] if "entrypoint" in resets else []
     lines += ["HEALTHCHECK NONE"] if "healthcheck" in resets and not spec.health else []
     # Without a command of its own, none of the base's either.
+    lines += [f"WORKDIR {config.workdir}"] if spec.workdir else []
     lines.append(f"CMD {_exec(config.command)}")
     return "\n".join(lines)
 

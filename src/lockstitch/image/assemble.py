@@ -31,7 +31,7 @@ def image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Imag
         env=_environment(defaults) | {"PATH": path} | dict(spec.env),
         command=spec.command,
         user=spec.user or f"{USER}:{USER}",
-        workdir=f"/{APP}",
+        workdir=f"/{APP}/{spec.workdir}" if spec.workdir else f"/{APP}",
         ports=(spec.port,) if spec.port else (),
         exposed=defaults.ports,
         volumes=defaults.volumes,

@@ -106,7 +106,7 @@ def check(project: Project, prepared: Prepared, store: Store) -> list[str]:
     problem = _program(spec.command[0], modules, prepared)
     if problem:
         raise problem
-    entry = entry_of(spec.command, spec.env)
+    entry = entry_of(spec.command, spec.env, spec.workdir)
     if entry is None:
         return []
     tree = _tree(project, prepared, own)
@@ -132,6 +132,7 @@ def _key(prepared: Prepared) -> str:
         "form": _FORM,
         "layers": [layer.key for layer in prepared.layers],
         "command": spec.command,
+        "workdir": spec.workdir,
         "env": sorted(spec.env.items()),
         "allow": spec.allow_missing,
     }

@@ -187,6 +187,7 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
         include=_globs(table, "include"),
         outputs=_globs(table, "outputs"),
         command=table.texts("command"),
+        workdir=_workdir(table),
         env=_env(table.table("env")),
         labels=_labels(table.table("labels")),
         port=table.number("port", least=1, most=65535),
@@ -218,6 +219,14 @@ def _user(table: Table) -> str:
         hint = 'write it as user = "1000:1000"; numbers are what Kubernetes can check'
         table.complain("user", f"is `{text:.80}`, which is no user", hint=hint)
     return text
+
+
+def _workdir(table: Table) -> str:
+    text = table.text("workdir")
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or "\\" in text:
+        table.complain("workdir", f"leads out of the project: `{text:.80}`")
+    return "" if str(path) == "." else str(path)
 
 
 def _lock(table: Table) -> str:

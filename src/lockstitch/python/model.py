@@ -23,6 +23,7 @@ class ImageSpec:
     include: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    workdir: str = ""  # where the command starts, from the project's folder
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     port: int = 0

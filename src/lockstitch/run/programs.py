@@ -63,7 +63,9 @@ def command(
         raise LockstitchError(message, hint=hint)
     told.pop("PYTHONHOME", None)
     env = told | {"PATH": path, "VIRTUAL_ENV": str(venv)}
-    return Command(words=(program, *image.command[1:], *arguments), cwd=project.root, env=env)
+    return Command(
+        words=(program, *image.command[1:], *arguments), cwd=project.root / image.workdir, env=env
+    )
 
 
 # --- in the foreground

@@ -337,3 +337,13 @@ def test_a_table_of_the_old_name_is_an_error_that_says_what_to_type(tmp_path: Pa
 def test_python_and_base_follow_from_each_other(text: str, expected: tuple[str, str]) -> None:
     found = read(tomllib.loads(f"{MINIMAL}[tool.lockstitch]\n{text}\n"), Path("/p"))
     assert (found.python, found.base) == expected
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("src", "src"), (".", ""), ("a/b/", "a/b")])
+def test_the_folder_of_a_command(text: str, wanted: str) -> None:
+    assert project(f"{MINIMAL}workdir = '{text}'\n").images[0].workdir == wanted
+
+
+def test_the_folder_of_a_command_is_in_the_project() -> None:
+    with pytest.raises(LockstitchError, match=r"leads out of the project: `\.\./b`"):
+        project(f"{MINIMAL}workdir = '../b'\n")

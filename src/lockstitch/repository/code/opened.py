@@ -248,11 +248,8 @@ class _Reader:
         elif text.startswith(("/", "~")):
             return
         text = posixpath.normpath(text) if text else ""
-        if not text.startswith("..") and text != ".":
+        if text != ".":  # `..`: it is run from a folder of its own
             yield PathUse(text=text, line=line, kind=kind, anchored=anchored)
-        elif kind in {"reads", "folder"} and text != ".":
-            # Run from a folder of its own: what it wants is beside that.
-            yield PathUse(text=re.sub(r"^(\.\./)+", "", text), line=line, kind="names")
 
     def _arguments(  # noqa: PLR0911 -- one case for each kind of call
         self, node: ast.Call

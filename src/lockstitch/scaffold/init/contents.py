@@ -12,7 +12,7 @@ from lockstitch.python.size import shown
 from lockstitch.repository.code.opened import PathUse, paths_of, values_of
 from lockstitch.repository.files import Repository
 from lockstitch.scaffold.init.facts import Facts
-from lockstitch.scaffold.init.programs import Found, Program
+from lockstitch.scaffold.init.programs import Found, Program, moved
 
 __all__ = ["Contents", "contents_of", "covered"]
 
@@ -41,6 +41,7 @@ _OUTPUTS = frozenset(
 class Contents:
     """What an image includes and writes, why, and what was left out."""
 
+    program: Program  # in the folder in which it finds what it opens
     include: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
@@ -73,15 +74,12 @@ class _Reader:
         self._set = frozenset(self._names)
         self._all = frozenset(f.name for f in files.walk(facts.folder.root) if not f.outside)
         self._wanted: dict[str, str] = {}  # file -> where the code names it
-        self._contents = Contents(env=dict(program.env))
+        self._contents = Contents(program=program)
 
     def contents(self) -> Contents:
         """Return the whole of it."""
         program, made = self._program, self._contents
-        command = ("python", program.path) if program.kind == "console" else program.command
-        entry = entry_of(command, program.env)
-        modules = set(reached(self._found.tree, entry)) if entry else set()
-        modules |= {program.path} & self._found.codes.keys()
+        modules = self._modules()
         if program.folder and program.kind == "django":
             modules |= self._below(program.folder)
             self._take_django()
@@ -91,11 +89,18 @@ class _Reader:
             if m in self._found.codes
             for use in paths_of(self._found.codes[m])
         ]
+        workdir = "" if program.workdir or program.folder else self._workdir(uses)
+        if workdir:
+            program = moved(program, workdir)
+            self._program = made.program = program
+            made.reasons.append(f"what it opens is found from the folder `{workdir}`")
+        made.env = dict(program.env)
         self._write(uses)
         for folder in program.outputs:
             self._output(folder, "dvc.yaml")
         for word in program.command[1:]:
-            path = posixpath.normpath(word.rpartition("=")[2] or ".")
+            path = posixpath.join(program.workdir, word.rpartition("=")[2] or ".")
+            path = posixpath.normpath(path)
             for name in [path] if path in self._set else self._inside(path):
                 if not name.endswith(".py"):
                     self._wanted.setdefault(name, "its command")
@@ -113,6 +118,44 @@ class _Reader:
         made.include = sorted(g for g in include if any(files.matches(n, g) for n in self._all))
         made.outputs = _tops(made.outputs)
         return made
+
+    def _modules(self) -> set[str]:
+        """Return the files that the program is made of, and those that it starts by their names."""
+        program = self._program
+        command = ("python", program.path) if program.kind == "console" else program.command
+        entries = [entry_of(command, program.env, program.workdir)]
+        modules = {program.path} & self._found.codes.keys()
+        looked: set[str] = set()
+        while entries:
+            entry = entries.pop()
+            new = {*reached(self._found.tree, entry)} if entry else {*modules}
+            for module in sorted(new & self._found.codes.keys()):
+                for use in paths_of(self._found.codes[module]) if module not in looked else ():
+                    name = re.sub(r"^python3? ", "", use.text)
+                    if name in self._found.codes and name not in modules | new:
+                        entries.append(entry_of(("python", name), program.env))
+            looked |= new
+            modules |= new
+        return modules
+
+    def _workdir(self, uses: Sequence[tuple[str, PathUse]]) -> str:
+        """Return the folder in which what is opened is found, where that is not the project's."""
+        texts = {
+            use.text.rstrip("/")
+            for _, use in uses
+            if use.kind in {"reads", "folder"} and not use.anchored and "*" not in use.text
+        }
+        folder = posixpath.dirname(self._program.path)
+        while folder:
+            here = {t for t in texts if self._there(posixpath.join(folder, t))}
+            if here and not any(self._there(t) for t in texts):
+                return folder
+            folder = posixpath.dirname(folder)
+        return ""
+
+    def _there(self, path: str) -> bool:
+        path = posixpath.normpath(path)
+        return path in self._set or self._is_folder(path)
 
     def _below(self, folder: str) -> set[str]:
         prefix = "" if folder == "." else f"{folder}/"
@@ -192,6 +235,7 @@ class _Reader:
         text = use.text.rstrip("/")
         bases = [""]
         if not use.anchored:
+            bases = list(dict.fromkeys([self._program.workdir, ""]))
             folder = posixpath.dirname(module)
             while folder:
                 bases.append(folder)
@@ -358,6 +402,8 @@ class _Reader:
             if use.kind not in {"writes", "fills"} or use.text in {"*", ""}:
                 continue
             text = use.text.rstrip("/")
+            if not use.anchored and self._program.workdir:
+                text = posixpath.normpath(posixpath.join(self._program.workdir, text))
             literal = text.partition("*")[0] if "*" in text else text
             if "*" in text:
                 folder = literal.rpartition("/")[0]

@@ -255,8 +255,8 @@ def _images(facts: Facts, python: str, base: str, reasons: list[Reason]) -> Iter
     made: dict[str, str] = {}  # the folders that images write
     absent: dict[str, str] = {}
     tables_of_images = []
-    for program in found.programs:
-        contents = contents_of(facts, found, program)
+    for contents in [contents_of(facts, found, program) for program in found.programs]:
+        program = contents.program
         image, lines = _image(facts, program, contents)
         if lines:
             groups.setdefault(program.image, []).extend(lines)
@@ -294,7 +294,7 @@ def _add_reasons(facts: Facts, python: str, reasons: list[Reason]) -> None:
     found = find(facts, python)
     for program in found.programs:
         contents = contents_of(facts, found, program)
-        image, _ = _image(facts, program, contents)
+        image, _ = _image(facts, contents.program, contents)
         why = (program.reason, *contents.reasons)
         reasons.append(Reason(image=program.image, values=image, why=why))
 
@@ -303,6 +303,9 @@ def _without_command(facts: Facts, found: Found) -> Iterator[Table | str]:
     """Yield an image of what is there, and say that nothing starts it."""
     values: dict[str, Any] = {"include": list(facts.loose)} if facts.loose else {}
     yield Table(path=("tool", "lockstitch", "images", "app"), values=values)
+    notebooks = [n for n in found.repo.every_name if n.endswith(".ipynb")]
+    if notebooks:
+        yield f"`{notebooks[0]}` is a notebook, which no image starts: make it a script"
     code = sorted(name for name in found.codes if not name.startswith(("tests/", "docs/")))
     if code:
         shown = ", ".join(f"`{name}`" for name in code[:3])
@@ -330,6 +333,7 @@ def _image(facts: Facts, program: Program, contents: Contents) -> tuple[dict[str
     values |= {"include": contents.include} if contents.include else {}
     values |= {"outputs": contents.outputs} if contents.outputs else {}
     values |= {"command": list(program.command)}
+    values |= {"workdir": program.workdir} if program.workdir else {}
     values |= {"env": dict(sorted(contents.env.items()))} if contents.env else {}
     values |= {"port": program.port} if program.port else {}
     values |= {"health": program.health} if program.health and program.port else {}

@@ -24,7 +24,7 @@ from lockstitch.scaffold.init import said, tables
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.said import Said
 
-__all__ = ["Found", "Program", "find", "split"]
+__all__ = ["Found", "Program", "find", "moved", "split"]
 
 _APART = frozenset(
     {"test", "tests", "testing", "docs", "doc", "examples", "example", "notebooks", "notebook"}
@@ -80,6 +80,8 @@ _ENV: Mapping[str, Mapping[str, str]] = {
     "bentoml": {"BENTOML_HOME": "/tmp/bentoml", "BENTOML_DO_NOT_TRACK": "True"},  # noqa: S108 -- in a container
     "chainlit": {"CHAINLIT_APP_ROOT": "/tmp"},  # noqa: S108 -- in a container
 }
+_STARTED = frozenset({"uvicorn", "gunicorn", "hypercorn", "flask", "streamlit", "celery"})
+_UNPRIVILEGED = 1024  # the first port that a user may listen on
 _HOST = "0.0.0.0"  # noqa: S104 -- in a container
 
 
@@ -99,6 +101,7 @@ class Program:
     include: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()  # folders that the repository says are written
     folder: str = ""  # the folder of a Django project
+    workdir: str = ""  # the folder that it starts in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +147,7 @@ def split(facts: Facts, found: Found) -> Iterator[str]:
     users: dict[str, set[str]] = {}
     for program in found.programs:
         command = ("python", program.path) if program.kind == "console" else program.command
-        entry = entry_of(command, program.env)
+        entry = entry_of(command, program.env, program.workdir)
         for each in follow(found.tree, entry) if entry else ():
             users.setdefault(of_requirement(distribution_of(each.top)), set()).add(program.image)
     sizes = _sizes(facts)
@@ -254,13 +257,14 @@ class _Finder:
             )
             return None
         root = each.folder
-        paths = [p for p in (f"/app/{root}" if root else "", env.get("PYTHONPATH", "")) if p]
         if root:
-            env["PYTHONPATH"] = ":".join(dict.fromkeys(paths))
+            words = [_below(word, root) if self._repo.exists(word) else word for word in words]
+        if words[:2] == ["python", "-m"] and words[2:3] and words[2] in _STARTED:
+            words = words[2:]
         if words[0] == "fastapi" and len(words) > 1:
             words = ["run" if w == "dev" else w for w in words]
-        entry = entry_of(words, env)
-        path = self._file_of(words, env)
+        entry = entry_of(words, env, root)
+        path = self._file_of(words, env, root)
         if entry is not None and not path:
             self.notes.append(
                 f"`{each.source}` starts `{' '.join(words)}`, which is no code of this folder"
@@ -268,14 +272,19 @@ class _Finder:
             return None
         kind = self._kind_of(path) if path else "said"
         words = self._bound(words, each.port)
-        port = each.port if each.serves or kind not in {"script", "said", "celery"} else 0
-        if each.serves and not port:
-            port = (
-                _said_port(words)
-                or default_of(kind)[0]
-                or (8000 if {"uvicorn", "gunicorn", "hypercorn"} & {*words} else 0)
-            )
         application = self._application(path) if path else None
+        serves = each.serves or kind not in {"script", "said", "celery"}
+        port = each.port if serves else 0
+        if serves and not port:
+            by_file = application.port if application and words[0] == "python" else 0
+            by_program = 8000 if {"uvicorn", "gunicorn", "hypercorn"} & {*words} else 0
+            port = _said_port(words) or by_file or by_program or default_of(kind)[0]
+        if 0 < port < _UNPRIVILEGED:
+            self.notes.append(
+                f"`{each.source}`: port {port} needs root: {8000 + port} in its place"
+            )
+            words = [re.sub(rf"(^|:|=){port}$", rf"\g<1>{8000 + port}", word) for word in words]
+            port += 8000
         health = each.health or (application.health if application and port else "")
         health = health or (default_of(kind)[1] if port else "")
         for name, value in _ENV.get(kind, {}).items():
@@ -286,7 +295,7 @@ class _Finder:
         if words[0] in {"uvicorn", "gunicorn", "hypercorn", "waitress-serve", "daphne", "granian"}:
             name = words[0].removesuffix("-serve")
             needs.setdefault(name, name)
-        lacking = self._better_root(words, env)
+        env = self._better_root(words, env, root)
         named = each.label or ("serve" if port else "train" if "train" in path else "app")
         return Program(
             image=named,
@@ -294,12 +303,12 @@ class _Finder:
             path=path,
             command=tuple(words),
             reason=f"{each.source}: what its image starts",
-            env=lacking,
+            env=env,
             port=port,
             health=health if port else "",
             needs=needs,
             include=each.include,
-            folder=root,
+            workdir=root,
         )
 
     def _bound(self, words: list[str], port: int) -> list[str]:
@@ -326,16 +335,18 @@ class _Finder:
                 words = [*words, "--port", str(port)]
         return words
 
-    def _better_root(self, words: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
+    def _better_root(
+        self, words: Sequence[str], env: Mapping[str, str], workdir: str = ""
+    ) -> dict[str, str]:
         """Return the variables with what PYTHONPATH lacks for the imports of a command."""
-        if not self._lacking(words, env):
+        if not self._lacking(words, env, workdir):
             return dict(env)
         there = env.get("PYTHONPATH", "")
         options = [f"/app/{r}" if r else "/app" for r in self._roots()]
         choices = [dict(env)] + [
             {**env, "PYTHONPATH": f"{there}:{each}" if there else each} for each in options
         ]
-        return min(choices, key=lambda choice: self._lacking(words, choice))
+        return min(choices, key=lambda choice: self._lacking(words, choice, workdir))
 
     # --- servers by their code
 
@@ -529,9 +540,9 @@ class _Finder:
         ordered = sorted(folders, key=lambda f: (f.count("/"), f != "src", f))
         return ["", *ordered[:40]]
 
-    def _lacking(self, words: Sequence[str], env: Mapping[str, str]) -> int:
+    def _lacking(self, words: Sequence[str], env: Mapping[str, str], workdir: str = "") -> int:
         """Return how many of the repository's own modules a command would not find."""
-        entry = entry_of(words, env)
+        entry = entry_of(words, env, workdir)
         if entry is None:
             return 0
         outside = follow(self._tree, entry)
@@ -733,9 +744,9 @@ class _Finder:
                 return tuple(given), each.source
         return (), ""
 
-    def _file_of(self, words: Sequence[str], env: Mapping[str, str]) -> str:
+    def _file_of(self, words: Sequence[str], env: Mapping[str, str], workdir: str = "") -> str:
         """Return the file of the repository that a command begins with, or an empty text."""
-        entry = entry_of(words, env)
+        entry = entry_of(words, env, workdir)
         if entry is None:
             return ""
         if entry.path:
@@ -749,6 +760,28 @@ class _Finder:
                 if path in self._codes:
                     return path
         return ""
+
+
+def moved(program: Program, workdir: str) -> Program:
+    """Return a program as it starts in another folder than the project's."""
+    words, env = [*program.command], dict(program.env)
+    paths = [path for path in env.get("PYTHONPATH", "").split(":") if path]
+    for at, word in enumerate(words):
+        if word == program.path or (at and word.startswith(f"{workdir}/")):
+            words[at] = _below(word, workdir)
+    by_module = program.path not in program.command
+    if "--app-dir" in words:
+        at = words.index("--app-dir")
+        folder = _below(words[at + 1], workdir)
+        words[at : at + 2] = [] if folder == "." else ["--app-dir", folder]
+    elif by_module and not paths:
+        paths = ["/app"]  # from where the module is named
+    env |= {"PYTHONPATH": ":".join(paths)} if paths else {}
+    return replace(program, command=tuple(words), env=env, workdir=workdir)
+
+
+def _below(path: str, folder: str) -> str:
+    return path if path.startswith("/") else posixpath.relpath(path, folder)
 
 
 def _module(path: str) -> str:

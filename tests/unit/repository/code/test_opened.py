@@ -68,7 +68,7 @@ def of(text: str, path: str = "src/a.py") -> set[tuple[str, str]]:
         ("DATA_DIR = 'data'", ("data", "names")),
         ("f(path)\njson.dump(x, open(path, 'w'))", ("*", "writes")),
         ("open('/app/data/x.csv')", ("data/x.csv", "reads")),
-        ("open('../data/x.csv')", ("data/x.csv", "names")),
+        ("open('../data/x.csv')", ("../data/x.csv", "reads")),
         ("logging.FileHandler('logs/a.log')", ("logs/a.log", "writes")),
     ],
 )
