@@ -331,7 +331,8 @@ class _Finder:
                 *words,
                 *([] if any(w.startswith("--host=") for w in words) else ["--host", _HOST]),
             ]
-            if port and "--port" not in words and "-p" not in words:
+            told = any(word.startswith(("--port", "-p")) for word in words)
+            if port and not told:
                 words = [*words, "--port", str(port)]
         return words
 
@@ -370,6 +371,11 @@ class _Finder:
         for kind in dict.fromkeys(e.kind for e in shown):
             pages = [e for e in shown if e.kind == kind]
             chosen += sorted(pages, key=self._rank)[:1]
+        rest = sorted(
+            {f"`{e.path}:{e.line}`" for e in asgi} - {f"`{e.path}:{e.line}`" for e in chosen}
+        )
+        if rest:
+            self.notes.append(f"other applications, without an image: {', '.join(rest[:5])}")
         for each in sorted(chosen, key=lambda e: (e.by not in {"asgi", "wsgi", "sanic"}, e.kind)):
             several = len(chosen) > 1 and each.by not in {"asgi", "wsgi", "sanic"}
             named = {"celery": "worker"}.get(each.kind, each.kind if several else _SERVE)

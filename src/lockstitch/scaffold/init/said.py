@@ -133,8 +133,8 @@ def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said 
     for each in calls:
         if each.program == "cd" and each.words:
             folder = posixpath.normpath(posixpath.join(folder, each.words[0]))
-        elif _starter(each):
-            chosen = each
+        elif _starter(each) and not (chosen and any("train" in word for word in chosen.words)):
+            chosen = each  # the last one; of several steps the one that trains
     if chosen is None:
         return None
     where = _Places(file, built)
