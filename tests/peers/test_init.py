@@ -120,3 +120,102 @@ def test_a_project_of_poetry(
     lockstitch("build", "--quiet", cwd=root)
     assert (root / "poetry.lock").exists()
     assert not (root / "uv.lock").exists()
+
+
+# What repositories have in place of a pyproject.toml, and a pin that the image's lock must hold.
+POETRY_LOCK = """\
+[[package]]
+name = "six"
+version = "1.15.0"
+category = "main"
+[metadata]
+lock-version = "1.1"
+"""
+CLASSIC = """\
+[tool.poetry]
+name = "demo"
+version = "0.1.0"
+[tool.poetry.dependencies]
+python = "^3.8"
+six = "^1.10"
+[build-system]
+requires = ["poetry-core>=1.0.0"]
+build-backend = "poetry.core.masonry.api"
+"""
+MAIN = {"main.py": "import six\n\nprint(six.__version__)\n"}
+KINDS: dict[str, tuple[dict[str, str], str]] = {
+    "a folder of lists": (
+        {"requirements/base.txt": "six==1.15.0\n", "requirements/dev.txt": "-r base.txt\nidna\n"},
+        "six==1.15.0",
+    ),
+    "pip list": (
+        {"requirements.txt": "Package Version\n------- ---\nsix     1.15.0\n"},
+        "six==1.15.0",
+    ),
+    "conda list": (
+        {"requirements.txt": "six=1.15.0=py38_0\nopenssl=1.1.1n=h7f8727e_0\n"},
+        "six==1.15.0",
+    ),
+    "conda": (
+        {"environment.yml": "dependencies:\n  - python=3.8\n  - six=1.15.0\n  - mkl\n"},
+        "six==1.15.0",
+    ),
+    "pixi": ({"pixi.toml": '[pypi-dependencies]\nsix = "==1.15.0"\n'}, "six==1.15.0"),
+    "Pipfile": (
+        {
+            "Pipfile": '[packages]\nsix = "*"\n',
+            "Pipfile.lock": '{"default": {"six": {"version": "==1.15.0"}}}',
+        },
+        "six==1.15.0",
+    ),
+    "Poetry": ({"pyproject.toml": CLASSIC, "poetry.lock": POETRY_LOCK}, "six==1.15.0"),
+    "pdm": (
+        {
+            "requirements.txt": "six\n",
+            "pdm.lock": '[[package]]\nname = "six"\nversion = "1.15.0"\n',
+        },
+        "six==1.15.0",
+    ),
+    "a script": (
+        {"main.py": '# /// script\n# dependencies = ["six==1.15.0"]\n# ///\n'},
+        "six==1.15.0",
+    ),
+    "a Dockerfile": (
+        {"Dockerfile": "FROM python:3.8\nRUN pip install six==1.15.0\n"},
+        "six==1.15.0",
+    ),
+    "a workspace": (
+        {
+            "pyproject.toml": '[tool.uv.workspace]\nmembers = ["libs/*"]\n',
+            "libs/a/pyproject.toml": (
+                '[project]\nname = "a"\nversion = "1"\nrequires-python = ">=3.11"\n'
+                'dependencies = ["six==1.15.0"]\n'
+            ),
+        },
+        "six==1.15.0",
+    ),
+    "a setup.py that runs": (
+        {
+            "setup.py": "from setuptools import setup\nsetup(install_requires=open('r').read())\n",
+            "requirements.txt": "six==1.15.0\n",
+        },
+        "six==1.15.0",
+    ),
+    "another Python": (
+        {".python-version": "3.8.12\n", "requirements.txt": "six==1.15.0\n"},
+        "six==1.15.0",
+    ),
+    "imports alone": ({}, "six=="),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_repository_has_is_locked(kind: str, tmp_path: Path) -> None:
+    texts, pin = KINDS[kind]
+    root = write_files(tmp_path / "app", MAIN | texts)
+    lockstitch("init", "--manager", "uv", cwd=root)
+    lockstitch("lock", "--quiet", cwd=root)
+    name, _, version = pin.partition("==")
+    wheels = (root / "pylock.app.toml").read_text()
+    assert f'name = "{name}"\nversion = "{version}' in wheels
+    assert json.loads(lockstitch("init", "--json", cwd=root))["changed"] == []
