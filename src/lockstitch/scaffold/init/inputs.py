@@ -77,10 +77,14 @@ class Inputs:
         goal = self.groups.setdefault(group, []) if group else self.dependencies
         there |= {of_requirement(line) for line in goal}
         markers = {line for line in goal if ";" in line}
+        pinned = set()
         for line in lines:
+            name = of_requirement(line)
             # The same name twice with markers is one requirement for each system.
-            if of_requirement(line) not in there or (";" in line and line not in markers):
+            if name not in there | pinned or (";" in line and line not in markers):
                 goal.append(line)
+            if "==" in line and ";" not in line:
+                pinned.add(name)  # of two pins of one list, the first
         goal[:] = dict.fromkeys(goal)
 
     def conflicts(self) -> list[str]:
@@ -154,6 +158,8 @@ def read_inputs(
     ):
         if not inputs.python:
             inputs.python, inputs.python_source = version, source
+    if not declared and not inputs.dependencies and not any(inputs.groups.values()):
+        inputs.notes.append("no file lists dependencies, and no code imports any that is known")
     inputs.notes = list(dict.fromkeys(inputs.notes))
     return inputs
 

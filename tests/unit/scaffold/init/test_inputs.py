@@ -507,3 +507,14 @@ def test_a_python_that_debian_lacks(
     root = write_files(tmp_path, texts)
     found = plan.plan(root, can_fetch=lambda _: fetched)
     assert f'base = "{base}"' in plan.diff(found)
+
+
+def test_two_pins_of_one_name_are_the_first(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, {"requirements.txt": "six==1.16.0\nSix==1.15.0\nidna\n"})
+    assert inputs.dependencies == ["six==1.16.0", "idna"]
+
+
+def test_nothing_at_all_is_said(tmp_path: Path) -> None:
+    assert inputs_of(tmp_path, {"README.md": "x"}).notes == [
+        "no file lists dependencies, and no code imports any that is known"
+    ]
