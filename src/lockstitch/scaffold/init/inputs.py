@@ -77,7 +77,7 @@ class Inputs:
         goal = self.groups.setdefault(group, []) if group else self.dependencies
         there |= {of_requirement(line) for line in goal}
         markers = {line for line in goal if ";" in line}
-        pinned = set()
+        pinned: set[str] = set()
         for line in lines:
             name = of_requirement(line)
             # The same name twice with markers is one requirement for each system.
