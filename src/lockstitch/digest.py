@@ -72,7 +72,7 @@ def canonical_json(value: object) -> bytes:
     """Return compact UTF-8 JSON with sorted keys; a float is a TypeError, as its text can move."""
     _refuse_floats(value)
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+    return text.encode("utf-8", "surrogateescape")  # names of files need not be UTF-8
 
 
 def _refuse_floats(value: object) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "matches",
     "read_text",
     "remove",
+    "replace_bytes",
     "sync",
     "walk",
     "write_bytes",
@@ -55,6 +56,22 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write a file beside its place, sync it, and rename it there."""
     with atomic(path, mode=mode) as temporary:
         temporary.write_bytes(data)
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Write a file anew with the mode, owner and extended attributes that it has.
+
+    Raises OSError, with the file left as it is, when one of them cannot be kept.
+    """
+    facts = path.lstat()
+    with atomic(path, mode=stat.S_IMODE(facts.st_mode)) as temporary:
+        temporary.write_bytes(data)
+        own = temporary.stat()
+        if (own.st_uid, own.st_gid) != (facts.st_uid, facts.st_gid):
+            os.chown(temporary, facts.st_uid, facts.st_gid)
+        if hasattr(os, "listxattr"):
+            for name in os.listxattr(path):
+                os.setxattr(temporary, name, os.getxattr(path, name))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -36,14 +36,25 @@ _HEAD = "# branch.oid "
 
 
 def run(
-    folder: Path, *words: str, check: bool = True, stdin: str = "", hint: str = ""
+    folder: Path,
+    *words: str,
+    check: bool = True,
+    stdin: str = "",
+    hint: str = "",
+    errors: str = "replace",
 ) -> process.Finished:
-    """Run git in a folder and return what it printed.
+    """Run git in a folder and return what it printed; names of files want `surrogateescape`.
 
     Raises LockstitchError when there is no git, and with `check` when git fails.
     """
     return process.run(
-        _command(words), cwd=folder, env=_variables(), stdin=stdin, check=check, hint=hint
+        _command(words),
+        cwd=folder,
+        env=_variables(),
+        stdin=stdin,
+        check=check,
+        hint=hint,
+        errors=errors,
     )
 
 
@@ -71,7 +82,7 @@ def listed(folder: Path) -> tuple[list[str], list[str]] | None:
     """
     words = ("ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard")
     try:
-        done = run(folder, *words, check=False)
+        done = run(folder, *words, check=False, errors="surrogateescape")
     except LockstitchError:
         return None
     if done.code != 0:

@@ -115,8 +115,9 @@ def run(
     stdin: str = "",
     check: bool = True,
     hint: str = "",
+    errors: str = "replace",
 ) -> Finished:
-    """Run a program to its end and return what it printed.
+    """Run a program to its end and return what it printed; `errors` is of its UTF-8.
 
     Raises LockstitchError naming the command and the end of its output when it fails and
     `check` is set.
@@ -131,7 +132,7 @@ def run(
             capture_output=True,
             text=True,
             encoding="utf-8",
-            errors="replace",
+            errors=errors,
             check=False,
         )
     if check and done.returncode != 0:

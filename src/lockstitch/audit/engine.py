@@ -1,10 +1,15 @@
 """Runs rules over a repository, drops what comments and settings suppress, and applies fixes."""
 
+import os
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
+from pathlib import PurePath
 
 from lockstitch import files
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.audit.settings import Settings
+from lockstitch.errors import LockstitchError
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.lines import Edit
 from lockstitch.suppressions import Suppression, suppressions
@@ -12,6 +17,8 @@ from lockstitch.values import frozen
 
 __all__ = ["Fixed", "Report", "applied", "audit", "diff", "fix", "write"]
 
+_NOWHERE = "."  # the path of a finding about no file
+_REPORTS = "https://github.com/lockstitch/lockstitch/issues"
 _MOST_ROUNDS = 20  # one fix may need another's result
 
 
@@ -42,6 +49,7 @@ class Fixed:
     report: Report
     changes: Mapping[str, tuple[str, str]]  # path: (before, after), sorted
     fixed: int
+    left: Mapping[str, str] = field(default_factory=dict)  # path: why its fixes are not made
 
 
 def audit(
@@ -58,12 +66,16 @@ def audit(
     findings: dict[tuple[object, ...], Finding] = {}
     skips: dict[tuple[str, str], Skip] = {}
     for rule in rules:
-        for outcome in rule(settings.options).find(repo):
+        for outcome in _outcomes(rule, repo, settings):
             if isinstance(outcome, Skip):
                 skips[outcome.code, outcome.reason] = outcome
             elif not settings.ignores(outcome.code, outcome.path):
                 findings[outcome.order] = outcome
-    chosen = [each for each in findings.values() if not only or _is_below(each.path, only)]
+    chosen = [
+        each
+        for each in findings.values()
+        if not only or each.path == _NOWHERE or _is_below(each.path, only)
+    ]
     codes = tuple(rule.__name__ for rule in rules)
     kept, suppressed = _suppressed(repo, chosen, codes, known, settings)
     return Report(
@@ -73,6 +85,25 @@ def audit(
         rules=codes,
         files=len(repo.names),
     )
+
+
+def _outcomes(rule: type[Rule], repo: Repository, settings: Settings) -> Iterator[Finding | Skip]:
+    """Yield what a rule finds; a defect of the rule is a finding, and ends no other rule."""
+    try:
+        yield from rule(settings.options).find(repo)
+    except LockstitchError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- whatever a rule did not think of
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{PurePath(last.filename).name}:{last.lineno}"
+        yield Finding(
+            code=rule.__name__,
+            severity=Severity.ERROR,
+            path=_NOWHERE,
+            line=0,
+            message=f"the rule crashed: {type(error).__name__} at {where}",
+            hint=f"please report it: {_REPORTS}",
+        )
 
 
 def _is_below(path: str, places: Sequence[str]) -> bool:
@@ -155,16 +186,26 @@ def fix(
     Raises RuntimeError when fixes undo each other: a defect of the rules.
     """
     before, fixed = repo, 0
+    left: dict[str, str] = {}
     for _ in range(_MOST_ROUNDS):
         report = audit(repo, rules, settings, known, only)
-        edits = _compatible(each.fix for each in report.findings if each.fix)
+        for path in {
+            edit.path for each in report.findings for edit in each.fix
+        } - repo.changed.keys():
+            before.text(path)
+            if reason := before.why_left(path):
+                left[path] = reason
+        wanted = (each.fix for each in report.findings if each.fix)
+        edits = _compatible(fix for fix in wanted if not any(edit.path in left for edit in fix))
         if not edits:
             changes = {
                 path: (before.text(path) or "", text)
-                for path, text in sorted(repo.changed.items(), key=lambda pair: pair[0].encode())
+                for path, text in sorted(
+                    repo.changed.items(), key=lambda pair: os.fsencode(pair[0])
+                )
                 if before.text(path) != text
             }
-            return Fixed(report=report, changes=changes, fixed=fixed)
+            return Fixed(report=report, changes=changes, fixed=fixed, left=left)
         fixed += len(edits)
         by_path: dict[str, list[Edit]] = {}
         for each in (edit for group in edits for edit in group):
@@ -215,9 +256,23 @@ def diff(changes: Mapping[str, tuple[str, str]]) -> str:
     return "".join(parts)
 
 
-def write(repo: Repository, changes: Mapping[str, tuple[str, str]]) -> None:
-    """Write changed texts, each whole or not at all, with the mode that the file has."""
-    for path, (_, after) in changes.items():
+def write(repo: Repository, changes: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Write changed texts, each whole or not at all; return the files left alone, and why.
+
+    A file keeps its mode, owner and extended attributes, or is left as it is.
+    """
+    left = {}
+    for path, (before, after) in changes.items():
         target = repo.root / path
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
-        files.write_bytes(target, after.encode(), mode=mode)
+        try:
+            if target.is_symlink() or (target.read_bytes() if target.exists() else b"") != (
+                before.encode()
+            ):
+                left[path] = "it has changed meanwhile"
+            elif target.exists():
+                files.replace_bytes(target, after.encode())
+            else:
+                files.write_bytes(target, after.encode())
+        except OSError as error:
+            left[path] = f"it cannot be written as it is: {error.strerror or error}"
+    return left

@@ -1,6 +1,7 @@
 """A report as text for people, as JSON, as SARIF 2.1.0 and as GitHub annotations."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -159,7 +160,7 @@ def _sarif_rule(code: str) -> dict[str, Any]:
 def _sarif_result(finding: Finding, index: int) -> dict[str, Any]:
     text = f"{finding.message}. Hint: {finding.hint}" if finding.hint else finding.message
     location: dict[str, Any] = {
-        "artifactLocation": {"uri": quote(finding.path), "uriBaseId": "%SRCROOT%"}
+        "artifactLocation": {"uri": quote(os.fsencode(finding.path)), "uriBaseId": "%SRCROOT%"}
     }
     if finding.line:
         location["region"] = {"startLine": finding.line, "startColumn": finding.column}
@@ -196,6 +197,7 @@ def _github(report: Report) -> str:
 
 def _escaped(text: str) -> str:
     # The runner's own escapes: what else it would take for an end or for a command.
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

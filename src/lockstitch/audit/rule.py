@@ -1,5 +1,6 @@
 """A rule of the audit and what it yields: findings, or that it could not look."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import field
@@ -47,7 +48,7 @@ class Finding:
     @property
     def order(self) -> tuple[bytes, int, int, str, str]:
         """Return what findings are sorted by."""
-        return (self.path.encode(), self.line, self.column, self.code, self.message)
+        return (os.fsencode(self.path), self.line, self.column, self.code, self.message)
 
 
 @frozen

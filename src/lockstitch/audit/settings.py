@@ -9,10 +9,10 @@ from typing import Any
 from lockstitch import files
 from lockstitch.audit.rule import CheckOptions, Rule
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.python.tables import Table
+from lockstitch.python.tables import Table, table
 from lockstitch.values import frozen
 
-__all__ = ["Settings", "chosen", "load"]
+__all__ = ["Settings", "chosen", "holder", "load"]
 
 
 @frozen
@@ -52,21 +52,36 @@ def load(root: Path, codes: Sequence[str]) -> Settings:
     tool = top.table("tool")
     if not isinstance(document.get("tool", {}).get("lockstitch", {}), Mapping):
         return Settings()
-    table = tool.table("lockstitch").table("check")
-    globs = table.table("per-file-ignores")
+    own = tool.table("lockstitch").table("check")
+    globs = own.table("per-file-ignores")
     settings = Settings(
-        select=table.texts("select"),
-        extend_select=table.texts("extend-select"),
-        ignore=table.texts("ignore"),
-        exclude=table.texts("exclude"),
+        select=own.texts("select"),
+        extend_select=own.texts("extend-select"),
+        ignore=own.texts("ignore"),
+        exclude=own.texts("exclude"),
         per_file={glob: globs.texts(glob) for glob in globs},
     )
-    table.refuse_others()
+    own.refuse_others()
     named = (*settings.select, *settings.extend_select, *settings.ignore)
     named += tuple(code for each in settings.per_file.values() for code in each)
     problems += _unknown(named, codes, LockstitchError)
     raise_all(problems)
     return settings
+
+
+def holder(folder: Path) -> Path | None:
+    """Return the nearest folder, this one or above it in its repository, that has settings."""
+    folder = folder.resolve()
+    for each in (folder, *folder.parents):
+        try:
+            document = tomllib.loads(files.read_text(each / "pyproject.toml"))
+        except (ValueError, RecursionError, LockstitchError):
+            document = {}
+        if "check" in table(document, "tool", "lockstitch"):
+            return each
+        if (each / ".git").exists():
+            break
+    return None
 
 
 def chosen(

@@ -2,6 +2,7 @@
 
 import configparser
 import contextlib
+import os
 import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -392,6 +393,9 @@ def included(project: Project, image: ImageSpec) -> list[FoundFile]:
             message = f"`{pattern}` of image `{image.name}` matches no file in `{project.root}`"
             problems.append(LockstitchError(message, hint=_hint(pattern)))
     for each in files.values():
+        if any("\ud800" <= letter <= "\udfff" for letter in each.name):
+            message = f"the name of `{os.fsencode(each.name)!r:.300}` is not UTF-8"
+            problems.append(LockstitchError(message, hint="rename the file"))
         if each.outside:
             message = f"`{each.name}` leads out of the project, to `{each.path.resolve()}`"
             problems.append(LockstitchError(message, hint="copy the file into the project"))

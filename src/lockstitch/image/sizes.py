@@ -124,10 +124,12 @@ def snapshots(layout: Layout, names: Sequence[str]) -> dict[str, Snapshot]:
             digest = layout.manifest_digest(name)
             manifest = layout.document(digest)
             config = layout.document(Digest.parse(manifest["config"]["digest"]))
-            titles = [each["created_by"] for each in config["history"]]
+            # A base's Dockerfile has entries without a layer, and need not say how one was made.
+            written = [each for each in config.get("history", []) if not each.get("empty_layer")]
             listed = [(each["digest"], each["size"]) for each in manifest["layers"]]
-            layers = tuple((t, d, s) for t, (d, s) in zip(titles, listed, strict=True))
-        except (LockstitchError, KeyError, TypeError, ValueError):
+            titles = [str(each.get("created_by", "")) for each in written] + [""] * len(listed)
+            layers = tuple((t, d, s) for t, (d, s) in zip(titles, listed, strict=False))
+        except (LockstitchError, AttributeError, KeyError, TypeError, ValueError):
             continue
         known[name] = Snapshot(digest=str(digest), layers=layers)
     return known

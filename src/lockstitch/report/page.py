@@ -15,10 +15,12 @@ from lockstitch.drift.compare import Difference
 from lockstitch.drift.source import Context
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import file as lock_file
+from lockstitch.image.assemble import reference
 from lockstitch.lock import manager
 from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import Platform
 from lockstitch.progress import Reporter
-from lockstitch.python.model import Project
+from lockstitch.python.model import ImageSpec, Project
 from lockstitch.report import treemap
 from lockstitch.report.sizes import Sized, sized
 from lockstitch.repository.files import open_repository
@@ -67,7 +69,7 @@ def gather(project: Project, store: Store, progress: Reporter, since: str) -> Co
     for name in layout.names():
         with progress.task(f"measure {name}", 0):
             images.append(sized(layout, name, store, kept / "history.json"))
-    built = {name.partition("-linux-")[0] for name in layout.names()}
+    specs = _specs(project)
     with progress.task("compare environments", 0):
         drifts = tuple(_drifts(project, since))
     with progress.task("check", 0):
@@ -77,12 +79,22 @@ def gather(project: Project, store: Store, progress: Reporter, since: str) -> Co
         version=project.version,
         revision=_revision(project.root),
         images=images,
-        absent=[spec.name for spec in project.images if spec.name not in built],
-        budgets={spec.name: spec.budget for spec in project.images},
+        absent=[name for name in specs if name not in layout.names()],
+        budgets={name: spec.budget for name, spec in specs.items()},
         drifts=drifts,
         checked=checked,
         verified=_verified(kept / "verify.json", project.root / lock_file.NAME),
     )
+
+
+def _specs(project: Project) -> dict[str, ImageSpec]:
+    """Return the project's images by the names that they have in a layout."""
+    platforms = [Platform.parse(each) for each in project.platforms]
+    return {
+        reference(spec, platform, project): spec
+        for spec in project.images
+        for platform in platforms
+    }
 
 
 def _drifts(project: Project, since: str) -> Iterator[Drift]:
@@ -94,10 +106,10 @@ def _drifts(project: Project, since: str) -> Iterator[Drift]:
         yield _drift(title, lock, ".venv", context)
     else:
         yield Drift(title=title, missing="there is no .venv here")
-    records = sorted(project.root.glob("models/*.run.json"))
+    records = [spec.record for spec in project.images if spec.record]
     serving = [spec.name for spec in project.images if spec.port]
-    if records and serving:
-        record = str(records[0].relative_to(project.root))
+    record = next((each for each in records if (project.root / each).is_file()), "")
+    if record and serving:
         yield _drift(f"Training against the image {serving[0]}", record, serving[0], context)
 
 

@@ -111,6 +111,24 @@ class Repository:
             self._texts[name] = _read(self.root, name)
         return self._texts[name]
 
+    def why_left(self, name: str) -> str:
+        """Return why a file's text cannot be changed without loss, or nothing when it can."""
+        path = self.root / name
+        try:
+            if path.is_symlink():
+                return "it is a link"
+            if path.parent.resolve() != self.root.resolve().joinpath(*name.split("/")[:-1]):
+                return "it is behind a link"
+            if not path.exists():
+                return ""
+            data = path.read_bytes()
+        except (OSError, ValueError) as error:
+            return f"it cannot be read: {error}"
+        text = self._texts.get(name)
+        if text is None or text.encode("utf-8", "surrogatepass") != data:
+            return "it is not UTF-8" if not _is_utf8(data) else "it has changed meanwhile"
+        return ""
+
     def read_names(self) -> list[str]:
         """Return the names whose text rules have read so far."""
         return [name for name in self.names if self._texts.get(name) or name in self.changed]
@@ -170,6 +188,14 @@ def _read(root: Path, name: str) -> str | None:
     except (OSError, ValueError):
         return None
     return None if b"\0" in data[:8192] else data.decode("utf-8", "replace")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _leads_out(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Searches one text for secrets."""
 
 import bisect
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -62,7 +63,9 @@ def merged(secrets: Iterable[Secret]) -> list[Secret]:
         other = kept.setdefault(place, each)
         names = tuple(dict.fromkeys((*other.found_by, *each.found_by)))
         kept[place] = replace(other, found_by=names)
-    return [kept[place] for place in sorted(kept, key=lambda place: (place[0].encode(), place[1]))]
+    return [
+        kept[place] for place in sorted(kept, key=lambda place: (os.fsencode(place[0]), place[1]))
+    ]
 
 
 def _order(each: Secret) -> tuple[int, bool, int, str]:

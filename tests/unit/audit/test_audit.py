@@ -1,5 +1,6 @@
 """The audit around the rules: order, suppression, fixes until none is left."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -63,6 +64,25 @@ class AAA002(Rule):
             yield self.finding(
                 name, 1, "grows", fix=[Edit(path=name, start=0, end=0, text="more ")]
             )
+
+
+class AAA003(Rule):
+    """It crashes.
+
+    Why: it does.
+
+    Bad:
+        a
+
+    Good:
+        b
+
+    Fix: none.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        yield self.finding("a.txt", 1, "before it crashes")
+        raise KeyError(repo.names[0])
 
 
 def write(folder: Path, **texts: str) -> Repository:
@@ -158,3 +178,45 @@ def test_a_docstring_must_say_all() -> None:
 
     with pytest.raises(ValueError, match="AAA009: the docstring has no Bad, Good, Fix"):
         Page.of(AAA009)
+
+
+def test_what_is_not_utf8_is_left_and_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"bad # caf\xe9\n")
+    fixed = engine.fix(write(tmp_path, b="bad\n"), [AAA001], Settings(), CODES)
+    assert (fixed.left, [*fixed.changes]) == ({"a": "it is not UTF-8"}, ["b.txt"])
+    assert [each.path for each in fixed.report.findings] == ["a"]
+
+
+def test_a_link_is_left(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("kept\n")
+    repo = write(tmp_path)
+    (tmp_path / "new").symlink_to("real")
+    assert repo.why_left("new") == "it is a link"
+    assert engine.write(repo, {"new": ("", "x\n")}) == {"new": "it has changed meanwhile"}
+    assert (tmp_path / "new").is_symlink()
+    assert (tmp_path / "real").read_text() == "kept\n"
+
+
+def test_a_written_file_keeps_its_mode_and_attributes(tmp_path: Path) -> None:
+    repo = write(tmp_path, a="bad\n")
+    at = tmp_path / "a.txt"
+    at.chmod(0o640)
+    try:
+        os.setxattr(at, "user.origin", b"here")
+    except OSError:
+        pytest.skip("no extended attributes here")
+    assert engine.write(repo, {"a.txt": ("bad\n", "good\n")}) == {}
+    assert os.getxattr(at, "user.origin") == b"here"
+    assert at.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_rule_that_crashes_is_a_finding_and_ends_no_other(tmp_path: Path) -> None:
+    found = report(write(tmp_path, a="bad\n"), AAA003, AAA001, only=("a.txt",))
+    assert [(each.code, each.place) for each in found.findings] == [
+        ("AAA003", "."),
+        ("AAA001", "a.txt:1"),
+        ("AAA003", "a.txt:1"),
+    ]
+    crashed = found.findings[0]
+    assert crashed.message.startswith("the rule crashed: KeyError at test_audit.py:")
+    assert crashed.hint.startswith("please report it: https://")

@@ -1,9 +1,11 @@
 """The check command: roots, forms, exit codes, fixes."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+from support.programs import git
 
 from lockstitch.cli.main import main
 
@@ -135,3 +137,50 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == (
         "error: `NOPE` is no code of a rule\nhint: lockstitch check --explain\n"
     )
+
+
+def test_a_folder_below_is_looked_at_with_the_settings_of_the_root(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "pyproject.toml").write_text(
+        '[tool.lockstitch.check.per-file-ignores]\n"sub/**" = ["STK011"]\n'
+    )
+    assert main(["check", str(folder / "sub"), *ONLY]) == 0
+    (folder / "pyproject.toml").write_text("[tool.lockstitch.check]\n")
+    assert main(["check", str(folder / "sub"), *ONLY]) == 1
+    found = capsys.readouterr().out.splitlines()
+    assert [line for line in found if "STK011" in line] == [
+        "sub/compose.yaml:1:1: warning STK011 `version:` is obsolete: Compose ignores it and warns"
+    ]
+
+
+def test_what_a_fix_would_damage_is_left_and_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = OLD.encode() + b"# caf\xe9\n"
+    (folder / "compose.yaml").write_bytes(text)
+    assert main(["check", str(folder), *ONLY, "--fix"]) == 1
+    assert "left as it is: `compose.yaml`: it is not UTF-8\n" in capsys.readouterr().err
+    assert (folder / "compose.yaml").read_bytes() == text
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "github"])
+def test_a_name_that_is_not_utf8_is_no_crash(
+    folder: Path, capsys: pytest.CaptureFixture[str], form: str, *, tracked: bool
+) -> None:
+    where = os.fsencode(folder) + b"/caf\xe9"
+    os.mkdir(where)  # noqa: PTH102 -- a name of bytes
+    for name, text in (
+        (b"compose.yaml", OLD),
+        (b"main.py", "a = 1\n"),
+        (b"Dockerfile", "FROM a\n"),
+    ):
+        Path(os.fsdecode(where + b"/" + name)).write_text(text)
+    if tracked:
+        git(folder, "init", "-q")
+    assert main(["check", str(folder), "--format", form]) == 1
+    out = capsys.readouterr().out
+    assert "STK011" in out
+    assert "crashed" not in out
+    out.encode()  # what is printed is UTF-8

@@ -95,3 +95,21 @@ def test_what_has_no_wheel_is_listed_for_all_platforms_and_images(
         *("images `serve`, `train`)", "image `serve`)", "image `serve`)")
     ]
     assert not (root / ".lockstitch").exists()
+
+
+def test_the_report_knows_images_of_several_platforms(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    projects.replace(
+        root,
+        "[tool.lockstitch.images.serve]\n",
+        '[tool.lockstitch.images.serve]\nbudget = "1 GB"\n',
+    )
+    assert main(["lock", "--quiet"]) == 0
+    assert main(["build", "serve", "--quiet"]) == 0
+    projects.replace(root, 'budget = "1 GB"', 'budget = "1 kB"')
+    capsys.readouterr()
+    assert main(["report", "--quiet"]) == 0
+    text = (root / capsys.readouterr().out.strip()).read_text(encoding="utf-8")
+    assert "lockstitch build serve" not in text
+    assert text.count("allowed") == 2

@@ -183,3 +183,26 @@ def test_a_clean_file_is_read_once(locked: Path, monkeypatch: pytest.MonkeyPatch
 def _records() -> list[Path]:
     store = Store(Path(os.environ["LOCKSTITCH_CACHE"]))
     return sorted((store.root / "records" / "clean").rglob("*.json"))
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_name_that_is_not_utf8_is_searched(
+    project: Path, capsys: pytest.CaptureFixture[str], *, tracked: bool
+) -> None:
+    (project / os.fsdecode(b"caf\xe9.py")).write_text(f"b = '{SECRET}'\n")
+    if tracked:
+        git(project, "init", "-q")
+    assert main(["secrets"]) == 1
+    out = capsys.readouterr().out
+    assert "caf" in out
+    out.encode()
+    assert main(["secrets", "--json"]) == 1
+    assert "caf" in capsys.readouterr().out
+
+
+def test_a_name_that_is_not_utf8_is_refused_by_a_build(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (locked / "app" / os.fsdecode(b"caf\xe9.py")).write_text("a = 1\n")
+    assert main(["build", "serve", "--quiet"]) == 1
+    assert "error: the name of `b'app/caf\\xe9.py'` is not UTF-8" in capsys.readouterr().err

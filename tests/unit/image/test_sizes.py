@@ -1,15 +1,19 @@
 """Which package each byte of an image belongs to, and budgets."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from support.images import MadeLayer, image, layer, random_image
 from support.zips import File, wheel
 
+from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.image.sizes import Package, check_budgets, of_layers, unpacked
+from lockstitch.image.sizes import Package, check_budgets, of_layers, snapshots, unpacked
 from lockstitch.oci.entry import file, folder, symlink
-from lockstitch.oci.model import Image
+from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import MANIFEST_TYPE, Image
 from lockstitch.python.model import ImageSpec
 
 SITE = "app/.venv/lib/python3.11/site-packages"
@@ -160,3 +164,18 @@ def test_every_image_that_is_too_large_is_named() -> None:
         )
     found = [error.message.partition(" has ")[0] for error in caught.value.everything()]
     assert found == ["image `train`", "image `serve`"]
+
+
+def test_a_bases_entries_without_a_layer_hide_no_snapshot(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "images")
+    history = [
+        {"created_by": "FROM"},
+        {"created_by": "ENV A=1", "empty_layer": True},
+        {"created_by": "ours"},
+    ]
+    config = json.dumps({"history": history}).encode()
+    layers = [{"digest": f"sha256:{n * 64}", "size": 1} for n in ("a", "b", "c")]
+    document = {"config": {"digest": str(of_bytes(config)), "size": len(config)}, "layers": layers}
+    layout.put((config,), json.dumps(document).encode(), MANIFEST_TYPE, "serve")
+    found = snapshots(layout, ["serve"])["serve"].layers
+    assert [title for title, _, _ in found] == ["FROM", "ours", ""]

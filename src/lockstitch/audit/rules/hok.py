@@ -25,8 +25,7 @@ from lockstitch.repository.hooks.configuration import (
 from lockstitch.repository.hooks.known import known
 from lockstitch.repository.packaging.declared import beside
 from lockstitch.repository.packaging.files import locks_in
-from lockstitch.repository.text.lines import Edit, line_start
-from lockstitch.repository.text.yaml import Scalar
+from lockstitch.repository.text import yaml
 
 __all__ = ["RULES"]
 
@@ -230,18 +229,11 @@ class HOK005(Rule):
                 if new and stage.column and (stage.line, stage.column) not in seen:
                     seen.add((stage.line, stage.column))
                     message = f"the stage `{stage.text}` is called `{new}`"
-                    edit = _renamed(file, stage, new)
+                    edit = yaml.renamed(file.path, file.text, stage, new)
+                    fix = [edit] if edit else []
                     yield self.finding(
-                        file.path, stage.line, message, hint=f"stages: [{new}]", fix=edit
+                        file.path, stage.line, message, hint=f"stages: [{new}]", fix=fix
                     )
-
-
-def _renamed(file: HookFile, stage: Scalar, new: str) -> list[Edit]:
-    start = line_start(file.text, stage.line) + stage.column - 1
-    start += file.text[start : start + 1] in {'"', "'"}
-    end = start + len(stage.text)
-    as_written = file.text[start:end] == stage.text
-    return [Edit(path=file.path, start=start, end=end, text=new)] if as_written else []
 
 
 class HOK006(Rule):

@@ -24,7 +24,6 @@ from lockstitch.repository.compose.values import Dependency, Port, Service, Valu
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text import image_names, yaml
 from lockstitch.repository.text.ignore import is_git_ignored
-from lockstitch.repository.text.lines import remove_line
 
 __all__ = ["RULES"]
 
@@ -419,10 +418,10 @@ class STK011(Rule):
         for file in compose_files(repo):
             line = file.value.version_line
             if line is not None:
-                alone = file.text.splitlines()[line - 1].lstrip().startswith("version")
-                fix = [remove_line(file.path, file.text, line)] if alone else []
+                edit = yaml.without_key(file.path, file.text, "version")
                 message = "`version:` is obsolete: Compose ignores it and warns"
-                yield self.finding(file.path, line, message, hint="take the line out", fix=fix)
+                hint = "take the line out" if edit else "take it out by hand: it is not alone there"
+                yield self.finding(file.path, line, message, hint=hint, fix=[edit] if edit else [])
 
 
 class STK012(Rule):

@@ -182,8 +182,11 @@ def _run(options: argparse.Namespace) -> int:
             f"{printable(x)}\n" for x in engine.diff(fixed.changes).split("\n")[:-1]
         )
         (sys.stdout if form == "text" else sys.stderr).write(difference)
+        left = dict(fixed.left)
         if options.fix:
-            engine.write(repo, fixed.changes)
+            left |= engine.write(repo, fixed.changes)
+        for path, reason in sorted(left.items()):
+            say(f"left as it is: `{printable(path)}`: {reason}")
         if fixed.fixed and not options.quiet:
             say(f"{'fixed' if options.fix else 'would fix'}: {fixed.fixed}")
     else:
@@ -198,16 +201,25 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _root(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """Return the folder to look at, and the file when one is named."""
-    if path.is_dir():
-        return path, ()
+    """Return the folder to look at, and what in it was named.
+
+    A folder below the one that has the settings is looked at with them, from there.
+    """
+    from lockstitch.audit import settings
+
     if not path.exists():
         message = f"`{path}` is not there"
         raise LockstitchError(message, hint="name a folder, or a file of one")
-    whole = path.absolute()
+    holder = settings.holder(path if path.is_dir() else path.parent)
+    if path.is_dir():
+        whole = path.resolve()
+        if holder is None or holder == whole:
+            return path, ()
+        return holder, (whole.relative_to(holder).as_posix(),)
+    whole = path.parent.resolve() / path.name
     marks = (".git", "pyproject.toml")
     above = [folder for folder in whole.parents if any((folder / mark).exists() for mark in marks)]
-    root = above[0] if above else whole.parent
+    root = holder or (above[0] if above else whole.parent)
     return root, (whole.relative_to(root).as_posix(),)
 
 

@@ -109,6 +109,8 @@ def _secrets(path: str, lines: list[tuple[int, bytes]]) -> Iterator[tuple[Secret
     texts = text.split("\n")
     for secret in find(text, path, patterns_for(path)):
         rest = texts[secret.line - 1][secret.column - 1 :]
-        key = hashlib.sha256(f"{path}\0{secret.rule}\0{rest}".encode()).digest()
+        key = hashlib.sha256(
+            f"{path}\0{secret.rule}\0{rest}".encode("utf-8", "surrogateescape")
+        ).digest()
         number = lines[min(secret.line, len(lines)) - 1][0]
         yield replace(secret, line=number), key

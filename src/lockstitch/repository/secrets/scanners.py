@@ -1,6 +1,7 @@
 """Scanners of others: an external command, its JSON, and nothing of what it found but places."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -128,10 +129,10 @@ def _batches(names: Sequence[str]) -> Iterator[list[str]]:
     batch: list[str] = []
     size = 0
     for name in names:
-        size += len(name.encode()) + 3
+        size += len(os.fsencode(name)) + 3
         if batch and size > _BATCH:
             yield batch
-            batch, size = [], len(name.encode()) + 3
+            batch, size = [], len(os.fsencode(name)) + 3
         batch.append(f"./{name}")
     if batch:
         yield batch

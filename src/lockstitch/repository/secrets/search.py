@@ -149,7 +149,7 @@ def project_files(root: Path, paths: Sequence[Path]) -> list[str]:
     walked = (file.name for file in files.walk(root) if not file.outside)
     listed = [*known[0], *known[1]] if known else walked
     names = {n for n in listed if not chosen or any(map(PurePosixPath(n).is_relative_to, chosen))}
-    return sorted(names | {n for n in chosen if (root / n).is_file()}, key=str.encode)
+    return sorted(names | {n for n in chosen if (root / n).is_file()}, key=os.fsencode)
 
 
 def _below(root: Path, path: Path) -> str:
@@ -174,12 +174,19 @@ def staged(root: Path) -> Iterator[tuple[Path, list[str]]]:
         message = f"`{root}` is in no git repository, so nothing is staged"
         raise LockstitchError(message, hint="git init, or leave out --staged")
     listed = ["diff", "--cached", "--no-ext-diff", "--name-only", "-z", "--diff-filter=ACMRT"]
-    names = [name for name in git.run(root, *listed, "--relative").stdout.split("\0") if name]
+    names = [
+        name
+        for name in git.run(root, *listed, "--relative", errors="surrogateescape").stdout.split(
+            "\0"
+        )
+        if name
+    ]
     prefix = git.run(root, "rev-parse", "--show-prefix").stdout.removesuffix("\n")
     with tempfile.TemporaryDirectory() as folder:
         copy = ["checkout-index", "--force", "-z", "--stdin", f"--prefix={folder}{os.sep}"]
-        git.run(root, *copy, stdin="".join(f"{name}\0" for name in names))
-        yield Path(folder, prefix), sorted(names, key=str.encode)
+        stdin = "".join(f"{name}\0" for name in names)
+        git.run(root, *copy, stdin=stdin, errors="surrogateescape")
+        yield Path(folder, prefix), sorted(names, key=os.fsencode)
 
 
 def _in_git(root: Path) -> bool:

@@ -1,6 +1,5 @@
 """Lines of a text: problems and edits on them, and the line of a TOML key."""
 
-import re
 from dataclasses import dataclass
 
 from lockstitch.patterns import regex
@@ -12,7 +11,6 @@ __all__ = [
     "add_below",
     "line_of_key",
     "line_start",
-    "remove_line",
     "replace_on_line",
 ]
 
@@ -53,16 +51,6 @@ def line_start(text: str, line: int) -> int:
             return len(text)
         at = end + 1
     return at
-
-
-def remove_line(path: str, text: str, line: int) -> Edit:
-    """Return the edit that removes a line, and an empty one after it at the file's start."""
-    start = line_start(text, line)
-    end = line_start(text, line + 1)
-    if start == 0:
-        blank = re.compile(r"(?:[ \t]*\r?\n)+").match(text, end)
-        end = blank.end() if blank else end
-    return Edit(path=path, start=start, end=end, text="")
 
 
 def replace_on_line(path: str, text: str, line: int, old: str, new: str) -> Edit | None:

@@ -8,7 +8,8 @@ mapping is asked, with a limit. Duplicate keys, unknown anchors and what is no Y
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from lockstitch.repository.text.lines import Problem
+from lockstitch.patterns import regex
+from lockstitch.repository.text.lines import Edit, Problem
 
 __all__ = [
     "Document",
@@ -19,7 +20,9 @@ __all__ = [
     "Sequence",
     "entries",
     "read",
+    "renamed",
     "scalar",
+    "without_key",
 ]
 
 _LARGEST = 1_000_000  # characters
@@ -28,6 +31,9 @@ _MOST_MERGED = 10_000  # entries of one mapping, and mappings that it merges
 _DEEPEST = 100
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _MERGE = "<<"
+_BREAK = regex("\r\n|[\r\n\x85\u2028\u2029]")  # what ends a line in YAML 1.1
+_AFTER = regex("[ \t]*(?:#[^\r\n\x85\u2028\u2029]*)?")
+_BLANK = regex("(?:[ \t]*\r?\n)+")
 
 
 class Scalar(NamedTuple):
@@ -250,3 +256,116 @@ class _Composer:
                 seen[key.text] = key.line
                 found.append(Entry(key, value))
         return tuple(found)
+
+
+# --- edits, each made only where the text, parsed again, is what was meant
+
+
+def without_key(path: str, text: str, key: str) -> Edit | None:
+    """Return the edit that takes a key and its value from the top of a text, with their lines.
+
+    Returns None where it cannot be taken out alone: other things share its lines, or name it.
+    """
+    places = [*_places(text)]
+    at = next((n for n, each in enumerate(places) if each.top and each.value == key), None)
+    if at is None or at + 1 >= len(places) or not places[at + 1].value_of_scalar:
+        return None
+    first, value = places[at : at + 2]
+    start, end = _offset(text, first.line, 0), _offset(text, value.end_line, value.end_column)
+    if text[start : _offset(text, first.line, first.column)].strip("\ufeff"):
+        return None
+    if value.end_column:
+        after = _AFTER.match(text, end)
+        stop = after.end() if after else end
+        line_end = _BREAK.match(text, stop)
+        if line_end is None and stop < len(text):
+            return None
+        end = line_end.end() if line_end else stop
+    blank = _BLANK.match(text, end) if not text[:start].strip("\ufeff") else None
+    edit = Edit(path=path, start=start, end=blank.end() if blank else end, text="")
+    meant = [each.meaning for each in (*places[:at], *places[at + 2 :])]
+    return edit if not value.anchor and _gives(text, edit, meant) else None
+
+
+def renamed(path: str, text: str, node: Scalar, new: str) -> Edit | None:
+    """Return the edit that writes another word in place of a scalar; None where it is not sure."""
+    places = [*_places(text)]
+    start = _offset(text, node.line - 1, node.column - 1)
+    start += text[start : start + 1] in {'"', "'"}
+    edit = Edit(path=path, start=start, end=start + len(node.text), text=new)
+    meant = [
+        (each.kind, new, *each.meaning[2:])
+        if (each.line, each.column, each.value) == (node.line - 1, node.column - 1, node.text)
+        else each.meaning
+        for each in places
+    ]
+    as_written = text[start : edit.end] == node.text
+    return edit if as_written and _gives(text, edit, meant) else None
+
+
+class _Place(NamedTuple):
+    """An event of a text: what it means, and where it stands; lines and columns from 0."""
+
+    kind: str
+    value: str
+    anchor: str
+    tag: str
+    plain: bool
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    top: bool  # a key of the first document's mapping
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        return self[:5]
+
+    @property
+    def value_of_scalar(self) -> bool:
+        return self.kind == "ScalarEvent"
+
+
+def _places(text: str) -> Iterator[_Place]:
+    depth, is_key, first = 0, True, True
+    for event in _events(text):
+        kind = type(event).__name__
+        start, end = event.start_mark, event.end_mark
+        depth -= kind in _ENDS
+        yield _Place(
+            kind,
+            getattr(event, "value", None) or "",
+            getattr(event, "anchor", None) or "",
+            getattr(event, "tag", None) or "",
+            kind == "ScalarEvent" and not event.style,
+            *(start.line, start.column, end.line, end.column),
+            top=kind == "ScalarEvent" and depth == 1 and is_key and first,
+        )
+        if depth == 1 and kind in {"ScalarEvent", "AliasEvent", *_ENDS}:
+            is_key = not is_key
+        first = first and kind != "DocumentEndEvent"
+        depth += kind in {"MappingStartEvent", "SequenceStartEvent"}
+
+
+_ENDS = frozenset({"MappingEndEvent", "SequenceEndEvent"})
+
+
+def _offset(text: str, line: int, column: int) -> int:
+    """Return where a parser's mark stands; a byte order mark has no column."""
+    at = 0
+    for _ in range(line):
+        end = _BREAK.search(text, at)
+        if end is None:
+            return len(text)
+        at = end.end()
+    return at + column + (at == 0 and column > 0 and text.startswith("\ufeff"))
+
+
+def _gives(text: str, edit: Edit, meant: list[tuple[object, ...]]) -> bool:
+    import yaml
+
+    try:
+        made = [*_places(text[: edit.start] + edit.text + text[edit.end :])]
+    except (yaml.YAMLError, ValueError):
+        return False
+    return [each.meaning for each in made] == meant
