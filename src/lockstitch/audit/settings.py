@@ -1,6 +1,5 @@
 """Which rules run on which files, by [tool.lockstitch.check] and the command line."""
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from lockstitch import files
 from lockstitch.audit.rule import CheckOptions, Rule
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.python.tables import Table, table
+from lockstitch.python.tables import Table, table, toml
 from lockstitch.values import frozen
 
 __all__ = ["Settings", "chosen", "holder", "load"]
@@ -42,7 +41,7 @@ def load(root: Path, codes: Sequence[str]) -> Settings:
     """
     path = root / "pyproject.toml"
     try:
-        document: dict[str, Any] = tomllib.loads(files.read_text(path)) if path.is_file() else {}
+        document: dict[str, Any] = toml(files.read_text(path)) if path.is_file() else {}
     except (ValueError, RecursionError, LockstitchError):
         return Settings()
     problems: list[LockstitchError] = []
@@ -74,7 +73,7 @@ def holder(folder: Path) -> Path | None:
     folder = folder.resolve()
     for each in (folder, *folder.parents):
         try:
-            document = tomllib.loads(files.read_text(each / "pyproject.toml"))
+            document = toml(files.read_text(each / "pyproject.toml"))
         except (ValueError, RecursionError, LockstitchError):
             document = {}
         if "check" in table(document, "tool", "lockstitch"):

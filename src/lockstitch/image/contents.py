@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lockstitch.digest import of_bytes
+from lockstitch.digest import Hasher, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import FoundFile, find_files, matches, walk
 from lockstitch.image.paths import APP, VENV, bin_folder, site_packages
@@ -241,9 +241,15 @@ class InstalledWheel:
         return [
             (self._relative(path), *known[member.name])
             if member.name in known
-            else self._row(path, member.read())  # a file that the wheel's RECORD forgot
+            else self._hashed(path, member)  # a file that the wheel's RECORD forgot
             for path, member in self._placed.items()
         ]
+
+    def _hashed(self, path: str, member: Member) -> Row:
+        hasher = Hasher()
+        for chunk in member.plain():
+            hasher.update(chunk)
+        return (self._relative(path), record_hash(hasher.digest()), str(hasher.size))
 
     def _row(self, path: str, data: bytes) -> Row:
         return (self._relative(path), record_hash(of_bytes(data)), str(len(data)))

@@ -32,6 +32,14 @@ _STORED, _DEFLATED = 0, 8
 _ZIP64 = 0xFFFFFFFF  # "see the extra field"
 _CHUNK = 4 << 20
 _FED = 256 << 10  # bytes that go into the inflater at once: it copies what it has not used yet
+# Bytes of a member that is read whole: none that a tool writes comes near.
+_MOST_OF = {
+    "WHEEL": 1 << 20,
+    "entry_points.txt": 1 << 20,
+    "METADATA": 16 << 20,
+    "RECORD": 64 << 20,
+}
+_MOST_READ = 512 << 20
 _UNPACKED_LIMIT = 64 << 30  # far above any wheel that an index takes
 
 
@@ -98,7 +106,12 @@ class Member:
             raise LockstitchError(message, hint=_REFUSED)
 
     def read(self) -> bytes:
-        """Return the whole content."""
+        """Return the whole content; LockstitchError when it has more than its kind may have."""
+        most = _MOST_OF.get(self.name.rpartition("/")[2], _MOST_READ)
+        if self.size > most:
+            message = f"`{self.name:.200}` in `{self.wheel.filename}` has {self.size:,} bytes, "
+            message += f"more than {most:,} are not read"
+            raise LockstitchError(message, hint=_REFUSED)
         return b"".join(self.plain())
 
 

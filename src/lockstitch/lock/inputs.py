@@ -1,13 +1,13 @@
 """What a lock depends on: the part of pyproject.toml that decides what gets pinned."""
 
 import json
-import tomllib
 from typing import Any
 
 from lockstitch import files
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.net.credentials import stripped
 from lockstitch.python.model import Project
+from lockstitch.python.tables import toml
 
 __all__ = ["digest"]
 
@@ -28,7 +28,7 @@ def _members(project: Project) -> dict[str, Any]:
     members = {}
     for pattern in names if isinstance(names, list) else ():
         for path in sorted(project.root.glob(f"{pattern}/pyproject.toml")):
-            document = tomllib.loads(files.read_text(path))
+            document = toml(files.read_text(path))
             metadata = document.get("project", {})
             members[path.parent.relative_to(project.root).as_posix()] = {
                 "project": {key: metadata.get(key) for key in _PROJECT},

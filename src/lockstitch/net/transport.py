@@ -35,6 +35,10 @@ __all__ = [
 _BLOCK = 1 << 18
 _DRAINED = 1 << 16  # bytes that are read to keep a connection rather than open another
 _CONNECT, _READ = 20, 60  # seconds
+_HEADERS = 120  # seconds until an answer begins, however steadily its headers drip
+_SLOWEST = 4 << 10  # bytes a second of a body, below which nobody waits on
+_LONGEST = 600  # seconds for a document that is read whole
+_DRAINING = 5  # seconds for the little that is left of a body
 
 
 class TransportError(Exception):
@@ -60,6 +64,69 @@ class TransportError(Exception):
         self.final = address or private or untrusted
 
 
+class _Watch:
+    """Ends what connections wait for at its time: a server that drips is never silent.
+
+    One thread for all of them, started by the first.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[int, tuple[float, socket.socket]] = {}
+        self._wake = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._ended: set[int] = set()
+
+    @contextlib.contextmanager
+    def over(self, sock: "socket.socket | None", seconds: float) -> Iterator[None]:
+        """Break a connection off after some seconds; TransportError then."""
+        if sock is None:
+            yield
+            return
+        key = id(sock)
+        with self._wake:
+            self._until[key] = (clock.monotonic() + seconds, sock)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread.start()
+        broken = None
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 -- what a broken connection raises is told apart
+            broken = error
+        finally:
+            with self._wake:
+                self._until.pop(key, None)
+                ended = key in self._ended
+                self._ended.discard(key)
+        if ended:
+            raise TransportError(_TOO_SLOW) from broken
+        if broken is not None:
+            raise broken
+
+    def _run(self) -> None:
+        import socket
+
+        while True:
+            with self._wake:
+                if not self._until:
+                    self._thread = None
+                    return
+                now = clock.monotonic()
+                for key, (until, sock) in [*self._until.items()]:
+                    if until <= now:
+                        self._ended.add(key)
+                        del self._until[key]
+                        with contextlib.suppress(OSError):
+                            # Not its own: TLS would be taken down under who reads.
+                            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                self._wake.wait(_TICK)
+
+
+_TICK = 0.5  # seconds
+_TOO_SLOW = "it sends too slowly"
+_WATCH = _Watch()
+
+
 class Answer:
     """A status, headers and a body that is read once; closed at the end of a `with`."""
 
@@ -76,13 +143,24 @@ class Answer:
 
     def read(self, limit: int) -> bytes:
         """Return up to `limit` bytes of the body; raises TransportError when it breaks off."""
-        with _told():
+        seconds = _READ + limit / _SLOWEST
+        with _told(), _WATCH.over(self._socket(), min(seconds, _LONGEST)):
             return self._response.read(limit)
 
     def stream(self, size: int = _BLOCK) -> Iterator[bytes]:
         """Yield the body as it comes; raises TransportError when it breaks off."""
         with _told():
-            yield from self._response.stream(size, decode_content=False)
+            chunks = self._response.stream(size, decode_content=False)
+            while True:
+                with _WATCH.over(self._socket(), _READ + size / _SLOWEST):
+                    chunk = next(chunks, None)
+                if chunk is None:
+                    return
+                yield chunk
+
+    def _socket(self) -> "socket.socket | None":
+        made: socket.socket | None = getattr(self._response.connection, "sock", None)
+        return made
 
     def close(self) -> None:
         """Give the connection up, read or not."""
@@ -99,7 +177,11 @@ class Answer:
         """Keep the connection for the next request when little is left to read, else close it."""
         left = getattr(self._response, "length_remaining", None)
         if kind is None and left is not None and left <= _DRAINED:
-            self._response.drain_conn()
+            try:
+                with _WATCH.over(self._socket(), _DRAINING):
+                    self._response.drain_conn()
+            except TransportError:
+                self.close()
             self._response.release_conn()
         else:
             self.close()
@@ -172,10 +254,12 @@ class Transport:
         login = Login(user=user, password=password, source="the proxy's address")
         headers = {"Proxy-Authorization": login.header()} if user or password else {}
         try:
-            return urllib3.ProxyManager(bare(proxy), maxsize=self._parallel, proxy_headers=headers)
+            pools = urllib3.ProxyManager(bare(proxy), maxsize=self._parallel, proxy_headers=headers)
         except (ValueError, urllib3.exceptions.HTTPError):  # its words have the whole address
             message = "the proxy in `HTTP_PROXY` or `HTTPS_PROXY` is not an http or https address"
             raise LockstitchError(message, hint="HTTPS_PROXY=http://HOST:PORT") from None
+        pools.pool_classes_by_scheme = _watched(lambda _host, _peer: None)
+        return pools
 
 
 def _noted(known: dict[str, bool]) -> Callable[[str, str], None]:
@@ -231,9 +315,17 @@ def _watched(seen: Callable[[str, str], None]) -> "dict[str, type[urllib3.HTTPCo
         def _new_conn(self) -> "socket.socket":
             return checked(super()._new_conn(), self.host)
 
+        def getresponse(self) -> "urllib3.HTTPResponse":  # type: ignore[override]
+            with _WATCH.over(self.sock, max(_HEADERS, 2 * (self.timeout or 0))):
+                return super().getresponse()
+
     class Secure(HTTPSConnection):
         def _new_conn(self) -> "socket.socket":
             return checked(super()._new_conn(), self.host)
+
+        def getresponse(self) -> "urllib3.HTTPResponse":  # type: ignore[override]
+            with _WATCH.over(self.sock, max(_HEADERS, 2 * (self.timeout or 0))):
+                return super().getresponse()
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

@@ -27,6 +27,7 @@ from lockstitch.oci.model import (
     referrers_tag,
     subject_of,
 )
+from lockstitch.oci.rootfs import BoundedHeader
 
 __all__ = ["LayoutReader", "StoredImage", "StoredLayer", "of_archive", "of_layout", "of_source"]
 
@@ -281,7 +282,7 @@ class _ArchiveReader(LayoutReader):
         """Read the names of what the archive holds; LockstitchError when it is none."""
         super().__init__(path)
         try:
-            with tarfile.open(path, "r:") as archive:
+            with tarfile.open(path, "r:", tarinfo=BoundedHeader) as archive:
                 members = [each for each in archive if each.isreg() and not each.issparse()]
         except (tarfile.TarError, OSError, EOFError, ValueError, RecursionError) as error:
             raise _damaged(path, f"it is no archive of an image: {error}") from error

@@ -21,14 +21,35 @@ from lockstitch.oci.layer import GZIP, TAR, ZSTD, Layer, decompress
 if TYPE_CHECKING:
     from typing import IO
 
-__all__ = ["Node", "RootFs", "StoredFile", "entries", "files_of", "members", "small_files"]
+__all__ = [
+    "BoundedHeader",
+    "Node",
+    "RootFs",
+    "StoredFile",
+    "entries",
+    "files_of",
+    "members",
+    "small_files",
+]
 
 _LARGEST = 512 << 20  # bytes of one file that is read into memory
 _TEXT = 64 << 20  # the same, of a file of an image whose content is wanted
+# The same, of files that are read for what they say: none that a tool writes comes near.
+_MOST_OF = {
+    "os-release": 1 << 20,
+    "WHEEL": 1 << 20,
+    "direct_url.json": 1 << 20,
+    "patchlevel.h": 1 << 20,
+    "METADATA": 16 << 20,
+    "RECORD": 64 << 20,
+    "status": 64 << 20,
+    "installed": 64 << 20,
+}
 _LONGEST = 1 << 20  # bytes of a header with long names or extended attributes
 _MOST_BYTES = 64 << 30  # unpacked, of one layer of a stranger
 _MOST_FILES = 1_000_000  # in it
 _CHUNK = 1 << 20
+_MOST_ENDS = 100  # reads behind the end of an archive
 _MAGIC = {b"\x1f\x8b": GZIP, b"\x28\xb5": ZSTD}
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError)
 _LINKS = 40  # symlinks on the way to one file, as the kernel allows
@@ -219,14 +240,20 @@ def entries(
     """Yield the members of a layer, with the content of those files that are wanted.
 
     `seen` is called with all bytes of the unpacked layer, in pieces: a diffID is their digest.
-    Raises LockstitchError when the layer is damaged, or a wanted file has more than 512 MiB.
+    Raises LockstitchError when the layer is damaged, or a wanted file is larger than its kind may
+    be, 512 MiB at most.
     """
     for member, content in members(layer, seen=seen):
         taken = member.isreg() and wanted(member.name)
-        if taken and member.size > _LARGEST:
+        if taken and member.size > _most(member.name, _LARGEST):
             message = f"`{member.name:.200}` of layer `{layer.created_by}` has {member.size} bytes"
             raise LockstitchError(message, hint="keep such a file out of the image")
         yield member, b"".join(content()) if taken else b""
+
+
+def _most(path: str, otherwise: int) -> int:
+    """Return how many bytes a file may have that is read into memory."""
+    return _MOST_OF.get(path.rpartition("/")[2], otherwise)
 
 
 def members(layer: Layer, *, seen: Callable[[bytes], object] = lambda _: None) -> Members:
@@ -286,12 +313,13 @@ def _image_files(
         file = None
         if member.isreg():
             keep, hashed, hasher = content(path), digest(path), Hasher()
+            most = _most(path, _TEXT)
             data = bytearray()
             for chunk in read() if keep or hashed else ():
                 hasher.update(chunk)
                 data += chunk if keep else b""
-                if len(data) > _TEXT:
-                    message = f"`{member.name:.200}` has more than {_TEXT} bytes"
+                if len(data) > most:
+                    message = f"`{member.name:.200}` has more than {most} bytes"
                     raise LockstitchError(message, hint="look at the image with another tool")
             file = StoredFile(
                 size=member.size,
@@ -324,7 +352,9 @@ def small_files(layer: Iterable[bytes], name: str, largest: int) -> Iterator[tup
 def _walk(plain: Iterator[bytes]) -> Members:
     """Yield the members of a tar, each with what yields its content until the next is taken."""
     reader = _Reader(plain)
-    with tarfile.open(fileobj=cast("IO[bytes]", reader), mode="r|", tarinfo=_Header) as archive:
+    with tarfile.open(
+        fileobj=cast("IO[bytes]", reader), mode="r|", tarinfo=BoundedHeader
+    ) as archive:
 
         def content(member: tarfile.TarInfo) -> Iterator[bytes]:
             handle = archive.extractfile(member)
@@ -332,12 +362,15 @@ def _walk(plain: Iterator[bytes]) -> Members:
                 yield chunk
 
         for member in archive:
+            if not 0 <= member.size <= _MOST_BYTES:  # a pax header may say anything
+                message = f"`{member.name:.200}` says that it has {member.size:,} bytes"
+                raise tarfile.ReadError(message)
             yield member, lambda member=member: content(member)  # type: ignore[misc]
     while reader.read(_CHUNK):
         pass  # what stands behind the archive's end belongs to the layer too
 
 
-class _Header(tarfile.TarInfo):
+class BoundedHeader(tarfile.TarInfo):
     """A header that is refused when it is damaged or too long, and not taken for the end."""
 
     @classmethod
@@ -368,9 +401,10 @@ class _Reader:
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._left = b""
+        self._ends = 0
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; fewer only at the end."""
+        """Return up to `size` bytes; fewer only at the end, and EOFError when asked on and on."""
         parts = [self._left]
         have = len(self._left)
         while have < size:
@@ -381,6 +415,10 @@ class _Reader:
             have += len(chunk)
         data = b"".join(parts)
         self._left = data[size:]
+        self._ends += not data
+        if self._ends > _MOST_ENDS:  # tarfile goes to where a header says that a file ends
+            message = "it ends inside of a file"
+            raise EOFError(message)
         return data[:size]
 
 

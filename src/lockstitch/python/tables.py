@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.patterns import regex
 
-__all__ = ["Table", "parse_toml", "table", "tables", "texts"]
+__all__ = ["Table", "parse_toml", "table", "tables", "texts", "toml"]
 
 T = TypeVar("T")
 _LINE = re.compile(r"at line (\d+)")
@@ -22,11 +23,29 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 
+_MOST_PARTS = 500  # of a dotted key
+_LONG = 2 * _MOST_PARTS  # characters that so many have at least
+_DOTTED = regex(
+    rf"""(?<![\w.-])(?:(?:[\w-]++|"[^"]*+"|'[^']*+')[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}"""
+)
+
+
+def toml(text: str) -> dict[str, Any]:
+    """Return a TOML document; ValueError for what is none or has a key of more than 500 parts.
+
+    Raises RecursionError for one that is nested too deep.
+    """
+    # `tomllib` needs memory by the square of a key's parts.
+    if any(len(line) > _LONG and _DOTTED.search(line) for line in text.split("\n")):
+        message = f"it has a key of more than {_MOST_PARTS} parts"
+        raise ValueError(message)
+    return tomllib.loads(text)
+
 
 def parse_toml(text: str, source: str, *, hint: str) -> dict[str, Any]:
     """Return a TOML document, or raise LockstitchError with the name in `source` and the place."""
     try:
-        return tomllib.loads(text)
+        return toml(text)
     except RecursionError as error:
         message = f"{source} is not valid TOML: it is nested too deep"
         raise LockstitchError(message, hint=hint) from error

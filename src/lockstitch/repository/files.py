@@ -203,9 +203,9 @@ def _leads_out(name: str) -> bool:
 
 
 def _toml(text: str | None) -> dict[str, Any] | None:
-    import tomllib
+    from lockstitch.python.tables import toml
 
     try:
-        return None if text is None else tomllib.loads(text.removeprefix("\ufeff"))
+        return None if text is None else toml(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None

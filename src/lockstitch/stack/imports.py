@@ -244,8 +244,15 @@ def _meta(folder: Path) -> dict[str, Any]:
     if sum(map(text.count, "[{")) > _NESTED:  # each costs the more, the more there are
         raise _wrong(path, "nests what MLflow writes flat")
     try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise _wrong(path, "repeats parts of itself, which MLflow never writes")
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        depth = 0
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise _wrong(path, "repeats parts of itself, which MLflow never writes")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _NESTED:
+                raise _wrong(path, "nests what MLflow writes flat")
         meta = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _wrong(path, "is not YAML") from error

@@ -218,10 +218,10 @@ def _texts(node: Node | None) -> tuple[str, ...]:
 
 
 def _toml(reader: _Reader) -> Node | None:
-    import tomllib
+    from lockstitch.python.tables import toml
 
     try:
-        document: Any = tomllib.loads(reader.text)
+        document: Any = toml(reader.text)
     except (ValueError, RecursionError) as error:
         match = re.search(r"at line (\d+)", str(error))
         line = int(match[1]) if match else 1

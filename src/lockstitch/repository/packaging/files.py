@@ -1,13 +1,13 @@
 """The project files, requirements and locks of a repository, read."""
 
 import json
-import tomllib
 from typing import Any
 
 from lockstitch.digest import of_bytes
 from lockstitch.python import locks
 from lockstitch.python.locks import Graph, lists
 from lockstitch.python.locks.lists import Listed
+from lockstitch.python.tables import toml
 from lockstitch.repository.files import File, Repository, once
 from lockstitch.store import Store, default_root
 
@@ -68,7 +68,7 @@ def _document(text: str) -> dict[str, Any] | None:
     if isinstance(known, dict):
         return known
     try:
-        document = tomllib.loads(text)
+        document = toml(text)
     except (ValueError, RecursionError):
         return None
     plain: dict[str, Any] = json.loads(json.dumps(document, default=str, sort_keys=True))

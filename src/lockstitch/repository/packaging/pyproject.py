@@ -4,14 +4,13 @@ PyPA: "pyproject.toml specification" (PEP 517, 518, 621, 639), "Dependency group
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.patterns import regex
 from lockstitch.python.names import normal
-from lockstitch.python.tables import table
+from lockstitch.python.tables import table, toml
 
 __all__ = ["Wrong", "broken", "check"]
 
@@ -40,7 +39,7 @@ class Wrong:
 def broken(text: str) -> tuple[int, str] | None:
     """Return the line and the reason for which a text is no TOML."""
     try:
-        tomllib.loads(text.removeprefix("\ufeff"))
+        toml(text.removeprefix("\ufeff"))
     except RecursionError:
         return 1, "it is nested too deep"
     except ValueError as error:
