@@ -6,6 +6,7 @@ import os
 import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -74,6 +75,8 @@ def venv(python: str, program: str, minor: str = "") -> Iterator[Entry]:
 # --- wheels
 
 _INSTALLER = b"lockstitch\n"  # no version: a new lockstitch alone must not change a layer
+_LONGEST_NAME, _LONGEST_PATH, _DEEPEST_PATH = 255, 4096, 256  # bytes, bytes, folders
+_PYTHON = re.compile(r"python(?:\d[\d.]*t?)?")
 _DATA_PLACES = {"purelib": "", "platlib": "", "scripts": "bin", "data": "", "headers": "include"}
 
 
@@ -98,6 +101,8 @@ class InstalledWheel:
         self._minor = minor
         self._trimmed = trimmed
         self._info = self._dist_info()
+        self._check_documents()
+        self._known = self._recorded()
         self._written = {f"{self._info}/RECORD", f"{self._info}/INSTALLER"}  # anew, by us
         self._lost = frozenset(lost)
         self._placed = {p: member for p, member in self._places() if p not in self._lost}
@@ -172,6 +177,44 @@ class InstalledWheel:
                 raise LockstitchError(message)
         return infos[0]
 
+    def _check_documents(self) -> None:
+        """Raise LockstitchError for a WHEEL of another version, a METADATA of another package."""
+        found = self._headers("WHEEL").get("wheel-version", "1")
+        if found.partition(".")[0] != "1":
+            message = f"`{self.wheel.filename}` has Wheel-Version {found:.20}, only 1 is known"
+            raise LockstitchError(message)
+        name, version = self.wheel.filename.split("-")[:2]
+        headers = self._headers("METADATA")
+        for key, wanted, same in (("Name", name, _same_name), ("Version", version, _same_version)):
+            given = headers.get(key.lower(), wanted)
+            if not same(given, wanted):
+                message = f"the METADATA of `{self.wheel.filename}` has the {key} `{given:.100}`"
+                raise LockstitchError(message)
+
+    def _headers(self, name: str) -> dict[str, str]:
+        """Return the first value of each header of a document, by its name in lower case."""
+        text = self.wheel.members[f"{self._info}/{name}"].read().decode("utf-8", "replace")
+        headers: dict[str, str] = {}
+        for line in text.replace("\r\n", "\n").partition("\n\n")[0].split("\n"):
+            key, colon, value = line.partition(":")
+            if colon and key.strip() == key:
+                headers.setdefault(key.lower(), value.strip())
+        return headers
+
+    def _recorded(self) -> dict[str, tuple[str, str]]:
+        """Return hash and size of each file by RECORD, which its content is held against."""
+        try:
+            rows = read_record_file(self.wheel.members[f"{self._info}/RECORD"].read())
+        except ValueError as error:
+            message = f"the RECORD of `{self.wheel.filename}` cannot be read: {error}"
+            raise LockstitchError(message) from error
+        known = {name: (hashed, size) for name, hashed, size in rows}
+        for name in known.keys() & self.wheel.members.keys():
+            if name != f"{self._info}/RECORD":
+                member = self.wheel.members[name]
+                self.wheel.members[name] = replace(member, recorded=known[name][0])
+        return known
+
     def _places(self) -> Iterator[tuple[str, Member]]:
         """Yield (path in the image, member) for every member that is taken as it is."""
         taken: set[str] = set()
@@ -179,11 +222,29 @@ class InstalledWheel:
             path = self._place(name, trimmed=self._trimmed)
             if path is None:
                 continue
+            self._check_place(name, path)
             if path in taken:
                 message = f"`{self.wheel.filename}` would write `{path}` twice"
                 raise LockstitchError(message)
             taken.add(path)
             yield path, member
+
+    def _check_place(self, name: str, path: str) -> None:
+        """Raise LockstitchError for a path that no system can have, or that Python is found by."""
+        parts = path.split("/")
+        if (
+            len(os.fsencode(path)) >= _LONGEST_PATH
+            or len(parts) > _DEEPEST_PATH
+            or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts)
+        ):
+            message = f"`{name:.200}` in `{self.wheel.filename}` has a name too long for a file"
+            raise LockstitchError(message)
+        where, _, last = path.rpartition("/")
+        is_python = where == bin_folder() and _PYTHON.fullmatch(last)
+        if is_python or path == f"{VENV}/pyvenv.cfg":
+            message = f"`{name:.200}` in `{self.wheel.filename}` would replace `/{path}`, by which "
+            message += "the image finds its Python"
+            raise LockstitchError(message)
 
     def _place(self, name: str, *, trimmed: bool) -> str | None:
         top, _, rest = name.partition("/")
@@ -206,8 +267,10 @@ class InstalledWheel:
             if name in self._written:
                 message = f"`{self.wheel.filename}` brings its own `{name}` as data"
                 raise LockstitchError(message)
-        if "__pycache__/" in name or name.endswith((".pyc", ".pyo")):
+        if "__pycache__/" in name or name.endswith(".pyo"):
             return None  # compiled by another interpreter
+        if name.endswith(".pyc") and f"{name.removesuffix('c')}" in self.wheel.members:
+            return None  # the same, beside its source; without one it is the module itself
         if trimmed and is_trimmed(name):
             return None
         return f"{self._site}/{name}"
@@ -223,24 +286,20 @@ class InstalledWheel:
             top, _, rest = name.partition("/")
             kind, _, inner = rest.partition("/")
             if kind == "scripts" and inner and self._is_data(top):
+                self._check_place(name, f"{bin_folder()}/{inner}")
                 scripts[f"{bin_folder()}/{inner}"] = with_shebang(member.read())
         entry_points = self.wheel.members.get(f"{self._info}/entry_points.txt")
         if entry_points:
             for name, data in console_scripts(entry_points.read(), self.wheel.filename):
+                self._check_place(f"entry_points.txt: {name}", f"{bin_folder()}/{name}")
                 scripts[f"{bin_folder()}/{name}"] = data
         return {path: data for path, data in scripts.items() if path not in self._lost}
 
     def _rows(self) -> list[Row]:
         """Return the wheel's own rows for what is in the image, under the installed paths."""
-        try:
-            rows = read_record_file(self.wheel.members[f"{self._info}/RECORD"].read())
-        except ValueError as error:
-            message = f"the RECORD of `{self.wheel.filename}` cannot be read: {error}"
-            raise LockstitchError(message) from error
-        known = {name: (hashed, size) for name, hashed, size in rows}
         return [
-            (self._relative(path), *known[member.name])
-            if member.name in known
+            (self._relative(path), *self._known[member.name])
+            if member.name in self._known
             else self._hashed(path, member)  # a file that the wheel's RECORD forgot
             for path, member in self._placed.items()
         ]
@@ -264,6 +323,22 @@ def _entry(path: str, content: Content, *, executable: bool = False) -> Entry:
     return Entry(path=path, kind=Kind.FILE, mode=0o755 if executable else 0o644, content=content)
 
 
+def _same_name(one: str, other: str) -> bool:
+    return names.normal(one) == names.normal(other)
+
+
+def _same_version(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        # In the names of files `-` and, of some builders, `+` are written as `_`.
+        return Version(one.replace("_", ".")) == Version(other.replace("_", "."))
+    except InvalidVersion:
+        return one.lower().replace("-", "_") == other.lower().replace("-", "_")
+
+
 def _normal(stem: str) -> str:
     name, _, version = stem.partition("-")
     return f"{re.sub(r'[-_.]+', '-', name).lower()}-{version.lower()}"
@@ -271,7 +346,7 @@ def _normal(stem: str) -> str:
 
 # --- scripts that wheels bring
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[^\W_][^\s/\\\x00-\x1f\x7f]*")  # any name of a file, as `smc++`
 _REFERENCE = re.compile(
     r"(?P<module>[A-Za-z_][\w]*(?:\.[A-Za-z_][\w]*)*)\s*:\s*"
     r"(?P<attribute>[A-Za-z_][\w]*(?:\.[A-Za-z_][\w]*)*)\s*(?:\[.*\])?"
@@ -399,9 +474,6 @@ def included(project: Project, image: ImageSpec) -> list[FoundFile]:
             message = f"`{pattern}` of image `{image.name}` matches no file in `{project.root}`"
             problems.append(LockstitchError(message, hint=_hint(pattern)))
     for each in files.values():
-        if any("\ud800" <= letter <= "\udfff" for letter in each.name):
-            message = f"the name of `{os.fsencode(each.name)!r:.300}` is not UTF-8"
-            problems.append(LockstitchError(message, hint="rename the file"))
         if each.outside:
             message = f"`{each.name}` leads out of the project, to `{each.path.resolve()}`"
             problems.append(LockstitchError(message, hint="copy the file into the project"))

@@ -5,6 +5,7 @@ A wheel is hostile until every line here agrees.
 
 import base64
 import csv
+import hashlib
 import io
 import mmap
 import stat
@@ -40,6 +41,7 @@ _MOST_OF = {
     "RECORD": 64 << 20,
 }
 _MOST_READ = 512 << 20
+_HASHES = frozenset({"sha256", "sha384", "sha512"})  # of RECORD; weaker ones prove nothing
 _UNPACKED_LIMIT = 64 << 30  # far above any wheel that an index takes
 
 
@@ -55,6 +57,7 @@ class Member:
     crc: int
     method: int
     executable: bool
+    recorded: str = ""  # its hash as RECORD has it
 
     def deflated(self) -> Iterator[bytes]:
         """Yield the wheel's own stream, or stored blocks around uncompressed data."""
@@ -68,18 +71,26 @@ class Member:
             yield self.wheel.slice(at, min(_CHUNK, end - at))
 
     def plain(self) -> Iterator[bytes]:
-        """Yield the content, and raise LockstitchError unless size and CRC-32 are as declared."""
+        """Yield the content, and raise LockstitchError unless it is as the zip and RECORD say."""
         seen = crc = 0
+        algorithm, _, wanted = self.recorded.partition("=")
+        hasher = hashlib.new(algorithm) if algorithm in _HASHES else None
         for chunk in self._inflated():
             seen += len(chunk)
             if seen > self.size:
                 break
             crc = zlib.crc32(chunk, crc)
+            if hasher:
+                hasher.update(chunk)
             yield chunk
         if seen != self.size or crc != self.crc:
             what = f"{seen} bytes, CRC {crc:08x}" if seen <= self.size else "more bytes"
             message = f"`{self.name}` in `{self.wheel.filename}` declares {self.size} bytes, "
             message += f"CRC {self.crc:08x}, and holds {what}"
+            raise LockstitchError(message, hint=_REFUSED)
+        if hasher and _urlsafe(hasher.digest()) != wanted.rstrip("="):
+            message = f"`{self.name}` in `{self.wheel.filename}` is not what its RECORD says: "
+            message += f"{algorithm}={_urlsafe(hasher.digest())}, not {self.recorded:.120}"
             raise LockstitchError(message, hint=_REFUSED)
 
     def _inflated(self) -> Iterator[bytes]:
@@ -156,12 +167,14 @@ class Wheel:
         spans = [(directory, directory)]  # no member may run into it
         for info in infos:
             try:
-                if info.filename in members:
-                    raise self._bad(info, "is there twice")
                 start = self._data_start(info)
                 spans.append((info.header_offset, start + info.compress_size))
-                if not info.is_dir():
-                    members[info.filename] = self._member(info, start)
+                if info.is_dir():
+                    continue
+                member = self._member(info, start)
+                # Twice the same is odd, and no harm.
+                if not _alike(members.setdefault(info.filename, member), member):
+                    raise self._bad(info, "is there twice")
             except LockstitchError as error:
                 problems.append(error)
         spans.sort()
@@ -234,9 +247,21 @@ class Wheel:
         )
 
 
+def _alike(one: Member, other: Member) -> bool:
+    """Return whether two members of one name have the same content."""
+    if one is other:
+        return True
+    facts = (one.size, one.crc, one.executable) == (other.size, other.crc, other.executable)
+    return facts and one.read() == other.read()
+
+
+def _urlsafe(digest: bytes) -> str:
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
 def record_hash(digest: Digest) -> str:
     """Return a digest as RECORD files write it: urlsafe base64 without padding."""
-    return "sha256=" + base64.urlsafe_b64encode(bytes.fromhex(digest.hex)).rstrip(b"=").decode()
+    return f"sha256={_urlsafe(bytes.fromhex(digest.hex))}"
 
 
 def read_record_file(data: bytes) -> list[Row]:

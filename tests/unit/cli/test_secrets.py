@@ -205,4 +205,4 @@ def test_a_name_that_is_not_utf8_is_refused_by_a_build(
 ) -> None:
     (locked / "app" / os.fsdecode(b"caf\xe9.py")).write_text("a = 1\n")
     assert main(["build", "serve", "--quiet"]) == 1
-    assert "error: the name of `b'app/caf\\xe9.py'` is not UTF-8" in capsys.readouterr().err
+    assert "has a name that is not UTF-8" in capsys.readouterr().err

@@ -111,3 +111,9 @@ def test_defaults_of_a_configuration_file_are_no_scripts(made: MakeLayer) -> Non
     points = "[DEFAULT]\nghost = demo:main\n[console_scripts]\ndemo = demo:main\n"
     found = contents(made(wheel(CODE, entry_points=points)))
     assert [path for path in found if path.startswith(f"{VENV}/bin/")] == [f"{VENV}/bin/demo"]
+
+
+@pytest.mark.parametrize("name", ["smc++", "f2py@3", "naïve", "a,b"])
+def test_a_program_need_not_be_an_identifier(name: str, made: MakeLayer) -> None:
+    layer = made(wheel(CODE, entry_points=f"[console_scripts]\n{name} = demo:main\n"))
+    assert f"app/.venv/bin/{name}" in contents(layer)

@@ -184,10 +184,16 @@ def test_a_poor_record_does_no_harm(data: bytes, made: MakeLayer) -> None:
 
 
 def test_stray_bytecode_is_dropped(made: MakeLayer) -> None:
-    strays = ["demo/old.pyc", "demo/older.pyo", "demo/__pycache__/a.cpython-39.pyc"]
-    strays += ["demo/__pycache__/readme.txt", "demo-1.0.data/purelib/demo/pure.pyc"]
+    strays = ["demo/__init__.pyc", "demo/older.pyo", "demo/__pycache__/a.cpython-39.pyc"]
+    strays += ["demo/__pycache__/readme.txt", "demo-1.0.data/purelib/demo/pure.pyo"]
     layer = made(wheel(CODE, *(File(name=name, data=b"old") for name in strays)))
     assert not [p for p in contents(layer) if "pyc" in p or "pyo" in p]
+    check_record(layer)
+
+
+def test_a_module_that_ships_without_its_source_is_kept(made: MakeLayer) -> None:
+    layer = made(wheel(CODE, File(name="demo/secret.pyc", data=b"compiled")))
+    assert contents(layer)[f"{SITE}/demo/secret.pyc"] == b"compiled"
     check_record(layer)
 
 
@@ -292,6 +298,75 @@ def test_a_data_folder_cannot_bring_its_own_record(name: str, made: MakeLayer) -
     planted = File(name=f"demo-1.0.data/purelib/{INFO}/{name}", data=b"planted\n")
     with pytest.raises(LockstitchError, match=FILENAME):
         made(wheel(CODE, planted))
+
+
+def documented(**texts: bytes) -> bytes:
+    """Return the wheel with other words in its METADATA or WHEEL, and a true RECORD."""
+    files = [
+        File(name=each.name, data=texts.get(each.name.rpartition("/")[2], each.data))
+        for each in metadata()
+    ]
+    return zipped([CODE, *files, recorded([CODE, *files])])
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (documented(WHEEL=b"Wheel-Version: 2.0\n"), "has Wheel-Version 2.0, only 1 is known"),
+        (documented(METADATA=b"Name: other\nVersion: 1.0\n"), "has the Name `other`"),
+        (documented(METADATA=b"Name: demo\nVersion: 1.1\n"), "has the Version `1.1`"),
+        (documented(METADATA=b"x" * (17 << 20)), "more than 16,777,216 are not read"),
+    ],
+)
+def test_documents_of_another_package_are_refused(data: bytes, words: str, made: MakeLayer) -> None:
+    with pytest.raises(LockstitchError) as caught:
+        made(data)
+    assert words in caught.value.message
+
+
+def test_documents_that_spell_otherwise_agree(made: MakeLayer) -> None:
+    made(documented(METADATA=b"Name: Demo\r\nVersion: 1\r\n\r\nName: not this one\r\n"))
+    made(documented(WHEEL=b"Wheel-Version: 1.9\n"))
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_a_file_that_record_has_otherwise_is_refused(algorithm: str, made: MakeLayer) -> None:
+    record = f"demo/__init__.py,{algorithm}=AAAA,{len(CODE.data)}\n".encode()
+    with pytest.raises(
+        LockstitchError, match=r"`demo/__init__\.py` .* is not what its RECORD says"
+    ):
+        made(zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=record)]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "demo-1.0.data/scripts/python",
+        "demo-1.0.data/scripts/python3.11",
+        "demo-1.0.data/data/bin/python3.11",
+        "demo-1.0.data/data/bin/python3.13t",
+        "demo-1.0.data/data/pyvenv.cfg",
+    ],
+)
+def test_what_would_replace_the_interpreter_is_refused(name: str, made: MakeLayer) -> None:
+    with pytest.raises(LockstitchError) as caught:
+        made(wheel(CODE, File(name=name, data=b"#!/bin/sh\n")))
+    assert f"`{name}` in `{FILENAME}` would replace `/{VENV}/" in caught.value.message
+    with pytest.raises(LockstitchError, match="would replace"):
+        made(wheel(CODE, entry_points="[console_scripts]\npython3 = demo:main\n"))
+
+
+def test_a_program_that_only_begins_with_python_is_kept(made: MakeLayer) -> None:
+    layer = made(wheel(CODE, File(name="demo-1.0.data/scripts/python-demo", data=b"#!python\n")))
+    assert f"{VENV}/bin/python-demo" in contents(layer)
+
+
+@pytest.mark.parametrize(
+    "name", [f"demo/{'a' * 256}.py", f"demo/{'ä' * 126}.pyyy", "a/" * 300 + "b.py", "abcde/" * 700]
+)
+def test_a_name_that_no_system_can_have_is_refused(name: str, made: MakeLayer) -> None:
+    with pytest.raises(LockstitchError, match="has a name too long for a file"):
+        made(wheel(CODE, File(name=f"{name.rstrip('/')}", data=b"1")))
 
 
 # --- what makes it an image -------------------------------------------------------------

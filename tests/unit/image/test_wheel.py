@@ -436,3 +436,9 @@ def test_other_writers_rows_are_read() -> None:
         ("d", "", ""),
         ("f", "g", "h"),
     ]
+
+
+def test_the_same_file_twice_is_one(opened: Callable[[bytes], Wheel]) -> None:
+    twice = wheel(CODE, File(name="demo/b.py", data=CODE.data))
+    found = opened(twice.replace(b"demo/b.py", CODE.name.encode()))
+    assert found.members[CODE.name].read() == CODE.data

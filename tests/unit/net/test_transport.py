@@ -1,11 +1,15 @@
 """Whom a connection may lead to, and what is kept of it."""
 
+import contextlib
 import socket
 import ssl
+import threading
+from collections.abc import Iterator
 
 import pytest
 from support.server import Reply, Server
 
+from lockstitch.net import transport
 from lockstitch.net.transport import Transport, TransportError, is_private, retry_after
 
 PRIVATE = "127.0.0.1 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 ::1"
@@ -78,3 +82,48 @@ def test_a_server_without_tls_is_no_untrusted_one(server: Server) -> None:
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
     assert retry_after({"Retry-After": value}) == seconds
+
+
+@contextlib.contextmanager
+def dripping(head: bytes, *, every: float = 0.05) -> Iterator[str]:
+    """Serve one answer: a head at once, and then a byte now and then, for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        done = threading.Event()
+
+        def serve() -> None:
+            made, _ = listening.accept()
+            with made, contextlib.suppress(OSError):
+                made.recv(65536)
+                made.sendall(head)
+                while not done.wait(every):
+                    made.sendall(b"x")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/f"
+        finally:
+            done.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, *, whole: bool) -> None:
+    monkeypatch.setattr(transport, "_READ", 0.3)
+    monkeypatch.setattr(transport, "_SLOWEST", 1 << 30)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+    with (
+        dripping(head) as url,
+        pytest.raises(TransportError, match="it sends too slowly"),
+        Transport(1).request("GET", url, headers={}) as found,
+    ):
+        found.read(1000) if whole else list(found.stream())
+
+
+def test_headers_that_drip_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_HEADERS", 0.3)
+    with (
+        dripping(b"HTTP/1.1 200 OK\r\nX-Long: ") as url,
+        pytest.raises(TransportError, match="it sends too slowly"),
+    ):
+        Transport(1).request("GET", url, headers={}, patience=0.15)

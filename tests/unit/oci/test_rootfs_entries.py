@@ -2,11 +2,14 @@
 
 import dataclasses
 import gzip
+import io
 import random
+import tarfile
 
 import pytest
 from support.images import MadeLayer, layer, members
 
+from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.entry import file, folder, symlink
 from lockstitch.oci.layer import GZIP, TAR, ZSTD, LayerFacts, inflate, oci_type
@@ -131,3 +134,37 @@ def test_docker_s_types_have_names_of_the_oci_spec(given: str, found: str) -> No
 def test_what_is_no_layer_is_refused() -> None:
     with pytest.raises(LockstitchError, match="a layer of the type `text/html`"):
         oci_type("text/html")
+
+
+def tar(name: str, *, size: str, data: bytes = b"", sparse: bool = False) -> MadeLayer:
+    """Return a layer whose only file says by a pax header how large it is."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo(name)
+        key = "GNU.sparse.realsize" if sparse else "size"
+        more = {"GNU.sparse.map": "", "GNU.sparse.major": "0"} if sparse else {}
+        member.pax_headers = {key: size, **more}
+        archive.addfile(member, io.BytesIO(data))
+    digest = of_bytes(made.getvalue())
+    facts = LayerFacts(digest=digest, diff_id=digest, size=1, unpacked=1, media_type=TAR)
+    return MadeLayer(facts=facts, created_by="x", data=made.getvalue())
+
+
+@pytest.mark.parametrize("size", [str(2**62), "68719476737", "-512"])
+def test_a_size_that_no_file_has_is_refused_before_it_is_read(size: str) -> None:
+    with pytest.raises(LockstitchError, match="cannot be read"):
+        list(entries(tar("a", size=size)))
+
+
+def test_an_archive_that_ends_in_a_file_is_refused_soon() -> None:
+    with pytest.raises(LockstitchError, match=r"it ends inside of a file|unexpected end of data"):
+        list(entries(tar("a", size=str(1 << 36))))
+
+
+def test_a_text_that_is_too_large_for_its_kind_is_refused() -> None:
+    made = layer([file("etc/os-release", b"ID=a\n" * 300_000), file("etc/other", b"a" * 2_000_000)])
+    assert len(list(entries(made, "etc/other".__eq__))) == 3
+    with pytest.raises(
+        LockstitchError, match=r"`etc/os-release` of layer `made` has 1500000 bytes"
+    ):
+        list(entries(made, "etc/os-release".__eq__))

@@ -3,7 +3,7 @@
 import pytest
 
 from lockstitch.errors import LockstitchError
-from lockstitch.python.tables import Table
+from lockstitch.python.tables import Table, parse_toml
 
 VALUES = {
     "text": "a",
@@ -119,3 +119,30 @@ def test_tables_below_a_key_are_read_by_name(problems: list[LockstitchError]) ->
 
 def test_a_document_has_no_path(problems: list[LockstitchError]) -> None:
     assert Table({"a": {"b": 1}}, "", problems).table("a").path == "a"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join("a" * 50_000) + " = 1\n",
+        "[" + " . ".join("a" * 50_000) + "]\n",
+        ".".join(['"a.b"'] * 50_000) + " = 1\n",
+        ".".join(["'a'"] * 501) + " = 1\n",
+    ],
+)
+def test_a_key_of_thousands_of_parts_is_refused_before_it_is_read(text: str) -> None:
+    with pytest.raises(LockstitchError, match="it has a key of more than 500 parts"):
+        parse_toml(text, "it", hint="")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join("a" * 400) + " = 1\n",
+        f"a = '{'x' * 1_000_000}'\n",
+        f"a = '{'x, ' * 300_000}'\n",
+        f"a = {[1.5] * 100_000}\n",
+    ],
+)
+def test_long_lines_are_read(text: str) -> None:
+    assert "a" in parse_toml(text, "it", hint="")

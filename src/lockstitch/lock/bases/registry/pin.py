@@ -26,7 +26,7 @@ from lockstitch.store import Store
 
 __all__ = ["fetch", "pin"]
 
-_RECORD = "registry-base"  # the kind of store record; a change of what is read is a new name
+_RECORD = "registry-base-2"  # the kind of store record; a change of what is read is a new name
 _LARGEST = 64 << 30  # bytes of one unpacked layer
 _EPOCH = "19800102T000000Z"  # of images that bear no time, or one before that
 # What a container of the base would do by itself, and one of ours does not.
@@ -168,7 +168,14 @@ class _Reader:
             for each in self._layers:
                 layers.append(replace(each, unpacked=_add(tree, each, self._store, reference)))
                 task.advance(each.size)
+        taken = [path for path, _ in tree.nodes() if f"{path}/".startswith(_VENV)]
+        if taken:
+            message = f"`{reference}` has `/{taken[0]:.200}`, where the image's packages are put"
+            raise LockstitchError(message, hint="use a base without /app/.venv")
         return tree, layers
+
+
+_VENV = "app/.venv/"
 
 
 def _add(tree: RootFs[bytes], layer: BaseLayer, store: Store, reference: str) -> int:
