@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from lockstitch.errors import LockstitchError
+from lockstitch.progress import say
 
 __all__ = [
     "FoundFile",
@@ -37,6 +38,7 @@ SKIPPED_FOLDERS = frozenset(
 )
 _ENVIRONMENT = "pyvenv.cfg"  # PEP 405
 _SECRETS = (".env", ".env.*")
+_SILENCE = 1.0  # seconds that a lock is waited for before somebody is told
 SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", *_SECRETS, "*.lockstitch-tmp")
 
 
@@ -110,11 +112,19 @@ def copied(root: Path, target: Path, *, modes: bool = False) -> Path:
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Hold a lock file between processes; the lock ends with the process that holds it."""
-    from filelock import FileLock  # 40 ms that only a writer needs
+    from filelock import FileLock, Timeout  # 40 ms that only a writer needs
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path):
+    held = FileLock(path)
+    try:
+        held.acquire(timeout=_SILENCE)
+    except Timeout:
+        say(f"waiting for another command that holds `{path}`")
+        held.acquire()
+    try:
         yield
+    finally:
+        held.release()
 
 
 def sync(path: Path) -> None:

@@ -48,7 +48,7 @@ def run(
     Raises LockstitchError when there is no git, and with `check` when git fails.
     """
     return process.run(
-        _command(words),
+        _command(words, folder),
         cwd=folder,
         env=_variables(),
         stdin=stdin,
@@ -60,11 +60,14 @@ def run(
 
 def stream(folder: Path, *words: str, longest: int) -> Iterator[bytes]:
     """Yield the lines that git prints, each cut at `longest` bytes; LockstitchError as `run`."""
-    return process.stream(_command(words), cwd=folder, env=_variables(), longest=longest)
+    return process.stream(_command(words, folder), cwd=folder, env=_variables(), longest=longest)
 
 
-def _command(words: Sequence[str]) -> list[str | Path]:
-    return [process.find("git", hint="install git"), *_SAFE, *words]
+def _command(words: Sequence[str], folder: Path) -> list[str | Path]:
+    # A `git` that a repository brings on PATH would be run by whoever looks at it.
+    above = (each for each in (folder, *folder.absolute().parents) if (each / ".git").exists())
+    git = process.find("git", hint="install git", outside=next(above, folder))
+    return [git, *_SAFE, *words]
 
 
 def _variables() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The only place that starts programs. No shell, ever."""
 
 import contextlib
+import os
 import re
 import shutil
 import subprocess
@@ -56,9 +57,12 @@ class Finished:
     stderr: str
 
 
-def find(program: str, *, hint: str) -> Path:
-    """Return the program's path, or raise LockstitchError with the hint that installs it."""
-    found = shutil.which(program)
+def find(program: str, *, hint: str, outside: Path | None = None) -> Path:
+    """Return the program's path, or raise LockstitchError with the hint that installs it.
+
+    No folder of PATH below `outside` is looked in.
+    """
+    found = shutil.which(program, path=_path_without(outside) if outside else None)
     if found is None:
         message = f"`{program}` is not installed"
         raise LockstitchError(message, hint=hint)
@@ -68,6 +72,12 @@ def find(program: str, *, hint: str) -> Path:
 def is_there(program: str) -> bool:
     """Return whether a program is on PATH."""
     return shutil.which(program) is not None
+
+
+def _path_without(folder: Path) -> str:
+    root = folder.resolve()
+    places = environ.child().get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(each for each in places if not Path(each).resolve().is_relative_to(root))
 
 
 def find_uv() -> Path:

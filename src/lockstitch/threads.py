@@ -38,9 +38,12 @@ def run(
 
     def each() -> None:
         with contextlib.suppress(Empty):
-            while not stopped.is_set():
+            while True:
                 number, item = todo.get_nowait()
                 try:
+                    if stopped.is_set():
+                        message = "stopped before it began"
+                        raise LockstitchError(message)  # noqa: TRY301 -- who waits counts items
                     done.put((number, [work(item)], None))
                 except BaseException as error:  # noqa: BLE001 -- raised in the thread that waits
                     done.put((number, [], error))

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,24 @@ def test_a_socket_and_a_pipe_are_no_files(tmp_path: Path, monkeypatch: pytest.Mo
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket")
         assert found(tmp_path) == []
+
+
+def test_a_lock_that_somebody_holds_is_named_after_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(files, "_SILENCE", 0.05)
+    place = tmp_path / "held"
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with files.lock(place):
+            held.set()
+            free.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(10)
+    threading.Timer(0.3, free.set).start()
+    with files.lock(place):
+        thread.join(10)
+    assert capsys.readouterr().err == f"waiting for another command that holds `{place}`\n"

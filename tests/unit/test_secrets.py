@@ -16,7 +16,7 @@ from support.planted import FORMS, private_key
 from support.programs import git, stand_in
 
 from lockstitch.errors import LockstitchError
-from lockstitch.repository.file_cache import LARGEST
+from lockstitch.repository.file_cache import largest
 from lockstitch.repository.secrets import scanners, search
 from lockstitch.repository.secrets.scanners import Betterleaks, Kingfisher, Scanner
 from lockstitch.secrets.patterns import patterns
@@ -189,7 +189,7 @@ def test_a_search_reads_text_and_counts_the_rest(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(f"'{AWS.secret(1)}'\n")
     (tmp_path / "allowed.py").write_text(f"'{AWS.secret(1)}'  # {ALLOW}\n")
     (tmp_path / "b.bin").write_bytes(b"\0" + AWS.secret(1).encode())
-    (tmp_path / "large.txt").write_bytes(b"a" * (LARGEST + 1))
+    (tmp_path / "large.txt").write_bytes(b"a" * (largest("a") + 1))
     (tmp_path / "link").symlink_to("a.py")
     names = ["a.py", "allowed.py", "b.bin", "gone", "large.txt", "link"]
     fake: Scanner = Fake()
@@ -197,7 +197,7 @@ def test_a_search_reads_text_and_counts_the_rest(tmp_path: Path) -> None:
     assert (seen.files, seen.binary, seen.large) == (2, 1, 1)
     assert [(each.path, each.rule, each.found_by) for each in seen.secrets] == [
         ("a.py", "aws-access-key-id", ("lockstitch", "fake")),
-        ("b.bin", "fake-rule", ("fake",)),
+        ("b.bin", "aws-access-key-id", ("lockstitch", "fake")),
     ]
 
 

@@ -37,3 +37,10 @@ def test_another_error_stops_the_work() -> None:
     with pytest.raises(KeyError):
         threads.run(range(100), work, parallel=1, stopped=stopped)
     assert stopped.is_set()
+
+
+def test_work_that_was_stopped_before_it_began_is_no_wait_for_ever() -> None:
+    stopped = threading.Event()
+    stopped.set()
+    with pytest.raises(LockstitchError, match="stopped before it began"):
+        threads.run(range(3), str, parallel=2, stopped=stopped)

@@ -96,6 +96,10 @@ _WRONG_USE = 2
 
 _PLACES = {
     errno.EACCES,
+    errno.EBADF,
+    errno.EIO,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
     errno.EEXIST,
     errno.EISDIR,
     errno.ENOENT,
@@ -108,14 +112,19 @@ _PLACES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 done, 1 no, 2 wrong use, 130 stopped."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if sys.stdout is None or sys.stderr is None:
+        return _closed()
     try:
         code = _run(words)
         sys.stdout.flush()  # not at exit, where a reader that went away is a traceback
     except SystemExit:  # argparse: help, version, wrong use
-        with contextlib.suppress(BrokenPipeError):
+        try:
             sys.stdout.flush()
-            raise
-        return _reader_went()
+        except BrokenPipeError:
+            return _reader_went()
+        except OSError as error:
+            return _os_error(error)
+        raise
     except LockstitchError as error:
         for each in error.everything():
             _complain(each.message, each.hint)
@@ -130,6 +139,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _closed() -> int:
+    """Say on the output that is there that the other is closed: a file would take its number."""
+    for name, there in (("output", sys.stderr), ("error", sys.stdout)):
+        if there is not None:
+            with contextlib.suppress(OSError):
+                there.write(f"error: the standard {name} is closed\n")
+                there.flush()
+    return 1
+
+
 def _reader_went() -> int:
     # The reader has seen enough; nothing may be written at exit either.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -138,6 +157,12 @@ def _reader_went() -> int:
 
 def _os_error(error: OSError) -> int:
     where = f" `{error.filename}`" if error.filename else ""
+    try:
+        sys.stdout.flush()
+    except OSError:  # what could not be written would be tried again at exit, and told once more
+        _reader_went()
+        _complain(f"the standard output cannot be written: {(error.strerror or 'failed').lower()}")
+        return 1
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         message = f"no space left on the disk{f' for{where}' if where else ''}"
         hint = "free some space, or set LOCKSTITCH_CACHE to a folder on a larger disk"
@@ -149,10 +174,11 @@ def _os_error(error: OSError) -> int:
     raise error
 
 
-def _complain(message: str, hint: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+def _complain(message: str, hint: str = "") -> None:
+    with contextlib.suppress(OSError):  # a full disk behind it: the exit code tells
+        print(f"error: {message}", file=sys.stderr)
+        if hint:
+            print(f"hint: {hint}", file=sys.stderr)
 
 
 def _run(words: list[str]) -> int:

@@ -4,8 +4,10 @@ import concurrent.futures
 import concurrent.futures.process
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -251,7 +253,7 @@ def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
     # spawn: the same on every system, and no lock of a thread is copied into a child.
     context = multiprocessing.get_context("spawn")
     return concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_ignore_interrupt
+        workers, mp_context=context, initializer=_in_worker
     )
 
 
@@ -268,6 +270,15 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ignore_interrupt() -> None:
+def _in_worker() -> None:
     # Ctrl-C goes to the whole group; the parent alone handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A parent that was killed tells nobody, and its output would stay open here.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)

@@ -1,4 +1,4 @@
-"""Refuses secrets in the files, the wheel and the variables that an image would hold."""
+"""Refuses secrets in the files, the wheel and the settings that an image would hold."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,13 @@ from lockstitch.files import FoundFile
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.image.wheel import Wheel
 from lockstitch.python.model import ImageSpec, Project
-from lockstitch.secrets import patterns, text
+from lockstitch.secrets import patterns, secret_files, text
 from lockstitch.store import Store
 
 __all__ = ["refuse"]
 
 _LARGEST = 1 << 20  # bytes of a file above which it is data, and not read here
+_NOTEBOOK = 16 << 20  # the same, of a notebook with its pictures
 _KIND = "clean"
 
 
@@ -32,13 +33,13 @@ def refuse(
     Only what is a secret by its form counts. What is clean is recorded by its digest,
     so that a build reads one small record, and only the files that changed.
     """
-    problems = list(_of_environment(spec))
+    problems = list(_of_settings(spec))
     contents = sorted({*digests, *([project_wheel.contents] if project_wheel else [])})
     key = of_bytes(canonical_json([_rules(), os.fspath(project.root), spec.name])).hex
     before = store.record(_KIND, key) or []
     clean = frozenset(before)
     for each, digest in zip(included, digests, strict=True):
-        if digest not in clean and each.size <= _LARGEST:
+        if digest not in clean and each.size <= _largest(each.name):
             problems += _of(each.path.read_bytes(), each.name)
     if project_wheel is not None and project_wheel.contents not in clean:
         problems += _of_wheel(project_wheel, store)
@@ -49,29 +50,44 @@ def refuse(
 
 @cache
 def _rules() -> str:
-    return of_bytes(patterns.version().encode())
+    return of_bytes(f"2\n{patterns.version()}".encode())
+
+
+def _largest(name: str) -> int:
+    return _NOTEBOOK if name.endswith(".ipynb") else _LARGEST
 
 
 def _of(data: bytes, name: str) -> Iterator[LockstitchError]:
-    words = text.decoded(data)
     chosen = [pattern for pattern in patterns.patterns() if pattern.high]
-    for each in text.find(words or "", name, chosen):
+    found = text.find_in(data, name, chosen)
+    for each in found:
         yield each.error(name)
+    holds = None if found else secret_files.kept_login(name, text.decoded(data) or "")
+    if holds:
+        message = f"`{name}:{holds[1]}` holds {holds[0]}: such a file belongs to one machine"
+        yield LockstitchError(message, hint="take it out of `include`, and give it at run time")
 
 
 def _of_wheel(wheel: ProjectWheel, store: Store) -> Iterator[LockstitchError]:
     opened = Wheel(store.path(wheel.digest), wheel.filename)
     try:
         for name, member in sorted(opened.members.items()):
-            if member.size <= _LARGEST:
+            if member.size <= _largest(name):
                 yield from _of(member.read(), name)
     finally:
         opened.close()
 
 
-def _of_environment(spec: ImageSpec) -> Iterator[LockstitchError]:
-    for name, value in sorted(spec.env.items()):
-        for each in _of(f"{name}={value}".encode(), f"env.{name}"):
-            message = f"`{name}` of image `{spec.name}` {each.message.partition('` ')[2]}"
-            hint = f"take it out of [tool.lockstitch.images.{spec.name}.env], give it at run time"
-            yield LockstitchError(message, hint=hint)
+def _of_settings(spec: ImageSpec) -> Iterator[LockstitchError]:
+    """Yield an error for each secret that would stand in the image's configuration."""
+    places = [("env", name, f"{name}={value}") for name, value in sorted(spec.env.items())]
+    places += [("labels", name, f"{name}={value}") for name, value in sorted(spec.labels.items())]
+    places += [("command", "command", word) for word in spec.command]
+    chosen = [p for p in patterns.patterns() if p.high or p.name == "url-credentials"]
+    for table, name, words in places:
+        for each in text.find(words, f"{table}.{name}", chosen):
+            message = f"`{name}` of image `{spec.name}` holds a secret ({each.rule}): "
+            hint = f"take it out of [tool.lockstitch.images.{spec.name}.{table}], "
+            if table == "command":
+                hint = f"take it out of `command` in [tool.lockstitch.images.{spec.name}], "
+            yield LockstitchError(message + each.excerpt, hint=hint + "give it at run time")

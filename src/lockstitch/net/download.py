@@ -54,8 +54,8 @@ class Fetcher:
         self._store = store
         self._credentials = credentials
         self._transport = Transport(_PARALLEL)
-        self._stopped = threading.Event()
-        self._retry = Retry(first_wait, self._stopped)
+        self._first_wait = first_wait
+        self._retry = Retry(first_wait)
 
     def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
         """Download every file that the store lacks; one LockstitchError with all that failed."""
@@ -66,12 +66,13 @@ class Fetcher:
         # Biggest first, so that one large wheel does not start when the others have ended.
         queue = sorted(missing.values(), key=lambda d: (-(d.size or 0), d.name))
         label = f"fetch {len(queue)} file{'s' if len(queue) > 1 else ''}"
+        stopped = threading.Event()  # of this batch alone: another may follow
         with progress.task(label, total) as task:
             threads.run(
                 queue,
-                lambda download: self._one(download, task),
+                lambda download: self._one(download, task, stopped),
                 parallel=_PARALLEL,
-                stopped=self._stopped,
+                stopped=stopped,
             )
 
     def read(self, url: str, *, limit: int) -> bytes:
@@ -93,15 +94,16 @@ class Fetcher:
             raise LockstitchError(message)
         return data
 
-    def _one(self, download: Download, task: Task) -> None:
+    def _one(self, download: Download, task: Task, stopped: threading.Event) -> None:
         fetched = 0
+        retry = Retry(self._first_wait, stopped)
 
         def rest(received: Hasher) -> Iterator[bytes]:
             nonlocal fetched
             ask = partial(self._ask, download.url, download.name)
             broken = partial(_failed, download.url, download.name)
-            for chunk in self._retry.body(ask, received, download.size, broken):
-                if self._stopped.is_set():
+            for chunk in retry.body(ask, received, download.size, broken):
+                if stopped.is_set():
                     raise broken("another download failed")
                 yield chunk
                 fetched += len(chunk)

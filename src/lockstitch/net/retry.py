@@ -145,9 +145,16 @@ def bring(
                 while chunk := handle.read(_CHUNK):
                     received.update(chunk)
                 left = received.size
-                if size is None or left < size:
-                    for chunk in read(received):
-                        handle.write(chunk)
+                try:
+                    if size is None or left < size:
+                        for chunk in read(received):
+                            handle.write(chunk)
+                except LockstitchError as error:
+                    # A server that gives no rest of it may still give all.
+                    if not left or received.size > left or isinstance(error.__cause__, Retryable):
+                        raise
+                    handle.truncate(0)
+                    continue
             if received.digest() == digest and size in {None, received.size}:
                 store.adopt(partial, digest)
                 return

@@ -104,8 +104,6 @@ class _Watch:
             raise broken
 
     def _run(self) -> None:
-        import socket
-
         while True:
             with self._wake:
                 if not self._until:
@@ -117,12 +115,12 @@ class _Watch:
                         self._ended.add(key)
                         del self._until[key]
                         with contextlib.suppress(OSError):
-                            # Not its own: TLS would be taken down under who reads.
-                            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                            sock.shutdown(_BOTH_WAYS)
                 self._wake.wait(_TICK)
 
 
 _TICK = 0.5  # seconds
+_BOTH_WAYS = 2  # SHUT_RDWR
 _TOO_SLOW = "it sends too slowly"
 _WATCH = _Watch()
 

@@ -14,8 +14,8 @@ from lockstitch.drift import compare, source
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.source import Context
 from lockstitch.errors import LockstitchError
-from lockstitch.lock import file as lock_file
 from lockstitch.image.assemble import reference
+from lockstitch.lock import file as lock_file
 from lockstitch.lock import manager
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Platform

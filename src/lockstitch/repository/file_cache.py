@@ -11,9 +11,10 @@ from lockstitch.digest import of_bytes
 from lockstitch.repository.files import Repository
 from lockstitch.store import Store, default_root
 
-__all__ = ["LARGEST", "cached_per_file", "is_installed"]
+__all__ = ["cached_per_file", "is_installed", "largest"]
 
-LARGEST = 5 << 20  # bytes of a file above which it is not read
+_LARGEST = 5 << 20  # bytes of a file above which it is not read
+_NOTEBOOK = 16 << 20  # the same, of a notebook with its pictures
 _FRESH = 2.0  # seconds: a file as young as that may change again within one tick of its clock
 _INSTALLED = frozenset({"node_modules", "site-packages", ".venv", "venv", "dist-packages"})
 
@@ -65,8 +66,13 @@ def _regular(repo: Repository, names: Iterable[str]) -> Iterator[tuple[str, list
             facts = os.lstat(f"{root}/{name}")
         except (OSError, ValueError):
             continue
-        if stat.S_ISREG(facts.st_mode) and 0 < facts.st_size <= LARGEST:
+        if stat.S_ISREG(facts.st_mode) and 0 < facts.st_size <= largest(name):
             yield name, [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+
+
+def largest(name: str) -> int:
+    """Return the bytes above which a file of this name is not read."""
+    return _NOTEBOOK if name.endswith(".ipynb") else _LARGEST
 
 
 def is_installed(path: str) -> bool:

@@ -64,6 +64,8 @@ def may_have(data: bytes, path: str) -> bool:
     """Return whether a file may hold a secret: a quick no for nearly all, and never a wrong one."""
     if data[:2] in _UTF16 or any(p.files and p.is_for(path) for p in patterns()):
         return True
+    if b"\0" in data and any(sign.search(data.replace(b"\0", b"")) for sign in _signs()):
+        return True
     return any(sign.search(data) for sign in _signs())
 
 

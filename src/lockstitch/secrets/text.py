@@ -10,7 +10,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.secrets.patterns import Pattern, patterns
 from lockstitch.suppressions import allowed_lines
 
-__all__ = ["Secret", "decoded", "excerpt", "find", "merged"]
+__all__ = ["Secret", "decoded", "excerpt", "find", "find_in", "merged"]
 
 _SAMPLE = 8192  # bytes in which a binary file has a zero
 _SHOWN = 4
@@ -76,9 +76,27 @@ def _order(each: Secret) -> tuple[int, bool, int, str]:
 
 def decoded(data: bytes) -> str | None:
     """Return the text of a file, or None for one that is binary."""
+    if data[:4] in {b"\xff\xfe\0\0", b"\0\0\xfe\xff"}:
+        return data.decode("utf-32", "replace")
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:  # editors of Windows save such text
         return data.decode("utf-16", "replace")
     return None if b"\0" in data[:_SAMPLE] else data.decode("utf-8", "replace")
+
+
+def find_in(data: bytes, path: str, chosen: Iterable[Pattern] | None = None) -> list[Secret]:
+    """Return the secrets of a file as `find`; in a binary one, what is a secret by its form.
+
+    Texts in a binary file end at a zero, or have one beside each letter.
+    """
+    text = decoded(data)
+    if text is not None:
+        return find(text, path, chosen)
+    high = [each for each in (patterns() if chosen is None else chosen) if each.high]
+    secrets: dict[str, Secret] = {}
+    for joint in (b"\n", b""):
+        for each in find(data.replace(b"\0", joint).decode("latin-1"), path, high):
+            secrets.setdefault(f"{each.rule} {each.excerpt}", replace(each, line=1, column=1))
+    return [*secrets.values()]
 
 
 def find(text: str, path: str, chosen: Iterable[Pattern] | None = None) -> list[Secret]:

@@ -21,8 +21,8 @@ from lockstitch.oci import rootfs
 from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE
 from lockstitch.oci.reader import LayoutReader
 from lockstitch.repository import file_cache
-from lockstitch.repository.secrets.secret_files import secret_file
 from lockstitch.secrets.patterns import may_have
+from lockstitch.secrets.secret_files import secret_file
 from lockstitch.secrets.text import Secret
 
 TOKEN = FORMS["github-token"].secret(5)

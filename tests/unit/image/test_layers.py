@@ -5,6 +5,9 @@ import dataclasses
 import gzip
 import io
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -226,3 +229,20 @@ def test_a_process_that_dies_is_an_error_with_the_layer_s_title(store: Store) ->
     with pytest.raises(LockstitchError, match="a worker died while it made `venv`") as caught:
         layers._result(future, job(store, "venv"))
     assert "LOCKSTITCH_JOBS=1" in caught.value.hint
+
+
+def test_a_worker_ends_with_its_parent() -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from lockstitch.image import layers\n"
+        "if __name__ == '__main__':\n"
+        "    pool = layers._pool(2)\n"
+        "    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # Its output is read to the end: a worker that lives on would hold it open.
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert done.stdout.strip().isdigit()

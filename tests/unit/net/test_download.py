@@ -334,3 +334,22 @@ def test_a_small_resource_that_breaks_off_is_read_again(server: Server, store: S
 def test_one_digest_type_is_used_everywhere(store: Store) -> None:
     assert isinstance(store.put(BODY), Digest)
     Fetcher(store).fetch([wanted("http://127.0.0.1:1/f")], Quiet())  # in the store: not asked for
+
+
+def test_a_batch_after_one_that_failed_is_fetched(server: Server, store: Store) -> None:
+    fetcher = Fetcher(store, first_wait=0.001)
+    with pytest.raises(LockstitchError):
+        fetcher.fetch([wanted(server.on("/gone", Reply(status=404)))], Quiet())
+    fetcher.fetch([wanted(server.on("/f", Reply(body=BODY)))], Quiet())
+    assert store.path(DIGEST).read_bytes() == BODY
+    assert fetcher.read(server.on("/index", Reply(body=b"x")), limit=10) == b"x"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_server_that_refuses_the_rest_is_asked_for_all(
+    status: int, server: Server, store: Store
+) -> None:
+    store.partial(DIGEST).write_bytes(b"x" * 1000)
+    fetch(store, wanted(server.on("/f", Reply(status=status), Reply(body=BODY))))
+    assert store.path(DIGEST).read_bytes() == BODY
+    assert [each.range for each in server.asked] == ["bytes=1000-", ""]

@@ -12,8 +12,8 @@ from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
 from lockstitch.repository.secrets import history, images, scanners, search
 from lockstitch.repository.secrets.scanners import Scanner
-from lockstitch.repository.secrets.secret_files import secret_file
 from lockstitch.repository.text.ignore import is_git_ignored
+from lockstitch.secrets.secret_files import secret_file
 from lockstitch.secrets.text import Secret, merged
 from lockstitch.suppressions import allowed_lines
 

@@ -285,7 +285,7 @@ def _line(secret: "Secret") -> str:
 
 def _say_secrets(result: "SearchResult", scanner: "Scanner | None") -> None:
     count = len(result.secrets)
-    skipped = f"{result.binary} binary and {result.large} large skipped"
+    skipped = f"{result.binary} binary read for tokens alone, {result.large} large skipped"
     amount = f"{count} secret{'' if count == 1 else 's'}" if count else "no secret"
     files = f"{result.files} file{'' if result.files == 1 else 's'}"
     say(f"{amount} in {files}; {skipped}")

@@ -40,7 +40,9 @@ def program(repo: Repository, name: str, *, folder: str = "") -> Path | None:
         places += [str(venv / each) for each in ("bin", "Scripts")]
     for place in (*places, ""):
         try:
-            return process.find(os.path.join(place, name), hint="")  # noqa: PTH118 -- "" is PATH
+            # "" is PATH, but for what the repository itself has put there.
+            outside = None if place else repo.root
+            return process.find(os.path.join(place, name), hint="", outside=outside)  # noqa: PTH118
         except LockstitchError:
             continue
     return None

@@ -6,8 +6,8 @@ from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository.secrets.secret_files import secret_file
 from lockstitch.secrets.patterns import may_have, patterns
+from lockstitch.secrets.secret_files import secret_file
 from lockstitch.secrets.text import decoded, find, merged
 from lockstitch.values import frozen
 

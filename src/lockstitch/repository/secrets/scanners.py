@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from lockstitch import environ, process
+from lockstitch import environ, git, process
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
 from lockstitch.secrets.patterns import is_placeholder
@@ -111,12 +111,19 @@ def installed(find: Callable[[str], Path | None]) -> Scanner | None:
 
 
 def in_environment(root: Path) -> Callable[[str], Path | None]:
-    """Return a function that finds a program in the project's environment, else on PATH."""
+    """Return a function that finds a program in the project's environment, else on PATH.
+
+    None that came with the repository is: of an environment that git tracks, or below the root.
+    """
+    listed = git.listed(root)
+    tracked = any(name == ".venv" or name.startswith(".venv/") for name in (listed or ((),))[0])
+    own = (root / ".venv" / "bin", root / ".venv" / "Scripts")
 
     def find(name: str) -> Path | None:
-        for folder in (root / ".venv" / "bin", root / ".venv" / "Scripts", Path()):
+        for folder in (*(() if tracked else own), Path()):
             try:
-                return process.find(str(folder / name), hint="")
+                outside = None if folder in own else root
+                return process.find(str(folder / name), hint="", outside=outside)
             except LockstitchError:
                 continue
         return None

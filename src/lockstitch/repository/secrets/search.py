@@ -11,12 +11,12 @@ from posixpath import basename
 from lockstitch import files, git
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
-from lockstitch.repository.file_cache import LARGEST, cached_per_file
+from lockstitch.repository.file_cache import cached_per_file, largest
 from lockstitch.repository.files import Repository
 from lockstitch.repository.secrets.scanners import Scanner
-from lockstitch.repository.secrets.secret_files import is_template
 from lockstitch.secrets.patterns import Pattern, may_have, patterns, version
-from lockstitch.secrets.text import Secret, decoded, find, merged
+from lockstitch.secrets.secret_files import is_template, kept_login
+from lockstitch.secrets.text import Secret, decoded, find_in, merged
 from lockstitch.suppressions import allowed_lines
 from lockstitch.values import frozen
 
@@ -68,8 +68,7 @@ def patterns_for(path: str) -> tuple[Pattern, ...]:
 
 
 def _search(path: str, data: bytes) -> tuple[list[Secret], bool]:
-    text = decoded(data) if may_have(data, path) else None
-    secrets = [] if text is None else find(text, path, patterns_for(path))
+    secrets = find_in(data, path, patterns_for(path)) if may_have(data, path) else []
     return secrets, not secrets
 
 
@@ -78,7 +77,7 @@ def in_repository(repo: Repository) -> Iterator[Secret]:
 
     Which files were clean is remembered, what was found is not.
     """
-    looked_for = f"1\n{version()}"
+    looked_for = f"2\n{version()}"
     for _, secrets in cached_per_file(
         repo, repo.every_name, "checked-secrets", looked_for, _search
     ):
@@ -109,15 +108,16 @@ def in_project(root: Path, names: Sequence[str], scanner: Scanner | None) -> Sea
         data = _read(root / name)
         if data is None:
             continue
-        if len(data) > LARGEST:
+        if len(data) > largest(name):
             large += 1
             continue
         read.append(name)
+        secrets += find_in(data, name)
         text = decoded(data)
         if text is None:
             binary += 1
             continue
-        secrets += find(text, name)
+        secrets += _as_login(name, text)
         allowed[name] = allowed_lines(text)
     if scanner:
         secrets += by_scanner(scanner, root, read, lambda path: allowed.get(path, ()))
@@ -126,13 +126,27 @@ def in_project(root: Path, names: Sequence[str], scanner: Scanner | None) -> Sea
     )
 
 
+def _as_login(name: str, text: str) -> Iterator[Secret]:
+    """Yield what a file holds that is made for logins: `.netrc` and its kin."""
+    if holds := kept_login(name, text):
+        yield Secret(
+            path=name,
+            line=holds[1],
+            column=1,
+            rule="login-file",
+            severity="medium",
+            excerpt=holds[0],
+            found_by=("lockstitch",),
+        )
+
+
 def _read(path: Path) -> bytes | None:
     """Return the bytes of a regular file up to one more than may be; a link's target is not it."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return None
         with path.open("rb") as handle:
-            return handle.read(LARGEST + 1)
+            return handle.read(largest(path.name) + 1)
     except OSError:  # deleted, and git does not know yet
         return None
 

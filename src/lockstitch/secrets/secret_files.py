@@ -1,14 +1,15 @@
 """Files whose whole purpose is to hold secrets, told by their name and what stands in them."""
 
+import functools
 import re
 from collections.abc import Callable
+from pathlib import Path
 from posixpath import basename
 
 from lockstitch.patterns import regex
-from lockstitch.repository import tables
 from lockstitch.secrets.patterns import is_placeholder
 
-__all__ = ["is_template", "secret_file"]
+__all__ = ["is_template", "kept_login", "secret_file"]
 
 _TEMPLATE = regex(
     r"(?i)(?:^|.*[._-])(?:example|sample|template|tmpl|dist|default|defaults|dummy|fake|j2|tpl|test"
@@ -27,7 +28,7 @@ _FILLERS = regex(
 # Any name that a kind below may have: nearly all files are passed by with this alone.
 _PERHAPS = regex(
     r".*\.(?:env|pem|key|ppk|kubeconfig)|\.env.*|env\..*|id_.*|.*\.json|[._]netrc|\.pypirc|config"
-    r"|\.git-credentials|\.npmrc|kubeconfig.*|credentials|\.dockerconfigjson|secrets\.toml"
+    r"|\.git-credentials|\.npmrc|kubeconfig.*|credentials|\.dockerconfigjson|secrets\.toml|\.pgpass|pgpass\.conf"
 )
 
 
@@ -46,13 +47,37 @@ def secret_file(path: str, read: Callable[[], str | None]) -> tuple[str, int] | 
         return None
     if _ENV.fullmatch(name):
         return _of_env(read() or "")
-    for kind in tables.load("lockstitch.repository.secrets", "secret_files.toml")["kind"]:
-        if re.fullmatch(kind["names"], path.lower()) or re.fullmatch(kind["names"], name):
-            text = read() or ""
+    return (
+        kept_login(path, read() or "") if any(_is_named(kind, path) for kind in _kinds()) else None
+    )
+
+
+def kept_login(path: str, text: str) -> tuple[str, int] | None:
+    """Return what a file holds that is made for logins alone, and its line, or None."""
+    name = basename(path).lower()
+    if is_template(path) or not _PERHAPS.fullmatch(name):
+        return None
+    for kind in _kinds():
+        if _is_named(kind, path):
             match = re.search(kind["content"], text)
             if match and not is_placeholder(match[match.lastindex or 0]):
                 return kind["holds"], text.count("\n", 0, match.start()) + 1
     return None
+
+
+def _is_named(kind: dict[str, str], path: str) -> bool:
+    lower = path.lower()
+    return any(re.fullmatch(kind["names"], each) for each in (lower, basename(lower)))
+
+
+@functools.cache
+def _kinds() -> list[dict[str, str]]:
+    import tomllib
+
+    kinds: list[dict[str, str]] = tomllib.loads(
+        Path(__file__).with_suffix(".toml").read_text("utf-8")
+    )["kind"]
+    return kinds
 
 
 def _of_env(text: str) -> tuple[str, int] | None:
