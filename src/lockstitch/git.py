@@ -18,6 +18,7 @@ __all__ = [
     "commit",
     "described",
     "dirty",
+    "ignored",
     "is_commit",
     "listed",
     "remote_names",
@@ -96,6 +97,23 @@ def listed(folder: Path) -> tuple[list[str], list[str]] | None:
             tags.setdefault(entry[2:], entry[0])
     kept = {name: tag for name, tag in tags.items() if tag != "S"}
     return [n for n, tag in kept.items() if tag != "?"], [n for n, t in kept.items() if t == "?"]
+
+
+def ignored(folder: Path, names: Sequence[str]) -> set[str]:
+    """Return which of some files below a folder git ignores; none where git cannot tell."""
+    if not names:
+        return set()
+    try:
+        done = run(
+            folder,
+            *("check-ignore", "-z", "--stdin"),
+            check=False,
+            stdin="".join(f"{name}\0" for name in names),
+            errors="surrogateescape",
+        )
+    except LockstitchError:
+        return set()
+    return set(done.stdout.split("\0")) - {""} if done.code == 0 else set()
 
 
 def dirty(folder: Path) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from lockstitch import git
 from lockstitch.digest import Hasher, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import FoundFile, find_files, matches, walk
@@ -46,6 +47,7 @@ __all__ = [
     "folded",
     "included",
     "is_trimmed",
+    "passed_over",
     "unusual",
     "venv",
     "with_shebang",
@@ -456,19 +458,21 @@ def folded(kept: Iterable[str], left: Iterable[str]) -> tuple[str, ...]:
 # --- the project's own files
 
 _POINTER = 1024  # bytes that a pointer of Git LFS has at most
+# What editors and tools leave beside the code, whether or not git is told of it.
+_DROPPING = re.compile(
+    r"(?:^|/)(?:[^/]*~|\.[^/]*\.sw[a-p]|#[^/]*#|\.coverage(?:\.[^/]*)?|(?:\.idea|[^/]*\.egg-info)/.*)$"
+)
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
 def included(project: Project, image: ImageSpec) -> list[FoundFile]:
-    """Return the files that an image includes.
+    """Return the files that an image includes; `passed_over` says which others are left out.
 
     Raises LockstitchError for each pattern without files, and each file outside the project.
     """
     files: dict[str, FoundFile] = {}
     problems: list[LockstitchError] = []
-    everything = list(walk(project.root)) if image.include else []
-    for pattern in image.include:
-        hits = [each for each in everything if matches(each.name, pattern)]
+    for pattern, hits in _matched(project, image).items():
         files |= {each.name: each for each in hits}
         if not hits:
             message = f"`{pattern}` of image `{image.name}` matches no file in `{project.root}`"
@@ -488,6 +492,38 @@ def included(project: Project, image: ImageSpec) -> list[FoundFile]:
     return [files[name] for name in sorted(files)]
 
 
+def passed_over(project: Project, image: ImageSpec) -> list[str]:
+    """Return the files that only patterns match, and that git ignores or an editor left there."""
+    kept = {each.name for hits in _matched(project, image).values() for each in hits}
+    matched = _matched(project, image, all_files=True)
+    return sorted({each.name for hits in matched.values() for each in hits} - kept)
+
+
+def _matched(
+    project: Project, image: ImageSpec, *, all_files: bool = False
+) -> dict[str, list[FoundFile]]:
+    """Return the files that each pattern of `include` matches.
+
+    What git ignores is left out beside files that it does not ignore: a pattern that names a file,
+    or that matches nothing else, means it.
+    """
+    everything = list(walk(project.root)) if image.include else []
+    matched = {
+        pattern: [each for each in everything if matches(each.name, pattern)]
+        for pattern in image.include
+    }
+    if all_files:
+        return matched
+    names = {each.name for hits in matched.values() for each in hits} - matched.keys()
+    ignored = git.ignored(project.root, sorted(names))
+    ignored |= {name for name in names if _DROPPING.search(name)}
+    wanted = {}
+    for pattern, hits in matched.items():
+        rest = [each for each in hits if each.name not in ignored]
+        wanted[pattern] = rest or hits
+    return wanted
+
+
 def _is_pointer(file: FoundFile) -> bool:
     """Return whether a small file is what Git LFS leaves in place of a large one."""
     with contextlib.suppress(OSError):
@@ -504,6 +540,10 @@ def unusual(project: Project, spec: ImageSpec) -> Iterator[str]:
     own = find_files(project.root, ("src/**/*.py",)) if project.is_package else []
     names = {each.name: each for each in (*included(project, spec), *own)}
     crlf = []
+    if left := passed_over(project, spec):
+        more = f" and {len(left) - 3} more" if left[3:] else ""
+        listed = ", ".join(f"`{name}`" for name in left[:3])
+        yield f"{listed}{more} left out of `{spec.name}`: git ignores them, or an editor made them"
     for name, each in sorted(names.items()):
         if each.size > _LARGE:
             yield f"`{name}` has {shown(each.size)}: `{spec.name}` is that much larger"

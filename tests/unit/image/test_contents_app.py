@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.images import layer, members
+from support.programs import git
 
 from lockstitch.errors import LockstitchError
 from lockstitch.image import contents
@@ -154,3 +155,55 @@ def test_the_health_check_compiles(tree: Project, tmp_path: Path) -> None:
         [sys.executable, "-I", path, "1", "/health"], check=False, capture_output=True
     )
     assert done.returncode == 1
+
+
+def test_what_git_ignores_or_an_editor_left_is_no_part_of_a_pattern(tree: Project) -> None:
+    git(tree.root, "init", "-q")
+    (tree.root / ".gitignore").write_text("src/build/\n*.log\nmodels/\n")
+    for name in (
+        "src/build/lib.py",
+        "src/a.log",
+        "src/main.py~",
+        "src/.main.py.swp",
+        "src/.idea/x.xml",
+        "src/.coverage",
+        "src/demo.egg-info/PKG-INFO",
+        "src/building.py",
+        "models/model.onnx",
+    ):
+        (tree.root / name).parent.mkdir(exist_ok=True)
+        (tree.root / name).write_text(name)
+    spec = ImageSpec(name="serve", include=("src/**", "models/**"))
+    found = [each.name for each in contents.included(tree, spec)]
+    assert found == [
+        "models/model.onnx",  # nothing else is there for its pattern
+        "src/b.txt",
+        "src/building.py",
+        "src/lib/a.py",
+        "src/main.py",
+        "src/run.sh",
+    ]
+    assert contents.passed_over(tree, spec) == [
+        "src/.coverage",
+        "src/.idea/x.xml",
+        "src/.main.py.swp",
+        "src/a.log",
+        "src/build/lib.py",
+        "src/demo.egg-info/PKG-INFO",
+        "src/main.py~",
+    ]
+    said = [note for note in contents.unusual(tree, spec) if "left out" in note]
+    first = "`src/.coverage`, `src/.idea/x.xml`, `src/.main.py.swp`"
+    why = "git ignores them, or an editor made them"
+    assert said == [f"{first} and 4 more left out of `serve`: {why}"]
+    named = ImageSpec(name="serve", include=("src/**", "src/a.log"))
+    assert "src/a.log" in [each.name for each in contents.included(tree, named)]
+
+
+def test_what_git_tracks_is_included_though_it_is_ignored(tree: Project) -> None:
+    git(tree.root, "init", "-q")
+    (tree.root / ".gitignore").write_text("*.txt\n")
+    git(tree.root, "add", "-f", "src/b.txt")
+    spec = ImageSpec(name="serve", include=("src/**",))
+    assert "src/b.txt" in [each.name for each in contents.included(tree, spec)]
+    assert contents.passed_over(tree, spec) == []
