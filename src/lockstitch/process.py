@@ -80,13 +80,16 @@ def _path_without(folder: Path) -> str:
     return os.pathsep.join(each for each in places if not Path(each).resolve().is_relative_to(root))
 
 
-def find_uv() -> Path:
-    """Return uv: the one that was named, the one beside this Python, or the one on PATH."""
+def find_uv(*, outside: Path | None = None) -> Path:
+    """Return uv: the one that was named, the one beside this Python, or the one on PATH.
+
+    `outside` is as in `find`.
+    """
     named = environ.get("LOCKSTITCH_UV")
     if named:
         return find(named, hint="set LOCKSTITCH_UV to the uv program, or unset it")
     beside = shutil.which("uv", path=str(Path(sys.executable).parent))
-    return Path(beside) if beside else find("uv", hint="pip install uv")
+    return Path(beside) if beside else find("uv", hint="pip install uv", outside=outside)
 
 
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")

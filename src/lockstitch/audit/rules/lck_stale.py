@@ -121,7 +121,7 @@ class LCK002(Rule):
         pyproject = repo.toml(path)
         requires = lock.requires_python or table(pyproject, "project").get("requires-python")
         words: list[str | Path] = ["lock", "--check", "--offline", "--no-build", "--verbose"]
-        words += ["--no-progress", "--color", "never", *_python(requires)]
+        words += ["--no-progress", "--color", "never", *_python(requires, repo.root)]
         if "cache-dir" in table(pyproject, "tool", "uv") or repo.exists(beside(folder, "uv.toml")):
             words.append("--no-cache")  # a project does not choose what is written where
         env = environ.child(
@@ -134,7 +134,10 @@ class LCK002(Rule):
         )
         try:
             done = process.run(
-                [process.find_uv(), *words], cwd=repo.root / folder, env=env, check=False
+                [process.find_uv(outside=repo.root), *words],
+                cwd=repo.root / folder,
+                env=env,
+                check=False,
             )
         except LockstitchError as error:
             yield self.skip(str(error), hint=error.hint)
@@ -163,7 +166,7 @@ def _key(repo: Repository, lock: Graph, folder: str) -> str:
     Empty where there is no uv.
     """
     try:
-        uv = process.find_uv()
+        uv = process.find_uv(outside=repo.root)
         facts = uv.stat()
     except (LockstitchError, OSError):
         return ""
@@ -241,7 +244,7 @@ def _is_unknown(repo: Repository, folder: str, pattern: object) -> bool:
     return False
 
 
-def _python(requires: object) -> list[str | Path]:
+def _python(requires: object, root: Path) -> list[str | Path]:
     """Return which Python uv is told to use: this one where it fits, else the oldest that does.
 
     A search of uv's own starts every `python` on PATH, which takes seconds where they are shims.
@@ -257,7 +260,7 @@ def _python(requires: object) -> list[str | Path]:
     for minor in range(8, 30):
         if f"3.{minor}.99" in allowed:
             try:
-                return ["--python", process.find(f"python3.{minor}", hint="")]
+                return ["--python", process.find(f"python3.{minor}", hint="", outside=root)]
             except LockstitchError:
                 continue
     return ["--managed-python", "--python", str(allowed)]
