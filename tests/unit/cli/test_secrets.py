@@ -192,11 +192,11 @@ def test_a_name_that_is_not_utf8_is_searched(
     (project / os.fsdecode(b"caf\xe9.py")).write_text(f"b = '{SECRET}'\n")
     if tracked:
         git(project, "init", "-q")
-    assert main(["secrets"]) == 1
+    assert main(["check", "--secrets"]) == 1
     out = capsys.readouterr().out
     assert "caf" in out
     out.encode()
-    assert main(["secrets", "--json"]) == 1
+    assert main(["check", "--secrets", "--json"]) == 1
     assert "caf" in capsys.readouterr().out
 
 
@@ -225,7 +225,7 @@ def test_a_file_that_is_made_for_logins_is_told_by_its_name(
     place = locked / "app" / name
     place.parent.mkdir(exist_ok=True)
     place.write_text(LOGINS[name])
-    assert main(["secrets"]) == 1
+    assert main(["check", "--secrets"]) == 1
     out = capsys.readouterr().out
     assert f"app/{name}:" in out
     assert "hK93nd72Lq" not in out
@@ -240,7 +240,7 @@ def test_a_token_is_found_however_it_is_written(
     text = f"token = '{SECRET}'\n"
     data = f"\0\1\2{text}\0".encode() if form == "a zero" else text.encode(form)
     (locked / "app" / "odd.bin").write_bytes(data)
-    assert main(["secrets"]) == 1
+    assert main(["check", "--secrets"]) == 1
     out = capsys.readouterr().out
     assert "app/odd.bin:1:" in out
     assert SECRET not in out
@@ -252,7 +252,7 @@ def test_a_token_is_found_however_it_is_written(
 def test_a_notebook_is_read_to_16_mib(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (locked / "app" / "plot.ipynb").write_text("#" * (6 << 20) + f"\n'{SECRET}'\n")
     (locked / "app" / "plot.txt").write_text("#" * (6 << 20) + f"\n'{SECRET}'\n")
-    assert main(["secrets"]) == 1
+    assert main(["check", "--secrets"]) == 1
     out, err = capsys.readouterr()
     assert out.startswith("app/plot.ipynb:2:")
     assert "1 large skipped" in err
@@ -283,7 +283,7 @@ def test_labels_and_command_are_looked_at_as_variables_are(
     assert SECRET not in err
 
 
-@pytest.mark.parametrize("command", ["secrets", "check"])
+@pytest.mark.parametrize("command", ["--secrets", "--history"])
 @pytest.mark.parametrize("name", ["git", "betterleaks"])
 def test_no_program_of_the_repository_is_started(
     name: str, command: str, project: Path, monkeypatch: pytest.MonkeyPatch
@@ -296,5 +296,5 @@ def test_no_program_of_the_repository_is_started(
     git(project, "init", "-q")
     git(project, "add", "-A", "-f")
     monkeypatch.setenv("PATH", f"tools:{project}/tools:/usr/bin:/bin")
-    main([command, *(["--history"] if command == "check" else [])])
+    main(["check", command])
     assert not (project / "started").exists()
