@@ -165,7 +165,7 @@ def test_a_model_is_known_by_its_content_and_the_provenance_names_its_run(
     (root / "models" / "model.bin").unlink()
     assert build() == 0
     capsys.readouterr()
-    assert main(["inspect", "serve", "--provenance", "--project", str(root)]) == 0
+    assert main(["image", "inspect", "serve", "--provenance", "--project", str(root)]) == 0
     definition = json.loads(capsys.readouterr().out)["predicate"]["buildDefinition"]
     materials = {m["name"]: m["digest"].get("sha256") for m in definition["resolvedDependencies"]}
     assert materials["app/served.dat"] == found.outputs["models/model.bin"].hex

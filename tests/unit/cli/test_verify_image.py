@@ -310,17 +310,17 @@ def test_an_image_with_files_that_two_packages_have_fits(
     path = f"{SITE}/epsilon/__init__.py"
     assert "`gamma` and `epsilon` both have a file with other bytes" in said
     assert f'`{path}`; to decide: prefer = ["epsilon"]' in said
-    assert main(["inspect", "serve", "--provenance"]) == 0
+    assert main(["image", "inspect", "serve", "--provenance"]) == 0
     definition = json.loads(capsys.readouterr().out)["predicate"]["buildDefinition"]
     (decided,) = definition["internalParameters"]["collisions"]
     assert (decided["winner"], decided["loser"], decided["paths"]) == ("gamma", "epsilon", [path])
-    assert main(["verify-image", "serve", "--quiet"]) == 0
+    assert main(["image", "verify", "serve", "--quiet"]) == 0
     setting = '[tool.lockstitch.images.serve]\nprefer = ["epsilon"]\n'
     projects.replace(locked, "[tool.lockstitch.images.serve]\n", setting)
     capsys.readouterr()
     assert main(["build", "serve"]) == 0
     assert "both have" not in capsys.readouterr().err
-    assert main(["verify-image", "serve", "--quiet"]) == 0
+    assert main(["image", "verify", "serve", "--quiet"]) == 0
     strict = setting.replace('prefer = ["epsilon"]', 'collisions = "error"')
     projects.replace(locked, setting, strict)
     assert main(["build", "serve"]) == 1
