@@ -158,12 +158,16 @@ def key_of(spec: ImageSpec, minor: str, packages: Iterable[tuple[str, Digest]]) 
 def find(
     packages: Mapping[str, PackageFiles], spec: ImageSpec, minor: str
 ) -> tuple[Collision, ...]:
-    """Return which files of which package an image does not hold, sorted by both names."""
+    """Return which files of which package an image does not hold, sorted by both names.
+
+    Raises LockstitchError for each path that is a file of one package and a folder of another.
+    """
     owners: dict[str, list[str]] = {}
     for name in sorted(packages):
         for path, (_, _, trimmed) in packages[name].files.items():
             if not (trimmed and spec.trim):
                 owners.setdefault(path, []).append(name)
+    raise_all(list(_files_and_folders(owners, minor)))
     needed = _Dependencies({name: each.requires for name, each in packages.items()})
     found: dict[tuple[str, str, str], list[str]] = {}
     for path, names in owners.items():
@@ -184,6 +188,21 @@ def find(
         )
         for (winner, loser, reason), paths in sorted(found.items())
     )
+
+
+def _files_and_folders(owners: Mapping[str, list[str]], minor: str) -> Iterator[LockstitchError]:
+    folders: dict[str, str] = {}
+    for path, names in owners.items():
+        parent = path.rpartition("/")[0]
+        while parent and parent not in folders:
+            folders[parent] = names[0]
+            parent = parent.rpartition("/")[0]
+    for folder in sorted(folders.keys() & owners.keys()):
+        message = (
+            f"`{_in_image(folder, minor)}` is a file of `{owners[folder][0]}` and a folder of "
+        )
+        hint = "keep one of both packages"
+        yield LockstitchError(f"{message}`{folders[folder]}`", hint=hint)
 
 
 def _in_image(path: str, minor: str) -> str:

@@ -78,6 +78,14 @@ def test_what_trimming_leaves_out_collides_with_nothing() -> None:
     assert found(a=one, b=other) == [("b", "a", "name")]
 
 
+def test_a_file_of_one_package_and_a_folder_of_another_is_an_error() -> None:
+    packages = {"a": package(**{"x.py/y": 1}), "b": package(x=1)}
+    with pytest.raises(LockstitchError) as caught:
+        collisions.find(packages, SERVE, "3.11")
+    assert caught.value.message == f"`{SITE}/x.py` is a file of `b` and a folder of `a`"
+    assert caught.value.hint == "keep one of both packages"
+
+
 def test_a_sentence_names_packages_paths_bytes_and_the_setting() -> None:
     paths = tuple(f"{SITE}/{name}.so" for name in "abcde")
     one = Collision(winner="cv-b", loser="cv-a", reason="name", paths=paths, size=340_000_000)

@@ -214,12 +214,19 @@ def _check_lists(
             talk.say(f"* `{suite.suite}` has no packages for `{architecture}`")
 
 
+def _read(store: Store, download: Download) -> bytes:
+    data = store.read(download.digest)
+    if data is None:
+        store.read_again(download.digest)  # which removes what is damaged
+        message = f"`{download.name}` did not stay whole in the store `{store.root}`"
+        raise LockstitchError(message, hint="run the same command again")
+    return data
+
+
 def _choose(
     name: str, roots: Sequence[str], lists: Sequence[tuple[str, Download]], store: Store
 ) -> tuple[DebianPackage, ...]:
-    packages = index.Index(
-        (archive, index.unpack(store.path(d.digest).read_bytes(), d.name)) for archive, d in lists
-    )
+    packages = index.Index((archive, index.unpack(_read(store, d), d.name)) for archive, d in lists)
     interpreter = re.fullmatch(r"python(\d+\.\d+)-minimal", roots[0])
     if interpreter and interpreter[0] not in packages.names():
         has = [
