@@ -184,7 +184,9 @@ def test_a_moved_tag_and_a_pretended_version_make_another_wheel(
     assert third.filename == "tiny-3.0-py3-none-any.whl"
     # The same with a key, as for a plugin that is no code of the project.
     other = dataclasses.replace(one, document={"build-system": SCM})
-    assert project_wheel.build(other, (), store) == third
+    again = project_wheel.build(other, (), store)
+    # The zip of this backend bears the time.
+    assert (again.filename, again.contents) == (third.filename, third.contents)
     recorded = sorted((store.root / "records" / "own").rglob("*.json"))
     assert len(recorded) == 1
     monkeypatch.delenv("SETUPTOOLS_SCM_PRETEND_VERSION")
