@@ -69,7 +69,8 @@ def publish(server: Server, version: str) -> None:
 def test_an_image_on_it_starts(
     version: str, mirror: Server, in_store: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (PYENV / version).is_dir(), f"pyenv install {version}"
+    if not (PYENV / version).is_dir():
+        pytest.skip(f"CPython {version} is not beside {PYENV}: pyenv install {version}")
     publish(mirror, version)
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", mirror.address)
     minor = version.rpartition(".")[0]

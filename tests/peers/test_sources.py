@@ -139,7 +139,8 @@ def test_a_folder_of_a_git_repository(tmp_path: Path, capsys: pytest.CaptureFixt
         (origin / name).parent.mkdir(parents=True, exist_ok=True)
         (origin / name).write_text(text)
     for words in (["init", "--quiet"], ["add", "-A"], ["commit", "--quiet", "-m", "one"]):
-        subprocess.run(["git", "-C", origin, *words], check=True)
+        who = ["-c", "user.name=tests", "-c", "user.email=tests@example.test"]
+        subprocess.run(["git", *who, "-C", origin, *words], check=True)
     more = f'\n[tool.uv.sources]\ninner = {{ git = "file://{origin}", subdirectory = "sub" }}\n'
     root = project(tmp_path, '"inner"', "import inner\nprint(inner.x)", more)
     assert starts(root, capsys)[0] == "from git\n"

@@ -8,6 +8,7 @@ import hashlib
 import io
 import re
 import subprocess
+import sys
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,8 @@ from support.bases import elf
 __all__ = ["LOADER", "PYENV", "of_pyenv", "pack", "sums", "tiny"]
 
 LOADER = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
-PYENV = Path.home() / ".pyenv" / "versions"
+# Beside the Python of the tests, wherever HOME is.
+PYENV = Path(sys.base_prefix).parent
 # Of the C library, which the base has.
 _SYSTEM = re.compile(
     r"(?:libc|libm|libpthread|libdl|librt|libutil|libresolv|libcrypt|ld-linux)\b.*"
