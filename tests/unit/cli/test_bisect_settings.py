@@ -38,6 +38,7 @@ to get either
 """
 
 
+@pytest.mark.slow
 def test_a_setting(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +98,7 @@ to get either
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "code", "said"),
     [("1 if x else 0.5 if y else 0", 1, REST), ("int(x or y)", 0, EITHER)],
