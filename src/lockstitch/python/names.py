@@ -27,7 +27,9 @@ def of_requirement(text: str) -> str:
 
 
 def distribution_of(top: str) -> str:
-    """Return the distribution that has a module, as far as a table of the most used knows."""
+    """Return what to add for a module, as a shell takes it: its distribution, by a table."""
+    if top == "pkg_resources":
+        return "'setuptools<81'"  # the last that have it
     return _distributions().get(top, top.replace("_", "-"))
 
 

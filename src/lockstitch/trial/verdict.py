@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from posixpath import dirname
 
+from lockstitch.python.names import distribution_of
+
 __all__ = ["Lack", "folders_written", "lacks"]
 
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+?\.so[\w.]*): cannot open shared object file")
 _SYMBOL = re.compile(r"(?:ImportError|OSError): .*version `((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not")
 _FILE = re.compile(r"FileNotFoundError: .*No such file or directory: '([^'\n]+)'")
+_FRAME = 400  # characters of a traceback before its last line
 _PROGRAM = re.compile(r"exec `([^`\n]+)`: No such file or directory")
 _DENIED = re.compile(
     r"(?:PermissionError|OSError): \[Errno (?:13|30)\] [^:\n]+: '([^'\n]+)'"
@@ -32,9 +35,7 @@ class Lack:
         match self.kind:
             case "module":
                 top = self.name.partition(".")[0]
-                return (
-                    f"add the package that has `{top}` to a group of {table}, or include its file"
-                )
+                return f"uv add {distribution_of(top)}, or include its file in {table}"
             case "library":
                 return f"choose a base that has {self.name}, or a wheel that brings it"
             case "symbol":
@@ -62,6 +63,13 @@ def lacks(output: str) -> list[Lack]:
         ("program", _PROGRAM),
     ):
         seen += [(m.start(), Lack(kind=kind, name=m[1])) for m in pattern.finditer(output)]
+    # A program that subprocess does not find is told as a file.
+    seen = [
+        (at, Lack(kind="program", name=lack.name))
+        if lack.kind == "file" and "_execute_child" in output[max(0, at - _FRAME) : at]
+        else (at, lack)
+        for at, lack in seen
+    ]
     for match in _DENIED.finditer(output):
         seen.append((match.start(), Lack(kind="folder", name=match[1] or match[2])))
     ordered = [lack for _, lack in sorted(seen, key=lambda pair: pair[0], reverse=True)]

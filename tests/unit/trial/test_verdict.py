@@ -34,6 +34,15 @@ def test_what_is_missing_is_named(output: str, kind: str, name: str) -> None:
     assert lacks(noise) == []
 
 
+def test_a_program_that_subprocess_does_not_find_is_no_file() -> None:
+    text = (
+        '  File "/usr/lib/python3.11/subprocess.py", line 1901, in _execute_child\n'
+        "    raise child_exception_type(errno_num, err_msg, err_filename)\n"
+        "FileNotFoundError: [Errno 2] No such file or directory: 'sudo'\n"
+    )
+    assert lacks(text) == [Lack(kind="program", name="sudo")]
+
+
 def test_the_last_failure_comes_first_and_each_once() -> None:
     text = (
         "ModuleNotFoundError: No module named 'a'\n"
@@ -46,6 +55,15 @@ def test_the_last_failure_comes_first_and_each_once() -> None:
 def test_a_hint_names_the_table_of_the_image() -> None:
     lack = Lack(kind="folder", name="/app/logs/")
     assert lack.line("serve") == 'outputs = ["logs"] in [tool.lockstitch.images.serve]'
+
+
+@pytest.mark.parametrize(
+    ("module", "requirement"),
+    [("sklearn.svm", "scikit-learn"), ("pkg_resources", "'setuptools<81'"), ("a_b", "a-b")],
+)
+def test_a_module_comes_with_what_to_type(module: str, requirement: str) -> None:
+    line = Lack(kind="module", name=module).line("serve")
+    assert line == f"uv add {requirement}, or include its file in [tool.lockstitch.images.serve]"
 
 
 def test_written_folders_are_named_once_and_from_the_top() -> None:
