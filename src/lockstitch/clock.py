@@ -2,8 +2,6 @@
 
 import time
 
-__all__ = ["monotonic", "now", "sleep"]
-
 
 def monotonic() -> float:
     """Return seconds on a clock that only goes forward, for durations."""

@@ -8,8 +8,6 @@ from typing import Self
 
 from lockstitch.errors import LockstitchError
 
-__all__ = ["Digest", "Hasher", "canonical_json", "of_bytes"]
-
 _FORM = re.compile(r"sha256:[0-9a-f]{64}")
 
 

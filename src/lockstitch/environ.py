@@ -7,8 +7,6 @@ from typing import Final
 
 from lockstitch.errors import LockstitchError
 
-__all__ = ["VARIABLES", "child", "flag", "get", "integer", "name_of", "named", "starting"]
-
 VARIABLES: Final[Mapping[str, str]] = {
     "AWS_ACCESS_KEY_ID": "key of the object store that [tool.lockstitch.stack] names",
     "AWS_SECRET_ACCESS_KEY": "its secret half",

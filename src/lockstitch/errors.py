@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["LockstitchError", "UsageError", "printable", "raise_all"]
-
 _UNSEEN = re.compile(r"[^\x20-\x7e\xa1-\ufffd]+")
 
 

@@ -12,24 +12,6 @@ from pathlib import Path, PurePosixPath
 from lockstitch.errors import LockstitchError
 from lockstitch.progress import say
 
-__all__ = [
-    "FoundFile",
-    "atomic",
-    "chunks",
-    "copied",
-    "find_files",
-    "is_skipped",
-    "lock",
-    "matches",
-    "read_text",
-    "remove",
-    "replace_bytes",
-    "sync",
-    "walk",
-    "write_bytes",
-    "write_text",
-]
-
 # Never part of a project's files: version control, environments, caches, our own state. A folder
 # named `venv`, `env` or `build` may be a package: it is an environment when it has a pyvenv.cfg.
 SKIPPED_FOLDERS = frozenset(

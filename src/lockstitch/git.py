@@ -12,22 +12,6 @@ from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
 
-__all__ = [
-    "Commit",
-    "Revision",
-    "commit",
-    "described",
-    "dirty",
-    "ignored",
-    "is_commit",
-    "listed",
-    "remote_names",
-    "revision",
-    "run",
-    "stream",
-    "without_login",
-]
-
 _COMMIT = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LOGIN = regex(r"(?<=://)[^/@\s]+@")
 _SAFE = ("--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")

@@ -6,8 +6,6 @@ Hundreds are named when `lockstitch check` starts: compiling them there took 12 
 import re
 from typing import AnyStr, cast
 
-__all__ = ["regex"]
-
 _METHODS = ("findall", "finditer", "fullmatch", "match", "search", "split", "sub", "subn")
 
 

@@ -14,24 +14,6 @@ from pathlib import Path
 from lockstitch import environ
 from lockstitch.errors import LockstitchError
 
-__all__ = [
-    "Command",
-    "Expired",
-    "Finished",
-    "Running",
-    "attach",
-    "find",
-    "find_uv",
-    "follow",
-    "is_there",
-    "pipe",
-    "run",
-    "show_commands",
-    "start",
-    "stop",
-    "stream",
-]
-
 Running = subprocess.Popen[bytes]
 Expired = subprocess.TimeoutExpired
 

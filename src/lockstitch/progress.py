@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-__all__ = ["Bars", "Lines", "Quiet", "Reporter", "Task", "reporter", "say"]
-
 
 class Task(Protocol):
     """One piece of work with a known or unknown end."""

@@ -22,8 +22,6 @@ from lockstitch import clock, environ, files
 from lockstitch.digest import Digest, Hasher, of_bytes
 from lockstitch.errors import LockstitchError
 
-__all__ = ["BlobWriter", "Store", "default_root"]
-
 _STALE = 24 * 3600  # seconds after which a file in tmp/ was left by a killed process
 _HASHED = "hashed"  # records of the stat that blobs had when they were hashed
 _TREES = "trees"  # records of what folders of scratch hold

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from lockstitch.patterns import regex
 from lockstitch.values import frozen
 
-__all__ = ["Suppression", "allowed_lines", "suppressions"]
-
 _IGNORE = regex(
     r"(?:#|//|;|<!--)\s*lockstitch:\s*ignore(?P<codes>[\s,A-Z0-9]*?)\s*(?:--+\s*(?P<reason>.*?))?\s*(?:-->)?\s*$"
 )

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-__all__ = ["table"]
-
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     """Return lines with the columns aligned; the first `left` columns to the left."""

@@ -12,8 +12,6 @@ from typing import TypeVar
 
 from lockstitch.errors import LockstitchError, raise_all
 
-__all__ = ["run"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -8,8 +8,6 @@ showing are the same three functions for all.
 import dataclasses
 from typing import Any, TypeVar, dataclass_transform
 
-__all__ = ["frozen"]
-
 _Value = TypeVar("_Value")
 
 

@@ -15,8 +15,6 @@ from lockstitch.repository.text.lines import Edit
 from lockstitch.suppressions import Suppression, suppressions
 from lockstitch.values import frozen
 
-__all__ = ["Fixed", "Report", "applied", "audit", "diff", "fix", "write"]
-
 _NOWHERE = "."  # the path of a finding about no file
 _REPORTS = "https://github.com/lockstitch/lockstitch/issues"
 _MOST_ROUNDS = 20  # one fix may need another's result

@@ -12,8 +12,6 @@ from lockstitch.audit import rules
 from lockstitch.audit.engine import Report
 from lockstitch.audit.rule import Finding, Page, Severity
 
-__all__ = ["FORMATS", "printable", "sarif_document", "summary"]
-
 _SHOWN = 5  # findings of one rule in one file; of more, the lines are named
 _JSON_SCHEMA = 1  # docs/reference/check.md describes it
 

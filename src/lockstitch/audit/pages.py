@@ -5,8 +5,6 @@ from typing import Any
 
 from lockstitch.audit.rule import Page, Rule
 
-__all__ = ["FAMILIES", "document", "listing", "markdown", "text"]
-
 # In the order of pages and listings.
 FAMILIES = {
     "LCK": "locks",

@@ -14,8 +14,6 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.text.lines import Edit
 from lockstitch.values import frozen
 
-__all__ = ["CheckOptions", "Finding", "Page", "Rule", "Severity", "Skip"]
-
 _SECTION = regex(r"^(Why|Bad|Good|Fix|Source):[ \t]*", re.MULTILINE)
 _NEEDED = ("Why", "Bad", "Good", "Fix")
 

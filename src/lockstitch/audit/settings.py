@@ -11,8 +11,6 @@ from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.python.tables import Table, table, toml
 from lockstitch.values import frozen
 
-__all__ = ["Settings", "chosen", "holder", "load"]
-
 
 @frozen
 class Settings:

@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from lockstitch import __version__
 from lockstitch.errors import LockstitchError
 
-__all__ = ["COMMANDS", "GROUPS", "main", "module_of"]
-
-
 TYPE_CHECKING = False  # `typing` itself is a tenth of the start of `lockstitch --help`
 if TYPE_CHECKING:
     from typing import NoReturn, Protocol

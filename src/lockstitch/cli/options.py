@@ -13,34 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = [
-    "COMMON",
-    "COMMON_NAMES",
-    "COMMON_QUIET",
-    "HOST",
-    "INSECURE",
-    "JSON",
-    "LAYOUT",
-    "PLATFORM",
-    "PROJECT",
-    "QUIET",
-    "REFERENCE",
-    "TARGET",
-    "VERBOSE",
-    "Group",
-    "Option",
-    "Parser",
-    "add",
-    "exclusive",
-    "flag",
-    "group",
-    "missing",
-    "operand",
-    "option",
-    "repeatable",
-    "values_of",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Option:

@@ -23,17 +23,6 @@ if TYPE_CHECKING:
     from lockstitch.oci.registry.cache import LayerCache
     from lockstitch.oci.registry.client import Client
 
-__all__ = [
-    "Session",
-    "answer_stale",
-    "history_file",
-    "layout_folder",
-    "open_session",
-    "print_json",
-    "project_here",
-    "verified",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:

@@ -23,8 +23,6 @@ from lockstitch.stack.compose import Compose
 from lockstitch.stack.control import Native
 from lockstitch.stack.folder import log_lines
 
-__all__ = ["follow", "of", "ready", "rendered", "running", "variables", "with_services"]
-
 Stack = Native | Compose
 
 

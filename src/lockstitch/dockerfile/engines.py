@@ -18,20 +18,6 @@ from lockstitch.oci.model import Image
 from lockstitch.process import Command
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = [
-    "BUILDERS",
-    "RUNNERS",
-    "Engine",
-    "Recipe",
-    "build",
-    "command",
-    "find",
-    "identity",
-    "load",
-    "machine",
-    "tag",
-]
-
 RUNNERS = ("docker", "podman")
 BUILDERS = ("docker", "podman", "buildah")
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}

@@ -12,8 +12,6 @@ from lockstitch.lock.file import pylock_name
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import normal
 
-__all__ = ["BUILD_REQUIREMENTS", "MARK", "Copy", "first_party", "included", "render"]
-
 MARK: Final = (
     "# Written by `lockstitch export dockerfile` from pyproject.toml and the locks; do not edit."
 )

@@ -12,8 +12,6 @@ from lockstitch.oci.model import Image
 from lockstitch.progress import Reporter
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["check_platform", "check_rendered", "find", "load"]
-
 
 def find(names: Sequence[str], hint: str, project: Project) -> Engine:
     """Return the first of these engines that answers.

@@ -21,8 +21,6 @@ from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.oci.model import Config
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["base_tag", "build_requirements", "everything", "name", "render"]
-
 _UV: Final = "/usr/local/bin/uv"
 _PYTHON: Final = f"/{VENV}/bin/python"
 _WIDTH: Final = 92

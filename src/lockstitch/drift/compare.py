@@ -8,8 +8,6 @@ from lockstitch.drift import effects
 from lockstitch.drift.effects import Effect, KnownChange, Ranks
 from lockstitch.fingerprint.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
 
-__all__ = ["Difference", "between", "matters"]
-
 _LOCALES = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_NUMERIC", "LC_TIME")
 _HARMLESS = ("SOURCE_DATE_EPOCH", "PYTHONUTF8")
 _UTC = ("UTC", "Etc/UTC", "GMT")

@@ -15,19 +15,6 @@ from typing import Any
 
 from lockstitch.fingerprint.model import Fingerprint
 
-__all__ = [
-    "Effect",
-    "KnownChange",
-    "Ranks",
-    "computes",
-    "everything",
-    "is_plain_locale",
-    "known_changes",
-    "order",
-    "required_by",
-    "step",
-]
-
 _PLAIN_LOCALE = re.compile(r"(?:(?:C|POSIX|en_(?:US|GB|AU|CA))(?:\.[\w-]+)?)?")
 
 

@@ -26,8 +26,6 @@ from lockstitch.run import record
 from lockstitch.run.record import RunRecord
 from lockstitch.store import Store
 
-__all__ = ["Drift", "check", "differences", "labelled"]
-
 _SMALL = 256  # bytes; two smaller files may be equal by chance
 _MODELS = frozenset(
     {".joblib", ".pkl", ".pickle", ".onnx", ".pt", ".pth", ".keras", ".h5", ".safetensors"}

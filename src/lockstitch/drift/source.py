@@ -26,8 +26,6 @@ from lockstitch.python.target import Target
 from lockstitch.run import record
 from lockstitch.store import Store, default_root
 
-__all__ = ["Context", "context", "graph", "read", "read_whole", "target"]
-
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.txt")
 _HINT = "name an environment, a lock, an image or a git revision; --help lists the forms"
 _HOST = re.compile(r"(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+)(?::\d+)?/")  # and not `origin/main`

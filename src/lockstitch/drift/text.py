@@ -9,8 +9,6 @@ from lockstitch.drift.compare import Difference
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.table import table
 
-__all__ = ["document", "listing", "markdown", "summary"]
-
 _HEAD = ("name", "change", "from", "to", "imported", "required by")
 _WIDEST = 36  # characters of a cell on a terminal
 

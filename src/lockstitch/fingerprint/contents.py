@@ -22,8 +22,6 @@ from lockstitch.oci.rootfs import StoredFile
 from lockstitch.runtime import fingerprint as script
 from lockstitch.store import Store
 
-__all__ = ["of_image", "with_files"]
-
 _SITE = r"(?:[^/]+/)*lib/python3(?:\.\d+)?t?/(?:site|dist)-packages"
 _NOTE = re.compile(rf"({_SITE})/([^/]+\.dist-info)/(?:METADATA|RECORD|WHEEL|direct_url\.json)")
 _IN_SITE = re.compile(rf"{_SITE}/")

@@ -15,8 +15,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint import model
 from lockstitch.fingerprint.model import Fingerprint
 
-__all__ = ["container", "host", "interpreter", "is_environment", "python_of", "script"]
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of containers
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*")  # a word that ssh takes for no option
 _ENGINES = ("docker", "podman")

@@ -10,8 +10,6 @@ from lockstitch.python.locks import Pinned, poetry, pylock, requirements
 from lockstitch.python.locks.requirements import Follow
 from lockstitch.python.target import Target
 
-__all__ = ["Wanted", "is_lock", "read"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:

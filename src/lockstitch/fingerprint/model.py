@@ -16,20 +16,6 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python import names
 from lockstitch.python.tables import Table
 
-__all__ = [
-    "SCHEMA",
-    "Blas",
-    "Cpu",
-    "Fingerprint",
-    "Gpu",
-    "Package",
-    "Python",
-    "System",
-    "of_document",
-    "of_text",
-    "parsed",
-]
-
 SCHEMA = 1
 _HINT = "lockstitch fingerprint SOURCE --json > FILE.json"
 _KINDS = ("environment", "image", "lock")

@@ -12,8 +12,6 @@ from lockstitch.oci.layer import Layer
 from lockstitch.oci.model import Config, Healthcheck, Image, Platform, append, empty, with_config
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["base_image", "check_references", "image", "reference"]
-
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     # The image is read-only to its user, so a written cache would fail at every import.

@@ -18,8 +18,6 @@ from lockstitch.oci.model import Artifact
 from lockstitch.python.model import Project
 from lockstitch.store import Store
 
-__all__ = ["Attester"]
-
 _KIND, _FORM = "bills", 1  # of store records; the number changes when a bill holds more
 
 

@@ -18,8 +18,6 @@ from lockstitch.oci.registry.repository import Repository
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
 
-__all__ = ["InheritedLayers", "root_files"]
-
 # How the root file system of a base is made, by the base's kind.
 _ROOT_FILES: Final[
     dict[str, Callable[[Any, Store, MutableMapping[str, PackageFacts] | None], Iterator[Entry]]]

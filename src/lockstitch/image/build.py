@@ -33,8 +33,6 @@ from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
-__all__ = ["Builder", "Built"]
-
 _COLLISIONS = "collisions"  # of store records
 _TRIES = 3  # to make layers, since packages of the store may turn out to be damaged
 

@@ -27,16 +27,6 @@ from lockstitch.oci import deflate
 from lockstitch.oci.entry import Content, Kind
 from lockstitch.store import Store
 
-__all__ = [
-    "Interpreter",
-    "StoredBytecode",
-    "compile_files",
-    "find_local",
-    "of_base",
-    "of_wheel",
-    "runnable",
-]
-
 _LOADERS = {
     "linux/amd64": ("x86_64", "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
     "linux/arm64": ("aarch64", "usr/lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),

@@ -19,18 +19,6 @@ from lockstitch.python.model import ImageSpec
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
 
-__all__ = [
-    "Collision",
-    "PackageFiles",
-    "check",
-    "find",
-    "key_of",
-    "listed",
-    "lost",
-    "notes",
-    "tops",
-]
-
 _FORM = 1  # of records
 _KIND = "files"
 _MINOR = "0"  # stands for the image's version of Python in recorded paths

@@ -39,20 +39,6 @@ from lockstitch.python import names
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.size import shown
 
-__all__ = [
-    "HEALTH",
-    "InstalledWheel",
-    "app_files",
-    "console_scripts",
-    "folded",
-    "included",
-    "is_trimmed",
-    "passed_over",
-    "unusual",
-    "venv",
-    "with_shebang",
-]
-
 _LARGE = 100 * 1000 * 1000  # bytes
 _CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
 HEALTH: Final = f"{APP}/.lockstitch/health.py"

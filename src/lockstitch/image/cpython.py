@@ -21,8 +21,6 @@ from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Kind, folder, symlink
 from lockstitch.store import Store
 
-__all__ = ["entries"]
-
 _TOP: Final = "python/"  # what all paths of an archive start with
 _PREFIX: Final = "usr/local/"
 

@@ -27,21 +27,6 @@ from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
 from lockstitch.store import Store
 
-__all__ = [
-    "BUNDLE",
-    "KINDS",
-    "Member",
-    "Tree",
-    "absent",
-    "entries",
-    "entry_of",
-    "merged",
-    "misnamed",
-    "read_archive",
-    "resolved",
-    "system_tree",
-]
-
 _CERTIFICATES: Final = "usr/share/ca-certificates/mozilla/"
 BUNDLE: Final = "etc/ssl/certs/ca-certificates.crt"
 _DOC: Final = "usr/share/doc/"

@@ -24,8 +24,6 @@ from lockstitch.python.model import Project
 from lockstitch.python.names import distribution_of
 from lockstitch.store import Store
 
-__all__ = ["Modules", "check", "modules_of"]
-
 _FORM = 1  # of the records
 _MODULE = re.compile(r"(?P<name>[^/.]+)(?:\.cpython-\d+[\w-]*|\.abi3)?\.(?:py|so|pyc)")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})

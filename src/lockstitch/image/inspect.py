@@ -14,8 +14,6 @@ from lockstitch.oci.manifest import Manifest, Source
 from lockstitch.oci.model import Descriptor
 from lockstitch.store import Store
 
-__all__ = ["Inspected", "SourceLayer", "inspect"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceLayer:

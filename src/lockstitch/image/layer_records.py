@@ -17,8 +17,6 @@ from lockstitch.oci.registry.cache import CachedLayer, LayerCache
 from lockstitch.oci.registry.repository import MOST
 from lockstitch.store import Store
 
-__all__ = ["LayerRecords", "StoredLayer"]
-
 _KIND = "layers"  # of store records
 
 

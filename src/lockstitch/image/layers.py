@@ -31,8 +31,6 @@ from lockstitch.progress import Reporter
 from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
 
-__all__ = ["Damaged", "Job", "LayerResult", "make", "make_all"]
-
 _SMALL = 4 << 20  # bytes of input below which a process costs more than it saves
 
 

@@ -5,8 +5,6 @@ import tomllib
 from functools import cache
 from importlib import resources
 
-__all__ = ["of_copyright", "of_metadata"]
-
 _LONGEST = 120  # characters; what is longer is the text of a licence and not its name
 _CLASSIFIER = "License :: "
 _FIELD = re.compile(r"^License:[ \t]*(\S[^\n]*)$", re.MULTILINE)

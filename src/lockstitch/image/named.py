@@ -15,8 +15,6 @@ from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.push import RepositoryWriter
 from lockstitch.oci.registry.repository import Repository
 
-__all__ = ["Named", "find"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-__all__ = ["APP", "DRIFT", "LAYOUT", "USER", "VENV", "bin_folder", "site_packages"]
-
 # Raised whenever the bytes of any layer change for the same input: encoder, order, headers,
 # trim rules, scripts. It is part of every record's key.
 LAYOUT: Final = 4

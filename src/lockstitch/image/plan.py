@@ -25,17 +25,6 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import minor, normal
 from lockstitch.store import Store
 
-__all__ = [
-    "LayerPlan",
-    "PlanInputs",
-    "Prepared",
-    "own_name",
-    "plan",
-    "prepare",
-    "prepare_base",
-    "settled",
-]
-
 _ALONE_FROM = 8 << 20  # bytes of a wheel; 15 % of wheels, 92 % of their bytes
 _ALONE_MOST = 40
 _BUCKETS = 4

@@ -17,8 +17,6 @@ from lockstitch.python.model import Project
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
 
-__all__ = ["ProjectWheel", "build"]
-
 _EPOCH = "315619200"  # the mtime of every file that lockstitch writes; zip has none before 1980
 
 

@@ -22,8 +22,6 @@ from lockstitch.oci.signing.referrers import SentDocuments
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
 
-__all__ = ["Documents", "Published", "layer_cache", "publish", "targets"]
-
 _IMAGE = "{image}"
 
 

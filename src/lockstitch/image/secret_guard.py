@@ -13,8 +13,6 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.secrets import patterns, secret_files, text
 from lockstitch.store import Store
 
-__all__ = ["refuse"]
-
 _LARGEST = 1 << 20  # bytes of a file above which it is data, and not read here
 _NOTEBOOK = 16 << 20  # the same, of a notebook with its pictures
 _KIND = "clean"

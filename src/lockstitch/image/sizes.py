@@ -18,17 +18,6 @@ from lockstitch.oci.rootfs import entries
 from lockstitch.python import size
 from lockstitch.python.model import ImageSpec
 
-__all__ = [
-    "Package",
-    "Snapshot",
-    "check_budgets",
-    "keep",
-    "of_layers",
-    "previous",
-    "snapshots",
-    "unpacked",
-]
-
 _SITE = "/site-packages/"
 _BLAMED = 5  # packages that are named when an image is over its budget
 

@@ -26,20 +26,6 @@ from lockstitch.progress import Reporter, Task
 from lockstitch.python.model import Project
 from lockstitch.python.names import normal
 
-__all__ = [
-    "BROKEN",
-    "Contents",
-    "Findings",
-    "Installed",
-    "Locks",
-    "check_bill",
-    "check_locks",
-    "check_origin",
-    "document",
-    "locks_of",
-    "verify",
-]
-
 _MOST, _LONGEST = 100, 500  # problems of one check that are shown, and the characters of each
 # What reading a malformed document raises.
 BROKEN = (LockstitchError, ValueError, LookupError, TypeError, AttributeError, RecursionError)

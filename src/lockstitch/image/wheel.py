@@ -21,8 +21,6 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.oci.layer import check_path
 
-__all__ = ["Member", "Row", "Wheel", "read_record_file", "record_hash", "write_record_file"]
-
 Row = tuple[str, str, str]  # of a RECORD file: path, hash, size
 
 _LOCAL = struct.Struct("<4s2xHHHHIIIHH")  # signature, version, then the fields named below

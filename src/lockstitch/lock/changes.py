@@ -13,8 +13,6 @@ from lockstitch.python import locks
 from lockstitch.python.locks import lists
 from lockstitch.python.model import Project
 
-__all__ = ["Change", "State", "between", "state"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:

@@ -4,8 +4,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Needs", "needs"]
-
 _DYNAMIC, _LOAD = 2, 1  # types of program headers
 _NEEDED, _STRTAB, _STRSZ, _RPATH, _RUNPATH = 1, 5, 10, 15, 29  # tags of the dynamic section
 _VERNEED, _VERNEEDNUM = 0x6FFFFFFE, 0x6FFFFFFF

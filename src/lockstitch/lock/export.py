@@ -14,8 +14,6 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.target import Target
 from lockstitch.store import Store, default_root
 
-__all__ = ["bill", "needs", "pylock_of", "requirements_of", "requirements_of_all"]
-
 _ALL = "requirements-lock.txt"
 
 

@@ -14,17 +14,6 @@ from lockstitch.progress import say
 from lockstitch.python.locks import pylock, requirements
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = [
-    "check",
-    "export_image",
-    "export_requirements",
-    "is_given",
-    "lock",
-    "locks",
-    "sync",
-    "version",
-]
-
 
 def is_given(project: Project) -> bool:
     """Return whether pyproject.toml names locks of another tool."""

@@ -16,21 +16,6 @@ from lockstitch.lock.bases.base import read_digest, read_text
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
 
-__all__ = [
-    "NAME",
-    "REQUIREMENTS",
-    "BuiltWheel",
-    "Lock",
-    "LockedFile",
-    "LockedFolder",
-    "LockedService",
-    "created",
-    "dumps",
-    "pylock_name",
-    "read",
-    "write",
-]
-
 NAME = "lockstitch.lock"
 REQUIREMENTS = "requirements-lock.txt"
 _VERSION = 1

@@ -9,8 +9,6 @@ from lockstitch.net.credentials import stripped
 from lockstitch.python.model import Project
 from lockstitch.python.tables import toml
 
-__all__ = ["digest"]
-
 _PROJECT = (
     "name",
     "version",

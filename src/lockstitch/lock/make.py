@@ -34,8 +34,6 @@ from lockstitch.python.model import Project
 from lockstitch.python.names import normal
 from lockstitch.store import Store
 
-__all__ = ["make", "stale", "stale_rendered"]
-
 
 def make(
     project: Project,

@@ -11,8 +11,6 @@ from lockstitch.lock.bases import Base
 from lockstitch.python.declared import is_for_uv
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["Manager", "of"]
-
 
 class Manager(Protocol):
     """What `lockstitch lock` asks of it, in this order."""

@@ -11,17 +11,6 @@ from lockstitch.progress import say
 from lockstitch.python.locks import poetry
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = [
-    "LOCK",
-    "check",
-    "export_image",
-    "export_requirements",
-    "lock",
-    "locks",
-    "sync",
-    "version",
-]
-
 LOCK = "poetry.lock"
 _INSTALL = "uv tool install poetry"
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from lockstitch.digest import Digest, canonical_json
 from lockstitch.git import Commit
 
-__all__ = ["BUILDER", "FORMAT", "PREDICATE", "Material", "dumps", "statement"]
-
 FORMAT = "application/vnd.in-toto+json"
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILDER = "https://lockstitch.dev/builder"  # names, never fetched

@@ -10,8 +10,6 @@ from pathlib import Path
 from lockstitch import files
 from lockstitch.python.model import Project
 
-__all__ = ["rehearsal"]
-
 _MOST = 32 << 20  # a larger file at the top is data, and linked
 
 

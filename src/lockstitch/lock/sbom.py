@@ -10,20 +10,6 @@ from urllib.parse import quote
 
 from lockstitch.digest import Digest, canonical_json
 
-__all__ = [
-    "FORMAT",
-    "LEFT_OUT",
-    "NO_FACTS",
-    "Component",
-    "PackageFacts",
-    "document",
-    "dumps",
-    "image",
-    "project",
-    "purl",
-    "python",
-]
-
 FORMAT: Final = "application/vnd.cyclonedx+json"
 LEFT_OUT: Final = "lockstitch:left-out"  # a property for each path, or folder with all in it
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"  # a name, never fetched

@@ -39,18 +39,6 @@ from lockstitch.python.tables import Table, parse_toml
 from lockstitch.python.target import Target
 from lockstitch.store import Store
 
-__all__ = [
-    "LEGACY",
-    "Source",
-    "build",
-    "built_for",
-    "download",
-    "environment",
-    "folder",
-    "folder_wheel",
-    "rebuild",
-]
-
 LEGACY = ("setuptools>=40.8.0",)  # PEP 517: what builds a project that names no backend
 
 EPOCH = "315619200"  # 1980-01-02, the time of every file that lockstitch writes

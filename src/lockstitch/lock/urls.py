@@ -21,8 +21,6 @@ from lockstitch.python.target import Target
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-__all__ = ["bare", "dumps", "known", "resolve", "without_credentials"]
-
 _ANSWER = "uv's answer"
 _NONE = "No solution found"  # what uv says when the index answers and has no such wheel
 _SIGNED = re.compile(r"(?i)token|signature|^sig$|secret|password|credential|api-?key")

@@ -15,22 +15,6 @@ from lockstitch.net.transport import no_answer
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import table, tables
 
-__all__ = [
-    "LOCK",
-    "check",
-    "compile_requirements",
-    "export_all",
-    "export_image",
-    "export_requirements",
-    "lock",
-    "locks",
-    "sync",
-    "sync_given",
-    "venv",
-    "version",
-]
-
-
 LOCK = "uv.lock"
 _FAILED = {  # what is said when a command of uv fails
     "lock": "the packages cannot be locked",

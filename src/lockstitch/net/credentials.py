@@ -13,8 +13,6 @@ from urllib.parse import unquote, urlsplit
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
 
-__all__ = ["LOOPBACK", "Credentials", "Login", "bare", "passwords_in", "stripped", "userinfo"]
-
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _PORTS = {"http": 80, "https": 443}
 _UV = ("UV_INDEX_<NAME>_USERNAME", "UV_INDEX_<NAME>_PASSWORD")

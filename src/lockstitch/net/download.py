@@ -22,8 +22,6 @@ from lockstitch.net.transport import (
 from lockstitch.progress import Reporter, Task
 from lockstitch.store import Store
 
-__all__ = ["Download", "Fetcher", "ask", "shown"]
-
 _PARALLEL = 8
 _REFUSED = frozenset({401, 403})
 _REDIRECTS = 5

@@ -16,8 +16,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.net.transport import Answer, TransportError
 from lockstitch.store import Store
 
-__all__ = ["FORWARD", "RETRIED", "Retry", "Retryable", "bring"]
-
 RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})  # statuses
 FORWARD = 1 << 20  # bytes after which a broken connection counts as a first failure again
 _TRIES = 5

@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 
     import urllib3
 
-__all__ = [
-    "Answer",
-    "Transport",
-    "TransportError",
-    "is_private",
-    "no_answer",
-    "proxy_setting",
-    "retry_after",
-    "shown",
-]
-
 _BLOCK = 1 << 18
 _DRAINED = 1 << 16  # bytes that are read to keep a connection rather than open another
 _CONNECT, _READ = 20, 60  # seconds

@@ -12,8 +12,6 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["compress", "runs", "stored"]
-
 _WINDOW = 32768
 _BLOCK = 40_000  # tokens in one block, so that a table fits what it describes
 _END = 256

@@ -14,22 +14,6 @@ from typing import Protocol
 
 from lockstitch.oci import deflate
 
-__all__ = [
-    "MTIME",
-    "STORED_FROM",
-    "TAR_END",
-    "Content",
-    "Entry",
-    "Generated",
-    "Kind",
-    "OnDisk",
-    "file",
-    "folder",
-    "symlink",
-    "tar_header",
-    "tar_padding",
-]
-
 # Larger content of ours is stored: weights and archives hardly shrink, and the encoder is
 # slow. Part of the layout version, like all that decides a layer's bytes.
 STORED_FROM = 16 << 20

@@ -20,28 +20,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.oci import deflate
 from lockstitch.oci.entry import TAR_END, Content, Entry, Kind, folder, tar_header, tar_padding
 
-__all__ = [
-    "FORMS",
-    "GZIP",
-    "PASSTHROUGH",
-    "TAR",
-    "ZSTD",
-    "FileLayer",
-    "Layer",
-    "LayerFacts",
-    "LazyLayer",
-    "arrange",
-    "check_path",
-    "checked",
-    "decompress",
-    "inflate",
-    "oci_type",
-    "recompress",
-    "stitch",
-    "whole_chunks",
-    "write_layer",
-]
-
 TAR = "application/vnd.oci.image.layer.v1.tar"
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"

@@ -28,8 +28,6 @@ from lockstitch.oci.model import (
 )
 from lockstitch.oci.reader import REF, LayoutReader
 
-__all__ = ["Layout", "write_docker_archive"]
-
 _MARK = b'{"imageLayoutVersion":"1.0.0"}'
 
 IsWhole = Callable[[Path, Digest, int], bool]

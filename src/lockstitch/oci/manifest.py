@@ -11,16 +11,6 @@ from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, printable
 from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
 
-__all__ = [
-    "ACCEPT",
-    "DOCKER_INDEX_TYPE",
-    "DOCKER_MANIFEST_TYPE",
-    "INDEXES",
-    "Manifest",
-    "Source",
-    "read",
-]
-
 DOCKER_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX_TYPE = "application/vnd.docker.distribution.manifest.list.v2+json"
 INDEXES = frozenset({INDEX_TYPE, DOCKER_INDEX_TYPE})

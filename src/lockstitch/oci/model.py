@@ -14,27 +14,6 @@ from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import Layer, LayerFacts
 
-__all__ = [
-    "CONFIG_TYPE",
-    "EMPTY",
-    "EMPTY_TYPE",
-    "INDEX_TYPE",
-    "MANIFEST_TYPE",
-    "Artifact",
-    "Config",
-    "Descriptor",
-    "Healthcheck",
-    "Image",
-    "Platform",
-    "append",
-    "empty",
-    "index_bytes",
-    "referrers_index",
-    "referrers_tag",
-    "subject_of",
-    "with_config",
-]
-
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"

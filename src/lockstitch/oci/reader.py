@@ -29,8 +29,6 @@ from lockstitch.oci.model import (
 )
 from lockstitch.oci.rootfs import BoundedHeader
 
-__all__ = ["LayoutReader", "StoredImage", "StoredLayer", "of_archive", "of_layout", "of_source"]
-
 REF = "org.opencontainers.image.ref.name"
 _DOCUMENT = 16 << 20  # bytes that a manifest or a config may have
 _DEEPEST = 4  # indexes in indexes

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 
-__all__ = ["DOCKER", "LATEST", "Reference", "host_of"]
-
 DOCKER = "docker.io"
 LATEST = "latest"
 _LONGEST = 255  # characters of host and repository together

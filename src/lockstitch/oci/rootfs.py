@@ -21,17 +21,6 @@ from lockstitch.oci.layer import GZIP, TAR, ZSTD, Layer, decompress
 if TYPE_CHECKING:
     from typing import IO
 
-__all__ = [
-    "BoundedHeader",
-    "Node",
-    "RootFs",
-    "StoredFile",
-    "entries",
-    "files_of",
-    "members",
-    "small_files",
-]
-
 _LARGEST = 512 << 20  # bytes of one file that is read into memory
 _TEXT = 64 << 20  # the same, of a file of an image whose content is wanted
 # The same, of files that are read for what they say: none that a tool writes comes near.

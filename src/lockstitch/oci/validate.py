@@ -11,8 +11,6 @@ from lockstitch.oci.layer import Layer, check_path, decompress
 from lockstitch.oci.model import Image
 from lockstitch.oci.rootfs import entries
 
-__all__ = ["problems"]
-
 
 def problems(image: Image, *, deep: bool = True) -> list[str]:
     """Return what is wrong with an image, most general first; an empty list means valid.

@@ -21,8 +21,6 @@ from lockstitch.prove.compare import ImageDifference, Seen, compare
 from lockstitch.prove.variations import Environment, Variation, together
 from lockstitch.python.model import Project
 
-__all__ = ["Against", "Built", "Compared", "culprits", "here", "prove", "with_published"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:

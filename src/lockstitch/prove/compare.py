@@ -14,8 +14,6 @@ from lockstitch.oci.layout import Layout
 from lockstitch.oci.manifest import Manifest, Source
 from lockstitch.oci.rootfs import entries
 
-__all__ = ["ImageDifference", "Seen", "compare"]
-
 _MOST = 50  # differences of one layer that are listed
 _AROUND = 8  # bytes shown from the first that differs
 _KEPT = 64 << 20  # bytes of one layer's entries that are held to be compared

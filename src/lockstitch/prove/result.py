@@ -12,8 +12,6 @@ from lockstitch.prove.building import Against, Compared
 from lockstitch.prove.training import OutputChange, Run, Trained
 from lockstitch.python.model import Project
 
-__all__ = ["SCHEMA", "Result", "document", "lines", "page", "verify"]
-
 SCHEMA = 1
 _SHOWN = 12  # hexadecimal digits of a digest
 

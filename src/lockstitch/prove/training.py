@@ -18,8 +18,6 @@ from lockstitch.prove.variations import Variation
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.run import programs, record
 
-__all__ = ["KEPT", "Output", "OutputChange", "Run", "Trained", "prove", "repeated"]
-
 _MEANING = Path(__file__).parents[1] / "runtime" / "meaning.py"
 _SITE = _MEANING.parent / "site"  # its sitecustomize applies a variation
 _LARGEST = 2 << 30  # bytes of all outputs

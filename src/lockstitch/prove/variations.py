@@ -21,22 +21,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.python.model import Project
 from lockstitch.store import Store, default_root
 
-__all__ = [
-    "VARIABLE",
-    "Environment",
-    "Timed",
-    "Variation",
-    "here",
-    "lockstitch",
-    "of_build",
-    "of_training",
-    "timed_elsewhere",
-    "timed_here",
-    "together",
-    "user_can_run",
-    "varied",
-]
-
 _PROGRAM = Path(__file__).parents[1] / "runtime" / "varied.py"
 _MODULE = __name__.partition(".")[0]  # as in `python -m lockstitch`
 VARIABLE = "LOCKSTITCH_VARIED"

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lockstitch.python.imports import Entry
 
-__all__ = ["entry_of"]
-
 # Programs that import `module:name`, by the option that names a folder for sys.path.
 _SERVERS = {
     "uvicorn": "--app-dir",

@@ -7,8 +7,6 @@ from lockstitch.python.names import normal, of_requirement
 from lockstitch.python.tables import table, tables, texts
 from lockstitch.values import frozen
 
-__all__ = ["Requirement", "included", "is_for_uv", "names", "requirements"]
-
 
 @frozen
 class Requirement:

@@ -11,8 +11,6 @@ from lockstitch.python.model import ImageSpec, Project, StackSpec
 from lockstitch.python.names import normal
 from lockstitch.python.tables import Table, parse_toml
 
-__all__ = ["PYTHONS", "default_base", "default_python", "find_root", "load", "read"]
-
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _CPYTHON = re.compile(r"cpython:(3\.\d{1,2})")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")  # that a base of ours has

@@ -8,8 +8,6 @@ from typing import Any
 
 from lockstitch.errors import UsageError
 
-__all__ = ["ImageSpec", "Project", "StackSpec"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSpec:

@@ -4,8 +4,6 @@ import functools
 import re
 from importlib import resources
 
-__all__ = ["distribution_of", "minor", "normal", "of_requirement"]
-
 _SEPARATORS = re.compile(r"[-_.]+")
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 

@@ -2,8 +2,6 @@
 
 import re
 
-__all__ = ["parse", "shown"]
-
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?B)", re.IGNORECASE)
 

@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.patterns import regex
 
-__all__ = ["Table", "parse_toml", "table", "tables", "texts", "toml"]
-
 T = TypeVar("T")
 _LINE = re.compile(r"at line (\d+)")
 # Comments, texts, brackets, and the beginning of a line with a key or a table.

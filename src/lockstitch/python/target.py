@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
 from lockstitch.python.names import minor
 
-__all__ = ["Target"]
-
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 # The oldest glibc that a manylinux tag names, and the tags from before PEP 600.
 _OLDEST = {"x86_64": 5, "aarch64": 17}

@@ -26,8 +26,6 @@ from lockstitch.report.sizes import Sized, sized
 from lockstitch.repository.files import open_repository
 from lockstitch.store import Store
 
-__all__ = ["Content", "Drift", "document", "gather", "render"]
-
 _SHOWN = 15  # packages of an image that are not folded away
 
 

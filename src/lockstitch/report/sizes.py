@@ -12,8 +12,6 @@ from lockstitch.oci.layout import Layout
 from lockstitch.report.treemap import Group, Item
 from lockstitch.store import Store
 
-__all__ = ["Sized", "mb", "sized"]
-
 _CHUNK = 1 << 20
 _SMALL = 0.002  # of an image: smaller packages are one rectangle
 

@@ -6,8 +6,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["HEIGHT", "WIDTH", "Box", "Group", "Item", "Rectangle", "boxes", "squarified"]
-
 WIDTH, HEIGHT = 1000, 560
 _HEAD = 22.0  # of a group's title
 _LETTER = 7.2  # width of a letter of 12 px

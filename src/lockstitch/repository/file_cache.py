@@ -11,8 +11,6 @@ from lockstitch.digest import of_bytes
 from lockstitch.repository.files import Repository
 from lockstitch.store import Store, default_root
 
-__all__ = ["cached_per_file", "is_installed", "largest"]
-
 _LARGEST = 5 << 20  # bytes of a file above which it is not read
 _NOTEBOOK = 16 << 20  # the same, of a notebook with its pictures
 _FRESH = 2.0  # seconds: a file as young as that may change again within one tick of its clock

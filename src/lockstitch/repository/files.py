@@ -11,8 +11,6 @@ from typing import Any, Generic, TypeVar
 from lockstitch import files, git
 from lockstitch.values import frozen
 
-__all__ = ["File", "Repository", "once", "open_repository"]
-
 T = TypeVar("T")
 
 _LARGEST = 5 << 20  # bytes of a file that rules read

@@ -4,8 +4,6 @@ import functools
 from importlib import resources
 from typing import Any
 
-__all__ = ["load"]
-
 
 @functools.cache
 def load(package: str, name: str) -> dict[str, Any]:

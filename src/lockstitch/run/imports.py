@@ -11,8 +11,6 @@ from lockstitch import runtime
 from lockstitch.process import Command
 from lockstitch.runtime import fingerprint as script
 
-__all__ = ["noted", "packages", "traced", "with_children"]
-
 _WRAPPER = Path(runtime.__file__).with_name("imported.py")
 _NOTED = Path(runtime.__file__).with_name("noted")  # its sitecustomize notes what is imported
 _VARIABLE = "LOCKSTITCH_IMPORTED"

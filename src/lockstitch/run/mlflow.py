@@ -15,8 +15,6 @@ from typing import Any
 from lockstitch import process
 from lockstitch.errors import LockstitchError
 
-__all__ = ["Tracked", "after", "before", "is_tracked"]
-
 _CONTEXT, _SERVER = "MLFLOW_RUN_CONTEXT", "MLFLOW_TRACKING_URI"
 _TAG = "lockstitch.run"
 _SCRIPT = Path(__file__).parents[1] / "runtime" / "mlflow_files.py"

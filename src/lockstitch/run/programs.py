@@ -17,8 +17,6 @@ from lockstitch.process import Command
 from lockstitch.progress import say
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["command", "folder", "once", "python", "watched"]
-
 _POLL = 0.3  # seconds between two looks at the files
 _PATIENCE = 10.0  # seconds until a program that was asked to end is killed
 _SIGNALLED = 128

@@ -27,8 +27,6 @@ from lockstitch.python.tables import Table
 from lockstitch.run import imports, mlflow, programs
 from lockstitch.secrets import text as secret_text
 
-__all__ = ["RunRecord", "digest_of", "is_record", "of_document", "read", "run", "write"]
-
 _SCHEMA = 1
 _HINT = "lockstitch run IMAGE writes it anew"
 _METRICS = "metrics.json"

@@ -13,8 +13,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["ask_health", "ask_prediction", "running"]
-
 _PATIENCE = 30.0  # seconds until a server that does not answer is given up
 
 

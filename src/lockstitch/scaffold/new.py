@@ -11,8 +11,6 @@ from lockstitch import files
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.python import load
 
-__all__ = ["HOOKS", "MANAGERS", "TEMPLATES", "create", "hook_files"]
-
 TEMPLATES = {
     "churn": "customer churn: training with scikit-learn, serving with FastAPI and ONNX",
     "iris": "iris species: the same on 150 flowers, read in five minutes",

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-__all__ = ["Pattern", "is_placeholder", "may_have", "patterns", "version"]
-
 _VARIETY = 6  # different characters that a made secret has at least
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 

@@ -9,8 +9,6 @@ from posixpath import basename
 from lockstitch.patterns import regex
 from lockstitch.secrets.patterns import is_placeholder
 
-__all__ = ["is_template", "kept_login", "secret_file"]
-
 _TEMPLATE = regex(
     r"(?i)(?:^|.*[._-])(?:example|sample|template|tmpl|dist|default|defaults|dummy|fake|j2|tpl|test"
     r"|ci)(?:[._-].*|$)"

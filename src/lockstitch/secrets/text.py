@@ -10,8 +10,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.secrets.patterns import Pattern, patterns
 from lockstitch.suppressions import allowed_lines
 
-__all__ = ["Secret", "decoded", "excerpt", "find", "find_in", "merged"]
-
 _SAMPLE = 8192  # bytes in which a binary file has a zero
 _SHOWN = 4
 _LONG = 16  # of a shorter one, four characters would be too much

@@ -24,8 +24,6 @@ from lockstitch.stack.service import USER
 from lockstitch.stack.services import mlflow, objects, postgres
 from lockstitch.stack.supervisor import FAILED, READY, STARTING
 
-__all__ = ["MARK", "NAME", "Compose", "find", "render", "tag"]
-
 NAME = "docker-compose.yml"
 SECRETS = "secrets"  # folder below the stack's own
 MARK = "# Written by `lockstitch export dockerfile` from pyproject.toml and lockstitch.lock"

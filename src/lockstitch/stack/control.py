@@ -19,17 +19,6 @@ from lockstitch.stack.services.objects import PORTS, sweep
 from lockstitch.stack.supervisor import FAILED, FULL, NEEDS, READY
 from lockstitch.stack.tools import Tools
 
-__all__ = [
-    "NAMES",
-    "Native",
-    "Started",
-    "addresses",
-    "folder_of",
-    "status",
-    "take_keys",
-    "variables",
-]
-
 NAMES = ("postgres", "objects", "mlflow")
 _PATIENCE = 180.0  # seconds until a stack that does not come up is given up
 _OWN = "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or correct tool.lockstitch.stack"

@@ -13,8 +13,6 @@ from lockstitch import clock, files
 from lockstitch.errors import LockstitchError
 from lockstitch.stack.machine import identity
 
-__all__ = ["LOW", "Folder", "Keys", "full", "last_lines", "log_lines"]
-
 LOW = 64_000_000  # bytes free below which nothing is promised: PostgreSQL's log grows by 16 MB
 _PRIVATE = 0o600
 _LOOK = 0.2  # seconds between two looks at a log

@@ -10,8 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["main"]
-
 _NEW_USER = 0x10000000  # CLONE_NEWUSER of <sched.h>
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 _NOBODY = 65534

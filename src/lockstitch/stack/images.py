@@ -22,8 +22,6 @@ from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
-__all__ = ["build", "locked", "of_platform"]
-
 _SCRIPTS = {
     "postgres": ("container.py", "sh.py"),
     "objects": ("container.py", "presign.py"),

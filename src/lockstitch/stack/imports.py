@@ -24,8 +24,6 @@ from lockstitch.stack.folder import Folder
 from lockstitch.stack.service import RUNTIME
 from lockstitch.stack.tools import Tools
 
-__all__ = ["TAG", "Model", "Run", "RunFolder", "folders", "read", "waiting", "write"]
-
 TAG = "lockstitch.imported_from"  # of an imported run and of its models: the id that it had
 _FOLDER = "mlruns"
 _KEPT = ("PATH", "HOME", "TMPDIR")

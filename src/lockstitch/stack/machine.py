@@ -11,8 +11,6 @@ from pathlib import Path
 from lockstitch import clock, process
 from lockstitch.errors import LockstitchError
 
-__all__ = ["MARK", "choose_ports", "end", "end_group", "identity", "is_free", "marked"]
-
 MARK = "LOCKSTITCH_STACK"  # the variable that each process of a stack has; its value is the folder
 
 _PROC = Path("/proc")

@@ -17,20 +17,6 @@ from lockstitch.stack.folder import Folder, Keys
 from lockstitch.stack.machine import MARK
 from lockstitch.stack.tools import Tools
 
-__all__ = [
-    "HOST",
-    "RUNTIME",
-    "USER",
-    "Launch",
-    "Parts",
-    "Service",
-    "guarded",
-    "parts_of",
-    "probe",
-    "sql",
-    "variables",
-]
-
 HOST = "127.0.0.1"
 USER = "mlflow"  # of PostgreSQL, and its database
 RUNTIME = Path(__file__).parents[1] / "runtime" / "stack"  # scripts for the tools' own Python

@@ -19,22 +19,6 @@ from lockstitch.stack.folder import LOW, Folder, full
 from lockstitch.stack.machine import end_group, identity
 from lockstitch.stack.service import Launch, Service, guarded
 
-__all__ = [
-    "FAILED",
-    "FULL",
-    "NEEDS",
-    "READY",
-    "SILENT",
-    "STARTING",
-    "STOPPED",
-    "Keeper",
-    "Patience",
-    "Status",
-    "Supervisor",
-    "main",
-    "rotate",
-]
-
 _LOG_SIZE = 5_000_000  # bytes after which a log is moved to NAME.log.1
 _LOGS = 3  # older logs that are kept
 _TICK = 0.2  # seconds between two looks at logs and signals

@@ -11,8 +11,6 @@ from lockstitch import files, process, services
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
 
-__all__ = ["Tools", "install"]
-
 _READY = "ready"
 
 

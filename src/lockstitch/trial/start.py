@@ -19,8 +19,6 @@ from lockstitch.python.model import ImageSpec
 from lockstitch.trial.rootfs import Root
 from lockstitch.trial.verdict import Lack, folders_written, lacks
 
-__all__ = ["Trial", "Verdict", "start"]
-
 _ENTER = Path(__file__).parents[1] / "runtime" / "enter.py"
 _REFUSED = 125  # the exit code of enter.py when it cannot enter
 _DENIALS = ("Permission denied", "Read-only file system", "[Errno 13]", "[Errno 30]")

@@ -7,8 +7,6 @@ from posixpath import dirname
 
 from lockstitch.python.names import distribution_of
 
-__all__ = ["Lack", "folders_written", "lacks"]
-
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+?\.so[\w.]*): cannot open shared object file")
 _SYMBOL = re.compile(r"(?:ImportError|OSError): .*version `((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not")

@@ -79,7 +79,7 @@ def test_every_command_that_answers_can_answer_in_json(
     command: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     module = module_of(command[0])
-    assert {"run"} < {*module.__all__}
+    assert callable(module.run)
     assert module.OPTIONS
     if command[0] not in {
         "run",

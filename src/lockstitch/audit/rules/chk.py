@@ -2,8 +2,6 @@
 
 from lockstitch.audit.rule import Rule
 
-__all__ = ["RULES"]
-
 
 class CHK001(Rule):
     """A comment suppresses a finding without a reason, or names no rule.

@@ -20,8 +20,6 @@ from lockstitch.repository.packaging import wheels
 from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import locks_in
 
-__all__ = ["RULES"]
-
 _SHOWN = 4
 _OWN = frozenset({"pip", "setuptools", "wheel", "uv", "distribute"})  # of venv and virtualenv
 

@@ -27,8 +27,6 @@ from lockstitch.repository.packaging.declared import beside
 from lockstitch.repository.packaging.files import locks_in
 from lockstitch.repository.text import yaml
 
-__all__ = ["RULES"]
-
 _SCANNERS = regex(
     r"(?i)gitleaks|betterleaks|kingfisher|detect-secrets|trufflehog|ggshield|gitguardian|talisman"
     r"|git-secrets|secretlint|ripsecrets|noseyparker|whispers|detect-private-key"

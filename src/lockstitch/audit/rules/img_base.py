@@ -20,8 +20,6 @@ from lockstitch.repository.text.image_names import Reference, is_local, referenc
 from lockstitch.repository.text.lines import Edit
 from lockstitch.values import frozen
 
-__all__ = ["RULES"]
-
 _WHOLE = regex(r"\$\w+|\$\{\w+[^}]*\}")
 _DIGEST = regex(r"sha256:[0-9a-f]{64}")
 _PYTHON = regex(r"python(3\.\d{1,2})\b")

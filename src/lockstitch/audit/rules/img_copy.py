@@ -8,14 +8,12 @@ from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.contexts import Context
 from lockstitch.repository.dockerfile.images import ImageFile, image_files
-from lockstitch.repository.dockerfile.reader import Instruction
+from lockstitch.repository.dockerfile.instruction import Instruction
 from lockstitch.repository.dockerfile.stages import Step, line_of
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text import ignore, lines
 from lockstitch.repository.text.ignore import is_git_ignored
 from lockstitch.repository.text.lines import Edit
-
-__all__ = ["RULES"]
 
 _WILD = set("*?[")
 _NEVER = (

@@ -12,8 +12,6 @@ from lockstitch.repository.dockerfile.installs import Install, is_installer, pac
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
 
-__all__ = ["RULES"]
-
 _MANAGERS = {"uv", "poetry", "pip", "python"}
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.lock")
 _LOCKED = ("--locked", "--frozen", "--check")

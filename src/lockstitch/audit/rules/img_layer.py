@@ -12,8 +12,6 @@ from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
 from lockstitch.repository.shell.calls import Call
 
-__all__ = ["RULES"]
-
 _COMPILERS = frozenset(
     {"build-essential", "build-base", "gcc", "g++", "clang", "cmake", "make", "gfortran", "cargo"}
     | {"rustc", "rust", "musl-dev", "linux-headers", "ninja-build"}

@@ -15,8 +15,6 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.shell.calls import Call
 from lockstitch.repository.text import image_names
 
-__all__ = ["RULES", "has_program"]
-
 _ON = {"1", "true", "yes", "on", "t", "y"}
 _DROPPING = {"gosu", "su-exec", "setpriv", "runuser", "su"}
 _KNOWN_BASES = frozenset(

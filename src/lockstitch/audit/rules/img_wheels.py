@@ -21,8 +21,6 @@ from lockstitch.repository.packaging.wheels import (
     verdict,
 )
 
-__all__ = ["RULES", "is_cuda", "size"]
-
 _SHOWN = 5
 _GLIBC = regex(r"manylinux_2_(\d{1,4})_")
 _CPU_BASES = frozenset({"python", "debian", "ubuntu", "uv", "alpine", "distroless", "enterprise"})

@@ -21,8 +21,6 @@ from lockstitch.repository.packaging.files import (
     requirement_lists,
 )
 
-__all__ = ["RULES"]
-
 _SHOWN = 3  # names in a message
 _LOCKERS = {"Pipfile": "pipenv lock", "setup.py": "uv pip compile setup.py --generate-hashes"}
 _FOR_PEOPLE = regex(r"(?:^|[-_./])(?:dev|develop|development|test|tests|testing|docs?|lint|ci)")

@@ -18,8 +18,6 @@ from lockstitch.repository.packaging.wheels import Machine, Verdict
 from lockstitch.repository.text.lines import line_of_key
 from lockstitch.values import frozen
 
-__all__ = ["RULES", "allows", "requires"]
-
 _SHOWN = 3
 _GB = 1_000_000_000
 _VERSION = regex(r"(?:cpython-|python-)?(3\.\d{1,2}(?:\.\d{1,2})?)")

@@ -18,8 +18,6 @@ from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import lock_files
 from lockstitch.store import Store, default_root
 
-__all__ = ["RULES"]
-
 _REASON = regex(r"existing lockfile due to (?P<why>.+)")
 _BROKEN = regex(r"error: Failed to parse `uv\.lock`\n\s*(?:cause|Caused by): (?P<why>.+)")
 _STALE = "needs to be updated"

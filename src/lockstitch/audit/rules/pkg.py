@@ -15,8 +15,6 @@ from lockstitch.repository.packaging.declared import beside, folder_of, line_of_
 from lockstitch.repository.text.lines import Edit, line_of_key
 from lockstitch.store import Store, default_root
 
-__all__ = ["RULES"]
-
 _VALIDATOR = "validate-pyproject"
 _SHOWN = 4
 _KEYS = regex(

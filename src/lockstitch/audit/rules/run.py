@@ -13,8 +13,6 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import of_folder
 from lockstitch.repository.packaging.files import lock_files, project_folders, requirement_lists
 
-__all__ = ["RULES"]
-
 _SAFE_TORCH = (2, 6)  # where torch.load reads weights only by default
 _LEAST = regex(r"(?:[=~>]=|>|\^)\s*(\d+\.\d+)")  # of a requirement
 _HOME = regex(

@@ -17,8 +17,6 @@ from lockstitch.secrets.secret_files import secret_file
 from lockstitch.secrets.text import Secret, merged
 from lockstitch.suppressions import allowed_lines
 
-__all__ = ["RULES"]
-
 _IMAGES = ".lockstitch/images"
 
 

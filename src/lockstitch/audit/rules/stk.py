@@ -25,8 +25,6 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.text import image_names, yaml
 from lockstitch.repository.text.ignore import is_git_ignored
 
-__all__ = ["RULES"]
-
 _INSTALL = regex(
     r"\b(?:pip3?|pip3?\.\d+|uv pip|conda|mamba|apt-get|apt|apk)(?:\s+-\S+)*\s+(?:install|add)\b"
 )

@@ -21,8 +21,6 @@ from lockstitch.repository.compose.values import Mount, Service
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.yaml import Scalar, Sequence
 
-__all__ = ["RULES"]
-
 # Where images keep data; a mount above, at or below one of them keeps it.
 _DATA = {
     **dict.fromkeys(

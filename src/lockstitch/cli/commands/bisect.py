@@ -35,8 +35,6 @@ from lockstitch.cli.options import COMMON, flag, group, operand, option, repeata
 from lockstitch.cli.session import print_json
 from lockstitch.progress import reporter, say
 
-__all__ = ["OPTIONS", "run"]
-
 USAGE = "%(prog)s [options] A B -- COMMAND"
 REST = "the command that prints the number"  # after `--`
 

@@ -63,8 +63,6 @@ from lockstitch.progress import say
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.size import shown
 
-__all__ = ["OPTIONS", "run"]
-
 REST = "options of the engine's build"  # what stands after `--`
 OPTIONS = (
     operand("image", "IMAGE", "images (default: all)", nargs="*"),

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from lockstitch.repository.secrets.search import SearchResult
     from lockstitch.secrets.text import Secret
 
-__all__ = ["OPTIONS", "run"]
-
 
 def _codes(text: str) -> list[str]:
     return [code for code in text.replace(",", " ").split() if code]

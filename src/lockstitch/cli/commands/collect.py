@@ -20,8 +20,6 @@ from lockstitch.cli.session import open_session, print_json
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.progress import say
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (operand("folder", "FOLDER", "folder of runs", nargs="?", type=Path), COMMON)
 
 

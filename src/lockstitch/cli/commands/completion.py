@@ -20,8 +20,6 @@ from lockstitch.cli.main import COMMANDS, GROUPS, module_of
 from lockstitch.cli.options import COMMON_NAMES, JSON, operand, values_of
 from lockstitch.cli.session import print_json
 
-__all__ = ["OPTIONS", "run", "script", "table"]
-
 SHELLS = ("bash", "zsh", "fish", "powershell")
 OPTIONS = (operand("shell", "SHELL", f"one of {', '.join(SHELLS)}", choices=SHELLS), JSON)
 

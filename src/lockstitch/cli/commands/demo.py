@@ -38,8 +38,6 @@ from lockstitch.scaffold import new
 from lockstitch.store import Store, default_root
 from lockstitch.table import table
 
-__all__ = ["OPTIONS", "Row", "measure", "run", "shown"]
-
 OPTIONS = (
     operand(
         "folder",

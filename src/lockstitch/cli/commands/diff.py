@@ -24,8 +24,6 @@ from lockstitch.cli.session import print_json
 from lockstitch.drift import compare, source, text
 from lockstitch.progress import say
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     operand("before", "A", "an environment, a lock, an image, …"),
     operand("after", "B", "what it is compared with"),

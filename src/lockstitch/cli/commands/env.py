@@ -16,8 +16,6 @@ import sys
 from lockstitch.cli.options import COMMON
 from lockstitch.cli.session import open_session, print_json
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (COMMON,)
 
 

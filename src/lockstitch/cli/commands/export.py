@@ -32,8 +32,6 @@ from lockstitch.progress import say
 from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec, Project
 
-__all__ = ["OPTIONS", "run"]
-
 _FORMS = ("requirements", "pylock", "sbom")
 OPTIONS = (
     operand("form", "FORM", f"one of {', '.join(_FORMS)}", choices=_FORMS),

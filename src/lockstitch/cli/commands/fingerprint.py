@@ -43,8 +43,6 @@ from lockstitch.drift import source, text
 from lockstitch.errors import UsageError
 from lockstitch.fingerprint import live
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     operand("source", "SOURCE", "see above", nargs="?"),
     flag("--script", "print the script that takes a fingerprint, for Python 3.8 and later"),

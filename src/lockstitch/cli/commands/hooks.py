@@ -26,8 +26,6 @@ from lockstitch.scaffold.hooks import migrate
 from lockstitch.scaffold.hooks.migrate import Migration
 from lockstitch.table import table
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     operand("action", "ACTION", "what to do: migrate", choices=["migrate"]),
     flag("--freeze", "pin revs only; make no hook local"),

@@ -30,8 +30,6 @@ from lockstitch.progress import say
 from lockstitch.python import load
 from lockstitch.scaffold.init import plan
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     operand(
         "folder",

@@ -35,8 +35,6 @@ from lockstitch.python.model import Project
 from lockstitch.python.size import shown
 from lockstitch.store import Store, default_root
 
-__all__ = ["OPTIONS", "find", "run"]
-
 OPTIONS = (
     REFERENCE,
     group("where to look", LAYOUT, PLATFORM, INSECURE),

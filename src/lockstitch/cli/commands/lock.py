@@ -34,8 +34,6 @@ from lockstitch.progress import say
 from lockstitch.python.load import load
 from lockstitch.table import table
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     group(
         "what to do",

@@ -24,8 +24,6 @@ from lockstitch.oci.registry import logins
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import say
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     HOST,
     group(

@@ -14,8 +14,6 @@ from lockstitch.oci.reference import host_of
 from lockstitch.oci.registry import logins
 from lockstitch.progress import say
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (HOST,)
 
 

@@ -17,8 +17,6 @@ from lockstitch.cli.options import COMMON, flag, operand, option
 from lockstitch.cli.session import open_session, print_json
 from lockstitch.errors import UsageError
 
-__all__ = ["OPTIONS", "run"]
-
 _NAMES = ("postgres", "objects", "mlflow", "supervisor")
 OPTIONS = (
     operand("service", "SERVICE", f"one of: {', '.join(_NAMES)}", nargs="?", choices=_NAMES),

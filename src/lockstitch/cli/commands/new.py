@@ -25,8 +25,6 @@ from lockstitch.progress import say
 from lockstitch.python import load
 from lockstitch.scaffold import new
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     operand("folder", "NAME", "folder and name of the project", type=Path),
     option(

@@ -28,8 +28,6 @@ from lockstitch.oci.registry.push import Count, of_layout
 from lockstitch.progress import say
 from lockstitch.python.size import shown
 
-__all__ = ["OPTIONS", "document", "run", "show"]
-
 OPTIONS = (
     operand(
         "reference",

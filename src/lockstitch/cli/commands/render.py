@@ -29,8 +29,6 @@ from lockstitch.lock.file import Lock, LockedFile
 from lockstitch.progress import say
 from lockstitch.stack import compose
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     group(
         "what to do",

@@ -21,8 +21,6 @@ from lockstitch.cli.options import COMMON, option
 from lockstitch.cli.session import open_session, print_json
 from lockstitch.progress import say
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     option(
         "--output",

@@ -18,8 +18,6 @@ from lockstitch.cli.session import open_session, print_json
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.progress import say
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (flag("--yes", "do not ask"), COMMON)
 
 

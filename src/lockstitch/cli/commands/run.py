@@ -29,8 +29,6 @@ from lockstitch.progress import say
 from lockstitch.python.model import ImageSpec
 from lockstitch.run import programs
 
-__all__ = ["HOW", "OPTIONS", "execute", "run"]
-
 REST = "after the name"  # words of the program, from the first that is no option of ours
 
 HOW = group(

@@ -16,8 +16,6 @@ from lockstitch.cli.options import COMMON_QUIET, operand
 from lockstitch.cli.session import open_session
 from lockstitch.errors import UsageError
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     operand("image", "IMAGE", "image to serve (default: the one with a port)", nargs="?"),
     HOW,

@@ -23,8 +23,6 @@ from lockstitch.cli.session import print_json
 from lockstitch.oci.signing import keys, sign
 from lockstitch.progress import say
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     REFERENCE,
     group("where to look", LAYOUT, INSECURE),

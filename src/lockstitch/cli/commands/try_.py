@@ -29,8 +29,6 @@ from lockstitch.python.model import ImageSpec
 from lockstitch.trial import rootfs
 from lockstitch.trial.start import Trial, Verdict, start
 
-__all__ = ["OPTIONS", "run"]
-
 REST = "words to add to the command"  # what stands after `--`
 OPTIONS = (
     operand("image", "IMAGE", "image to start (default: the only one)", nargs="?"),

@@ -24,8 +24,6 @@ from lockstitch.cli.session import open_session, print_json
 from lockstitch.progress import say
 from lockstitch.table import table
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (COMMON,)
 
 

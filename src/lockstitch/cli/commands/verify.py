@@ -34,8 +34,6 @@ from lockstitch.errors import UsageError, raise_all
 from lockstitch.lock import file, make
 from lockstitch.progress import say
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     operand("image", "IMAGE", "images (default: all)", nargs="*"),
     group(

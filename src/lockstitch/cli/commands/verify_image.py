@@ -30,8 +30,6 @@ from lockstitch.lock import file
 from lockstitch.oci.signing import keys, sign
 from lockstitch.progress import say
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (
     REFERENCE,
     group("where to look", LAYOUT, PLATFORM, INSECURE),

@@ -13,8 +13,6 @@ from lockstitch import __version__
 from lockstitch.cli.options import JSON
 from lockstitch.cli.session import print_json
 
-__all__ = ["OPTIONS", "run"]
-
 OPTIONS = (JSON,)
 
 

@@ -23,8 +23,6 @@ from lockstitch.python.names import normal
 from lockstitch.python.tables import parse_toml
 from lockstitch.store import default_root
 
-__all__ = ["Environments", "Extra", "Pythons", "own_project", "read_extra"]
-
 _READY = ".lockstitch-ready"
 _KEPT = 7 * 24 * 3600  # seconds after which an unused environment is deleted
 

@@ -32,17 +32,6 @@ from lockstitch.drift.bisect.search import Answer, Spent, Trials, run_all
 from lockstitch.drift.bisect.sides import Ends, Installed
 from lockstitch.errors import LockstitchError
 
-__all__ = [
-    "CommandBench",
-    "Confidence",
-    "Explanation",
-    "Limits",
-    "Outcomes",
-    "code",
-    "explain",
-    "key",
-]
-
 _MOST = 5000  # files of code that are hashed
 _ENOUGH = 16  # runs of an end after which its spread counts as known
 _FEW = 3  # a number that has taken so few values is repeated more often

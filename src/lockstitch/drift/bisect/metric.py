@@ -10,8 +10,6 @@ from lockstitch import files, process
 from lockstitch.drift.bisect.model import Fails, Metric, Outcome
 from lockstitch.errors import LockstitchError, UsageError
 
-__all__ = ["MetricSource", "parse"]
-
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _FOUND = re.compile(rf"(?<![\w.])(?:{_NUMBER}|[-+]?(?:nan|inf(?:inity)?)(?!\w))", re.IGNORECASE)
 # A last number that is a time: `took 3.2`, `elapsed: 0:12`, `done in 12 s`.

@@ -10,20 +10,6 @@ from typing import Protocol
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.effects import KnownChange
 
-__all__ = [
-    "Bench",
-    "Cause",
-    "Fails",
-    "Metric",
-    "Mixture",
-    "Outcome",
-    "Question",
-    "Scale",
-    "Verdict",
-    "closure",
-    "middle",
-]
-
 _FINE = 100  # a number nearer to B than this part of the step from A to B is B's
 Mixture = frozenset[str]  # labels of the causes that are as in B; everything else is as in A
 

@@ -10,8 +10,6 @@ from lockstitch.drift.bisect.setup import Prepared, number
 from lockstitch.drift.compare import Difference
 from lockstitch.table import table
 
-__all__ = ["document", "plan", "planned", "ranking", "text"]
-
 _NAMED = 4  # parts of a cause that are named; the others are counted
 
 

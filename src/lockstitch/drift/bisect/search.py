@@ -13,8 +13,6 @@ from typing import TypeVar
 from lockstitch import threads
 from lockstitch.drift.bisect.model import Bench, Mixture, Outcome, Question, Scale, Verdict
 
-__all__ = ["Answer", "Spent", "Trials", "find", "most", "run_all"]
-
 _SKIPS = 3  # mixtures without a number that halving steps over before it leaves them to ddmin
 
 Item = TypeVar("Item")

@@ -19,8 +19,6 @@ from lockstitch.fingerprint import live
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.progress import Reporter, say
 
-__all__ = ["Options", "Prepared", "explained", "number", "prepare"]
-
 _NAMED = 3  # causes fit on a line
 _DECIDING = 8  # runs that repeat what decides, where the number does not move by itself
 

@@ -21,20 +21,6 @@ from lockstitch.python import names
 from lockstitch.python.names import normal
 from lockstitch.runtime.fingerprint import VARIABLES
 
-__all__ = [
-    "Ends",
-    "Installed",
-    "Requirements",
-    "Setting",
-    "Side",
-    "between",
-    "coupled",
-    "implied",
-    "minor",
-    "question",
-    "setting",
-]
-
 PYTHON = "Python"  # a label that no package and no variable has
 _GUESSES = 6  # causes that are tried alone at first
 

@@ -15,19 +15,6 @@ from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 from lockstitch.store import Store
 
-__all__ = [
-    "PATCH",
-    "PLATFORM",
-    "STAMP",
-    "Base",
-    "BaseLayer",
-    "ImageDefaults",
-    "Kind",
-    "Sources",
-    "read_digest",
-    "read_text",
-]
-
 _ANY: Final = re.compile(r".+")
 STAMP: Final = re.compile(r"\d{8}T\d{6}Z")  # a time, as snapshot archives write it
 PATCH: Final = re.compile(r"3\.\d{1,2}\.\d{1,3}")  # a full version of Python

@@ -22,8 +22,6 @@ from lockstitch.oci.registry.push import BlobLocations, RepositoryWriter
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.oci.registry.upload import Blob
 
-__all__ = ["ARTIFACT_TYPE", "CachedLayer", "LayerCache"]
-
 ARTIFACT_TYPE = "application/vnd.lockstitch.layer.v1"
 _RECORD_TYPE = "application/vnd.lockstitch.layer.v1+json"
 _KEY = "dev.lockstitch.layer.key"

@@ -26,22 +26,6 @@ from lockstitch.net.transport import (
 from lockstitch.oci.reference import DOCKER
 from lockstitch.oci.registry.logins import Known, Logins
 
-__all__ = [
-    "PARALLEL",
-    "Call",
-    "Challenge",
-    "Client",
-    "Host",
-    "RegistryError",
-    "Scopes",
-    "Tokens",
-    "challenges",
-    "is_loopback",
-    "pull_scopes",
-    "push_scopes",
-    "refusal",
-]
-
 PARALLEL = 6
 _REDIRECTS = 5
 _RENEWALS = 2

@@ -19,20 +19,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.net.credentials import Login
 from lockstitch.oci.reference import DOCKER
 
-__all__ = [
-    "Known",
-    "Logins",
-    "TypedLogin",
-    "docker_file",
-    "forget",
-    "helper",
-    "helpers",
-    "keep",
-    "key_of",
-    "names",
-    "read",
-]
-
 _DOCKER_KEY = f"https://index.{DOCKER}/v1/"  # how Docker writes its own registry into its file
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONGEST = 1 << 20

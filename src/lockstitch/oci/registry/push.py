@@ -24,17 +24,6 @@ from lockstitch.oci.registry.upload import MOUNTED, Blob, Upload
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
 
-__all__ = [
-    "BlobLocations",
-    "Count",
-    "PushableImage",
-    "Pushed",
-    "RepositoryWriter",
-    "of_image",
-    "of_layout",
-    "push",
-]
-
 _MOST = 4  # the newest ones: a mount from a repository that lost the blob costs one request
 _KIND = "places"  # of records
 _OK, _CREATED, _ACCEPTED, _NOT_FOUND = 200, 201, 202, 404

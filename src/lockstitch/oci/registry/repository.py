@@ -16,8 +16,6 @@ from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Call, Client, Host, RegistryError, Scopes, pull_scopes
 from lockstitch.store import Store
 
-__all__ = ["MOST", "Repository"]
-
 MOST = 4 << 20  # bytes; registries take no larger one (distribution spec, "Pushing Manifests")
 _PAGES = 100
 _OK, _PARTIAL, _NOT_FOUND, _NO_MORE = 200, 206, 404, 416

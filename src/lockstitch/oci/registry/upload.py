@@ -19,8 +19,6 @@ from lockstitch.oci.registry.client import (
     push_scopes,
 )
 
-__all__ = ["MOUNTED", "SENT", "Blob", "BlobReader", "Upload"]
-
 MOUNTED, SENT = "mounted", "sent"
 _CHUNK = 16 << 20  # ECR wants 5 MiB at least
 _PATIENCE = 300  # seconds for a registry that moves gigabytes to their place before it answers

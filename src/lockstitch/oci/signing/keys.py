@@ -13,8 +13,6 @@ from pathlib import Path
 from lockstitch import environ, files, process
 from lockstitch.errors import LockstitchError
 
-__all__ = ["Key", "read"]
-
 _PASSWORD = "LOCKSTITCH_KEY_PASSWORD"  # noqa: S105 -- the variable's name
 _INSTALL = "apt-get install -y openssl"
 _MAKE = "openssl ecparam -name prime256v1 -genkey -noout -out lockstitch.key"

@@ -11,8 +11,6 @@ from lockstitch.oci.registry.push import RepositoryWriter
 from lockstitch.oci.registry.upload import Blob
 from lockstitch.oci.signing.sign import signature_tag
 
-__all__ = ["SentDocuments", "attach", "copy"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentDocuments:

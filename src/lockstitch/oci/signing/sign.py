@@ -18,17 +18,6 @@ from lockstitch.oci.registry.push import RepositoryWriter
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.oci.signing.keys import Key
 
-__all__ = [
-    "FORMAT",
-    "Signature",
-    "manifest_of",
-    "payload_for",
-    "problems",
-    "sign",
-    "signature_tag",
-    "signatures",
-]
-
 FORMAT = "application/vnd.dev.cosign.simplesigning.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"
 _TYPE = "cosign container image signature"

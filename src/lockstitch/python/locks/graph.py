@@ -10,20 +10,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.python.names import normal
 from lockstitch.values import frozen
 
-__all__ = [
-    "Conflict",
-    "Dependency",
-    "File",
-    "Graph",
-    "Package",
-    "Source",
-    "Walk",
-    "decided",
-    "for_all_extras",
-    "holds",
-    "walk",
-]
-
 _LOCAL = frozenset({"directory", "editable", "path", "virtual"})
 _ALWAYS, _NEVER = 'python_version >= "3"', 'python_version < "3"'
 _EXTRA = re.compile(r'(?<!["\w])extra (==|!=) "([^"]*)"')

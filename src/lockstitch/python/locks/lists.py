@@ -11,21 +11,6 @@ from lockstitch.patterns import regex
 from lockstitch.python.names import normal
 from lockstitch.values import frozen
 
-__all__ = [
-    "EDITABLE",
-    "HASH",
-    "VCS",
-    "Line",
-    "Listed",
-    "Option",
-    "Required",
-    "argument",
-    "is_name",
-    "lines",
-    "read",
-    "without_login",
-]
-
 _COMMENT = regex(r"(^|\s+)#.*$")  # as pip reads it
 _NAME = regex(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*")
 _PIN = regex(r"===?\s*(?P<version>[^\s,;*]+)\s*$")

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.tags import Tag
 
-__all__ = ["read", "requirements", "select"]
-
 _MAIN = "main"
 _LOCK = "poetry lock"  # Poetry 2 keeps the versions that are locked
 _WAY_OUT = "lockstitch lock builds one, or pin a version that has a wheel"

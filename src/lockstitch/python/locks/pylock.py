@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from packaging import pylock
     from packaging.tags import Tag
 
-__all__ = ["Built", "Unbuilt", "read", "select"]
-
 _LOCK = "lockstitch lock"
 _WAY_OUT = "lockstitch lock builds one, or pin a version that has a wheel"
 _KINDS = {

@@ -12,8 +12,6 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python.locks.graph import Dependency, File, Package, Source
 from lockstitch.python.tables import Table, parse_toml
 
-__all__ = ["Reading", "file_of", "merged"]
-
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _UNUSUAL = re.compile(r"[?#]")
 _HEADER = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)

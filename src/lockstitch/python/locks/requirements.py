@@ -21,8 +21,6 @@ from lockstitch.python.target import Target
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-__all__ = ["Follow", "ignored", "pins", "read", "select", "sources"]
-
 _OPTION = regex(r"(?:^|\s)-{1,2}[A-Za-z]")
 _LOCAL = regex(r"(?:\.{1,2}$|[./~]|file:|[A-Za-z]:\\)|.*(?:\.whl|\.tar\.gz|\.zip|[/\\].*)$")
 # What is about how a file is found or built; uv is set up for that, and only wheels are used.

@@ -10,8 +10,6 @@ from lockstitch.digest import Digest
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-__all__ = ["LockedWheel", "Pinned", "best_wheel", "seconds"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class LockedWheel:

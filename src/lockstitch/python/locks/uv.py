@@ -10,8 +10,6 @@ from lockstitch.python.locks.reading import Reading, file_of, merged
 from lockstitch.python.names import normal
 from lockstitch.python.tables import Table, table, tables, texts
 
-__all__ = ["read"]
-
 _VERSION = 1
 _KINDS = ("registry", "git", "url", "path", "directory", "editable", "virtual")
 

@@ -9,8 +9,6 @@ from lockstitch.repository import tables
 from lockstitch.repository.code.source import names_of, parsed, tree_of
 from lockstitch.values import frozen
 
-__all__ = ["Application", "Code", "applications", "by_of", "code_of", "default_of"]
-
 _FACTORIES = ("create_app", "make_app", "get_app", "build_app", "create_application", "init_app")
 # The routes by which a server says that it is well, the best first.
 _ROUTES = (

@@ -17,8 +17,6 @@ from lockstitch.repository import tables
 from lockstitch.repository.code.applications import Code
 from lockstitch.values import frozen
 
-__all__ = ["PathUse", "paths_of", "values_of"]
-
 _ROOT = "/@/"  # the repository's folder, in paths that begin at __file__
 _DEEPEST = 12
 _LONGEST = 200

@@ -8,8 +8,6 @@ from lockstitch.patterns import regex
 from lockstitch.repository import tables
 from lockstitch.repository.code.source import Call, Source
 
-__all__ = ["draws", "sets_seed"]
-
 _FROM = ("sklearn.", "imblearn.", "umap.", "cuml.")
 _SEED_WORDS = ("random_state", "seed", "random_seed", "rng", "generator")
 # Frameworks that seed by default, or by a configuration that is not in the code.

@@ -18,8 +18,6 @@ from lockstitch.repository.file_cache import cached_per_file
 from lockstitch.repository.files import Repository, once
 from lockstitch.values import frozen
 
-__all__ = ["Draw", "Hints", "PickleLoad", "Script", "code_hints", "imported_files", "scripts"]
-
 # A file may train, draw at random, load a pickle, be a server, call something by the name of seed,
 # name a person's folder.
 Hints = frozenset[Literal["trains", "draws", "loads", "serves", "seeds", "homes"]]

@@ -10,8 +10,6 @@ from typing import Any
 from lockstitch.patterns import regex
 from lockstitch.values import frozen
 
-__all__ = ["Call", "Source", "names_of", "parsed", "tree_of"]
-
 _LARGEST = 2_000_000  # characters of code that are parsed
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _MAGIC = regex(r"^\s*[%!?]|.*\?\s*$")

@@ -34,8 +34,6 @@ from lockstitch.repository.text.lines import Problem
 from lockstitch.repository.text.yaml import Entry, Node, Scalar, Sequence, entries, scalar
 from lockstitch.repository.text.yaml import Mapping as Table
 
-__all__ = ["beside", "merged", "read"]
-
 T = TypeVar("T")
 ReadFile = Callable[[str], str | None]  # the text of a file by its path, None when it is not there
 _Entries = Mapping[str, Entry]

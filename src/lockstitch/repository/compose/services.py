@@ -14,22 +14,6 @@ from lockstitch.repository.files import File, Repository, once
 from lockstitch.repository.text.image_names import Reference, reference
 from lockstitch.values import frozen
 
-__all__ = [
-    "Password",
-    "Role",
-    "Stack",
-    "command_text",
-    "command_words",
-    "compose_files",
-    "dockerfile_of",
-    "image_of",
-    "is_for_tests",
-    "is_stand_in",
-    "passwords",
-    "role_of",
-    "stacks",
-]
-
 _COMPOSE = regex(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml", re.IGNORECASE)
 
 

@@ -14,24 +14,6 @@ from lockstitch.repository.text.lines import Problem
 from lockstitch.repository.text.yaml import Node, Scalar, scalar
 from lockstitch.values import frozen
 
-__all__ = [
-    "Build",
-    "Command",
-    "Compose",
-    "Dependency",
-    "EnvFile",
-    "Healthcheck",
-    "Mount",
-    "Named",
-    "Port",
-    "Service",
-    "Setting",
-    "Value",
-    "Variable",
-    "dotenv",
-    "interpolate",
-]
-
 _NAME = regex(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _OPERATOR = regex(r":?[-?+]")
 _ENTRY = regex(r"\s*(?:export\s+)?([^\s=:#]+)\s*(?:[=:]\s*(.*))?")

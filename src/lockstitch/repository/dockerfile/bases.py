@@ -10,8 +10,6 @@ from lockstitch.repository import tables
 from lockstitch.repository.text.image_names import Reference
 from lockstitch.values import frozen
 
-__all__ = ["Base", "known_base"]
-
 _UBUNTU_TAG = regex(r"ubuntu-?(\d{2})\.?04")
 _ENTERPRISE_TAG = regex(r"(?:rockylinux|ubi|centos|el)-?(\d{1,2})")
 

@@ -13,8 +13,6 @@ from lockstitch.repository.text import ignore
 from lockstitch.repository.text.ignore import Ignore
 from lockstitch.values import frozen
 
-__all__ = ["Context", "Use", "contexts", "service_calls", "uses"]
-
 
 @frozen
 class Context:

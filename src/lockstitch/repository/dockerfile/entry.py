@@ -10,8 +10,6 @@ from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
 from lockstitch.values import frozen
 
-__all__ = ["Entry", "Started", "entry", "package_of_server", "serves"]
-
 _APPLICATION = regex(r"(?:.*/)?(?:app|server|serve|serving|main|api|wsgi|asgi|web|run)\.py")
 _VALUED = {"-n", "--name", "-p", "--prefix", "--group", "--extra", "--with", "--python"}
 

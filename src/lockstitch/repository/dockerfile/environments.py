@@ -14,8 +14,6 @@ from lockstitch.values import frozen
 if TYPE_CHECKING:
     from lockstitch.repository.dockerfile.images import Built
 
-__all__ = ["Environment", "environments", "path_entries"]
-
 _OFF = {"false", "0", "no", "off"}
 _PREFIX = regex(r"(/.+)/(?:bin|Scripts)(?:/[^/]+)?")
 

@@ -17,8 +17,6 @@ from lockstitch.repository.dockerfile.stages import State, Step, steps
 from lockstitch.repository.files import File, Repository, once
 from lockstitch.repository.text.image_names import Reference, reference
 
-__all__ = ["Built", "ImageFile", "dockerfiles", "image_files", "products"]
-
 _DOCKERFILE = regex(r"(?:.*\.)?(?:dockerfile|containerfile)(?:[.-].+)?", re.IGNORECASE)
 _NO_DOCKERFILE = (
     *(".dockerignore", ".md", ".txt", ".py", ".sh", ".j2", ".jinja", ".tmpl", ".template"),

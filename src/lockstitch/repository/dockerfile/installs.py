@@ -9,8 +9,6 @@ from lockstitch.repository import tables
 from lockstitch.repository.shell.calls import Call, Options
 from lockstitch.values import frozen
 
-__all__ = ["Install", "facts", "install", "is_installer", "package_of"]
-
 _REQUIREMENT = regex(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[([^\]]*)\])?\s*(.*)")
 
 

@@ -21,9 +21,6 @@ from lockstitch.repository.dockerfile.words import (
 from lockstitch.repository.text.lines import Problem
 from lockstitch.values import frozen
 
-__all__ = ["EXPANDED", "Comment", "Directive", "Flag", "Heredoc", "Instruction", "Joined", "Lines"]
-__all__ += ["Pair", "Starts", "opens_heredoc", "read", "shifted"]
-
 Starts = tuple[tuple[int, int], ...]  # (offset in a text, line of the file), in order
 
 _DIRECTIVE = regex(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=(.*)")

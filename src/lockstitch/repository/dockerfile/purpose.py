@@ -12,18 +12,6 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import lock_files, project_folders
 
-__all__ = [
-    "is_beside_model",
-    "is_deployed",
-    "is_for_developers",
-    "is_library",
-    "is_runtime_list",
-    "is_tool",
-    "lock_names",
-    "misplaced",
-    "owner",
-]
-
 _PYTHON = regex(r"\b(?:pip|uv|poetry|pdm|pipenv|conda|mamba|python3?)\b")
 _RUNS = frozenset({"Procfile", "MLproject", "dvc.yaml", "runtime.txt", "app.yaml"})
 _PUBLISHED = ("classifiers", "urls", "repository", "homepage")

@@ -15,19 +15,14 @@ from lockstitch.repository.dockerfile.instruction import (
     Comment,
     Directive,
     Flag,
-    Heredoc,
     Instruction,
     Lines,
-    Pair,
     opens_heredoc,
 )
 from lockstitch.repository.dockerfile.instruction import read as read_instruction
 from lockstitch.repository.dockerfile.words import Expanded, Scope
 from lockstitch.repository.text.lines import Problem
 from lockstitch.values import frozen
-
-__all__ = ["Comment", "Directive", "Dockerfile", "Expanded", "Heredoc", "Instruction", "Pair"]
-__all__ += ["Problem", "Scope", "Stage", "read"]
 
 _LARGEST = 1_000_000  # characters
 _MOST_INSTRUCTIONS = 10_000

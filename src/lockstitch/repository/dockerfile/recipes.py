@@ -13,9 +13,6 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.files import lock_files
 from lockstitch.repository.text.ignore import Pattern
 
-__all__ = ["LISTS", "file_in", "has_code", "has_dependencies", "installs_own_folder", "is_set"]
-__all__ += ["lock_in", "project", "running", "unpinned"]
-
 # Sources of COPY that are no code: what packages are installed from, and what goes with it.
 LISTS = regex(
     r"(?:.*/)?(?:pyproject\.toml|uv\.lock|poetry\.lock|poetry\.toml|pdm\.lock|Pipfile(?:\.lock)?"

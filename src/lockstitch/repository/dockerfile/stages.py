@@ -7,20 +7,19 @@ from dataclasses import field, replace
 
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.installs import Install, install
-from lockstitch.repository.dockerfile.instruction import Starts, opens_heredoc, shifted
-from lockstitch.repository.dockerfile.reader import (
+from lockstitch.repository.dockerfile.instruction import (
     Heredoc,
     Instruction,
-    Problem,
-    Stage,
+    Starts,
+    opens_heredoc,
+    shifted,
 )
+from lockstitch.repository.dockerfile.reader import Stage
 from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
 from lockstitch.repository.shell.reader import Command, Script, Word
+from lockstitch.repository.text.lines import Problem
 from lockstitch.values import frozen
-
-__all__ = ["SHELLS", "Copied", "State", "Step", "exec_form", "line_of", "script"]
-__all__ += ["steps"]
 
 SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
 _RUNS = {"RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"}

@@ -11,9 +11,6 @@ from dataclasses import dataclass, replace
 
 from lockstitch.values import frozen
 
-__all__ = ["SPACES", "Expanded", "Scope", "WordError", "expand", "expand_words", "raw_words"]
-__all__ += ["unquoted"]
-
 # Unicode's White_Space, which Go's `unicode.IsSpace` asks; Python's `isspace` has four more.
 SPACES = (
     "\t\n\v\f\r \x85\xa0\u1680"

@@ -17,8 +17,6 @@ from lockstitch.patterns import regex
 from lockstitch.python.names import normal
 from lockstitch.values import frozen
 
-__all__ = ["ChangedFile", "Distribution", "Environment", "changed_files", "read", "same_version"]
-
 _INFO = regex(r"(?P<name>[A-Za-z0-9][\w.]*)-(?P<version>[^-]+)\.dist-info")
 _PYTHON = regex(r"(?m)^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)")
 _SITES = regex(r"python3\.\d{1,2}t?")

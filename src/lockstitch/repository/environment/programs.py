@@ -9,8 +9,6 @@ from lockstitch import process
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.files import Repository
 
-__all__ = ["program", "virtual_environment"]
-
 
 def virtual_environment(repo: Repository, folder: str = "") -> Path | None:
     """Return a folder's .venv; None when there is none, or when it came with the repository.

@@ -14,17 +14,6 @@ from lockstitch.repository.text.yaml import Mapping as Table
 from lockstitch.repository.text.yaml import Node, Scalar, Sequence, entries, scalar
 from lockstitch.values import frozen
 
-__all__ = [
-    "NAMES",
-    "NOT_REMOTE",
-    "Hook",
-    "HookFile",
-    "HookRepo",
-    "hook_files",
-    "other_managers",
-    "read",
-]
-
 NAMES = (".pre-commit-config.yaml", ".pre-commit-config.yml")
 _TOML = ("prek.toml",)
 _OTHER_MANAGERS = regex(

@@ -6,8 +6,6 @@ from typing import Any
 from lockstitch.repository import tables
 from lockstitch.values import frozen
 
-__all__ = ["KnownHook", "known"]
-
 
 @frozen
 class KnownHook:

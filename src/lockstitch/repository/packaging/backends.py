@@ -16,8 +16,6 @@ from lockstitch.python.tables import table
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import beside
 
-__all__ = ["backend", "not_found"]
-
 # Folders and modules that setuptools never takes for the package.
 _NO_PACKAGE = (
     *("ci", "bin", "doc", "docs", "documentation", "manpages", "news", "changelog", "test"),

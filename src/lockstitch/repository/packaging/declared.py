@@ -10,8 +10,6 @@ from lockstitch.python.tables import table
 from lockstitch.repository.files import Repository
 from lockstitch.values import frozen
 
-__all__ = ["RUNTIME", "Declared", "beside", "folder_of", "line_of_text", "of_folder"]
-
 RUNTIME = ""
 _NAME = regex(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SETUP = regex(r"install_requires\s*=\s*\[\s*[\"'](?P<name>[A-Za-z0-9][\w.-]*)")

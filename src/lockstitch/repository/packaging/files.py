@@ -11,8 +11,6 @@ from lockstitch.python.tables import toml
 from lockstitch.repository.files import File, Repository, once
 from lockstitch.store import Store, default_root
 
-__all__ = ["lock_files", "locks_in", "project_folders", "read_lock", "requirement_lists"]
-
 _LONG = 1 << 14  # characters
 _RECORD = "checked-locks"
 

@@ -14,8 +14,6 @@ from lockstitch.patterns import regex
 from lockstitch.python.tables import table
 from lockstitch.values import frozen
 
-__all__ = ["RUFF", "Block", "Move", "blocks", "find"]
-
 # Top-level settings of ruff that `lint` has now (ruff 0.2, "deprecated top-level linter settings").
 RUFF = frozenset(
     {"allowed-confusables", "dummy-variable-rgx", "explicit-preview-rules", "extend-fixable"}

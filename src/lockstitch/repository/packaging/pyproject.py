@@ -12,8 +12,6 @@ from lockstitch.patterns import regex
 from lockstitch.python.names import normal
 from lockstitch.python.tables import table, toml
 
-__all__ = ["Wrong", "broken", "check"]
-
 _KEYS = (
     *("authors", "classifiers", "dependencies", "description", "dynamic", "entry-points"),
     *("gui-scripts", "import-names", "import-namespaces", "keywords", "license"),

@@ -11,8 +11,6 @@ from lockstitch.python.locks import Graph, lists
 from lockstitch.python.names import normal
 from lockstitch.python.tables import table, tables
 
-__all__ = ["compiled", "dynamic", "fits_poetry", "uv_differences"]
-
 _VERSION = regex(r"Poetry (\d{1,4})\.(\d{1,4})")
 _LEGACY = ("dependencies", "source", "extras", "dev-dependencies")
 _PROJECT = ("requires-python", "dependencies", "optional-dependencies")

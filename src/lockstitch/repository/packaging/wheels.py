@@ -15,8 +15,6 @@ from lockstitch.python.locks import Graph, Package, holds, walk
 from lockstitch.python.target import Target
 from lockstitch.values import frozen
 
-__all__ = ["Machine", "Verdict", "applies", "fits", "installed", "is_pure", "oldest", "verdict"]
-
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _LINUX = regex(r"(?P<libc>many|musl)linux_(?P<major>\d{1,4})_(?P<minor>\d{1,4})_(?P<cpu>\w+)")
 _CPYTHON = regex(r"cp3(\d{1,2})")

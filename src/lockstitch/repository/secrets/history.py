@@ -13,8 +13,6 @@ from lockstitch.secrets.patterns import may_have
 from lockstitch.secrets.text import Secret, find
 from lockstitch.values import frozen
 
-__all__ = ["CommittedSecret", "in_history"]
-
 _HUNK = regex(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _LONGEST = 1 << 20  # bytes of a line that are looked at in one piece
 _MOST = 5 << 20  # bytes that a commit adds to one file above which the rest is not looked at

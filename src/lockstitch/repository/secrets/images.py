@@ -14,8 +14,6 @@ from lockstitch.values import frozen
 if TYPE_CHECKING:
     from lockstitch.oci.reader import StoredImage
 
-__all__ = ["ImageSecret", "in_config", "in_layers"]
-
 _LARGEST = 1 << 20  # bytes of a file in a layer that is looked at
 # What comes from public packages: only tokens that a service gave out are looked for there.
 _PUBLIC = regex(r"(?:.*/)?(?:site-packages|dist-packages|node_modules)/|usr/(?!src/|local/)")

@@ -12,8 +12,6 @@ from lockstitch.patterns import regex
 from lockstitch.secrets.patterns import is_placeholder
 from lockstitch.secrets.text import Secret, excerpt
 
-__all__ = ["Betterleaks", "Kingfisher", "Scanner", "in_environment", "installed"]
-
 _BATCH = 400_000  # characters of file names in one command line; Linux takes 2 MiB with variables
 _RULE = regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _FOUND = frozenset({200, 205})  # kingfisher's exit codes for findings, and for checked ones

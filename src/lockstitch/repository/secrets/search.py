@@ -20,16 +20,6 @@ from lockstitch.secrets.text import Secret, decoded, find_in, merged
 from lockstitch.suppressions import allowed_lines
 from lockstitch.values import frozen
 
-__all__ = [
-    "SearchResult",
-    "by_scanner",
-    "in_project",
-    "in_repository",
-    "patterns_for",
-    "project_files",
-    "staged",
-]
-
 _LOOSE = frozenset(
     {"test", "tests", "testing", "testdata", "fixtures", "vendor", "vendored", "third_party"}
     | {"third-party", "templates", "examples", "docs"}

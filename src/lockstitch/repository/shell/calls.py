@@ -7,8 +7,6 @@ from lockstitch.patterns import regex
 from lockstitch.repository.shell.reader import Command, Word
 from lockstitch.values import frozen
 
-__all__ = ["Call", "Options", "call"]
-
 _WRAPPERS = frozenset(
     {"sudo", "exec", "command", "time", "nohup", "env", "tini", "dumb-init", "catatonit"}
     | {"gosu", "su-exec", "setpriv", "nice", "ionice", "chroot", "then"}

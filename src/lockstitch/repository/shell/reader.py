@@ -15,8 +15,6 @@ from lockstitch.patterns import regex
 from lockstitch.repository.text.lines import Problem
 from lockstitch.values import frozen
 
-__all__ = ["Command", "Part", "Redirection", "Script", "Word", "line_starts", "read"]
-
 _OPERATORS = regex(r"&&|\|\||;;&|;;|;&|\|&|&>>|&>|<<<|<<-|<<|<&|<>|>>|>&|>\||[;&|()<>\n]")
 _BLANK = regex(r"(?:[ \t\r]|\\\r?\n)+")
 _COMMENT = regex(r"#[^\n]*")

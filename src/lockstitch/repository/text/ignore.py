@@ -13,8 +13,6 @@ import re
 from lockstitch.repository.files import Repository
 from lockstitch.values import frozen
 
-__all__ = ["Ignore", "Pattern", "is_git_ignored", "read"]
-
 _LONGEST = 1_000  # characters of one pattern
 _MOST = 5_000  # patterns
 _MOST_CROSSING = 2  # `**` inside of a part, as in `**.pyc`, in one pattern

@@ -6,8 +6,6 @@ from lockstitch.patterns import regex
 from lockstitch.repository import tables
 from lockstitch.values import frozen
 
-__all__ = ["Gone", "Reference", "gone", "is_local", "reference"]
-
 _NAME = regex(
     r"(?:(?P<host>localhost(?::\d+)?|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d+)?|[A-Za-z0-9-]+:\d+)/)?"
     r"(?P<path>[a-z0-9._-]+(?:/[a-z0-9._-]+)*)"

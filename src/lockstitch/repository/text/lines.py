@@ -5,15 +5,6 @@ from dataclasses import dataclass
 from lockstitch.patterns import regex
 from lockstitch.values import frozen
 
-__all__ = [
-    "Edit",
-    "Problem",
-    "add_below",
-    "line_of_key",
-    "line_start",
-    "replace_on_line",
-]
-
 _HEADER = regex(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
 _KEY = regex(
     r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*="""

@@ -11,20 +11,6 @@ from typing import Any, NamedTuple
 from lockstitch.patterns import regex
 from lockstitch.repository.text.lines import Edit, Problem
 
-__all__ = [
-    "Document",
-    "Entry",
-    "Mapping",
-    "Node",
-    "Scalar",
-    "Sequence",
-    "entries",
-    "read",
-    "renamed",
-    "scalar",
-    "without_key",
-]
-
 _LARGEST = 1_000_000  # characters
 _MOST_NODES = 100_000
 _MOST_MERGED = 10_000  # entries of one mapping, and mappings that it merges

@@ -11,8 +11,6 @@ from lockstitch.scaffold.hooks.reading import Config, Hook, Repo, parse_text
 if TYPE_CHECKING:
     import yaml
 
-__all__ = ["Edit", "apply"]
-
 _KEYS = {"repo", "rev", "hooks"}
 
 # What says how to install a remote hook; a local one of the lock needs none of it.

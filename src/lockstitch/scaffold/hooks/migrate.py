@@ -17,9 +17,6 @@ from lockstitch.repository.hooks.known import KnownHook, known
 from lockstitch.scaffold.hooks import editing, reading
 from lockstitch.scaffold.hooks.reading import Hook, Repo
 
-__all__ = ["Decision", "Migration", "lacking", "plan", "unused", "write"]
-
-
 # `uv run --locked` installs what the lock says when it is not there; offline, from uv's cache only.
 _UV, _VENV = "uv run --quiet --locked --offline ", ".venv/bin/"
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]{1,64}")  # it is shown

@@ -12,8 +12,6 @@ from lockstitch.repository.hooks.configuration import NAMES, NOT_REMOTE
 if TYPE_CHECKING:
     import yaml
 
-__all__ = ["Config", "Hook", "Repo", "find", "parse", "parse_text"]
-
 # A configuration has some hundred lines; what goes beyond these is no configuration.
 _MOST_BYTES, _MOST_EVENTS, _DEEPEST = 256 * 1024, 20_000, 24
 

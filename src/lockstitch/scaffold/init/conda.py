@@ -10,8 +10,6 @@ from lockstitch.scaffold.init.conda_names import distribution, kind_of
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import is_known, requirement, usable
 
-__all__ = ["Environment", "environment"]
-
 _SELECTOR = re.compile(r"#\s*\[([^\]]*)\]\s*$")
 _ENTRY = re.compile(
     r"(?:[\w./-]+::)?(?P<name>[A-Za-z0-9_][\w.-]*)(?P<extras>\[[^\]]*\])?\s*(?P<versions>.*)"

@@ -6,8 +6,6 @@ import tomllib
 from importlib import resources
 from typing import Any
 
-__all__ = ["distribution", "kind_of"]
-
 
 @functools.cache
 def _tables() -> dict[str, Any]:

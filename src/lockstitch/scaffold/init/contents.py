@@ -14,8 +14,6 @@ from lockstitch.repository.files import Repository
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program, moved
 
-__all__ = ["Contents", "contents_of", "covered"]
-
 _LARGEST = 100 << 20  # bytes of a file or folder that an image gets without being asked
 _MOST = 60  # files that a pattern of the code may mean
 _POINTER = b"version https://git-lfs"

@@ -15,8 +15,6 @@ from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program, find, split
 
-__all__ = ["Decisions", "Reason", "decide"]
-
 # The Pythons of bases, the best first, with a version that the base has or will have: those of
 # Debian's releases, and of python-build-standalone.
 _BASES = {

@@ -9,8 +9,6 @@ from typing import Any
 from lockstitch.errors import LockstitchError
 from lockstitch.python.tables import parse_toml
 
-__all__ = ["Edited", "Table", "edit"]
-
 _WIDE = 76  # a longer list gets a line for each value
 _ON_TOP = {("project",), ("build-system",)}  # where people look for them
 

@@ -22,14 +22,6 @@ from lockstitch.scaffold.init.sources import (
     read_setup,
 )
 
-__all__ = [
-    "Facts",
-    "loose_modules",
-    "packages_of",
-    "read",
-    "version_of",
-]
-
 _MANAGERS = ("uv", "poetry")
 _NO_PACKAGES = frozenset(
     {"tests", "test", "docs", "doc", "examples", "notebooks", "data", "models", "scripts"}

@@ -9,8 +9,6 @@ from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.files import is_skipped
 
-__all__ = ["Folder", "decoded", "parsed"]
-
 _MOST = 1 << 20  # bytes of a file that people write by hand
 
 

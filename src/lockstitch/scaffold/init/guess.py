@@ -14,8 +14,6 @@ from lockstitch.python.names import normal
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import names_table
 
-__all__ = ["Guess", "guess", "own_modules"]
-
 _HANDLED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _APART = frozenset(
     {"tests", "test", "docs", "doc", "examples", "example", "notebooks", "benchmarks", "build"}

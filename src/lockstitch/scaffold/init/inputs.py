@@ -28,8 +28,6 @@ from lockstitch.scaffold.init.requirements import (
 )
 from lockstitch.scaffold.init.sources import SetupMetadata
 
-__all__ = ["Inputs", "read_inputs"]
-
 _LISTS = re.compile(
     r"(?:[\w.-]*[_.-])?(?:requirements?|reqs?)(?:[_.-][\w.-]*)?\.(?:txt|in|pip)", re.IGNORECASE
 )

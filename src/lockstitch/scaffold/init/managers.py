@@ -13,8 +13,6 @@ from lockstitch.scaffold.init.conda_names import distribution, kind_of
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import Source, requirement, usable
 
-__all__ = ["LOCKS", "Managed", "locked", "pep440", "pipfile", "pixi", "poetry"]
-
 LOCKS = ("poetry.lock", "Pipfile.lock", "pdm.lock", "pylock.toml")
 _PLACES = ("git", "hg", "svn", "path", "url", "file", "editable")
 _SYSTEMS = {"linux": "linux", "darwin": "darwin", "macos": "darwin", "win32": "win32"}

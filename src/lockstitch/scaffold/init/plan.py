@@ -20,8 +20,6 @@ from lockstitch.scaffold.init.edit import edit
 from lockstitch.scaffold.init.facts import read
 from lockstitch.scaffold.init.folder import Folder
 
-__all__ = ["Change", "Plan", "diff", "explained", "plan", "summary", "write"]
-
 _SECRET = re.compile(r"(://)[^/\s@]*@")
 
 

@@ -24,8 +24,6 @@ from lockstitch.scaffold.init import said, tables
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.said import Said
 
-__all__ = ["Found", "Program", "find", "moved", "split"]
-
 _APART = frozenset(
     {"test", "tests", "testing", "docs", "doc", "examples", "example", "notebooks", "notebook"}
     | {"node_modules", "site-packages", "venv", ".venv", "env", "benchmarks", "third_party"}

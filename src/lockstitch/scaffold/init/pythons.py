@@ -12,15 +12,6 @@ from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
 from lockstitch.scaffold.init.folder import Folder
 
-__all__ = [
-    "Named",
-    "fitted",
-    "named",
-    "repaired",
-    "wheels",
-    "without_wheel",
-]
-
 Named = tuple[str, str]  # a minor version and the file that names it
 
 _VERSION = re.compile(r"(?<![\d.])(3\.\d{1,2})(?:\.\d+)?(?![\d])")

@@ -20,19 +20,6 @@ from lockstitch.scaffold.init.folder import Folder
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-__all__ = [
-    "Requirements",
-    "Source",
-    "is_known",
-    "is_specifier",
-    "names_table",
-    "read_lines",
-    "read_requirements",
-    "requirement",
-    "usable",
-    "vcs_source",
-]
-
 _COMMENT = re.compile(r"(^|\s+)#.*$")  # as pip reads it
 _OPTIONS = re.compile(r"\s+(?:--[a-z]|-[fi]\s).*$")
 _SECRET = re.compile(r"//[^/\s]*@")

@@ -18,8 +18,6 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
 
-__all__ = ["Said", "commands", "images"]
-
 _PORT = re.compile(r"\$\{?(?:PORT|APP_PORT|SERVER_PORT|UVICORN_PORT)(?::?-(\d+))?\}?")
 _DEFAULTED = re.compile(r"\$\{\w+:?-([^}]*)\}")
 _URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::[\w${}:-]+)?(/[\w./-]*)")

@@ -9,13 +9,6 @@ from dataclasses import dataclass, field
 from lockstitch.scaffold.init.folder import Folder, parsed
 from lockstitch.scaffold.init.requirements import is_specifier, requirement
 
-__all__ = [
-    "SetupMetadata",
-    "constants_of",
-    "is_version",
-    "read_setup",
-]
-
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SCRIPT = re.compile(r"([\w.-]+)\s*=\s*([\w.]+:[\w.]+)")
 # What a backend of today does not do from pyproject.toml alone.

@@ -14,20 +14,6 @@ from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.sources import is_version
 
-__all__ = [
-    "build",
-    "declared",
-    "dependencies",
-    "development",
-    "group",
-    "groups",
-    "hooks",
-    "locked",
-    "programs",
-    "project",
-    "settings",
-]
-
 _CLASSIC_GROUP = ("tool", "poetry", "group")
 _POETRY: Mapping[str, Any] = {"requires-poetry": ">=2.2"}  # which reads [dependency-groups]
 _TOOLS = ("black", "mypy", "prek", "pytest", "ruff")

@@ -15,8 +15,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
 from lockstitch.stack.service import HOST, RUNTIME, USER, Launch, Parts, sql, variables
 
-__all__ = ["VARIABLES", "Mlflow", "arguments", "prepare", "revisions"]
-
 # MLflow's variables, beside those with addresses and keys.
 VARIABLES = {
     "DO_NOT_TRACK": "true",

@@ -12,8 +12,6 @@ from lockstitch.net.download import ask
 from lockstitch.runtime.stack.presign import presigned
 from lockstitch.stack.service import HOST, Launch, Parts, probe
 
-__all__ = ["PORTS", "SIGNING", "Objects", "arguments", "sweep"]
-
 # The ports between the store's own parts: first choice of each.
 PORTS = {
     "filer": 18888,

@@ -12,8 +12,6 @@ from lockstitch import files, process
 from lockstitch.errors import LockstitchError
 from lockstitch.stack.service import HOST, USER, Launch, Parts, guarded, sql
 
-__all__ = ["Postgres", "arguments"]
-
 
 def arguments(data: PurePath, address: str, port: int) -> list[str]:
     """Return the words of `postgres`; there is no socket beside the port."""

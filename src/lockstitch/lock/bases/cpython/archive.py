@@ -9,8 +9,6 @@ from typing import BinaryIO, Final, cast
 
 from lockstitch.errors import LockstitchError
 
-__all__ = ["LARGEST", "read_members"]
-
 LARGEST: Final = 1 << 30  # bytes of all files together; the largest archive of 2026 has 0.4 GB
 _MOST: Final = 100_000  # members; archives have about 6,000
 

@@ -26,8 +26,6 @@ from lockstitch.net.download import Download
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 
-__all__ = ["RELEASE", "Archive", "Bundled", "CPythonBase", "Request", "parse", "read"]
-
 RELEASE: Final = "bookworm"  # whose C library the archives stand on; they need glibc 2.17
 _MINORS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 _NAME = re.compile(r"cpython:(?P<minor>3\.\d{1,2})(?P<patch>\.\d{1,3})?(?P<threads>t?)")

@@ -28,8 +28,6 @@ from lockstitch.lock.bases.debian.selection import SYSTEM, select
 from lockstitch.lock.bases.registry.interpreter import MACHINES, read_elf
 from lockstitch.net.download import Download, Fetcher
 
-__all__ = ["can_fetch", "pin"]
-
 _RECORD = "cpython-archive"  # the kind of store record; a change of what is read is a new name
 _ROOTS: Final = (*SYSTEM, "libcrypt1")  # `crypt`, which CPython had until 3.12, links with it
 _ARCHITECTURES: Final = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}  # as uv names them

@@ -23,19 +23,6 @@ from lockstitch.net.download import Download
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 
-__all__ = [
-    "CERTIFICATES",
-    "GLIBC",
-    "LACKS",
-    "DebianBase",
-    "DebianPackage",
-    "component",
-    "document",
-    "downloads",
-    "read",
-    "read_package",
-]
-
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 LACKS = frozenset({"ensurepip", "idlelib", "lib2to3", "tkinter", "turtledemo"})
 GLIBC = re.compile(r"2\.\d{1,3}")

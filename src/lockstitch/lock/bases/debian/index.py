@@ -11,8 +11,6 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases.debian.base import DebianPackage
 
-__all__ = ["Candidate", "Index", "Relation", "close", "compare", "parse_relations", "unpack"]
-
 _OTHER = "set LOCKSTITCH_DEBIAN_MIRROR to another mirror"
 _LATER = "the mirror may be half way through an update: run the command again later"
 # Dependencies as Debian control files write them (Debian policy, chapter 7).

@@ -10,8 +10,6 @@ from urllib.parse import urlsplit
 from lockstitch import environ, files
 from lockstitch.errors import LockstitchError
 
-__all__ = ["ARCHIVES", "Mirror", "Source", "find", "from_address", "read_list", "read_sources"]
-
 ARCHIVES: Final = ("debian", "debian-security")
 _HINT = (
     "set LOCKSTITCH_DEBIAN_MIRROR to the root of a mirror's `debian` archive, "

@@ -9,9 +9,8 @@ from typing import Final, Self
 from lockstitch import process
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
-from lockstitch.net.download import Download, Fetcher, shown
-
-__all__ = ["KEYRING", "Release", "Signatures", "parse", "read"]
+from lockstitch.net.download import Download, Fetcher
+from lockstitch.net.transport import shown
 
 KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _LIMIT = 8 << 20  # bytes; Debian's largest InRelease has 0.2 MB

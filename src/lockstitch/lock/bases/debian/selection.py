@@ -18,8 +18,6 @@ from lockstitch.net.download import Download, Fetcher
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
 
-__all__ = ["LEFT_OUT", "PYTHON", "SYSTEM", "Selection", "pin", "select"]
-
 # Dependencies of the image itself; `{}` is the minor version of Python.
 PYTHON: Final = (
     "python{}-minimal",  # the interpreter

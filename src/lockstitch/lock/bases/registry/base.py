@@ -25,8 +25,6 @@ from lockstitch.oci.reference import Reference
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 
-__all__ = ["PATH", "RegistryBase", "SystemPackage", "history_entry", "read"]
-
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an engine's own
 _PATH = r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._+@~-]+)+"  # what a pyvenv.cfg and a symlink can hold
 # The texts of a table, in its order, and their forms.

@@ -10,8 +10,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.lock.bases.registry.base import PATH
 from lockstitch.oci.rootfs import Node, RootFs
 
-__all__ = ["MACHINES", "ElfProgram", "Interpreter", "find", "read_elf", "wanted"]
-
 _PROGRAM = re.compile(r"(?:.*/)?bin/python(?:3(?:\.\d{1,2})?)?")
 _LIBRARY = re.compile(
     r"(?:.*/)?(?:libpython3\.\d{1,2}\.so(?:\.[\d.]+)?|libc\.so\.6|libc-2\.\d+\.so|ld-musl-\w+\.so\.1)"

@@ -7,8 +7,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.lock.bases.registry.base import SystemPackage
 from lockstitch.oci.rootfs import RootFs
 
-__all__ = ["distribution", "find", "wanted"]
-
 _STATUS = "var/lib/dpkg/status"
 _FOLDER = "var/lib/dpkg/status.d/"  # of images without a package manager
 _APK = ("lib/apk/db/installed", "usr/lib/apk/db/installed")

@@ -24,8 +24,6 @@ from lockstitch.progress import Reporter
 from lockstitch.python.tables import Table
 from lockstitch.store import Store
 
-__all__ = ["fetch", "pin"]
-
 _RECORD = "registry-base-2"  # the kind of store record; a change of what is read is a new name
 _LARGEST = 64 << 30  # bytes of one unpacked layer
 _EPOCH = "19800102T000000Z"  # of images that bear no time, or one before that
