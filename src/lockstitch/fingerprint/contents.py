@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lockstitch import zstd
 from lockstitch.digest import Digest
 from lockstitch.fingerprint import model
 from lockstitch.fingerprint.model import Blas, Fingerprint, Package, Python, System
@@ -218,7 +219,7 @@ def _digests(path: Path) -> Iterator[str]:
         names = [n for n in names if n.partition("/")[0].endswith(".dist-info")]
         if len(names) != 1 or wheel.getinfo(names[0]).file_size > _SMALL:
             return
-        rows = script.rows(wheel.read(names[0]).decode("utf-8", "replace"))
+        rows = script.rows(zstd.read_member(wheel, names[0]).decode("utf-8", "replace"))
     placed = [(_placed(name), hashed) for name, hashed in rows if _placed(name)]
     yield script.digest(placed)
     yield script.digest([row for row in placed if not script.left_out(row[0])])

@@ -6,18 +6,21 @@ Bytecode of one minor version runs on all its patch versions, but only the same 
 surely makes the same.
 """
 
+import contextlib
 import functools
 import json
 import platform
 import struct
 import sys
+import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from lockstitch import files, process
+from lockstitch import files, process, zstd
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.bases import root_files
@@ -131,7 +134,8 @@ def of_wheel(
     if known is None or not store.read_again(Digest.parse(known["blob"])):
         rows = []
         with store.writer() as writer:
-            compiled = compile_files(interpreter, store.path(wheel), sources)
+            with _readable(store.path(wheel), sources) as (root, named):
+                compiled = compile_files(interpreter, root, named)
             for path, data in compiled.items():
                 packed_data = deflate.compress(data)
                 rows.append([path, writer.size, len(packed_data), len(data), zlib.crc32(data)])
@@ -143,6 +147,27 @@ def of_wheel(
         path: StoredBytecode(blob=blob, start=start, packed=packed, size=size, crc=crc)
         for path, start, packed, size, crc in known["files"]
     }
+
+
+@contextlib.contextmanager
+def _readable(
+    wheel: Path, sources: Sequence[tuple[str, str]]
+) -> Iterator[tuple[Path, Sequence[tuple[str, str]]]]:
+    """Yield a wheel and its modules, or a folder of them where the image's Python has no zstd."""
+    with zipfile.ZipFile(wheel) as archive:
+        if all(archive.getinfo(name).compress_type != zstd.METHOD for name, _ in sources):
+            yield wheel, sources
+            return
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            named = [(str(number), path) for number, (_, path) in enumerate(sources)]
+            for (file, _), (member, _) in zip(named, sources, strict=True):
+                try:
+                    (folder / file).write_bytes(zstd.read_member(archive, member))
+                except zipfile.BadZipFile as error:
+                    message = f"`{member}` of the wheel `{wheel}`: {error}"
+                    raise LockstitchError(message, hint="do not use this wheel") from error
+            yield folder, named
 
 
 # --- the interpreter of a base that may be run

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from posixpath import basename
 
-from lockstitch import files
+from lockstitch import files, zstd
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.plan import Prepared
@@ -58,7 +58,8 @@ def modules_of(wheel: Path) -> Modules:
                 top, _, rest = inner.partition("/")
             if top.endswith(".dist-info"):
                 if rest == "entry_points.txt" and archive.getinfo(name).file_size < _LARGEST:
-                    programs |= set(_programs(archive.read(name).decode("utf-8", "replace")))
+                    text = zstd.read_member(archive, name).decode("utf-8", "replace")
+                    programs |= set(_programs(text))
                 continue
             if not rest:
                 match = _MODULE.fullmatch(top)

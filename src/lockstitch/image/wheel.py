@@ -16,9 +16,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from lockstitch import zstd
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.oci.entry import encoded
 from lockstitch.oci.layer import check_path
 
 Row = tuple[str, str, str]  # of a RECORD file: path, hash, size
@@ -27,7 +30,7 @@ _LOCAL = struct.Struct("<4s2xHHHHIIIHH")  # signature, version, then the fields 
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _ENCRYPTED, _DESCRIPTOR, _UTF8 = 0x1, 0x8, 0x800
 _KNOWN_FLAGS = 0x6 | _DESCRIPTOR | _UTF8  # 0x6: how hard the packer tried
-_STORED, _DEFLATED = 0, 8
+_STORED, _DEFLATED = 0, 8  # and zstd.METHOD
 _ZIP64 = 0xFFFFFFFF  # "see the extra field"
 _CHUNK = 4 << 20
 _FED = 256 << 10  # bytes that go into the inflater at once: it copies what it has not used yet
@@ -58,7 +61,13 @@ class Member:
     recorded: str = ""  # its hash as RECORD has it
 
     def deflated(self) -> Iterator[bytes]:
-        """Yield the wheel's own stream, or stored blocks around uncompressed data."""
+        """Yield the wheel's own stream, or stored blocks around uncompressed data.
+
+        What is zstd in the wheel goes through our own encoder, as content of ours does.
+        """
+        if self.method == zstd.METHOD:
+            yield from encoded(self.plain(), self.size)
+            return
         if self.method == _STORED:
             from lockstitch.oci import deflate
 
@@ -95,6 +104,9 @@ class Member:
         if self.method == _STORED:
             yield self.wheel.slice(self.start, self.packed)
             return
+        if self.method == zstd.METHOD:
+            yield from self._unpacked()
+            return
         engine = zlib.decompressobj(-15)
         at, end = self.start, self.start + self.packed
         # One byte more than declared is enough to know, so a bomb inflates no further.
@@ -113,6 +125,13 @@ class Member:
         if not engine.eof or engine.unused_data or at < end:
             message = f"`{self.name}` in `{self.wheel.filename}` does not end where it says"
             raise LockstitchError(message, hint=_REFUSED)
+
+    def _unpacked(self) -> Iterator[bytes]:
+        try:
+            yield from zstd.inflate(_Packed(self))
+        except EOFError as error:
+            message = f"`{self.name}` in `{self.wheel.filename}` does not inflate: {error}"
+            raise LockstitchError(message, hint=_REFUSED) from error
 
     def read(self) -> bytes:
         """Return the whole content; LockstitchError when it has more than its kind may have."""
@@ -134,6 +153,26 @@ _NO_ZIP = (
     struct.error,
 )
 _REFUSED = "do not use this wheel; compare it with the one on its index"
+
+
+class _Packed(io.RawIOBase):
+    """The bytes of a member as they stand in the wheel, read piece by piece."""
+
+    def __init__(self, member: Member) -> None:
+        """Begin at its start."""
+        self._wheel, self._at = member.wheel, member.start
+        self._end = member.start + member.packed
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next bytes."""
+        data = self._wheel.slice(self._at, min(len(buffer), self._end - self._at))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 class Wheel:
@@ -232,8 +271,9 @@ class Wheel:
             raise self._bad(info, f"has flags {info.flag_bits:#x}, which no wheel needs")
         if info.header_offset < 0:
             raise self._bad(info, "begins before the file")
-        if info.compress_type not in {_STORED, _DEFLATED}:
-            raise self._bad(info, f"uses method {info.compress_type}; only 0 and 8 are known")
+        if info.compress_type not in {_STORED, _DEFLATED, zstd.METHOD}:
+            method = f"uses method {info.compress_type}; only 0, 8 and {zstd.METHOD} are known"
+            raise self._bad(info, method)
         if stat.S_ISLNK(info.external_attr >> 16):
             raise self._bad(info, "is a symlink")
         if info.compress_type == _STORED and info.compress_size != info.file_size:

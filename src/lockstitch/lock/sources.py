@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from lockstitch import environ, files, git, process
+from lockstitch import environ, files, git, process, zstd
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.elf import needs
@@ -479,8 +479,8 @@ def _normal(path: Path) -> bytes:
     """Return a wheel in one spelling: sorted names, constant times and modes, our encoder."""
     with zipfile.ZipFile(path) as archive:
         members = {
-            info.filename: (archive.read(info), bool((info.external_attr >> 16) & stat.S_IXUSR))
-            for info in archive.infolist()
+            name: (zstd.read_member(archive, name), bool((info.external_attr >> 16) & stat.S_IXUSR))
+            for name, info in archive.NameToInfo.items()
             if not info.is_dir()
         }
     for name, (data, executable) in members.items():

@@ -7,7 +7,7 @@ short, and nothing in them depends on a host.
 import enum
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -105,16 +105,33 @@ class OnDisk:
 
     def deflated(self) -> Iterator[bytes]:
         """Yield stored blocks."""
-        left = self.size
-        for chunk in self.plain():
-            left -= len(chunk)
-            yield deflate.stored(chunk, final=left <= 0)
+        yield from _blocks(self.plain(), self.size)
 
     def plain(self) -> Iterator[bytes]:
         """Yield the content itself."""
         with self.path.open("rb") as handle:
             while chunk := handle.read(_CHUNK):
                 yield chunk
+
+
+def encoded(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield content through our own encoder, or in stored blocks from 16 MiB on."""
+    if size < STORED_FROM:
+        yield deflate.compress(b"".join(chunks))
+    else:
+        yield from _blocks(chunks, size)
+
+
+def _blocks(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield stored blocks, which do not show in what pieces the content came."""
+    waiting, left = bytearray(), size
+    for chunk in chunks:
+        waiting += chunk
+        while len(waiting) >= min(_CHUNK, left) > 0:
+            block = bytes(waiting[:_CHUNK])
+            del waiting[:_CHUNK]
+            left -= len(block)
+            yield deflate.stored(block, final=left <= 0)
 
 
 def file(path: str, data: bytes, *, mode: int = 0o644) -> Entry:

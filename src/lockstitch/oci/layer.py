@@ -11,10 +11,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Protocol
 
-from lockstitch import files
+from lockstitch import files, zstd
 from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
 from lockstitch.oci import deflate
@@ -27,6 +26,7 @@ PASSTHROUGH = "passthrough"  # the form in which a wheel's own streams are a lay
 # No name, mtime 0, no flags, unknown system: the ten bytes that say nothing of the host.
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _WRITE_AT = 1 << 20
+_LAYERS = "zstd layers"  # what needs `zstandard`
 _AT_ONCE = 16 << 20  # bytes that come out of the inflater in one piece, whatever goes in
 _DOCKER = {
     "application/vnd.docker.image.rootfs.diff.tar": TAR,
@@ -268,7 +268,7 @@ def decompress(chunks: Iterable[bytes], media_type: str) -> Iterator[bytes]:
     if media_type != ZSTD:
         yield from inflate(chunks)
         return
-    zstandard = _zstandard()
+    zstandard = zstd.library(_LAYERS)
     engine = zstandard.ZstdDecompressor().decompressobj()
     try:
         for chunk in chunks:
@@ -338,16 +338,7 @@ def _gzip() -> tuple[_Compressor, str]:
 
 def _zstd() -> tuple[_Compressor, str]:
     # One thread: zstd's output differs between none and more.
-    return _zstandard().ZstdCompressor(level=3).compressobj(), ZSTD
-
-
-def _zstandard() -> ModuleType:
-    try:
-        import zstandard
-    except ImportError as error:
-        message = "zstd layers need the package `zstandard`, which is not installed"
-        raise LockstitchError(message, hint="pip install 'lockstitch[zstd]'") from error
-    return zstandard
+    return zstd.library(_LAYERS).ZstdCompressor(level=3).compressobj(), ZSTD
 
 
 FORMS: dict[str, Callable[[], tuple[_Compressor, str]]] = {"gzip-single": _gzip, "zstd": _zstd}

@@ -3,6 +3,7 @@
 import functools
 import io
 import os
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import zstandard
 from support.images import MadeLayer, members
 from support.zips import (
     FILENAME,
@@ -37,6 +39,7 @@ from lockstitch.image.wheel import (
     record_hash,
     write_record_file,
 )
+from lockstitch.oci import deflate
 from lockstitch.oci.layer import arrange, stitch
 from lockstitch.store import Store
 
@@ -154,6 +157,70 @@ def test_what_follows_the_end_of_a_stream_is_refused(
     wrong = replace(member, method=8, packed=len(stream), size=len(data), crc=zlib.crc32(data))
     with pytest.raises(LockstitchError, match="does not end where it says"):
         wrong.read()
+
+
+# --- zstd, method 93 ----------------------------------------------------------------------
+
+LARGE = os.urandom(5 << 20) * 4  # stored in a layer, since it has 16 MiB
+PACKED = wheel(
+    File(name="demo/a.py", data=TEXT, zstd=True),
+    File(name="demo/b.py", data=TEXT),
+    File(name="demo/large.bin", data=LARGE, zstd=True),
+)
+FRAMES = zstandard.compress(TEXT)
+
+
+def test_what_is_zstd_in_a_wheel_is_deflate_in_its_layer(
+    made: Callable[[bytes], MadeLayer],
+) -> None:
+    found = members(made(PACKED).data)
+    for name, data in (("a.py", TEXT), ("b.py", TEXT), ("large.bin", LARGE)):
+        assert found[f"{SITE}/demo/{name}"][1] == data
+
+
+def test_zstd_does_not_decide_the_bytes_of_a_layer(opened: Callable[[bytes], Wheel]) -> None:
+    # Of no library and no level: only of the content.
+    member = opened(PACKED).members["demo/a.py"]
+    assert b"".join(member.deflated()) == deflate.compress(TEXT)
+    large = opened(PACKED).members["demo/large.bin"]
+    assert b"".join(large.deflated()) == deflate.stored(LARGE)
+
+
+def test_several_frames_are_one_member(opened: Callable[[bytes], Wheel]) -> None:
+    data = wheel(File(name="demo/a.py", data=FRAMES * 2, level=0))
+    facts = {"method": 93, "size": 2 * len(TEXT), "crc": zlib.crc32(TEXT * 2)}
+    member = opened(patched(data, "demo/a.py", both=facts)).members["demo/a.py"]
+    assert replace(member, recorded="").read() == TEXT * 2
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        (FRAMES[:-3], "declares 1200 bytes"),
+        (b"x" + FRAMES, "does not inflate"),
+        (FRAMES + b"junk", "does not inflate"),
+        (zstandard.compress(bytes(64 << 20)), "and holds more bytes"),
+        (zstandard.compress(TEXT[:-1]), "holds 1199 bytes"),
+    ],
+    ids=["cut off", "before it", "behind it", "a bomb", "less"],
+)
+def test_damaged_zstd_is_refused(
+    frames: bytes, words: str, made: Callable[[bytes], MadeLayer]
+) -> None:
+    data = wheel(File(name="demo/a.py", data=frames, level=0))
+    facts = {"method": 93, "size": len(TEXT), "crc": zlib.crc32(TEXT)}
+    with pytest.raises(LockstitchError, match=words):
+        made(patched(data, "demo/a.py", both=facts))
+
+
+def test_a_zstd_wheel_without_the_library_says_what_to_install(
+    opened: Callable[[bytes], Wheel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    assert opened(PACKED).members["demo/b.py"].read() == TEXT
+    with pytest.raises(LockstitchError, match="need the package `zstandard`") as caught:
+        opened(PACKED).members["demo/a.py"].read()
+    assert caught.value.hint == "pip install 'lockstitch[zstd]'"
 
 
 def test_cp437_names(opened: Callable[[bytes], Wheel]) -> None:
@@ -335,7 +402,7 @@ def test_refused_and_nothing_written(
         ("bomb over 10 bytes", "declares 10 bytes, CRC"),
         ("68 GiB declared", "declares 7301444"),
         ("encrypted", "`demo/a.py` in `demo-1.0-py3-none-any.whl` is encrypted"),
-        ("method 99", "uses method 99; only 0 and 8 are known"),
+        ("method 99", "uses method 99; only 0, 8 and 93 are known"),
         ("symlink", "`demo/a.py` in `demo-1.0-py3-none-any.whl` is a symlink"),
         ("overlap", "`demo-1.0-py3-none-any.whl` has members that overlap"),
         ("packed one more", "does not end where it says"),
