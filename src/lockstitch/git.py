@@ -100,6 +100,11 @@ def ignored(folder: Path, names: Sequence[str]) -> set[str]:
     return set(done.stdout.split("\0")) - {""} if done.code == 0 else set()
 
 
+def is_in_repository(folder: Path) -> bool:
+    """Return whether a folder is, or lies in, a repository's working tree; starts nothing."""
+    return any((each / ".git").exists() for each in (folder.absolute(), *folder.absolute().parents))
+
+
 def dirty(folder: Path) -> tuple[str, ...]:
     """Return the files below a folder that differ from the commit or are new to git, sorted."""
     words = ("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", ".")

@@ -70,9 +70,10 @@ def lockstitch(*words: str, cwd: Path) -> str:
 @pytest.mark.parametrize("name", sorted(PROJECTS))
 def test_a_project_of_uv(name: str, tmp_path: Path) -> None:
     root = write_files(tmp_path / name, PROJECTS[name])
-    lockstitch("init", cwd=root)
+    lockstitch("init", "--with-tools", cwd=root)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    assert json.loads(lockstitch("init", "--json", cwd=root))["changed"] == []
+    again = lockstitch("init", "--with-tools", "--json", cwd=root)
+    assert json.loads(again)["changed"] == []
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     # Without lockstitch first: what it wrote is uv's and pytest's own.
     run(programs.UV, "sync", "--quiet", cwd=root)
@@ -107,7 +108,7 @@ def test_a_project_of_poetry(
     }
     texts |= {"pyproject.toml": classic} if kind == "classic" else {"requirements.txt": "idna\n"}
     root = write_files(tmp_path / "old", texts)
-    lockstitch("init", "--manager", "poetry", cwd=root)
+    lockstitch("init", "--manager", "poetry", "--with-tools", cwd=root)
     assert json.loads(lockstitch("init", "--json", cwd=root))["changed"] == []
     with (root / "pyproject.toml").open("a") as file:
         index = programs.index_url(tmp_path)

@@ -1,16 +1,17 @@
 """Add lockstitch to an existing project.
 
 Reads pyproject.toml, requirements files, setup.py, packages, Dockerfiles and the programs that
-train and serve; runs none of them. Adds metadata, the build backend, a group `dev`, settings of
-black, ruff, mypy and pytest, images, .python-version and lines of .gitignore. Shows the
-difference. Keeps existing values; --force replaces settings of black, ruff and mypy, and
-.python-version.
+train and serve; runs none of them. Adds [tool.lockstitch], and where pyproject.toml lacks them
+the metadata, dependencies and build backend that a lock needs; keeps existing values. Prints what
+was found, then the difference, and asks before it writes where there is a terminal.
 
 examples:
   # what would change in the project of this folder
   lockstitch init --dry-run
   # change it, then pin and build
   lockstitch init && lockstitch lock && lockstitch build
+  # black, mypy, pytest, ruff and commit hooks as well, without a question
+  lockstitch init --with-tools --yes
   # images on another Python
   lockstitch init --python 3.12
   # why each image has its command and files: files and lines of the project
@@ -21,11 +22,13 @@ examples:
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lockstitch import process
+from lockstitch import git, process
 from lockstitch.cli.options import JSON, flag, operand, option
 from lockstitch.cli.session import print_json
+from lockstitch.errors import LockstitchError
 from lockstitch.progress import say
 from lockstitch.python import load
 from lockstitch.scaffold.init import plan
@@ -52,14 +55,20 @@ OPTIONS = (
         default="",
     ),
     flag(
-        "--force",
-        "replace settings of black, ruff and mypy, and .python-version (default: keep)",
+        "--with-tools",
+        "add black, mypy, pytest and ruff with settings, commit hooks and .python-version",
     ),
+    flag(
+        "--force",
+        "like --with-tools, and replace settings and a .python-version that differ",
+    ),
+    flag("--yes", "write without asking (default: ask on a terminal)"),
     flag("--dry-run", "show the difference, write nothing"),
     flag("--explain", "print each decision about images with the file and line that it comes from"),
     JSON,
 )
 _INSTALL = {"uv": "uv sync", "poetry": "poetry install"}
+_LEFT_OUT = "left out"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -68,39 +77,76 @@ def run(options: argparse.Namespace) -> int:
         options.folder,
         options.manager,
         options.python,
-        force=options.force,
+        tools="replace" if options.force else "add" if options.with_tools else "none",
         has_poetry=process.is_there("poetry"),
         explain=options.explain,
         can_fetch=_can_fetch,
     )
     names = [change.name for change in found.changes]
-    if not options.dry_run:
-        plan.write(found)
     if options.json:
+        if not options.dry_run:
+            plan.write(found)
         document = {"folder": str(options.folder), "manager": found.manager, "changed": names}
         document |= {"diff": plan.diff(found), "notes": list(found.notes)}
         print_json(document | {"written": bool(names) and not options.dry_run})
         return 0
+    for line in plan.summary(found) if names else ():
+        say(line)
     sys.stdout.write(plan.diff(found))
     for line in plan.explained(found) if options.explain else ():
         sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
     for note in found.notes:
-        if not note.startswith("left out: "):  # of which the last lines are
-            say(f"note: {note}")
+        say(_shown(note))
     if not names:
         say("nothing to do: the project has all of it")
         return 0
-    say(f"{'would write' if options.dry_run else 'wrote'}: {', '.join(names)}")
-    for line in plan.summary(found):
-        say(line)
-    go = "" if options.folder == Path() else f"cd {options.folder} && "
-    say(f"next: {go}{'lockstitch init' if options.dry_run else _INSTALL[found.manager]}")
     if not options.dry_run:
-        say(f"next: {go}lockstitch lock && lockstitch build")
-        if any(change.name == "prek.toml" for change in found.changes):
-            say(f"next: {go}git init && {found.manager} run prek install")
+        _ask(options, names)
+        plan.write(found)
+    say(f"{'would write' if options.dry_run else 'wrote'}: {', '.join(names)}")
+    for step in _next(options, found):
+        say(f"next: {step}")
     return 0
+
+
+def _shown(note: str) -> str:
+    """Return a line for a note; what is left out begins with that."""
+    what = note.removesuffix(f": {_LEFT_OUT}")
+    return (
+        note
+        if note.startswith(_LEFT_OUT)
+        else (f"note: {note}" if what == note else f"{_LEFT_OUT}: {what}")
+    )
+
+
+def _ask(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Ask on a terminal whether to write; raises LockstitchError for a no.
+
+    Elsewhere nobody can answer, and nothing that exists is lost: it is written, as uv does.
+    """
+    if options.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    say(f"write {', '.join(names)}? [Y/n]")
+    answer = sys.stdin.readline()
+    if not answer or answer.strip().lower() not in {"", "y", "yes"}:
+        message = "nothing was written"
+        raise LockstitchError(message)
+
+
+def _next(options: argparse.Namespace, found: plan.Plan) -> Iterator[str]:
+    """Yield the commands to type next."""
+    go = "" if options.folder == Path() else f"cd {options.folder} && "
+    if options.dry_run:
+        tools = " --force" if options.force else " --with-tools" if options.with_tools else ""
+        yield f"{go}lockstitch init{tools}"
+        return
+    if options.with_tools or options.force:
+        yield f"{go}{_INSTALL[found.manager]}"
+    yield f"{go}lockstitch lock && lockstitch build"
+    if any(change.name == "prek.toml" for change in found.changes):
+        make = "" if git.is_in_repository(found.root) else "git init && "
+        yield f"{go}{make}{found.manager} run prek install"
 
 
 def _can_fetch(python: str) -> bool:

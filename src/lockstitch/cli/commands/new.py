@@ -19,6 +19,7 @@ examples:
 import argparse
 from pathlib import Path
 
+from lockstitch import git
 from lockstitch.cli.options import JSON, operand, option
 from lockstitch.cli.session import print_json
 from lockstitch.progress import say
@@ -54,13 +55,13 @@ OPTIONS = (
     JSON,
 )
 _NEXT = {
-    "uv": ("cd {folder} && lockstitch lock", "git init && uv run {hooks} install"),
+    "uv": ("cd {folder} && lockstitch lock", "{git}uv run {hooks} install"),
     "poetry": (
         "cd {folder}",
         "poetry install",
         "poetry run python src/train.py",
         "lockstitch lock && lockstitch build",
-        "git init && poetry run {hooks} install",
+        "{git}poetry run {hooks} install",
     ),
 }
 
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({"folder": str(options.folder), "files": written})
         return 0
     say(f"made `{options.folder}` with {len(written)} files")
+    make = "" if git.is_in_repository(options.folder) else "git init && "
     for step in _NEXT[options.manager]:
-        say(f"next: {step.format(folder=options.folder, hooks=options.hooks)}")
+        say(f"next: {step.format(folder=options.folder, hooks=options.hooks, git=make)}")
     return 0

@@ -29,7 +29,7 @@ _GROUPS = {
     "serve": ("serve", "serving", "api", "server"),
 }
 _IGNORED = (
-    *(".venv/", ".lockstitch/", "__pycache__/"),
+    *(".lockstitch/", ".venv/", "__pycache__/"),
     *(".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
 )
 _REMOTE = re.compile(r"(?m)^\s*-?\s*repo:\s*(?!local|meta|builtin)\S")
@@ -58,6 +58,7 @@ def decide(
     facts: Facts,
     python: str = "",
     *,
+    with_tools: bool = False,
     force: bool = False,
     explain: bool = False,
     can_fetch: Callable[[str], bool] = lambda _: True,
@@ -65,9 +66,9 @@ def decide(
     """Return what a folder should have; reads no file that is not in its facts' folder.
 
     `python` is the minor version of the images where it is named, `can_fetch` says whether one
-    that Debian lacks can be had. `force` replaces the settings of black, ruff and mypy, and
-    `.python-version`. With `explain`, the reasons for images are found for a project that has its
-    images too.
+    that Debian lacks can be had. `with_tools` adds a group `dev`, settings of black, ruff, mypy
+    and pytest, hooks and `.python-version`; `force` replaces such settings that differ. With
+    `explain`, the reasons for images are found for a project that has its images too.
     """
     notes = _left_out(facts)
     minor, base = _base(facts, python, notes, can_fetch)
@@ -75,12 +76,12 @@ def decide(
     build = [*tables.build(facts)]
     project = [*tables.project(facts, minor)]
     reasons: list[Reason] = []
-    images = [*_images(facts, minor, base, reasons)]
+    images = [*_images(facts, minor, base, reasons, with_tools=with_tools)]
     if explain and not reasons:
         _add_reasons(facts, minor, reasons)
-    settings = [*tables.settings(facts, force=force)]
+    settings = [*tables.settings(facts, force=force)] if with_tools else []
     notes += [item for item in [*build, *project, *images, *settings] if isinstance(item, str)]
-    development = tables.development(facts)
+    development = tables.development(facts, with_tools=with_tools)
     images = [*tables.programs(facts), *tables.locked(facts), *images]
     # In the order in which people look for them.
     ordered = [item for item in build if _is_of(item, "build-system")]
@@ -90,11 +91,10 @@ def decide(
     ordered += [item for item in build if not _is_of(item, "build-system")]
     ordered += [item for item in images if _is_of(item, "lockstitch")]
     ordered += settings
-    files = {
-        ".python-version": _python_version(facts, minor, force=force),
-        **_ignored(facts, notes),
-        **_hooks(facts, notes),
-    }
+    files = _ignored(facts, notes, _IGNORED if with_tools else _IGNORED[:1])
+    if with_tools:
+        files[".python-version"] = _python_version(facts, minor, force=force)
+        files |= _hooks(facts, notes)
     found = tuple(item for item in ordered if isinstance(item, Table))
     return Decisions(tables=found, files=files, notes=tuple(notes), reasons=tuple(reasons))
 
@@ -135,16 +135,16 @@ def _hooks(facts: Facts, notes: list[str]) -> dict[str, str]:
     return {name: text for name, text in wanted.items() if not facts.folder.has(name)}
 
 
-def _ignored(facts: Facts, notes: list[str]) -> dict[str, str]:
+def _ignored(facts: Facts, notes: list[str], wanted: Sequence[str]) -> dict[str, str]:
     if (facts.folder.root / ".gitignore").is_dir():
         notes.append("`.gitignore` is a folder, which git does not read: kept")
         return {}
-    return {".gitignore": _gitignore(facts.folder.text(".gitignore") or "")}
+    return {".gitignore": _gitignore(facts.folder.text(".gitignore") or "", wanted)}
 
 
-def _gitignore(text: str) -> str:
+def _gitignore(text: str, wanted: Sequence[str]) -> str:
     there = {line.strip().strip("/") for line in text.splitlines()}
-    missing = [line for line in _IGNORED if line.strip("/") not in there]
+    missing = [line for line in wanted if line.strip("/") not in there]
     end = "" if not text or text.endswith("\n") else "\n"
     return text + end + "".join(f"{line}\n" for line in missing) if missing else text
 
@@ -234,7 +234,9 @@ def _requires_python(facts: Facts) -> str:
     return f">={match[1]},<4" if match else asked
 
 
-def _images(facts: Facts, python: str, base: str, reasons: list[Reason]) -> Iterator[Table | str]:
+def _images(
+    facts: Facts, python: str, base: str, reasons: list[Reason], *, with_tools: bool
+) -> Iterator[Table | str]:
     """Yield the tables of lockstitch, and of a group that a guessed image needs."""
     settings = table(facts.document, "tool", "lockstitch")
     values: dict[str, Any] = {"python": python, "base": base, "platforms": ["linux/amd64"]}
@@ -269,7 +271,7 @@ def _images(facts: Facts, python: str, base: str, reasons: list[Reason]) -> Iter
     for name, lines in groups.items():
         added = tables.group(facts, name, lines)
         yield from [added] if added else []
-    if groups and facts.manager == "uv":
+    if with_tools and groups and facts.manager == "uv":  # for the checks of all code
         known = {*table(facts.document, "dependency-groups"), *facts.inputs.groups}
         more = ["train"] if "train" in known - {*groups} and not facts.inputs.conflicts() else []
         values = {"default-groups": ["dev", *groups, *more]}

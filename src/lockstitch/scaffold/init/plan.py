@@ -6,9 +6,10 @@
 import difflib
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError
@@ -17,9 +18,10 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import parse_toml
 from lockstitch.scaffold.init.decisions import Reason, decide
 from lockstitch.scaffold.init.edit import edit
-from lockstitch.scaffold.init.facts import read
+from lockstitch.scaffold.init.facts import Facts, read
 from lockstitch.scaffold.init.folder import Folder
 
+Tools = Literal["none", "add", "replace"]
 _SECRET = re.compile(r"(://)[^/\s@]*@")
 
 
@@ -41,6 +43,7 @@ class Plan:
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
     project: Project  # as it will be
+    sources: tuple[str, ...] = ()  # the files that say what the project is and needs
     reasons: tuple[Reason, ...] = ()
 
 
@@ -49,26 +52,34 @@ def plan(
     manager: str = "",
     python: str = "",
     *,
-    force: bool = False,
+    tools: Tools = "none",
     has_poetry: bool = True,
     explain: bool = False,
     can_fetch: Callable[[str], bool] = lambda _: True,
 ) -> Plan:
     """Return what a folder lacks; reads only the folder, and writes nothing.
 
-    `python` is the minor version of the images where it is named. `force` replaces the settings
-    of black, ruff and mypy, and `.python-version`. Without Poetry on this machine, a project of
-    Poetry becomes one of uv with the versions of its lock. With `explain`, the reasons for images
-    are found for a project that has its images too. `can_fetch` is asked about a Python that
-    Debian lacks.
+    `python` is the minor version of the images where it is named. `tools` are
+    linters, hooks and pytest: to be added, or to replace settings that differ too. Without Poetry
+    on this machine, a project of Poetry becomes one of uv with the versions of its lock. With
+    `explain`, the reasons for images are found for a project that has its images too. `can_fetch`
+    is asked about a Python that Debian lacks.
     Raises LockstitchError for what is there and cannot be worked with.
     """
     if not root.is_dir():
         message = f"`{root}` is no folder"
         raise LockstitchError(message, hint="lockstitch new NAME, for a project from the beginning")
     folder = Folder(root)
+    force = tools == "replace"
     facts = read(folder, manager, has_poetry=has_poetry)
-    decisions = decide(facts, python, force=force, explain=explain, can_fetch=can_fetch)
+    decisions = decide(
+        facts,
+        python,
+        with_tools=tools != "none",
+        force=force,
+        explain=explain,
+        can_fetch=can_fetch,
+    )
     edited = edit(facts.text, decisions.tables, "pyproject.toml", force=force)
     project = load.read(parse_toml(edited.text, "`pyproject.toml`", hint="correct that line"), root)
     texts = {**decisions.files, "pyproject.toml": edited.text}
@@ -79,8 +90,16 @@ def plan(
         changes=tuple(changes),
         notes=tuple(dict.fromkeys([*decisions.notes, *edited.notes])),
         project=project,
+        sources=_sources(facts, decisions.reasons),
         reasons=decisions.reasons,
     )
+
+
+def _sources(facts: Facts, reasons: Sequence[Reason]) -> tuple[str, ...]:
+    """Return the files that decided something, each once; of an image the program's first line."""
+    names = ["pyproject.toml"] if facts.document else []
+    names += [*facts.setup.sources, *facts.inputs.used]
+    return tuple(dict.fromkeys([*names, *(reason.why[0] for reason in reasons)]))
 
 
 def _change(folder: Folder, name: str, text: str) -> Change | None:
@@ -93,19 +112,18 @@ def _change(folder: Folder, name: str, text: str) -> Change | None:
 
 
 def summary(plan: Plan) -> list[str]:
-    """Return five lines for a person: images, commands, files, Python, and what was left out."""
+    """Return five lines: what the project has, and the images, commands, files and Python."""
     images = plan.project.images
     commands = [
         f"{i.name} `{' '.join(i.command)}`" if i.command else f"{i.name} none" for i in images
     ]
     held = [_files(image) for image in images]
-    left_out = [n.removeprefix("left out: ") for n in plan.notes if n.startswith("left out: ")]
     return [
+        f"found: {', '.join(plan.sources) or 'no file that names dependencies or a program'}",
         f"images: {', '.join(image.name for image in images)}",
         f"commands: {'; '.join(commands)}",
         f"files: {'; '.join(held)}",
         f"Python: {plan.project.python} of {plan.project.base}",
-        f"left out: {'; '.join(left_out) or 'nothing'}",
     ]
 
 

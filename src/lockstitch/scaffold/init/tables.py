@@ -260,10 +260,10 @@ def programs(facts: Facts) -> Iterator[Table]:
 # --- tools
 
 
-def development(facts: Facts) -> Table | None:
+def development(facts: Facts, *, with_tools: bool = False) -> Table | None:
     """Return the group `dev` with what is not named anywhere, or None.
 
-    Without lower bounds: a frozen project may hold these back, and the lock pins them.
+    Tools have no lower bounds: a frozen project may hold these back, and the lock pins them.
     """
     known = declared(facts).union(*groups(facts).values())
     listed = facts.inputs.groups.get("dev", ())
@@ -271,7 +271,7 @@ def development(facts: Facts) -> Table | None:
         known = declared(facts)
     lines = [line for line in listed if of_requirement(line) not in known]
     known |= {of_requirement(line) for line in lines}
-    tools = _TOOLS if hooks(facts.folder) else (*_TOOLS, _SCANNER)
+    tools = (*_TOOLS, *([] if hooks(facts.folder) else [_SCANNER])) if with_tools else ()
     lines += [name for name in tools if name not in known]
     return group(facts, "dev", sorted(lines, key=of_requirement))
 

@@ -31,11 +31,13 @@ pytest = "*"
 """
 
 
-def decided(root: Path, texts: dict[str, str], manager: str = "") -> dict[str, Any]:
+def decided(
+    root: Path, texts: dict[str, str], manager: str = "", tools: plan.Tools = "add"
+) -> dict[str, Any]:
     """Return pyproject.toml as it becomes, and check that a second time changes nothing."""
-    found = plan.plan(write_files(root, texts), manager)
+    found = plan.plan(write_files(root, texts), manager, tools=tools)
     plan.write(found)
-    assert plan.plan(root, manager).changes == ()
+    assert plan.plan(root, manager, tools=tools).changes == ()
     return tomllib.loads((root / "pyproject.toml").read_text())
 
 
@@ -70,6 +72,24 @@ def test_a_flat_project(tmp_path: Path) -> None:
     assert tool["mypy"]["files"] == ["src", "tests"]
     assert tool["pytest"]["ini_options"] == {"testpaths": ["tests"], "pythonpath": ["src"]}
     assert (tmp_path / "my project" / ".python-version").read_text() == "3.11\n"
+
+
+def test_without_tools_a_project_gets_what_a_build_needs(tmp_path: Path) -> None:
+    root = tmp_path / "plain"
+    document = decided(root, FLAT | {".pre-commit-config.yaml": "repos: []\n"}, tools="none")
+    assert document.keys() == {"project", "dependency-groups", "tool"}
+    assert document["dependency-groups"] == {  # what the project's own list names, and no more
+        "dev": ["httpx", "pytest<9"],
+        "serve": ["fastapi>=0.110", "uvicorn>=0.30"],
+    }
+    assert document["tool"].keys() == {"lockstitch"}
+    assert (root / ".gitignore").read_text() == ".lockstitch/\n"
+    assert {path.name for path in root.iterdir() if path.is_file()} == {
+        *(".gitignore", ".pre-commit-config.yaml", "pyproject.toml"),
+        *(name for name in FLAT if "/" not in name),
+    }
+    plan.write(plan.plan(root, tools="add"))
+    assert plan.plan(root).changes == ()  # what --with-tools added stays
 
 
 def test_the_images_of_a_flat_project(tmp_path: Path) -> None:
@@ -176,7 +196,7 @@ def test_what_is_there_is_kept_byte_for_byte(tmp_path: Path) -> None:
     )
     texts = {"pyproject.toml": text, ".gitignore": "/.venv\n*.log", ".python-version": "3.12\n"}
     root = write_files(tmp_path, texts)
-    found = plan.plan(root)
+    found = plan.plan(root, tools="add")
     message = (
         "`.python-version` names Python 3.12, the images get 3.11, which `debian:bookworm` has"
     )
@@ -192,7 +212,7 @@ def test_what_is_there_is_kept_byte_for_byte(tmp_path: Path) -> None:
     assert document["tool"]["lockstitch"] == {"images": {"x": {"command": ["y"]}}}
     assert (root / ".gitignore").read_text().startswith("/.venv\n*.log\n.lockstitch/\n")
     assert (root / ".python-version").read_text() == "3.12\n"
-    forced = plan.plan(root, force=True)
+    forced = plan.plan(root, tools="replace")
     assert {change.name for change in forced.changes} == {".python-version", "pyproject.toml"}
 
 
@@ -216,7 +236,7 @@ packages = ["x"]
 addopts = "-q"
 """
     root = write_files(tmp_path, {"pyproject.toml": text, "x/__init__.py": ""})
-    forced = plan.plan(root, force=True).changes[-1].after.decode()
+    forced = plan.plan(root, tools="replace").changes[-1].after.decode()
     tool = tomllib.loads(forced)["tool"]
     assert (tool["black"], tool["ruff"]["line-length"]) == ({"line-length": 100}, 100)
     assert tool["ruff"]["lint"].keys() == {"ignore", "select"}
@@ -241,7 +261,7 @@ def test_settings_in_files_of_their_own_stay_there(tmp_path: Path) -> None:
 
 def test_an_old_place_of_rules_is_kept_and_said(tmp_path: Path) -> None:
     texts = {"pyproject.toml": '[tool.ruff]\nselect = ["E"]\n[tool.pytest]\naddopts = ["-q"]\n'}
-    found = plan.plan(write_files(tmp_path, texts))
+    found = plan.plan(write_files(tmp_path, texts), tools="add")
     assert any("`tool.ruff.select` is in its old place" in note for note in found.notes)
     assert any("`[tool.pytest]` has the settings" in note for note in found.notes)
     document = decided(tmp_path, {})
@@ -311,14 +331,15 @@ def test_links_inside_the_folder_stay_links(tmp_path: Path) -> None:
 def test_hooks_that_are_there_are_kept(tmp_path: Path) -> None:
     remote = "repos:\n  - repo: https://example.com/hooks\n    rev: v1\n"
     config = ".pre-commit-config.yaml"
-    found = plan.plan(write_files(tmp_path / "a", {config: remote}))
+    found = plan.plan(write_files(tmp_path / "a", {config: remote}), tools="add")
     names = {change.name for change in found.changes}
     assert not names & {"prek.toml", ".kingfisher-rules.yaml", config}
     assert f"`{config}`: kept; `lockstitch hooks migrate` makes its hooks those of the lock" in (
         found.notes
     )
     found = plan.plan(
-        write_files(tmp_path / "b", {config: "repos:\n  - repo: local\n    hooks: []\n"})
+        write_files(tmp_path / "b", {config: "repos:\n  - repo: local\n    hooks: []\n"}),
+        tools="add",
     )
     assert not [note for note in found.notes if "hooks" in note]
 
@@ -388,7 +409,7 @@ def test_the_difference_shows_no_password(tmp_path: Path) -> None:
 )
 def test_a_named_python_has_its_base(python: str, base: str, tmp_path: Path) -> None:
     root = write_files(tmp_path / "a", {"api.py": API})
-    plan.write(plan.plan(root, python=python))
+    plan.write(plan.plan(root, python=python, tools="add"))
     project = load.load(root)
     assert (project.python, project.base) == (python, base)
     assert (root / ".python-version").read_text() == f"{python}\n"
