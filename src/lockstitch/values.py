@@ -39,3 +39,13 @@ def _hash(self: Any) -> int:
 def _shown(self: Any) -> str:
     fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__dataclass_fields__)
     return f"{type(self).__qualname__}({fields})"
+
+
+@frozen
+class Problem:
+    """One thing that is wrong with a text; lines count from 1, 0 is the file as a whole."""
+
+    line: int
+    message: str
+    fatal: bool = True  # the program that the file is for refuses it
+    path: str = ""  # of another file that the one that was asked for names

@@ -30,9 +30,9 @@ from lockstitch.repository.compose.values import (
     interpolate,
 )
 from lockstitch.repository.text import yaml
-from lockstitch.repository.text.lines import Problem
 from lockstitch.repository.text.yaml import Entry, Node, Scalar, Sequence, entries, scalar
 from lockstitch.repository.text.yaml import Mapping as Table
+from lockstitch.values import Problem
 
 T = TypeVar("T")
 ReadFile = Callable[[str], str | None]  # the text of a file by its path, None when it is not there

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from lockstitch.patterns import regex
-from lockstitch.repository.text.lines import Problem
 from lockstitch.repository.text.yaml import Node, Scalar, scalar
-from lockstitch.values import frozen
+from lockstitch.values import Problem, frozen
 
 _NAME = regex(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _OPERATOR = regex(r":?[-?+]")

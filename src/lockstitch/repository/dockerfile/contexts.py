@@ -4,10 +4,10 @@ import posixpath
 import shlex
 from collections.abc import Iterable
 
+from lockstitch import shell
 from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.compose.values import Build, Service
 from lockstitch.repository.files import Repository
-from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
 from lockstitch.repository.text import ignore
 from lockstitch.repository.text.ignore import Ignore
@@ -73,7 +73,7 @@ def service_calls(service: Service) -> tuple[Call, ...]:
         return ()
     words = [str(word) for word in command.words]
     text = words[0] if command.by_shell and len(words) == 1 else shlex.join(words)
-    found = (call(each, {}) for each in reader.read(text, ((0, command.line),)).commands)
+    found = (call(each, {}) for each in shell.read(text, ((0, command.line),)).commands)
     return tuple(each for each in found if each is not None)
 
 

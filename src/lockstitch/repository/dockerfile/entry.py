@@ -3,10 +3,10 @@
 import posixpath
 from collections.abc import Callable, Sequence
 
+from lockstitch import shell
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.installs import facts
 from lockstitch.repository.dockerfile.stages import SHELLS, Step, exec_form
-from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
 from lockstitch.values import frozen
 
@@ -107,7 +107,7 @@ def _script_of(
 
 
 def _inside(path: str, text: str) -> list[Started]:
-    script = reader.read(text.replace("\r\n", "\n"), reader.line_starts(text, 1))
+    script = shell.read(text.replace("\r\n", "\n"), shell.line_starts(text, 1))
     calls = (call(command, {}) for command in script.commands)
     return [Started(call=each, path=path, line=each.line) for each in calls if each]
 

@@ -18,8 +18,7 @@ from lockstitch.repository.dockerfile.words import (
     raw_words,
     unquoted,
 )
-from lockstitch.repository.text.lines import Problem
-from lockstitch.values import frozen
+from lockstitch.values import Problem, frozen
 
 Starts = tuple[tuple[int, int], ...]  # (offset in a text, line of the file), in order
 

@@ -21,8 +21,7 @@ from lockstitch.repository.dockerfile.instruction import (
 )
 from lockstitch.repository.dockerfile.instruction import read as read_instruction
 from lockstitch.repository.dockerfile.words import Expanded, Scope
-from lockstitch.repository.text.lines import Problem
-from lockstitch.values import frozen
+from lockstitch.values import Problem, frozen
 
 _LARGEST = 1_000_000  # characters
 _MOST_INSTRUCTIONS = 10_000

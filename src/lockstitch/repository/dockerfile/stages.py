@@ -5,6 +5,7 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import field, replace
 
+from lockstitch import shell as shell_text
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.installs import Install, install
 from lockstitch.repository.dockerfile.instruction import (
@@ -15,11 +16,9 @@ from lockstitch.repository.dockerfile.instruction import (
     shifted,
 )
 from lockstitch.repository.dockerfile.reader import Stage
-from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
-from lockstitch.repository.shell.reader import Command, Script, Word
-from lockstitch.repository.text.lines import Problem
-from lockstitch.values import frozen
+from lockstitch.shell import Command, Script, Word
+from lockstitch.values import Problem, frozen
 
 SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
 _RUNS = {"RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"}
@@ -193,7 +192,7 @@ def _shell_form(instruction: Instruction, text: str, starts: Starts) -> Script:
         message = f"the shell `{shell:.40}` is not one that is read here"
         problem = Problem(line=instruction.first, message=message, fatal=False)
         return _script(problems=(problem,))
-    return _followed(reader.read(text, starts), 0)
+    return _followed(shell_text.read(text, starts), 0)
 
 
 def _with_heredocs(instruction: Instruction) -> Script:
@@ -204,7 +203,7 @@ def _with_heredocs(instruction: Instruction) -> Script:
     starts = list(instruction.starts)
     for heredoc in heredocs:
         text += "\n"
-        lines = reader.line_starts(heredoc.text, heredoc.line)
+        lines = shell_text.line_starts(heredoc.text, heredoc.line)
         starts += [(len(text) + offset, line) for offset, line in lines]
         text += heredoc.text + heredoc.name
     return _shell_form(instruction, text, tuple(starts))
@@ -213,7 +212,7 @@ def _with_heredocs(instruction: Instruction) -> Script:
 def _document(instruction: Instruction, heredoc: Heredoc) -> Script:
     """Read a document that is the whole RUN: a script of the shell, or of its `#!` line."""
     match = _SHEBANG.match(heredoc.text)
-    starts = reader.line_starts(heredoc.text, heredoc.line)
+    starts = shell_text.line_starts(heredoc.text, heredoc.line)
     if match is None:
         return _shell_form(instruction, heredoc.text, starts)
     words = (match[1], *(match[2] or "").split())
@@ -222,7 +221,7 @@ def _document(instruction: Instruction, heredoc: Heredoc) -> Script:
     program = exec_form(words, heredoc.line)
     if not _is_shell(words[0]):
         return _script(program)
-    inner = reader.read(heredoc.text, starts)
+    inner = shell_text.read(heredoc.text, starts)
     return replace(inner, commands=(program, *inner.commands))
 
 
@@ -253,11 +252,13 @@ def _given(command: Command) -> Script | None:
         at += 2 if flag[1:2] != "-" and flag.endswith(("o", "O")) else 1  # -o NAME
     rest = words[at:]
     if asks:
-        return reader.read(rest[0].text, ((0, rest[0].line),)) if rest and rest[0].known else None
+        return (
+            shell_text.read(rest[0].text, ((0, rest[0].line),)) if rest and rest[0].known else None
+        )
     documents = [each for each in command.redirections if each.operator in {"<<", "<<-"}]
     if documents and not rest:
         last = documents[-1]
-        return reader.read(last.body, reader.line_starts(last.body, last.body_line))
+        return shell_text.read(last.body, shell_text.line_starts(last.body, last.body_line))
     return None
 
 

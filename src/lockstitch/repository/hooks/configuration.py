@@ -9,10 +9,9 @@ from lockstitch.git import without_login
 from lockstitch.patterns import regex
 from lockstitch.repository.files import Repository, once
 from lockstitch.repository.text import yaml
-from lockstitch.repository.text.lines import Problem
 from lockstitch.repository.text.yaml import Mapping as Table
 from lockstitch.repository.text.yaml import Node, Scalar, Sequence, entries, scalar
-from lockstitch.values import frozen
+from lockstitch.values import Problem, frozen
 
 NAMES = (".pre-commit-config.yaml", ".pre-commit-config.yml")
 _TOML = ("prek.toml",)

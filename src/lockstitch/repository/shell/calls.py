@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from lockstitch.patterns import regex
-from lockstitch.repository.shell.reader import Command, Word
+from lockstitch.shell import Command, Word
 from lockstitch.values import frozen
 
 _WRAPPERS = frozenset(

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from lockstitch.patterns import regex
-from lockstitch.values import frozen
 
 _HEADER = regex(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
 _KEY = regex(
@@ -11,16 +10,6 @@ _KEY = regex(
 )
 _PART = regex(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 _LONG = ('"""', "'''")
-
-
-@frozen
-class Problem:
-    """One thing that is wrong with a text; lines count from 1, 0 is the file as a whole."""
-
-    line: int
-    message: str
-    fatal: bool = True  # the program that the file is for refuses it
-    path: str = ""  # of another file that the one that was asked for names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from lockstitch.patterns import regex
-from lockstitch.repository.text.lines import Edit, Problem
+from lockstitch.repository.text.lines import Edit
+from lockstitch.values import Problem
 
 _LARGEST = 1_000_000  # characters
 _MOST_NODES = 100_000

@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from lockstitch import shell
 from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.compose.values import Service
 from lockstitch.repository.dockerfile.entry import serves
 from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
-from lockstitch.repository.shell import reader
 from lockstitch.repository.shell.calls import Call, call
 
 _PORT = re.compile(r"\$\{?(?:PORT|APP_PORT|SERVER_PORT|UVICORN_PORT)(?::?-(\d+))?\}?")
@@ -121,7 +121,7 @@ def _quoted(word: str) -> str:
 
 
 def _calls_of(text: str) -> list[Call]:
-    script = reader.read(text, reader.line_starts(text, 1))
+    script = shell.read(text, shell.line_starts(text, 1))
     return [found for each in script.commands if (found := call(each, {}))]
 
 

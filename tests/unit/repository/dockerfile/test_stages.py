@@ -2,9 +2,9 @@
 
 import pytest
 
+from lockstitch import shell
 from lockstitch.repository.dockerfile import reader as dockerfile_reader
 from lockstitch.repository.dockerfile import stages
-from lockstitch.repository.shell import reader
 
 
 def calls(text: str, head: str = "FROM a\n") -> list[tuple[int, list[str]]]:
@@ -40,13 +40,13 @@ def test_words_and_lines_of_a_run() -> None:
     ],
 )
 def test_commands(text: str, expected: list[str]) -> None:
-    found = reader.read(text)
+    found = shell.read(text)
     assert found.problems == ()
     assert [c.program for c in found.commands if c.words] == expected
 
 
 def test_parts_assignments_and_redirections() -> None:
-    (command,) = reader.read("A=1 B='x'$C pip install $(cat r) >x 2>>y").commands
+    (command,) = shell.read("A=1 B='x'$C pip install $(cat r) >x 2>>y").commands
     assert [(n, w.text, w.known) for n, w in command.assignments] == [
         ("A", "1", True),
         ("B", "x$C", False),
@@ -57,8 +57,8 @@ def test_parts_assignments_and_redirections() -> None:
         ("", ">", "x"),
         ("2", ">>", "y"),
     ]
-    assert reader.read("f() { a; }").functions == {"f"}
-    assert reader.read("$PIP install").commands[0].program == ""
+    assert shell.read("f() { a; }").functions == {"f"}
+    assert shell.read("$PIP install").commands[0].program == ""
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_parts_assignments_and_redirections() -> None:
     ],
 )
 def test_what_is_not_understood_is_said(text: str) -> None:
-    assert reader.read(text).problems
+    assert shell.read(text).problems
 
 
 def test_heredocs_and_shells_in_shells() -> None:

@@ -12,8 +12,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 
 from lockstitch.patterns import regex
-from lockstitch.repository.text.lines import Problem
-from lockstitch.values import frozen
+from lockstitch.values import Problem, frozen
 
 _OPERATORS = regex(r"&&|\|\||;;&|;;|;&|\|&|&>>|&>|<<<|<<-|<<|<&|<>|>>|>&|>\||[;&|()<>\n]")
 _BLANK = regex(r"(?:[ \t\r]|\\\r?\n)+")
