@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from support.server import Reply, Server
 
@@ -152,11 +153,12 @@ class Index:
     """A simple index (PEP 503, 691, 700) on a server, with hash, size and time of each file."""
 
     server: Server
+    channel: str = ""  # of an index as PyTorch's are: HTML, no sizes, `%2B` in addresses
     files: dict[str, Published] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
-        return f"{self.server.address}/simple"
+        return f"{self.server.address}/{f'whl/{self.channel}' if self.channel else 'simple'}"
 
     def publish(self, built: tuple[str, bytes]) -> Published:
         """Add a file that `wheel` or `sdist` made."""
@@ -165,6 +167,9 @@ class Index:
         cut = stem.split("-")[0] if filename.endswith(".whl") else stem.rpartition("-")[0]
         made = Published(cut.replace("_", "-"), filename, data)
         self.files[filename] = made
+        if self.channel:
+            self._publish_in_channel(made)
+            return made
         self.server.on(made.path, Reply(body=data))
         mine = [each for each in self.files.values() if each.name == made.name]
         page = {
@@ -186,3 +191,15 @@ class Index:
             f"/simple/{made.name}/", Reply(body=json.dumps(page).encode(), headers=_JSON)
         )
         return made
+
+    def _publish_in_channel(self, made: Published) -> None:
+        mine = sorted(name for name, each in self.files.items() if each.name == made.name)
+        place = f"/whl/{self.channel}"
+        links = []
+        for name in mine:
+            path = f"{place}/{quote(name)}"
+            self.server.on(path, Reply(body=self.files[name].data))
+            links.append(f'<a href="{path}#sha256={self.files[name].sha256}">{name}</a>')
+        page = f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>"
+        html = {"Content-Type": "text/html"}
+        self.server.on(f"{place}/{made.name}/", Reply(body=page.encode(), headers=html))

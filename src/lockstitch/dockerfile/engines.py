@@ -116,9 +116,18 @@ def load(engine: Engine, image: Image, name: str) -> Digest:
 
 
 def command(
-    engine: Engine, project: Project, spec: ImageSpec, tag: str, arguments: tuple[str, ...] = ()
+    engine: Engine,
+    project: Project,
+    spec: ImageSpec,
+    tag: str,
+    arguments: tuple[str, ...] = (),
+    *,
+    gpus: bool = False,
 ) -> Command:
-    """Return the command that runs an image: read-only, a port on loopback, outputs mounted."""
+    """Return the command that runs an image: read-only, a port on loopback, outputs mounted.
+
+    With `gpus` it has all of NVIDIA's, or those of this shell's CUDA_VISIBLE_DEVICES.
+    """
     words = [str(engine.program), "run", "--rm", "--init", "--read-only", "--tmpfs", "/tmp"]  # noqa: S108 -- the container's
     words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     if spec.port:
@@ -129,6 +138,12 @@ def command(
         words += ["--mount", f"type=bind,source={there},target=/app/{name}"]
     if spec.outputs and hasattr(os, "getuid"):
         words += ["--user", f"{os.getuid()}:{os.getgid()}"]
+    if gpus:
+        # Podman knows devices by the names of CDI; its own --gpus is younger.
+        docker = engine.name == "docker"
+        words += ["--gpus", "all"] if docker else ["--device", "nvidia.com/gpu=all"]
+        visible = environ.get("CUDA_VISIBLE_DEVICES")
+        words += ["--env", f"CUDA_VISIBLE_DEVICES={visible}"] if visible else []
     command_words = (*spec.command, *arguments) if arguments else ()
     return Command(words=(*words, tag, *command_words), cwd=project.root, env=environ.child())
 

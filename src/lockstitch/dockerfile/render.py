@@ -5,11 +5,13 @@ Its config is that of the image that lockstitch builds itself. It needs BuildKit
 exec form, since a base may have no shell.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from lockstitch import files
 from lockstitch.dockerfile import ignore
 from lockstitch.dockerfile.ignore import BUILD_REQUIREMENTS, MARK, Copy, first_party, included
 from lockstitch.errors import LockstitchError, raise_all
@@ -19,6 +21,8 @@ from lockstitch.image.plan import Prepared
 from lockstitch.lock.bases import Base
 from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.oci.model import Config
+from lockstitch.python.locks import pylock
+from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.model import ImageSpec, Project
 
 _UV: Final = "/usr/local/bin/uv"
@@ -134,9 +138,14 @@ def _config(project: Project, lock: Lock, spec: ImageSpec) -> Config:
     if pylock_name(spec.name) not in locked:
         message = f"the lock does not name `{pylock_name(spec.name)}`"
         raise LockstitchError(message, hint="lockstitch lock")
+    base, wheels = lock.base_for(project.platforms[0]), []
+    with contextlib.suppress(LockstitchError):  # the engine's build will say what has no wheel
+        text, path = files.read_text(project.root / pylock_name(spec.name)), pylock_name(spec.name)
+        wheels = pylock.select(text, base.target(), path, built=Unbuilt.unfinished)
     prepared = Prepared(
         spec=spec,
-        base=lock.base_for(project.platforms[0]),
+        base=base,
+        wheels=tuple(wheels),
         created=0,
         lock=locked[pylock_name(spec.name)],
     )

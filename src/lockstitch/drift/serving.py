@@ -20,6 +20,7 @@ from lockstitch.fingerprint.model import Fingerprint, Python, System
 from lockstitch.image.paths import DRIFT
 from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.progress import say
+from lockstitch.python.accelerators import is_build
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import minor
 from lockstitch.run import record
@@ -48,11 +49,23 @@ class Drift:
 
     @property
     def refused(self) -> bool:
-        """Whether the build ends; another patch release of Python is a warning only."""
+        """Whether the build ends.
+
+        Another patch release of Python, or the same release built for another accelerator, is
+        told only: a model trained with CUDA is meant to serve without.
+        """
         each = self.difference
         if each.what == "python":
             return _minor(each.before) != _minor(each.after)
-        return True
+        return not self.is_other_build
+
+    @property
+    def is_other_build(self) -> bool:
+        """Whether a package is the same release, built for another accelerator."""
+        each = self.difference
+        sides = [text.partition("+") for text in (each.before, each.after)]
+        builds = [not local or is_build(local) for _, _, local in sides]
+        return each.kind == "changed" and all(builds) and sides[0][0] == sides[1][0]
 
     def __str__(self) -> str:
         """Return it as one sentence, for a warning, an error and a label."""
@@ -111,6 +124,8 @@ def labelled(
         for drift in kept:
             if drift.refused:
                 say(f"warning: {drift}")
+            elif drift.is_other_build and drift.name not in allowed:
+                say(f"note: {drift}: the same release for another accelerator")
             elif drift.name not in allowed:
                 patches[drift.difference.before, drift.difference.after] = None
         names |= {drift.name for drift in drifts.values()}

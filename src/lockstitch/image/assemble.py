@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.image import accelerators
 from lockstitch.image.contents import HEALTH
 from lockstitch.image.paths import APP, USER, VENV
 from lockstitch.image.plan import Prepared
@@ -25,15 +26,19 @@ def image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Imag
     """Return the image of these layers, with a config of its base's defaults and its table."""
     spec, defaults = prepared.spec, prepared.base.defaults()
     path = f"/{VENV}/bin:{defaults.env['PATH']}"
+    cuda = accelerators.stack(prepared)
     config = Config(
-        env=_environment(defaults) | {"PATH": path} | dict(spec.env),
+        env=accelerators.environment(cuda)
+        | _environment(defaults)
+        | {"PATH": path}
+        | dict(spec.env),
         command=spec.command,
         user=spec.user or f"{USER}:{USER}",
         workdir=f"/{APP}/{spec.workdir}" if spec.workdir else f"/{APP}",
         ports=(spec.port,) if spec.port else (),
         exposed=defaults.ports,
         volumes=defaults.volumes,
-        labels=_labels(prepared, project),
+        labels=accelerators.labels(cuda) | _labels(prepared, project),
         healthcheck=_healthcheck(spec),
         stop_signal="SIGTERM",
     )

@@ -10,7 +10,16 @@ from lockstitch import threads
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import atomic
-from lockstitch.image import assemble, bytecode, collisions, imports, plan, project_wheel, sizes
+from lockstitch.image import (
+    accelerators,
+    assemble,
+    bytecode,
+    collisions,
+    imports,
+    plan,
+    project_wheel,
+    sizes,
+)
 from lockstitch.image.bases import InheritedLayers
 from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.collisions import Collision, PackageFiles
@@ -28,12 +37,12 @@ from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import INDEX_TYPE, Image, index_bytes
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
-from lockstitch.progress import Reporter
+from lockstitch.progress import Quiet, Reporter, say
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
-_COLLISIONS = "collisions"  # of store records
+_COLLISIONS, _SIZES = "collisions", "sizes"  # of store records
 _TRIES = 3  # to make layers, since packages of the store may turn out to be damaged
 
 
@@ -91,7 +100,12 @@ class Builder:
         each image over its budget.
         """
         assemble.check_references(self._project)
-        prepared = self._settled(self._prepare(specs), layout)
+        planned = self._prepare(specs)
+        accelerators.check(planned)
+        for note in accelerators.notes(self._project, planned, self._sizes):
+            if note.startswith("warning: ") or not isinstance(self._progress, Quiet):
+                say(note)
+        prepared = self._settled(planned, layout)
         results = self._make_missing(prepared, layout)
         lacking = [tuple(imports.check(self._project, each, self._store)) for each in prepared]
         images = [
@@ -181,6 +195,25 @@ class Builder:
             settled.append(plan.settled(each, found))
         raise_all(problems)
         return settled
+
+    def _sizes(self, wheels: Sequence[LockedWheel]) -> dict[Digest, int]:
+        """Return the bytes of wheels: PyTorch's indexes say none, so their servers are asked."""
+        known = {each.digest: each.size for each in wheels if each.size is not None}
+        urls = {}
+        for each in wheels:
+            if each.digest in known:
+                continue
+            record = self._store.record(_SIZES, each.digest.hex)
+            if self._store.has(each.digest):
+                known[each.digest] = self._store.path(each.digest).stat().st_size
+            elif isinstance(record, int):
+                known[each.digest] = record
+            elif each.url:
+                urls[each.url] = each.digest
+        for url, size in self._fetcher.sizes([*urls]).items():
+            self._store.remember(_SIZES, urls[url].hex, size)
+            known[urls[url]] = size
+        return known
 
     def _collisions(
         self, prepared: Prepared, also: Sequence[tuple[LayerPlan, Prepared]]

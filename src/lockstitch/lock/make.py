@@ -276,16 +276,7 @@ def _without_wheel(project: Project, base: Base) -> list[Unbuilt]:
 
     def collect(unbuilt: Unbuilt) -> LockedWheel | None:
         packages[unbuilt.artifact] = unbuilt
-        digest = of_bytes(b"")
-        return LockedWheel(
-            name=unbuilt.name,
-            version=unbuilt.version,
-            filename="",
-            url="",
-            digest=digest,
-            size=None,
-            uploaded=0,
-        )
+        return unbuilt.unfinished()
 
     for image in project.images:
         name = pylock_name(image.name)

@@ -92,6 +92,21 @@ class Fetcher:
             raise LockstitchError(message)
         return data
 
+    def sizes(self, urls: Sequence[str]) -> dict[str, int]:
+        """Return the bytes of files whose servers say them, by address; the others are left out."""
+
+        def once(url: str) -> int:
+            try:
+                with self._ask(url, shown(url), {"Range": "bytes=0-0"}) as answer:
+                    total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+                    text = total or answer.headers.get("Content-Length", "")
+            except (LockstitchError, Retryable):
+                return 0
+            return int(text) if text.isdecimal() else 0
+
+        found = threads.run(urls, once, parallel=_PARALLEL)
+        return {url: size for url, size in zip(urls, found, strict=True) if size}
+
     def _one(self, download: Download, task: Task, stopped: threading.Event) -> None:
         fetched = 0
         retry = Retry(self._first_wait, stopped)

@@ -7,6 +7,7 @@ from typing import Any
 from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.python import size
+from lockstitch.python.accelerators import ACCELERATOR
 from lockstitch.python.model import ImageSpec, Project, StackSpec
 from lockstitch.python.names import normal
 from lockstitch.python.tables import Table, parse_toml
@@ -194,6 +195,7 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
         budget=_budget(table),
         allow_missing=table.texts("allow-missing"),
         prefer=tuple(normal(each) for each in table.texts("prefer")),
+        accelerator=_accelerator(table),
         collisions=_collisions(table),
         bytecode=table.flag("bytecode"),
         trim=table.flag("trim"),
@@ -202,6 +204,14 @@ def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, 
         table.complain("health", "needs a `port`, and a path that starts with /")
     table.refuse_others()
     return spec
+
+
+def _accelerator(table: Table) -> str:
+    text = table.text("accelerator")
+    if text and not ACCELERATOR.fullmatch(text):
+        hint = '"cpu", "cuda", "cu12", "cu128", "rocm" or "xpu"'
+        table.complain("accelerator", f"is `{text:.40}`", hint=hint)
+    return text
 
 
 def _collisions(table: Table) -> str:

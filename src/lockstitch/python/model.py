@@ -30,6 +30,7 @@ class ImageSpec:
     budget: int = 0  # bytes unpacked; 0 means none
     allow_missing: tuple[str, ...] = ()  # modules that the program starts without
     prefer: tuple[str, ...] = ()  # packages whose files win over those of others, normalised
+    accelerator: str = ""  # "cpu", "cuda", "cu128", "rocm"; "" leaves it to the names of groups
     collisions: str = "warn"  # or "error": for files that two packages have
     models: Mapping[str, str] = field(default_factory=dict)  # digests, for the provenance alone
     bytecode: bool = False

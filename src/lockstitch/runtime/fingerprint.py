@@ -289,7 +289,8 @@ def cpu(root="/"):
 
 def gpu(root="/"):
     """Return driver, CUDA, cuDNN and devices of NVIDIA, or None when there are none."""
-    driver = re.search(r"Module\s+(\d[\d.]+)", text(root, "proc/driver/nvidia/version"))
+    loaded = text(root, "proc/driver/nvidia/version")
+    driver = re.search(r"Module(?: for \S+)?\s+(\d[\d.]+)", loaded)
     listing = "--query-gpu=name,driver_version,compute_cap"
     rows = [
         [cell.strip() for cell in line.split(",")]

@@ -77,6 +77,24 @@ def test_an_image_on_alpine_is_read_for_its_musl(tmp_path: Path, store: Store) -
     assert [each.hex for each in package.artifacts] == [f"1{SHA[1:]}"]
 
 
+def test_a_build_for_another_accelerator_is_no_drift() -> None:
+    def drift(before: str, after: str) -> Drift:
+        change = Difference(
+            what="package",
+            name="torch",
+            kind="changed",
+            before=before,
+            after=after,
+            effect=Effect.IMPORTED,
+        )
+        return Drift(image="serve", path="model.pt", difference=change)
+
+    assert not drift("2.9.0+cu128", "2.9.0+cpu").refused
+    assert not drift("2.9.0", "2.9.0+cpu").refused
+    assert drift("2.9.0+cu128", "2.9.1+cpu").refused
+    assert drift("2.9.0+local", "2.9.0+cpu").refused
+
+
 @pytest.mark.parametrize(
     ("allowed", "said"),
     [

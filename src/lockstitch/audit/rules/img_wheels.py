@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
-from lockstitch.python import names
+from lockstitch.python import accelerators, names
 from lockstitch.python.locks import Graph, Package, lists
 from lockstitch.repository.dockerfile import recipes
 from lockstitch.repository.dockerfile.images import Built, products
@@ -30,7 +30,6 @@ _NO_MUSL = frozenset(
     | {"opencv-python", "opencv-python-headless", "optree", "sentencepiece", "tensorflow"}
     | {"torch", "torchvision", "torchaudio", "triton", "xgboost"}
 )
-_CUDA = regex(r"nvidia-.+|(?:pytorch-)?triton|cuda-(?:bindings|toolkit|pathfinder)|cupy-.+")
 _DEVICE = regex(
     r"--gpus|nvidia\.com/gpu|(?:runtime|driver):\s*[\"']?nvidia|capabilities:.*gpu|\bgpus:"
     r"|NVIDIA_VISIBLE|whl/cu\d"
@@ -228,7 +227,7 @@ def _cuda(repo: Repository, built: Built) -> tuple[str, int]:
 
 def is_cuda(package: Package) -> bool:
     """Return whether a package is of CUDA alone."""
-    return _CUDA.fullmatch(package.name) is not None
+    return accelerators.is_cuda(package.name)
 
 
 def size(packages: Iterable[Package], machine: Machine) -> int:

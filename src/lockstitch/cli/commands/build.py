@@ -46,7 +46,7 @@ from lockstitch.cli.session import Session, history_file, layout_folder, open_se
 from lockstitch.dockerfile import engines, local, render
 from lockstitch.dockerfile.engines import BUILDERS, Recipe
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.image import publish, sizes
+from lockstitch.image import accelerators, publish, sizes
 from lockstitch.image.attest import Attester
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.contents import unusual
@@ -366,5 +366,6 @@ def _document(built: Built, published: Published | None) -> dict[str, object]:
         "made": built.made,
         "fresh": built.fresh,
         "notes": list(built.notes),
+        "accelerator": accelerators.document(built.prepared),
         "plan": [{"title": layer.title, "key": layer.key} for layer in built.plan],
     }

@@ -13,6 +13,8 @@ examples:
   lockstitch run serve --watch
   # build the image and run that, with docker or podman
   lockstitch run serve --in-image
+  # the same, with this machine's NVIDIA GPUs
+  lockstitch run train --in-image --gpus
 """
 
 import argparse
@@ -21,7 +23,7 @@ from lockstitch.cli import stacks
 from lockstitch.cli.options import COMMON_QUIET, exclusive, flag, group, operand
 from lockstitch.cli.session import Session, layout_folder, open_session
 from lockstitch.dockerfile import engines, local
-from lockstitch.errors import raise_all
+from lockstitch.errors import UsageError, raise_all
 from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
 from lockstitch.process import Command
@@ -36,6 +38,10 @@ HOW = group(
     exclusive(
         flag("--watch", "restart when a file changes"),
         flag("--in-image", "run the built image with docker or podman"),
+    ),
+    flag(
+        "--gpus",
+        "with --in-image: give it NVIDIA's GPUs, all or those of CUDA_VISIBLE_DEVICES",
     ),
 )
 OPTIONS = (
@@ -60,9 +66,12 @@ def execute(
 
     Raises LockstitchError when the lock is stale or the environment cannot be made.
     """
+    if options.gpus and not options.in_image:
+        message = "--gpus is for --in-image: without it the program has this machine's GPUs"
+        raise UsageError(message, hint=f"lockstitch run {spec.name} --in-image --gpus")
     raise_all(make.stale(session.project, file.read(session.project.root)))
     if options.in_image:
-        return programs.once(_in_image(session, spec, arguments))
+        return programs.once(_in_image(session, spec, arguments, gpus=options.gpus))
     own = stacks.variables(session)
     if own:
         say("the stack is up: its variables are set")
@@ -77,7 +86,9 @@ def execute(
     return record.run(session.project, spec, command, programs.once, session.progress)
 
 
-def _in_image(session: Session, spec: ImageSpec, arguments: tuple[str, ...]) -> Command:
+def _in_image(
+    session: Session, spec: ImageSpec, arguments: tuple[str, ...], *, gpus: bool
+) -> Command:
     project = session.project
     engine = engines.find()
     local.check_platform(engine, project, "runs")
@@ -88,4 +99,4 @@ def _in_image(session: Session, spec: ImageSpec, arguments: tuple[str, ...]) -> 
     local.load(engine, image, tag, session.progress)
     if spec.port:
         say(f"{tag} on http://127.0.0.1:{spec.port}, read-only, with {engine.name}")
-    return engines.command(engine, project, spec, tag, arguments)
+    return engines.command(engine, project, spec, tag, arguments, gpus=gpus)

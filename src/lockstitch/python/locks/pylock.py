@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from lockstitch.digest import Digest
+from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python.locks.graph import Graph, Package, Source
 from lockstitch.python.locks.reading import Reading, file_of
@@ -113,6 +113,18 @@ class Unbuilt:
     url: str = ""  # of an sdist or an archive
     filename: str = ""
     size: int = 0
+
+    def unfinished(self) -> LockedWheel:
+        """Return the wheel that will be built, of which nothing but name and version is known."""
+        return LockedWheel(
+            name=self.name,
+            version=self.version,
+            filename="",
+            url="",
+            digest=of_bytes(b""),
+            size=None,
+            uploaded=0,
+        )
 
 
 Built = Callable[[Unbuilt], LockedWheel | None]

@@ -1,0 +1,198 @@
+"""What images compute on: tells of CUDA before a build, and refuses another one than asked for."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lockstitch import files, process
+from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.image.plan import Prepared
+from lockstitch.lock import export
+from lockstitch.python import accelerators, size
+from lockstitch.python.accelerators import Stack
+from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.python.model import ImageSpec, Project
+
+_CUDA: Final = "dev.lockstitch.cuda"
+_DRIVER: Final = "dev.lockstitch.cuda.driver"
+_NAMES: Final = {"cpu": "the CPU", "rocm": "ROCm", "xpu": "XPU", "cuda": "CUDA", "gpu": "a GPU"}
+_LOADED: Final = Path("/proc/driver/nvidia/version")
+_VERSION: Final = re.compile(r"Module(?: for \S+)?\s+(\d+(?:\.\d+)+)")
+_SHOWN = 4  # packages that a message names
+
+Sizes = Callable[[Sequence[LockedWheel]], Mapping[Digest, int]]  # of files whose bytes are known
+
+
+def stack(prepared: Prepared) -> Stack[LockedWheel]:
+    """Return what of accelerators an image's packages have."""
+    return accelerators.of(prepared.wheels)
+
+
+def environment(found: Stack[LockedWheel]) -> dict[str, str]:
+    """Return the variables that give a container of an image with CUDA the GPUs of its host."""
+    if not found.packages:
+        return {}
+    return {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
+
+
+def labels(found: Stack[LockedWheel]) -> dict[str, str]:
+    """Return the labels of an image with CUDA: its version and the driver that this needs."""
+    needed = accelerators.driver(found.cuda)
+    texts = {_CUDA: found.cuda, _DRIVER: f">={needed}" if needed else ""}
+    return {name: text for name, text in texts.items() if text}
+
+
+def check(every: Iterable[Prepared]) -> None:
+    """Raise LockstitchError for each package built for another accelerator than its image's."""
+    problems: dict[str, LockstitchError] = {}
+    for prepared in every:
+        for error in _problems(prepared):
+            problems.setdefault(error.message, error)
+    raise_all([*problems.values()])
+
+
+def _problems(prepared: Prepared) -> Iterable[LockstitchError]:
+    spec, found = prepared.spec, stack(prepared)
+    wanted, why = _asked(spec)
+    if not wanted:
+        return
+    wrong = found.wrong(wanted)
+    table = f"[tool.lockstitch.images.{spec.name}]"
+    for package, have in wrong:
+        message = f"`{package.name} {package.version}` is for {_name(have)}, and image "
+        message += f"`{spec.name}` asks for {_name(wanted)} ({why}), on {prepared.base.platform}"
+        hint = f"take {package.name} from an index of {wanted} builds, or say what is meant: "
+        yield LockstitchError(message, hint=f'{hint}accelerator = "{have}" in {table}')
+    if wrong or not spec.accelerator or found.serves(wanted):
+        return
+    if "CUDA_VERSION" in prepared.base.defaults().env:  # a base of NVIDIA has it all
+        return
+    if wanted != "cpu":
+        message = f"no package of image `{spec.name}` is for {_name(wanted)}, which it asks for "
+        hint = f"lock packages that are, or take `accelerator` out of {table}"
+        yield LockstitchError(f"{message}({why}), on {prepared.base.platform}", hint=hint)
+
+
+def _asked(spec: ImageSpec) -> tuple[str, str]:
+    """Return the accelerator that an image asks for, and what says so."""
+    wanted = accelerators.asked(spec.accelerator, (*spec.groups, *spec.extras))
+    if spec.accelerator or not wanted:
+        return wanted, "`accelerator`"
+    every = (*spec.groups, *spec.extras)
+    name = next(each for each in every if accelerators.asked("", [each]) == wanted)
+    return wanted, f"its {'extra' if name in spec.extras else 'group'} `{name}`"
+
+
+def _name(accelerator: str) -> str:
+    if accelerator.startswith("cu") and accelerator[2:].isdecimal():
+        version = accelerator[2:]
+        return f"CUDA {version[:2]}{'.' if version[2:] else ''}{version[2:]}"
+    return _NAMES[accelerator]
+
+
+# --- what is told before a build
+
+
+def notes(project: Project, every: Iterable[Prepared], sizes: Sizes) -> list[str]:
+    """Return what of CUDA each image has, how many bytes of it are for nothing, and the driver."""
+    texts: dict[str, None] = {}
+    for prepared in every:
+        found = stack(prepared)
+        if found.packages:
+            for text in _notes(project, prepared, found, sizes):
+                texts[text] = None
+    return [*texts]
+
+
+def _notes(
+    project: Project, prepared: Prepared, found: Stack[LockedWheel], sizes: Sizes
+) -> Iterable[str]:
+    name, known = prepared.spec.name, sizes(found.packages)
+    cuda = f"CUDA {found.cuda}" if found.cuda else "CUDA"
+    if _asked(prepared.spec)[0] == "cpu":
+        listed = _listed(project, prepared, found.packages)
+        yield (
+            f"warning: {name} is for the CPU ({_asked(prepared.spec)[1]}), and "
+            f"{_weight(found.packages, known)} of its packages are for {cuda}: {listed}"
+        )
+    else:
+        count = len(found.packages)
+        count_shown = f"{count} package{'s' if count > 1 else ''}"
+        weight = _weight(found.packages, known)
+        yield f"note: {name} has {cuda}: {count_shown}, {weight}; {_driver(found.cuda)}"
+    majors = sorted({accelerators.major(each) for each in found.others})
+    if majors:
+        listed = _listed(project, prepared, found.others)
+        yield (
+            f"warning: {name} has CUDA {' and '.join(majors)} beside {cuda}, "
+            f"{_weight(found.others, known)} that nothing of {cuda} loads: {listed}"
+        )
+
+
+def _weight(packages: Sequence[LockedWheel], known: Mapping[Digest, int]) -> str:
+    total = sum(known.get(each.digest, 0) for each in packages)
+    unknown = sum(each.digest not in known for each in packages)
+    if not total:
+        return "of unknown size"
+    return size.shown(total) + (f" and {unknown} of unknown size" if unknown else "")
+
+
+def _listed(project: Project, prepared: Prepared, packages: Sequence[LockedWheel]) -> str:
+    """Return the names of packages, each with what requires it."""
+    needs = export.needs(project, prepared.spec, prepared.base.target()) or {}
+    texts = []
+    for each in packages[:_SHOWN]:
+        owners = sorted(owner for owner, names in needs.items() if owner and each.name in names)
+        by = f", for {', '.join(owners)}" if owners else ""
+        texts.append(f"{each.name} {each.version}{by}")
+    more = len(packages) - len(texts)
+    return "; ".join(texts) + (f"; and {more} more" if more else "")
+
+
+def _driver(cuda: str) -> str:
+    """Return what driver a CUDA needs, and how this machine's compares."""
+    needed, whole = accelerators.driver(cuda), accelerators.whole(cuda)
+    if not needed:
+        return "which driver it needs is not known"
+    text = f"needs NVIDIA's driver {needed} or newer"
+    here = _driver_here()
+    if not here:
+        return f"{text}, not compared: this machine has none"
+    if accelerators.older(here, needed):
+        return f"{text}, this machine has {here}: too old"
+    if whole and accelerators.older(here, whole):
+        return f"{text}, this machine has {here}; what is compiled while it runs needs {whole}"
+    return f"{text}, this machine has {here}"
+
+
+def _driver_here() -> str:
+    """Return the version of NVIDIA's driver on this machine, "" where it has none."""
+    try:
+        match = _VERSION.search(files.read_text(_LOADED))
+    except LockstitchError:
+        match = None
+    if match:
+        return match[1]
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    words = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
+    done = process.run(words, check=False)
+    return next(iter(done.stdout.split()), "") if done.code == 0 else ""
+
+
+def document(prepared: Prepared) -> dict[str, Any] | None:
+    """Return what of CUDA an image has, as JSON; None where it has nothing."""
+    found = stack(prepared)
+    if not found.packages:
+        return None
+    return {
+        "cuda": found.cuda,
+        "driver": accelerators.driver(found.cuda),
+        "driver_here": _driver_here(),
+        "packages": [f"{each.name} {each.version}" for each in found.packages],
+        "other_cuda": [f"{each.name} {each.version}" for each in found.others],
+    }
