@@ -1,17 +1,33 @@
 """Writes the pages of docs/reference that are made from code: `python docs/generate.py`.
 
-commands.md from the commands' own help, rules.md from the rules' docstrings.
+commands.md from the commands' own help, rules.md from the rules' docstrings, the first half of
+configuration.md and lockstitch.schema.json from the schema of [tool.lockstitch].
 """
 
 import contextlib
 import io
+import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from lockstitch.audit import pages, rules
 from lockstitch.cli.main import COMMANDS, main
+from lockstitch.python.settings import resolved, schema
 
-PAGE = Path(__file__).parent / "reference" / "commands.md"
-RULES_PAGE = Path(__file__).parent / "reference" / "rules.md"
+REFERENCE = Path(__file__).parent / "reference"
+PAGE = REFERENCE / "commands.md"
+RULES_PAGE = REFERENCE / "rules.md"
+SETTINGS_PAGE = REFERENCE / "configuration.md"
+SCHEMA = REFERENCE / "lockstitch.schema.json"
+KINDS = {
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "number",
+    "array": "list of texts",
+    "object": "table",
+}
 
 
 def help_of(*words: str) -> str:
@@ -32,6 +48,66 @@ def page() -> str:
     return "".join(parts)
 
 
+def settings() -> str:
+    """Return configuration.md with its tables of settings made anew."""
+    text = SETTINGS_PAGE.read_text("utf-8")
+    made = "\n".join(tables())
+    return re.sub(
+        r"(<!-- settings -->\n).*?(<!-- /settings -->)",
+        lambda match: f"{match[1]}\n{made}\n{match[2]}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def tables() -> Iterator[str]:
+    """Yield the lines of each table of settings, and of those that have a heading of their own."""
+    top = schema()
+    image = top["definitions"]["image"]
+    for part in (top, image, *(resolved(p) for p in top["properties"].values() if "$ref" in p)):
+        if "title" not in part:
+            continue
+        yield from (f"## `{part['title']}`", "")
+        if part is not top and part is not image:
+            yield from (top["definitions"][part["$ref"].rpartition("/")[2]]["description"], "")
+        yield from ("| key | type | default | meaning |", "|---|---|---|---|")
+        yield from rows(part["properties"])
+        yield ""
+
+
+def rows(properties: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Yield the rows of keys; those of a table without a heading stand with their whole path."""
+    for key, own in properties.items():
+        part = resolved(own)
+        if part["type"] == "object" and "properties" in part and "title" not in part:
+            yield from rows(part["properties"], f"{above}{key}.")
+            continue
+        kind = KINDS[part["type"]]
+        if "enum" in part:
+            kind = " or ".join(f'`"{each}"`' for each in part["enum"])
+        default = f"`{json.dumps(part['default'])}`" if "default" in part else "–"
+        default = part.get("x-default", default)
+        yield f"| `{above}{key}` | {kind} | {default} | {own['description']} |"
+
+
+def published() -> str:
+    """Return the schema of a pyproject.toml for editors, with no key that only the loader reads."""
+    own = plain(schema())
+    whole = {key: own.pop(key) for key in ("$schema", "$id", "definitions")}
+    for key in ("lockstitch", "tool"):
+        own = {"type": "object", "properties": {key: own}}
+    return json.dumps(whole | own, indent=2, ensure_ascii=False) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """Return a part of the schema without keys that begin with `x-`."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items() if not key.startswith("x-")}
+    return [plain(each) for each in value] if isinstance(value, list) else value
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    SETTINGS_PAGE.write_text(settings(), encoding="utf-8")
+    SCHEMA.write_text(published(), encoding="utf-8")
     RULES_PAGE.write_text(pages.markdown(rules.RULES), encoding="utf-8")

@@ -37,6 +37,15 @@ def test_the_rules_page_is_what_the_rules_say() -> None:
     assert all(f"### {code}\n" in page for code in rules.codes())
 
 
+def test_the_settings_are_what_their_schema_says() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    for page, text in (
+        (made["SETTINGS_PAGE"], made["settings"]()),
+        (made["SCHEMA"], made["published"]()),
+    ):
+        assert page.read_text(encoding="utf-8") == text, "make docs"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_path_that_a_page_names_exists(page: Path) -> None:
     named = set(_PATH.findall(page.read_text(encoding="utf-8")))

@@ -8,7 +8,8 @@ from typing import Any
 from lockstitch import files
 from lockstitch.audit.rule import CheckOptions, Rule
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.python.tables import Table, table, toml
+from lockstitch.python.settings import conform, schema
+from lockstitch.python.tables import table, toml
 from lockstitch.values import frozen
 
 
@@ -42,23 +43,19 @@ def load(root: Path, codes: Sequence[str]) -> Settings:
         document: dict[str, Any] = toml(files.read_text(path)) if path.is_file() else {}
     except (ValueError, RecursionError, LockstitchError):
         return Settings()
+    tool = document.get("tool", {})
+    own = tool.get("lockstitch", {}) if isinstance(tool, Mapping) else None
+    if not isinstance(own, Mapping):
+        return Settings()
     problems: list[LockstitchError] = []
-    top = Table(document, "", problems)
-    if not isinstance(document.get("tool", {}), Mapping):
-        return Settings()
-    tool = top.table("tool")
-    if not isinstance(document.get("tool", {}).get("lockstitch", {}), Mapping):
-        return Settings()
-    own = tool.table("lockstitch").table("check")
-    globs = own.table("per-file-ignores")
+    read = conform(own.get("check", {}), problems, "check", by=schema()["properties"]["check"])
     settings = Settings(
-        select=own.texts("select"),
-        extend_select=own.texts("extend-select"),
-        ignore=own.texts("ignore"),
-        exclude=own.texts("exclude"),
-        per_file={glob: globs.texts(glob) for glob in globs},
+        select=read["select"],
+        extend_select=read["extend-select"],
+        ignore=read["ignore"],
+        exclude=read["exclude"],
+        per_file=read["per-file-ignores"],
     )
-    own.refuse_others()
     named = (*settings.select, *settings.extend_select, *settings.ignore)
     named += tuple(code for each in settings.per_file.values() for code in each)
     problems += _unknown(named, codes, LockstitchError)

@@ -1,27 +1,21 @@
 """Finds the project and reads its pyproject.toml once, at the edge."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lockstitch import files
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python import size
-from lockstitch.python.accelerators import ACCELERATOR
 from lockstitch.python.model import ImageSpec, Project, StackSpec
 from lockstitch.python.names import normal
-from lockstitch.python.tables import Table, parse_toml
+from lockstitch.python.settings import conform, problem
+from lockstitch.python.tables import Table, parse_toml, table
 
-_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _CPYTHON = re.compile(r"cpython:(3\.\d{1,2})")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")  # that a base of ours has
 _DEBIAN = {"3.11": "debian:bookworm", "3.13": "debian:trixie"}  # the Python of each release
-_MINOR = re.compile(r"3\.\d{1,2}")
-_ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_REGION = re.compile(r"[a-z0-9-]{1,40}")
-_USER = re.compile(r"(?:\d{1,10}|[a-z_][a-z0-9_-]*)(?::(?:\d{1,10}|[a-z_][a-z0-9_-]*))?")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What projects have that know no pyproject.toml: `lockstitch init` reads each of them.
 _OTHER_KINDS = (
     *("requirements*.txt", "requirements*.in", "setup.py", "setup.cfg", "Pipfile"),
@@ -75,7 +69,7 @@ def load(start: Path) -> Project:
     return read(document, root)
 
 
-def read(document: dict[str, Any], root: Path) -> Project:
+def read(document: Mapping[str, Any], root: Path) -> Project:
     """Return the project that a parsed pyproject describes."""
     problems: list[LockstitchError] = []
     top = Table(document, "", problems)
@@ -88,40 +82,55 @@ def read(document: dict[str, Any], root: Path) -> Project:
     if not tool.has("lockstitch"):
         message = f"`{root / 'pyproject.toml'}` has no [tool.lockstitch] table"
         raise LockstitchError(message, hint=_init_hint(root))
-    settings = tool.table("lockstitch")
+    settings = conform(tool.raw("lockstitch"), problems)
     uv, poetry = tool.table("uv"), tool.table("poetry")
     groups = (*_groups(top), *(normal(name) for name in poetry.table("group")))
     known = groups, (*project.table("optional-dependencies"), *poetry.table("extras"))
-    images = [_image(name, t, *known) for name, t in settings.tables("images").items()]
+    images = [_image(name, own, problems, *known) for name, own in settings["images"].items()]
     if not images and not problems:
-        settings.complain("images", "names no image", hint="add [tool.lockstitch.images.serve]")
+        hint = "add [tool.lockstitch.images.serve]"
+        problems.append(problem(["images"], "names no image", hint=hint))
     build = top.table("build-system")
     name = project.text("name", poetry.text("name"))
     version = project.text("version", poetry.text("version"))
-    python, base = _python(settings)
+    python = settings["python"] or default_python(settings["base"])
     loaded = Project(
         root=root,
         name=name,
         version=version,
         python=python,
-        base=base,
-        platforms=_platforms(settings),
-        lock=_lock(settings),
+        base=settings["base"] or default_base(python),
+        platforms=settings["platforms"],
+        lock=settings["lock"],
         images=tuple(sorted(images, key=lambda image: image.name)),
         is_package=_is_package(top, uv, poetry),
-        require_record=settings.flag("require-record"),
+        require_record=settings["require-record"],
         build_requires=build.texts("requires"),
-        build_extra=settings.texts("build-requires"),
-        stack=_stack(settings.table("stack"), declared=settings.has("stack")),
+        build_extra=settings["build-requires"],
+        stack=_stack(settings["stack"], declared="stack" in table(document, "tool", "lockstitch")),
         document=document,
     )
     if not loaded.name:
         message = "`project.name` is missing"
         problems.append(LockstitchError(message, hint="add a [project] table with a name"))
-    settings.table("check")  # read by `lockstitch check`, which needs no image
-    settings.refuse_others()
-    settings.close()
+    raise_all(problems)
     return loaded
+
+
+def wrong(document: Mapping[str, Any], root: Path) -> list[LockstitchError]:
+    """Return what is wrong with [tool.lockstitch]; one with `check` alone is of no project."""
+    own = table(document, "tool").get("lockstitch")
+    if own is None:
+        return []
+    if isinstance(own, Mapping) and not own.keys() - {"check"}:
+        problems: list[LockstitchError] = []
+        conform(own, problems)
+        return problems
+    try:
+        read(document, root)
+    except LockstitchError as error:
+        return [each for each in error.everything() if "`tool.lockstitch" in each.message]
+    return []
 
 
 def _is_package(top: Table, uv: Table, poetry: Table) -> bool:
@@ -145,165 +154,59 @@ def default_python(base: str) -> str:
     return named[1] if named else "3.11"
 
 
-def _python(settings: Table) -> tuple[str, str]:
-    """Return the minor version of Python, and the base; either may follow from the other."""
-    text = settings.text("python", default_python(str(settings.raw("base") or "")))
-    if not _MINOR.fullmatch(text):
-        hint = "write the minor version, as in 3.11; the lock pins the patch version"
-        settings.complain("python", f"is `{text}`, not a version of Python 3", hint=hint)
-    return text, settings.text("base") or default_base(text)
-
-
-def _platforms(settings: Table) -> tuple[str, ...]:
-    platforms = settings.texts("platforms", ("linux/amd64",))
-    supported = ("linux/amd64", "linux/arm64")
-    if not platforms or len(set(platforms)) != len(platforms):
-        hint = 'platforms = ["linux/amd64"]'
-        settings.complain("platforms", "must name each platform once, and one at least", hint=hint)
-    for platform in platforms:
-        if platform not in supported:
-            hint = f"supported: {', '.join(supported)}"
-            settings.complain("platforms", f"names `{platform}`", hint=hint)
-    return platforms
-
-
-def _image(name: str, table: Table, groups: tuple[str, ...], extras: tuple[str, ...]) -> ImageSpec:
-    if not _NAME.fullmatch(name):
-        table.complain("", "is no image name", hint="use a-z, 0-9, and single . _ - between")
-    wanted = table.texts("groups")
+def _image(
+    name: str,
+    own: Mapping[str, Any],
+    problems: list[LockstitchError],
+    groups: tuple[str, ...],
+    extras: tuple[str, ...],
+) -> ImageSpec:
     normal_extras = tuple(normal(extra) for extra in extras)
-    for group in wanted:
+    for group in own["groups"]:
         if normal(group) not in groups + normal_extras:
             have = ", ".join(sorted({*groups, *normal_extras})) or "none"
             hint = f"add it under [dependency-groups] (there: {have})"
-            table.complain("groups", f"names `{group}`, which the project does not have", hint=hint)
-    spec = ImageSpec(
+            message = f"names `{group}`, which the project does not have"
+            problems.append(problem(["images", name, "groups"], message, hint=hint))
+    if own["health"] and not own["port"]:
+        message = "needs a `port`, and a path that starts with /"
+        problems.append(problem(["images", name, "health"], message))
+    workdir = str(PurePosixPath(own["workdir"]))
+    return ImageSpec(
         name=name,
-        lock=_lock(table),
-        package=normal(table.text("package")),
-        groups=tuple(sorted(g for g in wanted if normal(g) in groups)),
-        extras=tuple(sorted(g for g in wanted if normal(g) not in groups)),
-        include=_globs(table, "include"),
-        outputs=_globs(table, "outputs"),
-        command=table.texts("command"),
-        workdir=_workdir(table),
-        env=_env(table.table("env")),
-        labels=_labels(table.table("labels")),
-        port=table.number("port", least=1, most=65535),
-        health=table.text("health"),
-        user=_user(table),
-        budget=_budget(table),
-        allow_missing=table.texts("allow-missing"),
-        prefer=tuple(normal(each) for each in table.texts("prefer")),
-        accelerator=_accelerator(table),
-        collisions=_collisions(table),
-        bytecode=table.flag("bytecode"),
-        trim=table.flag("trim"),
+        lock=own["lock"],
+        package=normal(own["package"]),
+        groups=tuple(sorted(g for g in own["groups"] if normal(g) in groups)),
+        extras=tuple(sorted(g for g in own["groups"] if normal(g) not in groups)),
+        include=tuple(sorted(own["include"])),
+        outputs=tuple(sorted(own["outputs"])),
+        command=own["command"],
+        workdir="" if workdir == "." else workdir,
+        env=own["env"],
+        labels=own["labels"],
+        port=own["port"],
+        health=own["health"],
+        user=own["user"],
+        budget=size.parse(own["budget"]) or 0,
+        allow_missing=own["allow-missing"],
+        prefer=tuple(normal(each) for each in own["prefer"]),
+        accelerator=own["accelerator"],
+        collisions=own["collisions"],
+        bytecode=own["bytecode"],
+        trim=own["trim"],
     )
-    if spec.health and not (spec.port and spec.health.startswith("/")):
-        table.complain("health", "needs a `port`, and a path that starts with /")
-    table.refuse_others()
-    return spec
 
 
-def _accelerator(table: Table) -> str:
-    text = table.text("accelerator")
-    if text and not ACCELERATOR.fullmatch(text):
-        hint = '"cpu", "cuda", "cu12", "cu128", "rocm" or "xpu"'
-        table.complain("accelerator", f"is `{text:.40}`", hint=hint)
-    return text
-
-
-def _collisions(table: Table) -> str:
-    found = table.text("collisions", "warn")
-    if found not in {"warn", "error"}:
-        table.complain("collisions", f"is `{found:.40}`", hint='"warn" or "error"')
-    return found
-
-
-def _user(table: Table) -> str:
-    text = table.text("user")
-    if text and not _USER.fullmatch(text):
-        hint = 'write it as user = "1000:1000"; numbers are what Kubernetes can check'
-        table.complain("user", f"is `{text:.80}`, which is no user", hint=hint)
-    return text
-
-
-def _workdir(table: Table) -> str:
-    text = table.text("workdir")
-    path = PurePosixPath(text)
-    if path.is_absolute() or ".." in path.parts or "\\" in text:
-        table.complain("workdir", f"leads out of the project: `{text:.80}`")
-    return "" if str(path) == "." else str(path)
-
-
-def _lock(table: Table) -> str:
-    text = table.text("lock")
-    path = PurePosixPath(text)
-    if path.is_absolute() or ".." in path.parts or "\\" in text:
-        table.complain("lock", f"leads out of the project: `{text}`")
-    elif text and path.suffix not in {".txt", ".toml"}:
-        hint = 'lock = "requirements.txt", or "pylock.toml"'
-        table.complain("lock", f"is `{text}`, neither requirements nor a PEP 751 lock", hint=hint)
-    return text
-
-
-def _stack(table: Table, *, declared: bool) -> StackSpec:
-    numbers, own = table.table("ports"), table.table("object-store")
-    data = PurePosixPath(table.text("data", StackSpec().data))
-    if data.is_absolute() or ".." in data.parts or data == PurePosixPath():
-        table.complain("data", f"must be a folder inside the project, found `{data}`")
-    spec = StackSpec(
+def _stack(own: Mapping[str, Any], *, declared: bool) -> StackSpec:
+    ports, store = own["ports"], own["object-store"]
+    return StackSpec(
         declared=declared,
-        runner=table.text("runner", StackSpec().runner),
-        data=str(data),
-        postgres_port=numbers.number("postgres", 5432, least=1024, most=65535),
-        objects_port=numbers.number("objects", 9000, least=1024, most=65535),
-        mlflow_port=numbers.number("mlflow", 5000, least=1024, most=65535),
-        endpoint=own.text("endpoint"),
-        bucket=own.text("bucket", "mlflow"),
-        region=own.text("region", "us-east-1"),
+        runner=own["runner"],
+        data=str(PurePosixPath(own["data"])),
+        postgres_port=ports["postgres"],
+        objects_port=ports["objects"],
+        mlflow_port=ports["mlflow"],
+        endpoint=store["endpoint"],
+        bucket=store["bucket"],
+        region=store["region"],
     )
-    if spec.runner not in {"native", "compose"}:
-        hint = 'runner = "native", or "compose" where there is Docker'
-        table.complain("runner", f"is `{spec.runner:.80}`", hint=hint)
-    if spec.endpoint and not _ENDPOINT.fullmatch(spec.endpoint):
-        hint = 'write endpoint = "https://host:port", and its keys into AWS_* variables'
-        own.complain("endpoint", "is no http or https address without a login", hint=hint)
-    if not _BUCKET.fullmatch(spec.bucket):
-        own.complain("bucket", f"is `{spec.bucket:.80}`, not the name of a bucket")
-    if not _REGION.fullmatch(spec.region):
-        own.complain("region", f"is `{spec.region:.80}`, not the name of a region")
-    for each in (numbers, own, table):
-        each.refuse_others()
-    return spec
-
-
-def _globs(table: Table, key: str) -> tuple[str, ...]:
-    patterns = table.texts(key)
-    for pattern in patterns:
-        if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
-            table.complain(key, f"leads out of the project: `{pattern}`")
-    return tuple(sorted(patterns))
-
-
-def _env(table: Table) -> dict[str, str]:
-    found = {name: table.text(name) for name in table}
-    for name in found:
-        if not _VARIABLE.fullmatch(name):
-            table.complain(name, "is no variable name")
-    return found
-
-
-def _labels(table: Table) -> dict[str, str]:
-    return {name: table.text(name) for name in table}
-
-
-def _budget(table: Table) -> int:
-    text = table.text("budget")
-    if not text:
-        return 0
-    found = size.parse(text)
-    if found is None:
-        table.complain("budget", f"is `{text}`, not a size", hint='write it as "350MB"')
-    return found or 0

@@ -129,57 +129,39 @@ bytecode = "yes"
 comand = ["x"]
 """
 ALL_OF_IT = [
-    ("`tool.lockstitch.images.Serve` is no image name", "use a-z, 0-9, and single . _ - between"),
-    (
-        "`tool.lockstitch.images.Serve.groups` names `trian`, which the project does not have",
-        "add it under [dependency-groups] (there: train)",
-    ),
-    ("`tool.lockstitch.images.Serve.include` leads out of the project: `/etc/*`", ""),
-    ("`tool.lockstitch.images.Serve.include` leads out of the project: `a/../../b`", ""),
-    ("`tool.lockstitch.images.Serve.outputs` leads out of the project: `../x`", ""),
-    (
-        "`tool.lockstitch.images.Serve.command` must be a list of texts, found `'python'`",
-        "",
-    ),
-    ("`tool.lockstitch.images.Serve.env.C` must be a text, found `1`", ""),
-    ("`tool.lockstitch.images.Serve.env.A-B` is no variable name", ""),
-    ("`tool.lockstitch.images.Serve.labels.x` must be a text, found `[]`", ""),
-    (
-        "`tool.lockstitch.images.Serve.port` must be a whole number from 1 to 65535, found `70000`",
-        "",
-    ),
-    (
-        "`tool.lockstitch.images.Serve.budget` is `big`, not a size",
-        'write it as "350MB"',
-    ),
-    ("`tool.lockstitch.images.Serve.bytecode` must be true or false, found `'yes'`", ""),
-    (
-        "`tool.lockstitch.images.Serve.health` needs a `port`, and a path that starts with /",
-        "",
-    ),
-    (
-        "`tool.lockstitch.images.Serve.comand` is not a setting of lockstitch",
-        "did you mean `command`?",
-    ),
-    ("`project.version` must be a text, found `1`", ""),
     (
         "`tool.lockstitch.python` is `3`, not a version of Python 3",
         "write the minor version, as in 3.11; the lock pins the patch version",
     ),
     ("`tool.lockstitch.base` must be a text, found `7`", ""),
+    ("`tool.lockstitch.platforms` names `windows/amd64`", "supported: linux/amd64, linux/arm64"),
+    ("`tool.lockstitch.platforms` names `linux/s390x`", "supported: linux/amd64, linux/arm64"),
+    ("`tool.lockstitch.images.Serve` is no image name", "use a-z, 0-9, and single . _ - between"),
+    ("`tool.lockstitch.images.Serve.include` leads out of the project: `/etc/*`", ""),
+    ("`tool.lockstitch.images.Serve.include` leads out of the project: `a/../../b`", ""),
+    ("`tool.lockstitch.images.Serve.outputs` leads out of the project: `../x`", ""),
+    ("`tool.lockstitch.images.Serve.command` must be a list of texts, found `'python'`", ""),
+    ("`tool.lockstitch.images.Serve.env.A-B` is no variable name", ""),
+    ("`tool.lockstitch.images.Serve.env.C` must be a text, found `1`", ""),
+    ("`tool.lockstitch.images.Serve.labels.x` must be a text, found `[]`", ""),
     (
-        "`tool.lockstitch.platforms` names `windows/amd64`",
-        "supported: linux/amd64, linux/arm64",
+        "`tool.lockstitch.images.Serve.port` must be a whole number from 1 to 65535, found `70000`",
+        "",
     ),
+    ("`tool.lockstitch.images.Serve.budget` is `big`, not a size", 'write it as "350MB"'),
+    ("`tool.lockstitch.images.Serve.bytecode` must be true or false, found `'yes'`", ""),
     (
-        "`tool.lockstitch.platforms` names `linux/s390x`",
-        "supported: linux/amd64, linux/arm64",
+        "`tool.lockstitch.images.Serve.comand` is not a setting of lockstitch",
+        "did you mean `command`?",
     ),
+    ("`tool.lockstitch.paltforms` is not a setting of lockstitch", "did you mean `platforms`?"),
+    (
+        "`tool.lockstitch.images.Serve.groups` names `trian`, which the project does not have",
+        "add it under [dependency-groups] (there: train)",
+    ),
+    ("`tool.lockstitch.images.Serve.health` needs a `port`, and a path that starts with /", ""),
+    ("`project.version` must be a text, found `1`", ""),
     ("`project.name` is missing", "add a [project] table with a name"),
-    (
-        "`tool.lockstitch.paltforms` is not a setting of lockstitch",
-        "did you mean `platforms`?",
-    ),
 ]
 
 

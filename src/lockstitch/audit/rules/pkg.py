@@ -48,8 +48,9 @@ class PKG001(Rule):
         name = "churn-model"
         version = "0.1.0"
 
-    Fix: write what the specification has; the message names the key. Where `validate-pyproject`
-    is installed it is asked too, once for each text of a file.
+    Fix: write what the specification has; the message names the key. [tool.lockstitch] is checked
+    as `lockstitch lock` reads it. Where `validate-pyproject` is installed it is run too, once for
+    each text of a file.
     Source: PyPA specifications, "pyproject.toml" (PEP 518, 621, 639, 735).
     """
 
@@ -66,13 +67,17 @@ class PKG001(Rule):
                 line, why = broken
                 yield self.finding(path, line, f"`{path}` is not TOML: {why}")
                 continue
-            wrong = list(pyproject.check(repo.toml(path) or {}))
+            document = repo.toml(path) or {}
+            wrong = [
+                *pyproject.check(document),
+                *pyproject.settings(document, repo.root / path),
+            ]
             for each in wrong:
                 line = line_of_key(text, *each.path) or 1
                 if each.text:
                     line = _below(text, line, each.text)
                 yield self.finding(path, line, each.message, hint=each.hint)
-            if not wrong and table(repo.toml(path), "project"):
+            if not wrong and table(document, "project"):
                 yield from self._validated(repo, path, text)
 
     def _validated(self, repo: Repository, path: str, text: str) -> Iterator[Finding | Skip]:

@@ -6,9 +6,11 @@ PyPA: "pyproject.toml specification" (PEP 517, 518, 621, 639), "Dependency group
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lockstitch.patterns import regex
+from lockstitch.python import load
 from lockstitch.python.names import normal
 from lockstitch.python.tables import table, toml
 
@@ -58,6 +60,13 @@ def check(document: Mapping[str, Any]) -> Iterator[Wrong]:
     if "build-system" in document:
         yield from _build(table(document, "build-system"))
     yield from _groups(table(document, "dependency-groups"))
+
+
+def settings(document: Mapping[str, Any], path: Path) -> Iterator[Wrong]:
+    """Yield each defect of the [tool.lockstitch] of a pyproject.toml at this path."""
+    for error in load.wrong(document, path.parent):
+        where = error.message.split("`")[1]
+        yield Wrong(error.message, tuple(where.split(".")), error.hint)
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:
