@@ -16,7 +16,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.oci.layout import write_docker_archive
 from lockstitch.oci.model import Image
 from lockstitch.process import Command
-from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.model import BESIDE, ImageSpec, Project
 
 RUNNERS = ("docker", "podman")
 BUILDERS = ("docker", "podman", "buildah")
@@ -128,11 +128,14 @@ def command(
 
     With `gpus` it has all of NVIDIA's, or those of this shell's CUDA_VISIBLE_DEVICES.
     """
-    words = [str(engine.program), "run", "--rm", "--init", "--read-only", "--tmpfs", "/tmp"]  # noqa: S108 -- the container's
+    # What is written beside the code stays in the container, and goes with it.
+    words = [str(engine.program), "run", "--rm", "--init"]
+    words += [] if BESIDE in spec.outputs else ["--read-only"]
+    words += ["--tmpfs", "/tmp"]  # noqa: S108 -- the container's
     words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     if spec.port:
         words += ["--publish", f"127.0.0.1:{spec.port}:{spec.port}"]
-    for name in spec.outputs:
+    for name in (each for each in spec.outputs if each != BESIDE):
         there = project.root / name
         there.mkdir(parents=True, exist_ok=True)
         words += ["--mount", f"type=bind,source={there},target=/app/{name}"]

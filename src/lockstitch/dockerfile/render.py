@@ -16,14 +16,14 @@ from lockstitch.dockerfile import ignore
 from lockstitch.dockerfile.ignore import BUILD_REQUIREMENTS, MARK, Copy, first_party, included
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import assemble
-from lockstitch.image.paths import APP, VENV
+from lockstitch.image.paths import APP, VENV, bin_folder
 from lockstitch.image.plan import Prepared
 from lockstitch.lock.bases import Base
 from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.oci.model import Config
 from lockstitch.python.locks import pylock
 from lockstitch.python.locks.pylock import Unbuilt
-from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.model import BESIDE, ImageSpec, Project
 
 _UV: Final = "/usr/local/bin/uv"
 _PYTHON: Final = f"/{VENV}/bin/python"
@@ -59,6 +59,10 @@ _HEALTH: Final = (
 _FOLDERS: Final = (
     "import os, sys; "
     "[(os.makedirs(name, exist_ok=True), os.chmod(name, 0o1777)) for name in sys.argv[1:]]"
+)
+_WRITABLE: Final = (
+    f"import os; os.chmod('/{APP}', 0o1777); "
+    f"[os.chmod(each, 0o666) for each in os.scandir('/{APP}') if each.is_file()]"
 )
 _KEEP: Final = (
     "import pathlib, sys; here = pathlib.Path(); "
@@ -125,8 +129,8 @@ def render(project: Project, lock: Lock, spec: ImageSpec) -> str:
     copies = included(spec)
     if not all(each.exact for each in copies):
         blocks.append(_files(copies, spec))
-    if spec.outputs:
-        words = [_PYTHON, "-c", _FOLDERS, *(f"/outputs/{each}" for each in spec.outputs)]
+    if folders := [f"/outputs/{each}" for each in spec.outputs if each != BESIDE]:
+        words = [_PYTHON, "-c", _FOLDERS, *folders]
         blocks.append(f"FROM tools AS outputs\nRUN {_exec(words)}")
     blocks.append(_runtime(project, lock, spec, config, copies))
     return "\n\n".join(blocks) + "\n"
@@ -277,8 +281,10 @@ def _runtime(
     if project.is_package:
         # After the files: a change of the code copies a few kilobytes, not the models again.
         lines.append(f"COPY --from=own /own/ /{VENV}/")
-    if spec.outputs:
+    if [each for each in spec.outputs if each != BESIDE]:
         lines.append("COPY --from=outputs /outputs/ ./")
+    if BESIDE in spec.outputs:
+        lines += ["USER 0", f"RUN {_exec([f'/{bin_folder()}/python', '-c', _WRITABLE])}"]
     lines.append(_pairs("ENV", config.env))
     lines.append(_pairs("LABEL", config.labels))
     lines += [f"USER {config.user}", f"STOPSIGNAL {config.stop_signal}"]

@@ -36,7 +36,7 @@ from lockstitch.oci.entry import (
     symlink,
 )
 from lockstitch.python import names
-from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.model import BESIDE, ImageSpec, Project
 from lockstitch.python.size import shown
 
 _LARGE = 100 * 1000 * 1000  # bytes
@@ -573,12 +573,16 @@ def _content(file: FoundFile) -> Content:
 
 def app_files(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:
     """Yield the files below /app, output folders that any user may write to, the health check."""
+    beside = BESIDE in image.outputs
     for each in files:
         # The owner's x bit is all that is kept of a mode: a umask never takes that one away.
         mode = 0o755 if each.executable else 0o644
+        # A database or a model beside the code, which the program writes again.
+        if beside and "/" not in each.name and not each.name.endswith(".py"):
+            mode |= 0o022
         yield Entry(path=f"{APP}/{each.name}", kind=Kind.FILE, mode=mode, content=_content(each))
     for name in image.outputs:
-        yield folder(f"{APP}/{name}", mode=0o1777)
+        yield folder(APP if name == BESIDE else f"{APP}/{name}", mode=0o1777)
     for path, target in image.links.items():
         yield symlink(path, target)
     if image.health:

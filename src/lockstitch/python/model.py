@@ -8,6 +8,8 @@ from typing import Any
 
 from lockstitch.errors import UsageError
 
+BESIDE = "."  # of `outputs`: the folder of the code itself, for what is written beside it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSpec:
@@ -40,7 +42,8 @@ class ImageSpec:
     @property
     def record(self) -> str:
         """Where the record of its runs is, from the project's folder; "" without outputs."""
-        return f"{self.outputs[0].rstrip('/')}/{self.name}.run.json" if self.outputs else ""
+        folders = [name.rstrip("/") for name in self.outputs if name != BESIDE]
+        return f"{folders[0]}/{self.name}.run.json" if folders else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

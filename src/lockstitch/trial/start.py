@@ -15,13 +15,15 @@ from lockstitch import clock, environ, process
 from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
 from lockstitch.oci.model import Config
-from lockstitch.python.model import ImageSpec
+from lockstitch.python.model import BESIDE, ImageSpec
 from lockstitch.trial.rootfs import Root
 from lockstitch.trial.verdict import Lack, folders_written, lacks
 
 _ENTER = Path(__file__).parents[1] / "runtime" / "enter.py"
 _REFUSED = 125  # the exit code of enter.py when it cannot enter
 _DENIALS = ("Permission denied", "Read-only file system", "[Errno 13]", "[Errno 30]")
+# SQLite's words for a folder that it cannot write; what uses it may try again for hours.
+_NO_DATABASE = ("unable to open database file", "attempt to write a readonly database")
 _LONGEST = 1 << 20  # bytes of output that are read
 _OK = 200
 
@@ -66,12 +68,14 @@ def start(trial: Trial) -> Verdict:
         message = f"port {trial.spec.port} is taken on this machine"
         raise LockstitchError(message, hint="stop what listens there, or change `port`")
     verdict, _ = _run(trial, writable=False)
-    if verdict.is_good or not any(text in verdict.output for text in _DENIALS):
+    waits = verdict.outcome == "runs" and any(text in verdict.output for text in _NO_DATABASE)
+    denied = any(text in verdict.output for text in (*_DENIALS, *_NO_DATABASE))
+    if (verdict.is_good and not waits) or not denied:
         return verdict
     _, written = _run(trial, writable=True)
     writes = folders_written(written, lambda path: (trial.root.path / path.lstrip("/")).is_dir())
     return Verdict(
-        outcome=verdict.outcome,
+        outcome="failed" if writes else verdict.outcome,
         seconds=verdict.seconds,
         code=verdict.code,
         output=verdict.output,
@@ -116,7 +120,9 @@ def _plan(trial: Trial, folder: Path, *, writable: bool) -> dict[str, object]:
     config, root = trial.config, trial.root
     uid, gid, home = root.names_of(config.user)
     binds = {}
-    for name in () if writable else trial.spec.outputs:
+    # What is written beside the code goes to a layer of its own, by the image's user.
+    beside = BESIDE in trial.spec.outputs
+    for name in () if writable else (each for each in trial.spec.outputs if each != BESIDE):
         source = folder / "outputs" / name
         target = root.path / "app" / name
         source.parent.mkdir(parents=True, exist_ok=True)
@@ -128,12 +134,13 @@ def _plan(trial: Trial, folder: Path, *, writable: bool) -> dict[str, object]:
         for each in names:
             _give(Path(path, each), uid, gid)
     upper = folder / "upper"
+    if writable or beside:
+        upper.mkdir(mode=0o755)
     if writable:
-        upper.mkdir()
         uid, gid = 0, 0
     return {
         "root": str(root.path),
-        "upper": str(upper) if writable else "",
+        "upper": str(upper) if writable or beside else "",
         "binds": binds,
         "uid": uid,
         "gid": gid,

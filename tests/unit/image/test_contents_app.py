@@ -78,6 +78,23 @@ def test_each_glob_without_a_file_is_named(tree: Project) -> None:
     assert "correct the pattern" in found[1].hint
 
 
+def test_a_program_that_writes_beside_its_code_may_do_so_and_change_no_code(
+    tree: Project,
+) -> None:
+    (tree.root / "app.db").write_bytes(b"1")
+    (tree.root / "app.py").write_bytes(b"1")
+    spec = ImageSpec(name="train", include=("app.*", "src/*"), outputs=(".", "logs"))
+    entries = contents.app_files(contents.included(tree, spec), spec)
+    found = members(layer(entries, root="").data)
+    modes = {path: oct(member.mode) for path, (member, _) in found.items()}
+    assert modes.pop("app") == "0o1777"
+    assert modes.pop("app/app.db") == "0o666"
+    assert modes.pop("app/app.py") == "0o644"
+    assert modes.pop("app/logs") == "0o1777"
+    assert {*modes.values()} == {"0o755", "0o644"}
+    assert spec.record == "logs/train.run.json"
+
+
 def test_layer_holds_files_outputs_and_the_health_check(tree: Project) -> None:
     spec = ImageSpec(name="serve", include=("src/*",), outputs=("models", "runs/x"), health="/h")
     entries = contents.app_files(contents.included(tree, spec), spec)

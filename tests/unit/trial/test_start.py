@@ -118,6 +118,23 @@ def test_nothing_of_the_image_can_be_written_but_outputs(store: Store) -> None:
     assert not list((store.root / "trial").rglob("a"))
 
 
+def test_what_is_written_beside_the_code_goes_away_with_the_trial(store: Store) -> None:
+    verdict = run(store, "echo 1 >new && cat new; echo 2 >data", "app", outputs=(".",))
+    assert verdict.outcome == "failed", "the file is root's"
+    assert verdict.output.startswith("1\n")
+    assert not list((store.root / "trial").rglob("new"))
+    assert run(store, "echo 1 >/etc/new", "app", outputs=(".",)).outcome == "failed"
+
+
+def test_a_program_that_waits_for_a_database_that_it_cannot_write_has_failed(store: Store) -> None:
+    script = "if mkdir runs; then sleep 61.6; fi; echo unable to open database file; sleep 61.6"
+    made = image()
+    config = dataclasses.replace(made.config, command=("sh", "-c", script))
+    table = ImageSpec(name="x", command=config.command)
+    verdict = start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=1))
+    assert (verdict.outcome, verdict.writes) == ("failed", ("runs",))
+
+
 def test_all_folders_that_it_wants_are_named_at_once(store: Store) -> None:
     verdict = run(store, "mkdir logs && mkdir -p models/x && echo 1 >models/x/m")
     assert (verdict.outcome, verdict.writes) == ("failed", ("logs", "models"))

@@ -25,7 +25,7 @@ from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
 from lockstitch.progress import say
-from lockstitch.python.model import ImageSpec
+from lockstitch.python.model import BESIDE, ImageSpec
 from lockstitch.trial import rootfs
 from lockstitch.trial.start import Trial, Verdict, start
 
@@ -109,15 +109,19 @@ def _show(spec: ImageSpec, verdict: Verdict) -> None:
 def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:
     """Yield what to do about the places that a program wants to write."""
     # A name with a dot that no folder of the image has is a file's, as far as a trial can tell.
-    folders = [name for name in writes if not name.startswith("/") and not PurePath(name).suffix]
-    if folders:
-        shown = ", ".join(f'"{name}"' for name in [*spec.outputs, *folders])
+    below = [name for name in writes if not name.startswith("/")]
+    folders = [name for name in below if not PurePath(name).suffix]
+    beside = [name for name in below if name not in folders]
+    wanted = sorted({*spec.outputs, *folders, *([BESIDE] if beside else [])} - {""})
+    shown = ", ".join(f'"{name}"' for name in wanted)
+    if beside:
+        names = ", ".join(f"`{name}`" for name in beside)
+        yield f"it writes {names} beside the code: outputs = [{shown}], or write to a folder"
+    elif folders:
         yield f"it writes to folders of the image: outputs = [{shown}]"
     for name in writes:
         if name.startswith("/"):
             yield f"it writes to `{name}`: set the variable that moves it to /tmp, in `env`"
-        elif name not in folders:
-            yield f"it writes the file `{name}` beside the code: write it to a folder of `outputs`"
 
 
 def _words(spec: ImageSpec, verdict: Verdict) -> str:

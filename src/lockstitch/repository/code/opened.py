@@ -1,6 +1,7 @@
 """The files and folders that Python code opens, writes or names: read from the code, never run.
 
-Literals, constants, `os.path.join`, paths and defaults of arguments are followed. `*` stands for
+Literals, constants, `os.path.join`, paths and defaults of arguments are followed, also those that
+come from another file, and what a function does with the path that it is given. `*` stands for
 what only a run can tell. A path that begins where the file stands (`__file__`) is turned into one
 from the repository's folder; others are of the working folder, which is taken to be that too.
 """
@@ -9,7 +10,7 @@ import ast
 import functools
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lockstitch.patterns import regex
@@ -45,12 +46,69 @@ def _calls() -> dict[str, Any]:
     return tables.load(__package__, "opened.toml")
 
 
+class Opened:
+    """The paths that the files of a repository name, and what they take from one another."""
+
+    def __init__(self, codes: Mapping[str, Code]) -> None:
+        """Take the files that paths are followed through, by their paths."""
+        self._codes = codes
+        self._readers: dict[str, _Reader] = {}
+        self._uses: dict[str, list[PathUse]] = {}
+        self._given: dict[str, list[tuple[str, str, int, str]]] | None = None
+
+    def paths_of(self, path: str) -> list[PathUse]:
+        """Return the paths that a file names, in the order of their lines, each once."""
+        if path not in self._uses:
+            reader = self.reader(path)
+            found = [*reader.called(), *reader.named(), *_defaults(self._codes[path])]
+            ordered = sorted(dict.fromkeys(found), key=lambda use: (use.line, use.text, use.kind))
+            self._uses[path] = [use for use in ordered if use.text and len(use.text) < _LONGEST]
+        return self._uses[path]
+
+    def reader(self, path: str) -> "_Reader":
+        """Return what is known of a file."""
+        if path not in self._readers:
+            self._readers[path] = _Reader(self._codes[path], self)
+        return self._readers[path]
+
+    def module(self, code: Code, dotted: str) -> tuple["_Reader", str] | None:
+        """Return the file that a whole name of another file is in, and what is left of the name."""
+        dots = len(dotted) - len(dotted.lstrip("."))
+        folder = posixpath.dirname(code.path)
+        for _ in range(dots - 1):
+            folder = posixpath.dirname(folder)
+        parts = dotted.lstrip(".").split(".")
+        for end in range(len(parts), 0, -1):
+            tail = "/".join(parts[:end])
+            names = (f"{tail}.py", f"{tail}/__init__.py")
+            here = [posixpath.join(folder, name) for name in names]
+            paths = [path for path in here if path in self._codes and path != code.path]
+            if not paths and not dots:
+                paths = [p for p in self._codes if f"/{p}".endswith(tuple(f"/{n}" for n in names))]
+                paths = [p for p in paths if p != code.path]
+            if paths:
+                return self.reader(min(paths, key=len)), ".".join(parts[end:])
+        return None
+
+    def given(self, name: str) -> list[tuple[str, str, int, str]]:
+        """Return what functions of this name do with their arguments.
+
+        Each is the kind, the file, the argument's place (not counting `self`) and its name.
+        """
+        if self._given is None:
+            self._given = {}
+            for _ in range(2):  # a function may hand its argument on
+                known: dict[str, list[tuple[str, str, int, str]]] = {}
+                for path in sorted(self._codes):
+                    for function, kind, place, argument in self.reader(path).parameters():
+                        known.setdefault(function, []).append((kind, path, place, argument))
+                self._given = known
+        return self._given.get(name, [])
+
+
 def paths_of(code: Code) -> list[PathUse]:
     """Return the paths that a file names, in the order of their lines, each once."""
-    reader = _Reader(code)
-    found = [*reader.called(), *reader.named(), *_defaults(code)]
-    ordered = sorted(dict.fromkeys(found), key=lambda use: (use.line, use.text, use.kind))
-    return [use for use in ordered if use.text and len(use.text) < _LONGEST]
+    return Opened({code.path: code}).paths_of(code.path)
 
 
 def values_of(text: str) -> Iterator[tuple[int, str]]:
@@ -92,8 +150,9 @@ def _line_of(code: Code, module: str) -> int:
 class _Reader:
     """One file: what its names are worth, and the paths of its calls."""
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code, others: Opened) -> None:
         self._code = code
+        self._others = others
         self._values: dict[str, ast.expr] = {}
         self._attributes: dict[str, ast.expr] = {}
         self._documented: set[int] = set()
@@ -151,8 +210,6 @@ class _Reader:
                 return text
             case ast.Name(id="__file__"):
                 return _ROOT + self._code.path
-            case ast.Name(id=name):
-                return again(self._values[name]) if name in self._values else None
             case ast.JoinedStr(values=values):
                 texts = ["*" if (v := again(each)) is None else v for each in values]
                 return re.sub(r"\*+", "*", "".join(texts))
@@ -160,8 +217,8 @@ class _Reader:
                 return again(value)
             case ast.Attribute(attr="parent", value=value):
                 return _parent(again(value))
-            case ast.Attribute(attr=name):
-                return again(self._attributes[name]) if name in self._attributes else None
+            case ast.Name() | ast.Attribute():
+                return self._named(node, depth)
             case ast.Subscript(
                 value=ast.Attribute(attr="parents", value=value), slice=ast.Constant(value=int(up))
             ):
@@ -186,6 +243,55 @@ class _Reader:
             case ast.Call():
                 return self._call_value(node, again)
         return None
+
+    def _named(self, node: ast.Name | ast.Attribute, depth: int) -> str | None:
+        """Return what a name or an attribute stands for, here or in the file that it is of."""
+        if isinstance(node, ast.Name):
+            if node.id in self._values:
+                return self.value(self._values[node.id], depth + 1)
+            return self._imported(self._code.names.get(node.id, ""), depth)
+        first, _, rest = ast.unparse(node).partition(".")
+        whole = self._code.names.get(first)
+        found = self._imported(f"{whole}.{rest}", depth) if whole else None
+        if found is None and node.attr in self._attributes:
+            return self.value(self._attributes[node.attr], depth + 1)
+        return found
+
+    def _imported(self, dotted: str, depth: int) -> str | None:
+        """Return what a name of another file stands for, also an attribute of an object there."""
+        place = self._others.module(self._code, dotted) if dotted and depth < _DEEPEST else None
+        if place is None or not place[1]:
+            return None
+        reader, (first, *rest) = place[0], place[1].split(".")
+        if rest:
+            node = reader._attributes.get(rest[-1])  # noqa: SLF001 -- of another file
+        else:
+            node = reader._values.get(first)  # noqa: SLF001
+            if node is None:  # it has the name from a third file
+                return reader._imported(reader._code.names.get(first, ""), depth + 1)  # noqa: SLF001
+        return reader.value(node, depth + 1)
+
+    def parameters(self) -> Iterator[tuple[str, str, int, str]]:
+        """Yield what functions do with an argument: function, kind, place and name of it."""
+        for node in ast.walk(self._code.tree):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+            names = names[1:] if names[:1] in (["self"], ["cls"]) else names
+            names += [each.arg for each in node.args.kwonlyargs]
+            for inner in ast.walk(node):
+                if not isinstance(inner, ast.Call):
+                    continue
+                for kind, argument in (*self._arguments(inner), *self._handed(inner)):
+                    bare = argument
+                    while isinstance(bare, ast.Call) and bare.args and _last(bare.func) in _SAME:
+                        bare = bare.args[0]
+                    if isinstance(bare, ast.Name) and bare.id in names:
+                        yield node.name, kind, names.index(bare.id), bare.id
+                    elif kind in {"writes", "fills"}:
+                        used = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
+                        for name in sorted(used & {*names}):
+                            yield node.name, "fills", names.index(name), name
 
     def _call_value(  # noqa: PLR0911 -- one case for each kind of call
         self, node: ast.Call, again: Callable[[ast.expr | None], str | None]
@@ -232,6 +338,8 @@ class _Reader:
                             yield PathUse(text="*", line=node.lineno, kind="writes")
                         continue
                     yield from self._use(text, node.lineno, kind)
+                for kind, argument in self._handed(node):
+                    yield from self._use(self.value(argument) or "", node.lineno, kind)
 
     def _use(self, text: str, line: int, kind: str) -> Iterator[PathUse]:
         anchored = text.startswith(_ROOT)
@@ -248,6 +356,14 @@ class _Reader:
         text = posixpath.normpath(text) if text else ""
         if text != ".":  # `..`: it is run from a folder of its own
             yield PathUse(text=text, line=line, kind=kind, anchored=anchored)
+
+    def _handed(self, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+        """Yield what a function of the repository does with its arguments that are paths."""
+        own = {(kind, n, arg) for kind, _, n, arg in self._others.given(_last(node.func))}
+        for kind, place, keyword in sorted(own):
+            argument = _at(node, keyword) or _at(node, place)
+            if argument is not None:
+                yield kind, argument
 
     def _arguments(  # noqa: PLR0911 -- one case for each kind of call
         self, node: ast.Call

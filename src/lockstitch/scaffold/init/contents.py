@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from lockstitch import files
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import reached
+from lockstitch.python.model import BESIDE
 from lockstitch.python.size import shown
-from lockstitch.repository.code.opened import PathUse, paths_of, values_of
+from lockstitch.repository.code.opened import PathUse, values_of
 from lockstitch.repository.files import Repository
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program, moved
@@ -45,6 +46,7 @@ class Contents:
     env: dict[str, str] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)  # files that it reads, and where
 
 
@@ -85,7 +87,7 @@ class _Reader:
             (m, use)
             for m in sorted(modules)
             if m in self._found.codes
-            for use in paths_of(self._found.codes[m])
+            for use in self._found.opened.paths_of(m)
         ]
         workdir = "" if program.workdir or program.folder else self._workdir(uses)
         if workdir:
@@ -93,6 +95,7 @@ class _Reader:
             self._program = made.program = program
             made.reasons.append(f"what it opens is found from the folder `{workdir}`")
         made.env = dict(program.env)
+        self._tracking(modules)
         self._write(uses)
         for folder in program.outputs:
             self._output(folder, "dvc.yaml")
@@ -117,6 +120,23 @@ class _Reader:
         made.outputs = _tops(made.outputs)
         return made
 
+    def _tracking(self, modules: set[str]) -> None:
+        """Keep MLflow's runs in a folder: its newer versions write a database beside the code."""
+        users = [m for m in sorted(modules) if self._uses_mlflow(m)]
+        name = "MLFLOW_TRACKING_URI"
+        texts = [self._repo.text(m) or "" for m in modules]
+        if not users or any(name in text or "set_tracking_uri" in text for text in texts):
+            return
+        if name not in self._contents.env:
+            self._contents.env[name] = "sqlite:///mlruns/mlflow.db"
+            self._contents.reasons.append(f"{users[0]}: MLflow's runs go to the folder `mlruns`")
+
+    def _uses_mlflow(self, module: str) -> bool:
+        code = self._found.codes.get(module)
+        return code is not None and any(
+            name.partition(".")[0] == "mlflow" for name in code.names.values()
+        )
+
     def _modules(self) -> set[str]:
         """Return the files that the program is made of, and those that it starts by their names."""
         program = self._program
@@ -128,7 +148,7 @@ class _Reader:
             entry = entries.pop()
             new = {*reached(self._found.tree, entry)} if entry else {*modules}
             for module in sorted(new & self._found.codes.keys()):
-                for use in paths_of(self._found.codes[module]) if module not in looked else ():
+                for use in self._found.opened.paths_of(module) if module not in looked else ():
                     name = re.sub(r"^python3? ", "", use.text)
                     if name in self._found.codes and name not in modules | new:
                         entries.append(entry_of(("python", name), program.env))
@@ -412,10 +432,7 @@ class _Reader:
             if folder:
                 self._output(folder, where)
             elif "*" not in text:
-                self._contents.left_out.append(
-                    f"`{text}` ({where}): written beside the code, which an image cannot do: "
-                    "write it to a folder"
-                )
+                self._beside(text, where)
         if unknown:
             for module, use in uses:
                 text = use.text.rstrip("/")
@@ -426,6 +443,17 @@ class _Reader:
                     self._output(posixpath.dirname(text), where)
                 elif text in _OUTPUTS and not self._is_folder(text):
                     self._output(text, where)
+
+    def _beside(self, name: str, where: str) -> None:
+        """Let the program write beside its code, and say what would be better."""
+        made = self._contents
+        if BESIDE not in made.outputs:
+            made.outputs.append(BESIDE)
+            made.reasons.append(f"{where}: writes `{name}` beside the code")
+            made.notes.append(
+                f"image `{self._program.image}` may write beside its code (`outputs`), as "
+                f"`{name}` is written there ({where}): a folder of its own would keep the code safe"
+            )
 
     def _is_read(self, uses: Sequence[tuple[str, PathUse]], text: str) -> bool:
         return any(u.kind in {"reads", "folder"} and u.text.rstrip("/") == text for _, u in uses)
@@ -449,5 +477,5 @@ def covered_by(glob: str, others: Iterable[str]) -> bool:
 
 
 def _tops(folders: Sequence[str]) -> list[str]:
-    ordered = sorted(set(folders))
+    ordered = sorted(set(folders), key=lambda folder: (folder == BESIDE, folder))
     return [f for f in ordered if not any(f.startswith(f"{o}/") for o in ordered)]

@@ -263,6 +263,7 @@ def _images(
             names = " and ".join(f"`{line}`" for line in lines)
             yield f"image `{program.image}`: {names} added, which its program needs"
         left_out |= dict.fromkeys(contents.left_out)
+        yield from contents.notes
         made |= dict.fromkeys(contents.outputs, program.image)
         absent |= contents.absent
         why = (program.reason, *contents.reasons)

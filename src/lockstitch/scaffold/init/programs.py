@@ -19,6 +19,7 @@ from lockstitch.repository.code.applications import (
     code_of,
     default_of,
 )
+from lockstitch.repository.code.opened import Opened
 from lockstitch.repository.files import Repository, open_repository
 from lockstitch.scaffold.init import said, tables
 from lockstitch.scaffold.init.facts import Facts
@@ -108,6 +109,7 @@ class Found:
 
     repo: Repository
     codes: Mapping[str, Code]
+    opened: Opened
     tree: Tree
     programs: tuple[Program, ...]
     notes: tuple[str, ...]
@@ -134,7 +136,12 @@ def find(facts: Facts, python: str) -> Found:
     finder = _Finder(facts, repo, codes, tree)
     programs = finder.programs()
     return Found(
-        repo=repo, codes=codes, tree=tree, programs=tuple(programs), notes=tuple(finder.notes)
+        repo=repo,
+        codes=codes,
+        opened=Opened(codes),
+        tree=tree,
+        programs=tuple(programs),
+        notes=tuple(finder.notes),
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lockstitch.repository.code.applications import code_of
-from lockstitch.repository.code.opened import PathUse, paths_of, values_of
+from lockstitch.repository.code.opened import Opened, PathUse, paths_of, values_of
 
 
 def of(text: str, path: str = "src/a.py") -> set[tuple[str, str]]:
@@ -103,3 +103,62 @@ def test_lines_and_anchors() -> None:
     assert code is not None
     wanted = PathUse(text="src/x.txt", line=4, kind="reads", anchored=True)
     assert wanted in paths_of(code)
+
+
+def across(texts: dict[str, str], path: str) -> set[tuple[str, str]]:
+    codes = {name: code for name, text in texts.items() if (code := code_of(name, text))}
+    return {(use.text, use.kind) for use in Opened(codes).paths_of(path)}
+
+
+CONFIG = (
+    "from pathlib import Path\n"
+    "ROOT = Path(__file__).parent.parent\n"
+    "MODEL = ROOT / 'model' / 'm.pkl'\n"
+    "class Settings:\n    def __init__(self):\n        self.rows = 'rows/r.csv'\n"
+    "settings = Settings()\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("from src.config import MODEL\njoblib.dump(m, MODEL)", ("model/m.pkl", "writes")),
+        ("from config import MODEL as P\njoblib.load(P)", ("model/m.pkl", "reads")),
+        ("from .config import MODEL\nMODEL.write_text('')", ("model/m.pkl", "writes")),
+        ("from src import config\njoblib.dump(m, config.MODEL)", ("model/m.pkl", "writes")),
+        ("import src.config\njoblib.dump(m, src.config.MODEL)", ("model/m.pkl", "writes")),
+        ("from src.config import settings as s\npd.read_csv(s.rows)", ("rows/r.csv", "reads")),
+    ],
+)
+def test_a_path_of_another_file_is_followed(text: str, wanted: tuple[str, str]) -> None:
+    assert wanted in across({"src/config.py": CONFIG, "src/train.py": text}, "src/train.py")
+
+
+@pytest.mark.parametrize(
+    ("function", "call", "wanted"),
+    [
+        ("def keep(m, path):\n    joblib.dump(m, path)", "keep(1, 'o/m.pkl')", "writes"),
+        ("def keep(m, path):\n    joblib.dump(m, Path(path))", "keep(1, path='o/m.pkl')", "writes"),
+        ("class A:\n    def keep(self, path):\n        open(path)", "A().keep('o/m.pkl')", "reads"),
+        (
+            "def inner(p):\n    open(p, 'w')\ndef keep(p):\n    inner(p)",
+            "keep('o/m.pkl')",
+            "writes",
+        ),
+    ],
+)
+def test_what_a_function_does_with_its_argument_is_followed(
+    function: str, call: str, wanted: str
+) -> None:
+    texts = {"lib.py": f"{function}\n", "a.py": f"from lib import *\n{call}\n"}
+    assert ("o/m.pkl", wanted) in across(texts, "a.py")
+
+
+def test_a_folder_that_a_function_fills_is_followed() -> None:
+    texts = {"a.py": "def f(d):\n    open(os.path.join(d, 'x.csv'), 'w')\nf('out')\n"}
+    assert ("out", "fills") in across(texts, "a.py")
+
+
+def test_files_that_import_one_another_end() -> None:
+    texts = {"a.py": "from b import X\nY = X\nopen(Y)\n", "b.py": "from a import Y\nX = Y\n"}
+    assert across(texts, "a.py") == set()

@@ -44,8 +44,8 @@ def test_the_command_of_a_shape(path: Path, tmp_path: Path) -> None:
         (
             {"main.py": "open('model.txt', 'w')\n"},
             (
-                "left out: `model.txt` (main.py:1): written beside the code, which an image cannot "
-                "do: write it to a folder"
+                "image `app` may write beside its code (`outputs`), as `model.txt` is written "
+                "there (main.py:1): a folder of its own would keep the code safe"
             ),
         ),
         (
