@@ -9,6 +9,8 @@ $ lockstitch new churn --template chrun  # exits 2
 $ lockstitch new churn
 > made `churn` with N files
 > next: cd churn && lockstitch lock
+> next: uv run python src/train.py  # writes the model, which the image serve needs to be built
+> next: lockstitch build
 > next: git init && uv run prek install
 $ lockstitch new churn  # exits 1
 > error: `churn` is there already and not empty
@@ -27,4 +29,6 @@ $ mkdir empty
 $ lockstitch new empty
 > made `empty` with N files
 > next: cd empty && lockstitch lock
+> next: uv run python src/train.py  # writes the model, which the image serve needs to be built
+> next: lockstitch build
 > next: git init && uv run prek install

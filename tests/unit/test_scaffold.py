@@ -173,6 +173,9 @@ def test_an_unknown_manager_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "flowers").exists()
 
 
+MODEL = "# writes the model, which the image serve needs to be built"
+
+
 def test_the_next_steps_fit_the_manager(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,14 +187,28 @@ def test_the_next_steps_fit_the_manager(
     assert err.splitlines() == [
         "made `one` with 14 files",
         "next: cd one && lockstitch lock",
+        f"next: uv run python src/train.py  {MODEL}",
+        "next: lockstitch build",
         "next: git init && uv run prek install",
         "made `two` with 15 files",
         "next: cd two",
         "next: poetry install",
-        "next: poetry run python src/train.py",
+        f"next: poetry run python src/train.py  {MODEL}",
         "next: lockstitch lock && lockstitch build",
         "next: git init && poetry run pre-commit install",
     ]
+
+
+def test_nobody_is_told_to_make_a_repository_in_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
+    assert main(["new", "one", "--template", "iris"]) == 0
+    (tmp_path / "two").mkdir()
+    assert main(["init", "two", "--with-tools"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "prek install" in line]
+    assert told == ["next: uv run prek install", "next: cd two && uv run prek install"]
 
 
 def test_a_brace_in_a_folders_name_is_no_placeholder(

@@ -64,6 +64,14 @@ def included(document: Mapping[str, Any], groups: Iterable[str]) -> set[str]:
     return found
 
 
+def default_groups(document: Mapping[str, Any], every: Iterable[str]) -> list[str]:
+    """Return which of a project's groups `uv sync` installs without being told to."""
+    chosen = table(document, "tool", "uv").get("default-groups", ["dev"])
+    if chosen == "all":
+        return [*every]
+    return texts(chosen)
+
+
 def names(
     document: Mapping[str, Any], groups: Iterable[str] = (), extras: Iterable[str] = ()
 ) -> set[str]:

@@ -19,6 +19,7 @@ MANAGERS = ("uv", "poetry")
 # Who runs the checks of a commit, and the file that says which.
 HOOKS = {"prek": "prek.toml", "pre-commit": ".pre-commit-config.yaml"}
 _PYTHON = "3.11"  # of the templates as they are
+_OF_MYPY = r"(\.pyi?|^pyproject\.toml|^(uv|poetry)\.lock)$"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*")
 # In these only, `{{...}}` stands for a text, and a line `#: WHO` says for which manager, or for
 # which runner of hooks, the lines below it are. Those that a project does not have unless it asks
@@ -63,8 +64,12 @@ def create(
     return written
 
 
-def hook_files(manager: str) -> dict[str, str]:
-    """Return the files that let prek check a commit, by name, for a project of any template."""
+def hook_files(manager: str, *, in_project: bool = True, has_code: bool = True) -> dict[str, str]:
+    """Return the files that let prek check a commit, by name, for a project of any template.
+
+    Without `in_project` Poetry is asked where the environment is. Without code, mypy runs when
+    the first is committed.
+    """
     root = resources.files("lockstitch.scaffold").joinpath("templates", "hooks")
     found = {}
     for source, path in _SHARED.items():
@@ -73,6 +78,10 @@ def hook_files(manager: str) -> dict[str, str]:
             chosen = {manager, "prek"}
             is_rendered = path in _RENDERED
             found[path] = _render(text, chosen, {"run": f"{manager} run"}) if is_rendered else text
+    if not in_project:
+        found["prek.toml"] = found["prek.toml"].replace(".venv/bin/", f"{manager} run ")
+    if not has_code:
+        found["prek.toml"] = found["prek.toml"].replace(_OF_MYPY, r"\.pyi?$")
     return found
 
 

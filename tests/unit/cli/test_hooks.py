@@ -42,7 +42,7 @@ def test_a_dry_run_writes_nothing(config: Path, capsys: pytest.CaptureFixture[st
         "2.0",
         *("poetry.lock", "has", "it"),
     ]
-    assert "+        entry: .venv/bin/mypy" in diff
+    assert "+        entry: poetry run mypy" in diff
     assert "pass" not in out
     add = "poetry add --group dev 'types-a' 'types-b'"
     assert err.splitlines() == [

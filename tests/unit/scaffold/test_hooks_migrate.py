@@ -1,10 +1,12 @@
 """`lockstitch.scaffold.hooks`: remote hooks become local, or get a commit; all else stays."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.errors import problems
 
 from lockstitch.errors import LockstitchError
 from lockstitch.scaffold.hooks import migrate
@@ -241,7 +243,10 @@ def test_other_locks(tmp_path: Path) -> None:
     lock = '[[package]]\nname = "Black"\nversion = "26.1.0"\ngroups = ["dev"]\n'
     (tmp_path / "poetry").mkdir()
     poetry = {"lock": lock, "name": "poetry.lock"}
-    assert entry(tmp_path / "poetry", "black", "black", **poetry) == ".venv/bin/black"
+    assert entry(tmp_path / "poetry", "black", "black", **poetry) == "poetry run black"
+    for text, call in (("true", ".venv/bin/black"), ("false", "poetry run black")):
+        (tmp_path / "poetry" / "poetry.toml").write_text(f"[virtualenvs]\nin-project = {text}\n")
+        assert entry(tmp_path / "poetry", "black", "black", **poetry) == call
     assert entry(tmp_path / "poetry", "poetry", "poetry-check", **poetry) == "poetry check"
     pinned = "black==26.1.0 \\\n    --hash=sha256:00\nMy_Py[faster]==2.0 ; python_version > '3'\n"
     pip = {"lock": pinned, "name": "requirements-dev.txt"}
@@ -250,6 +255,62 @@ def test_other_locks(tmp_path: Path) -> None:
     assert entry(tmp_path / "pip", "flake8", "flake8", **pip) == "remote"
     (tmp_path / "none").mkdir()
     assert entry(tmp_path / "none", "black", "black", lock="") == "remote"
+
+
+def test_locks_are_no_large_files_and_markers_are_looked_for_outside_of_merges(
+    tmp_path: Path,
+) -> None:
+    text = f"""\
+repos:
+- repo: https://x.test/pre-commit/pre-commit-hooks
+  rev: {COMMIT}
+  hooks:
+  - id: check-added-large-files
+  - id: check-added-large-files
+    exclude: ^data/
+  - id: check-merge-conflict
+  - id: check-merge-conflict
+    args: [--assume-in-merge]
+"""
+    (repo,) = yaml.safe_load(migrate.plan(project(tmp_path, text)).new)["repos"]
+    large, own, pattern, program = repo["hooks"]
+    assert own["exclude"] == "^data/"
+    for name in ("uv.lock", "sub/poetry.lock", "pylock.train.toml", "requirements-lock.txt"):
+        assert re.search(large["exclude"], name)
+    for name in ("data.csv", "src/lock.py", "pyproject.toml"):
+        assert not re.search(large["exclude"], name)
+    assert (pattern["entry"], pattern["language"]) == ("^(<{7}|>{7}) ", "pygrep")
+    assert program["entry"].endswith(" check-merge-conflict")
+
+
+def test_gitleaks_gets_its_counterpart_of_the_lock(tmp_path: Path) -> None:
+    lock = LOCK.replace('"pre-commit-hooks"', '"kingfisher-bin"')
+    call = entry(tmp_path, "gitleaks", "gitleaks", lock=lock)
+    assert call.startswith("uv run --quiet --locked --offline kingfisher scan --no-validate ")
+    text = f"repos:\n- repo: https://x.test/gitleaks\n  rev: {COMMIT}\n  hooks:\n"
+    text += "  - id: gitleaks\n    args: [--verbose]\n"  # words for another program
+    assert migrate.plan(project(tmp_path, text, lock)).new == text
+
+
+def test_without_a_network_the_error_says_what_makes_hooks_local(tmp_path: Path) -> None:
+    text = f"""\
+repos:
+- repo: {tmp_path / "nowhere" / "pre-commit-hooks"}
+  rev: v4.5.0
+  hooks:
+  - id: check-yaml
+  - id: check-merge-conflict
+- repo: {tmp_path / "nowhere" / "sort-everything"}
+  rev: v1
+  hooks:
+  - id: sort
+"""
+    lock = LOCK.replace('{ name = "pre-commit-hooks" }', "")
+    known, unknown = problems(lambda: migrate.plan(project(tmp_path, text, lock)))
+    assert known[0].startswith("`check-yaml` in line 2: ")
+    command = "uv add --dev pre-commit-hooks"
+    assert known[1] == f"{command}  # makes 2 of its hooks local, for no network"
+    assert unknown[1] == "check the address and the network"
 
 
 def test_additional_dependencies_are_named_and_those_that_the_lock_lacks(tmp_path: Path) -> None:

@@ -11,6 +11,10 @@ from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.git import is_commit, without_login
 from lockstitch.patterns import regex
+from lockstitch.python.declared import default_groups
+from lockstitch.python.locks import Graph
+from lockstitch.python.locks.graph import walk
+from lockstitch.python.names import normal
 from lockstitch.python.tables import table
 from lockstitch.repository.environment.installed import same_version
 from lockstitch.repository.environment.programs import program
@@ -22,10 +26,11 @@ from lockstitch.repository.hooks.configuration import (
     hook_files,
     other_managers,
 )
-from lockstitch.repository.hooks.known import known
+from lockstitch.repository.hooks.known import EXCEPT_LOCKS, known, package_of
 from lockstitch.repository.packaging.declared import beside
 from lockstitch.repository.packaging.files import locks_in
-from lockstitch.repository.text import yaml
+from lockstitch.repository.text import yaml, yaml_edits
+from lockstitch.repository.text.lines import Edit
 
 _SCANNERS = regex(
     r"(?i)gitleaks|betterleaks|kingfisher|detect-secrets|trufflehog|ggshield|gitguardian|talisman"
@@ -39,6 +44,15 @@ _VERSION = regex(r"(?:[A-Za-z_-]*[-_/])?v?(\d+(?:\.\d+)*[\w.]*)")
 _OBSOLETE = {"commit": "pre-commit", "push": "pre-push", "merge-commit": "pre-merge-commit"}
 _ISOLATED = frozenset({"python", ""})
 _FOLDERS = ("venv", "env", "virtualenv")
+_MYPY_TARGETS = frozenset({"-p", "-m", "-c", "--package", "--module", "--command"})
+_VENV = regex(r"(?:\./)?\.venv/bin/([\w.-]+)")
+_CHOOSES = regex(
+    r"--(?:(?:only-)?group|extra|all-(?:groups|extras)|with|package|project|isolated)\b"
+)
+_LARGE = "check-added-large-files"
+_MAXKB = regex(r"--maxkb[= ](\d+)")
+_DEFAULT_MAXKB = 500
+_LOCK = regex(EXCEPT_LOCKS)
 
 
 def _is_top(repo: Repository) -> bool:
@@ -143,7 +157,8 @@ class HOK003(Rule):
             locks = locks_in(repo, file.path.rpartition("/")[0])
             for source in file.repos:
                 version = _version(file, source)
-                packages = {k.package for h in source.hooks if (k := known(source.url, h.id))}
+                listed = [k for h in source.hooks if (k := known(source.url, h.id))]
+                packages = {k.package for k in listed if not k.counterpart}
                 for package in sorted(packages - {""}) if version else ():
                     locked = [(lock.path, p.version) for lock in locks for p in lock.named(package)]
                     if locked and not any(same_version(version, other) for _, other in locked):
@@ -235,11 +250,12 @@ class HOK005(Rule):
 
 
 class HOK006(Rule):
-    """A mypy hook checks without the project's packages, or checks a whole environment.
+    """A mypy hook checks without the project's packages, a whole environment, or nothing.
 
     Why: pre-commit installs mypy alone, so every import of a library is `Any`, and errors that the
-    project's own mypy reports pass. And `mypy .` beside a folder `venv` checks all packages
-    installed there.
+    project's own mypy reports pass. `mypy .` beside a folder `venv` checks all packages
+    installed there. And `mypy` that gets no file names, from the hook or from its settings, stops
+    each commit with `Missing target module, package, files, or command`.
 
     Bad:
         - repo: https://github.com/pre-commit/mirrors-mypy
@@ -275,6 +291,10 @@ class HOK006(Rule):
                 elif source.url == "local" and (venv := _checked_venv(repo, folder, hook)):
                     message = f"`{hook.entry:.60}` checks all that is installed in `{venv}` too"
                     hint = f'[tool.mypy]: exclude = ["^{venv}/"], or name the folders'
+                    yield self.finding(file.path, hook.line, message, hint=hint)
+                elif source.url == "local" and _has_no_target(repo, folder, hook):
+                    message = f"`{hook.entry:.60}` names nothing to check, and mypy stops with that"
+                    hint = '[tool.mypy]: files = ["src"]'
                     yield self.finding(file.path, hook.line, message, hint=hint)
 
 
@@ -325,6 +345,21 @@ def _checked_venv(repo: Repository, folder: str, hook: Hook) -> str:
         return ""
     venvs = (name for name in _FOLDERS if repo.exists(beside(folder, f"{name}/pyvenv.cfg")))
     return next(venvs, "")
+
+
+def _has_no_target(repo: Repository, folder: str, hook: Hook) -> bool:
+    """Return whether mypy is started without anything to check: no names, no words, no settings."""
+    words = _words(hook)
+    names = [basename(word) for word in words]
+    if "mypy" not in names or hook.options.get("pass_filenames", "").lower() != "false":
+        return False
+    after = words[names.index("mypy") + 1 :]
+    if any(not word.startswith("-") or word in _MYPY_TARGETS for word in after):
+        return False
+    mypy = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "mypy")
+    ini = (repo.text(beside(folder, n)) or "" for n in ("mypy.ini", ".mypy.ini", "setup.cfg"))
+    said = any(re.search(r"(?m)^(?:files|packages|modules)\s*=", text) for text in ini)
+    return not said and not mypy.keys() & {"files", "packages", "modules"}
 
 
 class HOK007(Rule):
@@ -480,6 +515,169 @@ class HOK010(Rule):
                     yield self.finding(file.path, source.rev_line, message, hint=hint)
 
 
+class HOK011(Rule):
+    """A local hook calls a program that the project's environment does not get.
+
+    Why: `uv sync` installs the project, its group `dev` and no extra. A hook that calls
+    `.venv/bin/black` while black is in an extra stops each commit of a fresh clone with
+    `No such file or directory`. Poetry makes its environment in a folder of its own unless it is
+    told otherwise, so `.venv/bin/…` is not there at all.
+
+    Bad:
+        [project.optional-dependencies]
+        dev = ["black>=25"]            # and a hook with `entry: .venv/bin/black`
+
+    Good:
+        [dependency-groups]
+        dev = ["black>=25"]
+
+    Fix: `uv add --dev black`; with Poetry, `poetry config --local virtualenvs.in-project true`.
+    Source: uv documentation, "Default groups"; Poetry documentation, "virtualenvs.in-project".
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield one finding for each place where programs of hooks are, or are not."""
+        for file in hook_files(repo):
+            folder = file.path.rpartition("/")[0]
+            causes: dict[tuple[str, str], tuple[int, list[str]]] = {}
+            for source, hook in file.hooks():
+                program = _called(hook) if source.url == "local" else ""
+                if program and (cause := _why_missing(repo, folder, hook, program)):
+                    causes.setdefault(cause, (hook.line, []))[1].append(program)
+            for (why, hint), (line, programs) in causes.items():
+                names = ", ".join(f"`{name}`" for name in dict.fromkeys(programs))
+                shown = hint.format(programs=" ".join(dict.fromkeys(map(_package, programs))))
+                message = f"the hooks call {names}, {why}"
+                yield self.finding(file.path, line, message, hint=shown)
+
+
+def _package(program: str) -> str:
+    return package_of(program) or program
+
+
+def _called(hook: Hook) -> str:
+    """Return the program of the environment that a hook calls; of no other kind of hook any."""
+    words = _words(hook)
+    if not words or hook.language not in {"system", "unsupported"}:
+        return ""
+    if match := _VENV.fullmatch(words[0]):
+        return match[1]
+    if words[:2] in (["uv", "run"], ["poetry", "run"]) and not _CHOOSES.search(hook.entry):
+        rest = (word for word in words[2:] if not word.startswith("-"))
+        return basename(next(rest, ""))
+    return ""
+
+
+def _why_missing(repo: Repository, folder: str, hook: Hook, program: str) -> tuple[str, str] | None:
+    """Return why an environment does not get a program and what to type, None when it may."""
+    locks = {lock.kind: lock for lock in locks_in(repo, folder)}
+    lock = locks.get("uv") or locks.get("poetry")
+    in_venv = _VENV.match(hook.entry) is not None
+    venv = (repo.root / folder / ".venv").resolve()
+    if lock is None or (in_venv and (venv / "bin" / program).exists()):
+        return None
+    if lock.kind == "poetry" and in_venv and not venv.exists():
+        said = table(repo.toml(beside(folder, "poetry.toml")), "virtualenvs").get("in-project")
+        if said is not True:
+            hint = "poetry config --local virtualenvs.in-project true, then: poetry install"
+            return "and Poetry makes its environment outside of the project", hint
+    package = _package(program)
+    if not lock.named(package):
+        known_one = package_of(program)
+        add = "uv add --dev" if lock.kind == "uv" else "poetry add --group dev"
+        why = f"which `{lock.path}` does not have"
+        return (why, f"{add} {{programs}}") if known_one else None
+    if lock.kind != "uv" or not lock.roots:
+        return None
+    document = repo.toml(beside(folder, "pyproject.toml")) or {}
+    groups = default_groups(document, lock.group_names)
+    if _is_reached(lock, package, groups, ()):
+        return None
+    extra = next((e for e in lock.extra_names if _is_reached(lock, package, (), (e,))), "")
+    group = next((g for g in lock.group_names if _is_reached(lock, package, (g,), ())), "")
+    where = f"the extra `{extra}`" if extra else f"the group `{group}`" if group else "no group"
+    return f"and `uv sync` does not install what is in {where}", "uv add --dev {programs}"
+
+
+def _is_reached(lock: Graph, package: str, groups: Sequence[str], extras: Sequence[str]) -> bool:
+    try:
+        packages = walk(lock, lambda *_: True, groups, extras).packages
+    except LockstitchError:
+        return True  # groups that exclude each other: nobody knows
+    return any(each.name == normal(package) for each in packages)
+
+
+class HOK012(Rule):
+    r"""The hook against large files stops the project's own lock.
+
+    Why: the lock of a project with MLflow or torch has more than 500 KB. The commit that should
+    make the environment reproducible is refused, and people commit without the lock or without
+    hooks.
+
+    Bad:
+        - id: check-added-large-files
+          args: [--maxkb=500]            # uv.lock has 866 KB
+
+    Good:
+        - id: check-added-large-files
+          args: [--maxkb=500]
+          exclude: (^|/)[^/]+\.lock$
+
+    Fix: except the locks; `lockstitch check --fix` does, where the hook has no `exclude` yet.
+    """
+
+    severity = Severity.ERROR
+    fixes = True
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each such hook, with the lock that git does not have yet."""
+        for file in hook_files(repo):
+            if "/" in file.path or re.search(r"(?m)^exclude\s*[:=]", file.text):
+                continue
+            for _, hook in file.hooks():
+                if hook.id == _LARGE:
+                    yield from self._stopped(repo, file, hook)
+
+    def _stopped(self, repo: Repository, file: HookFile, hook: Hook) -> Iterator[Finding]:
+        match = _MAXKB.search(" ".join((hook.entry, *hook.args)))
+        most = int(match[1]) if match else _DEFAULT_MAXKB
+        pattern = hook.options.get("exclude", "^$")
+        sizes = [
+            (name, -(-(repo.root / name).stat().st_size // 1024))  # as the hook does, rounded up
+            for name in repo.names
+            if _LOCK.search(name) and repo.exists(name) and not _searched(pattern, name)
+        ]
+        large = [(n, size) for n, size in sizes if size > most and not _is_committed(repo, n)]
+        if large:
+            name, size = large[0]
+            message = f"`{name}` has {size} KB, and the hook `{_LARGE}` refuses more than {most}"
+            hint = f"exclude: {EXCEPT_LOCKS}"
+            fix = _excepting(file, hook)
+            yield self.finding(file.path, hook.line, message, hint=hint, fix=fix)
+
+
+def _excepting(file: HookFile, hook: Hook) -> tuple[Edit, ...]:
+    where = yaml_edits.at_line(file.text, hook.line)
+    if where is None or "exclude" in hook.options or file.path.endswith(".toml"):
+        return ()
+    edits = yaml_edits.added(file.path, file.text, where, "exclude", EXCEPT_LOCKS)
+    change = yaml_edits.put((*where, "exclude"), EXCEPT_LOCKS)
+    return yaml_edits.proved(file.path, file.text, edits, change)
+
+
+def _searched(pattern: str, name: str) -> bool:
+    try:
+        return re.search(pattern, name) is not None
+    except re.error:
+        return True
+
+
+def _is_committed(repo: Repository, name: str) -> bool:
+    return git.run(repo.root, "cat-file", "-e", f"HEAD:./{name}", check=False).code == 0
+
+
 RULES: tuple[type[Rule], ...] = (
     HOK001,
     HOK002,
@@ -491,4 +689,6 @@ RULES: tuple[type[Rule], ...] = (
     HOK008,
     HOK009,
     HOK010,
+    HOK011,
+    HOK012,
 )

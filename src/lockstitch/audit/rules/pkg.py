@@ -12,7 +12,7 @@ from lockstitch.repository.environment import programs
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import backends, moved_settings, pyproject
 from lockstitch.repository.packaging.declared import beside, folder_of, line_of_text
-from lockstitch.repository.text.lines import Edit, line_of_key
+from lockstitch.repository.text.lines import Edit, line_of_key, with_table
 from lockstitch.store import Store, default_root
 
 _VALIDATOR = "validate-pyproject"
@@ -139,10 +139,13 @@ class PKG002(Rule):
 
     Fix: say where the package is, or name the folder as the project. A project that is no package
     needs no [build-system]: with uv `package = false`, with Poetry `package-mode = false`.
+    `lockstitch check --fix` names the package where there is one, and where there is none writes
+    that there is nothing to install: then `pip install -e .` installs the dependencies alone.
     Source: the backends' own discovery: hatchling, setuptools, poetry-core, flit_core, uv_build.
     """
 
     severity = Severity.ERROR
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield what each backend will not find."""
@@ -150,9 +153,11 @@ class PKG002(Rule):
             document, text = repo.toml(path), repo.text(path) or ""
             if document is None or "{{" in path or "{{" in text:
                 continue
-            for message, hint in backends.not_found(repo, folder_of(path), document):
+            for lack in backends.not_found(repo, folder_of(path), document):
                 line = line_of_key(text, "build-system", "build-backend") or 1
-                yield self.finding(path, line, message, hint=hint)
+                fix = with_table(path, text, lack.table, lack.values) if lack.table else None
+                fixes = [fix] if fix else []
+                yield self.finding(path, line, lack.message, hint=lack.hint, fix=fixes)
 
 
 class PKG003(Rule):

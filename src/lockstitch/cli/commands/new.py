@@ -54,12 +54,18 @@ OPTIONS = (
     ),
     JSON,
 )
+_MODEL = "# writes the model, which the image serve needs to be built"
 _NEXT = {
-    "uv": ("cd {folder} && lockstitch lock", "{git}uv run {hooks} install"),
+    "uv": (
+        "cd {folder} && lockstitch lock",
+        f"uv run python src/train.py  {_MODEL}",
+        "lockstitch build",
+        "{git}uv run {hooks} install",
+    ),
     "poetry": (
         "cd {folder}",
         "poetry install",
-        "poetry run python src/train.py",
+        f"poetry run python src/train.py  {_MODEL}",
         "lockstitch lock && lockstitch build",
         "{git}poetry run {hooks} install",
     ),

@@ -6,18 +6,33 @@ from typing import Any
 from lockstitch.repository import tables
 from lockstitch.values import frozen
 
+# What a hook against large files should let through.
+EXCEPT_LOCKS = r"(^|/)([^/]+\.lock|pylock\.([^/]+\.)?toml|requirements[^/]*\.txt)$"
+
 
 @frozen
 class KnownHook:
     """A hook's package, its program with arguments, and the further keys of a local hook.
 
-    `manager` is set instead of `package` for programs that lock the project themselves.
+    `manager` is set instead of `package` for programs that lock the project themselves. A
+    counterpart is another program for the same purpose; a pattern stands for a program.
     """
 
     entry: str
     package: str
     manager: str
+    counterpart: bool
+    pattern: str
     keys: Mapping[str, Any]
+
+
+def package_of(program: str) -> str:
+    """Return the package that has a hook's program, as far as the table knows it, else ""."""
+    for hooks in tables.load("lockstitch.repository.hooks", "known.toml").values():
+        for name, keys in hooks.items():
+            if "manager" not in keys and keys.get("entry", name).split()[0] == program:
+                return str(keys.get("package", name))
+    return ""
 
 
 def known(url: str, hook: str) -> KnownHook | None:
@@ -27,4 +42,13 @@ def known(url: str, hook: str) -> KnownHook | None:
     keys = dict(table.get(repository, {}).get(hook, {"entry": ""}))
     entry, manager = keys.pop("entry", hook), keys.pop("manager", "")
     package = keys.pop("package", "" if manager else hook)
-    return KnownHook(entry=entry, package=package, manager=manager, keys=keys) if entry else None
+    if not entry:
+        return None
+    return KnownHook(
+        entry=entry,
+        package=package,
+        manager=manager,
+        counterpart=keys.pop("counterpart", False),
+        pattern=keys.pop("pattern", ""),
+        keys=keys,
+    )

@@ -5,8 +5,10 @@ The rules are those of the backends' own sources: hatchling 1.33 (builders/wheel
 pdm-backend takes whatever is there and never fails.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -15,6 +17,7 @@ from lockstitch.python.names import normal
 from lockstitch.python.tables import table
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import beside
+from lockstitch.values import frozen
 
 # Folders and modules that setuptools never takes for the package.
 _NO_PACKAGE = (
@@ -31,6 +34,16 @@ _NO_MODULE = (
 _SETUP_SAYS = regex(r"\b(?:packages|py_modules|ext_modules|package_dir)\s*=")
 
 
+@frozen
+class Lack:
+    """What a backend will not find, what to write, and where that is sure, the table of it."""
+
+    message: str
+    hint: str
+    table: tuple[str, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
 def backend(document: Mapping[str, Any]) -> str:
     """Return the name of the build backend: hatchling, setuptools, poetry, uv, flit, or ""."""
     build = table(document, "build-system")
@@ -43,9 +56,7 @@ def backend(document: Mapping[str, Any]) -> str:
     return "" if "backend-path" in build else known.get(first, kept)
 
 
-def not_found(
-    repo: Repository, folder: str, document: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
+def not_found(repo: Repository, folder: str, document: Mapping[str, Any]) -> Iterator[Lack]:
     """Yield what a backend will not find in a folder, and what to write."""
     tool = table(document, "tool")
     project, poetry = table(document, "project"), table(tool, "poetry")
@@ -68,7 +79,7 @@ def not_found(
 
 def _hatchling(
     repo: Repository, folder: str, hatch: Mapping[str, Any], name: str
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Lack]:
     build, wheel = table(hatch, "build"), table(hatch, "build", "targets", "wheel")
     chosen = ("include", "packages", "only-include", "force-include", "bypass-selection")
     other = (*chosen, "hooks", "dev-mode-dirs", "artifacts")
@@ -87,9 +98,23 @@ def _hatchling(
         if sum(below.fullmatch(found) is not None for found in repo.every_name) == 1:
             return
     wanted = " or ".join(f"`{each}`" for each in dict.fromkeys(names))
+    message = f"hatchling looks for a package {wanted}, here or in `src`, and there is none"
+    place = ("tool", "hatch", "build", "targets", "wheel")
     own = _packages(repo, folder)
-    hint = f'[tool.hatch.build.targets.wheel] packages = ["{own[0] if own else f"src/{names[1]}"}"]'
-    yield f"hatchling looks for a package {wanted}, here or in `src`, and there is none", hint
+    folders = [
+        f"{s}{names[1]}" for s in ("src/", "") if repo.is_folder(beside(folder, s + names[1]))
+    ]
+    chosen_ones = own[:1] or folders[:1]
+    values = {"packages": chosen_ones} if chosen_ones else {"bypass-selection": True}
+    yield _lack(message, place, values, sure=len(own) == 1 or not chosen_ones)
+
+
+def _lack(message: str, place: tuple[str, ...], values: Mapping[str, Any], *, sure: bool) -> Lack:
+    """Return a lack with a line of TOML as its hint."""
+    (key, value), *_ = values.items()
+    why = "" if value not in (True, []) else "  # there is no package to install"
+    hint = f"[{'.'.join(place)}] {key} = {json.dumps(value)}{why}"
+    return Lack(message=message, hint=hint, table=place if sure else (), values=values)
 
 
 def _packages(repo: Repository, folder: str) -> list[str]:
@@ -100,7 +125,7 @@ def _packages(repo: Repository, folder: str) -> list[str]:
     return sorted(matches, key=lambda each: (not each.startswith("src/"), each))
 
 
-def _missing(repo: Repository, folder: str, listed: object, tool: str) -> Iterator[tuple[str, str]]:
+def _missing(repo: Repository, folder: str, listed: object, tool: str) -> Iterator[Lack]:
     """Yield each folder of a list of packages that is not there."""
     for each in listed if isinstance(listed, list) else ():
         if isinstance(each, str) and not any(sign in each for sign in "*?[{"):
@@ -108,12 +133,12 @@ def _missing(repo: Repository, folder: str, listed: object, tool: str) -> Iterat
             if not repo.exists(path):
                 own = _packages(repo, folder)
                 hint = f'packages = ["{own[0]}"]' if own else "take it out, or make the folder"
-                yield f"{tool} is told to take `{each}`, which is not there", hint
+                yield Lack(
+                    message=f"{tool} is told to take `{each}`, which is not there", hint=hint
+                )
 
 
-def _setuptools(
-    repo: Repository, folder: str, said: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
+def _setuptools(repo: Repository, folder: str, said: Mapping[str, Any]) -> Iterator[Lack]:
     packages = said.get("packages")
     if isinstance(packages, list):
         where = table(said, "package-dir")
@@ -140,17 +165,16 @@ def _setuptools(
     if len(found) > 1:
         shown = ", ".join(f"`{each}`" for each in found[:5]) + (" …" if len(found) > 5 else "")  # noqa: PLR2004
         real = [each for each in _packages(repo, folder) if each in found]
-        hint = f'[tool.setuptools] packages = ["{(real or found)[0]}"], or move it into src/'
-        yield f"setuptools finds {len(found)} {kind} to choose from and stops: {shown}", hint
+        message = f"setuptools finds {len(found)} {kind} to choose from and stops: {shown}"
+        key = "packages" if folders else "py-modules"
+        yield _lack(message, ("tool", "setuptools"), {key: real[:1]}, sure=len(real) < 2)  # noqa: PLR2004
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _poetry(
-    repo: Repository, folder: str, poetry: Mapping[str, Any], name: str
-) -> Iterator[tuple[str, str]]:
+def _poetry(repo: Repository, folder: str, poetry: Mapping[str, Any], name: str) -> Iterator[Lack]:
     if poetry.get("package-mode") is False:
         return
     packages = poetry.get("packages")
@@ -170,12 +194,11 @@ def _poetry(
             last = own[0].rpartition("/")
             source = f', from = "{last[0]}"' if last[0] else ""
             hint = f'packages = [{{ include = "{last[2]}"{source} }}]'
-        yield f"Poetry looks for `{module}`, here or in `src`, and there is none", hint
+        message = f"Poetry looks for `{module}`, here or in `src`, and there is none"
+        yield Lack(message=message, hint=hint)
 
 
-def _uv(
-    repo: Repository, folder: str, said: Mapping[str, Any], name: str
-) -> Iterator[tuple[str, str]]:
+def _uv(repo: Repository, folder: str, said: Mapping[str, Any], name: str) -> Iterator[Lack]:
     root, module = said.get("module-root", "src"), said.get("module-name")
     if said.get("namespace") is True or not isinstance(root, str):
         return
@@ -190,16 +213,19 @@ def _uv(
                 last = own[0].rpartition("/")
                 hint = f'[tool.uv.build-backend] module-root = "{last[0]}"'
                 hint += f', module-name = "{last[2]}"'
-            yield f"uv_build looks for `{place}/{init}`, and there is none", hint
+            yield Lack(message=f"uv_build looks for `{place}/{init}`, and there is none", hint=hint)
 
 
-def _flit(repo: Repository, folder: str, module: str) -> Iterator[tuple[str, str]]:
+def _flit(repo: Repository, folder: str, module: str) -> Iterator[Lack]:
     path = module.replace(".", "/")
     places = [path, f"{path}.py", f"src/{path}", f"src/{path}.py"]
     found = [place for place in places if repo.exists(beside(folder, place))]
     if not found:
         own = _packages(repo, folder)
         hint = f'[tool.flit.module] name = "{own[0].rpartition("/")[2]}"' if own else f"make {path}"
-        yield f"flit looks for `{path}`, here or in `src`, and there is none", hint
+        yield Lack(
+            message=f"flit looks for `{path}`, here or in `src`, and there is none", hint=hint
+        )
     elif len(found) > 1:
-        yield f"flit finds {' and '.join(f'`{f}`' for f in found)}, and stops", "keep one of them"
+        message = f"flit finds {' and '.join(f'`{f}`' for f in found)}, and stops"
+        yield Lack(message=message, hint="keep one of them")

@@ -1,6 +1,8 @@
 """Lines of a text: problems and edits on them, and the line of a TOML key."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lockstitch.patterns import regex
 
@@ -48,6 +50,31 @@ def add_below(path: str, text: str, line: int, new: str) -> Edit:
     newline = "\r\n" if "\r\n" in text else "\n"
     lead = newline if at == len(text) and text and not text.endswith("\n") else ""
     return Edit(path=path, start=at, end=at, text=lead + new.replace("\n", newline))
+
+
+def with_table(
+    path: str, text: str, place: Sequence[str], values: Mapping[str, Any]
+) -> Edit | None:
+    """Return the edit that adds a table to a TOML text, None where that gives no such document."""
+    import json
+    import tomllib
+
+    newline = "\r\n" if "\r\n" in text else "\n"
+    # Texts, lists of texts and true are the same in JSON.
+    lines = [f"[{'.'.join(place)}]", *(f"{key} = {json.dumps(v)}" for key, v in values.items())]
+    lead = "" if text.endswith("\n") or not text else newline
+    added = lead + newline + "".join(f"{line}{newline}" for line in lines)
+    try:
+        wanted, made = tomllib.loads(text), tomllib.loads(text + added)
+    except ValueError:
+        return None
+    below: Any = wanted
+    for key in place:
+        below = below.setdefault(key, {}) if isinstance(below, dict) else None
+    if not isinstance(below, dict) or below.keys() & values.keys():
+        return None
+    below.update(values)
+    return Edit(path=path, start=len(text), end=len(text), text=added) if made == wanted else None
 
 
 def line_of_key(text: str, *path: str) -> int:

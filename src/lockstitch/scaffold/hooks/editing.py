@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lockstitch.errors import LockstitchError
+from lockstitch.repository.text.yaml_edits import last_line
 from lockstitch.scaffold.hooks.reading import Config, Hook, Repo, parse_text
-
-if TYPE_CHECKING:
-    import yaml
 
 _KEYS = {"repo", "rev", "hooks"}
 
@@ -38,7 +36,7 @@ def apply(config: Config, edits: Mapping[int, Edit]) -> str:
         if edit.rev:
             _freeze(lines, repo, edit)
         if edit.local:
-            start, end = repo.node.start_mark.line, _last_line(repo.node) + 1
+            start, end = repo.node.start_mark.line, last_line(repo.node) + 1
             lines[start:end] = [*_Writer(lines, newline).repo(repo, edit)]
     text = "".join(lines)
     expected = dict(config.document) | {"repos": [*_expected(config, edits)]}
@@ -75,19 +73,6 @@ def _localized(values: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str,
     """Return a hook's values with those of a local one; what the user wrote goes first."""
     kept = {key: value for key, value in values.items() if key not in (*_DROPPED, "entry")}
     return {**added, **kept}
-
-
-def _last_line(node: "yaml.Node") -> int:
-    # The mark at the end of a block is where the next thing begins, after comments.
-    import yaml
-
-    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        last = node.value[-1]
-        return _last_line(last[1] if isinstance(last, tuple) else last)
-    end = node.end_mark
-    block_text = isinstance(node, yaml.ScalarNode) and node.style in {"|", ">"}
-    ended = end.column == 0 and end.line > node.start_mark.line and block_text
-    return int(end.line - 1 if ended else end.line)
 
 
 def _freeze(lines: list[str], repo: Repo, edit: Edit) -> None:
@@ -132,7 +117,7 @@ class _Writer:
             for place, hook in group:
                 added = edit.local.get(place)
                 yield from self._hook(repo, hook, added, done, inner)
-                done = _last_line(hook.node) + 1
+                done = last_line(hook.node) + 1
 
     def _first_hook_line(self, repo: Repo) -> int:
         return int(repo.hooks[0].node.start_mark.line)
@@ -157,7 +142,7 @@ class _Writer:
     def _hook(
         self, repo: Repo, hook: Hook, added: Mapping[str, Any] | None, done: int, inner: str
     ) -> Iterator[str]:
-        start, last = hook.node.start_mark.line, _last_line(hook.node)
+        start, last = hook.node.start_mark.line, last_line(hook.node)
         in_line = _in_line(repo)
         if not in_line:
             yield from self.lines[done:start]  # comments above it
@@ -175,12 +160,12 @@ class _Writer:
             yield from self._kept_lines(hook, added)
 
     def _kept_lines(self, hook: Hook, added: Mapping[str, Any]) -> Iterator[str]:
-        start, last = hook.node.start_mark.line, _last_line(hook.node)
+        start, last = hook.node.start_mark.line, last_line(hook.node)
         gone: set[int] = set()
         for key, found in hook.node.value:
             if key.value in (*_DROPPED, "entry"):
-                gone |= {*range(key.start_mark.line, _last_line(found) + 1)}
-        after = _last_line(next(found for key, found in hook.node.value if key.value == "id"))
+                gone |= {*range(key.start_mark.line, last_line(found) + 1)}
+        after = last_line(next(found for key, found in hook.node.value if key.value == "id"))
         indent = " " * hook.node.start_mark.column
         taken = {*hook.values} - {*_DROPPED, "entry"}
         for number in range(start, last + 1):

@@ -1,5 +1,6 @@
 """Decides what becomes of each remote hook, and writes the new configuration."""
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 from lockstitch import files, git
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.python.declared import default_groups
 from lockstitch.python.locks import lists, poetry, uv
 from lockstitch.python.locks.graph import Graph, walk
 from lockstitch.python.names import normal
@@ -19,6 +21,7 @@ from lockstitch.scaffold.hooks.reading import Hook, Repo
 
 # `uv run --locked` installs what the lock says when it is not there; offline, from uv's cache only.
 _UV, _VENV = "uv run --quiet --locked --offline ", ".venv/bin/"
+_POETRY = "poetry run "  # 1 s more for each hook, but it knows where the environment is
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]{1,64}")  # it is shown
 
 
@@ -103,7 +106,7 @@ def plan(folder: Path, *, freeze: bool = False) -> Migration:
         try:
             commit = refs.commit(repo, [h.id for n, h in enumerate(repo.hooks) if n not in facts])
         except LockstitchError as error:
-            problems.append(error)
+            problems.append(_with_way_out(error, repo, lock))
             continue
         for number, hook in enumerate(repo.hooks):
             decisions.append(
@@ -119,6 +122,18 @@ def plan(folder: Path, *, freeze: bool = False) -> Migration:
     return Migration(
         path=config.path, old=config.text, new=new, decisions=decisions, lock=lock.name
     )
+
+
+def _with_way_out(error: LockstitchError, repo: Repo, lock: Locked) -> LockstitchError:
+    """Return the error about a repository with the command that makes its hooks local, if any."""
+    known_hooks = [facts for hook in repo.hooks if (facts := _known(repo, hook))]
+    lacking = {f.package for f in known_hooks if f.package and not lock.version(f.package)}
+    if not lacking or lock.name not in {"uv.lock", "poetry.lock"}:
+        return error
+    add = "poetry add --group dev" if lock.name == "poetry.lock" else "uv add --dev"
+    count = len(known_hooks)
+    hint = f"{add} {' '.join(sorted(lacking))}  # makes {count} of its hooks local, for no network"
+    return LockstitchError(error.message, hint=hint)
 
 
 def write(migration: Migration) -> None:
@@ -146,7 +161,7 @@ class _Refs:
         found = self._asked[repo.url]
         named = ", ".join(f"`{hook}`" for hook in hooks)
         if isinstance(found, LockstitchError):
-            hint = found.hint or "check the address and the network, or remove the repository"
+            hint = found.hint or "check the address and the network"
             message = f"{named} in line {repo.line}: {found.message}"
             raise LockstitchError(message, hint=hint)
         if repo.rev not in found:
@@ -157,13 +172,21 @@ class _Refs:
         return found[repo.rev]
 
 
-def _found(repo: Repo, hook: Hook, lock: Locked) -> KnownHook | None:
+def _known(repo: Repo, hook: Hook) -> KnownHook | None:
+    """Return what is known of a hook; no counterpart or pattern where it has words of its own."""
     facts = known(repo.url, hook.id)
-    if facts is None:
+    if facts is None or not hook.values.keys() & {"args", "entry"}:
+        return facts
+    return None if facts.counterpart else dataclasses.replace(facts, pattern="")
+
+
+def _found(repo: Repo, hook: Hook, lock: Locked) -> KnownHook | None:
+    facts = _known(repo, hook)
+    if facts is None or not lock.name:
         return None
     if facts.manager:
         return facts if lock.name == f"{facts.manager}.lock" else None
-    return facts if lock.version(facts.package) else None
+    return facts if facts.pattern or lock.version(facts.package) else None
 
 
 def _keys(hook: Hook, facts: KnownHook, lock: Locked) -> dict[str, Any]:
@@ -172,8 +195,8 @@ def _keys(hook: Hook, facts: KnownHook, lock: Locked) -> dict[str, Any]:
     call = "" if facts.manager else lock.call(facts.package)
     return {
         "name": hook.id,
-        "entry": call + program,
-        "language": "system",
+        "entry": facts.pattern or call + program,
+        "language": "pygrep" if facts.pattern else "system",
         **{key: found for key, found in facts.keys.items() if key not in hook.values},
     }
 
@@ -182,8 +205,13 @@ def _local(repo: Repo, hook: Hook, facts: KnownHook, lock: Locked) -> Decision:
     given = hook.values.get("additional_dependencies")
     unused = [each for each in given if _readable(each)] if isinstance(given, list) else []
     names = [(each, _name(each)) for each in unused]
-    what = facts.manager or facts.package
-    version = lock.version(facts.package) if facts.package else ""
+    what = "" if facts.pattern else facts.manager or facts.package
+    version = lock.version(what) if what == facts.package else ""
+    why = f"{lock.name} has it" if version else f"{what} wrote {lock.name}"
+    if facts.pattern:
+        why = "it needs no program"
+    elif facts.counterpart:
+        why = f"it looks for the same, and {why}"
     return Decision(
         hook=hook.id,
         repository=git.without_login(repo.url),
@@ -191,7 +219,7 @@ def _local(repo: Repo, hook: Hook, facts: KnownHook, lock: Locked) -> Decision:
         becomes="local",
         was=repo.rev,
         now=f"{what} {version}".strip(),
-        why=f"{lock.name} has it" if version else f"{what} wrote {lock.name}",
+        why=why,
         unused=unused,
         lacking=[each for each, name in names if name and not lock.version(name)],
     )
@@ -257,7 +285,10 @@ def _locked(root: Path) -> Locked:
             document = parse_toml(text, f"`{name}`", hint=hint)
             # A lock of a version that is not known yet still has names and versions.
             graph = reader.read(text, name, [], document)
-            return _of_uv(root, graph) if reader is uv else Locked(name=name, versions=_pins(graph))
+            if reader is uv:
+                return _of_uv(root, graph)
+            prefix = _VENV if _is_in_project(root) else _POETRY
+            return Locked(name=name, versions=_pins(graph), prefix=prefix)
     versions: dict[str, str] = {}
     names = []
     for path in sorted(root.glob("requirements*.txt")):
@@ -266,6 +297,15 @@ def _locked(root: Path) -> Locked:
         names += [path.name] if pinned else []
         versions = pinned | versions
     return Locked(name=", ".join(names), versions=versions)
+
+
+def _is_in_project(root: Path) -> bool:
+    """Return whether Poetry's environment is `.venv`, where its default is a folder of its own."""
+    path = root / "poetry.toml"
+    text = files.read_text(path) if path.is_file() else ""
+    document = parse_toml(text, "`poetry.toml`", hint="correct that line")
+    said = table(document, "virtualenvs").get("in-project")
+    return said is True or (said is None and (root / ".venv").is_dir())
 
 
 def _pins(graph: Graph) -> dict[str, str]:
@@ -287,7 +327,7 @@ def _of_uv(root: Path, graph: Graph) -> Locked:
         packages = walk(graph, lambda *_: True, groups, extras).packages
         return {package.name for package in packages} - own
 
-    installed = reached(_default_groups(root, graph.group_names), ())
+    installed = reached(default_groups(_project(root), graph.group_names), ())
     calls: dict[str, str] = {}
     for name in graph.group_names:
         for package in reached((name,), ()) - installed:
@@ -299,12 +339,7 @@ def _of_uv(root: Path, graph: Graph) -> Locked:
     return Locked(name=graph.path, versions=kept, prefix=_UV, calls=calls)
 
 
-def _default_groups(root: Path, groups: Sequence[str]) -> list[str]:
+def _project(root: Path) -> Mapping[str, Any]:
     path = root / "pyproject.toml"
-    if not path.is_file():
-        return ["dev"]
-    document = parse_toml(files.read_text(path), "`pyproject.toml`", hint="correct that line")
-    given = table(table(document.get("tool")).get("uv")).get("default-groups", ["dev"])
-    if given == "all":
-        return [*groups]
-    return [str(name) for name in given] if isinstance(given, list) else []
+    text = files.read_text(path) if path.is_file() else ""
+    return parse_toml(text, "`pyproject.toml`", hint="correct that line")

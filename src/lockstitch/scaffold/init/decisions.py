@@ -7,11 +7,11 @@ from typing import Any
 
 from lockstitch.errors import LockstitchError
 from lockstitch.python import load
-from lockstitch.python.tables import table
+from lockstitch.python.tables import parse_toml, table
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import tables
 from lockstitch.scaffold.init.contents import Contents, contents_of
-from lockstitch.scaffold.init.edit import Table
+from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program, find, split
 
@@ -131,8 +131,19 @@ def _hooks(facts: Facts, notes: list[str]) -> dict[str, str]:
             message = "kept; `lockstitch hooks migrate` makes its hooks those of the lock"
             notes.append(f"`{there}`: {message}")
         return {}
-    wanted = new.hook_files(facts.manager)
-    return {name: text for name, text in wanted.items() if not facts.folder.has(name)}
+    settings: dict[str, str] = {}
+    said: object = True
+    if facts.manager == "poetry":
+        text = facts.folder.text("poetry.toml") or ""
+        own = table(parse_toml(text, "`poetry.toml`", hint="correct that line"), "virtualenvs")
+        said = own.get("in-project")
+        if said is None:  # the hooks are programs of .venv
+            added = [Table(path=("virtualenvs",), values={"in-project": True})]
+            settings = {"poetry.toml": edit(text, added, "poetry.toml").text}
+    wanted = new.hook_files(
+        facts.manager, in_project=said is not False, has_code=tables.has_code(facts)
+    )
+    return settings | {n: text for n, text in wanted.items() if not facts.folder.has(n)}
 
 
 def _ignored(facts: Facts, notes: list[str], wanted: Sequence[str]) -> dict[str, str]:

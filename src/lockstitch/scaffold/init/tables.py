@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lockstitch.python.names import of_requirement
+from lockstitch.python import declared as asked
+from lockstitch.python.names import normal, of_requirement
 from lockstitch.python.tables import table
 from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts, version_of
@@ -207,6 +208,11 @@ def build(facts: Facts) -> Iterator[Table | str]:
             yield Table(path=("tool", "poetry"), values=values)
         elif facts.manager == "uv" and has_backend:  # which finds nothing to install
             yield Table(path=("tool", "uv"), values={"package": False})
+            wheel = table(facts.document, "tool", "hatch", "build")
+            used = table(facts.document, "build-system").get("build-backend")
+            if used == "hatchling.build" and not wheel:  # for `pip install -e .`, which stops else
+                path = ("tool", "hatch", "build", "targets", "wheel")
+                yield Table(path=path, values={"bypass-selection": True})
         return
     if facts.setup.compiled:
         backend = ["setuptools>=77"], "setuptools.build_meta"
@@ -261,19 +267,59 @@ def programs(facts: Facts) -> Iterator[Table]:
 
 
 def development(facts: Facts, *, with_tools: bool = False) -> Table | None:
-    """Return the group `dev` with what is not named anywhere, or None.
+    """Return the group `dev` with what the managers do not install by themselves, or None.
 
-    Tools have no lower bounds: a frozen project may hold these back, and the lock pins them.
+    They install this group, and no extra: with tools, the group has all of an extra `dev`, and
+    these tools as others ask for them. They have no lower bounds of ours: a frozen project may
+    hold them back, and the lock pins them.
     """
-    known = declared(facts).union(*groups(facts).values())
-    listed = facts.inputs.groups.get("dev", ())
+    known = _installed(facts)
+    extras = [
+        table(facts.document, "project", "optional-dependencies"),
+        facts.setup.extras,
+        facts.inputs.extras,
+    ]
+    elsewhere = [table(facts.document, "dependency-groups"), facts.inputs.groups]
+    lines = dict[str, str]()
+    own = _texts(extras, "dev") if with_tools else ()
+    for line in (*facts.inputs.groups.get("dev", ()), *own):
+        lines.setdefault(of_requirement(line), line)
+    others = {of_requirement(line): line for line in _texts([*elsewhere, *extras])}
+    tools = (*_TOOLS, *([] if hooks(facts.folder) else [_SCANNER]))
+    for name in tools if with_tools else ():
+        lines.setdefault(name, others.get(name, name))
+    me = of_requirement(str(facts.project.get("name", "")))
+    wanted = [lines[name] for name in sorted(lines) if name not in {*known, me}]
+    return group(facts, "dev", wanted)
+
+
+def _texts(places: Sequence[Mapping[str, Any]], name: str = "") -> Iterator[str]:
+    """Yield the requirements of a group or extra, or of all of them."""
+    for place in places:
+        for key, items in place.items():
+            if name in {"", normal(key)} and isinstance(items, list):
+                yield from (line for line in items if isinstance(line, str))
+
+
+def _installed(facts: Facts) -> set[str]:
+    """Return the names of the packages that `uv sync` or `poetry install` installs."""
+    known = declared(facts)
     if facts.converts:  # what Poetry's own group has is taken over
-        known = declared(facts)
-    lines = [line for line in listed if of_requirement(line) not in known]
-    known |= {of_requirement(line) for line in lines}
-    tools = (*_TOOLS, *([] if hooks(facts.folder) else [_SCANNER])) if with_tools else ()
-    lines += [name for name in tools if name not in known]
-    return group(facts, "dev", sorted(lines, key=of_requirement))
+        return known
+    document = facts.document
+    if facts.manager == "uv":
+        named = asked.default_groups(document, table(document, "dependency-groups"))
+        return known | asked.names(document, named)
+    optional = [
+        name
+        for name, values in table(document, *_CLASSIC_GROUP).items()
+        if isinstance(values, Mapping) and values.get("optional") is True
+    ]
+    listed = {
+        each.group for each in asked.requirements(document) if each.group.startswith("group ")
+    }
+    chosen = (name.removeprefix("group ") for name in listed)
+    return known | asked.names(document, [name for name in chosen if name not in optional])
 
 
 def hooks(folder: Folder) -> str:
@@ -328,18 +374,32 @@ def _ruff(facts: Facts) -> Iterator[Table | str]:
         yield _ours("ruff", ignored, "lint", "per-file-ignores")
 
 
+def has_code(facts: Facts) -> bool:
+    """Return whether there is anything that mypy could look at."""
+    return bool(_checked(facts))
+
+
 def _mypy(facts: Facts) -> Iterator[Table | str]:
-    if table(facts.document, "tool", "mypy"):  # where it looks is its author's
+    there = table(facts.document, "tool", "mypy")
+    places = _checked(facts)
+    if there:  # how strict it is, and where it looks if that is said, is its author's
         yield _ours("mypy", {"strict": True}, whole=True)
+        if not there.keys() & {"files", "packages", "modules"}:  # `mypy` alone would stop
+            yield Table(path=("tool", "mypy"), values={"files": places or ["."]})
         return
     values: dict[str, Any] = {"strict": True, "ignore_missing_imports": True}
+    values |= {"files": places or ["."]}
+    values |= {"mypy_path": "src"} if "src" in places and "src" not in facts.packages else {}
+    yield _ours("mypy", values)
+
+
+def _checked(facts: Facts) -> list[str]:
+    """Return the folders and files that mypy should look at."""
     places = [path for path in facts.packages.values() if not path.startswith("src")]
     places += ["src"] if _python_in_src(facts) else []
     places += ["tests"] if facts.folder.modules("tests") else []
     places += [glob for glob in facts.loose if "/" not in glob]
-    values |= {"files": sorted(places)} if places else {}
-    values |= {"mypy_path": "src"} if "src" in places and "src" not in facts.packages else {}
-    yield _ours("mypy", values)
+    return sorted(places)
 
 
 def _python_in_src(facts: Facts) -> bool:

@@ -421,6 +421,50 @@ def test_a_named_python_has_its_base(python: str, base: str, tmp_path: Path) -> 
         assert (tmp_path / template / ".python-version").read_text() == f"{python}\n"
 
 
+def test_the_group_dev_has_what_an_extra_dev_has(tmp_path: Path) -> None:
+    text = """\
+[project]
+name = "lab"
+version = "1"
+dependencies = []
+[project.optional-dependencies]
+dev = ["black>=23", "lab[test]", "types-requests", "ruff>=0.1"]
+test = ["pytest>=7", "pytest-cov"]
+[dependency-groups]
+lint = ["mypy>=1.7"]
+"""
+    document = decided(tmp_path, {"pyproject.toml": text, "prek.toml": ""})
+    assert document["dependency-groups"]["dev"] == [
+        *("black>=23", "mypy>=1.7", "prek", "pytest>=7", "ruff>=0.1", "types-requests")
+    ]
+    every = text + '[tool.uv]\ndefault-groups = "all"\n'
+    document = decided(tmp_path / "all", {"pyproject.toml": every, "prek.toml": ""})
+    assert "mypy>=1.7" not in document["dependency-groups"]["dev"]
+
+
+def test_mypy_is_told_where_to_look(tmp_path: Path) -> None:
+    text = '[project]\nname = "lab"\nversion = "1"\n[tool.mypy]\nwarn_return_any = true\n'
+    document = decided(tmp_path, {"pyproject.toml": text, "train.py": "", "src/a.py": ""})
+    assert document["tool"]["mypy"] == {"warn_return_any": True, "files": ["src", "train.py"]}
+    pattern = r"files = '(\.pyi?|^pyproject\.toml|^(uv|poetry)\.lock)$'"
+    assert pattern in (tmp_path / "prek.toml").read_text()
+    # Without code there is nothing to check until the first is committed.
+    document = decided(tmp_path / "bare", {"pyproject.toml": text})
+    assert document["tool"]["mypy"]["files"] == ["."]
+    assert r"files = '\.pyi?$'" in (tmp_path / "bare" / "prek.toml").read_text()
+
+
+def test_poetry_is_told_to_make_the_environment_that_the_hooks_are_of(tmp_path: Path) -> None:
+    project = {"pyproject.toml": CLASSIC, "poetry.lock": ""}
+    decided(tmp_path, project, "poetry")
+    assert (tmp_path / "poetry.toml").read_text() == "[virtualenvs]\nin-project = true\n"
+    assert 'entry = ".venv/bin/mypy"' in (tmp_path / "prek.toml").read_text()
+    elsewhere = "[virtualenvs]\nin-project = false\n"
+    decided(tmp_path / "elsewhere", project | {"poetry.toml": elsewhere}, "poetry")
+    assert (tmp_path / "elsewhere" / "poetry.toml").read_text() == elsewhere
+    assert 'entry = "poetry run mypy"' in (tmp_path / "elsewhere" / "prek.toml").read_text()
+
+
 def test_a_python_that_no_base_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LockstitchError, match=r"`3\.9` is not a Python of a base"):
         plan.plan(tmp_path, python="3.9")
