@@ -166,8 +166,8 @@ $ lockstitch init --with-tools --yes
 > +    { id = "end-of-file-fixer", priority = 2 },
 > +    { id = "check-yaml", priority = 5 },
 > +    { id = "check-toml", priority = 5 },
-> +    { id = "check-merge-conflict", priority = 5 },
-> +    { id = "check-added-large-files", priority = 5, args = ["--maxkb=500"] },
+> +    { id = "check-merge-conflict", priority = 5, args = ["--assume-in-merge"] },
+> +    { id = "check-added-large-files", priority = 5, args = ["--maxkb=500"], exclude = '(^|/)([^/]+\.lock|pylock\.([^/]+\.)?toml|requirements[^/]*\.txt)$' },
 > +]
 > +
 > +[[repos]]
