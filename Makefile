@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/ready
+unexport PYTHONDONTWRITEBYTECODE # or each worker compiles every module and test again
 
 .DEFAULT_GOAL := help
 .PHONY: help programs setup demo test cover lint types contracts check peers nightly matrix ci bench shape docs golden release lock lock-stack clean
