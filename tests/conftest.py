@@ -1,5 +1,6 @@
 """Every test has a home, a store and a network of its own: nothing here leaves loopback."""
 
+import functools
 import os
 import shutil
 import signal
@@ -17,12 +18,17 @@ from support.registry import run as run_registry
 from support.world import World, running, seed
 
 from lockstitch.cli.main import main
+from lockstitch.oci import deflate
 
-# Seeded and without a data base: a run shows the same on every machine. HYPOTHESIS_PROFILE=search
-# looks at other examples each time.
+# Seeded and without a data base: a run shows the same on every machine. `make test` takes the quick
+# profile; HYPOTHESIS_PROFILE=search looks at other examples each time.
+settings.register_profile("quick", derandomize=True, deadline=None, database=None, max_examples=30)
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.register_profile("search", deadline=None, database=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# What our encoder makes of the same bytes is the same: most tests build the same small images.
+deflate.compress = functools.lru_cache(1024)(deflate.compress)
 
 # What a developer's shell may hold and a test must not see.
 _DROPPED = (
@@ -79,6 +85,7 @@ def isolated(
 ) -> None:
     """Give the test an environment of its own."""
     set_variables(monkeypatch, tmp_path_factory.mktemp("home"), uv_cache)
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # no test cuts the power
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,11 +94,9 @@ def test_a_private_name_stays_in_its_module() -> None:
     # An underscore says what is private; `__all__` lists what a package, or a program that goes
     # into images, offers to others.
     for path in SOURCES:
-        tree = parsed(path)
-        lists = [node for node in tree.body if ast.unparse(node).startswith("__all__")]
         offers = path.name == "__init__.py" or "runtime" in path.parts
-        assert offers or lists == [], name_of(path)
-        for node in ast.walk(tree):
+        assert offers or "\n__all__" not in path.read_text(), name_of(path)
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lockstitch"):
                 private = [alias.name for alias in node.names if re.match("_(?!_)", alias.name)]
                 assert private == [], f"{name_of(path)}:{node.lineno}"
@@ -200,27 +199,32 @@ DOORS = {
 def test_only_the_door_of_each_is_used() -> None:
     # Beside ruff's ban, which a `noqa` could lift in silence.
     for path in SOURCES:
-        tree = ast.parse(path.read_text())
-        for node in [*ast.walk(tree)]:
-            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-                node.body = []  # a name for a type opens nothing
-        imported = {name.partition(".")[0] for name in _imports(tree)}
-        if "runtime" not in path.parts:  # which goes into images
-            wrong = [name for name in DOORS if name in imported and path.name not in DOORS[name]]
-            assert wrong == [], name_of(path)
-            assert not any(map(_environ, ast.walk(tree))) or path.name == "environ.py"
+        if "runtime" in path.parts:  # which goes into images
+            continue
+        nodes = [*_run(parsed(path))]
+        imported = {name.partition(".")[0] for node in nodes for name in _imports(node)}
+        wrong = [name for name in DOORS if name in imported and path.name not in DOORS[name]]
+        assert wrong == [], name_of(path)
+        assert not any(map(_environ, nodes)) or path.name == "environ.py"
+
+
+def _run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes that run: under TYPE_CHECKING, a name for a type opens nothing."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from _run(node)
 
 
 def _environ(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and ast.unparse(node) == "os.environ"
+    of_os = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    return of_os and (node.value.id, node.attr) == ("os", "environ")
 
 
-def _imports(tree: ast.AST) -> list[str]:
-    found = []
-    for node in ast.walk(tree):
-        found += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        found += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-    return found
+def _imports(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
 
 
 def test_what_goes_into_images_needs_only_the_standard_library() -> None:
@@ -228,5 +232,6 @@ def test_what_goes_into_images_needs_only_the_standard_library() -> None:
     for path in sorted({*(PACKAGE / "runtime").glob("*.py")}):
         if path.name in others:
             continue
-        for name in _imports(ast.parse(path.read_text())):
-            assert name.partition(".")[0] in sys.stdlib_module_names, f"{path.name}: {name}"
+        for node in ast.walk(parsed(path)):
+            for name in _imports(node):
+                assert name.partition(".")[0] in sys.stdlib_module_names, f"{path.name}: {name}"
