@@ -64,7 +64,8 @@ def tables() -> Iterator[str]:
     """Yield the lines of each table of settings, and of those that have a heading of their own."""
     top = schema()
     image = top["definitions"]["image"]
-    for part in (top, image, *(resolved(p) for p in top["properties"].values() if "$ref" in p)):
+    below = [each for p in top["properties"].values() for each in p.get("anyOf", (p,))]
+    for part in (top, image, *(resolved(p) for p in below if "$ref" in p)):
         if "title" not in part:
             continue
         yield from (f"## `{part['title']}`", "")
@@ -79,6 +80,10 @@ def rows(properties: Mapping[str, Any], above: str = "") -> Iterator[str]:
     """Yield the rows of keys; those of a table without a heading stand with their whole path."""
     for key, own in properties.items():
         part = resolved(own)
+        if "anyOf" in part:
+            kinds = " or ".join(KINDS[resolved(each)["type"]] for each in part["anyOf"])
+            yield f"| `{above}{key}` | {kinds} | {part['x-default']} | {own['description']} |"
+            continue
         if part["type"] == "object" and "properties" in part and "title" not in part:
             yield from rows(part["properties"], f"{above}{key}.")
             continue

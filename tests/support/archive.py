@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from support.server import Reply, Server
 
-__all__ = ["PACKAGES", "deb", "publish"]
+__all__ = ["MORE", "PACKAGES", "deb", "publish"]
 
 _PYTHON = "3.11.2-6+deb12u9"
 # What `lockstitch.lock.debian.selection.ROOTS` asks for, and a file that shows the package is in.
@@ -29,6 +29,30 @@ PACKAGES: Mapping[str, tuple[str, Mapping[str, bytes]]] = {
     "tzdata": ("2025b-0", {"usr/share/zoneinfo/UTC": b"TZif2"}),
     "zlib1g": ("1:1.2.13.dfsg-1", {"lib/x86_64-linux-gnu/libz.so.1": b"z"}),
 }
+# Packages that a project may add: version, files, what they depend on, maintainer scripts.
+MORE: Mapping[str, tuple[str, Mapping[str, bytes], str, Mapping[str, str]]] = {
+    "tool": (
+        "1.2-3",
+        {"usr/bin/tool.gnu": b"#!/bin/sh\n", "usr/share/doc/tool/copyright": b"tool\n"},
+        "libtool1 (>= 1), libc6 (>= 2), debconf",
+        {
+            "postinst": "#!/bin/sh\nupdate-alternatives --install /usr/bin/tool tool "
+            "/usr/bin/tool.gnu 10\n"
+        },
+    ),
+    "libtool1": (
+        "1.2-3",
+        {"usr/lib/x86_64-linux-gnu/libtool.so.1": b"tool", "usr/bin/tool-config": b"#!/bin/sh\n"},
+        "libc6",
+        {"triggers": "activate-noawait ldconfig\n"},
+    ),
+    "serverd": (
+        "5",
+        {"usr/sbin/serverd": b"#!/bin/sh\n"},
+        "libtool1",
+        {"postinst": "#!/bin/sh\nset -e\nadduser --system serverd\n"},
+    ),
+}
 _DAYS = {"bookworm": 11, "bookworm-updates": 12, "bookworm-security": 10}
 
 
@@ -36,11 +60,13 @@ _DAYS = {"bookworm": 11, "bookworm-updates": 12, "bookworm-security": 10}
 def deb(name: str, version: str) -> bytes:
     """Return the bytes of a package with the files that PACKAGES gives it."""
     control = f"Package: {name}\nVersion: {version}\nArchitecture: amd64\n".encode()
-    files = PACKAGES[name][1]
+    files = (PACKAGES.get(name) or MORE[name])[1]
+    scripts = MORE[name][3] if name in MORE else {}
+    controls = {f"./{script}": text.encode() for script, text in scripts.items()}
     made = b"!<arch>\n"
     for part, data in {
         "debian-binary": b"2.0\n",
-        "control.tar.gz": _tar({"./control": control}),
+        "control.tar.gz": _tar({"./control": control, **controls}),
         "data.tar.gz": _tar({f"./{path}": data for path, data in files.items()}),
     }.items():
         made += f"{part:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n".encode()
@@ -62,6 +88,7 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
 def publish(server: Server, *, security: Mapping[str, str] | None = None) -> str:
     """Serve bookworm with its updates; `security` has newer versions. Return the address."""
     main = {name: version for name, (version, _) in PACKAGES.items()}
+    main |= {name: each[0] for name, each in MORE.items()}
     _suite(server, "bookworm", main)
     _suite(server, "bookworm-updates", {})
     _suite(server, "bookworm-security", security or {}, archive="debian-security")
@@ -78,6 +105,7 @@ def _suite(
         stanzas.append(
             f"Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: {path}\n"
             f"Size: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n"
+            + (f"Depends: {MORE[name][2]}\n" if name in MORE else "")
         )
     packed = lzma.compress("\n".join(stanzas).encode(), preset=0)
     digest = hashlib.sha256(packed).hexdigest()

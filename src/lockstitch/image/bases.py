@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from lockstitch.image import cpython, debian
 from lockstitch.lock.bases import Base, BaseLayer, registry
+from lockstitch.lock.bases.cpython import CPythonBase
+from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry
 from lockstitch.oci.layer import LayerFacts, LazyLayer, oci_type
@@ -33,6 +35,18 @@ def root_files(
     with every file of a package that no image should hold.
     """
     return _ROOT_FILES[base.kind](base, store, facts)
+
+
+def added_files(
+    base: Base, store: Store, facts: MutableMapping[str, PackageFacts] | None = None
+) -> Iterator[Entry]:
+    """Yield what a project's packages of the system add to a base, sorted by path bytes.
+
+    Raises as `root_files` does.
+    """
+    if isinstance(base, (CPythonBase, DebianBase)):
+        below = {entry.path: entry for entry in root_files(base.plain, store)}
+        yield from debian.added_entries(below, base, store, facts)
 
 
 class InheritedLayers:

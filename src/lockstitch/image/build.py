@@ -376,11 +376,13 @@ class Builder:
     def _downloads(self, missing: Iterable[tuple[LayerPlan, Prepared]]) -> Iterator[Download]:
         for planned, prepared in missing:
             base, compiles = prepared.base, _compiles(planned, prepared)
-            if planned.kind in {"system", "python"} or compiles:
+            if planned.kind == "added":
                 yield from base.downloads()
+            elif planned.kind in {"system", "python"} or compiles:
+                yield from base.plain.downloads()
             runner = bytecode.runnable(base, self._lock.bases) if compiles else None
             if runner:
-                yield from runner.downloads()
+                yield from runner.plain.downloads()
             yield from _wheel_downloads(planned.wheels)
 
     def _job(self, planned: LayerPlan, prepared: Prepared) -> Job:

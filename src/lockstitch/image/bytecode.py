@@ -202,7 +202,7 @@ def of_base(base: Base, locked: Sequence[Base], store: Store) -> Interpreter:
 
 
 def _unpacked(base: Base, store: Store) -> Path:
-    root = store.scratch(f"base-{base.digest.hex[:24]}")
+    root = store.scratch(f"base-{base.plain.digest.hex[:24]}")
     with store.lock(root.name):
         if not store.has_whole_tree(root):
             _unpack(base, store, root)

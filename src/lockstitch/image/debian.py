@@ -4,15 +4,11 @@ A .deb file is an `ar` of two compressed tars (deb(5)), taken as hostile input. 
 an image does not have: debian.toml.
 """
 
-import gzip
-import io
-import lzma
 import posixpath
 import re
 import tarfile
 import tomllib
-import zlib
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -22,7 +18,9 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import licences
 from lockstitch.image.contents import folded
-from lockstitch.lock.bases.debian import DebianBase, DebianPackage
+from lockstitch.lock.bases.cpython import CPythonBase
+from lockstitch.lock.bases.debian import DebianBase, DebianPackage, scripts
+from lockstitch.lock.bases.debian import archive as deb
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
 from lockstitch.store import Store
@@ -46,7 +44,6 @@ networks: files
 protocols: files
 services: files
 """
-_MAGIC, _HEADER = b"!<arch>\n", 60
 KINDS: Final = {
     tarfile.REGTYPE: Kind.FILE,
     tarfile.AREGTYPE: Kind.FILE,
@@ -71,10 +68,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebianArchive:
-    """The control files of a package, and its members."""
+    """The control files of a package by name, and its members."""
 
-    control: bytes
-    md5sums: bytes
+    controls: Mapping[str, bytes]
     members: tuple[Member, ...]
 
 
@@ -98,12 +94,64 @@ def entries(
     yield from tree.finished()
 
 
+def added_entries(
+    below: Mapping[str, Entry],
+    base: DebianBase | CPythonBase,
+    store: Store,
+    facts: MutableMapping[str, PackageFacts] | None = None,
+) -> Iterator[Entry]:
+    """Yield what the packages that a project adds to a base bring, sorted, each path once.
+
+    `below` has the root file system of the base itself, which stays as it is. Programs stay: of
+    the packages that the project names, and of those that these depend on. Raises as `entries`.
+    """
+    added = base.added
+    named = [p for p in base.packages if p.name in added.requested]  # of the base already
+    whole = {*added.requested, *(package.name for package in added.packages)}
+    tree = system_tree((*base.packages, *added.packages), store, facts, whole=whole)
+    if facts is not None:
+        for package in base.packages:  # which the layer below has the facts of
+            if package not in named:
+                facts.pop(package.digest.hex, None)
+    machine = _TRIPLETS[base.platform]
+    for link in [*_libraries(tree, f"usr/lib/{machine}")]:
+        tree.set(link)
+    yield from (entry for entry in tree.finished() if entry.path not in below)
+
+
+_TRIPLETS: Final = {"linux/amd64": "x86_64-linux-gnu", "linux/arm64": "aarch64-linux-gnu"}
+_LIBRARY: Final = re.compile(r"lib[^/]+\.so(?:\.\d+)*")
+
+
+def _libraries(tree: "Tree", folder: str) -> Iterator[Entry]:
+    """Yield links in the loader's own folder to libraries of the folders that ldconfig would read.
+
+    An image has no cache of ldconfig, and its loader looks into its own folders.
+    """
+    entries = tree.entries()
+    for path, entry in entries.items():
+        if not re.fullmatch(r"etc/ld\.so\.conf\.d/[^/]+\.conf", path) or entry.content is None:
+            continue
+        text = b"".join(entry.content.plain()).decode("utf-8", "replace")
+        for line in text.splitlines():
+            place = merged(line.partition("#")[0].strip().strip("/"))
+            for other in [each for each in entries if each.startswith(f"{place}/")]:
+                name = other.removeprefix(f"{place}/")
+                link = f"{folder}/{name}"
+                if place != folder and _LIBRARY.fullmatch(name) and link not in entries:
+                    yield symlink(link, posixpath.relpath(other, folder))
+
+
 def system_tree(
     packages: Sequence[DebianPackage],
     store: Store,
     facts: MutableMapping[str, PackageFacts] | None = None,
+    *,
+    whole: Collection[str] = (),
 ) -> "Tree":
     """Return the files of packages, and those that their maintainer scripts would make.
+
+    The programs of packages of the names `whole` stay, and their links of update-alternatives.
 
     Raises LockstitchError with every package missing from the store, and every member that no
     package should hold.
@@ -119,16 +167,21 @@ def system_tree(
     certificates: dict[str, bytes] = {}
     copyrights: dict[str, Member] = {}  # files, and links to those of another package
     left_out: dict[str, tuple[str, ...]] = {}
+    alternatives: list[scripts.Alternative] = []
     for package in packages:
         name = f"{package.name} {package.version}"
         archive = read_archive(store.path(package.digest).read_bytes(), name)
-        tree.add_all(archive.members, name, certificates)
+        programs = package.name in whole
+        tree.add_all(archive.members, name, certificates, programs=programs)
         status = f"var/lib/dpkg/status.d/{package.name}"
-        tree.set(file(status, archive.control.rstrip(b"\n") + b"\n"))
-        if archive.md5sums:
-            tree.set(file(f"{status}.md5sums", archive.md5sums))
+        tree.set(file(status, archive.controls["control"].rstrip(b"\n") + b"\n"))
+        if md5sums := archive.controls.get("md5sums"):
+            tree.set(file(f"{status}.md5sums", md5sums))
         copyrights |= _copyrights(archive.members)
-        left_out[package.name] = _left_out_of(archive.members)
+        left_out[package.name] = _left_out_of(archive.members, programs=programs)
+        alternatives += scripts.alternatives(archive.controls) if programs else []
+    for link in _links(alternatives, tree.entries()):
+        tree.set(link)
     for entry in _generated():
         tree.set(entry)
     if certificates:
@@ -150,9 +203,21 @@ def absent(digest: Digest, name: str) -> LockstitchError:
     return LockstitchError(message, hint="run the command again with the network on")
 
 
-def _left_out_of(members: Sequence[Member]) -> tuple[str, ...]:
+def _links(alternatives: Sequence[scripts.Alternative], tree: Mapping[str, Entry]) -> list[Entry]:
+    """Return the symlinks of update-alternatives: the first of highest priority, as dpkg has it."""
+    chosen: dict[str, scripts.Alternative] = {}
+    for each in sorted(alternatives, key=lambda a: (-a.priority, a)):
+        chosen.setdefault(merged(each.link), each)
+    return [
+        symlink(link, posixpath.relpath(f"/{merged(each.target)}", posixpath.dirname(f"/{link}")))
+        for link, each in chosen.items()
+        if link not in tree and merged(each.target) in tree
+    ]
+
+
+def _left_out_of(members: Sequence[Member], *, programs: bool) -> tuple[str, ...]:
     files = [member.path for member in members if member.kind is not Kind.FOLDER]
-    kept = [path for path in files if _kept(path)]
+    kept = [path for path in files if _kept(path, programs=programs)]
     # Certificates are not left out: they are in the bundle.
     bundled = {path for path in files if path.startswith(_CERTIFICATES)}
     return folded([*kept, *bundled], {*files} - {*kept} - bundled)
@@ -185,12 +250,21 @@ class Tree:
         self._owners: dict[str, str] = {}
         self._problems: list[LockstitchError] = []
 
+    def entries(self) -> Mapping[str, Entry]:
+        """Return what there is so far, by path."""
+        return self._entries
+
     def set(self, entry: Entry) -> None:
         """Put an entry of our own at its path, whatever a package has there."""
         self._entries[entry.path] = entry
 
     def add_all(
-        self, members: Sequence[Member], owner: str, certificates: dict[str, bytes]
+        self,
+        members: Sequence[Member],
+        owner: str,
+        certificates: dict[str, bytes],
+        *,
+        programs: bool = False,
     ) -> None:
         """Put what is kept of a package at its place, and its certificates aside."""
         for member in members:
@@ -198,7 +272,7 @@ class Tree:
                 # One bundle holds them all, which is what update-ca-certificates would make.
                 if member.kind is Kind.FILE and member.path.endswith(".crt"):
                     certificates[member.path] = member.data
-            elif _kept(member.path):
+            elif _kept(member.path, programs=programs):
                 self.add(entry_of(member), owner)
 
     def add(self, entry: Entry, owner: str) -> None:
@@ -249,18 +323,19 @@ def entry_of(member: Member) -> Entry:
 
 
 @cache
-def _left_out() -> tuple[tuple[str, ...], tuple[re.Pattern[str], ...]]:
+def _left_out(*, programs: bool) -> tuple[tuple[str, ...], tuple[re.Pattern[str], ...]]:
     """Return the folders and the patterns of debian.toml."""
     text = resources.files("lockstitch.image").joinpath("debian.toml").read_text("utf-8")
     tables = tomllib.loads(text)
-    return tuple(tables["folders"]), tuple(re.compile(each) for each in tables["patterns"])
+    patterns = [*tables["patterns"], *(() if programs else tables["programs"])]
+    return tuple(tables["folders"]), tuple(re.compile(each) for each in patterns)
 
 
-def _kept(path: str) -> bool:
+def _kept(path: str, *, programs: bool) -> bool:
     """Return whether a package's file, folder or symlink becomes part of the image."""
     if _INTERPRETER.fullmatch(path):
         return True
-    folders, patterns = _left_out()
+    folders, patterns = _left_out(programs=programs)
     if any(path == prefix or path.startswith(f"{prefix}/") for prefix in folders):
         return False
     return not any(pattern.fullmatch(path) for pattern in patterns)
@@ -291,67 +366,17 @@ def _generated() -> Iterator[Entry]:
 def read_archive(data: bytes, name: str) -> DebianArchive:
     """Read a package, or raise LockstitchError with all in it that no package should hold."""
     try:
-        parts = dict(_parts(data, name))
-        controls = _controls(_tar(parts, "control.tar"))
-        if "control" not in controls:
-            message = "it has no control file"
-            raise tarfile.ReadError(message)
-        members = _members(_tar(parts, "data.tar"), name)
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-        message = f"`{name}` is not a Debian package that can be read: {error}"
-        raise LockstitchError(message, hint="lockstitch lock") from error
-    return DebianArchive(
-        control=controls["control"], md5sums=controls.get("md5sums", b""), members=members
-    )
+        parts = deb.parts(data, name)
+        controls = deb.controls(parts)
+        members = _members(deb.open_tar(parts, "data.tar"), name)
+    except deb.DAMAGED as error:
+        raise deb.unreadable(name, error) from error
+    return DebianArchive(controls=controls, members=members)
 
 
 def merged(path: str) -> str:
     """Return where a path is after the usr-merge."""
     return f"usr/{path}" if path.partition("/")[0] in _MERGED else path
-
-
-def _parts(data: bytes, name: str) -> Iterator[tuple[str, bytes]]:
-    if not data.startswith(_MAGIC):
-        message = f"`{name}` is not a Debian package: it does not start with `!<arch>`"
-        raise LockstitchError(message, hint="lockstitch lock")
-    at = len(_MAGIC)
-    while at < len(data):
-        header = data[at : at + _HEADER]
-        size = header[48:58].strip()
-        if len(header) < _HEADER or header[58:] != b"`\n" or not size.isdigit():
-            message = f"`{name}` is not a Debian package: its part at byte {at} has no header"
-            raise LockstitchError(message, hint="lockstitch lock")
-        at += _HEADER
-        yield header[:16].decode("ascii", "replace").strip().rstrip("/"), data[at : at + int(size)]
-        at += int(size) + int(size) % 2  # parts start at even bytes
-
-
-def _tar(parts: Mapping[str, bytes], stem: str) -> tarfile.TarFile:
-    unpack: dict[str, Callable[[bytes], bytes]] = {
-        "": bytes,
-        ".gz": gzip.decompress,
-        ".xz": lzma.decompress,
-    }
-    names = [name for name in parts if name.startswith(stem)]
-    if len(names) != 1 or names[0].removeprefix(stem) not in unpack:
-        message = f"it has {', '.join(sorted(names)) or 'nothing'} for {stem} in xz or gz"
-        raise tarfile.ReadError(message)
-    plain = unpack[names[0].removeprefix(stem)](parts[names[0]])
-    return tarfile.open(fileobj=io.BytesIO(plain), mode="r:", encoding="utf-8")
-
-
-def _controls(tar: tarfile.TarFile) -> dict[str, bytes]:
-    with tar:
-        return {
-            info.name.removeprefix("./"): _content(tar, info)
-            for info in tar
-            if info.isreg() and info.name.removeprefix("./") in {"control", "md5sums"}
-        }
-
-
-def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    handle = tar.extractfile(info)
-    return handle.read() if handle else b""
 
 
 def _members(tar: tarfile.TarFile, name: str) -> tuple[Member, ...]:
@@ -383,7 +408,7 @@ def _member(
         path=merged(path),
         kind=KINDS[info.type],
         mode=source.mode if source else info.mode,
-        data=source.data if source else _content(tar, info) if info.isreg() else b"",
+        data=source.data if source else deb.content(tar, info) if info.isreg() else b"",
         target=_retargeted(path, info.linkname) if info.issym() else "",
     )
 

@@ -17,7 +17,7 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile
 from lockstitch.image import bytecode, contents, licences
-from lockstitch.image.bases import root_files
+from lockstitch.image.bases import added_files, root_files
 from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.contents import InstalledWheel
 from lockstitch.image.paths import APP
@@ -83,7 +83,7 @@ def make(job: Job) -> LayerResult | Damaged:
     if damaged:
         return Damaged(digests=damaged)
     findings = _Findings()
-    root = "" if job.plan.kind in {"system", "python", "stdlib"} else APP
+    root = "" if job.plan.kind in {"system", "python", "stdlib", "added"} else APP
     entries = arrange(_entries(job, store, findings), root=root)
     with store.writer() as writer:
         facts = stitch(entries, writer.write)
@@ -95,6 +95,8 @@ def _packages(job: Job) -> list[Digest]:
     """Return the digests of the wheels and the Debian packages that a layer is made from."""
     match job.plan.kind:
         case "system" | "python":
+            return [download.digest for download in job.base.plain.downloads()]
+        case "added":
             return [download.digest for download in job.base.downloads()]
         case "own":
             return [job.project_wheel.digest] if job.project_wheel else []
@@ -105,10 +107,13 @@ def _packages(job: Job) -> list[Digest]:
 def _entries(job: Job, store: Store, findings: _Findings) -> Iterable[Entry]:
     match job.plan.kind:
         case "system":
-            entries = root_files(job.base, store, findings.packages)
+            entries = root_files(job.base.plain, store, findings.packages)
             return (entry for entry in entries if not _of_python(entry, job.base))
         case "python":
-            return (entry for entry in root_files(job.base, store) if _of_python(entry, job.base))
+            entries = root_files(job.base.plain, store)
+            return (entry for entry in entries if _of_python(entry, job.base))
+        case "added":
+            return added_files(job.base, store, findings.packages)
         case "stdlib":
             return _stdlib(job)
         case "venv":
@@ -229,7 +234,7 @@ def make_all(
 
 def _weight(job: Job) -> int:
     """Return about how much work a layer is, so that the longest starts first."""
-    if job.plan.kind in {"system", "python", "stdlib"}:
+    if job.plan.kind in {"system", "python", "stdlib", "added"}:
         return 200 << 20  # our own encoder runs over all of it
     if job.plan.kind == "wheels":
         return sum(wheel.size or 0 for wheel in job.plan.wheels) * (4 if job.interpreter else 1)

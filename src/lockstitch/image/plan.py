@@ -25,6 +25,7 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import minor, normal
 from lockstitch.store import Store
 
+_ADDED = 1  # the form of layers of packages that a project adds
 _ALONE_FROM = 8 << 20  # bytes of a wheel; 15 % of wheels, 92 % of their bytes
 _ALONE_MOST = 40
 _BUCKETS = 4
@@ -54,7 +55,9 @@ class PlanInputs:
     """The inputs of a plan: two plans with equal inputs have equal keys."""
 
     python: str  # full version of the base's Python
-    base: Digest  # of all that the base consists of
+    base: Digest  # of all that the base itself consists of
+    added: Digest | None = None  # of the base with what the project adds to it
+    requested: Sequence[str] = ()  # what that is, by name
     base_name: str
     layer_kinds: Sequence[str] = ("system", "python", "stdlib")  # that are made of the base
     interpreter: Digest | None  # of the one that compiles; None without bytecode
@@ -130,6 +133,9 @@ def _base_layer(kind: str, inputs: PlanInputs) -> LayerPlan:
     python = f"python {inputs.python}"
     if kind == "stdlib":
         return _layer(kind, f"bytecode of {python}", {"bytecode": inputs.interpreter})
+    if kind == "added":
+        title = f"{inputs.base_name}: {', '.join(inputs.requested)}"
+        return _layer(kind, title, {"base": inputs.added, "form": _ADDED})
     title = f"{inputs.base_name}: {python if kind == 'python' else kind}"
     return _layer(kind, title, {"base": inputs.base})
 
@@ -248,7 +254,9 @@ def _of_base(base: Base) -> dict[str, Any]:
     ordinary = base.program == f"/usr/bin/python{base.target().minor}"
     return {
         "python": base.python,
-        "base": base.digest,
+        "base": base.plain.digest,
+        "added": base.digest if base.requested else None,
+        "requested": base.requested,
         "base_name": base.name.replace(":", " "),
         "layer_kinds": base.layer_kinds,
         "program": "" if ordinary else base.program,

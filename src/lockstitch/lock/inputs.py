@@ -55,6 +55,7 @@ def digest(project: Project) -> Digest:
         "platforms": sorted(project.platforms),
         "images": {i.name: [*i.groups, "", *i.extras] for i in project.images},
     }
+    found |= {"system": project.packages} if project.packages else {}
     packages = {i.name: i.package for i in project.images if i.package}
     found |= {"packages": packages} if packages else {}
     members = _members(project)

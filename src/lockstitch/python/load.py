@@ -93,13 +93,16 @@ def read(document: Mapping[str, Any], root: Path) -> Project:
     build = top.table("build-system")
     name = project.text("name", poetry.text("name"))
     version = project.text("version", poetry.text("version"))
-    python = settings["python"] or default_python(settings["base"])
+    base = named_base(settings)
+    python = settings["python"] or default_python(base)
+    packages = settings["base"]["packages"] if isinstance(settings["base"], Mapping) else ()
     loaded = Project(
         root=root,
         name=name,
         version=version,
         python=python,
-        base=settings["base"] or default_base(python),
+        base=base or default_base(python),
+        packages=tuple(sorted({*packages})),
         platforms=settings["platforms"],
         lock=settings["lock"],
         images=tuple(sorted(images, key=lambda image: image.name)),
@@ -146,6 +149,13 @@ def _groups(top: Table) -> tuple[str, ...]:
 def default_base(python: str) -> str:
     """Return the base of a project that names none: Debian's own Python where it has that."""
     return _DEBIAN.get(python, f"cpython:{python}")
+
+
+def named_base(settings: Mapping[str, Any]) -> str:
+    """Return the base that a [tool.lockstitch] table names, "" where it names none."""
+    base = settings.get("base")
+    name = base.get("name") if isinstance(base, Mapping) else base
+    return name if isinstance(name, str) else ""
 
 
 def default_python(base: str) -> str:

@@ -70,6 +70,7 @@ class Project:
     version: str
     python: str  # major.minor
     base: str
+    packages: tuple[str, ...] = ()  # of the system, that the base gets in every image
     platforms: tuple[str, ...]
     lock: str = ""  # the lock of another tool; "" means uv.lock or poetry.lock
     images: tuple[ImageSpec, ...]

@@ -53,6 +53,8 @@ def conform(
     without a path, and of the part `by` of the schema where that is given.
     """
     part = resolved(schema() if by is None else by)
+    if "anyOf" in part:  # a text, or a table that says more
+        part = resolved(part["anyOf"][isinstance(value, Mapping)])
     kind, wanted = _KINDS[part["type"]]
     if value is not _ABSENT and not _is_of(value, kind, part):
         wanted = wanted.format(**part) if "minimum" in part else wanted

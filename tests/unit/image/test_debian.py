@@ -4,13 +4,14 @@ import io
 import lzma
 import tarfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.image.debian import entries, merged, read_archive
-from lockstitch.lock.bases.debian import DebianBase, DebianPackage
+from lockstitch.image.debian import added_entries, entries, merged, read_archive
+from lockstitch.lock.bases.debian import Added, DebianBase, DebianPackage
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Kind
 from lockstitch.store import Store
@@ -345,5 +346,41 @@ def test_plain_and_gzip_parts_are_read() -> None:
     data = gzip.compress(tar([regular("./etc/x", "x")]))
     made = ar({"control.tar": tar([regular("./control", "C")]), "data.tar.gz": data})
     read = read_archive(made, "tiny 1.0")
-    assert (read.control, read.md5sums) == (b"C", b"")
+    assert read.controls == {"control": b"C"}
     assert [member.path for member in read.members] == ["etc/x"]
+
+
+def test_libraries_that_ldconfig_would_find_are_linked_where_the_loader_looks(store: Store) -> None:
+    libraries = "./usr/lib/x86_64-linux-gnu"
+    data = deb(
+        regular("./etc/ld.so.conf.d/own.conf", "# own\n/usr/lib/x86_64-linux-gnu/own\n/usr/lib\n"),
+        regular(f"{libraries}/own/libown.so.1", "1"),
+        symlink(f"{libraries}/own/libown.so", "libown.so.1"),
+        regular(f"{libraries}/own/plugin.txt", "x"),
+        regular(f"{libraries}/other/libother.so.1", "1"),
+    )
+    requested = Added(requested=("own",), packages=(package("own", store.put(data), len(data)),))
+    below = {"usr/lib": Entry(path="usr/lib", kind=Kind.FOLDER, mode=0o755)}
+    made = {e.path: e for e in added_entries(below, replace(base(), added=requested), store)}
+    links = {path: entry.target for path, entry in made.items() if entry.kind is Kind.SYMLINK}
+    inside = {path: link for path, link in links.items() if path.startswith("usr/lib/x86")}
+    assert inside == {
+        "usr/lib/x86_64-linux-gnu/libown.so": "own/libown.so",
+        "usr/lib/x86_64-linux-gnu/libown.so.1": "own/libown.so.1",
+        "usr/lib/x86_64-linux-gnu/own/libown.so": "libown.so.1",
+    }
+    assert "usr/lib" not in made  # below has it
+
+
+def test_the_alternative_of_highest_priority_is_linked(store: Store) -> None:
+    def alternative(name: str, priority: int) -> bytes:
+        path = f"/usr/lib/{name}/libblas.so.3"
+        text = f"#!/bin/sh\nupdate-alternatives --install /lib/libblas.so.3 b {path} {priority}\n"
+        controls = [regular("./control", "Package: x\n"), regular("./postinst", text)]
+        return ar({"control.tar": tar(controls), "data.tar": tar([regular(f".{path}", name)])})
+
+    debs = {"ref": alternative("blas", 10), "openblas": alternative("openblas", 100)}
+    packages = [package(name, store.put(data), len(data)) for name, data in debs.items()]
+    requested = Added(requested=("ref",), packages=tuple(packages))
+    made = {e.path: e for e in added_entries({}, replace(base(), added=requested), store)}
+    assert made["usr/lib/libblas.so.3"].target == "openblas/libblas.so.3"

@@ -321,6 +321,22 @@ def test_python_and_base_follow_from_each_other(text: str, expected: tuple[str, 
     assert (found.python, found.base) == expected
 
 
+def test_a_base_may_be_a_table_with_packages_of_the_system() -> None:
+    table = "[tool.lockstitch.base]\npackages = ['libgl1', 'ffmpeg', 'ffmpeg']\n"
+    found = read(tomllib.loads(f"{MINIMAL}[tool.lockstitch]\npython = '3.13'\n{table}"), Path("/p"))
+    assert (found.base, found.packages) == ("debian:trixie", ("ffmpeg", "libgl1"))
+    named = f"{table}name = 'cpython:3.12'\n"
+    found = read(tomllib.loads(MINIMAL + named), Path("/p"))
+    assert (found.base, found.python) == ("cpython:3.12", "3.12")
+
+
+@pytest.mark.parametrize("name", ["ffmpeg=7:5.1", "libgl1:amd64", "-y", "Libgl1", "../x"])
+def test_a_package_of_the_system_is_a_bare_name(name: str) -> None:
+    with pytest.raises(LockstitchError, match="which is no Debian package") as caught:
+        read(tomllib.loads(f"{MINIMAL}[tool.lockstitch.base]\npackages = ['{name}']\n"), Path("/p"))
+    assert "lockstitch.lock pins the versions" in caught.value.hint
+
+
 @pytest.mark.parametrize(("text", "wanted"), [("src", "src"), (".", ""), ("a/b/", "a/b")])
 def test_the_folder_of_a_command(text: str, wanted: str) -> None:
     assert project(f"{MINIMAL}workdir = '{text}'\n").images[0].workdir == wanted

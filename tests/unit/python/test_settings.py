@@ -23,6 +23,7 @@ GOOD: list[dict[str, Any]] = [
     {"images": {"serve": {}}},
     {"images": {"a.b-c_1": {"port": 80, "health": "/h", "env": {"A_1": "x"}}}},
     {"python": "3.12", "base": "cpython:3.12", "platforms": ["linux/amd64", "linux/arm64"]},
+    {"base": {"name": "debian:bookworm", "packages": ["libgl1", "libstdc++6"]}},
     {"lock": "a/requirements.txt", "stack": {"ports": {"mlflow": 5001}, "data": "a/b"}},
     {"check": {"select": ["IMG"], "per-file-ignores": {"a/*": ["SEC"]}}},
     {"images": {"a": {"user": "0:0", "budget": "1.5 GB", "workdir": "src", "collisions": "error"}}},
@@ -31,6 +32,9 @@ GOOD: list[dict[str, Any]] = [
 BAD: list[dict[str, Any]] = [
     {"pyhton": "3.11"},
     {"python": "3"},
+    {"base": {"package": ["libgl1"]}},
+    {"base": {"packages": ["libgl1=1"]}},
+    {"base": 3},
     {"platforms": []},
     {"platforms": ["linux/amd64", "linux/amd64"]},
     {"platforms": ["linux/mips"]},
@@ -118,7 +122,9 @@ def test_every_setting_is_read_and_every_value_has_a_setting() -> None:
         return {key.replace("-", "_") for key in part["properties"]}
 
     assert settings(IMAGE) == fields(ImageSpec)
-    assert settings(schema()) - {"images", "stack", "check"} == fields(Project)
+    base = settings(schema()["definitions"]["base"]) - {"name"}
+    top = settings(schema()) - {"images", "stack", "check"}
+    assert top | base == fields(Project)
     stack = schema()["definitions"]["stack"]["properties"]
     named = {*stack, *stack["object-store"]["properties"]} - {"ports", "object-store"}
     named |= {f"{key}_port" for key in stack["ports"]["properties"]}

@@ -28,9 +28,10 @@ def pin(
     bases: list[Base] = []
     for platform in sorted(project.platforms):
         wanted = (project.base, platform, project.python)
-        kept = next((b for b in before if (b.name, b.platform, b.target().minor) == wanted), None)
+        fitting = [b for b in before if (b.name, b.platform, b.target().minor) == wanted]
+        kept = next((b for b in fitting if b.requested == project.packages), None)
         if kept is None or upgrade:
-            fresh = kind_of(project.base).pin(*wanted, sources)
+            fresh = kind_of(project.base).pin(*wanted, sources, project.packages)
             kept = kept if kept and kept.equivalent(fresh) else fresh
         bases.append(kept)
     return tuple(bases)

@@ -74,6 +74,14 @@ class Base(Protocol):
         """The time of its newest part, as in `20260304T050607Z`."""
 
     @property
+    def requested(self) -> tuple[str, ...]:
+        """The names of the system's packages that the project adds."""
+
+    @property
+    def plain(self) -> "Base":
+        """The same base without what the project adds."""
+
+    @property
     def digest(self) -> Digest:
         """The digest of everything that it consists of."""
 
@@ -144,7 +152,8 @@ class Kind:
     table: str  # its name in lockstitch.lock
     in_registry: bool  # whether the base is an image that a registry has already
     matches: Callable[[str], bool]  # whether a `base` of pyproject.toml names one
-    pin: Callable[[str, str, str, Sources], Base]  # of a `base`, for a platform and Python X.Y
+    # Of a `base`, for a platform and Python X.Y, with packages of the system by name.
+    pin: Callable[[str, str, str, Sources, tuple[str, ...]], Base]
     read: Callable[[Table, str], Base | None]  # None with what is wrong added to its problems
 
 

@@ -194,9 +194,8 @@ def _base(
         raise LockstitchError(message, hint=hint)
     settings = table(facts.document, "tool", "lockstitch")
     if settings:
-        python, base = (
-            text if isinstance(text := settings.get(key), str) else "" for key in ("python", "base")
-        )
+        python = text if isinstance(text := settings.get("python"), str) else ""
+        base = load.named_base(settings)
         if named and named != python:
             notes.append(f"`--python {named}` is not used: pyproject.toml names a Python or base")
         minor = python or load.default_python(base)

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Final, Self
 from urllib.parse import urlsplit
 
 from lockstitch import environ
@@ -20,7 +20,7 @@ from lockstitch.lock.bases.base import (
     read_text,
 )
 from lockstitch.lock.bases.debian import base as debian
-from lockstitch.lock.bases.debian.base import DebianPackage
+from lockstitch.lock.bases.debian.base import Added, DebianPackage
 from lockstitch.lock.sbom import NO_FACTS, Component, PackageFacts, purl
 from lockstitch.net.download import Download
 from lockstitch.python.tables import Table
@@ -95,7 +95,6 @@ class CPythonBase:
     kind: ClassVar[str] = "cpython"
     image: ClassVar[str] = ""
     layers: ClassVar[tuple[BaseLayer, ...]] = ()
-    layer_kinds: ClassVar[tuple[str, ...]] = ("system", "python", "stdlib")
     python_paths: ClassVar[tuple[str, ...]] = ("usr/local/",)
     lacks: ClassVar[frozenset[str]] = debian.LACKS
 
@@ -106,6 +105,22 @@ class CPythonBase:
     snapshot: str
     archive: Archive
     packages: tuple[DebianPackage, ...]
+    added: Added = field(default_factory=Added)
+
+    @property
+    def layer_kinds(self) -> tuple[str, ...]:
+        """The kinds of layers that are made from its packages."""
+        return ("system", "python", "stdlib", *self.added.layer_kinds)
+
+    @property
+    def requested(self) -> tuple[str, ...]:
+        """The names of the packages that the project adds."""
+        return self.added.requested
+
+    @property
+    def plain(self) -> Self:
+        """The same base without what the project adds."""
+        return replace(self, added=Added())
 
     @property
     def free_threaded(self) -> bool:
@@ -131,7 +146,8 @@ class CPythonBase:
     def digest(self) -> Digest:
         """The digest of the platform, the archive and all packages."""
         packages = [package.digest for package in self.packages]
-        return of_bytes(canonical_json([self.platform, self.archive.digest, *packages]))
+        parts = [self.platform, self.archive.digest, *packages, *self.added.digests()]
+        return of_bytes(canonical_json(parts))
 
     @property
     def interpreter(self) -> Digest:
@@ -160,7 +176,7 @@ class CPythonBase:
             digest=self.archive.digest,
             size=self.archive.size,
         )
-        return [*debian.downloads(RELEASE, self.packages), archive]
+        return [*debian.downloads(RELEASE, (*self.packages, *self.added.packages)), archive]
 
     def components(self, facts: Mapping[str, PackageFacts]) -> list[Component]:
         """Return the components of its packages, of CPython, and of what CPython brings."""
@@ -179,13 +195,14 @@ class CPythonBase:
         )
         system = [
             debian.component(package, RELEASE, facts.get(package.digest.hex, NO_FACTS))
-            for package in self.packages
+            for package in (*self.packages, *self.added.packages)
         ]
         return [*system, cpython, *(_component(each) for each in self.archive.bundled)]
 
     def pins(self) -> dict[str, tuple[str, frozenset[str]]]:
         """Return the version and the hash of each package, and as `base …` those of CPython."""
-        packages = {p.name: (p.version, frozenset([p.digest.hex])) for p in self.packages}
+        every = (*self.packages, *self.added.packages)
+        packages = {p.name: (p.version, frozenset([p.digest.hex])) for p in every}
         bundled = {
             f"base {each.name.lower()}": (each.version, frozenset[str]())
             for each in self.archive.bundled
@@ -198,6 +215,7 @@ class CPythonBase:
         return (
             isinstance(fresh, CPythonBase)
             and self.packages == fresh.packages
+            and self.added == fresh.added
             and self.archive == fresh.archive
         )
 
@@ -220,6 +238,7 @@ class CPythonBase:
             "glibc": self.glibc,
             "archive": archive,
             "package": [debian.document(package) for package in self.packages],
+            **self.added.document(),
         }
 
 
@@ -251,6 +270,7 @@ def read(table: Table, name: str) -> CPythonBase | None:
         glibc=read_text(table, "glibc", debian.GLIBC),
         archive=_archive(table.table("archive")),
         packages=tuple(package for package in packages if package),
+        added=debian.read_added(table),
     )
     return base if len(table.problems) == before else None
 

@@ -38,7 +38,9 @@ _FINAL: Final = re.compile(r"3\.\d{1,2}\.\d{1,3}")
 _VERSION: Final = re.compile(rb'#define\s+PY_VERSION\s+"(3\.\d{1,2}\.\d{1,3})\+?"')
 
 
-def pin(name: str, platform: str, python: str, sources: Sources) -> CPythonBase:
+def pin(
+    name: str, platform: str, python: str, sources: Sources, packages: tuple[str, ...] = ()
+) -> CPythonBase:
     """Return the base that a name such as `cpython:3.12` means now, for a platform.
 
     Raises LockstitchError when it is not of Python X.Y, when uv knows no such archive, when the
@@ -57,6 +59,7 @@ def pin(name: str, platform: str, python: str, sources: Sources) -> CPythonBase:
         fetcher=sources.fetcher,
         store=sources.store,
         progress=sources.progress,
+        packages=packages,
     )
     day = _FORM.fullmatch(url)
     released = f"{day['day']}T000000Z" if day else selection.snapshot
@@ -68,6 +71,7 @@ def pin(name: str, platform: str, python: str, sources: Sources) -> CPythonBase:
         snapshot=max(selection.snapshot, released),
         archive=replace(archive, bundled=known),
         packages=selection.packages,
+        added=selection.added,
     )
 
 

@@ -1,13 +1,15 @@
 """The Debian base: which packages it is made of, chosen once from a mirror's signed lists."""
 
 from lockstitch.lock.bases.base import Base, Kind, Sources
-from lockstitch.lock.bases.debian.base import DebianBase, DebianPackage, read
+from lockstitch.lock.bases.debian.base import Added, DebianBase, DebianPackage, read
 from lockstitch.lock.bases.debian.selection import pin
 
-__all__ = ["KIND", "DebianBase", "DebianPackage", "pin"]
+__all__ = ["KIND", "Added", "DebianBase", "DebianPackage", "pin"]
 
 
-def _pin(base: str, platform: str, python: str, sources: Sources) -> Base:
+def _pin(
+    base: str, platform: str, python: str, sources: Sources, packages: tuple[str, ...]
+) -> Base:
     return pin(
         base.partition(":")[2],
         platform,
@@ -15,6 +17,7 @@ def _pin(base: str, platform: str, python: str, sources: Sources) -> Base:
         fetcher=sources.fetcher,
         store=sources.store,
         progress=sources.progress,
+        packages=packages,
     )
 
 

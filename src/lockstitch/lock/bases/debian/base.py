@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
@@ -63,13 +63,37 @@ class DebianPackage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """Packages that a project adds to a base, by the names that it gives, and all they need."""
+
+    requested: tuple[str, ...] = ()
+    packages: tuple[DebianPackage, ...] = ()  # that the base itself does not have
+
+    @property
+    def layer_kinds(self) -> tuple[str, ...]:
+        """The kinds of layers that are made of them."""
+        return ("added",) if self.requested else ()
+
+    def digests(self) -> list[object]:
+        """Return what a base's digest has of them; nothing without packages."""
+        digests = [[*self.requested], [p.digest for p in self.packages]]
+        return [digests] if self.requested else []
+
+    def document(self) -> dict[str, object]:
+        """Return their part of a base's table, which `read_added` reads; nothing without any."""
+        if not self.requested:
+            return {}
+        rows = [document(package) for package in self.packages]
+        return {"requested": [*self.requested], "added": rows}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DebianBase:
     """A base that is put together from Debian packages; see `Base`."""
 
     kind: ClassVar[str] = "debian"
     image: ClassVar[str] = ""
     layers: ClassVar[tuple[BaseLayer, ...]] = ()
-    layer_kinds: ClassVar[tuple[str, ...]] = ("system", "python", "stdlib")
     python_paths: ClassVar[tuple[str, ...]] = ("usr/lib/python3", "usr/bin/python3")
     lacks: ClassVar[frozenset[str]] = LACKS
 
@@ -79,6 +103,22 @@ class DebianBase:
     glibc: str
     snapshot: str
     packages: tuple[DebianPackage, ...]
+    added: Added = field(default_factory=Added)
+
+    @property
+    def layer_kinds(self) -> tuple[str, ...]:
+        """The kinds of layers that are made from its packages."""
+        return ("system", "python", "stdlib", *self.added.layer_kinds)
+
+    @property
+    def requested(self) -> tuple[str, ...]:
+        """The names of the packages that the project adds."""
+        return self.added.requested
+
+    @property
+    def plain(self) -> Self:
+        """The same base without what the project adds."""
+        return replace(self, added=Added())
 
     @property
     def name(self) -> str:
@@ -98,7 +138,8 @@ class DebianBase:
     @property
     def digest(self) -> Digest:
         """The digest of the platform and all packages."""
-        return of_bytes(canonical_json([self.platform, *(p.digest for p in self.packages)]))
+        packages = [p.digest for p in self.packages]
+        return of_bytes(canonical_json([self.platform, *packages, *self.added.digests()]))
 
     @property
     def interpreter(self) -> Digest:
@@ -118,22 +159,27 @@ class DebianBase:
 
     def downloads(self, mirror: mirrors.Mirror | None = None) -> list[Download]:
         """Return the .deb files in the order of the lock, from the mirror that is set up."""
-        return downloads(self.release, self.packages, mirror)
+        return downloads(self.release, (*self.packages, *self.added.packages), mirror)
 
     def components(self, facts: Mapping[str, PackageFacts]) -> list[Component]:
         """Return the components of its packages."""
         return [
             component(package, self.release, facts.get(package.digest.hex, NO_FACTS))
-            for package in self.packages
+            for package in (*self.packages, *self.added.packages)
         ]
 
     def pins(self) -> dict[str, tuple[str, frozenset[str]]]:
         """Return the version and the hash of each package."""
-        return {p.name: (p.version, frozenset([p.digest.hex])) for p in self.packages}
+        packages = (*self.packages, *self.added.packages)
+        return {p.name: (p.version, frozenset([p.digest.hex])) for p in packages}
 
     def equivalent(self, fresh: Base) -> bool:
         """Return whether the packages are the same, whenever their lists were signed."""
-        return isinstance(fresh, DebianBase) and self.packages == fresh.packages
+        return (
+            isinstance(fresh, DebianBase)
+            and self.packages == fresh.packages
+            and self.added == fresh.added
+        )
 
     def document(self) -> dict[str, object]:
         """Return its table in lockstitch.lock."""
@@ -144,6 +190,7 @@ class DebianBase:
             "python": self.python,
             "glibc": self.glibc,
             "package": [document(package) for package in self.packages],
+            **self.added.document(),
         }
 
 
@@ -195,8 +242,18 @@ def read(table: Table, _: str) -> DebianBase | None:
         python=read_text(table, "python", PATCH),
         glibc=read_text(table, "glibc", GLIBC),
         packages=tuple(package for package in packages if package),
+        added=read_added(table),
     )
     return base if len(table.problems) == before else None
+
+
+def read_added(table: Table) -> Added:
+    """Return what a project adds to the base of a table."""
+    packages = [read_package(each) for each in table.each("added")]
+    return Added(
+        requested=table.texts("requested"),
+        packages=tuple(package for package in packages if package),
+    )
 
 
 def read_package(table: Table) -> DebianPackage | None:

@@ -1,10 +1,11 @@
 """Debian's package lists: packages by name, and the closure of their dependencies."""
 
+import difflib
 import functools
 import lzma
 import re
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from lockstitch.digest import Digest
@@ -182,8 +183,47 @@ def close(
     dependency on a package of `left_out` holds without it.
     """
     chosen: dict[str, Candidate] = {}
+    _close(index, deque(("the base", group) for group in roots), left_out, chosen)
+    # By name: the order of choosing must not reach a lock.
+    return tuple(chosen[name].package for name in sorted(chosen))
+
+
+def extend(
+    index: Index, base: Sequence[DebianPackage], names: Iterable[str], left_out: Collection[str]
+) -> tuple[DebianPackage, ...]:
+    """Return packages and all they depend on that a base does not have, by name.
+
+    Raises LockstitchError with every name that is no package, and with all that is missing.
+    """
+    chosen = {p.name: each for p in base if (each := index.best(p.name))}
+    roots: list[Candidate] = []
+    problems: list[LockstitchError] = []
+    for name in names:
+        found = index.satisfying(Relation(name=name))
+        if found is None:
+            near = difflib.get_close_matches(name, index.names(), n=3, cutoff=0.75)
+            message = f"`{name}` is not a package of this release of Debian"
+            ways = " or ".join(f"`{each}`" for each in near)
+            hint = f"did you mean {ways}?" if near else f"look it up: apt-cache search {name}"
+            problems.append(LockstitchError(message, hint=hint))
+        else:
+            roots.append(found)
+    raise_all(problems)
+    queue = deque((c.package.name, need) for c in roots for need in c.needs)
+    before = {*chosen}
+    chosen |= {c.package.name: c for c in roots}
+    _close(index, queue, left_out, chosen)
+    return tuple(chosen[name].package for name in sorted({*chosen} - before))
+
+
+def _close(
+    index: Index,
+    queue: deque[tuple[str, tuple[Relation, ...]]],
+    left_out: Collection[str],
+    chosen: dict[str, Candidate],
+) -> None:
+    """Add what the queue's owners need to what is chosen, or raise with all that is missing."""
     problems: dict[str, LockstitchError] = {}
-    queue: deque[tuple[str, tuple[Relation, ...]]] = deque(("the base", group) for group in roots)
     while queue:
         owner, group = queue.popleft()
         if any(c.satisfies(relation) for relation in group for c in chosen.values()):
@@ -196,8 +236,6 @@ def close(
             problem = _missing(index, owner, group)
             problems.setdefault(problem.message, problem)
     raise_all(list(problems.values()))
-    # By name: the order of choosing must not reach a lock.
-    return tuple(chosen[name].package for name in sorted(chosen))
 
 
 def _first(

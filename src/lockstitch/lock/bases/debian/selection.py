@@ -5,15 +5,16 @@ import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from lockstitch import progress as talk
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.lock.bases.debian import index, mirror, release
-from lockstitch.lock.bases.debian.base import DebianBase, DebianPackage
+from lockstitch.lock.bases.debian import archive as deb
+from lockstitch.lock.bases.debian import index, mirror, release, scripts
+from lockstitch.lock.bases.debian.base import Added, DebianBase, DebianPackage, downloads
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
@@ -57,6 +58,12 @@ LEFT_OUT: Final = (
     "libtirpc3",  # nis
     "libtirpc3t64",
 )
+# What packages that a project adds may depend on and only maintainer scripts call.
+SCRIPTS_ONLY: Final = (
+    *("adduser", "cdebconf", "debconf", "debconf-2.0", "dpkg", "init-system-helpers"),
+    *("install-info", "lsb-base", "sensible-utils", "sysvinit-utils", "ucf", "usrmerge"),
+    *("usr-is-merged", "dictionaries-common", "emacsen-common"),
+)
 # Names of architectures in Debian, by the platforms of OCI images.
 _ARCHITECTURES: Final = {
     "linux/386": "i386",
@@ -68,6 +75,7 @@ _ARCHITECTURES: Final = {
     "linux/riscv64": "riscv64",
     "linux/s390x": "s390x",
 }
+_ADDED = "debian-added"  # the kind of store record of what a project adds
 _RECORD = "debian-base"  # the kind of store record; another form, or another `close`: a new name
 _RELEASE = re.compile(r"[a-z][a-z0-9-]*")
 _MINOR = re.compile(r"[0-9]+\.[0-9]+")
@@ -79,6 +87,7 @@ class Selection:
 
     packages: tuple[DebianPackage, ...]
     snapshot: str
+    added: Added = field(default_factory=Added)
 
     def upstream(self, name: str) -> str:
         """Return the version of a package as its authors number it."""
@@ -95,11 +104,12 @@ def pin(  # noqa: PLR0913 -- where to and where from, each by name
     progress: Reporter,
     source: mirror.Mirror | None = None,
     keyring: Path = release.KEYRING,
+    packages: tuple[str, ...] = (),
 ) -> DebianBase:
     """Choose the packages of a base with Python X.Y for a platform, from the mirror's lists.
 
     Raises LockstitchError when the mirror has no such release, platform or Python, or when a
-    dependency is missing.
+    dependency is missing, and with every package of `packages` that cannot be had.
     """
     if not _MINOR.fullmatch(python):  # it becomes a part of names of packages
         message = f"`{python:.60}` is not a minor version of Python"
@@ -113,6 +123,7 @@ def pin(  # noqa: PLR0913 -- where to and where from, each by name
         progress=progress,
         source=source,
         keyring=keyring,
+        packages=packages,
     )
     return DebianBase(
         release=release_name,
@@ -121,6 +132,7 @@ def pin(  # noqa: PLR0913 -- where to and where from, each by name
         glibc=selection.upstream("libc6"),
         snapshot=selection.snapshot,
         packages=selection.packages,
+        added=selection.added,
     )
 
 
@@ -134,28 +146,60 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
     progress: Reporter,
     source: mirror.Mirror | None = None,
     keyring: Path = release.KEYRING,
+    packages: tuple[str, ...] = (),
 ) -> Selection:
     """Choose packages and all that they depend on, from the mirror's signed lists.
 
     The lists are fetched by digest, and the choice from the same lists is recorded, so a second
-    call reads three small files from the network and nothing else. Raises LockstitchError when
-    the mirror has no such release or platform, or when a dependency is missing.
+    call reads three small files from the network and nothing else. `packages` are added to that,
+    with what they depend on; they are fetched too, as their maintainer scripts are read before
+    anything is recorded. Raises LockstitchError when the mirror has no such release or platform,
+    when a dependency is missing, and with each of `packages` that is unknown or needs its scripts.
     """
     architecture = _checked(release_name, platform)
-    suites = _suites(
-        source or mirror.find(release_name), release_name, architecture, fetcher, keyring
-    )
+    source = source or mirror.find(release_name)
+    suites = _suites(source, release_name, architecture, fetcher, keyring)
     lists = [(archive, suite.packages) for archive, suite in suites if suite.packages]
     key = _key(release_name, platform, roots, [download for _, download in lists])
     rows = store.record(_RECORD, key)
-    if rows is None:
+    more_key = of_bytes(json.dumps([key, packages, SCRIPTS_ONLY]).encode()).hex
+    more = store.record(_ADDED, more_key) if packages else []
+    task = f"choose packages of debian:{release_name} for {platform}"
+    if rows is None or more is None:
         fetcher.fetch([download for _, download in lists], progress)
-        with progress.task(f"choose packages of debian:{release_name} for {platform}", 0):
-            packages = _choose(release_name, roots, lists, store)
-        store.put_record(_RECORD, key, [_row(package) for package in packages])
+        with progress.task(task, 0):
+            every = _read_lists(lists, store)
+            chosen = _choose(release_name, roots, every)
+        store.put_record(_RECORD, key, [_row(package) for package in chosen])
     else:
-        packages = tuple(_package(row) for row in rows)
-    return Selection(packages=packages, snapshot=max(suite.date for _, suite in suites))
+        chosen = tuple(_package(row) for row in rows)
+    if more is None:
+        with progress.task(task, 0):
+            added = index.extend(every, chosen, packages, SCRIPTS_ONLY)
+        fetcher.fetch(downloads(release_name, added, source), progress)
+        _refuse_scripts(added, store)
+        store.put_record(_ADDED, more_key, [_row(package) for package in added])
+    else:
+        added = tuple(_package(row) for row in more)
+    return Selection(
+        packages=chosen,
+        snapshot=max(suite.date for _, suite in suites),
+        added=Added(requested=packages, packages=added),
+    )
+
+
+def _refuse_scripts(packages: Sequence[DebianPackage], store: Store) -> None:
+    """Raise LockstitchError with each package that would not work without its scripts."""
+    problems: list[LockstitchError] = []
+    for package in packages:
+        title = f"{package.name} {package.version}"
+        data = store.read(package.digest) or b""
+        try:
+            controls = deb.controls(deb.parts(data, title))
+        except deb.DAMAGED as error:
+            raise deb.unreadable(title, error) from error
+        problems += scripts.check(package.name, package.version, controls)
+    raise_all(problems)
 
 
 def _checked(release_name: str, platform: str) -> str:
@@ -221,10 +265,11 @@ def _read(store: Store, download: Download) -> bytes:
     return data
 
 
-def _choose(
-    name: str, roots: Sequence[str], lists: Sequence[tuple[str, Download]], store: Store
-) -> tuple[DebianPackage, ...]:
-    packages = index.Index((archive, index.unpack(_read(store, d), d.name)) for archive, d in lists)
+def _read_lists(lists: Sequence[tuple[str, Download]], store: Store) -> index.Index:
+    return index.Index((archive, index.unpack(_read(store, d), d.name)) for archive, d in lists)
+
+
+def _choose(name: str, roots: Sequence[str], packages: index.Index) -> tuple[DebianPackage, ...]:
     interpreter = re.fullmatch(r"python(\d+\.\d+)-minimal", roots[0])
     if interpreter and interpreter[0] not in packages.names():
         has = [

@@ -1,5 +1,6 @@
 """A base from a registry: any image with a CPython in it, pinned to a digest per platform."""
 
+from lockstitch.errors import LockstitchError
 from lockstitch.lock.bases.base import Base, Kind, Sources
 from lockstitch.lock.bases.registry.base import RegistryBase, SystemPackage, read
 from lockstitch.lock.bases.registry.pin import fetch, pin
@@ -9,7 +10,14 @@ from lockstitch.oci.registry.repository import Repository
 __all__ = ["KIND", "RegistryBase", "SystemPackage", "fetch", "pin"]
 
 
-def _pin(base: str, platform: str, python: str, sources: Sources) -> Base:
+def _pin(
+    base: str, platform: str, python: str, sources: Sources, packages: tuple[str, ...]
+) -> Base:
+    if packages:
+        names = ", ".join(f"`{name}`" for name in packages)
+        message = f"`{base}` is an image of a registry, which gets no packages: {names}"
+        hint = f'base = "debian:bookworm" or "cpython:{python}", or an image that has them'
+        raise LockstitchError(message, hint=hint)
     return pin(
         base,
         platform,

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
@@ -96,6 +96,7 @@ class RegistryBase:
     python_paths: ClassVar[tuple[str, ...]] = ()
     library: ClassVar[str] = ""
     lacks: ClassVar[frozenset[str]] = frozenset()
+    requested: ClassVar[tuple[str, ...]] = ()
 
     reference: str  # as pyproject.toml names it
     platform: str
@@ -118,6 +119,11 @@ class RegistryBase:
     history: tuple[str, ...] = ()  # JSON objects, lowest first
     layers: tuple[BaseLayer, ...] = ()
     packages: tuple[SystemPackage, ...] = ()
+
+    @property
+    def plain(self) -> Self:
+        """The base itself, which gets no packages."""
+        return self
 
     @property
     def name(self) -> str:
