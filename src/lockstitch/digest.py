@@ -26,7 +26,7 @@ class Digest(str):
 
     @classmethod
     def of_hex(cls, text: str) -> Self:
-        """Return the digest for 64 bare hex digits, as Python locks write them."""
+        """Return the digest for 64 bare hex digits; raises LockstitchError for another text."""
         return cls.parse(f"sha256:{text.lower()}")
 
     @property

@@ -106,7 +106,10 @@ def is_in_repository(folder: Path) -> bool:
 
 
 def dirty(folder: Path) -> tuple[str, ...]:
-    """Return the files below a folder that differ from the commit or are new to git, sorted."""
+    """Return the files below a folder that differ from the commit or are new to git, sorted.
+
+    Raises LockstitchError without git.
+    """
     words = ("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", ".")
     done = run(folder, *words, check=False)
     return tuple(sorted(line[3:] for line in done.stdout.split("\0") if line))
@@ -169,7 +172,7 @@ class Revision:
     commit: str
 
     def names(self) -> frozenset[str]:
-        """Return the names in the folder."""
+        """Return the names in the folder; raises LockstitchError where git fails."""
         words = ("ls-tree", "--name-only", "-z", self.commit, "./")
         return frozenset(run(self.folder, *words).stdout.split("\0")) - {""}
 

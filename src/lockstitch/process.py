@@ -65,7 +65,7 @@ def _path_without(folder: Path) -> str:
 def find_uv(*, outside: Path | None = None) -> Path:
     """Return uv: the one that was named, the one beside this Python, or the one on PATH.
 
-    `outside` is as in `find`.
+    `outside` is as in `find`. Raises LockstitchError when there is none.
     """
     named = environ.get("LOCKSTITCH_UV")
     if named:
@@ -188,7 +188,8 @@ def follow(
 ) -> int:
     """Run a program to its end, give `line` each line that it prints, return its exit code.
 
-    Both its outputs come together, so nothing of it reaches our stdout.
+    Both its outputs come together, so nothing of it reaches our stdout. Raises LockstitchError
+    when it cannot be started.
     """
     words = [str(word) for word in argv]
     with _starting(words):
@@ -232,7 +233,7 @@ def start(
 
 
 def attach(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> Running:
-    """Start a program whose input and output are ours, in our process group."""
+    """Start a program on our input and output and in our group, or raise LockstitchError."""
     words = [str(word) for word in argv]
     with _starting(words):
         return subprocess.Popen(words, cwd=cwd, env=dict(env))  # noqa: S603 -- no shell

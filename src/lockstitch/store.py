@@ -124,7 +124,10 @@ class Store:
 
     @contextlib.contextmanager
     def writer(self) -> Iterator["BlobWriter"]:
-        """Yield a writer; what is not committed when the block ends is thrown away."""
+        """Yield a writer; what is not committed when the block ends is thrown away.
+
+        Raises LockstitchError where the store cannot be written.
+        """
         folder = self._folder("tmp")
         path = folder / f"{os.getpid()}-{os.urandom(8).hex()}"
         writer = BlobWriter(self, path)
@@ -135,7 +138,7 @@ class Store:
             path.unlink(missing_ok=True)
 
     def put(self, data: bytes) -> Digest:
-        """Store bytes and return their digest."""
+        """Store bytes and return their digest; raises LockstitchError where that fails."""
         digest = of_bytes(data)
         if self.read(digest) is None:
             with self.writer() as writer:
@@ -162,7 +165,10 @@ class Store:
         return json.loads(text) if total == _sum(kind, key, text) else None
 
     def put_record(self, kind: str, key: str, value: object) -> None:
-        """Record a JSON value under a key, replacing what was there."""
+        """Record a JSON value under a key, replacing what was there.
+
+        Raises LockstitchError where the store cannot be written.
+        """
         text = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
         path = self._record_path(kind, key)
         temporary = self._folder("tmp") / f"{os.getpid()}-{os.urandom(8).hex()}"
@@ -195,14 +201,17 @@ class Store:
         return self.root / "records" / kind / key[:2] / f"{key}.json"
 
     def partial(self, digest: Digest) -> Path:
-        """Return where a download of this digest goes on from."""
+        """Return where a download goes on from; raises LockstitchError where that fails."""
         path = self._folder("partial") / digest.hex
         if path.is_dir():
             files.remove(path)
         return path
 
     def scratch(self, name: str) -> Path:
-        """Return a folder of the store for things that can be made again."""
+        """Return a folder of the store for things that can be made again.
+
+        Raises LockstitchError where the store cannot be written.
+        """
         return self._folder("scratch") / name
 
     def has_whole_tree(self, folder: Path) -> bool:
@@ -211,12 +220,19 @@ class Store:
         return known is not None and known == _of_tree(folder)
 
     def remember_tree(self, folder: Path) -> None:
-        """Remember what is in a folder of `scratch`, which is finished now."""
+        """Remember what is in a folder of `scratch`, which is finished now.
+
+        Raises LockstitchError where the store cannot be written.
+        """
         self.put_record(_TREES, folder.name, _of_tree(folder))
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold a lock between processes, which ends with the process that holds it."""
+        """Hold a lock between processes, which ends with the process that holds it.
+
+        Raises LockstitchError where the store cannot be written, and when the holder stays too
+        long.
+        """
         with files.lock(self._folder("locks") / f"{name}.lock"):
             yield
 

@@ -26,7 +26,8 @@ def library(what: str) -> ModuleType:
 def inflate(source: io.RawIOBase | io.BytesIO) -> Iterator[bytes]:
     """Yield the content of zstd frames in pieces of at most 1 MiB; EOFError for damaged ones.
 
-    A frame that is cut off ends the content: whoever knows the size compares it.
+    A frame that is cut off ends the content: whoever knows the size compares it. LockstitchError
+    without `zstandard`.
     """
     zstandard = library("wheels whose files are compressed with zstd")
     engine = zstandard.ZstdDecompressor()  # of windows up to 128 MiB, libzstd's own limit
@@ -41,7 +42,8 @@ def inflate(source: io.RawIOBase | io.BytesIO) -> Iterator[bytes]:
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     """Return a member of a zip file, also one of method 93.
 
-    Raises what `zipfile` raises, and BadZipFile for damaged frames.
+    Raises what `zipfile` raises, BadZipFile for damaged frames, LockstitchError without
+    `zstandard`.
     """
     info = archive.getinfo(name)
     if info.compress_type != METHOD:

@@ -193,7 +193,8 @@ def _text(files: Files, path: str) -> str:
 def with_files(package: Package, store: Store) -> Package:
     """Return a locked package with the digests of the files that its wheel would install.
 
-    A wheel that is not in the store is not known: then the package stays as it is.
+    A wheel that is not in the store is not known: then the package stays as it is. Raises
+    LockstitchError for a wheel that cannot be read.
     """
     if len(package.artifacts) != 1:
         return package

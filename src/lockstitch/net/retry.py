@@ -49,7 +49,7 @@ class Retry:
         self._stopped = stopped or threading.Event()
 
     def call(self, once: Callable[[], Result]) -> Result:
-        """Return what a function returns that may raise Retryable; raises its error at the end."""
+        """Return what a function returns; the LockstitchError of its last Retryable is raised."""
         number = 1
         while True:
             try:
@@ -59,7 +59,7 @@ class Retry:
                 number += 1
 
     def pause(self, number: int, failure: Retryable) -> None:
-        """Wait before the next try, or raise the failure's error after the last one."""
+        """Wait before the next try; raises the failure's LockstitchError after the last one."""
         if number >= _TRIES or self._stopped.is_set():
             raise failure.error from failure
         wait = failure.wait
@@ -78,7 +78,7 @@ class Retry:
 
         It ends before `size` only where the server says that it has no more, and soon after it
         where there are more: the digest of `received` decides what the bytes are. `broken` gives
-        the error for a reason; raises it after the last try.
+        the LockstitchError for a reason, which is raised after the last try.
         """
         number, reached = 1, received.size
         while size is None or received.size < size:

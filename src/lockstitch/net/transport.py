@@ -198,7 +198,8 @@ class Transport:
 
         A body of unknown length needs a Content-Length among the headers. With `public`, no
         byte goes to an address of a private network or of this machine. `patience` is the
-        seconds that the server may be silent. Raises TransportError.
+        seconds that the server may be silent. Raises TransportError, or LockstitchError for a
+        proxy whose address is none.
         """
         import urllib3
 

@@ -51,11 +51,12 @@ class Layout(LayoutReader):
     def write(self, image: Image, name: str, is_whole: IsWhole = is_whole) -> bool:
         """Write the image under a reference name; return whether anything was new.
 
-        Two processes may write to one layout: the second waits. A blob that is here already, or
-        a file that a layer is, is taken only where `is_whole` says so.
+        Two processes may write to one layout: the second waits. A blob that is here already, or a
+        file that a layer is, is taken only where `is_whole` says so.
 
-        The manifest comes after its blobs and the index last, so that a reader, or a build
-        that was stopped, never finds a name whose blobs are missing.
+        The manifest comes after its blobs and the index last, so that a reader, or a build that
+        was stopped, never finds a name whose blobs are missing. Raises LockstitchError when the
+        layout is damaged, or when a layer's bytes differ from its digest.
         """
         if self._holds(image, name, is_whole):
             return False
@@ -145,7 +146,8 @@ class Layout(LayoutReader):
     def names(self) -> list[str]:
         """Return the reference names of the images here, sorted.
 
-        Those of several platforms, and of what refers to images, are left out.
+        Those of several platforms, and of what refers to images, are left out. Raises
+        LockstitchError when index.json is damaged.
         """
         names = [m.annotations[REF] for m in self.index().manifests if m.media_type != INDEX_TYPE]
         return [name for name in names if not subject_of(name)]
@@ -169,8 +171,8 @@ class Layout(LayoutReader):
     def attach(self, subject: Descriptor, artifacts: Sequence[Artifact]) -> bool:
         """Write documents about an image, each in place of those of its type.
 
-        They stand under the name that registries without a referrers API use; the image stays
-        as it is. Returns whether anything was new.
+        They stand under the name that registries without a referrers API use; the image stays as
+        it is. Returns whether anything was new. Raises LockstitchError when the layout is damaged.
         """
         tag = referrers_tag(subject.digest)
         documents = [data for each in artifacts for _, data in each.blobs()]
@@ -194,7 +196,10 @@ class Layout(LayoutReader):
         return referrers_index([*kept, *(each.descriptor(subject) for each in artifacts)])
 
     def put(self, blobs: Sequence[bytes], data: bytes, media_type: str, name: str) -> bool:
-        """Write a manifest or an index and the blobs that it names, under a name."""
+        """Write a manifest or an index and the blobs that it names, under a name.
+
+        Raises LockstitchError when the layout is damaged.
+        """
         with self._locked():
             fresh = [self._put(each) for each in blobs]
             return self._put_named(data, media_type, name) or any(fresh)
@@ -286,8 +291,8 @@ def _link(source: Path, target: Path) -> None:
 def write_docker_archive(image: Image, path: Path, tag: str) -> None:
     """Write the image as a docker archive with one tag; layers stay compressed.
 
-    The same image and tag give the same bytes. The image's ID after `docker load` is the
-    digest of the config.
+    The same image and tag give the same bytes. The image's ID after `docker load` is the digest of
+    the config. Raises LockstitchError when a layer's bytes differ from its digest.
     """
     config = image.config_bytes()
     name = f"{of_bytes(config).hex}.json"

@@ -55,22 +55,22 @@ class Manifest:
 
     @property
     def config(self) -> Descriptor:
-        """The config blob of a manifest."""
+        """The config blob of a manifest; raises LockstitchError when it names none."""
         return self._descriptor(self.document.get("config"), "config")
 
     @property
     def layers(self) -> tuple[Descriptor, ...]:
-        """The layers of a manifest, lowest first."""
+        """The layers of a manifest, lowest first; raises LockstitchError when it lists none."""
         return self._list("layers")
 
     @property
     def manifests(self) -> tuple[Descriptor, ...]:
-        """The manifests of an index."""
+        """The manifests of an index; raises LockstitchError when it lists none."""
         return self._list("manifests")
 
     @property
     def subject(self) -> Descriptor | None:
-        """The manifest that this one is about, if any."""
+        """The manifest that this one is about, if any; raises LockstitchError for a damaged one."""
         value = self.document.get("subject")
         return None if value is None else self._descriptor(value, "subject")
 

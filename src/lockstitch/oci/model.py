@@ -292,4 +292,4 @@ def referrers_tag(digest: Digest) -> str:
 def subject_of(tag: str) -> Digest | None:
     """Return the image that what stands under a tag is about; None for an image's own tag."""
     found = _ABOUT.fullmatch(tag)
-    return Digest.of_hex(found[1]) if found else None
+    return Digest(f"sha256:{found[1]}") if found else None

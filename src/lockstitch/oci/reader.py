@@ -135,7 +135,7 @@ class LayoutReader:
         return manifest.read(data, INDEX_TYPE, f"the index of `{self.root}`")
 
     def tags(self) -> set[str]:
-        """Return every name here, also those of what refers to an image."""
+        """Return every name here, also of referrers; raises LockstitchError when damaged."""
         return {each.annotations.get(REF, "") for each in self.index().manifests} - {""}
 
     def document(self, digest: Digest) -> Mapping[str, Any]:
@@ -167,7 +167,10 @@ class LayoutReader:
             raise LockstitchError(message, hint=f"remove {self.root} and build again")
 
     def referrers(self, digest: Digest, artifact_type: str = "") -> list[Descriptor]:
-        """Return the manifests whose subject is a digest, of one type or all, in their order."""
+        """Return the manifests whose subject is a digest, of one type or all, in their order.
+
+        Raises LockstitchError when the layout is damaged.
+        """
         name = referrers_tag(digest)
         if name not in self.tags():
             return []

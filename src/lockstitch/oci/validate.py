@@ -15,7 +15,8 @@ from lockstitch.oci.rootfs import entries
 def problems(image: Image, *, deep: bool = True) -> list[str]:
     """Return what is wrong with an image, most general first; an empty list means valid.
 
-    With `deep`, every layer is read: digest, size, diffID, order, names, owners, times.
+    With `deep`, every layer is read: digest, size, diffID, order, names, owners, times. Raises
+    LockstitchError for a layer in zstd without the package `zstandard`.
     """
     found = []
     if image.config.command and not image.layers:

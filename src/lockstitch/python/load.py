@@ -28,6 +28,7 @@ def find_root(start: Path) -> Path:
     """Return the nearest folder, from `start` upward, whose pyproject.toml names lockstitch.
 
     Falls back to the nearest with any pyproject.toml, whose error then says what is missing.
+    Raises LockstitchError where there is none.
     """
     nearest = None
     for folder in (start.absolute(), *start.absolute().parents):
@@ -62,7 +63,7 @@ def _init_hint(folder: Path) -> str:
 
 
 def load(start: Path) -> Project:
-    """Return the project that a folder belongs to, or raise every problem of its pyproject."""
+    """Return the project of a folder; raises LockstitchErrors, one a problem of its pyproject."""
     root = find_root(start)
     path = root / "pyproject.toml"
     document = parse_toml(files.read_text(path), f"`{path}`", hint="correct that line")
@@ -70,7 +71,7 @@ def load(start: Path) -> Project:
 
 
 def read(document: Mapping[str, Any], root: Path) -> Project:
-    """Return the project that a parsed pyproject describes."""
+    """Return the project of a parsed pyproject; raises LockstitchErrors, one a problem of it."""
     problems: list[LockstitchError] = []
     top = Table(document, "", problems)
     project = top.table("project")

@@ -244,5 +244,5 @@ class Table:
             )
 
     def close(self) -> None:
-        """Raise everything that was found wrong."""
+        """Raise the LockstitchErrors of everything that was wrong."""
         raise_all(self.problems)

@@ -151,12 +151,15 @@ class Tokens:
         return self._challenge is not None
 
     def header(self, repository: str, scopes: Scopes) -> str:
-        """Return the Authorization header for a request, or an empty text."""
+        """Return the Authorization header, empty without one; raises LockstitchError."""
         with self._guard:
             return self._header(repository, scopes)
 
     def renew(self, repository: str, scopes: Scopes, used: str, wanted: str) -> bool:
-        """Drop the header that was refused; return whether there is another one to try."""
+        """Drop the header that was refused; return whether there is another one to try.
+
+        Raises LockstitchError when no new token is given.
+        """
         with self._guard:
             before = self._challenge
             self._take(wanted)
@@ -319,7 +322,7 @@ class Host:
         return self.retry.call(lambda: self.once(call))
 
     def once(self, call: Call) -> Answer:
-        """Return the same without retries; raises Retryable when another try may succeed."""
+        """Return the same without retries; raises Retryable for another try, else RegistryError."""
         self.open()
         url = self.joined(self.base + "/", call.path)
         for _ in range(_REDIRECTS + 1):

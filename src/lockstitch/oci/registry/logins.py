@@ -230,7 +230,10 @@ def keep(host: str, login: Login) -> str:
 
 
 def forget(host: str) -> list[str]:
-    """Remove a login as `docker logout` does; return the helpers and files that had it."""
+    """Remove a login as `docker logout` does; return the helpers and files that had it.
+
+    Raises LockstitchError when the file is damaged or a helper fails.
+    """
     path = docker_file()
     document = read(path)
     found = []

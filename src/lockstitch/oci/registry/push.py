@@ -87,7 +87,7 @@ class RepositoryWriter(Repository):
         return Upload(self.host, self.repository, blob, advance).run(mount_from)
 
     def send_bytes(self, descriptor: Descriptor, data: bytes) -> int:
-        """Send bytes that are missing there; return how many that were."""
+        """Send bytes that are missing there, or raise RegistryError; return how many that were."""
         if self.has(descriptor):
             return 0
         self.send(Blob.of_bytes(descriptor, data, descriptor.media_type))
@@ -131,7 +131,7 @@ class RepositoryWriter(Repository):
         return digest
 
     def digest_of(self, which: Digest | str) -> Digest | None:
-        """Return the digest of the manifest of a tag or digest, None when there is none."""
+        """Return the digest of a tag's manifest, None without one; raises RegistryError."""
         what = self._called(which)
         headers = {"Accept": manifest.ACCEPT}
         path = f"{self._path}/manifests/{which}"

@@ -54,7 +54,7 @@ class Repository:
         return found
 
     def find(self, which: Digest | str) -> Manifest | None:
-        """Return the manifest of a digest or tag, or None when the repository has none."""
+        """Return the manifest of a digest or tag, None without one; else raises RegistryError."""
         try:
             return self.manifest(which)
         except RegistryError as error:
@@ -161,7 +161,8 @@ class Repository:
     def referrers(self, digest: Digest, artifact_type: str = "") -> list[Descriptor]:
         """Return the manifests whose subject is a digest, of one type or all, in their order.
 
-        A registry without the referrers API has them in an index under a tag.
+        A registry without the referrers API has them in an index under a tag. Raises RegistryError
+        when it refuses, LockstitchError for an answer that is damaged.
         """
         query = f"?{urlencode({'artifactType': artifact_type})}" if artifact_type else ""
         path = f"{self._path}/referrers/{digest}{query}"

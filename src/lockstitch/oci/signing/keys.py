@@ -46,7 +46,7 @@ class Key:
         return process.pipe(words, data, env=environ.child())
 
     def checks(self, data: bytes, signature: bytes) -> bool:
-        """Return whether a signature is this key's, of these bytes."""
+        """Return whether a signature is this key's; raises LockstitchError without openssl."""
         with tempfile.TemporaryDirectory() as folder:
             key, signed = Path(folder) / "key", Path(folder) / "signature"
             key.write_text(self.pem)

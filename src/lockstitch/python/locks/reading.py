@@ -44,7 +44,7 @@ class Reading:
         self.top = Table(document, "", [])
 
     def refuse(self, problem: LockstitchError) -> None:
-        """Raise a problem of the whole lock, or keep it where reading is lenient."""
+        """Raise a LockstitchError of the whole lock, or keep it where reading is lenient."""
         if self.is_strict:
             raise problem
         self._given.append(problem)
@@ -60,7 +60,7 @@ class Reading:
             yield package, lines[number] if number < len(lines) else 0
 
     def close(self) -> None:
-        """Raise all that is wrong with values, or keep it where reading is lenient."""
+        """Raise the LockstitchErrors of all wrong values, or keep them where reading is lenient."""
         wrong = [
             LockstitchError(f"`{self.source}` cannot be read: {each.message}", hint=self.hint)
             for each in self.top.problems

@@ -81,7 +81,11 @@ def read(
 
 
 def pins(root: Path, name: str, target: Target) -> list[Pinned]:
-    """Return what a file of a project pins for a target; `-r` is followed inside the project."""
+    """Return what a file of a project pins for a target.
+
+    `-r` is followed inside the project. Raises LockstitchError for what cannot be read or pins
+    nothing.
+    """
     follow = _inside(root)
     return select(follow(name), target, name, follow)
 

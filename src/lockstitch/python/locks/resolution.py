@@ -30,7 +30,7 @@ class LockedWheel:
 
     @classmethod
     def of_document(cls, document: dict[str, Any]) -> "LockedWheel":
-        """Return the wheel that a record holds."""
+        """Return the wheel of a record; raises LockstitchError when its digest is none."""
         return cls(**(document | {"digest": Digest.parse(document["digest"])}))
 
 
