@@ -147,7 +147,7 @@ def command(
         words += ["--gpus", "all"] if docker else ["--device", "nvidia.com/gpu=all"]
         visible = environ.get("CUDA_VISIBLE_DEVICES")
         words += ["--env", f"CUDA_VISIBLE_DEVICES={visible}"] if visible else []
-    command_words = (*spec.command, *arguments) if arguments else ()
+    command_words = (*spec.started, *arguments) if arguments else ()
     return Command(words=(*words, tag, *command_words), cwd=project.root, env=environ.child())
 
 

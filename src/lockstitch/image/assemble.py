@@ -32,7 +32,7 @@ def image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Imag
         | _environment(defaults)
         | {"PATH": path}
         | dict(spec.env),
-        command=spec.command,
+        command=spec.started,
         user=spec.user or f"{USER}:{USER}",
         workdir=f"/{APP}/{spec.workdir}" if spec.workdir else f"/{APP}",
         ports=(spec.port,) if spec.port else (),

@@ -16,7 +16,7 @@ from posixpath import basename
 
 from lockstitch import files, zstd
 from lockstitch.digest import Digest, canonical_json, of_bytes
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image.plan import Prepared
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Import, Reach, Tree, follow, standard_library
@@ -102,21 +102,17 @@ def check(project: Project, prepared: Prepared, store: Store) -> list[str]:
     if not spec.command or any(modules is None for modules in known):
         return []
     modules = [each for each in (*known, own) if each is not None]
-    problem = _program(spec.command[0], modules, prepared)
-    if problem:
-        raise problem
-    entry = entry_of(spec.command, spec.env, spec.workdir)
-    if entry is None:
-        return []
-    tree = _tree(project, prepared, own)
+    problems = [p for step in spec.steps if (p := _program(step[0], modules, prepared))]
+    raise_all(problems)
+    entries = [entry_of(step, spec.env, spec.workdir) for step in spec.steps]
+    tree = _tree(project, prepared, own) if any(entries) else None
     available = _Available(modules, _library(prepared))
     allowed = {name.partition(".")[0] for name in spec.allow_missing}
-    lacking = [
-        each for each in follow(tree, entry) if not available.has(each) and each.top not in allowed
-    ]
+    followed = [each for entry in entries if entry and tree for each in follow(tree, entry)]
+    lacking = [each for each in followed if not available.has(each) and each.top not in allowed]
     needed = _first_of_each(each for each in lacking if each.reach is Reach.CERTAIN)
     if needed:
-        first, *others = [_error(each, spec.name) for each in needed]
+        first, *others = [_error(each, prepared) for each in needed]
         raise LockstitchError(first.message, hint=first.hint, also=others)
     possible = _first_of_each(each for each in lacking if each.reach is Reach.POSSIBLE)
     notes = [_note(possible)] if possible else []
@@ -130,7 +126,7 @@ def _key(prepared: Prepared) -> str:
     document = {
         "form": _FORM,
         "layers": [layer.key for layer in prepared.layers],
-        "command": spec.command,
+        "command": spec.started,
         "workdir": spec.workdir,
         "env": sorted(spec.env.items()),
         "allow": spec.allow_missing,
@@ -145,8 +141,13 @@ def _first_of_each(imports: Iterable[Import]) -> list[Import]:
     return [*first.values()]
 
 
-def _error(lack: Import, image: str) -> LockstitchError:
+def _error(lack: Import, prepared: Prepared) -> LockstitchError:
+    image, python = prepared.spec.name, prepared.base.python.rpartition(".")[0]
     message = f"{lack.path}:{lack.line}: `{lack.module}` is in no package of image `{image}`"
+    if lack.top in prepared.base.lacks:
+        message = f"{lack.path}:{lack.line}: `{lack.module}`, a part of Python, is not in the base"
+        hint = f'base = "python:{python}", an image that has it; or import it only where it is used'
+        return LockstitchError(message, hint=hint)
     name = distribution_of(lack.top)
     hint = f'uv add {name}, in a group of the image; or allow-missing = ["{lack.top}"]'
     return LockstitchError(message, hint=hint)

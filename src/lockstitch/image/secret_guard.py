@@ -80,7 +80,7 @@ def _of_settings(spec: ImageSpec) -> Iterator[LockstitchError]:
     """Yield an error for each secret that would stand in the image's configuration."""
     places = [("env", name, f"{name}={value}") for name, value in sorted(spec.env.items())]
     places += [("labels", name, f"{name}={value}") for name, value in sorted(spec.labels.items())]
-    places += [("command", "command", word) for word in spec.command]
+    places += [("command", "command", word) for word in spec.started]
     chosen = [p for p in patterns.patterns() if p.high or p.name == "url-credentials"]
     for table, name, words in places:
         for each in text.find(words, f"{table}.{name}", chosen):

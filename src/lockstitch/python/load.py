@@ -1,6 +1,7 @@
 """Finds the project and reads its pyproject.toml once, at the edge."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -179,6 +180,11 @@ def _image(
             hint = f"add it under [dependency-groups] (there: {have})"
             message = f"names `{group}`, which the project does not have"
             problems.append(problem(["images", name, "groups"], message, hint=hint))
+    for step in own["before"]:
+        if not _is_command(step):
+            message = f"has `{step:.80}`, which is no command"
+            hint = 'before = ["python src/prepare.py"]'
+            problems.append(problem(["images", name, "before"], message, hint=hint))
     if own["health"] and not own["port"]:
         message = "needs a `port`, and a path that starts with /"
         problems.append(problem(["images", name, "health"], message))
@@ -191,6 +197,7 @@ def _image(
         extras=tuple(sorted(g for g in own["groups"] if normal(g) not in groups)),
         include=tuple(sorted(own["include"])),
         outputs=tuple(sorted(own["outputs"])),
+        before=own["before"],
         command=own["command"],
         workdir="" if workdir == "." else workdir,
         env=own["env"],
@@ -206,6 +213,14 @@ def _image(
         bytecode=own["bytecode"],
         trim=own["trim"],
     )
+
+
+def _is_command(text: str) -> bool:
+    """Return whether a text has words, and an end for each quote."""
+    try:
+        return bool(shlex.split(text))
+    except ValueError:
+        return False
 
 
 def _stack(own: Mapping[str, Any], *, declared: bool) -> StackSpec:

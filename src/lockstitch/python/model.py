@@ -1,6 +1,7 @@
 """What the user wrote: a project and its images, as frozen values."""
 
 import difflib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,14 @@ from typing import Any
 
 from lockstitch.errors import UsageError
 
+# Runs the commands before `--`, ends with the first that fails, and becomes the one behind it.
+# In one line and without a shell, which bases lack.
+_IN_TURN = (
+    "import os, shlex, subprocess, sys; at = sys.argv.index('--'); "
+    "[sys.exit(code) for step in sys.argv[1:at] "
+    "if (code := subprocess.run(shlex.split(step)).returncode)]; "
+    "os.execvp(sys.argv[at + 1], sys.argv[at + 1:])"
+)
 BESIDE = "."  # of `outputs`: the folder of the code itself, for what is written beside it
 
 
@@ -22,6 +31,7 @@ class ImageSpec:
     extras: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()  # commands that run in turn before it, each in one text
     command: tuple[str, ...] = ()
     workdir: str = ""  # where the command starts, from the project's folder
     env: Mapping[str, str] = field(default_factory=dict)
@@ -38,6 +48,18 @@ class ImageSpec:
     bytecode: bool = False
     trim: bool = False
     links: Mapping[str, str] = field(default_factory=dict)  # outside /app; of our own images alone
+
+    @property
+    def steps(self) -> tuple[tuple[str, ...], ...]:
+        """The commands that it runs in turn: those of `before`, and its own."""
+        return (*(tuple(shlex.split(step)) for step in self.before), self.command)
+
+    @property
+    def started(self) -> tuple[str, ...]:
+        """The command that runs all steps: one program where `before` has some."""
+        if not self.before:
+            return self.command
+        return ("python", "-c", _IN_TURN, *self.before, "--", *self.command)
 
     @property
     def record(self) -> str:

@@ -54,15 +54,16 @@ def command(
     programs = live.python_of(venv).parent
     told = {**environ.child(), **(variables or {}), **image.env}
     path = f"{programs}{os.pathsep}{told.get('PATH', '')}"
-    program = shutil.which(image.command[0], path=path)
+    words = image.started
+    program = shutil.which(words[0], path=path)
     if program is None:
-        message = f"`{image.command[0]}`, the command of `{image.name}`, is in no locked package"
+        message = f"`{words[0]}`, the command of `{image.name}`, is in no locked package"
         hint = f"add what brings it to a group of tool.lockstitch.images.{image.name}"
         raise LockstitchError(message, hint=hint)
     told.pop("PYTHONHOME", None)
     env = told | {"PATH": path, "VIRTUAL_ENV": str(venv)}
     return Command(
-        words=(program, *image.command[1:], *arguments), cwd=project.root / image.workdir, env=env
+        words=(program, *words[1:], *arguments), cwd=project.root / image.workdir, env=env
     )
 
 

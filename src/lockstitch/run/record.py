@@ -205,7 +205,7 @@ def run(project: Project, spec: ImageSpec, command: Command, start: Run, progres
 def _before(project: Project, spec: ImageSpec, command: Command) -> _Before:
     fingerprint = live.interpreter(programs.folder(project, spec), command.env)
     commit = git.commit(project.root).digest
-    words = (*spec.command[:1], *command.words[1:])
+    words = (*spec.started[:1], *command.words[1:])
     record = RunRecord(
         task=spec.name,
         command=tuple(_without_secrets(words)),

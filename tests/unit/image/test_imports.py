@@ -169,7 +169,7 @@ def test_a_namespace_is_looked_into(project: Case) -> None:
 
 def test_the_library_is_that_of_the_base(project: Case) -> None:
     assert project.check("python main.py", main="import tomllib, distutils, sqlite3") == []
-    with pytest.raises(LockstitchError, match="`tkinter` is in no package"):
+    with pytest.raises(LockstitchError, match="`tkinter`, a part of Python, is not in the base"):
         project.check("python other.py", other="import tkinter")
 
 

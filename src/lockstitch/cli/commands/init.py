@@ -62,6 +62,9 @@ OPTIONS = (
         "--force",
         "like --with-tools, and replace settings and a .python-version that differ",
     ),
+    flag(
+        "--split", "list what only one of several images imports in a dependency group of its name"
+    ),
     flag("--yes", "write without asking (default: ask on a terminal)"),
     flag("--dry-run", "show the difference, write nothing"),
     flag("--explain", "print each decision about images with the file and line that it comes from"),
@@ -80,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
         tools="replace" if options.force else "add" if options.with_tools else "none",
         has_poetry=process.is_there("poetry"),
         explain=options.explain,
+        split=options.split,
         can_fetch=_can_fetch,
     )
     names = [change.name for change in found.changes]

@@ -45,6 +45,7 @@ class Code:
     path: str
     tree: ast.Module
     names: Mapping[str, str]  # what a name in the file stands for, as a whole dotted name
+    calls: frozenset[str]  # whole dotted names of what it calls
     relative: bool  # whether it imports from its own package by dots
     is_script: bool
     has_main: bool  # `if __name__ == "__main__"`
@@ -80,6 +81,7 @@ def code_of(path: str, text: str) -> Code | None:
         path=path,
         tree=tree,
         names=names_of(tree),
+        calls=frozenset(call.name for call in source.calls),
         relative=bool(source.relative),
         is_script=source.is_script,
         has_main=has_main,

@@ -50,7 +50,7 @@ _HINTS: dict[str, tuple[re.Pattern[bytes], ...]] = {
     "seeds": (regex(rb"seed\w*\("),),
     "homes": (regex(rb"/home/"), regex(rb"/Users/"), regex(rb"\\Users\\")),
 }
-_PICKLES = frozenset(
+PICKLES = frozenset(
     (
         *("joblib.load", "pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads"),
         *("dill.load", "dill.loads", "sklearn.externals.joblib.load"),
@@ -155,7 +155,7 @@ def _facts(name: str, data: bytes) -> tuple[Any, bool]:
 
 def _always_pickle(code: Source, call: Call) -> bool | None:
     """Return whether a call reads a pickle whatever is locked; None for one that never does."""
-    if call.name in _PICKLES:
+    if call.name in PICKLES:
         return True
     if call.name != "torch.load":
         return None

@@ -31,6 +31,7 @@ _WRITTEN = re.compile(
     r"(?m)^[ \t]*[\"']?[\w-]*(?:out|log|save|artifact|checkpoint|result)[\w-]*"
     r"(?:dir|path|folder)[\w-]*[\"']?[ \t]*[:=][ \t]*[\"']?([\w./-]*[a-z][\w./-]*)[\"']?,?[ \t]*$"
 )
+_SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
 _OUTPUTS = frozenset(
     {"logs", "log", "artifacts", "outputs", "output", "results", "reports", "models"}
 )
@@ -43,6 +44,7 @@ class Contents:
     program: Program  # in the folder in which it finds what it opens
     include: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)  # files, and folders that end in /
     env: dict[str, str] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -116,8 +118,10 @@ class _Reader:
         for glob in program.include:
             if not glob.endswith(".py") and self._is_small(glob) and not covered_by(glob, include):
                 include.add(glob)
-        made.include = sorted(g for g in include if any(files.matches(n, g) for n in self._all))
-        made.outputs = _tops(made.outputs)
+        made.include = without_parts(
+            glob for glob in include if any(files.matches(n, glob) for n in self._all)
+        )
+        made.outputs = tops(made.outputs)
         return made
 
     def _tracking(self, modules: set[str]) -> None:
@@ -205,6 +209,13 @@ class _Reader:
                 continue
             folder = name.partition("/")[0]
             globs.add(f"{folder}/**/*.py" if "/" in name else name)
+        # Of an installed package, modules that are imported by their bare names stay in the tree.
+        paths = self._program.env.get("PYTHONPATH", "").split(":")
+        globs |= {
+            f"{path}**/*.py"
+            for path in own
+            if any(f"{each}/".startswith(f"/app/{path}") for each in paths)
+        }
         # A package that looks for files beside itself stays beside them: the tree's copy is
         # imported before the installed one.
         outside = [
@@ -422,6 +433,7 @@ class _Reader:
             text = use.text.rstrip("/")
             if not use.anchored and self._program.workdir:
                 text = posixpath.normpath(posixpath.join(self._program.workdir, text))
+            self._contents.written.append(f"{text}/" if use.kind == "fills" else text)
             literal = text.partition("*")[0] if "*" in text else text
             if "*" in text:
                 folder = literal.rpartition("/")[0]
@@ -462,7 +474,7 @@ class _Reader:
         folder = posixpath.normpath(folder)
         if (folder.startswith((".", "/")) and not folder.startswith("./")) or folder in {"", "."}:
             return
-        if not re.fullmatch(r"[\w.+@ -]+(?:/[\w.+@ -]+)*", folder):
+        if not re.fullmatch(r"[\w.+@-]+(?:[ /][\w.+@-]+)*", folder) or _SENTENCE.search(folder):
             return
         if folder not in self._contents.outputs:
             self._contents.outputs.append(folder)
@@ -476,6 +488,13 @@ def covered_by(glob: str, others: Iterable[str]) -> bool:
     )
 
 
-def _tops(folders: Sequence[str]) -> list[str]:
+def without_parts(globs: Iterable[str]) -> list[str]:
+    """Return globs, sorted, without those that another one has in it."""
+    every = set(globs)
+    return sorted(g for g in every if not covered_by(g, every - {g}))
+
+
+def tops(folders: Sequence[str]) -> list[str]:
+    """Return folders without those below another one, the folder of the code last."""
     ordered = sorted(set(folders), key=lambda folder: (folder == BESIDE, folder))
     return [f for f in ordered if not any(f.startswith(f"{o}/") for o in ordered)]

@@ -1,6 +1,7 @@
 """What to do about the facts of a folder: the tables and files that it should have."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,9 @@ from lockstitch.scaffold.init import tables
 from lockstitch.scaffold.init.contents import Contents, contents_of
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts
-from lockstitch.scaffold.init.programs import Found, Program, find, split
+from lockstitch.scaffold.init.groups import proposed, settled
+from lockstitch.scaffold.init.programs import Found, Program, find
+from lockstitch.scaffold.init.steps import complete
 
 # The Pythons of bases, the best first, with a version that the base has or will have: those of
 # Debian's releases, and of python-build-standalone.
@@ -54,6 +57,24 @@ class Decisions:
     reasons: tuple[Reason, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """The programs of a folder, and what their images hold."""
+
+    found: Found
+    every: Sequence[Contents]
+
+    @classmethod
+    def of(cls, facts: Facts, minor: str) -> "_Known":
+        found = find(facts, minor)
+        made = [contents_of(facts, found, program) for program in found.programs]
+        return cls(found=found, every=complete(facts, found, made))
+
+    @property
+    def programs(self) -> list[Program]:
+        return [each.program for each in self.every]
+
+
 def decide(
     facts: Facts,
     python: str = "",
@@ -61,6 +82,7 @@ def decide(
     with_tools: bool = False,
     force: bool = False,
     explain: bool = False,
+    split: bool = False,
     can_fetch: Callable[[str], bool] = lambda _: True,
 ) -> Decisions:
     """Return what a folder should have; reads no file that is not in its facts' folder.
@@ -68,17 +90,22 @@ def decide(
     `python` is the minor version of the images where it is named, `can_fetch` says whether one
     that Debian lacks can be had. `with_tools` adds a group `dev`, settings of black, ruff, mypy
     and pytest, hooks and `.python-version`; `force` replaces such settings that differ. With
-    `explain`, the reasons for images are found for a project that has its images too.
+    `explain`, the reasons for images are found for a project that has its images too. With `split`,
+    what only one image imports is in a group of its name.
     """
     notes = _left_out(facts)
     minor, base = _base(facts, python, notes, can_fetch)
     facts = facts.for_python(minor, notes)
+    known = None
+    if explain or not table(facts.document, "tool", "lockstitch", "images"):
+        known = _Known.of(facts, minor)
+        facts = settled(facts, known.found, known.programs, notes, split=split)
     build = [*tables.build(facts)]
     project = [*tables.project(facts, minor)]
     reasons: list[Reason] = []
-    images = [*_images(facts, minor, base, reasons, with_tools=with_tools)]
-    if explain and not reasons:
-        _add_reasons(facts, minor, reasons)
+    images = [*_images(facts, (minor, base), known, reasons, with_tools=with_tools)]
+    if known and not reasons:
+        _add_reasons(facts, known, reasons)
     settings = [*tables.settings(facts, force=force)] if with_tools else []
     notes += [item for item in [*build, *project, *images, *settings] if isinstance(item, str)]
     development = tables.development(facts, with_tools=with_tools)
@@ -245,17 +272,23 @@ def _requires_python(facts: Facts) -> str:
 
 
 def _images(
-    facts: Facts, python: str, base: str, reasons: list[Reason], *, with_tools: bool
+    facts: Facts,
+    python: tuple[str, str],
+    known: _Known | None,
+    reasons: list[Reason],
+    *,
+    with_tools: bool,
 ) -> Iterator[Table | str]:
     """Yield the tables of lockstitch, and of a group that a guessed image needs."""
     settings = table(facts.document, "tool", "lockstitch")
-    values: dict[str, Any] = {"python": python, "base": base, "platforms": ["linux/amd64"]}
+    values: dict[str, Any] = {"python": python[0], "base": python[1]}
+    values["platforms"] = ["linux/amd64"]
     if settings:  # what its author left out has a default that he knows
         values = {}
     yield from [Table(path=("tool", "lockstitch"), values=values)] if values else []
-    if table(settings, "images"):
+    if table(settings, "images") or known is None:
         return
-    found = find(facts, python)
+    found, every = known.found, known.every
     yield from found.notes
     if not found.programs:
         yield from _without_command(facts, found)
@@ -265,7 +298,8 @@ def _images(
     made: dict[str, str] = {}  # the folders that images write
     absent: dict[str, str] = {}
     tables_of_images = []
-    for contents in [contents_of(facts, found, program) for program in found.programs]:
+    yield from _without_image(found, every)
+    for contents in every:
         program = contents.program
         image, lines = _image(facts, program, contents)
         if lines:
@@ -283,8 +317,8 @@ def _images(
         added = tables.group(facts, name, lines)
         yield from [added] if added else []
     if with_tools and groups and facts.manager == "uv":  # for the checks of all code
-        known = {*table(facts.document, "dependency-groups"), *facts.inputs.groups}
-        more = ["train"] if "train" in known - {*groups} and not facts.inputs.conflicts() else []
+        there = {*table(facts.document, "dependency-groups"), *facts.inputs.groups}
+        more = ["train"] if "train" in there - {*groups} and not facts.inputs.conflicts() else []
         values = {"default-groups": ["dev", *groups, *more]}
         yield Table(path=("tool", "uv"), values=values)
     for name, image in tables_of_images:
@@ -294,17 +328,26 @@ def _images(
         what = f"image `{writer}` writes it" if writer else "not in this folder"
         left_out[f"`{name}` ({where}): {what}"] = None
     yield from (f"left out: {each}" for each in left_out)
-    yield from split(facts, found)
+    yield from proposed(facts, found, known.programs)
     images = {name for name, _ in tables_of_images}
     if {"train", "serve"} <= images and not facts.folder.filled("models"):
         yield "once training has written a model, add it to the `include` of the image `serve`"
 
 
-def _add_reasons(facts: Facts, python: str, reasons: list[Reason]) -> None:
+def _without_image(found: Found, every: Sequence[Contents]) -> Iterator[str]:
+    """Yield which scripts are neither an image's program nor a step before one."""
+    used = {program.path for each in every for program in (each.program, *each.program.before)}
+    others = sorted({program.path for program in found.others} - used)
+    if others:
+        shown = ", ".join(f"`{path}`" for path in others[:5])
+        more = f" and {len(others) - 5} more" if others[5:] else ""
+        yield f"programs without an image: {shown}{more}"
+
+
+def _add_reasons(facts: Facts, known: _Known, reasons: list[Reason]) -> None:
     """Add the reasons for the images that would be written if there were none."""
-    found = find(facts, python)
-    for program in found.programs:
-        contents = contents_of(facts, found, program)
+    for contents in known.every:
+        program = contents.program
         image, _ = _image(facts, contents.program, contents)
         why = (program.reason, *contents.reasons)
         reasons.append(Reason(image=program.image, values=image, why=why))
@@ -343,6 +386,8 @@ def _image(facts: Facts, program: Program, contents: Contents) -> tuple[dict[str
     values: dict[str, Any] = {"groups": sorted(set(named))} if named else {}
     values |= {"include": contents.include} if contents.include else {}
     values |= {"outputs": contents.outputs} if contents.outputs else {}
+    if program.before:
+        values |= {"before": [shlex.join(each.command) for each in program.before]}
     values |= {"command": list(program.command)}
     values |= {"workdir": program.workdir} if program.workdir else {}
     values |= {"env": dict(sorted(contents.env.items()))} if contents.env else {}

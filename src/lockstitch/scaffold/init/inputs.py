@@ -66,6 +66,7 @@ class Inputs:
     requires_python: str = ""
     python: str = ""  # the minor version that the repository names
     python_source: str = ""  # the file that names it
+    guessed: dict[str, str] = field(default_factory=dict)  # by the imports: where each is
     notes: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)  # files, the first ones first
 
@@ -510,6 +511,10 @@ def _fill(
         if name in pinned or name in there:
             del unknown[module]
     inputs.add(line for line, _ in added)
+    hidden = ", for `"  # what a call needs without an import
+    inputs.guessed = {
+        line: where for line, where in added if line in inputs.dependencies and hidden not in where
+    }
     if nothing and added:
         names = ", ".join(line for line, _ in added)
         inputs.notes.append(f"guessed from the imports, as no file lists dependencies: {names}")

@@ -47,7 +47,7 @@ class Plan:
     reasons: tuple[Reason, ...] = ()
 
 
-def plan(
+def plan(  # noqa: PLR0913 -- each is an option of the command
     root: Path,
     manager: str = "",
     python: str = "",
@@ -55,6 +55,7 @@ def plan(
     tools: Tools = "none",
     has_poetry: bool = True,
     explain: bool = False,
+    split: bool = False,
     can_fetch: Callable[[str], bool] = lambda _: True,
 ) -> Plan:
     """Return what a folder lacks; reads only the folder, and writes nothing.
@@ -62,7 +63,8 @@ def plan(
     `python` is the minor version of the images where it is named. `tools` are
     linters, hooks and pytest: to be added, or to replace settings that differ too. Without Poetry
     on this machine, a project of Poetry becomes one of uv with the versions of its lock. With
-    `explain`, the reasons for images are found for a project that has its images too. `can_fetch`
+    `explain`, the reasons for images are found for a project that has its images too. With `split`,
+    what only one image imports is in a group of its name. `can_fetch`
     is asked about a Python that Debian lacks.
     Raises LockstitchError for what is there and cannot be worked with.
     """
@@ -78,6 +80,7 @@ def plan(
         with_tools=tools != "none",
         force=force,
         explain=explain,
+        split=split,
         can_fetch=can_fetch,
     )
     edited = edit(facts.text, decisions.tables, "pyproject.toml", force=force)

@@ -6,12 +6,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lockstitch import files
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Reach, Tree, follow, standard_library
-from lockstitch.python.names import distribution_of, of_requirement
-from lockstitch.python.size import shown
-from lockstitch.python.tables import parse_toml, table
+from lockstitch.python.tables import table
 from lockstitch.repository.code.applications import (
     Application,
     Code,
@@ -29,6 +26,7 @@ _APART = frozenset(
     {"test", "tests", "testing", "docs", "doc", "examples", "example", "notebooks", "notebook"}
     | {"node_modules", "site-packages", "venv", ".venv", "env", "benchmarks", "third_party"}
     | {"vendor", "build", "dist", ".github", "migrations", "fixtures", "alembic", "ci"}
+    | {"archive", "archived", "legacy", "deprecated", "old", "backup"}
 )
 _NO_PROGRAMS = frozenset(
     {"setup.py", "conftest.py", "noxfile.py", "fabfile.py", "__init__.py", "versioneer.py"}
@@ -101,6 +99,9 @@ class Program:
     outputs: tuple[str, ...] = ()  # folders that the repository says are written
     folder: str = ""  # the folder of a Django project
     workdir: str = ""  # the folder that it starts in
+    before: "tuple[Program, ...]" = ()  # what runs first
+    reads: tuple[str, ...] = ()  # what dvc.yaml says that it reads and makes
+    makes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,7 @@ class Found:
     opened: Opened
     tree: Tree
     programs: tuple[Program, ...]
+    others: tuple[Program, ...]  # scripts without an image
     notes: tuple[str, ...]
 
 
@@ -141,48 +143,9 @@ def find(facts: Facts, python: str) -> Found:
         opened=Opened(codes),
         tree=tree,
         programs=tuple(programs),
+        others=tuple(finder.others),
         notes=tuple(finder.notes),
     )
-
-
-def split(facts: Facts, found: Found) -> Iterator[str]:
-    """Yield which requirements only one of several images imports, with the size that it saves."""
-    if len(found.programs) < 2:  # noqa: PLR2004 -- two
-        return
-    users: dict[str, set[str]] = {}
-    for program in found.programs:
-        command = ("python", program.path) if program.kind == "console" else program.command
-        entry = entry_of(command, program.env, program.workdir)
-        for each in follow(found.tree, entry) if entry else ():
-            users.setdefault(of_requirement(distribution_of(each.top)), set()).add(program.image)
-    sizes = _sizes(facts)
-    listed = [of_requirement(line) for line in tables.dependencies(facts)]
-    for program in found.programs:
-        alone = [n for n in listed if users.get(n) == {program.image} and n not in program.needs]
-        if alone:
-            known = sum(sizes.get(name, 0) for name in alone)
-            saved = f": {shown(known)} that the others carry" if known else ""
-            names, listing = " ".join(alone), ", ".join(f"`{name}`" for name in alone)
-            yield (
-                f"only image `{program.image}` imports {listing}{saved}; "
-                f"uv remove {names} && uv add --group {program.image} {names}"
-            )
-
-
-def _sizes(facts: Facts) -> dict[str, int]:
-    """Return the bytes of each package's wheel for Linux, as far as uv.lock says."""
-    path = facts.folder.root / "uv.lock"
-    if not path.is_file() or not facts.folder.inside(path):
-        return {}
-    document = parse_toml(files.read_text(path), "`uv.lock`", hint="uv lock")
-    found: dict[str, int] = {}
-    packages = document.get("package")
-    for package in packages if isinstance(packages, list) else ():
-        for wheel in package.get("wheels", ()):
-            fits = re.search(r"none-any|manylinux\w*x86_64", wheel.get("url", ""))
-            if fits and isinstance(wheel.get("size"), int):
-                found[package["name"]] = wheel["size"]
-    return found
 
 
 class _Finder:
@@ -196,6 +159,7 @@ class _Finder:
         self._codes = codes
         self._tree = tree
         self.notes: list[str] = []
+        self.others: list[Program] = []
         known = tables.groups(facts)
         self._declared = tables.declared(facts).union(*known.values())
         self._said = [*said.commands(repo)]
@@ -233,11 +197,7 @@ class _Finder:
             found["app"] = replace(scripts[0], image="app")
             scripts = scripts[1:]
         used = {p.path for p in found.values()}
-        others = sorted({p.path for p in scripts} - used)
-        if others:
-            shown = ", ".join(f"`{path}`" for path in others[:5])
-            more = f" and {len(others) - 5} more" if len(others) > 5 else ""  # noqa: PLR2004
-            self.notes.append(f"programs without an image: {shown}{more}")
+        self.others = [p for p in scripts if p.path not in used]
         return [found[name] for name in sorted(found, key=lambda n: (n != _TRAIN, n))]
 
     def _is_training(self, program: Program) -> bool:
@@ -314,6 +274,22 @@ class _Finder:
             needs=needs,
             include=each.include,
             workdir=root,
+            before=tuple(
+                Program(
+                    image=named,
+                    kind="script",
+                    path=first,
+                    command=step,
+                    reason=f"{each.source}: what its image starts first",
+                    env=env,
+                    workdir=root,
+                )
+                for words in each.before
+                for step in [
+                    tuple(_below(w, root) if root and self._repo.exists(w) else w for w in words)
+                ]
+                if (first := self._file_of(step, env, root)) and first != path
+            ),
         )
 
     def _bound(self, words: list[str], port: int) -> list[str]:
@@ -736,6 +712,8 @@ class _Finder:
                 reason=reason,
                 env=env,
                 outputs=tuple(o for s in hints for o in s.outputs),
+                reads=tuple(o for s in hints for o in s.needs),
+                makes=tuple(o for s in hints for o in s.makes),
             )
 
     def _arguments(self, path: str, hints: Sequence[Said]) -> tuple[tuple[str, ...], str]:

@@ -59,6 +59,9 @@ class Said:
     env: Mapping[str, str] = field(default_factory=dict)
     include: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # what a stage of DVC reads and what it makes, as it is written
+    makes: tuple[str, ...] = ()
+    before: tuple[tuple[str, ...], ...] = ()  # what an image starts before its program
     serves: bool = False
     system: tuple[str, ...] = ()  # packages of the distribution
 
@@ -128,10 +131,12 @@ def _calls_of(text: str) -> list[Call]:
 def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said | None:
     folder = built.state.workdir
     chosen = None
+    earlier: list[Call] = []
     for each in calls:
         if each.program == "cd" and each.words:
             folder = posixpath.normpath(posixpath.join(folder, each.words[0]))
         elif _starter(each) and not (chosen and any("train" in word for word in chosen.words)):
+            earlier += [chosen] if chosen else []
             chosen = each  # the last one; of several steps the one that trains
     if chosen is None:
         return None
@@ -164,6 +169,9 @@ def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said 
         health=_health(built),
         env=env,
         include=where.named(),
+        before=tuple(
+            where.translated(_words(each, exposed, built.state.env), folder) for each in earlier
+        ),
         serves=built.serves or any(serves(each, exposes=bool(exposed)) for each in calls),
         system=tuple(
             name
@@ -379,19 +387,21 @@ def _dvc(repo: Repository) -> Iterator[Said]:
         for each in listed if isinstance(listed, list) else [listed]:
             if isinstance(each, str):
                 line = 1 + text[: max(0, text.find(each.splitlines()[0]))].count("\n")
-                outs = tuple(_outs(stage))
+                made = tuple(_listed(stage, "outs", "metrics", "plots"))
+                outs = tuple(posixpath.dirname(n) if posixpath.splitext(n)[1] else n for n in made)
+                needs = tuple(_listed(stage, "deps"))
                 for found in _of_text("dvc.yaml", line, each, str(name)):
-                    yield replace(found, outputs=outs)
+                    yield replace(found, outputs=outs, needs=needs, makes=made)
 
 
-def _outs(stage: Mapping[str, object]) -> Iterator[str]:
-    """Yield the folders that a stage of DVC writes to."""
-    for key in ("outs", "metrics", "plots"):
+def _listed(stage: Mapping[str, object], *keys: str) -> Iterator[str]:
+    """Yield the files and folders that a stage of DVC lists under some keys."""
+    for key in keys:
         listed = stage.get(key)
         for each in listed if isinstance(listed, list) else ():
             name = next(iter(each), "") if isinstance(each, dict) else each
             if isinstance(name, str) and name:
-                yield posixpath.dirname(name) if posixpath.splitext(name)[1] else name.rstrip("/")
+                yield posixpath.normpath(name)
 
 
 def _yaml(text: str) -> object:

@@ -16,9 +16,13 @@ SHAPES = sorted(gauntlet.SHAPES.glob("*.shape"))
 def planned(root: Path, texts: dict[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the images that init decides on, and its notes."""
     found = plan.plan(write_files(root, texts))
+    return document_of(found)["tool"]["lockstitch"]["images"], found.notes
+
+
+def document_of(found: plan.Plan) -> dict[str, Any]:
+    """Return pyproject.toml as it will be."""
     text = next(c.after for c in found.changes if c.name == "pyproject.toml").decode()
-    images = parse_toml(text, "it", hint="")["tool"]["lockstitch"]["images"]
-    return images, found.notes
+    return parse_toml(text, "it", hint="")
 
 
 @pytest.mark.parametrize("path", SHAPES, ids=lambda path: path.stem)
@@ -162,7 +166,7 @@ def test_what_only_one_image_imports_is_said_with_its_size(tmp_path: Path) -> No
     )
     texts = {
         "pyproject.toml": (
-            '[project]\nname = "x"\ndependencies = ["scikit-learn", "fastapi", "numpy"]\n'
+            '[project]\nname = "x"\ndependencies = ["scikit-learn>=1", "fastapi", "numpy"]\n'
         ),
         "uv.lock": lock,
         "train.py": "import numpy\nfrom sklearn import svm\n",
@@ -171,5 +175,98 @@ def test_what_only_one_image_imports_is_said_with_its_size(tmp_path: Path) -> No
     _, notes = planned(tmp_path, texts)
     assert (
         "only image `train` imports `scikit-learn`: 13.0 MB that the others carry; "
-        "uv remove scikit-learn && uv add --group train scikit-learn"
+        "uv remove scikit-learn && uv add --group train 'scikit-learn>=1', "
+        'then groups = ["train"] in its table'
     ) in notes
+
+
+TWO = {
+    "train.py": "import numpy\nfrom sklearn import svm\n",
+    "api.py": "import numpy\nfrom fastapi import FastAPI\napp = FastAPI()\n",
+    "requirements.txt": "scikit-learn==1.5.0\nfastapi\nnumpy\nuvicorn\n",
+}
+
+
+def test_what_only_one_image_imports_gets_a_group_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    _, notes = planned(tmp_path / "kept", TWO)
+    assert "only image `train` imports `scikit-learn`; lockstitch init --split" in notes
+    root = write_files(tmp_path / "split", TWO)
+    document = document_of(plan.plan(root, split=True))
+    assert document["dependency-groups"]["train"] == ["scikit-learn==1.5.0"]
+    assert "scikit-learn==1.5.0" not in document["project"]["dependencies"]
+    images = document["tool"]["lockstitch"]["images"]
+    assert images["train"]["groups"] == ["train"]
+    assert "groups" not in images["serve"]
+
+
+@pytest.mark.parametrize(
+    "load", ["import joblib\njoblib.load('m')", "from mlflow import pyfunc as p\np.load_model('m')"]
+)
+def test_what_a_loaded_model_may_need_stays(load: str, tmp_path: Path) -> None:
+    _, notes = planned(tmp_path, {**TWO, "api.py": f"{TWO['api.py']}{load}\n"})
+    assert not [note for note in notes if "only image `train`" in note]
+
+
+def test_what_only_a_script_without_an_image_imports_is_for_developing(tmp_path: Path) -> None:
+    texts = {**TWO, "plot.py": "import seaborn\nif __name__ == '__main__':\n    seaborn.f()\n"}
+    root = write_files(tmp_path, texts)
+    made = plan.plan(root)
+    document = document_of(made)
+    assert document["dependency-groups"]["dev"] == ["seaborn"]
+    assert document["project"]["dependencies"] == [
+        "scikit-learn==1.5.0",
+        "fastapi",
+        "numpy",
+        "uvicorn",
+    ]
+    assert (
+        "`plot.py:1` needs `seaborn`, which no list has: added to the group `dev`, as no image "
+        "runs `plot.py`"
+    ) in made.notes
+
+
+MAKES = (
+    "import os\nif __name__ == '__main__':\n    os.makedirs('d/clean', exist_ok=True)\n"
+    "    open('d/clean/x.csv', 'w').write(open('d/x.csv').read())\n"
+)
+READS = "if __name__ == '__main__':\n    open('d/clean/x.csv')\n"
+
+
+def test_the_script_that_makes_what_another_one_reads_runs_before_it(tmp_path: Path) -> None:
+    images, notes = planned(tmp_path, {"train.py": READS, "clean.py": MAKES, "d/x.csv": "1\n"})
+    assert images["train"]["before"] == ["python clean.py"]
+    assert images["train"]["include"] == ["clean.py", "d/**", "train.py"]
+    assert images["train"]["outputs"] == ["d/clean"]
+    assert "image `train` first runs `python clean.py`: `before`" in notes
+    assert not [note for note in notes if "d/clean/x.csv" in note]
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        ({"train.py": READS, "clean.py": MAKES, "d/clean/x.csv": "1\n"}, "it is there"),
+        ({"train.py": READS, "clean.py": MAKES}, "what it is made from is not"),
+        ({"train.py": READS, "d/x.csv": "1\n"}, "nothing makes it"),
+        (
+            {
+                "train.py": f"{READS}\nopen('d/clean/x.csv', 'w')\n",
+                "clean.py": MAKES,
+                "d/x.csv": "1\n",
+            },
+            "it makes it itself",
+        ),
+    ],
+)
+def test_nothing_runs_before_where(texts: dict[str, str], why: str, tmp_path: Path) -> None:
+    images, _ = planned(tmp_path, texts)
+    assert "before" not in images["train"], why
+
+
+def test_a_server_waits_for_no_training(tmp_path: Path) -> None:
+    api = "from fastapi import FastAPI\nimport joblib\napp = FastAPI()\njoblib.load('m/m.pkl')\n"
+    train = "import joblib\nif __name__ == '__main__':\n    joblib.dump(1, 'm/m.pkl')\n"
+    tune = "import os\nif __name__ == '__main__':\n    os.makedirs('m')\n"
+    images, notes = planned(tmp_path, {"api.py": api, "train.py": train, "tune.py": tune})
+    assert "before" not in images["serve"]
+    assert "left out: `m/m.pkl` (api.py:4): image `train` writes it" in notes

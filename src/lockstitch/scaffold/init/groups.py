@@ -1,0 +1,138 @@
+"""Which requirements only some images need, and where they are listed then."""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from lockstitch import files
+from lockstitch.python.commands import entry_of
+from lockstitch.python.imports import follow, reached
+from lockstitch.python.names import distribution_of, of_requirement
+from lockstitch.python.size import shown
+from lockstitch.python.tables import parse_toml
+from lockstitch.repository.code import scripts
+from lockstitch.scaffold.init import tables
+from lockstitch.scaffold.init.facts import Facts
+from lockstitch.scaffold.init.programs import Found, Program
+
+# What reads a model whose classes are of packages that the code does not import.
+_LOADS = scripts.PICKLES | {"torch.load"}
+_LOAD = "load_model"
+
+
+class Users:
+    """Which images import what, and which of them load models."""
+
+    def __init__(self, found: Found, programs: Sequence[Program]) -> None:
+        """Follow the imports of each image's programs."""
+        self._found = found
+        self._images: dict[str, set[str]] = {}  # by distribution
+        self._loading: set[str] = set()
+        for program in programs:
+            for each in (program, *program.before):
+                self._take(program.image, each)
+
+    def _take(self, image: str, program: Program) -> None:
+        command = ("python", program.path) if program.kind == "console" else program.command
+        entry = entry_of(command, program.env, program.workdir)
+        if entry is None:
+            return
+        for each in follow(self._found.tree, entry):
+            name = of_requirement(distribution_of(each.top))
+            self._images.setdefault(name, set()).add(image)
+        if any(self._loads(path) for path in reached(self._found.tree, entry)):
+            self._loading.add(image)
+
+    def _loads(self, path: str) -> bool:
+        code = self._found.codes.get(path)
+        return code is not None and any(
+            name in _LOADS or name.endswith(f".{_LOAD}") for name in code.calls
+        )
+
+    def alone(self, image: str, names: Sequence[str]) -> list[str]:
+        """Return the names of those that one image imports, and no other one can need."""
+        if self._loading - {image}:
+            return []
+        return [name for name in names if self._images.get(name) == {image}]
+
+    def unused(self, names: Sequence[str]) -> list[str]:
+        """Return the names of those that no image can need."""
+        return [] if self._loading else [name for name in names if name not in self._images]
+
+
+def settled(
+    facts: Facts, found: Found, programs: Sequence[Program], notes: list[str], *, split: bool
+) -> Facts:
+    """Return the facts with guesses that no image needs in the group for developing, and say so.
+
+    With `split`, what only one image imports is in a group of its name.
+    """
+    users = Users(found, programs)
+    inputs = facts.inputs
+    if not programs or facts.manager != "uv" or facts.project.get("dependencies"):
+        return facts
+    listed = [*inputs.dependencies]
+    groups = {name: [*lines] for name, lines in inputs.groups.items()}
+    guessed = {of_requirement(line): (line, where) for line, where in inputs.guessed.items()}
+    for name in users.unused([*guessed]):
+        line, where = guessed[name]
+        listed.remove(line)
+        groups.setdefault("dev", []).append(line)
+        told = f"`{where}` needs `{line}`, which no list has: added"
+        because = f"to the group `dev`, as no image runs `{where.partition(':')[0]}`"
+        if told in notes:
+            notes[notes.index(told)] = f"{told} {because}"
+        else:
+            notes.append(f"`{line}`: added {because}")
+    for program in programs if split and len(programs) > 1 else ():
+        wanted = _candidates(program, listed)
+        for name in users.alone(program.image, wanted):
+            lines = [line for line in listed if of_requirement(line) == name]
+            listed = [line for line in listed if line not in lines]
+            groups.setdefault(program.image, []).extend(lines)
+    changed = replace(inputs, dependencies=listed, groups=groups)
+    return replace(facts, inputs=changed)
+
+
+def _candidates(program: Program, lines: Sequence[str]) -> list[str]:
+    kept = {*program.needs}
+    return [n for line in lines if (n := of_requirement(line)) not in kept]
+
+
+def proposed(facts: Facts, found: Found, programs: Sequence[Program]) -> Iterator[str]:
+    """Yield which requirements only one of several images imports, with the size that it saves."""
+    if len(programs) < 2:  # noqa: PLR2004 -- two
+        return
+    users = Users(found, programs)
+    sizes = _sizes(facts)
+    for program in programs:
+        alone = users.alone(program.image, _candidates(program, tables.dependencies(facts)))
+        if not alone:
+            continue
+        known = sum(sizes.get(name, 0) for name in alone)
+        saved = f": {shown(known)} that the others carry" if known else ""
+        names, listing = " ".join(alone), ", ".join(f"`{name}`" for name in alone)
+        does = "lockstitch init --split"
+        if facts.project.get("dependencies"):
+            listed = tables.dependencies(facts)
+            lines = shlex.join(line for line in listed if of_requirement(line) in alone)
+            does = f"uv remove {names} && uv add --group {program.image} {lines}, "
+            does += f'then groups = ["{program.image}"] in its table'
+        yield f"only image `{program.image}` imports {listing}{saved}; {does}"
+
+
+def _sizes(facts: Facts) -> dict[str, int]:
+    """Return the bytes of each package's wheel for Linux, as far as uv.lock says."""
+    path = facts.folder.root / "uv.lock"
+    if not path.is_file() or not facts.folder.inside(path):
+        return {}
+    document = parse_toml(files.read_text(path), "`uv.lock`", hint="uv lock")
+    found: dict[str, int] = {}
+    packages = document.get("package")
+    for package in packages if isinstance(packages, list) else ():
+        for wheel in package.get("wheels", ()):
+            fits = re.search(r"none-any|manylinux\w*x86_64", wheel.get("url", ""))
+            if fits and isinstance(wheel.get("size"), int):
+                found[package["name"]] = wheel["size"]
+    return found

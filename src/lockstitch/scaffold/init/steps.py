@@ -1,0 +1,126 @@
+"""What has to run before a program: the scripts that make the files that it reads."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lockstitch import files
+from lockstitch.scaffold.init.contents import Contents, contents_of, tops, without_parts
+from lockstitch.scaffold.init.facts import Facts
+from lockstitch.scaffold.init.programs import Found
+
+_MOST = 8  # steps of one image
+
+
+def complete(facts: Facts, found: Found, made: Sequence[Contents]) -> list[Contents]:
+    """Return images' contents, with the steps that a Dockerfile or the missing files ask for."""
+    scripts = [contents_of(facts, found, each) for each in found.others]
+    complete = []
+    for contents in made:
+        given = [contents_of(facts, found, each) for each in contents.program.before]
+        others = [each for each in made if each is not contents]
+        chain = given or _Chain(found, contents, scripts, others).steps()
+        complete.append(_joined(contents, chain))
+    return complete
+
+
+class _Chain:
+    """One program, and the scripts that may make what it reads."""
+
+    def __init__(
+        self,
+        found: Found,
+        contents: Contents,
+        scripts: Sequence[Contents],
+        images: Sequence[Contents],
+    ) -> None:
+        self._found = found
+        self._images = images
+        self._contents = contents
+        self._scripts = [s for s in scripts if s.program.workdir == contents.program.workdir]
+
+    def steps(self) -> list[Contents]:
+        """Return the scripts in the order in which they run, none where one cannot run."""
+        chain: list[Contents] = []
+        for name in self._missing(self._contents):
+            if any(_makes(image, name) or _fills(image, name) for image in self._images):
+                continue  # a training makes it, which a server does not wait for
+            wanted = self._makers(name, [self._contents])
+            chain += [each for each in wanted or [] if each not in chain]
+        return chain if len(chain) <= _MOST else []
+
+    def _missing(self, contents: Contents) -> list[str]:
+        """Return what a program reads, is not there, and it does not make itself."""
+        repo = self._found.repo
+        read = [name for name in contents.program.reads if not name.endswith(".py")]
+        absent = [name for name in read if not (repo.exists(name) or repo.is_folder(name))]
+        return [n for n in dict.fromkeys([*contents.absent, *absent]) if not _makes(contents, n)]
+
+    def _makers(self, name: str, waiting: Sequence[Contents]) -> list[Contents] | None:
+        """Return the scripts to run for a file, the first first, or None where nothing makes it."""
+        sure = [each for each in self._scripts if _makes(each, name)]
+        for each in [*sure, *(s for s in self._scripts if s not in sure and _fills(s, name))]:
+            if each in waiting:
+                continue
+            chain: list[Contents] = []
+            for needed in self._missing(each):
+                earlier = self._makers(needed, [*waiting, each])
+                if earlier is None:
+                    break
+                chain += [step for step in earlier if step not in chain]
+            else:
+                return [*chain, each]
+        return None
+
+
+def _makes(contents: Contents, name: str) -> bool:
+    """Return whether a program certainly writes a file, or what is in a folder."""
+    return any(
+        name == path
+        or (path.startswith(f"{name}/") and not path.endswith("/"))
+        or ("*" in path.strip("*/") and files.matches(name, path))
+        for path in contents.written
+    ) or any(name == path or name.startswith(f"{path}/") for path in contents.program.makes)
+
+
+def _fills(contents: Contents, name: str) -> bool:
+    """Return whether a program makes a folder that a file would be in."""
+    return any(path.endswith("/") and name.startswith(path) for path in contents.written)
+
+
+def _joined(contents: Contents, chain: Sequence[Contents]) -> Contents:
+    """Return the contents of a program with those of the steps before it."""
+    if not chain or not _agree([contents, *chain]):
+        return contents
+    every = [contents, *chain]
+    made = replace(
+        contents,
+        program=replace(contents.program, before=tuple(each.program for each in chain)),
+        include=without_parts(glob for each in every for glob in each.include),
+        outputs=tops([folder for each in every for folder in each.outputs]),
+        env={name: value for each in reversed(every) for name, value in each.env.items()},
+        reasons=[*contents.reasons, *(r for s in chain for r in (s.program.reason, *s.reasons))],
+        left_out=[*contents.left_out, *(text for each in chain for text in each.left_out)],
+        notes=[*contents.notes],
+        absent={
+            name: where
+            for each in every
+            for name, where in each.absent.items()
+            if not any(_makes(step, name) for step in chain)
+        },
+    )
+    names = ", ".join(f"`{' '.join(each.program.command)}`" for each in chain)
+    made.notes.append(f"image `{contents.program.image}` first runs {names}: `before`")
+    return made
+
+
+def _agree(every: Sequence[Contents]) -> bool:
+    """Return whether programs can run in one folder with one set of variables."""
+    env: dict[str, str] = {}
+    return (
+        all(
+            env.setdefault(name, value) == value
+            for each in every
+            for name, value in each.env.items()
+        )
+        and len({each.program.workdir for each in every}) == 1
+    )
