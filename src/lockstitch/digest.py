@@ -1,14 +1,16 @@
-"""Digests as the OCI image spec writes them, and JSON with one spelling to take them of."""
+"""Digests as the OCI image spec writes them, JSON to take them of, and JSON of others."""
 
 import hashlib
 import json
 import re
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 from lockstitch.errors import LockstitchError
 
 _FORM = re.compile(r"sha256:[0-9a-f]{64}")
+_DEEPEST = 200  # levels of JSON: no document of anybody's has ten
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class Digest(str):
@@ -71,6 +73,23 @@ def canonical_json(value: object) -> bytes:
     _refuse_floats(value)
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8", "surrogateescape")  # names of files need not be UTF-8
+
+
+def parse_json(data: str | bytes) -> Any:
+    """Return the value of a JSON text; ValueError for one that is none or nests too deep.
+
+    How deep Python's own parser gets depends on who calls it: a limit of our own is the same
+    everywhere.
+    """
+    text = data if isinstance(data, str) else data.decode(json.detect_encoding(data))
+    if text.count("[") + text.count("{") > _DEEPEST:
+        depth = 0
+        for token in _TOKEN.finditer(text):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+            if depth > _DEEPEST:
+                message = f"it is nested deeper than {_DEEPEST} levels"
+                raise ValueError(message)
+    return json.loads(text)
 
 
 def _refuse_floats(value: object) -> None:

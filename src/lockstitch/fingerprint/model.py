@@ -5,13 +5,12 @@ empty: a lock has no processor, and what is not known is no difference. JSON com
 machine: nothing in it is trusted.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from lockstitch.digest import Digest, canonical_json, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes, parse_json
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python import names
 from lockstitch.python.tables import Table
@@ -190,9 +189,9 @@ def parsed(text: str, source: str) -> dict[str, Any]:
         message = f"`{source}` is no fingerprint: it has {len(text)} characters"
         raise LockstitchError(message, hint=_HINT)
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        message = f"`{source}` is not valid JSON: {str(error) or 'it is nested too deep'}"
+        document = parse_json(text)
+    except ValueError as error:
+        message = f"`{source}` is not valid JSON: {error}"
         raise LockstitchError(message, hint=_HINT) from error
     if not isinstance(document, dict):
         message = f"`{source}` is no fingerprint: it must be a JSON object"

@@ -1,11 +1,10 @@
 """Facts of an image in a layout or in a registry, read from its blobs."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lockstitch.digest import Digest
+from lockstitch.digest import Digest, parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.image import sizes
 from lockstitch.image.verify import document
@@ -93,14 +92,14 @@ def _sizes(layer: SourceLayer, store: Store) -> dict[str, int]:
 def _config(source: Source, image: Manifest) -> Mapping[str, Any]:
     """Return the config of an image, checked to hold what is shown of it."""
     try:
-        config = json.loads(document(source, image.config))
+        config = parse_json(document(source, image.config))
         given = [config["os"], config["architecture"], *config["rootfs"]["diff_ids"]]
         fits = len(config["rootfs"]["diff_ids"]) == len(image.layers)
         fits = fits and all(isinstance(each, str) for each in given)
         fits = fits and all(isinstance(each, dict) for each in config.get("history", []))
         settings = config.get("config") or {}
         fits = fits and isinstance(settings, dict)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         fits, config, settings = False, {}, {}
     if not fits:
         message = f"{image.source} has a config that is not of an image with its layers"

@@ -3,7 +3,6 @@
 The image comes from a registry or a layout; nothing in it is trusted, and nothing is run.
 """
 
-import json
 import posixpath
 import re
 import zlib
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from lockstitch.digest import Digest, Hasher, of_bytes
+from lockstitch.digest import Digest, Hasher, of_bytes, parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.image.paths import VENV
 from lockstitch.image.wheel import Row, read_record_file, record_hash
@@ -28,7 +27,7 @@ from lockstitch.python.names import normal
 
 _MOST, _LONGEST = 100, 500  # problems of one check that are shown, and the characters of each
 # What reading a malformed document raises.
-BROKEN = (LockstitchError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+BROKEN = (LockstitchError, ValueError, LookupError, TypeError, AttributeError)
 _LARGEST = 64 << 20  # bytes of a config or of a document
 _LABEL = "dev.lockstitch.lock"
 _BASE = "org.opencontainers.image.base.name"
@@ -79,7 +78,7 @@ def verify(
     findings = Findings(digest=image.digest)
     problems = findings.problems
     try:
-        config = json.loads(document(source, image.config))
+        config = parse_json(document(source, image.config))
         diff_ids = [Digest.parse(text) for text in config["rootfs"]["diff_ids"]]
         labels = dict(config.get("config", {}).get("Labels") or {})
         findings.platform = f"{config['os']}/{config['architecture']}"
@@ -160,7 +159,7 @@ def _of_documents(
                 problems.append(f"{descriptor.digest.short} is not about this image")
                 continue
             for layer in manifest.layers:
-                problems += check(json.loads(document(source, layer)))
+                problems += check(parse_json(document(source, layer)))
         except BROKEN as error:
             problems.append(f"{descriptor.digest.short} cannot be read: {error}")
     return problems

@@ -1,13 +1,12 @@
 """Manifests and indexes as registries give them, read with suspicion (OCI image spec 1.1)."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, of_bytes, parse_json
 from lockstitch.errors import LockstitchError, printable
 from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
 
@@ -35,8 +34,8 @@ class Manifest:
     def document(self) -> Mapping[str, Any]:
         """The JSON object; raises LockstitchError when it is none."""
         try:
-            found = json.loads(self.data)
-        except (ValueError, RecursionError):
+            found = parse_json(self.data)
+        except ValueError:
             found = None
         if not isinstance(found, dict):
             message = f"{self.source} is not a JSON object"

@@ -5,7 +5,6 @@ against its digest, and nothing is unpacked. Sources: OCI image spec 1.1, image-
 image-index.md; Docker image spec 1.2, "Combined Image JSON + Filesystem Changeset Format".
 """
 
-import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lockstitch import files
-from lockstitch.digest import Digest, Hasher, of_bytes
+from lockstitch.digest import Digest, Hasher, of_bytes, parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.oci import manifest
 from lockstitch.oci.layer import LayerFacts
@@ -368,8 +367,8 @@ def _object(data: bytes, source: object) -> dict[str, Any]:
 
 def _parsed(data: bytes, source: object) -> object:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return parse_json(data)
+    except ValueError as error:
         raise _damaged(source, f"it holds JSON that cannot be read: {error}") from error
 
 

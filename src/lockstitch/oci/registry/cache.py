@@ -4,7 +4,6 @@ A layer is a manifest under the tag `layer-KEY`: its config is the record of the
 only layer the blob, which the registry keeps and mounts as any other.
 """
 
-import json
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstitch import threads
-from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes
+from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes, parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import Layer, LayerFacts, decompress
 from lockstitch.oci.manifest import Manifest
@@ -25,6 +24,7 @@ from lockstitch.oci.registry.upload import Blob
 ARTIFACT_TYPE = "application/vnd.lockstitch.layer.v1"
 _RECORD_TYPE = "application/vnd.lockstitch.layer.v1+json"
 _KEY = "dev.lockstitch.layer.key"
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,20 +102,21 @@ class LayerCache:
 
     def _found(self, key: str, title: str) -> CachedLayer | None:
         """Return the layer of a key, None where there is none or one that makes no sense."""
-        found = self._target.find(_tag(key))
-        if found is None:
-            return None
         try:
-            return self._read(found, key, title)
-        except RegistryError:
-            raise
+            found = self._target.find(_tag(key))
+            return self._read(found, key, title) if found else None
+        except RegistryError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None  # its record is gone
         except (LockstitchError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self.notes.append(f"{found.source} is not a layer of lockstitch: {error}")
+            tag = f"`{_tag(key)}` of `{self._target.name}`"
+            self.notes.append(f"{tag} is not a layer of lockstitch: {error}")
             return None
 
     def _read(self, found: Manifest, key: str, title: str) -> CachedLayer:
         (descriptor,) = found.layers
-        record = json.loads(self._target.small(found.config))
+        record = parse_json(self._target.small(found.config))
         facts = LayerFacts(
             digest=descriptor.digest,
             diff_id=Digest.parse(record["diff_id"]),

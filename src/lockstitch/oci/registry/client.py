@@ -4,7 +4,6 @@ Source: distribution spec 1.1; distribution's docs, "Token authentication specif
 "OAuth2 token authentication"; RFC 9110, 11.6.1 for challenges.
 """
 
-import json
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from lockstitch import clock
+from lockstitch.digest import parse_json
 from lockstitch.errors import LockstitchError, printable
 from lockstitch.net.credentials import LOOPBACK
 from lockstitch.net.retry import RETRIED, Retry, Retryable
@@ -77,9 +77,9 @@ def refusal(answer: Answer, what: str, *, hint: str = "") -> RegistryError:
 def _words(answer: Answer) -> tuple[tuple[str, ...], str]:
     """Return the codes of an error's body and one line that shows all of them."""
     try:
-        errors = json.loads(answer.read(_LARGEST_ERROR))["errors"]
+        errors = parse_json(answer.read(_LARGEST_ERROR))["errors"]
         pairs = [(str(each["code"]), str(each.get("message") or "")) for each in errors]
-    except (TransportError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (TransportError, ValueError, KeyError, TypeError, AttributeError):
         return (), ""
     lines = [f"{code}: {message}" if message else code for code, message in pairs]
     return tuple(code for code, _ in pairs), printable("; ".join(lines), _SHOWN)
@@ -232,10 +232,10 @@ class Tokens:
 
 def _token(answer: Answer, realm: str, started: float) -> _Token:
     try:
-        document = json.loads(answer.read(_LARGEST_TOKEN))
+        document = parse_json(answer.read(_LARGEST_TOKEN))
         token = document.get("token") or document["access_token"]
         life = document.get("expires_in")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         token, life = None, None
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         message = f"`{printable(shown(realm))}` answered with what is no token"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockstitch import environ, files, process
+from lockstitch.digest import parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.net.credentials import Login
 from lockstitch.oci.reference import DOCKER
@@ -69,7 +70,7 @@ class Logins:
         if done.code != 0:
             return None
         try:
-            answer = json.loads(done.stdout)
+            answer = parse_json(done.stdout)
             user, secret = str(answer["Username"]), str(answer["Secret"])
         except (ValueError, KeyError, TypeError):
             self.troubles.append(f"{program} answered with what is not a login")
@@ -122,13 +123,13 @@ def read(path: Path) -> dict[str, object]:
         if path.stat().st_size > _LONGEST:
             message = f"`{path}` has more than {_LONGEST} bytes"
             raise LockstitchError(message)
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         message = f"`{path}` cannot be read: {error.strerror}"
         raise LockstitchError(message) from error
-    except (ValueError, RecursionError):  # whose words quote the file
+    except ValueError:  # whose words quote the file
         document = None
     if not isinstance(document, dict):
         message = f"`{path}` is not a JSON object"

@@ -130,10 +130,10 @@ class Repository:
 
         return self.host.retry.body(ask, received, descriptor.size, broken)
 
-    def _wrong(self, descriptor: Descriptor, received: Hasher) -> RegistryError:
+    def _wrong(self, descriptor: Descriptor, received: Hasher) -> LockstitchError:
         message = f"the blob {descriptor.digest} ({descriptor.size} bytes) of `{self.name}` is "
         message += f"{received.digest()} ({received.size} bytes)"
-        return RegistryError(message, hint="somebody on the way, or the registry, is lying")
+        return LockstitchError(message, hint="somebody on the way, or the registry, is lying")
 
     def _call(
         self,
@@ -196,5 +196,5 @@ def _whole(answer: Answer, limit: int, what: str) -> bytes:
         raise RegistryError(message, hint="run the same command again") from error
     if len(data) > limit:
         message = f"{what} has more than {limit} bytes"
-        raise RegistryError(message)
+        raise LockstitchError(message)
     return data

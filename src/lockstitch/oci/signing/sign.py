@@ -6,11 +6,10 @@ sigstore/cosign, specs/SIGNATURE_SPEC.md; containers/image, "simple signing".
 
 import base64
 import binascii
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lockstitch.digest import Digest, canonical_json, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes, parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import CONFIG_TYPE, MANIFEST_TYPE, Descriptor
@@ -46,9 +45,9 @@ class Signature:
     def signs(self, digest: Digest) -> bool:
         """Return whether the payload is about an image of this digest."""
         try:
-            critical = json.loads(self.payload)["critical"]
+            critical = parse_json(self.payload)["critical"]
             signed = critical["image"]["docker-manifest-digest"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             return False
         return bool(signed == digest and critical.get("type") == _TYPE)
 

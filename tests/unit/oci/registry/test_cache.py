@@ -13,6 +13,7 @@ from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.entry import file
 from lockstitch.oci.layer import checked
+from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.cache import LayerCache
 from lockstitch.oci.registry.client import Client
@@ -97,6 +98,39 @@ def test_an_image_under_the_tag_is_left(registry: Registry, cache: LayerCache) -
     registry.manifests["cache"][f"layer-{KEY}"] = (kind, json.dumps(document).encode())
     assert cache.find({KEY: "numpy"}) == {}
     assert len(cache.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (MANIFEST_TYPE, b"{"),
+        (MANIFEST_TYPE, b"[" * 100_000),
+        (MANIFEST_TYPE, b'{"mediaType": "text/plain"}'),
+        (MANIFEST_TYPE, b"\xff\xfe"),
+        (MANIFEST_TYPE, b" " * (5 << 20)),
+        ("text/html", b"<html></html>"),
+        (INDEX_TYPE, b'{"manifests": []}'),
+    ],
+)
+def test_what_is_no_manifest_under_a_tag_is_not_there_and_is_written_anew(
+    registry: Registry, cache: LayerCache, kind: str, data: bytes
+) -> None:
+    other = of_bytes(b"other").hex
+    cache.keep([(KEY, MADE, record(MADE)), (other, MADE, record(MADE))])
+    registry.manifests["cache"][f"layer-{KEY}"] = (kind, data)
+    assert list(cache.find({KEY: "numpy", other: "pandas"})) == [other]  # and no other is lost
+    (note,) = cache.notes
+    assert f"`layer-{KEY}` of `{registry.address}/cache` is not a layer of lockstitch" in note
+    cache.keep([(KEY, MADE, record(MADE))])
+    assert list(cache.find({KEY: "numpy"})) == [KEY]
+
+
+def test_a_layer_whose_record_is_gone_is_not_there(registry: Registry, cache: LayerCache) -> None:
+    other = of_bytes(b"other").hex
+    cache.keep([(KEY, MADE, record(MADE)), (other, MADE, record(MADE, unpacked=1))])
+    manifest = json.loads(registry.manifests["cache"][f"layer-{KEY}"][1])
+    del registry.blobs["cache"][manifest["config"]["digest"]]
+    assert list(cache.find({KEY: "numpy", other: "pandas"})) == [other]
 
 
 def test_a_lie_about_the_diff_id_is_found_when_bytes_are_read(cache: LayerCache) -> None:

@@ -1,12 +1,11 @@
 """A base from a registry as lockstitch.lock has it: enough to build on without its layers."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from lockstitch.digest import Digest
+from lockstitch.digest import Digest, parse_json
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases.base import (
     PATCH,
@@ -153,7 +152,7 @@ class RegistryBase:
             labels={**self.labels, **manifest},
             ports=self.ports,
             volumes=self.volumes,
-            history=tuple(history_entry(json.loads(text)) for text in self.history),
+            history=tuple(history_entry(parse_json(text)) for text in self.history),
             user=self.user,
             resets=self.resets,
         )
@@ -295,8 +294,8 @@ def _read_package(table: Table) -> SystemPackage | None:
 def _read_history(table: Table, layers: int) -> tuple[str, ...]:
     texts = table.texts("history")
     try:
-        entries = [history_entry(json.loads(text)) for text in texts]
-    except (ValueError, RecursionError):
+        entries = [history_entry(parse_json(text)) for text in texts]
+    except ValueError:
         table.complain("history", "is not a list of JSON objects")
         return ()
     real = [entry for entry in entries if not entry.get("empty_layer")]

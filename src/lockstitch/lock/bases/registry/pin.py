@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lockstitch import threads
-from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes
+from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes, parse_json
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases.base import STAMP, BaseLayer
 from lockstitch.lock.bases.registry import interpreter, packages
@@ -213,8 +213,8 @@ class _ImageConfig:
     def __init__(self, data: bytes, source: str) -> None:
         """Read it, or raise LockstitchError with all that is wrong with it."""
         try:
-            document = _without_empty(json.loads(data))
-        except (ValueError, RecursionError):
+            document = _without_empty(parse_json(data))
+        except ValueError:
             document = None
         problems: list[LockstitchError] = []
         top = Table(document, f"the config of {source}", problems)
