@@ -89,19 +89,23 @@ def _outcomes(rule: type[Rule], repo: Repository, settings: Settings) -> Iterato
     """Yield what a rule finds; a defect of the rule is a finding, and ends no other rule."""
     try:
         yield from rule(settings.options).find(repo)
-    except LockstitchError:
-        raise
+    except LockstitchError as error:
+        yield _crash(rule, error.message, error.hint)
     except Exception as error:  # noqa: BLE001 -- whatever a rule did not think of
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{PurePath(last.filename).name}:{last.lineno}"
-        yield Finding(
-            code=rule.__name__,
-            severity=Severity.ERROR,
-            path=_NOWHERE,
-            line=0,
-            message=f"the rule crashed: {type(error).__name__} at {where}",
-            hint=f"please report it: {_REPORTS}",
-        )
+        yield _crash(rule, f"{type(error).__name__} at {where}")
+
+
+def _crash(rule: type[Rule], why: str, hint: str = "") -> Finding:
+    return Finding(
+        code=rule.__name__,
+        severity=Severity.ERROR,
+        path=_NOWHERE,
+        line=0,
+        message=f"the rule crashed: {why}",
+        hint=hint or f"please report it: {_REPORTS}",
+    )
 
 
 def _is_below(path: str, places: Sequence[str]) -> bool:

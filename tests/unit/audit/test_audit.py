@@ -11,6 +11,7 @@ from support import cases
 from lockstitch.audit import engine
 from lockstitch.audit.rule import Finding, Page, Rule, Severity, Skip
 from lockstitch.audit.settings import Settings
+from lockstitch.errors import LockstitchError
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.lines import Edit
 
@@ -83,6 +84,25 @@ class AAA003(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         yield self.finding("a.txt", 1, "before it crashes")
         raise KeyError(repo.names[0])
+
+
+class AAA004(Rule):
+    """It raises what a reader of ours raises.
+
+    Bad:
+        a
+
+    Good:
+        b
+
+    Fix: none.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        if repo.names:
+            message = f"`{repo.names[0]}` cannot be read"
+            raise LockstitchError(message, hint=f"chmod +r {repo.names[0]}")
+        yield self.finding("a.txt", 1, "there is none")
 
 
 def write(folder: Path, **texts: str) -> Repository:
@@ -220,3 +240,13 @@ def test_a_rule_that_crashes_is_a_finding_and_ends_no_other(tmp_path: Path) -> N
     crashed = found.findings[0]
     assert crashed.message.startswith("the rule crashed: KeyError at test_audit.py:")
     assert crashed.hint.startswith("please report it: https://")
+
+
+def test_an_error_of_ours_in_a_rule_ends_no_other_either(tmp_path: Path) -> None:
+    found = report(write(tmp_path, a="bad\n"), AAA004, AAA001, only=("a.txt",))
+    assert [(each.code, each.place) for each in found.findings] == [
+        ("AAA004", "."),
+        ("AAA001", "a.txt:1"),
+    ]
+    assert found.findings[0].message == "the rule crashed: `a.txt` cannot be read"
+    assert found.findings[0].hint == "chmod +r a.txt"

@@ -7,6 +7,8 @@ from functools import partial
 from lockstitch import threads
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, printable
+from lockstitch.net.retry import Retryable
+from lockstitch.net.transport import Answer
 from lockstitch.oci import manifest, reader
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import (
@@ -18,7 +20,7 @@ from lockstitch.oci.model import (
     referrers_tag,
 )
 from lockstitch.oci.reference import Reference
-from lockstitch.oci.registry.client import PARALLEL, Client, RegistryError, push_scopes
+from lockstitch.oci.registry.client import PARALLEL, Call, Client, RegistryError, push_scopes
 from lockstitch.oci.registry.repository import MOST, Repository
 from lockstitch.oci.registry.upload import MOUNTED, Blob, Upload
 from lockstitch.progress import Reporter
@@ -27,6 +29,8 @@ from lockstitch.store import Store
 _MOST = 4  # the newest ones: a mount from a repository that lost the blob costs one request
 _KIND = "places"  # of records
 _OK, _CREATED, _ACCEPTED, _NOT_FOUND = 200, 201, 202, 404
+# What is said of a manifest whose blobs are there, and not for every reader yet.
+_UNSEEN = frozenset({"BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
 
 
 class BlobLocations:
@@ -115,7 +119,7 @@ class RepositoryWriter(Repository):
             headers={"Content-Type": media_type, "Content-Length": str(len(data))},
             data=data,
         )
-        with self.host.call(call) as answer:
+        with self.host.retry.call(partial(self._put_once, call)) as answer:
             stated = answer.headers.get("Docker-Content-Digest", "")
             known = bool(answer.headers.get("OCI-Subject"))
             created = answer.status == _CREATED
@@ -129,6 +133,15 @@ class RepositoryWriter(Repository):
         if found.subject and not known:
             self._refer(found)
         return digest
+
+    def _put_once(self, call: Call) -> Answer:
+        """Return the answer; what a registry does not see yet of another push is tried again."""
+        try:
+            return self.host.once(call)
+        except RegistryError as error:
+            if _UNSEEN & {*error.codes}:
+                raise Retryable(error) from error
+            raise
 
     def digest_of(self, which: Digest | str) -> Digest | None:
         """Return the digest of a tag's manifest, None without one; raises RegistryError."""

@@ -21,6 +21,7 @@ from lockstitch.oci.registry.client import (
 
 MOUNTED, SENT = "mounted", "sent"
 _CHUNK = 16 << 20  # ECR wants 5 MiB at least
+_OFTEN = 3  # of five tries: that many less where the registry refuses the whole
 _PATIENCE = 300  # seconds for a registry that moves gigabytes to their place before it answers
 _OK, _CREATED, _ACCEPTED, _NO_CONTENT = 200, 201, 202, 204
 _WRONG, _NOT_FOUND, _TOO_LARGE, _RANGE = 400, 404, 413, 416
@@ -179,9 +180,13 @@ class Upload:
                     return  # the answer was lost, not the bytes
                 session, start = self._resumed(session)
             except RegistryError as error:
-                # An upload that went on from bytes which are not ours, or that was forgotten.
-                if not (error.status == _NOT_FOUND or (start and error.status == _WRONG)):
+                # An upload that went on from bytes which are not ours, or that was forgotten; or
+                # somebody else sends the same blob, which some storages answer with 400 too.
+                if error.status not in {_NOT_FOUND, _WRONG}:
                     raise
+                if error.status == _WRONG and self._exists():
+                    return
+                number = max(number, _OFTEN) if error.status == _WRONG and not start else number
                 self._host.retry.pause(number, Retryable(error))
                 session = None
             else:

@@ -294,6 +294,49 @@ def test_what_stays_wrong_is_an_error_in_the_words_of_the_registry(
     assert name == "the manifest is changed" or registry.manifests == {}
 
 
+UNSEEN = json.dumps({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": ""}]}).encode()
+RACES = {
+    "an upload that another push has finished": (*PUT, Fault(status=400)),
+    "no upload for what another push sends": ("POST", "uploads", Fault(status=400)),
+    "blobs that are not seen yet": ("PUT", "manifests", Fault(status=400, body=UNSEEN)),
+    "blobs that are not found yet": ("PUT", "manifests", Fault(status=404, body=UNSEEN)),
+}
+
+
+@pytest.mark.parametrize("name", RACES)
+def test_what_a_push_beside_this_one_disturbs_is_tried_again(
+    registry: Registry, place: Place, name: str
+) -> None:
+    method, path, fault = RACES[name]
+    registry.fail(method, path, fault, fault)
+    assert place.push(MADE).digest == MADE.digest
+    assert held(registry)
+
+
+def test_a_blob_that_another_push_brought_meanwhile_is_there(
+    registry: Registry, place: Place, tmp_path: Path
+) -> None:
+    made = image(of_data(b"x" * 5000))
+    layer = made.layers[0].facts.digest
+    registry.fail("HEAD", f"/blobs/{layer}", Fault(status=404))
+    registry.fail(*PUT, Fault(status=400))
+    registry.blobs.setdefault("app", {})[layer] = b"".join(made.layers[0].chunks())
+    assert place.push(made).digest == made.digest
+    assert held(registry, made)
+    assert registry.count("PUT", f"{layer.hex}") <= 1
+
+
+@pytest.mark.parametrize(("at", "tries"), [(PUT, 3), (("PUT", "manifests"), 5)])
+def test_what_is_refused_each_time_is_an_error(
+    registry: Registry, place: Place, at: tuple[str, str], tries: int
+) -> None:
+    registry.fail(*at, *[Fault(status=400, body=UNSEEN)] * 60)
+    with pytest.raises(RegistryError, match="HTTP 400, MANIFEST_BLOB_UNKNOWN"):
+        place.push(image(of_data(b"x" * 5000)))
+    counted = registry.count(*at)
+    assert counted == (tries if "manifests" in at else 2 * tries)  # a layer and the config
+
+
 def test_every_blob_that_failed_is_named(registry: Registry, place: Place) -> None:
     registry.fail("POST", "uploads", *[Fault(status=403, body=DENIED)] * 9)
     with pytest.raises(LockstitchError) as info:
