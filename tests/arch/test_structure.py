@@ -191,7 +191,8 @@ DOORS = {
     "subprocess": ("process.py",),
     "time": ("clock.py",),
     "urllib3": ("transport.py",),
-    "socket": ("serving.py", "machine.py", "start.py"),  # which look at a port of this machine
+    # The network's own door; the others look at a port of this machine.
+    "socket": ("transport.py", "serving.py", "machine.py", "start.py"),
     "requests": (),
 }
 

@@ -6,10 +6,11 @@ One request, one answer: retries, redirects and logins are decided by those who 
 import contextlib
 import email.utils
 import ipaddress
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from lockstitch import clock, environ
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 18
 _DRAINED = 1 << 16  # bytes that are read to keep a connection rather than open another
-_CONNECT, _READ = 20, 60  # seconds
+_CONNECT, _READ = 20, 60  # seconds of silence
+_CONNECTING = 120  # seconds until a connection stands, TLS and a proxy's answer with it
 _HEADERS = 120  # seconds until an answer begins, however steadily its headers drip
 _SLOWEST = 4 << 10  # bytes a second of a body, below which nobody waits on
 _LONGEST = 600  # seconds for a document that is read whole
@@ -66,11 +68,15 @@ class _Watch:
         self._ended: set[int] = set()
 
     @contextlib.contextmanager
-    def over(self, sock: "socket.socket | None", seconds: float) -> Iterator[None]:
-        """Break a connection off after some seconds; TransportError then."""
-        if sock is None:
+    def over(self, number: int, seconds: float) -> Iterator[None]:
+        """Break the connection of a file descriptor off after some seconds; TransportError then."""
+        if number < 0:
             yield
             return
+        import socket
+
+        # A second descriptor: TLS takes the first one over, and an answer may close it.
+        sock = socket.socket(fileno=os.dup(number))
         key = id(sock)
         with self._wake:
             self._until[key] = (clock.monotonic() + seconds, sock)
@@ -87,6 +93,7 @@ class _Watch:
                 self._until.pop(key, None)
                 ended = key in self._ended
                 self._ended.discard(key)
+            sock.close()
         if ended:
             raise TransportError(_TOO_SLOW) from broken
         if broken is not None:
@@ -110,7 +117,7 @@ class _Watch:
 
 _TICK = 0.5  # seconds
 _BOTH_WAYS = 2  # SHUT_RDWR
-_TOO_SLOW = "it sends too slowly"
+_TOO_SLOW = "it is too slow"
 _WATCH = _Watch()
 
 
@@ -131,7 +138,7 @@ class Answer:
     def read(self, limit: int) -> bytes:
         """Return up to `limit` bytes of the body; raises TransportError when it breaks off."""
         seconds = _READ + limit / _SLOWEST
-        with _told(), _WATCH.over(self._socket(), min(seconds, _LONGEST)):
+        with _told(), _WATCH.over(self._descriptor(), min(seconds, _LONGEST)):
             return self._response.read(limit)
 
     def stream(self, size: int = _BLOCK) -> Iterator[bytes]:
@@ -139,15 +146,18 @@ class Answer:
         with _told():
             chunks = self._response.stream(size, decode_content=False)
             while True:
-                with _WATCH.over(self._socket(), _READ + size / _SLOWEST):
+                with _WATCH.over(self._descriptor(), _READ + size / _SLOWEST):
                     chunk = next(chunks, None)
                 if chunk is None:
                     return
                 yield chunk
 
-    def _socket(self) -> "socket.socket | None":
-        made: socket.socket | None = getattr(self._response.connection, "sock", None)
-        return made
+    def _descriptor(self) -> int:
+        """Return the number of the connection's descriptor, -1 when all was read."""
+        try:
+            return self._response.fileno()  # which a connection that ends with the answer has too
+        except (OSError, ValueError, AttributeError):  # which `http.client` raises at the end
+            return -1
 
     def close(self) -> None:
         """Give the connection up, read or not."""
@@ -165,7 +175,7 @@ class Answer:
         left = getattr(self._response, "length_remaining", None)
         if kind is None and left is not None and left <= _DRAINED:
             try:
-                with _WATCH.over(self._socket(), _DRAINING):
+                with _WATCH.over(self._descriptor(), _DRAINING):
                     self._response.drain_conn()
             except TransportError:
                 self.close()
@@ -299,24 +309,37 @@ def _watched(seen: Callable[[str, str], None]) -> "dict[str, type[urllib3.HTTPCo
             raise
         return made
 
-    class Plain(HTTPConnection):
+    class Timed(HTTPConnection):
         def _new_conn(self) -> "socket.socket":
-            return checked(super()._new_conn(), self.host)
+            made = checked(super()._new_conn(), self.host)
+            self._connecting.enter_context(_WATCH.over(made.fileno(), _CONNECTING))
+            return made
+
+        def _tunnel(self) -> None:
+            super()._tunnel()
+            self._connecting.close()  # a proxy that was given up answered with what had come
+            self._connecting.enter_context(_WATCH.over(self.sock.fileno(), _CONNECTING))
+
+        def connect(self) -> None:  # TLS and a proxy's answer are a part of it
+            with contextlib.ExitStack() as self._connecting:
+                super().connect()
+
+        def send(self, data: Any) -> None:
+            number = self.sock.fileno() if self.sock else -1
+            size = len(data) if isinstance(data, bytes) else _BLOCK
+            with _WATCH.over(number, _READ + size / _SLOWEST):
+                super().send(data)
 
         def getresponse(self) -> "urllib3.HTTPResponse":  # type: ignore[override]
-            with _WATCH.over(self.sock, max(_HEADERS, 2 * (self.timeout or 0))):
+            number = self.sock.fileno() if self.sock else -1
+            with _WATCH.over(number, max(_HEADERS, 2 * (self.timeout or 0))):
                 return super().getresponse()
 
-    class Secure(HTTPSConnection):
-        def _new_conn(self) -> "socket.socket":
-            return checked(super()._new_conn(), self.host)
-
-        def getresponse(self) -> "urllib3.HTTPResponse":  # type: ignore[override]
-            with _WATCH.over(self.sock, max(_HEADERS, 2 * (self.timeout or 0))):
-                return super().getresponse()
+    class Secure(Timed, HTTPSConnection):
+        pass
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = Timed
 
     class SecurePool(HTTPSConnectionPool):
         ConnectionCls = Secure

@@ -108,13 +108,16 @@ def dripping(head: bytes, *, every: float = 0.05) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, *, whole: bool) -> None:
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])  # whose socket is gone at once
+def test_a_body_that_drips_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, more: bytes, *, whole: bool
+) -> None:
     monkeypatch.setattr(transport, "_READ", 0.3)
     monkeypatch.setattr(transport, "_SLOWEST", 1 << 30)
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\n" + more + b"Content-Length: 1000000\r\n\r\n"
     with (
         dripping(head) as url,
-        pytest.raises(TransportError, match="it sends too slowly"),
+        pytest.raises(TransportError, match="it is too slow"),
         Transport(1).request("GET", url, headers={}) as found,
     ):
         found.read(1000) if whole else list(found.stream())
@@ -124,6 +127,44 @@ def test_headers_that_drip_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(transport, "_HEADERS", 0.3)
     with (
         dripping(b"HTTP/1.1 200 OK\r\nX-Long: ") as url,
-        pytest.raises(TransportError, match="it sends too slowly"),
+        pytest.raises(TransportError, match="it is too slow"),
     ):
         Transport(1).request("GET", url, headers={}, patience=0.15)
+
+
+@pytest.mark.parametrize("proxied", [True, False])
+def test_a_handshake_that_drips_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, *, proxied: bool
+) -> None:
+    monkeypatch.setattr(transport, "_CONNECTING", 1)  # certificates are read in that time too
+    # The head of a TLS record of 16 KiB that comes byte by byte, or a proxy's answer.
+    head = b"HTTP/1.1 200 OK\r\nX-Long: " if proxied else b"\x16\x03\x03\x40\x00"
+    with dripping(head) as url:
+        if proxied:
+            monkeypatch.setenv("HTTPS_PROXY", url)
+        asked = "https://example.test/" if proxied else url.replace("http:", "https:")
+        with pytest.raises(TransportError, match="it is too slow"):
+            Transport(1).request("GET", asked, headers={})
+
+
+def test_a_server_that_takes_a_body_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_READ", 0.3)
+    monkeypatch.setattr(transport, "_SLOWEST", 1 << 30)
+    done = threading.Event()
+
+    def serve(listening: socket.socket) -> None:
+        made, _ = listening.accept()
+        with made, contextlib.suppress(OSError):
+            while not done.wait(0.02):
+                made.recv(10)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/f"
+        size = 64 << 20
+        body = (bytes(1 << 20) for _ in range(64))
+        with pytest.raises(TransportError, match="it is too slow"):
+            Transport(1).request("PUT", url, headers={"Content-Length": str(size)}, body=body)
+        done.set()
+        thread.join()
