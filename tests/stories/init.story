@@ -296,7 +296,7 @@ $ lockstitch init --force
 > wrote: pyproject.toml
 > next: uv sync
 > next: lockstitch lock && lockstitch build
-$ lockstitch init --manager conda  # exits 1
+$ lockstitch init --manager conda  # exits 2
 > error: `conda` is not a manager
 > hint: there is: uv, poetry
 $ lockstitch init nowhere  # exits 1

@@ -166,7 +166,8 @@ def _os_error(error: OSError) -> int:
         _complain(message, hint)
         return 1
     if error.errno in _PLACES:
-        _complain(f"{(error.strerror or 'failed').lower()}:{where}", "choose another place")
+        hint = "name one that exists" if error.errno == errno.ENOENT else "choose another place"
+        _complain(f"{(error.strerror or 'failed').lower()}:{where}", hint)
         return 1
     raise error
 

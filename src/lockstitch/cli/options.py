@@ -118,11 +118,12 @@ PROJECT = option(
     default=Path(),
 )
 QUIET = flag("--quiet", "show no progress", short="-q")
+DRY_RUN = flag("--dry-run", "change nothing; show what would be done")
 VERBOSE = flag("--verbose", "show the programs that are started", short="-v")
 JSON = flag("--json", "print the result as JSON")
 COMMON = group("common options", PROJECT, QUIET, JSON)
-COMMON_QUIET = group("common options", PROJECT, QUIET)  # of commands without a result
-COMMON_NAMES = (PROJECT, QUIET, VERBOSE)  # that every command has
+COMMON_QUIET = group("common options", PROJECT, QUIET)  # of commands that start a program
+COMMON_NAMES = (PROJECT, QUIET, VERBOSE, JSON, DRY_RUN)  # that every command has
 LAYOUT = option("--layout", "PATH", "OCI layout (default: .lockstitch/images)", type=Path)
 INSECURE = repeatable(
     "--insecure-registry",

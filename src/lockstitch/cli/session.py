@@ -98,6 +98,16 @@ def answer_stale(problems: Sequence[LockstitchError], fits: str, *, as_json: boo
     return 0
 
 
+def would(options: argparse.Namespace, *steps: str) -> int:
+    """Answer a `--dry-run` with what the command would do, and return its exit code."""
+    if options.json:
+        print_json({"would": list(steps)})
+    else:
+        for step in steps:
+            progress.say(f"would {step}")
+    return 0
+
+
 def print_json(value: object) -> None:
     """Print a result as JSON, for programs and for jq."""
     json.dump(value, sys.stdout, indent=2, sort_keys=True)

@@ -141,6 +141,19 @@ class Builder:
         self._records.share(layout)
         return built
 
+    def pending(self, specs: Sequence[ImageSpec], layout: Layout) -> dict[str, list[str]]:
+        """Return the titles of the layers that a build would make, by the names of images.
+
+        Wheels that are unknown here are fetched, since what collides decides the layers.
+        """
+        prepared = self._settled(self._prepare(specs), layout)
+        missing = self._missing(prepared, layout)
+        names = (f"{s.name} for {platform}" for s in specs for platform in self._project.platforms)
+        return {
+            name: [layer.title for layer in each.layers if layer.key in missing]
+            for name, each in zip(names, prepared, strict=True)
+        }
+
     def base(self, platform: str, layout: Layout) -> Image:
         """Return the base of all images, for Dockerfiles; the layout only lends its layers.
 

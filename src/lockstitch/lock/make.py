@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lockstitch import files, services
 from lockstitch.digest import Digest, of_bytes
-from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.lock import external, inputs, manager, sources, uv
 from lockstitch.lock import file as lock_file
 from lockstitch.lock.bases import Base, Sources, pin
@@ -136,7 +136,7 @@ def _wanted(project: Project, before: Lock | None, upgrade: Sequence[str] | None
     for name in sorted(names - build - packages - {project.base}):
         near = difflib.get_close_matches(name, sorted(build | packages), n=1)
         hint = f"did you mean `{near[0]}`?" if near else "lockstitch export requirements lists them"
-        problems.append(LockstitchError(f"`{name}` is not locked, so it has no upgrade", hint=hint))
+        problems.append(UsageError(f"`{name}` is not locked, so it has no upgrade", hint=hint))
     raise_all(problems)
     everything = upgrade is not None and not upgrade
     moved = sorted(names & packages)

@@ -36,11 +36,18 @@ _SHARED = {
 
 
 def create(
-    folder: Path, template: str, manager: str = "uv", hooks: str = "prek", python: str = "3.11"
+    folder: Path,
+    template: str,
+    manager: str = "uv",
+    hooks: str = "prek",
+    python: str = "3.11",
+    *,
+    is_dry: bool = False,
 ) -> list[str]:
     """Write a template's files into a new or empty folder, and return their names, sorted.
 
-    The project is named like the folder. Raises LockstitchError when the folder has files.
+    The project is named like the folder; nothing is written where `is_dry`. Raises LockstitchError
+    when the folder has files.
     """
     name = folder.absolute().name
     _check(folder, name, template, manager, hooks, python)
@@ -59,7 +66,8 @@ def create(
             data = _render(data.decode(), {manager, hooks}, texts).encode()
         if python != _PYTHON and path in {"pyproject.toml", ".python-version"}:
             data = _on_python(data.decode(), python).encode()
-        files.write_bytes(folder / path, data)
+        if not is_dry:
+            files.write_bytes(folder / path, data)
         written.append(path)
     return written
 
@@ -129,7 +137,7 @@ def _check(folder: Path, name: str, template: str, manager: str, hooks: str, pyt
     problems: list[LockstitchError] = []
     if python not in load.PYTHONS:
         hint = f"there is: {', '.join(load.PYTHONS)}"
-        problems.append(LockstitchError(f"`{python}` is not a Python of a base", hint=hint))
+        problems.append(UsageError(f"`{python}` is not a Python of a base", hint=hint))
     if template not in TEMPLATES:
         hint = _near(template, TEMPLATES)
         problems.append(UsageError(f"`{template}` is not a template", hint=hint))

@@ -27,7 +27,7 @@ examples:
 import argparse
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lockstitch import clock
@@ -42,7 +42,14 @@ from lockstitch.cli.options import (
     option,
     repeatable,
 )
-from lockstitch.cli.session import Session, history_file, layout_folder, open_session, print_json
+from lockstitch.cli.session import (
+    Session,
+    history_file,
+    layout_folder,
+    open_session,
+    print_json,
+    would,
+)
 from lockstitch.dockerfile import engines, local, render
 from lockstitch.dockerfile.engines import BUILDERS, Recipe
 from lockstitch.errors import LockstitchError, UsageError, raise_all
@@ -141,6 +148,9 @@ def run(options: argparse.Namespace) -> int:
     raise_all(make.stale(project, lock))
     specs = _without_drift(session, lock, specs, options)
     if options.engine != "native":
+        if options.dry_run:
+            steps = (f"build {spec.name} with {options.engine}" for spec in specs)
+            return would(options, *steps)
         return _build_with_engine(session, lock, specs, options)
     layout = Layout(options.layout or layout_folder(project))
     client = Client(insecure=options.insecure_registry)
@@ -148,6 +158,8 @@ def run(options: argparse.Namespace) -> int:
     builder = session.builder(lock, client=client, cache=cache)
     if options.base_only:
         return _base_only(builder, project, layout, options)
+    if options.dry_run:
+        return would(options, *_steps(builder, specs, layout, targets, options))
     engine = _engine_to_load(project, options)  # before a build that would be for nothing
     # Layers of a registry are not fetched when all goes to a registry again.
     is_local = not options.push or options.layout or options.output
@@ -176,6 +188,25 @@ def run(options: argparse.Namespace) -> int:
         say(f"warning: {note}")
     _show(built, published, clock.monotonic() - started, as_json=options.json)
     return 0
+
+
+def _steps(
+    builder: Builder,
+    specs: Sequence[ImageSpec],
+    layout: Layout,
+    targets: Mapping[str, Reference],
+    options: argparse.Namespace,
+) -> Iterator[str]:
+    """Yield what a build would do."""
+    for name, titles in builder.pending(specs, layout).items():
+        made = f"make {', '.join(titles)}" if titles else "make no layer: all are there"
+        yield f"build {name}: {made}"
+    if options.output:
+        yield f"write {options.output}"
+    if options.load is not None:
+        yield f"load the images into {options.load or 'docker or podman'}"
+    for name, target in targets.items():
+        yield f"push {name} to {target}"
 
 
 def _check_engine(options: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING
 from lockstitch.audit import engine
 from lockstitch.cli.options import PROJECT, exclusive, flag, group, operand, option, repeatable
 from lockstitch.cli.session import print_json
-from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.errors import UsageError
 from lockstitch.progress import say
 
 if TYPE_CHECKING:
@@ -173,6 +173,8 @@ def _run(options: argparse.Namespace) -> int:
     )
     found = replace(found, options=extras)
     repo = open_repository(root, exclude=found.exclude)
+    options.diff = options.diff or (options.fix and options.dry_run)
+    options.fix = options.fix and not options.dry_run
     if options.fix or options.diff:
         fixed = engine.fix(repo, chosen, found, known, only)
         report = fixed.report
@@ -207,7 +209,7 @@ def _root(path: Path) -> tuple[Path, tuple[str, ...]]:
 
     if not path.exists():
         message = f"`{path}` is not there"
-        raise LockstitchError(message, hint="name a folder, or a file of one")
+        raise UsageError(message, hint="name a folder, or a file of one")
     holder = settings.holder(path if path.is_dir() else path.parent)
     if path.is_dir():
         whole = path.resolve()

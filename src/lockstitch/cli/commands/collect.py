@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 
 from lockstitch.cli.options import COMMON, operand
-from lockstitch.cli.session import open_session, print_json
+from lockstitch.cli.session import open_session, print_json, would
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.progress import say
 
@@ -36,6 +36,11 @@ def run(options: argparse.Namespace) -> int:
         raise LockstitchError(message, hint="name the folder `mlruns` that a training has left")
     folders = [imports.read(folder) for folder in chosen]
     runs = [run for folder in folders for run in folder.runs]
+    if options.dry_run:
+        return would(
+            options,
+            *(f"import {len(f.runs)} runs of {p}" for p, f in zip(chosen, folders, strict=True)),
+        )
     installed = tools.install(session.store, session.progress)
     with session.progress.task(f"import runs, {len(runs)}", 0):
         done = imports.write(control.folder_of(session.project), installed, variables, runs)

@@ -38,6 +38,23 @@ _lockstitch() {{
 }}
 complete -o default -F _lockstitch lockstitch
 """
+_ZSH = """\
+#compdef lockstitch
+_lockstitch() {{
+    local each place="" listed=""
+    for each in "${{(@)words[2,CURRENT-1]}}"; do
+        case "$place $each" in
+{paths}) place="$place $each" ;;
+        esac
+    done
+    case "$place" in
+{cases}
+    esac
+    compadd -- ${{=listed}} || _files
+}}
+(( $+functions[compdef] )) || {{ autoload -U compinit && compinit }}
+compdef _lockstitch lockstitch
+"""
 _POWERSHELL = """\
 Register-ArgumentCompleter -Native -CommandName lockstitch -ScriptBlock {{
     param($word, $ast, $cursor)
@@ -88,11 +105,11 @@ def script(shell: str) -> str:
         ]
         return _POWERSHELL.format(rows="\n".join(lines))
     paths = " | \\\n".join(f'            "{path}"' for path in rows if path)
+    name, text = ("listed", _ZSH) if shell == "zsh" else ("words", _BASH)
     cases = "\n".join(
-        f'        "{path}") words="{" ".join(words)}" ;;' for path, words in rows.items()
+        f'        "{path}") {name}="{" ".join(words)}" ;;' for path, words in rows.items()
     )
-    text = _BASH.format(paths=paths, cases=cases)
-    return f"autoload -U +X bashcompinit && bashcompinit\n{text}" if shell == "zsh" else text
+    return text.format(paths=paths, cases=cases)
 
 
 def _fish(rows: dict[str, list[str]]) -> str:

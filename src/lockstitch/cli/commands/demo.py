@@ -22,7 +22,7 @@ from typing import Any
 
 from lockstitch import environ, files, process, progress
 from lockstitch.cli.options import JSON, QUIET, flag, operand
-from lockstitch.cli.session import layout_folder, print_json
+from lockstitch.cli.session import layout_folder, print_json, would
 from lockstitch.errors import LockstitchError
 from lockstitch.image.paths import LAYOUT
 from lockstitch.lock import file as lock_file
@@ -75,9 +75,14 @@ class Row:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    folder = options.project / options.folder
+    if options.dry_run:
+        return would(
+            options, f"make a project in {folder}, lock, train, build, serve and rebuild it"
+        )
     store = Store(default_root())
     rows = measure(
-        options.folder,
+        folder,
         store,
         Fetcher(store, credentials=Credentials()),
         progress.reporter(quiet=options.quiet or options.json),

@@ -11,7 +11,7 @@ examples:
 import argparse
 
 from lockstitch.cli.options import COMMON
-from lockstitch.cli.session import open_session, print_json
+from lockstitch.cli.session import open_session, print_json, would
 from lockstitch.progress import say
 
 OPTIONS = (COMMON,)
@@ -22,6 +22,8 @@ def run(options: argparse.Namespace) -> int:
     from lockstitch.cli import stacks
 
     session = open_session(options)
+    if options.dry_run:
+        return would(options, "stop the stack, and keep its data")
     with session.progress.task("stop the stack", 0):
         ran = stacks.of(session).down()
     if options.json:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from lockstitch import files
 from lockstitch.cli.options import COMMON, flag, group, operand, option
-from lockstitch.cli.session import answer_stale, print_json
+from lockstitch.cli.session import answer_stale, print_json, would
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.lock import export, file, make
 from lockstitch.lock.file import Lock
@@ -69,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
         _refuse(options.output, options.form, project, lock)
         if options.check:
             return _check(text, options)
+        if options.dry_run:
+            return would(options, f"write {options.output}")
         files.write_text(options.output, text)
     if options.json:
         document = {"form": options.form, "image": image.name if image else None, "notes": notes}
@@ -106,7 +108,7 @@ def _platform(project: Project, options: argparse.Namespace) -> str:
     if options.platform and options.platform not in project.platforms:
         has = ", ".join(project.platforms)
         message = f"`{options.platform}` is not a platform of this project (it has: {has})"
-        raise LockstitchError(message, hint="add it to `platforms` in [tool.lockstitch]")
+        raise UsageError(message, hint="add it to `platforms` in [tool.lockstitch]")
     if options.form == "sbom" and not options.platform:
         return project.platforms[0]
     return str(options.platform or "")

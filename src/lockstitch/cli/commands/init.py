@@ -40,7 +40,6 @@ OPTIONS = (
         "folder of the project (default: this one)",
         type=Path,
         nargs="?",
-        default=Path(),
     ),
     option(
         "--manager",
@@ -76,6 +75,8 @@ _LEFT_OUT = "left out"
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    if options.folder is None:
+        options.folder = options.project
     found = plan.plan(
         options.folder,
         options.manager,

@@ -26,11 +26,13 @@ from lockstitch.cli.options import (
     group,
 )
 from lockstitch.cli.session import layout_folder, print_json, project_here
-from lockstitch.errors import UsageError
+from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.image import named as naming
 from lockstitch.image.inspect import Inspected, inspect
 from lockstitch.image.named import Named
 from lockstitch.lock import provenance, sbom
+from lockstitch.oci.manifest import fits
+from lockstitch.oci.model import Platform
 from lockstitch.python.model import Project
 from lockstitch.python.size import shown
 from lockstitch.store import Store, default_root
@@ -54,11 +56,18 @@ _TITLE = 60
 def find(options: argparse.Namespace, *, write: bool = False) -> tuple[Named, Project | None]:
     """Return what REF names, and the project that the command runs in.
 
-    Raises LockstitchError when there is no such image.
+    Raises LockstitchError when there is no such image, and UsageError for the name of an image
+    that the project does not have.
     """
     project = project_here(options)
     folder = options.layout or (layout_folder(project) if project else None)
-    return naming.find(options.reference, folder, options.insecure_registry, write=write), project
+    try:
+        named = naming.find(options.reference, folder, options.insecure_registry, write=write)
+    except LockstitchError:
+        if project and not set(options.reference) & set("/:@"):
+            project.image(options.reference)
+        raise
+    return named, project
 
 
 def run(options: argparse.Namespace) -> int:
@@ -75,6 +84,13 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(document.decode("utf-8", "replace"))
         return 0
     inspected = inspect(named.place, named.name, Store(default_root()), image=image)
+    config = inspected.config
+    own = Platform(
+        os=config["os"], architecture=config["architecture"], variant=config.get("variant", "")
+    )
+    if options.platform and not fits(own, Platform.parse(options.platform)):
+        message = f"`{named.name}` is for {own}, not {options.platform}"
+        raise UsageError(message, hint="leave out --platform")
     if options.json:
         print_json(_document(inspected))
     else:

@@ -16,7 +16,8 @@ import argparse
 import getpass
 import sys
 
-from lockstitch.cli.options import HOST, INSECURE, flag, group, option
+from lockstitch.cli.options import HOST, INSECURE, JSON, flag, group, option
+from lockstitch.cli.session import print_json, would
 from lockstitch.errors import UsageError
 from lockstitch.net.credentials import Login
 from lockstitch.oci.reference import host_of
@@ -32,6 +33,7 @@ OPTIONS = (
         flag("--password-stdin", "read the password from stdin (default: ask, unseen)"),
         INSECURE,
     ),
+    JSON,
 )
 _LONGEST = 1 << 16
 
@@ -39,6 +41,8 @@ _LONGEST = 1 << 16
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     host = host_of(options.host)
+    if options.dry_run:
+        return would(options, f"log in to {host} and keep the login")
     user, password = _ask(options, host)
     login = Login(user=user, password=password, source="what was typed")
     client = Client(insecure=options.insecure_registry, logins=logins.TypedLogin(login))
@@ -47,6 +51,9 @@ def run(options: argparse.Namespace) -> int:
     place = logins.keep(host, login)
     if not place.startswith("docker-credential-"):
         say(f"warning: {place} has the password in plain text; `credsStore` there names a helper")
+    if options.json:
+        print_json({"host": host, "user": user, "place": place})
+        return 0
     say(f"logged in to {host} as {user} ({place})")
     return 0
 

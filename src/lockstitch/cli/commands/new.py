@@ -21,7 +21,7 @@ from pathlib import Path
 
 from lockstitch import git
 from lockstitch.cli.options import JSON, operand, option
-from lockstitch.cli.session import print_json
+from lockstitch.cli.session import print_json, would
 from lockstitch.progress import say
 from lockstitch.python import load
 from lockstitch.scaffold import new
@@ -74,14 +74,22 @@ _NEXT = {
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    folder = options.project / options.folder
     written = new.create(
-        options.folder, options.template, options.manager, options.hooks, options.python
+        folder,
+        options.template,
+        options.manager,
+        options.hooks,
+        options.python,
+        is_dry=options.dry_run,
     )
+    if options.dry_run:
+        return would(options, *(f"write {folder / name}" for name in written))
     if options.json:
-        print_json({"folder": str(options.folder), "files": written})
+        print_json({"folder": str(folder), "files": written})
         return 0
-    say(f"made `{options.folder}` with {len(written)} files")
-    make = "" if git.is_in_repository(options.folder) else "git init && "
+    say(f"made `{folder}` with {len(written)} files")
+    make = "" if git.is_in_repository(folder) else "git init && "
     for step in _NEXT[options.manager]:
-        say(f"next: {step.format(folder=options.folder, hooks=options.hooks, git=make)}")
+        say(f"next: {step.format(folder=folder, hooks=options.hooks, git=make)}")
     return 0

@@ -17,7 +17,7 @@ import argparse
 import sys
 
 from lockstitch.cli.options import COMMON, INSECURE, LAYOUT, group, operand, repeatable
-from lockstitch.cli.session import layout_folder, open_session, print_json
+from lockstitch.cli.session import layout_folder, open_session, print_json, would
 from lockstitch.image import assemble, publish
 from lockstitch.image.publish import Documents, Published
 from lockstitch.oci.layout import Layout
@@ -63,6 +63,9 @@ def run(options: argparse.Namespace) -> int:
         ]
         for spec in specs
     }
+    if options.dry_run:
+        steps = (f"push {name} to {target}" for name, target in targets.items())
+        return would(options, *steps)
     client = Client(insecure=options.insecure_registry)
     published = []
     for name, target in targets.items():

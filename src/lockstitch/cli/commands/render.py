@@ -20,7 +20,7 @@ from pathlib import Path
 from lockstitch import files
 from lockstitch.cli import stacks
 from lockstitch.cli.options import COMMON, exclusive, flag, group
-from lockstitch.cli.session import answer_stale, open_session, print_json
+from lockstitch.cli.session import answer_stale, open_session, print_json, would
 from lockstitch.digest import of_bytes
 from lockstitch.dockerfile import ignore
 from lockstitch.errors import LockstitchError, raise_all
@@ -56,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
         return _check(project.root, {name: there[name] for name in changed}, wanted, options)
     if not options.force:
         _refuse({name: there[name] for name in changed}, wanted)
+    if options.dry_run:
+        return would(options, *(f"write {name}" for name in changed))
     for name in changed:
         files.write_text(project.root / name, wanted[name])
     _record(project.root, before, lock, wanted)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lockstitch import files
 from lockstitch.cli.options import COMMON, option
-from lockstitch.cli.session import open_session, print_json
+from lockstitch.cli.session import open_session, print_json, would
 from lockstitch.progress import say
 
 OPTIONS = (
@@ -44,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
     from lockstitch.report import page
 
     session = open_session(options)
+    if options.dry_run:
+        return would(options, f"write {options.output}")
     content = page.gather(session.project, session.store, session.progress, options.since)
     files.write_text(options.output, page.render(content))
     if options.json:

@@ -14,7 +14,7 @@ import argparse
 import sys
 
 from lockstitch.cli.options import COMMON, flag
-from lockstitch.cli.session import open_session, print_json
+from lockstitch.cli.session import open_session, print_json, would
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.progress import say
 
@@ -28,6 +28,8 @@ def run(options: argparse.Namespace) -> int:
 
     session = open_session(options)
     folder = control.folder_of(session.project)
+    if options.dry_run:
+        return would(options, f"stop the stack and delete `{folder.root}`")
     if not options.yes:
         _ask(f"delete all runs and artifacts of the stack in `{folder.root}`? type yes: ")
     with session.progress.task("delete the stack's data", 0):

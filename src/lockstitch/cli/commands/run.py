@@ -2,9 +2,11 @@
 
 The environment is kept in .lockstitch/envs/IMAGE and holds the image's packages and nothing
 else; uv or Poetry makes or repairs it first. Words after the image's name are added to the
-command, from the first one that is no option below, or from `--` on. The exit code is the
-command's. An image with `outputs` gets OUTPUT/IMAGE.run.json: the environment,
-the packages that were imported, the commit, digests of what went in and came out, metrics.
+command, from the first one that is neither under "how to run it" nor under "common options", or
+from `--` on; --json, --dry-run and -v stand before the name. The exit code is the command's.
+
+An image with `outputs` gets OUTPUT/IMAGE.run.json: the environment, the packages that were
+imported, the commit, digests of what went in and came out, metrics.
 
 examples:
   # train here, with the packages of the image `train`
@@ -21,7 +23,7 @@ import argparse
 
 from lockstitch.cli import stacks
 from lockstitch.cli.options import COMMON_QUIET, exclusive, flag, group, operand
-from lockstitch.cli.session import Session, layout_folder, open_session
+from lockstitch.cli.session import Session, layout_folder, open_session, print_json, would
 from lockstitch.dockerfile import engines, local
 from lockstitch.errors import UsageError, raise_all
 from lockstitch.lock import file, make
@@ -48,7 +50,7 @@ OPTIONS = (
     operand("image", "IMAGE", "whose command to run"),
     HOW,
     flag("--no-record", "write no run record beside the outputs"),
-    COMMON_QUIET,
+    COMMON_QUIET,  # what else every command has stands before the name, or is the program's
 )
 
 
@@ -70,6 +72,18 @@ def execute(
         message = "--gpus is for --in-image: without it the program has this machine's GPUs"
         raise UsageError(message, hint=f"lockstitch run {spec.name} --in-image --gpus")
     raise_all(make.stale(session.project, file.read(session.project.root)))
+    if options.dry_run:
+        words = " ".join([*spec.command, *arguments])
+        return would(options, f"start `{words}` in the environment of {spec.name}")
+    code = _execute(session, spec, arguments, options)
+    if options.json:
+        print_json({"image": spec.name, "code": code})
+    return code
+
+
+def _execute(
+    session: Session, spec: ImageSpec, arguments: tuple[str, ...], options: argparse.Namespace
+) -> int:
     if options.in_image:
         return programs.once(_in_image(session, spec, arguments, gpus=options.gpus))
     own = stacks.variables(session)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lockstitch.cli.commands.inspect import find
 from lockstitch.cli.options import COMMON, INSECURE, LAYOUT, REFERENCE, group, option
-from lockstitch.cli.session import print_json
+from lockstitch.cli.session import print_json, would
 from lockstitch.oci.signing import keys, sign
 from lockstitch.progress import say
 
@@ -35,6 +35,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     key = keys.read(options.key)
     named, _ = find(options, write=True)
+    if options.dry_run:
+        return would(options, f"sign {named} with {options.key}")
     fresh = sign.sign(named.place, named.name, named.digest, key)
     if options.json:
         print_json({"reference": str(named), "digest": named.digest, "fresh": fresh})

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from lockstitch.cli.options import COMMON, operand, option
-from lockstitch.cli.session import Session, layout_folder, open_session, print_json
+from lockstitch.cli.session import Session, layout_folder, open_session, print_json, would
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
@@ -51,6 +51,9 @@ def run(options: argparse.Namespace) -> int:
     if not spec.command:
         message = f"`tool.lockstitch.images.{spec.name}` has no command"
         raise LockstitchError(message, hint='add command = ["python", "src/train.py"]')
+    if options.dry_run:
+        words = " ".join([*spec.command, *options.rest])
+        return would(options, f"build {spec.name} and start `{words}` in it")
     image = _built(session, spec)
     total = sum(layer.facts.size for layer in image.layers)
     with session.progress.task(f"unpack {spec.name}", total) as task:

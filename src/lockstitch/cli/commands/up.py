@@ -20,7 +20,7 @@ import argparse
 import sys
 
 from lockstitch.cli.options import COMMON
-from lockstitch.cli.session import open_session, print_json
+from lockstitch.cli.session import open_session, print_json, would
 from lockstitch.progress import say
 from lockstitch.table import table
 
@@ -33,6 +33,10 @@ def run(options: argparse.Namespace) -> int:
     from lockstitch.stack import control, imports
 
     session = open_session(options)
+    if options.dry_run:
+        spec = session.project.stack
+        ports = f"PostgreSQL on {spec.postgres_port}, objects on {spec.objects_port}"
+        return would(options, f"start {ports}, MLflow on {spec.mlflow_port} ({spec.runner})")
     stack = stacks.ready(session)
     with session.progress.task("start the stack", 0) as task:
         started = stack.up(task.note)

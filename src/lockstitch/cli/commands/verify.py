@@ -28,6 +28,7 @@ from lockstitch.cli.session import (
     open_session,
     print_json,
     verified,
+    would,
 )
 from lockstitch.digest import of_bytes
 from lockstitch.errors import UsageError, raise_all
@@ -74,6 +75,8 @@ def run(options: argparse.Namespace) -> int:
         message = f"--tolerance is {options.tolerance}, not a number of 0 or more"
         raise UsageError(message, hint="--tolerance 1e-6")
     raise_all(make.stale(project, file.read(project.root)))
+    if options.dry_run:
+        return would(options, *(f"rebuild, retrain and compare {image}" for image in images))
     everything = not (options.build or options.train or options.against)
     proof = result.verify(
         project,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import UsageError
 from lockstitch.python import load
 from lockstitch.python.tables import parse_toml, table
 from lockstitch.scaffold import new
@@ -218,7 +218,7 @@ def _base(
     if named and named not in load.PYTHONS:
         hint = f"there is: {', '.join(load.PYTHONS)}"
         message = f"`{named}` is not a Python of a base"
-        raise LockstitchError(message, hint=hint)
+        raise UsageError(message, hint=hint)
     settings = table(facts.document, "tool", "lockstitch")
     if settings:
         python = text if isinstance(text := settings.get("python"), str) else ""

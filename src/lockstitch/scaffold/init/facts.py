@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.python.declared import is_for_uv
 from lockstitch.python.names import of_requirement
 from lockstitch.python.tables import parse_toml, table
@@ -140,10 +140,10 @@ def _minor(folder: Folder) -> str:
 
 def _manager(folder: Folder, document: Mapping[str, Any], wanted: str, *, has_poetry: bool) -> str:
     locks = {"uv": folder.has("uv.lock"), "poetry": folder.has("poetry.lock")}
-    problems = []
+    problems: list[LockstitchError] = []
     if wanted and wanted not in _MANAGERS:
         hint = f"there is: {', '.join(_MANAGERS)}"
-        problems.append(LockstitchError(f"`{wanted}` is not a manager", hint=hint))
+        problems.append(UsageError(f"`{wanted}` is not a manager", hint=hint))
     for_uv = is_for_uv(document)
     if all(locks.values()) and not for_uv:
         message = f"`{folder.root}` has a `poetry.lock` and a `uv.lock`"
