@@ -38,7 +38,7 @@ $ lockstitch export sbom --image serve -o serve.cdx.json
 > wrote `serve.cdx.json`
 $ grep -c purl serve.cdx.json
 > 16
-$ lockstitch export sbom --image serve --platform linux/arm64  # exits 1
+$ lockstitch export sbom --image serve --platform linux/arm64  # exits 2
 > error: `linux/arm64` is not a platform of this project (it has: linux/amd64)
 > hint: add it to `platforms` in [tool.lockstitch]
 $ sed -i s/gamma/delta/ pyproject.toml

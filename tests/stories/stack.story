@@ -15,7 +15,7 @@ $ lockstitch stack logs mlflow --json
 > }
 $ lockstitch stack logs minio  # exits 2
 > usage: lockstitch stack logs [-h] [-f] [--lines N] [--project PATH] [-q]
->                              [--json] [-v]
+>                              [--json] [-v] [--dry-run]
 >                              [SERVICE]
 > error: argument SERVICE: invalid choice: 'minio' (choose from 'postgres', 'objects', 'mlflow', 'supervisor')
 > hint: lockstitch stack logs --help

@@ -21,7 +21,7 @@ $ lockstitch lock --quiet
 > locked: uv.lock, pylock.train.toml, requirements-lock.txt, lockstitch.lock
 $ lockstitch lock --upgrade alpha gamma --quiet
 > nothing to do: the locks fit
-$ lockstitch lock --upgrade numpi --quiet  # exits 1
+$ lockstitch lock --upgrade numpi --quiet  # exits 2
 > error: `numpi` is not locked, so it has no upgrade
 > hint: lockstitch export requirements lists them
 $ lockstitch lock --upgrade --dry-run --json --quiet

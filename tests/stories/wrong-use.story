@@ -7,6 +7,7 @@ $ lockstitch build --fast  # exits 2
 >                         [--cache REF] [--insecure-registry HOST]
 >                         [--engine {native,docker,podman,buildah}]
 >                         [--load [ENGINE]] [--project PATH] [-q] [--json] [-v]
+>                         [--dry-run]
 >                         [IMAGE ...]
 > error: unrecognized arguments: --fast
 > hint: lockstitch build --help
@@ -23,7 +24,7 @@ $ lockstitch image inspect  # exits 2
 > usage: lockstitch image inspect [-h] [--layout PATH] [--platform P]
 >                                 [--insecure-registry HOST]
 >                                 [--sbom | --provenance] [--all] [--project PATH]
->                                 [-q] [--json] [-v]
+>                                 [-q] [--json] [-v] [--dry-run]
 >                                 REF
 > error: the following arguments are required: REF
 > hint: lockstitch image inspect --help

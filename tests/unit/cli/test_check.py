@@ -106,7 +106,7 @@ def test_settings_of_the_folder_count(folder: Path, capsys: pytest.CaptureFixtur
     [
         (["--select", "XYZ"], 2, "error: `XYZ` is no code of a rule"),
         (["--json", "--format", "sarif"], 2, "error: --json cannot be used together with"),
-        (["missing"], 1, "error: `missing` is not there"),
+        (["missing"], 2, "error: `missing` is not there"),
     ],
 )
 def test_wrong_use(

@@ -139,7 +139,7 @@ def test_the_answer_in_json(locked: Path, capsys: pytest.CaptureFixture[str]) ->
         (["pylock", "--image", "sevre"], 2, "`sevre` is not an image"),
         (["requirements", "--platform", "linux/amd64"], 2, "and none is named"),
         (["requirements", "--check"], 2, "--check compares a file"),
-        (["pylock", "--image", "serve", "--platform", "linux/arm64"], 1, "not a platform of this"),
+        (["pylock", "--image", "serve", "--platform", "linux/arm64"], 2, "not a platform of this"),
         (["pylock", "--image", "serve", "-o", "my.toml"], 1, "no name of a PEP 751 lock"),
         (["pylock", "--image", "serve", "-o", "pylock.serve.toml"], 1, "what the locks are made"),
         (["requirements", "-o", "pyproject.toml"], 1, "what the locks are made"),

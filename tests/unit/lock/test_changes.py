@@ -106,7 +106,7 @@ def test_an_upgrade_of_some_leaves_the_rest(
 
 def test_a_name_that_nothing_has(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(root)
-    assert lockstitch(root, "--upgrade", "alpa", "none-like-it") == 1
+    assert lockstitch(root, "--upgrade", "alpa", "none-like-it") == 2
     said = capsys.readouterr().err
     assert "error: `alpa` is not locked, so it has no upgrade\nhint: did you mean `alpha`?" in said
     assert "error: `none-like-it` is not locked" in said
