@@ -13,6 +13,7 @@ examples:
 """
 
 import argparse
+import difflib
 import sys
 
 from lockstitch.cli.options import (
@@ -63,10 +64,13 @@ def find(options: argparse.Namespace, *, write: bool = False) -> tuple[Named, Pr
     folder = options.layout or (layout_folder(project) if project else None)
     try:
         named = naming.find(options.reference, folder, options.insecure_registry, write=write)
-    except LockstitchError:
-        if project and not set(options.reference) & set("/:@"):
-            project.image(options.reference)
-        raise
+    except LockstitchError as error:
+        names = [image.name for image in project.images] if project else []
+        if not names or options.reference in names or set(options.reference) & set("/:@"):
+            raise
+        near = difflib.get_close_matches(options.reference, names, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"the project has: {', '.join(names)}"
+        raise UsageError(error.message, hint=hint) from error
     return named, project
 
 
