@@ -69,7 +69,7 @@ def of_bytes(data: bytes | Iterable[bytes]) -> Digest:
 
 
 def canonical_json(value: object) -> bytes:
-    """Return compact UTF-8 JSON with sorted keys; a float is a TypeError, as its text can move."""
+    """Return compact UTF-8 JSON with sorted keys; a float has several texts: TypeError."""
     _refuse_floats(value)
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8", "surrogateescape")  # names of files need not be UTF-8

@@ -197,7 +197,7 @@ def revision(folder: Path, name: str) -> Revision | None:
 
 
 def is_commit(name: str) -> bool:
-    """Return whether a revision is a commit's own digest, which nobody can move."""
+    """Return whether a revision is a commit's own digest, which always names the same commit."""
     return _COMMIT.fullmatch(name) is not None
 
 

@@ -63,7 +63,7 @@ def _path_without(folder: Path) -> str:
 
 
 def find_uv(*, outside: Path | None = None) -> Path:
-    """Return uv: the one that was named, the one beside this Python, or the one on PATH.
+    """Return uv: from LOCKSTITCH_UV, from beside this Python, or from PATH.
 
     `outside` is as in `find`. Raises LockstitchError when there is none.
     """
@@ -96,7 +96,7 @@ def _starting(words: Sequence[str], hint: str = "") -> Iterator[None]:
 
 
 def _failed(words: Sequence[str], code: int, tail: str, hint: str = "") -> LockstitchError:
-    # Not the whole command line, which nobody typed: the program and what it was to do.
+    # Not the whole command line, which no user typed: the program and what it was to do.
     verb = next((word for word in words[1:] if re.fullmatch(r"[a-z][a-z-]*", word)), "")
     shown = f"{Path(words[0]).name} {verb}".strip()
     return LockstitchError(f"`{shown}` failed with exit code {code}\n{tail}", hint=hint)
@@ -152,7 +152,7 @@ def pipe(argv: Sequence[str | Path], data: bytes, *, env: Mapping[str, str]) -> 
 def stream(
     argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], longest: int
 ) -> Iterator[bytes]:
-    """Yield the lines that a program prints while it runs; it is ended when nobody reads on.
+    """Yield the lines that a program prints while it runs; it is ended when the reader stops.
 
     A line of more than `longest` bytes comes in pieces. Raises LockstitchError when the program
     cannot be started or fails.

@@ -193,7 +193,7 @@ class Store:
             files.remove(path)
 
     def remember(self, kind: str, key: str, value: object) -> None:
-        """Record a value that can be made again; where nobody may write, it will be."""
+        """Record a value that can be made again; where the store is read-only, it will be."""
         with contextlib.suppress(OSError, LockstitchError):
             self.put_record(kind, key, value)
 

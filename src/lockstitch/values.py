@@ -48,4 +48,4 @@ class Problem:
     line: int
     message: str
     fatal: bool = True  # the program that the file is for refuses it
-    path: str = ""  # of another file that the one that was asked for names
+    path: str = ""  # of another file, named by the file that was read

@@ -151,7 +151,7 @@ def _of_comment(
     path: str, comment: Suppression, used: set[str], codes: Sequence[str], known: Sequence[str]
 ) -> Iterator[Finding]:
     wrong = [c for c in comment.codes if not any(code.startswith(c) for code in known)]
-    # Of a rule that did not run, nobody knows whether it has anything to suppress.
+    # Whether a rule that did not run has anything to suppress is not known.
     ran = [c for c in comment.codes if any(code.startswith(c) for code in codes)]
     unused = [c for c in ran if c not in used]
     if "CHK001" in codes and (wrong or not comment.codes or not comment.reason):

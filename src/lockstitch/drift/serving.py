@@ -133,7 +133,7 @@ def labelled(
         labels = {DRIFT: "; ".join(known)} if known else {}
         models = _provenance(project, spec)
         images.append(replace(spec, labels={**spec.labels, **labels}, models=models))
-    for before, after in patches:  # nobody's fault, and harmless: said once for all images
+    for before, after in patches:  # harmless: reported once for all images
         text = f"trained with Python {before}, the base has {after}"
         say(f"note: {text}; --allow-drift python silences this")
     for name in sorted({*allowed} - names):

@@ -123,7 +123,7 @@ def of_wheel(
     """Return path in the image → bytecode for the modules of a wheel that is in the store.
 
     Compiling and encoding cost more than all the rest of a layer, so the result is recorded by
-    wheel and interpreter: a bucket of twenty packages compiles only the one that changed.
+    wheel and interpreter: a bucket of twenty packages compiles only the package that changed.
     """
     if not sources:
         return {}

@@ -88,7 +88,7 @@ def _bytes(size: int) -> str:
 def listed(wheel: Digest, filename: str, store: Store) -> PackageFiles | None:
     """Return what a wheel brings, as it is remembered, or read from the store; None without.
 
-    Whoever asks for the first time hashes the wheel before. Raises LockstitchError for a
+    The first call hashes the wheel. Raises LockstitchError for a
     malformed one.
     """
     key = f"{wheel.hex}-{_FORM}"

@@ -310,12 +310,12 @@ class Tree:
 
 
 def entry_of(member: Member) -> Entry:
-    """Return a member as it is in an image: of root, and writable by nobody else."""
+    """Return a member as it is in an image: of root, and writable by root alone."""
     if member.kind is Kind.FOLDER:
         return folder(member.path)
     if member.kind is Kind.SYMLINK:
         return symlink(member.path, member.target)
-    # Neither setuid nor group rights: everything belongs to root, and nobody else writes.
+    # Neither setuid nor group rights: everything belongs to root, and only root writes.
     return file(member.path, member.data, mode=0o755 if member.mode & 0o111 else 0o644)
 
 

@@ -276,7 +276,7 @@ def _interrupts_held() -> Iterator[None]:
 def _in_worker() -> None:
     # Ctrl-C goes to the whole group; the parent alone handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A parent that was killed tells nobody, and its output would stay open here.
+    # A parent that was killed tells no child, and its output would stay open here.
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

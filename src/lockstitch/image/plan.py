@@ -60,7 +60,7 @@ class PlanInputs:
     requested: Sequence[str] = ()  # what that is, by name
     base_name: str
     layer_kinds: Sequence[str] = ("system", "python", "stdlib")  # that are made of the base
-    interpreter: Digest | None  # of the one that compiles; None without bytecode
+    interpreter: Digest | None  # of the Python that compiles; None without bytecode
     trimmed: bool = False
     wheels: Sequence[LockedWheel] = ()
     project: Digest | None = None  # of the contents of the project's own wheel

@@ -37,7 +37,7 @@ class Published:
 
     @property
     def reference(self) -> Reference:
-        """The image by digest, which no later push can move."""
+        """The image by digest, which no later push changes."""
         return self.target.at(self.pushed.digest)
 
 

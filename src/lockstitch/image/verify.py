@@ -114,7 +114,7 @@ def verify(
     elif not statements:
         findings.skipped["lock"] = "no provenance"
     else:
-        # The one that fits best: an older one is of files that have changed since.
+        # The record that fits best: an older one is of files that have changed since.
         compared = [_compared_with_locks(statement, locks, labels) for statement in statements]
         problems["lock"] = min(compared, key=len)
     findings.problems = {check: _short(texts) for check, texts in problems.items()}

@@ -1,4 +1,4 @@
-"""What moved between two states of a project's locks, by meaning and never by bytes."""
+"""What changed between two states of a project's locks, by meaning and never by bytes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from lockstitch.python.model import Project
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One thing that was added, removed, moved, or has other files under the same version."""
+    """One thing that was added, removed, changed, or has other files under the same version."""
 
     what: str  # "package", "build requirement", "debian package", "tool"
     name: str
@@ -160,7 +160,7 @@ def _membership(name: str, images: tuple[str, ...], old: State, new: State) -> s
 
 
 def _debian(platform: str, old: State, new: State) -> Iterator[Change]:
-    """Yield what moved of a base; a base that comes or goes as a whole is one change."""
+    """Yield what changed of a base; a base that comes or goes as a whole is one change."""
     before, after = old.debian.get(platform, {}), new.debian.get(platform, {})
     images = tuple(sorted(new.images))
     if not before or not after:

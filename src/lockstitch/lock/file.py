@@ -52,7 +52,7 @@ class BuiltWheel:
     url: str  # of an archive; "" for a repository
     filename: str
     digest: Digest
-    platform: str  # `any`, or the one that it was compiled for, as in `linux/amd64`
+    platform: str  # `any`, or what it was compiled for, as in `linux/amd64`
     python: str  # the X.Y that built it
     compiler: str  # "" where nothing was compiled
     requires: tuple[str, ...]  # build requirements, each with its hashes

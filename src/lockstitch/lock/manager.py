@@ -24,7 +24,7 @@ class Manager(Protocol):
     def lock(self, project: Project, *, upgrade: Sequence[str] | None) -> None:
         """Bring its lock up to date, keeping what still fits.
 
-        `upgrade` names packages that move to their newest version; all move when it is empty.
+        `upgrade` names packages to bring to their newest version; all of them when it is empty.
         """
 
     def check(self, project: Project) -> None:

@@ -16,7 +16,7 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import table, tables
 
 LOCK = "uv.lock"
-_FAILED = {  # what is said when a command of uv fails
+_FAILED = {  # the message when a command of uv fails
     "lock": "the packages cannot be locked",
     "export": "the lock cannot be exported",
     "sync": "the environment cannot be made",

@@ -47,7 +47,7 @@ class Fetcher:
     ) -> None:
         """Use this store; `first_wait` is the seconds before the first retry.
 
-        Without `credentials` nobody is told who asks.
+        Without `credentials` no server is sent a login.
         """
         self._store = store
         self._credentials = credentials

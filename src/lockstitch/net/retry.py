@@ -40,7 +40,7 @@ class Retryable(Exception):  # noqa: N818 -- a signal between functions
 class Retry:
     """Up to five tries; waits double from the first, 20 % more or less, up to a minute.
 
-    What a server asks for with Retry-After comes first, up to a minute too.
+    The time in a Retry-After header comes first, up to a minute too.
     """
 
     def __init__(self, first_wait: float, stopped: threading.Event | None = None) -> None:

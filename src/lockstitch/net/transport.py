@@ -27,7 +27,7 @@ _DRAINED = 1 << 16  # bytes that are read to keep a connection rather than open 
 _CONNECT, _READ = 20, 60  # seconds of silence
 _CONNECTING = 120  # seconds until a connection stands, TLS and a proxy's answer with it
 _HEADERS = 120  # seconds until an answer begins, however steadily its headers drip
-_SLOWEST = 4 << 10  # bytes a second of a body, below which nobody waits on
+_SLOWEST = 4 << 10  # bytes a second of a body, below which a download is given up
 _LONGEST = 600  # seconds for a document that is read whole
 _DRAINING = 5  # seconds for the little that is left of a body
 
@@ -373,7 +373,7 @@ def _proxy(url: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a Retry-After header asks for, or None (RFC 9110, 10.2.3)."""
+    """Return the seconds of a Retry-After header, or None (RFC 9110, 10.2.3)."""
     value = headers.get("Retry-After")
     if not value:
         return None

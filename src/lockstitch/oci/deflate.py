@@ -1,6 +1,6 @@
-"""A DEFLATE encoder whose bytes never move (RFC 1951).
+"""A DEFLATE encoder whose bytes never change (RFC 1951).
 
-Libraries change their output between versions and builds, and a layer's digest would move
+Libraries change their output between versions and builds, and a layer's digest would change
 with them. This one is ours, so its output is part of the layout version. It is about as
 small as `zlib -1`. Content that is already compressed in a wheel never passes through here.
 """

@@ -70,7 +70,7 @@ class RootFs(Generic[T]):
     def __init__(self) -> None:
         """Start with nothing."""
         self._nodes: dict[str, Node[T]] = {}
-        self._folder: Node[T] = Node(kind=Kind.FOLDER, mode=0o755)  # that nobody wrote down
+        self._folder: Node[T] = Node(kind=Kind.FOLDER, mode=0o755)  # a parent without entry
 
     def add(self, members: Iterable[tuple[tarfile.TarInfo, T | None]]) -> int:
         """Lay a layer over what is there and return the bytes of its files.

@@ -1,4 +1,4 @@
-"""What a pyproject.toml itself asks for, of any manager."""
+"""The dependencies that a pyproject.toml declares, for any manager."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ def is_for_uv(document: Mapping[str, Any]) -> bool:
 
 
 def requirements(document: Mapping[str, Any]) -> Iterator[Requirement]:
-    """Yield what a pyproject.toml asks for: [project], groups, and tables of uv, PDM, Poetry."""
+    """Yield what a pyproject.toml declares: [project], groups, and tables of uv, PDM, Poetry."""
     project, tool = table(document, "project"), table(document, "tool")
     listed = [("", project.get("dependencies"))]
     for extra, items in table(project, "optional-dependencies").items():
@@ -75,7 +75,7 @@ def default_groups(document: Mapping[str, Any], every: Iterable[str]) -> list[st
 def names(
     document: Mapping[str, Any], groups: Iterable[str] = (), extras: Iterable[str] = ()
 ) -> set[str]:
-    """Return the names that the project asks for, with groups, those they include, and extras."""
+    """Return the names that the project declares, with groups, those they include, and extras."""
     wanted = {"", *(f"group {group}" for group in included(document, groups))}
     wanted |= {f"extra {normal(extra)}" for extra in extras}
     return {each.name for each in requirements(document) if each.group in wanted}

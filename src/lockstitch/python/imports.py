@@ -351,7 +351,7 @@ class _Reader:
         return Reach.OPTIONAL if asks else _possible(reach)
 
     def _test(self, node: ast.expr) -> bool | None:
-        """Return what a condition is on Linux at run time, or None where nobody can know."""
+        """Return what a condition is on Linux at run time, or None where it is not known."""
         match node:
             case ast.Constant():
                 return bool(node.value)

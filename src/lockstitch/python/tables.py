@@ -230,7 +230,7 @@ class Table:
         return value
 
     def refuse_others(self) -> None:
-        """Add a problem for each key that nobody asked for, with the nearest known one."""
+        """Add a problem for each key that was not read, with the nearest known one."""
         import difflib
 
         known = sorted(set(self._asked))

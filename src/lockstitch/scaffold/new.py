@@ -116,7 +116,7 @@ def _render(text: str, chosen: set[str], texts: Mapping[str, str]) -> str:
 
 
 def _on_python(text: str, python: str) -> str:
-    """Return a template's file for another minor version of Python, on the base that has it."""
+    """Return a template's file for another minor version of Python, on the base of that version."""
     after = f"3.{int(python.partition('.')[2]) + 1}"
     for old, new in (
         ('requires-python = ">=3.11,<3.13"', f'requires-python = ">={python},<{after}"'),

@@ -46,7 +46,7 @@ _FORMAT = (
 
 
 def tag(service: str, image: Digest) -> str:
-    """Return the name of a service's image in an engine: its digest, which cannot move.
+    """Return the name of a service's image in an engine: its digest.
 
     `sha256:…` alone is a name in one of Docker's two image stores only.
     """
@@ -359,7 +359,7 @@ def _write_plan(stack: StackSpec, folder: Folder, name: str) -> Mapping[str, tup
 def _write_secrets(stack: StackSpec, folder: Folder) -> None:
     """Write a file for each service, which its container sees in /run/secrets.
 
-    Anybody may read the files, as a container's user is another one; nobody but the owner
+    Anybody may read the files, as a container's user is another one; only the owner
     may enter the folder.
     """
     keys = folder.keys()

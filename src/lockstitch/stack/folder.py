@@ -104,7 +104,7 @@ class Folder:
         return {}
 
     def write(self, path: Path, value: Mapping[str, object], *, mode: int = 0o644) -> None:
-        """Write a JSON object, whole or not at all; nobody else reads it before it has its mode."""
+        """Write a JSON object, whole or not at all; no user reads it before it has its mode."""
         with files.atomic(path, mode=mode) as temporary:
             temporary.touch(mode=mode)
             temporary.write_text(json.dumps(value, indent=1, sort_keys=True), encoding="utf-8")

@@ -57,7 +57,7 @@ def install(store: Store, progress: Reporter) -> Tools:
 
 
 def _is_ready(tools: Tools) -> bool:
-    # Its Python is a link, to nothing when the one that it was made with is gone.
+    # Its Python is a link, to nothing when that interpreter is gone.
     return (tools.folder / _READY).exists() and tools.python.exists()
 
 

@@ -34,7 +34,7 @@ def _environments(repo: Repository) -> Iterator[tuple[str, Environment]]:
 
 
 def _locked_environments(repo: Repository) -> Iterator[tuple[str, Environment, Graph]]:
-    """Yield the environments beside the lock of one manager: of two, nobody knows which counts."""
+    """Yield the environments beside the lock of one manager: which of two counts is not known."""
     for folder, environment in _environments(repo):
         locks = [lock for lock in locks_in(repo, folder) if lock.kind in {"uv", "poetry"}]
         if len(locks) == 1:
@@ -107,7 +107,7 @@ def _needed(lock: Graph, environment: Environment) -> list[Package]:
 
     machine = wheels.Machine(python=environment.python, processor=platform.machine())
     listed = wheels.installed(lock, machine)
-    # What only an extra asks for is in Poetry's main group too, and not installed without it.
+    # What only an extra needs is in Poetry's main group too, and not installed without it.
     return [each for each in listed if not each.is_local and not each.optional]
 
 
@@ -205,7 +205,7 @@ class ENV004(Rule):
             code = any(n.endswith(".py") and n.startswith(start) for n in repo.names)
             venv = virtual_environment(repo, folder)
             if not code or venv is None or repo.tracked is None:
-                continue  # without git nobody can tell whose environment it is
+                continue  # without git it is not known whose environment it is
             program = _program(venv, "deptry")
             if program is not None:
                 yield from self._by_deptry(repo, folder, program)

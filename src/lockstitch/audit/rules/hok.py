@@ -605,7 +605,7 @@ def _is_reached(lock: Graph, package: str, groups: Sequence[str], extras: Sequen
     try:
         packages = walk(lock, lambda *_: True, groups, extras).packages
     except LockstitchError:
-        return True  # groups that exclude each other: nobody knows
+        return True  # groups that exclude each other: it is not known
     return any(each.name == normal(package) for each in packages)
 
 

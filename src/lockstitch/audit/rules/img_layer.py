@@ -196,7 +196,7 @@ def _changed(built: Built) -> Iterator[tuple[Call, str]]:
         copied = step.copied
         if copied is None or not copied.known:
             continue
-        # Files so small that nobody counts them do not matter.
+        # Files of a few kilobytes do not matter.
         if not all(name.endswith(_SMALL) and "*" not in name for name in copied.sources):
             for program, targets in brought.items():
                 if step.instruction.flag(program) is None:

@@ -225,7 +225,7 @@ def _names(built: Built, install: Install) -> set[str] | None:
 
 
 def has_program(built: Built, program: str) -> bool | None:
-    """Return whether a program is on an image's PATH, None when nobody can tell.
+    """Return whether a program is on an image's PATH, None when it is not known.
 
     For programs that base images are known to have or not: shells, Python, curl, wget, uv, Poetry.
     """
@@ -387,7 +387,7 @@ class IMG011(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each serving image that neither it nor what runs it asks for its health."""
+        """Yield each serving image that has no health check, nor does what runs it."""
         for built in products(repo):
             if built.base is None or built.base.kind not in _KNOWN_BASES:
                 continue
@@ -451,7 +451,7 @@ class IMG012(Rule):
 
 
 def _drops(built: Built) -> bool:
-    """Return whether a program that takes another user is started, or a script nobody can read."""
+    """Return whether a program that takes another user starts, or a script that cannot be read."""
     for call in built.entry.calls:
         if call.program in _DROPPING or _DROPPING & {*call.wrappers, *call.words}:
             return True

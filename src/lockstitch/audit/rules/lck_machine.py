@@ -143,7 +143,7 @@ def allows(specifiers: str, version: str) -> bool:
 
 
 def _pins(repo: Repository, folder: str) -> list[Pin]:
-    """Return what a folder's own files say, the one that counts most first."""
+    """Return what a folder's own files say, the most important first."""
     found = []
     path = beside(folder, "pyproject.toml")
     said = table(repo.toml(path), "tool", "lockstitch").get("python")
@@ -240,7 +240,7 @@ class LCK009(Rule):
         names = list(wanted) or list(_MACHINES)
         machines = {name: _machine(repo, folder, name) for name in names}
         left_out = [name for name in names if not _supported(lock, machines[name])]
-        # A platform that nobody names is one of two, and one that works is enough.
+        # A platform that is not named is one of two, and one that works is enough.
         if left_out and (wanted or len(left_out) == len(names)):
             path = beside(folder, "pyproject.toml")
             line = line_of_key(repo.text(path) or "", "tool", "uv", "environments") or 1

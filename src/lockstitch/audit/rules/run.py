@@ -108,7 +108,7 @@ class RUN002(Rule):
 def _new_torch(repo: Repository) -> bool:
     """Return whether every torch here reads weights only unless it is told not to.
 
-    That is what the locks have or, where none has any, what the project asks for at least.
+    That is what the locks have or, where none has any, what the project requires.
     """
     versions = [each.version for lock in lock_files(repo) for each in lock.named("torch")]
     if not versions:

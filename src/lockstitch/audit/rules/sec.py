@@ -182,7 +182,7 @@ class SEC004(Rule):
             if file_cache.is_installed(name):
                 continue
             holds = secret_file(name, partial(repo.text, name))
-            # Without git, nobody knows but .gitignore.
+            # Without git, only .gitignore tells.
             if holds and not (repo.tracked is None and is_git_ignored(repo, name)):
                 how = "git has" if name in (repo.tracked or ()) else "nothing keeps out of git"
                 message = f"{how} `{name}`, which holds {holds[0]}"

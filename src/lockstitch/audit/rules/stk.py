@@ -225,7 +225,7 @@ class STK004(Rule):
 
 
 def _has_check(repo: Repository, service: Service) -> bool | None:
-    """Return whether a service has a health check, None where nobody can tell."""
+    """Return whether a service has a health check, None where it is not known."""
     if service.healthcheck is not None:
         # Without a test it changes that of the image.
         return not service.healthcheck.disabled

@@ -253,7 +253,7 @@ class STK009(Rule):
 
 
 def _unwired(repo: Repository, server: Service) -> str | None:
-    """Return what an MLflow server lacks to use a store, None when nothing or nobody knows."""
+    """Return what an MLflow server lacks to use a store, None for nothing or when not known."""
     command = command_text(server.entrypoint, server.command)
     variables = " ".join(f"{each.name}={each.text}" for each in server.environment.values())
     text = f"{command} {variables}"

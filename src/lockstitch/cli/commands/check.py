@@ -203,7 +203,7 @@ def _run(options: argparse.Namespace) -> int:
 def _root(path: Path) -> tuple[Path, tuple[str, ...]]:
     """Return the folder to look at, and what in it was named.
 
-    A folder below the one that has the settings is looked at with them, from there.
+    A folder below the settings is checked with them, from their folder.
     """
     from lockstitch.audit import settings
 

@@ -128,7 +128,8 @@ def _shown(note: str) -> str:
 def _ask(options: argparse.Namespace, names: Sequence[str]) -> None:
     """Ask on a terminal whether to write; raises LockstitchError for a no.
 
-    Elsewhere nobody can answer, and nothing that exists is lost: it is written, as uv does.
+    Without a terminal there is no answer, and nothing that exists is lost:
+    it is written, as uv does.
     """
     if options.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return

@@ -121,7 +121,7 @@ class Answer:
 
 def most(causes: int, guesses: int) -> int:
     """Return the most mixtures that finding one cause takes, where all give numbers."""
-    # Guesses, halves, the one that is left alone, and everything without it.
+    # Guesses, halves, the last one left alone, and everything without it.
     return guesses + math.ceil(math.log2(max(causes, 1))) + 2
 
 

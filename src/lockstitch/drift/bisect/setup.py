@@ -20,7 +20,7 @@ from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.progress import Reporter, say
 
 _NAMED = 3  # causes fit on a line
-_DECIDING = 8  # runs that repeat what decides, where the number does not move by itself
+_DECIDING = 8  # runs that repeat what decides, where the number does not change by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -339,7 +339,7 @@ class Host:
         raise RegistryError(message)
 
     def check(self) -> bool:
-        """Check the login with the registry; return whether it asks for one at all.
+        """Check the login with the registry; return whether it requires one at all.
 
         Raises RegistryError when it refuses the login.
         """
@@ -459,7 +459,7 @@ class Host:
         return self.retry.call(once)
 
     def _same(self, url: str) -> bool:
-        """Return whether a URL is the registry's own: nobody else is told a login."""
+        """Return whether a URL is the registry's own: no other host is sent a login."""
         return _origin(url) == _origin(self.base)
 
     def _public(self, url: str) -> bool:

@@ -212,7 +212,7 @@ class TypedLogin(Logins):
 
 
 def keep(host: str, login: Login) -> str:
-    """Keep a login as `docker login` does; return the helper or the file that has it now.
+    """Keep a login as `docker login` does; return the helper or the file that holds it now.
 
     Raises LockstitchError when the helper that Docker's file names is missing or refuses.
     """

@@ -315,7 +315,7 @@ def _name(
 
 
 def _put(target: RepositoryWriter, data: bytes, descriptor: Descriptor, tag: str) -> int:
-    """Write a manifest unless it is there; a tag that may not move is not written twice."""
+    """Write a manifest unless it is there; an immutable tag is not written twice."""
     if target.digest_of(tag or descriptor.digest) == descriptor.digest:
         return 0
     target.put(data, descriptor.media_type, tag=tag)

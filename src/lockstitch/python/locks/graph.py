@@ -139,7 +139,7 @@ class Walk:
 
     packages: tuple[Package, ...]  # in the lock's order, with the project itself
     needs: Mapping[str, frozenset[str]]  # names, by the name of the package that needs them
-    direct: frozenset[str]  # names that the project itself asks for
+    direct: frozenset[str]  # names that the project itself declares
 
 
 def walk(

@@ -145,7 +145,7 @@ class Line:
 
     @property
     def compile(self) -> str:
-        """The command that pins and hashes what the file asks for."""
+        """The command that pins and hashes what the file lists."""
         stem = self.source.removesuffix(".txt").removesuffix(".in")
         words = "uv pip compile --universal --generate-hashes"
         return f"{words} {self.source} -o {stem}-lock.txt"

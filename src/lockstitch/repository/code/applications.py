@@ -89,7 +89,7 @@ def code_of(path: str, text: str) -> Code | None:
 
 
 def applications(code: Code, made: Mapping[str, str] | None = None) -> list[Application]:
-    """Return the applications of a file, the one that it is first for first.
+    """Return the applications of a file, the most likely one first.
 
     `made` are functions of other files that return applications: dotted name to kind.
     """

@@ -120,7 +120,7 @@ def values_of(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _defaults(code: Code) -> Iterator[PathUse]:
-    """Yield the folders that libraries write when nobody says where."""
+    """Yield the folders that libraries write to by default."""
     names = {*code.names.values()}
     called = {
         node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

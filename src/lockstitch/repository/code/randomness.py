@@ -59,7 +59,7 @@ def _draws(source: Source, call: Call) -> bool:
         if last in _table()["shuffled"]:
             return _is(source.keyword(call, "shuffle"), value=True)
         return last in _table()["sklearn"]
-    # pandas' own: of a frame nobody knows the type, but no other `sample` takes `frac`.
+    # pandas' own: the type of a frame is not known, but no other `sample` takes `frac`.
     frame = last == "sample" and any(name.startswith("pandas") for name in source.imports)
     return frame and _gives(call, "frac") and _seed(source, call) is None
 
@@ -79,7 +79,7 @@ def _is(node: ast.expr | None, *, value: bool) -> bool:
 
 
 def _neural(source: Source, *, steps: bool) -> Call | None:
-    """Return the call that trains a network whose weights nobody has seeded."""
+    """Return the call that trains a network whose weights are not seeded."""
     names = [call.name for call in source.calls]
     if steps and any(map(_LAYERS.match, names)):
         return next(call for call in source.calls if call.name.endswith(".backward"))

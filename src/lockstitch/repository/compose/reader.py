@@ -37,7 +37,7 @@ from lockstitch.values import Problem
 T = TypeVar("T")
 ReadFile = Callable[[str], str | None]  # the text of a file by its path, None when it is not there
 _Entries = Mapping[str, Entry]
-_Dependency = tuple[str, Node | None, Value | Scalar]  # name, what is said of it, where
+_Dependency = tuple[str, Node | None, Value | Scalar]  # name, settings, place
 
 _MOST_FILES = 50
 _LONGEST_CHAIN = 50  # of `extends`

@@ -181,7 +181,7 @@ _WELL_KNOWN_TEXT = (
     "test toor user 12345 123456 12345678 123456789 minio_password postgres_password"
 )
 _WELL_KNOWN = frozenset(_WELL_KNOWN_TEXT.split())
-# Of a setting that must not be empty though nothing asks for it.
+# Of a setting that must not be empty though nothing needs it.
 _NO_PASSWORD = frozenset(
     {"", "none", "null", "empty", "dummy", "not-needed", "unused", "true", "false"}
     | {"yes", "no", "on", "off", "0", "1"}

@@ -20,7 +20,7 @@ _PREFIX = regex(r"(/.+)/(?:bin|Scripts)(?:/[^/]+)?")
 
 @frozen
 class Environment:
-    """One environment: its `prefix` is empty for the system's, `?` where nobody can tell."""
+    """One environment: its `prefix` is empty for the system's, `?` where it is not known."""
 
     prefix: str
     line: int

@@ -183,7 +183,7 @@ class Pair:
 
 @frozen
 class Heredoc:
-    """One here-document; its text has no leading tabs where `<<-` asks for none."""
+    """One here-document; `<<-` removes the leading tabs of its text."""
 
     name: str
     text: str

@@ -107,7 +107,7 @@ def installs_own_folder(step: Step, install: Install) -> bool:
 
 
 def has_dependencies(document: object) -> bool:
-    """Return whether a project asks for packages at run time."""
+    """Return whether a project has dependencies at run time."""
     listed = table(document, "project").get("dependencies")
     poetry = table(document, "tool", "poetry", "dependencies")
     dynamic = table(document, "project").get("dynamic")

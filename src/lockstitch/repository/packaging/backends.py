@@ -1,4 +1,4 @@
-"""What each build backend takes for the package when nobody says it, and where it finds nothing.
+"""What each build backend takes for the package by default, and where it finds nothing.
 
 The rules are those of the backends' own sources: hatchling 1.33 (builders/wheel.py), setuptools 84
 (discovery.py), poetry-core 2.5 (masonry/utils/module.py), flit_core 4.2 (common.py), uv_build 0.13.

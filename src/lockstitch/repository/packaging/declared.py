@@ -18,7 +18,7 @@ _CFG = regex(r"(?m)^install_requires\s*=[ \t]*(?P<rest>.*(?:\n[ \t]+.*)*)")
 
 @frozen
 class Declared:
-    """One dependency that a project asks for."""
+    """One dependency that a project declares."""
 
     path: str
     line: int

@@ -50,7 +50,7 @@ class Locked:
 class Decision:
     """What becomes of one hook: `local`, `frozen` or `kept`, and why.
 
-    `unused` are its additional dependencies that nobody installs any more, `lacking` those of
+    `unused` are its additional dependencies that are not installed any more, `lacking` those of
     them that the lock does not have.
     """
 

@@ -24,7 +24,7 @@ _FATES = {
 
 @dataclass(slots=True, kw_only=True)
 class Environment:
-    """What an environment.yml asks for."""
+    """The dependencies of an environment.yml."""
 
     dependencies: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)  # of an export: what others need
@@ -34,7 +34,7 @@ class Environment:
 
 
 def environment(folder: Folder, name: str) -> Environment | None:
-    """Return what an environment of conda asks for, or None without such a file."""
+    """Return what an environment of conda declares, or None without such a file."""
     text = folder.text(name, any_encoding=True)
     if text is None:
         return None

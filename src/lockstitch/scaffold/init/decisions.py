@@ -191,7 +191,7 @@ def _gitignore(text: str, wanted: Sequence[str]) -> str:
 
 
 def _fitting(facts: Facts, possible: Sequence[str], can_fetch: Callable[[str], bool]) -> str:
-    """Return the Python that the repository names, else the one that keeps most of its pins.
+    """Return the Python that the repository names, else the Python that most of its pins fit.
 
     One that Debian lacks is taken where this machine can fetch it.
     """

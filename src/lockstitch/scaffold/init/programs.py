@@ -393,7 +393,7 @@ class _Finder:
             yield from applications(code, {**made, **relative})
 
     def _rank(self, each: Application) -> tuple[object, ...]:
-        """Return how likely an application is the one that is meant, the least being the best."""
+        """Return how likely an application is meant, the least being the best."""
         stem = posixpath.basename(each.path).removesuffix(".py").lower()
         names = _PAGES if each.kind in {"streamlit", "gradio", "chainlit", "panel"} else _FIRST
         parts = each.path.split("/")[:-1]

@@ -26,7 +26,7 @@ VARIABLES = {
 }
 _OK = 200
 _SERVER = RUNTIME / "mlflow_server.py"
-_UPGRADE = "--upgrade"  # asks runtime/mlflow_server.py to move the tables and not to serve
+_UPGRADE = "--upgrade"  # makes runtime/mlflow_server.py upgrade the tables and not serve
 _HINT = "use the lockstitch that made them, move the folder away, or: lockstitch stack reset"
 _FIELD = re.compile(r"""^(down_revision|revision)\s*(?::[^=]*)?=\s*["'](\w+)["']""", re.MULTILINE)
 
@@ -114,7 +114,7 @@ def prepare(parts: Parts, env: dict[str, str]) -> None:
 
 
 def revisions(tools: Path) -> tuple[frozenset[str], str]:
-    """Return the schemas that the installed MLflow can move from, and the one that it needs.
+    """Return the schemas that the installed MLflow can upgrade from, and its own.
 
     Raises LockstitchError when its migrations do not end in one.
     """

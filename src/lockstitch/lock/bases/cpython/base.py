@@ -36,7 +36,7 @@ _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,60}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a `base` asks for: `cpython:3.12`, `cpython:3.12.4` or `cpython:3.13t`."""
+    """The version that a `base` names: `cpython:3.12`, `cpython:3.12.4` or `cpython:3.13t`."""
 
     minor: str
     patch: str  # the full version, or "" for the newest
@@ -44,7 +44,7 @@ class Request:
 
 
 def parse(name: str) -> Request:
-    """Return what the name of a base asks for; raises LockstitchError when it is not one."""
+    """Return the version that a `base` names; raises LockstitchError when it names none."""
     match = _NAME.fullmatch(name)
     if match is None or match["minor"] not in _MINORS:
         message = f"`{name:.60}` is not a CPython base: there are {', '.join(_MINORS)}"

@@ -223,7 +223,7 @@ def _read(
     return [
         Bundled(name=library, version=found.pop(), licence=_libraries()[library][1])
         for library, found in sorted(versions.items())
-        if len(found) == 1  # of two versions nobody could say which one counts
+        if len(found) == 1  # two versions would be ambiguous
     ]
 
 

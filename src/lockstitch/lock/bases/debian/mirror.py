@@ -1,4 +1,4 @@
-"""Finds the mirror of Debian packages: the one that is named, else the one that apt uses."""
+"""Finds the mirror of Debian packages: the one named in a variable, else the one apt uses."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
