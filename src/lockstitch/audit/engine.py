@@ -274,7 +274,8 @@ def write(repo: Repository, changes: Mapping[str, tuple[str, str]]) -> dict[str,
             elif target.exists():
                 files.replace_bytes(target, after.encode())
             else:
-                files.write_bytes(target, after.encode())
+                mode = 0o600 if target.name == ".env" else 0o644  # it holds passwords
+                files.write_bytes(target, after.encode(), mode=mode)
         except OSError as error:
             left[path] = f"it cannot be written as it is: {error.strerror or error}"
     return left

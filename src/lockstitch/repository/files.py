@@ -13,6 +13,7 @@ from lockstitch.values import frozen
 
 T = TypeVar("T")
 
+_OUT_OF_GIT = ".env"  # which a fix writes for one person
 _LARGEST = 5 << 20  # bytes of a file that rules read
 # Folders whose files are somebody else's, or wrong on purpose: only secrets are looked for there.
 _APART = frozenset(
@@ -71,7 +72,7 @@ class Repository:
     @functools.cached_property
     def every_name(self) -> tuple[str, ...]:
         """All names, those apart from the project included."""
-        found = {*self._given, *self.changed}
+        found = {*self._given, *(n for n in self.changed if posixpath.basename(n) != _OUT_OF_GIT)}
         kept = (n for n in found if not any(files.matches(n, each) for each in self._exclude))
         return tuple(sorted(kept, key=os.fsencode))  # a name need not be UTF-8
 

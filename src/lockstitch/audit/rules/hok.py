@@ -662,7 +662,7 @@ def _excepting(file: HookFile, hook: Hook) -> tuple[Edit, ...]:
     where = yaml_edits.at_line(file.text, hook.line)
     if where is None or "exclude" in hook.options or file.path.endswith(".toml"):
         return ()
-    edits = yaml_edits.added(file.path, file.text, where, "exclude", EXCEPT_LOCKS)
+    edits = yaml_edits.added(file.path, file.text, where, {"exclude": EXCEPT_LOCKS})
     change = yaml_edits.put((*where, "exclude"), EXCEPT_LOCKS)
     return yaml_edits.proved(file.path, file.text, edits, change)
 

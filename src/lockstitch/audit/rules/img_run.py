@@ -1,10 +1,12 @@
 """IMG: what an image starts, as whom, and how anybody learns that it is well."""
 
+import json
 import posixpath
 import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile import bases, environments, recipes
 from lockstitch.repository.dockerfile.entry import Started, package_of_server
 from lockstitch.repository.dockerfile.images import Built, products
@@ -13,8 +15,14 @@ from lockstitch.repository.dockerfile.purpose import is_tool
 from lockstitch.repository.dockerfile.stages import SHELLS, Step
 from lockstitch.repository.files import Repository
 from lockstitch.repository.shell.calls import Call
-from lockstitch.repository.text import image_names
+from lockstitch.repository.text import image_names, lines
+from lockstitch.repository.text.lines import Edit
 
+_CURL = regex(
+    r"CMD[ \t]+curl(?P<options>(?:[ \t]+-[-a-zA-Z]+)*)"
+    r"[ \t]+[\"']?(?P<url>http://(?:localhost|127\.0\.0\.1)[\w:/.-]*)[\"']?"
+    r"(?:[ \t]*\|\|[ \t]*exit[ \t]+1)?[ \t]*(?=\r?\n|$)"
+)
 _ON = {"1", "true", "yes", "on", "t", "y"}
 _DROPPING = {"gosu", "su-exec", "setpriv", "runuser", "su"}
 _KNOWN_BASES = frozenset(
@@ -326,10 +334,12 @@ class IMG010(Rule):
         FROM python:3.11-slim
         HEALTHCHECK CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:8000/health')"]
 
-    Fix: ask with Python, which is there, or install the program.
+    Fix: ask with Python, which is there, or install the program. `lockstitch check --fix` writes
+    the Python of a plain `curl -f URL`.
     """
 
     severity = Severity.ERROR
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each check by a program that is surely not there, of compose files too."""
@@ -341,7 +351,8 @@ class IMG010(Rule):
                     if message:
                         hint = _health_hint(built)
                         line = step.instruction.first
-                        yield self.finding(built.image.path, line, message, hint=hint)
+                        fix = _by_python(built, step)
+                        yield self.finding(built.image.path, line, message, hint=hint, fix=fix)
             for use in built.uses:
                 check = use.service.healthcheck
                 if check is None or check.test is None or check.disabled:
@@ -352,6 +363,21 @@ class IMG010(Rule):
                 if message:
                     hint, path = _health_hint(built), check.path
                     yield self.finding(path, check.test.line, message, hint=hint)
+
+
+def _by_python(built: Built, step: Step) -> list[Edit]:
+    """Return the edit that asks the same address with the image's Python, where curl would fail."""
+    text, first = built.image.text, step.instruction.first
+    start, end = (lines.line_start(text, number) for number in (first, step.instruction.last + 1))
+    match = _CURL.search(text, start, end)
+    options = " ".join(match["options"].split()) if match else ""
+    fails = re.search(r"(?:^| )(?:--fail|-[a-zA-Z]*f)", options)
+    if not match or not fails or not (has_program(built, "python") or built.is_python):
+        return []
+    python = "python3" if has_program(built, "python") is False else "python"
+    words = [python, "-c", f"import urllib.request as u; u.urlopen('{match['url']}')"]
+    new = f"CMD {json.dumps(words)}"
+    return [Edit(path=built.image.path, start=match.start(), end=match.end(), text=new)]
 
 
 def _no_program(built: Built, program: str) -> str:

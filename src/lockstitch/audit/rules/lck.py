@@ -20,6 +20,7 @@ from lockstitch.repository.packaging.files import (
     project_folders,
     requirement_lists,
 )
+from lockstitch.repository.text.lines import Edit, line_start
 
 _SHOWN = 3  # names in a message
 _LOCKERS = {"Pipfile": "pipenv lock", "setup.py": "uv pip compile setup.py --generate-hashes"}
@@ -254,11 +255,13 @@ class LCK004(Rule):
         numpy==1.26.4 --hash=sha256:…
 
     Fix: export from a lock instead of `pip freeze`: `uv export --no-emit-project --format
-    requirements.txt`. Install the project itself with a line of its own, after its files are there.
+    requirements.txt`. Install the project itself with a line of its own, after its files are there;
+    `lockstitch check --fix` takes it out of a list that has more than it.
     Source: conda/conda#11580, pypa/pip#4005.
     """
 
     severity = Severity.ERROR
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each line that is a place, of environment.yml too."""
@@ -279,9 +282,28 @@ class LCK004(Rule):
             if each.local and _of_machine(file, each, own):
                 message = f"`{each.text:.100}` is a place that other machines do not have"
                 hint = "uv export --no-emit-project --format requirements.txt, or name a version"
-                if each.url.partition("[")[0] in {".", "./"}:
+                fix: tuple[Edit, ...] = ()
+                if _is_itself(each, own):
                     hint = "take it out, and install the project where its files are: pip install ."
-                yield self.finding(file.path, each.line, message, hint=hint)
+                    fix = _without_line(file, each.line)
+                yield self.finding(file.path, each.line, message, hint=hint, fix=fix)
+
+
+def _is_itself(entry: Required, own: set[str]) -> bool:
+    """Return whether a line is the project that the list is for, as a freeze writes it."""
+    where = entry.url.removeprefix("file://").partition("[")[0].rstrip("/")
+    here = where in {".", ""} or (not entry.name and normal(posixpath.basename(where)) in own)
+    return entry.local in {"editable", "path"} and (here or entry.name in own)
+
+
+def _without_line(file: File[Listed], line: int) -> tuple[Edit, ...]:
+    """Return the edit that takes a line out of a list that says the same of all others then."""
+    text = file.text
+    start, end = line_start(text, line), line_start(text, line + 1)
+    after = lists.read(text[:start] + text[end:])
+    before = [(each.text, each.url) for each in file.value.entries if each.line != line]
+    same = [(each.text, each.url) for each in after.entries] == before
+    return (Edit(path=file.path, start=start, end=end, text=""),) if same and before else ()
 
 
 def _conda(repo: Repository) -> Iterator[File[Listed]]:
@@ -317,7 +339,7 @@ def _outside(folder: str, where: str) -> bool:
 
 
 def _own_names(repo: Repository, folder: str) -> set[str]:
-    names = {normal(repo.root.name)}
+    names = {normal(repo.root.resolve().name)}
     for place in {folder, ""}:
         document = repo.toml(beside(place, "pyproject.toml"))
         for each in (table(document, "project"), table(document, "tool", "poetry")):

@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.audit.rules import stk_fixes
 from lockstitch.patterns import regex
 from lockstitch.repository.compose.reader import beside
 from lockstitch.repository.compose.services import (
     Password,
     Role,
+    Stack,
     command_text,
     compose_files,
     dockerfile_of,
@@ -24,6 +26,7 @@ from lockstitch.repository.compose.values import Dependency, Port, Service, Valu
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text import image_names, yaml
 from lockstitch.repository.text.ignore import is_git_ignored
+from lockstitch.repository.text.lines import Edit
 
 _INSTALL = regex(
     r"\b(?:pip3?|pip3?\.\d+|uv pip|conda|mamba|apt-get|apt|apk)(?:\s+-\S+)*\s+(?:install|add)\b"
@@ -134,11 +137,13 @@ class STK002(Rule):
           objects:
             image: chrislusf/seaweedfs:3.97
 
-    Fix: use the replacement that the finding names.
+    Fix: use the replacement that the finding names. `lockstitch check --fix` runs SeaweedFS in
+    place of a plain MinIO, with its ports and keys; objects that MinIO has kept stay in its volume.
     Source: minio/minio#21647; bitnami/containers#83267; jupyter/docker-stacks#2099.
     """
 
     severity = Severity.ERROR
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each image of the table of those that are gone."""
@@ -148,7 +153,9 @@ class STK002(Rule):
             if known and value:
                 message = f"`{service.name}` runs `{value.text:.100}`: {known.what}"
                 hint = f"{known.instead} ({known.source})"
-                yield self.finding(value.path, value.line, message, hint=hint)
+                is_store = image is not None and image.path == "minio/minio"
+                fix = stk_fixes.other_store(repo, service) if is_store else ()
+                yield self.finding(value.path, value.line, message, hint=hint, fix=fix)
 
 
 def _each_password(repo: Repository) -> Iterator[tuple[str, Password]]:
@@ -182,8 +189,11 @@ class STK003(Rule):
           POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?set it in .env}
 
     Fix: generate one (`openssl rand -hex 24`), and keep it in `.env` or a secret file that git
-    ignores.
+    ignores. `lockstitch check --fix` moves all passwords of the file to `.env` as they are, since a
+    database that exists knows its own: write better ones there.
     """
+
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each known password."""
@@ -193,7 +203,13 @@ class STK003(Rule):
                 how = "by default " if each.by_default else ""
                 message = f"{each.what} of `{name}` has {how}a password that everybody knows{whose}"
                 hint = "openssl rand -hex 24, and ${NAME:?set it in .env} in the compose file"
-                yield self.finding(each.path, each.line, message, hint=hint)
+                fix = _env_file(repo, each.path)
+                yield self.finding(each.path, each.line, message, hint=hint, fix=fix)
+
+
+def _env_file(repo: Repository, path: str) -> tuple[Edit, ...]:
+    file = next((file for file in compose_files(repo) if file.path == path), None)
+    return stk_fixes.to_env_file(repo, file) if file else ()
 
 
 class STK004(Rule):
@@ -212,8 +228,11 @@ class STK004(Rule):
         secrets: [mysql]
 
     Fix: take another password, and give it by a variable of `.env` or by `secrets:`.
+    `lockstitch check --fix` moves it to `.env` as it is.
     Source: Compose Specification, "secrets".
     """
+
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each password that is spelled out, those that everybody knows left to STK003."""
@@ -221,7 +240,8 @@ class STK004(Rule):
             if not each.known and not each.by_default:
                 message = f"{each.what} of `{name}` holds a password in plain text"
                 hint = "take another one, and ${NAME:?set it in .env} or `secrets:` here"
-                yield self.finding(each.path, each.line, message, hint=hint)
+                fix = _env_file(repo, each.path)
+                yield self.finding(each.path, each.line, message, hint=hint, fix=fix)
 
 
 def _has_check(repo: Repository, service: Service) -> bool | None:
@@ -238,7 +258,7 @@ def _has_check(repo: Repository, service: Service) -> bool | None:
     return False if role_of(service) is not None else None
 
 
-def _dependencies(repo: Repository) -> Iterator[tuple[Service, Dependency, Service]]:
+def _dependencies(repo: Repository) -> Iterator[tuple[Stack, Service, Dependency, Service]]:
     """Yield each service that waits for another, its dependency, and the other."""
     for stack in stacks(repo):
         for service in stack.started:
@@ -246,7 +266,7 @@ def _dependencies(repo: Repository) -> Iterator[tuple[Service, Dependency, Servi
                 target = stack.services.get(name)
                 own = not stack.is_override or dependency.path == stack.file.path
                 if target is not None and own:
-                    yield service, dependency, target
+                    yield stack, service, dependency, target
 
 
 class STK005(Rule):
@@ -267,14 +287,17 @@ class STK005(Rule):
             image: postgres:17.2
             healthcheck: {test: ["CMD-SHELL", "pg_isready -U mlflow"], interval: 3s}
 
-    Fix: add a `healthcheck` with a program that the image has.
+    Fix: add a `healthcheck` with a program that the image has; `lockstitch check --fix` does for
+    databases, SeaweedFS and MLflow.
     Source: Compose Specification, "healthcheck" and "depends_on".
     """
+
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each database, store or MLflow server, and each that somebody wants healthy."""
         seen = set()
-        for service, dependency, target in _dependencies(repo):
+        for _, service, dependency, target in _dependencies(repo):
             wanted = dependency.condition == "service_healthy"
             ends = dependency.condition == "service_completed_successfully"
             place = (target.path, target.line)
@@ -288,7 +311,8 @@ class STK005(Rule):
                 message += "for it to be healthy" if wanted else "for it"
                 image = image_of(target)
                 test = _CHECKS.get(image.last if image else "", 'test: ["CMD", …]')
-                yield self.finding(*place, message, hint=f"healthcheck: {{{test}}}")
+                fix = stk_fixes.health_check(repo, target)
+                yield self.finding(*place, message, hint=f"healthcheck: {{{test}}}", fix=fix)
 
 
 def _waits_itself(service: Service) -> bool:
@@ -313,18 +337,24 @@ class STK006(Rule):
           db:
             condition: service_healthy
 
-    Fix: write the long form with `condition: service_healthy`.
+    Fix: write the long form with `condition: service_healthy`; `lockstitch check --fix` does where
+    the other has a health check.
     Source: Compose Specification, "depends_on".
     """
+
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each short form on a database, a store or MLflow."""
         seen = set()
-        for service, dependency, target in _dependencies(repo):
+        for stack, service, dependency, target in _dependencies(repo):
             role = role_of(target)
-            awaited = role in _AWAITED or (role is Role.QUEUE and _has_check(repo, target) is True)
             place = (dependency.path, dependency.line)
-            if not awaited or place in seen or not _is_short(service, target.name):
+            if (
+                not _is_awaited(repo, target)
+                or place in seen
+                or not _is_short(service, target.name)
+            ):
                 continue
             if not _waits_itself(service) and not is_for_tests(service):
                 seen.add(place)
@@ -333,7 +363,20 @@ class STK006(Rule):
                     " not for its being ready"
                 )
                 hint = f"depends_on: {{{target.name}: {{condition: service_healthy}}}}"
-                yield self.finding(*place, message, hint=hint)
+                fix: tuple[Edit, ...] = ()
+                if _has_check(repo, target) is True:  # else nothing would ever start
+
+                    def is_ready_later(other: Service) -> bool:
+                        return _is_awaited(repo, other) and _has_check(repo, other) is True
+
+                    fix = stk_fixes.conditions(repo, service, stack, is_ready_later)
+                yield self.finding(*place, message, hint=hint, fix=fix)
+
+
+def _is_awaited(repo: Repository, target: Service) -> bool:
+    """Return whether a service takes longer to be ready than to start, and can say when it is."""
+    role = role_of(target)
+    return role in _AWAITED or (role is Role.QUEUE and _has_check(repo, target) is True)
 
 
 def _is_short(service: Service, name: str) -> bool:
@@ -358,8 +401,11 @@ class STK010(Rule):
           - "127.0.0.1:5432:5432"
 
     Fix: name the address, or leave the port out: services of one file reach each other without it.
+    `lockstitch check --fix` writes 127.0.0.1.
     Source: Docker documentation, "Packet filtering and firewalls".
     """
+
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each port that listens everywhere."""
@@ -378,7 +424,8 @@ class STK010(Rule):
                     what = f"the {role} `{service.name}`"
                     message = f"`{shown}` opens {what} on all addresses of the machine"
                     hint = f'"127.0.0.1:{shown}"'
-                    yield self.finding(*place[:2], message, hint=hint)
+                    fix = stk_fixes.on_loopback(repo, port)
+                    yield self.finding(*place[:2], message, hint=hint, fix=fix)
 
 
 def _is_open(port: Port) -> bool:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.audit.rules import stk_fixes
 from lockstitch.patterns import regex
 from lockstitch.repository.compose.reader import beside
 from lockstitch.repository.compose.services import (
@@ -41,6 +42,7 @@ _ROOT = regex(
     r"--(?:default-artifact-root|artifacts-destination)\b"
     r"|MLFLOW_(?:DEFAULT_ARTIFACT_ROOT|ARTIFACTS_DESTINATION)"
 )
+_LOCAL_ROOT = regex(r"[ =]+[\"']?(?:file://|\./|/(?![\w/.-]*\$)|[\w.-]+(?:[/\s]|$)(?![^\s]*\$))")
 _NAMED = frozenset(
     {"--backend-store-uri", "--registry-store-uri", "--host", "--port", "--workers", "-h", "-p"}
 )
@@ -145,10 +147,12 @@ class STK008(Rule):
             command: mlflow server --backend-store-uri postgresql://mlflow@db/mlflow
 
     Fix: build an image with the driver, or take MLflow's image whose tag ends with `-full`.
+    `lockstitch check --fix` builds MLflow's own image with the driver, in the compose file itself.
     Source: mlflow/mlflow#9513, mlflow/mlflow#19979.
     """
 
     severity = Severity.ERROR
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each server that cannot reach its database."""
@@ -169,7 +173,10 @@ class STK008(Rule):
                     )
                     hint = f"build an image with `pip install mlflow {package}`"
                     hint += " or take MLflow's image whose tag ends with `-full`"
-                    yield self.finding(place.path, place.line, message, hint=hint)
+                    stores = [s for s in stack.services.values() if role_of(s) is Role.STORE]
+                    wanted = [package, *(["boto3"] if stores else [])]
+                    fix = stk_fixes.with_packages(repo, service, wanted)
+                    yield self.finding(place.path, place.line, message, hint=hint, fix=fix)
 
 
 def _needed_driver(service: Service) -> tuple[str, str, str, str] | None:
@@ -231,8 +238,11 @@ class STK009(Rule):
               MLFLOW_S3_ENDPOINT_URL: http://objects:8333
 
     Fix: give the server `--artifacts-destination s3://BUCKET/…` and `MLFLOW_S3_ENDPOINT_URL`.
+    `lockstitch check --fix` does where the store can make the bucket at its start.
     Source: MLflow documentation, "Artifact Stores".
     """
+
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each MLflow server that a store beside it is not wired to."""
@@ -249,7 +259,8 @@ class STK009(Rule):
                     "--artifacts-destination s3://BUCKET/artifacts, and MLFLOW_S3_ENDPOINT_URL:"
                     f" http://{store}:PORT"
                 )
-                yield self.finding(servers[0].path, servers[0].line, message, hint=hint)
+                fix = stk_fixes.wired(repo, servers[0], stores[0]) if len(stores) == 1 else ()
+                yield self.finding(servers[0].path, servers[0].line, message, hint=hint, fix=fix)
 
 
 def _unwired(repo: Repository, server: Service) -> str | None:
@@ -270,7 +281,9 @@ def _unwired(repo: Repository, server: Service) -> str | None:
         return None
     if not _S3.search(text):
         # A root that only a run can tell may well be on the store.
-        hidden = _ROOT.search(text) or _hides_options(server)
+        root = _ROOT.search(text)
+        local = root is not None and _LOCAL_ROOT.match(text, root.end()) is not None
+        hidden = (root is not None and not local) or _hides_options(server)
         return None if hidden else "artifact root on it (`s3://…`)"
     if "s3://" in text and not _ENDPOINT.search(text):
         return "`MLFLOW_S3_ENDPOINT_URL`, so that it asks Amazon"

@@ -9,9 +9,10 @@ from enum import StrEnum
 from lockstitch.patterns import regex
 from lockstitch.repository.compose import reader
 from lockstitch.repository.compose.reader import beside, merged
-from lockstitch.repository.compose.values import Command, Compose, Service, Value
+from lockstitch.repository.compose.values import Command, Compose, Service, Value, interpolate
 from lockstitch.repository.files import File, Repository, once
 from lockstitch.repository.text.image_names import Reference, reference
+from lockstitch.repository.text.yaml import Scalar
 from lockstitch.values import frozen
 
 _COMPOSE = regex(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml", re.IGNORECASE)
@@ -198,6 +199,11 @@ class Password:
     by_default: bool
     line: int
     path: str
+    secret: str
+    written: str  # with the variable that it is the default of
+    name: str = ""  # of the variable that has it, "" in an address
+    default_of: str = ""  # the variable that can replace it
+    host: str = ""  # of the address
 
 
 def passwords(service: Service) -> Iterator[Password]:
@@ -222,11 +228,19 @@ def passwords(service: Service) -> Iterator[Password]:
                     by_default=by_default,
                     line=place[0],
                     path=place[1],
+                    secret=text,
+                    written=value.raw,
+                    name=name,
+                    default_of=_default_of(value.raw),
                 )
         else:
             yield from _of_uris(value, *place)
-    for word in command_words(service.entrypoint, service.command):
-        yield from _of_uris(word, word.line, word.path)
+    for key, command in (("entrypoint", service.entrypoint), ("command", service.command)):
+        node = service.nodes.get(key)
+        # The words of one text have lost what was written: its variables are replaced.
+        words = [interpolate(node, {})] if isinstance(node, Scalar) else command_words(command)
+        for word in words:
+            yield from _of_uris(word, word.line, word.path)
 
 
 def _users(service: Service) -> dict[str, str]:
@@ -260,4 +274,13 @@ def _of_uris(value: Value, line: int, path: str) -> Iterator[Password]:
                 by_default=default is not None,
                 line=line,
                 path=path,
+                secret=secret,
+                written=match[2],
+                default_of=_default_of(match[2]),
+                host=re.split(r"[^\w.-]", value.raw[match.end() - 1 :], maxsplit=1)[0],
             )
+
+
+def _default_of(raw: str) -> str:
+    match = _DEFAULT.fullmatch(raw)
+    return raw[2:].partition(":")[0].partition("-")[0] if match else ""

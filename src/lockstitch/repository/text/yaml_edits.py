@@ -4,10 +4,9 @@ Each function that writes returns the edits of one change, as lines of the text;
 through only where the text, parsed again, is the old document with just that change.
 """
 
-import copy
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lockstitch.repository.text.lines import Edit, line_start
@@ -29,7 +28,7 @@ def proved(path: str, text: str, edits: Iterable[Edit] | None, change: Change) -
         change(before)
     except (KeyError, IndexError, TypeError, AttributeError):
         return ()
-    return listed if before == after and _in_order(before) == _in_order(after) else ()
+    return listed if before == after else ()
 
 
 def put(where: Path, value: object) -> Change:
@@ -38,14 +37,31 @@ def put(where: Path, value: object) -> Change:
     def change(document: Any) -> None:
         for each in where[:-1]:
             document = document[each]
-        document[where[-1]] = copy.deepcopy(value)
+        document[where[-1]] = _texts(value)
 
     return change
 
 
-def _in_order(document: Any) -> Any:
-    """Return the document with the order of what is in lists only: keys have none."""
-    return json.dumps(document, sort_keys=True)
+def _texts(value: object) -> object:
+    """Return a value as the document is compared: texts, lists and dictionaries."""
+    if isinstance(value, dict):
+        return {key: _texts(each) for key, each in value.items()}
+    return [_texts(each) for each in value] if isinstance(value, list) else str(value)
+
+
+def leaves_equal(text: str, edits: Iterable[Edit], meant: Callable[[str], str]) -> bool:
+    """Return whether a text with edits has the same texts as before, each by what is meant."""
+
+    def leaves(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: leaves(each) for key, each in node.items()}
+        return [leaves(each) for each in node] if isinstance(node, list) else meant(str(node))
+
+    made = text
+    for each in sorted(edits, reverse=True):
+        made = made[: each.start] + each.text + made[each.end :]
+    before, after = _plain(text), _plain(made)
+    return before is not None and after is not None and bool(leaves(before) == leaves(after))
 
 
 def _plain(text: str) -> Any:
@@ -140,22 +156,37 @@ def _pair(text: str, where: Path) -> tuple[Any, Any] | None:
 
 
 def added(
-    path: str, text: str, where: Path, key: str, value: object, *, after: str = ""
+    path: str, text: str, where: Path, values: Mapping[str, object], *, after: str = ""
 ) -> list[Edit] | None:
-    """Return the edits that add a key to a block mapping, below another key or at its end."""
+    """Return the edits that add keys to a block mapping, below another key or at its end."""
     node = node_at(text, where)
     if node is None or node.id != "mapping" or node.flow_style or not node.value:
         return None
     names = [each.value for each, _ in node.value]
-    if key in names:
+    if not values or values.keys() & {*names}:
         return None
     last = node.value[names.index(after) if after in names else -1][1]
     at = line_start(text, last_line(last) + 2)
-    lines = _lines(key, value, node.start_mark.column)
+    lines = [
+        line for key, value in values.items() for line in _lines(key, value, node.start_mark.column)
+    ]
     newline = "\r\n" if "\r\n" in text else "\n"
     lead = newline if at == len(text) and not text.endswith("\n") else ""
     new = lead + "".join(f"{line}{newline}" for line in lines)
     return [Edit(path=path, start=at, end=at, text=new)]
+
+
+def within(path: str, text: str, where: Path, old: str, new: str) -> list[Edit] | None:
+    """Return the edits that replace a part of a value, which stands there once on one line."""
+    pair = _pair(text, where)
+    if pair is None:
+        return None
+    start = line_start(text, pair[1].start_mark.line + 1)
+    end = line_start(text, last_line(pair[1]) + 2)
+    if text.count(old, start, end) != 1:
+        return None
+    at = text.index(old, start, end)
+    return [Edit(path=path, start=at, end=at + len(old), text=new)]
 
 
 def removed(path: str, text: str, where: Path) -> list[Edit] | None:
@@ -207,7 +238,7 @@ def _lines(key: str, value: object, column: int) -> Sequence[str]:
         return [f"{indent}{key}: |", *(f"{indent}  {line}" for line in value.splitlines())]
     if isinstance(value, list):
         return [f"{indent}{key}: [{', '.join(_scalar(str(each), flow=True) for each in value)}]"]
-    return [f"{indent}{key}: {_scalar(str(value))}"]
+    return [f"{indent}{key}: {_scalar(value) if isinstance(value, str) else value}"]
 
 
 def _scalar(value: str, *, flow: bool = False) -> str:
