@@ -25,7 +25,7 @@ services:
       - rows:/var/lib/postgresql/data
 
   mlflow:
-    image: ghcr.io/mlflow/mlflow:v2.9.2
+    image: registry.test/mlflow/mlflow:v2.9.2
     command: >
       mlflow server
       --backend-store-uri postgresql://course:course@db:5432/course
@@ -80,7 +80,7 @@ def test_the_services_reach_each_other(fixed: engine.Fixed, tmp_path: Path) -> N
     db, mlflow, store = (document["services"][name] for name in ("db", "mlflow", "minio"))
     assert db["healthcheck"]["test"][0] == "CMD-SHELL"
     assert mlflow["depends_on"] == {"db": {"condition": "service_healthy"}}
-    assert mlflow["build"]["dockerfile_inline"].startswith("FROM ghcr.io/mlflow/mlflow:v2.9.2\n")
+    assert mlflow["build"]["dockerfile_inline"].startswith("FROM registry.test/mlflow/mlflow:v2.9.2\n")
     assert "psycopg2-binary==" in mlflow["build"]["dockerfile_inline"]
     assert "boto3==" in mlflow["build"]["dockerfile_inline"]
     # The server has the keys and the bucket of the store, on the port that it listens on.
