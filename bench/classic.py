@@ -106,7 +106,7 @@ class Docker:
         return run([*words, self.context], env=environment(DOCKER_BUILDKIT="1"))
 
 
-def json_of(path: Path) -> dict:  # type: ignore[type-arg]
+def json_of(path: Path) -> dict:
     """Return a JSON document."""
     import json
 

@@ -91,4 +91,4 @@ class Engine:
         self._process.terminate()
         self._process.wait(30)
         namespace = Path(self.host.removeprefix("unix://")).parent / "x/netns/default"
-        subprocess.run(["umount", namespace], capture_output=True, check=False)  # noqa: S607
+        subprocess.run(["umount", namespace], capture_output=True, check=False)  # noqa: S607 -- on PATH

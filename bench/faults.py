@@ -28,10 +28,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support import projects, world  # noqa: E402 -- of the tests
 
-from lockstitch.cli.main import main as lockstitch  # noqa: E402
-from lockstitch.digest import of_bytes  # noqa: E402
-from lockstitch.errors import LockstitchError  # noqa: E402
-from lockstitch.oci.layout import Layout  # noqa: E402
+from lockstitch.cli.main import main as lockstitch  # noqa: E402 -- as above
+from lockstitch.digest import of_bytes  # noqa: E402 -- as above
+from lockstitch.errors import LockstitchError  # noqa: E402 -- as above
+from lockstitch.oci.layout import Layout  # noqa: E402 -- as above
 
 NAMES = ("serve", "train")
 # What a damaged file must never be blamed on.
@@ -193,7 +193,7 @@ class Campaign:
         """Damage something, build, and see what there is."""
         every = self.files()
         done = []
-        if self.dice.random() < 0.6:  # noqa: PLR2004 -- so that layers are made, mostly
+        if self.dice.random() < 0.6:  # so that layers are made, mostly
             shutil.rmtree(self.store / "records" / "layers", ignore_errors=True)
             every = self.files()
         for _ in range(self.dice.randrange(1, 4)):

@@ -81,7 +81,7 @@ class Native:
         digest = next(
             each["digest"]
             for each in index["manifests"]
-            if each["annotations"]["org.opencontainers.image.ref.name"] == image  # type: ignore[index]
+            if each["annotations"]["org.opencontainers.image.ref.name"] == image
         )
         manifest = json.loads((blobs / digest[7:]).read_bytes())
         config = json.loads((blobs / manifest["config"]["digest"][7:]).read_bytes())
@@ -138,10 +138,10 @@ def show(image: str, rows: list[list[object]]) -> None:
     """Print the rows with their ratios."""
     print(f"\n{image:<30}{'native':>9}{'folder':>9}{'ratio':>8}{'docker':>9}{'ratio':>8}")
     for name, *seconds in rows:
-        native, folder, docker = (float(s) if s is not None else None for s in seconds)  # type: ignore[arg-type]
+        native, folder, docker = (float(s) if s is not None else None for s in seconds)
         line = f"{name:<30}{native:>8.2f}s"
         for other in (folder, docker):
-            line += f"{other:>8.2f}s{other / native:>7.1f}x" if other else f"{'-':>9}{'-':>8}"  # type: ignore[operator]
+            line += f"{other:>8.2f}s{other / native:>7.1f}x" if other else f"{'-':>9}{'-':>8}"
         print(line)
 
 

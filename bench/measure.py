@@ -24,7 +24,7 @@ def run(words: Sequence[str | Path], **options: object) -> float:
         check=False,
         capture_output=True,
         text=True,
-        **options,  # type: ignore[call-overload]
+        **options,
     )
     seconds = time.perf_counter() - started
     if done.returncode != 0:

@@ -115,7 +115,7 @@ HOSTILE = {
     "skops, trusting nothing more": ("skops", "import skops.io; skops.io.load('F.skops')"),
     "skops, trusting what the file asks for": (
         "skops",
-        "import skops.io as s; types = s.get_untrusted_types(file='F.skops');\n"  # noqa: ISC004
+        "import skops.io as s; types = s.get_untrusted_types(file='F.skops');\n"  # noqa: ISC004 -- one script
         "s.load('F.skops', trusted=types).predict_proba([['']])",
     ),
     "ONNX, unknown operator": (

@@ -122,8 +122,8 @@ def ours(engine: Engine, folder: Path, body: bytes) -> Route:
     engine.run("load", "--input", str(folder / "serve.tar"))
     text = (root / "pyproject.toml").read_text()
     table = text.partition("[tool.lockstitch.images.serve]")[2]
-    command = json.loads(re.search(r"command = (\[.*?\])", table, re.DOTALL)[1])  # type: ignore[index]
-    command = ["127.0.0.1" if word == "0.0.0.0" else word for word in command]  # noqa: S104
+    command = json.loads(re.search(r"command = (\[.*?\])", table, re.DOTALL)[1])
+    command = ["127.0.0.1" if word == "0.0.0.0" else word for word in command]  # noqa: S104 -- replaced
     command = ["PORT" if word == "8000" else word for word in command]
     return Route("lockstitch", "churn-serve:latest", command, "/health", "/predict", body)
 
@@ -147,7 +147,7 @@ def other(folder: Path, name: str, packages: Sequence[str]) -> Path:
 
 def mirror() -> str:
     """Return the Debian archive that this machine's apt is set up with."""
-    printed = subprocess.check_output(["apt-get", "indextargets"], text=True)  # noqa: S607
+    printed = subprocess.check_output(["apt-get", "indextargets"], text=True)  # noqa: S607 -- on PATH
     found = re.search(r"^Base-URI: (\S+?/debian/)", printed, re.MULTILINE)
     return found[1] if found else sys.exit("apt names no Debian archive")
 
@@ -218,8 +218,8 @@ def wait(engine: Engine, name: str, address: str) -> None:
     """Wait until a container answers, or end with what it said."""
     until = time.perf_counter() + WAIT
     while time.perf_counter() < until:
-        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=1) as answer:  # noqa: S310
-            if answer.status == 200:  # noqa: PLR2004 -- OK
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=1) as answer:  # noqa: S310 -- loopback
+            if answer.status == 200:
                 return
         time.sleep(0.005)
     subprocess.run(engine.words("logs", name), check=False)
@@ -256,7 +256,7 @@ def load(folder: Path, route: Route, port: int, connections: int) -> tuple[float
 
 def milliseconds(text: str) -> float:
     """Return a time of wrk's in milliseconds."""
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
 
 

@@ -228,6 +228,22 @@ def _imports(node: ast.AST) -> list[str]:
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
 
 
+def test_an_exception_to_a_check_has_its_reason_in_the_line() -> None:
+    # Not in `runtime`: its bytes are in images, and there the name of the check tells.
+    mark = re.compile(
+        r"# (?:noqa(?:: ?[A-Z0-9, ]+)?|type: ignore(?:\[[a-z,-]+\])?|pragma: [a-z ]+)"
+    )
+    skip = re.compile(r"pytest\.skip\(\)|mark\.(?:skip|xfail)\b(?!.*reason)|skipif\((?!.*reason)")
+    found = []
+    for path in texts():
+        if path.suffix == ".py" and not {"runtime", "templates", "corpus"} & {*path.parts}:
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                silent = mark.search(line) and not re.search(r"[a-z]", mark.split(line)[-1])
+                if (silent or skip.search(line)) and "re.compile(" not in line:
+                    found.append(f"{name_of(path)}:{number}: {line.strip()}")
+    assert found == []
+
+
 def test_what_goes_into_images_needs_only_the_standard_library() -> None:
     others = {"meaning.py"}  # runs where the project's own libraries are
     for path in sorted({*(PACKAGE / "runtime").glob("*.py")}):

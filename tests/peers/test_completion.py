@@ -35,7 +35,7 @@ def typed(words: list[str], lines: list[str], folder: Path) -> str:
     child, terminal = pty.fork()
     if child == 0:  # pragma: no cover -- the shell's own process
         os.chdir(folder)
-        os.execvpe(  # noqa: S606
+        os.execvpe(  # noqa: S606 -- a shell of the test
             words[0], words, {**os.environ, "TERM": "dumb", "PS1": "$ "}
         )
     shown = b""

@@ -119,11 +119,11 @@ def test_the_healthcheck_of_the_image_turns_healthy(docker: Docker, loaded: dict
     with docker.container("--network", "none", "--health-interval", "1s", "churn-serve") as name:
         for _ in range(200):
             state = docker.json("inspect", name, "--format", "{{json .State.Health}}")
-            if state["Status"] == "healthy":  # type: ignore[index,call-overload]
+            if state["Status"] == "healthy":
                 break
             time.sleep(0.1)
-        assert state["Status"] == "healthy", state  # type: ignore[index,call-overload]
-        assert state["Log"][-1]["Output"] == "status 200\n"  # type: ignore[index,call-overload]
+        assert state["Status"] == "healthy", state
+        assert state["Log"][-1]["Output"] == "status 200\n"
 
 
 def test_sigterm_ends_the_server_cleanly(docker: Docker, loaded: dict[str, str]) -> None:

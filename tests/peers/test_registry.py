@@ -28,7 +28,7 @@ from lockstitch.store import Store
 
 from .conftest import Docker, RealProject, program
 
-NOISE = random.Random(1).randbytes(6_000_000)  # noqa: S311 -- not for secrets
+NOISE = random.Random(1).randbytes(6_000_000)
 MADE = image(layer([file("big", NOISE)], "big"), layer(random_entries(1), "small"))
 ARM = replace(MADE, platform=Platform.parse("linux/arm64"))
 

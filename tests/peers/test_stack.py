@@ -67,7 +67,7 @@ def test_mlflow_answers_to_no_foreign_name(stack: Stack) -> None:
 
 @pytest.mark.nightly
 def test_killed_at_random_and_nothing_acknowledged_is_lost(stack: Stack) -> None:
-    chance = random.Random(SEED)  # noqa: S311 -- the same each time
+    chance = random.Random(SEED)
     stack.lockstitch("stack", "up")
     before = sum(each["restarts"] for each in stack.services().values())
     kept: dict[str, str] = {}
@@ -77,7 +77,7 @@ def test_killed_at_random_and_nothing_acknowledged_is_lost(stack: Stack) -> None
         try:
             for number in range(KILLS):
                 # In pairs: of each, the second may find the first still starting.
-                wait(lambda: len(kept) > number // 2 * (LOGGED - 10) // (KILLS // 2), 60)  # noqa: B023
+                wait(lambda: len(kept) > number // 2 * (LOGGED - 10) // (KILLS // 2), 60)  # noqa: B023 -- called at once
                 kill(stack, chance.choice(["mlflow", "objects", "postgres"]), chance.random() / 2)
             reader.join(120)
         finally:

@@ -221,7 +221,7 @@ def test_any_requirements_are_a_result_or_an_error(text: str, other: str | None)
         return other
 
     for each in (None, follow):
-        outcome(lambda each=each: requirements.select(text, AMD, "r.txt", each))  # type: ignore[misc]
+        outcome(lambda each=each: requirements.select(text, AMD, "r.txt", each))
     said = told(lambda: requirements.select(text, AMD, "r.txt", follow))
     assert "secret" not in repr(said)
     assert all(pin.hashes for pin in said if isinstance(pin, Pinned))

@@ -63,7 +63,7 @@ def image(*layers: Layer, config: Config | None = None, created: int = 1_700_000
 
 def random_entries(seed: int) -> list[Entry]:
     """Return entries that arrange to a valid layer, in no order; a seed gives the same ones."""
-    chance = random.Random(seed)  # noqa: S311 -- not for secrets
+    chance = random.Random(seed)
     found: dict[str, Entry] = {}
     folders = {""}
     for _ in range(chance.randint(1, 25)):

@@ -28,7 +28,7 @@ class _Bench:
     """Mixtures whose number is `base` with the true causes as in B, and noise."""
 
     def __init__(self, kind: str, seed: int, truth: Mixture, step: float) -> None:
-        self.random = random.Random(f"{kind} {seed}")  # noqa: S311 -- a simulation
+        self.random = random.Random(f"{kind} {seed}")
         self.truth, self.step, self.ran = truth, step, 0
         self.noise = KINDS[kind]
         self.jump = self.random.randrange(3, 40)
@@ -101,7 +101,7 @@ def _cause(name: str, *, matters: bool) -> Cause:
 
 def simulate(kind: str, seed: int) -> Simulated:
     """Search for the cause of a noisy number; a third of the seeds have none, a third has two."""
-    dice = random.Random(f"{seed} {kind} causes")  # noqa: S311 -- a simulation
+    dice = random.Random(f"{seed} {kind} causes")
     count = dice.choice([1, 3, 12, 40])
     names = [f"p{number:02}" for number in range(count)]
     truth = frozenset(dice.sample(names, min(count, seed % 3)))

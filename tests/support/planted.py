@@ -25,13 +25,13 @@ class Form:
 
     def secret(self, seed: int) -> str:
         """Return a secret; a seed gives the same one."""
-        chance = Random(seed)  # noqa: S311 -- not for secrets that are any
+        chance = Random(seed)
         return self.prefix + "".join(chance.choices(self.letters, k=self.size)) + self.suffix
 
 
 def private_key(seed: int, kind: str = "RSA ") -> str:
     """Return what looks like a private key in PEM, over several lines."""
-    chance = Random(seed)  # noqa: S311
+    chance = Random(seed)
     rows = ["".join(chance.choices(_BASE64, k=64)) for _ in range(6)]
     marks = [f"-----{word} {kind}PRIVATE " + "KEY-----" for word in ("BEGIN", "END")]
     return "\n".join([marks[0], *rows, marks[1]]) + "\n"

@@ -162,7 +162,7 @@ def test_a_program_that_nobody_reads_on_is_ended(tmp_path: Path) -> None:
     words = [sys.executable, "-c", "while True: print('again')"]
     lines = process.stream(words, cwd=tmp_path, env=environ.child(), longest=99)
     assert next(lines) == b"again\n"
-    lines.close()  # type: ignore[attr-defined]
+    lines.close()
 
 
 def test_a_stream_that_fails_says_why(tmp_path: Path) -> None:

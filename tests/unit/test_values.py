@@ -50,11 +50,11 @@ def test_it_is_equal_and_hashed_by_its_fields() -> None:
 
 def test_it_takes_keywords_and_has_slots_fields_and_replace() -> None:
     with pytest.raises(TypeError, match="positional"):
-        Point(1)  # type: ignore[misc]
+        Point(1)
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'x'"):
-        Point()  # type: ignore[call-arg]
+        Point()
     with pytest.raises(AttributeError):
-        Point(x=1).y = 2  # type: ignore[attr-defined]
+        Point(x=1).y = 2
     assert [each.name for each in fields(Point)] == ["x", "names", "seen"]
     assert replace(Point(x=1, names=("a",)), x=3) == Point(x=3, names=("a",))
     assert Point(x=1).seen is not Point(x=1).seen

@@ -35,18 +35,18 @@ def operand(name: str, metavar: str, help: str, **more: Any) -> Option:  # noqa:
     return Option((name,), {"metavar": metavar, "help": help, **more})
 
 
-def option(name: str, metavar: str, help: str, *, short: str = "", **more: Any) -> Option:  # noqa: A002
+def option(name: str, metavar: str, help: str, *, short: str = "", **more: Any) -> Option:  # noqa: A002 -- as above
     """Return an option with a value; without a metavar it has `choices`."""
     shown = {"metavar": metavar} if metavar else {}
     return Option((short, name) if short else (name,), {**shown, "help": help, **more})
 
 
-def repeatable(name: str, metavar: str, help: str, **more: Any) -> Option:  # noqa: A002
+def repeatable(name: str, metavar: str, help: str, **more: Any) -> Option:  # noqa: A002 -- as above
     """Return an option with a value that may be given again; its value is a list."""
     return option(name, metavar, help, action="append", default=[], **more)
 
 
-def flag(name: str, help: str, *, short: str = "", **more: Any) -> Option:  # noqa: A002
+def flag(name: str, help: str, *, short: str = "", **more: Any) -> Option:  # noqa: A002 -- as above
     """Return an option without a value."""
     names = (short, name) if short else (name,)
     return Option(names, {"action": "store_true", "help": help, **more})

@@ -185,7 +185,7 @@ def everything() -> tuple[KnownChange, ...]:
 def known_changes(package: str, before: str, after: str) -> tuple[KnownChange, ...]:
     """Return the known changes between two versions of a package, whichever is the newer."""
     ends = sorted(each for each in (_parsed(before), _parsed(after)) if each)
-    if len(ends) != 2:  # noqa: PLR2004 -- both ends
+    if len(ends) != 2:
         return ()
     low, high = ends
     return tuple(

@@ -75,7 +75,7 @@ def _cells(each: Difference) -> list[str]:
     imported = {True: "yes", False: "no", None: ""}[each.imported]
     who = ["you"] if each.direct else []
     who += list(each.by[:2])
-    more = f" and {len(each.by) - 2} more" if len(each.by) > 2 else ""  # noqa: PLR2004 -- as cut above
+    more = f" and {len(each.by) - 2} more" if len(each.by) > 2 else ""
     return [name, each.kind, each.before or "-", each.after or "-", imported, ", ".join(who) + more]
 
 

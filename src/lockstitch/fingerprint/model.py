@@ -165,7 +165,7 @@ _MAPS = ("variables", "system", "inputs")
 
 def _table(value: object) -> dict[str, Any]:
     """Return the fields of a part that are in the JSON."""
-    known = {f.name: getattr(value, f.name) for f in fields(value) if f.compare}  # type: ignore[arg-type]
+    known = {f.name: getattr(value, f.name) for f in fields(value) if f.compare}  # type: ignore[arg-type]  # any dataclass
     return {key: list(v) if isinstance(v, tuple) else v for key, v in known.items()}
 
 
@@ -247,7 +247,7 @@ def _fingerprint(top: Table) -> Fingerprint:
 def _part(kind: type[Part], table: Table) -> Part:
     """Return a part of a fingerprint, each field read as its type says."""
     values = {}
-    for each in fields(kind):  # type: ignore[arg-type]
+    for each in fields(kind):  # type: ignore[arg-type]  # any dataclass
         if each.compare:
             value = _READERS[each.type](table, each.name)
             missing = value == "" and isinstance(each.default, str)

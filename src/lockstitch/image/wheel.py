@@ -311,7 +311,9 @@ def read_record_file(data: bytes) -> list[Row]:
         rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8"), newline="")) if row]
     except csv.Error as error:
         raise ValueError(str(error)) from error
-    return [(row[0], row[1], row[2]) if len(row) > 2 else (row[0], "", "") for row in rows]  # noqa: PLR2004 -- path, hash, size
+    return [
+        (row[0], row[1], row[2]) if len(row) > 2 else (row[0], "", "") for row in rows
+    ]  # path, hash, size
 
 
 def write_record_file(rows: Iterable[Row]) -> bytes:

@@ -330,7 +330,7 @@ def _watched(seen: Callable[[str, str], None]) -> "dict[str, type[urllib3.HTTPCo
             with _WATCH.over(number, _READ + size / _SLOWEST):
                 super().send(data)
 
-        def getresponse(self) -> "urllib3.HTTPResponse":  # type: ignore[override]
+        def getresponse(self) -> "urllib3.HTTPResponse":  # type: ignore[override]  # as 2.x has it
             number = self.sock.fileno() if self.sock else -1
             with _WATCH.over(number, max(_HEADERS, 2 * (self.timeout or 0))):
                 return super().getresponse()

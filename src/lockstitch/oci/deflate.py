@@ -35,7 +35,7 @@ def stored(data: bytes, *, final: bool = True) -> bytes:
 # --- headers: one block with the fixed codes, runs of one byte only ---------------------
 
 _REVERSED = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))
-_LITERAL = bytes(_REVERSED[0x30 + i] if i < 144 else 0 for i in range(256))  # noqa: PLR2004
+_LITERAL = bytes(_REVERSED[0x30 + i] if i < 144 else 0 for i in range(256))
 _RUN = re.compile(rb"(.)\1{7,}", re.DOTALL)
 
 
@@ -64,7 +64,7 @@ def _fixed_runs() -> dict[int, tuple[int, int]]:
     """Return run length → (bits as a number, how many) with distance code 0 behind it."""
     table = {}
     for length, (symbol, extra) in _LENGTHS.items():
-        code = f"{symbol - 256:07b}" if symbol < 280 else f"{0xC0 + symbol - 280:08b}"  # noqa: PLR2004
+        code = f"{symbol - 256:07b}" if symbol < 280 else f"{0xC0 + symbol - 280:08b}"
         text = code + extra + "00000"
         table[length] = (int(text[::-1], 2), len(text))
     return table
@@ -79,7 +79,7 @@ def runs(data: bytes) -> bytes:
     Bytes of 144 and more have longer codes that are not worth a table here: such data is
     stored.
     """
-    if data and max(data) >= 144:  # noqa: PLR2004 -- where the nine-bit codes begin
+    if data and max(data) >= 144:  # where the nine-bit codes begin
         return stored(data)
     bits, count, at = 3, 3, 0  # BFINAL=1, BTYPE=01
 
@@ -89,9 +89,9 @@ def runs(data: bytes) -> bytes:
         bits |= int.from_bytes(literals.translate(_LITERAL), "little") << count
         count += 8 * len(literals)
         left = end - start - 1
-        while left >= 3:  # noqa: PLR2004 -- the shortest match
+        while left >= 3:  # the shortest match
             size = min(left, 258)
-            if 0 < left - size < 3:  # noqa: PLR2004 -- leave a last match long enough
+            if 0 < left - size < 3:  # leave a last match long enough
                 size -= 3
             value, width = _RUNS[size]
             bits |= value << count
@@ -204,7 +204,7 @@ def _tables(literals: Mapping[int, int], distances: Mapping[int, int]) -> Iterat
     code_widths = _widths(Counter(symbol for symbol, _ in packed), 7)
     codes = _codes(code_widths)
     count = len(_ORDER)
-    while count > 4 and not code_widths.get(_ORDER[count - 1]):  # noqa: PLR2004 -- HCLEN's least
+    while count > 4 and not code_widths.get(_ORDER[count - 1]):  # HCLEN's least
         count -= 1
     yield _bits(last_literal - 256, 5) + _bits(last_distance, 5) + _bits(count - 4, 4)
     yield "".join(_bits(code_widths.get(symbol, 0), 3) for symbol in _ORDER[:count])
@@ -219,17 +219,17 @@ def _run_lengths(widths: Sequence[int]) -> Iterator[tuple[int, str]]:
             count += 1
         at += count
         if width == 0:
-            while count >= 11:  # noqa: PLR2004 -- code 18 takes 11 to 138 zeros
+            while count >= 11:  # code 18 takes 11 to 138 zeros
                 size = min(count, 138)
                 yield 18, _bits(size - 11, 7)
                 count -= size
-            if count >= 3:  # noqa: PLR2004 -- code 17 takes 3 to 10 zeros
+            if count >= 3:  # code 17 takes 3 to 10 zeros
                 yield 17, _bits(count - 3, 3)
                 count = 0
         else:
             yield width, ""
             count -= 1
-            while count >= 3:  # noqa: PLR2004 -- code 16 repeats the last width 3 to 6 times
+            while count >= 3:  # code 16 repeats the last width 3 to 6 times
                 size = min(count, 6)
                 yield 16, _bits(size - 3, 2)
                 count -= size
@@ -240,7 +240,7 @@ def _run_lengths(widths: Sequence[int]) -> Iterator[tuple[int, str]]:
 def _widths(counts: Mapping[int, int], most: int) -> dict[int, int]:
     """Return symbol → code length of at most `most` bits; ties go to the smaller symbol."""
     counts = {symbol: times for symbol, times in sorted(counts.items()) if times}
-    if len(counts) < 2:  # noqa: PLR2004 -- a lone symbol still needs one bit
+    if len(counts) < 2:  # a lone symbol still needs one bit
         return dict.fromkeys(counts, 1)
     while True:
         widths = _huffman(counts)

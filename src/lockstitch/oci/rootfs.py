@@ -5,6 +5,7 @@ archive is an error, where `tarfile` alone would take it for a shorter one.
 """
 
 import contextlib
+import functools
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -354,7 +355,7 @@ def _walk(plain: Iterator[bytes]) -> Members:
             if not 0 <= member.size <= _MOST_BYTES:  # a pax header may say anything
                 message = f"`{member.name:.200}` says that it has {member.size:,} bytes"
                 raise tarfile.ReadError(message)
-            yield member, lambda member=member: content(member)  # type: ignore[misc]
+            yield member, functools.partial(content, member)
     while reader.read(_CHUNK):
         pass  # what stands behind the archive's end belongs to the layer too
 

@@ -121,7 +121,7 @@ def _training(name: str, first: Run, found: tuple[Trained, ...], tolerance: floa
                 yield f"    {_changed(change)}"
         for metric, (one, other) in list(each.metrics.items())[:5]:
             yield f"    {metric}: {one} here, {other} there"
-        if len(each.metrics) > 5:  # noqa: PLR2004 -- as many as are shown
+        if len(each.metrics) > 5:
             yield f"    and {len(each.metrics) - 5} more metrics"
 
 

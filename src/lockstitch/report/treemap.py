@@ -132,6 +132,6 @@ def _group(group: Group, place: Rectangle) -> Iterator[Box]:
 def _fitting(lines: Sequence[str], place: Rectangle) -> tuple[str, ...]:
     """Return lines cut to the width of a place; none where three letters do not fit."""
     most = int((place.width - 8) / _LETTER)
-    if most < 3:  # noqa: PLR2004 -- less says nothing
+    if most < 3:  # less says nothing
         return ()
     return tuple(line if len(line) <= most else f"{line[: most - 1]}…" for line in lines)

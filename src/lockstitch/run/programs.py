@@ -150,7 +150,7 @@ def _signature(project: Project, image: ImageSpec) -> Signature:
 
 def _names(before: Signature, after: Signature) -> str:
     changed = sorted({each[0] for each in {*before} ^ {*after}})
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""  # noqa: PLR2004 -- a line's worth
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""  # a line's worth
     return ", ".join(changed[:3]) + more
 
 

@@ -48,7 +48,7 @@ def _wait(server: process.Running, address: str, log: Path) -> None:
     until = clock.monotonic() + _PATIENCE
     while clock.monotonic() < until and server.poll() is None:
         with contextlib.suppress(LockstitchError):
-            if ask(address)[0] == 200:  # noqa: PLR2004 -- OK
+            if ask(address)[0] == 200:
                 return
         clock.sleep(0.05)
     ended = (
@@ -69,7 +69,7 @@ def ask_prediction(address: str) -> str:
     document = json.loads(ask(f"{address}/openapi.json")[1])
     example = _example(document)
     status, answer = ask(f"{address}/predict", json.dumps(example).encode())
-    if status != 200:  # noqa: PLR2004 -- OK
+    if status != 200:
         message = f"POST /predict answered HTTP {status}: {answer[:200].decode(errors='replace')}"
         raise LockstitchError(message)
     return _compact(answer)

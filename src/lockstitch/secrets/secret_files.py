@@ -83,5 +83,5 @@ def _of_env(text: str) -> tuple[str, int] | None:
     if not settings:
         return None
     names = ", ".join(f"`{match[1]:.60}`" for match in settings[:3])
-    more = f" and {len(settings) - 3} more" if len(settings) > 3 else ""  # noqa: PLR2004 -- as above
+    more = f" and {len(settings) - 3} more" if len(settings) > 3 else ""
     return f"{names}{more}", text.count("\n", 0, settings[0].start()) + 1

@@ -211,7 +211,7 @@ class Keeper(threading.Thread):
         return running.wait()
 
     def _set(self, **changes: object) -> None:
-        self.status = replace(self.status, **changes)  # type: ignore[arg-type]
+        self.status = replace(self.status, **changes)  # type: ignore[arg-type]  # fields by name
         self._changed()
 
 

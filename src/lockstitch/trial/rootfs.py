@@ -35,7 +35,7 @@ class Root:
         uid, gid, home = (int(name), 0, "/") if name.isdigit() else (0, 0, "/root")
         for line in self._lines("etc/passwd"):
             fields = line.split(":")
-            if len(fields) >= 6 and name and name in {fields[0], fields[2]}:  # noqa: PLR2004
+            if len(fields) >= 6 and name and name in {fields[0], fields[2]}:
                 uid, gid, home = int(fields[2]), int(fields[3]), fields[5]
         if group.isdigit():
             gid = int(group)

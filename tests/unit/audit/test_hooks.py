@@ -94,4 +94,4 @@ def test_without_a_runner_nothing_is_measured(
     )
     monkeypatch.setattr(hok, "program", lambda repo, name: None)
     (skip,) = HOK008(CheckOptions(measure=True)).find(repo)
-    assert skip.reason == "`prek` is not installed"  # type: ignore[union-attr]
+    assert skip.reason == "`prek` is not installed"

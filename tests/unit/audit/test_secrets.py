@@ -98,7 +98,7 @@ def test_what_was_clean_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mo
 
     def data(repository: object, name: str) -> bytes:
         read.append(name)
-        return original(repository, name)  # type: ignore[arg-type]
+        return original(repository, name)
 
     monkeypatch.setattr(file_cache, "_data", data)
     for expected in (["a.py", "b.py"], ["b.py"], ["b.py"]):

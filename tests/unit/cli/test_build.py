@@ -320,8 +320,8 @@ def test_the_base_alone_is_the_lower_part_of_every_image(
 
 def _archived(path: Path) -> Any:
     with tarfile.open(path) as archive:
-        manifest = json.loads(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]
-        return json.loads(archive.extractfile(manifest[0]["Config"]).read())  # type: ignore[union-attr]
+        manifest = json.loads(archive.extractfile("manifest.json").read())
+        return json.loads(archive.extractfile(manifest[0]["Config"]).read())
 
 
 @pytest.mark.parametrize("words", [[], ["serve", "--output", "x.tar"]])

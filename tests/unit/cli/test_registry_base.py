@@ -233,8 +233,7 @@ def test_compression_leaves_the_base_alone(root: Path) -> None:
     assert main(["build", "serve", "--quiet", "--compression", "gzip-single"]) == 0
     layers = image(root)[0]["layers"]
     assert [each["digest"] for each in layers[:2]] == [
-        each.digest
-        for each in file.read(root).bases[0].layers  # type: ignore[union-attr]
+        each.digest for each in file.read(root).bases[0].layers
     ]
 
 
@@ -253,7 +252,7 @@ def test_what_the_base_exposes_and_mounts_stays(root: Path, registry: Registry) 
 
 
 def test_the_store_is_asked_before_the_registry(root: Path, registry: Registry) -> None:
-    digest = file.read(root).bases[0].layers[0].digest  # type: ignore[union-attr]
+    digest = file.read(root).bases[0].layers[0].digest
     assert Store(store()).has(digest)
     before = registry.count("GET", "/blobs/")
     assert main(["build", "--quiet"]) == 0

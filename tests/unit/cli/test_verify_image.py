@@ -203,7 +203,7 @@ def forged(layout: Layout, edit: Callable[[dict[str, bytes]], object], *, honest
     for number, layer in enumerate(manifest["layers"]):  # noqa: B007 -- used after it
         data = gzip.decompress(layout.path(Digest.parse(layer["digest"])).read_bytes())
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            files = {m.name: archive.extractfile(m).read() for m in archive if m.isreg()}  # type: ignore[union-attr]
+            files = {m.name: archive.extractfile(m).read() for m in archive if m.isreg()}
         if f"{SITE}/gamma/__init__.py" in files:
             break
     edit(files)

@@ -41,7 +41,7 @@ python-versions = ">=3.11"
 
 
 def read(text: str, name: str, **chosen: tuple[str, ...]) -> Fingerprint:
-    return locks.read(text, name, locks.Wanted(target=AMD, **chosen))  # type: ignore[arg-type]
+    return locks.read(text, name, locks.Wanted(target=AMD, **chosen))
 
 
 def test_one_project_in_four_forms(locked: Path) -> None:
@@ -107,7 +107,7 @@ def test_two_versions_of_a_name_are_one_package() -> None:
         (".venv", False),
     ],
 )
-def test_what_is_a_lock(name: str, wanted: bool) -> None:  # noqa: FBT001
+def test_what_is_a_lock(name: str, wanted: bool) -> None:
     assert locks.is_lock(name) == wanted
 
 

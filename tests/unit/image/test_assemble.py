@@ -95,21 +95,21 @@ def test_nobody_is_root() -> None:
 
 def test_the_environment_s_programs_come_first() -> None:
     found = config(assemble.image(prepared(ImageSpec(name="train")), PROJECT, LAYERS))
-    env = dict(item.split("=", 1) for item in found["Env"])  # type: ignore[attr-defined]
+    env = dict(item.split("=", 1) for item in found["Env"])
     assert env["PATH"].split(":")[0] == "/app/.venv/bin"
     assert env["PYTHONDONTWRITEBYTECODE"] == "1"
 
 
 def test_what_the_table_says_wins_over_ours() -> None:
     found = config(assemble.image(prepared(), PROJECT, LAYERS))
-    assert "LANG=de_DE.UTF-8" in found["Env"]  # type: ignore[operator]
-    assert found["Labels"]["dev.lockstitch.python"] == "mine"  # type: ignore[index]
+    assert "LANG=de_DE.UTF-8" in found["Env"]
+    assert found["Labels"]["dev.lockstitch.python"] == "mine"
 
 
 def test_the_health_check_asks_the_port_with_the_image_s_python() -> None:
     found = config(assemble.image(prepared(), PROJECT, LAYERS))
     assert found["ExposedPorts"] == {"8000/tcp": {}}
-    assert found["Healthcheck"]["Test"] == [  # type: ignore[index]
+    assert found["Healthcheck"]["Test"] == [
         *("CMD", "/app/.venv/bin/python", "-I"),
         *("/app/.lockstitch/health.py", "8000", "/health"),
     ]

@@ -194,7 +194,7 @@ def contents(built: Built, root: Path) -> dict[str, bytes]:
 def _plain(layer: object) -> object:
     from lockstitch.oci.layer import inflate
 
-    return inflate(layer.chunks())  # type: ignore[attr-defined]
+    return inflate(layer.chunks())
 
 
 @pytest.mark.parametrize("alone", [True, False])

@@ -153,7 +153,7 @@ def test_what_follows_the_end_of_a_stream_is_refused(
     engine = zlib.compressobj(9, zlib.DEFLATED, -15)
     stream = engine.compress(data) + engine.flush() + bytes(more)
     whole = made.slice(0, member.start) + stream
-    made.slice = lambda start, size: whole[start : start + size]  # type: ignore[method-assign]
+    made.slice = lambda start, size: whole[start : start + size]
     wrong = replace(member, method=8, packed=len(stream), size=len(data), crc=zlib.crc32(data))
     with pytest.raises(LockstitchError, match="does not end where it says"):
         wrong.read()

@@ -13,7 +13,7 @@ PASSWORD = "s3cr3t" + "-word"
 
 @pytest.mark.parametrize("was_locked", [False, True])
 def test_a_password_in_a_dependencys_address_gets_into_no_lock(
-    was_locked: bool,  # noqa: FBT001 -- both ways
+    was_locked: bool,
     online: World,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -43,7 +43,7 @@ def problems(*pins: Pinned, root: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_pin_gets_its_address_size_and_time(world: World, tmp_path: Path, named: bool) -> None:  # noqa: FBT001
+def test_a_pin_gets_its_address_size_and_time(world: World, tmp_path: Path, named: bool) -> None:
     file = world.index.publish(wheels.wheel("zeta", "1.0"))
     alpha = world.index.files["alpha-1.0-py3-none-any.whl"]
     assert resolve(pin(file, named=named), pin(alpha, named=named), root=tmp_path) == [

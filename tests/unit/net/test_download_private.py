@@ -266,4 +266,4 @@ def test_a_traceback_of_the_fetcher_shows_no_password(server: Server, store: Sto
     words = [sys.executable, "-c", code, str(store.root), f"{server.address}/files/f"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
-    assert leaks(done.stderr + done.stdout, secret="wr0ngpass") == []  # noqa: S106
+    assert leaks(done.stderr + done.stdout, secret="wr0ngpass") == []  # noqa: S106 -- invented

@@ -33,7 +33,7 @@ def test_the_connection_s_own_address_decides_and_not_its_name(
 
     def answer(host: str, *rest: object, **more: object) -> object:
         # A name server that leads a public name here.
-        return asked("127.0.0.1" if host == "public.example.test" else host, *rest, **more)  # type: ignore[arg-type]
+        return asked("127.0.0.1" if host == "public.example.test" else host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", answer)
     port = server.on("/f", Reply(body=b"x")).split(":")[2].removesuffix("/f")

@@ -12,7 +12,7 @@ from lockstitch.oci import deflate
 
 
 def noise(size: int, alphabet: bytes = bytes(range(256)), seed: int = 1) -> bytes:
-    return bytes(random.Random(seed).choices(alphabet, k=size))  # noqa: S311
+    return bytes(random.Random(seed).choices(alphabet, k=size))
 
 
 def fibonacci(symbols: int) -> bytes:
@@ -23,7 +23,7 @@ def fibonacci(symbols: int) -> bytes:
     data = bytearray()
     for symbol, times in enumerate(counts):
         data += bytes([symbol]) * times
-    random.Random(2).shuffle(data)  # noqa: S311
+    random.Random(2).shuffle(data)
     return bytes(data)
 
 
@@ -143,7 +143,7 @@ def test_a_code_that_would_need_21_bits_is_written_with_15() -> None:
 
 
 def test_a_code_of_code_lengths_that_would_need_8_bits_is_written_with_7() -> None:
-    chance = random.Random(9)  # noqa: S311
+    chance = random.Random(9)
     counts = {
         symbol: 1 << int(chance.random() ** 3 * 11)
         for symbol in range(256)

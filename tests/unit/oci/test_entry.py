@@ -34,7 +34,7 @@ def test_generated_content_of_16_mib_is_stored() -> None:
 
 @pytest.mark.parametrize("size", [1, 65535, 65536, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])
 def test_content_on_disk_has_the_bytes_it_would_have_in_memory(size: int, tmp_path: Path) -> None:
-    data = random.Random(size).randbytes(size)  # noqa: S311
+    data = random.Random(size).randbytes(size)
     (tmp_path / "file").write_bytes(data)
     content = OnDisk(tmp_path / "file", size)
     assert content.crc == zlib.crc32(data)
@@ -43,7 +43,7 @@ def test_content_on_disk_has_the_bytes_it_would_have_in_memory(size: int, tmp_pa
 
 
 def test_content_on_disk_is_a_member_like_any_other(tmp_path: Path) -> None:
-    data = random.Random(0).randbytes(CHUNK + 5)  # noqa: S311
+    data = random.Random(0).randbytes(CHUNK + 5)
     (tmp_path / "file").write_bytes(data)
     content = OnDisk(tmp_path / "file", len(data))
     written: list[bytes] = []

@@ -19,7 +19,7 @@ from lockstitch.oci.entry import (
 
 def read(entry: Entry, size: int | None = None) -> tarfile.TarInfo:
     """Return the one member that tarfile sees in a header."""
-    archive = tarfile.open(fileobj=io.BytesIO(tar_header(entry, size=size) + TAR_END))  # noqa: SIM115
+    archive = tarfile.open(fileobj=io.BytesIO(tar_header(entry, size=size) + TAR_END))  # noqa: SIM115 -- in memory
     member = archive.next()
     assert member is not None
     return member

@@ -239,6 +239,6 @@ class Lying:
 
 @pytest.mark.parametrize("data", [b"", b"123456789", b"12345678901"])
 def test_content_of_another_size_is_refused(data: bytes) -> None:
-    entry = Entry(path="a/b", kind=Kind.FILE, mode=0o644, content=Lying(data))  # type: ignore[arg-type]
+    entry = Entry(path="a/b", kind=Kind.FILE, mode=0o644, content=Lying(data))
     with pytest.raises(LockstitchError, match=f"`a/b` has {len(data)} bytes, not 10"):
         stitch([entry], lambda _: None)

@@ -130,7 +130,7 @@ def plainly(layers: list[dict[str, bytes | str | int]]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_it_agrees_with_the_specification_read_plainly(seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 -- not for secrets
+    chance = random.Random(seed)
     layers: list[dict[str, bytes | str | int]] = []
     names = ("a", "b", "c")
     for number in range(4):

@@ -48,7 +48,7 @@ def through_layout(made: Image, folder: Path) -> ReadBack:
 def through_archive(made: Image, folder: Path) -> ReadBack:
     write_docker_archive(made, folder / "image.tar", "demo:latest")
     with tarfile.open(folder / "image.tar") as opened:
-        found = {member.name: opened.extractfile(member).read() for member in opened}  # type: ignore[union-attr]
+        found = {member.name: opened.extractfile(member).read() for member in opened}
     (manifest,) = json.loads(found["manifest.json"])
     return ReadBack(
         config=json.loads(found[manifest["Config"]]),

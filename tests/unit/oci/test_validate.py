@@ -172,4 +172,4 @@ def test_shallow_reads_no_layer() -> None:
         def chunks(self) -> Sequence[bytes]:
             pytest.fail("read")
 
-    assert problems(image(Unread()), deep=False) == []  # type: ignore[arg-type]
+    assert problems(image(Unread()), deep=False) == []

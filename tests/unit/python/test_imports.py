@@ -12,7 +12,7 @@ SCRIPT = Entry(path="main.py", roots=("",))
 
 
 def needed(files: Mapping[str, str], entry: Entry = SCRIPT, **facts: object) -> dict[str, bool]:
-    tree = Tree(frozenset(files), files.get, **facts)  # type: ignore[arg-type]
+    tree = Tree(frozenset(files), files.get, **facts)
     answer: dict[str, bool] = {}
     for each in follow(tree, entry):
         answer[each.module] = answer.get(each.module, False) or each.reach is Reach.CERTAIN

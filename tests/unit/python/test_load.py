@@ -94,7 +94,7 @@ def test_the_order_in_the_file_does_not_show() -> None:
         ("[tool.uv]\npackage = true\n", True),
     ],
 )
-def test_first_party_code_is_a_wheel_where_uv_says_so(text: str, package: bool) -> None:  # noqa: FBT001
+def test_first_party_code_is_a_wheel_where_uv_says_so(text: str, package: bool) -> None:
     assert project(MINIMAL + text).is_package is package
 
 

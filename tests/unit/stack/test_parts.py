@@ -122,7 +122,7 @@ def test_data_of_another_version_is_refused(parts: Parts, version: str | None, s
 @pytest.mark.parametrize(
     ("pid", "kept"), [(2**22 + 1, False), (os.getpid(), False)], ids=["nobody", "ours"]
 )
-def test_the_pid_file_of_a_dead_server_is_no_obstacle(parts: Parts, pid: int, kept: bool) -> None:  # noqa: FBT001
+def test_the_pid_file_of_a_dead_server_is_no_obstacle(parts: Parts, pid: int, kept: bool) -> None:
     data = parts.folder.root / "postgres"
     data.mkdir()
     (data / "PG_VERSION").write_text("18\n")

@@ -101,7 +101,7 @@ def unpacked(made: Image, store: Store) -> Root:
 def run(store: Store, script: str, folder: str = "", **spec: object) -> Verdict:
     made = image(folder)
     config = dataclasses.replace(made.config, command=("sh", "-c", script))
-    table = ImageSpec(name="x", command=config.command, **spec)  # type: ignore[arg-type]
+    table = ImageSpec(name="x", command=config.command, **spec)
     return start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=20))
 
 

@@ -217,7 +217,7 @@ def _cuda(repo: Repository, built: Built) -> tuple[str, int]:
     if not packages:
         return "", 0
     gigabytes = size(packages, machine) / 1e9
-    amount = f" ({gigabytes:.1f} GB)" if gigabytes >= 0.1 else ""  # noqa: PLR2004 -- GB
+    amount = f" ({gigabytes:.1f} GB)" if gigabytes >= 0.1 else ""
     count = "a CUDA package" if len(packages) == 1 else f"{len(packages)} CUDA packages"
     message = f"{count}{amount} of `{lock.path}` in an image without CUDA:"
     return f"{message} {_listed(sorted(each.name for each in packages))}", (

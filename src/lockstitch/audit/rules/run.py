@@ -56,7 +56,7 @@ class RUN001(Rule):
                 continue
             names = dict.fromkeys(call.name.removeprefix("?.") for call in draws)
             shown = ", ".join(f"`{name.rpartition('.')[2]}`" for name in [*names][:3])
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             what = "draws" if len(names) == 1 else "draw"
             message = f"{shown}{more} {what} without a seed: each run gives another result"
             hint = "random_state=SEED, np.random.default_rng(SEED) or torch.manual_seed(SEED)"

@@ -104,7 +104,7 @@ class Pythons:
         if minor(before) != minor(after):
             return self._nearest(before), self._nearest(after)
         available = [version for version in (before, after) if self.path(version)]
-        if len(available) == 2:  # noqa: PLR2004 -- both
+        if len(available) == 2:
             return before, after
         same = available[0] if available else minor(before)
         return same, same

@@ -238,7 +238,9 @@ def _reduced(causes: Sequence[str], trials: Trials) -> Mixture:
             causes, pieces = [c for c in causes if c in hit], 2
             continue
         others = [frozenset(causes) - each for each in mixtures]
-        hit = trials.first(others if pieces > 2 else [], Verdict.AS_B)  # noqa: PLR2004 -- of two halves, the others are the halves
+        hit = trials.first(
+            others if pieces > 2 else [], Verdict.AS_B
+        )  # of two halves, the others are the halves
         if hit is not None:
             causes, pieces = [c for c in causes if c in hit], max(pieces - 1, 2)
         elif pieces >= len(causes):

@@ -273,7 +273,7 @@ class _Walker:
             if (not edge.version or edge.version == package.version)
             and (edge.source is None or edge.source == package.source)
         ]
-        if len(packages) < 2:  # noqa: PLR2004 -- of several, those locked for this environment
+        if len(packages) < 2:  # of several, those locked for this environment
             return packages
         forked = [
             package

@@ -310,7 +310,7 @@ def _number(node: ast.expr, constants: Mapping[str, ast.expr], depth: int = 0) -
             return number if 0 < number <= _HIGHEST else 0
         case ast.Constant(value=str(text)):
             return int(text) if text.isdecimal() and 0 < int(text) <= _HIGHEST else 0
-        case ast.Name(id=name) if name in constants and depth < 5:  # noqa: PLR2004 -- chains
+        case ast.Name(id=name) if name in constants and depth < 5:  # chains
             return _number(constants[name], constants, depth + 1)
         case (
             ast.Call(args=[_, default]) | ast.Call(args=[_], keywords=[ast.keyword(value=default)])

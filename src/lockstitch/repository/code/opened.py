@@ -266,9 +266,9 @@ class _Reader:
         if rest:
             node = reader._attributes.get(rest[-1])  # noqa: SLF001 -- of another file
         else:
-            node = reader._values.get(first)  # noqa: SLF001
+            node = reader._values.get(first)  # noqa: SLF001 -- of another file
             if node is None:  # it has the name from a third file
-                return reader._imported(reader._code.names.get(first, ""), depth + 1)  # noqa: SLF001
+                return reader._imported(reader._code.names.get(first, ""), depth + 1)  # noqa: SLF001 -- as above
         return reader.value(node, depth + 1)
 
     def parameters(self) -> Iterator[tuple[str, str, int, str]]:

@@ -55,7 +55,7 @@ def _found(built: "Built", depth: int) -> Iterator[Environment]:
         activated = ""
         for call in step.calls:
             activated = _activated(call) or activated
-            if call.program == "poetry" and call.begins("config") and len(call.words) > 2:  # noqa: PLR2004
+            if call.program == "poetry" and call.begins("config") and len(call.words) > 2:
                 poetry[call.words[-2]] = call.words[-1].lower()
         active = next((e for e in step.state.get("PATH").split(":") if e.endswith("/bin")), "")
         active = active.removesuffix("/bin") if _is_venv_folder(built, active) else ""

@@ -305,7 +305,7 @@ def _wrong_words(instruction: Instruction) -> list[str]:
 
 def _wrong_from(words: tuple[str, ...]) -> list[str]:
     base, *rest = words or ("",)
-    if base and len(rest) == 2 and rest[0].lower() == "as":  # noqa: PLR2004 -- AS NAME
+    if base and len(rest) == 2 and rest[0].lower() == "as":  # AS NAME
         good = _STAGE.fullmatch(rest[1].lower())
         return [] if good else [f"`{rest[1]:.40}` cannot be the name of a stage"]
     if base and not rest:

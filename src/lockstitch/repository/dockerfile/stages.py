@@ -85,7 +85,7 @@ class Step:
     def copied(self) -> Copied | None:
         """What it copies, None for another instruction or a here-document."""
         instruction = self.instruction
-        if instruction.name not in {"COPY", "ADD"} or len(instruction.words) < 2:  # noqa: PLR2004
+        if instruction.name not in {"COPY", "ADD"} or len(instruction.words) < 2:
             return None
         expanded = [instruction.scope.expand(word) for word in instruction.words]
         sources = tuple(each.text for each in expanded[:-1] if not each.text.startswith("<<"))

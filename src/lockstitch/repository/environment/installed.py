@@ -150,7 +150,7 @@ def _rows(root: Path, package: Distribution) -> Iterator[tuple[str, _Row]]:
     site = package.info.parent.relative_to(root).as_posix()
     for line in lines:
         parts = line.rsplit(",", 2)
-        if len(parts) != 3 or not parts[1].startswith("sha256="):  # noqa: PLR2004 -- the columns
+        if len(parts) != 3 or not parts[1].startswith("sha256="):  # the columns
             continue
         path, digest, size = parts
         if path[:1] == '"' == path[-1:]:
@@ -162,14 +162,14 @@ def _rows(root: Path, package: Distribution) -> Iterator[tuple[str, _Row]]:
             inside = posixpath.normpath(inside)
             if inside.startswith("../"):
                 continue
-        bytes_ = int(size) if size.isdecimal() and len(size) < 16 else -1  # noqa: PLR2004
+        bytes_ = int(size) if size.isdecimal() and len(size) < 16 else -1
         yield inside, _Row(package, digest[7:], bytes_, facts.st_mtime_ns)
 
 
 def _has_digest(place: str, rows: Iterable[_Row]) -> bool:
     hasher = hashlib.sha256()
     try:
-        with open(place, "rb") as handle:  # noqa: PTH123
+        with open(place, "rb") as handle:  # noqa: PTH123 -- 12,000 of them
             while chunk := handle.read(1 << 20):
                 hasher.update(chunk)
     except OSError:

@@ -40,7 +40,7 @@ def program(repo: Repository, name: str, *, folder: str = "") -> Path | None:
         try:
             # "" is PATH, but for what the repository itself has put there.
             outside = None if place else repo.root
-            return process.find(os.path.join(place, name), hint="", outside=outside)  # noqa: PTH118
+            return process.find(os.path.join(place, name), hint="", outside=outside)  # noqa: PTH118 -- a text
         except LockstitchError:
             continue
     return None

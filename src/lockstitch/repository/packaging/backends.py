@@ -163,11 +163,11 @@ def _setuptools(repo: Repository, folder: str, said: Mapping[str, Any]) -> Itera
     modules = [m for m in modules if m.isidentifier() and not _matches(m, _NO_MODULE)]
     kind, found = ("folders", folders) if folders else ("modules", modules)
     if len(found) > 1:
-        shown = ", ".join(f"`{each}`" for each in found[:5]) + (" …" if len(found) > 5 else "")  # noqa: PLR2004
+        shown = ", ".join(f"`{each}`" for each in found[:5]) + (" …" if len(found) > 5 else "")
         real = [each for each in _packages(repo, folder) if each in found]
         message = f"setuptools finds {len(found)} {kind} to choose from and stops: {shown}"
         key = "packages" if folders else "py-modules"
-        yield _lack(message, ("tool", "setuptools"), {key: real[:1]}, sure=len(real) < 2)  # noqa: PLR2004
+        yield _lack(message, ("tool", "setuptools"), {key: real[:1]}, sure=len(real) < 2)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

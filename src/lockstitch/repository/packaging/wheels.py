@@ -102,8 +102,8 @@ def _pair_fits(python: str, abi: str, minor: int | None) -> bool:
     if cpython:
         own = int(cpython[1])
         if abi == "abi3":
-            return minor is None or 2 <= own <= minor  # noqa: PLR2004 -- PEP 384 begins with 3.2
-        plain = abi in {"none", python, f"{python}m" if own < 8 else python}  # noqa: PLR2004
+            return minor is None or 2 <= own <= minor  # PEP 384 begins with 3.2
+        plain = abi in {"none", python, f"{python}m" if own < 8 else python}
         return plain and minor in {None, own}
     pure = _PYTHON.fullmatch(python)
     return bool(pure and abi == "none" and (minor is None or int(pure[1] or 0) <= minor))

@@ -55,7 +55,7 @@ def environment(folder: Folder, name: str) -> Environment | None:
             _take(found, item.text.strip(), f"`{name}:{item.line}`", others)
     for kind, names in others.items():
         shown = ", ".join(f"`{each}`" for each in sorted(names)[:8])
-        more = f" and {len(names) - 8} more" if len(names) > 8 else ""  # noqa: PLR2004
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         found.notes.append(f"`{name}`: {shown}{more}: {_FATES[kind]}")
     found.dependencies = list(dict.fromkeys(found.dependencies))
     return found
@@ -115,7 +115,7 @@ def _versions(text: str) -> str:
         version = fuzzy[1]
         exact = version.count(".") > 1 and not text.endswith("*")
         text = f"=={version}" if exact else f"=={version}.*"
-    elif text.startswith("==") and text.count("=") > 2:  # noqa: PLR2004 -- `==1.2=build`
+    elif text.startswith("==") and text.count("=") > 2:  # `==1.2=build`
         text = f"=={text.lstrip('=').partition('=')[0]}"
     elif "|" in text:
         return ""

@@ -376,7 +376,7 @@ class _Reader:
                 continue
             size = path.stat().st_size
             at = f" ({where})" if where else ""
-            if size < 1024 and path.read_bytes()[: len(_POINTER)] == _POINTER:  # noqa: PLR2004
+            if size < 1024 and path.read_bytes()[: len(_POINTER)] == _POINTER:
                 bad.add(name)
                 self._contents.left_out.append(
                     f"`{name}`{at}: a pointer of Git LFS, not the file: git lfs pull"

@@ -363,7 +363,7 @@ def _without_command(facts: Facts, found: Found) -> Iterator[Table | str]:
     code = sorted(name for name in found.codes if not name.startswith(("tests/", "docs/")))
     if code:
         shown = ", ".join(f"`{name}`" for name in code[:3])
-        more = f" and {len(code) - 3} more" if len(code) > 3 else ""  # noqa: PLR2004
+        more = f" and {len(code) - 3} more" if len(code) > 3 else ""
         yield (
             f"no program was found in {shown}{more}: image `app` has no command; "
             'add command = ["python", "FILE.py"] to [tool.lockstitch.images.app]'

@@ -102,7 +102,7 @@ def _candidates(program: Program, lines: Sequence[str]) -> list[str]:
 
 def proposed(facts: Facts, found: Found, programs: Sequence[Program]) -> Iterator[str]:
     """Yield which requirements only one of several images imports, with the size that it saves."""
-    if len(programs) < 2:  # noqa: PLR2004 -- two
+    if len(programs) < 2:
         return
     users = Users(found, programs)
     sizes = _sizes(facts)

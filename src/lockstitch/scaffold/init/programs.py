@@ -680,7 +680,7 @@ class _Finder:
                 (len(_SCRIPTS), "app"),
             )
             is_script = code.has_main or code.is_script
-            named = place < 1 and len(parts) <= 2  # noqa: PLR2004 -- train.py, whatever is in it
+            named = place < 1 and len(parts) <= 2  # train.py, whatever is in it
             if not (is_script or named) or (
                 place == len(_SCRIPTS) and not code.has_main and parts and not hints
             ):

@@ -219,7 +219,7 @@ def test_one_cause_that_repeats_contradict_is_not_named() -> None:
 
 
 @pytest.mark.parametrize("passing", [True, False])
-def test_an_end_that_fails_for_a_reason_that_no_package_is(passing: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+def test_an_end_that_fails_for_a_reason_that_no_package_is(passing: bool) -> None:
     broken = Fails(reason="signal 9" if passing else "ValueError: x", passing=passing)
     outcomes = ends(0.8, after=broken)
     if passing:

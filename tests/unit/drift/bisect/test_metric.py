@@ -62,7 +62,7 @@ def test_a_number_beside_a_word_of_time_is_one(text: str) -> None:
         ("AttributeError: module 'numpy' has no attribute 'product'", False),
     ],
 )
-def test_what_may_not_fail_the_next_time(last: str, passing: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+def test_what_may_not_fail_the_next_time(last: str, passing: bool) -> None:
     outcome = said("", stderr=f"Traceback\n{last}\n", code=1)
     assert isinstance(outcome, Fails)
     assert outcome.passing is passing
@@ -93,7 +93,7 @@ def test_what_failed_says_its_last_line() -> None:
     ("code", "passing"),
     [(1, False), (-11, False), (-4, False), (-2, True), (-9, True), (130, True)],
 )
-def test_what_was_stopped_from_outside_is_no_outcome_to_keep(code: int, passing: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+def test_what_was_stopped_from_outside_is_no_outcome_to_keep(code: int, passing: bool) -> None:
     found = said("", code=code)
     assert isinstance(found, Fails)
     assert found.passing is passing

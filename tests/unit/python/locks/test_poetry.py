@@ -191,7 +191,7 @@ def test_a_lock_without_groups_is_refused(form: str) -> None:
         (">=2.7,!=3.0.*,<3.11", False),
     ],
 )
-def test_a_lock_for_another_python_is_refused(python: str, fits: bool) -> None:  # noqa: FBT001
+def test_a_lock_for_another_python_is_refused(python: str, fits: bool) -> None:
     text = lock(package("a"), python=python)
     if fits:
         assert names(text) == ["a 1.0"]

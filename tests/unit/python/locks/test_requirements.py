@@ -44,17 +44,17 @@ c==1!3.0+local \\
         Pinned(
             name="b",
             version="2.0",
-            hashes=frozenset({f"sha256:{HEX}"}),  # type: ignore[arg-type]
+            hashes=frozenset({f"sha256:{HEX}"}),
         ),
         Pinned(
             name="big-name",
             version="1.0.0",
-            hashes=frozenset({f"sha256:{HEX}", f"sha256:{OTHER}"}),  # type: ignore[arg-type]
+            hashes=frozenset({f"sha256:{HEX}", f"sha256:{OTHER}"}),
         ),
         Pinned(
             name="c",
             version="1!3.0+local",
-            hashes=frozenset({f"sha256:{HEX}"}),  # type: ignore[arg-type]
+            hashes=frozenset({f"sha256:{HEX}"}),
         ),
     ]
 

@@ -238,7 +238,7 @@ def exported(
     found = set()
     for line in uv(folder, *words).splitlines():
         text, _, marker = line.partition(" ; ")
-        if not marker or Requirement(f"x ; {marker}").marker.evaluate(target.markers()):  # type: ignore[union-attr]
+        if not marker or Requirement(f"x ; {marker}").marker.evaluate(target.markers()):
             found.add(text)
     return found
 

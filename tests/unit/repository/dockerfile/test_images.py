@@ -125,7 +125,7 @@ def test_an_environment_that_is_copied_moves() -> None:
         ("FROM acme/x:1", "curl", None),
     ],
 )
-def test_programs(text: str, program: str, answer: bool | None) -> None:  # noqa: FBT001 -- a case
+def test_programs(text: str, program: str, answer: bool | None) -> None:
     assert has_program(last(f"{text}\n"), program) is answer
 
 

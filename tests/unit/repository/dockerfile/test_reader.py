@@ -52,7 +52,7 @@ def test_directives_stand_first_and_once() -> None:
         ("3<<E\\'F", "a\nE'F", "E'F", "a\n", True),
     ],
 )
-def test_heredocs(opening: str, body: str, name: str, text: str, expands: bool) -> None:  # noqa: FBT001 -- a case
+def test_heredocs(opening: str, body: str, name: str, text: str, expands: bool) -> None:
     run = one(f"RUN {opening}\n{body}\nUSER x")
     (heredoc,) = run.heredocs
     assert (heredoc.name, heredoc.text, heredoc.expand, heredoc.line) == (name, text, expands, 3)

@@ -149,7 +149,7 @@ def _alternatives(command: shell.Command) -> list[Alternative]:
     except ValueError:
         return []
     links = [(link, target)]
-    while len(rest) > 3 and rest[0] == "--slave":  # noqa: PLR2004 -- link, name, path
+    while len(rest) > 3 and rest[0] == "--slave":  # link, name, path
         links.append((rest[1], rest[3]))
         rest = rest[4:]
     return [

@@ -86,7 +86,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments, directory=str(root))  # type: ignore[arg-type]
+            super().__init__(*arguments, directory=str(root))
 
         def log_message(self, *_: object) -> None:
             asked.append(self.path)
@@ -219,7 +219,7 @@ def test_what_cannot_be_is_refused(
     changes: dict[str, str], message: str, archive: Archive, store: Store
 ) -> None:
     with pytest.raises(LockstitchError) as caught:
-        pin(archive, store, **changes)  # type: ignore[arg-type]
+        pin(archive, store, **changes)
     assert message in caught.value.message
     assert caught.value.hint
 
