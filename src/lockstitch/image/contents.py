@@ -533,7 +533,7 @@ def unusual(project: Project, spec: ImageSpec) -> Iterator[str]:
     for name, each in sorted(names.items()):
         if each.size > _LARGE:
             yield f"`{name}` has {shown(each.size)}: `{spec.name}` is that much larger"
-        elif name.endswith(".ipynb"):
+        elif name.endswith(".ipynb") and PurePosixPath(name).name not in " ".join(spec.started):
             yield f"`{name}` is a notebook: nothing runs it in `{spec.name}`"
         elif name.endswith((".py", ".sh")):
             data = each.path.read_bytes()

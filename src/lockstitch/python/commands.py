@@ -27,6 +27,7 @@ _RUNNERS = {
     "accelerate",
     "panel",
     "mpirun",
+    "ipython",
 }
 _OPTION_MODULES = {
     "flask": ("--app", "-A"),
@@ -91,7 +92,7 @@ def _program(
             return None
         return Entry(module=named.partition(":")[0], roots=(own, *roots))
     if program in _RUNNERS:
-        script = next((w for w in words if w.endswith(".py")), "")
+        script = next((w for w in words if w.endswith((".py", ".ipynb"))), "")
         if script:
             return _script(script, (folder, *roots), folder)
         module = _value(words, "-m") or _value(words, "--module")

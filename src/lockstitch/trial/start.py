@@ -110,9 +110,16 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
             seconds=clock.monotonic() - began,
             code=code,
             output=output,
-            lacks=tuple(lacks(output)) if outcome == "failed" else (),
+            lacks=_lacks(outcome, output),
         )
         return verdict, sorted(_written(folder / "upper" / "files")) if writable else []
+
+
+def _lacks(outcome: str, output: str) -> tuple[Lack, ...]:
+    """Return what a program lacked: a script that ends well may have said so and gone on."""
+    if outcome == "failed":
+        return tuple(lacks(output))
+    return tuple(lack for lack in lacks(output) if lack.kind == "file" and outcome == "ended")
 
 
 def _plan(trial: Trial, folder: Path, *, writable: bool) -> dict[str, object]:

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from posixpath import dirname
+from posixpath import basename, dirname
 
 from lockstitch.python.names import distribution_of
 
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+?\.so[\w.]*): cannot open shared object file")
 _SYMBOL = re.compile(r"(?:ImportError|OSError): .*version `((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not")
-_FILE = re.compile(r"FileNotFoundError: .*No such file or directory: '([^'\n]+)'")
+_FILE = re.compile(r"\[Errno 2\] No such file or directory: '([^'\n]+)'")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_SHELLS = frozenset({"sh", "bash"})
 _FRAME = 400  # characters of a traceback before its last line
 _PROGRAM = re.compile(r"exec `([^`\n]+)`: No such file or directory")
 _DENIED = re.compile(
@@ -27,6 +29,11 @@ class Lack:
     kind: str  # "module", "library", "symbol", "file", "program" or "folder"
     name: str
 
+    @property
+    def inside(self) -> str:
+        """The name as a path of the project, as far as it is one."""
+        return self.name.removeprefix("/app/").removeprefix("./").rstrip("/")
+
     def line(self, image: str) -> str:
         """Return what to do about it, for an image of this name."""
         table = f"[tool.lockstitch.images.{image}]"
@@ -39,19 +46,18 @@ class Lack:
             case "symbol":
                 return f"choose a base whose C library has {self.name}"
             case "file":
-                return f'include = ["{_inside(self.name)}"] in {table}'
+                return f'include = ["{self.inside}"] in {table}'
+            case "program" if basename(self.name) in _SHELLS:
+                return "Debian's own base has no shell: start programs without one"
             case "program":
                 return f"add the package that has `{self.name}` to a group of {table}"
             case _:
-                return f'outputs = ["{_inside(self.name)}"] in {table}'
-
-
-def _inside(name: str) -> str:
-    return name.removeprefix("/app/").rstrip("/")
+                return f'outputs = ["{self.inside}"] in {table}'
 
 
 def lacks(output: str) -> list[Lack]:
     """Return what a program's output says that it lacked, the last failure first, each once."""
+    output = _COLOUR.sub("", output)
     seen: list[tuple[int, Lack]] = []
     for kind, pattern in (
         ("module", _MODULE),
@@ -64,7 +70,8 @@ def lacks(output: str) -> list[Lack]:
     # A program that subprocess does not find is told as a file.
     seen = [
         (at, Lack(kind="program", name=lack.name))
-        if lack.kind == "file" and "_execute_child" in output[max(0, at - _FRAME) : at]
+        if lack.kind == "file"
+        and ("_execute_child" in output[max(0, at - _FRAME) : at] or lack.name.startswith("/bin/"))
         else (at, lack)
         for at, lack in seen
     ]

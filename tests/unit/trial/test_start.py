@@ -135,6 +135,12 @@ def test_a_program_that_waits_for_a_database_that_it_cannot_write_has_failed(sto
     assert (verdict.outcome, verdict.writes) == ("failed", ("runs",))
 
 
+def test_a_file_that_a_good_end_says_was_missing_is_named(store: Store) -> None:
+    verdict = run(store, "echo \"Error: [Errno 2] No such file or directory: 'd/x'\"")
+    assert verdict.is_good
+    assert [(lack.kind, lack.name) for lack in verdict.lacks] == [("file", "d/x")]
+
+
 def test_all_folders_that_it_wants_are_named_at_once(store: Store) -> None:
     verdict = run(store, "mkdir logs && mkdir -p models/x && echo 1 >models/x/m")
     assert (verdict.outcome, verdict.writes) == ("failed", ("logs", "models"))

@@ -80,3 +80,19 @@ def test_written_folders_are_named_once_and_from_the_top() -> None:
         "out.csv",
         "src",
     ]
+
+
+@pytest.mark.parametrize(
+    ("output", "kind", "name"),
+    [
+        ("Error: [Errno 2] No such file or directory: './d/x.csv'\n", "file", "./d/x.csv"),
+        (
+            "\x1b[31mFileNotFoundError\x1b[39m: [Errno 2] No such file or directory: '/bin/sh'\n",
+            *("program", "/bin/sh"),
+        ),
+    ],
+)
+def test_words_around_a_missing_file_do_not_count(output: str, kind: str, name: str) -> None:
+    (lack,) = lacks(output)
+    assert (lack.kind, lack.name) == (kind, name)
+    assert ("shell" in lack.line("x")) == (kind == "program")

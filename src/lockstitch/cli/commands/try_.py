@@ -14,6 +14,7 @@ examples:
 """
 
 import argparse
+import posixpath
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
@@ -25,9 +26,10 @@ from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
 from lockstitch.progress import say
-from lockstitch.python.model import BESIDE, ImageSpec
+from lockstitch.python.model import BESIDE, ImageSpec, Project
 from lockstitch.trial import rootfs
 from lockstitch.trial.start import Trial, Verdict, start
+from lockstitch.trial.verdict import Lack
 
 REST = "words to add to the command"  # what stands after `--`
 OPTIONS = (
@@ -64,9 +66,9 @@ def run(options: argparse.Namespace) -> int:
     with session.progress.task(f"start {spec.name}", 0):
         verdict = start(trial)
     if options.json:
-        print_json(_document(spec, verdict))
+        print_json(_document(session.project, spec, verdict))
     else:
-        _show(spec, verdict)
+        _show(session.project, spec, verdict)
     return 0 if verdict.is_good else 1
 
 
@@ -96,17 +98,38 @@ def _built(session: Session, spec: ImageSpec) -> Image:
     return image
 
 
-def _show(spec: ImageSpec, verdict: Verdict) -> None:
+def _show(project: Project, spec: ImageSpec, verdict: Verdict) -> None:
     lines = verdict.output.splitlines()
     if len(lines) > _SHOWN:
         say(f"({len(lines) - _SHOWN} lines before these)")
     for line in lines[-_SHOWN:]:
         say(f"< {line}")
     for lack in verdict.lacks:
-        say(f"{lack.kind} `{lack.name}` is missing: {lack.line(spec.name)}")
+        told = "is missing" if not verdict.is_good else "is missing by what it printed"
+        say(f"{lack.kind} `{lack.name}` {told}: {_remedy(project, spec, lack)}")
     for line in _mended(spec, verdict.writes):
         say(line)
     sys.stdout.write(f"{spec.name}: {_words(spec, verdict)}\n")
+
+
+def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
+    """Return what to do about what an image lacks; a file must be in the project to be included."""
+    if lack.kind != "file":
+        return lack.line(spec.name)
+    path = posixpath.normpath(posixpath.join(spec.workdir, lack.inside))
+    include = Lack(kind="file", name=path).line(spec.name)
+    if (project.root / path).exists():
+        return include
+    if (project.root / f"{path}.dvc").is_file():
+        return f"dvc pull {path}.dvc, then {include}"
+    writers = [
+        image.name
+        for image in project.images
+        if image.name != spec.name and any(path.startswith(f"{o}/") for o in image.outputs)
+    ]
+    if writers:
+        return f"lockstitch run {writers[0]}, which writes there, then {include}"
+    return "the project has no such file"
 
 
 def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:
@@ -142,7 +165,7 @@ def _words(spec: ImageSpec, verdict: Verdict) -> str:
             return f"failed: ended with {verdict.code} after {verdict.seconds:.1f} s"
 
 
-def _document(spec: ImageSpec, verdict: Verdict) -> dict[str, object]:
+def _document(project: Project, spec: ImageSpec, verdict: Verdict) -> dict[str, object]:
     return {
         "version": 1,
         "image": spec.name,
@@ -151,7 +174,7 @@ def _document(spec: ImageSpec, verdict: Verdict) -> dict[str, object]:
         "code": verdict.code,
         "output": verdict.output,
         "lacks": [
-            {"kind": lack.kind, "name": lack.name, "hint": lack.line(spec.name)}
+            {"kind": lack.kind, "name": lack.name, "hint": _remedy(project, spec, lack)}
             for lack in verdict.lacks
         ],
         "writes": list(verdict.writes),

@@ -79,6 +79,20 @@ def names_of(tree: ast.Module) -> dict[str, str]:
     return reader.names
 
 
+def python_of(text: str) -> str:
+    """Return a notebook's code as that of one file, each line where the notebook has it.
+
+    Magics are left out, and cells that are no Python.
+    """
+    found: list[str] = []
+    for code, places in _cells(text):
+        if tree_of(code) is None:
+            continue
+        at = max(places[0] - 1, len(found)) if places else len(found)
+        found += [""] * (at - len(found)) + code.split("\n")
+    return "\n".join([*found, ""])
+
+
 def _cells(text: str) -> Iterator[tuple[str, list[int]]]:
     """Yield the code cells of a notebook, without magics, with the file's line of each line."""
     try:

@@ -208,7 +208,8 @@ class _Reader:
             if covered(name, globs) or any(name.startswith(path) for path in own):
                 continue
             folder = name.partition("/")[0]
-            globs.add(f"{folder}/**/*.py" if "/" in name else name)
+            loose = "/" not in name or name.endswith(".ipynb")
+            globs.add(name if loose else f"{folder}/**/*.py")
         # Of an installed package, modules that are imported by their bare names stay in the tree.
         paths = self._program.env.get("PYTHONPATH", "").split(":")
         globs |= {

@@ -8,8 +8,10 @@ from pathlib import Path
 from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.files import is_skipped
+from lockstitch.repository.code.source import python_of
 
 _MOST = 1 << 20  # bytes of a file that people write by hand
+_LARGEST_NOTEBOOK = 64 << 20  # bytes: most of it is pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,20 @@ class Folder:
         """Return a Python file's syntax tree, or None when there is none that can be read."""
         if not (self.has(name) and self.inside(self.root / name)):
             return None
+        if name.endswith(".ipynb"):
+            code = self.notebook(name)
+            return None if code is None else parsed(code)
         try:
             return parsed(self.text(name) or "")
         except LockstitchError:
             return None
+
+    def notebook(self, name: str) -> str | None:
+        """Return a notebook's code as that of one file, None where it cannot be read."""
+        path = self.root / name
+        if not self.inside(path) or not path.is_file() or path.stat().st_size > _LARGEST_NOTEBOOK:
+            return None
+        return python_of(path.read_bytes().decode("utf-8", "replace"))
 
     def filled(self, name: str) -> bool:
         """Return whether a folder holds any file that an image could include."""

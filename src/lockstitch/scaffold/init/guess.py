@@ -67,6 +67,8 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
     alike: dict[str, tuple[str, ...]] = {}
     unknown: dict[str, str] = {}
     paths = [name for name in sorted(names) if name.endswith(".py") and _counts(name)]
+    if not any(_runs(folder.module(path)) for path in paths[:_MOST]):
+        paths += [name for name in sorted(names) if name.endswith(".ipynb")]
     for path in paths[:_MOST]:
         tree = folder.module(path)
         for module, line in sorted(_imports(tree)) if tree else ():
@@ -80,12 +82,22 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
                 continue
             distributions.setdefault(distribution, place)
             alike[distribution] = tuple(names_table("alike").get(top, ()))
-        text = folder.text(path) or "" if tree else ""
+        read = folder.notebook if path.endswith(".ipynb") else folder.text
+        text = read(path) or "" if tree else ""
         for call, distribution in names_table("hidden").items():
             if call in text:
                 distributions.setdefault(distribution, f"{path}, for `{call.rstrip('(')}`")
                 alike.setdefault(distribution, ())
     return Guess(distributions=distributions, alike=alike, unknown=unknown)
+
+
+def _runs(tree: ast.Module | None) -> bool:
+    """Return whether a file does something when it is started."""
+    return tree is not None and any(
+        (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call))
+        or (isinstance(node, ast.If) and "__name__" in ast.dump(node.test))
+        for node in tree.body
+    )
 
 
 def _counts(path: str) -> bool:

@@ -134,9 +134,22 @@ def find(facts: Facts, python: str) -> Found:
     installed = {
         top: posixpath.dirname(path) for top, path in facts.packages.items() if facts.installed
     }
-    tree = Tree(frozenset(codes), repo.text, (3, int(python.partition(".")[2] or 11)), installed)
+    version = (3, int(python.partition(".")[2] or 11))
+    tree = Tree(frozenset(codes), repo.text, version, installed)
     finder = _Finder(facts, repo, codes, tree)
     programs = finder.programs()
+    if not programs:
+        texts = {
+            name: text
+            for name in repo.every_name
+            if name.endswith(".ipynb") and (text := facts.folder.notebook(name))
+        }
+        codes |= {n: code for n, text in texts.items() if (code := code_of(n, text))}
+        tree = Tree(
+            frozenset(codes), lambda name: texts.get(name) or repo.text(name), version, installed
+        )
+        programs, finder.others = _notebooks([n for n in texts if n in codes])
+        finder.notes += _shell_lines(repo, programs)
     return Found(
         repo=repo,
         codes=codes,
@@ -146,6 +159,47 @@ def find(facts: Facts, python: str) -> Found:
         others=tuple(finder.others),
         notes=tuple(finder.notes),
     )
+
+
+def _notebooks(names: Sequence[str]) -> tuple[list[Program], list[Program]]:
+    """Return the notebook that an image runs, the likeliest, and the others.
+
+    IPython runs one without a server, in the notebook's folder, as Jupyter does.
+    """
+
+    def rank(name: str) -> tuple[int, str]:
+        stem = posixpath.basename(name).removesuffix(".ipynb").lower()
+        words = re.sub(r"^\d+[\s._-]*|[\s._-]*\d*$", "", re.sub(r"[\s.-]+", "_", stem))
+        places = [n for n, (pattern, _) in enumerate(_SCRIPTS) if pattern.fullmatch(words)]
+        return min(places, default=len(_SCRIPTS)), name
+
+    found = [
+        Program(
+            image="notebook",
+            kind="notebook",
+            path=name,
+            command=("ipython", posixpath.basename(name)),
+            reason=f"{name}:1: a notebook, as there is no other program",
+            env={"IPYTHONDIR": "/tmp/ipython", "MPLCONFIGDIR": "/tmp/matplotlib"},  # noqa: S108 -- in a container
+            needs={"ipython": "ipython", "nbformat": "nbformat"},
+            workdir=posixpath.dirname(name),
+        )
+        for name in sorted(names, key=rank)
+    ]
+    return found[:1], found[1:]
+
+
+def _shell_lines(repo: Repository, programs: Sequence[Program]) -> Iterator[str]:
+    """Yield the first line of a notebook that starts a shell, which bases do not have."""
+    for program in programs:
+        for number, line in enumerate(repo.lines(program.path), 1):
+            match = re.match(r"""\s*"!\s*(\w[^"\\]*)""", line)
+            if match:
+                yield (
+                    f"`{program.path}:{number}` starts a shell, which the base lacks: take out "
+                    f"`!{match[1].strip()}`"
+                )
+                break
 
 
 class _Finder:

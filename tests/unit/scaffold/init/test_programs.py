@@ -270,3 +270,53 @@ def test_a_server_waits_for_no_training(tmp_path: Path) -> None:
     images, notes = planned(tmp_path, {"api.py": api, "train.py": train, "tune.py": tune})
     assert "before" not in images["serve"]
     assert "left out: `m/m.pkl` (api.py:4): image `train` writes it" in notes
+
+
+NOTEBOOK = """{
+ "cells": [
+  {"cell_type": "markdown", "source": ["import nothing"]},
+  {
+   "cell_type": "code",
+   "source": [
+    "%matplotlib inline\\n",
+    "!pip install seaborn\\n",
+    "import pandas as pd\\n",
+    "pd.read_csv('../data/x.csv')"
+   ]
+  },
+  {"cell_type": "code", "source": ["this is no Python"]},
+  {"cell_type": "code", "source": ["import seaborn"]}
+ ]
+}
+"""
+
+
+def test_a_notebook_is_run_where_there_is_no_other_program(tmp_path: Path) -> None:
+    texts = {
+        "nb/02_train.ipynb": NOTEBOOK,
+        "nb/01 look.ipynb": NOTEBOOK,
+        "data/x.csv": "1\n",
+        "helper.py": "import idna\n",
+    }
+    root = write_files(tmp_path, texts)
+    made = plan.plan(root)
+    document = document_of(made)
+    assert document["project"]["dependencies"] == ["pandas", "seaborn"]
+    assert document["dependency-groups"]["dev"] == ["idna"], "nothing imports the helper"
+    assert document["dependency-groups"]["notebook"] == ["ipython", "nbformat"]
+    image = document["tool"]["lockstitch"]["images"]["notebook"]
+    assert (image["command"], image["workdir"]) == (["ipython", "02_train.ipynb"], "nb")
+    assert image["include"] == ["data/**", "helper.py", "nb/02_train.ipynb"]
+    assert (
+        "`nb/02_train.ipynb:8` starts a shell, which the base lacks: take out "
+        "`!pip install seaborn`"
+    ) in made.notes
+    assert "programs without an image: `nb/01 look.ipynb`" in made.notes
+
+
+def test_a_notebook_beside_a_program_is_no_program(tmp_path: Path) -> None:
+    texts = {"a.ipynb": NOTEBOOK, "main.py": "import idna\nprint(idna)\n"}
+    root = write_files(tmp_path, texts)
+    document = document_of(plan.plan(root))
+    assert document["project"]["dependencies"] == ["idna"]
+    assert document["tool"]["lockstitch"]["images"].keys() == {"app"}
