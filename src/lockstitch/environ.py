@@ -17,6 +17,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "LOCKSTITCH_UV": "the uv program to call; default: beside this Python, then on PATH",
     "SOURCE_DATE_EPOCH": "`created` of images, in seconds since 1970",
     "NO_COLOR": "no colour when set to anything",
+    "FORCE_COLOR": "colour in pipes and files too, when set to anything but 0",
     "CUDA_VISIBLE_DEVICES": "the GPUs that `lockstitch run --in-image --gpus` gives a container",
     "CI": "plain progress lines when set to anything",
     "HTTP_PROXY": "proxy for http addresses",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from lockstitch import clock, environ
+from lockstitch import clock, colour, environ
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -34,28 +34,68 @@ class Quiet:
     """Shows nothing; for `--quiet`, `--json` and tests."""
 
     @contextmanager
-    def task(self, label: str, total: int) -> Iterator[Task]:  # noqa: ARG002 -- the protocol's
+    def task(self, label: str, total: int) -> Iterator[Task]:
         """Run a task unseen."""
-        yield _Silent()
+        yield _Count(label, total)
 
 
-class _Silent:
+class _Count:
+    """Counts what is done of a task, and says how far it is."""
+
+    def __init__(self, label: str, total: int) -> None:
+        """Begin with nothing done."""
+        self._label, self._total = label, total
+        self._done, self._note = 0, ""
+        self._began = clock.monotonic()
+        self._lock = threading.Lock()
+
     def advance(self, amount: int) -> None:
-        """Drop it."""
+        """Add to what is done."""
+        with self._lock:
+            self._done += amount
 
     def note(self, text: str) -> None:
-        """Drop it."""
+        """Keep what is being worked on."""
+        self._note = text
+
+    def seconds(self) -> float:
+        """Return how long the task has run."""
+        return clock.monotonic() - self._began
+
+    def line(self) -> str:
+        """Return a line that says how far the task is, and how long the rest will take."""
+        seconds = self.seconds()
+        what = f"{self._label} {self._note:.60}".rstrip()
+        far = f"{seconds:.0f} s"
+        if self._total and 0 < self._done <= self._total:
+            left = seconds * (self._total - self._done) / self._done
+            far = f"{100 * self._done // self._total}% after {far}, about {left:.0f} s left"
+        return f"* {what}: {far}"
 
 
 class Lines:
-    """Prints one line when a task ends; for logs and CI."""
+    """Prints a line every ten seconds while a task runs, and one when it ends; for logs and CI."""
+
+    def __init__(self, every: float = 10.0, *, ends: bool = True) -> None:
+        """Keep the seconds between two lines of a task, and whether its end is said."""
+        self._every, self._ends = every, ends
 
     @contextmanager
-    def task(self, label: str, total: int) -> Iterator[Task]:  # noqa: ARG002 -- the protocol's
+    def task(self, label: str, total: int) -> Iterator[Task]:
         """Run a task and say afterwards how long it took."""
-        started = clock.monotonic()
-        yield _Silent()
-        say(f"* {label} ({clock.monotonic() - started:.1f} s)")
+        count, ended = _Count(label, total), threading.Event()
+
+        def talk() -> None:
+            while not ended.wait(self._every):
+                say(count.line())
+
+        threading.Thread(target=talk, name="progress", daemon=True).start()
+        try:
+            yield count
+        finally:
+            ended.set()
+        if self._ends:
+            say(f"* {label} ({count.seconds():.1f} s)")
 
 
 class Bars:
@@ -83,14 +123,24 @@ class Bars:
             self._running += 1
             if self._shown is None:
                 from rich.console import Console
-                from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+                from rich.progress import (
+                    BarColumn,
+                    Progress,
+                    SpinnerColumn,
+                    TextColumn,
+                    TimeElapsedColumn,
+                    TimeRemainingColumn,
+                )
 
                 self._shown = Progress(
                     SpinnerColumn(),
                     TextColumn("{task.description}"),
                     BarColumn(bar_width=28),
                     TextColumn("{task.percentage:>3.0f}%"),
-                    console=Console(stderr=True, no_color=environ.flag("NO_COLOR")),
+                    TimeElapsedColumn(),
+                    TextColumn("left"),
+                    TimeRemainingColumn(compact=True),
+                    console=Console(stderr=True, no_color=not colour.is_wanted(sys.stderr)),
                     transient=True,
                 )
                 self._shown.start()
@@ -120,13 +170,16 @@ class _Bar:
         self._screen.update(self._bar, description=f"{self._label} {text:.36}")
 
 
-def reporter(*, quiet: bool = False) -> Reporter:
-    """Return the reporter that fits where stderr goes."""
+def reporter(*, quiet: bool = False, ends: bool = True) -> Reporter:
+    """Return the reporter that fits where stderr goes.
+
+    Without `ends` lines are printed of what takes long alone, for commands that are mostly quick.
+    """
     if quiet:
         return Quiet()
-    return Bars() if sys.stderr.isatty() and not environ.flag("CI") else Lines()
+    return Bars() if sys.stderr.isatty() and not environ.flag("CI") else Lines(ends=ends)
 
 
 def say(text: str) -> None:
     """Print a line of talk to stderr."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 -- the one place that talks
+    print(colour.line(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201 -- the one place that talks

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -75,6 +76,23 @@ def test_lines_say_what_ended_and_how_long_it_took(capsys: pytest.CaptureFixture
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"\* work \(0\.\d s\)\n", err)
+
+
+def test_a_long_task_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with Lines(0.05).task("push 2 blobs to r/a", 400) as task:
+        task.advance(100)
+        task.note("numpy")
+        time.sleep(0.3)
+    lines = capsys.readouterr().err.splitlines()
+    pattern = r"\* push 2 blobs to r/a numpy: 25% after 0 s, about \d s left"
+    assert len(lines) >= 3
+    assert all(re.fullmatch(pattern, line) for line in lines[:-1])
+    assert re.fullmatch(r"\* push 2 blobs to r/a \(0\.\d s\)", lines[-1])
+    with Lines(0.05, ends=False).task("check .", 0):
+        time.sleep(0.12)
+    assert set(capsys.readouterr().err.splitlines()) == {"* check .: 0 s"}
+    use(Lines(ends=False))  # quick, so there is nothing to say
+    assert capsys.readouterr().err == ""
 
 
 def test_a_task_that_failed_does_not_say_that_it_ended(capsys: pytest.CaptureFixture[str]) -> None:

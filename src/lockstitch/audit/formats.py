@@ -20,14 +20,18 @@ _JSON_SCHEMA = 1  # docs/reference/check.md describes it
 
 
 def _text(report: Report) -> str:
-    """Return two lines a finding, the second with its hint; what repeats itself in one."""
+    """Return a line a finding, and one for a hint that is new; what repeats itself in one."""
     lines: list[str] = []
+    hinted: set[tuple[str, str]] = set()
     for path, findings in groupby(report.findings, key=lambda finding: finding.path):
-        lines += _text_of_file(path, [*findings])
+        lines += _text_of_file(path, [*findings], hinted)
     return "".join(f"{printable(line)}\n" for line in lines)
 
 
-def _text_of_file(path: str, findings: Sequence[Finding]) -> Iterator[str]:
+def _text_of_file(
+    path: str, findings: Sequence[Finding], hinted: set[tuple[str, str]]
+) -> Iterator[str]:
+    """Yield the lines of a file's findings; a hint of a rule that is known stands nowhere twice."""
     by_code: dict[str, list[Finding]] = {}
     for finding in findings:
         listed = by_code.setdefault(finding.code, [])
@@ -35,7 +39,8 @@ def _text_of_file(path: str, findings: Sequence[Finding]) -> Iterator[str]:
         if len(listed) <= _SHOWN:
             place = f"{path}:{finding.line}:{finding.column}" if finding.line else path
             yield f"{place}: {finding.severity} {finding.code} {finding.message}"
-            if finding.hint:
+            if finding.hint and (finding.code, finding.hint) not in hinted:
+                hinted.add((finding.code, finding.hint))
                 yield f"    hint: {finding.hint}"
     for code, listed in by_code.items():
         if more := listed[_SHOWN:]:
@@ -55,12 +60,19 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join("-".join(map(str, run)) for run in runs)
 
 
-def summary(report: Report) -> list[str]:
-    """Return the lines that follow a report on stderr: skipped rules, counts, what to type next."""
+def summary(report: Report, *, verbose: bool = False) -> list[str]:
+    """Return the lines that follow a report on stderr: skipped rules, counts, what to type next.
+
+    Several skipped rules are one line, and with `verbose` each has its reason and hint.
+    """
     lines: list[str] = []
-    for skip in report.skips:
-        lines.append(f"skipped: {skip.code} {skip.reason}")
-        lines += [f"hint: {skip.hint}"] if skip.hint else []
+    if verbose or len(report.skips) == 1:
+        for skip in report.skips:
+            lines.append(f"skipped: {skip.code} {skip.reason}")
+            lines += [f"hint: {skip.hint}"] if skip.hint and verbose else []
+    elif report.skips:
+        codes = ", ".join(dict.fromkeys(skip.code for skip in report.skips))
+        lines.append(f"skipped: {codes}; `lockstitch check --verbose` says why")
     count = len(report.findings)
     errors = report.count(Severity.ERROR)
     split = f"{_count(errors, 'error')}, {_count(count - errors, 'warning')}"

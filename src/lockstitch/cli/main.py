@@ -173,10 +173,12 @@ def _os_error(error: OSError) -> int:
 
 
 def _complain(message: str, hint: str = "") -> None:
+    from lockstitch import colour
+
     with contextlib.suppress(OSError):  # a full disk behind it: the exit code tells
-        print(f"error: {message}", file=sys.stderr)
+        print(colour.line(f"error: {message}", sys.stderr), file=sys.stderr)
         if hint:
-            print(f"hint: {hint}", file=sys.stderr)
+            print(colour.line(f"hint: {hint}", sys.stderr), file=sys.stderr)
 
 
 def _run(words: list[str]) -> int:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from lockstitch import colour
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -74,7 +76,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error, with a hint where a name is near."""
         self.print_usage(sys.stderr)
-        sys.stderr.write(f"error: {message}\n")
+        sys.stderr.write(colour.line(f"error: {message}\n", sys.stderr))
         unknown = re.search(r"unrecognized arguments: .*?(--?[\w-]+)", message)
         choice = re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message)
         near: list[str] = []
@@ -83,7 +85,7 @@ class Parser(argparse.ArgumentParser):
         elif choice:
             near = difflib.get_close_matches(choice[1], re.findall(r"[\w./-]+", choice[2]), n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"{self.prog} --help"
-        sys.stderr.write(f"hint: {hint}\n")
+        sys.stderr.write(colour.line(f"hint: {hint}\n", sys.stderr))
         raise SystemExit(2)
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +97,12 @@ def answer_stale(problems: Sequence[LockstitchError], fits: str, *, as_json: boo
     raise_all(problems)
     progress.say(fits)
     return 0
+
+
+def patience(options: argparse.Namespace, what: str) -> AbstractContextManager[object]:
+    """Return a context that shows what a command does where it takes long."""
+    quiet = bool(options.quiet or options.json)
+    return progress.reporter(quiet=quiet, ends=False).task(what, 0)
 
 
 def would(options: argparse.Namespace, *steps: str) -> int:

@@ -1,5 +1,6 @@
 """The forms of a report, whole."""
 
+import dataclasses
 import json
 
 from lockstitch.audit.engine import Report
@@ -65,13 +66,34 @@ def test_what_repeats_itself_in_a_file_is_named_by_its_lines() -> None:
 
 
 def test_the_summary_says_who_could_not_look() -> None:
-    assert summary(REPORT) == [
-        "skipped: IMG090 `hadolint` is not installed",
-        "hint: pip install it",
+    rest = [
         "2 findings (1 error, 1 warning) by 2 rules in 7 files, 1 suppressed",
         "hint: lockstitch check --fix  # 1 of them",
         "hint: lockstitch check --explain STK012",
     ]
+    reason = "skipped: IMG090 `hadolint` is not installed"
+    assert summary(REPORT) == [reason, *rest]
+    assert summary(REPORT, verbose=True) == [reason, "hint: pip install it", *rest]
+    other = Skip(code="SEC003", reason="there is no git", hint="apt-get install git")
+    several = dataclasses.replace(REPORT, skips=(*REPORT.skips, other))
+    says_why = "skipped: IMG090, SEC003; `lockstitch check --verbose` says why"
+    assert summary(several) == [says_why, *rest]
+    assert "skipped: SEC003 there is no git" in summary(several, verbose=True)
+
+
+def test_a_hint_that_repeats_itself_is_printed_once() -> None:
+    findings = [
+        Finding(code=code, severity=Severity.ERROR, path=path, line=1, message="wrong", hint=hint)
+        for code, path, hint in (
+            ("IMG001", "a", "pin it"),
+            ("IMG001", "b", "pin it"),
+            ("IMG001", "c", "pin that"),
+            ("IMG002", "d", "pin it"),
+        )
+    ]
+    report = Report(findings=tuple(findings), skips=(), suppressed=0, rules=("IMG001",), files=4)
+    lines = [line for line in FORMATS["text"](report).splitlines() if "hint" in line]
+    assert lines == ["    hint: pin it", "    hint: pin that", "    hint: pin it"]
 
 
 def test_nothing_found_is_said() -> None:

@@ -36,9 +36,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lockstitch import colour
 from lockstitch.audit import engine
 from lockstitch.cli.options import PROJECT, exclusive, flag, group, operand, option, repeatable
-from lockstitch.cli.session import print_json
+from lockstitch.cli.session import patience, print_json
 from lockstitch.errors import UsageError
 from lockstitch.progress import say
 
@@ -175,13 +176,17 @@ def _run(options: argparse.Namespace) -> int:
     repo = open_repository(root, exclude=found.exclude)
     options.diff = options.diff or (options.fix and options.dry_run)
     options.fix = options.fix and not options.dry_run
-    if options.fix or options.diff:
-        fixed = engine.fix(repo, chosen, found, known, only)
-        report = fixed.report
+    with patience(options, f"check {root}"):
+        fixed = None
+        if options.fix or options.diff:
+            fixed = engine.fix(repo, chosen, found, known, only)
+        report = fixed.report if fixed else engine.audit(repo, chosen, found, known, only)
+    if fixed:
         difference = "".join(
             f"{printable(x)}\n" for x in engine.diff(fixed.changes).split("\n")[:-1]
         )
-        (sys.stdout if form == "text" else sys.stderr).write(difference)
+        place = sys.stdout if form == "text" else sys.stderr
+        place.write(colour.difference(difference, place))
         left = dict(fixed.left)
         if options.fix:
             left |= engine.write(repo, fixed.changes)
@@ -189,14 +194,13 @@ def _run(options: argparse.Namespace) -> int:
             say(f"left as it is: `{printable(path)}`: {reason}")
         if fixed.fixed and not options.quiet:
             say(f"{'fixed' if options.fix else 'would fix'}: {fixed.fixed}")
-    else:
-        report = engine.audit(repo, chosen, found, known, only)
-    sys.stdout.write(FORMATS[form](report))
+    text = FORMATS[form](report)
+    sys.stdout.write(colour.findings(text, sys.stdout) if form == "text" else text)
     sys.stdout.flush()
     if not options.quiet:
-        for line in summary(report):
+        for line in summary(report, verbose=options.verbose):
             say(line)
-    changed = options.diff and fixed.fixed
+    changed = options.diff and fixed and fixed.fixed
     return 1 if (report.findings or changed) and not options.exit_zero else 0
 
 

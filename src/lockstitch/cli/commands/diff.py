@@ -20,7 +20,7 @@ import argparse
 import sys
 
 from lockstitch.cli.options import COMMON, TARGET, flag, group, operand
-from lockstitch.cli.session import print_json
+from lockstitch.cli.session import patience, print_json
 from lockstitch.drift import compare, source, text
 from lockstitch.progress import say
 
@@ -42,8 +42,9 @@ def run(options: argparse.Namespace) -> int:
     where = source.context(
         options.project, image=options.image, platform=options.platform, python=options.python
     )
-    before, after = (source.read_whole(word, where) for word in (options.before, options.after))
-    differences = compare.between(before, after, source.graph(where))
+    with patience(options, f"compare {options.before} and {options.after}"):
+        before, after = (source.read_whole(word, where) for word in (options.before, options.after))
+        differences = compare.between(before, after, source.graph(where))
     if options.json:
         print_json(text.document(before, after, differences))
     elif options.markdown:

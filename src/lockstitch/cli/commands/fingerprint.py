@@ -38,7 +38,7 @@ import argparse
 import sys
 
 from lockstitch.cli.options import COMMON, TARGET, flag, operand
-from lockstitch.cli.session import print_json
+from lockstitch.cli.session import patience, print_json
 from lockstitch.drift import source, text
 from lockstitch.errors import UsageError
 from lockstitch.fingerprint import live
@@ -62,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
     where = source.context(
         options.project, image=options.image, platform=options.platform, python=options.python
     )
-    fingerprint = source.read(options.source, where)
+    with patience(options, f"read {options.source}"):
+        fingerprint = source.read(options.source, where)
     if options.json:
         print_json(fingerprint.document())
     else:

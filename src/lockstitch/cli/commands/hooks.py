@@ -18,6 +18,7 @@ import argparse
 import dataclasses
 import sys
 
+from lockstitch import colour
 from lockstitch.cli.options import COMMON, flag, operand
 from lockstitch.cli.session import print_json
 from lockstitch.git import is_commit
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     if migration.decisions:
         sys.stdout.write(f"{_table(migration)}\n")
     if changed:
-        sys.stdout.write(f"\n{migration.diff()}")
+        sys.stdout.write(f"\n{colour.difference(migration.diff(), sys.stdout)}")
     _say_rest(migration, dry=options.dry_run)
     return 0
 

@@ -25,7 +25,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lockstitch import git, process
+from lockstitch import colour, git, process
 from lockstitch.cli.options import JSON, flag, operand, option
 from lockstitch.cli.session import print_json
 from lockstitch.errors import LockstitchError
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for line in plan.summary(found) if names else ():
         say(line)
-    sys.stdout.write(plan.diff(found))
+    sys.stdout.write(colour.difference(plan.diff(found), sys.stdout))
     for line in plan.explained(found) if options.explain else ():
         sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

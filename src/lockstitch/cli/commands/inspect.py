@@ -26,7 +26,7 @@ from lockstitch.cli.options import (
     flag,
     group,
 )
-from lockstitch.cli.session import layout_folder, print_json, project_here
+from lockstitch.cli.session import layout_folder, patience, print_json, project_here
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.image import named as naming
 from lockstitch.image.inspect import Inspected, inspect
@@ -87,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
         document = named.document(image, sbom.FORMAT if options.sbom else provenance.FORMAT)
         sys.stdout.write(document.decode("utf-8", "replace"))
         return 0
-    inspected = inspect(named.place, named.name, Store(default_root()), image=image)
+    with patience(options, f"read {named.name}"):
+        inspected = inspect(named.place, named.name, Store(default_root()), image=image)
     config = inspected.config
     own = Platform(
         os=config["os"], architecture=config["architecture"], variant=config.get("variant", "")
