@@ -75,3 +75,79 @@ def test_both_managers_give_one_image(
     assert ["beta", "moved", "3.1", "3.2"] in moved
     assert {row[0] for row in moved} == {"beta", "only-source"}
     assert "Poetry does not lock what builds it: `only-source`" in err
+
+
+TORCH = """\
+[project]
+name = "tiny"
+version = "0.1.0"
+requires-python = ">=3.11,<4"
+dependencies = ["alpha>=1"]
+
+[project.optional-dependencies]
+cpu = ["torch (>=2)"]
+cu128 = ["torch (>=2)"]
+
+[tool.poetry]
+package-mode = false
+
+[tool.poetry.dependencies]
+torch = [
+    { markers = "extra == 'cpu' and extra != 'cu128'", source = "pytorch-cpu" },
+    { markers = "extra == 'cu128' and extra != 'cpu'", source = "pytorch-cu128" },
+]
+
+[[tool.poetry.source]]
+name = "pytorch-cpu"
+url = "ADDRESS/whl/cpu"
+priority = "explicit"
+
+[[tool.poetry.source]]
+name = "pytorch-cu128"
+url = "ADDRESS/whl/cu128"
+priority = "explicit"
+
+[[tool.poetry.source]]
+name = "the-index"
+url = "ADDRESS/simple"
+priority = "primary"
+
+[tool.lockstitch]
+python = "3.11"
+
+[tool.lockstitch.images.serve]
+groups = ["cpu"]
+include = ["main.py"]
+command = ["python", "main.py"]
+
+[tool.lockstitch.images.train]
+groups = ["cu128"]
+include = ["main.py"]
+command = ["python", "main.py"]
+"""
+
+
+def test_sources_of_two_accelerators(
+    poetry: Path,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{poetry}")
+    monkeypatch.setenv("POETRY_VIRTUALENVS_CREATE", "false")
+    monkeypatch.setenv("POETRY_KEYRING_ENABLED", "false")
+    tag = "cp311-cp311-manylinux_2_28_x86_64"
+    for channel, requires in (("cpu", []), ("cu128", ["nvidia-nccl-cu12==2.27.3"])):
+        built = wheels.wheel("torch", f"2.9.0+{channel}", requires=requires, tag=tag)
+        wheels.Index(world.server, channel=channel).publish(built)
+    world.index.publish(wheels.wheel("nvidia-nccl-cu12", "2.27.3"))
+    text = TORCH.replace("ADDRESS", world.server.address)
+    root = projects.write_files(tmp_path / "p", {"pyproject.toml": text, "main.py": "import torch"})
+    assert main(["lock", "--quiet", "--project", str(root)]) == 0, capfd.readouterr().err
+    assert main(["lock", "--check", "--quiet", "--project", str(root)]) == 0
+    assert main(["build", "--project", str(root)]) == 0
+    assert "note: train has CUDA 12.8: 2 packages, " in capfd.readouterr().err
+    assert 'version = "2.9.0+cu128"' in (root / "pylock.train.toml").read_text()
+    assert 'version = "2.9.0+cpu"' in (root / "pylock.serve.toml").read_text()
+    assert "nvidia" not in (root / "pylock.serve.toml").read_text()
