@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import projects
+from support.registry import Registry
 
 from lockstitch import process
 from lockstitch.cli.main import main
@@ -118,6 +119,29 @@ def test_a_source_is_built_started_and_the_same_elsewhere(
     output, digest = starts(root, capsys)
     assert output == printed
     assert elsewhere(root, tmp_path, monkeypatch, capsys) == digest
+
+
+def test_an_image_that_does_not_start_is_not_pushed(
+    tmp_path: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(tmp_path, '"docopt"', "import docopt\nprint(docopt.__version__)")
+    target = f"{registry.address}/pipe:1"
+    assert lockstitch(root, "lock", "--quiet") == 0
+    capsys.readouterr()
+    words = ["build", "--try", "--push", target]
+    assert lockstitch(root, *words, "--json") == 0
+    document = json.loads(capsys.readouterr().out)[0]
+    assert document["trial"]["outcome"] == "ended"
+    assert document["trial"]["output"] == "0.6.2\n"
+    pushed = registry.count("PUT")
+    (root / "main.py").write_text("import docopt\nopen('nothing.csv')")
+    assert lockstitch(root, *words) == 1
+    output = capsys.readouterr()
+    assert "file `nothing.csv` is missing: the project has no such file" in output.err
+    assert "error: built, and they do not start: job\n" in output.err
+    assert "hint: lockstitch try job\n" in output.err
+    assert output.out == ""
+    assert registry.count("PUT") == pushed > 0
 
 
 def test_uv_says_nothing_of_experiments_afterwards(

@@ -10,6 +10,8 @@ the packages that trained it.
 examples:
   # all images of the project
   lockstitch build
+  # in CI: build and start all of them, push what starts
+  lockstitch build --try --push 'registry.example.com/team/churn-{image}:1.0'
   # one image, and an archive for an engine on another machine
   lockstitch build serve --output serve.tar && docker load -i serve.tar
   # build one image and push it; a second push sends only what changed
@@ -31,7 +33,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lockstitch import clock
-from lockstitch.cli.commands import push
+from lockstitch.cli.commands import push, try_
 from lockstitch.cli.options import (
     COMMON,
     INSECURE,
@@ -69,6 +71,7 @@ from lockstitch.oci.registry.push import of_image
 from lockstitch.progress import say
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.size import shown
+from lockstitch.trial.start import Verdict
 
 REST = "options of the engine's build"  # what stands after `--`
 OPTIONS = (
@@ -85,6 +88,12 @@ OPTIONS = (
             "the first is the digest the same everywhere (default: passthrough)",
             choices=[PASSTHROUGH, *FORMS],
             default=PASSTHROUGH,
+        ),
+        flag(
+            "--try",
+            "start each image here, as `lockstitch try` does; one that fails is neither loaded "
+            "nor pushed, and the exit code is 1",
+            dest="trial",
         ),
         option("--tag", "NAME", "tag in the archive or engine (default: PROJECT-IMAGE:latest)"),
     ),
@@ -163,6 +172,7 @@ def run(options: argparse.Namespace) -> int:
     engine = _engine_to_load(project, options)  # before a build that would be for nothing
     # Layers of a registry are not fetched when all goes to a registry again.
     is_local = not options.push or options.layout or options.output
+    is_local = is_local or options.trial
     shallow = not is_local and (options.cache is not None or kind_of(project.base).in_registry)
     before = sizes.snapshots(layout, layout.names())
     with contextlib.suppress(LockstitchError):  # which the build says with all others
@@ -180,13 +190,21 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         tag = options.tag or f"{project.name}-{built[0].name}:latest"
         write_docker_archive(built[0].image, options.output, tag)
+    trials = _tried(session, built) if options.trial else {}
+    if not all(verdict.is_good for verdict in trials.values()):
+        if options.json:
+            _show(session, built, {}, clock.monotonic() - started, trials, as_json=True)
+        failed = sorted(name for name, verdict in trials.items() if not verdict.is_good)
+        message = f"built, and they do not start: {', '.join(failed)}"
+        raise LockstitchError(message, hint=f"lockstitch try {failed[0]}")
     if engine:
         _load(session, engine, built, options)
     about = Documents(layout=layout, fresh=documents if shallow else {})
     published = _push(session, client, built, targets, about)
     for note in cache.notes if cache else ():
         say(f"warning: {note}")
-    _show(built, published, clock.monotonic() - started, as_json=options.json)
+    seconds = clock.monotonic() - started
+    _show(session, built, published, seconds, trials, as_json=options.json)
     return 0
 
 
@@ -226,6 +244,7 @@ def _check_engine(options: argparse.Namespace) -> None:
         "--load": options.load is not None,
         "--push": options.push,
         "--cache": options.cache,
+        "--try": options.trial,
         "--compression": options.compression != PASSTHROUGH,
     }
     wrong = [name for name, value in given.items() if value]
@@ -249,6 +268,9 @@ def _check(options: argparse.Namespace, project: Project, specs: list[ImageSpec]
         raise UsageError(message, hint=f"lockstitch build {specs[0].name} --tag NAME")
     if options.base_only and (options.image or not options.output):
         message = "--base-only writes one archive, of no image"
+        raise UsageError(message, hint="lockstitch build --base-only --output base.tar")
+    if options.trial and options.base_only:
+        message = "--base-only writes an archive that has no command to --try"
         raise UsageError(message, hint="lockstitch build --base-only --output base.tar")
     if options.push and options.base_only:
         message = "--base-only writes an archive and nothing to push"
@@ -291,6 +313,17 @@ def _engine_to_load(project: Project, options: argparse.Namespace) -> engines.En
         return None
     names = (options.load,) if options.load else engines.RUNNERS
     return local.find(names, "leave out --load", project)
+
+
+def _tried(session: Session, built: Sequence[Built]) -> dict[str, Verdict]:
+    """Return how each image with a command starts on this machine, by its name."""
+    verdicts = {}
+    for each in try_.of_this_machine(session.project, built):
+        spec = each.prepared.spec
+        if spec.command:
+            verdicts[spec.name] = try_.tried(session, spec, each.image)
+            say(try_.show(session.project, spec, verdicts[spec.name]))
+    return verdicts
 
 
 def _push(
@@ -361,11 +394,22 @@ def _drop(_: str) -> None:
     """Drop a line: the end of the output is in the error, should there be one."""
 
 
-def _show(
-    built: list[Built], published: Mapping[str, Published], seconds: float, *, as_json: bool
+def _show(  # noqa: PLR0913 -- the whole answer
+    session: Session,
+    built: list[Built],
+    published: Mapping[str, Published],
+    seconds: float,
+    trials: Mapping[str, Verdict],
+    *,
+    as_json: bool,
 ) -> None:
     if as_json:
-        print_json([_document(image, published.get(image.spec)) for image in built])
+        documents = [_document(image, published.get(image.spec)) for image in built]
+        for image, each in zip(built, documents, strict=True):
+            if image.spec in trials:
+                spec, verdict = image.prepared.spec, trials[image.spec]
+                each["trial"] = try_.document(session.project, spec, verdict)
+        print_json(documents)
         return
     for image in built:
         for note in image.notes:

@@ -22,6 +22,7 @@ from pathlib import PurePath
 from lockstitch.cli.options import COMMON, operand, option
 from lockstitch.cli.session import Session, layout_folder, open_session, print_json, would
 from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.image.build import Built
 from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
@@ -31,6 +32,7 @@ from lockstitch.trial import rootfs
 from lockstitch.trial.start import Trial, Verdict, start
 from lockstitch.trial.verdict import Lack
 
+SECONDS = 60.0
 REST = "words to add to the command"  # what stands after `--`
 OPTIONS = (
     operand("image", "IMAGE", "image to start (default: the only one)", nargs="?"),
@@ -39,7 +41,7 @@ OPTIONS = (
         "N",
         "how long a command may run, or a server take to answer (default: 60)",
         type=float,
-        default=60.0,
+        default=SECONDS,
     ),
     COMMON,
 )
@@ -57,19 +59,32 @@ def run(options: argparse.Namespace) -> int:
         words = " ".join([*spec.command, *options.rest])
         return would(options, f"build {spec.name} and start `{words}` in it")
     image = _built(session, spec)
+    verdict = tried(session, spec, image, arguments=options.rest, seconds=options.seconds)
+    if options.json:
+        print_json(document(session.project, spec, verdict))
+    else:
+        sys.stdout.write(f"{show(session.project, spec, verdict)}\n")
+    return 0 if verdict.is_good else 1
+
+
+def tried(
+    session: Session,
+    spec: ImageSpec,
+    image: Image,
+    *,
+    arguments: tuple[str, ...] = (),
+    seconds: float = SECONDS,
+) -> Verdict:
+    """Return how an image starts on this machine.
+
+    Raises LockstitchError where this machine cannot start it.
+    """
     total = sum(layer.facts.size for layer in image.layers)
     with session.progress.task(f"unpack {spec.name}", total) as task:
         root = rootfs.unpack(image, session.store, task.advance)
-    trial = Trial(
-        spec=spec, config=image.config, root=root, arguments=options.rest, seconds=options.seconds
-    )
+    trial = Trial(spec=spec, config=image.config, root=root, arguments=arguments, seconds=seconds)
     with session.progress.task(f"start {spec.name}", 0):
-        verdict = start(trial)
-    if options.json:
-        print_json(_document(session.project, spec, verdict))
-    else:
-        _show(session.project, spec, verdict)
-    return 0 if verdict.is_good else 1
+        return start(trial)
 
 
 def _chosen(session: Session, name: str | None) -> ImageSpec:
@@ -84,21 +99,27 @@ def _chosen(session: Session, name: str | None) -> ImageSpec:
 
 def _built(session: Session, spec: ImageSpec) -> Image:
     """Return the image for this machine, built where it is not up to date."""
-    from lockstitch.dockerfile.engines import machine
-
     project = session.project
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
     built = session.builder(lock).build([spec], Layout(layout_folder(project)))
+    return of_this_machine(project, built)[0].image
+
+
+def of_this_machine(project: Project, built: Sequence[Built]) -> list[Built]:
+    """Return the images that this machine can start; raises LockstitchError where none is."""
+    from lockstitch.dockerfile.engines import machine
+
     own = machine()
-    image = next((each.image for each in built if str(each.image.platform) == own), None)
-    if image is None:
+    fitting = [each for each in built if str(each.image.platform) == own]
+    if not fitting:
         message = f"this machine is {own}, the project has {', '.join(project.platforms)}"
         raise LockstitchError(message, hint=f'platforms = ["{own}"] in [tool.lockstitch]')
-    return image
+    return fitting
 
 
-def _show(project: Project, spec: ImageSpec, verdict: Verdict) -> None:
+def show(project: Project, spec: ImageSpec, verdict: Verdict) -> str:
+    """Print the end of the output and what was missing; return the verdict in one line."""
     lines = verdict.output.splitlines()
     if len(lines) > _SHOWN:
         say(f"({len(lines) - _SHOWN} lines before these)")
@@ -109,7 +130,7 @@ def _show(project: Project, spec: ImageSpec, verdict: Verdict) -> None:
         say(f"{lack.kind} `{lack.name}` {told}: {_remedy(project, spec, lack)}")
     for line in _mended(spec, verdict.writes):
         say(line)
-    sys.stdout.write(f"{spec.name}: {_words(spec, verdict)}\n")
+    return f"{spec.name}: {_words(spec, verdict)}"
 
 
 def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
@@ -165,7 +186,8 @@ def _words(spec: ImageSpec, verdict: Verdict) -> str:
             return f"failed: ended with {verdict.code} after {verdict.seconds:.1f} s"
 
 
-def _document(project: Project, spec: ImageSpec, verdict: Verdict) -> dict[str, object]:
+def document(project: Project, spec: ImageSpec, verdict: Verdict) -> dict[str, object]:
+    """Return a verdict as JSON."""
     return {
         "version": 1,
         "image": spec.name,
