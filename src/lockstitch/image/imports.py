@@ -9,7 +9,7 @@ import functools
 import re
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import basename
@@ -17,6 +17,7 @@ from posixpath import basename
 from lockstitch import files, zstd
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.image import wheel_imports
 from lockstitch.image.plan import Prepared
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Import, Reach, Tree, follow, standard_library
@@ -24,7 +25,12 @@ from lockstitch.python.model import Project
 from lockstitch.python.names import distribution_of
 from lockstitch.store import Store
 
-_FORM = 1  # of the records
+_FORM = 2  # of the records
+# What packages import without asking for it, most often by far.
+_WELL_KNOWN = frozenset(
+    {"pkg_resources", "setuptools", "distutils", "six", "typing_extensions", "packaging", "imp"}
+    | {"attr", "pytz", "dateutil", "yaml", "requests", "tqdm", "importlib_metadata", "past"}
+)
 _MODULE = re.compile(r"(?P<name>[^/.]+)(?:\.cpython-\d+[\w-]*|\.abi3)?\.(?:py|so|pyc)")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
 _LARGEST = 1 << 20  # bytes of an entry_points.txt
@@ -37,7 +43,7 @@ class Modules:
 
     tops: frozenset[str]  # regular packages and modules
     spaces: Mapping[str, frozenset[str]]  # a namespace package's name -> what it holds
-    programs: frozenset[str]
+    programs: Mapping[str, str]  # name -> the module that it starts, "" for a script
 
 
 def modules_of(wheel: Path) -> Modules:
@@ -45,21 +51,21 @@ def modules_of(wheel: Path) -> Modules:
     tops: set[str] = set()
     folders: dict[str, set[str]] = {}
     regular: set[str] = set()
-    programs: set[str] = set()
+    programs: dict[str, str] = {}
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             top, _, rest = name.partition("/")
             if top.endswith(".data"):
                 kind, _, inner = rest.partition("/")
                 if kind == "scripts" and inner:
-                    programs.add(inner)
+                    programs[inner] = ""
                 if kind not in {"purelib", "platlib"}:
                     continue
                 top, _, rest = inner.partition("/")
             if top.endswith(".dist-info"):
                 if rest == "entry_points.txt" and archive.getinfo(name).file_size < _LARGEST:
                     text = zstd.read_member(archive, name).decode("utf-8", "replace")
-                    programs |= set(_programs(text))
+                    programs |= dict(_programs(text))
                 continue
             if not rest:
                 match = _MODULE.fullmatch(top)
@@ -73,17 +79,18 @@ def modules_of(wheel: Path) -> Modules:
             elif "/" in rest:
                 folders.setdefault(top, set()).add(second)
     spaces = {name: frozenset(inner) for name, inner in folders.items() if name not in regular}
-    return Modules(tops=frozenset(tops | regular), spaces=spaces, programs=frozenset(programs))
+    return Modules(tops=frozenset(tops | regular), spaces=spaces, programs=programs)
 
 
-def _programs(text: str) -> Iterator[str]:
+def _programs(text: str) -> Iterator[tuple[str, str]]:
     section = ""
     for line in text.splitlines():
         bare = line.strip()
         if bare.startswith("["):
             section = bare.strip("[]").strip()
         elif "=" in bare and section in {"console_scripts", "gui_scripts"}:
-            yield bare.partition("=")[0].strip()
+            name, _, target = bare.partition("=")
+            yield name.strip(), target.partition(":")[0].strip()
 
 
 def check(project: Project, prepared: Prepared, store: Store) -> list[str]:
@@ -102,18 +109,27 @@ def check(project: Project, prepared: Prepared, store: Store) -> list[str]:
     if not spec.command or any(modules is None for modules in known):
         return []
     modules = [each for each in (*known, own) if each is not None]
-    problems = [p for step in spec.steps if (p := _program(step[0], modules, prepared))]
-    raise_all(problems)
+    tops = [{*each.tops, *each.spaces} if each else set() for each in known]
+    raise_all([p for step in spec.steps if (p := _program(step[0], modules, prepared))])
     entries = [entry_of(step, spec.env, spec.workdir) for step in spec.steps]
-    tree = _tree(project, prepared, own) if any(entries) else None
+    tree = _tree(project, prepared, own)
     available = _Available(modules, _library(prepared))
     allowed = {name.partition(".")[0] for name in spec.allow_missing}
-    followed = [each for entry in entries if entry and tree for each in follow(tree, entry)]
-    lacking = [each for each in followed if not available.has(each) and each.top not in allowed]
+    outside = [each for entry in entries if entry for each in follow(tree, entry)]
+    lacking = [e for e in outside if not available.has(e.module) and e.top not in allowed]
     needed = _first_of_each(each for each in lacking if each.reach is Reach.CERTAIN)
-    if needed:
-        first, *others = [_error(each, prepared) for each in needed]
-        raise LockstitchError(first.message, hint=first.hint, also=others)
+    problems = [_error(f"{e.path}:{e.line}", e.module, prepared) for e in needed]
+    starts = [e.module for e in outside if e.reach is Reach.CERTAIN]
+    starts += [name for step in spec.steps for name in _programs_modules(step, modules)]
+    starts += [f"{entry.module}.__main__" for entry in entries if entry and entry.module]
+    for lack in wheel_imports.lacks(
+        starts, prepared.wheels, available.has, tops, store, tree.python
+    ):
+        sure = lack.is_sure or lack.top in _WELL_KNOWN
+        if sure and lack.top not in allowed | {each.top for each in needed}:
+            where = f"{lack.path}:{lack.line} of `{lack.wheel.name} {lack.wheel.version}`"
+            problems.append(_error(where, lack.module, prepared))
+    raise_all(problems)
     possible = _first_of_each(each for each in lacking if each.reach is Reach.POSSIBLE)
     notes = [_note(possible)] if possible else []
     store.remember("imports", key, notes)
@@ -141,16 +157,22 @@ def _first_of_each(imports: Iterable[Import]) -> list[Import]:
     return [*first.values()]
 
 
-def _error(lack: Import, prepared: Prepared) -> LockstitchError:
+def _error(where: str, module: str, prepared: Prepared) -> LockstitchError:
     image, python = prepared.spec.name, prepared.base.python.rpartition(".")[0]
-    message = f"{lack.path}:{lack.line}: `{lack.module}` is in no package of image `{image}`"
-    if lack.top in prepared.base.lacks:
-        message = f"{lack.path}:{lack.line}: `{lack.module}`, a part of Python, is not in the base"
+    message = f"{where}: `{module}` is in no package of image `{image}`"
+    top = module.partition(".")[0]
+    if top in prepared.base.lacks:
+        message = f"{where}: `{module}`, a part of Python, is not in the base"
         hint = f'base = "python:{python}", an image that has it; or import it only where it is used'
         return LockstitchError(message, hint=hint)
-    name = distribution_of(lack.top)
-    hint = f'uv add {name}, in a group of the image; or allow-missing = ["{lack.top}"]'
+    hint = f'uv add {distribution_of(top)}, in a group of the image; or allow-missing = ["{top}"]'
     return LockstitchError(message, hint=hint)
+
+
+def _programs_modules(step: Sequence[str], modules: list[Modules]) -> Iterator[str]:
+    """Yield the modules that a program of a package starts with."""
+    targets = (each.programs.get(basename(step[0]), "") for each in modules)
+    yield from (target for target in targets if target)
 
 
 def _note(possible: list[Import]) -> str:
@@ -167,10 +189,10 @@ class _Available:
     modules: list[Modules]
     library: frozenset[str]
 
-    def has(self, wanted: Import) -> bool:
+    def has(self, module: str) -> bool:
         """Return whether an import finds its module; of a regular package any part counts."""
-        parts = wanted.module.split(".")
-        if parts[0] in self.library or parts[0] in sys.builtin_module_names:
+        parts = module.split(".")
+        if parts[0] in self.library or parts[0] in {"__main__", *sys.builtin_module_names}:
             return True
         if any(parts[0] in each.tops for each in self.modules):
             return True
@@ -210,7 +232,7 @@ def _remembered(wheel: Digest, store: Store) -> Modules | None:
         return Modules(
             tops=frozenset(record["tops"]),
             spaces={name: frozenset(inner) for name, inner in record["spaces"].items()},
-            programs=frozenset(record["programs"]),
+            programs=record["programs"],
         )
     if not store.has_whole(wheel):
         return None
@@ -218,7 +240,7 @@ def _remembered(wheel: Digest, store: Store) -> Modules | None:
     document = {
         "tops": sorted(modules.tops),
         "spaces": {name: sorted(inner) for name, inner in sorted(modules.spaces.items())},
-        "programs": sorted(modules.programs),
+        "programs": dict(sorted(modules.programs.items())),
     }
     store.remember("modules", key, document)
     return modules

@@ -10,6 +10,7 @@ import ast
 import enum
 import operator
 import posixpath
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any
 _HANDLED = frozenset(
     {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "OSError"}
 )
+_HELPER = re.compile(r"import|optional|suppress|ignore|lazy")
 _LARGEST = 2_000_000  # characters of a module
 _MOST = 5_000  # modules of one program
 # Modules that a Python no longer has, by the minor version that lost them (What's New pages).
@@ -94,6 +96,24 @@ def standard_library(minor: int, known: Iterable[str]) -> frozenset[str]:
     return frozenset(modules)
 
 
+def certain_lines(text: str, python: tuple[int, int]) -> set[int]:
+    """Return the lines of the imports that a module certainly comes to when it is imported."""
+    parsed = _parsed(text)
+    if parsed is None:
+        return set()
+    reader = _Reader(python, is_main=False)
+    return {line for *_, line, reach in reader.imports(parsed) if reach is Reach.CERTAIN}
+
+
+def _parsed(text: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def follow(tree: Tree, entry: Entry) -> tuple[Import, ...]:
     """Return the imports that lead out of the tree, sorted, each with how sure it is."""
     walk = _Walk(tree, entry)
@@ -144,11 +164,8 @@ class _Walk:
         text = self._tree.text(path)
         if text is None or len(text) > _LARGEST:
             return
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                module = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        module = _parsed(text)
+        if module is None:
             return
         is_main = path == self._entry.path or posixpath.basename(path) == "__main__.py"
         reader = _Reader(self._tree.python, is_main=is_main)
@@ -260,7 +277,8 @@ class _Reader:
                 node, ast.Return | ast.Raise | ast.Continue | ast.Break
             ):
                 return  # nothing behind it is reached
-            if isinstance(node, ast.If) and _leaves(node):
+            taken = self._test(node.test) if isinstance(node, ast.If) else False
+            if isinstance(node, ast.If) and taken is not False and _leaves(node):
                 reach = _possible(
                     reach
                 )  # what follows is reached only when the branch is not taken
@@ -392,6 +410,8 @@ class _Reader:
             return None
         have = known[left]
         if isinstance(have, tuple) and isinstance(value, tuple):
+            if len(value) > len(have) and value[: len(have)] == have:
+                return None  # the patch release decides
             have = have[: len(value)]
         try:
             return bool(_COMPARISONS[type(op)](have, value)) if type(op) in _COMPARISONS else None
@@ -447,6 +467,10 @@ def _handles_imports(handler: ast.ExceptHandler) -> bool:
 
 
 def _suppresses(node: ast.expr) -> bool:
-    if not isinstance(node, ast.Call) or _dotted(node.func).rpartition(".")[2] != "suppress":
+    """Return whether a block goes on without a module: `suppress`, or a helper by its name."""
+    if not isinstance(node, ast.Call):
         return False
-    return any(_dotted(arg).rpartition(".")[2] in _HANDLED for arg in node.args)
+    name = _dotted(node.func).rpartition(".")[2]
+    if name == "suppress":
+        return any(_dotted(arg).rpartition(".")[2] in _HANDLED for arg in node.args)
+    return _HELPER.search(name.lower()) is not None  # Optuna's try_import, and its like

@@ -2,6 +2,7 @@
 
 import dataclasses
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_what_a_wheel_brings(tmp_path: Path) -> None:
     assert modules_of(path) == Modules(
         tops=frozenset({"demo", "single", "fast", "abi", "late"}),
         spaces={"google": frozenset({"cloud"})},
-        programs=frozenset({"tool", "demo"}),
+        programs={"tool": "", "demo": "demo"},
     )
 
 
@@ -61,8 +62,13 @@ class Case:
         self.store = Store(folder / "store")
         self.wheels: list[LockedWheel] = []
 
-    def wheel(self, name: str, *names: str, programs: str = "") -> None:
+    def wheel(
+        self, name: str, *names: str, programs: str = "", texts: Mapping[str, str] | None = None
+    ) -> None:
         path = zipped(self.root.parent / f"{name}.whl", *names)
+        with zipfile.ZipFile(path, "a") as archive:
+            for each, text in (texts or {}).items():
+                archive.writestr(each, text)
         if programs:
             with zipfile.ZipFile(path, "a") as archive:
                 archive.writestr(f"{name}-1.dist-info/entry_points.txt", programs)
@@ -197,3 +203,116 @@ def test_what_a_wheel_brings_is_remembered_without_it(project: Case) -> None:
     project.store.path(project.wheels[0].digest).unlink()
     with pytest.raises(LockstitchError, match="`sklearn`"):
         project.check("python other.py", other="import numpy, sklearn")
+
+
+# --- what packages import without asking for it
+
+
+def undeclared(project: Case, command: str = "python main.py", **texts: str) -> list[str]:
+    with pytest.raises(LockstitchError) as caught:
+        project.check(command, **texts)
+    return [each.message for each in caught.value.everything()]
+
+
+def test_what_a_package_imports_and_no_package_has(project: Case) -> None:
+    project.wheel("front", texts={"front/__init__.py": "from back.deep import (\n    tool,\n)\n"})
+    project.wheel(
+        "back",
+        texts={
+            "back/__init__.py": "",
+            "back/deep/__init__.py": "",
+            "back/deep/tool.py": "from ..utils import names\n",
+            "back/utils/names.py": "import os\nimport pkg_resources as p\n",
+            "back/other.py": "import setuptools\n",
+        },
+    )
+    with pytest.raises(LockstitchError) as caught:
+        project.check("python main.py", main="import front")
+    assert caught.value.message == (
+        "back/utils/names.py:2 of `back 1`: `pkg_resources` is in no package of image `serve`"
+    )
+    assert caught.value.hint == (
+        "uv add 'setuptools<81', in a group of the image; or allow-missing = [\"pkg_resources\"]"
+    )
+    assert project.check("python main.py", ("pkg_resources",), main="import front") == []
+    project.wheel("setuptools", "pkg_resources/__init__.py", "setuptools/__init__.py")
+    assert project.check("python main.py", main="import front") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    import pkg_resources\nexcept ImportError:\n    pkg_resources = None\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pkg_resources\n",
+        "def late():\n    import pkg_resources\n",
+        "class A:\n    def late(self):\n        import pkg_resources\n",
+        '"""An example:\n\nimport pkg_resources\n"""\n',
+        "with try_import() as found:\n    import pkg_resources\n",
+        "import contextlib\nwith contextlib.suppress(ImportError):\n    import pkg_resources\n",
+        "import sys\nif sys.version_info < (3, 8):\n    import pkg_resources\n",
+        "import sys\nif sys.platform == 'win32':\n    import pkg_resources\n",
+        "def __getattr__(name):\n    import pkg_resources\n",
+        "try:\n    from . import inner\nexcept ImportError:\n    pass\n",
+        "def f():\n    from . import inner\n",
+        "from . import broken\n",
+        "from .nothing import inner\n",
+        "import sys\nif sys.version_info < (3, 11, 3):\n    import pkg_resources\n",
+        "import sys\nif sys.version_info[:3] >= (3, 11, 3):\n    x = 1\nelse:\n    import imp\n",
+        "import __main__\n",
+    ],
+)
+def test_what_a_package_starts_without(text: str, project: Case) -> None:
+    files = {"lib/inner.py": "import pkg_resources\n", "lib/broken.py": "import pkg_resources\n]"}
+    project.wheel("lib", texts={"lib/__init__.py": text, **files})
+    assert project.check("python main.py", main="import lib") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def _check():\n    from pkg_resources import parse_version\n\n_check()\n",
+        "import sys\nif sys.version_info < (3, 8):\n    raise RuntimeError\nimport pkg_resources\n",
+        "class A:\n    import pkg_resources\n",
+        "if True:\n    import pkg_resources\n",
+        "import os, pkg_resources  # both\n",
+        "from .inner import (  # a comment\n    a,\n)\n",
+        "from . import inner\n",
+        "import lib.inner as i\n",
+    ],
+)
+def test_what_a_package_certainly_imports(text: str, project: Case) -> None:
+    project.wheel("lib", texts={"lib/__init__.py": text, "lib/inner.py": "import pkg_resources\n"})
+    (message,) = undeclared(project, main="import lib")
+    assert message.endswith("of `lib 1`: `pkg_resources` is in no package of image `serve`")
+
+
+def test_programs_of_packages_are_followed(project: Case) -> None:
+    project.wheel(
+        "served",
+        programs="[console_scripts]\nserved = served.cli:main\n",
+        texts={
+            "served/__init__.py": "",
+            "served/cli.py": "import six\n",
+            "served/__main__.py": "import pkg_resources\n",
+        },
+    )
+    six = "served/cli.py:1 of `served 1`: `six` is in no package of image `serve`"
+    assert undeclared(project, "served main.py", main="") == [six]
+    main = "served/__main__.py:1 of `served 1`: `pkg_resources` is in no package of image `serve`"
+    assert undeclared(project, "python -m served", main="") == [main]
+
+
+def test_a_package_that_changes_how_modules_are_found(project: Case) -> None:
+    texts = {"odd/__init__.py": "import sys\nsys.modules['made'] = sys\nfrom . import user\n"}
+    project.wheel("odd", texts={**texts, "odd/user.py": "import made\nimport six\n"})
+    (message,) = undeclared(project, main="import odd")
+    assert "`six`" in message
+
+
+def test_what_was_read_of_a_wheel_is_remembered(project: Case) -> None:
+    project.wheel("lib", texts={"lib/__init__.py": "import six\n"})
+    undeclared(project, main="import lib")
+    (digest,) = [each.digest for each in project.wheels]
+    assert project.store.record("imported", f"{digest.hex}-1") == {
+        "lib/__init__.py": [[1, True, 0, "six", []]]
+    }

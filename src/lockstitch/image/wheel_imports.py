@@ -1,0 +1,277 @@
+"""Follows a program's imports on into the packages of its image, for modules that none declares.
+
+A package may import at its first line what it never asked for: `pkg_resources` of setuptools,
+`six`. Only statements at the left margin are followed, from what the program's start certainly
+imports; before anything is said, each file on the way is read as Python, so that no text within
+quotes and nothing that is handled counts. What is lacking may stand in a function that is called.
+"""
+
+import re
+import zipfile
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from posixpath import dirname
+from typing import Any
+
+from lockstitch import zstd
+from lockstitch.errors import LockstitchError
+from lockstitch.python.imports import certain_lines
+from lockstitch.python.locks.resolution import LockedWheel
+from lockstitch.store import Store
+
+_FORM = 1  # of records
+_KIND = "imported"
+_LARGEST = 2_000_000  # bytes of a module
+_MOST = 4_000  # modules that one program's start is followed through
+_STATEMENT = re.compile(
+    rb"^(?P<margin>[ \t]*)(?:from[ \t]+(?P<dots>\.*)[ \t]*(?P<base>[\w.]*)[ \t]+import[ \t]+"
+    rb"(?P<names>\([^)]{0,20000}\)|[^\n#;(]+)|import[ \t]+(?P<modules>[\w., \t]+))",
+    re.MULTILINE,
+)
+_COMMENT = re.compile(rb"#[^\n]*")
+_TAMPERS = re.compile(r"\bsys\.(?:modules\[|meta_path|path_hooks|path\.|path\[|path ?[+=])")
+_NAME = re.compile(r"(\w[\w.]*)(?:\s+as\s+\w+)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """A module that a package imports as soon as it is imported, and no package has."""
+
+    wheel: LockedWheel
+    path: str  # of the package's file
+    line: int
+    module: str
+    first: str  # what the program imports, which leads there
+    is_sure: bool = True  # no file on the way changes how modules are found
+
+    @property
+    def top(self) -> str:
+        """The top-level module."""
+        return self.module.partition(".")[0]
+
+
+# Line, whether it stands at the left margin, level, module, names.
+_Statement = tuple[int, bool, int, str, tuple[str, ...]]
+_Place = tuple[int, str]  # the number of a wheel, and a file of it
+
+
+def lacks(
+    starts: Iterable[str],
+    wheels: Sequence[LockedWheel],
+    has: Callable[[str], bool],
+    tops: Sequence[Iterable[str]],
+    store: Store,
+    python: tuple[int, int],
+) -> list[Lack]:
+    """Return what packages lack that a program's start imports, each top-level module once.
+
+    `tops` are the top-level modules of each wheel, and `has` tells whether the image has a module.
+    A wheel that is neither in the store nor remembered is not followed.
+    """
+    walk = _Walk([*starts], wheels, has, tops, store, python)
+    found: dict[str, Lack] = {}
+    while True:
+        lack, way = walk.next({*found})
+        if lack is None:
+            return [*found.values()]
+        if walk.holds(way):
+            found[lack.top] = replace(lack, is_sure=not walk.tampers(way))
+
+
+class _Walk:
+    """The files of an image's wheels, and the imports at their left margins."""
+
+    def __init__(
+        self,
+        starts: list[str],
+        wheels: Sequence[LockedWheel],
+        has: Callable[[str], bool],
+        tops: Sequence[Iterable[str]],
+        store: Store,
+        python: tuple[int, int],
+    ) -> None:
+        self._starts = starts
+        self._wheels = wheels
+        self._has = has
+        self._store = store
+        self._python = python
+        self._files: dict[int, Mapping[str, Sequence[_Statement]]] = {}
+        self._owners: dict[str, list[int]] = {}
+        for number, names in enumerate(tops):
+            for top in names:
+                self._owners.setdefault(top, []).append(number)
+        self._texts: dict[_Place, str] = {}
+        self._wrong: set[tuple[_Place, int]] = set()
+        self._lines: dict[_Place, frozenset[int]] = {}
+
+    def next(self, known: set[str]) -> tuple[Lack | None, list[tuple[_Place, int]]]:
+        """Return the nearest lack of another top-level module, and the statements on its way."""
+        before: dict[_Place, tuple[_Place, int] | None] = {}
+        first: dict[_Place, str] = {}
+        waiting: deque[_Place] = deque()
+        for start in self._starts:
+            for place in self._places(start, ()):
+                if place not in before:
+                    before[place], first[place] = None, start
+                    waiting.append(place)
+        while waiting and len(before) < _MOST:
+            place = waiting.popleft()
+            for line, at_margin, level, module, names in self._files_of(place[0])[place[1]]:
+                statement = (place, line)
+                if statement in self._wrong:
+                    continue
+                wanted = _absolute(place[1], level, module)
+                unknown = not level and wanted.partition(".")[0] not in known
+                if unknown and not self._has(wanted) and line in self._certain(place):
+                    lack = Lack(
+                        wheel=self._wheels[place[0]],
+                        path=place[1],
+                        line=line,
+                        module=wanted,
+                        first=first[place],
+                    )
+                    return lack, [(place, line), *_way(before, place)]
+                for target in self._places(wanted, names) if at_margin else ():
+                    if target not in before:
+                        before[target], first[target] = statement, first[place]
+                        waiting.append(target)
+        return None, []
+
+    def holds(self, way: Iterable[tuple[_Place, int]]) -> bool:
+        """Return whether each statement is certainly run; one that is not is followed no more."""
+        wrong = {(place, line) for place, line in way if line not in self._certain(place)}
+        self._wrong |= wrong
+        return not wrong
+
+    def tampers(self, way: Iterable[tuple[_Place, int]]) -> bool:
+        """Return whether a file changes how Python finds modules: any may come of that."""
+        return any(_TAMPERS.search(self._text(place)) for place, _ in way)
+
+    def _certain(self, place: _Place) -> frozenset[int]:
+        if place not in self._lines:
+            self._lines[place] = frozenset(certain_lines(self._text(place), self._python))
+        return self._lines[place]
+
+    def _text(self, place: _Place) -> str:
+        if place not in self._texts:
+            self._texts[place] = _text(self._wheels[place[0]], place[1], self._store)
+        return self._texts[place]
+
+    def _files_of(self, number: int) -> Mapping[str, Sequence[_Statement]]:
+        if number not in self._files:
+            self._files[number] = _imported(self._wheels[number], self._store)
+        return self._files[number]
+
+    def _places(self, module: str, names: Sequence[str]) -> Iterator[_Place]:
+        """Yield the files that an import runs: each package on the way, and modules by name."""
+        parts = module.split(".")
+        for number in self._owners.get(parts[0], ()):
+            files = self._files_of(number)
+            for count in range(1, len(parts) + 1):
+                yield from _present(number, "/".join(parts[:count]), files)
+            for name in names:
+                yield from _present(number, "/".join([*parts, name]), files)
+
+
+def _present(number: int, base: str, files: Mapping[str, Any]) -> Iterator[_Place]:
+    for path in (f"{base}/__init__.py", f"{base}.py"):
+        if path in files:
+            yield number, path
+            return
+
+
+def _way(
+    before: Mapping[_Place, tuple[_Place, int] | None], place: _Place
+) -> Iterator[tuple[_Place, int]]:
+    step = before[place]
+    while step is not None:
+        yield step
+        step = before[step[0]]
+
+
+def _absolute(path: str, level: int, module: str) -> str:
+    """Return the dotted name of what a file imports."""
+    if not level:
+        return module
+    folder = path
+    for _ in range(level):
+        folder = dirname(folder)
+    return ".".join(part for part in (folder.replace("/", "."), module) if part)
+
+
+# --- what a wheel's files import
+
+
+def _imported(wheel: LockedWheel, store: Store) -> Mapping[str, Sequence[_Statement]]:
+    """Return the imports at the left margin of each module of a wheel, by its path."""
+    key = f"{wheel.digest.hex}-{_FORM}"
+    record = store.record(_KIND, key)
+    if not isinstance(record, dict):
+        if not store.has_whole(wheel.digest):
+            return {}
+        with zipfile.ZipFile(store.path(wheel.digest)) as archive:
+            record = {path: _statements(_member(archive, name)) for path, name in _modules(archive)}
+        store.remember(_KIND, key, record)
+    return {
+        path: [(*facts, tuple(names)) for *facts, names in statements]
+        for path, statements in record.items()
+    }
+
+
+def _modules(archive: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
+    """Yield the modules of a wheel: where they are installed, and their names in the zip."""
+    for info in archive.infolist():
+        name = info.filename
+        if not name.endswith(".py") or info.file_size > _LARGEST:
+            continue
+        top, _, rest = name.partition("/")
+        if top.endswith(".data"):
+            kind, _, inner = rest.partition("/")
+            if kind in {"purelib", "platlib"}:
+                yield inner, name
+        else:
+            yield name, name
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return zstd.read_member(archive, name)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        LockstitchError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ):
+        return b""
+
+
+def _statements(data: bytes) -> list[_Statement]:
+    found: list[_Statement] = []
+    line, at = 1, 0
+    for match in _STATEMENT.finditer(data):
+        line += data.count(b"\n", at, match.start())
+        at = match.start()
+        at_margin = not match["margin"]
+        if match["modules"]:
+            names = _NAME.findall(match["modules"].decode("utf-8", "replace"))
+            found += [(line, at_margin, 0, name, ()) for name in names]
+            continue
+        base, level = match["base"].decode("utf-8", "replace"), len(match["dots"])
+        if at_margin or not level:  # a relative one within a block is never followed
+            names = _NAME.findall(_COMMENT.sub(b"", match["names"]).decode("utf-8", "replace"))
+            found.append((line, at_margin, level, base, tuple(names)))
+    return found
+
+
+def _text(wheel: LockedWheel, path: str, store: Store) -> str:
+    """Return a module's text, empty where the wheel is not here any more."""
+    if not store.has(wheel.digest):
+        return ""
+    with zipfile.ZipFile(store.path(wheel.digest)) as archive:
+        names = dict(_modules(archive))
+        return _member(archive, names[path]).decode("utf-8", "replace") if path in names else ""
