@@ -43,11 +43,11 @@ def test_a_build_answers_in_json(locked: Path, capsys: pytest.CaptureFixture[str
     assert list(found) == ["serve", "train"]
     serve = found["serve"]
     assert sorted(serve) == [
-        *("compressed", "config", "digest", "fresh", "layers", "made", "name", "notes"),
-        *("plan", "platform", "unpacked"),
+        *("accelerator", "compressed", "config", "digest", "fresh", "layers", "made", "name"),
+        *("notes", "plan", "platform", "unpacked"),
     ]
     assert (serve["platform"], serve["layers"], serve["made"]) == ("linux/amd64", 6, 6)
-    assert (serve["fresh"], serve["notes"]) == (True, [])
+    assert (serve["fresh"], serve["notes"], serve["accelerator"]) == (True, [], None)
     layout = Layout(locked / ".lockstitch" / "images")
     assert layout.manifest_digest("serve") == serve["digest"]
 
