@@ -2,7 +2,7 @@ Wrong use exits with 2 and says how to use it.
 
 $ lockstitch build --fast  # exits 2
 > usage: lockstitch build [-h] [--layout PATH] [--base-only] [--output FILE]
->                         [--compression {passthrough,gzip-single,zstd}]
+>                         [--compression {passthrough,gzip-single,zstd}] [--try]
 >                         [--tag NAME] [--allow-drift NAME] [--push REF]
 >                         [--cache REF] [--insecure-registry HOST]
 >                         [--engine {native,docker,podman,buildah}]
