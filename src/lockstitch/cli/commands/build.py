@@ -394,7 +394,7 @@ def _drop(_: str) -> None:
     """Drop a line: the end of the output is in the error, should there be one."""
 
 
-def _show(  # noqa: PLR0913 -- the whole answer
+def _show(
     session: Session,
     built: list[Built],
     published: Mapping[str, Published],
