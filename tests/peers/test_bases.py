@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import rootfs
+from support import projects, rootfs
 from support.docker_registry import DockerRegistry, started
 
 from .conftest import Docker, RealProject, program
@@ -17,22 +17,6 @@ from .test_dockerfile import build, config
 
 pytestmark = pytest.mark.network  # uv fetches what the lock names, in a build
 
-PYPROJECT = """\
-[project]
-name = "small"
-version = "0.1"
-requires-python = ">={minor}"
-dependencies = ["markupsafe>=3"]
-
-[tool.lockstitch]
-python = "{minor}"
-base = "{base}"
-
-[tool.lockstitch.images.app]
-include = ["app.py"]
-command = ["python", "app.py"]
-bytecode = {bytecode}
-"""
 APP = """\
 import json, sys
 import markupsafe, markupsafe._speedups
@@ -80,8 +64,7 @@ def bases(
 def made(folder: Path, base: str, minor: str, environment: dict[str, str]) -> RealProject:
     found = RealProject(root=folder / "small", environment=environment)
     found.root.mkdir()
-    bytecode = "true" if base.endswith("slim") else "false"
-    text = PYPROJECT.format(base=base, minor=minor, bytecode=bytecode)
+    text = projects.small(base, minor, "markupsafe>=3", bytecode=base.endswith("slim"))
     (found.root / "pyproject.toml").write_text(text)
     (found.root / "app.py").write_text(APP)
     found.lockstitch("lock")

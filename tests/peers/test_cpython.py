@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from support import projects
 from support.programs import lockstitch
 from support.server import Reply, Server, serve
 from support.standalone import PYENV, of_pyenv, sums
@@ -21,22 +22,6 @@ RELEASES = {
     "3.12.1": ("20240107", "install_only"),
     "3.13.0": ("20241016", "install_only_stripped"),
 }
-PYPROJECT = """\
-[project]
-name = "small"
-version = "0.1"
-requires-python = ">={minor}"
-dependencies = ["numpy>=2"]
-
-[tool.lockstitch]
-python = "{minor}"
-base = "cpython:{version}"
-
-[tool.lockstitch.images.app]
-include = ["app.py"]
-command = ["python", "app.py"]
-bytecode = true
-"""
 APP = """\
 import bz2, ctypes, hashlib, lzma, sqlite3, ssl, sys, zlib
 import numpy
@@ -75,7 +60,8 @@ def test_an_image_on_it_starts(
     monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", mirror.address)
     minor = version.rpartition(".")[0]
     monkeypatch.setenv("UV_PYTHON", str(PYENV / version / "bin" / f"python{minor}"))
-    (tmp_path / "pyproject.toml").write_text(PYPROJECT.format(minor=minor, version=version))
+    text = projects.small(f"cpython:{version}", minor, "numpy>=2")
+    (tmp_path / "pyproject.toml").write_text(text)
     (tmp_path / "app.py").write_text(APP.format(version=version, minor=minor))
     lockstitch("lock", cwd=tmp_path)
     text = (tmp_path / "lockstitch.lock").read_text()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["FILES", "PYPROJECT", "minimal", "replace", "write", "write_files"]
+__all__ = ["FILES", "PYPROJECT", "minimal", "replace", "small", "write", "write_files"]
 
 PYPROJECT = """\
 [build-system]
@@ -54,6 +54,26 @@ def minimal(tables: str, dependencies: str = "[]") -> str:
         '[project]\nname = "tiny"\nversion = "1"\nrequires-python = ">=3.11"\n'
         f"dependencies = {dependencies}\n\n{tables}"
     )
+
+
+def small(base: str, python: str, dependency: str, *, bytecode: bool = True) -> str:
+    """Return a pyproject.toml of one package and one program, `app.py`, on a base."""
+    return f"""\
+[project]
+name = "small"
+version = "0.1"
+requires-python = ">={python}"
+dependencies = ["{dependency}"]
+
+[tool.lockstitch]
+python = "{python}"
+base = "{base}"
+
+[tool.lockstitch.images.app]
+include = ["app.py"]
+command = ["python", "app.py"]
+bytecode = {str(bytecode).lower()}
+"""
 
 
 def write(folder: Path, *, pyproject: str = PYPROJECT, files: Mapping[str, str] = FILES) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from support.registry_handler import Fault, Running, Seen, digest_of
-from support.server import basic
+from support.server import answering, basic
 
 __all__ = ["Fault", "Registry", "Seen", "digest_of", "run"]
 
@@ -126,13 +126,6 @@ class Registry:
 def run() -> Iterator[Registry]:
     """Run a registry until the block ends."""
     made = Registry()
-    with Running(made) as running:
+    with Running(made) as running, answering(running, made.free):
         made.address = f"127.0.0.1:{running.server_port}"
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.free.set()
-            running.shutdown()
-            thread.join()
+        yield made

@@ -6,8 +6,9 @@ import http.server
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from socketserver import BaseServer
 
-__all__ = ["Asked", "Reply", "Server", "basic", "serve"]
+__all__ = ["Asked", "Reply", "Server", "answering", "basic", "serve"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,13 +157,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def serve() -> Iterator[Server]:
     """Run a server until the block ends."""
     made = Server()
-    with _Running(made) as running:
+    with _Running(made) as running, answering(running, made.free):
         made.address = f"http://127.0.0.1:{running.server_port}"
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.free.set()
-            running.shutdown()
-            thread.join()
+        yield made
+
+
+@contextmanager
+def answering(running: BaseServer, free: threading.Event) -> Iterator[None]:
+    """Let a server answer in a thread until the block ends, and free what waits then."""
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        free.set()
+        running.shutdown()
+        thread.join()

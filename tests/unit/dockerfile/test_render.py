@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from support import projects
+from support import projects, values
 from support.images import check_golden
 
 from lockstitch import runtime
@@ -20,7 +20,6 @@ from lockstitch.cli.commands import render as command
 from lockstitch.digest import of_bytes
 from lockstitch.dockerfile import ignore, render
 from lockstitch.errors import LockstitchError
-from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.lock.file import Lock, LockedFile
 from lockstitch.python.model import ImageSpec, Project
 
@@ -49,31 +48,14 @@ ODD = ImageSpec(
     command=("python", "-c", "print('$HOME', \"\\n\")"),
 )
 HATCH = {"hatch": {"build": {"targets": {"wheel": {"packages": ["src/churn"]}}}}}
-PROJECT = Project(
-    root=Path("/nowhere"),
-    name="churn",
-    version="0.1.0",
-    python="3.11",
-    base="debian:bookworm",
-    platforms=("linux/amd64",),
+PROJECT = values.project(
     images=(SERVE, TRAIN),
     is_package=True,
-    build_requires=(),
     document={"project": {"readme": "README.md"}, "tool": HATCH},
 )
-BASE = DebianBase(
-    release="bookworm",
-    platform="linux/amd64",
-    python="3.11.2",
-    glibc="2.36",
-    snapshot="20260711T101637Z",
-    packages=(),
-)
-LOCK = Lock(
-    inputs=of_bytes(b"inputs"),
+BASE = values.debian_base()
+LOCK = values.lock(
     tools=("uv 0.13.9",),
-    python="3.11",
-    base="debian:bookworm",
     files=tuple(
         LockedFile(path=f"pylock.{name}.toml", digest=of_bytes(name.encode()))
         for name in ("odd", "serve", "train")

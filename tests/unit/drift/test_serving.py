@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support import projects
+from support import projects, values
 
 from lockstitch.digest import of_bytes
 from lockstitch.drift import serving
@@ -11,24 +11,12 @@ from lockstitch.drift.compare import Difference
 from lockstitch.drift.effects import Effect
 from lockstitch.drift.serving import Drift
 from lockstitch.fingerprint.model import Fingerprint, System
-from lockstitch.lock.bases.registry import RegistryBase
 from lockstitch.lock.file import Lock
 from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
-ALPINE = RegistryBase(
-    reference="registry.test/python:3.11-alpine",
-    platform="linux/amd64",
-    manifest=of_bytes(b"manifest"),
-    index=None,
-    config=of_bytes(b"config"),
-    snapshot="20260304T050607Z",
-    python="3.11.9",
-    program="/usr/local/bin/python3.11",
-    glibc="",
-    musl="1.2",
-)
+ALPINE = values.registry_base(reference="registry.test/python:3.11-alpine", glibc="", musl="1.2")
 SHA = "0" * 64
 WHEEL = '{{ name = "odd-2.0-cp311-cp311-{}_x86_64.whl", url = "{}", hashes = {{ sha256 = "{}" }} }}'
 WHEELS = [
@@ -49,27 +37,10 @@ wheels = [{", ".join(WHEELS)}]
 def test_an_image_on_alpine_is_read_for_its_musl(tmp_path: Path, store: Store) -> None:
     (tmp_path / "pylock.serve.toml").write_text(PYLOCK)
     spec = ImageSpec(name="serve")
-    project = Project(
-        root=tmp_path,
-        name="tiny",
-        version="1",
-        python="3.11",
-        base=ALPINE.reference,
-        platforms=("linux/amd64",),
-        images=(spec,),
-        is_package=False,
-        build_requires=(),
-        document={},
+    project = values.project(
+        root=tmp_path, name="tiny", version="1", base=ALPINE.reference, images=(spec,)
     )
-    lock = Lock(
-        inputs=of_bytes(b"inputs"),
-        tools=(),
-        python="3.11",
-        base=project.base,
-        files=(),
-        build=(),
-        bases=(ALPINE,),
-    )
+    lock = values.lock(base=project.base, bases=(ALPINE,))
     trained = Fingerprint(kind="environment")
     image = serving._image(project, lock, spec, "linux/amd64", store, trained)
     assert image.platform == System(system="linux", machine="x86_64", libc="musl")
@@ -131,15 +102,7 @@ def test_another_patch_of_python_is_one_note(
         return [Drift(image=spec.name, path="models/m.bin", difference=patch)], []
 
     monkeypatch.setattr(serving, "differences", differences)
-    lock = Lock(
-        inputs=of_bytes(b""),
-        tools=(),
-        python="3.11",
-        base="debian:bookworm",
-        files=(),
-        build=(),
-        bases=(),
-    )
+    lock = values.lock(inputs=of_bytes(b""))
     images = serving.labelled(
         project, Store(tmp_path / "store"), lock, project.images, list(allowed)
     )

@@ -3,9 +3,9 @@
 import dataclasses
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
+from support import values
 from support.images import check_golden, layer
 
 from lockstitch.digest import of_bytes
@@ -15,7 +15,7 @@ from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.oci.entry import file
 from lockstitch.oci.model import Image, Platform
 from lockstitch.oci.validate import problems
-from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec
 
 SERVE = ImageSpec(
     name="serve",
@@ -25,26 +25,8 @@ SERVE = ImageSpec(
     port=8000,
     health="/health",
 )
-PROJECT = Project(
-    root=Path("/nowhere"),
-    name="churn",
-    version="0.1.0",
-    python="3.11",
-    base="debian:bookworm",
-    platforms=("linux/amd64",),
-    images=(SERVE,),
-    is_package=True,
-    build_requires=(),
-    document={},
-)
-BASE = DebianBase(
-    release="bookworm",
-    platform="linux/amd64",
-    python="3.11.2",
-    glibc="2.36",
-    snapshot="20260711T101637Z",
-    packages=(),
-)
+PROJECT = values.project(images=(SERVE,), is_package=True)
+BASE = values.debian_base()
 LAYERS = [
     layer([file("a", b"base")], "debian bookworm: system"),
     layer([file("b", b"app")], "app files"),

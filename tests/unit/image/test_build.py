@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support import values
 from support.fakes import Counted
 from support.zips import FILENAME, File, wheel
 
@@ -14,9 +15,6 @@ from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.paths import LAYOUT
-from lockstitch.lock.bases.debian import DebianBase
-from lockstitch.lock.bases.registry import RegistryBase
-from lockstitch.lock.file import Lock
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.oci.layout import Layout, write_docker_archive
 from lockstitch.oci.validate import problems
@@ -26,30 +24,10 @@ from lockstitch.store import Store
 
 SERVE = ImageSpec(name="serve", include=("main.py",), bytecode=False)
 TRAIN = ImageSpec(name="train", include=("train.py",), bytecode=False)
-BASE = DebianBase(
-    release="bookworm",
-    platform="linux/amd64",
-    python="3.11.2",
-    glibc="2.36",
-    snapshot="20260711T101637Z",
-    packages=(),
-)
+BASE = values.debian_base()
 ARM = dataclasses.replace(BASE, platform="linux/arm64")
 WHEEL = wheel(File(name="demo/__init__.py", data=b"print('demo')\n" * 100))
-PYLOCK = f"""\
-lock-version = "1.0"
-created-by = "test"
-
-[[packages]]
-name = "demo"
-version = "1.0"
-
-[[packages.wheels]]
-name = "{FILENAME}"
-url = "https://index.test/{FILENAME}"
-size = {len(WHEEL)}
-hashes = {{ sha256 = "{of_bytes(WHEEL).hex}" }}
-"""
+PYLOCK = values.pylock(demo=WHEEL)
 
 
 @pytest.fixture
@@ -62,18 +40,7 @@ def project(tmp_path: Path, store: Store) -> Project:
     (root / "main.py").write_text("print('serve')\n")
     (root / "train.py").write_text("print('train')\n")
     store.put(WHEEL)
-    return Project(
-        root=root,
-        name="churn",
-        version="0.1.0",
-        python="3.11",
-        base="debian:bookworm",
-        platforms=("linux/amd64",),
-        images=(SERVE, TRAIN),
-        is_package=False,
-        build_requires=(),
-        document={},
-    )
+    return values.project(root=root, images=(SERVE, TRAIN))
 
 
 @pytest.fixture
@@ -82,15 +49,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def builder(project: Project, store: Store) -> Builder:
-    lock = Lock(
-        inputs=of_bytes(b"inputs"),
-        tools=(),
-        python="3.11",
-        base=project.base,
-        files=(),
-        build=(),
-        bases=(BASE, ARM),
-    )
+    lock = values.lock(bases=(BASE, ARM))
     return Builder(project, lock, store, Fetcher(store), Counted())
 
 
@@ -263,17 +222,7 @@ def test_the_base_alone_is_an_image_of_the_base_s_layers(
 def test_a_base_of_a_registry_is_an_image_already(
     project: Project, store: Store, layout: Layout
 ) -> None:
-    base = RegistryBase(
-        reference="registry.test/python:3.11",
-        platform="linux/amd64",
-        manifest=of_bytes(b"manifest"),
-        index=None,
-        config=of_bytes(b"config"),
-        snapshot="20260304T050607Z",
-        python="3.11.9",
-        program="/usr/local/bin/python3.11",
-        glibc="2.36",
-    )
+    base = values.registry_base()
     one = builder(project, store)
     one._lock = dataclasses.replace(one._lock, bases=(base,))
     with pytest.raises(LockstitchError, match="is an image already") as caught:

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from support import values
 from support.fakes import Counted
 from support.zips import SITE, File, recorded, zipped
 
@@ -14,23 +15,14 @@ from lockstitch.image.build import Builder, Built
 from lockstitch.image.collisions import Collision, PackageFiles
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.image.verify import Contents
-from lockstitch.lock.bases.debian import DebianBase
-from lockstitch.lock.file import Lock
 from lockstitch.net.download import Fetcher
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.rootfs import files_of
-from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
 
 SERVE = ImageSpec(name="serve", include=("main.py",), bytecode=False)
-BASE = DebianBase(
-    release="bookworm",
-    platform="linux/amd64",
-    python="3.11.2",
-    glibc="2.36",
-    snapshot="20260711T101637Z",
-    packages=(),
-)
+BASE = values.debian_base()
 RECORDED = "app/.venv/lib/python0/site-packages"
 
 
@@ -132,46 +124,15 @@ def made(name: str, word: str, requires: str = "") -> bytes:
     return zipped([*files, recorded(files, info)])
 
 
-def pylock(wheels: dict[str, bytes]) -> str:
-    text = 'lock-version = "1.0"\ncreated-by = "test"\n'
-    for name, data in wheels.items():
-        filename = f"{name.replace('-', '_')}-1.0-py3-none-any.whl"
-        text += f'\n[[packages]]\nname = "{name}"\nversion = "1.0"\n\n[[packages.wheels]]\n'
-        text += f'name = "{filename}"\nurl = "https://index.test/{filename}"\n'
-        text += f"size = {len(data)}\n"
-        text += f'hashes = {{ sha256 = "{of_bytes(data).hex}" }}\n'
-    return text
-
-
 def build(
     root: Path, store: Store, spec: ImageSpec, *, package: bool = False, **wheels: bytes
 ) -> Built:
-    named = {name.replace("_", "-"): data for name, data in wheels.items()}
     (root / "main.py").write_text("")
-    (root / "pylock.serve.toml").write_text(pylock(named))
-    for data in named.values():
+    (root / "pylock.serve.toml").write_text(values.pylock(**wheels))
+    for data in wheels.values():
         store.put(data)
-    project = Project(
-        root=root,
-        name="churn",
-        version="0.1.0",
-        python="3.11",
-        base="debian:bookworm",
-        platforms=("linux/amd64",),
-        images=(spec,),
-        is_package=package,
-        build_requires=(),
-        document={},
-    )
-    lock = Lock(
-        inputs=of_bytes(b"inputs"),
-        tools=(),
-        python="3.11",
-        base=project.base,
-        files=(),
-        build=(),
-        bases=(BASE,),
-    )
+    project = values.project(root=root, images=(spec,), is_package=package)
+    lock = values.lock(bases=(BASE,))
     (built,) = Builder(project, lock, store, Fetcher(store), Counted()).build(
         [spec], Layout(root / "images")
     )

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import values
 from support.images import layer, members
 from support.programs import git
 
@@ -14,18 +15,7 @@ from lockstitch.python.model import ImageSpec, Project
 
 
 def project(root: Path) -> Project:
-    return Project(
-        root=root,
-        name="demo",
-        version="1.0",
-        python="3.11",
-        base="debian:bookworm",
-        platforms=("linux/amd64",),
-        images=(),
-        is_package=False,
-        build_requires=(),
-        document={},
-    )
+    return values.project(root=root, name="demo", version="1.0")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
+from support import values
 
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError
@@ -80,14 +81,7 @@ def package(name: str, digest: Digest, size: int) -> DebianPackage:
 
 
 def base(*packages: DebianPackage) -> DebianBase:
-    return DebianBase(
-        release="bookworm",
-        platform="linux/amd64",
-        python="3.11.2",
-        glibc="2.36",
-        snapshot="20260711T101637Z",
-        packages=packages,
-    )
+    return values.debian_base(packages=packages)
 
 
 def tree(store: Store, **debs: bytes) -> dict[str, Entry]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from support import values
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
@@ -13,19 +14,11 @@ from lockstitch.files import FoundFile
 from lockstitch.image import imports
 from lockstitch.image.imports import Modules, modules_of
 from lockstitch.image.plan import Prepared
-from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.python.locks.resolution import LockedWheel
-from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
 
-BASE = DebianBase(
-    release="bookworm",
-    platform="linux/amd64",
-    python="3.11.2",
-    glibc="2.36",
-    snapshot="20260711T101637Z",
-    packages=(),
-)
+BASE = values.debian_base()
 
 
 def zipped(path: Path, *names: str) -> Path:
@@ -103,18 +96,7 @@ class Case:
                 )
             )
         spec = ImageSpec(name="serve", command=tuple(command.split()), allow_missing=allow)
-        project = Project(
-            root=self.root,
-            name="p",
-            version="1",
-            python="3.11",
-            base="debian:bookworm",
-            platforms=("linux/amd64",),
-            images=(spec,),
-            is_package=False,
-            build_requires=(),
-            document={},
-        )
+        project = values.project(root=self.root, name="p", version="1", images=(spec,))
         prepared = Prepared(
             spec=spec,
             base=BASE,

@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
+from support import values
 from support.fakes import Counted
 from support.zips import FILENAME, SITE, File, wheel
 
@@ -24,20 +25,12 @@ from lockstitch.image import layers
 from lockstitch.image.layers import Damaged, Job, LayerResult, make, make_all
 from lockstitch.image.plan import LayerPlan
 from lockstitch.image.project_wheel import ProjectWheel
-from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
 
-BASE = DebianBase(
-    release="bookworm",
-    platform="linux/amd64",
-    python="3.11.2",
-    glibc="2.36",
-    snapshot="20260711T101637Z",
-    packages=(),
-)
+BASE = values.debian_base()
 SERVE = ImageSpec(name="serve")
 CODE = File(name="demo/__init__.py", data=b"print('demo')\n" * 100)
 

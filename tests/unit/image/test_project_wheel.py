@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import projects
+from support import projects, values
 
 from lockstitch import git
 from lockstitch.image import project_wheel
@@ -34,17 +34,8 @@ SCM = {"requires": ["hatchling", "hatch-vcs"], "build-backend": "hatchling.build
 
 
 def project(root: Path, build: Mapping[str, Any], **tables: Any) -> Project:
-    return Project(
-        root=root,
-        name="tiny",
-        version="0.1.0",
-        python="3.11",
-        base="debian:bookworm",
-        platforms=("linux/amd64",),
-        images=(),
-        is_package=True,
-        build_requires=(),
-        document={"build-system": build, **tables},
+    return values.project(
+        root=root, name="tiny", is_package=True, document={"build-system": build, **tables}
     )
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import values
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import file
-from lockstitch.lock.bases.debian import DebianBase, DebianPackage
-from lockstitch.lock.file import Lock, LockedFile
+from lockstitch.lock.bases.debian import DebianPackage
+from lockstitch.lock.file import LockedFile
 
 PACKAGE = DebianPackage(
     name="libc6",
@@ -22,19 +23,10 @@ PACKAGE = DebianPackage(
     digest=Digest.of_hex("c" * 64),
     size=5,
 )
-BASE = DebianBase(
-    release="bookworm",
-    platform="linux/amd64",
-    python="3.11.2",
-    glibc="2.36",
-    snapshot="20260711T101637Z",
-    packages=(PACKAGE,),
-)
-LOCK = Lock(
+BASE = values.debian_base(packages=(PACKAGE,))
+LOCK = values.lock(
     inputs=Digest.of_hex("a" * 64),
     tools=("uv 1.2.3",),
-    python="3.11",
-    base="debian:bookworm",
     files=(LockedFile(path="uv.lock", digest=Digest.of_hex("b" * 64)),),
     build=("tinybuild==1.0 --hash=sha256:00",),
     bases=(BASE,),

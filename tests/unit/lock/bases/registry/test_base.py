@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from support import values
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
@@ -13,16 +14,9 @@ from lockstitch.lock.bases.registry.base import read
 from lockstitch.oci.layer import GZIP
 from lockstitch.python.tables import Table, parse_toml
 
-BASE = RegistryBase(
+BASE = values.registry_base(
     reference="localhost:5000/python:3.11",
-    platform="linux/amd64",
-    manifest=of_bytes(b"manifest"),
     index=of_bytes(b"index"),
-    config=of_bytes(b"config"),
-    snapshot="20260304T050607Z",
-    python="3.11.9",
-    program="/usr/local/bin/python3.11",
-    glibc="2.36",
     certificates="/etc/ssl/cert.pem",
     distribution="debian-12",
     user="app",
