@@ -257,6 +257,7 @@ def test_the_health_check_says_what_that_of_the_other_image_says(port: int, stat
 def run(*words: str) -> int:
     parser = argparse.ArgumentParser()
     options.add(parser, command.OPTIONS)
+    options.add(parser, options.missing(command.OPTIONS, options.COMMON_NAMES))
     return command.run(parser.parse_args(words))
 
 
