@@ -24,6 +24,7 @@ _LONGEST = 200
 _PATHLIKE = regex(r"[\w@.+\- ]*(?:/[\w@.+\-* ]+)+/?|[\w@+\-][\w@.+\-* ]*\.[A-Za-z][A-Za-z0-9]{0,9}")
 _FOLDERLIKE = regex(r"(?i)dir|folder|path|root|directory")
 _WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|markdown|disk|xml)")
+_QUERIES = regex(r"read_(?:sql|database|gbq|clipboard)")  # no path is read
 _SAME = frozenset(
     {"abspath", "realpath", "normpath", "expanduser", "resolve", "absolute", "as_posix", "str"}
     | {"fspath", "to_absolute_path", "expandvars", "Path", "PurePath", "PosixPath", "PurePosixPath"}
@@ -409,7 +410,7 @@ class _Reader:
         if name == "main" and owner is not None and ast.unparse(owner) == "hydra":
             yield from self._hydra(node)
             return
-        if name.startswith(("read_", "scan_")) and name != "read_sql" and node.args:
+        if name.startswith(("read_", "scan_")) and not _QUERIES.match(name) and node.args:
             yield "reads", node.args[0]
             return
         if _WRITTEN.fullmatch(name):

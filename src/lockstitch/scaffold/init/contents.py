@@ -24,13 +24,14 @@ _NEVER = re.compile(
     r"(?:.*/)?(?:\.env(?:\..*)?|\.git(?:ignore|attributes|keep)?|requirements[\w.-]*\.txt|\.dockerignore"
     r"|Dockerfile[\w.-]*|pyproject\.toml|poetry\.lock|uv\.lock|setup\.(?:py|cfg)|Pipfile(?:\.lock)?"
     r"|README[\w.]*|LICENSE[\w.]*|.*\.pyc|secrets\.toml|(?:docker-)?compose[\w.-]*\.ya?ml|Makefile"
-    r"|environment\.ya?ml|dvc\.lock)"
+    r"|environment\.ya?ml|dvc\.lock|.*\.dvc)"
 )
 # A key of a file of settings that names a folder to write, and its value.
 _WRITTEN = re.compile(
     r"(?m)^[ \t]*[\"']?[\w-]*(?:out|log|save|artifact|checkpoint|result)[\w-]*"
     r"(?:dir|path|folder)[\w-]*[\"']?[ \t]*[:=][ \t]*[\"']?([\w./-]*[a-z][\w./-]*)[\"']?,?[ \t]*$"
 )
+_RUNS = re.compile(r"(?:.*/)?(?:mlflow\.db$|mlruns/)")
 _SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
 _OUTPUTS = frozenset(
     {"logs", "log", "artifacts", "outputs", "output", "results", "reports", "models"}
@@ -141,6 +142,11 @@ class _Reader:
             name.partition(".")[0] == "mlflow" for name in code.names.values()
         )
 
+    @property
+    def _trains(self) -> bool:
+        name = posixpath.basename(self._program.path)
+        return self._program.image == "train" or "train" in name
+
     def _modules(self) -> set[str]:
         """Return the files that the program is made of, and those that it starts by their names."""
         program = self._program
@@ -247,7 +253,7 @@ class _Reader:
     def _read(self, module: str, use: PathUse) -> None:
         where = f"{module}:{use.line}"
         text = use.text.rstrip("/")
-        if not text or text in {"*", "."} or _NEVER.fullmatch(text):
+        if not text or text in {"*", "."} or _SENTENCE.search(text) or _NEVER.fullmatch(text):
             return
         matches = self._matches(module, use)
         for name in matches:
@@ -326,7 +332,7 @@ class _Reader:
                 for each in self._names:
                     if each.startswith(f"{path}/"):
                         self._wanted.setdefault(each, f"{name}:{line}")
-            elif posixpath.splitext(path)[1] and "/" in path and not path.startswith(("/", "..")):
+            elif _is_file_name(path) and "/" in path and not path.startswith(("/", "..")):
                 folder = posixpath.dirname(path)
                 if not self._is_folder(folder) or folder in _OUTPUTS:
                     self._output(folder, f"{name}:{line}")
@@ -354,8 +360,7 @@ class _Reader:
             ):
                 if name in self._set:
                     self._wanted.setdefault(name, f"{path}:1")
-        training = self._program.image == "train" or "train" in posixpath.basename(path)
-        data = "data" if training else "models"
+        data = "data" if self._trains else "models"
         if not any(n.startswith(f"{data}/") for n in self._wanted) and self._program.kind != "said":
             self._folder(data, "")
 
@@ -373,7 +378,8 @@ class _Reader:
         total = 0
         for name, where in sorted(self._wanted.items()):
             path = self._facts.folder.root / name
-            if name not in self._all:
+            # Runs of MLflow name folders of the machine that they are of: a training begins anew.
+            if name not in self._all or (self._trains and _RUNS.match(name)):
                 continue
             size = path.stat().st_size
             at = f" ({where})" if where else ""
@@ -452,7 +458,7 @@ class _Reader:
                 if use.kind != "names" or "*" in text or use.text in self._set:
                     continue
                 where = f"{module}:{use.line}"
-                if "/" in text and posixpath.splitext(text)[1] and not self._is_read(uses, text):
+                if "/" in text and _is_file_name(text) and not self._is_read(uses, text):
                     self._output(posixpath.dirname(text), where)
                 elif text in _OUTPUTS and not self._is_folder(text):
                     self._output(text, where)
@@ -482,10 +488,22 @@ class _Reader:
             self._contents.reasons.append(f"{where}: writes `{folder}`")
 
 
+def _is_file_name(path: str) -> bool:
+    """Return whether a path ends as the names of files do; `Mozilla/5.0` does not."""
+    return re.fullmatch(r"\.[A-Za-z]\w*", posixpath.splitext(path)[1]) is not None
+
+
 def covered_by(glob: str, others: Iterable[str]) -> bool:
     """Return whether a glob of a folder is below one of others."""
     return any(
-        (o.endswith("/**") and glob.startswith(o.removesuffix("**"))) or o == glob for o in others
+        o == glob
+        or (o.endswith("/**") and glob.startswith(o.removesuffix("**")))
+        or (
+            o.endswith("/**/*.py")
+            and glob.endswith(".py")
+            and glob.startswith(o[: -len("**/*.py")])
+        )
+        for o in others
     )
 
 

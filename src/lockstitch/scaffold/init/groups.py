@@ -17,8 +17,10 @@ from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program
 
 # What reads a model whose classes are of packages that the code does not import.
-_LOADS = scripts.PICKLES | {"torch.load"}
-_LOAD = "load_model"
+_LOADS = scripts.PICKLES | {"torch.load", ".load_model"}
+_SAVES = frozenset(name.replace(".load", ".dump") for name in scripts.PICKLES) | {
+    *("torch.save", ".save_model", ".log_model"),
+}
 
 
 class Users:
@@ -29,9 +31,15 @@ class Users:
         self._found = found
         self._images: dict[str, set[str]] = {}  # by distribution
         self._loading: set[str] = set()
+        self._saved: set[str] = set()  # what scripts import that may have made a model
         for program in programs:
             for each in (program, *program.before):
                 self._take(program.image, each)
+        for script in found.others if self._loading else ():
+            entry = entry_of(script.command, script.env, script.workdir)
+            if entry and self._calls(reached(found.tree, entry), _SAVES):
+                imports = follow(found.tree, entry)
+                self._saved |= {of_requirement(distribution_of(each.top)) for each in imports}
 
     def _take(self, image: str, program: Program) -> None:
         command = ("python", program.path) if program.kind == "console" else program.command
@@ -41,14 +49,13 @@ class Users:
         for each in follow(self._found.tree, entry):
             name = of_requirement(distribution_of(each.top))
             self._images.setdefault(name, set()).add(image)
-        if any(self._loads(path) for path in reached(self._found.tree, entry)):
+        if self._calls(reached(self._found.tree, entry), _LOADS):
             self._loading.add(image)
 
-    def _loads(self, path: str) -> bool:
-        code = self._found.codes.get(path)
-        return code is not None and any(
-            name in _LOADS or name.endswith(f".{_LOAD}") for name in code.calls
-        )
+    def _calls(self, paths: Sequence[str], names: frozenset[str]) -> bool:
+        codes = [self._found.codes[path] for path in paths if path in self._found.codes]
+        ends = tuple(name for name in names if name.startswith("."))
+        return any(c in names or c.endswith(ends) for code in codes for c in code.calls)
 
     def alone(self, image: str, names: Sequence[str]) -> list[str]:
         """Return the names of those that one image imports, and no other one can need."""
@@ -58,7 +65,7 @@ class Users:
 
     def unused(self, names: Sequence[str]) -> list[str]:
         """Return the names of those that no image can need."""
-        return [] if self._loading else [name for name in names if name not in self._images]
+        return [name for name in names if name not in {*self._images, *self._saved}]
 
 
 def settled(

@@ -734,7 +734,8 @@ class _Finder:
                 (len(_SCRIPTS), "app"),
             )
             is_script = code.has_main or code.is_script
-            named = place < 1 and len(parts) <= 2  # train.py, whatever is in it
+            # train.py, whatever is in it, unless it is a part of another program.
+            named = place < 1 and len(parts) <= 2 and not self._is_part(path)
             if not (is_script or named) or (
                 place == len(_SCRIPTS) and not code.has_main and parts and not hints
             ):
@@ -769,6 +770,24 @@ class _Finder:
                 reads=tuple(o for s in hints for o in s.needs),
                 makes=tuple(o for s in hints for o in s.makes),
             )
+
+    def _is_part(self, path: str) -> bool:
+        """Return whether a script of the repository imports a file."""
+        tail = f".{_module(path).rpartition('.')[2]}."
+        return any(
+            tail in f".{whole}."
+            for other, code in self._codes.items()
+            if other != path and self._may_run(other, code)
+            for whole in code.names.values()
+        )
+
+    def _may_run(self, path: str, code: Code) -> bool:
+        """Return whether a file is a script that may be a program."""
+        *folders, name = path.split("/")
+        if {*folders} & _APART or name in _NO_PROGRAMS or name.startswith("test_"):
+            return False
+        known = any(pattern.fullmatch(name.removesuffix(".py").lower()) for pattern, _ in _SCRIPTS)
+        return code.has_main or (code.is_script and (known or not folders))
 
     def _arguments(self, path: str, hints: Sequence[Said]) -> tuple[tuple[str, ...], str]:
         """Return the arguments that the repository gives a script, and where it says so.

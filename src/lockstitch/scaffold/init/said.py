@@ -187,6 +187,8 @@ def _starter(each: Call) -> bool:
         return True
     if each.program in _RUNNERS:
         return "run" in each.words
+    if each.program == "python" and not each.words:
+        return False  # `command -v python` asks whether it is there
     return each.program in _STARTERS and "-c" not in each.words[:1]
 
 

@@ -41,9 +41,11 @@ class _Chain:
     def steps(self) -> list[Contents]:
         """Return the scripts in the order in which they run, none where one cannot run."""
         chain: list[Contents] = []
+        if self._contents.program.port:
+            return []  # a server that answers without a file starts; one that waits may never
         for name in self._missing(self._contents):
             if any(_makes(image, name) or _fills(image, name) for image in self._images):
-                continue  # a training makes it, which a server does not wait for
+                continue  # that image is run first
             wanted = self._makers(name, [self._contents])
             chain += [each for each in wanted or [] if each not in chain]
         return chain if len(chain) <= _MOST else []

@@ -320,3 +320,57 @@ def test_a_notebook_beside_a_program_is_no_program(tmp_path: Path) -> None:
     document = document_of(plan.plan(root))
     assert document["project"]["dependencies"] == ["idna"]
     assert document["tool"]["lockstitch"]["images"].keys() == {"app"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "image", "key", "value"),
+    [
+        (
+            {"main.py": "import mlflow\nmlflow.set_tracking_uri('sqlite:///mlflow.db')\nf()\n"},
+            *("app", "outputs", ["."]),
+        ),
+        (
+            {"main.py": "import yaml\nyaml.safe_load(open('c.yaml'))\nf()\n", "c.yaml": "a: B/5.0"},
+            *("app", "outputs", None),
+        ),
+        (
+            {"api.py": "import fastapi\napp = fastapi.FastAPI()\nM = 'No data. POST /x.y'\n"},
+            *("serve", "outputs", None),
+        ),
+        (
+            {"src/train.py": "def f(): ...\n", "src/run.py": "from src.train import f\nf()\n"},
+            *("app", "command", ["python", "-m", "src.run"]),
+        ),
+        (
+            {"src/train.py": "def f(): ...\n", "src/odd.py": "from src.train import f\nf()\n"},
+            *("train", "command", ["python", "src/train.py"]),
+        ),
+        (
+            {"train.py": "def f(): ...\n", "tests/main.py": "import train\ntrain.f()\n"},
+            *("train", "command", ["python", "train.py"]),
+        ),
+        (
+            {"Dockerfile": 'FROM python:3.11\nCMD ["./a.sh"]\n', "a.sh": "command -v python\n"},
+            *("app", "command", None),
+        ),
+        (
+            {"archive/train.py": "print(1)\n", "run.py": "print(1)\n"},
+            *("app", "command", ["python", "run.py"]),
+        ),
+    ],
+)
+def test_what_looks_like_one_and_is_none(
+    texts: dict[str, str], image: str, key: str, value: list[str] | None, tmp_path: Path
+) -> None:
+    images, _ = planned(tmp_path, texts)
+    assert images[image].get(key) == value
+
+
+def test_runs_of_another_machine_are_no_part_of_a_training(tmp_path: Path) -> None:
+    texts = {
+        "train.py": "import mlflow\nmlflow.set_tracking_uri('sqlite:///mlflow.db')\nf()\n",
+        "mlflow.db": "1",
+        "mlruns/0/meta.yaml": "a: /home/me\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["train"]["include"] == ["train.py"]
