@@ -7,13 +7,11 @@ results, with their release notes.
 import enum
 import functools
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any
 
 from lockstitch.fingerprint.model import Fingerprint
+from lockstitch.resources import load_table
 
 _PLAIN_LOCALE = re.compile(r"(?:(?:C|POSIX|en_(?:US|GB|AU|CA))(?:\.[\w-]+)?)?")
 
@@ -52,17 +50,13 @@ class _Table:
 
 @functools.cache
 def _table() -> _Table:
-    words = _data("effects.toml")
+    words = load_table(__package__, "effects.toml")
     return _Table(
         numeric=tuple(words["numeric"]),
         bystanders=frozenset(words["bystanders"]),
         unasked=frozenset(words["unasked"]),
         system=re.compile(words["system"]),
     )
-
-
-def _data(name: str) -> dict[str, Any]:
-    return tomllib.loads(resources.files("lockstitch.drift").joinpath(name).read_text("utf-8"))
 
 
 def order(name: str) -> int:
@@ -179,7 +173,7 @@ class KnownChange:
 @functools.cache
 def everything() -> tuple[KnownChange, ...]:
     """Return every known change of results, by package and version."""
-    return tuple(KnownChange(**each) for each in _data("known.toml")["move"])
+    return tuple(KnownChange(**each) for each in load_table(__package__, "known.toml")["move"])
 
 
 def known_changes(package: str, before: str, after: str) -> tuple[KnownChange, ...]:

@@ -7,13 +7,13 @@ installed and nothing written there (`src/lockstitch/runtime/fingerprint.py`).
 import os
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint import model
 from lockstitch.fingerprint.model import Fingerprint
+from lockstitch.resources import load_script
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of containers
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*")  # a word that ssh takes for no option
@@ -22,7 +22,7 @@ _ENGINES = ("docker", "podman")
 
 def script() -> str:
     """Return the text of the script, for `kubectl exec -i POD -- python -` and the like."""
-    return resources.files("lockstitch.runtime").joinpath("fingerprint.py").read_text("utf-8")
+    return load_script("fingerprint.py").decode()
 
 
 def is_environment(path: Path) -> bool:

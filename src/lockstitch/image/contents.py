@@ -7,7 +7,6 @@ import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -38,6 +37,7 @@ from lockstitch.oci.entry import (
 from lockstitch.python import names
 from lockstitch.python.model import BESIDE, ImageSpec, Project
 from lockstitch.python.size import shown
+from lockstitch.resources import load_script
 
 _LARGE = 100 * 1000 * 1000  # bytes
 _CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
@@ -586,5 +586,4 @@ def app_files(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:
     for path, target in image.links.items():
         yield symlink(path, target)
     if image.health:
-        script = resources.files("lockstitch.runtime").joinpath("health.py").read_bytes()
-        yield file(HEALTH, script.replace(b"\r\n", b"\n"))
+        yield file(HEALTH, load_script("health.py"))

@@ -5,10 +5,8 @@ Which of its files an image does not have: cpython.toml.
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from functools import cache
-from importlib import resources
 from typing import Final
 
 from lockstitch.errors import LockstitchError, raise_all
@@ -19,6 +17,7 @@ from lockstitch.lock import elf
 from lockstitch.lock.bases.cpython import CPythonBase, read_members
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Kind, folder, symlink
+from lockstitch.resources import load_table
 from lockstitch.store import Store
 
 _TOP: Final = "python/"  # what all paths of an archive start with
@@ -122,8 +121,7 @@ def _kept(member: Member, base: CPythonBase, members: Mapping[str, Member]) -> b
 @cache
 def _left_out() -> tuple[tuple[str, ...], tuple[re.Pattern[str], ...]]:
     """Return the folders and the patterns of cpython.toml."""
-    text = resources.files("lockstitch.image").joinpath("cpython.toml").read_text("utf-8")
-    tables = tomllib.loads(text)
+    tables = load_table(__package__, "cpython.toml")
     return tuple(tables["folders"]), tuple(re.compile(each) for each in tables["patterns"])
 
 

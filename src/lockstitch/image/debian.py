@@ -7,11 +7,9 @@ an image does not have: debian.toml.
 import posixpath
 import re
 import tarfile
-import tomllib
 from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Final
 
 from lockstitch.digest import Digest
@@ -23,6 +21,7 @@ from lockstitch.lock.bases.debian import DebianBase, DebianPackage, scripts
 from lockstitch.lock.bases.debian import archive as deb
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
+from lockstitch.resources import load_table
 from lockstitch.store import Store
 
 _CERTIFICATES: Final = "usr/share/ca-certificates/mozilla/"
@@ -325,8 +324,7 @@ def entry_of(member: Member) -> Entry:
 @cache
 def _left_out(*, programs: bool) -> tuple[tuple[str, ...], tuple[re.Pattern[str], ...]]:
     """Return the folders and the patterns of debian.toml."""
-    text = resources.files("lockstitch.image").joinpath("debian.toml").read_text("utf-8")
-    tables = tomllib.loads(text)
+    tables = load_table(__package__, "debian.toml")
     patterns = [*tables["patterns"], *(() if programs else tables["programs"])]
     return tuple(tables["folders"]), tuple(re.compile(each) for each in patterns)
 

@@ -1,9 +1,9 @@
 """Licences of packages, as their own metadata names them. What SPDX calls them: licences.toml."""
 
 import re
-import tomllib
 from functools import cache
-from importlib import resources
+
+from lockstitch.resources import load_table
 
 _LONGEST = 120  # characters; what is longer is the text of a licence and not its name
 _CLASSIFIER = "License :: "
@@ -12,8 +12,7 @@ _FIELD = re.compile(r"^License:[ \t]*(\S[^\n]*)$", re.MULTILINE)
 
 @cache
 def _names(table: str) -> dict[str, str]:
-    text = resources.files("lockstitch.image").joinpath("licences.toml").read_text("utf-8")
-    return dict(tomllib.loads(text)[table])
+    return dict(load_table(__package__, "licences.toml")[table])
 
 
 def of_metadata(data: bytes) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
-from importlib import resources
 from typing import Any
 
 from lockstitch import files
@@ -23,6 +22,7 @@ from lockstitch.python.locks import pylock
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import minor, normal
+from lockstitch.resources import load_script
 from lockstitch.store import Store
 
 _ADDED = 1  # the form of layers of packages that a project adds
@@ -305,4 +305,4 @@ def _hash(file: FoundFile) -> Digest:
 
 @cache
 def _health_digest() -> Digest:
-    return of_bytes(resources.files("lockstitch.runtime").joinpath("health.py").read_bytes())
+    return of_bytes(load_script("health.py"))

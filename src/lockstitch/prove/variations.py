@@ -9,16 +9,15 @@ import os
 import shutil
 import sys
 import tempfile
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from lockstitch import clock, environ, files, process
 from lockstitch.errors import LockstitchError
 from lockstitch.python.model import Project
+from lockstitch.resources import load_table
 from lockstitch.store import Store, default_root
 
 _PROGRAM = Path(__file__).parents[1] / "runtime" / "varied.py"
@@ -44,8 +43,7 @@ class Variation:
 
 @functools.cache
 def _listed() -> dict[str, tuple[Variation, ...]]:
-    text = resources.files(__package__).joinpath("variations.toml").read_text("utf-8")
-    tables = tomllib.loads(text)
+    tables = load_table(__package__, "variations.toml")
     return {kind: tuple(Variation(**row) for row in rows) for kind, rows in tables.items()}
 
 

@@ -5,11 +5,11 @@ Known from names and versions alone, so that it can be told before anything is d
 
 import functools
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Generic, Protocol, TypeVar
+
+from lockstitch.resources import load_table
 
 ACCELERATOR = re.compile(r"cpu|cuda|gpu|rocm|xpu|cu(?:1\d)\d?")
 _NAMED = re.compile(r"-cu(?:da)?(1\d)(\d)?x?(?=-|$)")  # nvidia-nccl-cu12, cupy-cuda12x
@@ -180,7 +180,6 @@ def _numbers(version: str) -> list[int]:
 
 @functools.cache
 def _known() -> dict[str, Any]:
-    path = resources.files("lockstitch.python").joinpath("accelerators.toml")
-    known = tomllib.loads(path.read_text("utf-8"))
+    known = load_table(__package__, "accelerators.toml")
     names = {*known["toolkit"], *known["parts"], *known["bundled"]}
     return known | {"names": names, "builds": {*known["builds"]}, "toolkit": {*known["toolkit"]}}

@@ -1,8 +1,9 @@
 """Names and versions as Python's packaging specifications compare them."""
 
-import functools
 import re
-from importlib import resources
+from collections.abc import Mapping
+
+from lockstitch.resources import load_table
 
 _SEPARATORS = re.compile(r"[-_.]+")
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
@@ -28,13 +29,10 @@ def distribution_of(top: str) -> str:
     """Return what to add for a module, as a shell takes it: its distribution, by a table."""
     if top == "pkg_resources":
         return "'setuptools<81'"  # the last that have it
-    return _distributions().get(top, top.replace("_", "-"))
+    return distributions().get(top, top.replace("_", "-"))
 
 
-@functools.cache
-def _distributions() -> dict[str, str]:
-    import tomllib
-
-    text = resources.files("lockstitch.python").joinpath("distributions.toml").read_text("utf-8")
-    table: dict[str, str] = tomllib.loads(text)["distributions"]
+def distributions() -> Mapping[str, str]:
+    """Return the distribution of each module that is not called like it."""
+    table: Mapping[str, str] = load_table(__package__, "distributions.toml")["distributions"]
     return table

@@ -1,13 +1,11 @@
 """What [tool.lockstitch] may hold, by one JSON Schema: `settings.toml` beside this file."""
 
-import functools
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 from lockstitch.errors import LockstitchError
+from lockstitch.resources import load_table
 
 _ROOT = ("tool", "lockstitch")
 _ABSENT = object()
@@ -20,11 +18,9 @@ _KINDS: Mapping[str, tuple[type, str]] = {
 }
 
 
-@functools.cache
 def schema() -> Mapping[str, Any]:
     """Return the JSON Schema of [tool.lockstitch]."""
-    text = resources.files("lockstitch.python").joinpath("settings.toml").read_text("utf-8")
-    return tomllib.loads(text)
+    return load_table(__package__, "settings.toml")
 
 
 def tool_schema(name: str) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import functools
 import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
+
+from lockstitch.resources import load_table
 
 _VARIETY = 6  # different characters that a made secret has at least
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -73,11 +75,8 @@ def version() -> str:
     return "\n".join([*lines, _examples()])
 
 
-@functools.cache
 def _table() -> dict[str, Any]:
-    import tomllib
-
-    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    return load_table(__package__, "patterns.toml")
 
 
 @functools.cache

@@ -1,12 +1,11 @@
 """Files whose whole purpose is to hold secrets, told by their name and what stands in them."""
 
-import functools
 import re
 from collections.abc import Callable
-from pathlib import Path
 from posixpath import basename
 
 from lockstitch.patterns import regex
+from lockstitch.resources import load_table
 from lockstitch.secrets.patterns import is_placeholder
 
 _TEMPLATE = regex(
@@ -68,13 +67,8 @@ def _is_named(kind: dict[str, str], path: str) -> bool:
     return any(re.fullmatch(kind["names"], each) for each in (lower, basename(lower)))
 
 
-@functools.cache
 def _kinds() -> list[dict[str, str]]:
-    import tomllib
-
-    kinds: list[dict[str, str]] = tomllib.loads(
-        Path(__file__).with_suffix(".toml").read_text("utf-8")
-    )["kind"]
+    kinds: list[dict[str, str]] = load_table(__package__, "secret_files.toml")["kind"]
     return kinds
 
 

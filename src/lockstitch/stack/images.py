@@ -3,7 +3,6 @@
 import json
 import shutil
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from lockstitch.oci.model import Image
 from lockstitch.progress import Reporter
 from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.resources import load_script
 from lockstitch.store import Store
 
 _SCRIPTS = {
@@ -72,9 +72,8 @@ def _project(project: Project, lock: Lock, store: Store) -> Project:
     parts = {"pyproject.toml": text.encode()}
     for name in services.NAMES:
         parts[services.name_of_list(name)] = services.requirements(name).encode()
-    runtime = resources.files("lockstitch.runtime.stack")
     for script in sorted({each for scripts in _SCRIPTS.values() for each in scripts}):
-        parts[script] = runtime.joinpath(script).read_bytes().replace(b"\r\n", b"\n")
+        parts[script] = load_script(f"stack/{script}")
     in_registry = kind_of(project.base).in_registry
     base = [] if in_registry else [each.digest for each in lock.bases]
     hashed = {name: of_bytes(data) for name, data in parts.items()}

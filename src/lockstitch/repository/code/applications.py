@@ -5,8 +5,8 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lockstitch.repository import tables
 from lockstitch.repository.code.source import names_of, parsed, tree_of
+from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
 _FACTORIES = ("create_app", "make_app", "get_app", "build_app", "create_application", "init_app")
@@ -64,7 +64,7 @@ def default_of(kind: str) -> tuple[int, str]:
 
 @functools.cache
 def _frameworks() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = tables.load(__package__, "applications.toml")
+    found: dict[str, dict[str, Any]] = load_table(__package__, "applications.toml")
     return found
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository import tables
 from lockstitch.repository.code.applications import Code
+from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
 _ROOT = "/@/"  # the repository's folder, in paths that begin at __file__
@@ -44,7 +44,7 @@ class PathUse:
 
 @functools.cache
 def _calls() -> dict[str, Any]:
-    return tables.load(__package__, "opened.toml")
+    return load_table(__package__, "opened.toml")
 
 
 class Opened:

@@ -5,8 +5,8 @@ import re
 from typing import Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository import tables
 from lockstitch.repository.code.source import Call, Source
+from lockstitch.resources import load_table
 
 _FROM = ("sklearn.", "imblearn.", "umap.", "cuml.")
 _SEED_WORDS = ("random_state", "seed", "random_seed", "rng", "generator")
@@ -19,7 +19,7 @@ _LAYERS = regex(r"torch\.(?:nn\.|optim\.|utils\.data\.|rand|randn|randperm)")
 
 
 def _table() -> dict[str, Any]:
-    return tables.load("lockstitch.repository.code", "randomness.toml")
+    return load_table("lockstitch.repository.code", "randomness.toml")
 
 
 def sets_seed(source: Source) -> bool:

@@ -6,8 +6,8 @@ from dataclasses import field
 from typing import Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository import tables
 from lockstitch.repository.text.image_names import Reference
+from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
 _UBUNTU_TAG = regex(r"ubuntu-?(\d{2})\.?04")
@@ -69,7 +69,7 @@ def known_base(reference: Reference) -> Base | None:
 
 
 def _table() -> dict[str, Any]:
-    return tables.load(__package__, "bases.toml")
+    return load_table(__package__, "bases.toml")
 
 
 def _programs(before: Mapping[str, bool], entry: Mapping[str, Any]) -> dict[str, bool]:

@@ -5,8 +5,8 @@ from typing import Any
 
 from lockstitch.patterns import regex
 from lockstitch.python.names import normal
-from lockstitch.repository import tables
 from lockstitch.repository.shell.calls import Call, Options
+from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
 _REQUIREMENT = regex(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[([^\]]*)\])?\s*(.*)")
@@ -59,7 +59,7 @@ class Install:
 
 def facts(name: str) -> dict[str, Any]:
     """Return a table of known.toml: programs and packages that Dockerfiles install and start."""
-    found: dict[str, Any] = tables.load(__package__, "known.toml")[name]
+    found: dict[str, Any] = load_table(__package__, "known.toml")[name]
     return found
 
 

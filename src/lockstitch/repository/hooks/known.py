@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lockstitch.repository import tables
+from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
 # What a hook against large files should let through.
@@ -28,7 +28,7 @@ class KnownHook:
 
 def package_of(program: str) -> str:
     """Return the package that has a hook's program, as far as the table knows it, else ""."""
-    for hooks in tables.load("lockstitch.repository.hooks", "known.toml").values():
+    for hooks in load_table("lockstitch.repository.hooks", "known.toml").values():
         for name, keys in hooks.items():
             if "manager" not in keys and keys.get("entry", name).split()[0] == program:
                 return str(keys.get("package", name))
@@ -38,7 +38,7 @@ def package_of(program: str) -> str:
 def known(url: str, hook: str) -> KnownHook | None:
     """Return what is known of a hook of a repository, by the repository's last name."""
     repository = url.rstrip("/").removesuffix(".git").rpartition("/")[2].rpartition(":")[2].lower()
-    table = tables.load("lockstitch.repository.hooks", "known.toml")
+    table = load_table("lockstitch.repository.hooks", "known.toml")
     keys = dict(table.get(repository, {}).get(hook, {"entry": ""}))
     entry, manager = keys.pop("entry", hook), keys.pop("manager", "")
     package = keys.pop("package", "" if manager else hook)

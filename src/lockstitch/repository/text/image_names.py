@@ -3,7 +3,7 @@
 from typing import Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository import tables
+from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
 _NAME = regex(
@@ -89,4 +89,4 @@ def gone(image: Reference) -> Gone | None:
 
 
 def _table() -> dict[str, Any]:
-    return tables.load(__package__, "image_names.toml")
+    return load_table(__package__, "image_names.toml")

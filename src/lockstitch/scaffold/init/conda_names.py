@@ -1,15 +1,13 @@
 """The names of conda's packages on the index, and which of them are not of Python."""
 
-import functools
 import re
-import tomllib
-from importlib import resources
 from typing import Any
 
+from lockstitch.resources import load_table
 
-@functools.cache
+
 def _tables() -> dict[str, Any]:
-    return tomllib.loads(resources.files(__package__).joinpath("conda.toml").read_text("utf-8"))
+    return load_table(__package__, "conda.toml")
 
 
 def distribution(name: str) -> str:

@@ -4,13 +4,11 @@ import ast
 import functools
 import posixpath
 import sys
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 
 from lockstitch.python.imports import standard_library
-from lockstitch.python.names import normal
+from lockstitch.python.names import distributions, normal
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import names_table
 
@@ -38,9 +36,7 @@ class Guess:
 def _modules() -> dict[str, str]:
     """Return the distribution of each module that the tables know."""
     known = {name.replace("-", "_"): name for name in names_table("known")["names"]}
-    text = resources.files("lockstitch.python").joinpath("distributions.toml").read_text("utf-8")
-    listed: dict[str, str] = tomllib.loads(text)["distributions"]
-    return known | listed
+    return {**known, **distributions()}
 
 
 @functools.cache

@@ -1,15 +1,13 @@
 """Which Python a repository names: in files of its own, in its Dockerfiles, in its metadata."""
 
-import functools
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from typing import Any
 
 from lockstitch.python.names import of_requirement
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init.folder import Folder
 
 Named = tuple[str, str]  # a minor version and the file that names it
@@ -57,10 +55,9 @@ def _dockerfiles(repo: Repository) -> Iterator[Named]:
 # --- wheels
 
 
-@functools.cache
 def wheels() -> dict[str, Any]:
     """Return the table of the first versions with a wheel for a Python."""
-    return tomllib.loads(resources.files(__package__).joinpath("wheels.toml").read_text("utf-8"))
+    return load_table(__package__, "wheels.toml")
 
 
 def without_wheel(lines: Sequence[str], minor: str) -> Iterator[tuple[str, str]]:

@@ -4,16 +4,15 @@ import functools
 import posixpath
 import re
 import sys
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from lockstitch.python.imports import standard_library
 from lockstitch.python.locks.lists import EDITABLE, argument, without_login
-from lockstitch.python.names import normal, of_requirement
+from lockstitch.python.names import distributions, normal, of_requirement
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init.conda_names import distribution, kind_of
 from lockstitch.scaffold.init.folder import Folder
 
@@ -62,11 +61,9 @@ class Requirements:
     python: str = ""  # a line `python==3.8`
 
 
-@functools.cache
 def names_table(name: str) -> dict[str, Any]:
     """Return a table of names.toml."""
-    text = resources.files(__package__).joinpath("names.toml").read_text("utf-8")
-    table: dict[str, Any] = tomllib.loads(text)[name]
+    table: dict[str, Any] = load_table(__package__, "names.toml")[name]
     return table
 
 
@@ -88,8 +85,7 @@ def is_known(name: str) -> bool:
 
 @functools.cache
 def _known() -> frozenset[str]:
-    text = resources.files("lockstitch.python").joinpath("distributions.toml").read_text("utf-8")
-    listed = [*tomllib.loads(text)["distributions"].values(), *names_table("known")["names"]]
+    listed = [*distributions().values(), *names_table("known")["names"]]
     return frozenset(normal(name) for name in listed)
 
 

@@ -3,10 +3,8 @@
 import functools
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from importlib import resources
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -27,6 +25,7 @@ from lockstitch.lock.bases.cpython.base import (
 from lockstitch.lock.bases.debian.selection import SYSTEM, select
 from lockstitch.lock.bases.registry.interpreter import MACHINES, read_elf
 from lockstitch.net.download import Download, Fetcher
+from lockstitch.resources import load_table
 
 _RECORD = "cpython-archive"  # the kind of store record; a change of what is read is a new name
 _ROOTS: Final = (*SYSTEM, "libcrypt1")  # `crypt`, which CPython had until 3.12, links with it
@@ -235,6 +234,5 @@ def _is_code(path: str) -> bool:
 
 @functools.cache
 def _libraries() -> Mapping[str, tuple[re.Pattern[bytes], str]]:
-    text = resources.files("lockstitch.lock.bases.cpython").joinpath("bundled.toml")
-    rows = tomllib.loads(text.read_text("utf-8"))["library"]
+    rows = load_table(__package__, "bundled.toml")["library"]
     return {row["name"]: (re.compile(row["pattern"].encode()), row["licence"]) for row in rows}

@@ -6,15 +6,14 @@ update-alternatives, which the image gets; or it is something that an image woul
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Final
 
 from lockstitch import shell
 from lockstitch.errors import LockstitchError
+from lockstitch.resources import load_table
 
 _RUN: Final = ("preinst", "postinst")  # on a fresh install
 _SECTION: Final = re.compile(
@@ -64,8 +63,7 @@ class _Rules:
 
 @cache
 def _rules() -> _Rules:
-    text = resources.files("lockstitch.lock.bases.debian").joinpath("scripts.toml")
-    tables = tomllib.loads(text.read_text("utf-8"))
+    tables = load_table(__package__, "scripts.toml")
     harmless = [(row, pattern) for row in tables["harmless"] for pattern in row["commands"]]
     return _Rules(
         sections={tool: row["reason"] for row in tables["section"] for tool in row["tools"]},
