@@ -3,7 +3,7 @@
 import os
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import PurePath
 
 from lockstitch import files
@@ -35,9 +35,17 @@ class Report:
         """Return how many findings have a fix."""
         return sum(bool(each.fix) for each in self.findings)
 
+    hidden: int = 0  # findings of a lower level than was asked for
+
     def count(self, severity: Severity) -> int:
         """Return how many findings have a severity."""
         return sum(each.severity is severity for each in self.findings)
+
+    def from_level(self, level: Severity) -> "Report":
+        """Return the report without findings of a lower level, which are counted."""
+        order = [*Severity]
+        kept = [e for e in self.findings if order.index(e.severity) <= order.index(level)]
+        return replace(self, findings=tuple(kept), hidden=len(self.findings) - len(kept))
 
 
 @frozen

@@ -13,6 +13,7 @@ from lockstitch.audit.engine import Report
 from lockstitch.audit.rule import Finding, Page, Severity
 
 _SHOWN = 5  # findings of one rule in one file; of more, the lines are named
+_NOTES = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.HINT: "note"}
 _JSON_SCHEMA = 1  # docs/reference/check.md describes it
 
 
@@ -74,12 +75,15 @@ def summary(report: Report, *, verbose: bool = False) -> list[str]:
         codes = ", ".join(dict.fromkeys(skip.code for skip in report.skips))
         lines.append(f"skipped: {codes}; `lockstitch check --verbose` says why")
     count = len(report.findings)
-    errors = report.count(Severity.ERROR)
-    split = f"{_count(errors, 'error')}, {_count(count - errors, 'warning')}"
+    parts = [_count(report.count(each), each) for each in (Severity.ERROR, Severity.WARNING)]
+    hints = report.count(Severity.HINT)
+    split = ", ".join([*parts, *([_count(hints, "hint")] if hints else [])])
     amount = f"{_count(count, 'finding')} ({split})" if count else "nothing found"
     hidden = f", {report.suppressed} suppressed" if report.suppressed else ""
     scope = f"{_count(len(report.rules), 'rule')} in {_count(report.files, 'file')}"
     lines.append(f"{amount} by {scope}{hidden}")
+    if report.hidden:
+        lines.append(f"not shown: {report.hidden} of a lower level; all: --level hint")
     if report.fixable:
         lines.append(f"hint: lockstitch check --fix  # {report.fixable} of them")
     if count:
@@ -119,6 +123,7 @@ def _json(report: Report) -> str:
             {"code": skip.code, "reason": skip.reason, "hint": skip.hint} for skip in report.skips
         ],
         "suppressed": report.suppressed,
+        "hidden": report.hidden,
         "rules": list(report.rules),
         "files": report.files,
     }
@@ -163,7 +168,7 @@ def _sarif_rule(code: str) -> dict[str, Any]:
         "shortDescription": {"text": page.title},
         "fullDescription": {"text": page.sections["Why"]},
         "help": {"text": page.sections["Fix"]},
-        "defaultConfiguration": {"level": str(rule.severity), "enabled": rule.default},
+        "defaultConfiguration": {"level": _NOTES[rule.severity], "enabled": rule.default},
     }
 
 
@@ -177,7 +182,7 @@ def _sarif_result(finding: Finding, index: int) -> dict[str, Any]:
     return {
         "ruleId": finding.code,
         "ruleIndex": index,
-        "level": str(finding.severity),
+        "level": _NOTES[finding.severity],
         "message": {"text": text},
         "locations": [{"physicalLocation": location}],
     }
@@ -197,7 +202,8 @@ def _github(report: Report) -> str:
         place = f",line={finding.line},col={finding.column}" if finding.line else ""
         file = _escaped(finding.path).replace(":", "%3A").replace(",", "%2C")
         text = f"{finding.message}\nhint: {finding.hint}" if finding.hint else finding.message
-        head = f"::{finding.severity} file={file}{place},title={finding.code}"
+        kind = "notice" if finding.severity is Severity.HINT else finding.severity
+        head = f"::{kind} file={file}{place},title={finding.code}"
         lines.append(f"{head}::{_escaped(text)}")
     lines += [
         f"::notice title={skip.code}::skipped: {_escaped(skip.reason)}" for skip in report.skips

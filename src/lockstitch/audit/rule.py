@@ -19,10 +19,14 @@ _NEEDED = ("Why", "Bad", "Good", "Fix")
 
 
 class Severity(StrEnum):
-    """How bad it is: an error breaks the same-everywhere promise, a warning is a cost or a risk."""
+    """How bad it is: an error breaks the same-everywhere promise, a warning is a cost or a risk.
+
+    A hint is good practice that many repositories do without: it is shown on demand.
+    """
 
     ERROR = "error"
     WARNING = "warning"
+    HINT = "hint"
 
 
 @frozen

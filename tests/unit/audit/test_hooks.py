@@ -14,7 +14,7 @@ from support.programs import git
 from lockstitch.audit.rule import CheckOptions
 from lockstitch.audit.rules import hok
 from lockstitch.audit.rules.hok import HOK001, HOK002, HOK008
-from lockstitch.repository.files import Repository
+from lockstitch.repository.files import Repository, open_repository
 from lockstitch.repository.hooks import configuration
 
 ROOT = Path(__file__).parents[3]
@@ -31,6 +31,24 @@ def test_the_manifest_for_other_repositories_is_one(tmp_path: Path) -> None:
     words = [program, "validate-manifest", ROOT / ".pre-commit-hooks.yaml"]
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_who_only_looks_at_a_clone_needs_no_hooks(tmp_path: Path) -> None:
+    text = "repos:\n  - repo: meta\n    hooks:\n      - id: identity\n"
+    origin = tmp_path / "origin"
+    (origin).mkdir()
+    (origin / ".pre-commit-config.yaml").write_text(text)
+    git(origin, "init", "--quiet")
+    git(origin, "add", ".")
+    git(origin, "commit", "--quiet", "--message", "a")
+    git(tmp_path, "clone", "--quiet", str(origin), "clone")
+    clone = tmp_path / "clone"
+    assert [*HOK002().find(open_repository(clone))] == []
+    assert [*HOK002().find(open_repository(origin))] != []
+    (clone / "a").write_text("")
+    git(clone, "add", ".")
+    git(clone, "commit", "--quiet", "--message", "b")
+    assert [*HOK002().find(open_repository(clone))] != []
 
 
 def test_prek_has_the_lines_of_its_hooks(tmp_path: Path) -> None:

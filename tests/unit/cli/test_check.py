@@ -41,6 +41,28 @@ def test_quiet_says_only_what_is_found(folder: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == ""
 
 
+def test_hints_are_shown_on_demand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "numpy==2.1.3\npandas==2.2.3\n"  # pinned, and without hashes
+    (tmp_path / "requirements.txt").write_text(text)
+    assert main(["check", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert "LCK003" not in out
+    assert "not shown: 1 of a lower level; all: --level hint" in err
+    assert main(["check", str(tmp_path), "--level", "hint"]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("requirements.txt:1:1: hint LCK003 ")
+    assert "1 finding (0 errors, 0 warnings, 1 hint)" in err
+    # Who asks for a rule sees what it finds.
+    assert main(["check", str(tmp_path), "--select", "LCK003"]) == 1
+    assert main(["check", str(tmp_path), "--select", "LCK003", "--level", "error"]) == 0
+    capsys.readouterr()
+    assert main(["check", str(tmp_path), "--level", "hint", "--format", "sarif"]) == 1
+    (result,) = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    assert result["level"] == "note"
+    assert main(["check", str(tmp_path), "--level", "hint", "--format", "github"]) == 1
+    assert capsys.readouterr().out.startswith("::notice file=requirements.txt,line=1")
+
+
 def test_exit_zero(folder: Path) -> None:
     assert main(["check", str(folder), *ONLY, "--exit-zero"]) == 0
 

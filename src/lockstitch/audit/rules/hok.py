@@ -77,6 +77,8 @@ class HOK001(Rule):
     Fix: write a .pre-commit-config.yaml or prek.toml; lefthook and husky count too.
     """
 
+    severity = Severity.HINT
+
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield one finding for the repository."""
         if not _is_top(repo) or hook_files(repo) or other_managers(repo):
@@ -93,7 +95,8 @@ class HOK002(Rule):
     """Hooks are configured and not installed in this clone.
 
     Why: a clone copies no hooks. Until `install` has been run in it, no hook runs, and git does not
-    say so. A clone of CI, which sets `CI`, needs none.
+    say so. A clone of CI, which sets `CI`, needs none, and neither does one in which nothing was
+    committed yet: whoever only looks at a repository or builds it commits nothing.
 
     Bad:
         $ ls .git/hooks
@@ -108,7 +111,7 @@ class HOK002(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield one finding for each configuration at the top of a clone."""
-        if not _is_top(repo) or environ.get("CI"):
+        if not _is_top(repo) or environ.get("CI") or _is_fresh_clone(repo):
             return
         for file in hook_files(repo):
             wanted = file.types or ("pre-commit",)
@@ -119,6 +122,18 @@ class HOK002(Rule):
                 runner = "prek" if file.path.endswith(".toml") else "pre-commit"
                 message = f"`{file.path}` is there, and this clone has no `{missing[0]}` hook"
                 yield self.finding(file.path, file.line, message, hint=f"{runner} install")
+
+
+def _is_fresh_clone(repo: Repository) -> bool:
+    """Return whether git's log of HEAD begins with a clone and has no commit since."""
+    try:
+        place = git.run(repo.root, "rev-parse", "--git-path", "logs/HEAD", check=False)
+        log = (repo.root / place.stdout.strip()).read_text("utf-8", "replace")
+    except (LockstitchError, OSError):
+        return False
+    actions = [line.partition("\t")[2] for line in log.splitlines()]
+    cloned = bool(actions) and actions[0].startswith("clone:")
+    return cloned and not any(each.startswith("commit") for each in actions)
 
 
 def _installed(repo: Repository, kind: str) -> bool:

@@ -32,6 +32,7 @@ _VERSIONED_BY_GIT = regex(
     r"setuptools[-_]scm|hatch-vcs|versioningit|dunamai|dynamic-versioning|vcs-versioning|pbr\b"
 )
 _DATA = (".csv", ".tsv", ".parquet", ".feather", ".npy", ".npz", ".jsonl", ".jpg", ".png", ".zip")
+_MOST_OPENED = 500  # files that are searched for a folder
 _MODELS = (".pkl", ".joblib", ".pt", ".pth", ".onnx", ".h5", ".keras", ".safetensors", ".bin")
 _SECRET = regex(
     r"(?:.*_)?(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_?KEY(?:_ID)?|SECRET_?KEY"
@@ -287,7 +288,25 @@ def _let_in(repo: Repository, image: ImageFile, context: Context) -> list[str]:
     elif serving and not any(serving):
         found += ["models"] if _holds(repo, context, "models", _MODELS) else []
     named = _named_sources(repo, context.folder)
-    return [each for each in found if not context.excludes(each) and each not in named]
+    return [
+        each
+        for each in found
+        if not context.excludes(each)
+        and each not in named
+        and (each.startswith(".") or not _is_opened(repo, image, context, each))
+    ]
+
+
+def _is_opened(repo: Repository, image: ImageFile, context: Context, folder: str) -> bool:
+    """Return whether a step of the build, or code that goes into the image, opens the folder."""
+    wanted = re.compile(
+        rf"(?:[\"'\s=(/]|^)(?:\./)?{re.escape(folder)}(?:[/\"'\s)]|$)", re.MULTILINE
+    )
+    texts = [s.instruction.text for s in image.all_steps if s.instruction.name != "COPY"]
+    start = f"{context.folder}/" if context.folder else ""
+    code = [n for n in repo.names if n.startswith(start) and n.endswith((".py", ".yaml", ".yml"))]
+    texts += [repo.text(name) or "" for name in code[:_MOST_OPENED]]
+    return any(map(wanted.search, texts))
 
 
 def _holds(repo: Repository, context: Context, folder: str, endings: tuple[str, ...]) -> bool:

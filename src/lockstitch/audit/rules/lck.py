@@ -128,6 +128,8 @@ class LCK003(Rule):
     Source: pip documentation, "Secure installs".
     """
 
+    severity = Severity.HINT
+
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield the first line of requirements that pin all and hash nothing."""
         for lock in lock_files(repo):
@@ -328,7 +330,9 @@ def _of_machine(file: File[Listed], entry: Required, own: set[str]) -> bool:
     # A list of its own project alone is a way to say "install this"; with others it is a freeze.
     alone = all(each.local for each in file.value.entries)
     itself = posixpath.normpath(url.partition("[")[0]) == "."
-    return itself and not alone and not purpose.is_for_developers(file.path)
+    # Beside requirements that are written by hand it is what the author wants.
+    frozen = all(each.local or each.pinned for each in file.value.entries)
+    return itself and not alone and frozen and not purpose.is_for_developers(file.path)
 
 
 def _outside(folder: str, where: str) -> bool:
@@ -372,7 +376,7 @@ class LCK005(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each loose line of lists that nothing locks."""
+        """Yield the first loose line of each list that nothing locks."""
         locks = purpose.lock_names(repo)
         for file in requirement_lists(repo):
             folder = folder_of(file.path)
@@ -384,13 +388,24 @@ class LCK005(Rule):
             beside_it = any(folder_of(each) == folder for each in locks if each != file.path)
             if beside_it or _is_metadata(repo, file.path) or purpose.is_library(repo, folder):
                 continue
+            declared = [each for each in of_folder(repo, folder) if not each.group]
+            if declared and not _covered(folder, locks, project_folders(repo)):
+                continue  # no lock, which LCK001 says
             stem = file.path.removesuffix(".txt")
             hint = f"write them in {stem}.in: uv pip compile {stem}.in --universal"
             hint += f" --generate-hashes -o {file.path}"
-            count = f"{len(loose)} of {len(file.value.entries)} are not"
-            for each in loose:
-                message = f"`{each.text:.100}` is not pinned; {count}"
-                yield self.finding(file.path, each.line, message, hint=hint)
+            count = len(file.value.entries)
+            message = f"{_names([f'{each.text:.60}' for each in loose])} not pinned"
+            message += f": {len(loose)} of {count}" if count > 1 else ""
+            yield self.finding(file.path, loose[0].line, message, hint=hint)
+
+
+def _names(names: list[str]) -> str:
+    """Return names for a message, the first of many, with their verb."""
+    names = list(dict.fromkeys(names))
+    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{shown}{more} {'is' if len(names) == 1 else 'are'}"
 
 
 def _is_loose(entry: Required) -> bool:
@@ -435,16 +450,16 @@ class LCK006(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each line that names tools."""
+        """Yield the first line of each file that names tools."""
         for folder in project_folders(repo):
             declared = [each for each in of_folder(repo, folder) if not each.group]
             names = purpose.misplaced(repo, folder, {each.name for each in declared})
-            by_line: dict[tuple[str, int], list[str]] = {}
+            by_file: dict[str, list[Declared]] = {}
             for each in declared:
                 if each.name in names:
-                    by_line.setdefault((each.path, each.line), []).append(each.name)
-            for (path, line), found in by_line.items():
-                yield self._misplaced(path, line, found)
+                    by_file.setdefault(each.path, []).append(each)
+            for path, found in by_file.items():
+                yield self._misplaced(path, found[0].line, [each.name for each in found])
         for file in requirement_lists(repo):
             if _is_of_run_time(repo, file.path):
                 yield from self._listed(repo, file)
@@ -457,16 +472,15 @@ class LCK006(Rule):
             grouped = {each.name for each in of_folder(repo, folder) if each.group}
             asked = [each for each in asked if each.name not in grouped]
         names = purpose.misplaced(repo, folder, {each.name for each in asked})
-        for each in asked:
-            if each.name in names:
-                yield self._misplaced(file.path, each.line, [each.name])
+        found = [each for each in asked if each.name in names]
+        if found:
+            yield self._misplaced(file.path, found[0].line, [each.name for each in found])
 
     def _misplaced(self, path: str, line: int, names: list[str]) -> Finding:
-        shown = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
-        verb = "is a development tool" if len(names) == 1 else "are development tools"
-        message = f"{shown} {verb}, and `{path}` installs them at run time"
-        if len(names) == 1:
-            message = f"{shown} {verb}, and `{path}` installs it at run time"
+        one = len({*names}) == 1
+        what = "a development tool" if one else "development tools"
+        message = f"{_names(names)} {what}, and `{path}` installs {'it' if one else 'them'} at run"
+        message += " time"
         hint = "move to requirements-dev.txt"
         if path.endswith(".toml"):
             hint = "move to [dependency-groups] dev"

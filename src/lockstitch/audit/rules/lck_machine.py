@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
-from lockstitch.python import names
+from lockstitch.python import accelerators, names
 from lockstitch.python.locks import Graph, Package
 from lockstitch.python.tables import table
 from lockstitch.repository.compose.services import compose_files
@@ -363,7 +363,7 @@ class LCK010(Rule):
             machine = _machine(repo, folder, "linux/amd64")
             packages = wheels.installed(lock, machine, _groups(repo, folder))
             torch = next((each for each in packages if each.name == "torch"), None)
-            libraries = [each for each in packages if each.name.startswith("nvidia-")]
+            libraries = [each for each in packages if accelerators.is_cuda(each.name)]
             if torch is None or not (libraries or "+cu" in torch.version):
                 continue
             if "+cpu" not in torch.version and not _speaks_of_gpus(repo):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lockstitch.audit.rule import Finding, Rule, Skip
+from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
 from lockstitch.repository.code.scripts import code_hints, imported_files, scripts
 from lockstitch.repository.dockerfile import purpose
@@ -58,6 +58,8 @@ class RUN001(Rule):
             shown = ", ".join(f"`{name.rpartition('.')[2]}`" for name in [*names][:3])
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             what = "draws" if len(names) == 1 else "draw"
+            if draws[0].name.rpartition(".")[2] in {"backward", "fit"}:  # of a network
+                shown, more, what = "a network", "", "begins with weights"
             message = f"{shown}{more} {what} without a seed: each run gives another result"
             hint = "random_state=SEED, np.random.default_rng(SEED) or torch.manual_seed(SEED)"
             yield self.finding(path, draws[0].line, message, hint=hint)
@@ -86,6 +88,8 @@ class RUN002(Rule):
     only with `weights_only=True`, the default of a lock with 2.6 or newer.
     Source: Python documentation, "pickle"; scikit-learn, "Model persistence".
     """
+
+    severity = Severity.HINT
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each load of a server's file, and of the files that it imports."""

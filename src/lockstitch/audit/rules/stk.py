@@ -572,13 +572,20 @@ def _builds(repo: Repository, service: Service) -> Iterator[tuple[Value, str, st
         return
     name = file.text if file else "Dockerfile"
     places = [posixpath.normpath(posixpath.join(root, name)) for root in roots or [path]]
+    # Docker takes `dockerfile` where no other name is given.
+    places += [] if file else [posixpath.join(posixpath.dirname(p), "dockerfile") for p in places]
     inside = all(_is_inside(name, place) for place in places)
     is_submodule = f"path = {path}" in (repo.text(".gitmodules") or "")
     if inside and not any(map(repo.exists, places)) and not is_submodule:
         message = f"`{service.name}` is built with `{places[0]:.100}`, which is not there"
         place = file or context
+        lower = {each.lower(): each for each in repo.every_name}
+        near = lower.get(places[0].lower(), "")
+        hint = "dockerfile: PATH  # from the context"
+        if near:
+            hint = f"git has it as {posixpath.basename(near)}: names differ by case on Linux"
         if place:
-            yield place, message, "dockerfile: PATH  # from the context"
+            yield place, message, hint
 
 
 def _is_inside(name: str, path: str) -> bool:

@@ -10,6 +10,9 @@ own, and with betterleaks or kingfisher where one is installed; it never prints 
 its first four characters. A comment `# lockstitch: allow-secret -- REASON` allows what is on its
 line. --explain says what a rule finds, why it hurts, and shows a bad and a good example.
 
+Errors break the environment, warnings are costs and risks; hints, good practice that many do
+without, are shown with --level hint.
+
 A comment `# lockstitch: ignore CODE -- REASON` suppresses a finding on its line; on a line of its
 own, on the next one.
 
@@ -87,6 +90,13 @@ OPTIONS = (
             "--extend-select", "CODES", "also these, of those that are off by default", type=_codes
         ),
         repeatable("--ignore", "CODES", "not these codes or families", type=_codes),
+        option(
+            "--level",
+            "LEVEL",
+            "show error, warning or hint and what is worse (default: warning; hint with --select)",
+            choices=("error", "warning", "hint"),
+            default="",
+        ),
     ),
     group(
         "slower checks",
@@ -146,7 +156,7 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from lockstitch.audit import rules, settings
     from lockstitch.audit.formats import FORMATS, printable, summary
-    from lockstitch.audit.rule import CheckOptions
+    from lockstitch.audit.rule import CheckOptions, Severity
     from lockstitch.repository.files import open_repository
 
     if len(options.path) > 1:
@@ -194,6 +204,8 @@ def _run(options: argparse.Namespace) -> int:
             say(f"left as it is: `{printable(path)}`: {reason}")
         if fixed.fixed and not options.quiet:
             say(f"{'fixed' if options.fix else 'would fix'}: {fixed.fixed}")
+    level = options.level or ("hint" if options.select else "warning")
+    report = report.from_level(Severity(level))
     text = FORMATS[form](report)
     sys.stdout.write(colour.findings(text, sys.stdout) if form == "text" else text)
     sys.stdout.flush()
