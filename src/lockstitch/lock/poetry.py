@@ -12,7 +12,7 @@ from lockstitch.python.locks import poetry
 from lockstitch.python.model import ImageSpec, Project
 
 LOCK = "poetry.lock"
-_INSTALL = "uv tool install poetry"
+_INSTALL = "uv tool install poetry; or lockstitch init --manager uv: uv locks the same versions"
 
 
 def locks(project: Project) -> tuple[str, ...]:  # noqa: ARG001 -- it is the same for all

@@ -146,7 +146,9 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     writers = [
         image.name
         for image in project.images
-        if image.name != spec.name and any(path.startswith(f"{o}/") for o in image.outputs)
+        if image.name != spec.name
+        and not image.port
+        and any(path.startswith(f"{o}/") for o in image.outputs)
     ]
     if writers:
         return f"lockstitch run {writers[0]}, which writes there, then {include}"

@@ -581,7 +581,7 @@ def _locked(inputs: Inputs, place: _Place) -> None:
         (kept if fits else refused).append(pin)
     inputs.constraints = kept
     if name and kept:
-        inputs.notes.append(f"`{name}`: its {len(kept)} versions are kept as constraints of uv")
+        inputs.notes.append(f"`{name}`: versions kept as constraints of uv: {len(kept)}")
     if refused:
         names = ", ".join(f"`{pin}`" for pin in refused[:_SHOWN])
         inputs.notes.append(f"`{name}`: {names} is not what is asked for now: left out")

@@ -6,6 +6,7 @@ MLproject, READMEs and CI are hints.
 
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -416,10 +417,22 @@ def _yaml(text: str) -> object:
 
 
 def _mlproject(repo: Repository) -> Iterator[Said]:
-    for number, line in enumerate(repo.lines("MLproject"), 1):
-        match = re.match(r"\s*command:\s*[\"']?(.*?)[\"']?\s*$", line)
-        if match and "{" not in match[1]:
-            yield from _of_text("MLproject", number, match[1], "main")
+    """Yield the commands of MLproject, `main` first, with the defaults of their parameters."""
+    text = repo.text("MLproject") or ""
+    content = _yaml(text) if text else None
+    points = content.get("entry_points") if isinstance(content, dict) else None
+    named = points.items() if isinstance(points, dict) else ()
+    for name, point in sorted(named, key=lambda item: item[0] != "main"):
+        command = point.get("command") if isinstance(point, dict) else None
+        if not isinstance(command, str):
+            continue
+        given = point.get("parameters")
+        for key, value in given.items() if isinstance(given, dict) else ():
+            if isinstance(value, dict) and "default" in value:
+                command = command.replace(f"{{{key}}}", shlex.quote(str(value["default"])))
+        if "{" not in command:
+            line = 1 + text[: max(0, text.find(str(point["command"])[:20]))].count("\n")
+            yield from _of_text("MLproject", line, command, str(name))
 
 
 def _makefiles(repo: Repository) -> Iterator[Said]:

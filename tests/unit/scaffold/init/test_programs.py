@@ -374,3 +374,17 @@ def test_runs_of_another_machine_are_no_part_of_a_training(tmp_path: Path) -> No
     }
     images, _ = planned(tmp_path, texts)
     assert images["train"]["include"] == ["train.py"]
+
+
+def test_parameters_of_mlproject_have_their_defaults(tmp_path: Path) -> None:
+    points = (
+        "entry_points:\n"
+        "  other:\n    command: python train.py --rate 9\n"
+        "  main:\n    parameters:\n      rate: {type: float, default: 0.1}\n"
+        "      name: {type: str, default: a b}\n"
+        "    command: 'python train.py --rate {rate} --name {name}'\n"
+    )
+    images, _ = planned(tmp_path, {"MLproject": points, "train.py": "import sys\nprint(sys)\n"})
+    assert images["train"]["command"] == [
+        *("python", "train.py", "--rate", "0.1", "--name", "a b"),
+    ]
