@@ -1,26 +1,20 @@
 """A CPython base as lockstitch.lock has it: packages of Debian, and one archive by hash."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import ClassVar, Final, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
 from lockstitch import environ
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.lock.bases.base import (
-    PATCH,
-    PLATFORM,
-    STAMP,
     Base,
-    BaseLayer,
-    ImageDefaults,
     read_digest,
     read_text,
 )
 from lockstitch.lock.bases.debian import base as debian
-from lockstitch.lock.bases.debian.base import Added, DebianPackage
 from lockstitch.lock.sbom import NO_FACTS, Component, PackageFacts, purl
 from lockstitch.net.download import Download
 from lockstitch.python.tables import Table
@@ -89,48 +83,20 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CPythonBase:
+class CPythonBase(debian.OnDebian):
     """Debian packages with a CPython of python-build-standalone under /usr/local; see `Base`."""
 
     kind: ClassVar[str] = "cpython"
-    image: ClassVar[str] = ""
-    layers: ClassVar[tuple[BaseLayer, ...]] = ()
     python_paths: ClassVar[tuple[str, ...]] = ("usr/local/",)
-    lacks: ClassVar[frozenset[str]] = debian.LACKS
 
     name: str
-    platform: str
-    python: str
-    glibc: str
-    snapshot: str
+    release: str = RELEASE
     archive: Archive
-    packages: tuple[DebianPackage, ...]
-    added: Added = field(default_factory=Added)
-
-    @property
-    def layer_kinds(self) -> tuple[str, ...]:
-        """The kinds of layers that are made from its packages."""
-        return ("system", "python", "stdlib", *self.added.layer_kinds)
-
-    @property
-    def requested(self) -> tuple[str, ...]:
-        """The names of the packages that the project adds."""
-        return self.added.requested
-
-    @property
-    def plain(self) -> Self:
-        """The same base without what the project adds."""
-        return replace(self, added=Added())
 
     @property
     def free_threaded(self) -> bool:
         """Whether it is the build without the global interpreter lock."""
         return self.name.endswith("t")
-
-    @property
-    def release(self) -> str:
-        """The release of Debian that its packages are of."""
-        return RELEASE
 
     @property
     def program(self) -> str:
@@ -163,11 +129,6 @@ class CPythonBase:
             free_threaded=self.free_threaded,
         )
 
-    def defaults(self) -> ImageDefaults:
-        """Return what the config of an image on it starts from."""
-        path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
-        return ImageDefaults(env=path, certificates=debian.CERTIFICATES)
-
     def downloads(self) -> list[Download]:
         """Return the .deb files and the archive, from the mirrors that are set up."""
         archive = Download(
@@ -176,7 +137,7 @@ class CPythonBase:
             digest=self.archive.digest,
             size=self.archive.size,
         )
-        return [*debian.downloads(RELEASE, (*self.packages, *self.added.packages)), archive]
+        return [*self.package_downloads(), archive]
 
     def components(self, facts: Mapping[str, PackageFacts]) -> list[Component]:
         """Return the components of its packages, of CPython, and of what CPython brings."""
@@ -193,22 +154,17 @@ class CPythonBase:
             facts=PackageFacts(licences=("PSF-2.0",), left_out=known.left_out),
             properties={"lockstitch:hash-checked-against": self.archive.proof},
         )
-        system = [
-            debian.component(package, RELEASE, facts.get(package.digest.hex, NO_FACTS))
-            for package in (*self.packages, *self.added.packages)
-        ]
-        return [*system, cpython, *(_component(each) for each in self.archive.bundled)]
+        bundled = (_component(each) for each in self.archive.bundled)
+        return [*self.package_components(facts), cpython, *bundled]
 
     def pins(self) -> dict[str, tuple[str, frozenset[str]]]:
         """Return the version and the hash of each package, and as `base …` those of CPython."""
-        every = (*self.packages, *self.added.packages)
-        packages = {p.name: (p.version, frozenset([p.digest.hex])) for p in every}
         bundled = {
             f"base {each.name.lower()}": (each.version, frozenset[str]())
             for each in self.archive.bundled
         }
         python = {"base python": (self.python, frozenset([self.archive.digest.hex]))}
-        return packages | bundled | python
+        return self.package_pins() | bundled | python
 
     def equivalent(self, fresh: Base) -> bool:
         """Return whether packages and archive are the same, whenever the lists were signed."""
@@ -237,8 +193,7 @@ class CPythonBase:
             "python": self.python,
             "glibc": self.glibc,
             "archive": archive,
-            "package": [debian.document(package) for package in self.packages],
-            **self.added.document(),
+            **self.package_rows(),
         }
 
 
@@ -257,20 +212,10 @@ def _component(bundled: Bundled) -> Component:
 def read(table: Table, name: str) -> CPythonBase | None:
     """Return the base of a table, or None with what is wrong added to its problems."""
     before = len(table.problems)
-    packages: Sequence[DebianPackage | None] = [
-        debian.read_package(each) for each in table.each("package")
-    ]
     if not _NAME.fullmatch(name):
         table.complain("", f"is of the base `{name:.60}`, which is not a CPython base")
     base = CPythonBase(
-        name=name,
-        platform=read_text(table, "platform", PLATFORM),
-        snapshot=read_text(table, "snapshot", STAMP),
-        python=read_text(table, "python", PATCH),
-        glibc=read_text(table, "glibc", debian.GLIBC),
-        archive=_archive(table.table("archive")),
-        packages=tuple(package for package in packages if package),
-        added=debian.read_added(table),
+        name=name, archive=_archive(table.table("archive")), **debian.read_fields(table)
     )
     return base if len(table.problems) == before else None
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
@@ -23,9 +23,7 @@ from lockstitch.net.download import Download
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-LACKS = frozenset({"ensurepip", "idlelib", "lib2to3", "tkinter", "turtledemo"})
-GLIBC = re.compile(r"2\.\d{1,3}")
+_GLIBC = re.compile(r"2\.\d{1,3}")
 # What Debian policy 5.6.1 and 5.6.12 allow. Nothing here can leave a folder or a URL's path.
 _FORMS = {
     "name": re.compile(r"[a-z0-9][a-z0-9+.-]+"),
@@ -80,7 +78,7 @@ class Added:
         return [digests] if self.requested else []
 
     def document(self) -> dict[str, object]:
-        """Return their part of a base's table, which `read_added` reads; nothing without any."""
+        """Return their part of a base's table, which `read_fields` reads; nothing without any."""
         if not self.requested:
             return {}
         rows = [document(package) for package in self.packages]
@@ -88,14 +86,14 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DebianBase:
-    """A base that is put together from Debian packages; see `Base`."""
+class OnDebian:
+    """What bases share that are made from packages of a release of Debian; see `Base`."""
 
-    kind: ClassVar[str] = "debian"
     image: ClassVar[str] = ""
     layers: ClassVar[tuple[BaseLayer, ...]] = ()
-    python_paths: ClassVar[tuple[str, ...]] = ("usr/lib/python3", "usr/bin/python3")
-    lacks: ClassVar[frozenset[str]] = LACKS
+    lacks: ClassVar[frozenset[str]] = frozenset(
+        {"ensurepip", "idlelib", "lib2to3", "tkinter", "turtledemo"}
+    )
 
     release: str
     platform: str
@@ -119,6 +117,46 @@ class DebianBase:
     def plain(self) -> Self:
         """The same base without what the project adds."""
         return replace(self, added=Added())
+
+    def defaults(self) -> ImageDefaults:
+        """Return what the config of an image on it starts from."""
+        path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+        return ImageDefaults(env=path, certificates="/etc/ssl/certs/ca-certificates.crt")
+
+    def every_package(self) -> tuple[DebianPackage, ...]:
+        """Return its packages and those that the project adds, in the order of the lock."""
+        return (*self.packages, *self.added.packages)
+
+    def package_downloads(self, mirror: mirrors.Mirror | None = None) -> list[Download]:
+        """Return the .deb files, from the mirror that is set up."""
+        return downloads(self.release, self.every_package(), mirror)
+
+    def package_components(self, facts: Mapping[str, PackageFacts]) -> list[Component]:
+        """Return the components of its packages."""
+        return [
+            component(package, self.release, facts.get(package.digest.hex, NO_FACTS))
+            for package in self.every_package()
+        ]
+
+    def package_pins(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return the version and the hash of each package."""
+        return {p.name: (p.version, frozenset([p.digest.hex])) for p in self.every_package()}
+
+    def package_rows(self) -> dict[str, object]:
+        """Return the part of its table in lockstitch.lock that `read_fields` reads last."""
+        return {"package": [document(each) for each in self.packages], **self.added.document()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebianBase(OnDebian):
+    """A base that is put together from Debian packages; see `Base`."""
+
+    kind: ClassVar[str] = "debian"
+    python_paths: ClassVar[tuple[str, ...]] = ("usr/lib/python3", "usr/bin/python3")
+
+    downloads = OnDebian.package_downloads
+    components = OnDebian.package_components
+    pins = OnDebian.package_pins
 
     @property
     def name(self) -> str:
@@ -152,27 +190,6 @@ class DebianBase:
         """Return the machine that wheels must fit."""
         return Target(platform=self.platform, python=self.python, glibc=self.glibc)
 
-    def defaults(self) -> ImageDefaults:
-        """Return what the config of an image on it starts from."""
-        path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
-        return ImageDefaults(env=path, certificates=CERTIFICATES)
-
-    def downloads(self, mirror: mirrors.Mirror | None = None) -> list[Download]:
-        """Return the .deb files in the order of the lock, from the mirror that is set up."""
-        return downloads(self.release, (*self.packages, *self.added.packages), mirror)
-
-    def components(self, facts: Mapping[str, PackageFacts]) -> list[Component]:
-        """Return the components of its packages."""
-        return [
-            component(package, self.release, facts.get(package.digest.hex, NO_FACTS))
-            for package in (*self.packages, *self.added.packages)
-        ]
-
-    def pins(self) -> dict[str, tuple[str, frozenset[str]]]:
-        """Return the version and the hash of each package."""
-        packages = (*self.packages, *self.added.packages)
-        return {p.name: (p.version, frozenset([p.digest.hex])) for p in packages}
-
     def equivalent(self, fresh: Base) -> bool:
         """Return whether the packages are the same, whenever their lists were signed."""
         return (
@@ -189,8 +206,7 @@ class DebianBase:
             "snapshot": self.snapshot,
             "python": self.python,
             "glibc": self.glibc,
-            "package": [document(package) for package in self.packages],
-            **self.added.document(),
+            **self.package_rows(),
         }
 
 
@@ -234,26 +250,24 @@ def component(package: DebianPackage, release: str, facts: PackageFacts = NO_FAC
 def read(table: Table, _: str) -> DebianBase | None:
     """Return the base of a table, or None with what is wrong added to its problems."""
     before = len(table.problems)
-    packages = [read_package(each) for each in table.each("package")]
-    base = DebianBase(
-        platform=read_text(table, "platform", PLATFORM),
-        release=read_text(table, "release"),
-        snapshot=read_text(table, "snapshot", STAMP),
-        python=read_text(table, "python", PATCH),
-        glibc=read_text(table, "glibc", GLIBC),
-        packages=tuple(package for package in packages if package),
-        added=read_added(table),
-    )
+    base = DebianBase(release=read_text(table, "release"), **read_fields(table))
     return base if len(table.problems) == before else None
 
 
-def read_added(table: Table) -> Added:
-    """Return what a project adds to the base of a table."""
-    packages = [read_package(each) for each in table.each("added")]
-    return Added(
-        requested=table.texts("requested"),
-        packages=tuple(package for package in packages if package),
+def read_fields(table: Table) -> dict[str, Any]:
+    """Return the fields of `OnDebian`, but for the release, with problems added to the table."""
+    packages, added = (
+        tuple(package for each in table.each(key) if (package := read_package(each)))
+        for key in ("package", "added")
     )
+    return {
+        "platform": read_text(table, "platform", PLATFORM),
+        "snapshot": read_text(table, "snapshot", STAMP),
+        "python": read_text(table, "python", PATCH),
+        "glibc": read_text(table, "glibc", _GLIBC),
+        "packages": packages,
+        "added": Added(requested=table.texts("requested"), packages=added),
+    }
 
 
 def read_package(table: Table) -> DebianPackage | None:
