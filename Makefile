@@ -56,6 +56,7 @@ nightly: $(READY) matrix ## `make matrix`, ten minutes of load on the churn serv
 	LOAD_SECONDS=600 $(BIN)/python -m pytest -q tests/peers/test_serving.py -k lost
 	$(BIN)/python -m pytest -q -m nightly
 	$(BIN)/python bench/faults.py --cases 2000
+	$(BIN)/python bench/fuzz.py --seconds 600
 
 matrix: $(READY) ## the fast suite under each supported CPython that is here
 	$(BIN)/python tools/matrix.py

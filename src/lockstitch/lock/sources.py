@@ -33,6 +33,7 @@ from lockstitch.lock.elf import needs
 from lockstitch.lock.file import BuiltWheel, Lock, LockedFolder
 from lockstitch.net.download import Download
 from lockstitch.oci import deflate
+from lockstitch.oci.rootfs import DAMAGE
 from lockstitch.python.locks.pylock import Built, Unbuilt
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
@@ -408,7 +409,7 @@ def _extract(archive: Path, source: Source, folder: Path) -> None:
             tarred = tar.getmembers()
             _bound(source, len(tarred), sum(each.size for each in tarred))
             tar.extractall(folder, tarred, filter="data")
-    except (OSError, EOFError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as e:
+    except (*DAMAGE, OSError, zipfile.BadZipFile, NotImplementedError) as e:
         message = f"the source of `{source.title}` cannot be unpacked: {e}"
         raise LockstitchError(message, hint="pin a version that has a wheel") from e
 

@@ -26,7 +26,7 @@ from lockstitch.oci.model import (
     referrers_tag,
     subject_of,
 )
-from lockstitch.oci.rootfs import BoundedHeader
+from lockstitch.oci.rootfs import DAMAGE, BoundedHeader
 
 REF = "org.opencontainers.image.ref.name"
 _DOCUMENT = 16 << 20  # bytes that a manifest or a config may have
@@ -284,7 +284,7 @@ class _ArchiveReader(LayoutReader):
         try:
             with tarfile.open(path, "r:", tarinfo=BoundedHeader) as archive:
                 members = [each for each in archive if each.isreg() and not each.issparse()]
-        except (tarfile.TarError, OSError, EOFError, ValueError, RecursionError) as error:
+        except (*DAMAGE, OSError) as error:
             raise _damaged(path, f"it is no archive of an image: {error}") from error
         self._places = {
             PurePosixPath(each.name).as_posix(): (each.offset_data, each.size) for each in members

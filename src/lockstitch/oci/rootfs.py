@@ -41,7 +41,8 @@ _MOST_FILES = 1_000_000  # in it
 _CHUNK = 1 << 20
 _MOST_ENDS = 100  # reads behind the end of an archive
 _MAGIC = {b"\x1f\x8b": GZIP, b"\x28\xb5": ZSTD}
-_DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError)
+# What tarfile and zlib raise over bytes that are no layer; of numbers in a header OverflowError.
+DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError, RecursionError)
 _LINKS = 40  # symlinks on the way to one file, as the kernel allows
 _MOST = 4_000_000  # paths
 _WHITEOUT = ".wh."
@@ -269,7 +270,7 @@ def _named(layer: Layer) -> Iterator[None]:
     """Turn what a damaged layer raises into an error with its name."""
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         message = f"layer `{layer.created_by}` cannot be read: {error}"
         raise LockstitchError(message, hint="remove the image, then lockstitch build") from error
 
@@ -289,7 +290,7 @@ def files_of(
     for number, layer in enumerate(layers):
         try:
             tree.add(_image_files(layer(), content, digest))
-        except (*_DAMAGE, OSError) as error:
+        except (*DAMAGE, OSError) as error:
             message = f"layer {number} cannot be read: {error}"
             raise LockstitchError(message, hint="get the image again") from error
     return {path: node.content for path, node in tree.nodes() if node.content is not None}
@@ -334,7 +335,7 @@ def small_files(layer: Iterable[bytes], name: str, largest: int) -> Iterator[tup
                 raise EOFError(message)
             if member.isreg() and member.size <= largest:
                 yield member.name, b"".join(content())
-    except (*_DAMAGE, OSError) as error:
+    except (*DAMAGE, OSError) as error:
         message = f"the layer {name} cannot be read: {error}"
         raise LockstitchError(message) from error
 

@@ -1,5 +1,6 @@
 """A repository as rules see it: its files, each read and parsed once, with edits laid over them."""
 
+import contextlib
 import functools
 import os
 import posixpath
@@ -93,11 +94,17 @@ class Repository:
     def exists(self, name: str) -> bool:
         """Return whether a file or folder is there, also one that git ignores."""
         name = posixpath.normpath(name)
-        return name in self.changed or (not _leads_out(name) and (self.root / name).exists())
+        return name in self.changed or self._mode(name) != 0
 
     def is_folder(self, name: str) -> bool:
         """Return whether a folder is there."""
-        return not _leads_out(name) and (self.root / name).is_dir()
+        return stat.S_ISDIR(self._mode(name))
+
+    def _mode(self, name: str) -> int:
+        """Return the mode of what is at a path, 0 where nothing is or no path can be."""
+        with contextlib.suppress(OSError, ValueError):
+            return 0 if _leads_out(name) else (self.root / name).stat().st_mode
+        return 0
 
     def text(self, name: str) -> str | None:
         """Return a file's text as it is, with the line ends that it has; None when not readable.

@@ -1,5 +1,6 @@
 """IMG: whether the wheels of a lock fit the base that they are installed on."""
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -302,7 +303,12 @@ def _wants_gpu(repo: Repository, built: Built) -> bool:
         or name.rpartition("/")[2] in {"Makefile", "justfile", "Taskfile"}
     ]
     texts += [repo.text(name) or "" for name in names[:_MOST_FILES]]
-    return any(_DEVICE.search(text) for text in texts)
+    return any(_names_device(text) for text in texts)
+
+
+@functools.lru_cache
+def _names_device(text: str) -> bool:
+    return _DEVICE.search(text) is not None
 
 
 RULES: tuple[type[Rule], ...] = (IMG001, IMG002, IMG007)

@@ -280,8 +280,10 @@ class LCK004(Rule):
 
     def _listed(self, repo: Repository, file: File[Listed]) -> Iterator[Finding]:
         own = _own_names(repo, folder_of(file.path))
+        # Its own project alone is a way to say "install this"; with others it is a freeze.
+        alone = all(each.local for each in file.value.entries)
         for each in file.value.entries:
-            if each.local and _of_machine(file, each, own):
+            if each.local and _of_machine(file, each, own, alone=alone):
                 message = f"`{each.text:.100}` is a place that other machines do not have"
                 hint = "uv export --no-emit-project --format requirements.txt, or name a version"
                 fix: tuple[Edit, ...] = ()
@@ -317,7 +319,7 @@ def _conda(repo: Repository) -> Iterator[File[Listed]]:
         yield File(path=path, text=text, value=listed)
 
 
-def _of_machine(file: File[Listed], entry: Required, own: set[str]) -> bool:
+def _of_machine(file: File[Listed], entry: Required, own: set[str], *, alone: bool) -> bool:
     url = entry.url.removeprefix("file://")
     if entry.url.startswith("file:") or url.startswith(("/", "~")) or _DRIVE.match(url):
         return True
@@ -327,8 +329,6 @@ def _of_machine(file: File[Listed], entry: Required, own: set[str]) -> bool:
         return False
     if _outside(folder_of(file.path), url.partition("[")[0]):
         return True
-    # A list of its own project alone is a way to say "install this"; with others it is a freeze.
-    alone = all(each.local for each in file.value.entries)
     itself = posixpath.normpath(url.partition("[")[0]) == "."
     # Beside requirements that are written by hand it is what the author wants.
     frozen = all(each.local or each.pinned for each in file.value.entries)

@@ -49,6 +49,6 @@ def read_members(
                         handle = tar.extractfile(info)
                         data = handle.read() if handle else b""
                     yield info, data
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, OverflowError) as error:
         message = f"`{name}` is not an archive that can be read: {error}"
         raise LockstitchError(message, hint="lockstitch lock") from error

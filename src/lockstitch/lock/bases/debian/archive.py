@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from lockstitch.errors import LockstitchError
 
-DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError)
+DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, OverflowError)
 _MAGIC, _HEADER = b"!<arch>\n", 60
 
 
