@@ -4,10 +4,11 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from posixpath import basename
 
 from lockstitch.errors import LockstitchError
 from lockstitch.progress import say
@@ -20,6 +21,7 @@ SKIPPED_FOLDERS = frozenset(
 )
 _ENVIRONMENT = "pyvenv.cfg"  # PEP 405
 _SECRETS = (".env", ".env.*")
+_ALIKE = 0.85  # of two names of which one may be meant for the other
 _SILENCE = 1.0  # seconds that a lock is waited for before somebody is told
 SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", *_SECRETS, "*.lockstitch-tmp")
 
@@ -228,3 +230,11 @@ def _match(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
             return bool(parts)  # what is inside, not the folder's own name
         return any(_match(parts[i:], rest) for i in range(len(parts)))
     return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _match(parts[1:], patterns[1:])
+
+
+def nearest(name: str, names: Collection[str]) -> str:
+    """Return the file that a name may be meant for: of the same base name, or one much like it."""
+    import difflib
+
+    same = sorted(each for each in names if basename(each) == basename(name))
+    return next(iter(same or difflib.get_close_matches(name, sorted(names), 1, _ALIKE)), "")

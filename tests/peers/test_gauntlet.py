@@ -26,3 +26,22 @@ def test_a_shape_starts(path: Path, tmp_path: Path) -> None:
     found = gauntlet.play(shape, tmp_path / shape.name)
     assert found.problem == ""
     assert found.starts
+
+
+def test_a_page_that_ends_with_an_error_does_not_answer(tmp_path: Path) -> None:
+    """A server of Streamlit is well by its health route whatever its page does."""
+    shape = gauntlet.Shape(
+        name="page",
+        title="",
+        wanted={
+            "image": "serve",
+            "command": "streamlit run app.py",
+            "outcome": "failed",
+            "prints": "No such file or directory: 'gone.csv'",
+        },
+        files={
+            "requirements.txt": "streamlit\n",
+            "app.py": "import streamlit as st\nst.title('A')\nst.write(open('gone.csv').read())\n",
+        },
+    )
+    assert gauntlet.play(shape, tmp_path / "page").starts

@@ -206,3 +206,10 @@ def test_a_lock_that_somebody_holds_is_named_after_a_second(
     with files.lock(place):
         thread.join(10)
     assert capsys.readouterr().err == f"waiting for another command that holds `{place}`\n"
+
+
+def test_the_nearest_file_has_the_same_name_or_one_much_like_it() -> None:
+    names = ["models/model.pkl", "data/rows.csv"]
+    assert files.nearest("model.pkl", names) == "models/model.pkl"
+    assert files.nearest("data/row.csv", names) == "data/rows.csv"
+    assert files.nearest("other.bin", names) == ""

@@ -16,6 +16,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
 from lockstitch.oci.model import Config
 from lockstitch.python.model import BESIDE, ImageSpec
+from lockstitch.trial import page
 from lockstitch.trial.rootfs import Root
 from lockstitch.trial.verdict import Lack, folders_written, lacks
 
@@ -36,6 +37,7 @@ class Trial:
     config: Config
     root: Root
     arguments: tuple[str, ...] = ()  # added to the command
+    env: Mapping[str, str] = field(default_factory=dict)  # added to the image's own
     seconds: float = 60.0  # that a command may run, and a server may take to answer
 
 
@@ -49,6 +51,7 @@ class Verdict:
     output: str = ""
     lacks: tuple[Lack, ...] = ()
     writes: tuple[str, ...] = field(default=())  # folders that it wanted to write, below /app
+    raised: bool = False  # it answers, and its page of Streamlit ends with an error
 
     @property
     def is_good(self) -> bool:
@@ -83,6 +86,7 @@ def start(trial: Trial) -> Verdict:
         if writes
         else verdict.lacks,
         writes=tuple(writes),
+        raised=verdict.raised,
     )
 
 
@@ -99,10 +103,14 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
         running = process.start(words, cwd=folder, env=environ.child(), log=log)
         try:
             outcome = _watched(trial, running, began)
+            if outcome == "answers" and page.is_page(trial.config.command):
+                page.visit(trial.spec.port, trial.seconds - (clock.monotonic() - began))
         finally:
             process.stop(running, patience=10)
         output = _tail(log)
-        code = running.returncode if outcome in {"ended", "failed"} else None
+        raised = outcome == "answers" and page.raised(output)
+        outcome = "failed" if raised else outcome
+        code = running.returncode if outcome in {"ended", "failed"} and not raised else None
         if code == _REFUSED and output.startswith("enter: "):
             raise _cannot_enter(output)
         verdict = Verdict(
@@ -111,6 +119,7 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
             code=code,
             output=output,
             lacks=_lacks(outcome, output),
+            raised=raised,
         )
         return verdict, sorted(_written(folder / "upper" / "files")) if writable else []
 
@@ -152,7 +161,7 @@ def _plan(trial: Trial, folder: Path, *, writable: bool) -> dict[str, object]:
         "uid": uid,
         "gid": gid,
         "cwd": config.workdir or "/",
-        "env": _variables(config.env, home),
+        "env": _variables({**config.env, **trial.env}, home),
         "argv": [*config.command, *trial.arguments],
     }
 

@@ -1,7 +1,7 @@
 """Reads what a program printed when it failed: what it lacked, and the line that mends it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from posixpath import basename, dirname
 
@@ -20,13 +20,58 @@ _DENIED = re.compile(
     r"|(?:mkdir|open|touch|cannot create [\w ]+?)[^\n]*?[`'\"](/[^`'\"\n]+)['\"]?: "
     r"(?:Permission denied|Read-only file system)"
 )
+# A variable that is not set: by os.environ, by pydantic's settings, by the words of an error.
+_UNSET = re.compile(
+    r"File \"(?:<frozen os>|[^\"\n]*/os\.py)\", line \d+, in __getitem__\n"
+    r"(?: [^\n]*\n){0,3}KeyError: '(\w+)'"
+)
+_SETTINGS = re.compile(r"validation errors? for \w*(?:Settings|Config|Env)\w*\n((?:[^\n]+\n)+)")
+_FIELD = re.compile(r"(?m)^(\w+)\n\s+[Ff]ield required")
+_ERROR = re.compile(r"(?m)^(?:\w+\.)*[A-Z]\w*[a-z]\w*: ([^\n]*)$")
+_SAID_UNSET = re.compile(
+    r"(?i)environment|env var|envvar|not set|must be set|is required|missing|not configured"
+)
+_VARIABLE = re.compile(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b")
+_CHAINLIT = "You must provide a JWT secret"
+# A service that is not there, by the words of its client.
+_SERVICES = (
+    re.compile(r"Error (?:111|-[235]) connecting to (?P<host>[\w.-]+):(?P<port>\d+)"),
+    re.compile(
+        r"connection to server at \"(?P<host>[^\"]+)\"[^\n]*, port (?P<port>\d+) failed: "
+        r"Connection refused"
+    ),
+    re.compile(r"could not translate host name \"(?P<host>[^\"]+)\" to address(?P<port>)"),
+    re.compile(r"(?P<host>[\w.-]+):(?P<port>\d+): \[Errno (?:111|-[235])\]"),
+    re.compile(r"Can't connect to MySQL server on '(?P<host>[^':]+):?(?P<port>\d*)"),
+    re.compile(
+        r"HTTPConnectionPool\(host='(?P<host>[^']+)', port=(?P<port>\d+)\)[^\n]*"
+        r"(?:Connection refused|Name or service not known|name resolution)"
+    ),
+)
+_BENTO = re.compile(r"NotFound: no Models with name '([^']+)' (?:exist|found)")
+_SECRETS = re.compile(
+    r"No secrets found\. Valid paths for a secrets\.toml|StreamlitSecretNotFoundError"
+)
+_HINTS = {
+    "file": 'include = ["{inside}"] in {table}',
+    "module": "uv add {name}, or include its file in {table}",
+    "library": "choose a base that has {name}, or a wheel that brings it",
+    "symbol": "choose a base whose C library has {name}",
+    "program": "add the package that has `{name}` to a group of {table}",
+    "folder": 'outputs = ["{inside}"] in {table}',
+    "variable": "give it where a container is started; "
+    "here: lockstitch try {image} --env {name}=VALUE",
+    "service": "start it, and give its address where a container is started",
+    "model": "BentoML's store is in no image: load the model from a file of the project",
+    "secrets": "mount it where a container is started, to /app/{name}",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lack:
     """One thing that a program wanted and the image does not have."""
 
-    kind: str  # "module", "library", "symbol", "file", "program" or "folder"
+    kind: str  # of _HINTS
     name: str
 
     @property
@@ -36,23 +81,26 @@ class Lack:
 
     def line(self, image: str) -> str:
         """Return what to do about it, for an image of this name."""
+        if self.kind == "program" and basename(self.name) in _SHELLS:
+            return "Debian's own base has no shell: start programs without one"
+        name = distribution_of(self.name.partition(".")[0]) if self.kind == "module" else self.name
         table = f"[tool.lockstitch.images.{image}]"
-        match self.kind:
-            case "module":
-                top = self.name.partition(".")[0]
-                return f"uv add {distribution_of(top)}, or include its file in {table}"
-            case "library":
-                return f"choose a base that has {self.name}, or a wheel that brings it"
-            case "symbol":
-                return f"choose a base whose C library has {self.name}"
-            case "file":
-                return f'include = ["{self.inside}"] in {table}'
-            case "program" if basename(self.name) in _SHELLS:
-                return "Debian's own base has no shell: start programs without one"
-            case "program":
-                return f"add the package that has `{self.name}` to a group of {table}"
-            case _:
-                return f'outputs = ["{self.inside}"] in {table}'
+        return _HINTS[self.kind].format(name=name, inside=self.inside, image=image, table=table)
+
+
+def _unset(output: str) -> Iterator[tuple[int, str]]:
+    """Yield the variables that a program wanted, each with its place in the output."""
+    for match in _UNSET.finditer(output):
+        yield match.start(), match[1]
+    for match in _SETTINGS.finditer(output):
+        for field in _FIELD.finditer(match[1]):
+            yield match.start() + field.start(), field[1].upper()
+    for match in _ERROR.finditer(output):
+        named = _VARIABLE.search(match[1])
+        if named and _SAID_UNSET.search(match[1]):
+            yield match.start(), named[1]
+        elif _CHAINLIT in match[1]:
+            yield match.start(), "CHAINLIT_AUTH_SECRET"
 
 
 def lacks(output: str) -> list[Lack]:
@@ -77,6 +125,17 @@ def lacks(output: str) -> list[Lack]:
     ]
     for match in _DENIED.finditer(output):
         seen.append((match.start(), Lack(kind="folder", name=match[1] or match[2])))
+    seen += [(at, Lack(kind="variable", name=name)) for at, name in _unset(output)]
+    for service in _SERVICES:
+        for match in service.finditer(output):
+            place = f"{match['host']}:{match['port']}".rstrip(":")
+            seen.append((match.start(), Lack(kind="service", name=place)))
+    models = [(m.start(), Lack(kind="model", name=m[1])) for m in _BENTO.finditer(output)]
+    if models:  # its store is looked at first
+        seen = [(at, lack) for at, lack in seen if "/bentoml/models/" not in lack.name]
+    seen += models
+    for match in _SECRETS.finditer(output):
+        seen.append((match.start(), Lack(kind="secrets", name=".streamlit/secrets.toml")))
     ordered = [lack for _, lack in sorted(seen, key=lambda pair: pair[0], reverse=True)]
     return list(dict.fromkeys(ordered))
 

@@ -26,6 +26,42 @@ from lockstitch.trial.verdict import Lack, folders_written, lacks
         ("PermissionError: [Errno 13] Permission denied: '/app/logs'\n", "folder", "/app/logs"),
         ("OSError: [Errno 30] Read-only file system: 'mlruns'\n", "folder", "mlruns"),
         ("mkdir: cannot create directory '/app/x': Permission denied\n", "folder", "/app/x"),
+        (
+            "  File \"<frozen os>\", line 679, in __getitem__\nKeyError: 'API_KEY'\n",
+            *("variable", "API_KEY"),
+        ),
+        (
+            (
+                "pydantic_core.ValidationError: 1 validation error for Settings\n"
+                "database_url\n  Field required [type=missing]\n"
+            ),
+            *("variable", "DATABASE_URL"),
+        ),
+        (
+            "decouple.UndefinedValueError: SECRET_KEY not found. Declare it as envvar\n",
+            "variable",
+            "SECRET_KEY",
+        ),
+        (
+            "ValueError: You must provide a JWT secret in the environment\n",
+            "variable",
+            "CHAINLIT_AUTH_SECRET",
+        ),
+        (
+            "redis.exceptions.ConnectionError: Error 111 connecting to localhost:6379. refused\n",
+            *("service", "localhost:6379"),
+        ),
+        (
+            'connection to server at "db" (10.0.0.1), port 5432 failed: Connection refused\n',
+            *("service", "db:5432"),
+        ),
+        ('could not translate host name "db" to address: unknown\n', "service", "db"),
+        ("ServerSelectionTimeoutError: mongo:27017: [Errno -2] Name\n", "service", "mongo:27017"),
+        ("bentoml.exceptions.NotFound: no Models with name 'm' found\n", "model", "m"),
+        (
+            "StreamlitSecretNotFoundError: No secrets found. Valid paths for a secrets.toml file\n",
+            *("secrets", ".streamlit/secrets.toml"),
+        ),
     ],
 )
 def test_what_is_missing_is_named(output: str, kind: str, name: str) -> None:
@@ -50,6 +86,18 @@ def test_the_last_failure_comes_first_and_each_once() -> None:
         "ModuleNotFoundError: No module named 'a'\n"
     )
     assert [lack.name for lack in lacks(text)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "KeyError: 'API_KEY'\n",  # of a dictionary of its own
+        "ValueError: FEATURE_COLUMNS has 3 names, the table 4\n",
+        "INFO: API_KEY is not set, going on without\n",
+    ],
+)
+def test_a_name_in_capitals_is_no_variable_by_itself(text: str) -> None:
+    assert lacks(text) == []
 
 
 def test_a_hint_names_the_table_of_the_image() -> None:

@@ -11,15 +11,18 @@ examples:
   lockstitch try
   # with words added to the command
   lockstitch try train -- --epochs 1
+  # with a variable that the program needs
+  lockstitch try serve --env API_KEY=none
 """
 
 import argparse
 import posixpath
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
-from lockstitch.cli.options import COMMON, operand, option
+from lockstitch import environ, files
+from lockstitch.cli.options import COMMON, operand, option, repeatable
 from lockstitch.cli.session import Session, layout_folder, open_session, print_json, would
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.image.build import Built
@@ -43,6 +46,7 @@ OPTIONS = (
         type=float,
         default=SECONDS,
     ),
+    repeatable("--env", "NAME=VALUE", "variable of the program; NAME alone takes this shell's"),
     COMMON,
 )
 _SHOWN = 40  # lines of output
@@ -55,11 +59,14 @@ def run(options: argparse.Namespace) -> int:
     if not spec.command:
         message = f"`tool.lockstitch.images.{spec.name}` has no command"
         raise LockstitchError(message, hint='add command = ["python", "src/train.py"]')
+    variables = dict(map(_variable, options.env))
     if options.dry_run:
         words = " ".join([*spec.command, *options.rest])
         return would(options, f"build {spec.name} and start `{words}` in it")
     image = _built(session, spec)
-    verdict = tried(session, spec, image, arguments=options.rest, seconds=options.seconds)
+    verdict = tried(
+        session, spec, image, arguments=options.rest, env=variables, seconds=options.seconds
+    )
     if options.json:
         print_json(document(session.project, spec, verdict))
     else:
@@ -73,6 +80,7 @@ def tried(
     image: Image,
     *,
     arguments: tuple[str, ...] = (),
+    env: Mapping[str, str] | None = None,
     seconds: float = SECONDS,
 ) -> Verdict:
     """Return how an image starts on this machine.
@@ -82,9 +90,26 @@ def tried(
     total = sum(layer.facts.size for layer in image.layers)
     with session.progress.task(f"unpack {spec.name}", total) as task:
         root = rootfs.unpack(image, session.store, task.advance)
-    trial = Trial(spec=spec, config=image.config, root=root, arguments=arguments, seconds=seconds)
+    trial = Trial(
+        spec=spec,
+        config=image.config,
+        root=root,
+        arguments=arguments,
+        env=env or {},
+        seconds=seconds,
+    )
     with session.progress.task(f"start {spec.name}", 0):
         return start(trial)
+
+
+def _variable(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals:
+        value = environ.child().get(name, "")
+    if not name or not (equals or value):
+        message = f"`--env {word}`: {f'`{name}` is not set here' if name else 'no name'}"
+        raise UsageError(message, hint="lockstitch try --env NAME=VALUE")
+    return name, value
 
 
 def _chosen(session: Session, name: str | None) -> ImageSpec:
@@ -137,6 +162,8 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     """Return what to do about what an image lacks; a file must be in the project to be included."""
     if lack.kind != "file":
         return lack.line(spec.name)
+    if lack.name.startswith("/") and not lack.name.startswith("/app/"):
+        return "the image has no such place: name one below /app, or mount it"
     path = posixpath.normpath(posixpath.join(spec.workdir, lack.inside))
     include = Lack(kind="file", name=path).line(spec.name)
     if (project.root / path).exists():
@@ -152,7 +179,8 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     ]
     if writers:
         return f"lockstitch run {writers[0]}, which writes there, then {include}"
-    return "the project has no such file"
+    alike = files.nearest(path, [found.name for found in files.walk(project.root)])
+    return f"the project has no such file{f', it has `{alike}`' if alike else ''}"
 
 
 def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:
@@ -181,6 +209,8 @@ def _words(spec: ImageSpec, verdict: Verdict) -> str:
             return f"ended with 0 after {verdict.seconds:.1f} s"
         case "runs":
             return f"still runs after {verdict.seconds:.0f} s"
+        case _ if verdict.raised:
+            return f"failed: answers after {verdict.seconds:.1f} s, and its page ends with an error"
         case _ if verdict.code is None:
             place = spec.health or f"port {spec.port}"
             return f"failed: no answer on {place} in {verdict.seconds:.0f} s"
