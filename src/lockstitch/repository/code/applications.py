@@ -130,7 +130,7 @@ def _assigned(code: Code, made: Mapping[str, str]) -> Iterator[Application]:
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         name = next((each.id for each in targets if isinstance(each, ast.Name)), "")
-        called = _dotted(value.func, code.names)
+        called = dotted(value.func, code.names)
         kind = _kind(code, value) or own.get(called, "") or made.get(called, "")
         kind = kind or _bound(code, value) or _guessed(code, name)
         if kind and name:
@@ -138,7 +138,7 @@ def _assigned(code: Code, made: Mapping[str, str]) -> Iterator[Application]:
 
 
 def _decorates(code: Code, node: ast.expr) -> str:
-    return "bentoml" if _dotted(node, code.names) == "bentoml.service" else ""
+    return "bentoml" if dotted(node, code.names) == "bentoml.service" else ""
 
 
 def _bound(code: Code, value: ast.Call) -> str:
@@ -160,7 +160,7 @@ def _kind(code: Code, node: ast.expr) -> str:
     """Return the framework whose application a call makes, or an empty text."""
     if not isinstance(node, ast.Call):
         return ""
-    called = _dotted(node.func, code.names)
+    called = dotted(node.func, code.names)
     for kind, facts in _frameworks().items():
         if called in facts.get("makes", ()):
             return kind
@@ -196,7 +196,7 @@ def _needs_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 def _started(code: Code) -> Iterator[Application]:
     """Yield what a file is when it is run: a page of a framework, a server, a script."""
-    calls = {_dotted(node.func, code.names): node.lineno for node in _calls(code.tree)}
+    calls = {dotted(node.func, code.names): node.lineno for node in _calls(code.tree)}
     imported = {name.partition(".")[0] for name in code.names.values()}
     for kind, facts in _frameworks().items():
         ends = tuple(each for each in facts.get("calls", ()) if each.startswith("."))
@@ -244,7 +244,8 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
-def _dotted(node: ast.expr, names: Mapping[str, str]) -> str:
+def dotted(node: ast.expr, names: Mapping[str, str]) -> str:
+    """Return an expression as a whole dotted name, by what the names of its file stand for."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
@@ -269,7 +270,7 @@ def _port(code: Code) -> int:
         if isinstance(target, ast.Name)
     }
     for call in _calls(code.tree):
-        name = _dotted(call.func, code.names).rpartition(".")[2]
+        name = dotted(call.func, code.names).rpartition(".")[2]
         if name == "add_argument" and _text(call) in {"--port", "-p"}:
             default = next((k.value for k in call.keywords if k.arg == "default"), None)
             if default is not None and (number := _number(default, constants)):

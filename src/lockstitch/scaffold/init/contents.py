@@ -11,6 +11,7 @@ from lockstitch.python.imports import reached
 from lockstitch.python.model import BESIDE
 from lockstitch.python.size import shown
 from lockstitch.repository.code.opened import PathUse, values_of
+from lockstitch.repository.code.variables import variables_of
 from lockstitch.repository.files import Repository
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program, moved
@@ -21,7 +22,7 @@ _POINTER = b"version https://git-lfs"
 _SETTINGS = (".yaml", ".yml", ".toml", ".json", ".ini", ".cfg", ".properties")
 _MOST_SETTINGS = 50_000  # characters of a file of settings that names other files
 _NEVER = re.compile(
-    r"(?:.*/)?(?:\.env(?:\..*)?|\.git(?:ignore|attributes|keep)?|requirements[\w.-]*\.txt|\.dockerignore"
+    r"(?:.*/)?(?:\.env(?:\..*)?|\.git(?:ignore|attributes|keep)?|requirements[\w.-]*\.te?xt|\.dockerignore"
     r"|Dockerfile[\w.-]*|pyproject\.toml|poetry\.lock|uv\.lock|setup\.(?:py|cfg)|Pipfile(?:\.lock)?"
     r"|README[\w.]*|LICENSE[\w.]*|.*\.pyc|secrets\.toml|(?:docker-)?compose[\w.-]*\.ya?ml|Makefile"
     r"|environment\.ya?ml|dvc\.lock|.*\.dvc)"
@@ -51,6 +52,7 @@ class Contents:
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)  # files that it reads, and where
+    variables: dict[str, str] = field(default_factory=dict)  # that it needs, and where
 
 
 def covered(path: str, globs: Iterable[str]) -> bool:
@@ -92,6 +94,10 @@ class _Reader:
             if m in self._found.codes
             for use in self._found.opened.paths_of(m)
         ]
+        for module in sorted(modules & self._found.codes.keys()):
+            for name, line in variables_of(self._found.codes[module]):
+                if name not in program.env:
+                    made.variables.setdefault(name, f"{module}:{line}")
         workdir = "" if program.workdir or program.folder else self._workdir(uses)
         if workdir:
             program = moved(program, workdir)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.errors import UsageError
+from lockstitch.files import nearest
 from lockstitch.python import load
 from lockstitch.python.tables import parse_toml, table
 from lockstitch.scaffold import new
@@ -306,6 +307,8 @@ def _images(
             groups.setdefault(program.image, []).extend(lines)
             names = " and ".join(f"`{line}`" for line in lines)
             yield f"image `{program.image}`: {names} added, which its program needs"
+        if contents.variables:
+            yield _wanting(program.image, contents.variables)
         left_out |= dict.fromkeys(contents.left_out)
         yield from contents.notes
         made |= dict.fromkeys(contents.outputs, program.image)
@@ -325,7 +328,9 @@ def _images(
         yield Table(path=("tool", "lockstitch", "images", name), values=image)
     for name, where in absent.items():
         writer = next((made[f] for f in made if name.startswith(f"{f}/")), "")
+        alike = "" if writer else nearest(name, found.repo.every_name)
         what = f"image `{writer}` writes it" if writer else "not in this folder"
+        what += f", which has `{alike}`" if alike else ""
         left_out[f"`{name}` ({where}): {what}"] = None
     yield from (f"left out: {each}" for each in left_out)
     yield from proposed(facts, found, known.programs)
@@ -342,6 +347,16 @@ def _without_image(found: Found, every: Sequence[Contents]) -> Iterator[str]:
         shown = ", ".join(f"`{path}`" for path in others[:5])
         more = f" and {len(others) - 5} more" if others[5:] else ""
         yield f"programs without an image: {shown}{more}"
+
+
+def _wanting(image: str, variables: Mapping[str, str]) -> str:
+    """Return a note about the variables that an image's program needs and nobody sets."""
+    listed = [f"`{name}` ({where})" for name, where in variables.items()]
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return (
+        f"image `{image}` reads variables that have no default: {', '.join(listed[:5])}{more}; "
+        f"lockstitch try {image} --env {next(iter(variables))}=VALUE"
+    )
 
 
 def _add_reasons(facts: Facts, known: _Known, reasons: list[Reason]) -> None:

@@ -62,7 +62,7 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
     distributions: dict[str, str] = {}
     alike: dict[str, tuple[str, ...]] = {}
     unknown: dict[str, str] = {}
-    paths = [name for name in sorted(names) if name.endswith(".py") and _counts(name)]
+    paths = [name for name in sorted(names) if name.endswith(".py") and is_counted(name)]
     if not any(_runs(folder.module(path)) for path in paths[:_MOST]):
         paths += [name for name in sorted(names) if name.endswith(".ipynb")]
     for path in paths[:_MOST]:
@@ -96,7 +96,8 @@ def _runs(tree: ast.Module | None) -> bool:
     )
 
 
-def _counts(path: str) -> bool:
+def is_counted(path: str) -> bool:
+    """Return whether a Python file may be of a program: no test, example or tool of packaging."""
     *folders, file = path.split("/")
     if file.startswith(("test_", "setup.")) or file in {"conftest.py", "noxfile.py"}:
         return False

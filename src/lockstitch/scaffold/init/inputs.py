@@ -12,7 +12,7 @@ from lockstitch.python.names import normal, of_requirement
 from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
-from lockstitch.scaffold.init import managers, pythons
+from lockstitch.scaffold.init import eras, managers, pythons
 from lockstitch.scaffold.init.conda import environment
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.guess import guess
@@ -29,7 +29,7 @@ from lockstitch.scaffold.init.requirements import (
 from lockstitch.scaffold.init.sources import SetupMetadata
 
 _LISTS = re.compile(
-    r"(?:[\w.-]*[_.-])?(?:requirements?|reqs?)(?:[_.-][\w.-]*)?\.(?:txt|in|pip)", re.IGNORECASE
+    r"(?:[\w.-]*[_.-])?(?:requirements?|reqs?)(?:[_.-][\w.-]*)?\.(?:txt|text|in|pip)", re.IGNORECASE
 )
 _ENVIRONMENT = re.compile(
     r"(?:[\w.-]*[_.-])?(?:environment|conda|env)(?:[_.-][\w.-]*)?\.ya?ml", re.IGNORECASE
@@ -41,6 +41,7 @@ _NO_WORDS = {
     "reqs",
     "req",
     "txt",
+    "text",
     "in",
     "pip",
     "python",
@@ -101,18 +102,23 @@ class Inputs:
     def fitted(self, minor: str) -> "Inputs":
         """Return it with pins that have a wheel for a Python: the nearest, where one has none."""
         notes: list[str] = []
+        floors = pythons.floors_of(self._lines(), minor)
+        groups = self.groups.items()
         return replace(
             self,
-            dependencies=pythons.fitted(self.dependencies, minor, notes),
-            groups={n: pythons.fitted(lines, minor, notes) for n, lines in self.groups.items()},
-            constraints=pythons.fitted(self.constraints, minor, notes),
+            dependencies=pythons.fitted(self.dependencies, minor, notes, floors),
+            groups={n: pythons.fitted(lines, minor, notes, floors) for n, lines in groups},
+            constraints=pythons.fitted(self.constraints, minor, notes, floors),
             notes=list(dict.fromkeys([*self.notes, *notes])),
         )
 
     def old_pins(self, minor: str) -> int:
         """Return how many pins have no wheel for a Python."""
+        return sum(1 for _ in pythons.without_wheel(self._lines(), minor))
+
+    def _lines(self) -> list[str]:
         lines = [*self.dependencies, *(line for group in self.groups.values() for line in group)]
-        return sum(1 for _ in pythons.without_wheel([*lines, *self.constraints], minor))
+        return [*lines, *self.constraints]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,8 @@ def read_inputs(
     _locked(inputs, place)
     if not declared:
         _undeclared_imports(inputs)
+        if not folder.has("uv.lock"):
+            _bound(inputs, place)
     versions = conda[1].python if conda else ""
     for version, source in pythons.named(
         folder, place.repo, versions, pipfile.python if pipfile else ""
@@ -544,6 +552,32 @@ def _undeclared_imports(inputs: Inputs) -> None:
         if not wanted.specifier or (version and wanted.specifier.contains(version.split(";")[0])):
             inputs.add([needed])
             inputs.notes.append(f"`{needed}`: `{wanted.name}` imports it and does not declare it")
+
+
+def _bound(inputs: Inputs, place: _Place) -> None:
+    """Bound what lists leave open by what old code, old pins and models need."""
+    from packaging.requirements import Requirement
+
+    asked: dict[str, Any] = {}
+    lists = [inputs.dependencies, *(g for name, g in inputs.groups.items() if name != "dev")]
+    for line in [*(line for each in lists for line in each), *inputs.constraints]:
+        parsed = Requirement(line)
+        name = normal(parsed.name)
+        asked[name] = asked[name] & parsed.specifier if name in asked else parsed.specifier
+    for line, why in eras.bounds(place.folder, place.names, asked):
+        wanted = Requirement(line)
+        is_listed = False
+        for each in lists:
+            for at, text in enumerate(each):
+                there = Requirement(text)
+                if normal(there.name) != normal(wanted.name) or there.url:
+                    continue
+                pinned = any(clause.operator == "==" for clause in wanted.specifier)
+                there.specifier = wanted.specifier if pinned else there.specifier & wanted.specifier
+                each[at] = str(there)
+                is_listed = True
+        inputs.constraints += [] if is_listed else [line]
+        inputs.notes.append(f"`{line}`: {why}")
 
 
 # --- developing, and locks

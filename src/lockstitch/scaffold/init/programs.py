@@ -18,7 +18,7 @@ from lockstitch.repository.code.applications import (
 )
 from lockstitch.repository.code.opened import Opened
 from lockstitch.repository.files import Repository, open_repository
-from lockstitch.scaffold.init import said, tables
+from lockstitch.scaffold.init import eras, said, tables
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.said import Said
 
@@ -78,6 +78,7 @@ _ENV: Mapping[str, Mapping[str, str]] = {
     "chainlit": {"CHAINLIT_APP_ROOT": "/tmp"},  # noqa: S108 -- in a container
 }
 _STARTED = frozenset({"uvicorn", "gunicorn", "hypercorn", "flask", "streamlit", "celery"})
+_NEW_HEALTH = "1.19"  # the first Streamlit with /_stcore/health
 _UNPRIVILEGED = 1024  # the first port that a user may listen on
 _HOST = "0.0.0.0"  # noqa: S104 -- in a container
 
@@ -305,7 +306,7 @@ class _Finder:
             words = [re.sub(rf"(^|:|=){port}$", rf"\g<1>{8000 + port}", word) for word in words]
             port += 8000
         health = each.health or (application.health if application and port else "")
-        health = health or (default_of(kind)[1] if port else "")
+        health = health or (self._default_health(kind) if port else "")
         for name, value in _ENV.get(kind, {}).items():
             env.setdefault(name, value)
         needs = dict(_NEEDED.get(kind, {})) if kind != "said" else {}
@@ -383,6 +384,14 @@ class _Finder:
             {**env, "PYTHONPATH": f"{there}:{each}" if there else each} for each in options
         ]
         return min(choices, key=lambda choice: self._lacking(words, choice, workdir))
+
+    def _default_health(self, kind: str) -> str:
+        """Return the route that a framework answers by itself, in the versions that are asked."""
+        if kind == "streamlit":
+            lines = [*tables.dependencies(self._facts), *self._facts.inputs.constraints]
+            if eras.is_below(eras.specifiers_of(lines, kind), _NEW_HEALTH):
+                return "/healthz"
+        return default_of(kind)[1]
 
     # --- servers by their code
 
@@ -471,7 +480,7 @@ class _Finder:
         return found.kind if found else "script"
 
     def _served(self, each: Application, image: str) -> Program:
-        default, health = default_of(each.kind)
+        default, health = default_of(each.kind)[0], self._default_health(each.kind)
         port = each.port or default
         pointed = [s for s in self._said if self._points(s, each.path) and s.port]
         if not each.port and pointed:
@@ -800,7 +809,9 @@ class _Finder:
             words = list(each.words)
             by_module = 3 if words[:2] == ["python", "-m"] else len(words)
             given = words[words.index(path) + 1 if path in words else by_module :]
-            usable = not any(re.search(r"[<>${}\[\]]|path/to|\.\.\.", word) for word in given)
+            usable = not any(
+                not word or re.search(r"[<>${}\[\]]|path/to|\.\.\.", word) for word in given
+            )
             sure = each.source.startswith(("dvc.yaml", "MLproject", "Procfile"))
             if given and usable and (sure or required):
                 return tuple(given), each.source
@@ -814,10 +825,14 @@ class _Finder:
         if entry.path:
             return entry.path if entry.path in self._codes else ""
         base = entry.module.replace(".", "/")
+        names = [f"{base}.py", f"{base}/__main__.py", f"{base}/__init__.py"]
+        if "celery" in words:  # `-A package` is package.celery, and `-A module.name` a name
+            parent = posixpath.dirname(base)
+            names = [f"{base}/celery.py", *names, f"{parent}.py", f"{parent}/__init__.py"]
         tops = self._tree.installed
         own = tops.get(entry.module.partition(".")[0])
         for root in (*entry.roots, *([] if own is None else [own])):
-            for name in (f"{base}.py", f"{base}/__main__.py", f"{base}/__init__.py"):
+            for name in names:
                 path = posixpath.normpath(posixpath.join(root, name))
                 if path in self._codes:
                     return path

@@ -1,7 +1,7 @@
 """Which Python a repository names: in files of its own, in its Dockerfiles, in its metadata."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lockstitch.python.names import of_requirement
@@ -81,14 +81,38 @@ def without_wheel(lines: Sequence[str], minor: str) -> Iterator[tuple[str, str]]
             continue
 
 
-def fitted(lines: Sequence[str], minor: str, notes: list[str]) -> list[str]:
-    """Return requirements with the nearest version for each pin without a wheel for a Python."""
+def fitted(
+    lines: Sequence[str], minor: str, notes: list[str], floors: Mapping[str, str]
+) -> list[str]:
+    """Return requirements with the nearest version for each pin that a Python has no wheel for.
+
+    `floors` has the least version of what others need that had to move, by name.
+    """
+    from packaging.version import InvalidVersion, Version
+
     nearest_pins = dict(without_wheel(lines, minor))
     notes += [
         f"`{line}` has no wheel for Python {minor}: `{pin}`, the nearest that has, is used"
         for line, pin in nearest_pins.items()
     ]
+    for line in lines:
+        match = _PIN.fullmatch(line)
+        floor = floors.get(of_requirement(line)) if line not in nearest_pins else None
+        try:
+            if match and floor and Version(match[2]) < Version(floor):
+                rest = f" {match[3]}" if match[3] else ""
+                nearest_pins[line] = f"{match[1].strip()}=={floor}{rest}"
+                notes.append(f"`{line}` is too old for what moved: `{nearest_pins[line]}` is used")
+        except InvalidVersion:
+            continue
     return [nearest_pins.get(line, line) for line in lines]
+
+
+def floors_of(lines: Sequence[str], minor: str) -> dict[str, str]:
+    """Return the least version, by name, of what the pins need that have to move for a Python."""
+    moved = {of_requirement(line) for line, _ in without_wheel(lines, minor)}
+    needed = [each for name in moved for each in wheels()["needs"].get(name, ())]
+    return {of_requirement(each): each.partition("==")[2] for each in sorted(needed)}
 
 
 def repaired(text: str, notes: list[str]) -> str:

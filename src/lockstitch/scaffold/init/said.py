@@ -21,6 +21,7 @@ from lockstitch.repository.shell.calls import Call, call
 
 _PORT = re.compile(r"\$\{?(?:PORT|APP_PORT|SERVER_PORT|UVICORN_PORT)(?::?-(\d+))?\}?")
 _DEFAULTED = re.compile(r"\$\{\w+:?-([^}]*)\}")
+_TEMPLATE = re.compile(r"\$\{([\w. -]+)\}")  # of DVC
 _URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::[\w${}:-]+)?(/[\w./-]*)")
 _RUNNERS = {"uv", "poetry", "pdm", "pipenv", "conda", "micromamba", "opentelemetry-instrument"}
 _STARTERS = frozenset(
@@ -385,25 +386,39 @@ def _dvc(repo: Repository) -> Iterator[Said]:
         return
     content = _yaml(text)
     stages = content.get("stages") if isinstance(content, dict) else None
+    values = _yaml(repo.text("params.yaml") or "")
     for name, stage in stages.items() if isinstance(stages, dict) else ():
         listed = stage.get("cmd") if isinstance(stage, dict) else None
         for each in listed if isinstance(listed, list) else [listed]:
-            if isinstance(each, str):
+            if isinstance(each, str) and each:
                 line = 1 + text[: max(0, text.find(each.splitlines()[0]))].count("\n")
-                made = tuple(_listed(stage, "outs", "metrics", "plots"))
+                made = tuple(_listed(stage, values, "outs", "metrics", "plots"))
                 outs = tuple(posixpath.dirname(n) if posixpath.splitext(n)[1] else n for n in made)
-                needs = tuple(_listed(stage, "deps"))
-                for found in _of_text("dvc.yaml", line, each, str(name)):
+                needs = tuple(_listed(stage, values, "deps"))
+                for found in _of_text("dvc.yaml", line, _filled(each, values), str(name)):
                     yield replace(found, outputs=outs, needs=needs, makes=made)
 
 
-def _listed(stage: Mapping[str, object], *keys: str) -> Iterator[str]:
+def _filled(text: str, values: object) -> str:
+    """Return a text of dvc.yaml with the values of params.yaml in place of `${a.b}`."""
+
+    def value(match: re.Match[str]) -> str:
+        inner = values
+        for part in match[1].strip().split("."):
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        return match[0] if inner is None or isinstance(inner, dict | list) else str(inner)
+
+    return _TEMPLATE.sub(value, text)
+
+
+def _listed(stage: Mapping[str, object], values: object, *keys: str) -> Iterator[str]:
     """Yield the files and folders that a stage of DVC lists under some keys."""
     for key in keys:
         listed = stage.get(key)
         for each in listed if isinstance(listed, list) else ():
             name = next(iter(each), "") if isinstance(each, dict) else each
-            if isinstance(name, str) and name:
+            name = _filled(name, values) if isinstance(name, str) else ""
+            if name and "$" not in name:
                 yield posixpath.normpath(name)
 
 

@@ -336,6 +336,7 @@ def test_sources_and_indexes(tmp_path: Path) -> None:
     document = written(tmp_path, texts)
     assert document["project"]["dependencies"] == ["torch==2.0.1+cpu", "tools", "lib", "mine"]
     assert document["tool"]["uv"] == {
+        "constraint-dependencies": ["numpy<2"],
         "index": [{"name": "index-1", "url": "https://example.test/whl/cpu", "explicit": True}],
         "sources": {
             "torch": {"index": "index-1"},
@@ -486,7 +487,7 @@ def test_what_others_need_of_an_exported_environment(tmp_path: Path) -> None:
     texts = {"environment.yml": exported, "main.py": "import odd\n"}
     inputs = inputs_of(tmp_path, texts)
     assert inputs.dependencies == ["pandas==1.5.3", "odd==1.0"]
-    assert inputs.constraints == ["threadpoolctl==2.2.0", "odd==1.0"]
+    assert inputs.constraints == ["threadpoolctl==2.2.0", "odd==1.0", "numpy<2"]
 
 
 @pytest.mark.parametrize(

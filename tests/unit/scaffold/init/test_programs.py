@@ -42,6 +42,17 @@ def test_the_command_of_a_shape(path: Path, tmp_path: Path) -> None:
             "left out: `model.bin` (main.py:1): not in this folder",
         ),
         (
+            {"main.py": "open('models/m.bin')\n", "m.bin": "1\n"},
+            "left out: `models/m.bin` (main.py:1): not in this folder, which has `m.bin`",
+        ),
+        (
+            {"main.py": "import os\nprint(os.environ['A_KEY'])\n"},
+            (
+                "image `app` reads variables that have no default: `A_KEY` (main.py:2); "
+                "lockstitch try app --env A_KEY=VALUE"
+            ),
+        ),
+        (
             {"main.py": "open('m.bin')\n", "m.bin": "version https://git-lfs.github.com/spec/v1\n"},
             "left out: `m.bin` (main.py:1): a pointer of Git LFS, not the file: git lfs pull",
         ),

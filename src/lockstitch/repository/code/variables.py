@@ -1,0 +1,78 @@
+"""The environment variables that Python code needs: those it reads without a default.
+
+`os.environ["X"]` counts anywhere, and `os.getenv("X")` where it runs as its file is imported.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from lockstitch.repository.code.applications import Code, dotted
+
+_READ = frozenset({"os.getenv", "os.environ.get", "decouple.config", "decouple.AutoConfig"})
+# What a system or a platform sets, or nobody misses.
+_USUAL = frozenset(
+    {"PATH", "HOME", "USER", "PWD", "HOSTNAME", "LANG", "TZ", "TERM", "SHELL", "TMPDIR", "PORT"}
+    | {"HOST", "DEBUG", "CI", "PYTHONPATH", "RANK", "LOCAL_RANK", "WORLD_SIZE", "DYNO", "RENDER"}
+    | {"CUDA_VISIBLE_DEVICES", "LOG_LEVEL", "ENV", "ENVIRONMENT"}
+)
+
+
+def variables_of(code: Code) -> list[tuple[str, int]]:
+    """Return the variables that a file reads without a default, with the line, each once."""
+    with_default = {
+        id(value)
+        for node in ast.walk(code.tree)
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or)
+        for value in node.values[:-1]
+    }
+    # `if os.getenv("X"):` and `os.getenv("X") is None` are ready for its absence.
+    tested = {
+        id(each) for node in ast.walk(code.tree) for test in _tests(node) for each in ast.walk(test)
+    }
+    later = {
+        id(each)
+        for node in ast.walk(code.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for each in ast.walk(node)
+        if isinstance(each, ast.Call)
+    }
+    first: dict[str, int] = {}
+    for node in ast.walk(code.tree):
+        name = _read(code, node)
+        if name and name not in _USUAL and id(node) not in with_default | tested | later:
+            first.setdefault(name, getattr(node, "lineno", 1))
+    optional = {_read(code, node) for node in ast.walk(code.tree) if id(node) in tested}
+    optional |= {name for node in ast.walk(code.tree) for name in _ready(code, node)}
+    return sorted((name, line) for name, line in first.items() if name not in optional)
+
+
+def _tests(node: ast.AST) -> Iterator[ast.expr]:
+    if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
+        yield node.test
+    elif isinstance(node, ast.Compare):
+        yield node
+
+
+def _ready(code: Code, node: ast.AST) -> Iterator[str]:
+    """Yield the variables that code sets itself, or looks for before it reads them."""
+    match node:
+        case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()]):
+            yield name
+        case ast.Call(
+            func=ast.Attribute(attr="setdefault"), args=[ast.Constant(value=str(name)), _]
+        ):
+            yield name
+        case ast.Subscript(value=value, slice=ast.Constant(value=str(name)), ctx=ast.Store()):
+            if dotted(value, code.names) == "os.environ":
+                yield name
+
+
+def _read(code: Code, node: ast.AST) -> str:
+    """Return the variable that an expression reads without a default, or an empty text."""
+    match node:
+        case ast.Subscript(value=value, slice=ast.Constant(value=str(name)), ctx=ast.Load()):
+            return name if dotted(value, code.names) == "os.environ" else ""
+        case ast.Call(func=func, args=[ast.Constant(value=str(name))], keywords=keywords):
+            has_default = any(each.arg == "default" for each in keywords)
+            return name if dotted(func, code.names) in _READ and not has_default else ""
+    return ""

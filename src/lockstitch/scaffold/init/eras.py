@@ -1,0 +1,239 @@
+"""Which versions old code, old pins and old models need, where no list bounds them.
+
+A list without versions gets the newest ones, and code of an older time ends at what they took
+away; a model ends, or predicts otherwise, with another scikit-learn than the one that wrote it.
+"""
+
+import ast
+import re
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from lockstitch.python.names import distribution_of, normal, of_requirement
+from lockstitch.repository import tables
+from lockstitch.repository.code.applications import dotted
+from lockstitch.repository.code.source import names_of
+from lockstitch.scaffold.init.folder import Folder
+from lockstitch.scaffold.init.guess import is_counted
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
+_MODELS = (".pkl", ".pickle", ".joblib", ".sav")
+_LARGEST = 64 << 20  # bytes of a model that is read
+_MOST = 40  # models, and the newest of them counts
+# A key of an estimator's state, and its text, in the pickles of Python 2 to 3.14.
+_WRITTEN_BY = re.compile(
+    rb"_sklearn_version(?:\x94|q.|r....)?(?:\x8c.|X....)(\d+\.\d+(?:\.\d+)?)(?:\x94|q|r|u|s)",
+    re.DOTALL,
+)
+_HANDLED = ("ImportError", "ModuleNotFoundError", "AttributeError", "Exception")
+
+
+def bounds(
+    folder: Folder, names: Collection[str], asked: Mapping[str, "SpecifierSet"]
+) -> Iterator[tuple[str, str]]:
+    """Yield requirements that bound what is asked for, each with the reason.
+
+    `asked` has the specifiers of each distribution that a list names, as far as it has any.
+    """
+    wanted: dict[str, str] = {}
+    for line, why in (*_models(folder, names, asked), *_removed(folder, names, asked)):
+        wanted.setdefault(line, why)
+    count = -1
+    while count < len(wanted):  # what is bounded now may bound another one
+        count = len(wanted)
+        every = {*asked, *map(of_requirement, wanted)}
+        now = {name: specifiers_of([*wanted], name) for name in every}
+        now |= {name: asked[name] & now[name] for name in asked}
+        for line, why in _company(now):
+            wanted.setdefault(line, why)
+    yield from wanted.items()
+
+
+def specifiers_of(lines: Collection[str], name: str) -> "SpecifierSet":
+    """Return what requirements ask of a distribution's version, all together."""
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+
+    specifiers = SpecifierSet()
+    for line in lines:
+        if of_requirement(line) == name:
+            specifiers &= Requirement(line).specifier
+    return specifiers
+
+
+def is_below(specifiers: "SpecifierSet", version: str) -> bool:
+    """Return whether only versions below one fit."""
+    from packaging.version import InvalidVersion, Version
+
+    limit = Version(version)
+    for each in specifiers:
+        try:
+            own = Version(each.version.removesuffix(".*"))
+        except InvalidVersion:
+            continue
+        if each.operator in {"==", "==="} and own < limit:
+            return True
+        if (each.operator == "<" and own <= limit) or (each.operator == "<=" and own < limit):
+            return True
+        if each.operator == "~=":
+            *first, last, _ = [*own.release, 0] if len(own.release) < 2 else own.release
+            if Version(".".join(map(str, [*first, last + 1]))) <= limit:
+                return True
+    return False
+
+
+def _is_pinned(specifiers: "SpecifierSet") -> bool:
+    return any(each.operator in {"==", "==="} and "*" not in each.version for each in specifiers)
+
+
+# --- other packages
+
+
+def _company(asked: Mapping[str, "SpecifierSet"]) -> Iterator[tuple[str, str]]:
+    """Yield what old versions need of packages that they do not bound."""
+    from packaging.requirements import Requirement
+
+    known = tables.load(__package__, "eras.toml")
+    for old, needed in known["company"].items():
+        first = Requirement(old)
+        (limit,) = first.specifier
+        specifiers = asked.get(normal(first.name))
+        if specifiers is None or not is_below(specifiers, limit.version):
+            continue
+        for line in needed if isinstance(needed, list) else [needed]:
+            other = Requirement(line)
+            (bound,) = other.specifier
+            there = asked.get(normal(other.name))
+            bringers = known["brought"].get(normal(other.name))
+            if there is None and bringers and not asked.keys() & {*bringers}:
+                continue
+            if there is None or not (is_below(there, bound.version) or _is_pinned(there)):
+                yield line, f"`{first.name}` below {limit.version} does not run with a newer one"
+
+
+# --- code
+
+
+def _removed(
+    folder: Folder, names: Collection[str], asked: Mapping[str, "SpecifierSet"]
+) -> Iterator[tuple[str, str]]:
+    """Yield bounds for what code uses that later versions do not have."""
+    known = tables.load(__package__, "eras.toml")["removed"]
+    bases = {key.partition(" ")[0].partition(".")[0] for key in known}
+    strictest: dict[str, tuple[str, str]] = {}
+    for path in sorted(name for name in names if name.endswith(".py") and is_counted(name)):
+        text = folder.text(path) if folder.has(path) else None
+        tree = folder.module(path) if text and any(base in text for base in bases) else None
+        if tree is None:
+            continue
+        for used, line in _uses(tree):
+            for key in _keys(used):
+                name = of_requirement(known.get(key, ""))
+                if not name or name not in asked:
+                    continue
+                limit = known[key].partition("<")[2]
+                if is_below(asked[name], limit) or _is_pinned(asked[name]):
+                    continue
+                before = strictest.get(name, ("", ""))[0].partition("<")[2]
+                if not before or _version(limit) < _version(before):
+                    shown = used.partition(" ")[2] or used
+                    why = f"`{path}:{line}` uses `{shown}`, which {name} {limit} does not have"
+                    strictest[name] = (known[key], why)
+    yield from strictest.values()
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def _keys(used: str) -> Iterator[str]:
+    """Yield a dotted name, and the names of what holds it."""
+    yield used
+    while "." in used and " " not in used:
+        used = used.partition("(")[0] if used.endswith(")") else used.rpartition(".")[0]
+        yield used
+
+
+def _uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield the dotted names that a file uses where no handler waits for their absence."""
+    names = names_of(tree)
+    tops = {name.partition(".")[0] for name in names.values()}
+    asked = {  # hasattr(st, "rerun")
+        node.args[1].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") in {"hasattr", "getattr"}
+        and len(node.args) > 1
+        and isinstance(node.args[1], ast.Constant)
+    }
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Try) and any(map(_handles, node.handlers)):
+            waiting += [*node.orelse, *node.finalbody]
+            continue
+        waiting += ast.iter_child_nodes(node)
+        found: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found = [f"{node.module}.{each.name}" for each in node.names]
+        elif isinstance(node, ast.Import):
+            found = [each.name for each in node.names]
+        elif isinstance(node, ast.Attribute):
+            found = [dotted(node, names)]
+        elif isinstance(node, ast.Call):
+            called = dotted(node.func, names)
+            words = [each.arg for each in node.keywords if each.arg]
+            found = [f"{called}({word})" for word in words]
+            if isinstance(node.func, ast.Attribute):
+                method = node.func.attr
+                found += [f"{top} .{method}" for top in tops]
+                found += [f"{top} .{method}({word})" for top in tops for word in words]
+        for each in found:
+            if each and each.rpartition(".")[2] not in asked:
+                yield each, getattr(node, "lineno", 1)
+
+
+def _handles(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    return any(getattr(node, "id", "") in _HANDLED for node in ast.walk(handler.type))
+
+
+# --- models
+
+
+def _models(
+    folder: Folder, names: Collection[str], asked: Mapping[str, "SpecifierSet"]
+) -> Iterator[tuple[str, str]]:
+    """Yield the version of scikit-learn that wrote the models of a folder."""
+    name = distribution_of("sklearn")
+    specifiers = asked.get(name)
+    if specifiers is None:
+        return
+    written: dict[str, str] = {}
+    for path in sorted(each for each in names if each.endswith(_MODELS))[:_MOST]:
+        for version in _writers(folder, path):
+            written.setdefault(version, path)
+    if not written:
+        return
+    newest = max(written, key=_version)
+    if specifiers.contains(newest) and not _is_pinned(specifiers):
+        yield f"{name}=={newest}", f"it wrote `{written[newest]}`, and reads what it wrote"
+
+
+def _writers(folder: Folder, path: str) -> Iterator[str]:
+    """Yield the versions of scikit-learn that a pickle names, joblib's compressed ones too."""
+    place = folder.root / path
+    if not folder.inside(place) or not place.is_file() or place.stat().st_size > _LARGEST:
+        return
+    data = place.read_bytes()
+    if data[:1] == b"\x78":  # zlib
+        try:
+            data = zlib.decompressobj().decompress(data, _LARGEST)
+        except zlib.error:
+            return
+    for match in _WRITTEN_BY.finditer(data):
+        yield match[1].decode()

@@ -1,0 +1,42 @@
+"""Variables that code needs are those it reads without a default."""
+
+import pytest
+
+from lockstitch.repository.code.applications import code_of
+from lockstitch.repository.code.variables import variables_of
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("import os\nURL = os.environ['A_URL']\n", ["A_URL"]),
+        ("from os import environ\nURL = environ['A_URL']\n", ["A_URL"]),
+        ("import os\ndef f():\n    return os.environ['A_URL']\n", ["A_URL"]),
+        ("import os\nURL = os.getenv('A_URL')\n", ["A_URL"]),
+        ("import os\nclass S:\n    url = os.environ.get('A_URL')\n", ["A_URL"]),
+        ("from decouple import config\nURL = config('A_URL')\n", ["A_URL"]),
+        # Ready for its absence, or no reading of a variable.
+        ("import os\nURL = os.getenv('A_URL', 'x')\n", []),
+        ("import os\nURL = os.getenv('A_URL') or 'x'\n", []),
+        ("import os\nURL = 'x' or os.getenv('A_URL')\n", ["A_URL"]),
+        ("import os\ndef f():\n    return os.getenv('A_URL')\n", []),
+        ("import os\nif os.getenv('A_URL'):\n    x = os.environ['A_URL']\n", []),
+        ("import os\nif 'A_URL' in os.environ:\n    pass\n", []),
+        ("import os\nif 'A_URL' in os.environ:\n    x = os.environ['A_URL']\n", []),
+        ("import os\nos.environ['A_URL'] = 'x'\nx = os.environ['A_URL']\n", []),
+        ("import os\nos.environ.setdefault('A_URL', 'x')\nx = os.environ['A_URL']\n", []),
+        ("from decouple import config\nURL = config('A_URL', default='x')\n", []),
+        ("import os\nPORT = os.getenv('PORT')\n", []),
+        ("settings = {}\nURL = settings['A_URL']\n", []),
+    ],
+)
+def test_a_variable_is_needed_without_a_default(text: str, names: list[str]) -> None:
+    code = code_of("a.py", text)
+    assert code is not None
+    assert [name for name, _ in variables_of(code)] == names
+
+
+def test_a_variable_is_named_once_by_its_line() -> None:
+    code = code_of("a.py", "import os\n\nB = os.environ['B_1']\nA = os.getenv('A_1')\nC = B\n")
+    assert code is not None
+    assert variables_of(code) == [("A_1", 4), ("B_1", 3)]
