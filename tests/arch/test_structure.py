@@ -192,7 +192,7 @@ DOORS = {
     "time": ("clock.py",),
     "urllib3": ("transport.py",),
     # The network's own door; the others look at a port of this machine.
-    "socket": ("transport.py", "serving.py", "machine.py", "start.py"),
+    "socket": ("transport.py", "serving.py", "machine.py", "start.py", "page.py"),
     "requests": (),
 }
 
