@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -50,26 +50,29 @@ class Server:
         self._thread.join(timeout=10)
 
 
+Serve = Callable[[str, list[bytes]], Server]
+
+
 def frame(data: bytes) -> bytes:
     size = len(data)
     return bytes([0x82, size]) + data if size < 126 else b"\x82\x7e" + size.to_bytes(2) + data
 
 
 @pytest.fixture
-def serve() -> Iterator[type[Server]]:
+def serve() -> Iterator[Serve]:
     servers: list[Server] = []
 
     def make(path: str, frames: list[bytes]) -> Server:
         servers.append(Server(path, frames))
         return servers[-1]
 
-    yield make  # type: ignore[misc]
+    yield make
     for each in servers:
         each.close()
 
 
 @pytest.mark.parametrize("path", ["/_stcore/stream", "/stream"])
-def test_a_page_is_asked_for_until_its_script_ends(path: str, serve: type[Server]) -> None:
+def test_a_page_is_asked_for_until_its_script_ends(path: str, serve: Serve) -> None:
     server = serve(path, [frame(SESSION), frame(LONG), frame(FINISHED)])
     page.visit(server.port, 20)
     assert server.asked[-1] == path
@@ -77,13 +80,13 @@ def test_a_page_is_asked_for_until_its_script_ends(path: str, serve: type[Server
     assert server.received == b"\x82\x82\0\0\0\0\x5a\x00"
 
 
-def test_a_server_that_hangs_up_ends_the_visit(serve: type[Server]) -> None:
+def test_a_server_that_hangs_up_ends_the_visit(serve: Serve) -> None:
     server = serve("/_stcore/stream", [frame(SESSION), b"\x88\x00"])
     page.visit(server.port, 20)
     assert server.asked == ["/_stcore/stream"]
 
 
-def test_a_page_that_goes_on_is_left_when_its_time_is_over(serve: type[Server]) -> None:
+def test_a_page_that_goes_on_is_left_when_its_time_is_over(serve: Serve) -> None:
     server = serve("/_stcore/stream", [frame(SESSION)])
     page.visit(server.port, 0.5)
     assert server.received
