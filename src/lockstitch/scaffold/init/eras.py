@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lockstitch.python.names import distribution_of, normal, of_requirement
-from lockstitch.repository import tables
 from lockstitch.repository.code.applications import dotted
 from lockstitch.repository.code.source import names_of
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.guess import is_counted
 
@@ -96,7 +96,7 @@ def _company(asked: Mapping[str, "SpecifierSet"]) -> Iterator[tuple[str, str]]:
     """Yield what old versions need of packages that they do not bound."""
     from packaging.requirements import Requirement
 
-    known = tables.load(__package__, "eras.toml")
+    known = load_table(__package__, "eras.toml")
     for old, needed in known["company"].items():
         first = Requirement(old)
         (limit,) = first.specifier
@@ -121,7 +121,7 @@ def _removed(
     folder: Folder, names: Collection[str], asked: Mapping[str, "SpecifierSet"]
 ) -> Iterator[tuple[str, str]]:
     """Yield bounds for what code uses that later versions do not have."""
-    known = tables.load(__package__, "eras.toml")["removed"]
+    known = load_table(__package__, "eras.toml")["removed"]
     bases = {key.partition(" ")[0].partition(".")[0] for key in known}
     strictest: dict[str, tuple[str, str]] = {}
     for path in sorted(name for name in names if name.endswith(".py") and is_counted(name)):

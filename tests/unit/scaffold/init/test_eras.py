@@ -8,7 +8,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from support.projects import write_files
 
-from lockstitch.repository import tables
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init import eras
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.inputs import Inputs, read_inputs
@@ -184,7 +184,7 @@ def test_a_bound_is_told_by_its_clauses(specifiers: str, version: str, *, expect
 
 
 def test_the_tables_name_bounds() -> None:
-    known = tables.load("lockstitch.scaffold.init", "eras.toml")
+    known = load_table("lockstitch.scaffold.init", "eras.toml")
     lines = [*known["company"], *known["removed"].values()]
     for needed in known["company"].values():
         lines += needed if isinstance(needed, list) else [needed]
