@@ -8,9 +8,21 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-__all__ = ["UV", "git", "index_url", "lockstitch", "run", "stand_in", "venv", "wait", "without"]
+__all__ = [
+    "LOCKSTITCH",
+    "UV",
+    "git",
+    "index_url",
+    "lockstitch",
+    "run",
+    "stand_in",
+    "venv",
+    "wait",
+    "without",
+]
 
 UV = Path(sys.executable).with_name("uv")
+LOCKSTITCH = UV.with_name("lockstitch")
 
 
 def run(

@@ -55,6 +55,7 @@ COMMANDS = (
     ("bisect", "Find by experiment which differences between A and B change a number"),
     ("export", "Export the lock for pip, uv and scanners"),
     ("export dockerfile", "Write Dockerfiles from the lock"),
+    ("export target", "Write a target's files: a script for Slurm, manifests for Kubernetes"),
     ("hooks", "Migrate commit hooks to the versions of the lock"),
     ("fingerprint", "Fingerprint an environment: interpreter, packages, BLAS, processor, settings"),
     ("self completion", "Print a script that completes commands and options in a shell"),
@@ -79,6 +80,7 @@ _MODULES = {  # of commands that are not called like their module
     "image verify": "verify_image",
     "stack import": "collect",
     "export dockerfile": "render",
+    "export target": "target",
 }
 _EXAMPLES = """\
 examples:

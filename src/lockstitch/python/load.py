@@ -9,7 +9,7 @@ from typing import Any
 from lockstitch import files
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python import size
-from lockstitch.python.model import ImageSpec, Project, StackSpec
+from lockstitch.python.model import ImageSpec, Project, StackSpec, TargetSpec
 from lockstitch.python.names import normal
 from lockstitch.python.settings import conform, problem
 from lockstitch.python.tables import Table, parse_toml, table
@@ -113,6 +113,9 @@ def read(document: Mapping[str, Any], root: Path) -> Project:
         build_requires=build.texts("requires"),
         build_extra=settings["build-requires"],
         stack=_stack(settings["stack"], declared="stack" in table(document, "tool", "lockstitch")),
+        targets=tuple(
+            _target(name, own, problems) for name, own in sorted(settings["targets"].items())
+        ),
         document=document,
     )
     if not loaded.name:
@@ -221,6 +224,19 @@ def _is_command(text: str) -> bool:
         return bool(shlex.split(text))
     except ValueError:
         return False
+
+
+def _target(name: str, own: Mapping[str, Any], problems: list[LockstitchError]) -> TargetSpec:
+    if not own["engine"]:
+        hint = 'engine = "slurm", "ray" or "kubernetes"'
+        problems.append(problem(["targets", name, "engine"], "is missing", hint=hint))
+    if own["engine"] == "ray" and not own["address"]:
+        hint = 'address = "head.example.com:6379"'
+        problems.append(problem(["targets", name, "address"], "is missing", hint=hint))
+    return TargetSpec(
+        name=name,
+        **{key.replace("-", "_"): value for key, value in own.items()},
+    )
 
 
 def _stack(own: Mapping[str, Any], *, declared: bool) -> StackSpec:

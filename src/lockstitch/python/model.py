@@ -84,6 +84,36 @@ class StackSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSpec:
+    """One `[tool.lockstitch.targets.NAME]` table: a cluster that runs the project's images."""
+
+    name: str
+    engine: str  # "slurm", "ray" or "kubernetes"
+    nodes: int = 1
+    tasks_per_node: int = 1
+    cpus_per_task: int = 0  # 0 leaves it to the cluster
+    gpus_per_node: int = 0
+    memory: str = ""  # of a node: `16GB`
+    time: str = ""  # the longest a job may take: `02:00:00`
+    runtime: str = "auto"  # Slurm: what starts the image
+    shared: str = ""  # Slurm: a folder that all nodes see; "" means the project's own
+    partition: str = ""
+    array: str = ""  # Slurm: a sweep, as in `0-7`
+    requeue: bool = False  # whether a preempted job starts again
+    options: tuple[str, ...] = ()  # more of sbatch, as they are
+    allow: tuple[str, ...] = ()  # what may differ between ranks: `cpu`, `package.pip`
+    address: str = ""  # Ray: of the cluster's head, `host:6379` or `ray://host:10001`
+    registry: str = ""  # where nodes pull the image: `registry.example.com/team/churn`
+    namespace: str = ""  # Kubernetes
+    replicas: int = 2  # Kubernetes: of a server
+
+    @property
+    def tasks(self) -> int:
+        """The ranks of a job."""
+        return self.nodes * self.tasks_per_node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """A folder with a pyproject.toml that says how its images are made."""
 
@@ -101,6 +131,7 @@ class Project:
     build_requires: tuple[str, ...]
     build_extra: tuple[str, ...] = ()  # what backends ask for only while they run
     stack: StackSpec = field(default_factory=StackSpec)
+    targets: tuple[TargetSpec, ...] = ()
     document: Mapping[str, Any]
 
     def image(self, name: str) -> ImageSpec:
@@ -113,5 +144,20 @@ class Project:
         message = f"`{name}` is not an image of this project (it has: {', '.join(names)})"
         hint = (
             f"did you mean `{near[0]}`?" if near else f"add a table [tool.lockstitch.images.{name}]"
+        )
+        raise UsageError(message, hint=hint)
+
+    def target(self, name: str) -> TargetSpec:
+        """Return the target of this name, or raise UsageError with the names there are."""
+        for target in self.targets:
+            if target.name == name:
+                return target
+        names = [target.name for target in self.targets]
+        near = difflib.get_close_matches(name, names, n=1)
+        message = f"`{name}` is not a target of this project (it has: {', '.join(names) or 'none'})"
+        hint = (
+            f"did you mean `{near[0]}`?"
+            if near
+            else f'add a table [tool.lockstitch.targets.{name}] with engine = "slurm"'
         )
         raise UsageError(message, hint=hint)

@@ -52,6 +52,8 @@ class RunRecord:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0  # not part of the digest, as is the next
     runs: tuple[str, ...] = ()  # ids of MLflow
+    # Of a run on several nodes: `rank`, `node` and the facts in which ranks differ. Not hashed.
+    ranks: tuple[Mapping[str, Any], ...] = ()
 
     def _hashed(self) -> dict[str, Any]:
         return {
@@ -82,7 +84,8 @@ class RunRecord:
     def document(self) -> dict[str, Any]:
         """Return the run record as JSON."""
         later = {"digest": self.digest, "seconds": round(self.seconds, 3)}
-        return self._hashed() | later | {"mlflow_runs": sorted(self.runs)}
+        ranks = {"ranks": list(self.ranks)} if self.ranks else {}
+        return self._hashed() | later | ranks | {"mlflow_runs": sorted(self.runs)}
 
 
 def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
@@ -138,6 +141,7 @@ def of_document(document: dict[str, Any], source: str) -> RunRecord:
         metrics=metrics if isinstance(metrics, dict) else {},
         seconds=_seconds(document.get("seconds")),
         runs=top.texts("mlflow_runs"),
+        ranks=tuple(_rank(table) for table in top.each("ranks")) if top.has("ranks") else (),
     )
     if problems:
         raise_all([LockstitchError(f"`{source}`: {e.message}", hint=_HINT) for e in problems])
@@ -152,6 +156,15 @@ def _digests(table: Table) -> dict[str, Digest]:
         except LockstitchError as error:
             table.complain(name, f"is wrong: {error.message}")
     return digests
+
+
+def _rank(table: Table) -> dict[str, Any]:
+    facts = table.table("facts")
+    return {
+        "rank": table.number("rank", least=0, most=10**7),
+        "node": table.text("node"),
+        "facts": {name: facts.text(name) for name in facts},
+    }
 
 
 def _seconds(value: object) -> float:
@@ -220,7 +233,7 @@ def _before(project: Project, spec: ImageSpec, command: Command) -> _Before:
         **({"lockstitch.commit": commit + ("+" if record.dirty else "")} if commit else {}),
     }
     env, token = mlflow.before(command.env, tags)
-    outputs = {each.name: (each.mtime_ns, each.size) for each in _outputs(project, spec)}
+    outputs = _state(project, spec)
     return _Before(record=record, outputs=outputs, command=replace(command, env=env), token=token)
 
 
@@ -233,11 +246,7 @@ def _finish(
     seconds: float,
 ) -> None:
     """Complete the run record, write it, and add it to the MLflow runs of the program."""
-    outputs = [
-        file
-        for file in _outputs(project, spec)
-        if before.outputs.get(file.name) != (file.mtime_ns, file.size)
-    ]
+    outputs = _changed(project, spec, before.outputs)
     record = replace(
         before.record,
         fingerprint=replace(before.record.fingerprint, imported=imported),
@@ -260,6 +269,62 @@ def _finish(
         say(f"no MLflow run got the lock: {reason}")
         return
     write(replace(record, metrics=record.metrics or tracked.metrics or {}, runs=tracked.runs), path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """What is known of a run before it starts on another machine."""
+
+    record: RunRecord
+    outputs: State
+
+    @classmethod
+    def of(cls, project: Project, spec: ImageSpec, command: Sequence[str]) -> "Remote":
+        """Read commit, inputs and the state of the outputs, before the run."""
+        commit = git.commit(project.root).digest
+        record = RunRecord(
+            task=spec.name,
+            command=tuple(_without_secrets(command)),
+            fingerprint=Fingerprint(kind="environment"),
+            commit=commit,
+            dirty=git.dirty(project.root) if commit else (),
+            inputs=_hashed(_inputs(project, spec)),
+        )
+        return cls(record=record, outputs=_state(project, spec))
+
+    def finish(
+        self,
+        project: Project,
+        spec: ImageSpec,
+        fingerprint: Fingerprint,
+        ranks: Sequence[Mapping[str, Any]],
+        seconds: float,
+    ) -> None:
+        """Write the run record, with the environment of rank 0 and what differs between ranks."""
+        outputs = _changed(project, spec, self.outputs)
+        record = replace(
+            self.record,
+            fingerprint=fingerprint,
+            outputs=_hashed(outputs),
+            metrics=_metrics(outputs),
+            seconds=seconds,
+            ranks=tuple(ranks),
+        )
+        path = project.root / spec.record
+        write(record, path)
+        say(f"{path.relative_to(project.root)}: {record.digest}")
+
+
+def _state(project: Project, spec: ImageSpec) -> State:
+    return {each.name: (each.mtime_ns, each.size) for each in _outputs(project, spec)}
+
+
+def _changed(project: Project, spec: ImageSpec, before: State) -> list[FoundFile]:
+    return [
+        file
+        for file in _outputs(project, spec)
+        if before.get(file.name) != (file.mtime_ns, file.size)
+    ]
 
 
 def _inputs(project: Project, spec: ImageSpec) -> list[FoundFile]:

@@ -18,8 +18,8 @@ from lockstitch.oci.model import Image
 from lockstitch.oci.rootfs import Node, RootFs, members
 from lockstitch.store import Store
 
-_FORM = 1  # of what stands in the cache
-_MOUNTED = ("dev", "proc", "sys", "tmp")  # folders that a container gets from its host
+_FORM = 2  # of what stands in the cache
+_MOUNTED = ("dev", "mnt", "proc", "sys", "tmp")  # folders that a container gets from its host
 _WRITTEN = ("etc/hosts", "etc/resolv.conf")  # files that a container gets from its host
 
 

@@ -1,30 +1,33 @@
-"""Pages of one file: no script, no address, readable on a phone and in print.
+"""Templates: pages of one file, readable on a phone and in print, and scripts for other programs.
 
-A page is a Jinja template beside the code that knows its content: `prove/verify.html.j2`.
+A Jinja template stands beside the code that knows its content: `prove/verify.html.j2`.
 """
 
 import functools
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render"]
+__all__ = ["plain", "render"]
 
 
 @functools.cache
-def _environment() -> "Environment":
+def _environment(*, escape: bool = True) -> "Environment":
     # Loaded by pages alone: it takes a tenth of a second.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parents[1]),
-        autoescape=True,
+        autoescape=escape,  # noqa: S701 -- off for shell scripts alone, which have no markup
         undefined=StrictUndefined,
+        keep_trailing_newline=not escape,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["quote"] = lambda word: shlex.quote(str(word))
     templates.filters["mb"] = lambda size: f"{size / 1e6:.1f} MB"
     templates.filters["amount"] = lambda number, noun: f"{number} {noun}{'s' * (number != 1)}"
     return templates
@@ -36,3 +39,11 @@ def render(template: str, **values: object) -> str:
     `template` is a path from the package: `report/report.html.j2`.
     """
     return _environment().get_template(template).render(values)
+
+
+def plain(template: str, **values: object) -> str:
+    """Return a template of no markup, as a shell script is, with its values as they are.
+
+    The filter `quote` makes a value one word of a shell.
+    """
+    return _environment(escape=False).get_template(template).render(values)

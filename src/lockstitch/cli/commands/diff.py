@@ -12,21 +12,26 @@ examples:
   lockstitch diff models/train.run.json serve
   # does this environment match the lock, file by file
   lockstitch diff uv.lock .venv
+  # what differed between the nodes of a cluster
+  lockstitch diff models/train.run.json --ranks
   # for a pull request
   lockstitch diff main HEAD --markdown >> "$GITHUB_STEP_SUMMARY"
 """
 
 import argparse
 import sys
+from pathlib import Path
 
 from lockstitch.cli.options import COMMON, TARGET, flag, group, operand
 from lockstitch.cli.session import patience, print_json
 from lockstitch.drift import compare, source, text
+from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.progress import say
 
 OPTIONS = (
     operand("before", "A", "an environment, a lock, an image, …"),
-    operand("after", "B", "what it is compared with"),
+    operand("after", "B", "what it is compared with", nargs="?"),
+    flag("--ranks", "show what differed between the ranks of the run record A"),
     group(
         "output",
         flag("--all", "list also what is not known to change results"),
@@ -39,6 +44,11 @@ OPTIONS = (
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    if options.ranks:
+        return _ranks(options)
+    if not options.after:
+        message = f"`{options.before}` is compared with nothing: B is missing"
+        raise UsageError(message, hint=f"lockstitch diff {options.before} .venv")
     where = source.context(
         options.project, image=options.image, platform=options.platform, python=options.python
     )
@@ -54,3 +64,34 @@ def run(options: argparse.Namespace) -> int:
     else:
         say("no difference")
     return int(compare.matters(differences))
+
+
+def _ranks(options: argparse.Namespace) -> int:
+    """Show what differed between the ranks of a run; none of it stopped the run."""
+    from lockstitch.run import record
+
+    if options.after:
+        message = "--ranks compares the ranks of one run record"
+        raise UsageError(message, hint=f"lockstitch diff {options.before} --ranks")
+    ranks = record.read(Path(options.before)).ranks
+    if not ranks:
+        message = f"`{options.before}` is the record of a run without ranks"
+        raise LockstitchError(message, hint="lockstitch run IMAGE --on TARGET records them")
+    names = sorted({name for rank in ranks for name in rank["facts"]})
+    if options.json:
+        print_json({"ranks": [dict(rank) for rank in ranks], "differ": names})
+        return 0
+    nodes = len({rank["node"] for rank in ranks})
+    say(f"{len(ranks)} ranks on {nodes} node{'s' * (nodes != 1)}")
+    if not names:
+        say("no difference")
+    for name in names:
+        values: dict[str, list[str]] = {}
+        for rank in ranks:
+            place = f"rank {rank['rank']} ({rank['node']})"
+            values.setdefault(rank["facts"].get(name, "missing"), []).append(place)
+        sys.stdout.write(f"{name}\n")
+        for value, places in values.items():
+            more = f" and {len(places) - 4} more" if len(places) > 4 else ""
+            sys.stdout.write(f"  {value}: {', '.join(places[:4])}{more}\n")
+    return 0

@@ -17,15 +17,19 @@ examples:
   lockstitch run serve --in-image
   # the same, with this machine's NVIDIA GPUs
   lockstitch run train --in-image --gpus
+  # on a cluster: a table [tool.lockstitch.targets.cluster] with engine = "slurm"
+  lockstitch run train --on cluster
 """
 
 import argparse
+import shlex
+import sys
 
 from lockstitch.cli import stacks
-from lockstitch.cli.options import COMMON_QUIET, exclusive, flag, group, operand
+from lockstitch.cli.options import COMMON_QUIET, exclusive, flag, group, operand, option
 from lockstitch.cli.session import Session, layout_folder, open_session, print_json, would
 from lockstitch.dockerfile import engines, local
-from lockstitch.errors import UsageError, raise_all
+from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
 from lockstitch.process import Command
@@ -49,6 +53,18 @@ HOW = group(
 OPTIONS = (
     operand("image", "IMAGE", "whose command to run"),
     HOW,
+    group(
+        "on a cluster",
+        option("--on", "TARGET", "run on this target of [tool.lockstitch.targets]", default=""),
+        flag("--dry-run", "print what would start, and of a cluster the files of the job"),
+        option(
+            "--max-wait",
+            "SECONDS",
+            "cancel a job that waits longer for nodes (default: waits)",
+            type=float,
+            default=0.0,
+        ),
+    ),
     flag("--no-record", "write no run record beside the outputs"),
     COMMON_QUIET,  # what else every command has stands before the name, or is the program's
 )
@@ -58,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     session = open_session(options)
     spec = session.project.image(options.image)
+    if options.on:
+        return _on(session, spec, options)
     return execute(session, spec, options.rest, options)
 
 
@@ -98,6 +116,29 @@ def _execute(
     from lockstitch.run import record
 
     return record.run(session.project, spec, command, programs.once, session.progress)
+
+
+def _on(session: Session, spec: ImageSpec, options: argparse.Namespace) -> int:
+    """Run the image's command on a cluster."""
+    from lockstitch.cli import targets
+    from lockstitch.cluster import start
+
+    target = session.project.target(options.on)
+    job, command = targets.job_of(session, target, spec, options.rest)
+    if target.engine == "kubernetes":
+        message = "Kubernetes targets are written, and started by kubectl"
+        hint = f"lockstitch export target {target.name}"
+        raise LockstitchError(message, hint=hint)
+    if command is not None and target.engine == "ray":
+        if options.dry_run:
+            sys.stdout.write(f"RAY_ADDRESS={target.address} {shlex.join(command.words)}\n")
+            return 0
+        return start.on_ray(job, command, programs.once, session.progress)
+    text = start.slurm_files(job, command, session.progress)
+    if options.dry_run:
+        sys.stdout.write(start.show_files(job, text))
+        return 0
+    return start.on_slurm(job, text, print, options.max_wait)
 
 
 def _in_image(

@@ -1,0 +1,1 @@
+"""Runs images on clusters through their own engines: Slurm, Ray and Kubernetes."""

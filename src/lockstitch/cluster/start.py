@@ -1,0 +1,213 @@
+"""Starts an image's command on a target: prepares its files, follows the job, keeps its record."""
+
+import json
+import shlex
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from lockstitch import clock, process
+from lockstitch.cluster import kubernetes, slurm
+from lockstitch.cluster.job import REPORT, Job, helpers, write_helpers
+from lockstitch.cluster.slurm import Places
+from lockstitch.errors import LockstitchError
+from lockstitch.fingerprint import model
+from lockstitch.oci.model import Image
+from lockstitch.process import Command
+from lockstitch.progress import Reporter, say
+from lockstitch.run import record
+from lockstitch.store import Store
+from lockstitch.trial import rootfs
+
+_INTERRUPTED = 130
+
+
+def slurm_files(job: Job, command: Command | None, progress: Reporter) -> str:
+    """Return the script of a job, after writing what its ranks read into the job's folder.
+
+    `command` is the program on this machine, for nodes that share an environment. With an image,
+    its layers are unpacked once into the shared folder, each held against its diffID.
+    Raises LockstitchError when the nodes have nothing that starts the image.
+    """
+    entry, variables = _entry(job, command, progress)
+    write_helpers(job, variables)
+    root = shlex.quote(str(job.project.root))
+    return slurm.script(job, entry, Places(root, shlex.quote(str(job.folder)), str(job.folder)))
+
+
+def exported(job: Job, progress: Reporter) -> dict[str, str]:
+    """Return the files of a job for the repository: they name no folder outside of it.
+
+    The script is submitted from the project's folder. Raises LockstitchError when the nodes have
+    nothing that starts the image.
+    """
+    folder = f"targets/{job.target.name}/{job.spec.name}"
+    entry, variables = _entry(job, None, progress)
+    places = Places('"$SLURM_SUBMIT_DIR"', f'"$SLURM_SUBMIT_DIR"/{folder}', folder)
+    name = f"{job.spec.name}.sbatch"
+    return {name: slurm.script(job, entry, places), **helpers(variables)}
+
+
+def _entry(
+    job: Job, command: Command | None, progress: Reporter
+) -> tuple[slurm.Entry, Mapping[str, str]]:
+    """Return how nodes enter the image or the environment, and its variables."""
+    if job.image is None:
+        if command is None:
+            message = f"`targets.{job.target.name}` shares an environment, a folder of this machine"
+            hint = f"lockstitch run {job.spec.name} --on {job.target.name}"
+            raise LockstitchError(message, hint=hint)
+        venv = command.env["VIRTUAL_ENV"]
+        programs = f"{venv}/bin:/usr/local/bin:/usr/bin:/bin"
+        variables = {**job.spec.env, "PATH": programs, "VIRTUAL_ENV": venv}
+        return slurm.Entry("venv", "", f"{venv}/bin/python"), variables
+    runtime, config = slurm.runtime_of(job), job.image.config
+    if runtime == "podman-hpc":
+        return slurm.Entry(runtime, _reference(job), _python(job.image)), config.env
+    root = _unpacked(job, job.image, progress)
+    path = _squashed(root.path) if runtime == "pyxis" else root.path
+    if not job.target.shared:
+        inside = path.relative_to(job.project.root)
+        place = f'"$PROJECT"/{shlex.quote(str(inside))}'
+    else:
+        place = shlex.quote(str(path))
+    home = root.names_of(config.user)[2]
+    return slurm.Entry(runtime, place, _python(job.image)), {"HOME": home, **config.env}
+
+
+def _unpacked(job: Job, image: Image, progress: Reporter) -> rootfs.Root:
+    shared = Path(job.target.shared) if job.target.shared else job.project.root / ".lockstitch"
+    total = sum(layer.facts.size for layer in image.layers)
+    with progress.task(f"unpack {job.spec.name}", total) as task:
+        return rootfs.unpack(image, Store(shared / "cluster"), task.advance)
+
+
+def _squashed(root: Path) -> Path:
+    """Return the squashfs file of an unpacked image, which is made once."""
+    path = root.with_suffix(".sqsh")
+    if not path.is_file():
+        program = process.find("mksquashfs", hint="apt install squashfs-tools")
+        fresh = path.with_suffix(".new")
+        process.run([program, root, fresh, "-noappend", "-quiet", "-no-progress", "-all-time", "0"])
+        fresh.replace(path)
+    return path
+
+
+def _reference(job: Job) -> str:
+    if not job.target.registry:
+        message = f"`targets.{job.target.name}` names no registry that its nodes pull from"
+        raise LockstitchError(message, hint='registry = "registry.example.com/team/churn"')
+    return f"{job.target.registry}@{job.digest}"
+
+
+def _python(image: Image) -> str:
+    """Return the interpreter of an image: the one of its environment, else the first on PATH."""
+    path = image.config.env.get("PATH", "")
+    return "/app/.venv/bin/python" if "/app/.venv/bin" in path.split(":") else "python3"
+
+
+def on_slurm(job: Job, text: str, show: Callable[[str], object], patience: float) -> int:
+    """Submit a job, show its log, keep its run record, and return its exit code.
+
+    Ctrl-C cancels the job. Raises LockstitchError when Slurm refuses it, or when it waits longer
+    than `patience` seconds.
+    """
+    before = record.Remote.of(job.project, job.spec, job.command)
+    report = job.folder / REPORT
+    report.unlink(missing_ok=True)
+    number = slurm.submit(job, text)
+    say(f"job {number} of `{job.name}` on {job.target.name}; scancel {number} ends it")
+    started = clock.monotonic()
+    try:
+        ended = slurm.follow(job, number, show, patience)
+    except KeyboardInterrupt:
+        slurm.cancel(number)
+        say(f"job {number} is cancelled")
+        return _INTERRUPTED
+    for reason in ended.reasons:
+        say(f"job {number}: {reason}")
+    if ended.code == 0:
+        _keep(job, before, _report(report), clock.monotonic() - started)
+    elif job.spec.record:
+        say(f"`{job.spec.name}` ended with exit code {ended.code}: no run record is written")
+    return ended.code
+
+
+def on_ray(job: Job, command: Command, start: Callable[[Command], int], progress: Reporter) -> int:
+    """Compare the cluster's nodes with this environment, then run the command as Ray's driver.
+
+    `start` runs a command to its end. Returns the exit code of the check, or of the program.
+    Raises LockstitchError when the image has no Ray.
+    """
+    python = Path(command.env["VIRTUAL_ENV"]) / "bin" / "python"
+    if process.run([python, "-c", "import ray"], env=command.env, check=False).code != 0:
+        message = f"the image `{job.spec.name}` has no Ray, which its driver and nodes must share"
+        raise LockstitchError(message, hint="uv add ray, then lockstitch lock")
+    _refuse_unreachable(job)
+    write_helpers(job, {})
+    report = job.folder / REPORT
+    words = [str(python), str(job.folder / "ranks.py"), "--ray", "--report", str(report)]
+    for name in job.target.allow:
+        words += ["--allow", name]
+    report.unlink(missing_ok=True)
+    code = start(Command(words=(*words, "--"), cwd=job.folder, env=command.env))
+    if code != 0:
+        return code
+    code = record.run(job.project, job.spec, command, start, progress)
+    path = job.project.root / job.spec.record
+    ranks = _report(report).get("ranks")
+    if code == 0 and job.spec.record and path.is_file() and isinstance(ranks, list):
+        record.write(replace(record.read(path), ranks=tuple(ranks)), path)
+    return code
+
+
+def _refuse_unreachable(job: Job) -> None:
+    """Raise LockstitchError when nothing listens at a Ray address: Ray itself waits for minutes."""
+    host, _, port = job.target.address.rpartition("/")[2].rpartition(":")
+    if host and not _is_listening(host, int(port)):
+        message = f"nothing listens at `{job.target.address}`, the address of {job.target.name}"
+        raise LockstitchError(message, hint="ray start --head --port 6379, or correct `address`")
+
+
+def _is_listening(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def kubernetes_files(job: Job) -> dict[str, str]:
+    """Return the manifests of an image by file name.
+
+    Raises LockstitchError when the target names no registry, or the image's user is root.
+    """
+    return kubernetes.manifests(job, _reference(job))
+
+
+def _report(path: Path) -> Mapping[str, object]:
+    if not path.is_file():
+        return {}
+    return model.parsed(path.read_text("utf-8"), path.name)
+
+
+def _keep(job: Job, before: record.Remote, report: Mapping[str, object], seconds: float) -> None:
+    """Write the run record of a job that ended well."""
+    inner = report.get("fingerprint")
+    if not job.spec.record or not isinstance(inner, dict):
+        return
+    ranks = report.get("ranks")
+    before.finish(
+        job.project,
+        job.spec,
+        model.of_document(inner, REPORT),
+        [each for each in ranks if isinstance(each, dict)] if isinstance(ranks, list) else [],
+        seconds,
+    )
+
+
+def show_files(job: Job, text: str) -> str:
+    """Return what a dry run prints: the script, and the files beside it."""
+    names = json.dumps(sorted(path.name for path in job.folder.iterdir()))
+    return f"{text}\n# beside it in {job.folder}: {names}\n"
