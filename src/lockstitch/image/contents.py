@@ -173,7 +173,10 @@ class InstalledWheel:
             raise LockstitchError(message)
         name, version = self.wheel.filename.split("-")[:2]
         headers = self._headers("METADATA")
-        for key, wanted, same in (("Name", name, _same_name), ("Version", version, _same_version)):
+        for key, wanted, same in (
+            ("Name", name, lambda one, other: names.normal(one) == names.normal(other)),
+            ("Version", version, names.same_version),
+        ):
             given = headers.get(key.lower(), wanted)
             if not same(given, wanted):
                 message = f"the METADATA of `{self.wheel.filename}` has the {key} `{given:.100}`"
@@ -311,25 +314,9 @@ def _entry(path: str, content: Content, *, executable: bool = False) -> Entry:
     return Entry(path=path, kind=Kind.FILE, mode=0o755 if executable else 0o644, content=content)
 
 
-def _same_name(one: str, other: str) -> bool:
-    return names.normal(one) == names.normal(other)
-
-
-def _same_version(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        # In the names of files `-` and, of some builders, `+` are written as `_`.
-        return Version(one.replace("_", ".")) == Version(other.replace("_", "."))
-    except InvalidVersion:
-        return one.lower().replace("-", "_") == other.lower().replace("-", "_")
-
-
 def _normal(stem: str) -> str:
     name, _, version = stem.partition("-")
-    return f"{re.sub(r'[-_.]+', '-', name).lower()}-{version.lower()}"
+    return f"{names.normal(name)}-{version.lower()}"
 
 
 # --- scripts that wheels bring

@@ -13,6 +13,7 @@ from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.paths import LAYOUT
 from lockstitch.image.wheel import Wheel
+from lockstitch.lock import sources
 from lockstitch.python.model import Project
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
@@ -44,7 +45,8 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> Proj
             digest=Digest.parse(known["digest"]),
             contents=Digest.parse(known["contents"]),
         )
-    python = _environment(requirements, project.root, store)
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    python = sources.environment(requirements, minor, project.root, store)
     with tempfile.TemporaryDirectory() as folder:
         process.run(
             _build_command(python, folder, project.root),
@@ -167,30 +169,6 @@ def _leads_out(value: object) -> bool:
     if isinstance(value, Mapping):
         return any(_leads_out(each) for pair in value.items() for each in pair)
     return isinstance(value, list) and any(_leads_out(each) for each in value)
-
-
-def _environment(requirements: tuple[str, ...], root: Path, store: Store) -> Path:
-    """Return the Python of an environment that holds exactly the locked build requirements."""
-    document = [list(requirements), sys.version_info[:2], sys.executable]
-    folder = store.scratch(f"build-{of_bytes(canonical_json(document)).hex[:24]}")
-    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    with store.lock(folder.name):
-        if not store.has_whole_tree(folder):
-            files.remove(folder)
-            uv: str | Path = process.find_uv()
-            process.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder])
-            # Compiled now, since nothing may be written there later; copied, so that no file of
-            # it is also one of uv's cache.
-            install = [uv, "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"]
-            install += ["--link-mode", "copy"]
-            process.run(
-                [*install, "--python", python, "--requirements", "-"],
-                cwd=root,  # whose pyproject.toml may name indexes
-                stdin="\n".join(requirements) + "\n",
-                hint="lockstitch lock",
-            )
-            store.remember_tree(folder)
-    return python
 
 
 def _only_wheel(folder: Path) -> Path:

@@ -327,10 +327,13 @@ def environment(requires: Sequence[str], minor: str, root: Path, store: Store) -
             uv: str | Path = process.find_uv()
             process.run([uv, "venv", "--quiet", "--clear", "--python", interpreter, folder])
             if requires:
-                install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", python]
+                # Compiled now, since nothing may be written there later; copied, so that no file
+                # of it is also one of uv's cache.
+                install = [uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+                install += ["--compile-bytecode", "--link-mode", "copy", "--python", python]
                 process.run(
-                    [*install, "--link-mode", "copy", "--no-deps", "--requirements", "-"],
-                    cwd=root,
+                    [*install, "--requirements", "-"],
+                    cwd=root,  # whose pyproject.toml may name indexes
                     stdin="\n".join(requires) + "\n",
                     hint="lockstitch lock",
                 )

@@ -19,6 +19,18 @@ def minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
+def same_version(one: str, other: str) -> bool:
+    """Return whether two versions are one; names of files and folders write `+` and `-` as `_`."""
+    if one == other:
+        return True
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(one.replace("_", ".")) == Version(other.replace("_", "."))
+    except InvalidVersion:
+        return one.lower().replace("-", "_") == other.lower().replace("-", "_")
+
+
 def of_requirement(text: str) -> str:
     """Return the normal name that a requirement (PEP 508) begins with, "" without one."""
     match = _NAME.match(text)

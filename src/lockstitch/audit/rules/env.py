@@ -10,7 +10,7 @@ from lockstitch import environ, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.python.locks import Graph, Package
-from lockstitch.python.names import normal
+from lockstitch.python.names import normal, same_version
 from lockstitch.python.tables import table
 from lockstitch.repository.environment import installed
 from lockstitch.repository.environment.installed import Environment
@@ -96,7 +96,7 @@ def _differs(lock: Graph, package: Package, environment: Environment) -> bool:
     if own is None or not package.version:
         return False
     locked = lock.named(package.name)
-    return not any(installed.same_version(own.version, other.version) for other in locked)
+    return not any(same_version(own.version, other.version) for other in locked)
 
 
 def _needed(lock: Graph, environment: Environment) -> list[Package]:

@@ -14,9 +14,8 @@ from lockstitch.patterns import regex
 from lockstitch.python.declared import default_groups
 from lockstitch.python.locks import Graph
 from lockstitch.python.locks.graph import walk
-from lockstitch.python.names import normal
+from lockstitch.python.names import normal, same_version
 from lockstitch.python.tables import table
-from lockstitch.repository.environment.installed import same_version
 from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
 from lockstitch.repository.hooks.configuration import (

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lockstitch.repository.code.source import dotted as as_written
 from lockstitch.repository.code.source import names_of, parsed, tree_of
 from lockstitch.resources import load_table
 from lockstitch.values import frozen
@@ -246,15 +247,8 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 def dotted(node: ast.expr, names: Mapping[str, str]) -> str:
     """Return an expression as a whole dotted name, by what the names of its file stand for."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if isinstance(node, ast.Name):
-        parts.append(names.get(node.id, node.id))
-    else:
-        parts.append("")
-    return ".".join(reversed(parts))
+    first, dot, rest = as_written(node).partition(".")
+    return f"{names.get(first, first)}{dot}{rest}"
 
 
 # --- ports and routes

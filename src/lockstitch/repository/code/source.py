@@ -159,7 +159,7 @@ class _Reader:
                 self._import_from(node)
         above = {id(each) for node in tree.body for each in _at_once(node)}
         for node in nodes:
-            if isinstance(node, ast.Call) and (name := _dotted(node.func)):
+            if isinstance(node, ast.Call) and (name := dotted(node.func)):
                 first, dot, rest = name.partition(".")
                 line = lines[node.lineno - 1] if lines else node.lineno
                 whole = self.names.get(first, first) + dot + rest
@@ -181,7 +181,8 @@ class _Reader:
             self.names[alias.asname or alias.name] = f"{lead}.{alias.name}"
 
 
-def _dotted(node: ast.expr) -> str:
+def dotted(node: ast.expr) -> str:
+    """Return a name with its attributes, `?` before them where they are of no name."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)

@@ -176,15 +176,3 @@ def _has_digest(place: str, rows: Iterable[_Row]) -> bool:
         return False
     digest = base64.urlsafe_b64encode(hasher.digest()).rstrip(b"=").decode()
     return any(digest == row.digest.rstrip("=") for row in rows)
-
-
-def same_version(one: str, other: str) -> bool:
-    """Return whether two versions are one; folders write `+cpu.1` as `+cpu_1` at times."""
-    if one == other:
-        return True
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return Version(one.replace("_", ".")) == Version(other.replace("_", "."))
-    except InvalidVersion:
-        return False
