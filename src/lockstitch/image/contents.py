@@ -14,6 +14,7 @@ from lockstitch import git
 from lockstitch.digest import Hasher, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import FoundFile, find_files, matches, walk
+from lockstitch.headers import fields_of
 from lockstitch.image.paths import APP, VENV, bin_folder, site_packages
 from lockstitch.image.wheel import (
     Member,
@@ -184,13 +185,7 @@ class InstalledWheel:
 
     def _headers(self, name: str) -> dict[str, str]:
         """Return the first value of each header of a document, by its name in lower case."""
-        text = self.wheel.members[f"{self._info}/{name}"].read().decode("utf-8", "replace")
-        headers: dict[str, str] = {}
-        for line in text.replace("\r\n", "\n").partition("\n\n")[0].split("\n"):
-            key, colon, value = line.partition(":")
-            if colon and key.strip() == key:
-                headers.setdefault(key.lower(), value.strip())
-        return headers
+        return fields_of(self.wheel.members[f"{self._info}/{name}"].read())
 
     def _recorded(self) -> dict[str, tuple[str, str]]:
         """Return hash and size of each file by RECORD, which its content is held against."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from lockstitch.digest import Digest, Hasher, of_bytes, parse_json
 from lockstitch.errors import LockstitchError
+from lockstitch.headers import fields_of
 from lockstitch.image.paths import VENV
 from lockstitch.image.wheel import Row, read_record_file, record_hash
 from lockstitch.lock import provenance, sbom
@@ -259,7 +260,7 @@ class Contents:
     def debian(self) -> dict[str, str]:
         """Return the versions of the Debian packages by their names."""
         paths = [path for path in self.files if _STATUS.fullmatch(path)]
-        fields = [_fields(self._text(path)) for path in sorted(paths)]
+        fields = [fields_of(self._text(path)) for path in sorted(paths)]
         return {each.get("package", ""): each.get("version", "") for each in fields}
 
     def _text(self, path: str) -> bytes:
@@ -273,7 +274,7 @@ class Contents:
             info, _, name = path.rpartition("/")
             if name != "METADATA":
                 continue
-            fields = _fields(self._text(path))
+            fields = fields_of(self._text(path))
             try:
                 rows = read_record_file(self._text(f"{info}/RECORD"))
             except ValueError:
@@ -315,18 +316,6 @@ class Contents:
                 return
         if size and size != str(file.size):
             yield f"`{path}` of `{package}` has {file.size} bytes, its RECORD says {size:.20}"
-
-
-def _fields(text: bytes) -> dict[str, str]:
-    """Return the first fields of a METADATA or a control file, by their names in lower case."""
-    fields: dict[str, str] = {}
-    for line in text.decode("utf-8", "replace").splitlines():
-        if not line.strip():
-            break
-        name, colon, value = line.partition(":")
-        if colon and not line[0].isspace():
-            fields.setdefault(name.lower(), value.strip())
-    return fields
 
 
 # --- what documents say about the image

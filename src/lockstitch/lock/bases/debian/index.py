@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.headers import fields_of
 from lockstitch.lock.bases.debian.base import DebianPackage
 
 _OTHER = "set LOCKSTITCH_DEBIAN_MIRROR to another mirror"
@@ -146,32 +147,23 @@ def unpack(data: bytes, name: str) -> bytes:
 
 
 def _candidate(archive: str, stanza: bytes) -> Candidate:
-    fields = _fields(stanza)
-    try:
-        package = DebianPackage(
-            name=fields["Package"],
-            version=fields["Version"],
-            architecture=fields["Architecture"],
-            archive=archive,
-            path=fields["Filename"].removeprefix("./"),
-            digest=Digest.of_hex(fields["SHA256"]),
-            size=int(fields["Size"]),
-        )
-    except KeyError as error:
-        message = f"`{fields['Package']}` has no `{error.args[0]}` in the package list"
-        raise LockstitchError(message, hint=_OTHER) from error
-    needs = [parse_relations(fields.get(name, "")) for name in ("Pre-Depends", "Depends")]
-    provides = [group[0] for group in parse_relations(fields.get("Provides", ""))]
+    fields = fields_of(stanza.strip(b"\n"))
+    for name in ("Version", "Architecture", "Filename", "SHA256", "Size"):
+        if name.lower() not in fields:
+            message = f"`{fields['package']}` has no `{name}` in the package list"
+            raise LockstitchError(message, hint=_OTHER)
+    package = DebianPackage(
+        name=fields["package"],
+        version=fields["version"],
+        architecture=fields["architecture"],
+        archive=archive,
+        path=fields["filename"].removeprefix("./"),
+        digest=Digest.of_hex(fields["sha256"]),
+        size=int(fields["size"]),
+    )
+    needs = [parse_relations(fields.get(name, "")) for name in ("pre-depends", "depends")]
+    provides = [group[0] for group in parse_relations(fields.get("provides", ""))]
     return Candidate(package=package, needs=(*needs[0], *needs[1]), provides=tuple(provides))
-
-
-def _fields(stanza: bytes) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for line in stanza.decode(errors="replace").strip("\n").split("\n"):
-        name, colon, value = line.partition(":")
-        if colon and not line.startswith((" ", "\t")):
-            fields[name] = value.strip()
-    return fields
 
 
 def close(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from lockstitch import environ, files
 from lockstitch.errors import LockstitchError
+from lockstitch.headers import fields_of
 
 ARCHIVES: Final = ("debian", "debian-security")
 _HINT = (
@@ -104,26 +105,11 @@ def read_sources(text: str) -> list[Source]:
     """Return the enabled binary package sources with `main` in the deb822 format."""
     sources: list[Source] = []
     for stanza in re.split(r"\n[ \t]*\n", "\n" + text):
-        fields = _fields(stanza)
+        fields = fields_of(stanza.strip("\n"))
         if "deb" in fields.get("types", "").split() and not _disabled(fields):
             words = [fields.get(name, "").split() for name in ("uris", "suites", "components")]
             sources += _sources(*words)
     return sources
-
-
-def _fields(stanza: str) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    name = ""
-    for line in stanza.splitlines():
-        if line.startswith("#"):
-            continue
-        if line[:1] in {" ", "\t"} and name:
-            fields[name] += " " + line.strip()
-        elif ":" in line:
-            name, _, value = line.partition(":")
-            name = name.strip().lower()
-            fields[name] = value.strip()
-    return fields
 
 
 def _disabled(fields: dict[str, str]) -> bool:
