@@ -59,6 +59,8 @@ serve = ["gamma>=2"]
 
 [tool.lockstitch.images.serve]
 groups = ["serve"]
+command = []
 
 [tool.lockstitch.images.train]
 groups = ["train"]
+command = []

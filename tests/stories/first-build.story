@@ -113,6 +113,7 @@ health = "/health"
 groups = ["train"]
 include = ["app/main.py"]
 outputs = ["models"]
+command = []
 -- src/tiny/__init__.py --
 -- app/main.py --
 import tiny

@@ -35,8 +35,10 @@ dependencies = ["alpha"]
 
 [tool.lockstitch.images.serve]
 include = ["models/**", "app/main.py"]
+command = []
 
 [tool.lockstitch.images.small]
 budget = "1kB"
+command = []
 -- app/main.py --
 print()

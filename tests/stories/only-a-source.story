@@ -18,3 +18,4 @@ requires-python = ">=3.11"
 dependencies = ["alpha", "only-source"]
 
 [tool.lockstitch.images.serve]
+command = []

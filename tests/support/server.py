@@ -6,6 +6,7 @@ import http.server
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from socketserver import BaseServer
 
 __all__ = ["Asked", "Reply", "Server", "answering", "basic", "serve"]
@@ -125,9 +126,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         reply = self.server.told.next(Asked(path=path, proxy=proxy, **given))
         status, body = reply.status, reply.body
         if reply.ranges and status == 200 and given["range"]:
-            start = int(given["range"].removeprefix("bytes=").partition("-")[0])
-            status, body = (206, body[start:]) if start < len(body) else (416, b"")
+            start, end = _range(given["range"], len(body))
+            status, body = (206, body[start:end]) if start < len(body) else (416, b"")
         self.send_response(status)
+        if status == HTTPStatus.PARTIAL_CONTENT:
+            whole = len(reply.body)
+            self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{whole}")
         for name, value in reply.headers.items():
             self.send_header(name, value)
         if reply.length != -1:
@@ -151,6 +155,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+def _range(text: str, size: int) -> tuple[int, int]:
+    """Return the bytes that a Range asks for (RFC 9110): from A to B, from A, or the last N."""
+    first, _, last = text.removeprefix("bytes=").partition("-")
+    if not first:
+        return max(0, size - int(last)), size
+    return int(first), int(last) + 1 if last else size
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import basename
+from typing import IO
 
 from lockstitch import files, zstd
 from lockstitch.digest import Digest, canonical_json, of_bytes
@@ -20,8 +21,8 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import wheel_imports
 from lockstitch.image.plan import Prepared
 from lockstitch.python.commands import entry_of
-from lockstitch.python.imports import Import, Reach, Tree, follow, standard_library
-from lockstitch.python.model import Project
+from lockstitch.python.imports import Entry, Import, Reach, Tree, follow, standard_library
+from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import distribution_of
 from lockstitch.store import Store
 
@@ -46,7 +47,7 @@ class Modules:
     programs: Mapping[str, str]  # name -> the module that it starts, "" for a script
 
 
-def modules_of(wheel: Path) -> Modules:
+def modules_of(wheel: "Path | IO[bytes]") -> Modules:
     """Return what a wheel brings, from the names in its zip directory and its entry points."""
     tops: set[str] = set()
     folders: dict[str, set[str]] = {}
@@ -101,39 +102,97 @@ def check(project: Project, prepared: Prepared, store: Store) -> list[str]:
     """
     spec = prepared.spec
     key = _key(prepared)
-    remembered = store.record("imports", key)
-    if isinstance(remembered, list) and all(isinstance(note, str) for note in remembered):
-        return remembered
-    known = [_remembered(wheel.digest, store) for wheel in prepared.wheels]
-    own = _remembered(prepared.project_wheel.digest, store) if prepared.project_wheel else None
+    before = store.record("imports", key)
+    if isinstance(before, list) and all(isinstance(note, str) for note in before):
+        return before
+    known = [remembered(wheel.digest, store) for wheel in prepared.wheels]
+    own = remembered(prepared.project_wheel.digest, store) if prepared.project_wheel else None
     if not spec.command or any(modules is None for modules in known):
         return []
-    modules = [each for each in (*known, own) if each is not None]
-    tops = [{*each.tops, *each.spaces} if each else set() for each in known]
-    raise_all([p for step in spec.steps if (p := _program(step[0], modules, prepared))])
-    entries = [entry_of(step, spec.env, spec.workdir) for step in spec.steps]
-    tree = _tree(project, prepared, own)
-    available = _Available(modules, _library(prepared))
-    allowed = {name.partition(".")[0] for name in spec.allow_missing}
-    outside = [each for entry in entries if entry for each in follow(tree, entry)]
-    lacking = [e for e in outside if not available.has(e.module) and e.top not in allowed]
-    needed = _first_of_each(each for each in lacking if each.reach is Reach.CERTAIN)
-    problems = [_error(f"{e.path}:{e.line}", e.module, prepared) for e in needed]
-    starts = [e.module for e in outside if e.reach is Reach.CERTAIN]
-    starts += [name for step in spec.steps for name in _programs_modules(step, modules)]
-    starts += [f"{entry.module}.__main__" for entry in entries if entry and entry.module]
-    for lack in wheel_imports.lacks(
-        starts, prepared.wheels, available.has, tops, store, tree.python
-    ):
-        sure = lack.is_sure or lack.top in _WELL_KNOWN
-        if sure and lack.top not in allowed | {each.top for each in needed}:
-            where = f"{lack.path}:{lack.line} of `{lack.wheel.name} {lack.wheel.version}`"
-            problems.append(_error(where, lack.module, prepared))
-    raise_all(problems)
+    lacking = Start.of(project, prepared, own).check([*filter(None, known)], store)
     possible = _first_of_each(each for each in lacking if each.reach is Reach.POSSIBLE)
     notes = [_note(possible)] if possible else []
     store.remember("imports", key, notes)
     return notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What the start of an image's program is made of, and the imports that lead out of it."""
+
+    prepared: Prepared
+    own: Modules | None  # of the project's wheel
+    tree: Tree
+    entries: tuple[Entry, ...]
+    outside: tuple[Import, ...]
+
+    @classmethod
+    def of(cls, project: Project, prepared: Prepared, own: Modules | None) -> "Start":
+        """Return the start of an image, whose files are read."""
+        spec, tree = prepared.spec, _tree(project, prepared, own)
+        entries = [entry_of(step, spec.env, spec.workdir) for step in spec.steps]
+        kept = tuple(entry for entry in entries if entry)
+        outside = tuple(each for entry in kept for each in follow(tree, entry))
+        return cls(prepared=prepared, own=own, tree=tree, entries=kept, outside=outside)
+
+    def lacking(self, wheels: Sequence[Modules]) -> list[Import]:
+        """Return the imports that find no module in wheels that bring these."""
+        available = self._available(wheels)
+        return [
+            each
+            for each in self.outside
+            if not available.has(each.module) and each.top not in self._allowed
+        ]
+
+    def check(
+        self, wheels: Sequence[Modules], store: Store, *, programs: bool = True
+    ) -> list[Import]:
+        """Return what is lacking; `wheels` are what the image's wheels bring, in their order.
+
+        Raises LockstitchError with each module that the start certainly needs and, with
+        `programs`, for a program that no package has.
+        """
+        steps, prepared = self.prepared.spec.steps, self.prepared
+        modules = [*wheels, *([self.own] if self.own else [])]
+        unknown = [_program(step[0], modules, prepared) for step in steps if programs]
+        raise_all([*filter(None, unknown)])
+        lacking = self.lacking(wheels)
+        needed = _first_of_each(each for each in lacking if each.reach is Reach.CERTAIN)
+        problems = [_error(f"{e.path}:{e.line}", e.module, prepared) for e in needed]
+        starts = [e.module for e in self.outside if e.reach is Reach.CERTAIN]
+        starts += [name for step in steps for name in _programs_modules(step, modules)]
+        starts += [f"{entry.module}.__main__" for entry in self.entries if entry.module]
+        tops = [{*each.tops, *each.spaces} for each in wheels]
+        has = self._available(wheels).has
+        for lack in wheel_imports.lacks(
+            starts, prepared.wheels, has, tops, store, self.tree.python
+        ):
+            sure = lack.is_sure or lack.top in _WELL_KNOWN
+            if sure and lack.top not in self._allowed | {each.top for each in needed}:
+                where = f"{lack.path}:{lack.line} of `{lack.wheel.name} {lack.wheel.version}`"
+                problems.append(_error(where, lack.module, prepared))
+        raise_all(problems)
+        return lacking
+
+    @property
+    def _allowed(self) -> set[str]:
+        return {name.partition(".")[0] for name in self.prepared.spec.allow_missing}
+
+    def _available(self, wheels: Sequence[Modules]) -> "_Available":
+        own = [self.own] if self.own else []
+        return _Available([*wheels, *own], _library(self.prepared))
+
+
+def check_commands(specs: Iterable[ImageSpec]) -> None:
+    """Raise LockstitchError for each image without a command that does not say so."""
+    problems = []
+    for spec in specs:
+        if spec.command or spec.bare:
+            continue
+        message = f"image `{spec.name}` has no command: a container of it has nothing to run"
+        hint = f'command = ["python", "FILE.py"] in [tool.lockstitch.images.{spec.name}]'
+        problems.append(LockstitchError(message, hint=f"{hint}; or command = [], if that is meant"))
+    raise_all(problems)
 
 
 def _key(prepared: Prepared) -> str:
@@ -224,7 +283,7 @@ def _program(name: str, modules: list[Modules], prepared: Prepared) -> Lockstitc
     return LockstitchError(message, hint=f"uv add {base}, in a group of the image")
 
 
-def _remembered(wheel: Digest, store: Store) -> Modules | None:
+def remembered(wheel: Digest, store: Store) -> Modules | None:
     """Return what a wheel brings, from the wheel or from what is remembered of it."""
     key = f"{wheel.hex}-{_FORM}"
     record = store.record("modules", key)
@@ -236,7 +295,12 @@ def _remembered(wheel: Digest, store: Store) -> Modules | None:
         )
     if not store.has_whole(wheel):
         return None
-    modules = modules_of(store.path(wheel))
+    return remember(wheel, modules_of(store.path(wheel)), store)
+
+
+def remember(wheel: Digest, modules: Modules, store: Store) -> Modules:
+    """Record what a wheel brings, and return it."""
+    key = f"{wheel.hex}-{_FORM}"
     document = {
         "tops": sorted(modules.tops),
         "spaces": {name: sorted(inner) for name, inner in sorted(modules.spaces.items())},

@@ -186,7 +186,7 @@ def prepare(
     base = lock.base_for(platform)
     text = files.read_text(project.root / pylock_name(spec.name))
     digest = of_bytes(text.encode())
-    wheels = _wheels(text, spec, base, project, lock, store)
+    wheels = wheels_of(text, spec, base, project, lock, store)
     included = contents.included(project, spec)
     digests = [_hash(file) for file in included]
     secret_guard.refuse(project, spec, included, digests, project_wheel, store)
@@ -264,10 +264,13 @@ def _of_base(base: Base) -> dict[str, Any]:
     }
 
 
-def _wheels(
+def wheels_of(
     text: str, spec: ImageSpec, base: Base, project: Project, lock: Lock, store: Store
 ) -> list[LockedWheel]:
-    """Return the wheels for the target; choosing takes a while, so the choice is recorded."""
+    """Return an image's wheels for a base; choosing takes a while, so the choice is recorded.
+
+    Raises LockstitchError with each package that has none.
+    """
     target = base.target()
     machine = [target.platform, target.python, target.glibc]
     machine += [target.musl] if target.musl else []

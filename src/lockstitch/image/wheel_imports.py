@@ -30,6 +30,10 @@ _STATEMENT = re.compile(
     rb"(?P<names>\([^)]{0,20000}\)|[^\n#;(]+)|import[ \t]+(?P<modules>[\w., \t]+))",
     re.MULTILINE,
 )
+_DEFINITION = re.compile(
+    rb"^(?:(?:async[ \t]+)?def|class)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE
+)
+_DEFINES = -1  # in place of a level: the names are a package's own
 _COMMENT = re.compile(rb"#[^\n]*")
 _TAMPERS = re.compile(r"\bsys\.(?:modules\[|meta_path|path_hooks|path\.|path\[|path ?[+=])")
 _NAME = re.compile(r"(\w[\w.]*)(?:\s+as\s+\w+)?")
@@ -120,7 +124,7 @@ class _Walk:
             place = waiting.popleft()
             for line, at_margin, level, module, names in self._files_of(place[0])[place[1]]:
                 statement = (place, line)
-                if statement in self._wrong:
+                if statement in self._wrong or level == _DEFINES:
                     continue
                 wanted = _absolute(place[1], level, module)
                 unknown = not level and wanted.partition(".")[0] not in known
@@ -171,8 +175,21 @@ class _Walk:
             files = self._files_of(number)
             for count in range(1, len(parts) + 1):
                 yield from _present(number, "/".join(parts[:count]), files)
+            # Python looks for a module only where the package has no such name of its own.
+            own = _defined(files.get("/".join([*parts, "__init__.py"]), ()), module)
             for name in names:
-                yield from _present(number, "/".join([*parts, name]), files)
+                if name not in own:
+                    yield from _present(number, "/".join([*parts, name]), files)
+
+
+def _defined(statements: Sequence[_Statement], package: str) -> set[str]:
+    """Return the names that a package has by its `__init__.py`, other than its modules."""
+    return {
+        name
+        for _, _, level, module, names in statements
+        if level == _DEFINES or (level, module) not in {(1, ""), (0, package)}
+        for name in names
+    }
 
 
 def _present(number: int, base: str, files: Mapping[str, Any]) -> Iterator[_Place]:
@@ -212,7 +229,8 @@ def _imported(wheel: LockedWheel, store: Store) -> Mapping[str, Sequence[_Statem
         if not store.has_whole(wheel.digest):
             return {}
         with zipfile.ZipFile(store.path(wheel.digest)) as archive:
-            record = {path: _statements(_member(archive, name)) for path, name in _modules(archive)}
+            modules = [*_modules(archive)]
+            record = {path: _statements(path, _member(archive, name)) for path, name in modules}
         store.remember(_KIND, key, record)
     return {
         path: [(*facts, tuple(names)) for *facts, names in statements]
@@ -250,8 +268,12 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
         return b""
 
 
-def _statements(data: bytes) -> list[_Statement]:
+def _statements(path: str, data: bytes) -> list[_Statement]:
     found: list[_Statement] = []
+    if path.endswith("/__init__.py"):
+        defined = [match[1] or match[2] for match in _DEFINITION.finditer(data)]
+        own = tuple(dict.fromkeys(name.decode("utf-8", "replace") for name in defined))
+        found += [(0, True, _DEFINES, "", own)] if own else []
     line, at = 1, 0
     for match in _STATEMENT.finditer(data):
         line += data.count(b"\n", at, match.start())

@@ -1,7 +1,8 @@
 """Downloads the files that locks name: parallel, resumed, retried, hashed while reading."""
 
+import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urljoin, urlsplit
@@ -24,6 +25,9 @@ from lockstitch.store import Store
 
 _PARALLEL = 8
 _REFUSED = frozenset({401, 403})
+_PARTIAL = 206
+_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
+_END = 64 << 10  # bytes: the zip directory of nine wheels in ten
 _REDIRECTS = 5
 _TAKEN = frozenset({200, 206, 416})  # whole, the rest of it, or no more than there is already
 _GONE = frozenset({404, 410})
@@ -106,6 +110,31 @@ class Fetcher:
 
         found = threads.run(urls, once, parallel=_PARALLEL)
         return {url: size for url, size in zip(urls, found, strict=True) if size}
+
+    def open(self, url: str) -> "RemoteFile":
+        """Return a file of a server of which only what is read is fetched.
+
+        Raises LockstitchError where the server gives no parts of it.
+        """
+        return RemoteFile(partial(self._part, url))
+
+    def _part(self, url: str, wanted: str) -> tuple[int, bytes, int]:
+        """Return where a part of a file begins, its bytes, and the size of the whole file."""
+        try:
+            with self._ask(url, shown(url), {"Range": f"bytes={wanted}"}) as answer:
+                match = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+                if answer.status != _PARTIAL or match is None:
+                    message = f"`{shown(url)}` is given as a whole only"
+                    raise LockstitchError(message)
+                first, last, size = (int(number) for number in match.groups())
+                data = answer.read(last - first + 1)
+        except Retryable as error:
+            raise error.error from error
+        except TransportError as error:
+            raise _failed(url, shown(url), str(error)) from error
+        if len(data) != last - first + 1:
+            raise _failed(url, shown(url), "a part of it is shorter than its server says")
+        return first, data, size
 
     def _one(self, download: Download, task: Task, stopped: threading.Event) -> None:
         fetched = 0
@@ -203,6 +232,41 @@ def _failed(url: str, name: str, reason: str) -> LockstitchError:
     message = f"`{name}` could not be fetched: {reason}"
     hint = f"check that {shown(url)} answers, then run the same command again"
     return LockstitchError(message, hint=hint)
+
+
+class RemoteFile:
+    """The bytes of a file on a server, its end fetched first: what `zipfile` reads a wheel by."""
+
+    def __init__(self, part: Callable[[str], tuple[int, bytes, int]]) -> None:
+        """Fetch the end; `part` gives a range as HTTP writes it."""
+        self._part = part
+        self._start, self._end, self._size = part(f"-{_END}")
+        self._at = 0
+
+    def seekable(self) -> bool:
+        """Return whether `seek` works."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next byte is read."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place, as in any file."""
+        self._at = max(0, offset + (0, self._at, self._size)[whence])
+        return self._at
+
+    def read(self, count: int = -1) -> bytes:
+        """Return the next bytes; LockstitchError when they cannot be fetched."""
+        last = self._size if count < 0 else min(self._at + count, self._size)
+        if last <= self._at:
+            return b""
+        if self._at >= self._start:
+            data = self._end[self._at - self._start : last - self._start]
+        else:
+            _, data, _ = self._part(f"{self._at}-{last - 1}")
+        self._at = last
+        return data
 
 
 def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:

@@ -88,7 +88,11 @@ def read(document: Mapping[str, Any], root: Path) -> Project:
     uv, poetry = tool.table("uv"), tool.table("poetry")
     groups = (*_groups(top), *(normal(name) for name in poetry.table("group")))
     known = groups, (*project.table("optional-dependencies"), *poetry.table("extras"))
-    images = [_image(name, own, problems, *known) for name, own in settings["images"].items()]
+    written = table(document, "tool", "lockstitch", "images")
+    images = [
+        _image(name, own, problems, *known, bare=table(written, name).get("command") == [])
+        for name, own in settings["images"].items()
+    ]
     if not images and not problems:
         hint = "add [tool.lockstitch.images.serve]"
         problems.append(problem(["images"], "names no image", hint=hint))
@@ -175,6 +179,8 @@ def _image(
     problems: list[LockstitchError],
     groups: tuple[str, ...],
     extras: tuple[str, ...],
+    *,
+    bare: bool,
 ) -> ImageSpec:
     normal_extras = tuple(normal(extra) for extra in extras)
     for group in own["groups"]:
@@ -202,6 +208,7 @@ def _image(
         outputs=tuple(sorted(own["outputs"])),
         before=own["before"],
         command=own["command"],
+        bare=bare,
         workdir="" if workdir == "." else workdir,
         env=own["env"],
         labels=own["labels"],

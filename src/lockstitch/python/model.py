@@ -33,6 +33,7 @@ class ImageSpec:
     outputs: tuple[str, ...] = ()
     before: tuple[str, ...] = ()  # commands that run in turn before it, each in one text
     command: tuple[str, ...] = ()
+    bare: bool = False  # `command = []`: whoever starts a container says what it runs
     workdir: str = ""  # where the command starts, from the project's folder
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -44,6 +44,12 @@ def distribution_of(top: str) -> str:
     return distributions().get(top, top.replace("_", "-"))
 
 
+def modules_named(distribution: str) -> set[str]:
+    """Return the modules that a distribution, by its normal name, has by its name or a table."""
+    tops = {top for top, name in distributions().items() if normal(name) == distribution}
+    return tops | {distribution.replace("-", "_")}
+
+
 def distributions() -> Mapping[str, str]:
     """Return the distribution of each module that is not called like it."""
     table: Mapping[str, str] = load_table(__package__, "distributions.toml")["distributions"]

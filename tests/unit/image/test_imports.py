@@ -241,6 +241,9 @@ def test_what_a_package_imports_and_no_package_has(project: Case) -> None:
         "import sys\nif sys.version_info < (3, 11, 3):\n    import pkg_resources\n",
         "import sys\nif sys.version_info[:3] >= (3, 11, 3):\n    x = 1\nelse:\n    import imp\n",
         "import __main__\n",
+        "def inner(): pass\nfrom lib import inner\n",
+        "from .two import inner\nfrom lib import inner\n",
+        "inner: int = 3\nfrom . import inner\n",
     ],
 )
 def test_what_a_package_starts_without(text: str, project: Case) -> None:

@@ -1,8 +1,11 @@
 """Fetching from a server that misbehaves."""
 
 import email.utils
+import io
 import threading
 import time
+import zipfile
+from typing import IO, cast
 
 import pytest
 from support.fakes import Counted
@@ -353,3 +356,43 @@ def test_a_server_that_refuses_the_rest_is_asked_for_all(
     fetch(store, wanted(server.on("/f", Reply(status=status), Reply(body=BODY))))
     assert store.path(DIGEST).read_bytes() == BODY
     assert [each.range for each in server.asked] == ["bytes=1000-", ""]
+
+
+# --- parts of a file
+
+
+def test_a_zip_is_read_by_its_end(server: Server, store: Store) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("large", BODY)
+        archive.writestr("small", b"text")
+    url = server.on("/w", Reply(body=packed.getvalue()))
+    with zipfile.ZipFile(cast("IO[bytes]", Fetcher(store).open(url))) as archive:
+        assert archive.namelist() == ["large", "small"]
+        assert archive.read("small") == b"text"
+        assert [each.range for each in server.asked] == ["bytes=-65536"]
+        assert archive.read("large") == BODY
+    assert len(server.asked) > 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(body=BODY, ranges=False),
+        Reply(status=404),
+        Reply(body=BODY, drop_at=10),
+        Reply(status=206, body=BODY, headers={"Content-Range": "bytes 0-9/many"}),
+    ],
+)
+def test_a_file_of_which_no_part_comes(reply: Reply, server: Server, store: Store) -> None:
+    with pytest.raises(LockstitchError):
+        Fetcher(store).open(server.on("/w", reply))
+
+
+def test_sizes_are_asked_without_the_files(server: Server, store: Store) -> None:
+    whole = server.on("/whole", Reply(body=BODY, ranges=False))
+    parts = server.on("/parts", Reply(body=BODY))
+    gone = server.on("/gone", Reply(status=404))
+    nowhere = "http://127.0.0.1:9/f"
+    sizes = Fetcher(store).sizes([whole, parts, gone, nowhere])
+    assert sizes == {whole: len(BODY), parts: len(BODY)}

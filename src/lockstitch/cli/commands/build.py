@@ -55,7 +55,7 @@ from lockstitch.cli.session import (
 from lockstitch.dockerfile import engines, local, render
 from lockstitch.dockerfile.engines import BUILDERS, Recipe
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.image import accelerators, publish, sizes
+from lockstitch.image import accelerators, imports, publish, sizes
 from lockstitch.image.attest import Attester
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.contents import unusual
@@ -155,6 +155,8 @@ def run(options: argparse.Namespace) -> int:
     targets = publish.targets(options.push, names) if options.push else {}
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
+    if not options.base_only:
+        imports.check_commands(specs)
     specs = _without_drift(session, lock, specs, options)
     if options.engine != "native":
         if options.dry_run:

@@ -2,8 +2,9 @@
 
 Writes uv.lock or poetry.lock (through uv or Poetry), requirements-lock.txt, one
 pylock.IMAGE.toml for each image, and lockstitch.lock with the rest. Keeps pins that still fit.
-A package that exists only as source gets its build requirements locked with hashes in
-pyproject.toml, where uv finds them.
+A package that exists only as source is built, and its wheel pinned in lockstitch.lock. A module
+that an image's program imports at its start and no locked package has is an error, after the locks
+are written.
 
 examples:
   # after a change of pyproject.toml
@@ -26,7 +27,7 @@ from pathlib import Path
 from lockstitch.cli.options import COMMON, INSECURE, exclusive, flag, group, option
 from lockstitch.cli.session import Session, answer_stale, open_session, print_json
 from lockstitch.digest import of_bytes
-from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.lock import changes, file, make, manager
 from lockstitch.lock.rehearse import rehearsal
 from lockstitch.oci.registry.client import Client
@@ -73,9 +74,12 @@ def run(options: argparse.Namespace) -> int:
             client=Client(insecure=options.insecure_registry),
         )
         moved = changes.between(before, changes.state(project)) if changed else []
+    problems = [] if options.dry_run else _lacking(session, is_new=bool(changed))
     if options.json:
-        print_json({"changed": changed, "moved": [change.document() for change in moved]})
-        return 0
+        told = {"problems": [problem.message for problem in problems]} if problems else {}
+        document = {"changed": changed, "moved": [change.document() for change in moved]}
+        print_json(document | told)
+        return 1 if problems else 0
     _show(moved, is_first=not before.packages and not before.debian)
     if changed:
         say(f"{'would lock' if options.dry_run else 'locked'}: {', '.join(changed)}")
@@ -83,7 +87,23 @@ def run(options: argparse.Namespace) -> int:
         say("nothing to do: the locks fit")
     if not options.dry_run and _has_stale_files(session.project.root):
         say("next: lockstitch export dockerfile")
+    for spec in session.project.images:
+        if not spec.command and not spec.bare:
+            say(f"warning: image `{spec.name}` has no command, and no build without one")
+    raise_all(problems)
     return 0
+
+
+def _lacking(session: Session, *, is_new: bool) -> list[LockstitchError]:
+    """Return what the images' programs import and the locked packages do not have."""
+    from lockstitch.image import locked_imports
+
+    lock = file.read(session.project.root)
+    try:
+        locked_imports.check(session.project, lock, session.store, session.fetcher, is_new=is_new)
+    except LockstitchError as error:
+        return [*error.everything()]
+    return []
 
 
 def _has_stale_files(root: Path) -> bool:

@@ -30,6 +30,7 @@ from lockstitch.cli.options import COMMON_QUIET, exclusive, flag, group, operand
 from lockstitch.cli.session import Session, layout_folder, open_session, print_json, would
 from lockstitch.dockerfile import engines, local
 from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.image import imports
 from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
 from lockstitch.process import Command
@@ -145,6 +146,7 @@ def _in_image(
     session: Session, spec: ImageSpec, arguments: tuple[str, ...], *, gpus: bool
 ) -> Command:
     project = session.project
+    imports.check_commands([spec])
     engine = engines.find()
     local.check_platform(engine, project, "runs")
     lock = file.read(project.root)
