@@ -1,12 +1,12 @@
 """What an image takes from its base: a root file system that is made, or layers as they are."""
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from lockstitch.image import cpython, debian
-from lockstitch.lock.bases import Base, BaseLayer, registry
+from lockstitch.lock.bases import Base, registry
 from lockstitch.lock.bases.cpython import CPythonBase
 from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.lock.sbom import PackageFacts
@@ -72,14 +72,8 @@ class InheritedLayers:
         titles = [e.get("created_by", "") for e in history if not e.get("empty_layer")]
         return [
             LazyLayer(
-                facts=LayerFacts(
-                    digest=layer.digest,
-                    diff_id=layer.diff_id,
-                    size=layer.size,
-                    unpacked=layer.unpacked,
-                    # The blob is the same; in a manifest of ours it has the OCI spec's name.
-                    media_type=oci_type(layer.media_type),
-                ),
+                # The blob is the same; in a manifest of ours it has the OCI spec's name.
+                facts=replace(layer, media_type=oci_type(layer.media_type)),
                 created_by=title,
                 find=_Find(self._store, layout, layer),
                 bring=_Bring(self, base, layer),
@@ -87,12 +81,12 @@ class InheritedLayers:
             for layer, title in zip(base.layers, titles, strict=True)
         ]
 
-    def fetch(self, base: Base, layers: Sequence[BaseLayer]) -> None:
+    def fetch(self, base: Base, layers: Sequence[LayerFacts]) -> None:
         """Bring layers of a base into the store; raises LockstitchError when a download fails."""
         if layers:
             registry.fetch(layers, self._repository(base), self._store, self._progress)
 
-    def path(self, layer: BaseLayer) -> Path:
+    def path(self, layer: LayerFacts) -> Path:
         """Return where the store has a layer, or would have it."""
         return self._store.path(layer.digest)
 
@@ -107,7 +101,7 @@ class InheritedLayers:
 class _Find:
     store: Store
     layout: Layout
-    layer: BaseLayer
+    layer: LayerFacts
 
     def __call__(self) -> Path | None:
         digest, size = self.layer.digest, self.layer.size
@@ -119,7 +113,7 @@ class _Find:
 class _Bring:
     inherited: InheritedLayers
     base: Base
-    layer: BaseLayer
+    layer: LayerFacts
 
     def __call__(self) -> Path:
         self.inherited.fetch(self.base, [self.layer])

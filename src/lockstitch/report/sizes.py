@@ -1,18 +1,17 @@
 """How large each image is, package by package, and what it was before its last change."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockstitch.digest import Digest
 from lockstitch.image import sizes as package_sizes
 from lockstitch.image.inspect import inspect
-from lockstitch.oci.layer import LayerFacts
+from lockstitch.oci.layer import FileLayer, LayerFacts
 from lockstitch.oci.layout import Layout
 from lockstitch.report.treemap import Group, Item
 from lockstitch.store import Store
 
-_CHUNK = 1 << 20
 _SMALL = 0.002  # of an image: smaller packages are one rectangle
 
 
@@ -112,21 +111,6 @@ def sized(layout: Layout, name: str, store: Store, kept: Path) -> Sized:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
-    """A layer whose bytes the store still has."""
-
-    facts: LayerFacts
-    created_by: str
-    path: Path
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the compressed bytes."""
-        with self.path.open("rb") as handle:
-            while chunk := handle.read(_CHUNK):
-                yield chunk
-
-
 def _before(snapshot: package_sizes.Snapshot, store: Store) -> dict[str, int] | None:
     """Return bytes by package of an earlier image, or None when its layers are gone."""
     total: dict[str, int] = {}
@@ -137,7 +121,7 @@ def _before(snapshot: package_sizes.Snapshot, store: Store) -> dict[str, int] | 
             if not store.has_whole(parsed, size):
                 return None
             facts = LayerFacts(digest=parsed, diff_id=parsed, size=size, unpacked=0)
-            layer = _Stored(facts=facts, created_by=title, path=store.path(parsed))
+            layer = FileLayer(facts=facts, created_by=title, path=store.path(parsed))
             listed = package_sizes.of_layers([layer])
             known = [[each.name, each.size] for each in listed]
             store.put_record("sizes", parsed.hex, known)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from lockstitch.lock.bases import cpython, debian, registry
-from lockstitch.lock.bases.base import Base, BaseLayer, ImageDefaults, Kind, Sources
+from lockstitch.lock.bases.base import Base, ImageDefaults, Kind, Sources
 from lockstitch.python.model import Project
 
-__all__ = ["KINDS", "Base", "BaseLayer", "ImageDefaults", "Kind", "Sources", "kind_of", "pin"]
+__all__ = ["KINDS", "Base", "ImageDefaults", "Kind", "Sources", "kind_of", "pin"]
 
 # The first that matches counts, and any name may be that of an image in a registry.
 KINDS: Final = (debian.KIND, cpython.KIND, registry.KIND)

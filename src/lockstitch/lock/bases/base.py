@@ -9,6 +9,7 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.lock.sbom import Component, PackageFacts
 from lockstitch.net.download import Download, Fetcher
+from lockstitch.oci.layer import LayerFacts
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import Reporter
 from lockstitch.python.tables import Table
@@ -19,17 +20,6 @@ _ANY: Final = re.compile(r".+")
 STAMP: Final = re.compile(r"\d{8}T\d{6}Z")  # a time, as snapshot archives write it
 PATCH: Final = re.compile(r"3\.\d{1,2}\.\d{1,3}")  # a full version of Python
 PLATFORM: Final = re.compile(r"linux/(?:amd64|arm64)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseLayer:
-    """A layer that a base brings as a blob, and what is in it."""
-
-    digest: Digest
-    size: int
-    media_type: str  # as the base's own manifest says
-    diff_id: Digest
-    unpacked: int  # bytes of its files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +84,8 @@ class Base(Protocol):
         """What its bytecode depends on; None where nothing of the base may be run here."""
 
     @property
-    def layers(self) -> tuple[BaseLayer, ...]:
-        """The layers that it brings as blobs, lowest first."""
+    def layers(self) -> tuple[LayerFacts, ...]:
+        """The layers that it brings as blobs, lowest first, of its own manifest's media types."""
 
     @property
     def layer_kinds(self) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from lockstitch.lock.bases.base import (
     PLATFORM,
     STAMP,
     Base,
-    BaseLayer,
     ImageDefaults,
     read_digest,
     read_text,
@@ -20,6 +19,7 @@ from lockstitch.lock.bases.base import (
 from lockstitch.lock.bases.debian import mirror as mirrors
 from lockstitch.lock.sbom import NO_FACTS, Component, PackageFacts, purl
 from lockstitch.net.download import Download
+from lockstitch.oci.layer import LayerFacts
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 
@@ -90,7 +90,7 @@ class OnDebian:
     """What bases share that are made from packages of a release of Debian; see `Base`."""
 
     image: ClassVar[str] = ""
-    layers: ClassVar[tuple[BaseLayer, ...]] = ()
+    layers: ClassVar[tuple[LayerFacts, ...]] = ()
     lacks: ClassVar[frozenset[str]] = frozenset(
         {"ensurepip", "idlelib", "lib2to3", "tkinter", "turtledemo"}
     )

@@ -12,14 +12,13 @@ from lockstitch.lock.bases.base import (
     PLATFORM,
     STAMP,
     Base,
-    BaseLayer,
     ImageDefaults,
     read_digest,
     read_text,
 )
 from lockstitch.lock.sbom import Component, PackageFacts, purl
 from lockstitch.net.download import Download
-from lockstitch.oci.layer import oci_type
+from lockstitch.oci.layer import LayerFacts, oci_type
 from lockstitch.oci.reference import Reference
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
@@ -116,7 +115,7 @@ class RegistryBase:
     ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     history: tuple[str, ...] = ()  # JSON objects, lowest first
-    layers: tuple[BaseLayer, ...] = ()
+    layers: tuple[LayerFacts, ...] = ()
     packages: tuple[SystemPackage, ...] = ()
 
     @property
@@ -264,14 +263,14 @@ def _texts(table: Table) -> dict[str, str]:
     return {key: value for key in table if isinstance(value := table.raw(key), str)}
 
 
-def _read_layer(table: Table) -> BaseLayer | None:
+def _read_layer(table: Table) -> LayerFacts | None:
     before = len(table.problems)
     media_type = table.text("type")
     try:
         oci_type(media_type)
     except LockstitchError as error:
         table.complain("type", f"is wrong: {error.message}")
-    layer = BaseLayer(
+    layer = LayerFacts(
         digest=read_digest(table, "sha256"),
         size=table.number("size", least=1, most=_MOST),
         media_type=media_type,

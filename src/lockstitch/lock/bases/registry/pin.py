@@ -10,7 +10,7 @@ from typing import Any
 from lockstitch import threads
 from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes, parse_json
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.lock.bases.base import STAMP, BaseLayer
+from lockstitch.lock.bases.base import STAMP
 from lockstitch.lock.bases.registry import interpreter, packages
 from lockstitch.lock.bases.registry.base import RegistryBase, history_entry, read
 from lockstitch.oci.layer import FileLayer, LayerFacts, oci_type
@@ -73,7 +73,7 @@ def pin(
 
 
 def fetch(
-    layers: Sequence[BaseLayer], repository: Repository, store: Store, progress: Reporter
+    layers: Sequence[LayerFacts], repository: Repository, store: Store, progress: Reporter
 ) -> None:
     """Bring those layers of a base into the store that it lacks.
 
@@ -87,7 +87,7 @@ def fetch(
     label = f"fetch {len(missing)} base layer{'s' if len(missing) > 1 else ''}"
     with progress.task(label, sum(each.size for each in missing)) as task:
 
-        def bring(each: BaseLayer) -> None:
+        def bring(each: LayerFacts) -> None:
             descriptor = Descriptor(media_type=each.media_type, digest=each.digest, size=each.size)
             repository.fetch(descriptor, store)
             task.advance(each.size)
@@ -112,7 +112,7 @@ class _Reader:
         for each in image.layers:
             oci_type(each.media_type)
         self._layers = [
-            BaseLayer(
+            LayerFacts(
                 digest=each.digest,
                 size=each.size,
                 media_type=each.media_type,
@@ -156,7 +156,7 @@ class _Reader:
 
     def _tree(
         self, reference: str, platform: str, report: Reporter
-    ) -> tuple[RootFs[bytes], list[BaseLayer]]:
+    ) -> tuple[RootFs[bytes], list[LayerFacts]]:
         """Return the root file system, and the layers with the sizes of what is in them."""
         fetch(self._layers, self._repository, self._store, report)
         tree = RootFs[bytes]()
@@ -176,7 +176,7 @@ class _Reader:
 _VENV = "app/.venv/"
 
 
-def _add(tree: RootFs[bytes], layer: BaseLayer, store: Store, reference: str) -> int:
+def _add(tree: RootFs[bytes], layer: LayerFacts, store: Store, reference: str) -> int:
     """Lay a layer over the others, check its diffID, and return the bytes of its files."""
     hasher = Hasher()
 
@@ -186,13 +186,7 @@ def _add(tree: RootFs[bytes], layer: BaseLayer, store: Store, reference: str) ->
             message = f"a layer of `{reference}` has more than {_LARGEST} bytes unpacked"
             raise LockstitchError(message)
 
-    facts = LayerFacts(
-        digest=layer.digest,
-        diff_id=layer.diff_id,
-        size=layer.size,
-        unpacked=0,
-        media_type=oci_type(layer.media_type),
-    )
+    facts = replace(layer, media_type=oci_type(layer.media_type))
     fetched = FileLayer(facts=facts, created_by=reference, path=store.path(layer.digest))
     size = tree.add(entries(fetched, _wanted, seen=seen))
     if hasher.digest() != layer.diff_id:

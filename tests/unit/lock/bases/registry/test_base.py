@@ -8,10 +8,9 @@ from support import values
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import toml
-from lockstitch.lock.bases import BaseLayer
 from lockstitch.lock.bases.registry import RegistryBase, SystemPackage
 from lockstitch.lock.bases.registry.base import read
-from lockstitch.oci.layer import GZIP
+from lockstitch.oci.layer import GZIP, LayerFacts
 from lockstitch.python.tables import Table, parse_toml
 
 BASE = values.registry_base(
@@ -27,7 +26,7 @@ BASE = values.registry_base(
     volumes=("/data",),
     history=('{"created_by":"ENV X","empty_layer":true}', '{"created_by":"ADD"}'),
     layers=(
-        BaseLayer(
+        LayerFacts(
             digest=of_bytes(b"layer"),
             size=5,
             media_type=GZIP,
