@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from lockstitch.image import (
     bytecode,
     collisions,
     imports,
+    libraries,
     plan,
     project_wheel,
     sizes,
@@ -29,6 +30,7 @@ from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock import sources
 from lockstitch.lock.bases import Base
+from lockstitch.lock.bases.debian import sonames
 from lockstitch.lock.file import Lock
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.net.download import Download, Fetcher
@@ -107,7 +109,7 @@ class Builder:
                 say(note)
         prepared = self._settled(planned, layout)
         results = self._make_missing(prepared, layout)
-        lacking = [tuple(imports.check(self._project, each, self._store)) for each in prepared]
+        lacking = self._lacking(prepared)
         images = [
             assemble.image(each, self._project, self._layers(each, layout)) for each in prepared
         ]
@@ -129,7 +131,7 @@ class Builder:
                     image=image,
                     fresh=bool(made) if shallow else layout.write(image, name, whole),
                     made=len(made),
-                    notes=each.notes + notes + missing,
+                    notes=(*each.notes, *notes, *missing),
                     plan=each.layers,
                 )
             )
@@ -153,6 +155,41 @@ class Builder:
             name: [layer.title for layer in each.layers if layer.key in missing]
             for name, each in zip(names, prepared, strict=True)
         }
+
+    def _lacking(self, prepared: Sequence[Prepared]) -> list[list[str]]:
+        """Return notes about what images lack; raises all that a program cannot start without."""
+        problems: list[LockstitchError] = []
+        notes: list[list[str]] = []
+        for each in prepared:
+            notes.append([])
+            for find in (self._imports, self._libraries):
+                try:
+                    notes[-1] += find(each)
+                except LockstitchError as error:
+                    problems += error.everything()
+        raise_all(problems)
+        return notes
+
+    def _imports(self, prepared: Prepared) -> list[str]:
+        """Return notes about modules that programs miss; raises as `imports.check`."""
+
+        def programs() -> Collection[str]:
+            system = libraries.system_files(prepared, self._store)
+            return system.programs if system else ()
+
+        return imports.check(self._project, prepared, self._store, programs)
+
+    def _libraries(self, prepared: Prepared) -> list[str]:
+        """Return notes about libraries that packages miss; raises as `libraries.check`."""
+
+        def packages(names: Sequence[str]) -> Mapping[str, str]:
+            release = prepared.base.release or "bookworm"
+            platform = prepared.base.platform
+            return sonames.packages(
+                release, platform, names, fetcher=self._fetcher, store=self._store
+            )
+
+        return libraries.check(self._project, prepared, self._store, packages)
 
     def base(self, platform: str, layout: Layout) -> Image:
         """Return the base of all images, for Dockerfiles; the layout only lends its layers.

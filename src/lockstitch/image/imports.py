@@ -9,7 +9,7 @@ import functools
 import re
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import basename
@@ -94,14 +94,18 @@ def _programs(text: str) -> Iterator[tuple[str, str]]:
             yield name.strip(), target.partition(":")[0].strip()
 
 
-def check(project: Project, prepared: Prepared, store: Store) -> list[str]:
+def check(
+    project: Project, prepared: Prepared, store: Store, programs: Callable[[], Collection[str]]
+) -> list[str]:
     """Return notes about imports that an image's program may miss.
+
+    `programs` returns the names of those that the base has.
 
     Raises LockstitchError with each module that the start needs and the image lacks, and for a
     program that no package has. Says nothing where a wheel's names are not known any more.
     """
     spec = prepared.spec
-    key = _key(prepared)
+    key = key_of(prepared)
     before = store.record("imports", key)
     if isinstance(before, list) and all(isinstance(note, str) for note in before):
         return before
@@ -109,7 +113,7 @@ def check(project: Project, prepared: Prepared, store: Store) -> list[str]:
     own = remembered(prepared.project_wheel.digest, store) if prepared.project_wheel else None
     if not spec.command or any(modules is None for modules in known):
         return []
-    lacking = Start.of(project, prepared, own).check([*filter(None, known)], store)
+    lacking = Start.of(project, prepared, own).check([*filter(None, known)], store, programs)
     possible = _first_of_each(each for each in lacking if each.reach is Reach.POSSIBLE)
     notes = [_note(possible)] if possible else []
     store.remember("imports", key, notes)
@@ -145,16 +149,19 @@ class Start:
         ]
 
     def check(
-        self, wheels: Sequence[Modules], store: Store, *, programs: bool = True
+        self,
+        wheels: Sequence[Modules],
+        store: Store,
+        programs: Callable[[], Collection[str]] | None = None,
     ) -> list[Import]:
         """Return what is lacking; `wheels` are what the image's wheels bring, in their order.
 
         Raises LockstitchError with each module that the start certainly needs and, with
-        `programs`, for a program that no package has.
+        `programs`, which returns those of the base, for a program that no package has.
         """
         steps, prepared = self.prepared.spec.steps, self.prepared
         modules = [*wheels, *([self.own] if self.own else [])]
-        unknown = [_program(step[0], modules, prepared) for step in steps if programs]
+        unknown = [_program(s[0], modules, prepared, programs) for s in steps if programs]
         raise_all([*filter(None, unknown)])
         lacking = self.lacking(wheels)
         needed = _first_of_each(each for each in lacking if each.reach is Reach.CERTAIN)
@@ -195,7 +202,13 @@ def check_commands(specs: Iterable[ImageSpec]) -> None:
     raise_all(problems)
 
 
-def _key(prepared: Prepared) -> str:
+def start_of(project: Project, prepared: Prepared, store: Store) -> Start:
+    """Return the start of an image, with what is known of the project's own wheel."""
+    wheel = prepared.project_wheel
+    return Start.of(project, prepared, remembered(wheel.digest, store) if wheel else None)
+
+
+def key_of(prepared: Prepared) -> str:
     """Return what an answer depends on: the bytes of all layers, and how the program starts."""
     spec = prepared.spec
     document = {
@@ -267,18 +280,24 @@ def _library(prepared: Prepared) -> frozenset[str]:
     return names - prepared.base.lacks
 
 
-def _program(name: str, modules: list[Modules], prepared: Prepared) -> LockstitchError | None:
+def _program(
+    name: str,
+    modules: list[Modules],
+    prepared: Prepared,
+    programs: Callable[[], Collection[str]],
+) -> LockstitchError | None:
     """Return what is wrong with a command's program, where it can be known."""
     base = basename(name)
     if prepared.base.image or "/" in name or base.startswith("python"):
         return None  # a registry's image has programs of its own
-    if any(base in each.programs for each in modules):
+    if any(base in each.programs for each in modules) or base in programs():
         return None
     spec = prepared.spec
     table = f"[tool.lockstitch.images.{spec.name}]"
     if base in _SHELLS:
         message = f"`{name}`, the command of `{spec.name}`: the base has no shell"
-        return LockstitchError(message, hint=f'command = ["python", "…"] in {table}')
+        hint = f'command = ["python", "…"] in {table}, or packages = ["dash"] in '
+        return LockstitchError(message, hint=f"{hint}[tool.lockstitch.base]")
     message = f"`{name}`, the command of `{spec.name}`, is in no package of the image"
     return LockstitchError(message, hint=f"uv add {base}, in a group of the image")
 

@@ -16,7 +16,7 @@ from lockstitch import environ
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile
-from lockstitch.image import bytecode, contents, licences
+from lockstitch.image import bytecode, contents, libraries, licences
 from lockstitch.image.bases import added_files, root_files
 from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.contents import InstalledWheel
@@ -108,12 +108,15 @@ def _entries(job: Job, store: Store, findings: _Findings) -> Iterable[Entry]:
     match job.plan.kind:
         case "system":
             entries = root_files(job.base.plain, store, findings.packages)
-            return (entry for entry in entries if not _of_python(entry, job.base))
+            system = (entry for entry in entries if not _of_python(entry, job.base))
+            return libraries.noted(system, store, job.plan.key)
         case "python":
             entries = root_files(job.base.plain, store)
-            return (entry for entry in entries if _of_python(entry, job.base))
+            python = (entry for entry in entries if _of_python(entry, job.base))
+            return libraries.noted(python, store, job.plan.key)
         case "added":
-            return added_files(job.base, store, findings.packages)
+            added = added_files(job.base, store, findings.packages)
+            return libraries.noted(added, store, job.plan.key)
         case "stdlib":
             return _stdlib(job)
         case "venv":

@@ -77,7 +77,7 @@ def _check(
     threads.run(missing, lambda wheel: _read(wheel, store, fetcher), parallel=_PARALLEL)
     found = [remembered(wheel.digest, store) for wheel in wheels]
     if None not in found:
-        start.check([*filter(None, found)], store, programs=False)
+        start.check([*filter(None, found)], store)
 
 
 def _read(wheel: LockedWheel, store: Store, fetcher: Fetcher) -> None:

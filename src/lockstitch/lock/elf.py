@@ -1,11 +1,12 @@
 """What a shared object needs of the machine that loads it (gABI, chapter 5; LSB 5)."""
 
+import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 _DYNAMIC, _LOAD = 2, 1  # types of program headers
-_NEEDED, _STRTAB, _STRSZ, _RPATH, _RUNPATH = 1, 5, 10, 15, 29  # tags of the dynamic section
+_NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 10, 14, 15, 29  # of dynamic sections
 _VERNEED, _VERNEEDNUM = 0x6FFFFFFE, 0x6FFFFFFF
 _MOST = 10_000  # entries of any table that are read
 
@@ -17,9 +18,12 @@ class Needs:
     libraries: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
     search: tuple[str, ...] = ()  # RPATH and RUNPATH, as written
+    soname: str = ""  # its own
+    required: tuple[tuple[str, str], ...] = ()  # of which library each version is, sorted
+    module: bool = False  # whether it is an extension module of Python
 
 
-def needs(data: bytes) -> Needs:
+def needs(data: bytes | mmap.mmap) -> Needs:
     """Return what a 64-bit little-endian ELF file needs; nothing for any other file."""
     if data[:6] != b"\x7fELF\x02\x01":
         return Needs()
@@ -29,7 +33,7 @@ def needs(data: bytes) -> Needs:
         return Needs()
 
 
-def _needs(data: bytes) -> Needs:
+def _needs(data: bytes | mmap.mmap) -> Needs:
     start, size, count = (*struct.unpack_from("<Q", data, 32), *struct.unpack_from("<HH", data, 54))
     headers = [struct.unpack_from("<IIQQQQQQ", data, start + n * size) for n in range(count)]
     loads = [(h[3], h[2], h[5]) for h in headers if h[0] == _LOAD]  # address, offset, size
@@ -46,14 +50,17 @@ def _needs(data: bytes) -> Needs:
     strings = _offset(single.get(_STRTAB, 0), loads)
     text = data[strings : strings + single.get(_STRSZ, 0)]
     search = [_text(text, v) for tag, v in entries if tag in {_RPATH, _RUNPATH}]
-    versions: tuple[str, ...] = ()
+    required: tuple[tuple[str, str], ...] = ()
     if _VERNEED in single:
         place = _offset(single[_VERNEED], loads)
-        versions = tuple(_versions(data, place, single.get(_VERNEEDNUM, 0), text))
+        required = tuple(sorted({*_required(data, place, single.get(_VERNEEDNUM, 0), text)}))
     return Needs(
         libraries=tuple(_text(text, value) for tag, value in entries if tag == _NEEDED),
-        versions=tuple(sorted({*versions})),
+        versions=tuple(sorted({version for _, version in required})),
         search=tuple(part for paths in search for part in paths.split(":") if part),
+        soname=_text(text, single[_SONAME]) if _SONAME in single else "",
+        required=required,
+        module=b"\0PyInit_" in text,
     )
 
 
@@ -68,12 +75,14 @@ def _text(strings: bytes, at: int) -> str:
     return strings[at : strings.index(b"\0", at)].decode()
 
 
-def _versions(data: bytes, place: int, count: int, strings: bytes) -> Iterator[str]:
+def _required(
+    data: bytes | mmap.mmap, place: int, count: int, strings: bytes
+) -> Iterator[tuple[str, str]]:
     for _ in range(min(count, _MOST)):
-        _, number, _, auxiliary, following = struct.unpack_from("<HHIII", data, place)
+        _, number, library, auxiliary, following = struct.unpack_from("<HHIII", data, place)
         inner = place + auxiliary
         for _ in range(min(number, _MOST)):
             _, _, _, name, after = struct.unpack_from("<IHHII", data, inner)
-            yield _text(strings, name)
+            yield _text(strings, library), _text(strings, name)
             inner += after
         place += following

@@ -123,9 +123,14 @@ def follow(tree: Tree, entry: Entry) -> tuple[Import, ...]:
 
 def reached(tree: Tree, entry: Entry) -> tuple[str, ...]:
     """Return the files of the tree that a program is made of: its first, and all it may import."""
+    return tuple(sorted(reaches(tree, entry)))
+
+
+def reaches(tree: Tree, entry: Entry) -> dict[str, Reach]:
+    """Return the files of the tree that a program may import, with how sure each is."""
     walk = _Walk(tree, entry)
     walk.run()
-    return tuple(sorted(walk.done))
+    return walk.done
 
 
 class _Walk:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from posixpath import basename, dirname
 
+from lockstitch.lock.bases.debian import sonames
 from lockstitch.python.names import distribution_of
 
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
@@ -55,9 +56,10 @@ _SECRETS = re.compile(
 _HINTS = {
     "file": 'include = ["{inside}"] in {table}',
     "module": "uv add {name}, or include its file in {table}",
-    "library": "choose a base that has {name}, or a wheel that brings it",
+    "library": "{package}, or a wheel that brings it",
     "symbol": "choose a base whose C library has {name}",
-    "program": "add the package that has `{name}` to a group of {table}",
+    "program": "add the package that has `{name}`: to a group of {table}, "
+    "or one of Debian to `packages` in [tool.lockstitch.base]",
     "folder": 'outputs = ["{inside}"] in {table}',
     "variable": "give it where a container is started; "
     "here: lockstitch try {image} --env {name}=VALUE",
@@ -82,10 +84,18 @@ class Lack:
     def line(self, image: str) -> str:
         """Return what to do about it, for an image of this name."""
         if self.kind == "program" and basename(self.name) in _SHELLS:
-            return "Debian's own base has no shell: start programs without one"
+            return 'the base has no shell: packages = ["dash"] in [tool.lockstitch.base]'
         name = distribution_of(self.name.partition(".")[0]) if self.kind == "module" else self.name
         table = f"[tool.lockstitch.images.{image}]"
-        return _HINTS[self.kind].format(name=name, inside=self.inside, image=image, table=table)
+        package = sonames.guessed(self.name) if self.kind == "library" else ""
+        added = f'packages = ["{package}"] in [tool.lockstitch.base]'
+        return _HINTS[self.kind].format(
+            name=name,
+            inside=self.inside,
+            image=image,
+            table=table,
+            package=added if package else f"choose a base that has {name}",
+        )
 
 
 def _unset(output: str) -> Iterator[tuple[int, str]]:

@@ -54,6 +54,7 @@ class Case:
         self.root.mkdir()
         self.store = Store(folder / "store")
         self.wheels: list[LockedWheel] = []
+        self.programs: set[str] = set()  # of the base
 
     def wheel(
         self, name: str, *names: str, programs: str = "", texts: Mapping[str, str] | None = None
@@ -107,7 +108,7 @@ class Case:
             created=0,
             lock=of_bytes(b""),
         )
-        return imports.check(project, prepared, self.store)
+        return imports.check(project, prepared, self.store, lambda: self.programs)
 
 
 @pytest.fixture
@@ -170,6 +171,9 @@ def test_a_program_that_no_package_has_is_an_error(project: Case) -> None:
         project.check("gunicorn api:app", api="app = 1")
     with pytest.raises(LockstitchError, match="the base has no shell"):
         project.check("sh start.sh")
+    project.programs = {"sh", "ffmpeg"}
+    assert project.check("sh start.sh") == []
+    assert project.check("ffmpeg -version") == []
 
 
 def test_nothing_is_said_of_wheels_that_are_not_known_any_more(project: Case) -> None:

@@ -64,6 +64,10 @@ class Base(Protocol):
         """The time of its newest part, as in `20260304T050607Z`."""
 
     @property
+    def release(self) -> str:
+        """The release of Debian that its packages are of, "" in a registry's image."""
+
+    @property
     def requested(self) -> tuple[str, ...]:
         """The names of the system's packages that the project adds."""
 

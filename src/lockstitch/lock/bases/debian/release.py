@@ -26,6 +26,7 @@ class Release:
     suite: str
     date: str
     packages: Download | None
+    contents: Download | None = None  # the list of all files of all packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +90,23 @@ def parse(text: str, *, root: str, suite: str, architecture: str) -> Release:
         name = f"{fields.get('Origin', 'nobody')} {fields.get('Codename', 'nothing')}"
         message = f"`{address}` is wanted as `Debian {suite}`, it says `{name:.100}`"
         raise LockstitchError(message, hint="set LOCKSTITCH_DEBIAN_MIRROR to a mirror of Debian")
-    path = f"main/binary-{architecture}/Packages.xz"
-    packages = None
-    if path in entries:
-        digest, size = entries[path]
-        by_hash = f"main/binary-{architecture}/by-hash/SHA256/{digest.hex}"
+
+    def listed(folder: str, name: str, title: str) -> Download | None:
+        if f"{folder}/{name}" not in entries:
+            return None
+        digest, size = entries[f"{folder}/{name}"]
         # By hash, a list that changes while we read cannot be mistaken for the one named here.
-        place = by_hash if fields.get("Acquire-By-Hash") == "yes" else path
-        name = f"package list of {suite}"
-        packages = Download(
-            name=name, url=f"{root}/dists/{suite}/{place}", digest=digest, size=size
-        )
-    return Release(suite=suite, date=_stamp(fields.get("Date", ""), address), packages=packages)
+        by_hash = fields.get("Acquire-By-Hash") == "yes"
+        place = f"{folder}/by-hash/SHA256/{digest.hex}" if by_hash else f"{folder}/{name}"
+        url = f"{root}/dists/{suite}/{place}"
+        return Download(name=f"{title} of {suite}", url=url, digest=digest, size=size)
+
+    return Release(
+        suite=suite,
+        date=_stamp(fields.get("Date", ""), address),
+        packages=listed(f"main/binary-{architecture}", "Packages.xz", "package list"),
+        contents=listed("main", f"Contents-{architecture}.gz", "list of files"),
+    )
 
 
 def _unwrapped(text: str) -> str:

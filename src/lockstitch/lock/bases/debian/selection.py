@@ -202,6 +202,29 @@ def _refuse_scripts(packages: Sequence[DebianPackage], store: Store) -> None:
     raise_all(problems)
 
 
+def contents(
+    release_name: str,
+    platform: str,
+    fetcher: Fetcher,
+    source: mirror.Mirror | None = None,
+    keyring: Path = release.KEYRING,
+) -> Download:
+    """Return where a release lists the files of all its packages for a platform.
+
+    Raises LockstitchError when the mirror has no such list.
+    """
+    architecture = _checked(release_name, platform)
+    root = (source or mirror.find(release_name)).root("debian")
+    signatures = release.Signatures.installed(keyring)
+    suite = release.read(
+        root, release_name, architecture=architecture, fetcher=fetcher, signatures=signatures
+    )
+    if suite.contents is None:
+        message = f"`debian:{release_name}` lists no files for `{architecture}`"
+        raise LockstitchError(message)
+    return suite.contents
+
+
 def _checked(release_name: str, platform: str) -> str:
     # These become parts of addresses.
     if not _RELEASE.fullmatch(release_name):

@@ -3,11 +3,11 @@
 from lockstitch.errors import LockstitchError
 from lockstitch.lock.bases.base import Base, Kind, Sources
 from lockstitch.lock.bases.registry.base import RegistryBase, SystemPackage, read
-from lockstitch.lock.bases.registry.pin import fetch, pin
+from lockstitch.lock.bases.registry.pin import FILES, fetch, pin
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.repository import Repository
 
-__all__ = ["KIND", "RegistryBase", "SystemPackage", "fetch", "pin"]
+__all__ = ["FILES", "KIND", "RegistryBase", "SystemPackage", "fetch", "pin"]
 
 
 def _pin(

@@ -94,6 +94,7 @@ class RegistryBase:
     python_paths: ClassVar[tuple[str, ...]] = ()
     library: ClassVar[str] = ""
     lacks: ClassVar[frozenset[str]] = frozenset()
+    release: ClassVar[str] = ""
     requested: ClassVar[tuple[str, ...]] = ()
 
     reference: str  # as pyproject.toml names it

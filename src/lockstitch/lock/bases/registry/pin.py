@@ -13,6 +13,7 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases.base import STAMP
 from lockstitch.lock.bases.registry import interpreter, packages
 from lockstitch.lock.bases.registry.base import RegistryBase, history_entry, read
+from lockstitch.oci.entry import Kind
 from lockstitch.oci.layer import FileLayer, LayerFacts, oci_type
 from lockstitch.oci.manifest import Manifest
 from lockstitch.oci.model import Descriptor, Platform
@@ -25,6 +26,9 @@ from lockstitch.python.tables import Table
 from lockstitch.store import Store
 
 _RECORD = "registry-base-2"  # the kind of store record; a change of what is read is a new name
+FILES = "registry-files"  # the kind of store record of a base's libraries and programs
+_LIBRARY = re.compile(r"\.so(?:\.[\w.+-]+)?$")
+_PROGRAM = re.compile(r"(?:usr/)?(?:local/)?s?bin/([^/]+)")
 _LARGEST = 64 << 30  # bytes of one unpacked layer
 _EPOCH = "19800102T000000Z"  # of images that bear no time, or one before that
 # What a container of the base would do by itself, and one of ours does not.
@@ -130,7 +134,7 @@ class _Reader:
         config.check(platform)
         tree, layers = self._tree(reference, platform, report)
         cpython = interpreter.find(tree, config.env, platform, python, reference)
-        return RegistryBase(
+        base = RegistryBase(
             reference=reference,
             platform=platform,
             manifest=self.image.digest,
@@ -153,6 +157,8 @@ class _Reader:
             layers=tuple(layers),
             packages=packages.find(tree),
         )
+        self._store.remember(FILES, base.digest.hex, _files(tree))
+        return base
 
     def _tree(
         self, reference: str, platform: str, report: Reporter
@@ -174,6 +180,17 @@ class _Reader:
 
 
 _VENV = "app/.venv/"
+
+
+def _files(tree: RootFs[bytes]) -> dict[str, list[str]]:
+    """Return the paths of the base's libraries and the names of its programs."""
+    paths = [path for path, node in tree.nodes() if node.kind is not Kind.FOLDER]
+    programs = {m[1] for path in paths if (m := _PROGRAM.fullmatch(path))}
+    return {
+        "libraries": [path for path in paths if _LIBRARY.search(path)],
+        "programs": sorted(programs),
+        "symbols": [],
+    }
 
 
 def _add(tree: RootFs[bytes], layer: LayerFacts, store: Store, reference: str) -> int:
