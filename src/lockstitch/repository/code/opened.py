@@ -22,6 +22,7 @@ _ROOT = "/@/"  # the repository's folder, in paths that begin at __file__
 _DEEPEST = 12
 _LONGEST = 200
 _PATHLIKE = regex(r"[\w@.+\- ]*(?:/[\w@.+\-* ]+)+/?|[\w@+\-][\w@.+\-* ]*\.[A-Za-z][A-Za-z0-9]{0,9}")
+_SQLITE = regex(r"sqlite(?:\+\w+)?:///(?P<path>[^?:\n]+)(?:\?[^\n]*)?")
 _FOLDERLIKE = regex(r"(?i)dir|folder|path|root|directory")
 _WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|markdown|disk|xml)")
 _QUERIES = regex(r"read_(?:sql|database|gbq|clipboard)")  # no path is read
@@ -61,10 +62,21 @@ class Opened:
         """Return the paths that a file names, in the order of their lines, each once."""
         if path not in self._uses:
             reader = self.reader(path)
-            found = [*reader.called(), *reader.named(), *_defaults(self._codes[path])]
+            called = [*reader.called()]
+            written = {(use.text, use.line) for use in called if use.kind in {"writes", "fills"}}
+            named = [u for u in reader.named() if (u.text, u.line) not in written]
+            found = [*called, *named, *_defaults(self._codes[path])]
             ordered = sorted(dict.fromkeys(found), key=lambda use: (use.line, use.text, use.kind))
             self._uses[path] = [use for use in ordered if use.text and len(use.text) < _LONGEST]
         return self._uses[path]
+
+    def imports(self, module: str) -> bool:
+        """Return whether any file imports a module."""
+        return any(
+            name == module or name.startswith(f"{module}.")
+            for code in self._codes.values()
+            for name in code.names.values()
+        )
 
     def reader(self, path: str) -> "_Reader":
         """Return what is known of a file."""
@@ -156,6 +168,7 @@ class _Reader:
         self._others = others
         self._values: dict[str, ast.expr] = {}
         self._attributes: dict[str, ast.expr] = {}
+        self._items: dict[str, ast.expr] = {}  # of `config["KEY"] = …`
         self._documented: set[int] = set()
         for node in ast.walk(code.tree):
             self._take(node)
@@ -170,6 +183,8 @@ class _Reader:
                         self._attributes.setdefault(target.id, value)
                     elif isinstance(target, ast.Attribute):
                         self._attributes.setdefault(target.attr, value)
+                    elif key := _key(target):
+                        self._items.setdefault(key, value)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                 self._values.setdefault(name, value)
                 self._attributes.setdefault(name, value)
@@ -227,6 +242,8 @@ class _Reader:
                 for _ in range(up + 1):
                     found = _parent(found)
                 return found
+            case ast.Subscript(slice=ast.Constant(value=str(key))):
+                return again(self._items[key]) if key in self._items else None
             case ast.BinOp(left=left, op=ast.Div(), right=right):
                 return _joined([again(left), again(right)])
             case ast.BinOp(left=left, op=ast.Add(), right=right):
@@ -343,9 +360,14 @@ class _Reader:
                     yield from self._use(self.value(argument) or "", node.lineno, kind)
 
     def _use(self, text: str, line: int, kind: str) -> Iterator[PathUse]:
-        anchored = text.startswith(_ROOT)
+        if database := _SQLITE.fullmatch(text):  # a connection writes it, whatever names it
+            if self._others.imports("flask_sqlalchemy") and not database["path"].startswith("/"):
+                yield PathUse(text="instance", line=line, kind="fills")
+                return
+            text, kind = database["path"], "writes" if kind == "names" else kind
         if kind in {"writes", "fills"}:
-            text = text.removeprefix("sqlite:///").removeprefix("file:")
+            text = text.removeprefix("file:")
+        anchored = text.startswith(_ROOT)
         if "://" in text or "\n" in text:
             return
         if anchored:
@@ -457,19 +479,18 @@ class _Reader:
         for node in ast.walk(self._code.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 text = node.value.removeprefix("./")
-                if id(node) not in self._documented and _PATHLIKE.fullmatch(text):
+                is_path = _PATHLIKE.fullmatch(text) or _SQLITE.fullmatch(text)
+                if id(node) not in self._documented and is_path:
                     yield from self._use(text, node.lineno, "names")
             elif isinstance(node, ast.BinOp | ast.Call | ast.JoinedStr):
                 text = self.value(node) or ""
                 if "/" in text and not text.endswith("*") and text.strip("*/"):
                     yield from self._use(text, node.lineno, "names")
-            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            elif isinstance(node, ast.Assign):
                 text = _literal(node.value)
-                if (
-                    text
-                    and _FOLDERLIKE.search(node.targets[0].id)
-                    and re.fullmatch(r"[\w.-]+", text)
-                ):
+                target = node.targets[0]
+                name = target.id if isinstance(target, ast.Name) else _key(target)
+                if text and _FOLDERLIKE.search(name) and re.fullmatch(r"[\w.-]+", text):
                     yield from self._use(text, node.lineno, "names")
             elif isinstance(node, ast.keyword) and node.arg and _FOLDERLIKE.search(node.arg):
                 text = _literal(node.value)
@@ -481,6 +502,11 @@ def _at(node: ast.Call, place: int | str) -> ast.expr | None:
     if isinstance(place, str):
         return next((k.value for k in node.keywords if k.arg == place), None)
     return node.args[place] if len(node.args) > place else None
+
+
+def _key(node: ast.expr) -> str:
+    """Return the key of `names["KEY"]`, or an empty text."""
+    return _literal(node.slice) if isinstance(node, ast.Subscript) else ""
 
 
 def _last_text(node: ast.expr) -> bool | None:

@@ -35,7 +35,7 @@ _WRITTEN = re.compile(
 _RUNS = re.compile(r"(?:.*/)?(?:mlflow\.db$|mlruns/)")
 _SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
 _OUTPUTS = frozenset(
-    {"logs", "log", "artifacts", "outputs", "output", "results", "reports", "models"}
+    {"logs", "log", "artifacts", "outputs", "output", "results", "reports", "models", "uploads"}
 )
 
 

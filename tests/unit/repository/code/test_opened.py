@@ -70,6 +70,15 @@ def of(text: str, path: str = "src/a.py") -> set[tuple[str, str]]:
         ("open('/app/data/x.csv')", ("data/x.csv", "reads")),
         ("open('../data/x.csv')", ("../data/x.csv", "reads")),
         ("logging.FileHandler('logs/a.log')", ("logs/a.log", "writes")),
+        ("URL = 'sqlite:///./app.db'", ("app.db", "writes")),
+        ("engine = create_engine('sqlite+aiosqlite:///d/a.db?timeout=1')", ("d/a.db", "writes")),
+        ("HERE = Path(__file__).parent\nU = f'sqlite:///{HERE}/a.db'", ("src/a.db", "writes")),
+        (
+            "import flask_sqlalchemy\napp.config['SQLALCHEMY_DATABASE_URI'] = 'sqlite:///a.db'",
+            ("instance", "fills"),
+        ),
+        ("app.config['UPLOAD_FOLDER'] = 'uploads'", ("uploads", "names")),
+        ("c['OUT'] = 'made'\nos.makedirs(c['OUT'])", ("made", "fills")),
     ],
 )
 def test_one_path(text: str, wanted: tuple[str, str]) -> None:
