@@ -1,10 +1,10 @@
-"""Tables for people: aligned columns, numbers to the right."""
+"""Tables, numbers and lists as people read them."""
 
 from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Return lines with the columns aligned; the first `left` columns to the left."""
+    """Return lines with the columns aligned, numbers to the right; `left` columns to the left."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = []
     for row in [head, *rows]:
@@ -14,3 +14,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) 
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun: `1 file`, `2 files`, `2 guesses`."""
+    plural = "es" if what.endswith("s") else "s"
+    return f"{number} {what}{'' if number == 1 else plural}"
+
+
+def first_of(texts: Sequence[str], most: int) -> str:
+    """Return the first texts of a list, and how many more there are: `a, b and 3 more`."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

@@ -11,6 +11,7 @@ from lockstitch import __version__
 from lockstitch.audit import rules
 from lockstitch.audit.engine import Report
 from lockstitch.audit.rule import Finding, Page, Severity
+from lockstitch.table import counted
 
 _SHOWN = 5  # findings of one rule in one file; of more, the lines are named
 _NOTES = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.HINT: "note"}
@@ -75,12 +76,12 @@ def summary(report: Report, *, verbose: bool = False) -> list[str]:
         codes = ", ".join(dict.fromkeys(skip.code for skip in report.skips))
         lines.append(f"skipped: {codes}; `lockstitch check --verbose` says why")
     count = len(report.findings)
-    parts = [_count(report.count(each), each) for each in (Severity.ERROR, Severity.WARNING)]
+    parts = [counted(report.count(each), each) for each in (Severity.ERROR, Severity.WARNING)]
     hints = report.count(Severity.HINT)
-    split = ", ".join([*parts, *([_count(hints, "hint")] if hints else [])])
-    amount = f"{_count(count, 'finding')} ({split})" if count else "nothing found"
+    split = ", ".join([*parts, *([counted(hints, "hint")] if hints else [])])
+    amount = f"{counted(count, 'finding')} ({split})" if count else "nothing found"
     hidden = f", {report.suppressed} suppressed" if report.suppressed else ""
-    scope = f"{_count(len(report.rules), 'rule')} in {_count(report.files, 'file')}"
+    scope = f"{counted(len(report.rules), 'rule')} in {counted(report.files, 'file')}"
     lines.append(f"{amount} by {scope}{hidden}")
     if report.hidden:
         lines.append(f"not shown: {report.hidden} of a lower level; all: --level hint")
@@ -89,10 +90,6 @@ def summary(report: Report, *, verbose: bool = False) -> list[str]:
     if count:
         lines.append(f"hint: lockstitch check --explain {report.findings[0].code}")
     return lines
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from lockstitch.drift import effects
 from lockstitch.drift.effects import Effect, KnownChange, Ranks
 from lockstitch.fingerprint.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
+from lockstitch.table import first_of
 
 _LOCALES = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_NUMERIC", "LC_TIME")
 _HARMLESS = ("SOURCE_DATE_EPOCH", "PYTHONUTF8")
@@ -117,10 +118,7 @@ def _changes(before: Package | None, after: Package | None) -> Iterator[Change]:
 
 def _edited(package: Package) -> str:
     """Return the first edit of a package's files by hand, and how many more there are."""
-    if not package.edited:
-        return "as installed"
-    more = f" and {len(package.edited) - 1} more" if len(package.edited) > 1 else ""
-    return f"{package.edited[0]}{more}"
+    return first_of(package.edited, 1) or "as installed"
 
 
 def _other_files(before: Package, after: Package) -> str:

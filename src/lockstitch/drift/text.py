@@ -7,7 +7,7 @@ from typing import Any
 from lockstitch.drift import compare
 from lockstitch.drift.compare import Difference
 from lockstitch.fingerprint.model import Fingerprint
-from lockstitch.table import table
+from lockstitch.table import counted, table
 
 _HEAD = ("name", "change", "from", "to", "imported", "required by")
 _WIDEST = 36  # characters of a cell on a terminal
@@ -58,7 +58,7 @@ def markdown(before: str, after: str, differences: Sequence[Difference]) -> str:
 
 
 def _counted(differences: Sequence[Difference]) -> str:
-    return f"{len(differences)} difference{'s' if len(differences) > 1 else ''}"
+    return counted(len(differences), "difference")
 
 
 def _table(differences: Sequence[Difference]) -> str:
@@ -151,7 +151,7 @@ def _machine(fingerprint: Fingerprint) -> Iterator[tuple[str, str]]:
         parts = (f"{system.system} {system.machine}", system.libc, system.release)
         yield "platform", ", ".join(part for part in parts if part)
     if cpu:
-        cores = f"{cpu.cores} core{'s' if cpu.cores != 1 else ''}"
+        cores = counted(cpu.cores, "core")
         yield "cpu", f"{cpu.model or 'unknown'}, {cores}: {' '.join(cpu.features)}"
     if gpu:
         known = [("driver", gpu.driver), ("CUDA", gpu.cuda), ("cuDNN", gpu.cudnn)]

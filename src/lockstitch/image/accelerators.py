@@ -15,6 +15,7 @@ from lockstitch.python import accelerators, size
 from lockstitch.python.accelerators import Stack
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.table import counted
 
 _CUDA: Final = "dev.lockstitch.cuda"
 _DRIVER: Final = "dev.lockstitch.cuda.driver"
@@ -120,7 +121,7 @@ def _notes(
         )
     else:
         count = len(found.packages)
-        count_shown = f"{count} package{'s' if count > 1 else ''}"
+        count_shown = counted(count, "package")
         weight = _weight(found.packages, known)
         yield f"note: {name} has {cuda}: {count_shown}, {weight}; {_driver(found.cuda)}"
     majors = sorted({accelerators.major(each) for each in found.others})

@@ -18,6 +18,7 @@ from lockstitch.image.paths import LAYOUT, site_packages
 from lockstitch.python.model import ImageSpec
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
+from lockstitch.table import first_of
 
 _FORM = 1  # of records
 _KIND = "files"
@@ -69,12 +70,11 @@ class Collision:
 
     def __str__(self) -> str:
         """Return it as one sentence."""
-        shown = ", ".join(f"`{path}`" for path in self.paths[:_SHOWN])
-        more = f" and {len(self.paths) - _SHOWN} more" if len(self.paths) > _SHOWN else ""
+        shown = first_of([f"`{path}`" for path in self.paths], _SHOWN)
         count = f"{len(self.paths)} files" if len(self.paths) > 1 else "a file"
         return (
             f"`{self.winner}` and `{self.loser}` both have {count} with other bytes, and the image "
-            f"has those of `{self.winner}` ({_bytes(self.size)} are left out): {shown}{more}"
+            f"has those of `{self.winner}` ({_bytes(self.size)} are left out): {shown}"
         )
 
 

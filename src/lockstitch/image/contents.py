@@ -39,6 +39,7 @@ from lockstitch.python import names
 from lockstitch.python.model import BESIDE, ImageSpec, Project
 from lockstitch.python.size import shown
 from lockstitch.resources import load_script
+from lockstitch.table import first_of
 
 _LARGE = 100 * 1000 * 1000  # bytes
 _CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
@@ -509,9 +510,8 @@ def unusual(project: Project, spec: ImageSpec) -> Iterator[str]:
     names = {each.name: each for each in (*included(project, spec), *own)}
     crlf = []
     if left := passed_over(project, spec):
-        more = f" and {len(left) - 3} more" if left[3:] else ""
-        listed = ", ".join(f"`{name}`" for name in left[:3])
-        yield f"{listed}{more} left out of `{spec.name}`: git ignores them, or an editor made them"
+        listed = first_of([f"`{name}`" for name in left], 3)
+        yield f"{listed} left out of `{spec.name}`: git ignores them, or an editor made them"
     for name, each in sorted(names.items()):
         if each.size > _LARGE:
             yield f"`{name}` has {shown(each.size)}: `{spec.name}` is that much larger"
@@ -524,8 +524,8 @@ def unusual(project: Project, spec: ImageSpec) -> Iterator[str]:
             if name.endswith(".py") and not _is_python_text(data):
                 yield f"`{name}` is not UTF-8 and declares no encoding: Python cannot read it"
     if crlf:
-        more = f" and {len(crlf) - 1} more" if crlf[1:] else ""
-        yield f"`{crlf[0]}`{more} with CRLF: the digest differs from a checkout with LF"
+        listed = first_of([f"`{name}`" for name in crlf], 1)
+        yield f"{listed} with CRLF: the digest differs from a checkout with LF"
 
 
 def _is_python_text(data: bytes) -> bool:

@@ -25,6 +25,7 @@ from lockstitch.python.imports import Entry, Import, Reach, Tree, follow, standa
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import distribution_of
 from lockstitch.store import Store
+from lockstitch.table import first_of
 
 _FORM = 2  # of the records
 # What packages import without asking for it, most often by far.
@@ -248,9 +249,8 @@ def _programs_modules(step: Sequence[str], modules: list[Modules]) -> Iterator[s
 
 
 def _note(possible: list[Import]) -> str:
-    shown = ", ".join(f"`{each.top}` ({each.path}:{each.line})" for each in possible[:_SHOWN])
-    more = f" and {len(possible) - _SHOWN} more" if len(possible) > _SHOWN else ""
-    return f"not in the image, and imported in functions or branches: {shown}{more}"
+    shown = first_of([f"`{each.top}` ({each.path}:{each.line})" for each in possible], _SHOWN)
+    return f"not in the image, and imported in functions or branches: {shown}"
 
 
 # --- what the image has

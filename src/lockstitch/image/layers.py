@@ -30,6 +30,7 @@ from lockstitch.oci.layer import LayerFacts, arrange, stitch
 from lockstitch.progress import Reporter
 from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
+from lockstitch.table import counted
 
 _SMALL = 4 << 20  # bytes of input below which a process costs more than it saves
 
@@ -211,7 +212,7 @@ def make_all(
     """
     ordered = sorted(jobs, key=lambda job: (-_weight(job), job.plan.key))
     workers = min(environ.integer("LOCKSTITCH_JOBS") or os.cpu_count() or 1, len(ordered))
-    label = f"build {len(ordered)} layer{'s' if len(ordered) > 1 else ''}"
+    label = f"build {counted(len(ordered), 'layer')}"
     total = sum(_weight(job) + 1 for job in ordered)
     with progress.task(label, total) as task:
         if workers <= 1 or total < _SMALL:

@@ -22,6 +22,7 @@ from lockstitch.net.transport import (
 )
 from lockstitch.progress import Reporter, Task
 from lockstitch.store import Store
+from lockstitch.table import counted
 
 _PARALLEL = 8
 _REFUSED = frozenset({401, 403})
@@ -67,7 +68,7 @@ class Fetcher:
         total = sum(d.size or 0 for d in missing.values())
         # Biggest first, so that one large wheel does not start when the others have ended.
         queue = sorted(missing.values(), key=lambda d: (-(d.size or 0), d.name))
-        label = f"fetch {len(queue)} file{'s' if len(queue) > 1 else ''}"
+        label = f"fetch {counted(len(queue), 'file')}"
         stopped = threading.Event()  # of this batch alone: another may follow
         with progress.task(label, total) as task:
             threads.run(

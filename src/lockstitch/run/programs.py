@@ -16,6 +16,7 @@ from lockstitch.lock import manager
 from lockstitch.process import Command
 from lockstitch.progress import say
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.table import first_of
 
 _POLL = 0.3  # seconds between two looks at the files
 _PATIENCE = 10.0  # seconds until a program that was asked to end is killed
@@ -150,8 +151,7 @@ def _signature(project: Project, image: ImageSpec) -> Signature:
 
 def _names(before: Signature, after: Signature) -> str:
     changed = sorted({each[0] for each in {*before} ^ {*after}})
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""  # a line's worth
-    return ", ".join(changed[:3]) + more
+    return first_of(changed, 3)  # a line's worth
 
 
 @contextlib.contextmanager

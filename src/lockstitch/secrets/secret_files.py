@@ -7,6 +7,7 @@ from posixpath import basename
 from lockstitch.patterns import regex
 from lockstitch.resources import load_table
 from lockstitch.secrets.patterns import is_placeholder
+from lockstitch.table import first_of
 
 _TEMPLATE = regex(
     r"(?i)(?:^|.*[._-])(?:example|sample|template|tmpl|dist|default|defaults|dummy|fake|j2|tpl|test"
@@ -76,6 +77,5 @@ def _of_env(text: str) -> tuple[str, int] | None:
     settings = [m for m in _SETTING.finditer(text) if not _FILLERS.search(m[2])]
     if not settings:
         return None
-    names = ", ".join(f"`{match[1]:.60}`" for match in settings[:3])
-    more = f" and {len(settings) - 3} more" if len(settings) > 3 else ""
-    return f"{names}{more}", text.count("\n", 0, settings[0].start()) + 1
+    names = first_of([f"`{match[1]:.60}`" for match in settings], 3)
+    return names, text.count("\n", 0, settings[0].start()) + 1

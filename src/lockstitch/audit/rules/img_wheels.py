@@ -21,6 +21,7 @@ from lockstitch.repository.packaging.wheels import (
     oldest,
     verdict,
 )
+from lockstitch.table import first_of
 
 _SHOWN = 5
 _GLIBC = regex(r"manylinux_2_(\d{1,4})_")
@@ -50,9 +51,7 @@ def _machine(built: Built) -> Machine:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(f"`{each}`" for each in names[:_SHOWN])
-    more = len(names) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return first_of([f"`{each}`" for each in names], _SHOWN)
 
 
 class IMG001(Rule):

@@ -21,6 +21,7 @@ from lockstitch.repository.packaging.files import (
     requirement_lists,
 )
 from lockstitch.repository.text.lines import Edit, line_start
+from lockstitch.table import counted, first_of
 
 _SHOWN = 3  # names in a message
 _LOCKERS = {"Pipfile": "pipenv lock", "setup.py": "uv pip compile setup.py --generate-hashes"}
@@ -144,7 +145,7 @@ class LCK003(Rule):
             if len(pinned) < len(lock.packages):
                 continue  # a place has no hash either: LCK004 or LCK005 is about it
             if pinned and not any(file.hash for each in pinned for file in each.files):
-                count = f"{len(pinned)} package{'s' if len(pinned) > 1 else ''}"
+                count = counted(len(pinned), "package")
                 message = f"`{lock.path}` pins {count} and has no hash"
                 hint = f"uv pip compile --generate-hashes … -o {lock.path}"
                 yield self.finding(lock.path, pinned[0].line, message, hint=hint)
@@ -402,10 +403,8 @@ class LCK005(Rule):
 
 def _names(names: list[str]) -> str:
     """Return names for a message, the first of many, with their verb."""
-    names = list(dict.fromkeys(names))
-    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{shown}{more} {'is' if len(names) == 1 else 'are'}"
+    quoted = [f"`{name}`" for name in dict.fromkeys(names)]
+    return f"{first_of(quoted, _SHOWN)} {'is' if len(quoted) == 1 else 'are'}"
 
 
 def _is_loose(entry: Required) -> bool:

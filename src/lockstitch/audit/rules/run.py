@@ -12,6 +12,7 @@ from lockstitch.repository.dockerfile import purpose
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import of_folder
 from lockstitch.repository.packaging.files import lock_files, project_folders, requirement_lists
+from lockstitch.table import first_of
 
 _SAFE_TORCH = (2, 6)  # where torch.load reads weights only by default
 _LEAST = regex(r"(?:[=~>]=|>|\^)\s*(\d+\.\d+)")  # of a requirement
@@ -55,12 +56,11 @@ class RUN001(Rule):
             if any("seeds" in hints.get(name, ()) for name in imported_files(repo, script)):
                 continue
             names = dict.fromkeys(call.name.removeprefix("?.") for call in draws)
-            shown = ", ".join(f"`{name.rpartition('.')[2]}`" for name in [*names][:3])
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            shown = first_of([f"`{name.rpartition('.')[2]}`" for name in names], 3)
             what = "draws" if len(names) == 1 else "draw"
             if draws[0].name.rpartition(".")[2] in {"backward", "fit"}:  # of a network
-                shown, more, what = "a network", "", "begins with weights"
-            message = f"{shown}{more} {what} without a seed: each run gives another result"
+                shown, what = "a network", "begins with weights"
+            message = f"{shown} {what} without a seed: each run gives another result"
             hint = "random_state=SEED, np.random.default_rng(SEED) or torch.manual_seed(SEED)"
             yield self.finding(path, draws[0].line, message, hint=hint)
 

@@ -45,6 +45,7 @@ from lockstitch.cli.options import PROJECT, exclusive, flag, group, operand, opt
 from lockstitch.cli.session import patience, print_json
 from lockstitch.errors import UsageError
 from lockstitch.progress import say
+from lockstitch.table import counted
 
 if TYPE_CHECKING:
     from lockstitch.repository.secrets.scanners import Scanner
@@ -302,8 +303,8 @@ def _line(secret: "Secret") -> str:
 def _say_secrets(result: "SearchResult", scanner: "Scanner | None") -> None:
     count = len(result.secrets)
     skipped = f"{result.binary} binary read for tokens alone, {result.large} large skipped"
-    amount = f"{count} secret{'' if count == 1 else 's'}" if count else "no secret"
-    files = f"{result.files} file{'' if result.files == 1 else 's'}"
+    amount = counted(count, "secret") if count else "no secret"
+    files = counted(result.files, "file")
     say(f"{amount} in {files}; {skipped}")
     say(f"scanner: {scanner.name if scanner else 'skipped: no scanner installed'}")
     if not scanner:

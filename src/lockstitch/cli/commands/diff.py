@@ -27,6 +27,7 @@ from lockstitch.cli.session import patience, print_json
 from lockstitch.drift import compare, source, text
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.progress import say
+from lockstitch.table import first_of
 
 OPTIONS = (
     operand("before", "A", "an environment, a lock, an image, …"),
@@ -92,6 +93,5 @@ def _ranks(options: argparse.Namespace) -> int:
             values.setdefault(rank["facts"].get(name, "missing"), []).append(place)
         sys.stdout.write(f"{name}\n")
         for value, places in values.items():
-            more = f" and {len(places) - 4} more" if len(places) > 4 else ""
-            sys.stdout.write(f"  {value}: {', '.join(places[:4])}{more}\n")
+            sys.stdout.write(f"  {value}: {first_of(places, 4)}\n")
     return 0

@@ -33,7 +33,7 @@ from lockstitch.lock.rehearse import rehearsal
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import say
 from lockstitch.python.load import load
-from lockstitch.table import table
+from lockstitch.table import counted, table
 
 OPTIONS = (
     group(
@@ -126,7 +126,7 @@ def _show(moved: Sequence[changes.Change], *, is_first: bool) -> None:
     """Print what changed; of a first lock, in which all is new, only how much it is."""
     if is_first:
         counts = Counter(change.what.partition(",")[0] for change in moved)
-        kinds = [f"{number} {what}{'s' if number > 1 else ''}" for what, number in counts.items()]
+        kinds = [counted(number, what) for what, number in counts.items()]
         say(f"pinned for the first time: {', '.join(kinds)}" if kinds else "nothing to pin")
     elif moved:
         rows = [

@@ -27,6 +27,7 @@ from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.push import Count, of_layout
 from lockstitch.progress import say
 from lockstitch.python.size import shown
+from lockstitch.table import counted
 
 OPTIONS = (
     operand(
@@ -96,7 +97,7 @@ def show(image: Published) -> None:
         f"{_count(pushed.present)} there before",
     ]
     if count:
-        parts.append(f"{count} document{'' if count == 1 else 's'} about it sent")
+        parts.append(f"{counted(count, 'document')} about it sent")
     say(f"{image.target.name}:{image.target.tag or LATEST}: {', '.join(parts)}")
     sys.stdout.write(f"{image.reference}\n")
 
@@ -119,7 +120,7 @@ def document(image: Published) -> dict[str, object]:
 
 
 def _count(count: Count) -> str:
-    blobs = f"{count.blobs} blob{'' if count.blobs == 1 else 's'}"
+    blobs = counted(count.blobs, "blob")
     return f"{blobs} ({shown(count.bytes)})" if count.blobs else blobs
 
 

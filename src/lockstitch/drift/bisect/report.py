@@ -8,7 +8,7 @@ from lockstitch.drift.bisect.experiment import Explanation
 from lockstitch.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome, Verdict
 from lockstitch.drift.bisect.setup import Prepared, number
 from lockstitch.drift.compare import Difference
-from lockstitch.table import table
+from lockstitch.table import counted, first_of, table
 
 _NAMED = 4  # parts of a cause that are named; the others are counted
 
@@ -16,11 +16,11 @@ _NAMED = 4  # parts of a cause that are named; the others are counted
 def plan(prepared: Prepared) -> str:
     """Return the most runs that there will be, and what cannot be tried."""
     causes, limits = prepared.ends.causes, prepared.limits
-    guesses = f", then {_count(prepared.guesses, 'guess')} alone" if prepared.guesses else ""
+    guesses = f", then {counted(prepared.guesses, 'guess')} alone" if prepared.guesses else ""
     first = f"A {limits.repeats} times, B once{guesses}"
     most = f"at most {prepared.most} runs where it is one cause"
     lines = [
-        f"plan: {_count(len(causes), 'cause')} to try; {first}, then halves;",
+        f"plan: {counted(len(causes), 'cause')} to try; {first}, then halves;",
         f"what decides runs again: {most}, never more than {limits.runs} (--runs)",
     ]
     if prepared.bench.outcomes.before:
@@ -98,7 +98,7 @@ def _lines(prepared: Prepared, result: Explanation, unseeded: Sequence[str]) -> 
         return
     sets = [result.chosen(labels) for labels in result.answer.sets]
     how = ", each of these alone" if len(sets) > 1 else ", together" if len(sets[0]) > 1 else ""
-    yield f"{_ends(result)}{how}: after {_count(result.runs, 'run')}\n"
+    yield f"{_ends(result)}{how}: after {counted(result.runs, 'run')}\n"
     for causes in sets:
         yield from _parts(causes)
         yield ""
@@ -176,7 +176,7 @@ def _unexplained(prepared: Prepared, result: Explanation, unseeded: Sequence[str
         yield f"not explained: A gives {before} and B gives {after}, which is no difference here"
         yield "what can be installed and set on this machine does not change the number"
     else:
-        yield f"not explained after {_count(result.runs, 'run')}, as many as --runs allows"
+        yield f"not explained after {counted(result.runs, 'run')}, as many as --runs allows"
         if result.smallest and len(result.smallest) < len(result.causes):
             yield f"the smallest so far that changes it: {_names(result.smallest)}"
         yield "the outcomes are kept: go on with a larger --runs"
@@ -218,7 +218,7 @@ def _typed(side: str, parts: Sequence[tuple[Difference, str]], word: str) -> Ite
 
 def _beside(differences: Sequence[Difference]) -> Iterator[str]:
     if differences:
-        count = _count(len(differences), "difference")
+        count = counted(len(differences), "difference")
         yield f"{count} that can change results cannot be tried here:"
         for each in differences[:_NAMED]:
             name, before, after = _row(each)
@@ -248,9 +248,7 @@ def _row(each: Difference) -> list[str]:
 
 
 def _names(labels: Mixture) -> str:
-    names = sorted(labels)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return first_of(sorted(labels), _NAMED)
 
 
 def _value(outcome: Outcome) -> str:
@@ -267,8 +265,3 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 def _cause(cause: Cause) -> list[dict[str, Any]]:
     return [each.document() for each in cause.parts]
-
-
-def _count(number: int, what: str) -> str:
-    plural = "es" if what.endswith("s") else "s"
-    return f"{number} {what}{'' if number == 1 else plural}"

@@ -25,6 +25,7 @@ from lockstitch.oci.registry.repository import MOST, Repository
 from lockstitch.oci.registry.upload import MOUNTED, Blob, Upload
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
+from lockstitch.table import counted
 
 _MOST = 4  # the newest ones: a mount from a repository that lost the blob costs one request
 _KIND = "places"  # of records
@@ -286,7 +287,7 @@ def _send(
     target: RepositoryWriter, missing: Sequence[Blob], locations: BlobLocations, progress: Reporter
 ) -> list[str]:
     total = sum(each.descriptor.size for each in missing)
-    label = f"push {len(missing)} blob{'s' if len(missing) > 1 else ''} to {target.name}"
+    label = f"push {counted(len(missing), 'blob')} to {target.name}"
     with progress.task(label, total) as task:
 
         def send(each: Blob) -> str:

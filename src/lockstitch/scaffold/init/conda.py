@@ -9,6 +9,7 @@ from lockstitch.repository.text import yaml
 from lockstitch.scaffold.init.conda_names import distribution, kind_of
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import is_known, requirement, usable
+from lockstitch.table import first_of
 
 _SELECTOR = re.compile(r"#\s*\[([^\]]*)\]\s*$")
 _ENTRY = re.compile(
@@ -54,9 +55,8 @@ def environment(folder: Folder, name: str) -> Environment | None:
         elif isinstance(item, yaml.Scalar) and not _elsewhere(lines, item.line):
             _take(found, item.text.strip(), f"`{name}:{item.line}`", others)
     for kind, names in others.items():
-        shown = ", ".join(f"`{each}`" for each in sorted(names)[:8])
-        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        found.notes.append(f"`{name}`: {shown}{more}: {_FATES[kind]}")
+        shown = first_of([f"`{each}`" for each in sorted(names)], 8)
+        found.notes.append(f"`{name}`: {shown}: {_FATES[kind]}")
     found.dependencies = list(dict.fromkeys(found.dependencies))
     return found
 

@@ -18,6 +18,7 @@ from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.groups import proposed, settled
 from lockstitch.scaffold.init.programs import Found, Program, find
 from lockstitch.scaffold.init.steps import complete
+from lockstitch.table import first_of
 
 # The Pythons of bases, the best first, with a version that the base has or will have: those of
 # Debian's releases, and of python-build-standalone.
@@ -344,17 +345,14 @@ def _without_image(found: Found, every: Sequence[Contents]) -> Iterator[str]:
     used = {program.path for each in every for program in (each.program, *each.program.before)}
     others = sorted({program.path for program in found.others} - used)
     if others:
-        shown = ", ".join(f"`{path}`" for path in others[:5])
-        more = f" and {len(others) - 5} more" if others[5:] else ""
-        yield f"programs without an image: {shown}{more}"
+        yield f"programs without an image: {first_of([f'`{path}`' for path in others], 5)}"
 
 
 def _wanting(image: str, variables: Mapping[str, str]) -> str:
     """Return a note about the variables that an image's program needs and nobody sets."""
     listed = [f"`{name}` ({where})" for name, where in variables.items()]
-    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
     return (
-        f"image `{image}` reads variables that have no default: {', '.join(listed[:5])}{more}; "
+        f"image `{image}` reads variables that have no default: {first_of(listed, 5)}; "
         f"lockstitch try {image} --env {next(iter(variables))}=VALUE"
     )
 
@@ -377,10 +375,9 @@ def _without_command(facts: Facts, found: Found) -> Iterator[Table | str]:
         yield f"`{notebooks[0]}` is a notebook, which no image starts: make it a script"
     code = sorted(name for name in found.codes if not name.startswith(("tests/", "docs/")))
     if code:
-        shown = ", ".join(f"`{name}`" for name in code[:3])
-        more = f" and {len(code) - 3} more" if len(code) > 3 else ""
+        shown = first_of([f"`{name}`" for name in code], 3)
         yield (
-            f"no program was found in {shown}{more}: image `app` has no command; "
+            f"no program was found in {shown}: image `app` has no command; "
             'add command = ["python", "FILE.py"] to [tool.lockstitch.images.app]'
         )
 

@@ -24,6 +24,7 @@ from lockstitch.oci.rootfs import RootFs, entries
 from lockstitch.progress import Reporter
 from lockstitch.python.tables import Table
 from lockstitch.store import Store
+from lockstitch.table import counted
 
 _RECORD = "registry-base-2"  # the kind of store record; a change of what is read is a new name
 FILES = "registry-files"  # the kind of store record of a base's libraries and programs
@@ -88,7 +89,7 @@ def fetch(
     missing = [each for each in wanted.values() if not store.has_whole(each.digest, each.size)]
     if not missing:
         return
-    label = f"fetch {len(missing)} base layer{'s' if len(missing) > 1 else ''}"
+    label = f"fetch {counted(len(missing), 'base layer')}"
     with progress.task(label, sum(each.size for each in missing)) as task:
 
         def bring(each: LayerFacts) -> None:
