@@ -166,6 +166,9 @@ def write(case: Case, folder: Path) -> Path:
         ):
             git(folder, *words)
     write_files(folder, late)
+    for path, text in case.files.items():
+        if text.startswith("\ufffe"):
+            (folder / path).write_bytes(text[1:].encode("utf-16"))
     for path in case.files:
         if "/bin/" in path:
             (folder / path).chmod(0o755)

@@ -78,6 +78,7 @@ WORDS: Mapping[str, str] = {
     "GCR": "gc" + "r.io",
     "QUAY": "qu" + "ay.io",
     "BOM": "\ufeff",
+    "WIDE": "\ufffe",  # a file that begins with it is written as UTF-16
     "CR": "\r",
     "PASSWORD": "PASS" + "WORD",  # scanners look at what stands beside it
 }

@@ -139,6 +139,16 @@ class Repository:
         """Return the names whose text rules have read so far."""
         return [name for name in self.names if self._texts.get(name) or name in self.changed]
 
+    def begins_with(self, name: str, marks: tuple[bytes, ...]) -> bool:
+        """Return whether a file as it lies there begins with one of these bytes."""
+        if name in self.changed or _leads_out(name):
+            return False
+        try:
+            with (self.root / name).open("rb") as file:
+                return file.read(max(map(len, marks))).startswith(marks)
+        except OSError:
+            return False
+
     def lines(self, name: str) -> list[str]:
         """Return a file's lines without their ends, none when it cannot be read."""
         return (self.text(name) or "").splitlines()
@@ -193,6 +203,8 @@ def _read(root: Path, name: str) -> str | None:
         data = path.read_bytes()
     except (OSError, ValueError):
         return None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")  # as PowerShell writes lists
     return None if b"\0" in data[:8192] else data.decode("utf-8", "replace")
 
 

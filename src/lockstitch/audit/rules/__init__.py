@@ -13,6 +13,7 @@ from lockstitch.audit.rules import (
     img_run,
     img_wheels,
     lck,
+    lck_inputs,
     lck_machine,
     lck_stale,
     pkg,
@@ -27,7 +28,7 @@ __all__ = ["RULES", "by_code", "codes"]
 _FILES = (
     *(chk, env, hok, run, sec, stk, stk_data),
     *(img_base, img_copy, img_install, img_layer, img_run, img_wheels),
-    *(lck, lck_machine, lck_stale, pkg),
+    *(lck, lck_inputs, lck_machine, lck_stale, pkg),
 )
 _FAMILIES = [*FAMILIES]
 RULES: tuple[type[Rule], ...] = tuple(

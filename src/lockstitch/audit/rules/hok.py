@@ -48,6 +48,24 @@ _VENV = regex(r"(?:\./)?\.venv/bin/([\w.-]+)")
 _CHOOSES = regex(
     r"--(?:(?:only-)?group|extra|all-(?:groups|extras)|with|package|project|isolated)\b"
 )
+_LINTERS = frozenset(
+    {
+        "pytest",
+        "black",
+        "ruff",
+        "flake8",
+        "isort",
+        "pylint",
+        "pyright",
+        "autopep8",
+        "yapf",
+        "bandit",
+    }
+)
+_CI_FILE = regex(
+    r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml|azure-pipelines\.yml|Jenkinsfile"
+    r"|\.circleci/config\.yml|\.travis\.yml|bitbucket-pipelines\.yml"
+)
 _LARGE = "check-added-large-files"
 _MAXKB = regex(r"--maxkb[= ](\d+)")
 _DEFAULT_MAXKB = 500
@@ -401,6 +419,8 @@ class HOK007(Rule):
     `lockstitch check --secrets --staged`.
     """
 
+    severity = Severity.HINT
+
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield one finding for each configuration, when CI has no scanner either."""
         for file in hook_files(repo):
@@ -419,11 +439,13 @@ def _in_ci(repo: Repository) -> bool:
 
 
 class HOK008(Rule):
-    """A hook is slow (only with `--measure`).
+    """A hook is slow, or looks at all files at each commit.
 
-    Why: people skip a hook that takes half a minute with `--no-verify`. `--measure` runs each hook
-    of the repository on all files, as `pre-commit run --all-files` does: it runs the repository's
-    code, and hooks that correct files do so.
+    Why: people skip a hook that takes half a minute with `--no-verify`. A local hook that runs the
+    tests, or a linter on `.`, takes longer with each file of the repository, whatever is committed.
+    `--measure` runs each hook on all files, as `pre-commit run --all-files` does, and names those
+    that take more than five seconds: it runs the repository's code, and hooks that correct files do
+    so.
 
     Bad:
         `mypy` took 31.0 s on all files, more than 5 s
@@ -437,6 +459,8 @@ class HOK008(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each hook that takes more than five seconds when all it caches is there."""
         configured = [file for file in hook_files(repo) if "/" not in file.path and file.repos]
+        for file in configured:
+            yield from self._of_all_files(file)
         if not self.options.measure or not configured:
             return
         file, most = configured[0], self.options.slow
@@ -454,6 +478,22 @@ class HOK008(Rule):
                 message = f"`{hook.id}` took {seconds:.1f} s on all files, more than {most:g} s"
                 hint = "stages: [pre-push]"
                 yield self.finding(file.path, hook.line, message, hint=hint)
+
+    def _of_all_files(self, file: HookFile) -> Iterator[Finding]:
+        for source, hook in file.hooks():
+            if source.url == "local" and _at_commit(file, hook) and _is_of_all_files(hook):
+                message = f"`{hook.entry:.60}` looks at all files at each commit"
+                hint = "let it have the names of what is committed, or stages: [pre-push]"
+                yield self.finding(file.path, hook.line, message, hint=hint)
+
+
+def _is_of_all_files(hook: Hook) -> bool:
+    """Return whether a hook looks at all files, whatever is committed."""
+    words = _words(hook)
+    programs = [basename(word) for word in words]
+    tool = next((name for name in programs if name in _LINTERS), "")
+    named = {"."} & {*words} or hook.options.get("pass_filenames", "").lower() == "false"
+    return tool == "pytest" or bool(tool and named and "mypy" not in programs)
 
 
 def _at_commit(file: HookFile, hook: Hook) -> bool:
@@ -692,6 +732,51 @@ def _is_committed(repo: Repository, name: str) -> bool:
     return git.run(repo.root, "cat-file", "-e", f"HEAD:./{name}", check=False).code == 0
 
 
+class HOK013(Rule):
+    """CI runs none of the hooks.
+
+    Why: hooks are of each clone. Who never ran `pre-commit install`, or commits with `--no-verify`
+    or in the browser, passes them, and nobody sees it.
+
+    Bad:
+        $ ls .github/workflows .pre-commit-config.yaml
+        .pre-commit-config.yaml  tests.yml        # which runs pytest alone
+
+    Good:
+        - run: uv run pre-commit run --all-files
+
+    Fix: run `pre-commit run --all-files` or `prek run --all-files` in CI, or let pre-commit.ci.
+    Source: pre-commit.com, "Usage in continuous integration".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield one finding for the configuration at the top."""
+        names = [name for name in repo.names if _CI_FILE.fullmatch(name)]
+        texts = [text for name in names if (text := repo.text(name))]
+        scripts = [repo.text(name) or "" for name in ("Makefile", "justfile", "tox.ini")]
+        scripts += [repo.text(name) or "" for name in ("noxfile.py", "tasks.py", "pyproject.toml")]
+        said = "\n".join(texts)
+        for file in hook_files(repo):
+            if "/" in file.path or not texts or not file.repos or re.search(r"(?m)^ci:", file.text):
+                continue
+            if not re.search(r"\b(?:pytest|pip|uv|poetry|python)\b", said):
+                continue  # CI of something else
+            tools = {basename(word) for _, hook in file.hooks() for word in _words(hook)[:3]}
+            tools |= {hook.id for _, hook in file.hooks()}
+            by_make = re.search(r"\b(?:make|just|tox|nox|invoke|hatch)\b", said)
+            every = said + ("\n".join(scripts) if by_make else "")
+            runs = re.search(r"pre-commit|\bprek\b", every)
+            if not runs and not any(_names(tool, every) for tool in tools):
+                message = f"none of what `{file.path}` checks is run by CI (`{names[0]}`)"
+                hint = "pre-commit run --all-files, in a job"
+                yield self.finding(file.path, file.line, message, hint=hint)
+
+
+def _names(tool: str, text: str) -> bool:
+    short = tool.partition("-")[0]
+    return len(short) > 2 and re.search(rf"\b{re.escape(short)}\b", text) is not None
+
+
 RULES: tuple[type[Rule], ...] = (
     HOK001,
     HOK002,
@@ -705,4 +790,5 @@ RULES: tuple[type[Rule], ...] = (
     HOK010,
     HOK011,
     HOK012,
+    HOK013,
 )

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lockstitch import environ, process
+from lockstitch import clock, environ, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
 from lockstitch.repository.compose.services import compose_files
-from lockstitch.repository.dockerfile.images import ImageFile, image_files, products
+from lockstitch.repository.dockerfile.bases import Base
+from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files, products
 from lockstitch.repository.dockerfile.installs import package_of
 from lockstitch.repository.dockerfile.stages import line_of
 from lockstitch.repository.environment.programs import program
@@ -18,6 +20,7 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.text import lines
 from lockstitch.repository.text.image_names import Reference, is_local, reference
 from lockstitch.repository.text.lines import Edit
+from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
 _WHOLE = regex(r"\$\w+|\$\{\w+[^}]*\}")
@@ -26,6 +29,9 @@ _PYTHON = regex(r"python(3\.\d{1,2})\b")
 _PYTHON_BASE = regex(r"(?:python:|python)(3\.\d{1,2})\b")
 _VERSION = regex(r"(?<![\d.])\d+\.\d+\.\d+(?![\d.]*\d)")
 _MANY = 3  # places
+_NEEDS_FULL = regex(
+    r"git\+|\bgcc\b|\bg\+\+|\bmake\b|build-essential|setup\.py|\bgit\b|--no-binary|-dev\b"
+)
 # Of hadolint's rules, those that ours say with more knowledge, or that are taste: pins of system
 # packages break a build within weeks (hadolint#884).
 _OURS = frozenset(
@@ -66,6 +72,7 @@ class IMG003(Rule):
     both current. `lockstitch check --fix` does it where lockstitch.lock knows the digest.
     """
 
+    severity = Severity.HINT
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
@@ -73,8 +80,9 @@ class IMG003(Rule):
         known = _digests(repo.toml("lockstitch.lock"))
         for image, named in _of_registries(repo):
             reference = named.reference
-            if named.is_base and not (named.given or reference.digest or reference.moves):
-                message = f"`{reference.text}` is a tag: what it names changes under the image"
+            if named.is_base and not (reference.digest or reference.moves):
+                how = ", by default" if named.given else ""
+                message = f"`{reference.text}` is a tag{how}: what it names changes under the image"
                 hint = f"FROM {reference.text}@sha256:…; the digest is printed by"
                 hint += f" `docker buildx imagetools inspect {reference.text}`"
                 fix = _pinned(image, named, known.get(reference.key, ""))
@@ -192,6 +200,8 @@ class IMG005(Rule):
     Fix: add the digest behind the tag.
     """
 
+    severity = Severity.HINT
+
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each COPY --from or mount of an image with a tag and no digest."""
         for image, named in _of_registries(repo):
@@ -248,7 +258,8 @@ class IMG022(Rule):
         ARG PYTHON
         COPY --from=build /usr/local/lib/python${PYTHON} /usr/local/lib/python${PYTHON}
 
-    Fix: an ARG before the first FROM, named again in each stage that uses it.
+    Fix: an ARG before the first FROM, named again in each stage that uses it. A version of a
+    download that is written once is a hint.
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
@@ -259,6 +270,27 @@ class IMG022(Rule):
                 where = ", ".join(map(str, numbers[:-1])) + f" and {numbers[-1]}"
                 message = f"{what} stands on lines {where}: they must be changed together"
                 yield self.finding(image.path, numbers[0], message, hint="ARG VERSION=…")
+            yield from () if repeated else self._spelled(image)
+
+    def _spelled(self, image: ImageFile) -> Iterator[Finding]:
+        """Yield a Python that two stages name, and the versions that a step downloads."""
+        named: dict[str, list[int]] = {}
+        for each in _named(image):
+            if each.is_base and "$" not in each.written and _PYTHON_BASE.search(each.written):
+                named.setdefault(each.written, []).append(each.line)
+        for name, numbers in named.items():
+            if len(numbers) > 1:
+                where = f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+                message = f"`{name:.60}` stands on lines {where}: they must be changed together"
+                hint = "ARG PYTHON=3.X before the first FROM, and python:${PYTHON}-slim in both"
+                yield self.finding(image.path, numbers[0], message, hint=hint)
+        for call in (call for step in image.all_steps for call in step.calls):
+            version = _VERSION.search(" ".join(call.words))
+            if call.program in {"curl", "wget"} and version:
+                message = f"version {version[0]} is written in a step: an ARG is raised more easily"
+                hint = "ARG VERSION=… before it, and $VERSION there"
+                level = Severity.HINT
+                yield self.finding(image.path, call.line, message, hint=hint, severity=level)
 
 
 def _pythons(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
@@ -316,6 +348,97 @@ def _repeated(
     for what, numbers in places.items():
         if len(numbers) >= least:
             yield what, sorted(numbers)
+
+
+class IMG028(Rule):
+    """The base of an image gets no fixes any more.
+
+    Why: nobody corrects a hole in its Python, its OpenSSL or its C library; packages stop having
+    wheels for it, and an apt mirror of an old Debian answers 404 one day.
+
+    Bad:
+        FROM python:3.7-slim-buster
+
+    Good:
+        FROM python:3.12-slim-bookworm
+
+    Fix: take a release that is supported; lock anew on it and test.
+    Source: endoflife.date: Python, Debian, Ubuntu.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each base whose Python or distribution has ended."""
+        today = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
+        seen = set()
+        for built in products(repo):
+            base, first = built.base, built.chain[0]
+            place = (built.image.path, first.line)
+            if base is None or place in seen:
+                continue
+            ended = _ended(base, first.base.text, today)
+            if ended:
+                seen.add(place)
+                what, since, instead = ended
+                message = f"`{first.base.text:.80}`: {what} gets no fixes since {since}"
+                yield self.finding(*place, message, hint=f"take {instead} or newer")
+
+
+def _ended(base: Base, written: str, today: str) -> tuple[str, str, str] | None:
+    """Return what of a base has ended, when, and what to take."""
+    table = load_table("lockstitch.repository.dockerfile", "ended.toml")
+    minor = ".".join(base.python.split(".")[:2])
+    if base.kind == "python" and table["python"].get(minor, "9") <= today:
+        return f"Python {minor}", table["python"][minor], f"Python {table['instead']['python']}"
+    release = base.release if base.release in written or base.kind in {"debian", "ubuntu"} else ""
+    if table["release"].get(release, "9") <= today:
+        return release, table["release"][release], table["instead"]["release"]
+    return None
+
+
+class IMG029(Rule):
+    """An image that runs is made from a full Python image.
+
+    Why: `python:3.11` has compilers, headers and version control for building: about 1 GB, of which
+    a program needs 130 MB. Each machine pulls and stores it, and scanners list its packages.
+
+    Bad:
+        FROM python:3.11
+        RUN pip install -r requirements.txt
+
+    Good:
+        FROM python:3.11-slim
+        RUN pip install -r requirements.txt
+
+    Fix: take the slim image. What must be compiled is, in a stage of its own from the full one,
+    whose environment is copied. `lockstitch build` makes images without either.
+    Source: Docker Official Images, python, "Image Variants".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each image that runs whose last base is a full one."""
+        seen = set()
+        for built in products(repo):
+            base, first = built.base, built.chain[0]
+            place = (built.image.path, first.line)
+            anaconda = base is not None and "anaconda" in first.base.text
+            full = base is not None and base.kind == "python" and base.has.get("gcc", False)
+            runs = built.is_python and built.entry.step is not None
+            if not (runs and (full or anaconda)) or place in seen or _builds(built):
+                continue
+            seen.add(place)
+            text = first.base.text
+            size = "about 1 GB" if full else "several GB"
+            message = f"`{text:.80}` has compilers and headers that nothing here uses: {size}"
+            tag = text.partition("@")[0]
+            slim = f"{tag}-slim" if ":" in tag else f"{tag}:3-slim"
+            hint = f"FROM {slim}" if full else "FROM python:3.11-slim, or miniforge"
+            yield self.finding(*place, message, hint=hint)
+
+
+def _builds(built: Built) -> bool:
+    """Return whether a step needs what a full image has: a compiler, git, sources of packages."""
+    words = " ".join(step.instruction.text for step in built.steps)
+    return _NEEDS_FULL.search(words) is not None
 
 
 class IMG025(Rule):
@@ -399,4 +522,14 @@ class IMG090(Rule):
                 yield self.finding(path, line, f"{code}: {text:.300}")
 
 
-RULES: tuple[type[Rule], ...] = (IMG003, IMG004, IMG005, IMG021, IMG022, IMG025, IMG090)
+RULES: tuple[type[Rule], ...] = (
+    IMG003,
+    IMG004,
+    IMG005,
+    IMG021,
+    IMG022,
+    IMG025,
+    IMG028,
+    IMG029,
+    IMG090,
+)

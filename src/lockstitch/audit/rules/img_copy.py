@@ -33,6 +33,11 @@ _VERSIONED_BY_GIT = regex(
 )
 _DATA = (".csv", ".tsv", ".parquet", ".feather", ".npy", ".npz", ".jsonl", ".jpg", ".png", ".zip")
 _MOST_OPENED = 500  # files that are searched for a folder
+_LOCKERS = {
+    "requirements-lock.txt": "uv export --format requirements.txt -o requirements-lock.txt",
+    "uv.lock": "uv lock",
+    "poetry.lock": "poetry lock",
+}
 _MODELS = (".pkl", ".joblib", ".pt", ".pth", ".onnx", ".h5", ".keras", ".safetensors", ".bin")
 _SECRET = regex(
     r"(?:.*_)?(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_?KEY(?:_ID)?|SECRET_?KEY"
@@ -96,6 +101,9 @@ def _gone(repo: Repository, image: ImageFile, source: str) -> tuple[str, str]:
         return "", ""
     folders = " or ".join(f"`{each.folder or '.'}`" for each in contexts)
     message = f"`{source}` is not there: COPY looks in {folders}"
+    made = _LOCKERS.get(posixpath.basename(path))
+    if made:
+        return message, f"{made}  # writes it; then commit it"
     return message, "correct the path: it counts from the folder that is given to the build"
 
 

@@ -153,7 +153,8 @@ def _keeps_pips(step: Step, install: Install) -> bool:
         return False
     text = _commands(step)
     cleaned = re.search(r"cache purge|rm .*cache", text)
-    return not cleaned and not step.has_cache_mount("cache", "pip")
+    itself = {*install.required} <= {"pip", "setuptools", "wheel"} and not install.files
+    return not cleaned and not itself and not step.has_cache_mount("cache", "pip")
 
 
 class IMG020(Rule):

@@ -9,8 +9,9 @@ from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile import bases, environments, recipes
 from lockstitch.repository.dockerfile.entry import Started, package_of_server
-from lockstitch.repository.dockerfile.images import Built, products
+from lockstitch.repository.dockerfile.images import Built, ImageFile, products
 from lockstitch.repository.dockerfile.installs import Install, facts
+from lockstitch.repository.dockerfile.instruction import Instruction
 from lockstitch.repository.dockerfile.purpose import is_tool
 from lockstitch.repository.dockerfile.stages import SHELLS, Step
 from lockstitch.repository.files import Repository
@@ -23,6 +24,7 @@ _CURL = regex(
     r"[ \t]+[\"']?(?P<url>http://(?:localhost|127\.0\.0\.1)[\w:/.-]*)[\"']?"
     r"(?:[ \t]*\|\|[ \t]*exit[ \t]+1)?[ \t]*(?=\r?\n|$)"
 )
+_ALMOST_JSON = regex(r"\[\s*'[^']*'(?:\s*,\s*'[^']*')*\s*\]")
 _ON = {"1", "true", "yes", "on", "t", "y"}
 _DROPPING = {"gosu", "su-exec", "setpriv", "runuser", "su"}
 _KNOWN_BASES = frozenset(
@@ -123,15 +125,43 @@ class IMG009(Rule):
     """
 
     severity = Severity.ERROR
+    fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each program of CMD or ENTRYPOINT that is surely not found."""
+        seen = set()
         for built in products(repo):
+            for step in built.steps:
+                place = (built.image.path, step.instruction.first)
+                if place not in seen and _is_almost_json(step.instruction):
+                    seen.add(place)
+                    first = step.instruction.text.split()[0]
+                    message = f"`{first:.40}` is no JSON: a shell is told to run that"
+                    edit = _with_double_quotes(built.image, step.instruction)
+                    yield self.finding(
+                        *place, message, hint='double quotes: ["python", "…"]', fix=edit
+                    )
             for program in built.entry.direct[:1]:
-                found = _not_found(built, program)
+                found = None if program.call.program.startswith("[") else _not_found(built, program)
                 if found:
                     message, hint = found
                     yield self.finding(built.image.path, program.line, message, hint=hint)
+
+
+def _is_almost_json(instruction: Instruction) -> bool:
+    """Return whether words in single quotes stand in brackets where a list is meant."""
+    starts = instruction.name in {"CMD", "ENTRYPOINT"} and not instruction.json
+    return starts and _ALMOST_JSON.fullmatch(instruction.text.strip()) is not None
+
+
+def _with_double_quotes(image: ImageFile, instruction: Instruction) -> list[Edit]:
+    """Return the edit that makes a list of one line JSON, none where a quote is part of a word."""
+    old = instruction.text.strip()
+    new = old.replace("'", '"')
+    if '"' in old or "\\" in old or instruction.first != instruction.last:
+        return []
+    edit = lines.replace_on_line(image.path, image.text, instruction.first, old, new)
+    return [edit] if edit else []
 
 
 def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
@@ -457,7 +487,8 @@ class IMG012(Rule):
         USER app
         CMD ["python", "serve.py"]
 
-    Fix: make a user and name it in USER after what needs root.
+    Fix: make a user and name it in USER after what needs root. Of an image that serves nothing, it
+    is a hint.
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
@@ -473,7 +504,8 @@ class IMG012(Rule):
             what = "`USER root` is the last one" if said else "no USER is named"
             message = f"{what}: the container runs as root"
             hint = "RUN useradd --create-home app, then USER app before CMD"
-            yield self.finding(built.image.path, line, message, hint=hint)
+            level = Severity.WARNING if built.serves else Severity.HINT  # nobody reaches a job
+            yield self.finding(built.image.path, line, message, hint=hint, severity=level)
 
 
 def _drops(built: Built) -> bool:

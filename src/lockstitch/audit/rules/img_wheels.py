@@ -27,11 +27,23 @@ _SHOWN = 5
 _GLIBC = regex(r"manylinux_2_(\d{1,4})_")
 _CPU_BASES = frozenset({"python", "debian", "ubuntu", "uv", "alpine", "distroless", "enterprise"})
 # Without a wheel for musl in each release up to the summer of 2026.
+# What has no wheel for musl, and from which version on others have one (the index's own file
+# names, for CPython 3.11, asked in November 2026).
 _NO_MUSL = frozenset(
-    {"catboost", "h5py", "lightgbm", "llvmlite", "ml-dtypes", "numba", "onnxruntime"}
+    {"catboost", "lightgbm", "llvmlite", "ml-dtypes", "numba", "onnxruntime", "scikit-learn"}
     | {"opencv-python", "opencv-python-headless", "optree", "sentencepiece", "tensorflow"}
     | {"torch", "torchvision", "torchaudio", "triton", "xgboost"}
 )
+_MUSL_SINCE = {
+    "h5py": "3.15",
+    "matplotlib": "3.8",
+    "numpy": "1.25",
+    "pandas": "2.1",
+    "pyarrow": "20.0",
+    "scipy": "1.11.1",
+    "shap": "0.43",
+    "statsmodels": "0.14",
+}
 _DEVICE = regex(
     r"--gpus|nvidia\.com/gpu|(?:runtime|driver):\s*[\"']?nvidia|capabilities:.*gpu|\bgpus:"
     r"|NVIDIA_VISIBLE|whl/cu\d"
@@ -106,20 +118,32 @@ def _by_lock(repo: Repository, built: Built) -> str:
 
 
 def _by_name(repo: Repository, built: Built) -> str:
-    """Return what is wrong by the names of packages that never had a wheel for musl."""
-    names: set[str] = set()
+    """Return what is wrong by the names and versions of packages without a wheel for musl."""
+    versions: dict[str, str] = {}
     for _, install in built.installs:
         if install.is_pip:
-            names |= {package_of(name)[0] for name in install.required}
+            for name in install.required:
+                package, _, rest = package_of(name)
+                versions[package] = rest.removeprefix("==") if rest.startswith("==") else ""
             for file in install.files:
                 path = recipes.file_in(repo, built.image, file)
                 text = repo.text(path) if path else None
-                names |= {entry.name for entry in lists.read(text or "").entries}
-    wrong = sorted(names & _NO_MUSL)
+                versions |= {e.name: e.version for e in lists.read(text or "").entries}
+    wrong = sorted(name for name, v in versions.items() if name in _NO_MUSL or _is_older(name, v))
     if not wrong:
         return ""
     verb = "has" if len(wrong) == 1 else "have"
     return f"alpine: {_listed(wrong)} {verb} no musl wheel and would be compiled"
+
+
+def _is_older(name: str, version: str) -> bool:
+    """Return whether a pinned version is older than a package's first wheel for musl."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return name in _MUSL_SINCE and Version(version) < Version(_MUSL_SINCE[name])
+    except InvalidVersion:
+        return False
 
 
 class IMG002(Rule):

@@ -473,9 +473,13 @@ class LCK006(Rule):
         names = purpose.misplaced(repo, folder, {each.name for each in asked})
         found = [each for each in asked if each.name in names]
         if found:
-            yield self._misplaced(file.path, found[0].line, [each.name for each in found])
+            level = Severity.WARNING if _installed(repo, file.path) else Severity.HINT
+            listed = [each.name for each in found]
+            yield self._misplaced(file.path, found[0].line, listed, level)
 
-    def _misplaced(self, path: str, line: int, names: list[str]) -> Finding:
+    def _misplaced(
+        self, path: str, line: int, names: list[str], level: Severity = Severity.WARNING
+    ) -> Finding:
         one = len({*names}) == 1
         what = "a development tool" if one else "development tools"
         message = f"{_names(names)} {what}, and `{path}` installs {'it' if one else 'them'} at run"
@@ -483,7 +487,7 @@ class LCK006(Rule):
         hint = "move to requirements-dev.txt"
         if path.endswith(".toml"):
             hint = "move to [dependency-groups] dev"
-        return self.finding(path, line, message, hint=hint)
+        return self.finding(path, line, message, hint=hint, severity=level)
 
 
 def _is_of_run_time(repo: Repository, path: str) -> bool:

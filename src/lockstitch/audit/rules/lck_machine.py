@@ -92,6 +92,7 @@ class LCK008(Rule):
             one = built if one_file or len({pin.minor for pin in built}) == 1 else []
             inside = [pin for pin in (*said, *one) if pin not in outside]
             yield from self._others(inside)
+            yield from self._pair(repo, folder)
             if inside and not folder:
                 yield from self._untested(repo, inside[0])
 
@@ -102,6 +103,22 @@ class LCK008(Rule):
                 message += inside[0].version
                 hint = f"write {inside[0].minor} in both, or {pin.minor}"
                 yield self.finding(pin.path, pin.line, message, hint=hint)
+
+    def _pair(self, repo: Repository, folder: str) -> Iterator[Finding]:
+        """Yield a training image whose Python no image that serves has: it writes the model."""
+        serving, training = dict[str, Pin](), dict[str, Pin]()
+        for built in _built_in(repo, folder):
+            pin = _pin_of(built)
+            if pin is not None:
+                served = built.serves
+                if served or "train" in built.image.path.lower() or _trains(built):
+                    (serving if served else training)[pin.minor] = pin
+        if serving and training and not serving.keys() & training.keys():
+            one, other = next(iter(training.values())), next(iter(serving.values()))
+            message = f"{one.what} trains on Python {one.version}, {other.what} serves on "
+            message += other.version
+            hint = f"take one Python for both: a model of {one.minor} is loaded by {other.minor}"
+            yield self.finding(one.path, one.line, message, hint=hint)
 
     def _untested(self, repo: Repository, first: Pin) -> Iterator[Finding]:
         tested = _tested(repo)
@@ -169,16 +186,26 @@ def _pins(repo: Repository, folder: str) -> list[Pin]:
 
 def _of_images(repo: Repository, folder: str) -> list[Pin]:
     """Return the Python of each image that is built in a folder."""
-    pins = {}
     stages = [each for built in _built_in(repo, folder) for each in (built, *built.sources)]
-    for stage in stages:
-        base = stage.base
-        match = _VERSION.fullmatch(base.python) if base and base.kind in _KINDS else None
-        if match and stage.is_python:
-            path, first = stage.image.path, stage.chain[0]
-            what = f"`{first.base.text}` of `{path}`"
-            pins[path, first.line] = Pin(path=path, line=first.line, version=match[1], what=what)
+    pins = {(pin.path, pin.line): pin for stage in stages if (pin := _pin_of(stage))}
     return list(pins.values())
+
+
+def _pin_of(stage: Built) -> Pin | None:
+    base = stage.base
+    match = _VERSION.fullmatch(base.python) if base and base.kind in _KINDS else None
+    if not match or not stage.is_python:
+        return None
+    path, first = stage.image.path, stage.chain[0]
+    what = f"`{first.base.text}` of `{path}`"
+    return Pin(path=path, line=first.line, version=match[1], what=what)
+
+
+def _trains(built: Built) -> bool:
+    """Return whether an image starts a program whose name says that it trains."""
+    words = [each.call.written for each in built.entry.started]
+    words += [word for each in built.entry.started for word in each.call.words]
+    return any(re.search(r"(?:^|[/_.-])train", word) for word in words)
 
 
 def _tested(repo: Repository) -> list[Pin]:

@@ -21,6 +21,10 @@ _HOME = regex(
     |airflow|coder|Shared|runneradmin|USER|NAME|<)\b)[A-Za-z][\w.-]*/|[A-Z]:\\\\?Users\\\\?\w""",
     re.VERBOSE,
 )
+_RUN = regex(r"(?m)^[ \t]*\w+\.run(?:_server)?\(")
+_LONGEST_CALL = 400  # characters
+_DEBUG = regex(r"\bdebug\s*=\s*True\b")
+_EVERYWHERE = regex(r"\bhost\s*=\s*[\"']0\.0\.0\.0")
 _BIG = 500_000  # bytes of a notebook's outputs
 _LARGEST = 100 << 20
 
@@ -190,4 +194,46 @@ def _outputs(path: Path) -> int:
     return sum(len(json.dumps(cell["outputs"])) for cell in cells if cell.get("outputs"))
 
 
-RULES: tuple[type[Rule], ...] = (RUN001, RUN002, RUN003, RUN004)
+class RUN005(Rule):
+    """Flask's debugger listens on all addresses.
+
+    Why: the debugger of `debug=True` runs any Python that somebody types into its page. On
+    0.0.0.0 that is everybody who reaches the port, in a container too.
+
+    Bad:
+        app.run(host="0.0.0.0", port=5000, debug=True)
+
+    Good:
+        app.run(host="0.0.0.0", port=5000)
+
+    Fix: leave `debug` out, and start the service with gunicorn or waitress; for development,
+    `flask --app app run --debug` listens on 127.0.0.1.
+    Source: Flask documentation, "Debugging Application Errors".
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each call that starts the debugger for all."""
+        for path, hints in code_hints(repo).items():
+            text = repo.text(path) or "" if "serves" in hints and path.endswith(".py") else ""
+            for match in _RUN.finditer(text):
+                words = _until_closed(text[match.end() : match.end() + _LONGEST_CALL])
+                if _DEBUG.search(words) and _EVERYWHERE.search(words):
+                    line = text.count("\n", 0, match.start()) + 1
+                    message = "the debugger runs what anybody types who reaches the port"
+                    hint = "take debug=True out, or listen on 127.0.0.1"
+                    yield self.finding(path, line, message, hint=hint)
+
+
+def _until_closed(text: str) -> str:
+    """Return what stands before the bracket that closes a call."""
+    depth = 1
+    for at, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if not depth:
+            return text[:at]
+    return ""
+
+
+RULES: tuple[type[Rule], ...] = (RUN001, RUN002, RUN003, RUN004, RUN005)

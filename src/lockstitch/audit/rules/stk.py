@@ -101,6 +101,8 @@ class STK001(Rule):
                 continue
             if value.names and role_of(service) is None:  # whoever deploys says the tag
                 continue
+            if image_names.gone(image) is not None:  # another image has to be taken: STK002
+                continue
             built = _built(repo) if built is None else built
             if image.path in built:
                 continue
@@ -158,8 +160,22 @@ class STK002(Rule):
                 yield self.finding(value.path, value.line, message, hint=hint, fix=fix)
 
 
-def _each_password(repo: Repository) -> Iterator[tuple[str, Password]]:
-    """Yield the passwords of all services that outlive a test run, a line's once."""
+def _each_password(repo: Repository) -> Iterator[tuple[str, Password, str]]:
+    """Yield the passwords of services that outlive a test run, each once, and where else it is."""
+    seen: dict[tuple[str, str], list[tuple[str, Password]]] = {}
+    for name, each in _all_passwords(repo):
+        seen.setdefault((each.path, each.secret), []).append((name, each))
+    for listed in seen.values():
+        name, first = min(listed, key=lambda pair: pair[1].line)
+        lines = sorted({each.line for _, each in listed} - {first.line})
+        many = len(lines) > 1
+        where = (
+            f", and line{'s' * many} {', '.join(map(str, lines))} {'have' if many else 'has'} it"
+        )
+        yield name, first, where if lines else ""
+
+
+def _all_passwords(repo: Repository) -> Iterator[tuple[str, Password]]:
     seen = set()
     for file in compose_files(repo):
         no_cloud = any(map(is_stand_in, file.value.services.values()))
@@ -197,11 +213,12 @@ class STK003(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each known password."""
-        for name, each in _each_password(repo):
+        for name, each, where in _each_password(repo):
             if each.known:
                 whose = f", of the user `{each.user:.40}`" if each.user else ""
                 how = "by default " if each.by_default else ""
-                message = f"{each.what} of `{name}` has {how}a password that everybody knows{whose}"
+                message = f"{each.what} of `{name}` has {how}a password that everybody knows"
+                message += f"{whose}{where}"
                 hint = "openssl rand -hex 24, and ${NAME:?set it in .env} in the compose file"
                 fix = _env_file(repo, each.path)
                 yield self.finding(each.path, each.line, message, hint=hint, fix=fix)
@@ -236,9 +253,9 @@ class STK004(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each password that is spelled out, those that everybody knows left to STK003."""
-        for name, each in _each_password(repo):
+        for name, each, where in _each_password(repo):
             if not each.known and not each.by_default:
-                message = f"{each.what} of `{name}` holds a password in plain text"
+                message = f"{each.what} of `{name}` holds a password in plain text{where}"
                 hint = "take another one, and ${NAME:?set it in .env} or `secrets:` here"
                 fix = _env_file(repo, each.path)
                 yield self.finding(each.path, each.line, message, hint=hint, fix=fix)
@@ -350,11 +367,10 @@ class STK006(Rule):
         for stack, service, dependency, target in _dependencies(repo):
             role = role_of(target)
             place = (dependency.path, dependency.line)
-            if (
-                not _is_awaited(repo, target)
-                or place in seen
-                or not _is_short(service, target.name)
-            ):
+            if not _is_awaited(repo, target) or place in seen:
+                continue
+            # A health check comes first, which STK005 says.
+            if not _is_short(service, target.name) or _has_check(repo, target) is False:
                 continue
             if not _waits_itself(service) and not is_for_tests(service):
                 seen.add(place)
@@ -408,24 +424,27 @@ class STK010(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each port that listens everywhere."""
+        """Yield each service with ports that listen everywhere."""
         seen = set()
         for stack in stacks(repo):
             for service in stack.services.values():
                 role = role_of(service)
                 if role is None or is_for_tests(service):
                     continue
-                for port in service.ports:
+                by_file: dict[str, list[Port]] = {}
+                for port in filter(_is_open, service.ports):
                     place = (port.value.path, port.value.line, port.target)
-                    if place in seen or not _is_open(port):
-                        continue
+                    if place not in seen:
+                        by_file.setdefault(port.value.path, []).append(port)
                     seen.add(place)
-                    shown = f"{port.published}:{port.target}"
-                    what = f"the {role} `{service.name}`"
-                    message = f"`{shown}` opens {what} on all addresses of the machine"
-                    hint = f'"127.0.0.1:{shown}"'
-                    fix = stk_fixes.on_loopback(repo, port)
-                    yield self.finding(*place[:2], message, hint=hint, fix=fix)
+                for path, ports in by_file.items():
+                    shown = [f"{port.published}:{port.target}" for port in ports]
+                    verb = "opens" if len(shown) == 1 else "open"
+                    message = f"{', '.join(f'`{s}`' for s in shown)} {verb} the {role}"
+                    message += f" `{service.name}` on all addresses of the machine"
+                    hint = ", ".join(f'"127.0.0.1:{each}"' for each in shown)
+                    fix = [edit for port in ports for edit in stk_fixes.on_loopback(repo, port)]
+                    yield self.finding(path, ports[0].value.line, message, hint=hint, fix=fix)
 
 
 def _is_open(port: Port) -> bool:

@@ -34,6 +34,7 @@ _DATA = {
     "clickhouse": ("/var/lib/clickhouse",),
     "clickhouse-server": ("/var/lib/clickhouse",),
 }
+_MOST_SEARCHED = 500  # files
 _KEPT = ("volume", "bind", "tmpfs", "npipe", "cluster")  # tmpfs: meant to be lost
 _SQLITE = regex(r"sqlite:///(/?[^\s\"'?]+)")
 _APPENDS = regex(r"--appendonly[ =]+yes|--save\s+[1-9]")
@@ -313,4 +314,58 @@ def _used_otherwise(stack: Stack, server: Service, store: Service) -> bool:
     )
 
 
-RULES: tuple[type[Rule], ...] = (STK007, STK008, STK009)
+class STK015(Rule):
+    """An object store is started and nothing uses it.
+
+    Why: it takes memory, a port and a password, and people believe that models and data are kept
+    there.
+
+    Bad:
+        services:
+          objects: {image: "rustfs/rustfs:1.0.0"}
+          api: {build: .}
+
+    Good:
+        services:
+          objects: {image: "rustfs/rustfs:1.0.0"}
+          api:
+            build: .
+            environment: {AWS_ENDPOINT_URL: "http://objects:9000"}
+
+    Fix: give its address to what should use it, or take it out.
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield each store of a stack of its own that no service, file or code names."""
+        for stack in stacks(repo):
+            stores = [s for s in stack.started if role_of(s) is Role.STORE]
+            others = [s for s in stack.services.values() if s not in stores]
+            if len(stores) != 1 or not others or stack.is_override or is_for_tests(stores[0]):
+                continue
+            if any(role_of(each) is Role.MLFLOW for each in others):
+                continue  # STK009
+            if not _is_named(repo, stack, stores[0]):
+                message = f"the object store `{stores[0].name}` is started, and nothing names it"
+                hint = f"AWS_ENDPOINT_URL: http://{stores[0].name}:PORT, where it should be used"
+                yield self.finding(stores[0].path, stores[0].line, message, hint=hint)
+
+
+def _is_named(repo: Repository, stack: Stack, store: Service) -> bool:
+    """Return whether anything but the store's own lines speaks of it or of S3."""
+    name = re.escape(store.name)
+    wanted = re.compile(rf"(?i)\b{name}\b|\bs3\b|s3://|boto3|minio|endpoint_url|aws_")
+    lines = stack.file.text.splitlines()
+    last = max((each.line for each in store.nodes.values()), default=store.line)
+    after = [s.line for s in stack.services.values() if s.line > store.line]
+    end = min(after, default=last + 20)
+    rest = "\n".join([*lines[: store.line - 1], *lines[end - 1 :]])
+    if wanted.search(rest.partition("\nvolumes:")[0]):
+        return True
+    kinds = (".py", ".ipynb", ".env", ".toml", ".yaml", ".yml", ".cfg", ".ini", ".sh", "Makefile")
+    names = [n for n in repo.every_name if n.endswith(kinds) or ".env" in n]
+    return any(
+        wanted.search(repo.text(n) or "") for n in names[:_MOST_SEARCHED] if n != stack.file.path
+    )
+
+
+RULES: tuple[type[Rule], ...] = (STK007, STK008, STK009, STK015)
