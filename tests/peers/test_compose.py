@@ -142,7 +142,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
 
 
 def generation(folder: Path, which: str) -> dict[str, str]:
-    """Return the variables that make one generation of Compose the one that is found."""
+    """Return the variables that make lockstitch find one generation of Compose."""
     config = folder / which.replace(" ", "-")
     if which == V2:
         plugins = config / "cli-plugins"

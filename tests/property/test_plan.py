@@ -57,7 +57,7 @@ def test_every_wheel_is_in_exactly_one_layer_and_no_key_is_shared(before: PlanIn
 
 
 @given(parts.filter(lambda found: len(found.wheels) > 0), st.data())
-def test_one_changed_wheel_of_the_same_size_moves_one_key(
+def test_one_changed_wheel_of_the_same_size_changes_one_key(
     before: PlanInputs, data: st.DataObject
 ) -> None:
     old = data.draw(st.sampled_from(list(before.wheels)))
@@ -69,7 +69,7 @@ def test_one_changed_wheel_of_the_same_size_moves_one_key(
 
 
 @given(parts, wheels)
-def test_a_new_wheel_moves_at_most_one_key(before: PlanInputs, new: LockedWheel) -> None:
+def test_a_new_wheel_changes_at_most_one_key(before: PlanInputs, new: LockedWheel) -> None:
     new = dataclasses.replace(new, name="unheard-of")
     alone = sum(1 for wheel in before.wheels if (wheel.size or 0) >= 8 * MIB)
     keys = {layer.key for layer in plan(before)}

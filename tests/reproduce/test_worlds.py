@@ -134,7 +134,7 @@ def test_locks_are_the_same_bytes(
         assert (root / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_a_date_that_is_asked_for_moves_only_the_config(
+def test_a_date_that_is_set_changes_only_the_config(
     first: First, online: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seed(first.blobs, Path(os.environ["LOCKSTITCH_CACHE"]))
@@ -147,7 +147,7 @@ def test_a_date_that_is_asked_for_moves_only_the_config(
         assert manifests[0]["layers"] == manifests[1]["layers"]
 
 
-def test_a_file_that_is_not_included_moves_nothing(
+def test_a_file_that_is_not_included_changes_nothing(
     first: First, online: World, tmp_path: Path
 ) -> None:
     root = tmp_path / "tiny"

@@ -1,4 +1,4 @@
-"""Secrets that nobody gave out, put together at run time: no file of ours looks like it has one."""
+"""Invented secrets, put together at run time: no file of ours looks like it has one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _HEX = digits + "abcdef"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """How a secret of a rule is made, and a line that has it in a file of some name."""
+    """How a secret of a rule is made, and a line with it in a file of some name."""
 
     prefix: str = ""
     letters: str = _WORD

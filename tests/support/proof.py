@@ -325,6 +325,6 @@ CAUSES: tuple[Callable[[Work], Named], ...] = (
 
 
 def score(work: Work) -> Iterator[Named]:
-    """Yield what is said of each cause, in their order."""
+    """Yield the report of each cause, in their order."""
     for look in CAUSES:
         yield look(work)

@@ -158,7 +158,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _range(text: str, size: int) -> tuple[int, int]:
-    """Return the bytes that a Range asks for (RFC 9110): from A to B, from A, or the last N."""
+    """Return the bytes of a Range (RFC 9110): from A to B, from A, or the last N."""
     first, _, last = text.removeprefix("bytes=").partition("-")
     if not first:
         return max(0, size - int(last)), size

@@ -158,7 +158,7 @@ def test_lines_come_while_a_program_runs_and_long_ones_in_pieces(tmp_path: Path)
     assert found == [b"aaaa", b"a\n", b"b\n"]
 
 
-def test_a_program_that_nobody_reads_on_is_ended(tmp_path: Path) -> None:
+def test_a_program_whose_output_is_not_read_on_is_ended(tmp_path: Path) -> None:
     words = [sys.executable, "-c", "while True: print('again')"]
     lines = process.stream(words, cwd=tmp_path, env=environ.child(), longest=99)
     assert next(lines) == b"again\n"

@@ -199,7 +199,7 @@ def test_the_next_steps_fit_the_manager(
     ]
 
 
-def test_nobody_is_told_to_make_a_repository_in_a_repository(
+def test_no_hint_makes_a_repository_in_a_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

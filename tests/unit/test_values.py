@@ -1,4 +1,4 @@
-"""Values are what `dataclasses` would make of them, but for what nobody asks of them."""
+"""Values are what `dataclasses` would make of them, but for what is not needed."""
 
 from dataclasses import dataclass, field, fields, replace
 

@@ -52,7 +52,7 @@ def test_a_build_answers_in_json(locked: Path, capsys: pytest.CaptureFixture[str
     assert layout.manifest_digest("serve") == serve["digest"]
 
 
-def test_a_second_build_makes_nothing_and_asks_nobody(
+def test_a_second_build_makes_nothing_and_uses_no_network(
     locked: Path, online: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = built(capsys)
@@ -160,7 +160,7 @@ def test_an_archive_is_the_same_bytes_each_time(
     assert tags == ["tiny-serve:latest", "a/b:c"]
 
 
-def test_a_change_of_first_party_code_moves_one_layer(
+def test_a_change_of_first_party_code_changes_one_layer(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = built(capsys, "serve")["serve"]

@@ -16,7 +16,7 @@ from lockstitch.table import table
 pytestmark = pytest.mark.slow
 
 
-def test_another_world_gives_the_same_digest_from_nothing(
+def test_another_store_and_umask_give_the_same_digest(
     world: World, locked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = load(locked)

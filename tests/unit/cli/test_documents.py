@@ -67,7 +67,7 @@ def test_the_schema_takes_the_bill_of_an_image_and_it_names_the_images_digest(
     ]
 
 
-def test_the_documents_move_no_digest_and_repeat_themselves(locked: Path, run: Run) -> None:
+def test_the_documents_change_no_digest_and_are_the_same_each_time(locked: Path, run: Run) -> None:
     run("build", "--quiet")
     layout = layout_of(locked)
     before = {

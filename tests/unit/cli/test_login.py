@@ -100,7 +100,7 @@ def test_a_token_server_is_asked_too(
     assert log_in(monkeypatch, registry.address) == 0
 
 
-def test_a_registry_that_asks_nobody_is_said(
+def test_a_registry_that_needs_no_login_is_named(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry.users = {}

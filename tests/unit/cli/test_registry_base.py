@@ -97,7 +97,7 @@ def test_the_base_is_below_untouched_and_the_environment_stands_on_its_python(
         assert archive.getmember("app/.venv/bin/python").linkname == "/usr/local/bin/python3.11"
 
 
-def test_a_push_to_the_base_s_registry_moves_no_byte_of_it(
+def test_a_push_to_the_base_s_registry_sends_no_byte_of_it(
     root: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(store() / "blobs")  # as on a machine that did not lock
@@ -119,7 +119,7 @@ def test_a_push_to_the_base_s_registry_moves_no_byte_of_it(
     assert image(root)[0]["layers"][0]["digest"] in base
 
 
-def test_an_upgrade_says_what_moves(
+def test_an_upgrade_says_what_changes(
     root: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = f"{registry.address}/{NAME}:slim"

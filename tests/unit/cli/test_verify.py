@@ -42,7 +42,7 @@ def verify(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, s
     return code, *capsys.readouterr()
 
 
-def test_images_are_the_same_in_another_world(
+def test_images_are_the_same_under_other_variations(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = locked / "verify.html"

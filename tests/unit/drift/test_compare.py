@@ -56,7 +56,7 @@ def test_the_order_is_by_effect() -> None:
     assert not compare.matters(found[6:])
 
 
-def test_who_asks_for_it_is_said() -> None:
+def test_what_requires_a_package_is_named() -> None:
     lock = of(
         package("app", "1", origin="editable", needs=("learn",)),
         package("learn", needs=("numpy",), direct=True),

@@ -69,7 +69,7 @@ def test_a_bare_image_golden(pytestconfig: pytest.Config) -> None:
     check_golden(pytestconfig, "assemble/bare.json.txt", f"{text}\n\nsha256:{digest}\n")
 
 
-def test_nobody_is_root() -> None:
+def test_no_image_runs_as_root() -> None:
     found = config(assemble.image(prepared(), PROJECT, LAYERS))
     assert found["User"] == "65532:65532"
     assert found["WorkingDir"] == "/app"

@@ -298,7 +298,7 @@ def test_a_damaged_wheel_is_fetched_again(
     assert path.read_bytes() == WHEEL
 
 
-def test_a_disk_that_keeps_nothing_is_named_and_nobody_else(
+def test_a_disk_that_keeps_nothing_is_the_only_one_named(
     project: Project, store: Store, layout: Layout
 ) -> None:
     one = builder(project, store)

@@ -176,7 +176,7 @@ def test_a_program_that_no_package_has_is_an_error(project: Case) -> None:
     assert project.check("ffmpeg -version") == []
 
 
-def test_nothing_is_said_of_wheels_that_are_not_known_any_more(project: Case) -> None:
+def test_wheels_that_are_not_known_any_more_give_no_note(project: Case) -> None:
     project.wheel("numpy", "numpy/__init__.py")
     (wheel,) = project.wheels
     project.wheels = [dataclasses.replace(wheel, digest=of_bytes(b"gone"))]

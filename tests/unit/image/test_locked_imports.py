@@ -42,7 +42,7 @@ def ends(world: World) -> list[str]:
     return sorted(path.rpartition("/")[2].partition("-")[0] for path in asked)
 
 
-def test_names_that_tell_enough_ask_nobody(
+def test_names_that_tell_enough_need_no_request(
     project: Path, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "main.py").write_text("import json\nimport alpha.sub\n")

@@ -114,7 +114,7 @@ def test_a_wheel_of_unknown_size_is_small() -> None:
     assert [layer.title for layer in layers] == [layer.title for layer in plan(INPUTS)]
 
 
-def test_one_changed_small_wheel_moves_one_bucket() -> None:
+def test_one_changed_small_wheel_changes_one_bucket() -> None:
     for old in SMALL:
         wheels = [wheel(old.name, "2.0") if each is old else each for each in INPUTS.wheels]
         before, after = plan(INPUTS), plan(dataclasses.replace(INPUTS, wheels=wheels))
@@ -122,7 +122,7 @@ def test_one_changed_small_wheel_moves_one_bucket() -> None:
         assert moved == [bucket(old.name, before)]
 
 
-def test_one_changed_large_wheel_moves_its_layer_alone() -> None:
+def test_one_changed_large_wheel_changes_its_layer_alone() -> None:
     wheels = [wheel("numpy", "2.0", mib=18) if e.name == "numpy" else e for e in INPUTS.wheels]
     before, after = plan(INPUTS), plan(dataclasses.replace(INPUTS, wheels=wheels))
     moved = [a.title for a, b in zip(before, after, strict=True) if a.key != b.key]
@@ -130,14 +130,14 @@ def test_one_changed_large_wheel_moves_its_layer_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["aaa", "new", "zzz"])
-def test_a_new_large_wheel_moves_nothing(name: str) -> None:
+def test_a_new_large_wheel_changes_no_other_layer(name: str) -> None:
     before = keys(INPUTS)
     after = keys(dataclasses.replace(INPUTS, wheels=[*INPUTS.wheels, wheel(name, mib=2000)]))
     assert after.keys() - before.keys() == {f"wheels: {name} 1.0"}
     assert {title: key for title, key in after.items() if title in before} == before
 
 
-def test_a_new_small_wheel_moves_at_most_its_bucket() -> None:
+def test_a_new_small_wheel_changes_at_most_its_bucket() -> None:
     before = {layer.key for layer in plan(INPUTS)}
     for name in ("aaa", "new", "zzz", "mid"):
         after = plan(dataclasses.replace(INPUTS, wheels=[*INPUTS.wheels, wheel(name)]))
@@ -159,7 +159,7 @@ def test_layers_stay_under_what_docker_takes() -> None:
     assert len(plan(dataclasses.replace(INPUTS, wheels=many))) <= 100
 
 
-def test_which_part_moves_which_layers() -> None:
+def test_which_part_changes_which_layers() -> None:
     assert changed(app=of_bytes(b"new")) == {"app"}
     assert changed(project=of_bytes(b"new")) == {"own"}
     assert changed(base=of_bytes(b"new")) == {"system", "python"}
@@ -170,12 +170,12 @@ def test_which_part_moves_which_layers() -> None:
     assert changed(python="3.12.2") == {"venv", "wheels", "own"}
 
 
-def test_names_for_people_move_no_key() -> None:
+def test_names_for_people_change_no_key() -> None:
     assert changed(project_name="renamed") == set()
     assert changed(base_name="renamed") == set()
 
 
-def test_where_a_wheel_comes_from_moves_no_key() -> None:
+def test_where_a_wheel_comes_from_changes_no_key() -> None:
     moved = [dataclasses.replace(e, url="https://mirror.test/x", uploaded=5) for e in INPUTS.wheels]
     assert changed(wheels=moved) == set()
 

@@ -176,7 +176,7 @@ def test_rendered_files_are_in_the_lock(root: Path, capsys: pytest.CaptureFixtur
     assert main(["build", "serve", "--quiet", "--project", str(root)]) == 0
 
 
-def test_a_lock_that_moves_says_that_rendered_files_are_stale(
+def test_a_changed_lock_names_the_rendered_files_that_are_stale(
     world: World, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", "dockerfile", "--project", str(root)]) == 0

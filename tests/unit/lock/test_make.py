@@ -120,7 +120,7 @@ def test_what_is_pinned_is_kept_until_an_upgrade(world: World, root: Path) -> No
     assert versions["zlib1g"] == "1:1.2.13.dfsg-1+deb12u1"
 
 
-def test_a_new_dependency_moves_no_other_pin(world: World, root: Path) -> None:
+def test_a_new_dependency_changes_no_other_pin(world: World, root: Path) -> None:
     lock(root)
     world.index.publish(wheels.wheel("alpha", "1.1"))
     archive.publish(world.server, security={"zlib1g": "1:1.2.13.dfsg-1+deb12u1"})

@@ -157,7 +157,7 @@ def test_the_home_folder_has_netrc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Credentials().asked("https://two.example.test/a.whl") is None
 
 
-def test_the_default_of_netrc_is_told_to_nobody(
+def test_the_default_of_netrc_is_sent_to_no_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc(tmp_path, monkeypatch, f"default login bob password {PASSWORD}\n")
@@ -176,7 +176,7 @@ def test_a_broken_netrc_is_named_and_not_quoted(
     assert PASSWORD not in caught.value.hint
 
 
-def test_a_broken_netrc_that_nobody_needs_is_no_problem(
+def test_a_broken_netrc_that_is_not_needed_is_no_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc(tmp_path, monkeypatch, "junk\n")

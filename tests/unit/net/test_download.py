@@ -236,7 +236,7 @@ def test_redirects_in_a_circle_end(server: Server, store: Store) -> None:
     assert "could not be fetched" in refused(store, wanted(url)).message
 
 
-def test_nobody_who_answers_is_an_error_in_words(store: Store) -> None:
+def test_a_server_that_is_down_is_an_error_in_words(store: Store) -> None:
     with serve() as gone:
         url = f"{gone.address}/f"
     error = refused(store, wanted(url))

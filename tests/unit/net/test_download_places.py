@@ -58,7 +58,7 @@ def test_a_program_on_this_machine_is_asked(server: Server) -> None:
     assert ask(url, b'{"a":1}') == (200, b"{}")
 
 
-def test_nobody_else_is_asked() -> None:
+def test_no_other_host_gets_a_request() -> None:
     with pytest.raises(LockstitchError, match="is not on this machine"):
         ask("http://a.example.test/f")
     with serve() as gone:

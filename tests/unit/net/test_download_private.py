@@ -93,7 +93,7 @@ def test_a_login_is_looked_up_once_for_many_threads(server: Server, store: Store
     assert len({id(login) for login in found}) == 1
 
 
-def test_a_redirect_to_another_port_tells_nobody(
+def test_a_redirect_to_another_port_gets_no_password(
     server: Server, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_INDEX", index(server))

@@ -42,9 +42,7 @@ def test_waits_double_and_the_fifth_failure_is_raised(waits: list[float]) -> Non
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(0, 0), (7, 7), (3600, 60)])
-def test_what_the_server_asks_for_comes_first(
-    asked: float, waited: float, waits: list[float]
-) -> None:
+def test_a_retry_after_header_comes_first(asked: float, waited: float, waits: list[float]) -> None:
     assert Retry(0.5).call(failing(1, asked)) == "done"
     assert waits == [waited]
 

@@ -87,7 +87,7 @@ def test_a_second_write_says_nothing_new_and_touches_nothing(layout: Layout) -> 
 
 
 class Unread:
-    """A layer whose bytes nobody may ask for."""
+    """A layer whose bytes may not be read."""
 
     facts, created_by = LOWER.facts, LOWER.created_by
 

@@ -107,7 +107,7 @@ def test_a_change_gives_a_new_image() -> None:
     assert len({each.digest for each in (start, one, two, with_config(one, CONFIG))}) == 4
 
 
-def test_every_part_moves_the_digest() -> None:
+def test_every_part_changes_the_digest() -> None:
     images = [
         image(LOWER),
         image(UPPER),

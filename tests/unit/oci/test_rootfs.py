@@ -1,4 +1,4 @@
-"""What layers add up to: whiteouts, symlinks, hard links, folders that nobody wrote down."""
+"""What layers add up to: whiteouts, symlinks, hard links, folders without an entry."""
 
 import random
 import tarfile

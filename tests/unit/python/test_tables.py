@@ -96,7 +96,7 @@ def test_a_long_value_is_cut(problems: list[LockstitchError]) -> None:
     assert len(problems[0].message) < 150
 
 
-def test_a_key_that_nobody_asked_for_is_shown_with_the_nearest(
+def test_an_unknown_key_is_shown_with_the_nearest(
     problems: list[LockstitchError],
 ) -> None:
     table = Table({"includ": [], "xyz": 1, "include": []}, "tool", problems)

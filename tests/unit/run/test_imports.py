@@ -141,7 +141,7 @@ def test_what_a_child_imports_is_seen(kind: str, venv: Path) -> None:
     assert imports.noted(venv / "noted.txt", site) == {"late"}
 
 
-def test_a_program_that_only_asks_for_a_module_has_not_imported_it(venv: Path) -> None:
+def test_a_program_that_only_looks_for_a_module_has_not_imported_it(venv: Path) -> None:
     text = "import importlib.util, sys\nprint(bool(importlib.util.find_spec('late')), sys.path[0])"
     (venv / "look.py").write_text(text)
     plain = command(venv, "look.py")

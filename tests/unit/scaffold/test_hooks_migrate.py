@@ -71,7 +71,7 @@ def became(folder: Path, text: str, **options: Any) -> str:
     return migrate.plan(project(folder, text), **options).new
 
 
-def test_a_hook_keeps_what_was_said_of_it_and_the_file_its_comments(tmp_path: Path) -> None:
+def test_a_hook_keeps_its_settings_and_the_file_its_comments(tmp_path: Path) -> None:
     before = """\
 # of the team
 default_stages: [pre-commit]

@@ -1,4 +1,4 @@
-"""Runs in a folder of MLflow's file store, as MLflow writes them and as nobody should."""
+"""Runs in a folder of MLflow's file store, as MLflow writes them, and damaged."""
 
 import json
 import os

@@ -39,7 +39,7 @@ def parts(tmp_path: Path) -> Parts:
     return Parts(folder=folder, tools=made, keys=folder.keys(), ports=NUMBERS)
 
 
-def test_a_taken_port_moves_to_the_next_free_one() -> None:
+def test_the_next_free_port_is_taken_where_one_is_in_use() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         chosen = machine.choose_ports({"a": port, "b": port})
@@ -53,7 +53,7 @@ def test_no_port_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
         machine.choose_ports({"mlflow": 65500})
 
 
-def test_keys_are_made_once_and_nobody_else_reads_them(tmp_path: Path) -> None:
+def test_keys_are_made_once_and_only_the_user_reads_them(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "stack")
     folder.make()
     keys = folder.keys()

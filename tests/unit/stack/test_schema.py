@@ -68,7 +68,7 @@ def test_newer_tables_are_refused(parts: Parts, tmp_path: Path) -> None:
     assert backups(parts) == []
 
 
-def test_a_move_that_fails_says_where_the_backup_is_and_no_password(
+def test_an_upgrade_that_fails_says_where_the_backup_is_and_no_password(
     parts: Parts, tmp_path: Path
 ) -> None:
     (tmp_path / "fails").write_text(f"lock timeout at {parts.keys.password}\n")

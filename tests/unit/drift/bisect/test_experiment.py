@@ -174,7 +174,7 @@ def test_repeats_that_differ_are_repeated() -> None:
     assert found.scale.verdict(Metric(value=0.83)) is not Verdict.NO_NUMBER
 
 
-def test_a_wide_step_of_a_number_that_moves_is_repeated_until_its_spread_is_known() -> None:
+def test_a_wide_step_of_a_number_that_varies_is_repeated_until_its_spread_is_known() -> None:
     """Two kinds of numbers far apart: each end runs until its last runs did not widen it."""
     found_causes = causes()
     everything = frozenset(each.label for each in found_causes)

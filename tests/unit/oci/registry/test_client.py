@@ -195,7 +195,7 @@ def test_what_may_go_better_is_tried_again(
         repository.manifest("1")
 
 
-def test_the_seconds_that_a_registry_asks_for_are_waited(
+def test_the_seconds_of_a_registry_s_retry_after_are_waited(
     registry: Registry, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []

@@ -59,7 +59,7 @@ def test_bases(name: str, kind: str, python: str, glibc: tuple[int, int] | None)
     assert (base.kind, base.python, base.glibc) == (kind, python, glibc)
 
 
-def test_images_that_nobody_knows_are_none() -> None:
+def test_unknown_images_are_none() -> None:
     for name in ("acme/python:3.11", "registry.acme.dev/python:3.11-slim", "nginx:1.27"):
         reference = image_names.reference(name)
         assert reference is not None
@@ -96,7 +96,7 @@ def test_environments(steps: str, prefixes: list[str]) -> None:
     assert [each.prefix for each in environments.environments(built)] == prefixes
 
 
-def test_an_environment_that_is_copied_moves() -> None:
+def test_an_environment_that_is_copied_is_of_the_later_stage() -> None:
     built = last(
         "FROM python:3.11-slim AS a\nWORKDIR /app\nRUN uv sync\n"
         "FROM a AS b\nFROM python:3.11-slim\nCOPY --from=b /app /srv/app\n"

@@ -143,7 +143,7 @@ def test_a_base_is_chosen_from_three_suites(
     assert "taken without a check of their signature" in capsys.readouterr().err
 
 
-def test_a_second_lock_asks_for_no_package_list(archive: Archive, store: Store) -> None:
+def test_a_second_lock_fetches_no_package_list(archive: Archive, store: Store) -> None:
     first = pin(archive, store)
     archive.asked.clear()
     assert pin(archive, store) == first
