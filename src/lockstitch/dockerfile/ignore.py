@@ -11,6 +11,7 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.file import pylock_name
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import normal
+from lockstitch.python.tables import table, texts
 
 MARK: Final = (
     "# Written by `lockstitch export dockerfile` from pyproject.toml and the locks; do not edit."
@@ -87,10 +88,10 @@ def first_party(project: Project) -> list[Copy]:
     Raises LockstitchError when no package is found, or when one is outside the project.
     """
     document = project.document
-    metadata, tool = _table(document, "project"), _table(document, "tool")
-    named = {"pyproject.toml", _readme(metadata), _text(_table(metadata, "license"), "file")}
-    named |= {_text(_table(_table(tool, "hatch"), "version"), "path")}
-    named |= {*_texts(metadata, "license-files")}
+    metadata, tool = table(document, "project"), table(document, "tool")
+    named = {"pyproject.toml", _readme(metadata), _text(table(metadata, "license"), "file")}
+    named |= {_text(table(tool, "hatch", "version"), "path")}
+    named |= {*texts(metadata.get("license-files"))}
     named |= {each for each in _BY_CUSTOM if (project.root / each).is_file()}
     packages = _packages_of(project, tool)
     if not packages:
@@ -112,16 +113,14 @@ def _outside(copy: Copy) -> Iterator[LockstitchError]:
 
 
 def _packages_of(project: Project, tool: Mapping[str, Any]) -> list[str]:
-    hatch = tool
-    for key in ("hatch", "build", "targets", "wheel"):
-        hatch = _table(hatch, key)
-    poetry = _table(tool, "poetry").get("packages")
-    find = _table(_table(_table(tool, "setuptools"), "packages"), "find")
+    hatch = table(tool, "hatch", "build", "targets", "wheel")
+    poetry = table(tool, "poetry").get("packages")
+    find = table(tool, "setuptools", "packages", "find")
     named = [
-        *(_texts(hatch, "packages") or _texts(hatch, "only-include")),
+        *(texts(hatch.get("packages")) or texts(hatch.get("only-include"))),
         *(f"{_text(each, 'from')}/{_text(each, 'include')}".strip("/") for each in poetry or ()),
-        *_texts(find, "where"),
-        _text(_table(_table(tool, "uv"), "build-backend"), "module-root"),
+        *texts(find.get("where")),
+        _text(table(tool, "uv", "build-backend"), "module-root"),
     ]
     # A glob stands for the folder it starts from.
     folders = sorted({_copy_of(each).source or "." for each in named if each})
@@ -132,20 +131,10 @@ def _packages_of(project: Project, tool: Mapping[str, Any]) -> list[str]:
     return there[:1] or [each for each in (f"{module}.py",) if (project.root / each).is_file()]
 
 
-def _table(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = table.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(table: object, key: str) -> str:
-    value = table.get(key) if isinstance(table, Mapping) else None
+def _text(values: object, key: str) -> str:
+    value = values.get(key) if isinstance(values, Mapping) else None
     return value if isinstance(value, str) else ""
 
 
-def _texts(table: Mapping[str, Any], key: str) -> list[str]:
-    value = table.get(key)
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
-
-
 def _readme(metadata: Mapping[str, Any]) -> str:
-    return _text(metadata, "readme") or _text(_table(metadata, "readme"), "file")
+    return _text(metadata, "readme") or _text(table(metadata, "readme"), "file")
