@@ -99,7 +99,7 @@ def backend(version: str = "1.0") -> tuple[str, bytes]:
     return wheel("tinybuild", version, {"tinybuild.py": BACKEND.encode()})
 
 
-def sdist(name: str, version: str) -> tuple[str, bytes]:
+def sdist(name: str, version: str, files: Mapping[str, bytes] | None = None) -> tuple[str, bytes]:
     """Return a source distribution with its metadata (PEP 643), which nothing has to build."""
     stem = f"{name}-{version}"
     members = {
@@ -108,6 +108,7 @@ def sdist(name: str, version: str) -> tuple[str, bytes]:
             '[build-system]\nrequires = ["tinybuild"]\nbuild-backend = "tinybuild"\n'
             f'[project]\nname = "{name}"\nversion = "{version}"\n'
         ).encode(),
+        **(files or {}),
     }
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w:gz", format=tarfile.PAX_FORMAT) as made:

@@ -114,7 +114,8 @@ def needs(project: Project, spec: ImageSpec, target: Target) -> dict[str, set[st
     Returns None when no lock says it. What cannot be read is left out: it only explains what is
     chosen already.
     """
-    path = next((p for n in (uv.LOCK, poetry.LOCK) if (p := project.root / n).is_file()), None)
+    names = (*uv.locks(project), poetry.LOCK)
+    path = next((p for n in names if (p := project.root / n).is_file()), None)
     if spec.lock or project.lock or path is None:
         return None
     environment = target.markers()

@@ -20,7 +20,8 @@ NAME = "lockstitch.lock"
 REQUIREMENTS = "requirements-lock.txt"
 _VERSION = 1
 _WHEEL = re.compile(r"[\w.!+-]+\.whl")
-_PATH = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\0]+")  # stays in the project
+# It stays in the project, but for the lock of a workspace.
+_PATH = re.compile(r"(?:\.\./){1,20}uv\.lock|(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\0]+")
 _COMMENT = "Written by `lockstitch lock`; do not edit. `lockstitch lock --check` compares it."
 
 

@@ -215,7 +215,7 @@ def _built(
     for base in bases:
         target = base.target()
         for unbuilt in _without_wheel(project, base):
-            if unbuilt.kind == "folder":
+            if unbuilt.kind in {"folder", "wheel"}:
                 continue
             known = next(
                 (w for w in kept if w.fits(unbuilt.artifact, base.platform, target.minor)), None
@@ -263,7 +263,7 @@ def _resolver(project: Project, kept: LockedFolder | None = None) -> sources.Res
 
 
 def _archive(unbuilt: Unbuilt) -> Download | None:
-    if not unbuilt.url:
+    if "://" not in unbuilt.url:
         return None
     digest = Digest.parse(unbuilt.artifact.partition("#")[0])
     size = unbuilt.size or None

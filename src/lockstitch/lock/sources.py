@@ -71,6 +71,7 @@ def build(
     does not fit the target.
     """
     source = Source.of(unbuilt)
+    _take(source, unbuilt.url, root, store)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "source"
         _unpack(source, tree, store)
@@ -99,8 +100,8 @@ def build(
 
 
 def download(wheel: BuiltWheel) -> Download | None:
-    """Return the archive that a wheel is built from; None for a repository."""
-    if not wheel.url:
+    """Return the archive that a wheel is built from; None for a repository or a file."""
+    if "://" not in wheel.url:
         return None
     name = unquote(PurePosixPath(urlsplit(wheel.url).path).name)
     digest = Digest.parse(wheel.artifact.partition("#")[0])
@@ -118,6 +119,7 @@ def rebuild(wheel: BuiltWheel, target: Target, root: Path, store: Store) -> None
         store.put(carried.read_bytes())
         return
     source = Source(name=wheel.name, version=wheel.version, artifact=wheel.artifact)
+    _take(source, wheel.url, root, store)
     filename, data = _built(source, wheel.requires, target.minor, root, store, changed=False)
     if of_bytes(data) != wheel.digest or filename != wheel.filename:
         message = f"`{source.title}` built here is {filename}, {of_bytes(data).short}…, "
@@ -174,7 +176,8 @@ def folder_wheel(locked: LockedFolder, minor: str, root: Path, store: Store) -> 
 def built_for(lock: Lock, target: Target, root: Path, store: Store) -> Built:
     """Return what gives the wheels of packages that a lock pins without one, for a target.
 
-    What it returns builds the wheel of a folder, and raises LockstitchError when that fails.
+    What it returns builds the wheel of a folder, takes a wheel that is a file into the store, and
+    raises LockstitchError when that fails.
     """
     folders = {each.path: each for each in lock.folders}
 
@@ -182,6 +185,8 @@ def built_for(lock: Lock, target: Target, root: Path, store: Store) -> Built:
         locked = folders.get(unbuilt.artifact)
         if unbuilt.kind == "folder" and locked:
             return folder_wheel(locked, target.minor, root, store)
+        if unbuilt.kind == "wheel":
+            return given_wheel(unbuilt, root, store)
         for wheel in lock.built:
             if wheel.fits(unbuilt.artifact, target.platform, target.minor):
                 return LockedWheel(
@@ -196,6 +201,42 @@ def built_for(lock: Lock, target: Target, root: Path, store: Store) -> Built:
         return None
 
     return built
+
+
+def given_wheel(unbuilt: Unbuilt, root: Path, store: Store) -> LockedWheel:
+    """Return a wheel that a lock names by an address or as a file, which goes into the store.
+
+    Raises LockstitchError where the file is not the one that was locked.
+    """
+    _take(Source.of(unbuilt), unbuilt.url, root, store)
+    is_file = "://" not in unbuilt.url
+    return LockedWheel(
+        name=unbuilt.name,
+        version=unbuilt.version or unbuilt.filename.split("-")[1],
+        filename=unbuilt.filename,
+        url="" if is_file else unbuilt.url,
+        digest=Digest.parse(unbuilt.artifact),
+        size=unbuilt.size or None,
+        uploaded=0,
+        first_party=is_file,
+    )
+
+
+def _take(source: "Source", url: str, root: Path, store: Store) -> None:
+    """Take a file of the repository into the store, where a lock names one by its hash."""
+    if not url or "://" in url:
+        return
+    wanted = Digest.parse(source.artifact.partition("#")[0])
+    try:
+        data = (root / url).read_bytes()
+    except OSError as error:
+        message = f"`{url}`, which the lock names for `{source.title}`, cannot be read"
+        raise LockstitchError(message, hint=f"put the file there: {error.strerror}") from error
+    if of_bytes(data) != wanted:
+        message = f"`{url}` is not the file that was locked for `{source.title}`: wanted sha256 "
+        message += f"{wanted.short}…, found {of_bytes(data).short}…"
+        raise LockstitchError(message, hint="lockstitch lock")
+    store.put(data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,16 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from lockstitch import environ, files, process
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases import Base
 from lockstitch.net.transport import no_answer
 from lockstitch.python.model import ImageSpec, Project
-from lockstitch.python.tables import table, tables
+from lockstitch.python.tables import table, tables, texts, toml
 
 LOCK = "uv.lock"
 _FAILED = {  # the message when a command of uv fails
@@ -23,15 +24,40 @@ _FAILED = {  # the message when a command of uv fails
     "venv": "the environment cannot be made",
     "pip": "the requirements cannot be resolved",
 }
+_FILE_URL = re.compile(r'url = "file://(?P<path>/[^"]*)"')
+_FILE_INDEX = re.compile(r'index = "file://')
 _CAUSE = re.compile(r"\s+(?:cause|Caused by): ")
 _UNSENT = re.compile(r"error sending request for url \((\S+?)\)")
 _OS_ERROR = re.compile(r" \(os error \d+\)")
 _SHOWN = 20  # lines of uv's output
 
 
-def locks(project: Project) -> tuple[str, ...]:  # noqa: ARG001 -- it is the same for all
-    """Return the name of its lock."""
-    return (LOCK,)
+def locks(project: Project) -> tuple[str, ...]:
+    """Return the path of its lock from the project: a workspace has one for all its members."""
+    return (os.path.relpath(workspace(project.root) / LOCK, project.root).replace(os.sep, "/"),)
+
+
+def workspace(root: Path) -> Path:
+    """Return the folder of the workspace that a project is a member of, or its own."""
+    for folder in (root, *root.parents):
+        path = folder / "pyproject.toml"
+        try:
+            document = toml(files.read_text(path)) if path.is_file() else {}
+        except (LockstitchError, ValueError, RecursionError):  # not ours to judge
+            continue
+        found = table(document, "tool", "uv", "workspace")
+        if found and (folder == root or _names(found, folder, root)):
+            return folder
+    return root
+
+
+def _names(workspace: Mapping[str, object], folder: Path, member: Path) -> bool:
+    """Return whether a workspace's table names a folder as a member, and does not exclude it."""
+
+    def named(key: str) -> bool:
+        return any(member in folder.glob(pattern) for pattern in texts(workspace.get(key)))
+
+    return named("members") and not named("exclude")
 
 
 def version() -> str:
@@ -110,9 +136,25 @@ def _export(project: Project, form: str, target: Path, chosen: Sequence[str]) ->
     words = ["export", "--locked", "--no-header", "--quiet"]
     words += [] if "--package" in chosen else ["--no-emit-project"]
     # Not to a file: paths of members are written from where the file lies.
-    files.write_text(
-        target, _uv(*words, "--format", form, *chosen, cwd=project.root, **_python(project))
-    )
+    text = _uv(*words, "--format", form, *chosen, cwd=project.root, **_python(project))
+    files.write_text(target, _portable(text, project))
+
+
+def _portable(text: str, project: Project) -> str:
+    """Return a PEP 751 lock in which files of `find-links` are named from the project's folder.
+
+    uv names them by their place on this machine, which the lock's bytes must not hold.
+    """
+    top = workspace(project.root).absolute()
+
+    def path(match: re.Match[str]) -> str:
+        place = Path(unquote(match["path"]))
+        if not place.is_relative_to(top):
+            return match[0]
+        return f'path = "{os.path.relpath(place, project.root).replace(os.sep, "/")}"'
+
+    lines = [line for line in text.splitlines() if not _FILE_INDEX.match(line)]
+    return "".join(f"{_FILE_URL.sub(path, line)}\n" for line in lines)
 
 
 def sync(project: Project, image: ImageSpec, folder: Path) -> None:

@@ -3,8 +3,10 @@
 import posixpath
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.lock.uv import workspace
 from lockstitch.patterns import regex
 from lockstitch.python.locks import Graph, lists
 from lockstitch.python.locks.lists import Listed, Required
@@ -273,7 +275,8 @@ class LCK004(Rule):
         for lock in lock_files(repo):
             if lock.kind in {"uv", "poetry", "pylock"}:
                 for each in lock.packages:
-                    if each.is_local and _outside(folder_of(lock.path), each.source.url):
+                    where, url = folder_of(lock.path), each.source.url
+                    if each.is_local and _outside(where, url) and not _beside(repo, where, url):
                         message = f"`{lock.path}` takes `{each.name}` from `{each.source.url}`"
                         message += ", which is not in the repository"
                         hint = "lock it from an index, or from git with a commit"
@@ -341,6 +344,13 @@ def _outside(folder: str, where: str) -> bool:
     if where.startswith(("/", "~", "file:")) or _DRIVE.match(where):
         return True
     return posixpath.normpath(posixpath.join(folder or ".", where)).startswith("..")
+
+
+def _beside(repo: Repository, folder: str, where: str) -> bool:
+    """Return whether a path leads to another member of the workspace that the repository is of."""
+    top = workspace(repo.root.absolute())
+    place = posixpath.normpath(posixpath.join(str(repo.root.absolute()), folder, where))
+    return top != repo.root.absolute() and Path(place).is_relative_to(top)
 
 
 def _own_names(repo: Repository, folder: str) -> set[str]:

@@ -108,9 +108,9 @@ class Unbuilt:
 
     name: str  # normalised (PEP 503)
     version: str
-    kind: str  # "sdist", "archive", "git" or "folder"
+    kind: str  # "sdist", "archive", "wheel", "git" or "folder"
     artifact: str  # `sha256:…`, `URL@COMMIT` or a path, with `#SUBDIRECTORY`
-    url: str = ""  # of an sdist or an archive
+    url: str = ""  # of an sdist, an archive or a wheel; a path from the lock where it is a file
     filename: str = ""
     size: int = 0
 
@@ -203,11 +203,13 @@ def _one_name(
     try:
         environment: Any = target.markers()
         for package, artifact in alone.select(environment=environment, tags=tags, **chosen):
-            if isinstance(artifact, PackageWheel):
+            if isinstance(artifact, PackageWheel) and artifact.url:
                 wheels.append(_wheel(package, artifact))
                 continue
-            unbuilt = _unbuilt(package)
+            unbuilt = _unbuilt(package, artifact if isinstance(artifact, PackageWheel) else None)
             wheel = built(unbuilt) if unbuilt else None
+            if wheel is None and isinstance(artifact, PackageWheel):
+                wheel = _wheel(package, artifact)
             if wheel is None:
                 raise _no_wheel(package, target, type(artifact).__name__)
             wheels.append(wheel)
@@ -220,14 +222,22 @@ def _one_name(
     return wheels
 
 
-def _unbuilt(package: "pylock.Package") -> Unbuilt | None:
-    """Return what a package without a wheel is built from; None where nothing pins it."""
+def _unbuilt(
+    package: "pylock.Package", wheel: "pylock.PackageWheel | None" = None
+) -> Unbuilt | None:
+    """Return what a package without a wheel of an index is built from, or its wheel's file.
+
+    None where nothing pins it.
+    """
     kind, artifact, url, filename, size = "", "", "", "", 0
-    for kind_, place in (("sdist", package.sdist), ("archive", package.archive)):
-        if place is not None and place.url and "sha256" in place.hashes:
+    places = (("sdist", package.sdist), ("archive", package.archive), ("wheel", wheel))
+    for kind_, place in places:
+        where = (place.url or place.path or "") if place is not None else ""
+        if place is not None and where and "sha256" in place.hashes:
             kind, artifact = kind_, f"sha256:{place.hashes['sha256']}"
-            url, size = place.url, place.size or 0
+            url, size = where, place.size or 0
             filename = unquote(PurePosixPath(urlsplit(url).path).name)
+            kind = "wheel" if filename.endswith(".whl") else kind_
             folder = getattr(place, "subdirectory", None)
             artifact += f"#{folder}" if folder else ""
     if package.vcs is not None and package.vcs.type == "git" and package.vcs.url:
