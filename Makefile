@@ -61,7 +61,7 @@ nightly: $(READY) matrix ## `make matrix`, ten minutes of load on the churn serv
 matrix: $(READY) ## the fast suite under each supported CPython that is here
 	$(BIN)/python tools/matrix.py
 
-ci: lint types contracts check cover peers demo ## all that .ci/run calls
+ci: lint types contracts check docs cover peers demo ## all that .ci/run calls
 
 bench: $(READY) ## ratios against the classic route, on this machine
 	$(BIN)/python bench/start.py
@@ -76,8 +76,14 @@ bench: $(READY) ## ratios against the classic route, on this machine
 shape: $(READY) ## a report: lines of each room, the longest files and functions
 	$(BIN)/python tools/shape.py
 
-docs: $(READY) ## rewrite the reference pages that are made from code
+docs: $(READY) .venv/docs/ready ## rewrite the pages that are made from code, and build the site in site/
 	$(BIN)/python docs/generate.py
+	.venv/docs/bin/python docs/site.py
+
+.venv/docs/ready: $(READY) docs/requirements.txt
+	$(PYTHON) -m venv --without-pip .venv/docs
+	$(BIN)/uv pip sync --quiet --python .venv/docs/bin/python --require-hashes docs/requirements.txt
+	@touch $@
 
 golden: $(READY) ## rewrite the expected results, of stories and rules too
 	$(BIN)/python -m pytest -q -m "not peers and not network and not slow" tests/unit tests/stories --golden
@@ -88,6 +94,8 @@ release: $(READY) ## build the sdist and the wheel in dist/, and try each as a u
 lock: ## pin the newest of our own dependencies that pyproject.toml allows, the tests' Poetry, twine
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --group dev --upgrade \
 		--no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements-lock.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url docs/requirements.in -o docs/requirements.txt
 	echo 'poetry>=2.2,<3' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade \
 		--no-header --no-annotate --no-emit-index-url --python-version 3.11 - -o tests/peers/poetry.txt
 	echo 'twine>=6.2' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade \
@@ -100,4 +108,4 @@ lock-stack: $(READY) ## pin the newest programs of the local stack
 		--excludes excludes.in $$name.in -o $$name.txt || exit 1; done
 
 clean: ## remove what make made
-	rm -rf .venv .matrix demo dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf .venv .cache site .matrix demo dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

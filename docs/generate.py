@@ -20,6 +20,7 @@ REFERENCE = Path(__file__).parent / "reference"
 PAGE = REFERENCE / "commands.md"
 RULES_PAGE = REFERENCE / "rules.md"
 SETTINGS_PAGE = REFERENCE / "configuration.md"
+FILES_PAGE = REFERENCE.parent / "guides" / "ci.md"
 SCHEMA = REFERENCE / "lockstitch.schema.json"
 KINDS = {
     "string": "text",
@@ -111,8 +112,35 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if isinstance(value, list) else value
 
 
+def decisions() -> str:
+    """Return the list of all decisions."""
+    folder = REFERENCE.parent / "decisions"
+    lines = [
+        "# Decisions",
+        "",
+        "Each page is one decision: the question, the choice, its price.",
+        "",
+    ]
+    for path in sorted(folder.glob("[0-9]*.md")):
+        title = path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+        lines.append(f"- [{title}]({path.name})")
+    return "\n".join(lines) + "\n"
+
+
+def with_files(text: str) -> str:
+    """Return a page with each file that it shows as it is now."""
+
+    def block(match: re.Match[str]) -> str:
+        content = (REFERENCE.parent / match[2]).read_text("utf-8")
+        return f"{match[1]}```yaml\n{content}```\n"
+
+    return re.sub(r"(<!-- file: (\S+) -->\n)```yaml\n.*?```\n", block, text, flags=re.DOTALL)
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     SETTINGS_PAGE.write_text(settings(), encoding="utf-8")
+    (REFERENCE.parent / "decisions" / "index.md").write_text(decisions(), encoding="utf-8")
+    FILES_PAGE.write_text(with_files(FILES_PAGE.read_text("utf-8")), encoding="utf-8")
     SCHEMA.write_text(published(), encoding="utf-8")
     RULES_PAGE.write_text(pages.markdown(rules.RULES), encoding="utf-8")
