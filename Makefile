@@ -76,7 +76,7 @@ bench: $(READY) ## ratios against the classic route, on this machine
 shape: $(READY) ## a report: lines of each room, the longest files and functions
 	$(BIN)/python tools/shape.py
 
-docs: $(READY) .venv/docs/ready ## rewrite the pages that are made from code, and build the site in site/
+docs: $(READY) .venv/docs/ready ## rewrite the pages that are made from code, and build the site in build/site/
 	$(BIN)/python docs/generate.py
 	.venv/docs/bin/python docs/site.py
 
@@ -108,4 +108,4 @@ lock-stack: $(READY) ## pin the newest programs of the local stack
 		--excludes excludes.in $$name.in -o $$name.txt || exit 1; done
 
 clean: ## remove what make made
-	rm -rf .venv .cache site .matrix demo dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf .venv .cache build .matrix demo dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

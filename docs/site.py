@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SITE = ROOT / "site"
+SITE = ROOT / "build" / "site"
 SHIM = "https://unpkg.com/iframe-worker/shim"
 TOOLS = ("*.py", "requirements.*", "offline.js")  # of docs/, and no part of the site
 # What a browser fetches by itself, from another place than the site.
@@ -23,7 +23,7 @@ FETCHED = re.compile(
 
 
 def build() -> None:
-    """Build the site into `site`; raises CalledProcessError for a broken link."""
+    """Build the site into `build/site`; raises CalledProcessError for a broken link."""
     words = [Path(sys.executable).with_name("zensical"), "build", "--clean", "--strict"]
     subprocess.run(words, cwd=ROOT, check=True)
     for pattern in TOOLS:

@@ -44,7 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ("--quiet", "--python", python, "--require-hashes", "docs/requirements.txt")
     programs.run(programs.UV, "pip", "sync", *words, cwd=folder)
     programs.run(python, "docs/site.py", cwd=folder)
-    return folder / "site"
+    return folder / "build" / "site"
 
 
 def dom(page: Path, profile: Path, width: int) -> str:
