@@ -64,17 +64,22 @@ def settings() -> str:
 def tables() -> Iterator[str]:
     """Yield the lines of each table of settings, and of those that have a heading of their own."""
     top = schema()
-    image = top["definitions"]["image"]
-    below = [each for p in top["properties"].values() for each in p.get("anyOf", (p,))]
-    for part in (top, image, *(resolved(p) for p in below if "$ref" in p)):
-        if "title" not in part:
-            continue
-        yield from (f"## `{part['title']}`", "")
-        if part is not top and part is not image:
-            yield from (top["definitions"][part["$ref"].rpartition("/")[2]]["description"], "")
-        yield from ("| key | type | default | meaning |", "|---|---|---|---|")
-        yield from rows(part["properties"])
-        yield ""
+    yield from lines_of(top)
+    for own in top["properties"].values():
+        for part in own.get("anyOf", (own.get("additionalProperties", own),)):
+            if "title" in resolved(part):
+                yield from lines_of(resolved(part))
+
+
+def lines_of(part: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the heading, the description and the table of one part of the schema."""
+    yield from (f"## `{part['title']}`", "")
+    about = schema()["definitions"].get(part.get("$ref", "").rpartition("/")[2], {})
+    if "description" in about:
+        yield from (about["description"], "")
+    yield from ("| key | type | default | meaning |", "|---|---|---|---|")
+    yield from rows(part["properties"])
+    yield ""
 
 
 def rows(properties: Mapping[str, Any], above: str = "") -> Iterator[str]:
