@@ -11,7 +11,7 @@ from lockstitch.files import nearest
 from lockstitch.python import load
 from lockstitch.python.tables import parse_toml, table
 from lockstitch.scaffold import new
-from lockstitch.scaffold.init import tables
+from lockstitch.scaffold.init import system, tables
 from lockstitch.scaffold.init.contents import Contents, contents_of
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts
@@ -287,7 +287,11 @@ def _images(
     values["platforms"] = ["linux/amd64"]
     if settings:  # what its author left out has a default that he knows
         values = {}
+    packages, notes = system.packages(known.found.repo, known.found.codes) if known else ([], [])
+    base = {"name": values.pop("base"), "packages": packages} if values and packages else {}
     yield from [Table(path=("tool", "lockstitch"), values=values)] if values else []
+    yield from [Table(path=("tool", "lockstitch", "base"), values=base)] if base else []
+    yield from notes if values else []
     if table(settings, "images") or known is None:
         return
     found, every = known.found, known.every

@@ -65,7 +65,6 @@ class Said:
     makes: tuple[str, ...] = ()
     before: tuple[tuple[str, ...], ...] = ()  # what an image starts before its program
     serves: bool = False
-    system: tuple[str, ...] = ()  # packages of the distribution
 
 
 # --- Dockerfiles
@@ -175,12 +174,6 @@ def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said 
             where.translated(_words(each, exposed, built.state.env), folder) for each in earlier
         ),
         serves=built.serves or any(serves(each, exposes=bool(exposed)) for each in calls),
-        system=tuple(
-            name
-            for step, install in built.installs
-            if install.tool in {"apt", "apk", "dnf"} and not install.removes
-            for name in install.names
-        ),
     )
 
 
