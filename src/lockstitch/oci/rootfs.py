@@ -329,7 +329,7 @@ def small_files(layer: Iterable[bytes], name: str, largest: int) -> Iterator[tup
     should be.
     """
     try:
-        for number, (member, content) in enumerate(_walk(_bounded(_plain(layer)))):
+        for number, (member, content) in enumerate(archive_members(layer)):
             if number >= _MOST_FILES:
                 message = f"it has more than {_MOST_FILES:,} entries"
                 raise EOFError(message)
@@ -338,6 +338,15 @@ def small_files(layer: Iterable[bytes], name: str, largest: int) -> Iterator[tup
     except (*DAMAGE, OSError) as error:
         message = f"the layer {name} cannot be read: {error}"
         raise LockstitchError(message) from error
+
+
+def archive_members(chunks: Iterable[bytes], *, most: int = 0) -> Members:
+    """Yield the members of a tar, compressed or not, with what yields the content of each.
+
+    Raises one of DAMAGE, or OSError, for what is no archive or has more bytes than `most`, or than
+    any layer; LockstitchError for zstd without the package `zstandard`.
+    """
+    return _walk(_bounded(_plain(chunks), most or _MOST_BYTES))
 
 
 def _walk(plain: Iterator[bytes]) -> Members:
@@ -426,11 +435,11 @@ def _plain(layer: Iterable[bytes]) -> Iterator[bytes]:
     return decompress(chain([first], chunks), _MAGIC.get(first[:2], TAR))
 
 
-def _bounded(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _bounded(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
     count = 0
     for chunk in chunks:
         count += len(chunk)
-        if count > _MOST_BYTES:
-            message = f"it is larger than {_MOST_BYTES:,} bytes"
+        if count > most:
+            message = f"it is larger than {most:,} bytes"
             raise EOFError(message)
         yield chunk

@@ -129,7 +129,7 @@ def test_a_bomb_is_not_unpacked(
 ) -> None:
     monkeypatch.setattr("lockstitch.lock.bases.cpython.archive.LARGEST", 1 << 20)
     publish(server, tiny(more={"python/lib/zeros": bytes(2 << 20)}))
-    assert "it has more than 1 MB" in message(sources)
+    assert "it is larger than 1,048,576 bytes" in message(sources)
 
 
 def test_a_flood_of_members_is_not_read(
