@@ -38,6 +38,51 @@ t.add_item(0, [1, 2])
 t.build(1)
 print(t.get_nns_by_item(0, 1))
 """
+PIPELINE = """\
+from kfp import compiler, dsl
+
+
+@dsl.component(base_image="python:3.11")
+def say(text: str) -> str:
+    return text
+
+
+@dsl.pipeline(name="p")
+def pipeline(text: str = "x"):
+    say(text=text)
+
+
+compiler.Compiler().compile(pipeline, "/tmp/p.yaml")
+print(open("/tmp/p.yaml").read().count("comp-say"))
+"""
+NEIGHBOURS = """\
+import hnswlib
+import numpy as np
+
+index = hnswlib.Index(space="l2", dim=2)
+index.init_index(max_elements=4, M=4, ef_construction=8)
+index.add_items(np.eye(2, dtype="float32"))
+print(index.knn_query(np.array([[1, 0]], dtype="float32"), k=1)[0][0][0])
+"""
+NO_PACKAGE = """\
+[build-system]
+requires = ["{requires}"]
+build-backend = "{backend}"
+
+[project]
+name = "my-thing"
+description = "an application"
+version = "0.1"
+requires-python = ">=3.11,<3.12"
+dependencies = ["docopt"]
+
+[tool.lockstitch]
+python = "3.11"
+
+[tool.lockstitch.images.job]
+include = ["app/**"]
+command = ["python", "app/main.py"]
+"""
 MEMBER = """\
 [project]
 name = "{name}"
@@ -104,8 +149,10 @@ def elsewhere(
             COMPILED,
             "[0]\n",
         ),
+        ('"kfp>=2"', PIPELINE, "2\n"),
+        pytest.param('"hnswlib", "numpy"', NEIGHBOURS, "0\n", marks=pytest.mark.nightly),
     ],
-    ids=["pure", "compiled"],
+    ids=["pure", "compiled", "kfp", "hnswlib"],
 )
 def test_a_source_is_built_started_and_the_same_elsewhere(
     dependencies: str,
@@ -142,6 +189,31 @@ def test_an_image_that_does_not_start_is_not_pushed(
     assert "hint: lockstitch try job\n" in output.err
     assert output.out == ""
     assert registry.count("PUT") == pushed > 0
+
+
+@pytest.mark.parametrize(
+    ("requires", "backend"),
+    [
+        ("hatchling", "hatchling.build"),
+        ("poetry-core", "poetry.core.masonry.api"),
+        ("setuptools", "setuptools.build_meta"),
+        ("flit_core", "flit_core.buildapi"),
+    ],
+)
+def test_code_that_its_backend_does_not_find_stays_in_the_tree(
+    requires: str, backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {
+        "pyproject.toml": NO_PACKAGE.format(requires=requires, backend=backend),
+        "app/main.py": "import docopt, helper\nprint(helper.name)",
+        "app/helper.py": "name = 'in the tree'\n",
+        "app/__init__.py": "",
+        "data/__init__.py": "",
+    }
+    root = projects.write_files(tmp_path / "thing", files)
+    assert starts(root, capsys)[0] == "in the tree\n"
+    assert lockstitch(root, "build") == 0
+    assert "warning: the build backend finds no package" in capsys.readouterr().err
 
 
 def test_uv_says_nothing_of_experiments_afterwards(

@@ -45,6 +45,10 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
 _COLLISIONS, _SIZES = "collisions", "sizes"  # of store records
+_NO_PACKAGE = (
+    "the build backend finds no package of the project: its code is in images only where `include` "
+    "names it; [tool.uv] package = false, or package-mode = false of Poetry, says the same"
+)
 _TRIES = 3  # to make layers, since packages of the store may turn out to be damaged
 
 
@@ -213,6 +217,8 @@ class Builder:
         wheel = None
         if self._project.is_package:
             wheel = project_wheel.build(self._project, self._lock.build, self._store)
+            if wheel is None:
+                say(f"warning: {_NO_PACKAGE}")
         prepared: list[Prepared] = []
         problems: dict[str, tuple[LockstitchError, list[str]]] = {}
         for spec in specs:
@@ -462,7 +468,7 @@ class Builder:
         if planned is None or self._store.has(planned.digest):
             return planned
         wheel = project_wheel.build(self._project, self._lock.build, self._store)
-        if wheel.contents != planned.contents:
+        if wheel is None or wheel.contents != planned.contents:
             message = "the project's own package changed while the image was built"
             raise LockstitchError(message, hint="run the same command again")
         return wheel

@@ -30,8 +30,10 @@ class ProjectWheel:
     contents: Digest  # equal for equal files, whatever zlib the host compressed them with
 
 
-def build(project: Project, requirements: tuple[str, ...], store: Store) -> ProjectWheel:
+def build(project: Project, requirements: tuple[str, ...], store: Store) -> ProjectWheel | None:
     """Return the project's wheel, built again when anything changed that its backend may read.
+
+    None where the backend finds no package: an application's code stays in the tree.
 
     Which files a backend reads is its own affair, so any change builds again: that costs
     a fraction of a second, and equal contents give an equal layer. One that may read git or run
@@ -39,6 +41,8 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> Proj
     """
     key = _signature(project, requirements)
     known = store.record("own", key) if key else None
+    if known and known.get("none"):
+        return None
     if known and store.read_again(Digest.parse(known["digest"])):
         return ProjectWheel(
             filename=known["filename"],
@@ -48,13 +52,20 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> Proj
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
     python = sources.environment(requirements, minor, project.root, store)
     with tempfile.TemporaryDirectory() as folder:
-        process.run(
-            _build_command(python, folder, project.root),
-            env=environ.child(
-                SOURCE_DATE_EPOCH=_EPOCH, PYTHONDONTWRITEBYTECODE="1", VIRTUAL_ENV=None
-            ),
-            hint="make `uv build --wheel` work, then lockstitch build",
-        )
+        try:
+            process.run(
+                _build_command(python, folder, project.root),
+                env=environ.child(
+                    SOURCE_DATE_EPOCH=_EPOCH, PYTHONDONTWRITEBYTECODE="1", VIRTUAL_ENV=None
+                ),
+                hint="make `uv build --wheel` work, then lockstitch build",
+            )
+        except LockstitchError as error:
+            if not any(text in error.message for text in _NO_PACKAGE):
+                raise
+            if key:
+                store.put_record("own", key, {"none": True})
+            return None
         path = _only_wheel(Path(folder))
         built = ProjectWheel(
             filename=path.name, digest=store.put(path.read_bytes()), contents=_contents(path)
@@ -72,6 +83,17 @@ def _build_command(python: Path, out: str, source: Path) -> list[str | Path]:
     return [*words, "--python", python, "--out-dir", out, source]
 
 
+# What backends say of a project in which they find nothing to install.
+_NO_PACKAGE = (
+    "Unable to determine which files to ship inside the wheel",  # hatchling
+    "At least one file selection option must be defined",  # hatchling, the end of the same
+    "No file/folder found for package",  # poetry-core
+    "No file/folder found for module",  # flit-core
+    "Multiple top-level packages discovered in a flat-layout",  # setuptools
+    "Multiple top-level modules discovered in a flat-layout",
+    'look for "package discovery" on setuptools docs',  # the end of both
+    "Expected a Python module at",  # uv-build
+)
 # Backends that read the project's files and nothing else, unless a table or a hook says so.
 _BACKENDS = frozenset(
     {"flit_core.buildapi", "hatchling.build", "pdm.backend", "poetry.core.masonry.api"}

@@ -11,6 +11,7 @@ import pytest
 from support import projects, values
 
 from lockstitch import git
+from lockstitch.errors import LockstitchError
 from lockstitch.image import project_wheel
 from lockstitch.python.model import Project
 from lockstitch.store import Store
@@ -206,3 +207,23 @@ def test_a_damaged_wheel_is_built_again(root: Path, store: Store) -> None:
     assert again.contents == first.contents
     with zipfile.ZipFile(store.path(again.digest)) as archive:
         assert archive.testzip() is None
+
+
+def test_a_backend_that_finds_no_package_gives_no_wheel(root: Path, store: Store) -> None:
+    text = "def build_wheel(*_, **__):\n    raise ValueError('{}')\n"
+    projects.write_files(
+        root,
+        {
+            "own.py": text.format("No file/folder found for package tiny"),
+            "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "own"\n'
+            'backend-path = ["."]\n\n[project]\nname = "tiny"\nversion = "1"\n',
+        },
+    )
+    one = project(root, PLAIN)  # whose key is kept, as of a backend that only reads
+    assert project_wheel.build(one, (), store) is None
+    projects.replace(root, "No file", "Any other file", "own.py")
+    with pytest.raises(LockstitchError, match="Any other file"):
+        project_wheel.build(one, (), store)
+    projects.replace(root, "Any other file", "No file", "own.py")
+    assert project_wheel.build(one, (), store) is None
+    assert len(sorted((store.root / "records" / "own").rglob("*.json"))) >= 1
