@@ -62,7 +62,8 @@ def _late(repo: Repository, built: Built) -> tuple[Install, str] | None:
             whole = whole or any(posixpath.normpath(each) in {".", "/"} for each in code)
         for install in step.installs:
             conda = install.tool == "conda" and not install.files
-            if not install.is_python or install.is_tools or conda:
+            itself = install.options.has("--no-deps") and not install.files  # the project's wheel
+            if not install.is_python or install.is_tools or conda or itself:
                 continue
             if not source:
                 return None  # packages come first: later installs are of the project itself

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.audit.rules import stk_fixes
 from lockstitch.patterns import regex
+from lockstitch.repository.compose.keys import unknown
 from lockstitch.repository.compose.reader import beside
 from lockstitch.repository.compose.services import (
     Password,
@@ -513,9 +514,17 @@ class STK012(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each problem that stops Compose."""
         for file in compose_files(repo):
+            lines = set()
+            for each in unknown(yaml.read(file.text, file.path).root):
+                lines.add(each.key.line)
+                place = f" in `{each.where:.80}`" if each.where else ""
+                message = f"`{each.key.text:.60}`{place} is nothing that a compose file has"
+                hint = f"did you mean `{each.near}`?" if each.near else "x-… may be anything"
+                yield self.finding(file.path, each.key.line, message, hint=hint)
             for problem in file.value.problems:
                 # `${X:?why}`: whoever starts it gives the value.
-                if problem.fatal and " must be given: " not in problem.message:
+                given = " must be given: " in problem.message
+                if problem.fatal and not given and problem.line not in lines:
                     yield self.finding(problem.path or file.path, problem.line, problem.message)
 
 
