@@ -20,6 +20,7 @@ from lockstitch.fingerprint.model import Blas, Fingerprint, Package, Python, Sys
 from lockstitch.oci import rootfs
 from lockstitch.oci.reader import StoredImage
 from lockstitch.oci.rootfs import StoredFile
+from lockstitch.python.tables import table, texts
 from lockstitch.runtime import fingerprint as script
 from lockstitch.store import Store
 
@@ -84,9 +85,7 @@ def _in_site(path: str) -> bool:
 
 
 def _environment(config: Mapping[str, Any]) -> dict[str, str]:
-    inner = config.get("config")
-    pairs = inner.get("Env") if isinstance(inner, Mapping) else None
-    words = [each for each in pairs if isinstance(each, str)] if isinstance(pairs, list) else []
+    words = texts(table(config, "config").get("Env"))
     return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 

@@ -7,7 +7,7 @@ from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
 from lockstitch.python import accelerators, names
 from lockstitch.python.locks import Graph, Package
-from lockstitch.python.tables import table
+from lockstitch.python.tables import table, texts
 from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.dockerfile.images import Built, image_files, products
 from lockstitch.repository.files import Repository
@@ -303,8 +303,7 @@ class LCK009(Rule):
 
 
 def _supported(lock: Graph, machine: Machine) -> bool:
-    listed = lock.document.get("supported-markers")
-    markers = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+    markers = texts(lock.document.get("supported-markers"))
     return not markers or any(wheels.applies(each, machine) for each in markers)
 
 

@@ -11,7 +11,7 @@ from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
 from lockstitch.python.locks import Graph
-from lockstitch.python.tables import table
+from lockstitch.python.tables import table, texts
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import stale
 from lockstitch.repository.packaging.declared import beside, folder_of
@@ -194,10 +194,7 @@ def _workspace(repo: Repository, folder: str) -> str | None:
         inside = folder.removeprefix(f"{above}/") if above else folder
         pyproject = repo.toml(beside(above, "pyproject.toml"))
         listed = table(pyproject, "tool", "uv", "workspace")
-        members, excluded = (
-            [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
-            for found in (listed.get("members"), listed.get("exclude"))
-        )
+        members, excluded = texts(listed.get("members")), texts(listed.get("exclude"))
         if any(files.matches(inside, each) for each in members):
             return None if any(files.matches(inside, each) for each in excluded) else above
     return None

@@ -6,6 +6,7 @@ from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
 from lockstitch.patterns import regex
+from lockstitch.python.tables import table, tables, texts
 from lockstitch.secrets.patterns import may_have, patterns
 from lockstitch.secrets.secret_files import secret_file
 from lockstitch.secrets.text import decoded, find, merged
@@ -33,16 +34,14 @@ class ImageSecret:
 
 def in_config(image: "StoredImage") -> Iterator[ImageSecret]:
     """Yield the secrets of variables, labels, history, command and entrypoint."""
-    inner = image.config.get("config")
-    inner = inner if isinstance(inner, Mapping) else {}
-    for line in _texts(inner.get("Env")):
+    inner = table(image.config, "config")
+    for line in texts(inner.get("Env")):
         name = line.partition("=")[0]
         yield from _secrets(image, f"the variable `{name:.60}`", line, "image.env")
-    labels = inner.get("Labels")
-    for name, value in labels.items() if isinstance(labels, dict) else ():
+    for name, value in table(inner, "Labels").items():
         yield from _secrets(image, f"the label `{name:.60}`", str(value), "label")
     for key in ("Cmd", "Entrypoint"):
-        yield from _secrets(image, f"its {key}", "\n".join(_texts(inner.get(key))), key)
+        yield from _secrets(image, f"its {key}", "\n".join(texts(inner.get(key))), key)
     for number, step in enumerate(_steps(image.config), 1):
         instruction = _INSTRUCTION.sub("", step, count=1)
         arguments = _ARGUMENTS.match(step.removeprefix("RUN "))
@@ -53,14 +52,8 @@ def in_config(image: "StoredImage") -> Iterator[ImageSecret]:
             yield from _secrets(image, where, lines, "image.env")
 
 
-def _texts(value: object) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
-
-
 def _steps(config: Mapping[str, Any]) -> list[str]:
-    history = config.get("history")
-    steps = history if isinstance(history, list) else []
-    return _texts([step.get("created_by") for step in steps if isinstance(step, dict)])
+    return texts([step.get("created_by") for step in tables(config.get("history"))])
 
 
 def _secrets(image: "StoredImage", where: str, text: str, path: str) -> Iterator[ImageSecret]:
