@@ -12,6 +12,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -145,6 +146,24 @@ class Store:
                 writer.write(data)
                 writer.commit(digest)
         return digest
+
+    @property
+    def wheels(self) -> Path:
+        """The folder of the wheels that bundles brought, by their file names: uv finds them there.
+
+        It is missing where no bundle brought one.
+        """
+        return self.root / "wheels"
+
+    def name_wheel(self, filename: str, digest: Digest) -> None:
+        """Give a wheel of the store its file name in the folder of wheels."""
+        self.wheels.mkdir(parents=True, exist_ok=True)
+        target = self.wheels / filename
+        target.unlink(missing_ok=True)
+        try:
+            os.link(self.path(digest), target)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(self.path(digest), target)
 
     def adopt(self, path: Path, digest: Digest) -> None:
         """Move a finished file, already hashed by the caller, into its place."""

@@ -32,6 +32,7 @@ COMMANDS = (
     ("init", "Add lockstitch to an existing project"),
     ("lock", "Pin packages, base image and build requirements"),
     ("build", "Build images from the lock, without Docker"),
+    ("pack", "Write all that builds need into one file, for a machine without a network"),
     ("try", "Start a built image without a container engine, and name what is missing"),
     ("run", "Run an image's command in exactly the locked environment"),
     ("serve", "Serve the model locally, and restart when a file changes"),
@@ -64,7 +65,7 @@ COMMANDS = (
 )
 # The overview: a title, and names of commands or of the groups below.
 _OVERVIEW = (
-    ("project", ("new", "init", "lock", "build", "try", "run", "serve")),
+    ("project", ("new", "init", "lock", "build", "pack", "try", "run", "serve")),
     ("images and stack", ("image", "stack")),
     ("quality", ("check", "verify", "report", "diff", "bisect")),
     ("files", ("export", "hooks", "fingerprint")),

@@ -195,6 +195,33 @@ class Builder:
 
         return libraries.check(self._project, prepared, self._store, packages)
 
+    def inputs(self, specs: Sequence[ImageSpec]) -> list[Download]:
+        """Fetch every file that builds of the images read, and return them.
+
+        What was built for lack of a wheel, and the layers of a registry's base, have no address.
+        """
+        files: dict[Digest, Download] = {}
+        for each in self._prepare(specs):
+            needed = [*each.base.downloads(), *each.base.plain.downloads()]
+            runner = bytecode.runnable(each.base, self._lock.bases)
+            needed += runner.plain.downloads() if runner else []
+            needed += [*_wheel_downloads(wheel for layer in each.layers for wheel in layer.wheels)]
+            self._fetcher.fetch(needed, self._progress)
+            self._build_sources((layer, each) for layer in each.layers)
+            self._inherited.fetch(each.base, each.base.layers)
+            local = [wheel for layer in each.layers for wheel in layer.wheels if not wheel.url]
+            needed += [
+                Download(name=wheel.filename, url="", digest=wheel.digest, size=None)
+                for wheel in local
+                if not wheel.first_party
+            ]
+            needed += [
+                Download(name=layer.digest.hex, url="", digest=layer.digest, size=layer.size)
+                for layer in each.base.layers
+            ]
+            files |= {download.digest: download for download in needed}
+        return list(files.values())
+
     def base(self, platform: str, layout: Layout) -> Image:
         """Return the base of all images, for Dockerfiles; the layout only lends its layers.
 

@@ -29,6 +29,7 @@ from urllib.parse import unquote, urlsplit
 from lockstitch import environ, files, git, process, zstd
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock import uv as uv_lock
 from lockstitch.lock.elf import needs
 from lockstitch.lock.file import BuiltWheel, Lock, LockedFolder
 from lockstitch.net.download import Download
@@ -372,12 +373,7 @@ def environment(requires: Sequence[str], minor: str, root: Path, store: Store) -
                 # of it is also one of uv's cache.
                 install = [uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
                 install += ["--compile-bytecode", "--link-mode", "copy", "--python", python]
-                process.run(
-                    [*install, "--requirements", "-"],
-                    cwd=root,  # whose pyproject.toml may name indexes
-                    stdin="\n".join(requires) + "\n",
-                    hint="lockstitch lock",
-                )
+                uv_lock.install([*install, "--requirements", "-"], requires, root, store)
             store.remember_tree(folder)
     return python
 

@@ -5,6 +5,7 @@ import datetime
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from lockstitch import environ, files, process
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.python.locks import File, LockedWheel, Pinned, best_wheel, pylock
+from lockstitch.python.locks import File, LockedWheel, Pinned, best_wheel, pylock, requirements
 from lockstitch.python.locks.resolution import seconds
 from lockstitch.python.names import normal
 from lockstitch.python.target import Target
@@ -250,3 +251,13 @@ def _entry(wheel: LockedWheel) -> str:
 def _text(text: str) -> str:
     # What JSON escapes is a subset of what TOML does, but for one character.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def of_requirements(lines: Sequence[str], target: Target, root: Path) -> list[LockedWheel]:
+    """Return the wheels that requirements with hashes mean for a target, with their addresses.
+
+    Raises LockstitchError when one of them has no wheel in the index.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "build.txt").write_text("\n".join(lines) + "\n")
+        return resolve(requirements.pins(Path(folder), "build.txt", target), target, root)

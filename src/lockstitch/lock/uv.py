@@ -10,11 +10,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from lockstitch import environ, files, process
+from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases import Base
 from lockstitch.net.transport import no_answer
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import table, tables, texts, toml
+from lockstitch.store import Store
 
 LOCK = "uv.lock"
 _FAILED = {  # the message when a command of uv fails
@@ -170,6 +172,59 @@ def sync_given(project: Project, pylock: Path, folder: Path) -> None:
     if project.is_package:
         words = ["pip", "install", "--quiet", "--no-deps", "--python", str(python)]
         _uv(*words, "--editable", str(project.root), cwd=project.root)
+
+
+def install(
+    words: Sequence[str | Path], requirements: Sequence[str], root: Path, store: Store
+) -> None:
+    """Run a `uv pip install` of requirements, from the wheels of a bundle where they are enough.
+
+    Runs in `root`, whose pyproject.toml may name indexes. Raises LockstitchError when it fails.
+    """
+    text = "\n".join(requirements) + "\n"
+    if store.wheels.is_dir():
+        local: list[str | Path] = ["--offline", "--no-index", "--find-links", store.wheels]
+        if process.run([*words, *local], cwd=root, stdin=text, check=False).code == 0:
+            return
+    process.run(words, cwd=root, stdin=text, hint="lockstitch lock")
+
+
+def sync_wheels(
+    project: Project, pylock: Path, wheels: Path, built: Mapping[str, str], folder: Path
+) -> None:
+    """Make the environment of `sync_given` without a network, from a folder of wheels.
+
+    `built` has the file names of wheels that were built for lack of one, by package. Raises
+    LockstitchError when the folder lacks one of them.
+    """
+    import tomlkit
+
+    document = tomlkit.parse(files.read_text(pylock))
+    for package in document.get("packages", ()):
+        own = wheels / built.get(str(package["name"]), "-")
+        if "wheels" not in package and own.is_file():
+            for key in ("sdist", "archive", "vcs"):
+                package.pop(key, None)
+            sha256 = of_bytes(own.read_bytes()).hex
+            package["wheels"] = [{"path": str(own), "hashes": {"sha256": sha256}}]
+        for wheel in package.get("wheels", ()):
+            address = str(wheel.get("url", ""))
+            name = wheel.get("name") or address.partition("#")[0].rpartition("/")[2]
+            path = wheels / unquote(str(name))
+            if path.is_file():
+                wheel.pop("url", None)
+                wheel["path"] = str(path)
+    python = venv(project, folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        local = Path(temporary, "pylock.toml")
+        local.write_text(tomlkit.dumps(document))
+        words = ["pip", "sync", "--quiet", "--offline", "--require-hashes", "--python", str(python)]
+        _uv(*words, str(local))
+    if project.is_package:
+        words = ["pip", "install", "--quiet", "--no-deps", "--python", str(python), "--offline"]
+        words += ["--no-index", "--find-links", str(wheels)]
+        # Editable would need more than the locked build requirements; each run installs anew.
+        _uv(*words, "--reinstall", str(project.root), cwd=project.root)
 
 
 def venv(project: Project, folder: Path) -> Path:

@@ -12,10 +12,11 @@ from types import FrameType
 from lockstitch import clock, environ, files, process
 from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint import live
-from lockstitch.lock import manager
+from lockstitch.lock import file, manager, uv
 from lockstitch.process import Command
 from lockstitch.progress import say
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.store import Store, default_root
 from lockstitch.table import first_of
 
 _POLL = 0.3  # seconds between two looks at the files
@@ -51,7 +52,7 @@ def command(
         message = f"`tool.lockstitch.images.{image.name}` has no command"
         raise LockstitchError(message, hint='add command = ["python", "src/train.py"]')
     venv = folder(project, image)
-    manager.of(project).sync(project, image, venv)
+    _sync(project, image, venv)
     programs = live.python_of(venv).parent
     told = {**environ.child(), **(variables or {}), **image.env}
     path = f"{programs}{os.pathsep}{told.get('PATH', '')}"
@@ -66,6 +67,23 @@ def command(
     return Command(
         words=(program, *words[1:], *arguments), cwd=project.root / image.workdir, env=env
     )
+
+
+def _sync(project: Project, image: ImageSpec, venv: Path) -> None:
+    """Make the environment; where that fails, from the wheels that a bundle brought."""
+    try:
+        manager.of(project).sync(project, image, venv)
+    except LockstitchError:
+        wheels = Store(default_root()).wheels
+        pylock = project.root / file.pylock_name(image.name)
+        if not wheels.is_dir() or not pylock.is_file():
+            raise
+        try:
+            built = {each.name: each.filename for each in file.read(project.root).built}
+            uv.sync_wheels(project, pylock, wheels, built, venv)
+        except LockstitchError as local:
+            local.hint = local.hint or "lockstitch build --from the bundle that has them"
+            raise
 
 
 # --- in the foreground

@@ -55,7 +55,7 @@ from lockstitch.cli.session import (
 from lockstitch.dockerfile import engines, local, render
 from lockstitch.dockerfile.engines import BUILDERS, Recipe
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.image import accelerators, imports, publish, sizes
+from lockstitch.image import accelerators, bundle, imports, publish, sizes
 from lockstitch.image.attest import Attester
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.contents import unusual
@@ -76,6 +76,13 @@ from lockstitch.trial.start import Verdict
 REST = "options of the engine's build"  # what stands after `--`
 OPTIONS = (
     operand("image", "IMAGE", "images (default: all)", nargs="*"),
+    option(
+        "--from",
+        "BUNDLE",
+        "first read this bundle of `lockstitch pack`; then no network is needed",
+        type=Path,
+        dest="bundle",
+    ),
     group(
         "output",
         LAYOUT,
@@ -157,6 +164,8 @@ def run(options: argparse.Namespace) -> int:
     raise_all(make.stale(project, lock))
     if not options.base_only:
         imports.check_commands(specs)
+    if options.bundle and not options.dry_run:
+        _bring(session, options.bundle)
     specs = _without_drift(session, lock, specs, options)
     if options.engine != "native":
         if options.dry_run:
@@ -227,6 +236,16 @@ def _steps(
         yield f"load the images into {options.load or 'docker or podman'}"
     for name, target in targets.items():
         yield f"push {name} to {target}"
+
+
+def _bring(session: Session, path: Path) -> None:
+    """Put the files of a bundle into the store."""
+    if not path.is_file():
+        message = f"there is no bundle `{path}`"
+        raise LockstitchError(message, hint=f"lockstitch pack --output {path}, with a network")
+    with session.progress.task(f"read {path.name}", path.stat().st_size) as task:
+        found = bundle.bring(path, session.project.root, session.store, task.advance)
+    say(f"`{path}`: {len(found.files)} files, each as its digest says")
 
 
 def _check_engine(options: argparse.Namespace) -> None:

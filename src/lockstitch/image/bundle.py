@@ -1,0 +1,189 @@
+"""Bundles: all files that builds of a project read, in one tar, for machines without a network.
+
+A bundle is `bundle.json`, then one member `blobs/HEX` for each file, by digest. The same lock gives
+the same bytes. It belongs to one lockstitch.lock, whose digest it names.
+"""
+
+import json
+import re
+import tarfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lockstitch import files
+from lockstitch.digest import Digest, of_bytes
+from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock import file
+from lockstitch.net.download import Download
+from lockstitch.oci.entry import TAR_END, tar_header, tar_padding
+from lockstitch.oci.entry import file as entry
+from lockstitch.store import Store
+
+_SCHEMA = 1
+_INDEX = "bundle.json"
+_LARGEST_INDEX = 16 << 20
+_CHUNK = 1 << 20
+_WHEEL = re.compile(r"[\w.!+-]{1,240}\.whl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What a bundle has: the digest of its lock, its images, and its files."""
+
+    lock: Digest
+    images: tuple[str, ...]
+    files: tuple[Download, ...]  # by digest
+    inside: frozenset[Digest]  # those that it holds itself; the others came with an earlier one
+
+
+def write(
+    path: Path,
+    root: Path,
+    images: Sequence[str],
+    inputs: Collection[Download],
+    store: Store,
+    *,
+    without: Collection[Digest] = (),
+    step: Callable[[int], object],
+) -> Bundle:
+    """Write the bundle of a project's images, whose files are in the store.
+
+    Files in `without` are listed and left out: an earlier bundle brought them. Raises
+    LockstitchError when the store has lost a file.
+    """
+    listed = {each.digest: each for each in inputs}
+    ordered = [listed[digest] for digest in sorted(listed)]
+    inside = frozenset(each.digest for each in ordered if each.digest not in without)
+    sizes = {}
+    for each in ordered:
+        if not store.has_whole(each.digest):
+            message = f"`{each.name}` ({each.digest}) is gone from the store"
+            raise LockstitchError(message, hint="run the same command again")
+        sizes[each.digest] = store.path(each.digest).stat().st_size
+    lock = of_bytes((root / file.NAME).read_bytes())
+    document = {
+        "schema": _SCHEMA,
+        "kind": "bundle",
+        "lock": str(lock),
+        "images": sorted(images),
+        "files": [
+            {
+                "name": each.name,
+                "digest": str(each.digest),
+                "size": sizes[each.digest],
+                "inside": each.digest in inside,
+            }
+            for each in ordered
+        ],
+    }
+    data = json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+    with files.atomic(path) as temporary, temporary.open("wb") as handle:
+        member = entry(_INDEX, data)
+        handle.write(tar_header(member) + data + tar_padding(len(data)))
+        for digest in sorted(inside):
+            size = sizes[digest]
+            handle.write(tar_header(entry(f"blobs/{digest.hex}", b""), size=size))
+            for chunk in files.chunks(store.path(digest)):
+                handle.write(chunk)
+                step(len(chunk))
+            handle.write(tar_padding(size))
+        handle.write(TAR_END)
+    return Bundle(lock=lock, images=tuple(sorted(images)), files=tuple(ordered), inside=inside)
+
+
+def read(path: Path) -> Bundle:
+    """Return what a bundle has, from its first member.
+
+    Raises LockstitchError when the file is no bundle.
+    """
+    with path.open("rb") as handle, _opened(path, handle) as archive:
+        return _index(path, archive)
+
+
+def _opened(path: Path, handle: BinaryIO) -> tarfile.TarFile:
+    try:
+        return tarfile.open(fileobj=handle, mode="r|")
+    except tarfile.TarError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, reason: str) -> LockstitchError:
+    return LockstitchError(f"`{path}` is no whole bundle: {reason}", hint="copy it again")
+
+
+def _index(path: Path, archive: tarfile.TarFile) -> Bundle:
+    try:
+        member = archive.next()
+        content = archive.extractfile(member) if member and member.name == _INDEX else None
+        if member is None or content is None or member.size > _LARGEST_INDEX:
+            raise _damaged(path, f"it does not begin with {_INDEX}")
+        document = json.loads(content.read())
+        if document["schema"] != _SCHEMA or document["kind"] != "bundle":
+            raise _damaged(path, f"its schema is {document['schema']!r:.20}, not {_SCHEMA}")
+        listed = tuple(_file(each) for each in document["files"])
+        inside = [Digest.parse(each["digest"]) for each in document["files"] if each["inside"]]
+        return Bundle(
+            lock=Digest.parse(document["lock"]),
+            images=tuple(str(name) for name in document["images"]),
+            files=listed,
+            inside=frozenset(inside),
+        )
+    except (tarfile.TarError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path, f"{_INDEX} cannot be read: {error}") from error
+
+
+def _file(table: dict[str, Any]) -> Download:
+    return Download(
+        name=str(table["name"]),
+        url="",
+        digest=Digest.parse(table["digest"]),
+        size=int(table["size"]),
+    )
+
+
+def bring(path: Path, root: Path, store: Store, step: Callable[[int], object]) -> Bundle:
+    """Put the files of a bundle into the store, each held against its digest.
+
+    Wheels also go into the store's folder of wheels, where uv finds them.
+    Raises LockstitchError when it is of another lock than the project's, when a file of it is
+    missing or damaged, and when the store lacks what an earlier bundle should have brought.
+    """
+    with path.open("rb") as handle, _opened(path, handle) as archive:
+        bundle = _index(path, archive)
+        lock = root / file.NAME
+        here = of_bytes(lock.read_bytes()) if lock.is_file() else None
+        if here != bundle.lock:
+            message = f"`{path}` is of the {file.NAME} {bundle.lock}, and this project's is "
+            hint = "check out the commit that it was made of, or make it again: lockstitch pack"
+            raise LockstitchError(message + str(here or "missing"), hint=hint)
+        wanted = {each.digest: each for each in bundle.files}
+        left = set(bundle.inside)
+        try:
+            while member := archive.next():
+                digest = Digest.of_hex(member.name.removeprefix("blobs/"))
+                content = archive.extractfile(member)
+                if digest not in left or content is None or member.size != wanted[digest].size:
+                    raise _damaged(path, f"`{member.name:.100}` is not in {_INDEX}")
+                with store.writer() as writer:
+                    while chunk := content.read(_CHUNK):
+                        writer.write(chunk)
+                        step(len(chunk))
+                    writer.commit(digest)
+                left.discard(digest)
+        except (tarfile.TarError, LockstitchError, ValueError) as error:
+            raise _damaged(path, str(error)) from error
+    if left:
+        raise _damaged(path, f"{len(left)} files are missing")
+    problems = []
+    for each in bundle.files:
+        if not store.has_whole(each.digest, each.size):
+            message = f"`{each.name}` came with an earlier bundle, and the store lacks it"
+            problems.append(
+                LockstitchError(message, hint="lockstitch build --from the earlier one")
+            )
+        elif _WHEEL.fullmatch(each.name):
+            store.name_wheel(each.name, each.digest)
+    raise_all(problems)
+    return bundle
