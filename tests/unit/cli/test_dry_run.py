@@ -14,6 +14,7 @@ CHANGES = {
     "init": ("", ""),
     "lock": ("", ""),
     "build": ("--output app.tar serve", "build serve for linux/amd64: make "),
+    "pack": ("-o out.tar", "write out.tar"),
     "try": ("serve", "build serve and start `python app/main.py`"),
     "run": ("serve --fast", "start `python app/main.py --fast` in the environment of serve"),
     "serve": ("serve", "start `python app/main.py` in the environment of serve"),
@@ -31,6 +32,7 @@ CHANGES = {
     "bisect": ("", ""),  # in its own tests: it wants two environments
     "export": ("requirements -o out.txt", "write out.txt"),
     "export dockerfile": ("", "write Dockerfile.serve"),
+    "export target": ("", ""),  # only with a target
     "hooks": ("", ""),  # in its own tests: it wants a configuration
     "self demo": ("there", "make a project in there"),
 }

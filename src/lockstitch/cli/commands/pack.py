@@ -1,4 +1,4 @@
-"""Write all files that builds need into one bundle, for a machine without a network.
+"""Write all that builds need into one file, for a machine without a network.
 
 Holds wheels, the packages of bases, build requirements and what was built for lack of a wheel,
 each by digest, and belongs to one lockstitch.lock. On the other machine, beside the same files of
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     specs = [project.image(name) for name in options.image] or list(project.images)
     earlier = [bundle.read(path) for path in options.without]
     if options.dry_run:
-        return would(options, f"write `{options.output}`")
+        return would(options, f"write {options.output}")
     inputs = session.builder(lock).inputs(specs)
     for requirements in {lock.build, *(folder.requires for folder in lock.folders)}:
         if requirements:

@@ -1,4 +1,4 @@
-"""Write the files that run an image on a target: a script for Slurm, manifests for Kubernetes.
+"""Write a target's files: a script for Slurm, manifests for Kubernetes.
 
 Builds the image where it is not up to date, and writes the files to targets/TARGET/IMAGE. They
 name the image by digest and work without lockstitch: with sbatch, or `kubectl apply -k`. For
@@ -17,7 +17,7 @@ from pathlib import Path
 from lockstitch import files
 from lockstitch.cli import targets
 from lockstitch.cli.options import COMMON, flag, operand, repeatable
-from lockstitch.cli.session import answer_stale, open_session, print_json
+from lockstitch.cli.session import answer_stale, open_session, print_json, would
 from lockstitch.cluster import start
 from lockstitch.errors import LockstitchError
 from lockstitch.progress import say
@@ -43,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
         for spec in project.images
         if spec.command and (target.engine != "slurm" or not spec.port)
     ]
+    if options.dry_run:
+        return would(options, *(f"write targets/{target.name}/{spec.name}" for spec in specs))
     wanted: dict[str, str] = {}
     for spec in specs:
         job, _ = targets.job_of(session, target, spec, ())
