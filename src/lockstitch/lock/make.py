@@ -34,6 +34,8 @@ from lockstitch.python.model import Project
 from lockstitch.python.names import normal
 from lockstitch.store import Store
 
+_SIZED = re.compile(r'url = "([^"]+)", size = (\d{1,15})')
+
 
 def make(
     project: Project,
@@ -69,7 +71,7 @@ def make(
         _refuse_passwords(project, tool.locks(project), old)
     with progress.task("export the locks", 0):
         build = _build(project, before, wanted)
-        exported = _export(project, tool, bases)
+        exported = _export(project, tool, bases, fetcher)
     folders = _folders(project, bases, before)
     built = _built(project, bases, before, store, fetcher, progress)
     changed = [name for name in old if _bytes(project.root / name) != old[name]]
@@ -181,20 +183,45 @@ def _build(project: Project, before: Lock | None, wanted: "_Wanted") -> tuple[st
     return uv.compile_requirements(project.build_requires or sources.LEGACY, project, kept)
 
 
-def _export(project: Project, tool: manager.Manager, bases: tuple[Base, ...]) -> dict[str, bool]:
+def _export(
+    project: Project, tool: manager.Manager, bases: tuple[Base, ...], fetcher: Fetcher
+) -> dict[str, bool]:
     """Write the exports of the manager's lock; return whether each changed, by name, sorted."""
     changed = {}
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder)
         tool.export_requirements(project, temporary / REQUIREMENTS)
         for image in project.images:
-            tool.export_image(project, image, temporary / pylock_name(image.name), bases)
+            path = temporary / pylock_name(image.name)
+            tool.export_image(project, image, path, bases)
+            before = _bytes(project.root / path.name) or b""
+            text = files.read_text(path)
+            files.write_text(path, _sized(text, before.decode("utf-8", "replace"), bases, fetcher))
         for path in sorted(temporary.iterdir()):
             data = path.read_bytes()
             changed[path.name] = _bytes(project.root / path.name) != data
             if changed[path.name]:
                 files.write_bytes(project.root / path.name, data)
     return changed
+
+
+def _sized(text: str, before: str, bases: tuple[Base, ...], fetcher: Fetcher) -> str:
+    """Return an image's lock with the sizes of wheels whose index says none, as PyTorch's do.
+
+    Layers are cut by them. What the lock said before is kept, else the files' servers are asked.
+    """
+    urls: set[str] = set()
+    for base in bases:
+        with contextlib.suppress(LockstitchError):  # what has no wheel is said by `build`
+            wheels = pylock.select(text, base.target(), "the export", built=Unbuilt.unfinished)
+            urls |= {wheel.url for wheel in wheels if wheel.url and wheel.size is None}
+    if not urls:
+        return text
+    kept = {url: int(size) for url, size in _SIZED.findall(before) if url in urls}
+    sizes = kept | fetcher.sizes(sorted(urls - kept.keys()))
+    for url, size in sizes.items():
+        text = text.replace(f'url = "{url}", ', f'url = "{url}", size = {size}, ')
+    return text
 
 
 def _built(

@@ -1,6 +1,7 @@
 """One lock, several images: each with the packages of its accelerator."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,8 @@ def test_one_lock_for_three_images(
     assert config(root, "tune")["Labels"]["dev.lockstitch.cuda.driver"] == ">=580"
     assert not [each for each in serve["Env"] if str(each).startswith("NVIDIA")]
     assert not [each for each in serve["Labels"] if "cuda" in each]
+    torch = indexes.server.address + "/whl/cu128/torch-2.9.0%2Bcu128-" + LINUX + ".whl"
+    assert f'url = "{torch}", size = ' in (root / "pylock.train.toml").read_text()
     wanted = {"serve": "2.9.0+cpu", "train": "2.9.0+cu128", "tune": "2.9.0+cu130"}
     for image, version in wanted.items():
         text = (root / f"pylock.{image}.toml").read_text()
@@ -286,3 +289,23 @@ def test_gpus_without_a_container(
     root = project(tmp_path, indexes)
     assert main(["run", "train", "--gpus", "--project", str(root)]) == 2
     assert "hint: lockstitch run train --in-image --gpus" in capsys.readouterr().err
+
+
+def test_a_large_wheel_of_an_index_without_sizes_has_a_layer_of_its_own(
+    indexes: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = Index(indexes.server, channel="cpu")
+    large = random.Random(1).randbytes(9 << 20)
+    index.publish(
+        wheels.wheel("torch", "2.9.0+cpu", {"torch/__init__.py": b"", "l": large}, tag=LINUX)
+    )
+    root = project(tmp_path, indexes)
+    before = (root / "pylock.serve.toml").read_bytes()
+    indexes.server.asked.clear()
+    assert main(["lock", "--quiet", "--project", str(root)]) == 0
+    assert (root / "pylock.serve.toml").read_bytes() == before
+    assert not [each for each in indexes.server.asked if each.range == "bytes=0-0"]
+    capsys.readouterr()
+    assert main(["build", "serve", "--json", "--project", str(root)]) == 0
+    plan = json.loads(capsys.readouterr().out)[0]["plan"]
+    assert "torch 2.9.0+cpu" in [each["title"] for each in plan]
