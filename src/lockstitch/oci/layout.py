@@ -3,6 +3,7 @@
 A Docker archive is what `docker load`, `podman load` and skopeo read (Docker image spec 1.2).
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lockstitch import files
-from lockstitch.digest import Digest, canonical_json, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes, parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.oci import manifest
 from lockstitch.oci.entry import TAR_END, Entry, file, tar_header, tar_padding
@@ -44,6 +45,11 @@ def is_whole(path: Path, digest: Digest, size: int) -> bool:
 class Layout(LayoutReader):
     """A layout folder, made at the first write: a sink that skips what it has, and a source."""
 
+    def __init__(self, root: Path, *, own: bool = False) -> None:
+        """`own` is a folder that only lockstitch writes: what is damaged of its index goes."""
+        super().__init__(root)
+        self._own = own
+
     def path(self, digest: Digest) -> Path:
         """Return where the blob is or would be."""
         return self.root / "blobs" / "sha256" / digest.hex
@@ -58,10 +64,42 @@ class Layout(LayoutReader):
         was stopped, never finds a name whose blobs are missing. Raises LockstitchError when the
         layout is damaged, or when a layer's bytes differ from its digest.
         """
-        if self._holds(image, name, is_whole):
+        if self._is_readable() and self._holds(image, name, is_whole):
             return False
         with self._locked():
+            self._mend()
             return self._write(image, name, is_whole)
+
+    def _is_readable(self) -> bool:
+        try:
+            self.index()
+        except LockstitchError:
+            if not self._own:
+                raise
+            return False
+        return True
+
+    def _mend(self) -> None:
+        """Keep of an own index that is damaged the names whose manifests are whole."""
+        if self._is_readable():
+            return
+        path = self.root / "index.json"
+        kept: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            for each in parse_json(path.read_bytes())["manifests"]:
+                with contextlib.suppress(LockstitchError, LookupError, TypeError, AttributeError):
+                    found = self.manifest(Digest.parse(each["digest"]))
+                    name = each["annotations"][REF]
+                    facts = {"mediaType": found.media_type, "size": len(found.data)}
+                    if isinstance(name, str) and facts == {key: each[key] for key in facts}:
+                        kept.setdefault(name, each)
+        if path.is_dir():
+            files.remove(path)
+        self._index([kept[name] for name in sorted(kept)])
+
+    def _index(self, manifests: Sequence[Mapping[str, Any]]) -> None:
+        document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
+        files.write_bytes(self.root / "index.json", canonical_json(document))
 
     def _locked(self) -> AbstractContextManager[None]:
         return files.lock(self.root.with_name(f".{self.root.name}.lock"))
@@ -119,8 +157,7 @@ class Layout(LayoutReader):
         if manifests == before and self._is_marked():
             return False
         files.write_bytes(self.root / "oci-layout", _MARK)
-        document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
-        files.write_bytes(self.root / "index.json", canonical_json(document))
+        self._index(manifests)
         return True
 
     def index(self) -> Manifest:
@@ -253,8 +290,7 @@ class Layout(LayoutReader):
         images = {each for digest in named for each in self._needs(digest)}
         kept = [each for each, subject in pairs if not subject or subject in images]
         if kept != before:
-            document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": kept}
-            files.write_bytes(self.root / "index.json", canonical_json(document))
+            self._index(kept)
 
     def _needs(self, digest: Digest) -> Iterator[Digest]:
         """Yield the digests of a manifest or an index, and of all that it names."""

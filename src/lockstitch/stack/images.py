@@ -48,7 +48,7 @@ def build(
     pinned = file.read(project.root)
     builder = Builder(project, pinned, store, fetcher, progress)
     specs = [_linked(image) for image in project.images]
-    layout = Layout(project.root / "images")
+    layout = Layout(project.root / "images", own=True)
     built = builder.build(specs, layout)
     names = [(spec.name, platform) for spec in specs for platform in project.platforms]
     return dict(zip(names, (each.image for each in built), strict=True))

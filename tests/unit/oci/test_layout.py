@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -305,6 +305,61 @@ def test_a_foreign_index_is_refused(layout: Layout, text: str) -> None:
     (layout.root / "index.json").write_text(text)
     with pytest.raises(LockstitchError, match="is not an index of named images"):
         layout.names()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:-9],
+        lambda data: data.replace(b'"ref.name"', b'"ref.nome"').replace(b"ref.name", b"ref.nome"),
+        lambda data: data.replace(b"sha256:", b"sha257:"),
+        lambda data: data.replace(b'"size":', b'"size":1'),
+        lambda data: b"[" * 100_000,
+        lambda data: b'{"manifests":[1,{"digest":1},null]}',
+        lambda data: b'{"manifests":' + data[data.index(b"[") : data.rindex(b"]")] + b",{}]}",
+        lambda data: data.replace(
+            b"}]", b"}," + data[data.index(b"[") + 1 : data.rindex(b"]")] + b"]"
+        ),
+    ],
+)
+def test_an_own_index_that_is_damaged_keeps_what_is_whole(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    layout = Layout(tmp_path / "images", own=True)
+    layout.write(image(LOWER), "train")
+    path = layout.root / "index.json"
+    before = path.read_bytes()
+    path.write_bytes(damage(before))
+    assert layout.write(image(UPPER), "serve")
+    assert layout.manifest("serve").digest == image(UPPER).digest
+    assert {*layout.names()} in ({"serve"}, {"serve", "train"})
+    layout.write(image(LOWER), "train")
+    again = Layout(tmp_path / "again", own=True)
+    for name, made in (("train", image(LOWER)), ("serve", image(UPPER))):
+        again.write(made, name)
+    assert path.read_bytes() == (again.root / "index.json").read_bytes()
+
+
+def test_a_whole_entry_beside_a_damaged_one_is_kept(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "images", own=True)
+    layout.write(image(LOWER), "train")
+    path = layout.root / "index.json"
+    path.write_bytes(path.read_bytes().replace(b"[", b'[{"damaged":1},', 1))
+    layout.write(image(UPPER), "serve")
+    assert layout.names() == ["serve", "train"]
+
+
+def test_a_folder_or_a_link_in_place_of_an_own_index_goes(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "images", own=True)
+    path = layout.root / "index.json"
+    for make in (path.mkdir, lambda: path.symlink_to("nothing")):
+        layout.write(image(LOWER), "train")
+        path.unlink()
+        make()
+        layout.write(image(UPPER), "serve")
+        assert layout.names() == ["serve"]
+        path.unlink()
 
 
 def test_two_images_of_one_name_are_refused(layout: Layout) -> None:

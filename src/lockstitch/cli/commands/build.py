@@ -172,7 +172,7 @@ def run(options: argparse.Namespace) -> int:
             steps = (f"build {spec.name} with {options.engine}" for spec in specs)
             return would(options, *steps)
         return _build_with_engine(session, lock, specs, options)
-    layout = Layout(options.layout or layout_folder(project))
+    layout = Layout(options.layout or layout_folder(project), own=not options.layout)
     client = Client(insecure=options.insecure_registry)
     cache = publish.layer_cache(session.store, client, options.cache) if options.cache else None
     builder = session.builder(lock, client=client, cache=cache)
@@ -384,7 +384,7 @@ def _build_with_engine(
     local.check_rendered(project, lock, specs)
     engine = local.find((options.engine,), _NATIVE, project)
     if not kind_of(project.base).in_registry:
-        base = session.builder(lock).base(engine.platform, Layout(layout_folder(project)))
+        base = session.builder(lock).base(engine.platform, Layout(layout_folder(project), own=True))
         local.load(engine, base, render.base_tag(project), session.progress)
     quiet = options.quiet or options.json
     answers = []

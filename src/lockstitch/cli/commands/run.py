@@ -150,7 +150,7 @@ def _in_image(
     engine = engines.find()
     local.check_platform(engine, project, "runs")
     lock = file.read(project.root)
-    built = session.builder(lock).build([spec], Layout(layout_folder(project)))
+    built = session.builder(lock).build([spec], Layout(layout_folder(project), own=True))
     image = next(each.image for each in built if str(each.image.platform) == engine.platform)
     tag = engines.tag(project, spec)
     local.load(engine, image, tag, session.progress)

@@ -127,7 +127,7 @@ def _built(session: Session, spec: ImageSpec) -> Image:
     project = session.project
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
-    built = session.builder(lock).build([spec], Layout(layout_folder(project)))
+    built = session.builder(lock).build([spec], Layout(layout_folder(project), own=True))
     return of_this_machine(project, built)[0].image
 
 
