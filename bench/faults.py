@@ -1,9 +1,16 @@
-"""Damage between builds, and what comes of it: `python bench/faults.py --cases 2000 --seed 1`.
+"""Faults, and what comes of them: `python bench/faults.py --cases 2000 --seed 1`.
 
-A small project is built from an index and a Debian archive on this machine. In each case one to
-three files of the store or of the layout are damaged, mostly the records of layers are taken away,
-and the project is built again. Then it has to hold the right digest and whole blobs (healed), or
-say what is damaged in one line (refused). Anything else is wrong, and must not be.
+Small projects, on a Debian base and on one of a registry with bytecode, are built from servers on
+this machine. Each case is one of four kinds:
+
+damage     one to three files of the store or of a layout are damaged, and the project is built
+mutation   a lock, a setting or a file that is fetched is changed, and the project is built
+kill       a build is killed at a random moment, and the project is built again
+beside     two builds at once, while files of the store are damaged and removed under them
+
+Then the layout has to hold the right digests and whole blobs (healed), or the build has said what
+is wrong in one line (refused). Anything else is wrong, and must not be: other bytes, a traceback, a
+later build that is stopped, a package or an index that is blamed for what happened here.
 """
 
 import argparse
@@ -13,12 +20,14 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_
 from pathlib import Path
 
 import pytest
@@ -26,16 +35,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support import projects, world  # noqa: E402 -- of the tests
+from support import bases, projects, world  # noqa: E402 -- of the tests
+from support import registry as registries  # noqa: E402
+from support.registry import Registry  # noqa: E402
 
 from lockstitch.cli.main import main as lockstitch  # noqa: E402 -- as above
 from lockstitch.digest import of_bytes  # noqa: E402 -- as above
 from lockstitch.errors import LockstitchError  # noqa: E402 -- as above
 from lockstitch.oci.layout import Layout  # noqa: E402 -- as above
 
-NAMES = ("serve", "train")
 # What a damaged file must never be blamed on.
 BLAMES = ("do not use this wheel", "somebody replaced", "Traceback")
+KINDS = ("damage", "mutation", "kill", "beside")
+WEIGHTS = (88, 6, 3, 3)  # the last two start processes, which takes a second each
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,9 @@ class Result:
 
     code: int
     text: str
+
+
+Case = tuple[list[tuple[str, str]], Result]  # what was done, and how a build ended
 
 
 # --- damages: each changes a file, and returns whether it could
@@ -144,37 +159,32 @@ DAMAGES: tuple[Damage, ...] = (
 # --- one campaign
 
 
-class Campaign:
-    """A project, its store and its layout, and what its images are when nothing is damaged."""
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A project, its layout, and what its images are when nothing is damaged."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        """Lock and build once."""
-        self.dice = random.Random(seed)  # noqa: S311 -- a campaign that can be repeated
-        self.store = folder / "store"
-        self.project = projects.write(folder / "tiny")
-        self.layout = Layout(self.project / ".lockstitch" / "images")
-        self.counts: dict[str, Counter[str]] = {}
-        self.wrong: list[str] = []
+    root: Path
+    layout: Layout
+    right: Mapping[str, str]
+    files: Mapping[str, bytes]  # what a mutation changes
+
+    @classmethod
+    def of(cls, root: Path) -> "Subject":
+        """Lock and build a project."""
         for words in (("lock",), ("build",)):
-            result = self.run(*words)
+            result = run(root, *words)
             if result.code:
                 raise SystemExit(result.text)
-        self.right = self.digests()
-
-    def run(self, *words: str) -> Result:
-        """Run a command in this process."""
-        text = io.StringIO()
-        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
-            try:
-                code = lockstitch([*words, "--quiet", "--project", str(self.project)])
-            except Exception as error:  # noqa: BLE001 -- whatever escapes is a finding
-                return Result(70, f"Traceback: {error!r}")
-        return Result(code, text.getvalue())
+        layout = Layout(root / ".lockstitch" / "images")
+        names = ("pyproject.toml", "uv.lock", "pylock.*.toml", "lockstitch.lock", "app/main.py")
+        files = [path for name in names for path in sorted(root.glob(name))]
+        made = cls(root, layout, {}, {str(path): path.read_bytes() for path in files})
+        return replace_(made, right=made.digests())
 
     def digests(self) -> dict[str, str]:
         """Return the digest of each image, all of whose blobs are whole."""
         digests = {}
-        for name in NAMES:
+        for name in ("serve", "train"):
             manifest = self.layout.manifest(name)
             for each in (manifest.config, *manifest.layers):
                 if of_bytes(self.layout.path(each.digest).read_bytes()) != each.digest:
@@ -183,61 +193,170 @@ class Campaign:
             digests[name] = manifest.digest
         return digests
 
-    def files(self) -> list[Path]:
+    def is_right(self) -> bool:
+        """Return whether the layout holds the images that it should."""
+        try:
+            return self.digests() == self.right
+        except (LockstitchError, OSError):
+            return False
+
+
+def run(root: Path, *words: str) -> Result:
+    """Run a command in this process."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+        try:
+            code = lockstitch([*words, "--quiet", "--project", str(root)])
+        except Exception as error:  # noqa: BLE001 -- whatever escapes is a finding
+            return Result(70, f"Traceback: {error!r}")
+    return Result(code, text.getvalue())
+
+
+def begun(root: Path) -> subprocess.Popen[str]:
+    """Start a build in a process of its own."""
+    words = [sys.executable, "-m", "lockstitch", "build", "--quiet", "--project", str(root)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+class Campaign:
+    """The store and the projects that cases are made of, and the counts of their outcomes."""
+
+    def __init__(self, store: Path, subjects: Sequence[Subject], seed: int) -> None:
+        """Begin with a whole store."""
+        self.dice = random.Random(seed)  # noqa: S311 -- a campaign that can be repeated
+        self.store = store
+        self.subjects = subjects
+        self.counts: dict[str, Counter[str]] = {}
+        self.wrong: list[str] = []
+
+    def files(self, subject: Subject) -> list[Path]:
         """Return all that can be damaged, in one order."""
-        roots = (self.store, self.layout.root)
-        found = [path for root in roots for path in root.rglob("*") if path.is_file()]
-        return sorted(path for path in found if "locks" not in path.parts)
+        roots = (self.store, subject.layout.root)
+        walks = (
+            each for root in roots for each in os.walk(root)
+        )  # which minds no folder that goes
+        found = [Path(folder, name) for folder, _, names in walks for name in names]
+        return sorted(path for path in found if path.is_file() and "locks" not in path.parts)
 
     def case(self, number: int) -> None:
-        """Damage something, build, and see what there is."""
-        every = self.files()
-        done = []
-        if self.dice.random() < 0.6:  # so that layers are made, mostly
-            shutil.rmtree(self.store / "records" / "layers", ignore_errors=True)
-            every = self.files()
-        for _ in range(self.dice.randrange(1, 4)):
-            # By folder first: there are many more files of one kind than of another.
-            kind = self.dice.choice(sorted({self.kind(path) for path in every}))
-            path = self.dice.choice([path for path in every if self.kind(path) == kind])
-            damage = self.dice.choice(DAMAGES)
-            if path.is_file() and not path.is_symlink() and damage(path, self.dice, every):
-                done.append((kind, f"{damage.__name__} {path.name[:12]}"))
-        result = self.run("build")
-        outcome = self.outcome(result)
-        for kind, _ in done:
-            self.counts.setdefault(kind, Counter()).update(("tried", outcome))
+        """Do one thing that goes wrong on computers, and see what there is."""
+        subject = self.dice.choice(self.subjects)
+        (kind,) = self.dice.choices(KINDS, WEIGHTS)
+        done, result = getattr(self, f"_{kind}")(subject)
+        may_differ = kind == "mutation"
+        outcome = self.outcome(subject, result, may_differ=may_differ)
+        for each, _ in done:
+            self.counts.setdefault(each, Counter()).update(("tried", outcome))
+        what = f"case {number} ({', '.join(f'{each}: {how}' for each, how in done)})"
         if outcome == "wrong":
-            what = ", ".join(f"{kind}: {what}" for kind, what in done)
-            self.wrong.append(f"case {number} ({what}): {result.code} {result.text.strip()}")
-        if outcome != "healed":
-            shutil.rmtree(self.layout.root, ignore_errors=True)  # as its hint says
-            again = self.run("build")
-            if again.code or self.digests() != self.right:
-                self.wrong.append(f"case {number}: stopped a later build: {again.text.strip()}")
-                shutil.rmtree(self.store, ignore_errors=True)
-                self.run("build")
+            self.wrong.append(f"{what}: {result.code} {result.text.strip()}")
+        for path, data in subject.files.items():
+            Path(path).write_bytes(data)
+        # Nothing that was done may stop a later build, or show in it.
+        again = run(subject.root, "build") if outcome != "healed" or may_differ else Result(0, "")
+        if again.code or not subject.is_right():
+            self.wrong.append(f"{what}: stopped a later build: {again.text.strip()}")
+            shutil.rmtree(self.store, ignore_errors=True)
+            shutil.rmtree(subject.layout.root, ignore_errors=True)
+            run(subject.root, "build")
 
-    def outcome(self, result: Result) -> str:
-        """Return `healed`, `refused` or `wrong`."""
+    def outcome(self, subject: Subject, result: Result, *, may_differ: bool) -> str:
+        """Return `healed`, `refused` or `wrong`; a mutation may make another whole image."""
         if any(blame in result.text for blame in BLAMES):
             return "wrong"
         if result.code:
             return "refused" if result.code == 1 and "error: " in result.text else "wrong"
+        if not may_differ:
+            return "healed" if subject.is_right() else "wrong"
         try:
-            return "healed" if self.digests() == self.right else "wrong"
+            subject.digests()
         except (LockstitchError, OSError):
             return "wrong"
+        return "healed"
 
-    def kind(self, path: Path) -> str:
+    # --- kinds of cases: what was done, and how a build ended
+
+    def _damage(self, subject: Subject) -> Case:
+        if self.dice.random() < 0.6:
+            shutil.rmtree(self.store / "records" / "layers", ignore_errors=True)
+        done = [self._harm(subject) for _ in range(self.dice.randrange(1, 4))]
+        return [each for each in done if each], run(subject.root, "build")
+
+    def _harm(self, subject: Subject) -> tuple[str, str] | None:
+        every = self.files(subject)
+        # By folder first: there are many more files of one kind than of another.
+        kinds = sorted({self.kind(subject, path) for path in every})
+        kind = self.dice.choice(kinds)
+        path = self.dice.choice([path for path in every if self.kind(subject, path) == kind])
+        damage = self.dice.choice(DAMAGES)
+        with contextlib.suppress(FileNotFoundError):  # a build beside this took it away
+            if path.is_file() and not path.is_symlink() and damage(path, self.dice, every):
+                return kind, f"{damage.__name__} {path.name[:12]}"
+        return None
+
+    def _mutation(self, subject: Subject) -> Case:
+        path, data = self.dice.choice(sorted(subject.files.items()))
+        changed = bytearray(data)
+        for _ in range(self.dice.choice((1, 1, 2, 8))):
+            at = self.dice.randrange(len(changed) or 1)
+            how = self.dice.randrange(3)
+            if how == 0 and changed:
+                changed[at] ^= 1 << self.dice.randrange(7)
+            elif how == 1:
+                del changed[at : at + self.dice.randrange(1, 40)]
+            else:
+                changed[at:at] = changed[at : at + self.dice.randrange(1, 400)]
+        Path(path).write_bytes(changed)
+        return [(f"mutation {Path(path).name}", "")], run(subject.root, "build")
+
+    def _kill(self, subject: Subject) -> Case:
+        if self.dice.random() < 0.7:
+            for name in ("records", "blobs", "scratch"):
+                if self.dice.random() < 0.5:
+                    shutil.rmtree(self.store / name, ignore_errors=True)
+        seconds = self.dice.uniform(0.1, 2.5)
+        running = begun(subject.root)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.communicate(timeout=seconds)
+        running.kill()
+        running.communicate()
+        return [("kill -9", f"after {seconds:.2f} s")], run(subject.root, "build")
+
+    def _beside(self, subject: Subject) -> Case:
+        shutil.rmtree(self.store / "records" / "layers", ignore_errors=True)
+        other = self.dice.choice(self.subjects)
+        running = [begun(each.root) for each in (subject, other)]
+        end = time.monotonic() + 60
+        while any(each.poll() is None for each in running) and time.monotonic() < end:
+            self._harm(subject)
+            time.sleep(self.dice.uniform(0.01, 0.2))
+        for each in running:
+            text = each.communicate()[0]
+            result = Result(each.returncode, text)
+            if any(blame in text for blame in BLAMES) or each.returncode not in {0, 1}:
+                return [("two builds at once", "")], replace_(result, code=70)
+        return [("two builds at once", "")], run(subject.root, "build")
+
+    def kind(self, subject: Subject, path: Path) -> str:
         """Return what a file is, for the table."""
-        if path.is_relative_to(self.layout.root):
-            inside = path.relative_to(self.layout.root)
+        if path.is_relative_to(subject.layout.root):
+            inside = path.relative_to(subject.layout.root)
             return f"layout {inside.parts[0]}"
         parts = path.relative_to(self.store).parts
         depth = 2 if parts[0] in {"records", "scratch"} else 1
         name = " ".join(parts[:depth])
         return name[: name.index("-")] if parts[0] == "scratch" and "-" in name else f"store {name}"
+
+
+def prepared(folder: Path, address: str, held: Registry) -> list[Subject]:
+    """Lock and build the projects of a campaign."""
+    plain = projects.write(folder / "tiny")
+    over = projects.write(folder / "over")
+    base = f'python = "3.11"\nbase = "{address}/library/python:slim"\n'
+    projects.replace(over, 'python = "3.11"\n', base)
+    projects.replace(over, "port = 8000\n", "port = 8000\nbytecode = true\n")
+    bases.publish(held, "library/python", "slim", bases.python_slim())
+    return [Subject.of(plain), Subject.of(over)]
 
 
 def main() -> None:
@@ -248,16 +367,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     os.environ |= {"LOCKSTITCH_JOBS": "1", "NO_COLOR": "1"}
-    start = time.monotonic()
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         folder = Path(name)
         patch.setenv("LOCKSTITCH_CACHE", str(folder / "store"))
         patch.setenv("HOME", str(folder))
         patch.setenv("UV_CACHE_DIR", str(folder / "uv"))
-        with world.running(folder / "world") as made:
+        with world.running(folder / "world") as made, registries.run() as registry:
             made.enter(patch)
-            campaign = Campaign(folder, options.seed)
-            cases = 0
+            subjects = prepared(folder, registry.address, registry)
+            campaign = Campaign(folder / "store", subjects, options.seed)
+            cases, start = 0, time.monotonic()
             while cases < options.cases and time.monotonic() - start < options.seconds:
                 cases += 1
                 campaign.case(cases)
@@ -265,6 +384,10 @@ def main() -> None:
     print(f"{'':<24}" + "".join(f"{column:>9}" for column in columns))
     for kind, counts in sorted(campaign.counts.items()):
         print(f"{kind:<24}" + "".join(f"{counts[column]:>9}" for column in columns))
+    total = Counter[str]()
+    for counts in campaign.counts.values():
+        total.update(counts)
+    print(f"{'all':<24}" + "".join(f"{total[column]:>9}" for column in columns))
     for line in campaign.wrong[:20]:
         print(f"{line:.600}")
     print(json.dumps({"cases": cases, "seed": options.seed, "wrong": len(campaign.wrong)}))

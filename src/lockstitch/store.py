@@ -79,8 +79,9 @@ class Store:
         fits = stat.S_ISREG(facts.st_mode) and size in {None, facts.st_size}
         if fits and (_mark(facts) in self._marks(digest) or self._hash(path, digest)):
             return True
-        _discard(path)
-        return False
+        if _discard(path, facts):
+            return False
+        return self.is_whole(path, digest, size)  # another process put it there meanwhile
 
     def read_again(self, digest: Digest) -> bool:
         """Return whether a blob is here and whole, hashed now; one that is not is removed.
@@ -91,7 +92,8 @@ class Store:
         facts = _stat(path)
         if facts and stat.S_ISREG(facts.st_mode) and self._hash(path, digest):
             return True
-        _discard(path)
+        if facts and not _discard(path, facts):
+            return self.read_again(digest)
         _discard(self._record_path(_HASHED, digest.hex))
         return False
 
@@ -169,10 +171,11 @@ class Store:
         """Move a finished file, already hashed by the caller, into its place."""
         files.sync(path)
         path.chmod(0o444)
+        facts = path.stat()
         target = self.path(digest)
         self._make_way(target)
         path.replace(target)
-        self._remember(digest, target.stat())
+        self._remember(digest, facts)
 
     def record(self, kind: str, key: str) -> Any:
         """Return the JSON value recorded under a key, or None; a damaged record is None."""
@@ -236,7 +239,9 @@ class Store:
     def has_whole_tree(self, folder: Path) -> bool:
         """Return whether a folder of `scratch` is as it was when it was remembered; all is read."""
         known = self.record(_TREES, folder.name)
-        return known is not None and known == _of_tree(folder)
+        with contextlib.suppress(OSError):  # a file that goes while it is read
+            return known is not None and known == _of_tree(folder)
+        return False
 
     def remember_tree(self, folder: Path) -> None:
         """Remember what is in a folder of `scratch`, which is finished now.
@@ -304,10 +309,17 @@ def _of_tree(folder: Path) -> Digest:
     return hasher.digest()
 
 
-def _discard(path: Path) -> None:
-    """Remove what is damaged, where one may: in a store that others write it stays, unused."""
+def _discard(path: Path, seen: os.stat_result | None = None) -> bool:
+    """Remove what is damaged, where one may: in a store that others write it stays, unused.
+
+    Returns False, and removes nothing, where what was `seen` is not what is there now.
+    """
+    now = _stat(path)
+    if seen and now and _mark(now) != _mark(seen):
+        return False
     with contextlib.suppress(OSError):
         files.remove(path)
+    return True
 
 
 def _mark(facts: os.stat_result) -> list[int]:

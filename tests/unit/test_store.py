@@ -12,7 +12,7 @@ import platformdirs
 import pytest
 from support.fakes import python, until_killed
 
-from lockstitch.digest import of_bytes
+from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.store import Store, default_root
 
@@ -321,3 +321,25 @@ def test_the_store_is_in_the_users_cache_otherwise(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("XDG_CACHE_HOME", folder)
         known = platformdirs.user_cache_dir("lockstitch", appauthor=False)
         assert default_root() == Path(known)
+
+
+@pytest.mark.parametrize("look", [Store.has_whole, Store.read_again])
+def test_what_another_process_has_put_there_meanwhile_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch, look: Callable[[Store, Digest], bool]
+) -> None:
+    path = store.path(store.put(DATA))
+    path.chmod(0o644)
+    path.write_bytes(b"damaged")
+    hashed = Store._hash
+
+    def late(self: Store, at: Path, digest: Digest) -> bool:
+        found = hashed(self, at, digest)
+        monkeypatch.setattr(Store, "_hash", hashed)
+        with self.writer() as writer:  # as a build beside this one does
+            writer.write(DATA)
+            writer.commit(DIGEST)
+        return found
+
+    monkeypatch.setattr(Store, "_hash", late)
+    assert look(store, DIGEST)
+    assert path.read_bytes() == DATA

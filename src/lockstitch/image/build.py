@@ -34,7 +34,7 @@ from lockstitch.lock.bases.debian import sonames
 from lockstitch.lock.file import Lock
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.net.download import Download, Fetcher
-from lockstitch.oci.layer import PASSTHROUGH, Layer, LazyLayer, recompress
+from lockstitch.oci.layer import PASSTHROUGH, GoneError, Layer, LazyLayer, recompress
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import INDEX_TYPE, Image, index_bytes
 from lockstitch.oci.registry.cache import LayerCache
@@ -111,8 +111,39 @@ class Builder:
         for note in accelerators.notes(self._project, planned, self._sizes):
             if note.startswith("warning: ") or not isinstance(self._progress, Quiet):
                 say(note)
+        results: dict[str, LayerResult] = {}
+        written: set[str] = set()
+        for left in reversed(range(_TRIES)):
+            try:
+                built = self._written(planned, layout, results, written, form, shallow=shallow)
+                break
+            except GoneError:
+                if not left:  # a store that loses layers under each build
+                    raise
+        if not shallow and len(self._project.platforms) > 1:
+            for spec in specs:
+                # What readers that know indexes choose their platform from.
+                images_of_spec = [e.image.descriptor() for e in built if e.spec == spec.name]
+                layout.put((), index_bytes(images_of_spec), INDEX_TYPE, spec.name)
+        self._records.share(layout)
+        return built
+
+    def _written(
+        self,
+        planned: Sequence[Prepared],
+        layout: Layout,
+        results: dict[str, LayerResult],
+        written: set[str],
+        form: str,
+        *,
+        shallow: bool,
+    ) -> list[Built]:
+        """Make what is missing and write the images; layers and names of it are added to the sets.
+
+        Raises GoneError where another process took away a layer that was there.
+        """
         prepared = self._settled(planned, layout)
-        results = self._make_missing(prepared, layout)
+        results |= self._make_missing(prepared, layout)
         lacking = self._lacking(prepared)
         images = [
             assemble.image(each, self._project, self._layers(each, layout)) for each in prepared
@@ -121,30 +152,25 @@ class Builder:
         if not shallow:
             self._fetch_inherited(prepared, layout)
         built = []
-        whole = self._store.is_whole
         for each, stitched, missing in zip(prepared, images, lacking, strict=True):
             name = assemble.reference(each.spec, stitched.platform, self._project)
             image = self._in_form(stitched, form)
             made = [results[layer.key] for layer in each.layers if layer.key in results]
             notes = tuple(note for result in made for note in result.notes)
+            if bool(made) if shallow else layout.write(image, name, self._store.is_whole):
+                written.add(name)
             built.append(
                 Built(
                     name=name,
                     spec=each.spec.name,
                     prepared=each,
                     image=image,
-                    fresh=bool(made) if shallow else layout.write(image, name, whole),
+                    fresh=name in written,
                     made=len(made),
                     notes=(*each.notes, *notes, *missing),
                     plan=each.layers,
                 )
             )
-        if not shallow and len(self._project.platforms) > 1:
-            for spec in specs:
-                # What readers that know indexes choose their platform from.
-                images_of_spec = [e.image.descriptor() for e in built if e.spec == spec.name]
-                layout.put((), index_bytes(images_of_spec), INDEX_TYPE, spec.name)
-        self._records.share(layout)
         return built
 
     def pending(self, specs: Sequence[ImageSpec], layout: Layout) -> dict[str, list[str]]:
@@ -381,7 +407,7 @@ class Builder:
             layer = self._records.layer(planned, layout)
             if layer is None:
                 message = f"the layer `{planned.title}` is gone"
-                raise LockstitchError(message, hint="lockstitch build")
+                raise GoneError(message, hint="lockstitch build")
             layers.append(layer)
         return layers
 

@@ -83,6 +83,17 @@ def make(job: Job) -> LayerResult | Damaged:
     damaged = tuple(digest for digest in _packages(job) if not store.read_again(digest))
     if damaged:
         return Damaged(digests=damaged)
+    try:
+        return _made(job, store)
+    except (LockstitchError, OSError):
+        # Nobody is blamed for a package that another process has damaged or taken away.
+        damaged = tuple(digest for digest in _packages(job) if not store.read_again(digest))
+        if not damaged:
+            raise
+        return Damaged(digests=damaged)
+
+
+def _made(job: Job, store: Store) -> LayerResult:
     findings = _Findings()
     root = "" if job.plan.kind in {"system", "python", "stdlib", "added"} else APP
     entries = arrange(_entries(job, store, findings), root=root)

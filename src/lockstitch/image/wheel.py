@@ -22,7 +22,7 @@ from lockstitch import zstd
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.oci.entry import encoded
-from lockstitch.oci.layer import check_path
+from lockstitch.oci.layer import GoneError, check_path
 
 Row = tuple[str, str, str]  # of a RECORD file: path, hash, size
 
@@ -185,6 +185,9 @@ class Wheel:
             with path.open("rb") as handle, zipfile.ZipFile(handle) as archive:
                 self._bytes = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
                 infos, directory = archive.infolist(), archive.start_dir
+        except FileNotFoundError as error:
+            message = f"the file of `{filename}` is gone"
+            raise GoneError(message, hint="run the same command again") from error
         except _NO_ZIP as error:
             message = f"`{filename}` is not a wheel: {error}"
             raise LockstitchError(message, hint=_REFUSED) from error

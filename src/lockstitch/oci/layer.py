@@ -6,6 +6,7 @@ and padding between two contents are a small member of ours. `recompress` gives 
 the same tar, whose bytes depend on the compressing library.
 """
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -96,11 +97,15 @@ class LazyLayer:
         yield from whole_chunks(self.path or self.bring(), self)
 
 
+class GoneError(LockstitchError):
+    """Says that a layer, which was there when a build began, is not any more, or was damaged."""
+
+
 def whole_chunks(path: Path, layer: Layer) -> Iterator[bytes]:
     """Yield the bytes of a layer's file.
 
-    Raises LockstitchError when it is gone, and at its end when it is damaged: it is removed, so
-    that the next build makes or fetches it again.
+    Raises GoneError when it is gone, and at its end when it is damaged: it is removed, so that
+    whoever asks next makes or fetches it again.
     """
     hasher = Hasher()
     try:
@@ -109,11 +114,12 @@ def whole_chunks(path: Path, layer: Layer) -> Iterator[bytes]:
             yield chunk
     except OSError as error:
         message = f"the blob {layer.facts.digest} of `{layer.created_by}` is gone"
-        raise LockstitchError(message, hint="run the same command again") from error
+        raise GoneError(message, hint="run the same command again") from error
     if hasher.digest() != layer.facts.digest:
-        files.remove(path)
+        with contextlib.suppress(OSError):
+            files.remove(path)
         message = f"`{path}`, the blob of `{layer.created_by}`, was damaged: it is removed"
-        raise LockstitchError(message, hint="run the same command again")
+        raise GoneError(message, hint="run the same command again")
 
 
 def oci_type(media_type: str) -> str:

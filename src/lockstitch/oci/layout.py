@@ -64,42 +64,16 @@ class Layout(LayoutReader):
         was stopped, never finds a name whose blobs are missing. Raises LockstitchError when the
         layout is damaged, or when a layer's bytes differ from its digest.
         """
-        if self._is_readable() and self._holds(image, name, is_whole):
+        if self._holds(image, name, is_whole):
             return False
         with self._locked():
-            self._mend()
             return self._write(image, name, is_whole)
 
-    def _is_readable(self) -> bool:
-        try:
-            self.index()
-        except LockstitchError:
-            if not self._own:
-                raise
-            return False
-        return True
-
-    def _mend(self) -> None:
-        """Keep of an own index that is damaged the names whose manifests are whole."""
-        if self._is_readable():
-            return
+    def _index(self, manifests: Sequence[Mapping[str, Any]]) -> None:
         path = self.root / "index.json"
-        kept: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-            for each in parse_json(path.read_bytes())["manifests"]:
-                with contextlib.suppress(LockstitchError, LookupError, TypeError, AttributeError):
-                    found = self.manifest(Digest.parse(each["digest"]))
-                    name = each["annotations"][REF]
-                    facts = {"mediaType": found.media_type, "size": len(found.data)}
-                    if isinstance(name, str) and facts == {key: each[key] for key in facts}:
-                        kept.setdefault(name, each)
         if path.is_dir():
             files.remove(path)
-        self._index([kept[name] for name in sorted(kept)])
-
-    def _index(self, manifests: Sequence[Mapping[str, Any]]) -> None:
-        document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
-        files.write_bytes(self.root / "index.json", canonical_json(document))
+        files.write_bytes(path, _index_of(manifests))
 
     def _locked(self) -> AbstractContextManager[None]:
         return files.lock(self.root.with_name(f".{self.root.name}.lock"))
@@ -110,6 +84,7 @@ class Layout(LayoutReader):
         return (
             named
             and self._is_marked()
+            and not self._is_damaged()
             and all(self._has(data) for data in documents)
             and all(
                 is_whole(self.path(each.digest), each.digest, each.size)
@@ -154,7 +129,7 @@ class Layout(LayoutReader):
         others = [m for m in before if m["annotations"][REF] != name]
         # By name: the order of builds must not show.
         manifests = sorted([*others, descriptor], key=lambda m: m["annotations"][REF])
-        if manifests == before and self._is_marked():
+        if manifests == before and self._is_marked() and not self._is_damaged():
             return False
         files.write_bytes(self.root / "oci-layout", _MARK)
         self._index(manifests)
@@ -164,10 +139,26 @@ class Layout(LayoutReader):
         """Return the index, an empty one before the first write.
 
         Raises LockstitchError unless it names each image, and none twice: a write would lose it.
+        Of an own one that is damaged, what is whole is returned.
         """
+        try:
+            return self._read_index()
+        except LockstitchError:
+            if not self._own:
+                raise
+            return manifest.read(_index_of(self._whole_entries()), INDEX_TYPE, str(self.root))
+
+    def _is_damaged(self) -> bool:
+        try:
+            self._read_index()
+        except LockstitchError:
+            return True
+        return False
+
+    def _read_index(self) -> Manifest:
         path = self.root / "index.json"
         if not path.exists():
-            return manifest.read(b'{"manifests":[]}', INDEX_TYPE, f"the index of `{self.root}`")
+            return manifest.read(_index_of([]), INDEX_TYPE, f"the index of `{self.root}`")
         try:
             index = super().index()
             names = [each.annotations[REF] for each in index.manifests]
@@ -179,6 +170,20 @@ class Layout(LayoutReader):
             message = f"`{path}` has two images of one name: {', '.join(sorted(names))}"
             raise LockstitchError(message, hint=f"remove {self.root} and build again")
         return index
+
+    def _whole_entries(self) -> list[Any]:
+        """Return the entries of a damaged index whose manifests are as they say, by name."""
+        kept: dict[str, Any] = {}
+        malformed = (LockstitchError, OSError, ValueError, LookupError, TypeError, AttributeError)
+        with contextlib.suppress(*malformed):
+            for each in parse_json((self.root / "index.json").read_bytes())["manifests"]:
+                with contextlib.suppress(*malformed):
+                    found = self.manifest(Digest.parse(each["digest"]))
+                    facts = {"mediaType": found.media_type, "size": len(found.data)}
+                    canonical_json(each)  # which has no float
+                    if facts == {key: each[key] for key in facts}:
+                        kept.setdefault(str(each["annotations"][REF]), each)
+        return [kept[name] for name in sorted(kept)]
 
     def names(self) -> list[str]:
         """Return the reference names of the images here, sorted.
@@ -217,6 +222,7 @@ class Layout(LayoutReader):
         if (
             all(self._has(data) for data in documents)
             and self._is_marked()
+            and not self._is_damaged()
             and tag in self.tags()
             and self.manifest(tag).digest == of_bytes(self._referring(subject, artifacts))
         ):
@@ -302,6 +308,11 @@ class Layout(LayoutReader):
             return
         yield image.config.digest
         yield from (layer.digest for layer in image.layers)
+
+
+def _index_of(manifests: Sequence[Mapping[str, Any]]) -> bytes:
+    document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
+    return canonical_json(document)
 
 
 def _read(path: Path) -> bytes | None:

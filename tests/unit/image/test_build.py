@@ -5,18 +5,20 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import values
 from support.fakes import Counted
 from support.zips import FILENAME, File, wheel
 
-from lockstitch.digest import of_bytes
+from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.paths import LAYOUT
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.oci.layout import Layout, write_docker_archive
+from lockstitch.oci.model import Image
 from lockstitch.oci.validate import problems
 from lockstitch.progress import Reporter
 from lockstitch.python.model import ImageSpec, Project
@@ -362,3 +364,63 @@ def test_a_lost_bit_in_a_layer_is_found_when_it_is_sent(
         write_docker_archive(built.image, tmp_path / "serve.tar", "serve")
     assert error.value.hint == "run the same command again"
     assert not (tmp_path / "serve.tar").exists()
+
+
+# --- what another build does meanwhile
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_layer_that_another_process_takes_away_is_made_again(
+    project: Project,
+    store: Store,
+    layout: Layout,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    times: int,
+) -> None:
+    (right,) = build(project, store, Layout(tmp_path / "right"), SERVE)
+    left = [right.image.layers[-2].facts.digest] * times
+    write = Layout.write
+
+    def late(self: Layout, *words: Any) -> bool:
+        if left:
+            store.path(left.pop()).unlink()
+        return write(self, *words)
+
+    monkeypatch.setattr(Layout, "write", late)
+    (built,) = build(project, store, layout, SERVE)
+    assert built.image.digest == right.image.digest
+    assert built.fresh
+    assert problems(built.image) == []
+
+
+def test_a_store_that_loses_a_layer_each_time_is_an_error(
+    project: Project, store: Store, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Layout.write
+
+    def late(self: Layout, image: Image, *words: Any) -> bool:
+        store.path(image.layers[-1].facts.digest).unlink()
+        return write(self, image, *words)
+
+    monkeypatch.setattr(Layout, "write", late)
+    with pytest.raises(LockstitchError, match=r"the blob sha256:.* is gone"):
+        build(project, store, layout, SERVE)
+
+
+def test_a_wheel_that_another_process_takes_away_blames_nobody(
+    project: Project, store: Store, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store.path(of_bytes(WHEEL))
+    looked = Store.read_again
+
+    def late(self: Store, digest: Digest) -> bool:
+        found = looked(self, digest)
+        path.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(Store, "read_again", late)
+    with pytest.raises(LockstitchError) as caught:
+        build(project, store, layout, SERVE)
+    assert "do not use" not in caught.value.hint
+    assert "is not a wheel" not in caught.value.message
