@@ -36,8 +36,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support import bases, projects, world  # noqa: E402 -- of the tests
-from support import registry as registries  # noqa: E402
-from support.registry import Registry  # noqa: E402
+from support import registry as registries  # noqa: E402 -- as above
+from support.registry import Registry  # noqa: E402 -- as above
 
 from lockstitch.cli.main import main as lockstitch  # noqa: E402 -- as above
 from lockstitch.digest import of_bytes  # noqa: E402 -- as above
