@@ -132,6 +132,13 @@ def values_of(text: str) -> Iterator[tuple[int, str]]:
                 yield number, word.removeprefix("./")
 
 
+def downloads(code: Code) -> bool:
+    """Return whether a file calls what downloads to the home folder."""
+    known = _calls()["downloads"]["calls"]
+    ends = tuple(name for name in known if name.startswith("."))
+    return any(call in known or call.endswith(ends) for call in code.calls)
+
+
 def _defaults(code: Code) -> Iterator[PathUse]:
     """Yield the folders that libraries write to by default."""
     names = {*code.names.values()}

@@ -10,7 +10,7 @@ from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import reached
 from lockstitch.python.model import BESIDE
 from lockstitch.python.size import shown
-from lockstitch.repository.code.opened import PathUse, values_of
+from lockstitch.repository.code.opened import PathUse, downloads, values_of
 from lockstitch.repository.code.variables import variables_of
 from lockstitch.repository.files import Repository
 from lockstitch.scaffold.init.facts import Facts
@@ -105,6 +105,7 @@ class _Reader:
             made.reasons.append(f"what it opens is found from the folder `{workdir}`")
         made.env = dict(program.env)
         self._tracking(modules)
+        self._home(modules)
         self._write(uses)
         for folder in program.outputs:
             self._output(folder, "dvc.yaml")
@@ -141,6 +142,14 @@ class _Reader:
         if name not in self._contents.env:
             self._contents.env[name] = "sqlite:///mlruns/mlflow.db"
             self._contents.reasons.append(f"{users[0]}: MLflow's runs go to the folder `mlruns`")
+
+    def _home(self, modules: set[str]) -> None:
+        """Give a program that keeps downloads in its home folder one that it can write."""
+        codes = [self._found.codes[m] for m in sorted(modules) if m in self._found.codes]
+        where = next((code.path for code in codes if downloads(code)), "")
+        if where and "HOME" not in self._contents.env:
+            self._contents.env["HOME"] = "/tmp"  # noqa: S108 -- in a container
+            self._contents.reasons.append(f"{where}: keeps what it downloads in the home folder")
 
     def _uses_mlflow(self, module: str) -> bool:
         code = self._found.codes.get(module)

@@ -399,3 +399,19 @@ def test_parameters_of_mlproject_have_their_defaults(tmp_path: Path) -> None:
     assert images["train"]["command"] == [
         *("python", "train.py", "--rate", "0.1", "--name", "a b"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "home"),
+    [
+        ("import nltk\nnltk.download('punkt')\n", "/tmp"),
+        ("from sklearn.datasets import fetch_openml as f\nf('x')\n", "/tmp"),
+        ("import tensorflow as tf\ntf.keras.datasets.mnist.load_data()\n", "/tmp"),
+        ("import nltk\nnltk.word_tokenize('x')\n", None),
+    ],
+)
+def test_downloads_get_a_home_that_can_be_written(
+    text: str, home: str | None, tmp_path: Path
+) -> None:
+    images, _ = planned(tmp_path, {"main.py": text})
+    assert images["app"].get("env", {}).get("HOME") == home
