@@ -241,7 +241,7 @@ class _Finder:
                 name = self._free(program, found)
                 if name:
                     found[name] = replace(program, image=name)
-        scripts = [*self._scripts()]
+        scripts = [*self._scripts()] or [*self._scripts(of_any_name=True)]
         trainers = [p for p in scripts if p.image == _TRAIN]
         if trainers and not trained and _TRAIN not in found:
             found[_TRAIN] = trainers[0]
@@ -721,8 +721,11 @@ class _Finder:
                     reason=f"pyproject.toml: the program `{name}` is `{target}`",
                 )
 
-    def _scripts(self) -> Iterator[Program]:
-        """Yield a program for each file that is run, those by whose names one knows them first."""
+    def _scripts(self, *, of_any_name: bool = False) -> Iterator[Program]:
+        """Yield a program for each file that is run, those by whose names one knows them first.
+
+        A name that says nothing counts at the root, or with `of_any_name`.
+        """
         ranked = []
         for path, code in self._codes.items():
             stem = posixpath.basename(path).removesuffix(".py").lower()
@@ -746,7 +749,9 @@ class _Finder:
             # train.py, whatever is in it, unless it is a part of another program.
             named = place < 1 and len(parts) <= 2 and not self._is_part(path)
             if not (is_script or named) or (
-                place == len(_SCRIPTS) and not code.has_main and parts and not hints
+                place == len(_SCRIPTS)
+                and not (code.has_main or hints or of_any_name)
+                and len(parts) > 0
             ):
                 continue
             hinted = next((n for n, s in enumerate(self._said) if s in hints), 10**6)
@@ -808,11 +813,13 @@ class _Finder:
         for each in hints:
             words = list(each.words)
             by_module = 3 if words[:2] == ["python", "-m"] else len(words)
-            given = words[words.index(path) + 1 if path in words else by_module :]
+            places = [posixpath.normpath(posixpath.join(each.folder, word)) for word in words]
+            given = words[places.index(path) + 1 if path in places else by_module :]
             usable = not any(
                 not word or re.search(r"[<>${}\[\]]|path/to|\.\.\.", word) for word in given
             )
-            sure = each.source.startswith(("dvc.yaml", "MLproject", "Procfile"))
+            sure = each.source.startswith(("dvc.yaml", "Procfile"))
+            sure = sure or "mlproject" in each.source.lower()
             if given and usable and (sure or required):
                 return tuple(given), each.source
         return (), ""

@@ -426,7 +426,12 @@ def _yaml(text: str) -> object:
 
 def _mlproject(repo: Repository) -> Iterator[Said]:
     """Yield the commands of MLproject, `main` first, with the defaults of their parameters."""
-    text = repo.text("MLproject") or ""
+    files = [n for n in repo.every_name if posixpath.basename(n).lower() == "mlproject"]
+    for path in files:
+        yield from _entry_points(path, repo.text(path) or "")
+
+
+def _entry_points(path: str, text: str) -> Iterator[Said]:
     content = _yaml(text) if text else None
     points = content.get("entry_points") if isinstance(content, dict) else None
     named = points.items() if isinstance(points, dict) else ()
@@ -440,7 +445,8 @@ def _mlproject(repo: Repository) -> Iterator[Said]:
                 command = command.replace(f"{{{key}}}", shlex.quote(str(value["default"])))
         if "{" not in command:
             line = 1 + text[: max(0, text.find(str(point["command"])[:20]))].count("\n")
-            yield from _of_text("MLproject", line, command, str(name))
+            for found in _of_text(path, line, command, str(name)):
+                yield replace(found, folder=posixpath.dirname(path))
 
 
 def _makefiles(repo: Repository) -> Iterator[Said]:
