@@ -64,7 +64,8 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
     unknown: dict[str, str] = {}
     paths = [name for name in sorted(names) if name.endswith(".py") and is_counted(name)]
     if not any(_runs(folder.module(path)) for path in paths[:_MOST]):
-        paths += [name for name in sorted(names) if name.endswith(".ipynb")]
+        books = [name for name in sorted(names) if name.endswith(".ipynb")]
+        paths += [name for name in books if not any(p.startswith(".") for p in name.split("/"))]
     for path in paths[:_MOST]:
         tree = folder.module(path)
         for module, line in sorted(_imports(tree)) if tree else ():

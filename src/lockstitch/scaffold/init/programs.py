@@ -143,7 +143,9 @@ def find(facts: Facts, python: str) -> Found:
         texts = {
             name: text
             for name in repo.every_name
-            if name.endswith(".ipynb") and (text := facts.folder.notebook(name))
+            if name.endswith(".ipynb")
+            and not any(part.startswith(".") for part in name.split("/"))  # Jupyter's own copies
+            and (text := facts.folder.notebook(name))
         }
         codes |= {n: code for n, text in texts.items() if (code := code_of(n, text))}
         tree = Tree(

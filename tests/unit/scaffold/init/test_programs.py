@@ -306,6 +306,7 @@ def test_a_notebook_is_run_where_there_is_no_other_program(tmp_path: Path) -> No
     texts = {
         "nb/02_train.ipynb": NOTEBOOK,
         "nb/01 look.ipynb": NOTEBOOK,
+        ".ipynb_checkpoints/train.ipynb": NOTEBOOK.replace("seaborn", "tqdm"),
         "data/x.csv": "1\n",
         "helper.py": "import idna\n",
     }
