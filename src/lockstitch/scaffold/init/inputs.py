@@ -103,21 +103,12 @@ class Inputs:
         """Return it with pins that have a wheel for a Python: the nearest, where one has none."""
         notes: list[str] = []
         floors = pythons.floors_of(self._lines(), minor)
-        listed = pythons.fitted(self.dependencies, minor, notes, floors)
-        groups = {
-            n: pythons.fitted(lines, minor, notes, floors) for n, lines in self.groups.items()
-        }
-        constraints = pythons.fitted(self.constraints, minor, notes, floors)
-        every = [*listed, *(line for lines in groups.values() for line in lines), *constraints]
-        older = pythons.built_for_numpy_1(every)
-        if older:
-            constraints = [*constraints, "numpy<2"]
-            notes.append(f"`numpy<2`: a constraint, as `{older}` was built for NumPy 1")
+        groups = self.groups.items()
         return replace(
             self,
-            dependencies=listed,
-            groups=groups,
-            constraints=constraints,
+            dependencies=pythons.fitted(self.dependencies, minor, notes, floors),
+            groups={n: pythons.fitted(lines, minor, notes, floors) for n, lines in groups},
+            constraints=pythons.fitted(self.constraints, minor, notes, floors),
             notes=list(dict.fromkeys([*self.notes, *notes])),
         )
 

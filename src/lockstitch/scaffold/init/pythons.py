@@ -134,26 +134,3 @@ def repaired(text: str, notes: list[str]) -> str:
         return f"{match[1]}{match[2]}{wanted}{match[2]}"
 
     return _REQUIRES.sub(better, text)
-
-
-def built_for_numpy_1(lines: Sequence[str]) -> str:
-    """Return a pin that does not load with NumPy 2, "" where there is none or NumPy is bounded."""
-    from packaging.requirements import Requirement
-
-    numpy = [line for line in lines if of_requirement(line) == "numpy"]
-    if any(mark in line for line in numpy for mark in ("==", "<", "~=")):
-        return ""
-    for text in wheels()["numpy-1"]["older"]:
-        old = Requirement(text)
-        for line in lines:
-            name, equal, version = line.partition("==")
-            bare = version.partition(";")[0].strip().removesuffix(".*")
-            known = re.fullmatch(r"\d+(?:\.\d+)*", bare.partition("+")[0])
-            if (
-                equal
-                and known
-                and of_requirement(name) == old.name
-                and old.specifier.contains(bare)
-            ):
-                return line
-    return ""

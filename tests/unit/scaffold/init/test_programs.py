@@ -418,26 +418,6 @@ def test_downloads_get_a_home_that_can_be_written(
     assert images["app"].get("env", {}).get("HOME") == home
 
 
-@pytest.mark.parametrize(
-    ("lines", "bounded"),
-    [
-        ("scikit-learn==1.1.3\nnumpy\n", True),
-        ("torch==2.1.0+cpu\n", True),
-        ("scikit-learn==0.24.2\nnumpy>=1.20\n", True),
-        ("scikit-learn==1.1.3\nnumpy==1.24.0\n", False),
-        ("scikit-learn==1.1.3\nnumpy<2\n", False),
-        ("scikit-learn==1.5.0\nnumpy\n", False),
-        ("scikit-learn>=1.1\nnumpy\n", False),
-    ],
-)
-def test_numpy_is_bounded_for_pins_of_its_time(lines: str, bounded: bool, tmp_path: Path) -> None:
-    root = write_files(tmp_path, {"requirements.txt": lines, "main.py": "f()\n"})
-    made = plan.plan(root)
-    constraints = document_of(made).get("tool", {}).get("uv", {}).get("constraint-dependencies", [])
-    assert ("numpy<2" in constraints) == bounded
-    assert any(note.startswith("`numpy<2`: a constraint, as") for note in made.notes) == bounded
-
-
 def test_the_only_script_of_a_folder_is_the_program(tmp_path: Path) -> None:
     texts = {
         "Job/MLProject": "entry_points:\n  main:\n    command: python odd.py --a 1\n",
