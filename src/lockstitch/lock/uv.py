@@ -14,6 +14,7 @@ from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases import Base
 from lockstitch.net.transport import no_answer
+from lockstitch.python.locks import holds
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import table, tables, texts, toml
 from lockstitch.store import Store
@@ -26,6 +27,9 @@ _FAILED = {  # the message when a command of uv fails
     "venv": "the environment cannot be made",
     "pip": "the requirements cannot be resolved",
 }
+_PACKAGE = "\n[[packages]]\n"
+_MARKER = re.compile(r"^marker = .+$", re.MULTILINE)
+_FILES = re.compile(r"^(?:wheels|sdist|vcs|directory|archive) = ", re.MULTILINE)
 _FILE_URL = re.compile(r'url = "file://(?P<path>/[^"]*)"')
 _FILE_INDEX = re.compile(r'index = "file://')
 _CAUSE = re.compile(r"\s+(?:cause|Caused by): ")
@@ -97,10 +101,30 @@ def export_image(
     project: Project,
     image: ImageSpec,
     target: Path,
-    bases: Sequence[Base] = (),  # noqa: ARG001 -- uv.lock has the addresses for all of them
+    bases: Sequence[Base] = (),
 ) -> None:
     """Write the PEP 751 lock of one image: the project's dependencies and the image's groups."""
     _export(project, "pylock.toml", target, _chosen(image))
+    text = files.read_text(target)
+    environments = [base.target().markers() for base in bases]
+    head, *blocks = text.split(_PACKAGE)
+    kept = [block for block in blocks if not _is_left_out(block, environments)]
+    if bases and len(kept) < len(blocks):
+        none = "" if kept else "packages = []\n"
+        files.write_text(target, _PACKAGE.join([head + none, *kept]))
+
+
+def _is_left_out(block: str, environments: Sequence[Mapping[str, str]]) -> bool:
+    """Return whether a package has no files and a marker that holds on no base.
+
+    uv exports what an override such as `NAME; sys_platform == 'never'` leaves out that way, which
+    is no valid PEP 751.
+    """
+    marker = _MARKER.search(block)
+    if marker is None or _FILES.search(block):
+        return False
+    text = str(toml(marker[0])["marker"])
+    return not any(holds(text, environment, ()) for environment in environments)
 
 
 def _chosen(image: ImageSpec) -> list[str]:

@@ -309,3 +309,20 @@ def test_a_large_wheel_of_an_index_without_sizes_has_a_layer_of_its_own(
     assert main(["build", "serve", "--json", "--project", str(root)]) == 0
     plan = json.loads(capsys.readouterr().out)[0]["plan"]
     assert "torch 2.9.0+cpu" in [each["title"] for each in plan]
+
+
+def test_a_package_that_an_override_leaves_out(
+    indexes: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    override = "override-dependencies = [\"nvidia-nccl-cu12; sys_platform == 'never'\"]"
+    root = project(
+        tmp_path,
+        indexes,
+        ('"alpha>=1"', '"alpha>=1", "xgboost"'),
+        ("package = false", f"package = false\n{override}"),
+    )
+    capsys.readouterr()
+    assert main(["build", "serve", "tune", "--project", str(root)]) == 0
+    error = capsys.readouterr().err
+    assert "warning" not in error
+    assert "nvidia-nccl-cu12" not in (root / "pylock.serve.toml").read_text()
