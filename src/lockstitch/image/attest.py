@@ -96,6 +96,7 @@ class Attester:
                 "image": spec.name,
                 "platform": base.platform,
                 "base": project.base,
+                **({"packages": [*project.packages]} if project.packages else {}),
                 "allowedDrift": drifts.split("; ") if drifts else [],
             },
             internal={

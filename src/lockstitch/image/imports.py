@@ -167,20 +167,39 @@ class Start:
         lacking = self.lacking(wheels)
         needed = _first_of_each(each for each in lacking if each.reach is Reach.CERTAIN)
         problems = [_error(f"{e.path}:{e.line}", e.module, prepared) for e in needed]
-        starts = [e.module for e in self.outside if e.reach is Reach.CERTAIN]
-        starts += [name for step in steps for name in _programs_modules(step, modules)]
-        starts += [f"{entry.module}.__main__" for entry in self.entries if entry.module]
-        tops = [{*each.tops, *each.spaces} for each in wheels]
-        has = self._available(wheels).has
-        for lack in wheel_imports.lacks(
-            starts, prepared.wheels, has, tops, store, self.tree.python
-        ):
+        for lack in self._lacks(modules, wheels, self._available(wheels).has, store):
             sure = lack.is_sure or lack.top in _WELL_KNOWN
             if sure and lack.top not in self._allowed | {each.top for each in needed}:
                 where = f"{lack.path}:{lack.line} of `{lack.wheel.name} {lack.wheel.version}`"
                 problems.append(_error(where, lack.module, prepared))
         raise_all(problems)
         return lacking
+
+    def through(self, tops: Collection[str], store: Store) -> list[str]:
+        """Return modules of top-level names that packages of the image surely import at its start.
+
+        Of each name that of the nearest import; none where a wheel's names are not known.
+        """
+        known = [remembered(wheel.digest, store) for wheel in self.prepared.wheels]
+        wheels = [modules for modules in known if modules]
+        if len(wheels) < len(known):
+            return []
+        modules = [*wheels, *([self.own] if self.own else [])]
+        found = self._lacks(modules, wheels, lambda name: name.partition(".")[0] not in tops, store)
+        return [each.module for each in found if each.is_sure]
+
+    def _lacks(
+        self,
+        modules: list[Modules],
+        wheels: Sequence[Modules],
+        has: Callable[[str], bool],
+        store: Store,
+    ) -> list[wheel_imports.Lack]:
+        starts = [e.module for e in self.outside if e.reach is Reach.CERTAIN]
+        starts += [n for step in self.prepared.spec.steps for n in _programs_modules(step, modules)]
+        starts += [f"{entry.module}.__main__" for entry in self.entries if entry.module]
+        tops = [{*each.tops, *each.spaces} for each in wheels]
+        return wheel_imports.lacks(starts, self.prepared.wheels, has, tops, store, self.tree.python)
 
     @property
     def _allowed(self) -> set[str]:

@@ -387,7 +387,8 @@ def _judged(
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
     """Return the files that the program's start surely loads, and those that something may load."""
     code = _Code(missing, store)
-    reached = code.reached(program.tree, program.entries)
+    through = program.through({_top(path) for path in missing.files}, store)
+    reached = code.reached(program.tree, [*program.entries, *code.begins(through)])
     sure, possible = {}, {}
     for path, names in missing.files.items():
         reach = code.reach(path, reached)
@@ -424,6 +425,16 @@ class _Code:
             below.python if below else (3, 11),
             {**(below.installed if below else {}), **dict.fromkeys(tops, _SITE)},
         )
+
+    def begins(self, modules: Iterable[str]) -> Iterator[Begin]:
+        """Yield the files that imports of modules run first."""
+        for module in modules:
+            parts = module.split(".")
+            for count in range(1, len(parts) + 1):
+                base = "/".join([_SITE, *parts[:count]])
+                for path in (f"{base}/__init__.py", f"{base}.py"):
+                    if path in self._names:
+                        yield Begin(path=path, roots=(_SITE,))
 
     def reached(self, tree: Tree, starts: Sequence[Begin]) -> dict[str, Reach]:
         """Return the files of this wheel that a program comes to."""

@@ -122,6 +122,7 @@ LIGHTGBM = {
     "lightgbm/libpath.py": "PATH = 'lib/lib_lightgbm.so'\n",
     "lightgbm/lib/lib_lightgbm.so": shared("libgomp.so.1", "libc.so.6"),
 }
+SHOW = "import cv2\ndef show():\n    pass\n"
 CV2 = {
     "cv2/__init__.py": "import importlib\nimportlib.import_module('cv2')\n",
     "cv2/cv2.abi3.so": shared("libxcb.so.1", "libavcodec-1a2b.so.59", module="cv2"),
@@ -156,6 +157,21 @@ def test_what_the_program_does_not_import_is_a_note(image: Case) -> None:
     image.asked.clear()
     assert image.check("print(1)") == [note]
     assert image.asked == []  # what was found is remembered
+
+
+def test_what_a_package_imports_at_once_is_an_error_too(image: Case) -> None:
+    image.wheel("opencv-python", CV2)
+    package = {"yolo/__init__.py": "from .plots import show\n", "yolo/plots.py": "show = 1\n"}
+    image.wheel("yolo", package)
+    (note,) = image.check("import yolo")
+    image.wheels.pop()
+    image.wheel("yolo", {**package, "yolo/plots.py": SHOW})
+    ((message, _),) = problems(lambda: image.check("import yolo  # with another one"))
+    assert note.startswith(message)
+    image.wheels.pop()
+    late = SHOW.replace("import cv2\n", "").replace("pass", "import cv2")
+    image.wheel("yolo", {**package, "yolo/plots.py": late})
+    assert image.check("import yolo  # which imports it in a function") == [note]
 
 
 def test_a_program_may_do_without(image: Case) -> None:

@@ -12,6 +12,7 @@ from support.server import Reply, Server, serve
 from support.standalone import sums, tiny
 
 from lockstitch.errors import LockstitchError
+from lockstitch.image.bases import added_files
 from lockstitch.lock.bases import cpython
 from lockstitch.lock.bases.base import Sources
 from lockstitch.lock.bases.cpython import CPythonBase
@@ -202,3 +203,20 @@ def test_free_threaded_wheels_and_folders_have_their_letter(
     tags = [str(tag) for tag in threads.target().tags()]
     assert "cp313-cp313t-manylinux_2_17_x86_64" in tags
     assert not any("-abi3-" in tag or tag.startswith("cp313-cp313-") for tag in tags)
+
+
+def test_packages_of_the_system_stand_on_its_debian(server: Server, sources: Sources) -> None:
+    publish(server, tiny())
+    plain = pin(sources)
+    base = cpython.pin("cpython:3.12.1", "linux/amd64", "3.12", sources, ("tool",))
+    assert [package.name for package in base.added.packages] == ["libtool1", "tool"]
+    assert base.plain == plain
+    assert not base.equivalent(plain)
+    assert (base.layer_kinds[-1], base.digest != plain.digest) == ("added", True)
+    problems: list[LockstitchError] = []
+    assert cpython.KIND.read(Table(base.document(), "cpython", problems), base.name) == base
+    assert problems == []
+    sources.fetcher.fetch(base.downloads(), Quiet())
+    paths = {entry.path for entry in added_files(base, sources.store)}
+    assert {"usr/bin/tool", "usr/bin/tool.gnu", "usr/share/doc/tool/copyright"} <= paths
+    assert not [path for path in paths if path.startswith("usr/local")]
