@@ -11,6 +11,7 @@ from lockstitch.python.imports import reached
 from lockstitch.python.model import BESIDE
 from lockstitch.python.size import shown
 from lockstitch.repository.code.opened import PathUse, downloads, values_of
+from lockstitch.repository.code.started import started_by
 from lockstitch.repository.code.variables import variables_of
 from lockstitch.repository.files import Repository
 from lockstitch.scaffold.init.facts import Facts
@@ -53,6 +54,7 @@ class Contents:
     notes: list[str] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)  # files that it reads, and where
     variables: dict[str, str] = field(default_factory=dict)  # that it needs, and where
+    started: dict[str, str] = field(default_factory=dict)  # programs that it starts, and where
 
 
 def covered(path: str, globs: Iterable[str]) -> bool:
@@ -98,6 +100,8 @@ class _Reader:
             for name, line in variables_of(self._found.codes[module]):
                 if name not in program.env:
                     made.variables.setdefault(name, f"{module}:{line}")
+            for name, line in started_by(self._found.codes[module]):
+                made.started.setdefault(name, f"{module}:{line}")
         workdir = "" if program.workdir or program.folder else self._workdir(uses)
         if workdir:
             program = moved(program, workdir)
@@ -271,6 +275,11 @@ class _Reader:
         if not text or text in {"*", "."} or _SENTENCE.search(text) or _NEVER.fullmatch(text):
             return
         matches = self._matches(module, use)
+        if not matches and "\\" in text and self._there(text.replace("\\", "/")):
+            self._contents.left_out.append(
+                f"`{text}` ({where}): a path of Windows, one name on Linux: write it with `/`"
+            )
+            return
         for name in matches:
             if not name.endswith((".py", ".ipynb")):
                 self._wanted.setdefault(name, where)

@@ -9,7 +9,8 @@ from typing import Any
 from lockstitch.errors import UsageError
 from lockstitch.files import nearest
 from lockstitch.python import load
-from lockstitch.python.tables import parse_toml, table
+from lockstitch.python.tables import parse_toml, table, texts
+from lockstitch.repository.code.started import SHELL
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import system, tables
 from lockstitch.scaffold.init.contents import Contents, contents_of
@@ -312,6 +313,7 @@ def _images(
             groups.setdefault(program.image, []).extend(lines)
             names = " and ".join(f"`{line}`" for line in lines)
             yield f"image `{program.image}`: {names} added, which its program needs"
+        yield from _starting(facts, python[1], contents)
         if contents.variables:
             yield _wanting(program.image, contents.variables)
         left_out |= dict.fromkeys(contents.left_out)
@@ -350,6 +352,26 @@ def _without_image(found: Found, every: Sequence[Contents]) -> Iterator[str]:
     others = sorted({program.path for program in found.others} - used)
     if others:
         yield f"programs without an image: {first_of([f'`{path}`' for path in others], 5)}"
+
+
+def _starting(facts: Facts, base: str, contents: Contents) -> Iterator[str]:
+    """Yield a note for each program that code starts and a base without programs lacks."""
+    settings = table(facts.document, "tool", "lockstitch")
+    packages = texts(table(settings, "base").get("packages"))
+    if packages or not base.startswith(("debian:", "cpython:")):
+        return
+    have = {"python", "python3", *tables.declared(facts), *contents.program.needs}
+    for name, where in contents.started.items():
+        if name == SHELL:
+            yield (
+                f"`{where}` starts a shell, which `{base}` lacks: start it without one, or "
+                'packages = ["dash"] in [tool.lockstitch.base]'
+            )
+        elif name not in have:
+            yield (
+                f"`{where}` starts `{name}`, which `{base}` lacks: its package of Debian in "
+                "`packages` of [tool.lockstitch.base]"
+            )
 
 
 def _wanting(image: str, variables: Mapping[str, str]) -> str:

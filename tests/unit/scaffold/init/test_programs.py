@@ -42,6 +42,27 @@ def test_the_command_of_a_shape(path: Path, tmp_path: Path) -> None:
             "left out: `model.bin` (main.py:1): not in this folder",
         ),
         (
+            {"main.py": "import os\nos.system('ls')\n"},
+            (
+                "`main.py:2` starts a shell, which `debian:bookworm` lacks: start it without "
+                'one, or packages = ["dash"] in [tool.lockstitch.base]'
+            ),
+        ),
+        (
+            {"main.py": "import subprocess\nsubprocess.run(['git', 'log'])\n"},
+            (
+                "`main.py:2` starts `git`, which `debian:bookworm` lacks: its package of Debian in "
+                "`packages` of [tool.lockstitch.base]"
+            ),
+        ),
+        (
+            {"main.py": "open(r'd\\x.csv')\n", "d/x.csv": "1\n"},
+            (
+                "left out: `d\\x.csv` (main.py:1): a path of Windows, one name on Linux: "
+                "write it with `/`"
+            ),
+        ),
+        (
             {"main.py": "open('models/m.bin')\n", "m.bin": "1\n"},
             "left out: `models/m.bin` (main.py:1): not in this folder, which has `m.bin`",
         ),
