@@ -6,6 +6,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,7 +17,7 @@ from lockstitch.lock.bases import Base
 from lockstitch.net.transport import no_answer
 from lockstitch.python.locks import holds
 from lockstitch.python.model import ImageSpec, Project
-from lockstitch.python.tables import table, tables, texts, toml
+from lockstitch.python.tables import parse_toml, table, tables, texts, toml
 from lockstitch.store import Store
 
 LOCK = "uv.lock"
@@ -35,6 +36,13 @@ _FILE_INDEX = re.compile(r'index = "file://')
 _CAUSE = re.compile(r"\s+(?:cause|Caused by): ")
 _UNSENT = re.compile(r"error sending request for url \((\S+?)\)")
 _OS_ERROR = re.compile(r" \(os error \d+\)")
+_CONSTRAINTS = {"constraint-dependencies", "override-dependencies"}
+# The settings of uv that say where packages come from, and whether they name places.
+_OF_INDEXES = {
+    **dict.fromkeys(("find-links", "index", "index-url", "extra-index-url"), True),
+    **dict.fromkeys(("no-index", "index-strategy", "keyring-provider", "exclude-newer"), False),
+    **dict.fromkeys(("allow-insecure-host", "native-tls", "system-certs", "offline"), False),
+}
 _SHOWN = 20  # lines of uv's output
 
 
@@ -203,14 +211,15 @@ def install(
 ) -> None:
     """Run a `uv pip install` of requirements, from the wheels of a bundle where they are enough.
 
-    Runs in `root`, whose pyproject.toml may name indexes. Raises LockstitchError when it fails.
+    `root` has the pyproject.toml that may name indexes. Raises LockstitchError when it fails.
     """
     text = "\n".join(requirements) + "\n"
-    if store.wheels.is_dir():
-        local: list[str | Path] = ["--offline", "--no-index", "--find-links", store.wheels]
-        if process.run([*words, *local], cwd=root, stdin=text, check=False).code == 0:
-            return
-    process.run(words, cwd=root, stdin=text, hint="lockstitch lock")
+    with indexes_of(root) as where:
+        if store.wheels.is_dir():
+            local: list[str | Path] = ["--offline", "--no-index", "--find-links", store.wheels]
+            if process.run([*words, *local], cwd=where, stdin=text, check=False).code == 0:
+                return
+        process.run(words, cwd=where, stdin=text, hint="lockstitch lock")
 
 
 def sync_wheels(
@@ -279,11 +288,53 @@ def compile_requirements(
         # Without their hashes, which uv would repeat and not compare with the index.
         files.write_text(pins, "".join(f"{line.partition(' --hash=')[0]}\n" for line in before))
         words += ["--no-emit-index-url", "--output-file", str(pins)]
-        _uv(*words, cwd=project.root, stdin="\n".join(requirements) + "\n")
+        with indexes_of(project.root) as where:
+            _uv(*words, cwd=where, stdin="\n".join(requirements) + "\n")
         text = files.read_text(pins).replace("\\\n", " ")
     found = sorted(" ".join(line.split()) for line in text.splitlines() if line.strip())
     raise_all(list(_replaced(before, found)))
     return tuple(found)
+
+
+@contextmanager
+def indexes_of(root: Path) -> Iterator[Path]:
+    """Give a folder in which uv knows a project's indexes and not what it constrains.
+
+    Constraints are of the project's own packages: what a source distribution is built with needs
+    none of them, and uv refuses one without a hash beside requirements with hashes.
+    """
+    own = root / "uv.toml"
+    path = own if own.is_file() else root / "pyproject.toml"
+    document = (
+        parse_toml(files.read_text(path), f"`{path.name}`", hint="") if path.is_file() else {}
+    )
+    settings = document if path == own else table(document, "tool", "uv")
+    if not settings.keys() & _CONSTRAINTS:
+        yield root
+        return
+    import tomlkit
+
+    kept = {
+        key: _absolute(settings[key], root) if places else settings[key]
+        for key, places in _OF_INDEXES.items()
+        if key in settings
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        files.write_text(Path(folder) / "uv.toml", tomlkit.dumps(kept))
+        yield Path(folder)
+
+
+def _absolute(value: object, root: Path) -> object:
+    """Return a setting with the places of files from the root of this machine."""
+    match value:
+        case Mapping():
+            places = {k: _absolute(v, root) if k == "url" else v for k, v in value.items()}
+            return {**value, **places}
+        case list():
+            return [_absolute(each, root) for each in value]
+        case str() if "://" not in value:
+            return str(root / value)
+    return value
 
 
 def _replaced(before: Sequence[str], found: Sequence[str]) -> Iterator[LockstitchError]:
