@@ -275,8 +275,11 @@ def _resolved(source: Source, tree: Path, resolve: Resolve) -> tuple[str, ...]:
     try:
         return resolve(requires)
     except LockstitchError as error:
-        message = f"what builds `{source.title}` cannot be locked: {error.message}"
-        raise LockstitchError(message, hint=error.hint) from error
+        message = f"the build requirements of `{source.title}` cannot be locked: {error.message}"
+        hint = error.hint.replace(
+            "in pyproject.toml", f"of `{source.title}`, or take another version"
+        )
+        raise LockstitchError(message, hint=hint) from error
 
 
 # --- one build

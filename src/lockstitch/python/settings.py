@@ -54,7 +54,9 @@ def conform(
     kind, wanted = _KINDS[part["type"]]
     if value is not _ABSENT and not _is_of(value, kind, part):
         wanted = wanted.format(**part) if "minimum" in part else wanted
-        problems.append(problem(path, f"must be {wanted}, found `{value!r:.80}`"))
+        number = kind is str and isinstance(value, int | float) and not isinstance(value, bool)
+        hint = f'{path[-1]} = "{value}"' if number else ""
+        problems.append(problem(path, f"must be {wanted}, found `{value!r:.80}`", hint=hint))
         value = _ABSENT
     if kind is Mapping:
         return _table(value if isinstance(value, Mapping) else {}, problems, path, part)

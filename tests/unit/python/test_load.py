@@ -133,7 +133,7 @@ ALL_OF_IT = [
         "`tool.lockstitch.python` is `3`, not a version of Python 3",
         "write the minor version, as in 3.11; the lock pins the patch version",
     ),
-    ("`tool.lockstitch.base` must be a text, found `7`", ""),
+    ("`tool.lockstitch.base` must be a text, found `7`", 'base = "7"'),
     ("`tool.lockstitch.platforms` names `windows/amd64`", "supported: linux/amd64, linux/arm64"),
     ("`tool.lockstitch.platforms` names `linux/s390x`", "supported: linux/amd64, linux/arm64"),
     ("`tool.lockstitch.images.Serve` is no image name", "use a-z, 0-9, and single . _ - between"),
@@ -142,7 +142,7 @@ ALL_OF_IT = [
     ("`tool.lockstitch.images.Serve.outputs` leads out of the project: `../x`", ""),
     ("`tool.lockstitch.images.Serve.command` must be a list of texts, found `'python'`", ""),
     ("`tool.lockstitch.images.Serve.env.A-B` is no variable name", ""),
-    ("`tool.lockstitch.images.Serve.env.C` must be a text, found `1`", ""),
+    ("`tool.lockstitch.images.Serve.env.C` must be a text, found `1`", 'C = "1"'),
     ("`tool.lockstitch.images.Serve.labels.x` must be a text, found `[]`", ""),
     (
         "`tool.lockstitch.images.Serve.port` must be a whole number from 1 to 65535, found `70000`",

@@ -113,7 +113,7 @@ def test_the_schema_is_one() -> None:
 
 def test_every_setting_is_read_and_every_value_has_a_setting() -> None:
     ours = {"name", "extras", "models", "links", "root", "version", "images", "is_package"}
-    ours |= {"build_extra", "document", "stack", "declared"}
+    ours |= {"build_extra", "document", "stack", "declared", "bare"}
 
     def fields(kind: type) -> set[str]:
         return {each.name for each in dataclasses.fields(kind)} - ours

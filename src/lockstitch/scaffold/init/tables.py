@@ -120,7 +120,10 @@ def _index(url: str, name: str) -> dict[str, Any]:
 
 def _folder_name(facts: Facts) -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "-", facts.folder.root.resolve().name).strip("-")
-    return name or "app"
+    # uv refuses a project that depends on its own name.
+    listed = (of_requirement(line) for lines in facts.inputs.groups.values() for line in lines)
+    needed = declared(facts).union(listed, *groups(facts).values())
+    return f"{name}-app" if of_requirement(name) in needed else name or "app"
 
 
 def _requires_python(facts: Facts, minor: str) -> str:

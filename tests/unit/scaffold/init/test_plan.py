@@ -55,7 +55,7 @@ FLAT = {
 def test_a_flat_project(tmp_path: Path) -> None:
     document = decided(tmp_path / "my project", FLAT)
     assert document["project"] == {
-        "name": "my-project",
+        "name": "my-project-app",  # a project cannot need itself
         "version": "0.1.0",
         "requires-python": ">=3.11",
         "dependencies": ["numpy", "My_Project"],
@@ -479,3 +479,10 @@ def test_the_python_that_a_file_names_decides_the_base(tmp_path: Path) -> None:
     root = write_files(tmp_path, {"api.py": API, ".python-version": "3.12.4\n"})
     plan.write(plan.plan(root))
     assert load.load(root).base == "cpython:3.12"
+
+
+def test_a_folder_named_like_what_it_needs_is_no_dependency_of_itself(tmp_path: Path) -> None:
+    texts = {"requirements.txt": "Flask>=3\n", "requirements-dev.txt": "pytest\n"}
+    assert decided(tmp_path / "flask", texts)["project"]["name"] == "flask-app"
+    assert decided(tmp_path / "pytest", texts)["project"]["name"] == "pytest-app"
+    assert decided(tmp_path / "web", texts)["project"]["name"] == "web"
