@@ -1,7 +1,8 @@
 Wrong use exits with 2 and says how to use it.
 
 $ lockstitch build --fast  # exits 2
-> usage: lockstitch build [-h] [--layout PATH] [--base-only] [--output FILE]
+> usage: lockstitch build [-h] [--from BUNDLE] [--layout PATH] [--base-only]
+>                         [--output FILE]
 >                         [--compression {passthrough,gzip-single,zstd}] [--try]
 >                         [--tag NAME] [--allow-drift NAME] [--push REF]
 >                         [--cache REF] [--insecure-registry HOST]
