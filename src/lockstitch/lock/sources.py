@@ -47,6 +47,7 @@ EPOCH = "315619200"  # 1980-01-02, the time of every file that lockstitch writes
 _FORM = 1  # of records
 _LINES = 15  # of a failing build that are shown
 _PLAIN_FROM = 4 << 20  # bytes of a file above which it is stored: our encoder is slow
+_UNSEEN = frozenset({".git", ".venv", "__pycache__", ".lockstitch"})  # folders
 _MOST_FILES, _MOST_BYTES = 200_000, 8 << 30
 _TAG = re.compile(r"-(?P<python>[^-]+)-(?P<abi>[^-]+)-(?P<platform>[^-]+)\.whl$")
 _ERRORS = 5  # lines that speak of an error, wherever they are
@@ -144,10 +145,11 @@ def folder(unbuilt: Unbuilt, root: Path, resolve: Resolve) -> LockedFolder:
 def folder_wheel(locked: LockedFolder, minor: str, root: Path, store: Store) -> LockedWheel:
     """Return the wheel of a folder as its files are now; it is in the store afterwards.
 
-    Built again only when one of its files changed. Raises LockstitchError when its backend fails.
+    Built again only when one of its files changed, since a build sees nothing else: no git, no
+    variable, no file beside the folder. Raises LockstitchError when its backend fails.
     """
     tree = root / locked.path
-    found = [[f.name, f.size, f.mtime_ns, f.executable] for f in files.walk(tree)]
+    found = [(str(path.relative_to(tree)), *_facts(path)) for path in _files_of(tree)]
     key = of_bytes(repr([_FORM, os.fspath(tree.resolve()), minor, locked.requires, found]).encode())
     record = store.record("folders", key.hex)
     if isinstance(record, dict) and store.read_again(Digest.parse(record["digest"])):
@@ -400,8 +402,10 @@ def _unpack(source: Source, tree: Path, store: Store) -> None:
     place, _, folder = source.artifact.partition("#")
     whole = tree.with_name("whole")
     if os.path.isabs(place):  # noqa: PTH117 -- a folder of the repository, kept as it is
-        ignore = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".lockstitch", "*.egg-info")
-        shutil.copytree(place, tree, ignore=ignore)
+        for path in _files_of(Path(place)):
+            copy = tree / path.relative_to(place)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy)
         return
     if place.startswith("sha256:"):
         _extract(store.path(Digest.parse(place)), source, whole)
@@ -416,6 +420,22 @@ def _unpack(source: Source, tree: Path, store: Store) -> None:
         message = f"`{source.title}` has no folder `{folder}`"
         raise LockstitchError(message, hint="correct `subdirectory` of its source")
     chosen.rename(tree)
+
+
+def _files_of(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield the files that a build of a folder sees, those behind symlinks too."""
+    here = folder.resolve()
+    for path in sorted(folder.iterdir()) if here not in above else ():
+        if path.is_dir():
+            if path.name not in _UNSEEN and not path.name.endswith(".egg-info"):
+                yield from _files_of(path, (*above, here))
+        elif path.is_file():
+            yield path
+
+
+def _facts(path: Path) -> tuple[int, int, bool]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns, bool(facts.st_mode & 0o111)
 
 
 def _checkout(url: str, commit: str, folder: Path, source: Source) -> None:

@@ -188,7 +188,7 @@ class Fetcher:
                 if answer.status in RETRIED:
                     failure = _failed(start, name, f"HTTP {answer.status}")
                     raise Retryable(failure, retry_after(answer.headers))
-                raise self._refused(answer.status, url, login.source if login else "")
+                raise self._refused(answer.status, url, login.source if login else "", name)
             answer.close()
             try:
                 url = urljoin(url, answer.location)
@@ -215,7 +215,7 @@ class Fetcher:
             unsent = LockstitchError(f"`{name}` could not be fetched: {reason}", hint=hint)
             raise Retryable(unsent) from error
 
-    def _refused(self, status: int, url: str, source: str) -> LockstitchError:
+    def _refused(self, status: int, url: str, source: str, name: str) -> LockstitchError:
         message = f"`{shown(url)}` answered HTTP {status}"
         hint = ""
         if status in _REFUSED and self._credentials:
@@ -224,6 +224,10 @@ class Fetcher:
             if not source:
                 message += f": `{host}` wants a user and a password, and none is known"
             hint = self._credentials.hint(url)
+        elif status in _GONE and name.endswith(".whl"):
+            message = f"`{name}` is withdrawn, or its project is: {message}"
+            package = name.partition("-")[0]
+            hint = f"lock a version that is there: lockstitch lock --upgrade {package}"
         elif status in _GONE:
             hint = "the lock names a file that is gone: lockstitch lock"
         return LockstitchError(message, hint=hint)

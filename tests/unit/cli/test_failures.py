@@ -112,8 +112,9 @@ def test_a_wheel_that_is_gone(
     path = world.index.files["gamma-2.0-py3-none-any.whl"].path
     world.server.remove(path)
     error, hint = fails(capsys, root, "build")
-    assert error == f"`{world.server.address}{path}` answered HTTP 404"
-    assert hint == "the lock names a file that is gone: lockstitch lock"
+    withdrawn = "`gamma-2.0-py3-none-any.whl` is withdrawn, or its project is"
+    assert error == f"{withdrawn}: `{world.server.address}{path}` answered HTTP 404"
+    assert hint == "lock a version that is there: lockstitch lock --upgrade gamma"
 
 
 def test_a_source_whose_lock_names_no_wheel(

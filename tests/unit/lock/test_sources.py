@@ -13,6 +13,7 @@ from support.world import World
 from lockstitch.cli.main import main
 from lockstitch.lock import file as lock_file
 from lockstitch.lock.elf import needs
+from lockstitch.oci.layout import Layout
 
 PYPROJECT = """\
 [project]
@@ -237,6 +238,47 @@ def test_members_of_a_workspace_have_a_layer_each(
     assert ", 1 made" in err
     (root / "packages/core/pyproject.toml").write_text(member.replace("0.3", "0.4"))
     assert lockstitch(root, "lock", "--check") == 1
+
+
+def test_a_folder_s_wheel_depends_on_what_its_build_sees_and_on_nothing_else(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "seen = sorted(str(p) for p in pathlib.Path().rglob('*') if p.is_file())\n"
+        "seen += [os.environ.get('SETUPTOOLS_SCM_PRETEND_VERSION', '')]\n"
+        "seen += [pathlib.Path('.env').read_text(), pathlib.Path('linked/x.txt').read_text()]\n"
+        "pathlib.Path('src/odd/seen.py').write_text(f'seen = {seen}')"
+    )
+    table = '[tool.uv.sources]\nodd = { path = "odd" }\n'
+    root = projects.write(
+        tmp_path / "tiny",
+        pyproject=PYPROJECT.format(name="odd") + table,
+        files={
+            "main.py": "import alpha, odd\n",
+            "beside/x.txt": "one",
+            "odd/.env": "two",
+            **{f"odd/{name}": text for name, text in backend(code, "odd").items()},
+            **{f"odd/{name}": text for name, text in module("odd").items()},
+        },
+    )
+    (root / "odd" / "linked").symlink_to(root / "beside")
+    (root / "odd" / "round").symlink_to(root / "odd")
+    (root / "odd" / "nothing").symlink_to("missing")
+    assert lockstitch(root, "lock") == 0
+
+    def digest() -> str:
+        assert lockstitch(root, "build") == 0
+        layout = Layout(root / ".lockstitch" / "images")
+        return str(layout.manifest("serve").digest)
+
+    first = digest()
+    monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION", "9.9")
+    projects.write_files(root, {"odd/.git/HEAD": "ref: refs/heads/main\n"})
+    assert digest() == first
+    (root / "beside" / "x.txt").write_text("three")
+    second = digest()
+    (root / "odd" / ".env").write_text("four")
+    assert len({first, second, digest()}) == 3
 
 
 def test_what_a_shared_object_needs() -> None:

@@ -1,5 +1,6 @@
 """Fetching from a server that misbehaves."""
 
+import dataclasses
 import email.utils
 import io
 import threading
@@ -20,6 +21,7 @@ from lockstitch.store import Store
 BODY = bytes(range(256)) * 1500  # 384,000 bytes: two reads of a quarter of a megabyte
 DIGEST = of_bytes(BODY)
 CHUNK = 1 << 18
+UPGRADE = "lock a version that is there: lockstitch lock --upgrade f"
 
 
 def wanted(url: str, body: bytes = BODY, *, name: str = "f.whl", size: int | None = -1) -> Download:
@@ -137,21 +139,24 @@ def test_a_lasting_failure_is_said_after_five_tries(server: Server, store: Store
 
 
 @pytest.mark.parametrize(
-    ("status", "hint"),
+    ("status", "name", "withdrawn", "hint"),
     [
-        (404, "the lock names a file that is gone: lockstitch lock"),
-        (410, None),
-        (403, ""),
-        (401, ""),
+        (404, "f.tar.gz", "", "the lock names a file that is gone: lockstitch lock"),
+        (410, "f.tar.gz", "", "the lock names a file that is gone: lockstitch lock"),
+        (404, "f-1.0-py3-none-any.whl", "`f-1.0-py3-none-any.whl` is withdrawn", UPGRADE),
+        (410, "f-1.0-py3-none-any.whl", "`f-1.0-py3-none-any.whl` is withdrawn", UPGRADE),
+        (403, "f-1.0-py3-none-any.whl", "", ""),
+        (401, "f-1.0-py3-none-any.whl", "", ""),
     ],
 )
 def test_a_final_answer_is_not_asked_for_again(
-    status: int, hint: str | None, server: Server, store: Store
+    status: int, name: str, withdrawn: str, hint: str, server: Server, store: Store
 ) -> None:
     url = server.on("/f", Reply(status=status))
-    error = refused(store, wanted(url))
-    assert error.message == f"`{url}` answered HTTP {status}"
-    assert hint is None or error.hint == hint
+    error = refused(store, dataclasses.replace(wanted(url), name=name))
+    also = ", or its project is: " if withdrawn else ""
+    assert error.message == f"{withdrawn}{also}`{url}` answered HTTP {status}"
+    assert error.hint == hint
     assert len(server.asked) == 1
 
 
