@@ -26,7 +26,9 @@ from lockstitch.cli.options import COMMON, TARGET, flag, group, operand
 from lockstitch.cli.session import patience, print_json
 from lockstitch.drift import compare, source, text
 from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.progress import say
+from lockstitch.store import Store, default_root
 from lockstitch.table import first_of
 
 OPTIONS = (
@@ -50,21 +52,36 @@ def run(options: argparse.Namespace) -> int:
     if not options.after:
         message = f"`{options.before}` is compared with nothing: B is missing"
         raise UsageError(message, hint=f"lockstitch diff {options.before} .venv")
+    from lockstitch.image import startup
+
     where = source.context(
         options.project, image=options.image, platform=options.platform, python=options.python
     )
     with patience(options, f"compare {options.before} and {options.after}"):
         before, after = (source.read_whole(word, where) for word in (options.before, options.after))
         differences = compare.between(before, after, source.graph(where))
+        started = _started(before, after)
     if options.json:
-        print_json(text.document(before, after, differences))
+        document = text.document(before, after, differences)
+        print_json(document | ({"startup": started} if started else {}))
     elif options.markdown:
         sys.stdout.write(text.markdown(options.before, options.after, differences))
     elif differences:
         sys.stdout.write(text.listing(differences, everything=options.all))
     else:
         say("no difference")
+    for sentence in startup.sentences(started):
+        say(f"warning: {sentence}")
     return int(compare.matters(differences))
+
+
+def _started(before: Fingerprint, after: Fingerprint) -> dict[str, list[str]]:
+    """Return what packages run at each start of Python in B and not in A, of wheels known here."""
+    from lockstitch.image import startup
+
+    was, now = ({each.name: each.artifacts for each in side.packages} for side in (before, after))
+    changed = {name: wheels for name, wheels in now.items() if wheels and wheels != was.get(name)}
+    return startup.between(was, changed, Store(default_root())) if any(was.values()) else {}
 
 
 def _ranks(options: argparse.Namespace) -> int:

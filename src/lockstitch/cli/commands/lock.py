@@ -4,7 +4,7 @@ Writes uv.lock or poetry.lock (through uv or Poetry), requirements-lock.txt, one
 pylock.IMAGE.toml for each image, and lockstitch.lock with the rest. Keeps pins that still fit.
 A package that exists only as source is built, and its wheel pinned in lockstitch.lock. A module
 that an image's program imports at its start and no locked package has is an error, after the locks
-are written.
+are written. Code that a package newly runs at each start of Python, by a .pth file, is a warning.
 
 examples:
   # after a change of pyproject.toml
@@ -62,9 +62,11 @@ def run(options: argparse.Namespace) -> int:
     session = open_session(options)
     if options.check:
         return _check(session, as_json=options.json)
+    from lockstitch.image import startup
+
     where = rehearsal(session.project) if options.dry_run else nullcontext(session.project)
     with where as project:
-        before = changes.state(project)
+        before, wheels = changes.state(project), startup.wheels(project)
         changed = make.make(
             project,
             session.store,
@@ -74,13 +76,19 @@ def run(options: argparse.Namespace) -> int:
             client=Client(insecure=options.insecure_registry),
         )
         moved = changes.between(before, changes.state(project)) if changed else []
+        started: dict[str, list[str]] = {}
+        if changed and wheels:
+            after = startup.wheels(project)
+            started = startup.new(wheels, after, session.store, session.fetcher)
     problems = [] if options.dry_run else _lacking(session, is_new=bool(changed))
     if options.json:
         told = {"problems": [problem.message for problem in problems]} if problems else {}
         document = {"changed": changed, "moved": [change.document() for change in moved]}
-        print_json(document | told)
+        print_json(document | ({"startup": started} if started else {}) | told)
         return 1 if problems else 0
     _show(moved, is_first=not before.packages and not before.debian)
+    for sentence in startup.sentences(started):
+        say(f"warning: {sentence}")
     if changed:
         say(f"{'would lock' if options.dry_run else 'locked'}: {', '.join(changed)}")
     else:
