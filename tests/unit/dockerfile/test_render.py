@@ -348,3 +348,15 @@ def test_every_image_s_problems_are_told(locked: Path) -> None:
     with pytest.raises(LockstitchError) as caught:
         run()
     assert len(list(caught.value.everything())) == 2
+
+
+def test_a_program_that_writes_beside_its_code_may_do_so() -> None:
+    spec = dataclasses.replace(TRAIN, outputs=(".", "logs"))
+    text = rendered(spec)
+    assert '"/outputs/logs"' in text
+    assert "/outputs/." not in text
+    stage = text.partition("FROM ${BASE} AS runtime\n")[2]
+    assert "os.chmod('/app', 0o1777)" in stage
+    assert stage.index("RUN ") < stage.index("USER 65532")
+    alone = rendered(dataclasses.replace(TRAIN, outputs=(".",)))
+    assert "/outputs" not in alone

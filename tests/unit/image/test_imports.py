@@ -79,7 +79,13 @@ class Case:
             )
         )
 
-    def check(self, command: str, allow: tuple[str, ...] = (), **texts: str) -> list[str]:
+    def check(
+        self,
+        command: str,
+        allow: tuple[str, ...] = (),
+        before: tuple[str, ...] = (),
+        **texts: str,
+    ) -> list[str]:
         found = []
         for name, text in texts.items():
             path = self.root / f"{name.replace('__', '/')}.py"
@@ -96,7 +102,8 @@ class Case:
                     outside=False,
                 )
             )
-        spec = ImageSpec(name="serve", command=tuple(command.split()), allow_missing=allow)
+        words = tuple(command.split())
+        spec = ImageSpec(name="serve", before=before, command=words, allow_missing=allow)
         project = values.project(root=self.root, name="p", version="1", images=(spec,))
         prepared = Prepared(
             spec=spec,
@@ -305,3 +312,12 @@ def test_what_was_read_of_a_wheel_is_remembered(project: Case) -> None:
     assert project.store.record("imported", f"{digest.hex}-1") == {
         "lib/__init__.py": [[1, True, 0, "six", []]]
     }
+
+
+def test_what_runs_before_the_command_is_followed_too(project: Case) -> None:
+    texts = {"main": "import json\n", "first": "import polars\n"}
+    assert project.check("python main.py", **texts) == []
+    with pytest.raises(LockstitchError, match=r"first\.py:1: `polars` is in no package"):
+        project.check("python main.py", before=("python first.py",), **texts)
+    with pytest.raises(LockstitchError, match="`dvc`, the command of `serve`, is in no package"):
+        project.check("python main.py", before=("dvc repro",), **texts)

@@ -183,6 +183,8 @@ def test_every_problem_is_said_at_once() -> None:
         ("port = true\n", "from 1 to 65535, found `True`"),
         ("include = ['']\n", "must be a list of texts"),
         ("groups = ['none']\n", "names `none`"),
+        ("before = ['python \"a.py']\n", 'has `python "a.py`, which is no command'),
+        ("before = [' ']\n", "has ` `, which is no command"),
         ("[tool.lockstitch.images.'a--b']\n", "a--b` is no image name"),
         ("[tool.lockstitch.images.'../x']\n", "../x` is no image name"),
     ],
