@@ -92,7 +92,8 @@ def indexes(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
         ("nvidia-nccl-cu13", "2.27.7"),
     ):
         files = {f"nvidia/{name}/lib.so": b"\0" * 600_000}
-        world.index.publish(wheels.wheel(name, version, files))
+        tag = "py3-none-manylinux_2_18_x86_64"
+        world.index.publish(wheels.wheel(name, version, files, tag=tag))
     world.index.publish(wheels.wheel("xgboost", "3.0", requires=["nvidia-nccl-cu12"]))
     world.index.publish(wheels.wheel("torch", "2.9.0", tag=LINUX))
     stand_in(tmp_path / "bin" / "nvidia-smi", "exit 9")
@@ -207,7 +208,9 @@ def test_two_stacks_and_cuda_for_a_cpu(
     indexes: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = project(tmp_path, indexes, ('"alpha>=1"', '"alpha>=1", "xgboost"'))
-    weight = shown(len(indexes.index.files["nvidia_nccl_cu12-2.27.3-py3-none-any.whl"].data))
+    weight = shown(
+        len(indexes.index.files["nvidia_nccl_cu12-2.27.3-py3-none-manylinux_2_18_x86_64.whl"].data)
+    )
     assert main(["build", "--project", str(root)]) == 0
     error = capsys.readouterr().err
     assert (
