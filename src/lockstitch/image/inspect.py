@@ -82,10 +82,10 @@ def inspect(source: Source, name: str, store: Store, *, image: Manifest | None =
 
 def _sizes(layer: SourceLayer, store: Store) -> dict[str, int]:
     """Return the bytes of each package of a layer, which are recorded by its digest."""
-    rows = store.record("sizes", layer.facts.digest.hex)
+    rows = store.record("sizes-2", layer.facts.digest.hex)
     if rows is None:
         rows = [[each.name, each.size] for each in sizes.of_layers([layer])]
-        store.put_record("sizes", layer.facts.digest.hex, rows)
+        store.put_record("sizes-2", layer.facts.digest.hex, rows)
     return dict(rows)
 
 

@@ -66,6 +66,10 @@ def _owner(path: str, owners: dict[str, str]) -> str:
         folder = path.rpartition("/")[0].removesuffix("/__pycache__")
         return owners.get(path) or owners.get(f"{folder}/{module}") or owners.get(folder, "other")
     parts = path.split("/")
+    if parts[0] == "app":  # what a person wrote, and what a program reads
+        return (
+            "/app code" if path.endswith((".py", ".pyc", ".html", ".js", ".css")) else "/app data"
+        )
     return "/" + "/".join(parts[: 3 if parts[0] == "usr" else 1])
 
 

@@ -156,6 +156,10 @@ def document(result: Result) -> dict[str, Any]:
         "tolerance": result.tolerance,
         "build": build and {**asdict(build), "equal": build.equal},
         "against": result.against and asdict(result.against),
+        # What was asked for, of which commit, and what was not proved: the command knows.
+        "command": "lockstitch verify",
+        "commit": {"commit": "", "state": "none"},
+        "not_proved": [],
         "trainings": {
             name: _trained(first, found, result.tolerance)
             for name, (first, found) in result.trainings.items()

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lockstitch import git, process, webpage
+from lockstitch import git, webpage
 from lockstitch.audit import engine, rules, settings
 from lockstitch.audit.engine import Report
+from lockstitch.audit.rule import Page
 from lockstitch.digest import of_bytes
 from lockstitch.drift import compare, source
 from lockstitch.drift.compare import Difference
@@ -46,6 +47,8 @@ class Content:
     version: str
     revision: str  # of git; empty where there is none
     images: Sequence[Sized]
+    date: str = ""  # of that commit
+    dirty: bool = False  # whether files differ from it
     budgets: Mapping[str, int] = field(default_factory=dict)
     absent: Sequence[str] = ()  # images that were not built
     drifts: Sequence[Drift] = ()
@@ -66,7 +69,8 @@ def gather(project: Project, store: Store, progress: Reporter, since: str) -> Co
     images = []
     for name in layout.names():
         with progress.task(f"measure {name}", 0):
-            images.append(sized(layout, name, store, kept / "history.json"))
+            own = f"{project.name} {project.version}"
+            images.append(sized(layout, name, store, kept / "history.json", own))
     specs = _specs(project)
     with progress.task("compare environments", 0):
         drifts = tuple(_drifts(project, since))
@@ -75,7 +79,9 @@ def gather(project: Project, store: Store, progress: Reporter, since: str) -> Co
     return Content(
         project=project.name,
         version=project.version,
-        revision=_revision(project.root),
+        revision=_git(project.root, "rev-parse", "--short=12", "HEAD"),
+        date=_git(project.root, "log", "-1", "--format=%cs"),
+        dirty=bool(_git(project.root, "status", "--porcelain", "--untracked-files=no")),
         images=images,
         absent=[name for name in specs if name not in layout.names()],
         budgets={name: spec.budget for name, spec in specs.items()},
@@ -125,12 +131,12 @@ def _checked(root: Path) -> Report:
     return engine.audit(repo, settings.chosen(rules.RULES, own), own, rules.codes())
 
 
-def _revision(root: Path) -> str:
+def _git(root: Path, *words: str) -> str:
+    """Return what git prints in a folder; empty outside of a repository and without git."""
     try:
-        program = process.find("git", hint="install git")
+        done = git.run(root, *words, check=False)
     except LockstitchError:
         return ""
-    done = process.run([program, "rev-parse", "--short=12", "HEAD"], cwd=root, check=False)
     return done.stdout.strip() if done.code == 0 else ""
 
 
@@ -153,8 +159,22 @@ def render(content: Content) -> str:
     now = {image.name: image.digest for image in content.images}
     build = (content.verified or {}).get("build") or {}
     then = {name: image["here"] for name, image in build.get("images", {}).items()}
+    codes = sorted({each.code for each in content.checked.findings} if content.checked else ())
+    problems = [
+        *(f"{i.name} is over its budget" for i in content.images if _is_large(i, content)),
+        *(f"{d.title}: differences that can change results" for d in content.drifts if _matters(d)),
+        *(
+            [f"check: {len(content.checked.findings)} findings"]
+            if codes and content.checked
+            else ()
+        ),
+        *(["verify: not the same"] if content.verified and not content.verified["holds"] else ()),
+    ]
     return webpage.render(
         "report/report.html.j2",
+        problems=problems,
+        colours=treemap.COLOURS,
+        rules=[(code, Page.of(rules.by_code(code))) for code in codes],
         title=f"{content.project} {content.version}".strip(),
         content=content,
         images=[_image(image, content.budgets.get(image.name, 0)) for image in content.images],
@@ -163,10 +183,20 @@ def render(content: Content) -> str:
     )
 
 
+def _is_large(image: Sized, content: Content) -> bool:
+    budget = content.budgets.get(image.name, 0)
+    return bool(budget) and image.unpacked > budget
+
+
+def _matters(drift: Drift) -> bool:
+    return any(each.effect.matters for each in drift.differences)
+
+
 def _image(image: Sized, budget: int) -> dict[str, object]:
     packages = sorted(image.now.items(), key=lambda pair: (-pair[1], pair[0]))
     label = f"sizes of layers and packages of {image.name}"
-    boxes = list(treemap.boxes(image.groups()))
+    groups = image.groups()
+    boxes = list(treemap.boxes(groups))
     return {
         "name": image.name,
         "digest": image.digest,
@@ -177,6 +207,10 @@ def _image(image: Sized, budget: int) -> dict[str, object]:
         "too_large": bool(budget) and image.unpacked > budget,
         "growth": image.growth,
         "treemap": (label, boxes, treemap.WIDTH, treemap.HEIGHT),
+        "layer_maps": [
+            (rank, f"sizes of {group.name}", list(treemap.boxes([group])))
+            for rank, group in enumerate(treemap.ordered(groups))
+        ],
         "changed": image.changed(),
         "largest": packages[:_SHOWN],
         "smaller": packages[_SHOWN:],

@@ -22,7 +22,8 @@ class Sized:
     name: str
     digest: str
     packed: int
-    layers: tuple[tuple[str, Mapping[str, int]], ...]  # title, and bytes by package
+    layers: tuple[tuple[str, int, Mapping[str, int]], ...]  # title, packed, bytes by package
+    own: str = ""  # the project's own package, as `name version`
     before: Mapping[str, int] | None = None  # None when it is not known
     before_digest: str = ""
     now: Mapping[str, int] = field(default_factory=dict)
@@ -53,32 +54,54 @@ class Sized:
         """Return name, size before and size now of each package that changed, the most first."""
         if self.before is None:
             return []
-        names = {*self.now, *self.before}
-        changes = [(n, self.before.get(n, 0), self.now.get(n, 0)) for n in names]
-        return sorted((c for c in changes if c[1] != c[2]), key=lambda c: (-abs(c[2] - c[1]), c[0]))
+        old, new = _by_name(self.before), _by_name(self.now)
+        changes = []
+        for name in {*old, *new}:
+            (was, before), (version, now) = old.get(name, ("", 0)), new.get(name, ("", 0))
+            versions = " → ".join(dict.fromkeys(v for v in (was, version) if v))
+            if before != now or was != version:
+                changes.append((f"{name} {versions}".rstrip(), before, now))
+        return sorted(changes, key=lambda c: (-abs(c[2] - c[1]), c[0]))
 
     def groups(self) -> list[Group]:
         """Return what a treemap draws: layers, and packages in them."""
         least = self.unpacked * _SMALL
         groups = []
-        for title, packages in self.layers:
+        for title, packed, packages in self.layers:
             items = [self._item(n, size) for n, size in packages.items() if size >= least]
             rest = [size for size in packages.values() if 0 < size < least]
             if rest:
                 name = f"{len(rest)} small ones"
-                items.append(Item(name=name, size=sum(rest), words=mb(sum(rest))))
-            groups.append(Group(name=title, items=items))
+                kind = self._kind(next(iter(packages)))
+                items.append(Item(name=name, size=sum(rest), words=mb(sum(rest)), kind=kind))
+            groups.append(Group(name=f"{title}, {mb(packed)} compressed", items=items))
         return groups
 
     def _item(self, name: str, size: int) -> Item:
         change = self.change(name)
-        if not change:
-            return Item(name=name, size=size, words=mb(size))
-        new = self.before is not None and name not in self.before
-        kind = "new" if new else "grown" if change > 0 else "shrunk"
-        sign = "+" if change > 0 else "−"
-        words = f"{mb(size)}, new" if new else f"{mb(size)}, {sign}{mb(abs(change))}"
-        return Item(name=name, size=size, words=words, change=kind)
+        words = mb(size)
+        if change:
+            new = self.before is not None and name not in self.before
+            words += ", new" if new else f", {'+' if change > 0 else '−'}{mb(abs(change))}"
+        return Item(name=name, size=size, words=words, kind=self._kind(name), changed=bool(change))
+
+    def _kind(self, name: str) -> str:
+        """Return what a package or folder is, for its colour."""
+        if name in {"/app code", self.own}:
+            return "own code"
+        if name.startswith("/app"):
+            return "data"
+        return "base" if name.startswith("/") or name == "other" else "package"
+
+
+def _by_name(packages: Mapping[str, int]) -> dict[str, tuple[str, int]]:
+    """Return version and bytes by the name of a package, of what is written `name version`."""
+    found: dict[str, tuple[str, int]] = {}
+    for each, size in packages.items():
+        name, _, version = each.partition(" ") if not each.startswith("/") else (each, "", "")
+        was, before = found.get(name, ("", 0))
+        found[name] = (version or was, before + size)
+    return found
 
 
 def mb(size: float) -> str:
@@ -86,17 +109,18 @@ def mb(size: float) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def sized(layout: Layout, name: str, store: Store, kept: Path) -> Sized:
+def sized(layout: Layout, name: str, store: Store, kept: Path, own: str = "") -> Sized:
     """Return the sizes of an image in a layout, and those of the build before from `kept`.
 
-    Raises LockstitchError when the layout does not hold the image.
+    `own` is the project's own package, as `name version`. Raises LockstitchError when the layout
+    does not hold the image.
     """
     image = inspect(layout, name, store)
     layers = []
     now: dict[str, int] = {}
     for layer in image.layers:
-        packages = dict(store.record("sizes", layer.facts.digest.hex) or ())
-        layers.append((layer.created_by, packages))
+        packages = dict(store.record("sizes-2", layer.facts.digest.hex) or ())
+        layers.append((layer.created_by, layer.facts.size, packages))
         for package, size in packages.items():
             now[package] = now.get(package, 0) + size
     snapshot = package_sizes.previous(kept, name)
@@ -106,6 +130,7 @@ def sized(layout: Layout, name: str, store: Store, kept: Path) -> Sized:
         packed=sum(layer.facts.size for layer in image.layers),
         layers=tuple(layers),
         now=now,
+        own=own,
         before=_before(snapshot, store) if snapshot else None,
         before_digest=snapshot.digest if snapshot else "",
     )
@@ -116,7 +141,7 @@ def _before(snapshot: package_sizes.Snapshot, store: Store) -> dict[str, int] | 
     total: dict[str, int] = {}
     for title, digest, size in snapshot.layers:
         parsed = Digest.parse(digest)
-        known = store.record("sizes", parsed.hex)
+        known = store.record("sizes-2", parsed.hex)
         if known is None:
             if not store.has_whole(parsed, size):
                 return None
@@ -124,7 +149,7 @@ def _before(snapshot: package_sizes.Snapshot, store: Store) -> dict[str, int] | 
             layer = FileLayer(facts=facts, created_by=title, path=store.path(parsed))
             listed = package_sizes.of_layers([layer])
             known = [[each.name, each.size] for each in listed]
-            store.put_record("sizes", parsed.hex, known)
+            store.put_record("sizes-2", parsed.hex, known)
         for package, number in known:
             total[package] = total.get(package, 0) + number
     return total

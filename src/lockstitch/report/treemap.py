@@ -9,7 +9,8 @@ from dataclasses import dataclass
 WIDTH, HEIGHT = 1000, 560
 _HEAD = 22.0  # of a group's title
 _LETTER = 7.2  # width of a letter of 12 px
-_COLOURS = {"same": "#7a8fa6", "new": "#b4540a", "grown": "#b3261e", "shrunk": "#2e7d4f"}
+# White text on each has the contrast that WCAG AA asks for, 4.5 to 1.
+COLOURS = {"base": "#4a5568", "package": "#1f5fa8", "own code": "#8a4708", "data": "#256d3e"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,8 @@ class Item:
     name: str
     size: float
     words: str
-    change: str = "same"  # or new, grown, shrunk
+    kind: str = "package"  # one of COLOURS
+    changed: bool = False  # since the build before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class Box:
     ink: str
     title: str
     lines: tuple[str, ...]
+    group: int  # its rank among the groups: what a click shows alone
 
 
 def squarified(sizes: Sequence[float], place: Rectangle) -> list[Rectangle]:
@@ -103,29 +106,35 @@ def _lay(row: list[float], place: Rectangle, places: list[Rectangle]) -> Rectang
 
 def boxes(groups: Sequence[Group]) -> Iterator[Box]:
     """Yield the boxes of a picture; groups and items go from the largest to the smallest."""
-    ordered = sorted((g for g in groups if g.size > 0), key=lambda g: (-g.size, g.name))
+    shown = ordered(groups)
     whole = Rectangle(0.0, 0.0, float(WIDTH), float(HEIGHT))
-    places = squarified([group.size for group in ordered], whole)
-    for group, place in zip(ordered, places, strict=True):
-        yield from _group(group, place)
+    places = squarified([group.size for group in shown], whole)
+    for rank, (group, place) in enumerate(zip(shown, places, strict=True)):
+        yield from _group(group, place, rank)
 
 
-def _group(group: Group, place: Rectangle) -> Iterator[Box]:
+def ordered(groups: Sequence[Group]) -> list[Group]:
+    """Return the groups that have a size, the largest first."""
+    return sorted((g for g in groups if g.size > 0), key=lambda g: (-g.size, g.name))
+
+
+def _group(group: Group, place: Rectangle, rank: int) -> Iterator[Box]:
     items = sorted((i for i in group.items if i.size > 0), key=lambda i: (-i.size, i.name))
     head = _HEAD if place.height > 3 * _HEAD and place.width > 4 * _HEAD and len(items) > 1 else 0
     inner = Rectangle(place.x, place.y + head, place.width, place.height - head)
     lines = _fitting([group.name] if head else [], place)
-    yield Box(place=place, fill="none", stroke="var(--ink)", ink="var(--ink)", title=group.name,
-              lines=lines)  # fmt: skip
+    yield Box(place=place, fill="var(--soft)", stroke="var(--ink)", ink="var(--ink)",
+              title=group.name, lines=lines, group=rank)  # fmt: skip
     for item, spot in zip(items, squarified([i.size for i in items], inner), strict=True):
         room = 2 if spot.height >= 2.2 * _HEAD else 1 if spot.height >= 1.2 * _HEAD else 0
         yield Box(
             place=spot,
-            fill=_COLOURS[item.change],
-            stroke="var(--back)",
+            fill=COLOURS[item.kind],
+            stroke="#f2c94c" if item.changed else "var(--back)",
             ink="#fff",
             title=f"{item.name}: {item.words}",
             lines=_fitting([item.name, item.words][:room], spot),
+            group=rank,
         )
 
 

@@ -1,6 +1,7 @@
 """The report of a tiny project: sizes and what they were, lock changes, findings, proofs."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from lockstitch.oci.layout import Layout
 from lockstitch.prove import result
 from lockstitch.prove.building import Compared
 from lockstitch.prove.result import Result
+from lockstitch.report.sizes import Sized
 
 
 def page(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -105,3 +107,33 @@ def test_damaged_notes_are_no_notes(
         (folder / name).write_text(text)
     assert sizes.previous(folder / "history.json", "serve") is None
     assert "Not done here" in page(locked, capsys)
+
+
+def test_a_card_leads_to_each_section_and_a_code_to_its_explanation(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (locked / "Dockerfile").write_text("FROM python\n")
+    assert main(["build", "--quiet"]) == 0
+    text = page(locked, capsys)
+    places = set(re.findall(r'id="([^"]+)"', text))
+    links = re.findall(r'href="#([^"]+)"', text)
+    assert [link for link in links if link not in places] == []
+    assert {"image-serve", "check", "verified", "compared-1", "IMG004"} <= {*links}
+    assert "thing to look at" in text or "things to look at" in text
+    assert "<script" not in text
+
+
+def test_a_new_version_of_a_package_is_one_change() -> None:
+    image = Sized(
+        name="serve",
+        digest="sha256:1",
+        packed=1,
+        layers=(),
+        before={"numpy 2.4.6": 10, "idna 3": 5, "/app code": 1, "gone 1": 2},
+        now={"numpy 2.4.5": 40, "idna 3": 5, "/app code": 1, "fresh 2": 3},
+    )
+    assert image.changed() == [
+        ("numpy 2.4.6 → 2.4.5", 10, 40),
+        ("fresh 2", 0, 3),
+        ("gone 1", 2, 0),
+    ]

@@ -62,6 +62,10 @@ def test_a_cause_is_named_with_the_entry(locked: Path, capsys: pytest.CaptureFix
     assert code == 1, err
     found = json.loads(out)["build"]
     assert found["causes"] == ["time zone"]
+    assert json.loads(out)["command"] == "lockstitch verify serve --build"
+    assert json.loads(out)["not_proved"] == [
+        "that training gives the same model: --train was not given"
+    ]
     entries = {(each["entry"], each["what"]) for each in found["differences"]["serve"]}
     (built,) = [entry for entry, what in entries if what == "content from byte 8"]
     assert built.endswith("/tiny/built.py")

@@ -83,7 +83,8 @@ def test_what_belongs_to_no_wheel_goes_by_its_folder() -> None:
         ]
     )
     assert sizes(base) == {
-        "/app": 110,
+        "/app code": 50,
+        "/app data": 60,
         "/etc": 40,
         "/usr/bin/python3.11": 30,
         "/usr/lib/x86_64-linux-gnu": 20,

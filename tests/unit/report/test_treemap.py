@@ -15,7 +15,8 @@ PLACE = Rectangle(10, 20, 300, 200)
 
 def draw(groups: list[Group], label: str) -> str:
     boxes = list(treemap.boxes(groups))
-    return webpage.render("report/treemap.svg.j2", label=label, boxes=boxes, width=1, height=1)
+    size = {"width": 1, "height": 1, "links": "layer-", "zooms": True}
+    return webpage.render("report/treemap.svg.j2", label=label, boxes=boxes, **size)
 
 
 @settings(max_examples=60, deadline=None)
@@ -45,7 +46,7 @@ def test_nothing_is_drawn_of_nothing() -> None:
 
 def test_names_are_escaped_and_the_order_is_fixed() -> None:
     items = [
-        Item(name="<b>", size=1, words="1 MB", change="new"),
+        Item(name="<b>", size=1, words="1 MB", changed=True),
         Item(name="a&b", size=1, words="1 MB"),
     ]
     one = draw([Group(name="g", items=items)], 'say "x"')

@@ -19,10 +19,11 @@ examples:
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 
-from lockstitch import files
+from lockstitch import files, git
 from lockstitch.cli.options import COMMON, flag, group, operand, option
 from lockstitch.cli.session import (
     open_session,
@@ -34,6 +35,7 @@ from lockstitch.digest import of_bytes
 from lockstitch.errors import UsageError, raise_all
 from lockstitch.lock import file, make
 from lockstitch.progress import say
+from lockstitch.python.model import Project
 
 OPTIONS = (
     operand("image", "IMAGE", "images (default: all)", nargs="*"),
@@ -87,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         against=options.against or "",
         tolerance=options.tolerance,
     )
-    document = result.document(proof)
+    document = result.document(proof) | _about(options, project)
     # For `lockstitch report`, which does not spend minutes again.
     lock = of_bytes((project.root / file.NAME).read_bytes())
     kept = json.dumps({**document, "lock": lock}, indent=2, sort_keys=True)
@@ -101,3 +103,27 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write("".join(f"{line}\n" for line in result.lines(proof)))
         say("the same everywhere" if proof.holds else "not the same everywhere")
     return 0 if proof.holds else 1
+
+
+def _about(options: argparse.Namespace, project: Project) -> dict[str, object]:
+    """Return what was asked for, of which commit, and in words what was not proved."""
+    asked = [f"--{name}" for name in ("build", "train") if getattr(options, name)]
+    asked += ["--against", options.against] if options.against else []
+    commit = git.commit(project.root)
+    specs = [project.image(name) for name in options.image] or list(project.images)
+    missing = []
+    if asked and not options.build:
+        missing.append("that images are the same when rebuilt: --build was not given")
+    if asked and not options.train:
+        missing.append("that training gives the same model: --train was not given")
+    else:
+        missing += [
+            f"training of {spec.name}: its table has no `outputs`, so it trains nothing"
+            for spec in specs
+            if not spec.outputs
+        ]
+    return {
+        "command": shlex.join(["lockstitch", "verify", *options.image, *asked]),
+        "commit": {"commit": commit.digest, "state": commit.state},
+        "not_proved": missing,
+    }
