@@ -59,6 +59,19 @@ def controls(members: Mapping[str, bytes]) -> dict[str, bytes]:
     return files
 
 
+def programs(members: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield the scripts among a package's programs, each with its interpreter as written."""
+    with open_tar(members, "data.tar") as tar:
+        for info in tar:
+            folder, _, name = info.name.removeprefix("./").removeprefix("usr/").rpartition("/")
+            if info.isreg() and folder in {"bin", "sbin"}:
+                first = content(tar, info)[:200].partition(b"\n")[0]
+                if first.startswith(b"#!"):
+                    words = first[2:].split()
+                    env = len(words) > 1 and words[0].endswith(b"/env")
+                    yield name, b" ".join([b"env", words[1]]) if env else b"".join(words[:1])
+
+
 def content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     """Return the bytes of a member."""
     handle = tar.extractfile(info)

@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,8 +58,13 @@ LEFT_OUT: Final = (
     "libtirpc3",  # nis
     "libtirpc3t64",
 )
-# What packages that a project adds may depend on and only maintainer scripts call.
+# What packages that a project adds may depend on, and only maintainer scripts call, or starts
+# services of a whole system and sessions of people who log in.
 SCRIPTS_ONLY: Final = (
+    *("dbus", "dbus-bin", "dbus-daemon", "dbus-system-bus-common", "dbus-user-session"),
+    *("dbus-session-bus-common", "default-dbus-session-bus", "default-dbus-system-bus"),
+    *("libpam-modules", "libpam-modules-bin", "libpam-runtime", "libpam-systemd", "passwd"),
+    *("polkitd", "systemd", "systemd-sysv", "udev"),
     *("adduser", "cdebconf", "debconf", "debconf-2.0", "dpkg", "init-system-helpers"),
     *("install-info", "lsb-base", "sensible-utils", "sysvinit-utils", "ucf", "usrmerge"),
     *("usr-is-merged", "dictionaries-common", "emacsen-common"),
@@ -178,6 +183,8 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
             added = index.extend(every, chosen, packages, SCRIPTS_ONLY)
         fetcher.fetch(downloads(release_name, added, source), progress)
         _refuse_scripts(added, store)
+        for note in _without_shell(added, packages, store):
+            talk.say(note)
         store.put_record(_ADDED, more_key, [_row(package) for package in added])
     else:
         added = tuple(_package(row) for row in more)
@@ -286,6 +293,23 @@ def _read(store: Store, download: Download) -> bytes:
         message = f"`{download.name}` did not stay whole in the store `{store.root}`"
         raise LockstitchError(message, hint="run the same command again")
     return data
+
+
+def _without_shell(
+    packages: Sequence[DebianPackage], named: Sequence[str], store: Store
+) -> Iterator[str]:
+    """Yield what to add for named packages whose program of their name needs a shell."""
+    there = {package.name for package in packages}
+    for package in packages:
+        members = deb.parts(store.read(package.digest) or b"", package.name)
+        for path, first in deb.programs(members) if package.name in named else ():
+            wanted = next((name for end, name in _SHELLS.items() if first.endswith(end)), "")
+            if wanted and wanted not in there and path.startswith(package.name):
+                yield f'* `{path}` of `{package.name}` is a script: add "{wanted}" to `packages`'
+                break
+
+
+_SHELLS: Final = {b"/sh": "dash", b"/bash": "bash", b"/perl": "perl-base", b"env perl": "perl-base"}
 
 
 def _read_lists(lists: Sequence[tuple[str, Download]], store: Store) -> index.Index:

@@ -122,3 +122,12 @@ def test_an_image_of_a_registry_gets_no_packages(store: Store) -> None:
     )
     assert message == "`python:3.11` is an image of a registry, which gets no packages: `libgl1`"
     assert 'base = "debian:bookworm"' in hint
+
+
+def test_a_program_that_is_a_script_needs_its_shell(
+    server: Server, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pin(server, store, "tool")
+    assert '* `tool.gnu` of `tool` is a script: add "dash" to `packages`' in capsys.readouterr().err
+    pin(server, store, "tool")  # what it depends on is not named
+    assert "tool-config" not in capsys.readouterr().err
