@@ -19,7 +19,8 @@ SKIPPED_FOLDERS = frozenset(
     {".git", ".hg", ".svn", ".venv", ".lockstitch", "__pycache__", "node_modules"}
     | {".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".tox", ".nox"}
 )
-_ENVIRONMENT = "pyvenv.cfg"  # PEP 405
+# What environments have at their top: PEP 405, those of conda, an installation for Windows.
+_OF_ENVIRONMENTS = frozenset({"pyvenv.cfg", "conda-meta", "LICENSE_PYTHON.txt", "python.exe"})
 _SECRETS = (".env", ".env.*")
 _ALIKE = 0.85  # of two names of which one may be meant for the other
 _SILENCE = 1.0  # seconds that a lock is waited for before somebody is told
@@ -160,7 +161,7 @@ def walk(root: Path, *, secrets: bool = False) -> Iterator[FoundFile]:
 def _walk(folder: Path, root: Path, prefix: str, *, secrets: bool) -> Iterator[FoundFile]:
     with os.scandir(folder) as scanned:
         entries = list(scanned)
-        if prefix and any(entry.name == _ENVIRONMENT for entry in entries):
+        if prefix and any(entry.name in _OF_ENVIRONMENTS for entry in entries):
             return
         for entry in entries:
             name = prefix + entry.name
@@ -175,7 +176,9 @@ def _walk(folder: Path, root: Path, prefix: str, *, secrets: bool) -> Iterator[F
 
 def is_skipped(folder: Path) -> bool:
     """Return whether a folder is never part of a project: by its name, or as an environment."""
-    return folder.name in SKIPPED_FOLDERS or (folder / _ENVIRONMENT).is_file()
+    return folder.name in SKIPPED_FOLDERS or any(
+        (folder / name).exists() for name in _OF_ENVIRONMENTS
+    )
 
 
 def _is_left_out(name: str, *, secrets: bool) -> bool:

@@ -213,3 +213,13 @@ def test_the_nearest_file_has_the_same_name_or_one_much_like_it() -> None:
     assert files.nearest("model.pkl", names) == "models/model.pkl"
     assert files.nearest("data/row.csv", names) == "data/rows.csv"
     assert files.nearest("other.bin", names) == ""
+
+
+@pytest.mark.parametrize("mark", ["pyvenv.cfg", "python.exe", "LICENSE_PYTHON.txt"])
+def test_an_environment_of_any_kind_is_no_part_of_a_project(mark: str, tmp_path: Path) -> None:
+    for name in ("app.py", "env/Lib/site.py", f"env/{mark}"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1")
+    assert [found.name for found in files.walk(tmp_path)] == ["app.py"]
+    assert files.is_skipped(tmp_path / "env")

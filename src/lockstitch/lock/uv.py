@@ -35,6 +35,7 @@ _FILE_URL = re.compile(r'url = "file://(?P<path>/[^"]*)"')
 _FILE_INDEX = re.compile(r'index = "file://')
 _CAUSE = re.compile(r"\s+(?:cause|Caused by): ")
 _UNSENT = re.compile(r"error sending request for url \((\S+?)\)")
+_OLDER = re.compile(r"requested Python version \([^)]*\) does not satisfy Python>=(\d+\.\d+)")
 _OS_ERROR = re.compile(r" \(os error \d+\)")
 _CONSTRAINTS = {"constraint-dependencies", "override-dependencies"}
 # The settings of uv that say where packages come from, and whether they name places.
@@ -356,11 +357,11 @@ def _uv(*words: str, cwd: Path | None = None, stdin: str = "", **changes: str | 
     env = _environment(**changes)
     done = process.run([program, *words], cwd=cwd, env=env, stdin=stdin, check=False)
     if done.code != 0:
-        raise _error(_FAILED[words[0]], done.stderr.strip() or done.stdout.strip())
+        raise unsolved(_FAILED[words[0]], done.stderr.strip() or done.stdout.strip())
     return done.stdout
 
 
-def _error(what: str, output: str) -> LockstitchError:
+def unsolved(what: str, output: str) -> LockstitchError:
     """Return what uv's output says, without its command line and its temporary folders."""
     start = output.find("error: ")
     lines = output[max(start, 0) :].replace(tempfile.gettempdir() + os.sep, "").splitlines()
@@ -374,6 +375,9 @@ def _error(what: str, output: str) -> LockstitchError:
         hint = "change the requirements that exclude each other in pyproject.toml"
         said = " ".join(_CAUSE.sub("", line).strip() for line in lines[1:])
         said = said.partition("hint: ")[0].strip()
+        if older := _OLDER.search(said):
+            # The project takes in Pythons that it may never run on, and uv looks for all of them.
+            hint = f'requires-python = ">={older[1]}" or higher in [project]'
         return LockstitchError(f"{what}: no versions fit together\n{said}", hint=hint)
     text = [_CAUSE.sub("  ", line).removeprefix("error: ") for line in lines[:_SHOWN]]
     return LockstitchError("\n".join([f"{what}:", *text]))

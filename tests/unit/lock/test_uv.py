@@ -5,6 +5,7 @@ from pathlib import Path
 
 from support.projects import write_files
 
+from lockstitch.lock import uv
 from lockstitch.lock.uv import indexes_of
 
 INDEXES = """
@@ -47,3 +48,16 @@ def test_a_file_of_uv_counts_before_pyproject(tmp_path: Path) -> None:
     with indexes_of(tmp_path) as where:
         text = (where / "uv.toml").read_text()
     assert text == 'index-url = "https://example.test/a"\n'
+
+
+def test_a_python_that_no_version_has_is_told_from_a_conflict() -> None:
+    output = (
+        "  × No solution found when resolving dependencies for split\n"
+        "  ╰─▶ Because the requested Python version (>=3.8) does not satisfy Python>=3.9 and\n"
+        "      bokeh>=3.2.1 depends on Python>=3.9, bokeh cannot be used.\n"
+    )
+    assert uv.unsolved("it cannot be locked", output).hint == (
+        'requires-python = ">=3.9" or higher in [project]'
+    )
+    other = output.replace("the requested Python version (>=3.8) does not satisfy", "a needs")
+    assert "exclude each other" in uv.unsolved("it cannot be locked", other).hint

@@ -125,9 +125,8 @@ def _removed(
     bases = {key.partition(" ")[0].partition(".")[0] for key in known}
     strictest: dict[str, tuple[str, str]] = {}
     for path in sorted(name for name in names if name.endswith(".py") and is_counted(name)):
-        text = folder.text(path) if folder.has(path) else None
-        tree = folder.module(path) if text and any(base in text for base in bases) else None
-        if tree is None:
+        tree = folder.module(path)  # None for what is no text, too
+        if tree is None or not any(base in (folder.text(path) or "") for base in bases):
             continue
         for used, line in _uses(tree):
             for key in _keys(used):

@@ -120,6 +120,11 @@ def test_code_that_is_no_program_bounds_nothing(tmp_path: Path) -> None:
     assert inputs.dependencies == ["numpy"]
 
 
+def test_a_file_that_is_no_text_is_no_code(tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_bytes(b"import numpy as np\nx = np.float  # \xe9\n")
+    assert inputs_of(tmp_path, {LISTED: "numpy\n"}).dependencies == ["numpy"]
+
+
 def test_a_lock_of_uv_is_what_counts(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, {LISTED: "pandas==1.5.3\nnumpy\n", "uv.lock": "version = 1\n"})
     assert inputs.dependencies == ["pandas==1.5.3", "numpy"]
