@@ -16,10 +16,12 @@ T = TypeVar("T")
 
 _OUT_OF_GIT = ".env"  # which a fix writes for one person
 _LARGEST = 5 << 20  # bytes of a file that rules read
-# Folders whose files are somebody else's, or wrong on purpose: only secrets are looked for there.
+# Folders whose files are somebody else's, out of use or wrong on purpose: only secrets are looked
+# for there.
 _APART = frozenset(
     {"test", "tests", "testing", "testdata", "fixtures", "templates", "vendor", "vendored"}
     | {"third_party", "third-party", "node_modules", "site-packages", ".venv", "venv"}
+    | {"archive", "archived", "deprecated", "attic"}
 )
 
 
@@ -79,7 +81,7 @@ class Repository:
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
-        """The names that rules look at: no tests' data, templates or vendored code."""
+        """The names that rules look at: no tests' data, templates, archives or vendored code."""
         return tuple(name for name in self.every_name if not _APART & {*name.split("/")[:-1]})
 
     @functools.cached_property

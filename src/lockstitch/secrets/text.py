@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
 from lockstitch.secrets.patterns import Pattern, patterns
 from lockstitch.suppressions import allowed_lines
 
 _SAMPLE = 8192  # bytes in which a binary file has a zero
 _SHOWN = 4
 _LONG = 16  # of a shorter one, four characters would be too much
+_EXAMPLE = regex(r"(?i)\s*(?:#|;|//)[^\n]*(?:\bexamples?\b|\be\.g\.)")
 _RANKS = {"high": 0, "medium": 1, "low": 2}
 
 
@@ -114,7 +116,7 @@ def find(text: str, path: str, chosen: Iterable[Pattern] | None = None) -> list[
                 starts = [0, *(match.end() for match in re.finditer("\n", text))]
                 allowed = allowed_lines(text)
             line = bisect.bisect_right(starts, at)
-            if line not in allowed:
+            if line not in allowed and not (pattern.literal and _is_example(text, at)):
                 shown = Secret(
                     path=path,
                     line=line,
@@ -126,6 +128,11 @@ def find(text: str, path: str, chosen: Iterable[Pattern] | None = None) -> list[
                 )
                 secrets.append((at, shown))
     return [secret for _, secret in sorted(secrets, key=lambda pair: (pair[0], pair[1].rule))]
+
+
+def _is_example(text: str, at: int) -> bool:
+    """Return whether a place is in a comment that calls it an example."""
+    return _EXAMPLE.match(text, text.rfind("\n", 0, at) + 1, at) is not None
 
 
 def _matches(pattern: Pattern, text: str) -> Iterator[tuple[int, str]]:

@@ -185,12 +185,15 @@ class IMG014(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first COPY of everything of each Dockerfile of Python without one."""
+        """Yield the first COPY of everything from each folder without one into a Python image."""
+        seen = set()
         for image in image_files(repo):
             step = _copies_all(image)
             if step is None or any(each.ignore is not None for each in image.contexts):
                 continue
-            if any(each.is_python for each in image.stages):
+            folders = tuple(each.folder for each in image.contexts) or image.path
+            if any(each.is_python for each in image.stages) and folders not in seen:
+                seen.add(folders)
                 message = "the whole folder is copied and no .dockerignore leaves anything out"
                 hint = "add a .dockerignore with .git, .venv, .env and caches"
                 line, fix = step.instruction.first, _made(repo, image)
@@ -384,6 +387,8 @@ def _secrets(instruction: Instruction) -> Iterator[tuple[int, str, str]]:
                 line = first + text.count("\n", 0, match.start()) if first else 0
                 message = "an address holds a password, which stays in the image's history"
                 hint = "RUN --mount=type=secret,id=netrc,target=/root/.netrc …"
+                if instruction.name in {"CMD", "ENTRYPOINT"}:
+                    hint = "give the address when it is run: --env or --env-file"
                 yield line or line_of(instruction, match[0]), message, hint
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.patterns import regex
 from lockstitch.python.tables import table
 from lockstitch.repository.dockerfile import purpose, recipes
 from lockstitch.repository.dockerfile.images import Built, ImageFile, products
@@ -12,6 +13,8 @@ from lockstitch.repository.dockerfile.installs import Install, is_installer, pac
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
 
+# Tools that install what a lock says: a new one changes no package of the image.
+_INSTALLERS = frozenset({"uv", "poetry", "pipenv", "pdm", "hatch", "pip-tools", "pipx"})
 _MANAGERS = {"uv", "poetry", "pip", "python"}
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.lock")
 _LOCKED = ("--locked", "--frozen", "--check")
@@ -102,7 +105,10 @@ class IMG017(Rule):
                     if names:
                         message = f"`pip install {' '.join(names[:4])}` takes what is newest"
                         hint = "lock them, or name versions: NAME==VERSION"
-                        yield self.finding(built.image.path, install.line, message, hint=hint)
+                        tools = set(names) <= _INSTALLERS
+                        level = Severity.HINT if tools else self.severity
+                        path, line = built.image.path, install.line
+                        yield self.finding(path, line, message, hint=hint, severity=level)
                     elif not locked and _resolves(repo, built, step, install):
                         message = f"`pip install {install.local[0]}` takes the newest of what the"
                         message += " project asks for, whatever a lock says"
@@ -148,12 +154,16 @@ class IMG023(Rule):
         for built in recipes.running(repo):
             for step, install in built.installs:
                 what = _development(repo, built, step, install)
+                if _ASKED.search(step.instruction.text):
+                    continue
                 if what and not _removed_later(built, step, install):
                     message = f"`{_shown(install)}` brings {what} to an image that runs"
                     hint = _WITHOUT.get(install.tool, "leave them out")
                     yield self.finding(built.image.path, install.line, message, hint=hint)
 
 
+# A command that an argument of the build asks for.
+_ASKED = regex(r"\bif\s+(?:\[|test\s)[^;\n]*\$|(?:^|&&|;)\s*\[[^;\n]*\$[^;\n]*\]\s*(?:&&|\|\|)")
 _WITHOUT = {
     "uv sync": "uv sync --locked --no-dev",
     "poetry": "poetry install --only main",
@@ -294,10 +304,16 @@ class IMG024(Rule):
                 elif install.tool == "uv sync" and not (
                     install.options.has(*_LOCKED)
                     or recipes.is_set(step, install, "UV_LOCKED", "UV_FROZEN")
+                    or _has_none(repo, built.image, name)
                 ):
                     message = "`uv sync` without `--locked` may change the lock while it builds"
                     hint = "uv sync --locked"
                     yield self.finding(built.image.path, install.line, message, hint=hint)
+
+
+def _has_none(repo: Repository, image: ImageFile, name: str) -> bool:
+    """Return whether an image's folders have no lock, which LCK001 says."""
+    return bool(image.contexts) and recipes.file_in(repo, image, name) is None
 
 
 def _without(repo: Repository, built: Built, at: Step, name: str) -> bool:
@@ -421,7 +437,8 @@ def _early(repo: Repository, built: Built) -> Install | None:
             return None
         for install in step.installs:
             if _takes_project(found[1], step, install):
-                return install
+                # With its source on PYTHONPATH, the install is for what the project needs.
+                return None if install.is_pip and step.state.get("PYTHONPATH") else install
     return None
 
 

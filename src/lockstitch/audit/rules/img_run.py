@@ -58,11 +58,15 @@ class IMG006(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each start through a manager, in the Dockerfile or the script that it starts."""
+        """Yield the first start through a manager of each Dockerfile or script that it starts."""
         for built in products(repo):
+            said = set()
             for program in built.entry.started:
                 call = program.call
+                if (_path(built, program), call.program) in said:
+                    continue
                 if call.program == "uv" and (what := _installs(call, built)):
+                    said.add((_path(built, program), call.program))
                     message = f"`uv run` installs at each start {what}"
                     hint = 'put .venv/bin on PATH and start the program: CMD ["uvicorn", …]'
                     yield self.finding(_path(built, program), program.line, message, hint=hint)
@@ -71,6 +75,7 @@ class IMG006(Rule):
                     message += " a package manager, which the image then has to hold"
                     hint = "put the environment's bin folder on PATH and start the program"
                     path = _path(built, program)
+                    said.add((path, call.program))
                     severity = Severity.WARNING
                     yield self.finding(path, program.line, message, hint=hint, severity=severity)
 

@@ -219,34 +219,43 @@ class IMG007(Rule):
             base = built.base
             if base is None or base.cuda or base.kind not in _CPU_BASES:
                 continue
-            message, line = _cuda(repo, built)
+            message, line, takers = _cuda(repo, built)
             if message and not _wants_gpu(repo, built):
                 hint = "take torch from PyTorch's index for CPUs (…/whl/cpu), or name the GPU"
+                if takers == {"xgboost"}:
+                    hint = "take xgboost-cpu in place of xgboost, or name the GPU"
                 yield self.finding(built.image.path, line, message, hint=hint)
 
 
-def _cuda(repo: Repository, built: Built) -> tuple[str, int]:
-    """Return what of CUDA an image for a CPU gets, and the line that installs it."""
+def _cuda(repo: Repository, built: Built) -> tuple[str, int, set[str]]:
+    """Return what of CUDA an image for a CPU gets, the line that installs it, and what needs it."""
     machine = _machine(built)
     found = _lock_of(repo, built)
     if found is None:
         named = _named_torch(repo, built)
         if named is None or machine.processor != "x86_64":
-            return "", 0
+            return "", 0, set()
         line, where = named
-        return f"`torch` of {where} is its CUDA build: more than 2 GB of wheels for a CPU", line
+        message = f"`torch` of {where} is its CUDA build: more than 2 GB of wheels for a CPU"
+        return message, line, {"torch"}
     lock, groups = found
     some = any(is_cuda(each) for each in lock.packages)
-    packages = [each for each in installed(lock, machine, groups) if is_cuda(each)] if some else []
+    every = installed(lock, machine, groups) if some else ()
+    packages = [each for each in every if is_cuda(each)]
     if not packages:
-        return "", 0
+        return "", 0, set()
+    names = {each.name for each in packages}
+    takers = {
+        each.name
+        for each in every
+        if each.name not in names and any(edge.name in names for edge in each.dependencies)
+    }
     gigabytes = size(packages, machine) / 1e9
     amount = f" ({gigabytes:.1f} GB)" if gigabytes >= 0.1 else ""
     count = "a CUDA package" if len(packages) == 1 else f"{len(packages)} CUDA packages"
     message = f"{count}{amount} of `{lock.path}` in an image without CUDA:"
-    return f"{message} {_listed(sorted(each.name for each in packages))}", (
-        next((each.line for each in _python_installs(built)), built.stage.line)
-    )
+    line = next((each.line for each in _python_installs(built)), built.stage.line)
+    return f"{message} {_listed(sorted(each.name for each in packages))}", line, takers
 
 
 def is_cuda(package: Package) -> bool:

@@ -302,7 +302,7 @@ class PKG005(Rule):
             line = line_of_key(text, "project", "license") or 1
             message = "a license in a table is deprecated: PEP 639 has an SPDX expression"
             hint = 'license = "MIT", and license-files = ["LICENSE"]'
-            yield self.finding(path, line, message, hint=hint)
+            yield self.finding(path, line, message, hint=hint, severity=Severity.HINT)
 
 
 RULES: tuple[type[Rule], ...] = (PKG001, PKG002, PKG003, PKG004, PKG005)

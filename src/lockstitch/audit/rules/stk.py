@@ -39,9 +39,11 @@ _RECIPES = regex(
 _TAG = regex(r"(?:-t|--tag|tags\s*[:=])[\s=\"'\[|]*([\w./:-]+)")
 _WAITS = regex(r"wait[-_]?for|wait-on|dockerize|pg_isready|\buntil\b|\bwhile\b|\bsleep\b|\.sh\b")
 _AWAITED = frozenset({Role.DATABASE, Role.STORE, Role.MLFLOW})
-# Pages that connect when somebody logs in.
-_PAGES = frozenset(
+# Pages that connect when somebody logs in, and programs that try again until they can.
+_PATIENT = frozenset(
     {"adminer", "pgadmin4", "phpmyadmin", "mongo-express", "redisinsight", "redis-commander"}
+    | {"kibana", "logstash", "filebeat", "metricbeat", "grafana", "prometheus"}
+    | {"nginx", "traefik", "caddy"}
 )
 _CHECKS = {
     "postgres": 'test: ["CMD-SHELL", "pg_isready -U $$POSTGRES_USER"]',
@@ -335,7 +337,7 @@ class STK005(Rule):
 
 def _waits_itself(service: Service) -> bool:
     image = image_of(service)
-    if image and image.last in _PAGES:
+    if image and image.last in _PATIENT:
         return True
     return _WAITS.search(command_text(service.entrypoint, service.command)) is not None
 

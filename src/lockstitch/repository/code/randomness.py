@@ -16,6 +16,11 @@ _TRAINERS = regex(r"transformers\..*(?:Trainer|TrainingArguments)|trl\.")
 _TRAINING_NAME = regex(r"(?:.*[_/-])?(?:re|pre)?(?:train|finetune|fine_tune|fit)(?:[_-].*)?\.\w+")
 _KEPT = frozenset({"torch.save", "mlflow.start_run", "mlflow.log_metric", "mlflow.autolog"})
 _LAYERS = regex(r"torch\.(?:nn\.|optim\.|utils\.data\.|rand|randn|randperm)")
+# What of them begins with the same numbers in each run.
+_FIXED = regex(
+    r"torch\.(?:nn\.(?:Module|Parameter|ParameterList|Identity|\w*Loss|functional\..+|utils\..+)"
+    r"|optim\.(?:LBFGS|lr_scheduler\..+))"
+)
 
 
 def _table() -> dict[str, Any]:
@@ -38,9 +43,12 @@ def draws(source: Source) -> list[Call]:
     last = {name.rpartition(".")[2] for name in called}
     steps = "backward" in last and "step" in last
     fits = last & {"fit", "fit_generator"} or {"xgboost.train", "lightgbm.train"} & called
-    if not (steps or fits or _KEPT & called or _TRAINING_NAME.fullmatch(source.path)):
+    trains = bool(steps or fits or _TRAINING_NAME.fullmatch(source.path))
+    if not (trains or _KEPT & called):
         return []
     calls = [call for call in source.calls if _draws(source, call)]
+    if not trains:  # of what only logs a run, Python's own numbers make names
+        calls = [call for call in calls if not call.name.startswith("random.")]
     neural = _neural(source, steps=steps)
     return calls or ([neural] if neural else [])
 
@@ -81,7 +89,7 @@ def _is(node: ast.expr | None, *, value: bool) -> bool:
 def _neural(source: Source, *, steps: bool) -> Call | None:
     """Return the call that trains a network whose weights are not seeded."""
     names = [call.name for call in source.calls]
-    if steps and any(map(_LAYERS.match, names)):
+    if steps and any(_LAYERS.match(name) and not _FIXED.fullmatch(name) for name in names):
         return next(call for call in source.calls if call.name.endswith(".backward"))
     keras = any(re.match(r"(?:tensorflow\.)?keras\.", name) for name in (*names, *source.imports))
     layers = any(".layers." in n or n.endswith((".Sequential", ".Dense")) for n in names)

@@ -515,7 +515,8 @@ class _Reader(_Fields):
             if name not in _TOP_LEVEL and not name.startswith("x-"):
                 self.complain(entry.key, f"`{name:.60}` is nothing that a compose file has")
         table = self._table(path)
-        if root and not table and "include" not in root:
+        anchors = "services" not in root and any(name.startswith("x-") for name in root)
+        if root and not table and "include" not in root and not anchors:
             place = root["services"].key if "services" in root else next(iter(root.values())).key
             self.complain(place, "the file has no services")
         content: dict[str, dict[str, Any]] = {

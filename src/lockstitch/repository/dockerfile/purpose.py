@@ -27,6 +27,8 @@ _APART = (
     *(".devcontainer/", ".github/"),
 )
 _TESTS = regex(r"(?:^|/)(?:conftest|noxfile|test_[^/]*|[^/]*_test|setup)\.py$")
+_NOTEBOOKS = frozenset({"notebooks", "notebook", "jupyter", "jupyterhub", "jupyterlab"})
+_SERVES = regex(r"(?im)^[ \t]*(?:CMD|ENTRYPOINT)\b[^\n]*\bjupyter")
 _MOST_FILES = 2_000
 
 
@@ -130,6 +132,10 @@ def misplaced(repo: Repository, folder: str, names: set[str]) -> set[str]:
     # Where notebooks are the product, what runs them is no tool of development.
     interactive = found & {*facts("tools")["interactive"]}
     if interactive and any(n.endswith(".ipynb") for n in repo.names) and not dockerfiles(repo):
+        found -= interactive
+    start = f"{folder}/" if folder else ""
+    served = [f for f in dockerfiles(repo) if f.path.startswith(start) and _SERVES.search(f.text)]
+    if interactive and (served or _NOTEBOOKS & {*folder.lower().split("/")}):
         found -= interactive
     return found - _imported(repo, folder, found)
 
