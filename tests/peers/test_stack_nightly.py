@@ -106,7 +106,7 @@ def test_data_that_cannot_be_used_is_refused_and_kept(stack: Stack) -> None:
     control.with_suffix(".away").rename(control)
     stack.lockstitch("stack", "up")
     stack.check(ids)
-    assert "nobody is here to be asked" in stack.lockstitch("stack", "reset", code=2)[1]
+    assert "there is no terminal to ask on" in stack.lockstitch("stack", "reset", code=2)[1]
     stack.lockstitch("stack", "reset", "--yes")
     assert sorted(path.name for path in stack.folder.iterdir()) == [
         ".gitignore",

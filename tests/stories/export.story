@@ -43,7 +43,7 @@ $ lockstitch export sbom --image serve --platform linux/arm64  # exits 2
 > hint: add it to `platforms` in [tool.lockstitch]
 $ sed -i s/gamma/delta/ pyproject.toml
 $ lockstitch export sbom --image serve  # exits 1
-> error: the lock is stale: pyproject.toml asks for something else than it was made from
+> error: the lock is stale: pyproject.toml has changed since it was made
 > hint: lockstitch lock
 
 -- pyproject.toml --

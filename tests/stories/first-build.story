@@ -48,13 +48,14 @@ $ lockstitch image inspect serve
 > SHORT      N kB    0.7 kB  app files
 >
 > PACKAGE                                   UNPACKED
-> /app                                        0.9 kB
 > /var                                        0.8 kB
+> /app code                                   0.7 kB
 > alpha 1.0                                   0.7 kB
 > epsilon 5.0                                 0.5 kB
 > gamma 2.0                                   0.5 kB
 > tiny 0.1.0                                  0.3 kB
 > /etc                                        0.3 kB
+> /app data                                   0.2 kB
 > /usr/lib/x86_64-linux-gnu                   0.0 kB
 > /usr/bin/python3.11                         0.0 kB
 > /usr/lib/python3.11                         0.0 kB

@@ -36,7 +36,7 @@ $ lockstitch stack down --json
 >   "ran": false
 > }
 $ lockstitch stack reset  # exits 2
-> error: `lockstitch stack reset` deletes data, and nobody is here to be asked
+> error: `lockstitch stack reset` deletes data, and there is no terminal to ask on
 > hint: lockstitch stack reset --yes
 $ lockstitch stack reset --yes --json
 > {

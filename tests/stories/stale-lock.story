@@ -1,4 +1,4 @@
-pyproject.toml asks for something else than the lock has: nothing is built until it is locked.
+pyproject.toml was changed after the lock: nothing is built until it is locked.
 
 $ lockstitch build  # exits 1
 > error: no `lockstitch.lock` in `FOLDER`
@@ -11,15 +11,15 @@ $ lockstitch lock --quiet
 > locked: uv.lock, pylock.serve.toml, pylock.train.toml, requirements-lock.txt, lockstitch.lock
 $ sed -i s/gamma.=2/gamma/ pyproject.toml
 $ lockstitch lock --check  # exits 1
-> error: the lock is stale: pyproject.toml asks for something else than it was made from
+> error: the lock is stale: pyproject.toml has changed since it was made
 > hint: lockstitch lock
 $ lockstitch build  # exits 1
-> error: the lock is stale: pyproject.toml asks for something else than it was made from
+> error: the lock is stale: pyproject.toml has changed since it was made
 > hint: lockstitch lock
 $ lockstitch lock --check --json  # exits 1
 > {
 >   "stale": [
->     "the lock is stale: pyproject.toml asks for something else than it was made from"
+>     "the lock is stale: pyproject.toml has changed since it was made"
 >   ]
 > }
 $ lockstitch lock --quiet

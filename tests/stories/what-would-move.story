@@ -12,7 +12,7 @@ $ lockstitch lock --dry-run
 > delta  added    -     0.4  package  train
 > would lock: uv.lock, pylock.train.toml, requirements-lock.txt, lockstitch.lock
 $ lockstitch lock --check  # exits 1
-> error: the lock is stale: pyproject.toml asks for something else than it was made from
+> error: the lock is stale: pyproject.toml has changed since it was made
 > hint: lockstitch lock
 $ lockstitch lock --quiet
 > name   change   from  to   what     images

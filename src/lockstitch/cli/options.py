@@ -150,7 +150,7 @@ TARGET = group(  # of a lock: the part of it, and the machine that it is read fo
     option(
         "--python",
         "X.Y.Z",
-        "choose wheels of this Python (default: the base's, else the one that runs this)",
+        "choose wheels of this Python (default: the base's, else that of lockstitch)",
         default="",
     ),
 )

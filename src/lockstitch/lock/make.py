@@ -318,7 +318,7 @@ def stale(project: Project, lock: Lock) -> list[LockstitchError]:
     problems = []
     hint = "lockstitch lock"
     if inputs.digest(project) != lock.inputs:
-        message = "the lock is stale: pyproject.toml asks for something else than it was made from"
+        message = "the lock is stale: pyproject.toml has changed since it was made"
         problems.append(LockstitchError(message, hint=hint))
     tool = manager.of(project)
     wanted = {*tool.locks(project), *(pylock_name(image.name) for image in project.images)}

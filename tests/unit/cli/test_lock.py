@@ -29,7 +29,7 @@ def test_a_check_needs_no_network(
     projects.replace(root, "gamma>=2", "gamma>=1")
     assert main(["lock", "--check", "--project", str(root)]) == 1
     assert capsys.readouterr().err == (
-        "error: the lock is stale: pyproject.toml asks for something else than it was made from\n"
+        "error: the lock is stale: pyproject.toml has changed since it was made\n"
         "hint: lockstitch lock\n"
     )
 

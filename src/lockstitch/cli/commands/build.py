@@ -140,7 +140,7 @@ OPTIONS = (
         option(
             "--load",
             "ENGINE",
-            "also load the images into a running docker or podman (default: the one that answers)",
+            "also load the images into a running docker or podman (default: whichever runs)",
             nargs="?",
             const="",
         ),

@@ -1,8 +1,8 @@
-"""Show what changed between two environments, what can change results first.
+"""Show what changed between two environments, ordered by effect on results.
 
 A and B are any two of: an environment, a container, another host, a lock, a git revision, an
 image, a fingerprint, a run record; the help of `lockstitch fingerprint` has the forms. They
-are compared by meaning: what one side does not know is no difference, and two locks with other
+are compared by meaning: a fact that one side lacks is no difference, and two locks with different
 bytes may be the same. Exit code 1: something differs that can change results.
 
 examples:

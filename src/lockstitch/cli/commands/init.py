@@ -50,7 +50,7 @@ OPTIONS = (
     option(
         "--python",
         "VERSION",
-        f"Python of the images: {', '.join(load.PYTHONS)} (default: the one that fits)",
+        f"Python of the images: {', '.join(load.PYTHONS)} (default: what the project allows)",
         default="",
     ),
     flag(

@@ -1,6 +1,6 @@
 """Show the logs of the local stack.
 
-Without SERVICE, all of them, with the name of the service before each line. A log of 5 MB moves
+Without SERVICE, all of them, with the name of the service before each line. A log of 5 MB is moved
 to NAME.log.1; three older ones are kept in .lockstitch/stack/logs/.
 
 examples:

@@ -1,4 +1,4 @@
-"""Write one page of what is known of the environment, for a pull request or a release.
+"""Write one page: image sizes, changes of the lock, findings, proofs.
 
 The page has the size of each image by layer and package, with the change since the build before;
 what changed in the lock; drift between training and serving, and between `.venv` and the lock; what

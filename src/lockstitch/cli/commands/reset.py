@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        message = "`lockstitch stack reset` deletes data, and nobody is here to be asked"
+        message = "`lockstitch stack reset` deletes data, and there is no terminal to ask on"
         raise UsageError(message, hint="lockstitch stack reset --yes")
     say(question)
     if sys.stdin.readline().strip().lower() != "yes":
