@@ -193,7 +193,10 @@ def extend(
     for name in names:
         found = index.satisfying(Relation(name=name))
         if found is None:
-            near = difflib.get_close_matches(name, index.names(), n=3, cutoff=0.75)
+            # `libgl1-mesa-glx` has become `libgl1`
+            shorter = [each for each in index.names() if name.startswith(f"{each}-")]
+            alike = difflib.get_close_matches(name, index.names(), n=3, cutoff=0.75)
+            near = [*dict.fromkeys([*sorted(shorter, key=len)[-1:], *alike])][:3]
             message = f"`{name}` is not a package of this release of Debian"
             ways = " or ".join(f"`{each}`" for each in near)
             hint = f"did you mean {ways}?" if near else f"look it up: apt-cache search {name}"

@@ -92,6 +92,8 @@ def test_unknown_packages_come_with_near_ones(server: Server, store: Store) -> N
     (first, second) = problems(lambda: pin(server, store, "libtool", "zzz"))
     assert first[0] == "`libtool` is not a package of this release of Debian"
     assert "`libtool1`" in first[1]
+    ((_, hint),) = problems(lambda: pin(server, store, "libtool1-mesa-glx"))
+    assert hint == "did you mean `libtool1`?"
     assert "apt-cache search zzz" in second[1]
 
 

@@ -17,6 +17,7 @@ def judged(text: str, *, name: str = "pkg", script: str = "postinst") -> list[st
         "",
         "set -e\nexit 0",
         "ldconfig",
+        "dpkg-divert --remove --package old --rename --divert /a /b",
         "# a comment with adduser",
         (
             "# Automatically added by dh_installsystemd/13\nsystemctl enable x\nadduser x\n"
