@@ -289,7 +289,7 @@ class Campaign:
         kind = self.dice.choice(kinds)
         path = self.dice.choice([path for path in every if self.kind(subject, path) == kind])
         damage = self.dice.choice(DAMAGES)
-        with contextlib.suppress(FileNotFoundError):  # a build beside this took it away
+        with contextlib.suppress(OSError):  # a build beside this took it away, or put it back
             if path.is_file() and not path.is_symlink() and damage(path, self.dice, every):
                 return kind, f"{damage.__name__} {path.name[:12]}"
         return None
@@ -380,6 +380,8 @@ def main() -> None:
             while cases < options.cases and time.monotonic() - start < options.seconds:
                 cases += 1
                 campaign.case(cases)
+                if cases % 100 == 0:
+                    print(f"{cases} cases, {len(campaign.wrong)} wrong", file=sys.stderr)
     columns = ("tried", "refused", "healed", "wrong")
     print(f"{'':<24}" + "".join(f"{column:>9}" for column in columns))
     for kind, counts in sorted(campaign.counts.items()):

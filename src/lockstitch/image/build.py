@@ -176,9 +176,12 @@ class Builder:
     def pending(self, specs: Sequence[ImageSpec], layout: Layout) -> dict[str, list[str]]:
         """Return the titles of the layers that a build would make, by the names of images.
 
-        Wheels that are unknown here are fetched, since what collides decides the layers.
+        Wheels that are unknown here are fetched, since what collides decides the layers, and is
+        told. Raises LockstitchError where an image wants collisions to be errors.
         """
         prepared = self._settled(self._prepare(specs), layout)
+        for note in dict.fromkeys(note for each in prepared for note in each.notes):
+            say(f"warning: {note}")
         missing = self._missing(prepared, layout)
         names = (f"{s.name} for {platform}" for s in specs for platform in self._project.platforms)
         return {

@@ -127,16 +127,21 @@ def made(name: str, word: str, requires: str = "") -> bytes:
 def build(
     root: Path, store: Store, spec: ImageSpec, *, package: bool = False, **wheels: bytes
 ) -> Built:
+    builder = builder_of(root, store, spec, package=package, **wheels)
+    (built,) = builder.build([spec], Layout(root / "images"))
+    return built
+
+
+def builder_of(
+    root: Path, store: Store, spec: ImageSpec, *, package: bool = False, **wheels: bytes
+) -> Builder:
     (root / "main.py").write_text("")
     (root / "pylock.serve.toml").write_text(values.pylock(**wheels))
     for data in wheels.values():
         store.put(data)
     project = values.project(root=root, images=(spec,), is_package=package)
     lock = values.lock(bases=(BASE,))
-    (built,) = Builder(project, lock, store, Fetcher(store), Counted()).build(
-        [spec], Layout(root / "images")
-    )
-    return built
+    return Builder(project, lock, store, Fetcher(store), Counted())
 
 
 def contents(built: Built, root: Path) -> dict[str, bytes]:
@@ -156,6 +161,24 @@ def _plain(layer: object) -> object:
     from lockstitch.oci.layer import inflate
 
     return inflate(layer.chunks())
+
+
+def test_a_dry_run_tells_before_anything_is_built(
+    tmp_path: Path, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, layout = made("cv-a", "one"), made("cv-b", "two"), Layout(tmp_path / "images")
+    pending = builder_of(tmp_path, store, SERVE, cv_a=first, cv_b=second).pending([SERVE], layout)
+    assert [*pending] == ["serve for linux/amd64"]
+    told = capsys.readouterr().err
+    assert told.startswith("warning: `cv-b` and `cv-a` both have 2 files with other bytes")
+    assert 'prefer = ["cv-a"]' in told
+    strict = dataclasses.replace(SERVE, collisions="error")
+    with pytest.raises(LockstitchError, match="both have 2 files with other bytes"):
+        builder_of(tmp_path, store, strict, cv_a=first, cv_b=second).pending([strict], layout)
+    preferred = dataclasses.replace(strict, prefer=("cv-a",))
+    builder_of(tmp_path, store, preferred, cv_a=first, cv_b=second).pending([preferred], layout)
+    assert capsys.readouterr().err == ""
+    assert not layout.root.exists()
 
 
 @pytest.mark.parametrize("alone", [True, False])
