@@ -117,9 +117,12 @@ class Builder:
             try:
                 built = self._written(planned, layout, results, written, form, shallow=shallow)
                 break
-            except GoneError:
-                if not left:  # a store that loses layers under each build
+            except LockstitchError as error:
+                damaged = self._is_damaged(planned)
+                # A store that loses layers under each build, or an error that is one.
+                if not left or not (damaged or isinstance(error, GoneError)):
                     raise
+                planned = self._prepare(specs) if damaged else planned
         if not shallow and len(self._project.platforms) > 1:
             for spec in specs:
                 # What readers that know indexes choose their platform from.
@@ -127,6 +130,13 @@ class Builder:
                 layout.put((), index_bytes(images_of_spec), INDEX_TYPE, spec.name)
         self._records.share(layout)
         return built
+
+    def _is_damaged(self, planned: Sequence[Prepared]) -> bool:
+        """Return whether a wheel was changed in the store since it was hashed; it is gone then."""
+        own = {each.project_wheel.digest for each in planned if each.project_wheel}
+        wheels = {wheel.digest for each in planned for wheel in each.wheels} | own
+        there = [digest for digest in sorted(wheels) if self._store.has(digest)]
+        return not all(self._store.has_whole(digest) for digest in there)
 
     def _written(
         self,

@@ -70,10 +70,7 @@ class Layout(LayoutReader):
             return self._write(image, name, is_whole)
 
     def _index(self, manifests: Sequence[Mapping[str, Any]]) -> None:
-        path = self.root / "index.json"
-        if path.is_dir():
-            files.remove(path)
-        files.write_bytes(path, _index_of(manifests))
+        _replace(self.root / "index.json", _index_of(manifests))
 
     def _locked(self) -> AbstractContextManager[None]:
         return files.lock(self.root.with_name(f".{self.root.name}.lock"))
@@ -131,7 +128,7 @@ class Layout(LayoutReader):
         manifests = sorted([*others, descriptor], key=lambda m: m["annotations"][REF])
         if manifests == before and self._is_marked() and not self._is_damaged():
             return False
-        files.write_bytes(self.root / "oci-layout", _MARK)
+        _replace(self.root / "oci-layout", _MARK)
         self._index(manifests)
         return True
 
@@ -180,7 +177,7 @@ class Layout(LayoutReader):
                 with contextlib.suppress(*malformed):
                     found = self.manifest(Digest.parse(each["digest"]))
                     facts = {"mediaType": found.media_type, "size": len(found.data)}
-                    canonical_json(each)  # which has no float
+                    _ = manifest.read(_index_of([each]), INDEX_TYPE, "").manifests  # raises
                     if facts == {key: each[key] for key in facts}:
                         kept.setdefault(str(each["annotations"][REF]), each)
         return [kept[name] for name in sorted(kept)]
@@ -219,12 +216,13 @@ class Layout(LayoutReader):
         tag = referrers_tag(subject.digest)
         documents = [data for each in artifacts for _, data in each.blobs()]
         documents += [each.manifest_bytes(subject) for each in artifacts]
+        index = self._referring(subject, artifacts)
         if (
-            all(self._has(data) for data in documents)
+            all(self._has(data) for data in (*documents, index))
             and self._is_marked()
             and not self._is_damaged()
             and tag in self.tags()
-            and self.manifest(tag).digest == of_bytes(self._referring(subject, artifacts))
+            and self._named(tag) == of_bytes(index)
         ):
             return False  # without the lock: most builds change nothing
         with self._locked():
@@ -235,7 +233,13 @@ class Layout(LayoutReader):
     def _referring(self, subject: Descriptor, artifacts: Sequence[Artifact]) -> bytes:
         """Return the index of what refers to an image, with artifacts in place of their types'."""
         kinds = {each.kind for each in artifacts}
-        kept = [e for e in self.referrers(subject.digest) if e.artifact_type not in kinds]
+        known: Sequence[Descriptor] = ()
+        try:
+            known = self.referrers(subject.digest)
+        except LockstitchError:  # damaged: what a build knows stands there again
+            if not self._own:
+                raise
+        kept = [each for each in known if each.artifact_type not in kinds]
         return referrers_index([*kept, *(each.descriptor(subject) for each in artifacts)])
 
     def put(self, blobs: Sequence[bytes], data: bytes, media_type: str, name: str) -> bool:
@@ -255,10 +259,7 @@ class Layout(LayoutReader):
     def _put(self, data: bytes) -> bool:
         if self._has(data):
             return False
-        path = self.path(of_bytes(data))
-        if path.is_dir():
-            files.remove(path)
-        files.write_bytes(path, data)
+        _replace(self.path(of_bytes(data)), data)
         return True
 
     # --- blobs that no image needs
@@ -283,8 +284,8 @@ class Layout(LayoutReader):
         folder = self.root / "blobs" / "sha256"
         for path in sorted(folder.iterdir()) if folder.exists() else ():
             if f"sha256:{path.name}" not in needed:
-                freed += path.stat().st_size
-                path.unlink()
+                freed += path.lstat().st_size
+                files.remove(path)
         return freed
 
     def _forget(self) -> None:
@@ -313,6 +314,13 @@ class Layout(LayoutReader):
 def _index_of(manifests: Sequence[Mapping[str, Any]]) -> bytes:
     document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
     return canonical_json(document)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file, also where a folder stands."""
+    if path.is_dir() and not path.is_symlink():
+        files.remove(path)
+    files.write_bytes(path, data)
 
 
 def _read(path: Path) -> bytes | None:

@@ -1,6 +1,7 @@
 """Documents that refer to an image: how they are written, and that the image never knows."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,45 @@ def test_who_looks_for_images_sees_no_document(tmp_path: Path) -> None:
     assert subject_of("sha256-0") is None
     assert [each.name for each in reader.LayoutReader(layout.root).images()] == ["serve"]
     assert len(reader.of_layout(layout.root).layers) == 1, "the only image that there is"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[::-1]),
+        lambda path: path.unlink(),
+        lambda path: (path.unlink(), path.mkdir()),
+        lambda path: (path.unlink(), path.symlink_to("nothing")),
+    ],
+)
+@pytest.mark.parametrize("part", ["index", "document", "oci-layout"])
+def test_what_is_damaged_of_an_own_layout_is_written_anew(
+    part: str, damage: Callable[[Path], object], tmp_path: Path
+) -> None:
+    layout = Layout(written(tmp_path).root, own=True)
+    documents = [STATEMENT, BILL]
+    layout.attach(IMAGE.descriptor(), documents)
+    named = {"index": layout.manifest(referrers_tag(IMAGE.digest)).digest}
+    named["document"] = of_bytes(BILL.data)
+    place = layout.root / part if part == "oci-layout" else layout.path(named[part])
+    whole = place.read_bytes()
+    place.chmod(0o644)
+    damage(place)
+    assert layout.attach(IMAGE.descriptor(), documents)
+    assert place.read_bytes() == whole
+    assert not layout.attach(IMAGE.descriptor(), documents)
+
+
+def test_another_digest_of_documents_in_an_own_index_is_mended(tmp_path: Path) -> None:
+    layout = Layout(written(tmp_path).root, own=True)
+    layout.attach(IMAGE.descriptor(), [STATEMENT, BILL])
+    path = layout.root / "index.json"
+    whole = path.read_bytes()
+    digest = layout.manifest(referrers_tag(IMAGE.digest)).digest
+    path.write_bytes(whole.replace(digest.hex.encode(), digest.hex[::-1].encode()))
+    assert layout.attach(IMAGE.descriptor(), [STATEMENT, BILL])
+    assert path.read_bytes() == whole
 
 
 def test_a_newer_document_takes_the_place_of_its_type(tmp_path: Path) -> None:
