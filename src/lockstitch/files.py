@@ -20,7 +20,7 @@ SKIPPED_FOLDERS = frozenset(
     | {".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".tox", ".nox"}
 )
 # What environments have at their top: PEP 405, those of conda, an installation for Windows.
-_OF_ENVIRONMENTS = frozenset({"pyvenv.cfg", "conda-meta", "LICENSE_PYTHON.txt", "python.exe"})
+OF_ENVIRONMENTS = frozenset({"pyvenv.cfg", "conda-meta", "LICENSE_PYTHON.txt", "python.exe"})
 _SECRETS = (".env", ".env.*")
 _ALIKE = 0.85  # of two names of which one may be meant for the other
 _SILENCE = 1.0  # seconds that a lock is waited for before somebody is told
@@ -161,7 +161,7 @@ def walk(root: Path, *, secrets: bool = False) -> Iterator[FoundFile]:
 def _walk(folder: Path, root: Path, prefix: str, *, secrets: bool) -> Iterator[FoundFile]:
     with os.scandir(folder) as scanned:
         entries = list(scanned)
-        if prefix and any(entry.name in _OF_ENVIRONMENTS for entry in entries):
+        if prefix and any(entry.name in OF_ENVIRONMENTS for entry in entries):
             return
         for entry in entries:
             name = prefix + entry.name
@@ -177,7 +177,7 @@ def _walk(folder: Path, root: Path, prefix: str, *, secrets: bool) -> Iterator[F
 def is_skipped(folder: Path) -> bool:
     """Return whether a folder is never part of a project: by its name, or as an environment."""
     return folder.name in SKIPPED_FOLDERS or any(
-        (folder / name).exists() for name in _OF_ENVIRONMENTS
+        (folder / name).exists() for name in OF_ENVIRONMENTS
     )
 
 

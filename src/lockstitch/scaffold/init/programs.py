@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lockstitch.files import OF_ENVIRONMENTS
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Reach, Tree, follow, standard_library
 from lockstitch.python.tables import table
@@ -79,6 +80,7 @@ _ENV: Mapping[str, Mapping[str, str]] = {
 }
 _STARTED = frozenset({"uvicorn", "gunicorn", "hypercorn", "flask", "streamlit", "celery"})
 _NEW_HEALTH = "1.19"  # the first Streamlit with /_stcore/health
+_SHOWN = frozenset({"streamlit", "gradio", "chainlit", "panel"})  # pages, whatever their names
 _UNPRIVILEGED = 1024  # the first port that a user may listen on
 _HOST = "0.0.0.0"  # noqa: S104 -- in a container
 
@@ -121,10 +123,17 @@ class Found:
 def find(facts: Facts, python: str) -> Found:
     """Return the programs of a folder; reads no file that is not in it."""
     repo = open_repository(facts.folder.root)
+    apart = tuple(
+        f"{posixpath.dirname(n)}/"
+        for n in repo.every_name
+        if "/" in n and posixpath.basename(n) in OF_ENVIRONMENTS
+    )
     names = [
         n
         for n in repo.every_name
-        if n.endswith(".py") and facts.folder.inside(facts.folder.root / n)
+        if n.endswith(".py")
+        and not n.startswith(apart)
+        and facts.folder.inside(facts.folder.root / n)
     ]
     codes: dict[str, Code] = {}
     for name in names:
@@ -767,7 +776,7 @@ class _Finder:
             )
         for _, image, path, hints in sorted(ranked, key=lambda each: each[0]):
             kinds = self._kind_of(path)
-            if kinds != "script" and image != _TRAIN:
+            if kinds != "script" and (image != _TRAIN or kinds in _SHOWN):
                 continue
             words, env = self._script_command(path)
             arguments, source = self._arguments(path, hints)

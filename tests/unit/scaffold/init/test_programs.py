@@ -451,3 +451,17 @@ def test_the_only_script_of_a_folder_is_the_program(tmp_path: Path) -> None:
         "Job",
         ["Job/**/*.py", "Job/x.csv"],
     )
+
+
+def test_a_page_is_no_script_whatever_its_name(tmp_path: Path) -> None:
+    page = "import streamlit as st\nst.title('A')\n"
+    images, _ = planned(
+        tmp_path, {"app.py": page, "pages/4_Training.py": page, "train_ui.py": page}
+    )
+    assert [*images] == ["serve"]
+
+
+def test_code_of_a_committed_environment_is_no_program(tmp_path: Path) -> None:
+    texts = {"main.py": "print(1)\n", "env/python.exe": "1\n", "env/Lib/train.py": "print(1)\n"}
+    images, _ = planned(tmp_path, texts)
+    assert [*images] == ["app"]
