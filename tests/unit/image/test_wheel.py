@@ -469,7 +469,7 @@ def test_a_control_character_in_a_name_is_refused(
 
 
 def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(LockstitchError, match=f"`{FILENAME}` is not a wheel"):
+    with pytest.raises(LockstitchError, match=f"the file of `{FILENAME}` is gone"):
         Wheel(tmp_path / "none.whl", FILENAME)
 
 
