@@ -76,6 +76,7 @@ _ENV: Mapping[str, Mapping[str, str]] = {
     "dash": {"HOST": "0.0.0.0"},  # noqa: S104 -- in a container
     "streamlit": {"STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"},
     "bentoml": {"BENTOML_HOME": "/tmp/bentoml", "BENTOML_DO_NOT_TRACK": "True"},  # noqa: S108 -- in a container
+    "ray": {"HOME": "/tmp"},  # noqa: S108 -- in a container
     "chainlit": {"CHAINLIT_APP_ROOT": "/tmp"},  # noqa: S108 -- in a container
 }
 _STARTED = frozenset({"uvicorn", "gunicorn", "hypercorn", "flask", "streamlit", "celery"})
