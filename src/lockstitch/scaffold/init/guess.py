@@ -33,7 +33,7 @@ class Guess:
 
 
 @functools.cache
-def _modules() -> dict[str, str]:
+def known_modules() -> dict[str, str]:
     """Return the distribution of each module that the tables know."""
     known = {name.replace("-", "_"): name for name in names_table("known")["names"]}
     return {**known, **distributions()}
@@ -113,7 +113,7 @@ def _distribution(module: str) -> str:
     top = module.partition(".")[0]
     if top in {"google", "azure"}:
         return ""
-    return normal(_modules().get(top, ""))
+    return normal(known_modules().get(top, ""))
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:

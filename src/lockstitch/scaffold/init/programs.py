@@ -21,6 +21,7 @@ from lockstitch.repository.code.opened import Opened
 from lockstitch.repository.files import Repository, open_repository
 from lockstitch.scaffold.init import eras, said, tables
 from lockstitch.scaffold.init.facts import Facts
+from lockstitch.scaffold.init.guess import known_modules
 from lockstitch.scaffold.init.said import Said
 
 _APART = frozenset(
@@ -235,7 +236,8 @@ class _Finder:
             parts = name.removesuffix(".py").split("/")
             tops |= {*parts}
         library = standard_library(tree.python[1], sys.stdlib_module_names)
-        self._own = tops - library - {"__init__", "__main__"}
+        # `extensions/sqlalchemy.py` is no module that `import sqlalchemy` wants.
+        self._own = tops - library - known_modules().keys() - {"__init__", "__main__"}
 
     def programs(self) -> list[Program]:
         """Return the programs, each image's name once, sorted by what they are for."""

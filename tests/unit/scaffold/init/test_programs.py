@@ -465,3 +465,15 @@ def test_code_of_a_committed_environment_is_no_program(tmp_path: Path) -> None:
     texts = {"main.py": "print(1)\n", "env/python.exe": "1\n", "env/Lib/train.py": "print(1)\n"}
     images, _ = planned(tmp_path, texts)
     assert [*images] == ["app"]
+
+
+def test_a_file_named_as_a_package_gets_no_root_of_its_own(tmp_path: Path) -> None:
+    texts = {
+        "requirements.txt": "flask\nflask-sqlalchemy\n",
+        "app.py": "import flask\nfrom extensions.sqlalchemy import db\napp = flask.Flask('a')\n",
+        "models.py": "import sqlalchemy\n",
+        "extensions/__init__.py": "import models\n",
+        "extensions/sqlalchemy.py": "from flask_sqlalchemy import SQLAlchemy\ndb = SQLAlchemy()\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert "PYTHONPATH" not in images["serve"].get("env", {})
