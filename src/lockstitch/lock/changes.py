@@ -1,6 +1,6 @@
 """What changed between two states of a project's locks, by meaning and never by bytes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from lockstitch.lock.file import REQUIREMENTS, Lock, pylock_name
 from lockstitch.python import locks
 from lockstitch.python.locks import lists
 from lockstitch.python.model import Project
+from lockstitch.python.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ class State:
     """What the locks of a folder pin."""
 
     images: Mapping[str, Pins]
-    packages: Pins  # of every group and extra
+    packages: Pins  # of every group and extra; of those that images have, as these have them
+    elsewhere: Pins  # further versions of packages of images, for Pythons or systems of none
     build: Pins
     debian: Mapping[str, Pins]  # by platform
     services: Pins
@@ -65,15 +67,28 @@ def state(project: Project) -> State:
         lock = lock_file.read(project.root)
     except LockstitchError:
         lock = None
+    targets = [base.target() for base in lock.bases] if lock else []
     images = {
-        image.name: _image(project.root / pylock_name(image.name)) for image in project.images
+        image.name: _image(project.root / pylock_name(image.name), targets)
+        for image in project.images
     }
     every = _requirements(_text(project.root / REQUIREMENTS))
+    present: dict[str, set[str]] = {}
     for pins in images.values():
-        every = {**pins, **every}
+        for name, (versions, _) in pins.items():
+            present.setdefault(name, set()).update(versions.split(", "))
+    elsewhere = {
+        name: ", ".join(sorted({*versions.split(", ")} - present[name]))
+        for name, (versions, _) in every.items()
+        if name in present
+    }
+    own = {
+        name: (", ".join(sorted(several)), frozenset[str]()) for name, several in present.items()
+    }
     return State(
         images=images,
-        packages=every,
+        packages={**every, **own},
+        elsewhere={name: (text, frozenset()) for name, text in elsewhere.items() if text},
         build=_requirements("\n".join(lock.build if lock else ())),
         debian={base.platform: base.pins() for base in (lock.bases if lock else ())},
         services={
@@ -90,7 +105,8 @@ def _text(path: Path) -> str:
     return files.read_text(path) if path.exists() else ""
 
 
-def _image(path: Path) -> Pins:
+def _image(path: Path, targets: Sequence[Target]) -> Pins:
+    """Return what an image's lock pins for its platforms and its Python."""
     try:
         packages = locks.read(path.name, _text(path)).packages if path.exists() else ()
     except LockstitchError:
@@ -98,12 +114,27 @@ def _image(path: Path) -> Pins:
     versions: dict[str, set[str]] = {}
     hashes: dict[str, set[str]] = {}
     for package in packages:
+        if not _is_for(package.marker, targets):
+            continue
         versions.setdefault(package.name, set()).add(package.version or "?")
         hashes.setdefault(package.name, set()).update(w.sha256 for w in package.wheels)
     return {
         name: (", ".join(sorted(found)), frozenset(hashes[name]))
         for name, found in versions.items()
     }
+
+
+def _is_for(marker: str, targets: Sequence[Target]) -> bool:
+    """Return whether a marker (PEP 508) holds on a target, or cannot be decided by one."""
+    if not marker or not targets:
+        return True
+    from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
+
+    try:
+        parsed = Marker(marker)
+        return any(parsed.evaluate(dict(target.markers())) for target in targets)
+    except (InvalidMarker, UndefinedEnvironmentName):
+        return True
 
 
 def _requirements(text: str) -> Pins:
@@ -136,6 +167,10 @@ def between(old: State, new: State) -> list[Change]:
             )
             found.append(change)
     found.sort(key=lambda change: change.name)
+    found += [
+        Change(what="package of other Pythons", name=name, before=before, after=after, images=())
+        for name, before, after in _moved(old.elsewhere, new.elsewhere)
+    ]
     found += [
         Change(what="build requirement", name=name, before=before, after=after, images=())
         for name, before, after in _moved(old.build, new.build)

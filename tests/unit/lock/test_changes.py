@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import archive, wheels
+from support import archive, projects, wheels
 from support.world import World
 
 from lockstitch.cli.main import main
@@ -186,3 +186,17 @@ def test_a_changed_lock_names_the_rendered_files_that_are_stale(
     assert capsys.readouterr().err.endswith("next: lockstitch export dockerfile\n")
     assert main(["export", "dockerfile", "--project", str(root)]) == 0
     assert lockstitch(root, "--check") == 0
+
+
+def test_a_version_for_another_python_is_in_no_image(
+    root: Path, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(world)
+    two = """["alpha==1.0; python_version < '3.12'", "alpha==1.1; python_version >= '3.12'"]"""
+    projects.replace(root, '["alpha>=1"]', two)
+    capsys.readouterr()
+    assert lockstitch(root, "--json") == 0
+    rows = [m for m in json.loads(capsys.readouterr().out)["moved"] if m["name"] == "alpha"]
+    assert [(m["what"], m["after"], m["images"]) for m in rows] == [
+        ("package of other Pythons", "1.1", [])
+    ]
