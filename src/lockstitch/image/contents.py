@@ -556,14 +556,24 @@ def _content(file: FoundFile) -> Content:
 def app_files(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:
     """Yield the files below /app, output folders that any user may write to, the health check."""
     beside = BESIDE in image.outputs
+    folders = tuple(f"{name.rstrip('/')}/" for name in image.outputs if name != BESIDE)
     for each in files:
         # The owner's x bit is all that is kept of a mode: a umask never takes that one away.
         mode = 0o755 if each.executable else 0o644
-        # A database or a model beside the code, which the program writes again.
-        if beside and "/" not in each.name and not each.name.endswith(".py"):
+        # A database or a model among the outputs, which the program writes again.
+        is_output = each.name.startswith(folders) or (beside and "/" not in each.name)
+        if is_output and not each.name.endswith(".py"):
             mode |= 0o022
         yield Entry(path=f"{APP}/{each.name}", kind=Kind.FILE, mode=mode, content=_content(each))
-    for name in image.outputs:
+    below = {
+        str(parent)
+        for each in files
+        if each.name.startswith(folders)
+        for parent in PurePosixPath(each.name).parents
+        if f"{parent}/".startswith(folders)
+    }
+    outputs = {name.rstrip("/") for name in image.outputs if name != BESIDE}
+    for name in (*image.outputs, *sorted(below - outputs)):
         yield folder(APP if name == BESIDE else f"{APP}/{name}", mode=0o1777)
     for path, target in image.links.items():
         yield symlink(path, target)

@@ -85,6 +85,23 @@ def test_a_program_that_writes_beside_its_code_may_do_so_and_change_no_code(
     assert spec.record == "logs/train.run.json"
 
 
+def test_included_files_below_outputs_may_be_overwritten(tree: Project) -> None:
+    (tree.root / "models" / "v1").mkdir(parents=True)
+    for name in ("models/m.bin", "models/v1/m.bin", "models/load.py", "models.txt"):
+        (tree.root / name).write_bytes(b"1")
+    spec = ImageSpec(name="train", include=("models/**", "models.txt"), outputs=("models",))
+    entries = contents.app_files(contents.included(tree, spec), spec)
+    found = members(layer(entries, root="app").data)
+    assert {path: oct(member.mode) for path, (member, _) in found.items()} == {
+        "app/models": "0o1777",
+        "app/models.txt": "0o644",
+        "app/models/load.py": "0o644",
+        "app/models/m.bin": "0o666",
+        "app/models/v1": "0o1777",
+        "app/models/v1/m.bin": "0o666",
+    }
+
+
 def test_layer_holds_files_outputs_and_the_health_check(tree: Project) -> None:
     spec = ImageSpec(name="serve", include=("src/*",), outputs=("models", "runs/x"), health="/h")
     entries = contents.app_files(contents.included(tree, spec), spec)
