@@ -27,6 +27,7 @@ def job_of(
         own = {"RAY_ADDRESS": target.address} if target.engine == "ray" else {}
         with session.progress.task(f"environment of {spec.name}", 0):
             command = programs.command(project, spec, arguments, own)
+        programs.make_outputs(project.root, spec)
     else:
         built = session.builder(lock).build([spec], Layout(layout_folder(project)))
         image = built[0].image

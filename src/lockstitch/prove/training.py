@@ -222,6 +222,7 @@ def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Pat
     """Train in a copy of the project, and read what is new below its declared outputs."""
     depth = "a/deeper folder/other-name" if variation.folder else "project"
     root = files.copied(project.root, scratch / depth)
+    programs.make_outputs(root, spec)
     before = _stamps(root, spec)
     command = programs.command(project, spec, (), {})
     # A seed that is not set is another one each time: then no variation could be told from it.

@@ -63,12 +63,16 @@ def command(
         hint = f"add what brings it to a group of tool.lockstitch.images.{image.name}"
         raise LockstitchError(message, hint=hint)
     told.pop("PYTHONHOME", None)
-    for name in image.outputs:  # a container has them too
-        (project.root / name).mkdir(parents=True, exist_ok=True)
     env = told | {"PATH": path, "VIRTUAL_ENV": str(venv)}
     return Command(
         words=(program, *words[1:], *arguments), cwd=project.root / image.workdir, env=env
     )
+
+
+def make_outputs(root: Path, image: ImageSpec) -> None:
+    """Make the folders of an image's outputs below a folder: a container has them too."""
+    for name in image.outputs:
+        (root / name).mkdir(parents=True, exist_ok=True)
 
 
 def _sync(project: Project, image: ImageSpec, venv: Path) -> None:

@@ -110,6 +110,7 @@ def _execute(
         say("the stack is up: its variables are set")
     with session.progress.task(f"environment of {spec.name}", 0):
         command = programs.command(session.project, spec, arguments, own)
+    programs.make_outputs(session.project.root, spec)
     if options.watch:
         return programs.watched(command, session.project, spec)
     if getattr(options, "no_record", True):
