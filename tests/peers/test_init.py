@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import programs
+from support import programs, projects
 from support.projects import write_files
 
 pytestmark = [pytest.mark.network, pytest.mark.usefixtures("in_store")]
@@ -113,6 +113,8 @@ def test_a_project_of_poetry(
     with (root / "pyproject.toml").open("a") as file:
         index = programs.index_url(tmp_path)
         file.write(f'\n[[tool.poetry.source]]\nname = "index"\nurl = "{index}"\n')
+    table = "[tool.lockstitch.images.app]\n"  # of a library, which has nothing to run
+    projects.replace(root, table, f"{table}command = []\n")
     run(poetry / "poetry", "check", cwd=root)
     run(poetry / "poetry", "install", "--quiet", cwd=root)
     run(root / ".venv" / "bin" / "pytest", "-q", cwd=root)

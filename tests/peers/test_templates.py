@@ -18,7 +18,7 @@ from lockstitch.python.load import load
 
 from .conftest import Docker
 
-TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "iris.md"
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorials" / "iris.md"
 FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 CHECKS = ["ruff check", "black --quiet --check .", "mypy"]
 
