@@ -14,6 +14,8 @@ from lockstitch.python.locks import lists
 from lockstitch.python.model import Project
 from lockstitch.python.target import Target
 
+ELSEWHERE = "package, other Pythons"  # a further version of a package, which no image has
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -168,7 +170,7 @@ def between(old: State, new: State) -> list[Change]:
             found.append(change)
     found.sort(key=lambda change: change.name)
     found += [
-        Change(what="package of other Pythons", name=name, before=before, after=after, images=())
+        Change(what=ELSEWHERE, name=name, before=before, after=after, images=())
         for name, before, after in _moved(old.elsewhere, new.elsewhere)
     ]
     found += [

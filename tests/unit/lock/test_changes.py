@@ -198,5 +198,5 @@ def test_a_version_for_another_python_is_in_no_image(
     assert lockstitch(root, "--json") == 0
     rows = [m for m in json.loads(capsys.readouterr().out)["moved"] if m["name"] == "alpha"]
     assert [(m["what"], m["after"], m["images"]) for m in rows] == [
-        ("package of other Pythons", "1.1", [])
+        ("package, other Pythons", "1.1", [])
     ]

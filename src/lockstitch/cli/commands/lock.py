@@ -133,7 +133,8 @@ def _has_stale_files(root: Path) -> bool:
 def _show(moved: Sequence[changes.Change], *, is_first: bool) -> None:
     """Print what changed; of a first lock, in which all is new, only how much it is."""
     if is_first:
-        counts = Counter(change.what.partition(",")[0] for change in moved)
+        whats = (change.what for change in moved if change.what != changes.ELSEWHERE)
+        counts = Counter(what.partition(",")[0] for what in whats)
         kinds = [counted(number, what) for what, number in counts.items()]
         say(f"pinned for the first time: {', '.join(kinds)}" if kinds else "nothing to pin")
     elif moved:
