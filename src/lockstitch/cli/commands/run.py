@@ -126,11 +126,11 @@ def _on(session: Session, spec: ImageSpec, options: argparse.Namespace) -> int:
     from lockstitch.cluster import start
 
     target = session.project.target(options.on)
-    job, command = targets.job_of(session, target, spec, options.rest)
     if target.engine == "kubernetes":
         message = "Kubernetes targets are written, and started by kubectl"
         hint = f"lockstitch export target {target.name}"
         raise LockstitchError(message, hint=hint)
+    job, command = targets.job_of(session, target, spec, options.rest)
     if command is not None and target.engine == "ray":
         if options.dry_run:
             sys.stdout.write(f"RAY_ADDRESS={target.address} {shlex.join(command.words)}\n")
