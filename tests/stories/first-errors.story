@@ -31,7 +31,7 @@ $ lockstitch image push 127.0.0.1:1/tiny/{image} --image serve  # exits 1
 $ lockstitch image push tiny/serve --image nope  # exits 2
 > error: `nope` is not an image of this project (it has: serve)
 > hint: add a table [tool.lockstitch.images.nope]
-$ lockstitch report --since nope  # exits 1
+$ lockstitch report --since nope  # exits 2
 > error: `nope` is no revision of this repository
 > hint: git log --oneline names some
 $ lockstitch check --select IMG --quiet

@@ -299,7 +299,7 @@ $ lockstitch init --force
 $ lockstitch init --manager conda  # exits 2
 > error: `conda` is not a manager
 > hint: there is: uv, poetry
-$ lockstitch init nowhere  # exits 1
+$ lockstitch init nowhere  # exits 2
 > error: `nowhere` is no folder
 > hint: lockstitch new NAME, for a project from the beginning
 

@@ -14,7 +14,7 @@ from lockstitch.digest import of_bytes
 from lockstitch.drift import compare, source
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.source import Context
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.image.assemble import reference
 from lockstitch.lock import file as lock_file
 from lockstitch.lock import manager
@@ -59,11 +59,12 @@ class Content:
 def gather(project: Project, store: Store, progress: Reporter, since: str) -> Content:
     """Return what the page shows of a project; its lock is compared with the git revision `since`.
 
-    Raises LockstitchError when a built image is damaged or the project's settings are wrong.
+    Raises UsageError for an unknown revision, LockstitchError when a built image is damaged or the
+    project's settings are wrong.
     """
     if since != "HEAD" and git.revision(project.root, since) is None:
         message = f"`{since}` is no revision of this repository"
-        raise LockstitchError(message, hint="git log --oneline names some")
+        raise UsageError(message, hint="git log --oneline names some")
     kept = project.root / ".lockstitch"
     layout = Layout(kept / "images")
     images = []

@@ -90,7 +90,7 @@ def test_the_last_verification_is_shown_with_its_age(
 
 
 def test_a_revision_that_is_none(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", "--since", "nope", "--quiet"]) == 1
+    assert main(["report", "--since", "nope", "--quiet"]) == 2
     assert capsys.readouterr().err == (
         "error: `nope` is no revision of this repository\nhint: git log --oneline names some\n"
     )

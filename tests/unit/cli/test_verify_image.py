@@ -79,7 +79,11 @@ def test_what_was_pushed_fits_and_is_signed(
     name = f"{registry.address}/serve"
     assert main(["image", "push", f"{name}:1", "--image", "serve", "--quiet"]) == 0
     digest = layout.manifest_digest("serve")
-    assert problems(f"{name}:1", "--key", public) == [f"signature: nobody has signed {digest}"]
+    unsigned = [f"signature: nobody has signed {digest}"]
+    assert problems(f"{name}:1", "--key", public) == unsigned
+    assert main(["image", "sign", f"{name}:1", "--key", private, "--dry-run"]) == 0
+    assert f"would sign {name}@{digest} with {private}" in capsys.readouterr().err
+    assert problems(f"{name}:1", "--key", public) == unsigned
     assert main(["image", "sign", f"{name}:1", "--key", private, "--quiet"]) == 0
     assert capsys.readouterr().out.endswith(f"{name}@{digest}\n")
     assert main(["image", "sign", f"{name}:1", "--key", private, "--quiet"]) == 0

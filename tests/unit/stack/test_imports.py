@@ -246,6 +246,8 @@ def stack(isolated: None, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_collecting(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["stack", "import", "--project", str(stack)]
     (stack / "mlruns" / "12" / "killed").mkdir()
+    assert main([*words, "--dry-run"]) == 0
+    assert capsys.readouterr().err == f"would import 1 runs of {stack / 'mlruns'}\n"
     assert main([*words, "--quiet"]) == 0
     assert capsys.readouterr().err == "runs imported: 1, there already: 0, not ended: 1\n"
     assert main([*words, "--json", str(stack / "mlruns")]) == 0

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -293,7 +293,10 @@ def _images(
     yield from [Table(path=("tool", "lockstitch"), values=values)] if values else []
     yield from [Table(path=("tool", "lockstitch", "base"), values=base)] if base else []
     yield from notes if values else []
-    if table(settings, "images") or known is None:
+    images = table(settings, "images")
+    if images and with_tools:
+        yield from _default_groups(facts, _groups_of(images))
+    if images or known is None:
         return
     found, every = known.found, known.every
     yield from found.notes
@@ -326,11 +329,8 @@ def _images(
     for name, lines in groups.items():
         added = tables.group(facts, name, lines)
         yield from [added] if added else []
-    if with_tools and groups and facts.manager == "uv":  # for the checks of all code
-        there = {*table(facts.document, "dependency-groups"), *facts.inputs.groups}
-        more = ["train"] if "train" in there - {*groups} and not facts.inputs.conflicts() else []
-        values = {"default-groups": ["dev", *groups, *more]}
-        yield Table(path=("tool", "uv"), values=values)
+    if with_tools:
+        yield from _default_groups(facts, groups)
     for name, image in tables_of_images:
         yield Table(path=("tool", "lockstitch", "images", name), values=image)
     for name, where in absent.items():
@@ -341,9 +341,26 @@ def _images(
         left_out[f"`{name}` ({where}): {what}"] = None
     yield from (f"left out: {each}" for each in left_out)
     yield from proposed(facts, found, known.programs)
-    images = {name for name, _ in tables_of_images}
-    if {"train", "serve"} <= images and not facts.folder.filled("models"):
+    if {"train", "serve"} <= {name for name, _ in tables_of_images} and not facts.folder.filled(
+        "models"
+    ):
         yield "once training has written a model, add it to the `include` of the image `serve`"
+
+
+def _default_groups(facts: Facts, groups: Iterable[str]) -> Iterator[Table]:
+    """Yield the setting with which `uv sync` installs what the checks of all code import."""
+    names = [*groups]
+    if not names or facts.manager != "uv" or table(facts.document, "tool", "uv").get("conflicts"):
+        return
+    there = {*table(facts.document, "dependency-groups"), *facts.inputs.groups}
+    more = ["train"] if "train" in there - {*names} and not facts.inputs.conflicts() else []
+    yield Table(path=("tool", "uv"), values={"default-groups": ["dev", *names, *more]})
+
+
+def _groups_of(images: Mapping[str, Any]) -> list[str]:
+    lists = (each.get("groups", []) for each in images.values() if isinstance(each, Mapping))
+    names = (name for groups in lists if isinstance(groups, list) for name in groups)
+    return [*dict.fromkeys(name for name in names if isinstance(name, str) and name != "dev")]
 
 
 def _without_image(found: Found, every: Sequence[Contents]) -> Iterator[str]:

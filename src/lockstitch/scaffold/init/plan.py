@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from lockstitch import files
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import UsageError
 from lockstitch.python import load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import parse_toml
@@ -66,11 +66,12 @@ def plan(  # noqa: PLR0913 -- each is an option of the command
     `explain`, the reasons for images are found for a project that has its images too. With `split`,
     what only one image imports is in a group of its name. `can_fetch`
     is asked about a Python that Debian lacks.
-    Raises LockstitchError for what is there and cannot be worked with.
+    Raises UsageError where the folder is not there, LockstitchError for what is there and cannot be
+    worked with.
     """
     if not root.is_dir():
         message = f"`{root}` is no folder"
-        raise LockstitchError(message, hint="lockstitch new NAME, for a project from the beginning")
+        raise UsageError(message, hint="lockstitch new NAME, for a project from the beginning")
     folder = Folder(root)
     force = tools == "replace"
     facts = read(folder, manager, has_poetry=has_poetry)

@@ -9,7 +9,7 @@ import pytest
 from support.projects import write_files
 
 from lockstitch import files
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.python import load
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import plan
@@ -294,7 +294,7 @@ def test_what_cannot_be_worked_with(
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(LockstitchError, match="is no folder") as caught:
+    with pytest.raises(UsageError, match="is no folder") as caught:
         plan.plan(tmp_path / "none")
     assert caught.value.hint.startswith("lockstitch new NAME")
 
@@ -440,6 +440,16 @@ lint = ["mypy>=1.7"]
     every = text + '[tool.uv]\ndefault-groups = "all"\n'
     document = decided(tmp_path / "all", {"pyproject.toml": every, "prek.toml": ""})
     assert "mypy>=1.7" not in document["dependency-groups"]["dev"]
+
+
+def test_tools_added_later_find_the_groups_of_the_images(tmp_path: Path) -> None:
+    decided(tmp_path, FLAT, tools="none")
+    assert "uv" not in tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]
+    document = decided(tmp_path, {}, tools="add")
+    assert document["tool"]["uv"] == {"default-groups": ["dev", "serve"]}
+    own = (tmp_path / "pyproject.toml").read_text().replace('["dev", "serve"]', '["serve"]')
+    (tmp_path / "pyproject.toml").write_text(own)
+    assert decided(tmp_path, {}, tools="add")["tool"]["uv"] == {"default-groups": ["serve"]}
 
 
 def test_mypy_is_told_where_to_look(tmp_path: Path) -> None:
