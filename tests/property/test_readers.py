@@ -272,6 +272,7 @@ def wheels_of(platform: str) -> st.SearchStrategy[list[LockedWheel]]:
     return st.lists(made, max_size=6, unique_by=lambda each: each.name)
 
 
+@pytest.mark.slow
 @given(st.fixed_dictionaries({platform: wheels_of(platform) for platform in TARGETS}))
 def test_a_written_lock_is_read_back(wheels: dict[str, list[LockedWheel]]) -> None:
     # A wheel for one machine and another for all, of one version, are chosen by their tags.

@@ -119,6 +119,7 @@ wheels = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(wheels)
 def test_a_layer_unpacks_to_what_zipfile_gives(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

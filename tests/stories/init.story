@@ -232,10 +232,13 @@ $ lockstitch init --with-tools --yes
 >
 >  [tool.hatch.build.targets.wheel]
 >  packages = ["scores"]
-> @@ -29,3 +30,24 @@
+> @@ -29,3 +30,27 @@
 >  command = ["uvicorn", "api:app", "--host", "0.0.0.0", "--port", "8000"]
 >  port = 8000
 >  health = "/health"
+> +
+> +[tool.uv]
+> +default-groups = ["dev", "serve"]
 > +
 > +[tool.black]
 > +line-length = 100
@@ -284,7 +287,7 @@ $ lockstitch init --force
 > Python: 3.11 of debian:bookworm
 > --- a/pyproject.toml
 > +++ b/pyproject.toml
-> @@ -44,7 +44,7 @@
+> @@ -47,7 +47,7 @@
 >  "tests/*" = ["S101"]
 >
 >  [tool.mypy]

@@ -78,6 +78,7 @@ def site(folder: Path, version: str, text: str = "") -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 def test_ranks_with_one_environment_start_and_rank_0_leaves_a_report(tmp_path: Path) -> None:
     done = run(3, None, "--report", str(tmp_path / "ranks.json"))
     assert [each.returncode for each in done] == [0, 0, 0]
@@ -88,6 +89,7 @@ def test_ranks_with_one_environment_start_and_rank_0_leaves_a_report(tmp_path: P
     assert report["fingerprint"]["python"]["version"] == ".".join(map(str, sys.version_info[:3]))
 
 
+@pytest.mark.slow
 def test_another_setting_of_threads_ends_every_rank_with_a_table() -> None:
     done = run(3, {2: {"OMP_NUM_THREADS": "1"}})
     assert [each.returncode for each in done] == [ranks.DIFFER] * 3
@@ -125,6 +127,7 @@ def test_a_rank_that_never_comes_is_named_after_the_time() -> None:
     assert "no answer within 2 s from rank 2" in done[0].stderr
 
 
+@pytest.mark.slow
 def test_a_rank_that_dies_before_it_answers_is_named_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -161,6 +164,7 @@ def test_a_stranger_without_the_jobs_key_is_not_heard() -> None:
     assert "no answer within 3 s from rank 1" in done[0].stderr
 
 
+@pytest.mark.slow
 def test_a_communicator_of_the_program_gathers_in_place_of_a_socket() -> None:
     class Communicator:  # what mpi4py's has
         def allgather(self, text: str) -> list[str]:

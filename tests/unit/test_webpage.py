@@ -31,6 +31,7 @@ def test_no_template_switches_escaping_off(name: str) -> None:
     assert "autoescape" not in text
 
 
+@pytest.mark.slow
 def test_the_templates_are_loaded_by_pages_alone() -> None:
     imports = "import sys, lockstitch.report.page, lockstitch.prove.result"
     code = f"{imports}; print('jinja2' in sys.modules)"

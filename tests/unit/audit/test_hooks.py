@@ -66,6 +66,7 @@ def test_prek_has_the_lines_of_its_hooks(tmp_path: Path) -> None:
     assert file.problems == ()
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200) | st.builds(lambda x: f"repos:\n{x}", st.text(max_size=80)))
 def test_any_text_gives_a_value(text: str) -> None:
     for name in (".pre-commit-config.yaml", "prek.toml"):

@@ -121,6 +121,7 @@ def config(root: Path, image: str) -> dict[str, dict[str, object]]:
     return found
 
 
+@pytest.mark.slow
 def test_one_lock_for_three_images(
     indexes: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,6 +205,7 @@ def test_another_accelerator_than_the_image_asks_for(
     assert not (root / ".lockstitch" / "images").exists()
 
 
+@pytest.mark.slow
 def test_two_stacks_and_cuda_for_a_cpu(
     indexes: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,6 +226,7 @@ def test_two_stacks_and_cuda_for_a_cpu(
     assert "train has CUDA 12 beside" not in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("driver", "said"),
     [
@@ -259,6 +262,7 @@ def test_the_driver_of_this_machine(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -294,6 +298,7 @@ def test_gpus_without_a_container(
     assert "hint: lockstitch run train --in-image --gpus" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_large_wheel_of_an_index_without_sizes_has_a_layer_of_its_own(
     indexes: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -314,6 +319,7 @@ def test_a_large_wheel_of_an_index_without_sizes_has_a_layer_of_its_own(
     assert "torch 2.9.0+cpu" in [each["title"] for each in plan]
 
 
+@pytest.mark.slow
 def test_a_package_that_an_override_leaves_out(
     indexes: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

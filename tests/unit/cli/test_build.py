@@ -160,6 +160,7 @@ def test_an_archive_is_the_same_bytes_each_time(
     assert tags == ["tiny-serve:latest", "a/b:c"]
 
 
+@pytest.mark.slow
 def test_a_change_of_first_party_code_changes_one_layer(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,6 +207,7 @@ def test_a_form_that_needs_a_package_names_it(
     )
 
 
+@pytest.mark.slow
 def test_layers_that_no_image_needs_are_removed(
     locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -225,6 +227,7 @@ def test_layers_that_no_image_needs_are_removed(
     assert before < blobs(theirs)  # which may be somebody else's too
 
 
+@pytest.mark.slow
 def test_an_image_that_is_damaged_does_not_stop_another_one(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -234,6 +237,7 @@ def test_an_image_that_is_damaged_does_not_stop_another_one(
     assert built(capsys)["train"]["digest"] == digest
 
 
+@pytest.mark.slow
 def test_two_builds_at_once_lose_nothing(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = ("serve", "train")
     both = [

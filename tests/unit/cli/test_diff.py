@@ -21,6 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_people_see_what_matters_first(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", "a", "b"]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -42,6 +43,7 @@ def test_people_see_what_matters_first(folder: Path, capsys: pytest.CaptureFixtu
     ]
 
 
+@pytest.mark.slow
 def test_nothing_is_exit_code_0(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", "a", "a"]) == 0
     assert capsys.readouterr() == ("", "no difference\n")
@@ -84,6 +86,7 @@ def test_markdown_cannot_be_hidden_in_a_version() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_an_artifact_that_is_not_the_locked_one_shows(
     locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,6 +63,7 @@ def test_it_says_what_it_would_do(
     assert tree(built) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["init", "lock", "check"])
 def test_nothing_changes_where_the_answer_is_a_difference(name: str, built: Path) -> None:
     projects.replace(built, 'name = "tiny"', 'name = "tinier"')

@@ -87,6 +87,7 @@ def test_a_pylock_that_is_no_lock(locked: Path, capsys: pytest.CaptureFixture[st
     assert hint == "lockstitch lock"
 
 
+@pytest.mark.slow
 def test_a_wheel_that_was_replaced_after_it_was_locked(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_wheel_that_was_replaced_after_it_was_locked(
     assert main(["build", "--quiet", "--project", str(root)]) == 0
 
 
+@pytest.mark.slow
 def test_a_wheel_that_is_gone(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_wheel_that_is_gone(
     assert hint == "lock a version that is there: lockstitch lock --upgrade gamma"
 
 
+@pytest.mark.slow
 def test_a_source_whose_lock_names_no_wheel(
     online: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +145,7 @@ def test_a_pattern_without_files(locked: Path, capsys: pytest.CaptureFixture[str
     )
 
 
+@pytest.mark.slow
 def test_a_symlink_that_leads_out_of_the_project(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +165,7 @@ def test_a_pointer_of_git_lfs(locked: Path, capsys: pytest.CaptureFixture[str]) 
     assert hint == "git lfs pull"
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf_8(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (locked / "caf\udce9.csv").touch()  # no image includes this one
     assert main(["build", "train", "--quiet"]) == 0
@@ -190,6 +195,7 @@ def test_a_backend_that_fails(locked: Path, capsys: pytest.CaptureFixture[str]) 
     assert contents(locked) == before
 
 
+@pytest.mark.slow
 def test_first_party_code_for_one_platform(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +267,7 @@ def test_a_proxy_that_is_not_there_is_named(
     )
 
 
+@pytest.mark.slow
 def test_unusual_files_are_said_before_the_build(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

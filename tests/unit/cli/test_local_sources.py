@@ -105,6 +105,7 @@ def project(folder: Path, dependencies: str, uv: str = "", sources: str = "") ->
     return projects.write_files(folder / "tiny", files)
 
 
+@pytest.mark.slow
 def test_wheels_that_are_files(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +145,7 @@ def test_wheels_that_are_files(
     assert "cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_source_that_is_a_file(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +157,7 @@ def test_a_source_that_is_a_file(
     assert f'url = "vendor/{name}"' in (root / "lockstitch.lock").read_text()
 
 
+@pytest.mark.slow
 def test_a_member_of_a_workspace_has_the_workspaces_lock(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

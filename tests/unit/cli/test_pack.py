@@ -25,6 +25,7 @@ def packed(locked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tup
     return bundle, digest
 
 
+@pytest.mark.slow
 def test_a_bundle_gives_the_same_digest_without_a_network(
     locked: Path, online: World, packed: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,6 +48,7 @@ def test_the_same_lock_gives_the_same_bundle(locked: Path, tmp_path: Path) -> No
     assert {each["name"] for each in index["files"] if each["name"].startswith("tinybuild")}
 
 
+@pytest.mark.slow
 def test_a_later_bundle_brings_only_what_is_new(
     locked: Path, packed: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +65,7 @@ def test_a_later_bundle_brings_only_what_is_new(
     assert f"serve {digest}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_an_earlier_bundle_should_have_brought_is_named(
     locked: Path,
     packed: tuple[Path, str],
@@ -79,6 +82,7 @@ def test_what_an_earlier_bundle_should_have_brought_is_named(
     assert "came with an earlier bundle, and the store lacks it" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["flipped", "short", "none", "other"])
 def test_a_damaged_bundle_is_refused(
     locked: Path,
@@ -106,6 +110,7 @@ def test_a_damaged_bundle_is_refused(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_bundle_of_another_lock_is_refused(
     locked: Path, packed: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ def root(world: World, registry: Registry, tmp_path: Path, monkeypatch: pytest.M
     return made
 
 
+@pytest.mark.slow
 def test_the_layout_has_each_platform_and_an_index_of_both(
     root: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +76,7 @@ def test_the_layout_has_each_platform_and_an_index_of_both(
     assert registry.holes() == []
 
 
+@pytest.mark.slow
 def test_what_has_no_wheel_is_listed_for_all_platforms_and_images(
     root: Path, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +99,7 @@ def test_what_has_no_wheel_is_listed_for_all_platforms_and_images(
     assert not (root / ".lockstitch").exists()
 
 
+@pytest.mark.slow
 def test_the_report_knows_images_of_several_platforms(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> tupl
     return capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_what_is_printed_is_the_reference_by_digest(
     locked: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -50,6 +51,7 @@ def test_what_is_printed_is_the_reference_by_digest(
     assert registry.holes() == []
 
 
+@pytest.mark.slow
 def test_every_image_gets_a_name_and_shared_layers_travel_once(
     locked: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +73,7 @@ def test_every_image_gets_a_name_and_shared_layers_travel_once(
     assert registry.holes() == []
 
 
+@pytest.mark.slow
 def test_a_second_push_sends_nothing_and_a_moved_dependency_one_layer_of_wheels(
     locked: Path,
     world: World,
@@ -165,6 +168,7 @@ def test_a_refusal_exits_1_and_prints_no_reference(
     assert registry.manifests == {}
 
 
+@pytest.mark.slow
 def test_a_push_that_is_killed_leaves_no_hole_and_the_next_one_goes_on(
     locked: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,6 +61,7 @@ def labels(root: Path) -> dict[str, str]:
     return dict(config["config"]["Labels"])
 
 
+@pytest.mark.slow
 def test_a_run_says_what_went_in_and_what_came_out(
     root: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +95,7 @@ def _before(found: RunRecord) -> str:
     return model.of_document(document, "it").digest
 
 
+@pytest.mark.slow
 def test_a_run_that_repeats_has_the_same_digest(root: Path) -> None:
     text = TRAIN.replace('os.environ.get("MLFLOW_RUN_CONTEXT", "none")', '"the same"')
     (root / "src" / "tiny" / "__main__.py").write_text(text)
@@ -139,6 +141,7 @@ def test_what_trains_in_a_child_process_is_recorded(root: Path) -> None:
     assert train().fingerprint.imported == ("alpha", "beta")
 
 
+@pytest.mark.slow
 def test_a_run_that_imported_no_package_is_not_known_to_need_none(
     root: Path, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +156,7 @@ def test_a_run_that_imported_no_package_is_not_known_to_need_none(
     assert effects.Ranks(found, found).imported is None
 
 
+@pytest.mark.slow
 def test_a_model_is_known_by_its_content_and_the_provenance_names_its_run(
     root: Path, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,6 +182,7 @@ def test_a_model_is_known_by_its_content_and_the_provenance_names_its_run(
     assert capsys.readouterr().err.splitlines()[0] == said
 
 
+@pytest.mark.slow
 def test_a_project_may_require_records(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     projects.replace(root, "[tool.lockstitch]\n", "[tool.lockstitch]\nrequire-record = true\n")
     assert main(["lock", "--quiet"]) == 0
@@ -195,6 +200,7 @@ def test_a_project_may_require_records(root: Path, capsys: pytest.CaptureFixture
     assert build() == 1
 
 
+@pytest.mark.slow
 def test_the_versions_that_trained_are_the_versions_that_serve(
     root: Path, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,6 +236,7 @@ def test_the_versions_that_trained_are_the_versions_that_serve(
     assert "dev.lockstitch.drift" not in labels(root)
 
 
+@pytest.mark.slow
 def test_a_package_edited_by_hand_when_it_trained_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +268,7 @@ def test_another_artifact_of_the_same_version_is_refused(
     )
 
 
+@pytest.mark.slow
 def test_a_model_that_another_run_wrote_is_said(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ def test_before_anything_is_built(locked: Path, capsys: pytest.CaptureFixture[st
     assert "there is no .venv here" in text
 
 
+@pytest.mark.slow
 def test_sizes_are_told_against_the_build_before(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,6 +55,7 @@ def test_sizes_are_told_against_the_build_before(
     assert "<script" not in text
 
 
+@pytest.mark.slow
 def test_it_sums_up_for_programs(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "serve", "--quiet"]) == 0
     capsys.readouterr()
@@ -63,6 +65,7 @@ def test_it_sums_up_for_programs(locked: Path, capsys: pytest.CaptureFixture[str
     assert (found["page"], found["verified"]) == ("report.html", None)
 
 
+@pytest.mark.slow
 def test_the_last_verification_is_shown_with_its_age(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +112,7 @@ def test_damaged_notes_are_no_notes(
     assert "Not done here" in page(locked, capsys)
 
 
+@pytest.mark.slow
 def test_a_card_leads_to_each_section_and_a_code_to_its_explanation(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,7 @@ def test_the_environment_is_the_images_alone(root: Path, capfd: pytest.CaptureFi
     assert main(["run", "serve"]) == 0
 
 
+@pytest.mark.slow
 def test_sources_are_live_and_the_exit_code_is_the_programs(
     root: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +114,7 @@ def watching(root: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         running.wait()
 
 
+@pytest.mark.slow
 def test_a_change_starts_it_again(root: Path, tmp_path: Path) -> None:
     program, log = root / "app" / "main.py", tmp_path / "log"
     program.write_text(LOOP.replace("VERSION", "one"))

@@ -131,6 +131,7 @@ def test_settings(root: Path, capsys: pytest.CaptureFixture[str], table: str, sa
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_run_gets_the_variables(
     locked: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

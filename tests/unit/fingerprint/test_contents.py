@@ -110,6 +110,7 @@ def test_an_image_without_python() -> None:
     assert (found.packages, found.python, found.system) == ((), None, {})
 
 
+@pytest.mark.slow
 def test_a_built_image_is_what_was_locked(
     locked: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:

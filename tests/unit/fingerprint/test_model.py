@@ -51,6 +51,7 @@ fingerprints = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(fingerprints)
 def test_what_is_written_is_read_back(found: Fingerprint) -> None:

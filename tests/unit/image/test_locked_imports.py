@@ -61,6 +61,7 @@ def test_a_package_is_asked_for_its_files_not_downloaded(
     assert not ends(world), "the lists are remembered"
 
 
+@pytest.mark.slow
 def test_what_no_package_has_is_an_error_and_the_locks_are_written(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_server_that_gives_no_parts_makes_no_false_alarm(
     assert lock(project, capsys)[0] == 0
 
 
+@pytest.mark.slow
 def test_what_packages_import_is_told_once_they_are_here(
     project: Path, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -151,6 +151,7 @@ def test_a_setup_script_that_only_calls_setup_reads_nothing(text: str, root: Pat
     assert key(project(root, PLAIN))
 
 
+@pytest.mark.slow
 def test_a_moved_tag_and_a_pretended_version_make_another_wheel(
     root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +186,7 @@ def test_a_moved_tag_and_a_pretended_version_make_another_wheel(
     assert project_wheel.build(other, (), store).filename == "tiny-2.0-py3-none-any.whl"
 
 
+@pytest.mark.slow
 def test_a_damaged_wheel_is_built_again(root: Path, store: Store) -> None:
     projects.write_files(
         root,

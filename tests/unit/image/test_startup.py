@@ -72,6 +72,7 @@ def test_only_what_is_new_is_told(world: World, store: Store) -> None:
     assert startup.new({}, places["more"], store, fetcher) == {"gamma": both}
 
 
+@pytest.mark.slow
 def test_an_upgrade_says_it_and_so_does_diff(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

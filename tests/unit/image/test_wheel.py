@@ -170,6 +170,7 @@ PACKED = wheel(
 FRAMES = zstandard.compress(TEXT)
 
 
+@pytest.mark.slow
 def test_what_is_zstd_in_a_wheel_is_deflate_in_its_layer(
     made: Callable[[bytes], MadeLayer],
 ) -> None:

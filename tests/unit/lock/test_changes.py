@@ -70,6 +70,7 @@ BASE = [
 ]
 
 
+@pytest.mark.slow
 def test_an_upgrade_of_everything_is_rehearsed_and_then_done(
     world: World, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +156,7 @@ def test_check_and_dry_run_are_two_questions(
     assert "two questions" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_rendered_files_are_in_the_lock(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "dockerfile", "--project", str(root)]) == 0
     names = [each.path for each in file.read(root).rendered]

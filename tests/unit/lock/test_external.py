@@ -58,6 +58,7 @@ def names(root: Path, image: str) -> list[str]:
     return [wheel.name for wheel in pylock.select(text, AMD, image)]
 
 
+@pytest.mark.slow
 def test_requirements_files_are_locked_and_built(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +103,7 @@ def built(root: Path, image: str, capsys: pytest.CaptureFixture[str]) -> list[ob
     return layers
 
 
+@pytest.mark.slow
 def test_a_file_that_moved_makes_the_lock_stale(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_second_run_changes_nothing(online: World, root: Path) -> None:
         assert (root / name).stat().st_ino == facts[name].st_ino, f"{name} was written again"
 
 
+@pytest.mark.slow
 def test_what_is_pinned_is_kept_until_an_upgrade(world: World, root: Path) -> None:
     lock(root)
     for built in (

@@ -84,6 +84,7 @@ def built(root: Path) -> lock_file.BuiltWheel:
     return wheel
 
 
+@pytest.mark.slow
 def test_it_is_built_once_and_pinned(world: World, root: Path) -> None:
     text = (root / "pyproject.toml").read_text()
     assert lockstitch(root, "lock") == 0
@@ -103,6 +104,7 @@ def test_it_is_built_once_and_pinned(world: World, root: Path) -> None:
     assert lockstitch(root, "build") == 0
 
 
+@pytest.mark.slow
 def test_another_store_builds_the_same_wheel(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +117,7 @@ def test_another_store_builds_the_same_wheel(
     assert capsys.readouterr().out == first
 
 
+@pytest.mark.slow
 def test_another_hash_than_the_lock_names_is_an_error_and_a_carried_wheel_is_taken(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,6 +139,7 @@ def test_another_hash_than_the_lock_names_is_an_error_and_a_carried_wheel_is_tak
     assert lockstitch(root, "build") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [
@@ -158,6 +162,7 @@ def test_what_does_not_build_the_same_twice_is_refused_by_name(
     assert not (root / "lockstitch.lock").exists()
 
 
+@pytest.mark.slow
 def test_a_build_that_fails_ends_with_its_last_lines(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +178,7 @@ def test_a_build_that_fails_ends_with_its_last_lines(
     assert "line 3\n" in log.read_text()
 
 
+@pytest.mark.slow
 def test_it_has_no_network_and_no_home(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +209,7 @@ def test_a_compiler_that_is_missing_is_named_before_the_build(
     assert "`odd 1.0` has CUDA sources and no wheel, and `nvcc` is not here" in said
 
 
+@pytest.mark.slow
 def test_members_of_a_workspace_have_a_layer_each(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,6 +247,7 @@ def test_members_of_a_workspace_have_a_layer_each(
     assert lockstitch(root, "lock", "--check") == 1
 
 
+@pytest.mark.slow
 def test_a_folder_s_wheel_depends_on_what_its_build_sees_and_on_nothing_else(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

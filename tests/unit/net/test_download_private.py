@@ -224,6 +224,7 @@ def leaks(text: str, *folders: Path, secret: str) -> list[str]:
     return [name for name, data in found if any(w in data or w in name.encode() for w in wanted)]
 
 
+@pytest.mark.slow
 def test_a_private_index_is_locked_and_built_and_leaves_no_trace(
     world: World,
     tmp_path: Path,

@@ -235,6 +235,7 @@ Layout(Path(sys.argv[1])).write(image(layer([file("a", b"lower")]), Deadly()), "
 """
 
 
+@pytest.mark.slow
 def test_a_killed_write_leaves_no_name_and_the_next_one_works(layout: Layout) -> None:
     tests = str(Path(__file__).parents[2])
     done = subprocess.run(

@@ -69,6 +69,7 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(hooks, project, good)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", ["prek", "pre-commit"])
 def test_a_moved_tag_does_not_change_what_runs(
     runner: str, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

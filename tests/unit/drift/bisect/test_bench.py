@@ -47,6 +47,7 @@ def bench(folder: Path, text: str, problem: str = "") -> CommandBench:
     )
 
 
+@pytest.mark.slow
 def test_an_outcome_is_kept_unless_it_may_be_otherwise_next_time(tmp_path: Path) -> None:
     kill = "import os, signal; print(1); os.kill(os.getpid(), signal.SIGKILL)"
     stopped = bench(tmp_path, kill).run(frozenset())
@@ -63,6 +64,7 @@ def test_an_outcome_is_kept_unless_it_may_be_otherwise_next_time(tmp_path: Path)
     assert made.runs == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_once_is_tried_again(tmp_path: Path) -> None:
     marker = tmp_path / "tried"
     text = f"import os, sys; m = {str(marker)!r}\n"

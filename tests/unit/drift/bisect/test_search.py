@@ -143,6 +143,7 @@ def test_one_cause_among_packages_that_need_each_other(data: st.DataObject) -> N
     assert answer.explains
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=200, deadline=None)
 def test_whatever_the_mixtures_give(data: st.DataObject) -> None:
