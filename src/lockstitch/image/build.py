@@ -106,6 +106,7 @@ class Builder:
         each image over its budget.
         """
         assemble.check_references(self._project)
+        _check_form(specs, form)
         planned = self._prepare(specs)
         accelerators.check(planned)
         for note in accelerators.notes(self._project, planned, self._sizes):
@@ -538,6 +539,17 @@ class Builder:
             message = "the project's own package changed while the image was built"
             raise LockstitchError(message, hint="run the same command again")
         return wheel
+
+
+def _check_form(specs: Iterable[ImageSpec], form: str) -> None:
+    """Raise LockstitchError for each lazy image whose layers would be compressed again."""
+    problems = []
+    for spec in specs if form != PASSTHROUGH else ():
+        if spec.lazy:
+            message = f"image `{spec.name}` has lazy = true, and its tables fit no layers that are "
+            message += f"compressed again (--compression {form})"
+            problems.append(LockstitchError(message, hint=f"lockstitch build {spec.name}"))
+    raise_all(problems)
 
 
 def _wheel_downloads(wheels: Iterable[LockedWheel]) -> Iterator[Download]:

@@ -62,6 +62,7 @@ def inspect(source: Source, name: str, store: Store, *, image: Manifest | None =
             size=descriptor.size,
             unpacked=0,
             media_type=descriptor.media_type,
+            annotations=tuple(sorted(descriptor.annotations.items())),
         )
         layer = SourceLayer(facts=facts, created_by=title, descriptor=descriptor, source=source)
         packages = _sizes(layer, store)

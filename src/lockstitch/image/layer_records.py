@@ -96,6 +96,7 @@ class LayerRecords:
                 "size": facts.size,
                 "unpacked": facts.unpacked,
                 "parts": {name: each.document() for name, each in result.packages.items()},
+                **({"annotations": dict(facts.annotations)} if facts.annotations else {}),
             },
         )
 
@@ -134,6 +135,7 @@ class LayerRecords:
                 diff_id=Digest.parse(record["diff_id"]),
                 size=int(record["size"]),
                 unpacked=int(record["unpacked"]),
+                annotations=tuple(sorted(record.get("annotations", {}).items())),
             )
         except (LockstitchError, KeyError, TypeError, ValueError):
             return None

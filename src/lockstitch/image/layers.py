@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from lockstitch import environ
@@ -25,6 +26,7 @@ from lockstitch.image.plan import LayerPlan
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock.bases import Base
 from lockstitch.lock.sbom import PackageFacts
+from lockstitch.oci import stargz
 from lockstitch.oci.entry import Entry, Generated, Kind
 from lockstitch.oci.layer import LayerFacts, arrange, stitch
 from lockstitch.progress import Reporter
@@ -97,10 +99,24 @@ def _made(job: Job, store: Store) -> LayerResult:
     findings = _Findings()
     root = "" if job.plan.kind in {"system", "python", "stdlib", "added"} else APP
     entries = arrange(_entries(job, store, findings), root=root)
+    write = partial(stargz.stitch, first=_FIRST.get(job.plan.kind, _none))
     with store.writer() as writer:
-        facts = stitch(entries, writer.write)
+        facts = (write if job.plan.lazy else stitch)(entries, writer.write)
         writer.commit(facts.digest)
     return LayerResult(facts=facts, notes=tuple(findings.notes), packages=findings.packages)
+
+
+# What an engine fetches before a container of a lazy image starts, by kinds of layers: what every
+# start reads for certain. A layer of a wheel is of many images, and none of them may decide.
+_FIRST = {
+    "venv": lambda _: True,
+    "own": lambda entry: entry.path.endswith((".py", ".pyc")),
+    "app": lambda entry: entry.path.endswith((".py", ".pyc")),
+}
+
+
+def _none(_: Entry) -> bool:
+    return False
 
 
 def _packages(job: Job) -> list[Digest]:

@@ -18,6 +18,7 @@ from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock import sources
 from lockstitch.lock.bases import Base
 from lockstitch.lock.file import Lock, created, pylock_name
+from lockstitch.oci import stargz
 from lockstitch.python.locks import pylock
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
@@ -44,6 +45,7 @@ class LayerPlan:
     key: str  # hex; the same key means the same bytes
     wheels: tuple[LockedWheel, ...] = ()
     lost: Lost = ()  # what its packages have and leave to others
+    lazy: bool = False  # whether it has a table of contents (`oci.stargz`)
 
     def lost_by(self, package: str) -> frozenset[str]:
         """Return the paths that a package of the layer leaves to others."""
@@ -69,6 +71,7 @@ class PlanInputs:
     program: str = ""  # the path of the base's Python where it is not Debian's
     minor: str = ""  # as folders are named, where it is not X.Y
     lost: Lost = ()
+    lazy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,16 @@ class Prepared:
 
 def plan(inputs: PlanInputs) -> tuple[LayerPlan, ...]:
     """Return the layers, lowest first; the order of `inputs.wheels` does not matter."""
+    layers = _layers(inputs)
+    return tuple(map(_lazy, layers)) if inputs.lazy else tuple(layers)
+
+
+def _lazy(layer: LayerPlan) -> LayerPlan:
+    key = of_bytes(canonical_json({"lazy": stargz.FORM, "layer": layer.key})).hex
+    return replace(layer, key=key, lazy=True)
+
+
+def _layers(inputs: PlanInputs) -> list[LayerPlan]:
     installed: dict[str, Any] = {
         "python": inputs.minor or minor(inputs.python),
         "bytecode": str(inputs.interpreter or ""),
@@ -98,7 +111,7 @@ def plan(inputs: PlanInputs) -> tuple[LayerPlan, ...]:
     }
     layers = [_base_layer(kind, inputs) for kind in inputs.layer_kinds if _has(kind, inputs)]
     if inputs.app is None:
-        return tuple(layers)
+        return layers
     program = {"program": inputs.program} if inputs.program else {}
     layers.append(_layer("venv", "virtual environment", {"python": inputs.python, **program}))
     for wheels in _groups(inputs.wheels):
@@ -112,7 +125,7 @@ def plan(inputs: PlanInputs) -> tuple[LayerPlan, ...]:
         lost = _of(inputs.lost, {own_name(inputs.project_name)})
         layers.append(_layer("own", inputs.project_name, content, lost=lost))
     layers.append(_layer("app", "app files", {"contents": inputs.app}))
-    return tuple(layers)
+    return layers
 
 
 def own_name(title: str) -> str:
@@ -201,6 +214,7 @@ def prepare(
         project=project_wheel.contents if project_wheel else None,
         project_name=f"{project.name} {project.version}".strip(),
         app=_app_digest(included, digests, spec),
+        lazy=spec.lazy,
     )
     return Prepared(
         spec=spec,

@@ -12,7 +12,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,8 @@ from typing import Any
 from lockstitch import zstd
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.oci.entry import encoded
+from lockstitch.oci import deflate
+from lockstitch.oci.entry import encoded, encoder
 from lockstitch.oci.layer import GoneError, check_path
 
 Row = tuple[str, str, str]  # of a RECORD file: path, hash, size
@@ -60,6 +61,13 @@ class Member:
     executable: bool
     recorded: str = ""  # its hash as RECORD has it
 
+    @property
+    def encode(self) -> Callable[[bytes], bytes] | None:
+        """What makes a stream of a part of the content; None where the wheel has a stream of it."""
+        if self.method == _DEFLATED:
+            return None
+        return deflate.stored if self.method == _STORED else encoder(self.size)
+
     def deflated(self) -> Iterator[bytes]:
         """Yield the wheel's own stream, or stored blocks around uncompressed data.
 
@@ -69,8 +77,6 @@ class Member:
             yield from encoded(self.plain(), self.size)
             return
         if self.method == _STORED:
-            from lockstitch.oci import deflate
-
             yield deflate.stored(self.wheel.slice(self.start, self.packed))
             return
         end = self.start + self.packed

@@ -7,10 +7,10 @@ short, and nothing in them depends on a host.
 import enum
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lockstitch.oci import deflate
 
@@ -46,6 +46,15 @@ class Content(Protocol):
         """Yield the content itself, in chunks."""
 
 
+@runtime_checkable
+class Cuttable(Protocol):
+    """Content whose parts can be streams of their own, where nobody else made its stream."""
+
+    @property
+    def encode(self) -> Callable[[bytes], bytes] | None:
+        """What makes a stream of a part; None where the content has one already."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One path of a layer, relative to the root and without a leading slash."""
@@ -78,10 +87,14 @@ class Generated:
         """The content's CRC-32."""
         return zlib.crc32(self.data)
 
+    @property
+    def encode(self) -> Callable[[bytes], bytes]:
+        """What makes a stream of the content, or of a part of it."""
+        return encoder(len(self.data))
+
     def deflated(self) -> Iterator[bytes]:
         """Yield the content through our own encoder."""
-        encode = deflate.stored if len(self.data) >= STORED_FROM else deflate.compress
-        yield encode(self.data)
+        yield self.encode(self.data)
 
     def plain(self) -> Iterator[bytes]:
         """Yield the content itself."""
@@ -103,6 +116,11 @@ class OnDisk:
             crc = zlib.crc32(chunk, crc)
         return crc
 
+    @property
+    def encode(self) -> Callable[[bytes], bytes]:
+        """What makes a stream of a part of the content."""
+        return deflate.stored
+
     def deflated(self) -> Iterator[bytes]:
         """Yield stored blocks."""
         yield from _blocks(self.plain(), self.size)
@@ -112,6 +130,11 @@ class OnDisk:
         with self.path.open("rb") as handle:
             while chunk := handle.read(_CHUNK):
                 yield chunk
+
+
+def encoder(size: int) -> Callable[[bytes], bytes]:
+    """Return what makes streams of content of a size: our encoder, or stored from 16 MiB on."""
+    return deflate.compress if size < STORED_FROM else deflate.stored
 
 
 def encoded(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

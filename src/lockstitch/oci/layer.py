@@ -45,6 +45,7 @@ class LayerFacts:
     size: int
     unpacked: int  # bytes of the files in it, without tar's headers and padding
     media_type: str = GZIP
+    annotations: tuple[tuple[str, str], ...] = ()  # of its descriptor, sorted
 
 
 class Layer(Protocol):
@@ -189,7 +190,7 @@ def checked(layer: Layer) -> Iterator[bytes]:
 
 def stitch(entries: Iterable[Entry], write: Callable[[bytes], object]) -> LayerFacts:
     """Write the layer of entries that `arrange` put in order, and return its facts."""
-    return _Stitcher(write).run(entries)
+    return Stitcher(write).run(entries)
 
 
 def write_layer(entries: Iterable[Entry], path: Path, *, created_by: str = "") -> FileLayer:
@@ -202,7 +203,9 @@ def write_layer(entries: Iterable[Entry], path: Path, *, created_by: str = "") -
     return FileLayer(facts=facts, created_by=created_by, path=path)
 
 
-class _Stitcher:
+class Stitcher:
+    """Writes one layer; `stargz` has the one that adds a table of contents."""
+
     def __init__(self, write: Callable[[bytes], object]) -> None:
         """Write through a buffer, since most members are small."""
         self._write = write
@@ -212,21 +215,33 @@ class _Stitcher:
         self._unpacked = 0
 
     def run(self, entries: Iterable[Entry]) -> LayerFacts:
-        """Write every entry and the end of the archive."""
+        """Write every entry and the end of the archive.
+
+        Raises LockstitchError for content of another size than it says.
+        """
         for entry in entries:
-            self._between += tar_header(entry)
-            if entry.content is not None and entry.size:
-                self._content(entry.path, entry.content)
-                self._between += tar_padding(entry.size)
-        self._between += TAR_END
-        self._flush_between()
+            self._entry(entry)
+        annotations = self._end()
         self._flush()
         return LayerFacts(
             digest=self._digest.digest(),
             diff_id=self._diff.digest(),
             size=self._digest.size,
             unpacked=self._unpacked,
+            annotations=annotations,
         )
+
+    def _entry(self, entry: Entry) -> None:
+        self._between += tar_header(entry)
+        if entry.content is not None and entry.size:
+            self._content(entry.path, entry.content)
+            self._between += tar_padding(entry.size)
+
+    def _end(self) -> tuple[tuple[str, str], ...]:
+        """Write the end of the archive, and return what the layer's descriptor says of it."""
+        self._between += TAR_END
+        self._flush_between()
+        return ()
 
     def _content(self, path: str, content: Content) -> None:
         self._flush_between()
@@ -252,6 +267,11 @@ class _Stitcher:
             if len(self._buffer) >= _WRITE_AT:
                 self._flush()
         self._buffer += struct.pack("<II", crc, size & 0xFFFFFFFF)
+
+    @property
+    def _position(self) -> int:
+        """How many bytes of the layer there are so far."""
+        return self._digest.size + len(self._buffer)
 
     def _flush(self) -> None:
         data = bytes(self._buffer)

@@ -64,7 +64,12 @@ class Descriptor:
     @classmethod
     def of_layer(cls, facts: LayerFacts) -> "Descriptor":
         """Return the descriptor of a layer."""
-        return cls(media_type=facts.media_type, digest=facts.digest, size=facts.size)
+        return cls(
+            media_type=facts.media_type,
+            digest=facts.digest,
+            size=facts.size,
+            annotations=dict(facts.annotations),
+        )
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON writes it, without empty members."""

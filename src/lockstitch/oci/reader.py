@@ -64,6 +64,7 @@ class StoredLayer:
             size=self.descriptor.size,
             unpacked=0,
             media_type=self.descriptor.media_type,
+            annotations=tuple(sorted(self.descriptor.annotations.items())),
         )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
+from lockstitch.oci import stargz
 from lockstitch.oci.entry import Kind
 from lockstitch.oci.layer import GZIP, TAR, ZSTD, Layer, decompress
 
@@ -250,14 +251,16 @@ def _most(path: str, otherwise: int) -> int:
 def members(layer: Layer, *, seen: Callable[[bytes], object] = lambda _: None) -> Members:
     """Yield the members of a layer, each with what yields its content until the next is taken.
 
-    `seen` is called with all bytes of the unpacked layer, in pieces. Raises LockstitchError when
+    A table of contents for lazy pulls is no file of the image, and left out. `seen` is called with
+    all bytes of the unpacked layer, in pieces. Raises LockstitchError when
     the layer is damaged.
     """
     with _named(layer):
         for member, content in _walk(
             _shown(decompress(layer.chunks(), layer.facts.media_type), seen)
         ):
-            yield member, partial(_read, layer, content)
+            if member.name not in stargz.NAMES:
+                yield member, partial(_read, layer, content)
 
 
 def _read(layer: Layer, content: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
@@ -301,6 +304,8 @@ def _image_files(
 ) -> Iterator[tuple[tarfile.TarInfo, StoredFile | None]]:
     for member, read in _walk(_plain(layer)):
         path = member.name.removeprefix("./").lstrip("/")
+        if path in stargz.NAMES:
+            continue
         file = None
         if member.isreg():
             keep, hashed, hasher = content(path), digest(path), Hasher()

@@ -222,6 +222,7 @@ def _image(
         collisions=own["collisions"],
         bytecode=own["bytecode"],
         trim=own["trim"],
+        lazy=own["lazy"],
     )
 
 

@@ -48,6 +48,7 @@ class ImageSpec:
     models: Mapping[str, str] = field(default_factory=dict)  # digests, for the provenance alone
     bytecode: bool = False
     trim: bool = False
+    lazy: bool = False  # whether engines may read its layers before they have pulled them
     links: Mapping[str, str] = field(default_factory=dict)  # outside /app; of our own images alone
 
     @property

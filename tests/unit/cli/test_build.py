@@ -196,6 +196,38 @@ def test_another_form_of_layers_holds_the_same(
     assert built(capsys, "serve", *words)["serve"]["fresh"] is False
 
 
+def test_a_lazy_image_is_inspected_verified_and_compared_as_another(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = built(capsys, "serve")["serve"]
+    assert main(["image", "inspect", "serve", "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    text = (locked / "pyproject.toml").read_text()
+    table = "[tool.lockstitch.images.serve]\n"
+    assert table in text
+    (locked / "pyproject.toml").write_text(text.replace(table, f"{table}lazy = true\n"))
+    lazy = built(capsys, "serve")["serve"]
+    assert lazy["digest"] != first["digest"]
+    assert lazy["unpacked"] == first["unpacked"]
+    assert main(["image", "inspect", "serve", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["packages"] == plain["packages"]
+    assert {layer["lazy"] for layer in plain["layers"]} == {False}
+    assert {layer["lazy"] for layer in shown["layers"]} == {True}
+    assert main(["image", "inspect", "serve"]) == 0
+    count = len(shown["layers"])
+    assert f"\nlazy      {count} of {count} layers\n" in capsys.readouterr().out
+    assert main(["image", "verify", "serve"]) == 0
+    capsys.readouterr()
+    words = ["build", "serve", "--compression", "gzip-single", "--quiet"]
+    assert main(words) == 1
+    assert capsys.readouterr().err == (
+        "error: image `serve` has lazy = true, and its tables fit no layers that are compressed "
+        "again (--compression gzip-single)\n"
+        "hint: lockstitch build serve\n"
+    )
+
+
 def test_a_form_that_needs_a_package_names_it(
     locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

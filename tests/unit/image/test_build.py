@@ -19,6 +19,7 @@ from lockstitch.image.paths import LAYOUT
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.oci.layout import Layout, write_docker_archive
 from lockstitch.oci.model import Image
+from lockstitch.oci.stargz import TABLE_DIGEST
 from lockstitch.oci.validate import problems
 from lockstitch.progress import Reporter
 from lockstitch.python.model import ImageSpec, Project
@@ -201,6 +202,35 @@ def test_another_compression_keeps_the_contents(
     diff_ids = [[la.facts.diff_id for la in each.image.layers] for each in (stitched, single)]
     assert diff_ids[0] == diff_ids[1]
     assert single.image.digest != stitched.image.digest
+
+
+def test_a_lazy_image_names_its_tables_and_has_the_same_files(
+    project: Project, store: Store, layout: Layout
+) -> None:
+    (ordinary,) = build(project, store, layout, SERVE)
+    lazy = dataclasses.replace(SERVE, lazy=True)
+    (built,) = build(project, store, layout, lazy)
+    assert built.made == 5
+    assert problems(built.image) == []
+    for one, other in zip(ordinary.image.layers, built.image.layers, strict=True):
+        assert one.facts.digest != other.facts.digest
+        assert one.facts.unpacked == other.facts.unpacked
+    manifest = layout.manifest("serve")
+    assert all(TABLE_DIGEST in each.annotations for each in manifest.layers)
+    (again,) = build(project, store, layout, lazy)
+    assert (again.image.digest, again.made, again.fresh) == (built.image.digest, 0, False)
+    (back,) = build(project, store, layout, SERVE)
+    assert (back.image.digest, back.made) == (ordinary.image.digest, 0)
+    assert not any(each.annotations for each in layout.manifest("serve").layers)
+
+
+def test_the_layers_of_a_lazy_image_are_not_compressed_again(
+    project: Project, store: Store, layout: Layout
+) -> None:
+    lazy = dataclasses.replace(SERVE, lazy=True)
+    with pytest.raises(LockstitchError, match=r"`serve` has lazy = true.*--compression zstd"):
+        builder(project, store).build([TRAIN, lazy], layout, form="zstd")
+    assert layout.names() == []
 
 
 def test_the_facts_of_packages_are_known_after_the_build(

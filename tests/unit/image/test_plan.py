@@ -170,6 +170,15 @@ def test_which_part_changes_which_layers() -> None:
     assert changed(python="3.12.2") == {"venv", "wheels", "own"}
 
 
+def test_a_lazy_image_shares_no_record_with_another() -> None:
+    ordinary = plan(dataclasses.replace(INPUTS, lazy=False))
+    lazy = plan(dataclasses.replace(INPUTS, lazy=True))
+    assert [each.title for each in lazy] == [each.title for each in ordinary]
+    assert not {each.key for each in lazy} & {each.key for each in ordinary}
+    assert {each.lazy for each in lazy} == {True}
+    assert {each.lazy for each in ordinary} == {False}
+
+
 def test_names_for_people_change_no_key() -> None:
     assert changed(project_name="renamed") == set()
     assert changed(base_name="renamed") == set()

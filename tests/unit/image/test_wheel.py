@@ -116,6 +116,15 @@ def entry(member: Member) -> object:
     return Entry(path=member.name, kind=Kind.FILE, mode=0o644, content=member)
 
 
+def test_what_the_wheel_compressed_cannot_be_cut(opened: Callable[[bytes], Wheel]) -> None:
+    data = b"text\n" * 300
+    found = opened(wheel(File(name="demo/a", data=data), File(name="demo/b", data=data, level=0)))
+    assert found.members["demo/a"].encode is None
+    encode = found.members["demo/b"].encode
+    assert encode is not None
+    assert encode(data) == deflate.stored(data)
+
+
 def test_members_are_played_in_chunks(opened: Callable[[bytes], Wheel]) -> None:
     member = opened(GOOD["large"]).members["demo/big.bin"]
     chunks = [len(chunk) for chunk in member.plain()]

@@ -69,11 +69,12 @@ def test_all_settings_of_an_image() -> None:
     found = image(
         'env = {A_1 = "x"}\nlabels = {"org.example.a" = "b"}\nbudget = "1.5 MB"\n'
         'prefer = ["Open_CV"]\ncollisions = "error"\n'
-        "bytecode = true\ntrim = true\n"
+        "bytecode = true\ntrim = true\nlazy = true\n"
     )
     assert (found.env, found.labels) == ({"A_1": "x"}, {"org.example.a": "b"})
     assert (found.prefer, found.collisions) == (("open-cv",), "error")
     assert (found.budget, found.bytecode, found.trim) == (1_500_000, True, True)
+    assert (found.lazy, image("").lazy) == (True, False)
 
 
 def test_the_order_in_the_file_does_not_show() -> None:

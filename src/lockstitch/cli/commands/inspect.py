@@ -32,11 +32,13 @@ from lockstitch.image import named as naming
 from lockstitch.image.inspect import Inspected, inspect
 from lockstitch.image.named import Named
 from lockstitch.lock import provenance, sbom
+from lockstitch.oci import stargz
 from lockstitch.oci.manifest import fits
 from lockstitch.oci.model import Platform
 from lockstitch.python.model import Project
 from lockstitch.python.size import shown
 from lockstitch.store import Store, default_root
+from lockstitch.table import counted
 
 OPTIONS = (
     REFERENCE,
@@ -116,6 +118,7 @@ def _document(inspected: Inspected) -> dict[str, object]:
                 "size": layer.facts.size,
                 "unpacked": layer.facts.unpacked,
                 "created_by": layer.created_by,
+                "lazy": stargz.is_lazy(layer.facts),
             }
             for layer in inspected.layers
         ],
@@ -134,6 +137,10 @@ def _lines(inspected: Inspected, *, most: int | None) -> list[str]:
         f"created   {inspected.config.get('created', '')}",
         f"command   {' '.join(config.get('Cmd') or [])}",
         f"user      {config.get('User', '')}",
+    ]
+    if lazy := sum(stargz.is_lazy(layer.facts) for layer in inspected.layers):
+        lines.append(f"lazy      {lazy} of {counted(len(inspected.layers), 'layer')}")
+    lines += [
         "",
         f"{'LAYER':<14}{'PACKED':>10}{'UNPACKED':>10}  WHAT",
     ]

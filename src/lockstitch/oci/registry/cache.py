@@ -123,6 +123,7 @@ class LayerCache:
             size=descriptor.size,
             unpacked=_size(record["unpacked"]),
             media_type=descriptor.media_type,
+            annotations=tuple(sorted(descriptor.annotations.items())),
         )
         same = (record["digest"], record["size"]) == (facts.digest, facts.size)
         if not same or found.document["annotations"][_KEY] != key:

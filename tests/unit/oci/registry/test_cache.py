@@ -54,6 +54,13 @@ def test_a_layer_is_found_by_its_key(registry: Registry, cache: LayerCache, tmp_
     assert places.of(MADE.facts.digest, "app") == ("cache",)
 
 
+def test_a_lazy_layer_keeps_where_its_table_is_named(cache: LayerCache) -> None:
+    annotated = dataclasses.replace(MADE.facts, annotations=(("a.test/digest", "sha256:0"),))
+    made = dataclasses.replace(MADE, facts=annotated)
+    cache.keep([(KEY, made, record(made))])
+    assert cache.find({KEY: "numpy"})[KEY].facts == annotated
+
+
 def test_a_layer_that_is_there_is_not_sent_again(registry: Registry, cache: LayerCache) -> None:
     cache.keep([(KEY, MADE, record(MADE))])
     received = registry.received()
