@@ -19,6 +19,7 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import wheels
 from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import locks_in
+from lockstitch.table import first_of
 
 _SHOWN = 4
 _OWN = frozenset({"pip", "setuptools", "wheel", "uv", "distribute"})  # of venv and virtualenv
@@ -239,6 +240,40 @@ class ENV004(Rule):
             yield self.finding(path, line if isinstance(line, int) else 1, message, hint=hint)
 
 
+class ENV005(Rule):
+    """Two installed packages have a file of the same path, with different bytes.
+
+    Why: which of both is installed depends on the order of installation, which no lock says: the
+    same lock gives two environments. In an image `lockstitch build` decides it by a rule.
+
+    Bad:
+        dependencies = ["opencv-python", "opencv-python-headless"]  # both bring cv2/
+
+    Good:
+        dependencies = ["opencv-python-headless"]
+
+    Fix: keep one of both. `uv tree --invert --package NAME` shows what requires it. Where both
+    have to stay, `prefer = ["NAME"]` in the table of a lockstitch image says whose files it has.
+    Source: astral-sh/uv#17662; PyPA, "Recording installed projects".
+    """
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        """Yield one finding for two packages, at the lock or the project that installs them."""
+        for folder, environment in _environments(repo):
+            for (one, other), paths in installed.shared_files(environment).items():
+                count = f"{len(paths)} files" if len(paths) > 1 else "a file"
+                shown = first_of([f"`{path.rpartition('site-packages/')[2]}`" for path in paths], 2)
+                message = (
+                    f"`{one}` and `{other}` both install {count} with different bytes: {shown}"
+                )
+                locks = [lock.path for lock in locks_in(repo, folder)]
+                path = locks[0] if len(locks) == 1 else beside(folder, "pyproject.toml")
+                uses_uv = any(lock.kind == "uv" for lock in locks_in(repo, folder))
+                shows = f"uv tree --invert --package {other}" if uses_uv else f"pip show {other}"
+                hint = f"keep one of both; `{shows}` shows what requires the other"
+                yield self.finding(path, 1, message, hint=hint)
+
+
 def _program(venv: Path, name: str) -> Path | None:
     for place in (venv / "bin" / name, venv / "Scripts" / f"{name}.exe"):
         if place.is_file():
@@ -246,4 +281,4 @@ def _program(venv: Path, name: str) -> Path | None:
     return None
 
 
-RULES: tuple[type[Rule], ...] = (ENV001, ENV002, ENV003, ENV004)
+RULES: tuple[type[Rule], ...] = (ENV001, ENV002, ENV003, ENV004, ENV005)

@@ -20,6 +20,9 @@ from lockstitch.values import frozen
 _INFO = regex(r"(?P<name>[A-Za-z0-9][\w.]*)-(?P<version>[^-]+)\.dist-info")
 _PYTHON = regex(r"(?m)^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)")
 _SITES = regex(r"python3\.\d{1,2}t?")
+_STRAY = regex(
+    r"(?i)/site-packages/(?:(?:tests?|docs?|examples?|scripts|benchmarks)/|[^/]*$(?<!\.py))"
+)
 _LARGEST_RECORD = 20 << 20
 _MOST_HASHED = 64 << 20  # bytes of newer files that are read
 _LATER = 2_000_000_000  # nanoseconds after RECORD: coarse clocks of file systems
@@ -126,6 +129,21 @@ def changed_files(environment: Environment, *, thorough: bool = False) -> Iterat
             if not _has_digest(place, fitting):
                 why = "has another sha256 than what was installed"
                 yield ChangedFile(package=fitting[0].package, path=path, why=why)
+
+
+def shared_files(environment: Environment) -> dict[tuple[str, str], list[str]]:
+    """Return the paths that two packages install with different bytes, by the names of both.
+
+    What a sloppy package leaves beside the others, such as `tests` or a licence, does not count.
+    """
+    first: dict[str, _Row] = {}
+    found: dict[tuple[str, str], list[str]] = {}
+    for package in environment.packages.values():
+        for path, row in _rows(environment.root, package):
+            other = first.setdefault(path, row)
+            if other.digest.rstrip("=") != row.digest.rstrip("=") and not _STRAY.search(path):
+                found.setdefault((other.package.name, package.name), []).append(path)
+    return {names: sorted(paths) for names, paths in sorted(found.items())}
 
 
 def _looks_installed(place: str, row: _Row) -> bool:
