@@ -74,7 +74,10 @@ def test_only_what_is_new_is_told(world: World, store: Store) -> None:
 
 @pytest.mark.slow
 def test_an_upgrade_says_it_and_so_does_diff(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     root = projects.write(tmp_path / "tiny")
     assert main(["lock", "--project", str(root)]) == 0
@@ -98,3 +101,12 @@ def test_an_upgrade_says_it_and_so_does_diff(
     assert [*json.loads(capsys.readouterr().out)["startup"]] == ["gamma"]
     main(["diff", str(lock), str(before), "--project", str(root)])
     assert "each start" not in capsys.readouterr().err
+    # On a machine that has read no wheel.
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "empty"))
+    main(["diff", str(before), str(lock), "--project", str(root)])
+    unknown = (
+        "code at each start of Python: not known of `gamma`, whose wheels were not read here\n"
+    )
+    assert capsys.readouterr().err == unknown
+    main(["diff", str(before), str(lock), "--json", "--project", str(root)])
+    assert json.loads(capsys.readouterr().out)["startup-unknown"] == ["gamma"]

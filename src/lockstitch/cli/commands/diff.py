@@ -60,10 +60,11 @@ def run(options: argparse.Namespace) -> int:
     with patience(options, f"compare {options.before} and {options.after}"):
         before, after = (source.read_whole(word, where) for word in (options.before, options.after))
         differences = compare.between(before, after, source.graph(where))
-        started = _started(before, after)
+        started, unread = _started(before, after)
     if options.json:
         document = text.document(before, after, differences)
-        print_json(document | ({"startup": started} if started else {}))
+        document |= {"startup": started} if started else {}
+        print_json(document | ({"startup-unknown": unread} if unread else {}))
     elif options.markdown:
         sys.stdout.write(text.markdown(options.before, options.after, differences))
     elif differences:
@@ -72,16 +73,30 @@ def run(options: argparse.Namespace) -> int:
         say("no difference")
     for sentence in startup.sentences(started):
         say(f"warning: {sentence}")
+    if unread:
+        names = first_of([f"`{name}`" for name in unread], 3)
+        say(f"code at each start of Python: not known of {names}, whose wheels were not read here")
     return int(compare.matters(differences))
 
 
-def _started(before: Fingerprint, after: Fingerprint) -> dict[str, list[str]]:
-    """Return what packages run at each start of Python in B and not in A, of wheels known here."""
+def _started(before: Fingerprint, after: Fingerprint) -> tuple[dict[str, list[str]], list[str]]:
+    """Return what packages run at each start of Python in B and not in A, and which are unknown.
+
+    Known are those of which a wheel is in the store, or was read when it was locked here.
+    """
     from lockstitch.image import startup
 
     was, now = ({each.name: each.artifacts for each in side.packages} for side in (before, after))
     changed = {name: wheels for name, wheels in now.items() if wheels and wheels != was.get(name)}
-    return startup.between(was, changed, Store(default_root())) if any(was.values()) else {}
+    if not any(was.values()):
+        return {}, []
+    store = Store(default_root())
+    unread = [
+        name
+        for name, wheels in sorted(changed.items())
+        if all(startup.known(wheel, store) is None for wheel in wheels)
+    ]
+    return startup.between(was, changed, store), unread
 
 
 def _ranks(options: argparse.Namespace) -> int:
