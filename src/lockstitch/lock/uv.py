@@ -36,6 +36,7 @@ _FILE_INDEX = re.compile(r'index = "file://')
 _CAUSE = re.compile(r"\s+(?:cause|Caused by): ")
 _UNSENT = re.compile(r"error sending request for url \((\S+?)\)")
 _OLDER = re.compile(r"requested Python version \([^)]*\) does not satisfy Python>=(\d+\.\d+)")
+_GONE = re.compile(r"\b(\S+) was not found in the package registry")
 _OS_ERROR = re.compile(r" \(os error \d+\)")
 _CONSTRAINTS = {"constraint-dependencies", "override-dependencies"}
 # The settings of uv that say where packages come from, and whether they name places.
@@ -378,6 +379,14 @@ def unsolved(what: str, output: str) -> LockstitchError:
         if older := _OLDER.search(said):
             # The project takes in Pythons that it may never run on, and uv looks for all of them.
             hint = f'requires-python = ">={older[1]}" or higher in [project]'
+        if gone := _GONE.search(said):
+            name = gone[1]
+            needed = re.search(rf"(?:project|:(\S+)) depends on {re.escape(name)}\b", said)
+            group = f"--group {needed[1]} " if needed and needed[1] else ""
+            message = f"{what}: the index has no `{name}`: it is withdrawn, or was never there"
+            shows = f"`uv tree --frozen --invert --package {name}` shows what requires it"
+            hint = f"uv remove {group}{name}" if needed else shows
+            return LockstitchError(f"{message}\n{said}", hint=hint)
         return LockstitchError(f"{what}: no versions fit together\n{said}", hint=hint)
     text = [_CAUSE.sub("  ", line).removeprefix("error: ") for line in lines[:_SHOWN]]
     return LockstitchError("\n".join([f"{what}:", *text]))

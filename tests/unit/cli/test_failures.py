@@ -236,6 +236,30 @@ def test_a_resolution_without_a_solution(locked: Path, capsys: pytest.CaptureFix
     assert contents(locked) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("gamma", "uv remove --group serve gamma"),
+        ("alpha", "uv remove alpha"),
+        ("epsilon", "`uv tree --frozen --invert --package epsilon` shows what requires it"),
+    ],
+)
+def test_a_project_that_was_withdrawn_after_it_was_locked(
+    name: str, hint: str, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = projects.write(tmp_path / "tiny")
+    assert main(["lock", "--project", str(root)]) == 0
+    capsys.readouterr()
+    world.server.on(f"/simple/{name}/", Reply(status=404))
+    before = contents(root)
+    assert main(["lock", "--upgrade", "--quiet", "--project", str(root)]) == 1
+    err = capsys.readouterr().err.splitlines()
+    message = f"the index has no `{name}`: it is withdrawn, or was never there"
+    assert err[0] == f"error: the packages cannot be locked: {message}"
+    assert err[-1] == f"hint: {hint}"
+    assert contents(root) == before
+
+
 def test_a_mirror_that_does_not_answer(
     online: World,
     tmp_path: Path,
