@@ -16,6 +16,7 @@ $ lockstitch diff HEAD uv.lock  # exits 1
 >   scikit-learn 1.6: NMF takes the number of components from a custom start (n_components="auto") (scikit-learn 1.6 reference, NMF, n_components)
 >
 > and 1 difference not known to change results (--all)
+> code at each start of Python: not known of `numpy`, whose wheels were not read here
 $ lockstitch diff uv.lock@HEAD uv.lock --image train --platform linux/amd64 --all  # exits 1
 > what can change results
 > name           change       from    to      imported  required by
@@ -30,6 +31,7 @@ $ lockstitch diff uv.lock@HEAD uv.lock --image train --platform linux/amd64 --al
 > the rest
 > name  change   from    to      imported  required by
 > rich  changed  13.0.0  14.0.0            scikit-learn
+> code at each start of Python: not known of `numpy`, whose wheels were not read here
 $ lockstitch diff uv.lock uv.lock
 > no difference
 $ lockstitch diff HEAD HEAD:uv.lock
