@@ -445,7 +445,9 @@ def included(project: Project, image: ImageSpec) -> list[FoundFile]:
         files |= {each.name: each for each in hits}
         if not hits:
             message = f"`{pattern}` of image `{image.name}` matches no file in `{project.root}`"
-            problems.append(LockstitchError(message, hint=_hint(pattern)))
+            hint = how_to_get(project, image, pattern)
+            hint = hint or "correct the pattern in `include`; ** crosses folders"
+            problems.append(LockstitchError(message, hint=hint))
     for each in files.values():
         if each.outside:
             message = f"`{each.name}` leads out of the project, to `{each.path.resolve()}`"
@@ -536,10 +538,15 @@ def _is_python_text(data: bytes) -> bool:
     return True
 
 
-def _hint(pattern: str) -> str:
-    if pattern.startswith("models/"):
-        return "train first, or take the pattern out of `include`"
-    return "correct the pattern in `include`; ** crosses folders"
+def how_to_get(project: Project, image: ImageSpec, path: str) -> str:
+    """Return the command that brings a file that an image wants and the project lacks, or ""."""
+    if (project.root / f"{path}.dvc").is_file():
+        return f"dvc pull {path}.dvc"
+    for each in project.images:
+        written = any(path.startswith(f"{o.rstrip('/')}/") for o in each.outputs)
+        if each.name != image.name and not each.port and written:
+            return f"lockstitch run {each.name}"
+    return "train first, or take the pattern out of `include`" if path.startswith("models/") else ""
 
 
 def _content(file: FoundFile) -> Content:

@@ -12,6 +12,7 @@ from lockstitch import clock, environ, process
 from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.run.programs import here
 
 _PATIENCE = 30.0  # seconds until a server that does not answer is given up
 
@@ -27,7 +28,7 @@ def running(project: Project, image: ImageSpec, log: Path) -> Iterator[str]:
     server = process.start(
         [path, *words[1:]],
         cwd=project.root,
-        env=environ.child(**dict(image.env), VIRTUAL_ENV=str(programs.parent)),
+        env=environ.child(**here(project, image), VIRTUAL_ENV=str(programs.parent)),
         log=log,
     )
     address = f"http://127.0.0.1:{port}"

@@ -141,7 +141,7 @@ def test_a_pattern_without_files(locked: Path, capsys: pytest.CaptureFixture[str
     projects.replace(locked, 'include = ["app/**"]', 'include = ["app/**", "models/*.onnx"]')
     assert fails(capsys, locked, "build") == (
         f"`models/*.onnx` of image `serve` matches no file in `{locked}`",
-        "train first, or take the pattern out of `include`",
+        "lockstitch run train",
     )
 
 

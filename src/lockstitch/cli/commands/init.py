@@ -25,7 +25,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lockstitch import colour, git, process
+from lockstitch import colour, files, git, process
 from lockstitch.cli.options import JSON, flag, operand, option
 from lockstitch.cli.session import print_json
 from lockstitch.errors import LockstitchError
@@ -149,10 +149,25 @@ def _next(options: argparse.Namespace, found: plan.Plan) -> Iterator[str]:
         return
     if options.with_tools or options.force:
         yield f"{go}{_INSTALL[found.manager]}"
-    yield f"{go}lockstitch lock && lockstitch build"
+    made = "".join(f"{each} && " for each in _made_first(found))
+    yield f"{go}lockstitch lock && {made}lockstitch build"
     if any(change.name == "prek.toml" for change in found.changes):
         make = "" if git.is_in_repository(found.root) else "git init && "
         yield f"{go}{make}{found.manager} run prek install"
+
+
+def _made_first(found: plan.Plan) -> list[str]:
+    """Return the commands that write what images include and the folder does not have."""
+    from lockstitch.image.contents import how_to_get
+
+    names = [each.name for each in files.walk(found.root)]
+    hints = [
+        how_to_get(found.project, image, pattern)
+        for image in found.project.images
+        for pattern in image.include
+        if not any(files.matches(name, pattern) for name in names)
+    ]
+    return [*dict.fromkeys(each for each in hints if each.startswith("lockstitch run "))]
 
 
 def _can_fetch(python: str) -> bool:

@@ -26,6 +26,7 @@ from lockstitch.cli.options import COMMON, operand, option, repeatable
 from lockstitch.cli.session import Session, layout_folder, open_session, print_json, would
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.image.build import Built
+from lockstitch.image.contents import how_to_get
 from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
@@ -168,17 +169,10 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     include = Lack(kind="file", name=path).line(spec.name)
     if (project.root / path).exists():
         return include
-    if (project.root / f"{path}.dvc").is_file():
-        return f"dvc pull {path}.dvc, then {include}"
-    writers = [
-        image.name
-        for image in project.images
-        if image.name != spec.name
-        and not image.port
-        and any(path.startswith(f"{o}/") for o in image.outputs)
-    ]
-    if writers:
-        return f"lockstitch run {writers[0]}, which writes there, then {include}"
+    command = how_to_get(project, spec, path)
+    if command.startswith(("dvc", "lockstitch")):
+        does = "" if command.startswith("dvc") else ", which writes there"
+        return f"{command}{does}, then {include}"
     alike = files.nearest(path, [found.name for found in files.walk(project.root)])
     return f"the project has no such file{f', it has `{alike}`' if alike else ''}"
 

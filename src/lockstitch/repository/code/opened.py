@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lockstitch.patterns import regex
-from lockstitch.repository.code.applications import Code
+from lockstitch.repository.code.applications import Code, dotted
 from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
@@ -400,6 +400,8 @@ class _Reader:
     ) -> Iterator[tuple[str, ast.expr]]:
         name = _last(node.func)
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if dotted(node.func, self._code.names).startswith("bentoml."):
+            return  # names of its store
         if name == "open" and owner is None:
             yield from self._open(node, node.args[:1], 1)
             return

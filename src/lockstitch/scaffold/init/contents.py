@@ -10,6 +10,7 @@ from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import reached
 from lockstitch.python.model import BESIDE
 from lockstitch.python.size import shown
+from lockstitch.repository.code.applications import Code
 from lockstitch.repository.code.opened import PathUse, downloads, values_of
 from lockstitch.repository.code.started import started_by
 from lockstitch.repository.code.variables import variables_of
@@ -34,6 +35,7 @@ _WRITTEN = re.compile(
     r"(?:dir|path|folder)[\w-]*[\"']?[ \t]*[:=][ \t]*[\"']?([\w./-]*[a-z][\w./-]*)[\"']?,?[ \t]*$"
 )
 _RUNS = re.compile(r"(?:.*/)?(?:mlflow\.db$|mlruns/)")
+_STORE = "bentoml-store"  # the folder of the project that is BENTOML_HOME
 _SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
 _OUTPUTS = frozenset(
     {"logs", "log", "artifacts", "outputs", "output", "results", "reports", "models", "uploads"}
@@ -108,6 +110,7 @@ class _Reader:
             self._program = made.program = program
             made.reasons.append(f"what it opens is found from the folder `{workdir}`")
         made.env = dict(program.env)
+        self._stored(modules)
         self._tracking(modules)
         self._home(modules)
         self._write(uses)
@@ -135,6 +138,23 @@ class _Reader:
         )
         made.outputs = tops(made.outputs)
         return made
+
+    def _stored(self, modules: set[str]) -> None:
+        """Keep BentoML's store in a folder of the project where a program of it writes a model."""
+        users = [m for m in sorted(modules & self._found.codes.keys()) if _stores(self._code(m))]
+        saves = any(_stores(self._code(m)) == "writes" for m in users)
+        if not users or not any(_stores(code) == "writes" for code in self._found.codes.values()):
+            return
+        self._contents.env["BENTOML_HOME"] = f"/app/{_STORE}"
+        self._output(_STORE, f"{users[0]}: BentoML's models are in `{_STORE}`, and it")
+        models = f"{_STORE}/models/"
+        if saves:
+            self._contents.written.append(models)
+        else:
+            self._contents.absent[f"{models}**"] = users[0]
+
+    def _code(self, module: str) -> Code:
+        return self._found.codes[module]
 
     def _tracking(self, modules: set[str]) -> None:
         """Keep MLflow's runs in a folder: its newer versions write a database beside the code."""
@@ -288,7 +308,9 @@ class _Reader:
         if text in self._all and text not in self._repo.every_name:
             self._contents.left_out.append(f"`{text}` ({where}): git ignores it")
         elif use.kind == "reads" and posixpath.splitext(text)[1] and not self._is_folder(text):
-            self._contents.absent.setdefault(text, where)
+            base = "" if use.anchored else self._program.workdir
+            path = posixpath.normpath(posixpath.join(base, text))
+            self._contents.absent.setdefault(path, where)
 
     def _matches(self, module: str, use: PathUse) -> list[str]:
         """Return the files of the repository that a path of the code means."""
@@ -510,6 +532,14 @@ class _Reader:
         if folder not in self._contents.outputs:
             self._contents.outputs.append(folder)
             self._contents.reasons.append(f"{where}: writes `{folder}`")
+
+
+def _stores(code: Code) -> str:
+    """Return whether code "writes" a model to BentoML's store, "reads" one from it, or neither."""
+    lasts = {name.rpartition(".")[2] for name in code.calls if name.startswith("bentoml.")}
+    if lasts & {"save_model", "import_model"} or "bentoml.models.create" in code.calls:
+        return "writes"
+    return "reads" if lasts & {"get", "load_model", "load_runner", "BentoModel"} else ""
 
 
 def _is_file_name(path: str) -> bool:

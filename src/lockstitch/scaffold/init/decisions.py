@@ -288,7 +288,11 @@ def _images(
     values["platforms"] = ["linux/amd64"]
     if settings:  # what its author left out has a default that he knows
         values = {}
-    packages, notes = system.packages(known.found.repo, known.found.codes) if known else ([], [])
+    used = tables.declared(facts)
+    used |= {n for name, each in tables.groups(facts).items() if name != "dev" for n in each}
+    packages, notes = (
+        system.packages(known.found.repo, known.found.codes, used) if known else ([], [])
+    )
     base = {"name": values.pop("base"), "packages": packages} if values and packages else {}
     yield from [Table(path=("tool", "lockstitch"), values=values)] if values else []
     yield from [Table(path=("tool", "lockstitch", "base"), values=base)] if base else []
@@ -341,9 +345,9 @@ def _images(
         left_out[f"`{name}` ({where}): {what}"] = None
     yield from (f"left out: {each}" for each in left_out)
     yield from proposed(facts, found, known.programs)
-    if {"train", "serve"} <= {name for name, _ in tables_of_images} and not facts.folder.filled(
-        "models"
-    ):
+    images = {name for name, _ in tables_of_images}
+    told = any("lockstitch run" in note for each in every for note in each.notes)
+    if {"train", "serve"} <= images and not told and not facts.folder.filled("models"):
         yield "once training has written a model, add it to the `include` of the image `serve`"
 
 

@@ -89,6 +89,14 @@ def _is_pinned(specifiers: "SpecifierSet") -> bool:
     return any(each.operator in {"==", "==="} and "*" not in each.version for each in specifiers)
 
 
+def _reaches(specifiers: "SpecifierSet", version: str) -> bool:
+    """Return whether no version below one fits."""
+    from packaging.version import Version
+
+    lower = [each.version for each in specifiers if each.operator in {">=", ">", "~="}]
+    return any(Version(each) >= Version(version) for each in lower)
+
+
 # --- other packages
 
 
@@ -99,9 +107,11 @@ def _company(asked: Mapping[str, "SpecifierSet"]) -> Iterator[tuple[str, str]]:
     known = load_table(__package__, "eras.toml")
     for old, needed in known["company"].items():
         first = Requirement(old)
-        (limit,) = first.specifier
         specifiers = asked.get(normal(first.name))
-        if specifiers is None or not is_below(specifiers, limit.version):
+        limit = next((each.version for each in first.specifier), "")
+        if specifiers is None or (limit and not is_below(specifiers, limit)):
+            continue
+        if asked.keys() & {*known["instead"].get(old, ())}:
             continue
         for line in needed if isinstance(needed, list) else [needed]:
             other = Requirement(line)
@@ -110,8 +120,10 @@ def _company(asked: Mapping[str, "SpecifierSet"]) -> Iterator[tuple[str, str]]:
             bringers = known["brought"].get(normal(other.name))
             if there is None and bringers and not asked.keys() & {*bringers}:
                 continue
-            if there is None or not (is_below(there, bound.version) or _is_pinned(there)):
-                yield line, f"`{first.name}` below {limit.version} does not run with a newer one"
+            settled = there is not None and (_is_pinned(there) or _reaches(there, bound.version))
+            if there is None or not (settled or is_below(there, bound.version)):
+                below = f"`{first.name}` below {limit}" if limit else f"`{first.name}`"
+                yield line, f"{below} does not run with a newer one"
 
 
 # --- code

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from lockstitch.files import OF_ENVIRONMENTS
 from lockstitch.python.commands import entry_of
-from lockstitch.python.imports import Reach, Tree, follow, standard_library
+from lockstitch.python.imports import Reach, Tree, follow, reached, standard_library
 from lockstitch.python.tables import table
 from lockstitch.repository.code.applications import (
     Application,
@@ -83,6 +83,9 @@ _ENV: Mapping[str, Mapping[str, str]] = {
 _STARTED = frozenset({"uvicorn", "gunicorn", "hypercorn", "flask", "streamlit", "celery"})
 _NEW_HEALTH = "1.19"  # the first Streamlit with /_stcore/health
 _SHOWN = frozenset({"streamlit", "gradio", "chainlit", "panel"})  # pages, whatever their names
+_APIS = frozenset({"asgi", "wsgi", "sanic"})
+_MOST_SERVERS = 6  # images of applications that nothing but code tells of
+_LAYERS = frozenset({"src", "app", "apps", "service", "services", "code", "server", "web"})
 _UNPRIVILEGED = 1024  # the first port that a user may listen on
 _HOST = "0.0.0.0"  # noqa: S104 -- in a container
 
@@ -417,15 +420,14 @@ class _Finder:
         for each in found:
             if each.kind != "script":
                 by_kind.setdefault(each.kind, []).append(each)
-        asgi = [e for kind, es in by_kind.items() for e in es if e.by in {"asgi", "wsgi", "sanic"}]
-        shown = [
-            e for kind, es in by_kind.items() for e in es if e.by not in {"asgi", "wsgi", "sanic"}
-        ]
+        asgi = [e for kind, es in by_kind.items() for e in es if e.by in _APIS]
+        shown = [e for kind, es in by_kind.items() for e in es if e.by not in _APIS]
         if "gradio" in by_kind and any(e.by == "asgi" for e in asgi):
             # A page that is mounted into an application is no program of its own.
             paths = {e.path for e in asgi}
             shown = [e for e in shown if not (e.kind == "gradio" and e.path in paths)]
-        chosen = sorted(asgi, key=self._rank)[:1]
+        chosen = self._apart(sorted(asgi, key=self._rank))
+        apis = len(chosen)
         for kind in dict.fromkeys(e.kind for e in shown):
             pages = [e for e in shown if e.kind == kind]
             chosen += sorted(pages, key=self._rank)[:1]
@@ -434,10 +436,35 @@ class _Finder:
         )
         if rest:
             self.notes.append(f"other applications, without an image: {', '.join(rest[:5])}")
-        for each in sorted(chosen, key=lambda e: (e.by not in {"asgi", "wsgi", "sanic"}, e.kind)):
-            several = len(chosen) > 1 and each.by not in {"asgi", "wsgi", "sanic"}
-            named = {"celery": "worker"}.get(each.kind, each.kind if several else _SERVE)
+        for each in sorted(chosen, key=lambda e: (e.by not in _APIS, chosen.index(e), e.kind)):
+            if each.by in _APIS:
+                named = _named_by_folder(each.path) if apis > 1 else _SERVE
+            else:
+                named = {"celery": "worker"}.get(each.kind) or (
+                    each.kind if len(chosen) > 1 else _SERVE
+                )
             yield self._served(each, named)
+
+    def _apart(self, ordered: Sequence[Application]) -> list[Application]:
+        """Return the applications that are programs of their own, the likeliest first.
+
+        One that another's program imports is a part of it, and one beside another in a folder is
+        most often the same by another framework or of another day.
+        """
+        chosen: list[Application] = []
+        parts: set[str] = set()
+        for each in ordered:
+            folders = [posixpath.dirname(other.path) for other in chosen]
+            if each.path in parts or posixpath.dirname(each.path) in folders:
+                continue
+            program = self._served(each, _SERVE)
+            entry = entry_of(program.command, program.env, program.workdir)
+            modules = {*reached(self._tree, entry)} if entry else set()
+            if any(other.path in modules for other in chosen) or len(chosen) == _MOST_SERVERS:
+                continue
+            chosen.append(each)
+            parts |= modules
+        return chosen
 
     def _applications(self) -> Iterator[Application]:
         made: dict[str, str] = {}
@@ -876,6 +903,13 @@ def moved(program: Program, workdir: str) -> Program:
         paths = ["/app"]  # from where the module is named
     env |= {"PYTHONPATH": ":".join(paths)} if paths else {}
     return replace(program, command=tuple(words), env=env, workdir=workdir)
+
+
+def _named_by_folder(path: str) -> str:
+    """Return the name of the image of one of several applications: its folder's."""
+    folders = [part for part in path.split("/")[:-1] if part.lower() not in _LAYERS]
+    name = re.sub(r"[^a-z0-9]+", "-", folders[0].lower()).strip("-") if folders else ""
+    return name or _SERVE
 
 
 def _below(path: str, folder: str) -> str:

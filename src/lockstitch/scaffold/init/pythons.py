@@ -8,6 +8,7 @@ from lockstitch.python.names import of_requirement
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
 from lockstitch.resources import load_table
+from lockstitch.scaffold.init.eras import is_below
 from lockstitch.scaffold.init.folder import Folder
 
 Named = tuple[str, str]  # a minor version and the file that names it
@@ -61,8 +62,8 @@ def wheels() -> dict[str, Any]:
 
 
 def without_wheel(lines: Sequence[str], minor: str) -> Iterator[tuple[str, str]]:
-    """Yield the pins without a wheel for a Python, each with the nearest that has one."""
-    from packaging.version import InvalidVersion, Version
+    """Yield what has no wheel for a Python, by pin or bound, each with the nearest that has one."""
+    from packaging.requirements import InvalidRequirement, Requirement
 
     table = wheels()
     pythons = [int(each[2:]) for each in table["pythons"]]
@@ -70,15 +71,16 @@ def without_wheel(lines: Sequence[str], minor: str) -> Iterator[tuple[str, str]]
     if column < 0:
         return
     for line in lines:
-        match = _PIN.fullmatch(line)
         first = table["first"].get(of_requirement(line))
         try:
-            if match and first and Version(match[2]) < Version(first[column]):
-                series = ".".join(first[column].split(".")[:2])
-                rest = f" {match[3]}" if match[3] else ""
-                yield line, f"{match[1].strip()}=={series}.*{rest}"
-        except InvalidVersion:
+            asked = Requirement(line) if first else None
+        except InvalidRequirement:
             continue
+        if asked and not asked.url and is_below(asked.specifier, first[column]):
+            series = ".".join(first[column].split(".")[:2])
+            extras = f"[{','.join(sorted(asked.extras))}]" if asked.extras else ""
+            rest = f" ; {asked.marker}" if asked.marker else ""
+            yield line, f"{asked.name}{extras}=={series}.*{rest}"
 
 
 def fitted(

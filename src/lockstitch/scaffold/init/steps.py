@@ -1,6 +1,8 @@
 """What has to run before a program: the scripts that make the files that it reads."""
 
-from collections.abc import Sequence
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lockstitch import files
@@ -9,18 +11,79 @@ from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found
 
 _MOST = 8  # steps of one image
+# A model, by its name: what a program that fills a folder of it is taken to write.
+_MODEL = re.compile(
+    r"\.(?:pkl|pickle|joblib|sav|onnx|pt|pth|h5|hdf5|keras|cbm|ubj|bst|bin|safetensors|npy|npz)$"
+    r"|/\*\*$|(?i:model|scaler|encoder|vectorizer|pipeline)[^/]*\.(?:json|txt|ya?ml)$"
+)
 
 
 def complete(facts: Facts, found: Found, made: Sequence[Contents]) -> list[Contents]:
-    """Return images' contents, with the steps that a Dockerfile or the missing files ask for."""
+    """Return images' contents, with the steps that a Dockerfile or the missing files ask for.
+
+    A script that makes what a server reads is an image too, so that `lockstitch run` makes it.
+    """
     scripts = [contents_of(facts, found, each) for each in found.others]
-    complete = []
+    complete: list[Contents] = []
     for contents in made:
         given = [contents_of(facts, found, each) for each in contents.program.before]
         others = [each for each in made if each is not contents]
         chain = given or _Chain(found, contents, scripts, others).steps()
         complete.append(_joined(contents, chain))
-    return complete
+    complete += _feeders(found, complete, scripts)
+    for contents in complete:
+        if contents.program.port:
+            _await(found, contents, [each for each in complete if not each.program.port])
+    return sorted(complete, key=lambda each: each.program.image != "train")
+
+
+def _feeders(
+    found: Found, images: Sequence[Contents], scripts: Sequence[Contents]
+) -> Iterator[Contents]:
+    """Yield images of the scripts that make what servers read and no image's program makes."""
+    taken = {each.program.image for each in images}
+    used: list[Contents] = []
+    jobs = [each for each in images if not each.program.port]
+    for server in images:
+        for name in server.absent if server.program.port else ():
+            if any(_makes(each, name) or _fills(each, name) for each in (*jobs, *used)):
+                continue
+            for script in (each for each in scripts if _writes(each, name)):
+                whole = _joined(script, _Chain(found, script, scripts, images).steps())
+                stem = posixpath.basename(script.program.path).removesuffix(".py")
+                image = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
+                image = "train" if "train" in image and "train" not in taken else image
+                if _is_ready(found, whole) and image not in taken:
+                    taken.add(image)
+                    used.append(whole)
+                    yield replace(whole, program=replace(whole.program, image=image))
+                    break
+
+
+def _await(found: Found, server: Contents, jobs: Sequence[Contents]) -> None:
+    """Include what a server reads and another image writes once it is run."""
+    for name in [*server.absent]:
+        writer = next((each for each in jobs if _writes(each, name)), None)
+        if writer is None or not _is_ready(found, writer):
+            continue
+        image = writer.program.image
+        server.include = without_parts([*server.include, name])
+        server.reasons.append(f"{server.absent.pop(name)}: `{name}`, which image `{image}` writes")
+        server.notes.append(
+            f"image `{server.program.image}` includes `{name}`, which image `{image}` writes: "
+            f"lockstitch run {image}, then lockstitch build"
+        )
+
+
+def _writes(contents: Contents, name: str) -> bool:
+    return _makes(contents, name) or (_fills(contents, name) and _MODEL.search(name) is not None)
+
+
+def _is_ready(found: Found, contents: Contents) -> bool:
+    """Return whether what a program reads is there, or is made by the steps before it."""
+    reads = [n for n in contents.absent if not _makes(contents, n) and not _fills(contents, n)]
+    lacking = [n for n in reads if not found.repo.exists(n) and not found.repo.is_folder(n)]
+    return not lacking
 
 
 class _Chain:

@@ -1,7 +1,7 @@
 """The packages of the system that Dockerfiles install and images need at run time."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from lockstitch.repository.dockerfile.images import image_files
@@ -13,13 +13,20 @@ _KINDS: Final = ("there", "builds", "tools", "replaced", "refused")
 _OTHERS: Final = {"apk": "Alpine", "dnf": "Fedora"}
 
 
-def packages(repo: Repository, code: Iterable[str]) -> tuple[list[str], list[str]]:
+def packages(
+    repo: Repository, code: Iterable[str], declared: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
     """Return the packages that images should have, sorted, and notes about the others.
 
     `code` are the names of the repository's Python files: a tool such as `git` is wanted where
-    one of them starts it.
+    one of them starts it. `declared` are the distributions that images have: some start programs
+    or load libraries that their wheels do not bring.
     """
-    wanted: dict[str, str] = {}
+    wanted = {
+        package: f"`{name}` needs it"
+        for name in sorted(declared)
+        for package in _table()["needed"].get(name, ())
+    }
     left: dict[str, dict[str, str]] = {}
     notes: list[str] = []
     texts = [text for name in code if name.endswith(".py") and (text := repo.text(name))]

@@ -120,6 +120,23 @@ def test_code_that_is_no_program_bounds_nothing(tmp_path: Path) -> None:
     assert inputs.dependencies == ["numpy"]
 
 
+@pytest.mark.parametrize(
+    ("listed", "bound"),
+    [
+        ("psycopg2-binary\nsqlalchemy\n", True),
+        ("psycopg2\nsqlmodel\n", True),
+        ("psycopg2-binary\n", False),
+        ("psycopg2-binary\npsycopg\nsqlalchemy\n", False),
+        ("psycopg2-binary\nsqlalchemy>=2.1\n", False),
+    ],
+)
+def test_a_driver_bounds_what_no_longer_takes_it(
+    tmp_path: Path, listed: str, *, bound: bool
+) -> None:
+    notes = inputs_of(tmp_path, {LISTED: listed}).notes
+    assert any(note.startswith("`sqlalchemy<2.1`: `psycopg2") for note in notes) is bound
+
+
 def test_a_file_that_is_no_text_is_no_code(tmp_path: Path) -> None:
     (tmp_path / "old.py").write_bytes(b"import numpy as np\nx = np.float  # \xe9\n")
     assert inputs_of(tmp_path, {LISTED: "numpy\n"}).dependencies == ["numpy"]
@@ -190,7 +207,7 @@ def test_a_bound_is_told_by_its_clauses(specifiers: str, version: str, *, expect
 
 def test_the_tables_name_bounds() -> None:
     known = load_table("lockstitch.scaffold.init", "eras.toml")
-    lines = [*known["company"], *known["removed"].values()]
+    lines = [*(known["company"].keys() - known["instead"].keys()), *known["removed"].values()]
     for needed in known["company"].values():
         lines += needed if isinstance(needed, list) else [needed]
     assert all(line.count("<") == 1 for line in lines)

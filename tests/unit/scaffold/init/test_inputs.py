@@ -442,6 +442,15 @@ def test_a_pin_without_a_wheel_is_the_nearest_that_has_one(tmp_path: Path) -> No
     assert [note for note in found.notes if "no wheel" in note] == [f"{message} that has, is used"]
 
 
+@pytest.mark.parametrize("bound", ["~=1.19.5", "==1.19.*", "<1.20", ">=1.18,<=1.20.3"])
+def test_a_bound_below_every_wheel_moves_as_a_pin_does(tmp_path: Path, bound: str) -> None:
+    texts = {"requirements.txt": f"numpy{bound}\n", "Dockerfile": "FROM python:3.8\n"}
+    inputs = inputs_of(tmp_path, texts)
+    assert inputs.old_pins("3.11") == 1
+    plan.write(plan.plan(tmp_path))
+    assert written(tmp_path, {})["project"]["dependencies"] == ["numpy==1.23.*"]
+
+
 def test_the_python_with_the_most_wheels_is_taken(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, {"requirements.txt": "numpy==1.26.4\npandas==2.2.2\n"})
     assert (inputs.old_pins("3.11"), inputs.old_pins("3.13"), inputs.old_pins("3.9")) == (0, 2, 0)

@@ -90,7 +90,10 @@ def test_the_command_of_a_shape(path: Path, tmp_path: Path) -> None:
                 "predict.py": "print(open('models/m.bin'))\n",
                 "app.py": "import flask\napp = flask.Flask('a')\nM = open('models/m.bin')\n",
             },
-            "left out: `models/m.bin` (app.py:3): image `train` writes it",
+            (
+                "image `serve` includes `models/m.bin`, which image `train` writes: "
+                "lockstitch run train, then lockstitch build"
+            ),
         ),
         (
             {"lib/a.py": "X = 1\n"},
@@ -301,7 +304,71 @@ def test_a_server_waits_for_no_training(tmp_path: Path) -> None:
     tune = "import os\nif __name__ == '__main__':\n    os.makedirs('m')\n"
     images, notes = planned(tmp_path, {"api.py": api, "train.py": train, "tune.py": tune})
     assert "before" not in images["serve"]
+    assert images["serve"]["include"] == ["api.py", "m/m.pkl", "train.py", "tune.py"]
+    told = "image `serve` includes `m/m.pkl`, which image `train` writes"
+    assert f"{told}: lockstitch run train, then lockstitch build" in notes
+
+
+API = "from fastapi import FastAPI\napp = FastAPI()\n"
+
+
+def test_a_server_includes_no_model_that_nothing_here_can_write(tmp_path: Path) -> None:
+    """Training needs data that is not in the repository: waiting for its model would not end."""
+    api = f"{API}import joblib\njoblib.load('m/m.pkl')\n"
+    train = "import joblib, pandas\npandas.read_csv('data/rows.csv')\njoblib.dump(1, 'm/m.pkl')\n"
+    images, notes = planned(tmp_path, {"api.py": api, "train.py": train})
+    assert images["serve"]["include"] == ["api.py", "train.py"]
     assert "left out: `m/m.pkl` (api.py:4): image `train` writes it" in notes
+
+
+def test_the_script_that_makes_a_model_of_a_server_is_an_image_with_the_steps_before_it(
+    tmp_path: Path,
+) -> None:
+    texts = {
+        "service/app.py": f"{API}import joblib\njoblib.load('fit/m.joblib')\n",
+        "rows.py": "import os\nif __name__ == '__main__':\n    os.makedirs('data')\n"
+        "    open('data/r.csv', 'w').write('1')\n",
+        "build_it.py": "import os, joblib\nif __name__ == '__main__':\n    os.makedirs('fit')\n"
+        "    joblib.dump(open('data/r.csv').read(), 'fit/m.joblib')\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["build-it"]["command"] == ["python", "build_it.py"]
+    assert images["build-it"]["before"] == ["python rows.py"]
+    assert "fit/m.joblib" in images["serve"]["include"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        ({"a/main.py": API, "b/main.py": API}, {"a", "b"}),
+        ({"src/a/app/main.py": API, "services/b/main.py": API}, {"a", "b"}),
+        ({"main.py": API, "admin/main.py": API}, {"serve", "admin"}),
+        # Beside each other, and a part of the other's program.
+        ({"main.py": API, "app_old.py": API}, {"serve"}),
+        ({"main.py": f"{API}from sub.api import app as inner\n", "sub/api.py": API}, {"serve"}),
+    ],
+)
+def test_applications_in_folders_of_their_own_are_images(
+    texts: dict[str, str], names: set[str], tmp_path: Path
+) -> None:
+    assert {*planned(tmp_path, texts)[0]} == names
+
+
+def test_the_store_of_bentoml_is_a_folder_that_one_image_writes_and_another_has(
+    tmp_path: Path,
+) -> None:
+    texts = {
+        "requirements.txt": "bentoml\nscikit-learn\n",
+        "train.py": "import bentoml\nbentoml.sklearn.save_model('prices', object())\n",
+        "service.py": "import bentoml\nmodel = bentoml.sklearn.load_model('prices:latest')\n"
+        "@bentoml.service\nclass Prices:\n    pass\n",
+    }
+    images, notes = planned(tmp_path, texts)
+    assert images["train"]["outputs"] == images["serve"]["outputs"] == ["bentoml-store"]
+    assert images["train"]["env"]["BENTOML_HOME"] == "/app/bentoml-store"
+    assert images["serve"]["env"]["BENTOML_HOME"] == "/app/bentoml-store"
+    assert "bentoml-store/models/**" in images["serve"]["include"]
+    assert any("lockstitch run train" in note for note in notes)
 
 
 NOTEBOOK = """{

@@ -66,3 +66,11 @@ def test_packages_of_alpine_have_other_names(tmp_path: Path) -> None:
     files = {"Dockerfile": text, "app.py": "print(1)\n", "requirements.txt": "numpy\n"}
     found = plan.plan(write_files(tmp_path, files))
     assert any("`ffmpeg` (Dockerfile:2): a package of Alpine" in note for note in found.notes)
+
+
+def test_a_distribution_gets_the_libraries_that_its_wheel_does_not_bring(tmp_path: Path) -> None:
+    texts = {"requirements.txt": "LightGBM==4.5\npdf2image\n", "main.py": "import lightgbm\n"}
+    found = plan.plan(write_files(tmp_path, texts))
+    plan.write(found)
+    assert load.load(tmp_path).packages == ("libgomp1", "poppler-utils")
+    assert any("`libgomp1` (`lightgbm` needs it)" in note for note in found.notes)
