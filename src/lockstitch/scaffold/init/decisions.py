@@ -345,9 +345,9 @@ def _images(
         left_out[f"`{name}` ({where}): {what}"] = None
     yield from (f"left out: {each}" for each in left_out)
     yield from proposed(facts, found, known.programs)
-    images = {name for name, _ in tables_of_images}
+    built = {name for name, _ in tables_of_images}
     told = any("lockstitch run" in note for each in every for note in each.notes)
-    if {"train", "serve"} <= images and not told and not facts.folder.filled("models"):
+    if {"train", "serve"} <= built and not told and not facts.folder.filled("models"):
         yield "once training has written a model, add it to the `include` of the image `serve`"
 
 
