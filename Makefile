@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE # or each worker compiles every module and test
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-$(READY): requirements-lock.txt pyproject.toml
+$(READY): requirements-lock.txt pyproject.toml tools/hatch_build.py src/lockstitch/oci/deflate.c
 	$(PYTHON) -m venv .venv
 	awk '/^[A-Za-z]/ {p = /^uv==/} p' requirements-lock.txt > .venv/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt
@@ -88,7 +88,7 @@ docs: $(READY) .venv/docs/ready ## rewrite the pages that are made from code, an
 golden: $(READY) ## rewrite the expected results, of stories and rules too
 	$(BIN)/python -m pytest -q -m "not peers and not network and not slow" tests/unit tests/stories --golden
 
-release: $(READY) ## build the sdist and the wheel in dist/, and try each as a user does
+release: $(READY) ## build the sdist and both wheels in dist/, and try each as a user does
 	$(BIN)/python tools/release.py
 
 lock: ## pin the newest of our own dependencies that pyproject.toml allows, the tests' Poetry, twine

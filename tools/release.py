@@ -1,12 +1,14 @@
 """Builds and tries a release: `make release`. It publishes nothing.
 
-The sdist and the wheel are built from the last commit, then again from the sdist, without git and
-in a new git repository, and must be the same bytes. twine checks both. Each is then installed as a
-user does it, by pip into an empty environment under an empty HOME, where it locks and builds an
-image of a new project. Both must give the same digest.
+The sdist, the pure wheel and the one with the compiled twin of the encoder are built from the last
+commit, then again from the sdist, without git and in a new git repository, and must be the same
+bytes. twine checks all. Each is then installed as a user does it, by pip into an empty environment
+under an empty HOME, the sdist with a compiler and without, and each locks and builds an image of a
+new project. All must give the same digest.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -22,7 +24,18 @@ from lockstitch import __version__
 ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
 SDIST = f"lockstitch-{__version__}.tar.gz"
-WHEEL = f"lockstitch-{__version__}-py3-none-any.whl"
+PURE = f"lockstitch-{__version__}-py3-none-any.whl"
+_MACHINE = os.uname().machine
+_TAGS = f"manylinux_2_17_{_MACHINE}.musllinux_1_1_{_MACHINE}"
+COMPILED = f"lockstitch-{__version__}-py3-none-{_TAGS}.whl"
+FILES = (SDIST, PURE, COMPILED)
+# How each is installed and tried: the file, the C compiler, and which encoder then works.
+TRIALS = (
+    (PURE, "none", "python"),
+    (COMPILED, "none", "compiled"),
+    (SDIST, "cc", "compiled"),
+    (SDIST, "none", "python"),
+)
 UV = Path(sys.executable).with_name("uv")
 # What a shell may hold that decides what a program of Python does.
 _DROPPED = ("SOURCE_DATE_EPOCH", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
@@ -30,16 +43,19 @@ _PREFIXES = ("LOCKSTITCH_", "PYTHON", "GIT_")
 
 
 def main() -> None:
-    """Build, compare, check, install and try; leave both files in dist/."""
+    """Build, compare, check, install and try; leave all files in dist/."""
     with tempfile.TemporaryDirectory(prefix="lockstitch-release-") as name:
         folder = Path(name)
         changelog()
         build_three_ways(folder)
         check(folder / "twine")
-        digests = {file: attempt(DIST / file, folder / file) for file in (WHEEL, SDIST)}
+        digests = {
+            f"{file} with CC={compiler}": attempt(DIST / file, folder / str(number), compiler, kind)
+            for number, (file, compiler, kind) in enumerate(TRIALS)
+        }
     if len(set(digests.values())) > 1:
         fail(f"the installed releases build different images: {digests}")
-    print(f"\n{SDIST} and {WHEEL} are in {DIST}; both build {digests[WHEEL]}")
+    print(f"\n{', '.join(FILES)} are in {DIST}; all build {digests.popitem()[1]}")
 
 
 def fail(message: str) -> None:
@@ -69,7 +85,7 @@ def changelog() -> None:
 
 
 def build_three_ways(folder: Path) -> None:
-    """Build both files from a clone and twice from the sdist, and keep those of the clone."""
+    """Build all files from a clone and twice from the sdist, and keep those of the clone."""
     say("build from the last commit")
     if run(["git", "status", "--porcelain"], ROOT):
         fail("files are not committed; a release is built from a commit\nhint: git status")
@@ -89,13 +105,15 @@ def build_three_ways(folder: Path) -> None:
 
 
 def build(source: Path, target: Path) -> dict[str, str]:
-    """Build both files by the locked build backend, and return their digests by name."""
-    words = ["build", "--quiet", "--sdist", "--wheel", "--no-create-gitignore", "--out-dir", target]
+    """Build all files by the locked build backend, and return their digests by name."""
+    words = ["build", "--quiet", "--no-create-gitignore", "--out-dir", target]
     locked = ["--build-constraints", source / "requirements-lock.txt", "--require-hashes"]
-    run([UV, *words, *locked, source], source)
+    run([UV, *words, "--sdist", "--wheel", *locked, source], source)
+    pure = {**os.environ, "HATCH_BUILD_NO_HOOKS": "true"}
+    run([UV, *words, "--wheel", *locked, source], source, pure)
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in target.iterdir()}
-    if set(files) != {SDIST, WHEEL}:
-        fail(f"built {sorted(files)}, want {[WHEEL, SDIST]}")
+    if set(files) != set(FILES):
+        fail(f"built {sorted(files)}, want {sorted(FILES)}\nhint: apt-get install gcc")
     return files
 
 
@@ -107,18 +125,18 @@ def same(first: dict[str, str], other: dict[str, str], how: str) -> None:
 
 
 def check(folder: Path) -> None:
-    """Check the metadata of both files by the twine of twine.txt."""
+    """Check the metadata of all files by the twine of twine.txt."""
     say("twine check")
     run([UV, "venv", "--quiet", "--python", sys.executable, folder], ROOT)
     python = folder / "bin" / "python"
     locked = Path(__file__).with_name("twine.txt")
     run([UV, "pip", "sync", "--quiet", "--require-hashes", "--python", python, locked], ROOT)
-    run([python, "-m", "twine", "check", "--strict", DIST / SDIST, DIST / WHEEL], ROOT)
+    run([python, "-m", "twine", "check", "--strict", *(DIST / file for file in FILES)], ROOT)
 
 
-def attempt(file: Path, folder: Path) -> str:
+def attempt(file: Path, folder: Path, compiler: str, encoder: str) -> str:
     """Install a file as a user does, and return the digest of an image that it builds."""
-    say(f"install and try {file.name}")
+    say(f"install and try {file.name} with CC={compiler}")
     home = folder / "home"
     home.mkdir(parents=True)
     kept = {
@@ -127,12 +145,16 @@ def attempt(file: Path, folder: Path) -> str:
         if name not in _DROPPED and not name.startswith(_PREFIXES)
     }
     env = kept | {"HOME": str(home), "PATH": f"{folder}/venv/bin{os.pathsep}{kept['PATH']}"}
+    env["CC"] = compiler
     run([sys.executable, "-m", "venv", folder / "venv"], folder, env)
     program = folder / "venv" / "bin" / "lockstitch"
     run([program.with_name("python"), "-m", "pip", "install", "--quiet", file], folder, env)
     version = run([program, "--version"], folder, env)
     if version != f"lockstitch {__version__}\n":
         fail(f"`lockstitch --version` prints {version!r}, want {__version__}")
+    about = json.loads(run([program, "self", "version", "--json"], folder, env))
+    if about["encoder"] != encoder:
+        fail(f"the encoder of {file.name} with CC={compiler} is {about['encoder']}, want {encoder}")
     run([program, "new", "--template", "iris", "flowers"], folder, env)
     project = folder / "flowers"
     (project / "models").mkdir()

@@ -1,6 +1,10 @@
 """DEFLATE (RFC 1951): whatever goes in comes out of zlib."""
 
+import marshal
 import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -57,9 +61,83 @@ def test_stored(data: bytes) -> None:
 @pytest.mark.parametrize("most", [7, 15])
 @given(data=st.data())
 def test_code_lengths_are_limited_and_complete(most: int, data: st.DataObject) -> None:
-    symbols = st.integers(0, 18 if most == 7 else 285)
-    counts = data.draw(st.dictionaries(symbols, st.integers(1, 1 << 40), min_size=2))
-    widths = deflate._widths(counts, most)
-    assert set(widths) == set(counts)
-    assert 1 <= min(widths.values()) <= max(widths.values()) <= most
-    assert sum(1 << (most - width) for width in widths.values()) == 1 << most
+    count = 19 if most == 7 else 286
+    symbols = st.dictionaries(st.integers(0, count - 1), st.integers(1, 1 << 40), min_size=2)
+    drawn = data.draw(symbols)
+    widths = deflate._widths([drawn.get(symbol, 0) for symbol in range(count)], most)
+    used = {symbol: width for symbol, width in enumerate(widths) if width}
+    assert set(used) == set(drawn)
+    assert max(used.values()) <= most
+    assert sum(1 << (most - width) for width in used.values()) == 1 << most
+
+
+# --- the compiled twin
+
+TWIN = deflate.compiled()
+with_twin = pytest.mark.skipif(not TWIN, reason="lockstitch was installed without a compiler")
+HERE = Path(deflate.__file__)
+
+
+def same(data: bytes) -> None:
+    """Fail unless the twin gives what the Python code gives, if that is smaller."""
+    assert TWIN
+    expected = deflate.in_python(data)
+    assert TWIN(data) == (expected if len(expected) < len(data) else data)
+
+
+@with_twin
+@given(contents)
+def test_the_twin_gives_the_same_bytes(data: bytes) -> None:
+    same(data)
+
+
+@with_twin
+@given(skewed, st.integers(0, 1000))
+def test_the_twin_gives_the_same_bytes_of_skewed_counts(data: bytes, seed: int) -> None:
+    mixed = bytearray(data)
+    random.Random(seed).shuffle(mixed)
+    same(bytes(mixed))
+
+
+@with_twin
+@given(
+    st.integers(1, 6),
+    st.lists(st.tuples(st.integers(1, 3000), st.integers(1, 40_000)), min_size=1, max_size=30),
+    st.integers(0, 1000),
+)
+def test_the_twin_gives_the_same_bytes_of_copies(
+    letters: int, copies: list[tuple[int, int]], seed: int
+) -> None:
+    """Copies of what came before, from every distance, are what the search for matches is for."""
+    chance = random.Random(seed)
+    data = bytearray(chance.choices(range(1 << letters), k=500))
+    for size, back in copies:
+        start = max(0, len(data) - back)
+        data += data[start : start + size]
+        data += bytes(chance.choices(range(1 << letters), k=chance.randrange(5)))
+    same(bytes(data))
+
+
+def sources() -> list[bytes]:
+    return [path.read_bytes() for path in sorted(HERE.parents[1].rglob("*.py"))[::32]]
+
+
+@with_twin
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(sources, id="source"),
+        pytest.param(
+            lambda: [marshal.dumps(compile(text, "", "exec")) for text in sources()], id="bytecode"
+        ),
+        pytest.param(lambda: [Path(sys.executable).read_bytes()[: 1 << 17]], id="ELF"),
+        pytest.param(
+            lambda: [path.read_bytes() for path in HERE.parents[1].rglob("*.gz")], id="compressed"
+        ),
+    ],
+)
+def test_the_twin_gives_the_same_bytes_of_files(kind: Callable[[], list[bytes]]) -> None:
+    files = kind()
+    assert files
+    for data in files:
+        same(data)

@@ -4,7 +4,7 @@ from typing import Final
 
 # Raised whenever the bytes of any layer change for the same input: encoder, order, headers,
 # trim rules, scripts. It is part of every record's key.
-LAYOUT: Final = 5
+LAYOUT: Final = 6
 
 APP: Final = "app"
 VENV: Final = "app/.venv"

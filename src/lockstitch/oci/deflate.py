@@ -1,20 +1,38 @@
 """A DEFLATE encoder whose bytes never change (RFC 1951).
 
 Libraries change their output between versions and builds, and a layer's digest would change
-with them. This one is ours, so its output is part of the layout version. It is about as
-small as `zlib -1`. Content that is already compressed in a wheel never passes through here.
+with them. This one is ours, so its output is part of the layout version. It is about as small
+as `zlib -6`. Content that is already compressed in a wheel never passes through here.
+
+`compress` has a compiled twin, deflate.c, that gives the same bytes in far less time. It is an
+option: where no compiler was found when lockstitch was installed, the code below does the work.
 """
 
+import ctypes
 import functools
+import hashlib
 import heapq
+import operator
+import os
 import re
 import struct
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+# All of these decide bytes, and stand in deflate.c too.
 _WINDOW = 32768
-_BLOCK = 40_000  # tokens in one block, so that a table fits what it describes
+_NEAR = 4096  # a match of three bytes from further away costs more than three literals
+_DEPTH = 16  # candidates for a match
+_LONGEST = 258
+_LAZY = 32  # a match of this length is taken, whatever the next byte would give
+_SEGMENT = 4096  # tokens that stay in one block
+_MOST = 65536  # tokens in one block
+_STEP = 1 << 19  # positions that are searched at once, which shows in nothing but memory
 _END = 256
+_LITERALS = 288  # and lengths: the last two only exist as codes that are never used
 
 
 def stored(data: bytes, *, final: bool = True) -> bytes:
@@ -81,8 +99,8 @@ def runs(data: bytes) -> bytes:
     """
     if data and max(data) >= 144:  # where the nine-bit codes begin
         return stored(data)
+    done = bytearray()
     bits, count, at = 3, 3, 0  # BFINAL=1, BTYPE=01
-
     for match in _RUN.finditer(data):
         start, end = match.span()
         literals = data[at : start + 1]
@@ -98,116 +116,231 @@ def runs(data: bytes) -> bytes:
             count += width
             left -= size
         at = end - left
+        if count > 1 << 14:  # a number that grew for ever would make the loop quadratic
+            whole = count & ~7
+            done += (bits & (1 << whole) - 1).to_bytes(whole // 8, "little")
+            bits, count = bits >> whole, count - whole
     bits |= int.from_bytes(data[at:].translate(_LITERAL), "little") << count
     count += 8 * (len(data) - at) + 7  # the end-of-block code is seven zeros
-    return bits.to_bytes((count + 7) // 8, "little")
+    return bytes(done + bits.to_bytes((count + 7) // 8, "little"))
 
 
-# --- content: greedy matches, a code table for each block -------------------------------
+# --- content: lazy matches, blocks where the data changes, a code table for each block --
 
 
 def compress(data: bytes) -> bytes:
-    """Return the data compressed with greedy matches and dynamic codes."""
-    if not data:
-        return stored(data)
-    tokens = _tokens(data)
-    parts: list[str] = []
-    for start in range(0, len(tokens), _BLOCK):
-        parts.append("1" if start + _BLOCK >= len(tokens) else "0")
-        parts.extend(_block(tokens[start : start + _BLOCK]))
-    text = "".join(parts)
-    packed = int(text[::-1], 2).to_bytes((len(text) + 7) // 8, "little")
+    """Return the data compressed with lazy matches, and with codes that suit each part of it."""
+    encode = compiled()
+    packed = encode(data) if encode and len(data) < 1 << 32 else in_python(data)
     return packed if len(packed) < len(data) else stored(data)
 
 
-def _tokens(data: bytes) -> list[int]:
+def in_python(data: bytes) -> bytes:
+    """Return what `compress` returns for data that shrinks, without the compiled twin."""
+    tokens = _tokens(data)
+    parts, waiting = [], ""
+    for start, end, block in _blocks(tokens):
+        final = end == len(tokens)
+        text = "".join((waiting, "01"[final], *_block(tokens[start:end], block)))
+        whole = len(text) if final else len(text) & ~7
+        parts.append(int(text[:whole][::-1], 2).to_bytes((whole + 7) // 8, "little"))
+        waiting = text[whole:]
+    return b"".join(parts)
+
+
+def _backs(data: bytes) -> "array[int]":
+    """Return how far before each position its four bytes stood last.
+
+    What lies above the window says the same of its first three, and 0 that there is neither.
+    """
+    backs = array("H")
+    append, far = backs.append, -_WINDOW - 1
+    fours: dict[int, int] = {}
+    threes: dict[int, int] = {}
+    for start in range(0, len(data), _STEP):
+        fours, threes = (  # what is too far goes, so that memory stays small
+            {word: at for word, at in last.items() if at >= start - _WINDOW}
+            for last in (fours, threes)
+        )
+        piece = data[start : start + _STEP + 3]
+        if len(piece) < 4:
+            break
+        words = [0] * (len(piece) - 3)
+        for shift in range(4):
+            count = (len(piece) - shift) // 4
+            words[shift::4] = struct.unpack_from(f"<{count}I", piece, shift)
+        for at, word in enumerate(words, start):
+            back = at - fours.get(word, far)
+            fours[word] = at
+            three = word & 0xFFFFFF
+            if back > _WINDOW:
+                back = at - threes.get(three, far)
+                back = back + _WINDOW if back <= _NEAR else 0
+            threes[three] = at
+            append(back)
+    backs.extend([0] * (len(data) - len(backs)))
+    return backs
+
+
+def _tokens(data: bytes) -> "array[int]":
     """Return literals as themselves and matches as `length << 16 | distance`."""
-    last: dict[bytes, int] = {}
-    size, at = len(data), 0
-    tokens: list[int] = []
-    seen, append = last.get, tokens.append  # this loop is the cost of the encoder
-    while at < size - 3:
-        key = data[at : at + 4]
-        back = seen(key)
-        last[key] = at
-        if back is None or at - back > _WINDOW:
-            append(data[at])
-            at += 1
+    backs, tokens = _backs(data), array("I")
+    append, size, at, pending = tokens.append, len(data), 0, 0
+    while at < size:
+        back, known, token = backs[at], pending >> 16, 0
+        if 0 < back <= _WINDOW:
+            if known < _LAZY:
+                token = _longest(data, backs, at, max(known, 3))
+        elif back and not pending:
+            token = 3 << 16 | back - _WINDOW
+        if pending and not token:
+            append(pending)
+            pending = 0
+            at += known - 1
             continue
-        length, most = 4, min(258, size - at)
-        while (
-            length + 16 <= most
-            and data[at + length : at + length + 16] == data[back + length : back + length + 16]
-        ):
-            length += 16
-        while length < most and data[at + length] == data[back + length]:
-            length += 1
-        append(length << 16 | at - back)
-        at += length
-    tokens.extend(data[at:])
+        if pending or not token:
+            append(data[at - 1] if pending else data[at])
+        pending = token
+        at += 1
+    if pending:
+        append(pending)
     return tokens
 
 
-def _block(tokens: Sequence[int]) -> Iterator[str]:
-    """Yield the bits of one dynamic block, without the BFINAL bit (RFC 1951, 3.2.7)."""
-    symbol_of, extra_of = _distances()
-    counts = Counter(tokens)
-    literals: Counter[int] = Counter({_END: 1})
-    distances: Counter[int] = Counter()
-    for token, times in counts.items():
+def _longest(data: bytes, backs: "array[int]", at: int, length: int) -> int:
+    """Return the longest match of more than `length` bytes as a token, the nearest of equals."""
+    most, token = min(_LONGEST, len(data) - at), 0
+    if length >= most:
+        return 0
+    start, distance, last = at, 0, data[at + length]
+    for _ in range(_DEPTH):
+        back = backs[start]
+        start -= back
+        distance += back
+        if not 0 < back <= _WINDOW or distance > _WINDOW:
+            break
+        if data[start + length] != last:
+            continue
+        size = 4
+        while (
+            size + 16 <= most
+            and data[at + size : at + size + 16] == data[start + size : start + size + 16]
+        ):
+            size += 16
+        while size < most and data[at + size] == data[start + size]:
+            size += 1
+        if size > length:
+            length, token = size, size << 16 | distance
+            if size == most:
+                break
+            last = data[at + length]
+    return token
+
+
+# --- blocks
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """How tokens are written: the codes that take the fewest bits, and how many they take."""
+
+    bits: int
+    header: str
+    literals: Sequence[int]  # the width of the code of each symbol
+    distances: Sequence[int]
+
+
+def _blocks(tokens: "array[int]") -> Iterator[tuple[int, int, _Block]]:
+    """Yield start, end and codes of each block: a segment joins one where that takes no more."""
+    start, counts, block = 0, [0], None
+    for at in range(0, len(tokens), _SEGMENT):
+        end = min(at + _SEGMENT, len(tokens))
+        segment = _counts(tokens[at:end])
+        alone = _planned(segment)
+        if block and end - start <= _MOST:
+            both = list(map(operator.add, counts, segment))
+            joined = _planned(both)
+            if joined.bits <= block.bits + alone.bits:
+                counts, block = both, joined
+                continue
+        if block:
+            yield start, at, block
+        start, counts, block = at, segment, alone
+    if block:
+        yield start, len(tokens), block
+
+
+def _counts(tokens: Sequence[int]) -> list[int]:
+    """Return how often each symbol occurs: literals and lengths, then distances."""
+    counts = [0] * len(_FIXED)
+    for token, times in Counter(tokens).items():
         if token < _END:
-            literals[token] += times
+            counts[token] += times
         else:
-            literals[_LENGTHS[token >> 16][0]] += times
-            distances[symbol_of[token & 0xFFFF]] += times
-    literal_widths = _widths(literals, 15)
-    distance_widths = _widths(distances, 15) or {0: 1}
-    literal_codes, distance_codes = _codes(literal_widths), _codes(distance_widths)
-    lengths = {
-        length: literal_codes[symbol] + extra
-        for length, (symbol, extra) in _LENGTHS.items()
-        if symbol in literal_codes
-    }
+            counts[_LENGTHS[token >> 16][0]] += times
+            counts[_LITERALS + _distance(token & 0xFFFF)[0]] += times
+    return counts
+
+
+def _planned(counts: list[int]) -> _Block:
+    """Return the codes for these counts, one end of the block among them."""
+    counts[_END] = 1
+    literals, distances = _widths(counts[:_LITERALS], 15), _widths(counts[_LITERALS:], 15)
+    if not any(distances):
+        distances[0] = 1  # one code of one bit, which is not used
+    header = "".join(_tables(literals, distances))
+    both = sum(map(operator.mul, counts, _EXTRA)) + 3
+    dynamic = both + len(header) + sum(map(operator.mul, counts, literals + distances))
+    fixed = both + sum(map(operator.mul, counts, _FIXED))
+    if dynamic < fixed:  # BTYPE=10 or 01, first bit first
+        return _Block(dynamic, "01" + header, literals, distances)
+    return _Block(fixed, "10", _FIXED[:_LITERALS], _FIXED[_LITERALS:])
+
+
+def _block(tokens: Sequence[int], block: _Block) -> Iterator[str]:
+    """Yield the bits of one block, without the BFINAL bit (RFC 1951, 3.2.3)."""
+    literals, distances = _codes(block.literals), _codes(block.distances)
     words = {}  # each token that occurs → its bits
-    for token in counts:
+    for token in set(tokens):
         if token < _END:
-            words[token] = literal_codes[token]
+            words[token] = literals[token]
         else:
-            back = token & 0xFFFF
-            words[token] = lengths[token >> 16] + distance_codes[symbol_of[back]] + extra_of[back]
-    yield "01"  # BTYPE=10, first bit first
-    yield from _tables(literal_widths, distance_widths)
+            symbol, extra = _LENGTHS[token >> 16]
+            distance, more = _distance(token & 0xFFFF)
+            words[token] = literals[symbol] + extra + distances[distance] + more
+    yield block.header
     yield "".join(map(words.__getitem__, tokens))
-    yield literal_codes[_END]
+    yield literals[_END]
 
 
 @functools.cache
-def _distances() -> tuple[list[int], list[str]]:
-    """Return the symbol and the extra bits of every distance from 0 (unused) to 32,768."""
-    symbols, extras = [0], [""]
-    for symbol in range(30):
-        width = max(0, symbol // 2 - 1)
-        for value in range(1 << width):
-            symbols.append(symbol)
-            extras.append(_bits(value, width))
-    return symbols, extras
+def _distance(distance: int) -> tuple[int, str]:
+    """Return the symbol and the extra bits of a distance."""
+    if distance <= 4:
+        return distance - 1, ""
+    width = (distance - 1).bit_length() - 2
+    return 2 * width + (distance - 1 >> width), _bits(distance - 1 & (1 << width) - 1, width)
 
 
+_FIXED = (8,) * 144 + (9,) * 112 + (7,) * 24 + (8,) * 8 + (5,) * 30
+_EXTRA = (0,) * 265 + tuple(1 + symbol // 4 for symbol in range(20)) + (0,) * 3
+_EXTRA += (0,) * 4 + tuple(1 + symbol // 2 for symbol in range(26))
 _ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 
 
-def _tables(literals: Mapping[int, int], distances: Mapping[int, int]) -> Iterator[str]:
-    last_literal, last_distance = max(*literals, _END), max(distances)
-    widths = [literals.get(symbol, 0) for symbol in range(last_literal + 1)]
-    widths += [distances.get(symbol, 0) for symbol in range(last_distance + 1)]
-    packed = list(_run_lengths(widths))
-    code_widths = _widths(Counter(symbol for symbol, _ in packed), 7)
-    codes = _codes(code_widths)
+def _tables(literals: Sequence[int], distances: Sequence[int]) -> Iterator[str]:
+    """Yield the bits of a dynamic block's code lengths (RFC 1951, 3.2.7)."""
+    last_literal = max(symbol for symbol, width in enumerate(literals) if width)
+    last_distance = max(symbol for symbol, width in enumerate(distances) if width)
+    packed = list(_run_lengths([*literals[: last_literal + 1], *distances[: last_distance + 1]]))
+    counts = Counter(symbol for symbol, _ in packed)
+    widths = _widths([counts[symbol] for symbol in range(len(_ORDER))], 7)
+    codes = _codes(widths)
     count = len(_ORDER)
-    while count > 4 and not code_widths.get(_ORDER[count - 1]):  # HCLEN's least
+    while count > 4 and not widths[_ORDER[count - 1]]:  # HCLEN's least
         count -= 1
     yield _bits(last_literal - 256, 5) + _bits(last_distance, 5) + _bits(count - 4, 4)
-    yield "".join(_bits(code_widths.get(symbol, 0), 3) for symbol in _ORDER[:count])
+    yield "".join(_bits(widths[symbol], 3) for symbol in _ORDER[:count])
     yield "".join(codes[symbol] + extra for symbol, extra in packed)
 
 
@@ -237,42 +370,89 @@ def _run_lengths(widths: Sequence[int]) -> Iterator[tuple[int, str]]:
             yield width, ""
 
 
-def _widths(counts: Mapping[int, int], most: int) -> dict[int, int]:
-    """Return symbol → code length of at most `most` bits; ties go to the smaller symbol."""
-    counts = {symbol: times for symbol, times in sorted(counts.items()) if times}
-    if len(counts) < 2:  # a lone symbol still needs one bit
-        return dict.fromkeys(counts, 1)
+def _widths(counts: Sequence[int], most: int) -> list[int]:
+    """Return the code length of each symbol, at most `most` bits; ties go to the smaller symbol."""
+    if sum(map(bool, counts)) < 2:  # a lone symbol still needs one bit
+        return [int(times > 0) for times in counts]
     while True:
         widths = _huffman(counts)
-        if max(widths.values()) <= most:
+        if max(widths) <= most:
             return widths
         # Flatten the counts until the longest code fits: simple, and close to the best.
-        counts = {symbol: (times + 1) // 2 for symbol, times in counts.items()}
+        counts = [(times + 1) // 2 for times in counts]
 
 
-def _huffman(counts: Mapping[int, int]) -> dict[int, int]:
-    heap: list[tuple[int, int, tuple[int, ...]]]
-    heap = [(times, symbol, (symbol,)) for symbol, times in counts.items()]
-    heapq.heapify(heap)
-    widths = dict.fromkeys(counts, 0)
-    serial = 1000  # above every symbol, so that no two entries of the heap compare equal
-    while len(heap) > 1:
-        first, second = heapq.heappop(heap), heapq.heappop(heap)
-        members = first[2] + second[2]
-        for symbol in members:
-            widths[symbol] += 1
-        serial += 1
-        heapq.heappush(heap, (first[0] + second[0], serial, members))
+def _huffman(counts: Sequence[int]) -> list[int]:
+    """Return the code length of each symbol; of equal counts, leaves and older nodes go first."""
+    leaves = sorted((times, symbol) for symbol, times in enumerate(counts) if times)
+    heap = [(times, node) for node, (times, _) in enumerate(leaves)]
+    root = 2 * len(leaves) - 2
+    above, depths, widths = [0] * root, [0] * (root + 1), [0] * len(counts)
+    for node in range(len(leaves), root + 1):
+        first = heapq.heappop(heap)
+        second = heapq.heapreplace(heap, (first[0] + heap[0][0], node))
+        above[first[1]] = above[second[1]] = node
+    for node in range(root - 1, -1, -1):
+        depths[node] = depths[above[node]] + 1
+    for (_, symbol), depth in zip(leaves, depths, strict=False):
+        widths[symbol] = depth
     return widths
 
 
-def _codes(widths: Mapping[int, int]) -> dict[int, str]:
+def _codes(widths: Sequence[int]) -> list[str]:
     """Return the canonical code of each symbol, first bit first (RFC 1951, 3.2.2)."""
-    codes: dict[int, str] = {}
+    codes = [""] * len(widths)
     code = before = 0
-    for width, symbol in sorted((width, symbol) for symbol, width in widths.items()):
+    for width, symbol in sorted((width, symbol) for symbol, width in enumerate(widths) if width):
         code <<= width - before
         before = width
         codes[symbol] = format(code, f"0{width}b")
         code += 1
     return codes
+
+
+# --- the compiled twin
+
+_SOURCE = Path(__file__).with_name("deflate.c")
+LIBRARY = Path(__file__).with_name("deflate-twin.so")  # where tools/hatch_build.py puts it
+
+
+@functools.cache
+def compiled() -> Callable[[bytes], bytes] | None:
+    """Return the compiled twin of `in_python`, or None where it was not made."""
+    return load(LIBRARY)
+
+
+def described() -> str:
+    """Return in words which encoder works here, and how to get the faster one."""
+    if compiled():
+        return "compiled"
+    return (
+        "Python, with the same bytes in some 40 times the time; "
+        "with a C compiler, install lockstitch again for the compiled one"
+    )
+
+
+def load(path: Path) -> Callable[[bytes], bytes] | None:
+    """Return the twin in a library, or None when there is none, or one of another source.
+
+    The twin gives data that does not shrink back as it is.
+    """
+    try:
+        library = ctypes.CDLL(os.fspath(path))
+        source = (ctypes.c_char * 64).in_dll(library, "lockstitch_source").value.decode()
+        if source != hashlib.sha256(_SOURCE.read_bytes()).hexdigest():
+            return None  # such as that of an editable install whose source moved on
+        size_of_work, encode = library.lockstitch_work, library.lockstitch_compress
+    except (AttributeError, OSError, ValueError):
+        return None
+    size_of_work.restype = encode.restype = ctypes.c_size_t
+    encode.argtypes = [ctypes.c_char_p, ctypes.c_uint32, ctypes.c_char_p, ctypes.c_char_p]
+    work = ctypes.c_char * size_of_work()
+
+    def twin(data: bytes) -> bytes:
+        out = (ctypes.c_char * len(data))()
+        size = encode(data, len(data), out, work())
+        return ctypes.string_at(out, size) if size else data
+
+    return twin

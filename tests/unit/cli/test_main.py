@@ -1,5 +1,6 @@
 """The command line: words and exit codes."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from support import projects
 
 import lockstitch
 from lockstitch.cli.main import COMMANDS, GROUPS, main, module_of
+from lockstitch.oci import deflate
 
 
 def leave(words: list[str]) -> int:
@@ -82,8 +84,24 @@ def test_a_command_is_a_module_with_options(command: tuple[str, str]) -> None:
 
 
 def test_the_version_is_data(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == main(["-V"]) == main(["self", "version"]) == 0
-    assert capsys.readouterr() == (f"lockstitch {lockstitch.__version__}\n" * 3, "")
+    assert main(["--version"]) == main(["-V"]) == 0
+    assert capsys.readouterr() == (f"lockstitch {lockstitch.__version__}\n" * 2, "")
+
+
+@pytest.mark.parametrize("encoder", ["compiled", "python"])
+def test_the_version_says_which_encoder_works(
+    encoder: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = deflate.in_python if encoder == "compiled" else None
+    monkeypatch.setattr(deflate, "compiled", lambda: twin)
+    assert main(["self", "version"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"lockstitch {lockstitch.__version__}"
+    assert second.lower().startswith(f"encoder: {encoder}")
+    assert ("install lockstitch again" in second) == (encoder == "python")
+    assert main(["self", "version", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer == {"version": lockstitch.__version__, "encoder": encoder}
 
 
 @pytest.mark.parametrize(

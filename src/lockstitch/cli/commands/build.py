@@ -63,6 +63,7 @@ from lockstitch.image.publish import Documents, Published
 from lockstitch.lock import file, make
 from lockstitch.lock.bases import kind_of
 from lockstitch.lock.file import Lock
+from lockstitch.oci import deflate
 from lockstitch.oci.layer import FORMS, PASSTHROUGH
 from lockstitch.oci.layout import Layout, write_docker_archive
 from lockstitch.oci.reference import Reference
@@ -186,6 +187,8 @@ def run(options: argparse.Namespace) -> int:
     is_local = is_local or options.trial
     shallow = not is_local and (options.cache is not None or kind_of(project.base).in_registry)
     before = sizes.snapshots(layout, layout.names())
+    if options.verbose:
+        say(f"encoder: {deflate.described()}")
     with contextlib.suppress(LockstitchError):  # which the build says with all others
         for note in dict.fromkeys(note for each in specs for note in unusual(project, each)):
             say(f"warning: {note}")

@@ -1,4 +1,7 @@
-"""Print the version.
+"""Print the version, and which encoder makes layers.
+
+The encoder is compiled where a C compiler was found when lockstitch was installed, else Python code
+that gives the same bytes.
 
 examples:
   # the version, for people and for a script
@@ -12,6 +15,7 @@ import sys
 from lockstitch import __version__
 from lockstitch.cli.options import JSON
 from lockstitch.cli.session import print_json
+from lockstitch.oci import deflate
 
 OPTIONS = (JSON,)
 
@@ -19,7 +23,8 @@ OPTIONS = (JSON,)
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     if options.json:
-        print_json({"version": __version__})
+        kind = "compiled" if deflate.compiled() else "python"
+        print_json({"version": __version__, "encoder": kind})
     else:
-        sys.stdout.write(f"lockstitch {__version__}\n")
+        sys.stdout.write(f"lockstitch {__version__}\nencoder: {deflate.described()}\n")
     return 0
