@@ -4,9 +4,10 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from posixpath import basename
 
@@ -37,6 +38,17 @@ class FoundFile:
     mtime_ns: int
     executable: bool
     outside: bool = False  # a symlink that leads out of the root
+    ctime_ns: int = 0
+    inode: int = 0
+
+    @property
+    def mark(self) -> tuple[int, int, int, int]:
+        """What changes with each write: `touch -r` sets an mtime back, but no ctime."""
+        return (self.size, self.mtime_ns, self.ctime_ns, self.inode)
+
+    def is_as_it_was(self, facts: os.stat_result) -> bool:
+        """Return whether a stat of the file is still the one that it was listed with."""
+        return self.mark == (facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -146,32 +158,37 @@ def read_text(path: Path) -> str:
         raise LockstitchError(message) from error
 
 
-def walk(root: Path, *, secrets: bool = False) -> Iterator[FoundFile]:
+def walk(
+    root: Path, *, secrets: bool = False, enters: Callable[[str], bool] | None = None
+) -> Iterator[FoundFile]:
     """Yield the regular files below a root, sorted by path bytes, without caches and secrets.
 
-    With `secrets`, files that are made to hold some are among them.
+    With `secrets`, files that are made to hold some are among them. `enters` says of a folder, by
+    its path from the root, whether it is looked into.
 
     A symlink to a file is followed, one to a folder is not. A file whose `outside` is set is
     not part of the project on another machine.
     """
-    found = _walk(root, root.resolve(), "", secrets=secrets)
+    found = _walk(os.fspath(root), root.resolve(), "", secrets=secrets, enters=enters)
     yield from sorted(found, key=lambda each: os.fsencode(each.name))
 
 
-def _walk(folder: Path, root: Path, prefix: str, *, secrets: bool) -> Iterator[FoundFile]:
+def _walk(
+    folder: str, root: Path, prefix: str, *, secrets: bool, enters: Callable[[str], bool] | None
+) -> Iterator[FoundFile]:
     with os.scandir(folder) as scanned:
         entries = list(scanned)
-        if prefix and any(entry.name in OF_ENVIRONMENTS for entry in entries):
-            return
-        for entry in entries:
-            name = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name not in SKIPPED_FOLDERS:
-                    yield from _walk(Path(entry.path), root, name + "/", secrets=secrets)
-            elif not _is_left_out(entry.name, secrets=secrets):
-                found = _found(entry, root, name)
-                if found is not None:
-                    yield found
+    if prefix and not OF_ENVIRONMENTS.isdisjoint(entry.name for entry in entries):
+        return
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in SKIPPED_FOLDERS and (enters is None or enters(name)):
+                yield from _walk(entry.path, root, name + "/", secrets=secrets, enters=enters)
+        elif not _is_left_out(entry.name, secrets=secrets):
+            found = _found(entry, root, name)
+            if found is not None:
+                yield found
 
 
 def is_skipped(folder: Path) -> bool:
@@ -188,15 +205,18 @@ def _is_left_out(name: str, *, secrets: bool) -> bool:
 
 
 def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
-    path = Path(entry.path)
+    path, outside = Path(entry.path), False
     try:
         facts = entry.stat()
-        target = path.resolve() if entry.is_symlink() else root
+        if entry.is_symlink():
+            target = path.resolve()
+            outside = not target.is_relative_to(root)
+            if not outside and _skipped(target, root):
+                return None  # a link must not bring in a secret under another name
     except (OSError, RuntimeError):  # a symlink to nothing or itself, or a file that just went
         return None
-    outside = not target.is_relative_to(root)
-    if not stat.S_ISREG(facts.st_mode) or (not outside and _skipped(target, root)):
-        return None  # a link must not bring in a secret under another name
+    if not stat.S_ISREG(facts.st_mode):
+        return None
     return FoundFile(
         name=name,
         path=path,
@@ -204,6 +224,8 @@ def _found(entry: os.DirEntry[str], root: Path, name: str) -> FoundFile | None:
         mtime_ns=facts.st_mtime_ns,
         executable=bool(facts.st_mode & stat.S_IXUSR),
         outside=outside,
+        ctime_ns=facts.st_ctime_ns,
+        inode=facts.st_ino,
     )
 
 
@@ -221,7 +243,22 @@ def find_files(root: Path, patterns: Sequence[str]) -> list[FoundFile]:
 
 def matches(name: str, pattern: str) -> bool:
     """Return whether a POSIX path matches a glob in which `**` means any folders."""
-    return _match(PurePosixPath(name).parts, PurePosixPath(pattern).parts)
+    return _match(_parts(name), _of_pattern(pattern))
+
+
+def may_match_below(folder: str, patterns: Sequence[str]) -> bool:
+    """Return whether a file in a folder, however deep, may match any of some globs."""
+    return any(_leads_to(_parts(folder), _of_pattern(pattern)) for pattern in patterns)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    parts = name.split("/")
+    return tuple(parts) if "" not in parts and "." not in parts else PurePosixPath(name).parts
+
+
+@lru_cache(maxsize=1024)
+def _of_pattern(pattern: str) -> tuple[str, ...]:
+    return PurePosixPath(pattern).parts
 
 
 def _match(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
@@ -233,6 +270,14 @@ def _match(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
             return bool(parts)  # what is inside, not the folder's own name
         return any(_match(parts[i:], rest) for i in range(len(parts)))
     return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _match(parts[1:], patterns[1:])
+
+
+def _leads_to(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    if not parts or not patterns:
+        return bool(patterns)
+    if patterns[0] == "**":
+        return True
+    return fnmatchcase(parts[0], patterns[0]) and _leads_to(parts[1:], patterns[1:])
 
 
 def nearest(name: str, names: Collection[str]) -> str:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstitch.digest import of_bytes
-from lockstitch.image.plan import PlanInputs, plan
+from lockstitch.image.plan import AppFiles, PlanInputs, plan
 from lockstitch.python.locks.resolution import LockedWheel
 
 MIB = 1 << 20
@@ -36,7 +36,7 @@ parts = st.builds(
     wheels=locks,
     project=st.sampled_from([None, of_bytes(b"own")]),
     project_name=st.just("own"),
-    app=st.just(of_bytes(b"app")),
+    app=st.just(AppFiles(others="app")),
 )
 
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lockstitch import threads
-from lockstitch.digest import Digest
+from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.files import atomic
+from lockstitch.files import FoundFile, atomic
 from lockstitch.image import (
     accelerators,
     assemble,
     bytecode,
     collisions,
+    contents,
     imports,
     libraries,
     plan,
@@ -24,8 +25,10 @@ from lockstitch.image import (
 from lockstitch.image.bases import InheritedLayers
 from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.collisions import Collision, PackageFiles
+from lockstitch.image.contents import unusual
 from lockstitch.image.layer_records import LayerRecords
 from lockstitch.image.layers import Damaged, Job, LayerResult, make_all
+from lockstitch.image.own_files import OwnFiles
 from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock import sources
@@ -88,6 +91,7 @@ class Builder:
         self._progress = progress
         self._inherited = InheritedLayers(store, progress, client or Client())
         self._records = LayerRecords(store, cache)
+        self._own_files = OwnFiles(project, store)
         self._interpreters: dict[Digest, Interpreter] = {}
 
     def build(
@@ -262,6 +266,14 @@ class Builder:
             files |= {download.digest: download for download in needed}
         return list(files.values())
 
+    def unusual(self, specs: Sequence[ImageSpec]) -> list[str]:
+        """Return what a person should know of the files of images before they are built.
+
+        Raises LockstitchError as `contents.included`.
+        """
+        notes = (note for each in specs for note in unusual(self._project, each, self._own_files))
+        return list(dict.fromkeys(notes))
+
     def base(self, platform: str, layout: Layout) -> Image:
         """Return the base of all images, for Dockerfiles; the layout only lends its layers.
 
@@ -281,7 +293,8 @@ class Builder:
 
     def _prepare(self, specs: Sequence[ImageSpec]) -> list[Prepared]:
         """Return the plan of each image for each platform, or raise the problems of all."""
-        wheel = None
+        own_files, wheel = self._own_files, None
+        self._own_files = OwnFiles(self._project, self._store)  # should there be a next try
         if self._project.is_package:
             wheel = project_wheel.build(self._project, self._lock.build, self._store)
             if wheel is None:
@@ -292,7 +305,15 @@ class Builder:
             for platform in self._project.platforms:
                 try:
                     prepared.append(
-                        prepare(self._project, self._lock, spec, platform, wheel, self._store)
+                        prepare(
+                            self._project,
+                            self._lock,
+                            spec,
+                            platform,
+                            wheel,
+                            self._store,
+                            own=own_files,
+                        )
                     )
                 except LockstitchError as error:
                     # A package without a wheel is mostly in several images.
@@ -518,7 +539,10 @@ class Builder:
             base=prepared.base,
             interpreter=interpreter,
             image=prepared.spec,
-            files=prepared.files if planned.kind == "app" else (),
+            name=of_bytes(
+                f"{self._project.root}\n{prepared.spec.name}\n{planned.title}".encode()
+            ).hex,
+            files=_below_outputs(prepared) if planned.kind == "app" else (),
             project_wheel=self._project_wheel(prepared) if planned.kind == "own" else None,
         )
 
@@ -561,6 +585,10 @@ def _wheel_downloads(wheels: Iterable[LockedWheel]) -> Iterator[Download]:
 def _compiles(planned: LayerPlan, prepared: Prepared) -> bool:
     able = prepared.host is not None or prepared.base.interpreter is not None
     return able and prepared.spec.bytecode and planned.kind in {"stdlib", "wheels", "own"}
+
+
+def _below_outputs(prepared: Prepared) -> tuple[FoundFile, ...]:
+    return tuple(contents.below_outputs(prepared.files, prepared.spec))
 
 
 def _for_images(error: LockstitchError, names: Sequence[str]) -> LockstitchError:

@@ -1,20 +1,19 @@
 """What layers hold: the virtual environment, installed wheels, the project's own files."""
 
 import configparser
-import contextlib
 import os
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lockstitch import git
 from lockstitch.digest import Hasher, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
-from lockstitch.files import FoundFile, find_files, matches, walk
+from lockstitch.files import FoundFile
 from lockstitch.headers import fields_of
+from lockstitch.image.own_files import OwnFiles
 from lockstitch.image.paths import APP, VENV, bin_folder, site_packages
 from lockstitch.image.wheel import (
     Member,
@@ -42,7 +41,6 @@ from lockstitch.resources import load_script
 from lockstitch.table import first_of
 
 _LARGE = 100 * 1000 * 1000  # bytes
-_CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
 HEALTH: Final = f"{APP}/.lockstitch/health.py"
 
 
@@ -426,22 +424,16 @@ def folded(kept: Iterable[str], left: Iterable[str]) -> tuple[str, ...]:
 
 # --- the project's own files
 
-_POINTER = 1024  # bytes that a pointer of Git LFS has at most
-# What editors and tools leave beside the code, whether or not git is told of it.
-_DROPPING = re.compile(
-    r"(?:^|/)(?:[^/]*~|\.[^/]*\.sw[a-p]|#[^/]*#|\.coverage(?:\.[^/]*)?|(?:\.idea|[^/]*\.egg-info)/.*)$"
-)
-_LFS = b"version https://git-lfs.github.com/spec/"
 
-
-def included(project: Project, image: ImageSpec) -> list[FoundFile]:
+def included(project: Project, image: ImageSpec, own: OwnFiles | None = None) -> list[FoundFile]:
     """Return the files that an image includes; `passed_over` says which others are left out.
 
     Raises LockstitchError for each pattern without files, and each file outside the project.
     """
+    own = own or OwnFiles(project)
     files: dict[str, FoundFile] = {}
     problems: list[LockstitchError] = []
-    for pattern, hits in _matched(project, image).items():
+    for pattern, hits in own.matched(image.include).items():
         files |= {each.name: each for each in hits}
         if not hits:
             message = f"`{pattern}` of image `{image.name}` matches no file in `{project.root}`"
@@ -452,90 +444,53 @@ def included(project: Project, image: ImageSpec) -> list[FoundFile]:
         if each.outside:
             message = f"`{each.name}` leads out of the project, to `{each.path.resolve()}`"
             problems.append(LockstitchError(message, hint="copy the file into the project"))
-        elif each.size <= _POINTER and _is_pointer(each):
-            message = f"`{each.name}` is a pointer of Git LFS and not the file itself"
-            problems.append(LockstitchError(message, hint="git lfs pull"))
         elif any("\ud800" <= letter <= "\udfff" for letter in each.name):
             shown = each.name.encode("utf-8", "backslashreplace").decode()
             message = f"`{shown}` has a name that is not UTF-8"
             problems.append(LockstitchError(message, hint="rename it, or narrow `include`"))
+        elif own.facts(each).pointer:
+            message = f"`{each.name}` is a pointer of Git LFS and not the file itself"
+            problems.append(LockstitchError(message, hint="git lfs pull"))
     raise_all(problems)
     return [files[name] for name in sorted(files)]
 
 
-def passed_over(project: Project, image: ImageSpec) -> list[str]:
+def passed_over(project: Project, image: ImageSpec, own: OwnFiles | None = None) -> list[str]:
     """Return the files that only patterns match, and that git ignores or an editor left there."""
-    kept = {each.name for hits in _matched(project, image).values() for each in hits}
-    matched = _matched(project, image, all_files=True)
+    own = own or OwnFiles(project)
+    kept = {each.name for hits in own.matched(image.include).values() for each in hits}
+    matched = own.matched(image.include, all_files=True)
     return sorted({each.name for hits in matched.values() for each in hits} - kept)
 
 
-def _matched(
-    project: Project, image: ImageSpec, *, all_files: bool = False
-) -> dict[str, list[FoundFile]]:
-    """Return the files that each pattern of `include` matches.
-
-    What git ignores is left out beside files that it does not ignore: a pattern that names a file,
-    or that matches nothing else, means it.
-    """
-    everything = list(walk(project.root)) if image.include else []
-    matched = {
-        pattern: [each for each in everything if matches(each.name, pattern)]
-        for pattern in image.include
-    }
-    if all_files:
-        return matched
-    names = {each.name for hits in matched.values() for each in hits} - matched.keys()
-    ignored = git.ignored(project.root, sorted(names))
-    ignored |= {name for name in names if _DROPPING.search(name)}
-    wanted = {}
-    for pattern, hits in matched.items():
-        rest = [each for each in hits if each.name not in ignored]
-        wanted[pattern] = rest or hits
-    return wanted
-
-
-def _is_pointer(file: FoundFile) -> bool:
-    """Return whether a small file is what Git LFS leaves in place of a large one."""
-    with contextlib.suppress(OSError):
-        return file.path.read_bytes().startswith(_LFS)
-    return False
-
-
-def unusual(project: Project, spec: ImageSpec) -> Iterator[str]:
+def unusual(project: Project, spec: ImageSpec, own: OwnFiles | None = None) -> Iterator[str]:
     """Yield what a person should know of an image's files before it is built.
 
     Large files, notebooks, sources with CRLF, which give another digest than a checkout with LF,
     and Python that is not UTF-8, which Python refuses without a declaration.
     """
-    own = find_files(project.root, ("src/**/*.py",)) if project.is_package else []
-    names = {each.name: each for each in (*included(project, spec), *own)}
+    own = own or OwnFiles(project)
+    code = own.matched(("src/**/*.py",), all_files=True) if project.is_package else {}
+    listed = (*included(project, spec, own), *(each for hits in code.values() for each in hits))
+    names = {each.name: each for each in listed}
     crlf = []
-    if left := passed_over(project, spec):
-        listed = first_of([f"`{name}`" for name in left], 3)
-        yield f"{listed} left out of `{spec.name}`: git ignores them, or an editor made them"
+    if left := passed_over(project, spec, own):
+        shortened = first_of([f"`{name}`" for name in left], 3)
+        yield f"{shortened} left out of `{spec.name}`: git ignores them, or an editor made them"
     for name, each in sorted(names.items()):
         if each.size > _LARGE:
             yield f"`{name}` has {shown(each.size)}: `{spec.name}` is that much larger"
         elif name.endswith(".ipynb") and PurePosixPath(name).name not in " ".join(spec.started):
             yield f"`{name}` is a notebook: nothing runs it in `{spec.name}`"
         elif name.endswith((".py", ".sh")):
-            data = each.path.read_bytes()
-            if b"\r\n" in data:
+            facts = own.facts(each)
+            if facts.crlf:
                 crlf.append(name)
-            if name.endswith(".py") and not _is_python_text(data):
+            if facts.unreadable:
                 yield f"`{name}` is not UTF-8 and declares no encoding: Python cannot read it"
     if crlf:
-        listed = first_of([f"`{name}`" for name in crlf], 1)
-        yield f"{listed} with CRLF: the digest differs from a checkout with LF"
-
-
-def _is_python_text(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return any(_CODING.match(line) for line in data.split(b"\n", 2)[:2])
-    return True
+        shortened = first_of([f"`{name}`" for name in crlf], 1)
+        yield f"{shortened} with CRLF: the digest differs from a checkout with LF"
 
 
 def how_to_get(project: Project, image: ImageSpec, path: str) -> str:
@@ -549,33 +504,75 @@ def how_to_get(project: Project, image: ImageSpec, path: str) -> str:
     return "train first, or take the pattern out of `include`" if path.startswith("models/") else ""
 
 
-def _content(file: FoundFile) -> Content:
+@dataclass(frozen=True, slots=True)
+class _Watched(OnDisk):
+    """A large file, which is refused at its end where it changed since it was hashed."""
+
+    file: FoundFile
+
+    def plain(self) -> Iterator[bytes]:
+        """Yield the content; raises LockstitchError."""
+        yield from OnDisk.plain(self)
+        _check_unchanged(self.file)
+
+
+def content_of(file: FoundFile) -> Content:
     """Return the file's content, and refuse one that changed since it was hashed."""
-    facts = file.path.stat()
-    if (facts.st_size, facts.st_mtime_ns) != (file.size, file.mtime_ns):
-        message = f"`{file.name}` changed while the image was built"
-        raise LockstitchError(message, hint="run the same command again")
+    _check_unchanged(file)
     if file.size >= STORED_FROM:
-        return OnDisk(file.path, file.size)
-    return Generated(file.path.read_bytes())
+        return _Watched(file.path, file.size, file)
+    content = Generated(file.path.read_bytes())
+    _check_unchanged(file)
+    return content
 
 
-def app_files(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:
-    """Yield the files below /app, output folders that any user may write to, the health check."""
-    beside = BESIDE in image.outputs
-    folders = tuple(f"{name.rstrip('/')}/" for name in image.outputs if name != BESIDE)
+def _check_unchanged(file: FoundFile) -> None:
+    if not file.is_as_it_was(file.path.stat()):
+        raise changed(file)
+
+
+def changed(file: FoundFile) -> LockstitchError:
+    """Return the error about a file that is another one than when the build began."""
+    message = f"`{file.name}` changed while the image was built"
+    return LockstitchError(message, hint="run the same command again")
+
+
+def app_files(
+    files: Sequence[FoundFile],
+    image: ImageSpec,
+    content: Callable[[FoundFile], Content] = content_of,
+) -> Iterator[Entry]:
+    """Yield files below /app as an image has them."""
     for each in files:
         # The owner's x bit is all that is kept of a mode: a umask never takes that one away.
         mode = 0o755 if each.executable else 0o644
         # A database or a model among the outputs, which the program writes again.
-        is_output = each.name.startswith(folders) or (beside and "/" not in each.name)
+        is_output = each.name.startswith(_output_folders(image)) or (
+            BESIDE in image.outputs and "/" not in each.name
+        )
         if is_output and not each.name.endswith(".py"):
             mode |= 0o022
-        yield Entry(path=f"{APP}/{each.name}", kind=Kind.FILE, mode=mode, content=_content(each))
+        yield Entry(path=f"{APP}/{each.name}", kind=Kind.FILE, mode=mode, content=content(each))
+
+
+def _output_folders(image: ImageSpec) -> tuple[str, ...]:
+    return tuple(f"{name.rstrip('/')}/" for name in image.outputs if name != BESIDE)
+
+
+def below_outputs(files: Sequence[FoundFile], image: ImageSpec) -> list[FoundFile]:
+    """Return the files in folders that the program may write to."""
+    return [each for each in files if each.name.startswith(_output_folders(image))]
+
+
+def app_folders(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:
+    """Yield output folders that any user may write to, symlinks and the health check.
+
+    Of all files of an image, whose folders below outputs are output folders too.
+    """
+    folders = _output_folders(image)
     below = {
         str(parent)
-        for each in files
-        if each.name.startswith(folders)
+        for each in below_outputs(files, image)
         for parent in PurePosixPath(each.name).parents
         if f"{parent}/".startswith(folders)
     }

@@ -50,7 +50,8 @@ class LayerRecords:
         """Ask the cache for layers, once each; app files are soon packed, and rarely shared."""
         if self._cache is None:
             return
-        fresh = {p.key: p for p in plans if p.kind != "app" and p.key not in self._looked}
+        shared = (p for p in plans if p.kind not in {"files", "app"})
+        fresh = {p.key: p for p in shared if p.key not in self._looked}
         cached = self._cache.find({key: planned.title for key, planned in fresh.items()})
         self._looked |= fresh
         for key, layer in cached.items():

@@ -17,17 +17,18 @@ from lockstitch import environ
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile
-from lockstitch.image import bytecode, contents, libraries, licences
+from lockstitch.image import bytecode, contents, libraries, licences, packs
 from lockstitch.image.bases import added_files, root_files
 from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.contents import InstalledWheel
+from lockstitch.image.packs import Pack
 from lockstitch.image.paths import APP
 from lockstitch.image.plan import LayerPlan
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock.bases import Base
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci import stargz
-from lockstitch.oci.entry import Entry, Generated, Kind
+from lockstitch.oci.entry import STORED_FROM, Content, Entry, Generated, Kind
 from lockstitch.oci.layer import LayerFacts, arrange, stitch
 from lockstitch.progress import Reporter
 from lockstitch.python.model import ImageSpec
@@ -46,7 +47,8 @@ class Job:
     base: Base
     interpreter: Interpreter | None
     image: ImageSpec
-    files: tuple[FoundFile, ...] = ()
+    name: str = ""  # of what may be taken over from the layer that this one replaces
+    files: tuple[FoundFile, ...] = ()  # below outputs, of all app layers
     project_wheel: ProjectWheel | None = None
 
 
@@ -97,13 +99,23 @@ def make(job: Job) -> LayerResult | Damaged:
 
 def _made(job: Job, store: Store) -> LayerResult:
     findings = _Findings()
+    if job.plan.kind in {"files", "app"}:
+        with packs.opened(store, job.name) as pack:
+            facts = _stitched(job, _app(job, pack), store)
+            pack.keep()
+    else:
+        facts = _stitched(job, _entries(job, store, findings), store)
+    return LayerResult(facts=facts, notes=tuple(findings.notes), packages=findings.packages)
+
+
+def _stitched(job: Job, entries: Iterable[Entry], store: Store) -> LayerFacts:
     root = "" if job.plan.kind in {"system", "python", "stdlib", "added"} else APP
-    entries = arrange(_entries(job, store, findings), root=root)
+    arranged = arrange(entries, root=root)
     write = partial(stargz.stitch, first=_FIRST.get(job.plan.kind, _none))
     with store.writer() as writer:
-        facts = (write if job.plan.lazy else stitch)(entries, writer.write)
+        facts = (write if job.plan.lazy else stitch)(arranged, writer.write)
         writer.commit(facts.digest)
-    return LayerResult(facts=facts, notes=tuple(findings.notes), packages=findings.packages)
+    return facts
 
 
 # What an engine fetches before a container of a lazy image starts, by kinds of layers: what every
@@ -111,6 +123,7 @@ def _made(job: Job, store: Store) -> LayerResult:
 _FIRST = {
     "venv": lambda _: True,
     "own": lambda entry: entry.path.endswith((".py", ".pyc")),
+    "files": lambda entry: entry.path.endswith((".py", ".pyc")),
     "app": lambda entry: entry.path.endswith((".py", ".pyc")),
 }
 
@@ -151,10 +164,8 @@ def _entries(job: Job, store: Store, findings: _Findings) -> Iterable[Entry]:
             return contents.venv(job.base.python, job.base.program, job.base.target().minor_abi)
         case "wheels":
             return _wheels(job, store, findings)
-        case "own":
-            return _project_wheel(job, store, findings)
         case _:
-            return contents.app_files(job.files, job.image)
+            return _project_wheel(job, store, findings)
 
 
 def _of_python(entry: Entry, base: Base) -> bool:
@@ -227,6 +238,22 @@ def _project_wheel(job: Job, store: Store, findings: _Findings) -> Iterator[Entr
     findings.packages[wheel.contents.hex] = findings.packages.pop(wheel.digest.hex)
 
 
+def _app(job: Job, pack: Pack) -> Iterator[Entry]:
+    digests = {file.name: digest for file, digest in job.plan.files}
+
+    def content(file: FoundFile) -> Content:
+        if file.size >= (stargz.CHUNK if job.plan.lazy else STORED_FROM):  # stored, or cut
+            return contents.content_of(file)
+        found = pack.content(file.path, file.size, digests[file.name])
+        if found is None:
+            raise contents.changed(file)
+        return found
+
+    yield from contents.app_files([file for file, _ in job.plan.files], job.image, content)
+    if job.plan.kind == "app":
+        yield from contents.app_folders(job.files, job.image)
+
+
 # --- many at once
 
 
@@ -269,7 +296,7 @@ def _weight(job: Job) -> int:
         return 200 << 20  # our own encoder runs over all of it
     if job.plan.kind == "wheels":
         return sum(wheel.size or 0 for wheel in job.plan.wheels) * (4 if job.interpreter else 1)
-    return sum(file.size for file in job.files)
+    return sum(file.size for file, _ in job.plan.files)
 
 
 def _result(

@@ -1,37 +1,41 @@
 """Which layers an image has: from a project and its lock to a plan, which fetches nothing."""
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from hashlib import sha256
 from typing import Any
 
 from lockstitch import files
-from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile
 from lockstitch.image import bytecode, collisions, contents, secret_guard
 from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.collisions import Collision
+from lockstitch.image.own_files import OwnFiles
 from lockstitch.image.paths import LAYOUT
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock import sources
 from lockstitch.lock.bases import Base
 from lockstitch.lock.file import Lock, created, pylock_name
 from lockstitch.oci import stargz
+from lockstitch.oci.entry import STORED_FROM, Entry
 from lockstitch.python.locks import pylock
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import minor, normal
-from lockstitch.resources import load_script
 from lockstitch.store import Store
 
 _ADDED = 1  # the form of layers of packages that a project adds
 _ALONE_FROM = 8 << 20  # bytes of a wheel; 15 % of wheels, 92 % of their bytes
 _ALONE_MOST = 40
 _BUCKETS = 4
-_CHUNK = 1 << 20
+_APP_ALONE_MOST = 24  # files of the project in layers of their own; engines take 127 layers
+_APP_ONE_MOST = (500, 8 << 20)  # files, and bytes of them, that are one layer
+_APP_BUCKETS = 16
 
+HashedFile = tuple[FoundFile, Digest]
 
 Lost = tuple[tuple[str, tuple[str, ...]], ...]  # paths by the names of packages, sorted
 
@@ -46,10 +50,20 @@ class LayerPlan:
     wheels: tuple[LockedWheel, ...] = ()
     lost: Lost = ()  # what its packages have and leave to others
     lazy: bool = False  # whether it has a table of contents (`oci.stargz`)
+    files: tuple[HashedFile, ...] = ()  # of the project
 
     def lost_by(self, package: str) -> frozenset[str]:
         """Return the paths that a package of the layer leaves to others."""
         return frozenset(path for name, paths in self.lost for path in paths if name == package)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppFiles:
+    """The project's own files in an image, and what else the layer above them has."""
+
+    files: tuple[HashedFile, ...] = ()
+    outputs: tuple[str, ...] = ()  # where they may be written to
+    others: str = ""  # what decides folders of outputs, links and the health check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +81,7 @@ class PlanInputs:
     wheels: Sequence[LockedWheel] = ()
     project: Digest | None = None  # of the contents of the project's own wheel
     project_name: str = ""
-    app: Digest | None = None  # of the app files; None for a base alone
+    app: AppFiles | None = None  # None for a base alone
     program: str = ""  # the path of the base's Python where it is not Debian's
     minor: str = ""  # as folders are named, where it is not X.Y
     lost: Lost = ()
@@ -124,8 +138,7 @@ def _layers(inputs: PlanInputs) -> list[LayerPlan]:
         content = {"contents": str(inputs.project), **installed}
         lost = _of(inputs.lost, {own_name(inputs.project_name)})
         layers.append(_layer("own", inputs.project_name, content, lost=lost))
-    layers.append(_layer("app", "app files", {"contents": inputs.app}))
-    return layers
+    return [*layers, *_app_layers(inputs.app)]
 
 
 def own_name(title: str) -> str:
@@ -170,6 +183,34 @@ def _groups(wheels: Sequence[LockedWheel]) -> list[tuple[LockedWheel, ...]]:
     return [(wheel,) for wheel in sorted(large)] + [tuple(buckets[n]) for n in sorted(buckets)]
 
 
+def _app_layers(app: AppFiles) -> list[LayerPlan]:
+    """Return large files alone, many small ones in buckets by name, and what is left above them.
+
+    So that an edit changes one layer, and beside a large file or among many a small one.
+    """
+    by_size = sorted(app.files, key=lambda each: (-each[0].size, each[0].name))
+    large = sorted(f.name for f, _ in by_size[:_APP_ALONE_MOST] if f.size >= STORED_FROM)
+    by_name = {each[0].name: each for each in app.files}
+    parts = {f"app files: {name}": [by_name.pop(name)] for name in large}
+    rest = [*by_name.values()]
+    most, bytes_most = _APP_ONE_MOST
+    if len(rest) > most or sum(file.size for file, _ in rest) > bytes_most:
+        for each in rest:
+            number = sha256(os.fsencode(each[0].name)).digest()[0] % _APP_BUCKETS + 1
+            title = f"app files, part {number:02} of {_APP_BUCKETS}"
+            parts.setdefault(title, []).append(each)
+        rest = []
+    layers = [_app_layer("files", title, parts[title], app) for title in sorted(parts)]
+    return [*layers, _app_layer("app", "app files", rest, app)]
+
+
+def _app_layer(kind: str, title: str, hashed: Sequence[HashedFile], app: AppFiles) -> LayerPlan:
+    listing = [[file.name, file.executable, digest] for file, digest in hashed]
+    inputs = {"files": listing, "outputs": list(app.outputs)}
+    inputs |= {"others": [app.others]} if kind == "app" else {}
+    return replace(_layer(kind, title, inputs), files=tuple(hashed))
+
+
 def _layer(
     kind: str,
     title: str,
@@ -189,6 +230,8 @@ def prepare(
     platform: str,
     project_wheel: ProjectWheel | None,
     store: Store,
+    *,
+    own: OwnFiles | None = None,
 ) -> Prepared:
     """Return the plan of an image; reads the locks and the project's files, fetches nothing.
 
@@ -200,8 +243,10 @@ def prepare(
     text = files.read_text(project.root / pylock_name(spec.name))
     digest = of_bytes(text.encode())
     wheels = wheels_of(text, spec, base, project, lock, store)
-    included = contents.included(project, spec)
-    digests = [_hash(file) for file in included]
+    own = own or OwnFiles(project, store)
+    included = contents.included(project, spec, own)
+    digests = [own.facts(file).digest for file in included]
+    own.keep()
     secret_guard.refuse(project, spec, included, digests, project_wheel, store)
     host, note = None, ""
     if spec.bytecode and base.interpreter is None:
@@ -213,7 +258,11 @@ def prepare(
         wheels=wheels,
         project=project_wheel.contents if project_wheel else None,
         project_name=f"{project.name} {project.version}".strip(),
-        app=_app_digest(included, digests, spec),
+        app=AppFiles(
+            files=tuple(zip(included, digests, strict=True)),
+            outputs=spec.outputs,
+            others=_others(included, spec),
+        ),
         lazy=spec.lazy,
     )
     return Prepared(
@@ -302,24 +351,11 @@ def wheels_of(
     return wheels
 
 
-def _app_digest(
-    included: Sequence[FoundFile], digests: Sequence[Digest], spec: ImageSpec
-) -> Digest:
-    hashed = zip(included, digests, strict=True)
-    listing = [[file.name, file.executable, digest] for file, digest in hashed]
-    health = _health_digest() if spec.health else ""
-    links = [sorted(spec.links.items())] if spec.links else []
-    return of_bytes(canonical_json([listing, list(spec.outputs), health, *links]))
+def _others(included: Sequence[FoundFile], spec: ImageSpec) -> str:
+    entries = contents.app_folders(included, spec)
+    listing = [[e.path, e.mode, e.target, _of_content(e)] for e in entries]
+    return of_bytes(canonical_json(listing))
 
 
-def _hash(file: FoundFile) -> Digest:
-    hasher = Hasher()
-    with file.path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK):
-            hasher.update(chunk)
-    return hasher.digest()
-
-
-@cache
-def _health_digest() -> Digest:
-    return of_bytes(load_script("health.py"))
+def _of_content(entry: Entry) -> str:
+    return of_bytes(entry.content.plain()) if entry.content else ""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,15 @@ from support.programs import git
 
 from lockstitch.errors import LockstitchError
 from lockstitch.image import contents
+from lockstitch.oci.entry import Entry
 from lockstitch.python.model import ImageSpec, Project
+
+
+def app(tree: Project, spec: ImageSpec) -> Iterator[Entry]:
+    """Yield all that the layers of app files of an image have."""
+    found = contents.included(tree, spec)
+    yield from contents.app_files(found, spec)
+    yield from contents.app_folders(found, spec)
 
 
 def project(root: Path) -> Project:
@@ -74,7 +83,7 @@ def test_a_program_that_writes_beside_its_code_may_do_so_and_change_no_code(
     (tree.root / "app.db").write_bytes(b"1")
     (tree.root / "app.py").write_bytes(b"1")
     spec = ImageSpec(name="train", include=("app.*", "src/*"), outputs=(".", "logs"))
-    entries = contents.app_files(contents.included(tree, spec), spec)
+    entries = app(tree, spec)
     found = members(layer(entries, root="").data)
     modes = {path: oct(member.mode) for path, (member, _) in found.items()}
     assert modes.pop("app") == "0o1777"
@@ -90,7 +99,7 @@ def test_included_files_below_outputs_may_be_overwritten(tree: Project) -> None:
     for name in ("models/m.bin", "models/v1/m.bin", "models/load.py", "models.txt"):
         (tree.root / name).write_bytes(b"1")
     spec = ImageSpec(name="train", include=("models/**", "models.txt"), outputs=("models",))
-    entries = contents.app_files(contents.included(tree, spec), spec)
+    entries = app(tree, spec)
     found = members(layer(entries, root="app").data)
     assert {path: oct(member.mode) for path, (member, _) in found.items()} == {
         "app/models": "0o1777",
@@ -104,7 +113,7 @@ def test_included_files_below_outputs_may_be_overwritten(tree: Project) -> None:
 
 def test_layer_holds_files_outputs_and_the_health_check(tree: Project) -> None:
     spec = ImageSpec(name="serve", include=("src/*",), outputs=("models", "runs/x"), health="/h")
-    entries = contents.app_files(contents.included(tree, spec), spec)
+    entries = app(tree, spec)
     found = members(layer(entries, root="app").data)
     assert {path: oct(member.mode) for path, (member, _) in found.items()} == {
         "app/.lockstitch": "0o755",
@@ -127,7 +136,7 @@ def test_a_link_that_leads_out_of_the_project_is_refused(tree: Project) -> None:
         contents.included(tree, ImageSpec(name="serve", include=("src/**",)))
     assert caught.value.hint == "copy the file into the project"
     spec = ImageSpec(name="serve", include=("src/*.py",))
-    found = members(layer(contents.app_files(contents.included(tree, spec), spec), root="app").data)
+    found = members(layer(app(tree, spec), root="app").data)
     assert found["app/src/inside.py"][0].isreg()
     assert found["app/src/inside.py"][1] == b"src/main.py"
 
@@ -144,7 +153,7 @@ def test_a_large_file_is_stored_and_never_whole_in_memory(tree: Project) -> None
     with (tree.root / "weights.bin").open("wb") as handle:
         handle.truncate(16 << 20)
     spec = ImageSpec(name="serve", include=("weights.bin",))
-    (entry,) = contents.app_files(contents.included(tree, spec), spec)
+    (entry,) = app(tree, spec)
     assert entry.content is not None
     packed = [len(chunk) for chunk in entry.content.deflated()]
     assert sum(packed) > 16 << 20
@@ -153,23 +162,23 @@ def test_a_large_file_is_stored_and_never_whole_in_memory(tree: Project) -> None
 
 def test_without_health_there_is_no_health_check(tree: Project) -> None:
     spec = ImageSpec(name="train", include=("README",))
-    found = members(layer(contents.app_files(contents.included(tree, spec), spec), root="app").data)
+    found = members(layer(app(tree, spec), root="app").data)
     assert set(found) == {"app/README"}
 
 
 def test_a_umask_does_not_show(tree: Project) -> None:
     spec = ImageSpec(name="train", include=("src/**",))
-    before = layer(contents.app_files(contents.included(tree, spec), spec), root="app").data
+    before = layer(app(tree, spec), root="app").data
     for path in (tree.root / "src").rglob("*"):
         path.chmod(0o777 if path.is_dir() or path.name == "run.sh" else 0o666)
-    assert layer(contents.app_files(contents.included(tree, spec), spec), root="app").data == before
+    assert layer(app(tree, spec), root="app").data == before
 
 
 def test_the_health_check_compiles(tree: Project, tmp_path: Path) -> None:
     spec = ImageSpec(name="serve", health="/health")
     ((_, script),) = [
         pair
-        for path, pair in members(layer(contents.app_files([], spec)).data).items()
+        for path, pair in members(layer(contents.app_folders([], spec)).data).items()
         if "py" in path
     ]
     path = tmp_path / "health.py"

@@ -130,11 +130,16 @@ def app_file(tmp_path: Path) -> FoundFile:
     return found
 
 
+def of_files(job: Job, *found: FoundFile) -> Job:
+    hashed = tuple((each, of_bytes(each.path.read_bytes())) for each in found)
+    return dataclasses.replace(job, plan=dataclasses.replace(job.plan, files=hashed))
+
+
 def test_a_file_that_changed_since_it_was_hashed_stops_the_layer(
     store: Store, tmp_path: Path
 ) -> None:
     found = app_file(tmp_path)
-    wanted = dataclasses.replace(job(store, "app"), files=(found,))
+    wanted = of_files(job(store, "app"), found)
     assert files(store, made(wanted))["app/main.py"] == b"print(1)\n"
     found.path.write_text("print(2) # and more\n")
     with pytest.raises(LockstitchError, match=r"`main\.py` changed while the image was built"):
@@ -191,7 +196,7 @@ def test_all_jobs_are_done_the_heaviest_first(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCKSTITCH_JOBS", "1")
-    light = dataclasses.replace(job(store, "app"), files=(app_file(tmp_path),))
+    light = of_files(job(store, "app"), app_file(tmp_path))
     jobs = [job(store, "venv"), light, job(store, "wheels", locked(store, wheel(CODE)))]
     progress = Counted()
     done = [one.plan.kind for one, _ in make_all([*jobs, job(store, "system")], progress)]

@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from support.images import check_golden
 
 from lockstitch.digest import of_bytes
+from lockstitch.files import FoundFile
 from lockstitch.image import plan as plan_module
-from lockstitch.image.plan import LayerPlan, PlanInputs, plan
+from lockstitch.image.plan import AppFiles, HashedFile, LayerPlan, PlanInputs, plan
 from lockstitch.python.locks.resolution import LockedWheel
 
 MIB = 1 << 20
@@ -40,7 +42,7 @@ INPUTS = PlanInputs(
     wheels=[*SMALL, *LARGE],
     project=of_bytes(b"own"),
     project_name="churn 0.1.0",
-    app=of_bytes(b"app"),
+    app=AppFiles(others="app"),
 )
 
 
@@ -160,7 +162,7 @@ def test_layers_stay_under_what_docker_takes() -> None:
 
 
 def test_which_part_changes_which_layers() -> None:
-    assert changed(app=of_bytes(b"new")) == {"app"}
+    assert changed(app=AppFiles(others="new")) == {"app"}
     assert changed(project=of_bytes(b"new")) == {"own"}
     assert changed(base=of_bytes(b"new")) == {"system", "python"}
     assert changed(trimmed=True) == {"wheels", "own"}
@@ -193,3 +195,57 @@ def test_the_layout_version_is_in_every_key(monkeypatch: pytest.MonkeyPatch) -> 
     before = {layer.key for layer in plan(INPUTS)}
     monkeypatch.setattr(plan_module, "LAYOUT", plan_module.LAYOUT + 1)
     assert before.isdisjoint(layer.key for layer in plan(INPUTS))
+
+
+def own(name: str, text: str = "", *, mib: float = 0) -> HashedFile:
+    found = FoundFile(name=name, path=Path(name), size=int(mib * MIB), mtime_ns=0, executable=False)
+    return found, of_bytes((text or name).encode())
+
+
+def app_layers(*files: HashedFile) -> dict[str, LayerPlan]:
+    layers = plan(dataclasses.replace(INPUTS, app=AppFiles(files=files)))
+    found = {layer.title: layer for layer in layers if layer.kind in {"files", "app"}}
+    assert [*found][-1] == "app files"
+    listed = sorted(file.name for layer in found.values() for file, _ in layer.files)
+    assert listed == sorted(file.name for file, _ in files)
+    return found
+
+
+def moved(before: dict[str, LayerPlan], after: dict[str, LayerPlan]) -> list[str]:
+    known = {layer.key for layer in before.values()}
+    return [title for title, layer in after.items() if layer.key not in known]
+
+
+def test_few_small_app_files_are_one_layer() -> None:
+    assert [*app_layers(own("src/a.py"), own("data/x.csv", mib=7))] == ["app files"]
+
+
+def test_large_app_files_are_alone_so_that_code_moves_without_them() -> None:
+    files = [own("models/b.bin", mib=16), own("models/a.bin", mib=4096), own("src/a.py")]
+    before = app_layers(*files)
+    assert [*before] == ["app files: models/a.bin", "app files: models/b.bin", "app files"]
+    assert moved(before, app_layers(*files[:2], own("src/a.py", "new"))) == ["app files"]
+    after = app_layers(own("models/b.bin", "new", mib=16), *files[1:])
+    assert moved(before, after) == ["app files: models/b.bin"]
+
+
+def test_one_of_many_app_files_moves_a_sixteenth_of_them() -> None:
+    files = [own(f"data/{n}.txt") for n in range(5000)]
+    before = app_layers(*files)
+    assert len(before) == 16 + 1
+    assert all(200 < len(layer.files) < 450 for t, layer in before.items() if "part" in t)
+    assert len(moved(before, app_layers(own("data/0.txt", "new"), *files[1:]))) == 1
+    assert len(moved(before, app_layers(*files, own("data/new.txt")))) == 1
+
+
+def test_many_bytes_of_app_files_are_in_parts_too() -> None:
+    files = [own(f"data/{n}.bin", mib=3) for n in range(5)]
+    before = app_layers(*files)
+    assert len(before) > 1
+    assert len(moved(before, app_layers(*files[:4], own("data/4.bin", "new", mib=3)))) == 1
+
+
+def test_app_files_stay_under_what_docker_takes() -> None:
+    files = [own(f"big{n}.bin", mib=20) for n in range(60)]
+    files += [own(f"{n}.txt") for n in range(3000)]
+    assert len(app_layers(*files)) == 24 + 16 + 1

@@ -58,7 +58,6 @@ from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.image import accelerators, bundle, imports, publish, sizes
 from lockstitch.image.attest import Attester
 from lockstitch.image.build import Builder, Built
-from lockstitch.image.contents import unusual
 from lockstitch.image.publish import Documents, Published
 from lockstitch.lock import file, make
 from lockstitch.lock.bases import kind_of
@@ -190,7 +189,7 @@ def run(options: argparse.Namespace) -> int:
     if options.verbose:
         say(f"encoder: {deflate.described()}")
     with contextlib.suppress(LockstitchError):  # which the build says with all others
-        for note in dict.fromkeys(note for each in specs for note in unusual(project, each)):
+        for note in builder.unusual(specs):
             say(f"warning: {note}")
     built = builder.build(specs, layout, form=options.compression, shallow=shallow)
     attester = Attester(project, lock, builder, session.store, form=options.compression)
