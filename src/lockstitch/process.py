@@ -239,6 +239,19 @@ def attach(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> 
         return subprocess.Popen(words, cwd=cwd, env=dict(env))  # noqa: S603 -- no shell
 
 
+def browse(address: str) -> bool:
+    """Show an address in the user's browser, and return whether there is one to show it."""
+    import webbrowser  # takes its time, and few commands need it
+
+    places = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    # Without a display it would be a browser in this terminal.
+    if sys.platform == "linux" and not any(environ.flag(name) for name in places):
+        return False
+    with contextlib.suppress(webbrowser.Error):
+        return webbrowser.open(address)
+    return False
+
+
 def stop(running: Running, *, patience: float) -> None:
     """Ask a program to end with SIGTERM, and kill it after `patience` seconds."""
     running.terminate()

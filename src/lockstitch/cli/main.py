@@ -47,6 +47,7 @@ COMMANDS = (
     ("stack status", "Show the services of the local stack: state, address, restarts"),
     ("stack logs", "Show the logs of the local stack"),
     ("stack env", "Print the environment variables of the local stack"),
+    ("stack open", "Open the page of MLflow or of the object store in a browser"),
     ("stack import", "Import local training runs into the stack's MLflow"),
     ("stack reset", "Delete the local stack's data"),
     ("check", "Find problems that break ML environments"),

@@ -15,13 +15,14 @@ from lockstitch.lock import file, make
 from lockstitch.lock.file import Lock, LockedFile
 from lockstitch.oci.model import Image
 from lockstitch.process import Command
-from lockstitch.python.model import Project
+from lockstitch.progress import say
+from lockstitch.python.model import ImageSpec, Project
 from lockstitch.run import programs
 from lockstitch.stack import compose, control, service, tools
 from lockstitch.stack import images as stack_images
 from lockstitch.stack.compose import Compose
 from lockstitch.stack.control import Native
-from lockstitch.stack.folder import log_lines
+from lockstitch.stack.folder import Folder, log_lines
 
 Stack = Native | Compose
 
@@ -81,6 +82,37 @@ def variables(session: Session) -> dict[str, str]:
     if "compose" not in folder.read(folder.plan) or not of(session).status():
         return {}
     return service.variables(service.parts_of(folder))
+
+
+def network(session: Session, spec: ImageSpec) -> engines.Network | None:
+    """Return the network from which a container reaches the stack, with the variables it needs.
+
+    None when the stack does not run, and where only this machine's own network reaches it and the
+    image has a port, which would be open to other machines there.
+    """
+    own = variables(session)
+    if not own:
+        return None
+    if session.project.stack.runner == "compose":
+        parts = service.parts_of(control.folder_of(session.project))
+        places = {name: f"{name}:{port}" for name, port in compose.PORT.items()}
+        say("the stack is up: its variables are set, and its network is the container's")
+        stack = of(session)
+        assert isinstance(stack, Compose)  # noqa: S101 -- as its runner says
+        return engines.Network(name=stack.network, variables=service.variables(parts, places))
+    if spec.port:
+        say(f"warning: the stack is on 127.0.0.1, which the container of `{spec.name}` does not")
+        say('reach: runner = "compose" in [tool.lockstitch.stack] gives it a network of both')
+        return None
+    say("the stack is up: its variables are set, and the container has this machine's network")
+    return engines.Network(name="host", variables=own)
+
+
+def say_logins(folder: Folder) -> None:
+    """Say who logs in to the pages of the stack, and where the passwords are."""
+    for name, login in control.logins(folder).items():
+        user, key, file = login["user"], login["password"], login["file"]
+        say(f"login of {name}: user `{user}`, password: `{key}` in {file}")
 
 
 def running(session: Session) -> dict[str, str]:

@@ -6,7 +6,7 @@ import platform
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +115,14 @@ def load(engine: Engine, image: Image, name: str) -> Digest:
     return wanted
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network of the engine that a container joins, and what it is told of who is there."""
+
+    name: str
+    variables: Mapping[str, str]
+
+
 def command(
     engine: Engine,
     project: Project,
@@ -123,10 +131,12 @@ def command(
     arguments: tuple[str, ...] = (),
     *,
     gpus: bool = False,
+    network: Network | None = None,
 ) -> Command:
     """Return the command that runs an image: read-only, a port on loopback, outputs mounted.
 
-    With `gpus` it has all of NVIDIA's, or those of this shell's CUDA_VISIBLE_DEVICES.
+    With `gpus` it has all of NVIDIA's, or those of this shell's CUDA_VISIBLE_DEVICES. Variables of
+    a network are in no words, and the image's own `env` goes before them.
     """
     # What is written beside the code stays in the container, and goes with it.
     words = [str(engine.program), "run", "--rm", "--init"]
@@ -139,6 +149,10 @@ def command(
         there = project.root / name
         there.mkdir(parents=True, exist_ok=True)
         words += ["--mount", f"type=bind,source={there},target=/app/{name}"]
+    told = network.variables if network else {}
+    told = {name: text for name, text in told.items() if name not in spec.env}
+    words += ["--network", network.name] if network else []
+    words += [word for name in sorted(told) for word in ("--env", name)]
     if spec.outputs and hasattr(os, "getuid"):
         words += ["--user", f"{os.getuid()}:{os.getgid()}"]
     if gpus:
@@ -148,7 +162,8 @@ def command(
         visible = environ.get("CUDA_VISIBLE_DEVICES")
         words += ["--env", f"CUDA_VISIBLE_DEVICES={visible}"] if visible else []
     command_words = (*spec.started, *arguments) if arguments else ()
-    return Command(words=(*words, tag, *command_words), cwd=project.root, env=environ.child())
+    env = environ.child(**told)
+    return Command(words=(*words, tag, *command_words), cwd=project.root, env=env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

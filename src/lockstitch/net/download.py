@@ -274,7 +274,7 @@ class RemoteFile:
         return data
 
 
-def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
+def ask(url: str, body: bytes | None = None, login: Login | None = None) -> tuple[int, bytes]:
     """Return status and body of one request to a program on this machine: GET, or POST of JSON.
 
     Raises LockstitchError when nothing answers there.
@@ -283,6 +283,7 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, bytes]:
         message = f"`{shown(url)}` is not on this machine"
         raise LockstitchError(message)
     headers = {"Content-Type": "application/json"} if body is not None else {}
+    headers |= {"Authorization": login.header()} if login else {}
     method = "POST" if body else "GET"
     try:
         with Transport(1).request(method, url, headers=headers, body=body, patience=10) as answer:

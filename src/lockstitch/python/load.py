@@ -259,4 +259,5 @@ def _stack(own: Mapping[str, Any], *, declared: bool) -> StackSpec:
         endpoint=store["endpoint"],
         bucket=store["bucket"],
         region=store["region"],
+        login=own["login"],
     )

@@ -83,6 +83,7 @@ class StackSpec:
     endpoint: str = ""  # of an object store of one's own; "" starts one
     bucket: str = "mlflow"
     region: str = "us-east-1"
+    login: str = "auto"  # whether MLflow asks for one: also "always", "never"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.python.model import Project, StackSpec
 from lockstitch.stack import control, machine
 from lockstitch.stack.folder import Folder
-from lockstitch.stack.service import USER
+from lockstitch.stack.service import ADMIN, USER
 from lockstitch.stack.services import mlflow, objects, postgres
 from lockstitch.stack.supervisor import FAILED, READY, STARTING
 
@@ -28,7 +28,7 @@ NAME = "docker-compose.yml"
 SECRETS = "secrets"  # folder below the stack's own
 MARK = "# Written by `lockstitch export dockerfile` from pyproject.toml and lockstitch.lock"
 PORT = {"postgres": 5432, "objects": 9000, "mlflow": 5000}  # in the containers
-ADMIN = 23646  # of the store's own page
+CONSOLE = 23646  # port of the store's own page
 VARIABLES = {name: f"LOCKSTITCH_{name.upper()}_PORT" for name in (*PORT, "admin")}
 IMAGES = {name: f"LOCKSTITCH_{name.upper()}_IMAGE" for name in PORT}
 _PATIENCE = {"mlflow": 60}  # seconds until a check that fails counts; it makes its tables first
@@ -76,17 +76,22 @@ def render(stack: StackSpec, images: Mapping[str, Digest], *, several: bool = Fa
 
 def _postgres(stack: StackSpec, image: str) -> list[str]:
     words = postgres.arguments(_DATA / "postgres", "*", PORT["postgres"])
-    variables = {"PGDATABASE": "mlflow", "PGHOST": "127.0.0.1", "PGUSER": "mlflow"}
+    variables = {"PGDATABASE": USER, "PGHOST": "127.0.0.1", "PGUSER": USER}
+    variables["LOCKSTITCH_DATABASE"] = postgres.DATABASE
     ports = [_port("postgres", PORT["postgres"], stack.postgres_port)]
     more = ["stop_signal: SIGINT", "volumes:", "  - postgres:/app/data"]
     return _service("postgres", image, words, variables, ports, more)
 
 
 def _objects(stack: StackSpec, image: str) -> list[str]:
-    inside = {**objects.PORTS, "objects": PORT["objects"], "admin": ADMIN}
+    inside = {**objects.PORTS, "objects": PORT["objects"], "admin": CONSOLE}
     words = objects.arguments(_DATA, _ALL, stack.bucket, inside)
     variables = {"AWS_DEFAULT_REGION": stack.region, "LOCKSTITCH_BUCKET": stack.bucket}
-    ports = [_port("objects", PORT["objects"], stack.objects_port), _port("admin", ADMIN, ADMIN)]
+    variables |= objects.MEMORY
+    ports = [
+        _port("objects", PORT["objects"], stack.objects_port),
+        _port("admin", CONSOLE, CONSOLE),
+    ]
     return _service(
         "objects", image, words, variables, ports, ["volumes:", "  - objects:/app/data"]
     )
@@ -97,6 +102,7 @@ def _mlflow(stack: StackSpec, image: str, needs: Sequence[str]) -> list[str]:
     words += ["--allowed-hosts", "localhost:*,127.0.0.1:*,mlflow:*"]
     store = stack.endpoint or f"http://objects:{PORT['objects']}"
     variables = mlflow.VARIABLES | {
+        "MLFLOW_AUTH_CONFIG_PATH": "/tmp/mlflow.ini",  # noqa: S108 -- the container's own
         "AWS_DEFAULT_REGION": stack.region,
         "MLFLOW_S3_ENDPOINT_URL": store,
         **({"LOCKSTITCH_BUCKET": stack.bucket} if stack.endpoint else {}),
@@ -176,6 +182,11 @@ class Compose:
     docker: Path
     words: tuple[str, ...]  # that Compose is called with
     images: Mapping[str, Digest] = field(default_factory=dict)  # of the engine's platform
+
+    @property
+    def network(self) -> str:
+        """Return the name that the engine has for the network of the services."""
+        return f"{self.name}_stack"
 
     @property
     def folder(self) -> Folder:
@@ -316,8 +327,9 @@ class Compose:
         return [*self.words, "--project-name", self.name, "--file", place]
 
     def _call(self, *words: str, check: bool = True, hint: str = "") -> process.Finished:
+        # The plan may be of a stack without containers, which has more ports.
         chosen = self.folder.read(self.folder.plan).get("ports", {})
-        own = {VARIABLES[name]: str(chosen[name]) for name in chosen}
+        own = {name: str(chosen[of]) for of, name in VARIABLES.items() if of in chosen}
         own |= {IMAGES[n]: tag(n, image) for n, image in self.images.items()}
         own |= {"COMPOSE_IGNORE_ORPHANS": "true"}
         env = environ.child(**own)
@@ -338,7 +350,7 @@ def _write_plan(stack: StackSpec, folder: Folder, name: str) -> Mapping[str, tup
         "postgres": stack.postgres_port,
         "objects": stack.objects_port,
         "mlflow": stack.mlflow_port,
-        "admin": ADMIN,
+        "admin": CONSOLE,
     }
     chosen = machine.choose_ports(wanted)
     plan = {
@@ -348,6 +360,7 @@ def _write_plan(stack: StackSpec, folder: Folder, name: str) -> Mapping[str, tup
         "bucket": stack.bucket,
         "region": stack.region,
         "compose": name,
+        "login": machine.asks(stack.login),
     }
     if stack.endpoint:
         control.take_keys(folder)
@@ -368,11 +381,13 @@ def _write_secrets(stack: StackSpec, folder: Folder) -> None:
     backend = f"postgresql+psycopg2://{login}/{USER}"
     secrets = {
         "postgres": {"PGPASSWORD": keys.password},
-        "mlflow": store | {"MLFLOW_BACKEND_STORE_URI": backend},
+        "mlflow": store
+        | mlflow.secrets(keys, login=machine.asks(stack.login))
+        | {"MLFLOW_BACKEND_STORE_URI": backend},
     }
     if not stack.endpoint:
         signing = dict(zip(objects.SIGNING, keys.signing, strict=True))
-        page = {"WEED_ADMIN_USER": "lockstitch", "WEED_ADMIN_PASSWORD": keys.admin}
+        page = {"WEED_ADMIN_USER": ADMIN, "WEED_ADMIN_PASSWORD": keys.admin}
         secrets["objects"] = store | signing | page
     there = folder.root / SECRETS
     there.mkdir(mode=0o700, exist_ok=True)

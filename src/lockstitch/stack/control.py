@@ -14,7 +14,7 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python.model import Project, StackSpec
 from lockstitch.stack import machine, service
 from lockstitch.stack.folder import LOW, Folder, full, last_lines
-from lockstitch.stack.service import HOST, USER, parts_of
+from lockstitch.stack.service import ADMIN, HOST, USER, parts_of
 from lockstitch.stack.services.objects import PORTS, sweep
 from lockstitch.stack.supervisor import FAILED, FULL, NEEDS, READY
 from lockstitch.stack.tools import Tools
@@ -24,7 +24,10 @@ _PATIENCE = 180.0  # seconds until a stack that does not come up is given up
 _OWN = "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or correct tool.lockstitch.stack"
 _ROOM = 300_000_000  # bytes that a first start needs
 _DATA = ("postgres", "postgres.new", "objects", "objects.tmp", "logs", "backups")
-_STATE = ("keys.json", "objects.json", "plan.json", "status.json", "postgres.password")
+_STATE = (
+    *("keys.json", "objects.json", "mlflow.ini"),
+    *("plan.json", "status.json", "postgres.password"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +112,7 @@ def status(folder: Folder) -> dict[str, Any]:
 
 
 def addresses(folder: Folder) -> dict[str, str]:
-    """Return the address of each service, and of the store's own page."""
+    """Return the address of each service, and of the store's console."""
     parts = parts_of(folder)
     at = {name: f"{HOST}:{port}" for name, port in parts.ports.items()}
     places = {
@@ -118,7 +121,18 @@ def addresses(folder: Folder) -> dict[str, str]:
     }
     if parts.endpoint:
         return {**places, "objects": parts.endpoint}
-    return {**places, "objects": f"http://{at['objects']}", "objects page": f"http://{at['admin']}"}
+    return {**places, "objects": f"http://{at['objects']}", "console": f"http://{at['admin']}"}
+
+
+def logins(folder: Folder) -> dict[str, dict[str, str]]:
+    """Return how people log in to what has pages: the user, and where the password is."""
+    parts = parts_of(folder)
+    keys = {} if parts.endpoint else {"console": "admin"}
+    keys |= {"mlflow": "mlflow"} if parts.login else {}
+    file = str(folder.keys_file)
+    return {
+        name: {"user": ADMIN, "password": key, "file": file} for name, key in sorted(keys.items())
+    }
 
 
 def variables(folder: Folder) -> dict[str, str]:
@@ -138,6 +152,7 @@ def _write_plan(stack: StackSpec, folder: Folder, tools: Tools) -> Mapping[str, 
         "endpoint": stack.endpoint,
         "bucket": stack.bucket,
         "region": stack.region,
+        "login": machine.asks(stack.login),
     }
     folder.write(folder.plan, plan)
     if stack.endpoint:

@@ -5,7 +5,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from lockstitch.stack.machine import identity
 
 LOW = 64_000_000  # bytes free below which nothing is promised: PostgreSQL's log grows by 16 MB
 _PRIVATE = 0o600
+_LATER = ("mlflow", "session")  # keys that a folder of an older lockstitch lacks
 _LOOK = 0.2  # seconds between two looks at a log
 _MOST = 1 << 20  # bytes of a log's end that are read for its last lines
 
@@ -26,7 +27,9 @@ class Keys:
     password: str  # of PostgreSQL's user
     access_key: str
     secret_key: str
-    admin: str  # password of the store's own page
+    admin: str  # password of the store's console
+    mlflow: str  # password of MLflow's user, where it asks for one
+    session: str  # with which MLflow signs its forms
     signing: tuple[str, ...]  # keys between the parts of the store
 
     def __repr__(self) -> str:
@@ -77,16 +80,18 @@ class Folder:
 
         Raises LockstitchError for a damaged file.
         """
-        if not self.keys_file.exists():
-            fresh = Keys(
-                password=secrets.token_urlsafe(24),
-                access_key=secrets.token_hex(10).upper(),
-                secret_key=secrets.token_hex(20),
-                admin=secrets.token_urlsafe(24),
-                signing=tuple(secrets.token_urlsafe(32) for _ in range(4)),
-            )
-            self.write(self.keys_file, asdict(fresh), mode=_PRIVATE)
-        kept = self.read(self.keys_file)
+        fresh = {
+            "password": secrets.token_urlsafe(24),
+            "access_key": secrets.token_hex(10).upper(),
+            "secret_key": secrets.token_hex(20),
+            "admin": secrets.token_urlsafe(24),
+            "signing": [secrets.token_urlsafe(32) for _ in range(4)],
+        }
+        later = {name: secrets.token_urlsafe(24) for name in _LATER}
+        kept = self.read(self.keys_file) if self.keys_file.exists() else fresh
+        if kept.keys() >= fresh.keys() and not kept.keys() >= later.keys():
+            kept = later | kept
+            self.write(self.keys_file, kept, mode=_PRIVATE)
         try:
             return Keys(**{**kept, "signing": tuple(kept["signing"])})
         except (KeyError, TypeError) as error:

@@ -18,6 +18,7 @@ from typing import Any
 
 from lockstitch import environ, files, process
 from lockstitch.errors import LockstitchError
+from lockstitch.net.credentials import Login
 from lockstitch.net.download import ask
 from lockstitch.python.model import Project
 from lockstitch.stack.folder import Folder
@@ -89,31 +90,32 @@ def folders(project: Project) -> list[Path]:
     return sorted(place for place in places if place.is_dir() and not place.is_symlink())
 
 
-def waiting(project: Project, server: str) -> int:
+def waiting(project: Project, server: str, login: Login | None = None) -> int:
     """Return how many runs of this project MLflow's server does not have yet; 0 if it is silent."""
     ids = {run.id for folder in folders(project) for run in read(folder).runs}
     if not ids:
         return 0
     try:
-        return len(ids - _imported(server))
+        return len(ids - _imported(server, login))
     except (LockstitchError, ValueError, TypeError, AttributeError, KeyError):
         return 0
 
 
-def _imported(server: str) -> set[str]:
+def _imported(server: str, login: Login | None) -> set[str]:
     body: dict[str, Any] = {"view_type": "ALL"}
-    ids = [each["experiment_id"] for each in _pages(server, "experiments", body)]
+    ids = [each["experiment_id"] for each in _pages(server, login, "experiments", body)]
     body = {"experiment_ids": ids, "filter": f"tags.`{TAG}` != ''", "run_view_type": "ALL"}
-    tags = [each["data"].get("tags", []) for each in _pages(server, "runs", body)] if ids else []
+    runs = _pages(server, login, "runs", body) if ids else ()
+    tags = [each["data"].get("tags", []) for each in runs]
     return {tag["value"] for each in tags for tag in each if tag["key"] == TAG}
 
 
-def _pages(server: str, kind: str, body: Mapping[str, Any]) -> Iterator[Any]:
+def _pages(server: str, login: Login | None, kind: str, body: Mapping[str, Any]) -> Iterator[Any]:
     token = ""
     while True:
         words = {"max_results": 1000, **body, "page_token": token}
         address = f"{server}/api/2.0/mlflow/{kind}/search"
-        answer = json.loads(ask(address, json.dumps(words).encode())[1])
+        answer = json.loads(ask(address, json.dumps(words).encode(), login)[1])
         yield from answer.get(kind, [])
         token = answer.get("next_page_token", "")
         if not token:

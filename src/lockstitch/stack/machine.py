@@ -14,6 +14,8 @@ from lockstitch.errors import LockstitchError
 MARK = "LOCKSTITCH_STACK"  # the variable that each process of a stack has; its value is the folder
 
 _PROC = Path("/proc")
+_FIRST, _NOBODY = 1000, 65534  # numbers of people's accounts: below them are programs
+_NO_SHELLS = {"", "/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false"}
 _STATE, _START = 0, 19  # fields of /proc/PID/stat after the name, see proc(5)
 
 
@@ -61,6 +63,24 @@ def end_group(leader: int, number: int = signal.SIGKILL) -> None:
     """Send a signal to what is left of a process group that we started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
+
+
+def asks(login: str) -> bool:
+    """Return whether MLflow asks for a login: as pyproject.toml says, else where others may come.
+
+    Every account of this machine reaches 127.0.0.1.
+    """
+    return login == "always" or (login == "auto" and _is_shared())
+
+
+def _is_shared() -> bool:
+    """Return whether an account besides this one and root can log in here."""
+    try:
+        import pwd  # which Windows does not have
+    except ImportError:
+        return False
+    people = [each.pw_uid for each in pwd.getpwall() if each.pw_shell not in _NO_SHELLS]
+    return any(_FIRST <= uid < _NOBODY and uid != os.getuid() for uid in people)
 
 
 def is_free(port: int) -> bool:

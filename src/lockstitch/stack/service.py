@@ -13,12 +13,15 @@ from typing import Protocol
 
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
+from lockstitch.net.credentials import Login
 from lockstitch.stack.folder import Folder, Keys
 from lockstitch.stack.machine import MARK
 from lockstitch.stack.tools import Tools
 
 HOST = "127.0.0.1"
-USER = "mlflow"  # of PostgreSQL, and its database
+USER = "mlflow"  # of PostgreSQL, and MLflow's database there
+APP = "app"  # the database of the project's own programs
+ADMIN = "lockstitch"  # who logs in to the store's console, and to MLflow where it asks
 RUNTIME = Path(__file__).parents[1] / "runtime" / "stack"  # scripts for the tools' own Python
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE")
 
@@ -88,6 +91,7 @@ class Parts:
     endpoint: str = ""  # of an object store of one's own
     bucket: str = "mlflow"
     region: str = "us-east-1"
+    login: bool = False  # whether MLflow asks for one
 
     def clean(self, **more: str) -> dict[str, str]:
         """Return the variables of a program: few of this shell's, none of its secrets."""
@@ -96,23 +100,38 @@ class Parts:
         return {**kept, "LC_ALL": "C.UTF-8", MARK: str(self.folder.root), **more}
 
 
-def variables(parts: Parts) -> dict[str, str]:
-    """Return what a program of the project needs to use the stack, sorted by name."""
-    endpoint = parts.endpoint or f"http://{HOST}:{parts.ports['objects']}"
+def variables(parts: Parts, places: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what a program of the project needs to use the stack, sorted by name.
+
+    `places` has host and port of each service; without it they are those of this machine.
+    """
+    at = places or {name: f"{HOST}:{port}" for name, port in parts.ports.items()}
+    endpoint = parts.endpoint or f"http://{at['objects']}"
+    host, port = at["postgres"].split(":")
     names = {
         "AWS_ACCESS_KEY_ID": parts.keys.access_key,
         "AWS_DEFAULT_REGION": parts.region,
         "AWS_ENDPOINT_URL_S3": endpoint,
         "AWS_SECRET_ACCESS_KEY": parts.keys.secret_key,
+        "DATABASE_URL": f"postgresql://{USER}:{parts.keys.password}@{at['postgres']}/{APP}",
         "MLFLOW_S3_ENDPOINT_URL": endpoint,
-        "MLFLOW_TRACKING_URI": f"http://{HOST}:{parts.ports['mlflow']}",
+        "MLFLOW_TRACKING_URI": f"http://{at['mlflow']}",
         "PGDATABASE": USER,
-        "PGHOST": HOST,
+        "PGHOST": host,
         "PGPASSWORD": parts.keys.password,
-        "PGPORT": str(parts.ports["postgres"]),
+        "PGPORT": port,
         "PGUSER": USER,
     }
+    if parts.login:
+        names |= {"MLFLOW_TRACKING_USERNAME": ADMIN, "MLFLOW_TRACKING_PASSWORD": parts.keys.mlflow}
     return dict(sorted(names.items()))
+
+
+def login_of(parts: Parts) -> Login | None:
+    """Return the login of MLflow's server, None where it asks for none."""
+    if not parts.login:
+        return None
+    return Login(user=ADMIN, password=parts.keys.mlflow, source="the stack's keys")
 
 
 def probe(parts: Parts, seconds: float) -> str:
@@ -126,13 +145,13 @@ def probe(parts: Parts, seconds: float) -> str:
 
 
 def sql(parts: Parts, query: str) -> process.Finished:
-    """Ask PostgreSQL over TCP, with the password, and return what psql said.
+    """Tell psql something over TCP, with the password, and return what it said.
 
     It gives up after 3 seconds without an answer to the login, and never asks for a password.
     """
     env = parts.clean(**variables(parts), PGCONNECT_TIMEOUT="3")
-    words: list[str | Path] = [parts.tools.postgres / "psql", "-XAtqw", "-c", query]
-    return process.run(words, env=env, cwd=parts.folder.root, check=False)
+    words: list[str | Path] = [parts.tools.postgres / "psql", "-XAtqw", "-v", "ON_ERROR_STOP=1"]
+    return process.run(words, env=env, cwd=parts.folder.root, stdin=query, check=False)
 
 
 def parts_of(folder: Folder) -> Parts:
@@ -147,6 +166,7 @@ def parts_of(folder: Folder) -> Parts:
             endpoint=str(plan["endpoint"]),
             bucket=str(plan["bucket"]),
             region=str(plan["region"]),
+            login=bool(plan.get("login")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"`{folder.plan}` cannot be read"

@@ -1,14 +1,23 @@
 """The commands of the local stack, on what a supervisor would say."""
 
+import argparse
+import dataclasses
 import json
 import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from support import projects
+from support.programs import stand_in
 
+from lockstitch.cli import stacks
 from lockstitch.cli.main import main
+from lockstitch.cli.session import open_session
+from lockstitch.dockerfile import engines
+from lockstitch.python.load import load
 from lockstitch.stack import control, machine
 from lockstitch.stack.folder import Folder
 from lockstitch.stack.services.objects import PORTS
@@ -147,3 +156,81 @@ def test_run_gets_the_variables(
     projects.replace(locked, table, table + 'env = { MLFLOW_TRACKING_URI = "of-the-image" }\n')
     assert main(["run", "serve", "--quiet"]) == 0
     assert capfd.readouterr().out == "of-the-image 5433\n"
+
+
+def test_env_of_a_file(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = pretend(root)
+    folder.keys()
+    keys = json.loads(folder.keys_file.read_text())
+    odd = "a b'\"\\$(id)"
+    folder.write(folder.keys_file, keys | {"secret_key": odd}, mode=0o600)
+    assert main(["stack", "env", "--dotenv"]) == 0
+    (root / "file").write_text(capsys.readouterr().out)
+    lines = (root / "file").read_text().splitlines()
+    plain = f"DATABASE_URL=postgresql://mlflow:{keys['password']}@127.0.0.1:5433/app"
+    assert plain in lines, "no quotes, which Docker would take as part of it"
+    shell = ["sh", "-c", '. ./file; printf %s "$AWS_SECRET_ACCESS_KEY"']
+    assert subprocess.check_output(shell, text=True) == odd
+    assert main(["stack", "env", "--dotenv", "--json"]) == 2
+
+
+def test_the_pages_and_their_logins(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pretend(root)
+    keys = folder.keys()
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert main(["stack", "open", "console"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "http://127.0.0.1:23646\n"
+    assert err == f"user `lockstitch`, password: `admin` in {folder.keys_file}\n"
+    assert main(["stack", "open", "mlflow"]) == 0
+    assert capsys.readouterr() == ("http://127.0.0.1:5000\n", "")
+    seen = root / "seen"
+    browser = stand_in(root / "browser", f'echo "$1" > {seen}')
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    plan = folder.read(folder.plan)
+    folder.write(folder.plan, plan | {"login": True})
+    assert main(["stack", "open", "mlflow", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["opened"] is True
+    assert seen.read_text() == "http://127.0.0.1:5000\n"
+    assert said["login"] == {
+        "user": "lockstitch", "password": "mlflow", "file": str(folder.keys_file)
+    }  # fmt: skip
+    assert main(["stack", "status"]) == 0
+    out, err = capsys.readouterr()
+    assert f"login of mlflow: user `lockstitch`, password: `mlflow` in {folder.keys_file}" in err
+    assert "console of the object store: http://127.0.0.1:23646" in err
+    assert not {keys.admin, keys.mlflow, keys.password} & set(re.split(r"[\s`]", out + err))
+    assert main(["stack", "status", "--json"]) == 0
+    assert sorted(json.loads(capsys.readouterr().out)["logins"]) == ["console", "mlflow"]
+    folder.write(folder.plan, plan | {"endpoint": "https://minio.example.test"})
+    assert main(["stack", "open", "console"]) == 1
+    assert "is your own: it has no console here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", [0, 8000])
+def test_a_container_gets_the_variables(
+    locked: Path, capsys: pytest.CaptureFixture[str], port: int
+) -> None:
+    pretend(locked)
+    spec = dataclasses.replace(load(locked).image("serve"), port=port or None, env={"PGPORT": "1"})
+    session = open_session(argparse.Namespace(project=locked, quiet=True))
+    network = stacks.network(session, spec)
+    said = capsys.readouterr().err
+    if port:
+        assert network is None
+        assert 'runner = "compose"' in said
+        return
+    assert network is not None
+    engine = engines.Engine(program=Path("/usr/bin/docker"), platform="linux/amd64")
+    command = engines.command(engine, session.project, spec, "tag", network=network)
+    words = " ".join(command.words)
+    assert "--network host" in words
+    assert "--env DATABASE_URL --env" in words
+    assert "--env PGPORT" not in words, "the image's own goes first"
+    assert command.env["DATABASE_URL"] == network.variables["DATABASE_URL"]
+    assert network.variables["PGPASSWORD"] not in words

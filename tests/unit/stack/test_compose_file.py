@@ -20,8 +20,9 @@ from lockstitch.lock import file
 from lockstitch.python.load import load
 from lockstitch.python.model import StackSpec
 from lockstitch.runtime.stack import sh
-from lockstitch.stack import compose
+from lockstitch.stack import compose, control
 from lockstitch.stack.compose import Compose
+from lockstitch.stack.services import objects
 
 IMAGES = {name: of_bytes(name.encode()) for name in services.NAMES}
 
@@ -58,6 +59,21 @@ def test_two_folders_of_one_name_have_stacks_of_their_own(locked: Path, tmp_path
     names = [Compose(project=p, docker=Path("docker"), words=()).name for p in (here, there)]
     assert names[0] != names[1]
     assert all(name.startswith("tiny-") for name in names)
+
+
+def test_the_plan_of_a_stack_without_containers_is_no_obstacle(
+    locked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "said"
+    words = (str(stand_in(tmp_path / "compose", f"env > {said}")),)
+    project = load(locked)
+    there = control.folder_of(project)
+    there.make()
+    there.write(there.plan, {"ports": objects.PORTS | {"postgres": 7, "objects": 8, "mlflow": 9}})
+    Compose(project=project, docker=Path("docker"), words=words)._call("down")
+    told = dict(line.partition("=")[::2] for line in said.read_text().splitlines())
+    assert told["LOCKSTITCH_MLFLOW_PORT"] == "9"
+    assert told["LOCKSTITCH_ADMIN_PORT"] == "23646"
 
 
 def test_a_store_on_loopback_is_refused(locked: Path) -> None:

@@ -1,7 +1,9 @@
 """Ports, keys, places, the tools' environment, and what PostgreSQL's data folder must be."""
 
+import dataclasses
 import json
 import os
+import pwd
 import re
 import socket
 from contextlib import closing
@@ -187,7 +189,77 @@ def test_a_log_is_followed_when_it_moves_away(tmp_path: Path) -> None:
 
 def test_the_plan_of_a_stack_is_json_without_secrets(parts: Parts) -> None:
     keys = json.loads(parts.folder.keys_file.read_text())
-    assert set(keys) == {"password", "access_key", "secret_key", "admin", "signing"}
+    keys_of_today = {
+        "password",
+        "access_key",
+        "secret_key",
+        "admin",
+        "signing",
+        "mlflow",
+        "session",
+    }
+    assert set(keys) == keys_of_today
+
+
+def test_keys_of_an_older_stack_are_kept_and_completed(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "stack")
+    folder.make()
+    folder.keys()
+    kept = json.loads(folder.keys_file.read_text())
+    folder.write(
+        folder.keys_file, {k: v for k, v in kept.items() if k not in ("mlflow", "session")}
+    )
+    keys = folder.keys()
+    assert (keys.password, keys.signing) == (kept["password"], tuple(kept["signing"]))
+    assert keys == folder.keys()
+    assert len(keys.mlflow) > 20
+    assert keys.mlflow not in (keys.session, kept["mlflow"])
+    assert folder.keys_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_database_of_the_project_is_not_mlflows(parts: Parts) -> None:
+    found = variables(parts)
+    address = f"postgresql://mlflow:{parts.keys.password}@127.0.0.1:5432/app"
+    assert (found["DATABASE_URL"], found["PGDATABASE"]) == (address, "mlflow")
+    there = variables(parts, {"postgres": "postgres:1", "objects": "objects:2", "mlflow": "m:3"})
+    assert there["DATABASE_URL"].endswith("@postgres:1/app")
+    assert (there["PGHOST"], there["PGPORT"]) == ("postgres", "1")
+    assert there["MLFLOW_TRACKING_URI"] == "http://m:3"
+    assert there["AWS_ENDPOINT_URL_S3"] == "http://objects:2"
+
+
+@pytest.mark.parametrize(
+    ("login", "others", "asks"),
+    [
+        ("auto", [], False),
+        ("auto", [("ana", 1001, "/bin/bash")], True),
+        ("auto", [("bot", 1001, "/usr/sbin/nologin"), ("db", 105, "/bin/sh")], False),
+        ("never", [("ana", 1001, "/bin/bash")], False),
+        ("always", [], True),
+    ],
+)
+def test_mlflow_asks_for_a_login_where_others_can_log_in(
+    monkeypatch: pytest.MonkeyPatch, login: str, others: list[tuple[str, int, str]], asks: bool
+) -> None:
+    accounts = [("root", 0, "/bin/bash"), ("me", os.getuid(), "/bin/bash"), *others]
+    listed = [
+        pwd.struct_passwd((name, "x", uid, uid, "", f"/home/{name}", shell))
+        for name, uid, shell in [*accounts, ("nobody", 65534, "/bin/sh")]
+    ]
+    monkeypatch.setattr(pwd, "getpwall", lambda: listed)
+    assert machine.asks(login) == asks
+
+
+def test_the_server_that_asks_for_a_login_has_it_in_variables_alone(parts: Parts) -> None:
+    asking = dataclasses.replace(parts, login=True)
+    found = variables(asking)
+    login = (found["MLFLOW_TRACKING_USERNAME"], found["MLFLOW_TRACKING_PASSWORD"])
+    assert login == ("lockstitch", parts.keys.mlflow)
+    launch = Mlflow(parts=asking).launch()
+    assert launch.env["MLFLOW_AUTH_ADMIN_PASSWORD"] == parts.keys.mlflow
+    assert "MLFLOW_TRACKING_PASSWORD" not in launch.env
+    assert parts.keys.mlflow not in " ".join(map(str, launch.words))
+    assert "MLFLOW_AUTH_ADMIN_PASSWORD" not in Mlflow(parts=parts).launch().env
 
 
 def test_the_scripts_for_the_tools_python_are_there() -> None:

@@ -157,4 +157,5 @@ def _in_image(
     local.load(engine, image, tag, session.progress)
     if spec.port:
         say(f"{tag} on http://127.0.0.1:{spec.port}, read-only, with {engine.name}")
-    return engines.command(engine, project, spec, tag, arguments, gpus=gpus)
+    network = stacks.network(session, spec)
+    return engines.command(engine, project, spec, tag, arguments, gpus=gpus, network=network)

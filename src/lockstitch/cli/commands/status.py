@@ -33,13 +33,19 @@ def run(options: argparse.Namespace) -> int:
     ready = bool(services) and all(each["state"] == READY for each in services.values())
     if options.json:
         found = {n: {**each, "address": addresses.get(n, "")} for n, each in services.items()}
-        print_json({"data": str(folder.root), "ready": ready, "services": found})
+        logins = control.logins(folder) if services else {}
+        pages = {name: {"address": addresses[name], **logins[name]} for name in logins}
+        document = {"data": str(folder.root), "ready": ready, "services": found}
+        print_json(document | ({"logins": pages} if pages else {}))
     elif services:
         rows = [
             [name, each["state"], addresses.get(name, ""), str(each["restarts"])]
             for name, each in services.items()
         ]
         sys.stdout.write(table(["service", "state", "address", "restarts"], rows, left=3) + "\n")
+        if "console" in addresses:
+            say(f"console of the object store: {addresses['console']}")
+        stacks.say_logins(folder)
         for name, each in services.items():
             if each["problem"]:
                 say(f"{name}: {each['problem']}")

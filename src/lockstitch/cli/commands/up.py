@@ -30,7 +30,7 @@ OPTIONS = (COMMON,)
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from lockstitch.cli import stacks
-    from lockstitch.stack import control, imports
+    from lockstitch.stack import control, imports, service
 
     session = open_session(options)
     if options.dry_run:
@@ -40,17 +40,21 @@ def run(options: argparse.Namespace) -> int:
     stack = stacks.ready(session)
     with session.progress.task("start the stack", 0) as task:
         started = stack.up(task.note)
-    addresses = control.addresses(control.folder_of(session.project))
+    folder = control.folder_of(session.project)
+    addresses = control.addresses(folder)
     if options.json:
         backups = [str(path) for path in started.backups]
-        print_json({"new": started.new, "addresses": addresses, "backups": backups})
+        said = {"new": started.new, "addresses": addresses, "backups": backups}
+        print_json({**said, "logins": control.logins(folder)})
         return 0
     for name, (wanted, port) in sorted(started.moved.items()):
         say(f"port {wanted} is taken: `{name}` is on {port}")
     for backup in started.backups:
         say(f"MLflow's tables were of an older version, and were upgraded; a backup: {backup}")
     sys.stdout.write(table(["service", "address"], sorted(addresses.items()), left=2) + "\n")
-    if waiting := imports.waiting(session.project, addresses["mlflow"]):
+    stacks.say_logins(folder)
+    login = service.login_of(service.parts_of(folder))
+    if waiting := imports.waiting(session.project, addresses["mlflow"], login):
         say(f"runs logged without the stack: {waiting}; to import them: lockstitch stack import")
     say('for this shell: eval "$(lockstitch stack env)"' if started.new else "it ran already")
     return 0

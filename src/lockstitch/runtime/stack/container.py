@@ -5,6 +5,7 @@ container.py check postgres|objects|mlflow: exits with 0 when the service answer
 Secrets come from files in /run/secrets, in lines NAME=VALUE, and stay in the environment.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -94,15 +95,24 @@ def _mlflow(words: list[str]) -> None:
 def _check(words: list[str]) -> None:
     (kind,) = words
     if kind == "postgres":
-        words = ["--no-psqlrc", "--quiet", "--output=/dev/null", "--command", "SELECT 1"]
-        _exec(_programs() / "psql", *words)
+        words = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]
+        subprocess.run(  # noqa: S603 -- our own words
+            [_programs() / "psql", *words, "--set", "ON_ERROR_STOP=1"],
+            input=os.environ["LOCKSTITCH_DATABASE"].encode(),
+            check=True,
+        )
     elif kind == "objects":
         # A list is answered before there is a place to write to.
         _write(b"ready")
     else:
         body = json.dumps({"max_results": 1}).encode()
         address = "http://127.0.0.1:5000/api/2.0/mlflow/experiments/search?lockstitch"
-        _ask(urllib.request.Request(address, body, {"Content-Type": "application/json"}))
+        headers = {"Content-Type": "application/json"}
+        if "MLFLOW_AUTH_ADMIN_PASSWORD" in os.environ:
+            names = ("MLFLOW_AUTH_ADMIN_USERNAME", "MLFLOW_AUTH_ADMIN_PASSWORD")
+            login = ":".join(os.environ[name] for name in names)
+            headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+        _ask(urllib.request.Request(address, body, headers))
 
 
 def _write(body: bytes) -> None:

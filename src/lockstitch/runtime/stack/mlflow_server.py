@@ -4,6 +4,9 @@
 leave that child on the port. Here it goes on as uvicorn instead, which also imports MLflow once
 and not twice.
 
+With MLFLOW_AUTH_ADMIN_PASSWORD it asks for a login; users are in the data base of the runs, and
+MLFLOW_AUTH_CONFIG_PATH names the file that says so, which is written here.
+
 Run as a script: mlflow_server.py WORD ... | --upgrade. The second moves the tables to this MLflow.
 """
 
@@ -11,6 +14,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 __all__ = ["main"]
 
@@ -26,8 +30,21 @@ def main(words: Sequence[str]) -> None:
 
     if list(words) == ["--upgrade"]:
         cli(["db", "upgrade", os.environ["MLFLOW_BACKEND_STORE_URI"]])
+    if "MLFLOW_AUTH_ADMIN_PASSWORD" in os.environ:
+        _configure(Path(os.environ["MLFLOW_AUTH_CONFIG_PATH"]))
+        words = [*words, "--app-name", "basic-auth"]
     server._exec_cmd = _become  # noqa: SLF001 -- the version is locked
     cli(["server", *words])
+
+
+def _configure(path: Path) -> None:
+    """Write what only MLflow's file can say; nobody else may read it."""
+    place = os.environ["MLFLOW_BACKEND_STORE_URI"].replace("%", "%%")
+    lines = ["[mlflow]", "default_permission = NO_PERMISSIONS", f"database_uri = {place}"]
+    # A password is compared by a slow hash: once a minute, not at each request.
+    lines += ["auth_cache_ttl_seconds = 60"]
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _become(command: Sequence[str], *, extra_env: Mapping[str, str], **_: object) -> None:

@@ -13,7 +13,18 @@ from pathlib import Path
 from lockstitch import files, process
 from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
-from lockstitch.stack.service import HOST, RUNTIME, USER, Launch, Parts, sql, variables
+from lockstitch.stack.folder import Keys
+from lockstitch.stack.service import (
+    ADMIN,
+    HOST,
+    RUNTIME,
+    USER,
+    Launch,
+    Parts,
+    login_of,
+    sql,
+    variables,
+)
 
 # MLflow's variables, beside those with addresses and keys.
 VARIABLES = {
@@ -37,6 +48,17 @@ def arguments(address: str, port: int, bucket: str) -> list[str]:
     return [*words, "--artifacts-destination", f"s3://{bucket}/artifacts"]
 
 
+def secrets(keys: Keys, *, login: bool) -> dict[str, str]:
+    """Return the variables of the server that asks for a login, or nothing."""
+    if not login:
+        return {}
+    return {
+        "MLFLOW_AUTH_ADMIN_USERNAME": ADMIN,
+        "MLFLOW_AUTH_ADMIN_PASSWORD": keys.mlflow,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": keys.session,
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mlflow:
     """Tracks runs and shows them."""
@@ -51,10 +73,13 @@ class Mlflow:
         parts = self.parts
         login = f"{USER}:{parts.keys.password}@{HOST}:{parts.ports['postgres']}"
         own = variables(parts)
-        del own["MLFLOW_TRACKING_URI"]  # it is that
+        for name in [each for each in own if each.startswith("MLFLOW_TRACKING_")]:
+            del own[name]  # it is that
         env = parts.clean(
             **own,
             **VARIABLES,
+            **secrets(parts.keys, login=parts.login),
+            MLFLOW_AUTH_CONFIG_PATH=str(parts.folder.root / "mlflow.ini"),
             MLFLOW_BACKEND_STORE_URI=f"postgresql+psycopg2://{login}/{USER}",
             AWS_CONFIG_FILE="/dev/null",
             AWS_SHARED_CREDENTIALS_FILE="/dev/null",
@@ -69,7 +94,8 @@ class Mlflow:
         address = f"http://{HOST}:{self.parts.ports['mlflow']}"
         body = json.dumps({"max_results": 1}).encode()
         try:
-            status, answer = ask(f"{address}/api/2.0/mlflow/experiments/search?lockstitch", body)
+            place = f"{address}/api/2.0/mlflow/experiments/search?lockstitch"
+            status, answer = ask(place, body, login_of(self.parts))
         except LockstitchError as error:
             return error.message
         return "" if status == _OK else f"HTTP {status}: {answer[:200].decode(errors='replace')}"

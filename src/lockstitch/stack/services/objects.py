@@ -10,7 +10,7 @@ from lockstitch import clock, files
 from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
 from lockstitch.runtime.stack.presign import presigned
-from lockstitch.stack.service import HOST, Launch, Parts, probe
+from lockstitch.stack.service import ADMIN, HOST, Launch, Parts, probe
 
 # The ports between the store's own parts: first choice of each.
 PORTS = {
@@ -24,6 +24,8 @@ PORTS = {
     "admin": 23646,
     "admin.grpc": 33646,
 }
+# Of Go: 200 MB that are written leave it with 700 MB otherwise, which it keeps.
+MEMORY = {"GOMEMLIMIT": "256MiB"}
 _OK = 200
 SIGNING = (
     "WEED_JWT_SIGNING_KEY",
@@ -83,7 +85,8 @@ class Objects:
         files.write_bytes(config, json.dumps({"identities": [identity]}).encode(), mode=0o600)
         env = parts.clean(
             **dict(zip(SIGNING, parts.keys.signing, strict=True)),
-            WEED_ADMIN_USER="lockstitch",
+            WEED_ADMIN_USER=ADMIN,
+            **MEMORY,
             WEED_ADMIN_PASSWORD=parts.keys.admin,
             TMPDIR=str(temporary),
         )

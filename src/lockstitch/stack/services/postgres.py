@@ -10,7 +10,13 @@ from pathlib import Path, PurePath
 
 from lockstitch import files, process
 from lockstitch.errors import LockstitchError
-from lockstitch.stack.service import HOST, USER, Launch, Parts, guarded, sql
+from lockstitch.stack.service import APP, HOST, USER, Launch, Parts, guarded, sql
+
+# MLflow's tables are not beside the project's: both may be of Alembic, in a table of one name.
+DATABASE = f"""\
+SELECT 'CREATE DATABASE {APP}' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{APP}')
+\\gexec
+"""  # noqa: S608 -- a name of our own
 
 
 def arguments(data: PurePath, address: str, port: int) -> list[str]:
@@ -51,8 +57,8 @@ class Postgres:
         return self._launch(words, who)
 
     def ready(self) -> str:
-        """Return "" once it answers a query over TCP with the password."""
-        done = sql(self.parts, "SELECT 1")
+        """Return "" once it answers over TCP with the password, and has the project's database."""
+        done = sql(self.parts, DATABASE)
         return "" if done.code == 0 else (done.stderr.strip().splitlines() or ["no answer"])[0]
 
     def well(self) -> str:
