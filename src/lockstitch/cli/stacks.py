@@ -3,6 +3,7 @@
 Only commands know both engines of containers and the stack, so what needs both is here.
 """
 
+import contextlib
 import sys
 from dataclasses import replace
 
@@ -28,13 +29,30 @@ Stack = Native | Compose
 
 
 def of(session: Session) -> Stack:
-    """Return the stack that pyproject.toml configures, to look at it or stop it.
+    """Return the stack that was started last, to look at it or stop it.
 
-    Raises LockstitchError when it runs in containers and no engine or Compose answers.
+    It is of the runner that pyproject.toml had then. Raises LockstitchError when it runs in
+    containers and no engine or Compose answers.
     """
-    if session.project.stack.runner == "native":
-        return _native(session)
-    return _compose(session, engines.find(), {})
+    folder = control.folder_of(session.project)
+    plan = folder.read(folder.plan)
+    if "compose" in plan or (not plan and session.project.stack.runner == "compose"):
+        return _compose(session, engines.find(), {})
+    return _native(session)
+
+
+def reset(session: Session) -> None:
+    """Stop the stack and delete its data, with containers and without: the keys are of both.
+
+    Raises LockstitchError when it was started last in containers, and no engine answers.
+    """
+    stack = of(session)
+    stack.reset()
+    if isinstance(stack, Compose):
+        _native(session).reset()
+    elif (session.project.root / compose.NAME).exists():
+        with contextlib.suppress(LockstitchError):  # no engine, no volumes
+            _compose(session, engines.find(), {}).reset()
 
 
 def follow(session: Session, service: str | None, lines: int) -> int:
@@ -60,6 +78,7 @@ def ready(session: Session) -> Stack:
     """
     project = session.project
     if project.stack.runner == "native":
+        _refuse_second(session)
         return _native(session)
     engine = engines.find()
     lock = file.read(project.root)
@@ -74,14 +93,26 @@ def ready(session: Session) -> Stack:
     return _compose(session, engine, digests)
 
 
+def _refuse_second(session: Session) -> None:
+    """Raise LockstitchError when the stack of this project runs in containers."""
+    folder = control.folder_of(session.project)
+    if "compose" not in folder.read(folder.plan):
+        return
+    try:
+        runs = of(session).status()
+    except LockstitchError:  # without an engine there is no container
+        return
+    if runs:
+        message = "the stack of this project runs in containers"
+        raise LockstitchError(message, hint="lockstitch stack down")
+
+
 def variables(session: Session) -> dict[str, str]:
     """Return the variables of the stack, or nothing when it does not run."""
     folder = control.folder_of(session.project)
-    if session.project.stack.runner == "native":
+    if "compose" not in folder.read(folder.plan):
         return control.variables(folder)
-    if "compose" not in folder.read(folder.plan) or not of(session).status():
-        return {}
-    return service.variables(service.parts_of(folder))
+    return service.variables(service.parts_of(folder)) if of(session).status() else {}
 
 
 def network(session: Session, spec: ImageSpec) -> engines.Network | None:
@@ -93,12 +124,11 @@ def network(session: Session, spec: ImageSpec) -> engines.Network | None:
     own = variables(session)
     if not own:
         return None
-    if session.project.stack.runner == "compose":
+    stack = of(session)
+    if isinstance(stack, Compose):
         parts = service.parts_of(control.folder_of(session.project))
         places = {name: f"{name}:{port}" for name, port in compose.PORT.items()}
         say("the stack is up: its variables are set, and its network is the container's")
-        stack = of(session)
-        assert isinstance(stack, Compose)  # noqa: S101 -- as its runner says
         return engines.Network(name=stack.network, variables=service.variables(parts, places))
     if spec.port:
         say(f"warning: the stack is on 127.0.0.1, which the container of `{spec.name}` does not")

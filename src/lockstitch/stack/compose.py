@@ -99,9 +99,10 @@ def _objects(stack: StackSpec, image: str) -> list[str]:
 
 def _mlflow(stack: StackSpec, image: str, needs: Sequence[str]) -> list[str]:
     words = mlflow.arguments(_ALL, PORT["mlflow"], stack.bucket)
-    words += ["--allowed-hosts", "localhost:*,127.0.0.1:*,mlflow:*"]
     store = stack.endpoint or f"http://objects:{PORT['objects']}"
     variables = mlflow.VARIABLES | {
+        # Not in words: a part of MLflow reads it as soon as it is imported.
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "localhost:*,127.0.0.1:*,mlflow:*",
         "MLFLOW_AUTH_CONFIG_PATH": "/tmp/mlflow.ini",  # noqa: S108 -- the container's own
         "AWS_DEFAULT_REGION": stack.region,
         "MLFLOW_S3_ENDPOINT_URL": store,

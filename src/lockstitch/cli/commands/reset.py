@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.yes:
         _ask(f"delete all runs and artifacts of the stack in `{folder.root}`? type yes: ")
     with session.progress.task("delete the stack's data", 0):
-        stacks.of(session).reset()
+        stacks.reset(session)
     if options.json:
         print_json({"deleted": str(folder.root)})
     return 0

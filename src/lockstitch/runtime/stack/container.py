@@ -96,11 +96,12 @@ def _check(words: list[str]) -> None:
     (kind,) = words
     if kind == "postgres":
         words = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]
-        subprocess.run(  # noqa: S603 -- our own words
+        done = subprocess.run(  # noqa: S603 -- our own words
             [_programs() / "psql", *words, "--set", "ON_ERROR_STOP=1"],
             input=os.environ["LOCKSTITCH_DATABASE"].encode(),
-            check=True,
+            check=False,
         )
+        sys.exit(done.returncode)
     elif kind == "objects":
         # A list is answered before there is a place to write to.
         _write(b"ready")
