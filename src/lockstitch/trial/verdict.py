@@ -53,7 +53,17 @@ _BENTO = re.compile(r"NotFound: no Models with name '([^']+)' (?:exist|found)")
 _SECRETS = re.compile(
     r"No secrets found\. Valid paths for a secrets\.toml|StreamlitSecretNotFoundError"
 )
+# Services of experiments that want an account, by the words of their clients, and what does without.
+_ACCOUNTS = {
+    "ClearML": (re.compile(r"It seems ClearML is not configured"), "CLEARML_OFFLINE_MODE=1"),
+    "Neptune": (re.compile(r"NeptuneMissingApiTokenException"), "NEPTUNE_MODE=offline"),
+    "Weights & Biases": (
+        re.compile(r"api_key not configured \(no-tty\)|No API key configured"),
+        "WANDB_MODE=offline",
+    ),
+}
 _HINTS = {
+    "account": "a key where a container is started; here: lockstitch try {image} --env {without}",
     "file": 'include = ["{inside}"] in {table}',
     "module": "uv add {name}, or include its file in {table}",
     "library": "{package}, or a wheel that brings it",
@@ -95,6 +105,7 @@ class Lack:
             image=image,
             table=table,
             package=added if package else f"choose a base that has {name}",
+            without=_ACCOUNTS[self.name][1] if self.kind == "account" else "",
         )
 
 
@@ -144,6 +155,8 @@ def lacks(output: str) -> list[Lack]:
     if models:  # its store is looked at first
         seen = [(at, lack) for at, lack in seen if "/bentoml/models/" not in lack.name]
     seen += models
+    for name, (pattern, _) in _ACCOUNTS.items():
+        seen += [(m.start(), Lack(kind="account", name=name)) for m in pattern.finditer(output)]
     for match in _SECRETS.finditer(output):
         seen.append((match.start(), Lack(kind="secrets", name=".streamlit/secrets.toml")))
     ordered = [lack for _, lack in sorted(seen, key=lambda pair: pair[0], reverse=True)]

@@ -58,6 +58,7 @@ from lockstitch.trial.verdict import Lack, folders_written, lacks
         ('could not translate host name "db" to address: unknown\n', "service", "db"),
         ("ServerSelectionTimeoutError: mongo:27017: [Errno -2] Name\n", "service", "mongo:27017"),
         ("bentoml.exceptions.NotFound: no Models with name 'm' found\n", "model", "m"),
+        ("MissingConfigError: It seems ClearML is not configured here!\n", "account", "ClearML"),
         (
             "StreamlitSecretNotFoundError: No secrets found. Valid paths for a secrets.toml file\n",
             *("secrets", ".streamlit/secrets.toml"),
@@ -103,6 +104,12 @@ def test_a_name_in_capitals_is_no_variable_by_itself(text: str) -> None:
 def test_a_hint_names_the_table_of_the_image() -> None:
     lack = Lack(kind="folder", name="/app/logs/")
     assert lack.line("serve") == 'outputs = ["logs"] in [tool.lockstitch.images.serve]'
+
+
+def test_an_account_comes_with_what_does_without() -> None:
+    assert Lack(kind="account", name="Weights & Biases").line("train") == (
+        "a key where a container is started; here: lockstitch try train --env WANDB_MODE=offline"
+    )
 
 
 @pytest.mark.parametrize(
