@@ -44,11 +44,19 @@ def _rebuild(
 
 
 def raise_all(errors: Sequence[LockstitchError]) -> None:
-    """Raise the first error with the others attached, or return when there is none."""
-    if not errors:
+    """Raise the first error with the others attached, each once, or return when there is none."""
+    unique: dict[tuple[str, str], LockstitchError] = {}
+    for each in (e for error in errors for e in error.everything()):
+        unique.setdefault((each.message, each.hint), each)
+    if not unique:
         return
-    first, *rest = errors
-    raise type(first)(first.message, hint=first.hint, also=(*first.also, *rest))
+    first, *rest = unique.values()
+    raise type(first)(first.message, hint=first.hint, also=[_alone(e) for e in rest])
+
+
+def _alone(error: LockstitchError) -> LockstitchError:
+    """Return an error without those that are attached to it."""
+    return type(error)(error.message, hint=error.hint) if error.also else error
 
 
 def printable(text: object, most: int = 80) -> str:

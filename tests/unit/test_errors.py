@@ -28,6 +28,15 @@ def test_what_the_first_error_brought_comes_before_the_others() -> None:
     assert [error.message for error in first.also] == ["b"]  # the given error is not changed
 
 
+def test_what_is_attached_and_given_too_is_raised_once() -> None:
+    second = LockstitchError("b", hint="h")
+    first = LockstitchError("a", also=[second, LockstitchError("c")])
+    with pytest.raises(LockstitchError) as caught:
+        raise_all([first, second, first, LockstitchError("b", hint="another")])
+    told = [(error.message, error.hint) for error in caught.value.everything()]
+    assert told == [("a", ""), ("b", "h"), ("c", ""), ("b", "another")]
+
+
 def test_wrong_use_has_an_exit_code_of_its_own() -> None:
     assert (LockstitchError("a").exit_code, UsageError("a").exit_code) == (1, 2)
 

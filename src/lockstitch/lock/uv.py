@@ -33,6 +33,7 @@ _MARKER = re.compile(r"^marker = .+$", re.MULTILINE)
 _FILES = re.compile(r"^(?:wheels|sdist|vcs|directory|archive) = ", re.MULTILINE)
 _FILE_URL = re.compile(r'url = "file://(?P<path>/[^"]*)"')
 _FILE_INDEX = re.compile(r'index = "file://')
+_CONFLICT = "no versions fit together"
 _CAUSE = re.compile(r"\s+(?:cause|Caused by): ")
 _UNSENT = re.compile(r"error sending request for url \((\S+?)\)")
 _OLDER = re.compile(r"requested Python version \([^)]*\) does not satisfy Python>=(\d+\.\d+)")
@@ -91,7 +92,15 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
     words = ["--upgrade"] if upgrade is not None and not upgrade else []
     words += [word for name in upgrade or () for word in ("--upgrade-package", name)]
     # A source that is new here has no locked build requirements yet: they are locked next.
-    _uv("lock", *words, cwd=project.root, UV_REQUIRE_BUILD_HASHES="0", **_python(project))
+    try:
+        _uv("lock", *words, cwd=project.root, UV_REQUIRE_BUILD_HASHES="0", **_python(project))
+    except LockstitchError as error:
+        if _CONFLICT in error.message:
+            from lockstitch.lock import loosen
+
+            env = _environment(**_python(project))
+            error.hint = loosen.hint(project, error.message, env) or error.hint
+        raise
 
 
 def check(project: Project) -> None:
@@ -387,7 +396,7 @@ def unsolved(what: str, output: str) -> LockstitchError:
             shows = f"`uv tree --frozen --invert --package {name}` shows what requires it"
             hint = f"uv remove {group}{name}" if needed else shows
             return LockstitchError(f"{message}\n{said}", hint=hint)
-        return LockstitchError(f"{what}: no versions fit together\n{said}", hint=hint)
+        return LockstitchError(f"{what}: {_CONFLICT}\n{said}", hint=hint)
     text = [_CAUSE.sub("  ", line).removeprefix("error: ") for line in lines[:_SHOWN]]
     return LockstitchError("\n".join([f"{what}:", *text]))
 

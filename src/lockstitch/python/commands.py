@@ -90,7 +90,8 @@ def _program(
         own = _inside(_value(words, "--chdir") or extra or ".", folder)
         if not named or own is None:
             return None
-        return Entry(module=named.partition(":")[0], roots=(own, *roots))
+        module = named.partition(":")[0].removesuffix(".py")  # BentoML takes a file as well
+        return Entry(module=module, roots=(own, *roots))
     if program in _RUNNERS:
         script = next((w for w in words if w.endswith((".py", ".ipynb"))), "")
         if script:

@@ -21,7 +21,7 @@ _LARGEST = 5 << 20  # bytes of a file that rules read
 _APART = frozenset(
     {"test", "tests", "testing", "testdata", "fixtures", "templates", "vendor", "vendored"}
     | {"third_party", "third-party", "node_modules", "site-packages", ".venv", "venv"}
-    | {"archive", "archived", "deprecated", "attic"}
+    | {"archive", "archived", "deprecated", "attic", ".ipynb_checkpoints"}
 )
 
 

@@ -53,7 +53,7 @@ _BENTO = re.compile(r"NotFound: no Models with name '([^']+)' (?:exist|found)")
 _SECRETS = re.compile(
     r"No secrets found\. Valid paths for a secrets\.toml|StreamlitSecretNotFoundError"
 )
-# Services of experiments that want an account, by the words of their clients, and what does without.
+# Services that want an account, by the words of their clients, and what does without one.
 _ACCOUNTS = {
     "ClearML": (re.compile(r"It seems ClearML is not configured"), "CLEARML_OFFLINE_MODE=1"),
     "Neptune": (re.compile(r"NeptuneMissingApiTokenException"), "NEPTUNE_MODE=offline"),

@@ -309,7 +309,7 @@ def _images(
         return
     groups: dict[str, list[str]] = {}
     left_out: dict[str, None] = {}
-    made: dict[str, str] = {}  # the folders that images write
+    made: dict[str, str] = {}  # the folders that images without a port write
     absent: dict[str, str] = {}
     tables_of_images = []
     yield from _without_image(found, every)
@@ -325,7 +325,8 @@ def _images(
             yield _wanting(program.image, contents.variables)
         left_out |= dict.fromkeys(contents.left_out)
         yield from contents.notes
-        made |= dict.fromkeys(contents.outputs, program.image)
+        if not program.port:
+            made |= dict.fromkeys(contents.outputs, program.image)
         absent |= contents.absent
         why = (program.reason, *contents.reasons)
         reasons.append(Reason(image=program.image, values=image, why=why))

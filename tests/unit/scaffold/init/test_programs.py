@@ -354,6 +354,22 @@ def test_applications_in_folders_of_their_own_are_images(
     assert {*planned(tmp_path, texts)[0]} == names
 
 
+def test_copies_that_jupyter_keeps_are_no_images(tmp_path: Path) -> None:
+    docker = 'FROM python:3.11-slim\nCOPY . .\nCMD ["python", "app.py"]\n'
+    texts = {
+        "serve/Dockerfile": docker,
+        "serve/.ipynb_checkpoints/Dockerfile-checkpoint": docker,
+        "serve/app.py": "print(1)\n",
+    }
+    assert {*planned(tmp_path, texts)[0]} == {"serve"}
+
+
+def test_a_server_does_not_write_what_it_reads(tmp_path: Path) -> None:
+    api = f"{API}import os, joblib\nos.makedirs('m', exist_ok=True)\njoblib.load('m/m.pkl')\n"
+    _, notes = planned(tmp_path, {"api.py": api})
+    assert "left out: `m/m.pkl` (api.py:5): not in this folder" in notes
+
+
 def test_the_store_of_bentoml_is_a_folder_that_one_image_writes_and_another_has(
     tmp_path: Path,
 ) -> None:

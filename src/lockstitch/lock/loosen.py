@@ -1,0 +1,100 @@
+"""Which pins to loosen where the pins of a project exclude each other: tried, not guessed."""
+
+import re
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lockstitch import files, process
+from lockstitch.python.model import Project
+from lockstitch.python.names import normal
+from lockstitch.python.tables import table, texts, toml
+
+_PIN = re.compile(r"([A-Za-z0-9._-]+)(\[[^\]]*\])?\s*==\s*([0-9][\w.]*?)(\.\*)?\s*(;.*)?")
+_REQUIRES = re.compile(r"(?m)^requires-python\s*=.*$")
+_ROUNDS = 8
+_MOST = 40  # pins that are tried one by one
+
+
+def hint(project: Project, said: str, env: Mapping[str, str]) -> str:
+    """Return what to do so that uv finds versions, or "": fewer Pythons, else fewer exact pins.
+
+    `said` is what uv said of the conflict. Each choice is locked in a folder of its own.
+    """
+    text = files.read_text(project.root / "pyproject.toml")
+    pins = dict(_pins(toml(text)))
+    narrow = f'requires-python = "=={project.python}.*"'
+    loose: list[str] = []
+    if not _conflict(_REQUIRES.sub(narrow, text, count=1), env):
+        return f"{narrow} in [project]: the images have no other Python"
+    for _ in range(_ROUNDS):
+        named = [p for p in pins if p not in loose and _is_named(p, said)][:_MOST]
+        for each in (*([each] for each in named), named):
+            said = _conflict(_changed(text, [*loose, *each]), env)
+            if not said:
+                return _command(pins, _fewest(text, [*loose, *each], env))
+        if not named:
+            return ""
+        loose += named
+    return ""
+
+
+def _fewest(text: str, pins: list[str], env: Mapping[str, str]) -> list[str]:
+    """Return pins without those that uv finds versions beside."""
+    for each in [*pins]:
+        fewer = [pin for pin in pins if pin != each]
+        if fewer and not _conflict(_changed(text, fewer), env):
+            pins = fewer
+    return pins
+
+
+def _pins(document: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the requirements with one version, each with the group that it is in."""
+    lists = {"": texts(table(document, "project").get("dependencies"))}
+    groups = table(document, "dependency-groups")
+    lists |= {name: texts(lines) for name, lines in groups.items()}
+    for group, lines in lists.items():
+        yield from ((line, group) for line in lines if _PIN.fullmatch(line))
+
+
+def _is_named(pin: str, said: str) -> bool:
+    match = _PIN.fullmatch(pin)
+    name = normal(match[1]) if match else ""
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", said) is not None
+
+
+def _loosened(pin: str) -> str:
+    """Return a requirement for this version and any newer one."""
+    match = _PIN.fullmatch(pin)
+    if match is None:
+        return pin
+    name, extras, version, marker = match[1], match[2] or "", match[3], match[5]
+    return f"{name}{extras}>={version}{f' {marker}' if marker else ''}"
+
+
+def _changed(text: str, pins: Sequence[str]) -> str:
+    """Return pyproject.toml with pins loosened."""
+    for pin in pins:
+        for quote in "\"'":
+            text = text.replace(f"{quote}{pin}{quote}", f"{quote}{_loosened(pin)}{quote}")
+    return text
+
+
+def _conflict(text: str, env: Mapping[str, str]) -> str:
+    """Return what uv says of a project, "" where it finds versions."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        files.write_text(Path(folder) / "pyproject.toml", text)
+        words = [str(process.find_uv()), "lock", "--quiet"]
+        done = process.run(words, cwd=Path(folder), env=env, check=False)
+    return "" if done.code == 0 else done.stderr or "failed"
+
+
+def _command(pins: Mapping[str, str], loose: list[str]) -> str:
+    """Return the command that writes the loosened requirements of each group."""
+    commands = []
+    for group in dict.fromkeys(pins[pin] for pin in loose):
+        words = ["uv", "add", "--frozen", *(["--group", group] if group else [])]
+        words += [_loosened(pin) for pin in loose if pins[pin] == group]
+        commands.append(shlex.join(words))
+    return " && ".join([*commands, "lockstitch lock"])

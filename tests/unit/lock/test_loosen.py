@@ -1,0 +1,83 @@
+"""What to type where pins exclude each other: a choice that uv was seen to lock."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import wheels
+from support.projects import write_files
+
+from lockstitch import process
+from lockstitch.errors import LockstitchError
+from lockstitch.lock import uv
+from lockstitch.python.load import load
+
+WHEELS = (
+    ("alpha", "1.0", ()),
+    ("alpha", "2.0", ()),
+    ("beta", "1.0", ("alpha>=2",)),
+    ("gamma", "1.0", ("alpha<2",)),
+    ("gamma", "2.0", ()),
+    ("delta", "1.0", ("alpha>=2; python_version >= '3.12'",)),
+)
+
+
+def refused(root: Path, dependencies: list[str], more: str = "") -> str:
+    """Return the hint of a lock of these requirements that fails."""
+    links = {
+        f"links/{n}": data
+        for name, v, r in WHEELS
+        for n, data in [wheels.wheel(name, v, requires=r)]
+    }
+    listed = ", ".join(f'"{each}"' for each in dependencies)
+    text = (
+        '[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        f"dependencies = [{listed}]\n{more}\n[tool.uv]\nno-index = true\n"
+        f'find-links = ["{root / "links"}"]\n[tool.lockstitch]\npython = "3.11"\n'
+        "[tool.lockstitch.images.app]\n"
+    )
+    project = load(write_files(root, {**links, "pyproject.toml": text}))
+    with pytest.raises(LockstitchError) as caught:
+        uv.lock(project, upgrade=None)
+    assert "no versions fit together" in caught.value.message
+    return caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "more", "command"),
+    [
+        (["alpha==1.0", "beta==1.0"], "", "uv add --frozen 'alpha>=1.0'"),
+        (
+            ["alpha==1.0", "beta==1.0", "gamma==1.0"],
+            "",
+            "uv add --frozen 'alpha>=1.0' 'gamma>=1.0'",
+        ),
+        (
+            ["beta==1.0"],
+            '[dependency-groups]\ndev = ["alpha==1.*"]\n',
+            "uv add --frozen --group dev 'alpha>=1'",
+        ),
+    ],
+)
+def test_the_fewest_pins_are_loosened_and_the_hint_works(
+    tmp_path: Path, dependencies: list[str], more: str, command: str
+) -> None:
+    assert refused(tmp_path, dependencies, more) == f"{command} && lockstitch lock"
+    words = [str(process.find_uv()), *shlex.split(command)[1:]]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    uv.lock(load(tmp_path), upgrade=None)
+
+
+def test_fewer_pythons_come_before_other_versions(tmp_path: Path) -> None:
+    """Development on every Python asks for what the images do not need."""
+    hint = refused(tmp_path, ["alpha==1.0", "delta==1.0"])
+    assert hint == 'requires-python = "==3.11.*" in [project]: the images have no other Python'
+    text = (tmp_path / "pyproject.toml").read_text().replace(">=3.11", "==3.11.*")
+    (tmp_path / "pyproject.toml").write_text(text)
+    uv.lock(load(tmp_path), upgrade=None)
+
+
+def test_a_conflict_without_pins_says_what_excludes_what(tmp_path: Path) -> None:
+    hint = refused(tmp_path, ["alpha<2", "beta"])
+    assert hint == "change the requirements that exclude each other in pyproject.toml"
