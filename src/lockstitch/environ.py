@@ -11,6 +11,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "AWS_ACCESS_KEY_ID": "key of the object store that [tool.lockstitch.stack] names",
     "AWS_SECRET_ACCESS_KEY": "its secret half",
     "LOCKSTITCH_CACHE": "folder of the store; default: the user's cache folder",
+    "LOCKSTITCH_CACHE_SIZE": "what the store may hold, such as `20GB`; builds remove the rest, "
+    "least recently used first; default: no limit",
     "LOCKSTITCH_DEBIAN_MIRROR": "root of a `debian` archive; security: the same with `-security`",
     "LOCKSTITCH_JOBS": "worker processes; default: the number of cores",
     "LOCKSTITCH_KEY_PASSWORD": "password of the private key of `lockstitch image sign`",

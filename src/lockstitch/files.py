@@ -1,9 +1,11 @@
 """Files written whole or not at all, and folders walked in one order."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import stat
+import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from posixpath import basename
 
+from lockstitch import clock
 from lockstitch.errors import LockstitchError
 from lockstitch.progress import say
 
@@ -24,6 +27,8 @@ SKIPPED_FOLDERS = frozenset(
 OF_ENVIRONMENTS = frozenset({"pyvenv.cfg", "conda-meta", "LICENSE_PYTHON.txt", "python.exe"})
 _SECRETS = (".env", ".env.*")
 _ALIKE = 0.85  # of two names of which one may be meant for the other
+_USED = 60.0  # seconds in which a use more does not count
+USE_LOCK = "use.lock"  # in a folder of tools: held by the programs that run from it
 _SILENCE = 1.0  # seconds that a lock is waited for before somebody is told
 SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", *_SECRETS, "*.lockstitch-tmp")
 
@@ -122,6 +127,48 @@ def lock(path: Path) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+class UseLock:
+    """A lock that many share or one has alone; it ends with this value or with the process."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, in a folder that is there, and hold nothing; OSError where that fails."""
+        self._path = path
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:  # another user's
+            self._handle = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._handle)
+
+    def share(self) -> None:
+        """Hold it with others; waits for one that has it alone."""
+        self._take(fcntl.LOCK_SH, wait=True)
+
+    def have_alone(self, *, wait: bool) -> bool:
+        """Hold it alone and return True, or False where others hold it and one does not wait."""
+        return self._take(fcntl.LOCK_EX, wait=wait)
+
+    def release(self) -> None:
+        """Hold it no more."""
+        fcntl.flock(self._handle, fcntl.LOCK_UN)
+
+    def _take(self, how: int, *, wait: bool) -> bool:
+        try:
+            fcntl.flock(self._handle, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wait:
+                return False
+            say(f"waiting for other commands that use `{self._path.parent.parent}`")
+            fcntl.flock(self._handle, how)
+        return True
+
+
+def use(path: Path) -> None:
+    """Set the mtime of a file or folder of a cache to now, by which the least used is known."""
+    with contextlib.suppress(OSError):
+        if clock.now() - path.lstat().st_mtime > _USED:
+            os.utime(path, follow_symlinks=False)
 
 
 def sync(path: Path) -> None:

@@ -23,9 +23,9 @@ from lockstitch import clock, environ, files
 from lockstitch.digest import Digest, Hasher, of_bytes
 from lockstitch.errors import LockstitchError
 
-_STALE = 24 * 3600  # seconds after which a file in tmp/ was left by a killed process
-_HASHED = "hashed"  # records of the stat that blobs had when they were hashed
-_TREES = "trees"  # records of what folders of scratch hold
+STALE = 24 * 3600  # seconds after which a file in tmp/ was left by a killed process
+HASHED = "hashed"  # records of the stat that blobs had when they were hashed
+TREES = "trees"  # records of what folders of scratch hold
 _MOST_MARKS = 4  # of one blob: in the store, and copies in layouts
 
 
@@ -49,6 +49,32 @@ class Store:
     def __init__(self, root: Path) -> None:
         """Use this folder; it is made at the first write."""
         self.root = root
+        self._uses: files.UseLock | None = None
+
+    def hold(self) -> None:
+        """Keep what is here from `cache.prune` while this value lives, where one may write here."""
+        with contextlib.suppress(OSError, LockstitchError):
+            self._use_lock().share()
+
+    @contextlib.contextmanager
+    def alone(self, *, wait: bool) -> Iterator[bool]:
+        """Yield whether no other command uses the store while the block runs.
+
+        Raises LockstitchError where the store cannot be written.
+        """
+        held = self._uses is not None
+        lock = self._use_lock()
+        try:
+            yield lock.have_alone(wait=wait)
+        finally:
+            if held:
+                lock.share()
+            else:
+                lock.release()
+
+    def _use_lock(self) -> files.UseLock:
+        self._uses = self._uses or files.UseLock(self._folder("locks") / "use")
+        return self._uses
 
     def path(self, digest: Digest) -> Path:
         """Return where the blob is or would be."""
@@ -94,7 +120,7 @@ class Store:
             return True
         if facts and not _discard(path, facts):
             return self.read_again(digest)
-        _discard(self._record_path(_HASHED, digest.hex))
+        _discard(self.record_path(HASHED, digest.hex))
         return False
 
     def read(self, digest: Digest) -> bytes | None:
@@ -118,12 +144,12 @@ class Store:
         return same
 
     def _marks(self, digest: Digest) -> list[list[int]]:
-        marks: list[list[int]] = self.record(_HASHED, digest.hex) or []
+        marks: list[list[int]] = self.record(HASHED, digest.hex) or []
         return marks
 
     def _remember(self, digest: Digest, facts: os.stat_result) -> None:
         before = [mark for mark in self._marks(digest) if mark != _mark(facts)]
-        self.remember(_HASHED, digest.hex, [_mark(facts), *before][:_MOST_MARKS])
+        self.remember(HASHED, digest.hex, [_mark(facts), *before][:_MOST_MARKS])
 
     @contextlib.contextmanager
     def writer(self) -> Iterator["BlobWriter"]:
@@ -179,10 +205,12 @@ class Store:
 
     def record(self, kind: str, key: str) -> Any:
         """Return the JSON value recorded under a key, or None; a damaged record is None."""
+        path = self.record_path(kind, key)
         try:
-            data = self._record_path(kind, key).read_bytes()
+            data = path.read_bytes()
         except OSError:
             return None
+        files.use(path)
         total, _, text = data.partition(b"\n")
         return json.loads(text) if total == _sum(kind, key, text) else None
 
@@ -192,7 +220,7 @@ class Store:
         Raises LockstitchError where the store cannot be written.
         """
         text = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-        path = self._record_path(kind, key)
+        path = self.record_path(kind, key)
         temporary = self._folder("tmp") / f"{os.getpid()}-{os.urandom(8).hex()}"
         try:
             # Not synced: a record that a power cut leaves half written does not fit its sum.
@@ -219,7 +247,13 @@ class Store:
         with contextlib.suppress(OSError, LockstitchError):
             self.put_record(kind, key, value)
 
-    def _record_path(self, kind: str, key: str) -> Path:
+    def records(self, kind: str) -> list[Any]:
+        """Return the values of a kind under all its keys."""
+        paths = sorted((self.root / "records" / kind).glob("*/*.json"))
+        return [value for path in paths if (value := self.record(kind, path.stem)) is not None]
+
+    def record_path(self, kind: str, key: str) -> Path:
+        """Return where a record is or would be."""
         return self.root / "records" / kind / key[:2] / f"{key}.json"
 
     def partial(self, digest: Digest) -> Path:
@@ -234,11 +268,13 @@ class Store:
 
         Raises LockstitchError where the store cannot be written.
         """
-        return self._folder("scratch") / name
+        folder = self._folder("scratch") / name
+        files.use(folder)
+        return folder
 
     def has_whole_tree(self, folder: Path) -> bool:
         """Return whether a folder of `scratch` is as it was when it was remembered; all is read."""
-        known = self.record(_TREES, folder.name)
+        known = self.record(TREES, folder.name)
         with contextlib.suppress(OSError):  # a file that goes while it is read
             return known is not None and known == _of_tree(folder)
         return False
@@ -248,7 +284,7 @@ class Store:
 
         Raises LockstitchError where the store cannot be written.
         """
-        self.put_record(_TREES, folder.name, _of_tree(folder))
+        self.put_record(TREES, folder.name, _of_tree(folder))
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -265,7 +301,7 @@ class Store:
         gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
         with gone, os.scandir(self.root / "tmp") as entries:
             for entry in entries:
-                if clock.now() - entry.stat(follow_symlinks=False).st_mtime > _STALE:
+                if clock.now() - entry.stat(follow_symlinks=False).st_mtime > STALE:
                     files.remove(Path(entry.path))
 
     def _folder(self, name: str) -> Path:

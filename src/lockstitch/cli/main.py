@@ -60,6 +60,9 @@ COMMANDS = (
     ("export target", "Write a target's files: a script for Slurm, manifests for Kubernetes"),
     ("hooks", "Migrate commit hooks to the versions of the lock"),
     ("fingerprint", "Fingerprint an environment: interpreter, packages, BLAS, processor, settings"),
+    ("cache dir", "Print the folder of the store"),
+    ("cache size", "Show what the store holds, by kind"),
+    ("cache prune", "Remove from the store what was not used for long"),
     ("self completion", "Print a script that completes commands and options in a shell"),
     ("self version", "Print the version"),
     ("self demo", "Run the whole workflow on a real project and measure it"),
@@ -70,11 +73,12 @@ _OVERVIEW = (
     ("images and stack", ("image", "stack")),
     ("quality", ("check", "verify", "report", "diff", "bisect")),
     ("files", ("export", "hooks", "fingerprint")),
-    ("this program", ("self", "help")),
+    ("this program", ("cache", "self", "help")),
 )
 GROUPS = {
     "image": "Push, sign, verify and inspect images, and log in to registries",
     "stack": "Run PostgreSQL, an S3 store and MLflow on this machine",
+    "cache": "Show and prune the store of downloads and layers, which all projects share",
     "self": "Completion for shells, the version, and a demonstration",
 }
 _MODULES = {  # of commands that are not called like their module

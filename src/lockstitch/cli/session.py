@@ -1,6 +1,7 @@
 """What commands share: the project, the store, the fetcher, the places of results, printing."""
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -9,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstitch import progress
+from lockstitch import environ, progress
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.net.credentials import Credentials
 from lockstitch.net.download import Fetcher
 from lockstitch.progress import Reporter
+from lockstitch.python import size
 from lockstitch.python.load import find_root, load
 from lockstitch.python.model import Project
 from lockstitch.store import Store, default_root
@@ -49,11 +51,37 @@ class Session:
             self.project, lock, store, fetcher, self.progress, client=client, cache=cache
         )
 
+    def trim(self) -> None:
+        """Keep the store as small as LOCKSTITCH_CACHE_SIZE says; for who needs it no more now."""
+        most = cache_size()
+        if most is not None:
+            from lockstitch import cache
+
+            with contextlib.suppress(OSError):
+                cache.trim(self.store, most)
+
+
+def cache_size() -> int | None:
+    """Return the bytes of LOCKSTITCH_CACHE_SIZE, None where it is not set.
+
+    Raises LockstitchError where it names no size.
+    """
+    text = environ.get("LOCKSTITCH_CACHE_SIZE")
+    if not text:
+        return None
+    found = size.parse(text)
+    if found is None:
+        message = f"`LOCKSTITCH_CACHE_SIZE` is `{text:.40}`, not a size such as `20GB`"
+        raise LockstitchError(message, hint="export LOCKSTITCH_CACHE_SIZE=20GB")
+    return found
+
 
 def open_session(options: argparse.Namespace) -> Session:
     """Return the session of a command's options; raises LockstitchError outside of a project."""
     store = Store(default_root())
+    store.hold()
     store.sweep()
+    cache_size()  # a wrong one is told before anything is done
     quiet = bool(options.quiet or getattr(options, "json", False))
     project = load(options.project)
     credentials = Credentials(project.document, project.root)

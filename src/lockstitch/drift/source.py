@@ -110,6 +110,7 @@ def read_whole(word: str, where: Context) -> Fingerprint:
     if fingerprint.kind != "lock":
         return fingerprint
     store = Store(default_root())
+    store.hold()
     return fingerprint.with_packages(
         contents.with_files(each, store) for each in fingerprint.packages
     )

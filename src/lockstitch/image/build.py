@@ -188,6 +188,11 @@ class Builder:
             )
         return built
 
+    def sweep(self, built: Sequence[Built]) -> None:
+        """Remove from the store what the project's own code was before, once it is built."""
+        plans = {f"{each.name} {each.image.platform}": each.plan for each in built}
+        self._records.sweep(of_bytes(str(self._project.root).encode()).hex, plans)
+
     def pending(self, specs: Sequence[ImageSpec], layout: Layout) -> dict[str, list[str]]:
         """Return the titles of the layers that a build would make, by the names of images.
 

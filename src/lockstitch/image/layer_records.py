@@ -1,10 +1,11 @@
 """Layers that exist already, by the key of their plan: in the store, the layout or a cache."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lockstitch import cache, files
 from lockstitch.digest import Digest, canonical_json
 from lockstitch.errors import LockstitchError
 from lockstitch.image import collisions
@@ -17,7 +18,8 @@ from lockstitch.oci.registry.cache import CachedLayer, LayerCache
 from lockstitch.oci.registry.repository import MOST
 from lockstitch.store import Store
 
-_KIND = "layers"  # of store records
+_KIND, _OWN = "layers", "own-layers"  # of store records
+_OF_PROJECT = frozenset({"app", "own"})  # kinds of layers that each edit makes anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +41,10 @@ class LayerRecords:
     A layer of a cache counts in this run only: it is never written to the store's records.
     """
 
-    def __init__(self, store: Store, cache: LayerCache | None = None) -> None:
+    def __init__(self, store: Store, layer_cache: LayerCache | None = None) -> None:
         """Ask no cache yet."""
         self._store = store
-        self._cache = cache
+        self._cache = layer_cache
         self._cached: dict[str, CachedLayer] = {}
         self._looked: dict[str, LayerPlan] = {}
 
@@ -100,6 +102,37 @@ class LayerRecords:
                 **({"annotations": dict(facts.annotations)} if facts.annotations else {}),
             },
         )
+
+    def sweep(self, owner: str, plans: Mapping[str, Sequence[LayerPlan]]) -> None:
+        """Remove the layers of a project's own code that it had before, and has not any more.
+
+        `plans` are those of the images that were built now. A layer that another project has, or
+        another copy of this one, stays; while other commands use the store, all stay until later.
+        """
+        known = self._store.record(_OWN, owner) or {"now": {}, "old": []}
+        now = known["now"] | {name: self._own(plans[name]) for name in plans}
+        digests = {name: [digest for _, digest in now[name]] for name in now}
+        before = [pair for pairs in known["now"].values() for pair in pairs] + known["old"]
+        needed = {digest for each in digests.values() for digest in each}
+        old = [pair for pair in before if pair[1] not in needed]
+        if now == known["now"] and not old:
+            return
+        self._store.remember(_OWN, owner, {"now": now, "old": old})
+        with self._store.alone(wait=False) as alone:
+            if not alone:
+                return
+            others = [each["now"] for each in self._store.records(_OWN)]
+            needed = {pair[1] for each in others for pairs in each.values() for pair in pairs}
+            for key, digest in old:
+                if digest not in needed:
+                    cache.forget(self._store, Digest.parse(digest))
+                    files.remove(self._store.record_path(_KIND, key))
+            self._store.remember(_OWN, owner, {"now": now, "old": []})
+
+    def _own(self, plans: Sequence[LayerPlan]) -> list[list[str]]:
+        """Return key and digest of each layer of a project's own code."""
+        own = [plan.key for plan in plans if plan.kind in _OF_PROJECT]
+        return [[key, facts.digest] for key in own if (facts := self._facts(key))]
 
     def share(self, layout: Layout) -> int:
         """Write to the cache what it lacks and this machine has; return how many layers."""

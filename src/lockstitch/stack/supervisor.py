@@ -17,7 +17,7 @@ from lockstitch import clock, files, process
 from lockstitch.errors import LockstitchError
 from lockstitch.stack.folder import LOW, Folder, full
 from lockstitch.stack.machine import end_group, identity
-from lockstitch.stack.service import Launch, Service, guarded
+from lockstitch.stack.service import Launch, Service, guarded, parts_of
 
 _LOG_SIZE = 5_000_000  # bytes after which a log is moved to NAME.log.1
 _LOGS = 3  # older logs that are kept
@@ -300,6 +300,10 @@ def main(words: Sequence[str]) -> None:
     from lockstitch.stack.services import planned
 
     folder = Folder(Path(words[0]))
+    tools = parts_of(folder).tools.folder
+    with contextlib.suppress(OSError):
+        in_use = files.UseLock(tools / files.USE_LOCK)
+        in_use.share()  # so that `lockstitch cache prune` leaves the programs alone
     # Held until the process ends, however it ends: there is never a second one.
     with files.lock(folder.root / "supervisor.lock"):
         Supervisor(folder, planned(folder), Patience()).run()

@@ -1,5 +1,6 @@
 """Unpacks images into the cache: each layer once, each image as hard links to its layers' files."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -70,6 +71,7 @@ def unpack(image: Image, store: Store, step: Callable[[int], None]) -> Root:
     with files.lock(_made(cache / "locks") / target.name):
         if (target / "form").is_file() and (target / "form").read_text() == str(_FORM):
             step(sum(layer.facts.size for layer in image.layers))
+            _used(image, target, cache)
             return Root(target / "root")
         _remove(target)
         tree = RootFs[_File]()
@@ -78,7 +80,15 @@ def unpack(image: Image, store: Store, step: Callable[[int], None]) -> Root:
             step(layer.facts.size)
         _link(tree, _made(target) / "root")
         (target / "form").write_text(str(_FORM))
+        _used(image, target, cache)
     return Root(target / "root")
+
+
+def _used(image: Image, target: Path, cache: Path) -> None:
+    # The image first: it is to go no later than the layers, which free nothing without it.
+    for folder in (target, *(cache / "layers" / each.facts.diff_id.hex for each in image.layers)):
+        with contextlib.suppress(OSError):
+            os.utime(folder)
 
 
 def _members(layer: Layer, cache: Path) -> Iterator[tuple[tarfile.TarInfo, _File | None]]:

@@ -216,6 +216,9 @@ def run(options: argparse.Namespace) -> int:
     published = _push(session, client, built, targets, about)
     for note in cache.notes if cache else ():
         say(f"warning: {note}")
+    if any(each.made for each in built):
+        builder.sweep(built)
+        session.trim()
     seconds = clock.monotonic() - started
     _show(session, built, published, seconds, trials, as_json=options.json)
     return 0

@@ -21,7 +21,7 @@ from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.fingerprint import live
 from lockstitch.python.names import normal
 from lockstitch.python.tables import parse_toml
-from lockstitch.store import default_root
+from lockstitch.store import Store, default_root
 
 _READY = ".lockstitch-ready"
 _KEPT = 7 * 24 * 3600  # seconds after which an unused environment is deleted
@@ -132,7 +132,9 @@ class Environments:
         self, folder: Path, extras: Sequence[Extra] = (), pythons: Pythons | None = None
     ) -> None:
         """Install as uv would in `folder`: with its indexes and settings."""
-        self.root = default_root() / "bisect"
+        self._store = Store(default_root())
+        self._store.hold()
+        self.root = self._store.root / "bisect"
         self._folder = folder
         self._extras = tuple(extras)
         self._pythons = pythons or Pythons()
@@ -162,6 +164,7 @@ class Environments:
                 self._make(wanted, folder)
                 (folder / _READY).touch()
             os.utime(folder / _READY)  # used now
+            files.use(folder)
         return folder
 
     def variables(self, folder: Path) -> dict[str, str | None]:

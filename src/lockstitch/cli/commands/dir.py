@@ -1,0 +1,26 @@
+"""Print the folder of the store.
+
+LOCKSTITCH_CACHE names another one.
+
+examples:
+  # how much of the disk it takes
+  du -sh "$(lockstitch cache dir)"
+"""
+
+import argparse
+import sys
+
+from lockstitch.cli.options import JSON
+from lockstitch.cli.session import print_json
+from lockstitch.store import default_root
+
+OPTIONS = (JSON,)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    if options.json:
+        print_json({"dir": str(default_root())})
+    else:
+        sys.stdout.write(f"{default_root()}\n")
+    return 0
