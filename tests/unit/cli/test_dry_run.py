@@ -34,11 +34,12 @@ CHANGES = {
     "export dockerfile": ("", "write Dockerfile.serve"),
     "export target": ("", ""),  # only with a target
     "hooks": ("", ""),  # in its own tests: it wants a configuration
+    "cache prune": ("--days 0", "remove "),
     "self demo": ("there", "make a project in there"),
 }
 READS = {
     *("image inspect", "image verify", "stack status", "stack logs", "stack env", "diff"),
-    *("fingerprint", "self completion", "self version"),
+    *("fingerprint", "self completion", "self version", "cache dir", "cache size"),
 }
 
 

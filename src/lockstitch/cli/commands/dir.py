@@ -3,8 +3,8 @@
 LOCKSTITCH_CACHE names another one.
 
 examples:
-  # how much of the disk it takes
-  du -sh "$(lockstitch cache dir)"
+  # where it is
+  lockstitch cache dir
 """
 
 import argparse

@@ -18,7 +18,7 @@ import argparse
 
 from lockstitch import cache, clock
 from lockstitch.cli.options import DRY_RUN, JSON, QUIET, option
-from lockstitch.cli.session import cache_size, patience, print_json
+from lockstitch.cli.session import cache_size, patience, print_json, would
 from lockstitch.errors import UsageError
 from lockstitch.progress import say
 from lockstitch.python import size
@@ -60,14 +60,12 @@ def run(options: argparse.Namespace) -> int:
             before = clock.now() - options.days * _DAY  # after others, which were waited for
             gone = cache.remove(cache.chosen(found, most=most, before=before))
     freed, total = (sum(item.size for item in items) for items in (gone, found))
+    what = f"{counted(len(gone), 'item')} ({size.shown(freed)})"
+    if options.dry_run:
+        return would(options, f"remove {what} from `{store.root}`")
     if options.json:
         document = {"dir": str(store.root), "bytes": total - freed, "freed": freed}
-        print_json({**document, "removed": len(gone), "dry_run": options.dry_run})
-        return 0
-    verb = "would remove" if options.dry_run else "removed"
-    if not options.quiet or options.dry_run:
-        say(
-            f"{verb} {counted(len(gone), 'item')} ({size.shown(freed)}); "
-            f"{size.shown(total - freed)} stay"
-        )
+        print_json({**document, "removed": len(gone)})
+    elif not options.quiet:
+        say(f"removed {what}; {size.shown(total - freed)} stay")
     return 0
