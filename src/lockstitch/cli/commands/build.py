@@ -216,12 +216,17 @@ def run(options: argparse.Namespace) -> int:
     published = _push(session, client, built, targets, about)
     for note in cache.notes if cache else ():
         say(f"warning: {note}")
-    if any(each.made for each in built):
-        builder.sweep(built)
-        session.trim()
+    _tidy(session, builder, built)
     seconds = clock.monotonic() - started
     _show(session, built, published, seconds, trials, as_json=options.json)
     return 0
+
+
+def _tidy(session: Session, builder: Builder, built: Sequence[Built]) -> None:
+    """Remove from the store what an edit replaced, and what is over its size."""
+    if any(each.made for each in built):
+        builder.sweep(built)
+        session.trim()
 
 
 def _steps(
