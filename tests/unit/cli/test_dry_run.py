@@ -25,6 +25,7 @@ CHANGES = {
     "stack up": ("", "start PostgreSQL on 5432"),
     "stack down": ("", "stop the stack"),
     "stack import": ("", ""),  # only with a stack that runs
+    "stack open": ("", ""),  # only with a stack that runs
     "stack reset": ("", "stop the stack and delete "),
     "check": ("--fix --exit-zero", ""),
     "verify": ("", "rebuild, retrain and compare serve"),
