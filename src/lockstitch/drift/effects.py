@@ -65,6 +65,16 @@ def order(name: str) -> int:
     return numeric.index(name) if name in numeric else len(numeric)
 
 
+def is_numeric(name: str) -> bool:
+    """Return whether a package is known to compute."""
+    return name in _table().numeric
+
+
+def is_unasked(name: str) -> bool:
+    """Return whether others use a package as soon as it is installed."""
+    return name in _table().unasked
+
+
 def computes(name: str) -> bool:
     """Return whether a system package computes, such as a libm or an OpenMP."""
     return bool(_table().system.fullmatch(name))
@@ -93,7 +103,7 @@ class Ranks:
             return Effect.IMPORTED
         if edited and self.imported is None:
             return Effect.EDITED
-        if name in table.numeric:
+        if is_numeric(name):
             return Effect.NUMERIC
         if self.imported is None and name not in table.bystanders and self._requires_numeric(name):
             return Effect.NEEDS_NUMERIC
@@ -105,7 +115,7 @@ class Ranks:
         Serving needs fewer than training: what a side does not need changes nothing of it. Only
         what others use without being asked, as soon as it is there, does.
         """
-        return self.of(name) if name in _table().unasked else Effect.NONE
+        return self.of(name) if is_unasked(name) else Effect.NONE
 
     def was_imported(self, name: str) -> bool | None:
         """Return whether the recorded run imported a package, or None when that is not known."""

@@ -36,6 +36,12 @@ def python_of(folder: Path) -> Path:
     return folder.joinpath(*inside)
 
 
+def site_of(folder: Path) -> Path:
+    """Return where the packages of an environment are or would be."""
+    found = sorted(folder.glob("lib/python3*/site-packages")) or [folder / "Lib" / "site-packages"]
+    return found[0]
+
+
 def interpreter(path: Path, env: Mapping[str, str] | None = None) -> Fingerprint:
     """Return the fingerprint of an interpreter of this machine, or of an environment's folder.
 

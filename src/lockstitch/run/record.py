@@ -206,9 +206,11 @@ def run(project: Project, spec: ImageSpec, command: Command, start: Run, progres
         if code != 0:
             say(f"`{spec.name}` ended with exit code {code}: no run record is written")
             return code
-        found = imports.packages(target, _site(folder)) if followed else None
+        found = imports.packages(target, live.site_of(folder)) if followed else None
         # None of all packages: what trained was not seen, which is not that it needed none.
-        found = tuple(sorted({*(found or ()), *imports.noted(children, _site(folder))})) or None
+        found = (
+            tuple(sorted({*(found or ()), *imports.noted(children, live.site_of(folder))})) or None
+        )
     if found is None:
         say("what was imported is not recorded: the program is no Python, or ended abruptly")
     _finish(project, spec, before, path, found, seconds)
@@ -381,8 +383,3 @@ def _without_secrets(words: Sequence[str]) -> Iterator[str]:
         else:
             yield word
         hidden = not equals and bool(_SECRET.fullmatch(word))
-
-
-def _site(folder: Path) -> Path:
-    found = sorted(folder.glob("lib/python3*/site-packages")) or [folder / "Lib" / "site-packages"]
-    return found[0]

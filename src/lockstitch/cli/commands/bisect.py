@@ -1,11 +1,12 @@
 """Find by experiment which differences between A and B change a number.
 
-Mixtures of A and B are installed by uv, and COMMAND runs in each, in a copy of this folder: A five
-times or more, to see how much the number varies by itself; B; then the likeliest causes alone; then
-halves of the rest, until the smallest set is found that changes the number from A's to B's, and
-without which it stays. What decides is run again before a name is said. A run that fails is tried
-again; a mixture that cannot be installed or does not import is passed over. Packages that require
-each other's exact versions change together.
+Mixtures of A and B are installed by uv, and COMMAND runs in each, in a copy of this folder: A twice
+or more, to see how much the number varies by itself; B; then mixtures with the likelier half of
+the causes, until the smallest set is found that changes the number from A's to B's, and without
+which it stays. What A and B never import comes last. What decides is run again before a name is
+said. A run that fails is tried again; a mixture that cannot be installed or does not import is
+passed over. Packages that require each other's exact versions change together, and so does a
+package that one side lacks with the one that needs it.
 
 A and B are any two of what `lockstitch fingerprint` takes. Packages come from your own indexes, by
 hash where a lock has one. COMMAND gets the mixture's `python` first on PATH.
@@ -62,7 +63,13 @@ OPTIONS = (
             type=float,
             default=0.0,
         ),
-        option("--repeats", "N", "runs of A at first (default: 5)", type=int, default=5),
+        option(
+            "--repeats",
+            "N",
+            "runs of A at first (default: 2 where they are alike in all of many digits, else 5)",
+            type=int,
+            default=0,
+        ),
     ),
     group(
         "what is tried",

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,15 @@ from lockstitch.drift.bisect.model import (
 from lockstitch.drift.bisect.search import Answer, Spent, Trials, run_all
 from lockstitch.drift.bisect.sides import Ends, Installed
 from lockstitch.errors import LockstitchError
+from lockstitch.fingerprint import live
+from lockstitch.process import Command
+from lockstitch.run import imports
 
 _MOST = 5000  # files of code that are hashed
+_LEAST = 5  # runs that give A's number before a name is said
+_TWICE = 2  # runs of A that do at first, where all digits of both are alike
+_WRITTEN = 256  # bytes of files below which two runs that wrote the same show little
+_LARGEST = 256 << 20  # bytes of a run's files that are hashed
 _ENOUGH = 16  # runs of an end after which its spread counts as known
 _FEW = 3  # a number that has taken so few values is repeated more often
 _COARSE_MORE = 3  # by this many runs
@@ -40,10 +47,12 @@ _MEDIAN = 3  # runs of each mixture in a search after one that repeats contradic
 _ROWS = 200  # a part of so many rows is a coarse number
 _DIGITS = 3  # and so is one with so few digits after the point
 _SURE = 1000  # chance alone sorts the runs so cleanly once in so many times
+_CONTRADICT = "repeats of one environment contradict each other"
 _MOVES = "the number moves by itself"
 
 Told = Callable[[Mixture, Outcome, Verdict | None], None]
 Look = Callable[[], tuple[Installed, Installed]]
+Rank = Callable[[], Sequence[Cause]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +60,7 @@ class Limits:
     """How much may be run, and what counts as the same number."""
 
     runs: int  # at most, the ends included
-    repeats: int = 5  # of A, at first
+    repeats: int = 0  # of A, at first; 0 is two where they show that nothing moves, else five
     tolerance: float = 0.0
     parallel: int = 1
 
@@ -62,11 +71,12 @@ class Confidence:
 
     runs: int  # of A, A with it, B without it, and B
     chance: int  # chance alone sorts so many runs so cleanly once in this many times
+    exact: bool = False  # every run gave A's or B's number in all of many digits, or A's files
 
     @property
     def word(self) -> str:
         """The confidence in a word."""
-        return "high" if self.chance >= _SURE else "good"
+        return "high" if self.exact or self.chance >= _SURE else "good"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,16 +104,23 @@ class Explanation:
 
 
 def explain(
-    causes: Sequence[Cause], bench: Bench, look: Look, limits: Limits, told: Told
+    causes: Sequence[Cause],
+    bench: Bench,
+    look: Look,
+    limits: Limits,
+    told: Told,
+    rank: Rank | None = None,
 ) -> Explanation:
     """Return which causes change the number from A's to B's; there must be causes.
 
     No cause is named before the runs that decide are repeated and say the same. `look` returns the
-    packages of both environments, once they are made; `told` is called with each run.
+    packages of both environments, once they are made; `told` is called with each run. `rank`
+    returns the causes in the order of what the runs of A and B were seen to import.
     Raises LockstitchError when A gives no number.
     """
     runs = _Runs(bench, limits, told)
     scale = _ends(frozenset(each.label for each in causes), runs)
+    causes = rank() if rank else causes
 
     known: dict[Mixture, Outcome] = {
         frozenset(each.label for each in causes): scale.after,
@@ -136,20 +153,32 @@ def explain(
     question = sides.question(together, needs)
     everything = frozenset(question.causes)
     runs.couple(together, causes)
-    doubt = ""
-    # Where repeats contradict a first answer, each number of a second search is a median.
-    for width in (1, _MEDIAN):
+    doubt, trials = "", None
+    # Two runs of A do where every number is one of two. Where repeats contradict a first answer,
+    # each number of a second search is a median.
+    widths = [_MEDIAN, 1]
+    while widths:
+        width = widths.pop()
         median = width > 1
+        ends = {everything: scale.after, frozenset[str](): Metric(value=scale.before)}
         trials = Trials(
             _Median(runs, scale, width) if median else runs,
             scale,
-            known={everything: scale.after, frozenset(): Metric(value=scale.before)},
+            known=ends if median or trials is None else trials.outcomes | ends,
             limit=max(0, limits.runs - runs.count) // width,
             parallel=1 if median else limits.parallel,
             told=(lambda *_: None) if median else runs.told,
         )
         try:
             answer = search.find(question, trials)
+            if runs.quick and not runs.are_exact(everything):
+                runs.quick = False
+                scale = _ends(everything, runs)
+                if not scale.differs:
+                    doubt = _MOVES
+                    break
+                widths.append(width)
+                continue
             doubt = _contradiction(answer, everything, runs, scale)
         except Spent:
             smallest = trials.smallest()
@@ -159,11 +188,12 @@ def explain(
             return explanation(
                 question, together, trials=trials, answer=answer, confidence=confidence
             )
+        runs.quick, quick = False, runs.quick
         after = runs.of(everything)
         if any(isinstance(each, Fails) != isinstance(after[0], Fails) for each in after):
             doubt = "B fails now and then, which no package of it explains"
             break
-        scale = _scale(runs, everything)
+        scale = _ends(everything, runs) if quick else _scale(runs, everything)
         if not scale.differs:
             doubt = _MOVES
             break
@@ -177,6 +207,7 @@ class _Runs:
         """Start with causes that are not coupled yet."""
         self.limits = limits
         self.count = 0
+        self.quick = not limits.repeats  # whether A may do with two runs
         self._bench = bench
         self._told = told
         self._members: dict[str, Mixture] = {}
@@ -202,6 +233,42 @@ class _Runs:
     def numbers(self, mixture: Mixture) -> list[float]:
         """Return all numbers of a mixture so far."""
         return [each.value for each in self.of(mixture) if isinstance(each, Metric)]
+
+    def are_exact(self, everything: Mixture) -> bool:
+        """Return whether every number so far is A's first or B's, in each digit of many.
+
+        Or A wrote the same files each time, such as a model: what draws at random does not.
+        """
+        nothing: Mixture = frozenset()
+        first = [each.value for m in (nothing, everything) for each in self.numbered(m)[:1]]
+        every = [each for some in self._outcomes.values() for each in some]
+        values = [each.value for each in every if isinstance(each, Metric)]
+        if any(value not in first and not math.isnan(value) for value in values):
+            return False
+        written = {each.wrote for each in self.numbered(nothing)}
+        alike = len({repr(each.value) for each in self.numbered(nothing)}) == 1
+        return alike and (
+            not all(map(_is_coarse, first)) or (len(written) == 1 and "" not in written)
+        )
+
+    def low(self, scale: Scale) -> int:
+        """Return how many runs gave A's number so far."""
+        every = [each for some in self._outcomes.values() for each in some]
+        return sum(scale.verdict(each) is Verdict.AS_A for each in every)
+
+    def surprises(self, answer: Answer, scale: Scale) -> int:
+        """Return how many runs so far gave another number than an answer foretells."""
+        sets = [self.members(each) for each in answer.sets]
+        return sum(
+            scale.verdict(each)
+            is (Verdict.AS_A if any(s <= mixture for s in sets) else Verdict.AS_B)
+            for mixture, some in self._outcomes.items()
+            for each in some
+        )
+
+    def numbered(self, mixture: Mixture) -> list[Metric]:
+        """Return all outcomes of a mixture so far that are numbers."""
+        return [each for each in self.of(mixture) if isinstance(each, Metric)]
 
     def told(self, mixture: Mixture, outcome: Outcome, verdict: Verdict | None) -> None:
         """Pass an outcome on to whoever watches."""
@@ -256,19 +323,23 @@ def _ends(everything: Mixture, runs: _Runs) -> Scale:
     A and B take turns, so that a number that drifts with time is no difference of theirs.
     """
     nothing: Mixture = frozenset()
-    repeats = runs.limits.repeats
-    runs.several([nothing, nothing, everything, *[nothing] * (repeats - 2)])
-    _need_numbers(runs.of(nothing), runs.of(everything))
-    scale = _scale(runs, everything)
-    while scale.noise and scale.differs:
-        # More runs only widen it: where they do not differ now, they would not then.
-        few = [each for each in (nothing, everything) if not _known(runs.of(each), repeats)]
-        if not few:
-            break
-        runs.several(few)
+    if not runs.of(nothing):
+        runs.several([nothing, nothing, everything])
         _need_numbers(runs.of(nothing), runs.of(everything))
-        scale = _scale(runs, everything)
-    return scale
+    runs.quick = runs.quick and runs.are_exact(everything)
+    repeats = _TWICE if runs.quick else max(runs.limits.repeats, _LEAST)
+    few = [nothing] * (repeats - len(runs.of(nothing)))
+    try:
+        # More runs only widen the spread: where ends do not differ now, they would not then.
+        while few:
+            runs.several(few)
+            _need_numbers(runs.of(nothing), runs.of(everything))
+            scale = _scale(runs, everything)
+            moves = scale.noise and scale.differs
+            few = [m for m in (nothing, everything) if moves and not _known(runs.of(m), repeats)]
+    except Spent:
+        pass  # what is known of it decides; no run is left for a name
+    return _scale(runs, everything)
 
 
 def _scale(runs: _Runs, everything: Mixture) -> Scale:
@@ -297,17 +368,26 @@ def _contradiction(answer: Answer, everything: Mixture, runs: _Runs, scale: Scal
     Raises Spent when no more runs are allowed.
     """
     nothing: Mixture = frozenset()
-    expected = [(nothing, Verdict.AS_A), *((each, Verdict.AS_B) for each in answer.sets)]
-    expected += [(answer.without, answer.rest), (everything, Verdict.AS_B)]
+    # Numbers of A and of B in turn: one that drifts with time is no difference of theirs.
+    expected = [(answer.without, answer.rest), *((each, Verdict.AS_B) for each in answer.sets)]
+    if not runs.quick or runs.low(scale) < _LEAST - 1:
+        expected = [(nothing, Verdict.AS_A), *expected]
+    expected += [(everything, Verdict.AS_B)]
     parts = [each - {c} for each in answer.sets if len(each) > 1 for c in sorted(each)]
     numbers = [*runs.numbers(nothing), *runs.numbers(everything)]
-    rounds = 3 if scale.noise else 2 if all(map(_is_coarse, numbers)) else 1
+    coarse = all(map(_is_coarse, numbers)) and not runs.quick
+    rounds = 3 if scale.noise else 2 if coarse else 1
+    # Several causes, and runs of the search that the answer does not foretell: chance makes such.
+    rounds += len(frozenset[str]().union(*answer.sets)) > 1
+    rounds += runs.surprises(answer, scale) > 0
     for _ in range(rounds):
         outcomes = runs.several([*(mixture for mixture, _ in expected), *parts], scale)
         verdicts = [scale.verdict(each) for each in outcomes]
         decided, beside = verdicts[: len(expected)], verdicts[len(expected) :]
         if decided != [verdict for _, verdict in expected] or Verdict.AS_B in beside:
-            return "repeats of one environment contradict each other"
+            return _CONTRADICT
+    if runs.quick and not runs.are_exact(everything):
+        return _CONTRADICT
     if isinstance(scale.after, Metric):
         without = [nothing] + [answer.without] * answer.explains
         low = [value for each in without for value in runs.numbers(each)]
@@ -326,7 +406,7 @@ def _confidence(answer: Answer, everything: Mixture, runs: _Runs) -> Confidence:
         for group, ends in ((low, {frozenset()}), (high, {everything}))
     )
     total = sum(len(runs.of(each)) for each in (*low, *high))
-    return Confidence(runs=total, chance=math.comb(one + other, one))
+    return Confidence(runs=total, chance=math.comb(one + other, one), exact=runs.quick)
 
 
 def _is_coarse(value: float) -> bool:
@@ -371,8 +451,16 @@ class Outcomes:
         """Read the file; one that is damaged counts as empty."""
         self.path = path
         self._lock = threading.Lock()
-        self._runs = {} if forget else _read(path)
+        self._runs, self._imported = ({}, {}) if forget else _read(path)
         self.before = len(self._runs)  # outcomes of earlier searches
+
+    def imported(self, mixture: Mixture) -> frozenset[str] | None:
+        """Return the packages that the first run of a mixture imported, None where not known."""
+        return self._imported.get(_name(mixture, 0))
+
+    def put_imported(self, mixture: Mixture, packages: frozenset[str]) -> None:
+        """Keep what the first run of a mixture imported, until its outcome is put."""
+        self._imported[_name(mixture, 0)] = packages
 
     def get(self, mixture: Mixture, repeat: int) -> Outcome | None:
         """Return the outcome of a run, or None."""
@@ -382,7 +470,9 @@ class Outcomes:
         """Keep an outcome, on the disk before it is used."""
         with self._lock:
             self._runs[_name(mixture, repeat)] = outcome
-            runs = {name: _document(each) for name, each in sorted(self._runs.items())}
+            runs = {name: _document(each) for name, each in self._runs.items()}
+            for name, packages in self._imported.items():
+                runs.get(name, {})["imported"] = sorted(packages)
             files.write_text(self.path, json.dumps(runs, indent=1, sort_keys=True) + "\n")
 
 
@@ -393,21 +483,25 @@ def _name(mixture: Mixture, repeat: int) -> str:
 
 def _document(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Metric):
-        return {"metric": repr(outcome.value), "line": outcome.line}  # JSON has no nan
+        # JSON has no nan.
+        return {"metric": repr(outcome.value), "line": outcome.line, "wrote": outcome.wrote}
     return {"reason": outcome.reason, "detail": outcome.detail}
 
 
-def _read(path: Path) -> dict[str, Outcome]:
+def _read(path: Path) -> tuple[dict[str, Outcome], dict[str, frozenset[str]]]:
     try:
         document = json.loads(files.read_text(path))
-        return {str(name): _outcome(each) for name, each in document.items()}
+        runs = {str(name): _outcome(each) for name, each in document.items()}
+        seen = {name: each["imported"] for name, each in document.items() if "imported" in each}
+        return runs, {name: frozenset(map(str, packages)) for name, packages in seen.items()}
     except (LockstitchError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {}
+        return {}, {}
 
 
 def _outcome(each: Mapping[str, Any]) -> Outcome:
     if "metric" in each:
-        return Metric(value=float(each["metric"]), line=str(each.get("line", "")))
+        texts = {key: str(each.get(key, "")) for key in ("line", "wrote")}
+        return Metric(value=float(each["metric"]), **texts)
     return Fails(reason=str(each["reason"]), detail=str(each["detail"]))
 
 
@@ -435,14 +529,26 @@ class CommandBench:
         if known is not None:
             return known
         self.runs += 1
-        outcome = self._tried(mixture)
+        # Watching costs a little, and what is imported is the same each time.
+        watched = not repeat and mixture in self._ends
+        outcome = self._tried(mixture, watched=watched)
         if isinstance(outcome, Fails):
-            outcome = self._tried(mixture)
+            outcome = self._tried(mixture, watched=watched)
         if not (isinstance(outcome, Fails) and outcome.passing):
             self.outcomes.put(mixture, repeat, outcome)
         return outcome
 
-    def _tried(self, mixture: Mixture) -> Outcome:
+    @property
+    def imported(self) -> frozenset[str] | None:
+        """The packages that the first runs of A and B imported, None where one is not known."""
+        seen = [self.outcomes.imported(each) for each in self._ends]
+        return frozenset[str]().union(*filter(None, seen)) if all(seen) else None
+
+    @property
+    def _ends(self) -> tuple[Mixture, Mixture]:
+        return frozenset(), frozenset(each.label for each in self.ends.causes)
+
+    def _tried(self, mixture: Mixture, *, watched: bool) -> Outcome:
         try:
             place = self.environments.make(self.ends.wanted(mixture))
         except LockstitchError as error:
@@ -450,9 +556,17 @@ class CommandBench:
             lines = [line for line in error.message.splitlines() if line.strip()]
             return Fails(reason=lines[-1].strip(), detail=error.message, passing=True)
         with tempfile.TemporaryDirectory(prefix="lockstitch-bisect-") as scratch:
-            return self._ran(place, mixture, _elsewhere(self.folder, Path(scratch)))
+            root = _elsewhere(self.folder, Path(scratch))
+            target = Path(scratch) / "imported.txt" if watched else None
+            before = _files(root)
+            outcome = self._ran(place, mixture, root, target)
+            if target:
+                self.outcomes.put_imported(mixture, imports.noted(target, live.site_of(place)))
+            if isinstance(outcome, Metric):
+                outcome = replace(outcome, wrote=_written(root, before))
+            return outcome
 
-    def _ran(self, place: Path, mixture: Mixture, root: Path) -> Outcome:
+    def _ran(self, place: Path, mixture: Mixture, root: Path, target: Path | None) -> Outcome:
         changes = {**self.environments.variables(place), **self.ends.variables(mixture)}
         if self.environments.editable:
             # The environment has the project where it is: the copy's own sources come first.
@@ -462,6 +576,8 @@ class CommandBench:
         env = environ.child(**changes)
         own = f"{self.folder}/"
         words = [w.replace(own, f"{root}/") if w.startswith(own) else w for w in self.command]
+        if target:
+            env = imports.with_children(Command(words=tuple(words), cwd=root, env=env), target).env
         done = process.run(words, cwd=root, env=env, check=False)
         return self.metric.read(done, root, before)
 
@@ -478,6 +594,23 @@ def _elsewhere(folder: Path, scratch: Path) -> Path:
     if (folder / ".git").exists():
         (root / ".git").symlink_to(folder / ".git")
     return root
+
+
+def _files(root: Path) -> dict[str, tuple[int, int]]:
+    # What MLflow keeps has new names and times in each run.
+    walked = [e for e in files.walk(root) if not e.name.startswith(("mlruns/", "mlflow.db"))]
+    return {each.name: (each.mtime_ns, each.size) for each in walked}
+
+
+def _written(root: Path, before: Mapping[str, tuple[int, int]]) -> str:
+    """Return a digest of the files that a run wrote, "" where they are too few bytes or many."""
+    after = _files(root)
+    changed = sorted(name for name, state in after.items() if before.get(name) != state)
+    size = sum(after[name][1] for name in changed)
+    if not _WRITTEN <= size <= _LARGEST:
+        return ""
+    sums = [[name, digest.of_bytes((root / name).read_bytes())] for name in changed]
+    return digest.of_bytes(canonical_json({"files": sums})).hex
 
 
 def code(folder: Path, command: Sequence[str]) -> list[list[str]]:

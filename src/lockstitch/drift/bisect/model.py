@@ -20,6 +20,7 @@ class Metric:
 
     value: float
     line: str = field(default="", compare=False)  # that it was read from
+    wrote: str = field(default="", compare=False)  # digest of the files it wrote, "" for few bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +73,12 @@ class Question:
     """What is searched: labels of causes, the likeliest first."""
 
     causes: tuple[str, ...]
-    guesses: int  # how many of the first are tried alone
     implied: Mapping[str, Mixture]  # what else has to be as in B when a cause is
+    weights: Mapping[str, float] = field(default_factory=dict)  # how likely each is: 1 where none
+
+    def weight(self, cause: str) -> float:
+        """Return how likely a cause is, beside the others."""
+        return self.weights.get(cause, 1.0)
 
     def closed(self, mixture: Mixture) -> Mixture:
         """Return a mixture with all that its causes imply."""

@@ -16,11 +16,10 @@ _NAMED = 4  # parts of a cause that are named; the others are counted
 def plan(prepared: Prepared) -> str:
     """Return the most runs that there will be, and what cannot be tried."""
     causes, limits = prepared.ends.causes, prepared.limits
-    guesses = f", then {counted(prepared.guesses, 'guess')} alone" if prepared.guesses else ""
-    first = f"A {limits.repeats} times, B once{guesses}"
+    first = f"A {limits.repeats} times" if limits.repeats else "A twice or more"
     most = f"at most {prepared.most} runs where it is one cause"
     lines = [
-        f"plan: {counted(len(causes), 'cause')} to try; {first}, then halves;",
+        f"plan: {counted(len(causes), 'cause')} to try; {first}, B, then the likelier half;",
         f"what decides runs again: {most}, never more than {limits.runs} (--runs)",
     ]
     if prepared.bench.outcomes.before:
@@ -160,7 +159,10 @@ def _confidence(result: Explanation) -> Iterator[str]:
     if sure and result.found:
         yield ""
         yield f"confidence: {sure.word}: {sure.runs} runs of these, each as it should be;"
-        yield f"chance alone sorts them so once in {sure.chance:,} times"
+        if sure.exact:
+            yield "every run gave exactly A's result or B's: nothing moves by itself"
+        else:
+            yield f"chance alone sorts them so once in {sure.chance:,} times"
 
 
 def _unexplained(prepared: Prepared, result: Explanation, unseeded: Sequence[str]) -> Iterator[str]:

@@ -1,11 +1,11 @@
 """Finds the smallest sets of causes that change a number; a bench does the runs.
 
-Guesses first, each alone; then halving along their order; then delta debugging (ddmin: Zeller and
-Hildebrandt, Simplifying and Isolating Failure-Inducing Input, 2002) of what is left, with mixtures
-that give no number as its third outcome. What is found is sufficient, and no part of it is.
+Halves by likelihood first, which find one cause; then halving along the order, where several act
+together; then delta debugging (ddmin: Zeller and Hildebrandt, Simplifying and Isolating
+Failure-Inducing Input, 2002) of what is left, with mixtures that give no number as its third
+outcome. What is found is sufficient, and no part of it is.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -56,7 +56,7 @@ class Trials:
         self._bench = bench
         self._scale = scale
         self._left = limit
-        self._parallel = max(1, parallel)
+        self.parallel = max(1, parallel)
         self._told = told
 
     def of(self, mixture: Mixture) -> Verdict:
@@ -73,8 +73,8 @@ class Trials:
             if each in self.outcomes and self._verdict(each) is wanted:
                 return each
         new = [each for each in dict.fromkeys(mixtures) if each not in self.outcomes]
-        for start in range(0, len(new), self._parallel):
-            batch = new[start : start + self._parallel]
+        for start in range(0, len(new), self.parallel):
+            batch = new[start : start + self.parallel]
             self._try(batch)
             for each in batch:
                 if self._verdict(each) is wanted:
@@ -97,7 +97,7 @@ class Trials:
         new = [each for each in mixtures if each not in self.outcomes]
         allowed = new[: self._left]
         self._left -= len(allowed)
-        found = run_all(allowed, self._bench.run, parallel=self._parallel)
+        found = run_all(allowed, self._bench.run, parallel=self.parallel)
         for mixture, outcome in zip(allowed, found, strict=True):
             self.outcomes[mixture] = outcome
             self._told(mixture, outcome, self._verdict(mixture))
@@ -119,10 +119,17 @@ class Answer:
         return self.rest is Verdict.AS_A
 
 
-def most(causes: int, guesses: int) -> int:
+def most(question: Question) -> int:
     """Return the most mixtures that finding one cause takes, where all give numbers."""
-    # Guesses, halves, the last one left alone, and everything without it.
-    return guesses + math.ceil(math.log2(max(causes, 1))) + 2
+
+    def depth(pool: Sequence[str]) -> int:
+        if len(pool) == 1:
+            return 1
+        first, rest = _by_weight(pool, question, 2)
+        alone = 1 if len(first) == 1 else 1 + depth(first)
+        return max(alone, 1 + depth(rest))
+
+    return depth(question.causes) + 1 if question.causes else 0
 
 
 def find(question: Question, trials: Trials) -> Answer:
@@ -150,27 +157,69 @@ def find(question: Question, trials: Trials) -> Answer:
 def _smallest(within: Mixture, question: Question, trials: Trials) -> Mixture:
     """Return a set that changes the number, no part of which does."""
     order = [cause for cause in question.causes if cause in within]
-    start = _guessed(order, within, question, trials)
+    start = _likeliest(order, within, question, trials)
     if start is None:
         start = _halved(_in_closed_order(order, within, question), trials)
     return _reduced([cause for cause in order if cause in start], trials)
 
 
-# --- guesses
+# --- halves by likelihood
 
 
-def _guessed(
+def _likeliest(
     order: Sequence[str], within: Mixture, question: Question, trials: Trials
 ) -> Mixture | None:
-    guesses = [c for c in question.causes[: question.guesses] if c in order]
-    mixtures = [question.closed(frozenset({cause})) & within for cause in guesses]
-    hit = trials.first(mixtures, Verdict.AS_B)
-    if hit is not None:
-        return hit
-    # Each alone does a part of it: all of those together may do all of it.
-    parts = [each for each in mixtures if trials.of(each) is Verdict.NEITHER]
+    """Return a set that changes the number, where one cause does; None where it is not one.
+
+    All of `within` does. Of halves by weight the likelier is run: the cause is in it, or in the
+    other one.
+    """
+    pool, hit = list(order), None
+    unclear: list[list[str]] = []
+    parts: list[Mixture] = []  # each does a part of it
+    while pool:
+        pieces = _by_weight(pool, question, trials.parallel + 1)
+        tried = pieces[:-1] or pieces
+        mixtures = [question.closed(frozenset(piece)) & within for piece in tried]
+        found = trials.first(mixtures, Verdict.AS_B)
+        if found is not None:
+            pool, hit, unclear = tried[mixtures.index(found)], found, []
+            if len(pool) == 1:
+                return hit
+            continue
+        cleared = frozenset[str]()
+        for piece, mixture in zip(tried, mixtures, strict=True):
+            verdict = trials.of(mixture)
+            parts += [mixture] if verdict is Verdict.NEITHER else []
+            if verdict is Verdict.NO_NUMBER:
+                unclear += [piece] if len(piece) > 1 else []
+            cleared |= mixture if verdict is Verdict.AS_A else frozenset(piece)
+        pool = [cause for cause in pool if cause not in cleared]
+        if not pool and unclear:  # what gave no number as a whole may give one in halves
+            pool, *more = _by_weight(unclear.pop(), question, 2)
+            unclear += more
     together = frozenset[str]().union(*parts)
-    return together if len(parts) > 1 and trials.of(together) is Verdict.AS_B else None
+    if len(parts) > 1 and trials.of(together) is Verdict.AS_B:
+        return together
+    return hit
+
+
+def _by_weight(pool: Sequence[str], question: Question, pieces: int) -> list[list[str]]:
+    """Return a pool cut into pieces of about the same likelihood, the likeliest first."""
+    found: list[list[str]] = []
+    rest = list(pool)
+    for left in range(min(pieces, len(pool)), 1, -1):
+        share = sum(map(question.weight, rest)) / left
+        size, total = 0, 0.0
+        # A cause is taken where most of it fits; at least one, and one for each later piece.
+        while size < len(rest) - left + 1:
+            weight = question.weight(rest[size])
+            if size and total + weight / 2 > share:
+                break
+            size, total = size + 1, total + weight
+        found.append(rest[:size])
+        rest = rest[size:]
+    return [*found, rest]
 
 
 # --- halving

@@ -51,17 +51,13 @@ class Prepared:
     ends: Ends
     bench: CommandBench
     limits: Limits
-
-    @property
-    def guesses(self) -> int:
-        """How many causes are tried alone."""
-        return sides.question(self.ends.causes, {}).guesses
+    ranked: Callable[..., Ends]  # the ends anew, by the packages that are `imported`
 
     @property
     def most(self) -> int:
         """How many runs finding one cause takes at most, where every mixture gives a number."""
-        searched = search.most(len(self.ends.causes), self.guesses)
-        return min(self.limits.runs, self.limits.repeats + 1 + searched + _DECIDING)
+        searched = search.most(sides.question(self.ends.causes, {}))
+        return min(self.limits.runs, (self.limits.repeats or 5) + 1 + searched + _DECIDING)
 
 
 def number(value: float) -> str:
@@ -89,12 +85,14 @@ def prepare(options: Options) -> Prepared:
     editable = {p.name for s in both for p in s.fingerprint.packages if p.origin == "editable"}
     extras = [environments.read_extra(text, folder) for text in options.extra]
     extras += [own] if own and own.name in editable - {extra.name for extra in extras} else []
-    ends = sides.between(
+    ranked = functools.partial(
+        sides.between,
         *both,
         [sides.setting(text) for text in options.setting],
         given=frozenset(extra.name for extra in extras),
         graph=source.graph(context),
     )
+    ends = ranked()
     if not ends.causes:
         words = (options.before, options.after)
         message = f"nothing that can be tried here differs between `{words[0]}` and `{words[1]}`"
@@ -115,7 +113,7 @@ def prepare(options: Options) -> Prepared:
         tolerance=options.tolerance,
         parallel=options.jobs,
     )
-    return Prepared(ends=ends, bench=bench, limits=limits)
+    return Prepared(ends=ends, bench=bench, limits=limits, ranked=ranked)
 
 
 def _outcomes_file(ends: Ends, made: Environments, reading: MetricSource, options: Options) -> Path:
@@ -137,7 +135,9 @@ def _check(options: Options) -> None:
         message = "bisect needs the command that prints the number, after `--`"
         raise UsageError(message, hint="lockstitch bisect A B -- python train.py")
     for name, least in (("repeats", 5), ("jobs", 1), ("runs", 10)):
-        if getattr(options, name) < least:
+        if 0 != getattr(options, name) < least or (
+            name != "repeats" and not getattr(options, name)
+        ):
             message = f"--{name} is {getattr(options, name)}, which is less than {least}"
             raise UsageError(message, hint=f"--{name} {least}")
     if not options.tolerance >= 0:
@@ -241,6 +241,7 @@ def explained(prepared: Prepared, progress: Reporter, *, talk: bool) -> Explanat
             ),
             prepared.limits,
             told,
+            lambda: prepared.ranked(imported=bench.imported).causes,
         )
 
 

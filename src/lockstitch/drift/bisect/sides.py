@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
-from lockstitch.drift import compare
+from lockstitch.drift import compare, effects
 from lockstitch.drift.bisect.model import Cause, Mixture, Question, closure
 from lockstitch.drift.compare import Difference
 from lockstitch.errors import LockstitchError, UsageError, raise_all
@@ -22,7 +22,8 @@ from lockstitch.python.names import normal
 from lockstitch.runtime.fingerprint import VARIABLES
 
 PYTHON = "Python"  # a label that no package and no variable has
-_GUESSES = 6  # causes that are tried alone at first
+# How likely a cause is, beside the others: by what is known of it.
+_KNOWN, _COMPUTES, _MATTERS, _SEEN, _UNKNOWN, _ELSE = 16.0, 6.0, 2.0, 0.5, 0.1, 0.02
 
 
 def minor(version: str) -> str:
@@ -118,12 +119,18 @@ def between(
     *,
     given: frozenset[str] = frozenset(),
     graph: Fingerprint | None = None,
+    imported: frozenset[str] | None = None,
 ) -> Ends:
     """Return both sides with their differences, ranked by effect; `settings` come first.
 
     `given` names packages that are installed otherwise, `graph` is a lock that knows which package
-    requires which.
+    requires which, `imported` are the packages that runs of both were seen to import.
     """
+    if imported:
+        before, after = (
+            replace(each, fingerprint=replace(each.fingerprint, imported=tuple(sorted(imported))))
+            for each in (before, after)
+        )
     asked = frozenset(each.name for each in settings)
     old = _with(before, {each.name: each.before for each in settings})
     new = _with(after, {each.name: each.after for each in settings})
@@ -247,16 +254,26 @@ class Installed:
 def implied(before: Installed, after: Installed, changed: Iterable[str]) -> dict[str, Mixture]:
     """Return for each changed package those that must be as in B when it is.
 
-    A requirement that its own side does not meet is ignored: it was overridden.
+    A requirement that its own side does not meet is ignored: it was overridden. What one side
+    alone has and one changed package alone requires goes with that package.
     """
     needs: dict[str, set[str]] = {name: set() for name in changed}
+    required = (_required(before), _required(after))
     for own, other, forward in ((before, after, False), (after, before, True)):
-        for name in needs:
-            for need in _broken(name, own, other, needs):
-                # As in B it needs B's other one; as in A it needs A's, so that B's needs B's.
-                one, two = (name, need) if forward else (need, name)
-                needs[one].add(two)
-    return {name: frozenset(names) for name, names in needs.items()}
+        asking: dict[str, list[str]] = {}
+        for name, wanted in required[forward].items():
+            for need in wanted:
+                asking.setdefault(need, []).append(name)
+            for need in _broken(wanted, own, other) if name in needs else ():
+                if need in needs and need != name:
+                    # As in B it needs B's other; as in A it needs A's, so that B's needs B's.
+                    one, two = (name, need) if forward else (need, name)
+                    needs[one].add(two)
+        for name, owners in asking.items():
+            if len(owners) == 1 and name not in other.versions and {name, *owners} <= {*needs}:
+                needs[name].add(owners[0])
+                needs[owners[0]].add(name)
+    return {name: frozenset(names - {name}) for name, names in needs.items()}
 
 
 def coupled(causes: Sequence[Cause], needs: Mapping[str, Mixture]) -> list[Cause]:
@@ -285,30 +302,45 @@ def question(causes: Sequence[Cause], needs: Mapping[str, Mixture]) -> Question:
         - {cause.label}
         for cause in causes
     }
-    guesses = sum(cause.matters for cause in causes)
     return Question(
         causes=tuple(cause.label for cause in causes),
-        guesses=min(guesses, _GUESSES),
         implied=between,
+        weights={cause.label: _weight(cause) for cause in causes},
     )
 
 
-def _broken(
-    name: str, own: Installed, other: Installed, changed: Mapping[str, object]
-) -> Iterator[str]:
-    """Yield changed packages that a package of one side cannot take from the other."""
-    environment = {"python_version": own.python, "python_full_version": f"{own.python}.0"}
-    for line in own.requires.get(name, ()):
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            continue  # an old package with a line that pip, too, passes over
-        need = normal(requirement.name)
-        if need not in changed or need == name:
-            continue
-        marker = requirement.marker
-        if marker and not marker.evaluate({**environment, "extra": ""}):
-            continue
+def _weight(cause: Cause) -> float:
+    """Return how likely a cause is: by its likeliest part, as they are ranked."""
+    part = cause.parts[0]
+    if not cause.matters:
+        return {None: _UNKNOWN, True: _SEEN, False: _ELSE}[part.imported]
+    if part.imported is False and not effects.is_unasked(part.name):
+        return _ELSE  # it computes, but nothing of it was loaded
+    if cause.known or part.what == "variable":
+        return _KNOWN
+    return _COMPUTES if effects.is_numeric(part.name) else _MATTERS
+
+
+def _required(side: Installed) -> dict[str, dict[str, Requirement]]:
+    """Return what each package of a side requires there without extras, by name."""
+    environment = {"python_version": side.python, "python_full_version": f"{side.python}.0"}
+    required: dict[str, dict[str, Requirement]] = {}
+    for name, lines in side.requires.items():
+        required[name] = {}
+        for line in lines:
+            try:
+                requirement = Requirement(line)
+            except InvalidRequirement:
+                continue  # an old package with a line that pip, too, passes over
+            marker = requirement.marker
+            if marker is None or marker.evaluate({**environment, "extra": ""}):
+                required[name][normal(requirement.name)] = requirement
+    return required
+
+
+def _broken(wanted: Mapping[str, Requirement], own: Installed, other: Installed) -> Iterator[str]:
+    """Yield what a package of one side requires and cannot take from the other."""
+    for need, requirement in wanted.items():
         if _fits(requirement, own.versions.get(need)) and not _fits(
             requirement, other.versions.get(need)
         ):

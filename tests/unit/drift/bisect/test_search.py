@@ -48,12 +48,12 @@ def found(
     rule: Rule,
     count: int,
     *,
-    guesses: int = 3,
+    weights: Mapping[str, float] | None = None,
     implied: Mapping[str, Mixture] | None = None,
     parallel: int = 1,
 ) -> tuple[Answer, Bench]:
     names, bench = causes(count), Bench(rule)
-    question = Question(causes=names, guesses=min(guesses, count), implied=implied or {})
+    question = Question(causes=names, implied=implied or {}, weights=weights or {})
     answer = search.find(question, trials(bench, names, parallel=parallel))
     assert len({*bench.asked}) == len(bench.asked), "no mixture is run twice"
     return answer, bench
@@ -65,17 +65,30 @@ def needs(*wanted: str) -> Rule:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 16, 49])
-@pytest.mark.parametrize("guesses", [0, 6])
-def test_any_one_cause(count: int, guesses: int) -> None:
+@pytest.mark.parametrize("likely", [0, 6])
+def test_any_one_cause(count: int, likely: int) -> None:
+    weights = dict.fromkeys(causes(count)[:likely], 16.0)
+    most = search.most(Question(causes=causes(count), implied={}, weights=weights))
     for cause in causes(count):
-        answer, bench = found(needs(cause), count, guesses=guesses)
+        answer, bench = found(needs(cause), count, weights=weights)
         assert answer.sets == (frozenset({cause}),)
         assert answer.explains
-        assert len(bench.asked) <= search.most(count, min(guesses, count))
+        assert len(bench.asked) <= most
+    # Halves of equals, the last one alone, and everything without it.
+    assert likely or most <= math.ceil(math.log2(count)) + 2
+
+
+def test_a_likely_one_takes_fewer_runs_than_the_others_together() -> None:
+    weights = dict.fromkeys(causes(153)[:4], 16.0) | dict.fromkeys(causes(153)[4:20], 2.0)
+    weights |= dict.fromkeys(causes(153)[20:], 0.02)
+    runs = [len(found(needs(c), 153, weights=weights)[1].asked) for c in causes(153)]
+    assert max(runs[:4]) <= 5
+    assert max(runs[:20]) <= 8
+    assert max(runs) <= 15
 
 
 def test_the_first_guess_takes_two_runs() -> None:
-    answer, bench = found(needs("c00"), 49)
+    answer, bench = found(needs("c00"), 49, weights={"c00": 50.0})
     assert answer.explains
     assert bench.asked == [frozenset({"c00"}), frozenset(causes(49)) - {"c00"}]
 
@@ -127,7 +140,7 @@ def test_one_cause_among_packages_that_need_each_other(data: st.DataObject) -> N
         if one < other:  # no circle: those are one cause already
             implied[one] = implied.get(one, frozenset()) | {other}
     cause = data.draw(st.sampled_from(names))
-    question = Question(causes=names, guesses=3, implied=implied)
+    question = Question(causes=names, implied=implied)
 
     def rule(mixture: Mixture) -> Outcome:
         return (
@@ -157,7 +170,8 @@ def test_whatever_the_mixtures_give(data: st.DataObject) -> None:
             outcomes[mixture] = data.draw(choices)
         return outcomes[mixture]
 
-    answer, bench = found(rule, len(names), guesses=data.draw(st.integers(0, 8)))
+    weights = {name: data.draw(st.sampled_from([0.02, 1.0, 16.0])) for name in names}
+    answer, bench = found(rule, len(names), weights=weights)
     moved = Metric(value=1.0)
     taken: set[str] = set()
     for each in answer.sets:
@@ -196,7 +210,7 @@ def test_no_more_runs_than_allowed() -> None:
     names, bench = causes(30), Bench(needs("c17", "c23"))
     spent = trials(bench, names, limit=8)
     with pytest.raises(Spent):
-        search.find(Question(causes=names, guesses=3, implied={}), spent)
+        search.find(Question(causes=names, implied={}), spent)
     assert len(bench.asked) == 8
     smallest = spent.smallest()
     assert smallest is not None
