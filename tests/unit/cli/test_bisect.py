@@ -42,7 +42,7 @@ def score(folder: Path, text: str) -> None:
 
 
 TOGETHER = """\
-what changes it from 0.82 to 0.87, together: after 23 runs
+what changes it from 0.82 to 0.87, together: after 28 runs
 
   ant 1.0 → 2.0
   cat 1.0 → 2.0
@@ -53,15 +53,15 @@ A with ant, cat of B    0.87  sufficient
 B with ant, cat of A    0.82   necessary
 B                       0.87
 
-confidence: high: 16 runs of these, each as it should be;
-chance alone sorts them so once in 2,002 times
+confidence: high: 20 runs of these, each as it should be;
+chance alone sorts them so once in 31,824 times
 
 to get either
   A: uv pip install ant==1.0 cat==1.0
   B: uv pip install ant==2.0 cat==2.0
 """
 TALK = """\
-plan: 3 causes to try; A 5 times, B once, then halves;
+plan: 3 causes to try; A twice or more, B, then the likelier half;
 what decides runs again: at most 18 runs where it is one cause, never more than 100 (--runs)
 * install A and B (N s)
 run 1: A: 0.82 (read from: accuracy 0.82)
@@ -71,22 +71,27 @@ run 4: A: 0.82
 run 5: A: 0.82
 run 6: A: 0.82
 run 7: A with ant of B: 0.82, as A
-run 8: A with ant, bee of B: 0.82, as A
-run 9: A with cat of B: 0.82, as A
+run 8: A with cat of B: 0.82, as A
+run 9: A with bee of B: 0.82, as A
 run 10: A with ant, cat of B: 0.87, as B
-run 11: A with bee of B: 0.82, as A
-run 12: A: 0.82, as A
+run 11: A: 0.82, as A
+run 12: A with bee of B: 0.82, as A
 run 13: A with ant, cat of B: 0.87, as B
-run 14: A with bee of B: 0.82, as A
-run 15: B: 0.87, as B
-run 16: A with cat of B: 0.82, as A
-run 17: A with ant of B: 0.82, as A
-run 18: A: 0.82, as A
+run 14: B: 0.87, as B
+run 15: A with cat of B: 0.82, as A
+run 16: A with ant of B: 0.82, as A
+run 17: A: 0.82, as A
+run 18: A with bee of B: 0.82, as A
 run 19: A with ant, cat of B: 0.87, as B
-run 20: A with bee of B: 0.82, as A
-run 21: B: 0.87, as B
-run 22: A with cat of B: 0.82, as A
-run 23: A with ant of B: 0.82, as A
+run 20: B: 0.87, as B
+run 21: A with cat of B: 0.82, as A
+run 22: A with ant of B: 0.82, as A
+run 23: A: 0.82, as A
+run 24: A with bee of B: 0.82, as A
+run 25: A with ant, cat of B: 0.87, as B
+run 26: B: 0.87, as B
+run 27: A with cat of B: 0.82, as A
+run 28: A with ant of B: 0.82, as A
 * runs (N s)
 """
 
@@ -133,7 +138,7 @@ A with ant of B  ZeroDivisionError: division by zero  sufficient
 B with ant of A                                    1   necessary
 B                ZeroDivisionError: division by zero
 
-confidence: high: 16 runs of these, each as it should be;
+confidence: high: 20 runs of these, each as it should be;
 chance alone sorts them so once in 2,002 times
 
 to get either
@@ -221,7 +226,7 @@ PLAN = """\
 2  bee   1.0  2.0
 3  cat   1.0  2.0
 
-plan: 3 causes to try; A 5 times, B once, then halves;
+plan: 3 causes to try; A twice or more, B, then the likelier half;
 what decides runs again: at most 18 runs where it is one cause, never more than 100 (--runs)
 """
 

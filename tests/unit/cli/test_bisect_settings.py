@@ -75,7 +75,7 @@ to get either
   B: export X=1
 """
 EITHER = """\
-what changes it from 0 to 1, each of these alone: after 18 runs
+what changes it from 0 to 1, each of these alone: after 23 runs
 
   variable X 0 → 1
 
@@ -87,8 +87,8 @@ A with $X of B       1  sufficient
 A with $Y of B       1  sufficient
 B                    1
 
-confidence: high: 18 runs of these, each as it should be;
-chance alone sorts them so once in 11,440 times
+confidence: high: 23 runs of these, each as it should be;
+chance alone sorts them so once in 352,716 times
 
 to get either
   A: export X=0
