@@ -232,7 +232,7 @@ def _walk(
         if entry.is_dir(follow_symlinks=False):
             if entry.name not in SKIPPED_FOLDERS and (enters is None or enters(name)):
                 yield from _walk(entry.path, root, name + "/", secrets=secrets, enters=enters)
-        elif not _is_left_out(entry.name, secrets=secrets):
+        elif not is_left_out(entry.name, secrets=secrets):
             found = _found(entry, root, name)
             if found is not None:
                 yield found
@@ -245,7 +245,8 @@ def is_skipped(folder: Path) -> bool:
     )
 
 
-def _is_left_out(name: str, *, secrets: bool) -> bool:
+def is_left_out(name: str, *, secrets: bool = False) -> bool:
+    """Return whether a file is never part of a project: a cache, or one that may hold secrets."""
     if secrets and any(fnmatchcase(name, pattern) for pattern in _SECRETS):
         return False
     return any(fnmatchcase(name, pattern) for pattern in SKIPPED_FILES)

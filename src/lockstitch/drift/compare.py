@@ -163,6 +163,8 @@ def _around(before: Fingerprint, after: Fingerprint) -> Iterator[Difference]:
         yield from _blas(before.blas, after.blas)
     if before.variables is not None and after.variables is not None:
         yield from _variables(before.variables, after.variables)
+    if before.settings is not None and after.settings is not None:
+        yield from _variables(before.settings, after.settings)
     if before.system is not None and after.system is not None:
         yield from _system(before.system, after.system)
 

@@ -120,6 +120,9 @@ class Fingerprint:
     inputs: Mapping[str, str] | None = None  # digests of the files that it read, by path
     # What a recorded run gave: metrics and digests of outputs. A result, and no part of the digest.
     results: Mapping[str, str] | None = None
+    # Of a recorded run too: variables that its own code read, and the commit of the code.
+    settings: Mapping[str, str] | None = None
+    commit: str = ""
     _by_name: dict[str, Package] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,8 +77,31 @@ def with_children(command: Command, target: Path) -> Command:
 def noted(target: Path, site: Path) -> frozenset[str]:
     """Return the names of the packages whose modules any process has noted."""
     owners = {_module(path): name for path, name in _owners(site).items()}
-    names = {*target.read_text("utf-8", errors="replace").splitlines()}
-    return frozenset(owners[name] for name in names if name in owners)
+    return frozenset(owners[name] for name in _lines(target, "m") if name in owners)
+
+
+def files_read(target: Path) -> list[Path]:
+    """Return the files that any process opened to read them; code by its source."""
+    return sorted({_source(Path(name)) for name in _lines(target, "f")})
+
+
+def variables_read(target: Path) -> list[str]:
+    """Return the variables that the program's own code read by their names."""
+    return sorted({*_lines(target, "v")})
+
+
+def _lines(target: Path, kind: str) -> Iterator[str]:
+    for line in target.read_text("utf-8", errors="replace").splitlines():
+        what, _, name = line.partition(" ")
+        if what == kind:
+            yield name
+
+
+def _source(path: Path) -> Path:
+    """Return the source of bytecode, and any other file as it is."""
+    if path.suffix == ".pyc" and path.parent.name == "__pycache__":
+        return path.parent.parent / f"{path.name.partition('.')[0]}.py"
+    return path
 
 
 def _module(path: str) -> str:

@@ -34,6 +34,14 @@ _LARGEST = 4 << 20  # bytes of a metrics.json
 _STORE = "mlruns"  # MLflow's own folder, whose names are new each time
 _SECRET = re.compile(r"(?i)--?[\w-]*(?:password|passwd|secret|token|api-?key)")
 
+# Variables that are not recorded: what may be a secret, and where the machine has things.
+_PRIVATE = re.compile(
+    r"(?i)pass|secret|token|key|credential|auth|^(?:HOME|USER|LOGNAME|PATH|PWD|OLDPWD|SHELL|TMPDIR"
+    r"|HOSTNAME|VIRTUAL_ENV|PYTHON\w*|LOCKSTITCH_\w*|MLFLOW_\w*|AWS_\w*)$"
+)
+_KEYS = (".pem", ".key", ".p12", ".pfx")
+_WIDEST = 200  # characters of a variable that is recorded
+
 Run = Callable[[Command], int]
 State = Mapping[str, tuple[int, int]]
 
@@ -50,6 +58,7 @@ class RunRecord:
     inputs: Mapping[str, Digest] = field(default_factory=dict)  # by path from the project
     outputs: Mapping[str, Digest] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)  # variables that its code read
     seconds: float = 0.0  # not part of the digest, as is the next
     runs: tuple[str, ...] = ()  # ids of MLflow
     # Of a run on several nodes: `rank`, `node` and the facts in which ranks differ. Not hashed.
@@ -66,6 +75,7 @@ class RunRecord:
             "inputs": dict(sorted(self.inputs.items())),
             "outputs": dict(sorted(self.outputs.items())),
             "metrics": self.metrics,
+            **({"settings": dict(sorted(self.settings.items()))} if self.settings else {}),
         }
 
     def environment(self) -> Fingerprint:
@@ -73,7 +83,13 @@ class RunRecord:
         inputs = {path: str(digest) for path, digest in self.inputs.items()}
         results = {f"metric {name}": value for name, value in _flat(self.metrics, "")}
         results |= {f"output {path}": str(digest) for path, digest in self.outputs.items()}
-        return replace(self.fingerprint, inputs=inputs, results=results)
+        return replace(
+            self.fingerprint,
+            inputs=inputs,
+            results=results,
+            settings=self.settings,
+            commit=self.commit,
+        )
 
     @property
     def digest(self) -> Digest:
@@ -139,6 +155,7 @@ def of_document(document: dict[str, Any], source: str) -> RunRecord:
         inputs=_digests(top.table("inputs")),
         outputs=_digests(top.table("outputs")),
         metrics=metrics if isinstance(metrics, dict) else {},
+        settings=_settings(top.table("settings")) if top.has("settings") else {},
         seconds=_seconds(document.get("seconds")),
         runs=top.texts("mlflow_runs"),
         ranks=tuple(_rank(table) for table in top.each("ranks")) if top.has("ranks") else (),
@@ -156,6 +173,10 @@ def _digests(table: Table) -> dict[str, Digest]:
         except LockstitchError as error:
             table.complain(name, f"is wrong: {error.message}")
     return digests
+
+
+def _settings(table: Table) -> dict[str, str]:
+    return {name: table.text(name) if table.raw(name) != "" else "" for name in table}
 
 
 def _rank(table: Table) -> dict[str, Any]:
@@ -200,7 +221,7 @@ def run(project: Project, spec: ImageSpec, command: Command, start: Run, progres
         target = Path(scratch) / "imported.json"
         followed = imports.traced(before.command, folder, target)
         children = Path(scratch) / "noted.txt"
-        started = clock.monotonic()
+        started, begun = clock.monotonic(), clock.now()
         code = start(imports.with_children(followed or before.command, children))
         seconds = clock.monotonic() - started
         if code != 0:
@@ -211,10 +232,53 @@ def run(project: Project, spec: ImageSpec, command: Command, start: Run, progres
         found = (
             tuple(sorted({*(found or ()), *imports.noted(children, live.site_of(folder))})) or None
         )
+        read = _read(project, spec, imports.files_read(children), begun)
+        settings = _asked(imports.variables_read(children), command.env)
     if found is None:
         say("what was imported is not recorded: the program is no Python, or ended abruptly")
+    before = replace(
+        before,
+        record=replace(before.record, inputs={**read, **before.record.inputs}, settings=settings),
+    )
     _finish(project, spec, before, path, found, seconds)
     return 0
+
+
+def _read(
+    project: Project, spec: ImageSpec, opened: Sequence[Path], begun: float
+) -> dict[str, Digest]:
+    """Return the digests of files that the run read and did not write, wherever they lie."""
+    root, home = project.root, Path.home()
+    digests = {}
+    for path in opened:
+        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        own = path.is_relative_to(home) and not path.is_relative_to(root)
+        hidden = own and path.relative_to(home).parts[0].startswith(".")
+        if hidden and path.relative_to(home).parts[0] != ".cache":
+            continue  # settings and logins, as in ~/.netrc
+        apart = _is_below(name, (*spec.outputs, ".lockstitch", ".venv", ".git"))
+        if apart or path.suffix in _KEYS or files.is_left_out(path.name):
+            continue
+        try:
+            facts = path.stat()
+            if path.is_file() and facts.st_mtime < begun:
+                digests[name] = digest_of(path)
+        except OSError:
+            continue  # it is gone, or may not be read any more
+    return digests
+
+
+def _asked(names: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a program's own code read: no secret, and none of this machine."""
+    return {
+        name: env[name]
+        for name in names
+        if name in env
+        and not _PRIVATE.search(name)
+        and len(env[name]) <= _WIDEST
+        and env[name].isprintable()
+        and not secret_text.find(env[name], "variable")
+    }
 
 
 def _before(project: Project, spec: ImageSpec, command: Command) -> _Before:

@@ -74,7 +74,8 @@ def test_a_run_says_what_went_in_and_what_came_out(
     assert found.command == ("python", "-m", "tiny", "--api-key", "***", "--token=***", "-x")
     assert found.fingerprint.imported == ("alpha", "beta")
     assert found.metrics == {"accuracy": 0.87}
-    assert list(found.inputs) == ["app/main.py", "data/rows.csv"]
+    code = ["src/tiny/__init__.py", "src/tiny/__main__.py"]
+    assert list(found.inputs) == ["app/main.py", "data/rows.csv", *code]
     assert list(found.outputs) == [
         *("models/context.json", "models/metrics.json", "models/model.bin")
     ]
@@ -106,6 +107,51 @@ def test_a_run_that_repeats_has_the_same_digest(root: Path) -> None:
     assert document["digest"] == first.digest
     assert document["seconds"] > 0
     assert main(["diff", PATH, ".lockstitch/envs/train"]) == 0
+
+
+def test_what_code_reads_is_recorded_wherever_it_lies(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Data at an absolute path, a module, a variable; no secret, and nothing of the machine."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    data, module = elsewhere / "more.csv", root / "src" / "tiny" / "part.py"
+    data.write_text("1,2")
+    module.write_text("rate = 0.5\n")
+    (elsewhere / "private.pem").write_text("x")
+    text = f"import pathlib, os\nfolder = pathlib.Path({str(elsewhere)!r})\n"
+    text += "from tiny import part\n(folder / 'private.pem').read_text()\n"
+    text += "(folder / 'more.csv').read_text(); (folder / 'own.csv').write_text('x')\n"
+    text += "(folder / 'own.csv').read_text(); {**os.environ}\n"
+    text += (
+        "os.environ['ALPHA'], os.getenv('API_KEY'), os.environ.get('HOME'), 'BETA' in os.environ\n"
+    )
+    (root / "src" / "tiny" / "__main__.py").write_text(text + TRAIN)
+    for name in ("ALPHA", "BETA", "GAMMA", "API_KEY"):
+        monkeypatch.setenv(name, "1")
+    first = train()
+    assert str(data) in first.inputs
+    assert {name for name in first.inputs if not name.startswith("/")} == {
+        *("app/main.py", "data/rows.csv", "src/tiny/__init__.py", "src/tiny/__main__.py"),
+        "src/tiny/part.py",
+    }
+    assert [name for name in first.inputs if name.startswith("/")] == [str(data)]
+    assert first.settings == {"ALPHA": "1", "BETA": "1"}
+    assert record.of_document(first.document(), "it") == first
+    record.write(first, tmp_path / "first.run.json")
+    data.write_text("1,3")
+    module.write_text("rate = 0.6\n")
+    monkeypatch.setenv("ALPHA", "2")
+    train()
+    capsys.readouterr()
+    assert main(["diff", str(tmp_path / "first.run.json"), PATH, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["differences"]
+    assert [(each["what"], each["name"]) for each in found] == [
+        *(("input", str(data)), ("input", "src/tiny/part.py"), ("variable", "ALPHA")),
+    ]
 
 
 @pytest.mark.parametrize("why", ["it failed", "it was not asked for"])

@@ -204,6 +204,7 @@ class Environments:
 
     def _make(self, wanted: Requirements, folder: Path) -> None:
         python = self._pythons.need(wanted.python)
+        shutil.rmtree(folder, ignore_errors=True)  # one that was not finished
         self._uv("venv", "--quiet", "--no-project", "--clear", "--python", python, str(folder))
         pins = folder / "pins.txt"
         files.write_text(pins, "".join(f"{pin}\n" for pin in wanted.pins))

@@ -175,29 +175,30 @@ def _likeliest(
     other one.
     """
     pool, hit = list(order), None
-    unclear: list[list[str]] = []
     parts: list[Mixture] = []  # each does a part of it
+    bound = len(pool)  # how many of the pool are cut next
     while pool:
-        pieces = _by_weight(pool, question, trials.parallel + 1)
+        pieces = _by_weight(pool[:bound], question, trials.parallel + 1)
         tried = pieces[:-1] or pieces
         mixtures = [question.closed(frozenset(piece)) & within for piece in tried]
         found = trials.first(mixtures, Verdict.AS_B)
         if found is not None:
-            pool, hit, unclear = tried[mixtures.index(found)], found, []
-            if len(pool) == 1:
+            pool, hit = tried[mixtures.index(found)], found
+            bound = len(pool)
+            if bound == 1:
                 return hit
             continue
         cleared = frozenset[str]()
+        unclear = []  # what gives no number as a whole may give one in halves
         for piece, mixture in zip(tried, mixtures, strict=True):
             verdict = trials.of(mixture)
             parts += [mixture] if verdict is Verdict.NEITHER else []
-            if verdict is Verdict.NO_NUMBER:
-                unclear += [piece] if len(piece) > 1 else []
-            cleared |= mixture if verdict is Verdict.AS_A else frozenset(piece)
+            if verdict is Verdict.NO_NUMBER and len(piece) > 1:
+                unclear.append(len(piece))
+            else:
+                cleared |= mixture if verdict is Verdict.AS_A else frozenset(piece)
         pool = [cause for cause in pool if cause not in cleared]
-        if not pool and unclear:  # what gave no number as a whole may give one in halves
-            pool, *more = _by_weight(unclear.pop(), question, 2)
-            unclear += more
+        bound = unclear[0] if unclear else len(pool)
     together = frozenset[str]().union(*parts)
     if len(parts) > 1 and trials.of(together) is Verdict.AS_B:
         return together

@@ -302,11 +302,9 @@ def question(causes: Sequence[Cause], needs: Mapping[str, Mixture]) -> Question:
         - {cause.label}
         for cause in causes
     }
-    return Question(
-        causes=tuple(cause.label for cause in causes),
-        implied=between,
-        weights={cause.label: _weight(cause) for cause in causes},
-    )
+    weights = {cause.label: _weight(cause) for cause in causes}
+    likeliest = sorted(weights, key=lambda label: -weights[label])
+    return Question(causes=tuple(likeliest), implied=between, weights=weights)
 
 
 def _weight(cause: Cause) -> float:
