@@ -185,6 +185,14 @@ class Revision:
         return done.stdout
 
 
+    def data(self, path: str, longest: int) -> bytes | None:
+        """Return the bytes of a file by its path from the folder, None where it has none."""
+        try:
+            return b"".join(stream(self.folder, "show", f"{self.commit}:./{path}", longest=longest))
+        except LockstitchError:
+            return None
+
+
 def revision(folder: Path, name: str) -> Revision | None:
     """Return the commit that git knows by a name such as `HEAD~5`, or None."""
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")

@@ -557,6 +557,8 @@ class CommandBench:
             return Fails(reason=lines[-1].strip(), detail=error.message, passing=True)
         with tempfile.TemporaryDirectory(prefix="lockstitch-bisect-") as scratch:
             root = _elsewhere(self.folder, Path(scratch))
+            for name, data in self.ends.files(mixture).items():
+                _put(root / name, data)
             target = Path(scratch) / "imported.txt" if watched else None
             before = _files(root)
             outcome = self._ran(place, mixture, root, target)
@@ -594,6 +596,14 @@ def _elsewhere(folder: Path, scratch: Path) -> Path:
     if (folder / ".git").exists():
         (root / ".git").symlink_to(folder / ".git")
     return root
+
+
+def _put(path: Path, data: bytes | None) -> None:
+    if data is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 def _files(root: Path) -> dict[str, tuple[int, int]]:

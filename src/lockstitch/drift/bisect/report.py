@@ -7,6 +7,7 @@ from typing import Any
 from lockstitch.drift.bisect.experiment import Explanation
 from lockstitch.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome, Verdict
 from lockstitch.drift.bisect.setup import Prepared, number
+from lockstitch.drift.bisect.sides import row, untried
 from lockstitch.drift.compare import Difference
 from lockstitch.table import counted, first_of, table
 
@@ -24,14 +25,14 @@ def plan(prepared: Prepared) -> str:
     ]
     if prepared.bench.outcomes.before:
         lines.append(f"{prepared.bench.outcomes.before} outcomes are known from before (--again)")
-    lines += _beside(prepared.ends.beside)
+    lines += untried(prepared.ends)
     return "".join(f"{line}\n" for line in lines)
 
 
 def ranking(prepared: Prepared) -> str:
     """Return the plan with all causes, the likeliest first."""
     rows = [
-        [str(i), *_row(cause.parts[0]), "yes" if cause.known else ""]
+        [str(i), *row(cause.parts[0]), "yes" if cause.known else ""]
         for i, cause in enumerate(prepared.ends.causes, 1)
     ]
     head = ("", "name", "A", "B", "known")
@@ -117,7 +118,7 @@ def _ends(result: Explanation) -> str:
 def _parts(causes: Sequence[Cause]) -> Iterator[str]:
     for cause in causes:
         for part in cause.parts[:_NAMED]:
-            name, before, after = _row(part)
+            name, before, after = row(part)
             yield f"  {name} {before} → {after}"
         if len(cause.parts) > _NAMED:
             names = [part.name for part in cause.parts[_NAMED:]]
@@ -182,7 +183,7 @@ def _unexplained(prepared: Prepared, result: Explanation, unseeded: Sequence[str
         if result.smallest and len(result.smallest) < len(result.causes):
             yield f"the smallest so far that changes it: {_names(result.smallest)}"
         yield "the outcomes are kept: go on with a larger --runs"
-    yield from _beside(prepared.ends.beside)
+    yield from untried(prepared.ends, everything=not scale.differs)
 
 
 def _known(sets: Sequence[Sequence[Cause]]) -> Iterator[str]:
@@ -196,11 +197,12 @@ def _known(sets: Sequence[Sequence[Cause]]) -> Iterator[str]:
 def _hints(prepared: Prepared, sets: Sequence[Sequence[Cause]]) -> Iterator[str]:
     parts = [part for causes in sets for cause in causes for part in cause.parts]
     yield "\nto get either"
-    yield from _typed("A", [(p, p.before) for p in parts], prepared.ends.before.word)
-    yield from _typed("B", [(p, p.after) for p in parts], prepared.ends.after.word)
+    yield from _typed("A", [(p, p.before) for p in parts], prepared)
+    yield from _typed("B", [(p, p.after) for p in parts], prepared)
 
 
-def _typed(side: str, parts: Sequence[tuple[Difference, str]], word: str) -> Iterator[str]:
+def _typed(side: str, parts: Sequence[tuple[Difference, str]], prepared: Prepared) -> Iterator[str]:
+    word = (prepared.ends.before if side == "A" else prepared.ends.after).word
     pins = [f"{p.name}=={version}" for p, version in parts if p.what == "package" and version]
     gone = [p.name for p, version in parts if p.what == "package" and not version]
     uv = "uv.lock" in word or not word.endswith((".txt", ".in", "poetry.lock"))
@@ -211,42 +213,23 @@ def _typed(side: str, parts: Sequence[tuple[Difference, str]], word: str) -> Ite
     if gone:
         yield f"  {side}: without {', '.join(gone)}"
     for part, value in parts:
-        if part.what == "variable":
+        both = prepared.ends.contents.get(part.name) if part.what == "input" else None
+        if both:
+            commit = both[side == "B"].commit
+            here = "as in this folder" if value else "without it"
+            yield (
+                f"  {side}: git checkout {commit[:12]} -- {part.name}"
+                if commit
+                else (f"  {side}: {part.name} {here}")
+            )
+        elif part.what == "variable":
             setting = f"export {part.name}={shlex.quote(value)}" if value else f"unset {part.name}"
             yield f"  {side}: {setting}"
         elif part.what == "python" and part.name == "version":
             yield f"  {side}: uv python pin {value}"
 
 
-def _beside(differences: Sequence[Difference]) -> Iterator[str]:
-    if differences:
-        count = counted(len(differences), "difference")
-        yield f"{count} that can change results cannot be tried here:"
-        for each in differences[:_NAMED]:
-            name, before, after = _row(each)
-            yield f"  {name} ({each.kind}) {before} → {after}{_tried_so(each)}"
-        if len(differences) > _NAMED:
-            yield f"  and {len(differences) - _NAMED} more: lockstitch diff"
-
-
-def _tried_so(each: Difference) -> str:
-    """Return how a difference of machines can be tried on one."""
-    if each.what == "blas" and each.name.startswith("openblas") and "kernels" in each.name:
-        return f"; try --setting OPENBLAS_CORETYPE={each.before},{each.after}"
-    if (each.what == "blas" and "threads" in each.name) or each.name == "cores":
-        return f"; try --setting OMP_NUM_THREADS={each.before},{each.after}"
-    return ""
-
-
 # --- words
-
-
-def _row(each: Difference) -> list[str]:
-    name = each.name if each.what == "package" else f"{each.what} {each.name}"
-    unset = "unset" if each.what == "variable" else "-"
-    if each.kind == "other files":
-        return [name, each.before, f"{each.after}, other files"]
-    return [name, each.before or unset, each.after or unset]
 
 
 def _names(labels: Mixture) -> str:

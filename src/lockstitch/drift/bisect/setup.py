@@ -3,22 +3,25 @@
 import functools
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lockstitch import git
+from lockstitch.digest import of_bytes
 from lockstitch.drift import source
 from lockstitch.drift.bisect import environments, experiment, metric, search, sides
 from lockstitch.drift.bisect.environments import Environments, Pythons
 from lockstitch.drift.bisect.experiment import CommandBench, Explanation, Limits, Outcomes
 from lockstitch.drift.bisect.metric import MetricSource
 from lockstitch.drift.bisect.model import Metric, Mixture, Outcome, Verdict
-from lockstitch.drift.bisect.sides import Ends, Side
+from lockstitch.drift.bisect.sides import Content, Ends, Side
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.fingerprint import live
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.progress import Reporter, say
 
+_LARGEST = 256 << 20  # bytes of a file that is tried
 _NAMED = 3  # causes fit on a line
 _DECIDING = 8  # runs that repeat what decides, where the number does not change by itself
 
@@ -91,11 +94,13 @@ def prepare(options: Options) -> Prepared:
         [sides.setting(text) for text in options.setting],
         given=frozenset(extra.name for extra in extras),
         graph=source.graph(context),
+        contents=_contents(both, folder),
     )
     ends = ranked()
     if not ends.causes:
         words = (options.before, options.after)
         message = f"nothing that can be tried here differs between `{words[0]}` and `{words[1]}`"
+        message = "\n".join([message, *sides.untried(ends)])
         raise LockstitchError(message, hint=f"lockstitch diff {shlex.join(words)} --all")
     made = Environments(folder.resolve(), extras, pythons)
     path = _outcomes_file(ends, made, reading, options)
@@ -116,18 +121,55 @@ def prepare(options: Options) -> Prepared:
     return Prepared(ends=ends, bench=bench, limits=limits, ranked=ranked)
 
 
+def _contents(both: tuple[Side, Side], folder: Path) -> sides.Contents:
+    """Return the files of the project that two runs read otherwise, where both are here.
+
+    In the project's folder, or in the commit of one of the runs; what is there is believed by its
+    digest only.
+    """
+    inputs = [each.fingerprint.inputs for each in both]
+    if inputs[0] is None or inputs[1] is None:
+        return {}
+    commits = [each.fingerprint.commit for each in both]
+    revisions = [r for each in commits if (r := git.revision(folder, each) if each else None)]
+
+    def content(path: str, digest: str | None) -> Content | None:
+        if digest is None:
+            return Content(data=None)
+        place = folder / path
+        inside = place.is_file() and place.resolve().is_relative_to(folder.resolve())
+        own = place.read_bytes() if inside else None
+        tried = [(own, ""), *((each.data(path, _LARGEST), each.commit) for each in revisions)]
+        same = [(d, commit) for d, commit in tried if d is not None and of_bytes(d) == digest]
+        return Content(data=same[0][0], commit=same[0][1]) if same else None
+
+    found = {}
+    for path in sorted({*inputs[0], *inputs[1]}):
+        old, new = inputs[0].get(path), inputs[1].get(path)
+        if old != new and not Path(path).is_absolute() and ".." not in Path(path).parts:
+            before, after = content(path, old), content(path, new)
+            if before and after:
+                found[path] = (before, after)
+    return found
+
+
 def _outcomes_file(ends: Ends, made: Environments, reading: MetricSource, options: Options) -> Path:
     everything = frozenset(cause.label for cause in ends.causes)
     both = (frozenset[str](), everything)
     known = {
         "environments": [made.path(ends.wanted(mixture)).name for mixture in both],
         "variables": [ends.variables(mixture) for mixture in both],
+        "files": [_digests(ends.files(mixture)) for mixture in both],
         "causes": sorted(everything),
         "command": list(options.rest),
         "reading": reading.document(),
         "code": experiment.code(options.project, options.rest),
     }
     return Path(options.project, ".lockstitch", "bisect", f"{experiment.key(known)}.json")
+
+
+def _digests(contents: Mapping[str, bytes | None]) -> dict[str, str]:
+    return {name: str(of_bytes(data)) for name, data in contents.items() if data is not None}
 
 
 def _check(options: Options) -> None:

@@ -6,8 +6,9 @@ pydantic and pydantic-core, and whatever comes next.
 """
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
@@ -15,14 +16,17 @@ from packaging.version import InvalidVersion, Version
 from lockstitch.drift import compare, effects
 from lockstitch.drift.bisect.model import Cause, Mixture, Question, closure
 from lockstitch.drift.compare import Difference
+from lockstitch.drift.effects import Effect
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.fingerprint.model import Fingerprint, Package, Python
 from lockstitch.python import names
 from lockstitch.python.names import normal
 from lockstitch.runtime.fingerprint import VARIABLES
+from lockstitch.table import counted
 
 PYTHON = "Python"  # a label that no package and no variable has
 # How likely a cause is, beside the others: by what is known of it.
+_SHOWN = 4  # differences that cannot be tried which are named; the others are counted
 _KNOWN, _COMPUTES, _MATTERS, _SEEN, _UNKNOWN, _ELSE = 16.0, 6.0, 2.0, 0.5, 0.1, 0.02
 
 
@@ -63,6 +67,17 @@ class Requirements:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A file of the project on one side."""
+
+    data: bytes | None  # None where there is no such file
+    commit: str = ""  # that has it, "" where the project's folder does
+
+
+Contents = Mapping[str, tuple[Content, Content]]  # in A and B, by path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
     """Both sides, their differences that can be tried, and those that cannot."""
 
@@ -71,6 +86,8 @@ class Ends:
     causes: tuple[Cause, ...]  # the likeliest first
     beside: tuple[Difference, ...]  # can change results, and is the same in every mixture
     given: frozenset[str]  # names of packages that are installed otherwise
+    aside: tuple[Difference, ...] = ()  # the same, and not known to change results
+    contents: Contents = field(default_factory=dict)  # of files that can be tried
 
     def wanted(self, mixture: Mixture) -> Requirements:
         """Return the environment of a mixture.
@@ -86,6 +103,12 @@ class Ends:
         problems = [problem for each in wanted for problem in _problems(each)]
         raise_all(problems)
         return Requirements(python=python, pins=tuple(_pin(each) for each in wanted))
+
+    def files(self, mixture: Mixture) -> dict[str, bytes | None]:
+        """Return the files of a mixture that differ, by path; None is one that must not exist."""
+        return {
+            name: both[f"./{name}" in mixture].data for name, both in sorted(self.contents.items())
+        }
 
     def variables(self, mixture: Mixture) -> dict[str, str | None]:
         """Return the variables of a mixture; None is one that must not be set."""
@@ -120,11 +143,13 @@ def between(
     given: frozenset[str] = frozenset(),
     graph: Fingerprint | None = None,
     imported: frozenset[str] | None = None,
+    contents: Contents | None = None,
 ) -> Ends:
     """Return both sides with their differences, ranked by effect; `settings` come first.
 
     `given` names packages that are installed otherwise, `graph` is a lock that knows which package
-    requires which, `imported` are the packages that runs of both were seen to import.
+    requires which, `imported` are the packages that runs of both were seen to import, `contents`
+    has the files of the project that both sides have here.
     """
     if imported:
         before, after = (
@@ -140,17 +165,24 @@ def between(
     differences = [
         each
         for each in compare.between(old.fingerprint, new.fingerprint, graph)
-        if each.name not in given
+        if each.name not in given and each.effect is not Effect.RESULT
     ]
-    tried = [each for each in differences if _tried(each, old, new, asked)]
-    beside = [each for each in differences if each not in tried and each.effect.matters]
+    known = contents or {}
+    tried = [
+        each
+        for each in differences
+        if (each.name in known if each.what == "input" else _tried(each, old, new, asked))
+    ]
+    rest = [each for each in differences if each not in tried and not _own(each, old, new)]
     causes = sorted(_causes(tried), key=lambda cause: cause.parts[0].name not in asked)
     return Ends(
         before=old,
         after=new,
         causes=tuple(causes),
-        beside=tuple(each for each in beside if not _own(each, old, new)),
+        beside=tuple(each for each in rest if each.effect.matters),
         given=given,
+        aside=tuple(each for each in rest if not each.effect.matters),
+        contents=known,
     )
 
 
@@ -192,6 +224,8 @@ def _causes(tried: Sequence[Difference]) -> Iterator[Cause]:
             yield Cause(label=f"${each.name}", parts=(each,))
         elif each.what == "package":
             yield Cause(label=each.name, parts=(each,))
+        elif each.what == "input":
+            yield Cause(label=f"./{each.name}", parts=(each,))
         elif each is python[0]:
             yield Cause(label=PYTHON, parts=tuple(python))
 
@@ -314,7 +348,7 @@ def _weight(cause: Cause) -> float:
         return {None: _UNKNOWN, True: _SEEN, False: _ELSE}[part.imported]
     if part.imported is False and not effects.is_unasked(part.name):
         return _ELSE  # it computes, but nothing of it was loaded
-    if cause.known or part.what == "variable":
+    if cause.known or part.what in {"variable", "input"}:
         return _KNOWN
     return _COMPUTES if effects.is_numeric(part.name) else _MATTERS
 
@@ -347,3 +381,55 @@ def _broken(wanted: Mapping[str, Requirement], own: Installed, other: Installed)
 
 def _fits(requirement: Requirement, version: str | None) -> bool:
     return version is not None and requirement.specifier.contains(version, prereleases=True)
+
+
+# --- what cannot be tried
+
+
+def untried(ends: Ends, *, everything: bool = False) -> list[str]:
+    """Return lines of what differs and is the same in every mixture, and how it can be tried.
+
+    With `everything` also of what is not known to change results.
+    """
+    lines = []
+    if ends.beside:
+        count = counted(len(ends.beside), "difference")
+        lines.append(f"{count} that can change results cannot be tried here:")
+        lines += [_untried(each) for each in ends.beside[:_SHOWN]]
+    if ends.aside and everything:
+        count = counted(len(ends.aside), "difference")
+        lines.append(f"{count} not known to change results cannot be tried either:")
+        lines += [_untried(each) for each in ends.aside[:_SHOWN]]
+    more = max(0, len(ends.beside) - _SHOWN) + max(0, len(ends.aside) - _SHOWN) * everything
+    return [*lines, *([f"  and {more} more: lockstitch diff"] if more else [])]
+
+
+def _untried(each: Difference) -> str:
+    name, before, after = row(each)
+    return f"  {name} ({each.kind}) {before} → {after}{_tried_so(each)}"
+
+
+def _tried_so(each: Difference) -> str:
+    """Return how a difference of machines can be tried on one, or why it cannot."""
+    if each.what == "blas" and each.name.startswith("openblas") and "kernels" in each.name:
+        return f"; try --setting OPENBLAS_CORETYPE={each.before},{each.after}"
+    if (each.what == "blas" and "threads" in each.name) or each.name == "cores":
+        return f"; try --setting OMP_NUM_THREADS={each.before},{each.after}"
+    if each.what == "variable":
+        return f"; try --setting {shlex.quote(f'{each.name}={each.before},{each.after}')}"
+    if each.what == "input":
+        return "; its content of both sides is not here, in no commit of the two runs"
+    if each.what == "python":
+        return f"; uv python install {each.before} {each.after}"
+    if each.what == "system package":
+        return "; try it in an image of each: lockstitch run --in-image"
+    return ""
+
+
+def row(each: Difference) -> list[str]:
+    """Return a difference as its name and both values, for people."""
+    name = each.name if each.what == "package" else f"{each.what} {each.name}"
+    unset = "unset" if each.what == "variable" else "-"
+    if each.kind == "other files":
+        return [name, each.before, f"{each.after}, other files"]
+    return [name, each.before or unset, each.after or unset]
