@@ -184,7 +184,6 @@ class Revision:
             raise LockstitchError(message, hint=f"git ls-tree --name-only {self.commit[:12]}")
         return done.stdout
 
-
     def data(self, path: str, longest: int) -> bytes | None:
         """Return the bytes of a file by its path from the folder, None where it has none."""
         try:

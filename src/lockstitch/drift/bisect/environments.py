@@ -99,12 +99,10 @@ class Pythons:
     def both(self, before: str, after: str) -> tuple[str, str]:
         """Return the versions to make two environments with: exactly, else the minor ones.
 
-        A version that is not available cannot be tried: then both are the same.
+        A patch version that is not available cannot be tried: then both are the same.
         """
         if minor(before) != minor(after):
-            nearest = [self._nearest(before), self._nearest(after)]
-            here = [version for version in nearest if self.path(version)]
-            return (nearest[0], nearest[1]) if len(here) != 1 else (here[0], here[0])
+            return self._nearest(before), self._nearest(after)
         available = [version for version in (before, after) if self.path(version)]
         if len(available) == 2:
             return before, after

@@ -216,12 +216,9 @@ def _typed(side: str, parts: Sequence[tuple[Difference, str]], prepared: Prepare
         both = prepared.ends.contents.get(part.name) if part.what == "input" else None
         if both:
             commit = both[side == "B"].commit
-            here = "as in this folder" if value else "without it"
-            yield (
-                f"  {side}: git checkout {commit[:12]} -- {part.name}"
-                if commit
-                else (f"  {side}: {part.name} {here}")
-            )
+            here = f"{part.name} as in this folder" if value else f"without {part.name}"
+            back = f"git checkout {commit[:12]} -- {part.name}" if commit else here
+            yield f"  {side}: {back}"
         elif part.what == "variable":
             setting = f"export {part.name}={shlex.quote(value)}" if value else f"unset {part.name}"
             yield f"  {side}: {setting}"

@@ -100,7 +100,7 @@ def prepare(options: Options) -> Prepared:
     if not ends.causes:
         words = (options.before, options.after)
         message = f"nothing that can be tried here differs between `{words[0]}` and `{words[1]}`"
-        message = "\n".join([message, *sides.untried(ends)])
+        message = "\n".join([message, *sides.untried(ends, everything=True)])
         raise LockstitchError(message, hint=f"lockstitch diff {shlex.join(words)} --all")
     made = Environments(folder.resolve(), extras, pythons)
     path = _outcomes_file(ends, made, reading, options)
@@ -217,6 +217,9 @@ def _sides(
     programs = [(live.python_of(options.project / words[i]), known[i]) for i in range(2)]
     pythons = Pythons({v: str(path.absolute()) for path, v in programs if v and path.exists()})
     versions = pythons.both(*chosen)
+    here = [version for version in versions if pythons.path(version)]
+    if len(here) == 1 and not any(named):  # the other one cannot be tried: it is told of
+        versions = (here[0], here[0])
     before, after = (
         Side(word=words[i], fingerprint=prints[i], read=reads[i], python=versions[i])
         for i in range(2)
