@@ -138,7 +138,7 @@ A with ant of B  ZeroDivisionError: division by zero  sufficient
 B with ant of A                                    1   necessary
 B                ZeroDivisionError: division by zero
 
-confidence: high: 20 runs of these, each as it should be;
+confidence: high: 16 runs of these, each as it should be;
 chance alone sorts them so once in 2,002 times
 
 to get either

@@ -217,9 +217,9 @@ def _sides(
     programs = [(live.python_of(options.project / words[i]), known[i]) for i in range(2)]
     pythons = Pythons({v: str(path.absolute()) for path, v in programs if v and path.exists()})
     versions = pythons.both(*chosen)
-    here = [version for version in versions if pythons.path(version)]
-    if len(here) == 1 and not any(named):  # the other one cannot be tried: it is told of
-        versions = (here[0], here[0])
+    ready = [version for version in versions if pythons.path(version)]
+    if len(ready) == 1 and not any(named):  # the other one cannot be tried: it is told of
+        versions = (ready[0], ready[0])
     before, after = (
         Side(word=words[i], fingerprint=prints[i], read=reads[i], python=versions[i])
         for i in range(2)
