@@ -118,11 +118,22 @@ def _lack(message: str, place: tuple[str, ...], values: Mapping[str, Any], *, su
 
 
 def _packages(repo: Repository, folder: str) -> list[str]:
-    """Return the folders of a project that are packages, those in `src` first."""
+    """Return the folders of a project that are packages: those that scripts name, then of `src`.
+
+    A folder `src` that is a package itself holds no others: its code says `from src.x import …`.
+    """
     start = f"{folder}/" if folder else ""
+    is_package = repo.exists(beside(folder, "src/__init__.py"))
     found = re.compile(rf"{re.escape(start)}((?:src/)?[A-Za-z_]\w*)/__init__\.py")
     matches = [match[1] for match in map(found.fullmatch, repo.names) if match]
-    return sorted(matches, key=lambda each: (not each.startswith("src/"), each))
+    matches = [each for each in matches if not (is_package and each.startswith("src/"))]
+    scripts = table(repo.toml(beside(folder, "pyproject.toml")), "project", "scripts").values()
+    named = {str(script).partition(":")[0].partition(".")[0] for script in scripts}
+
+    def order(each: str) -> tuple[bool, bool, str]:
+        return each.removeprefix("src/") not in named, not each.startswith("src/"), each
+
+    return sorted(matches, key=order)
 
 
 def _missing(repo: Repository, folder: str, listed: object, tool: str) -> Iterator[Lack]:
