@@ -11,10 +11,11 @@ import enum
 import operator
 import posixpath
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from lockstitch.python.syntax import tree_of
 
 _HANDLED = frozenset(
     {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "OSError"}
@@ -98,20 +99,11 @@ def standard_library(minor: int, known: Iterable[str]) -> frozenset[str]:
 
 def certain_lines(text: str, python: tuple[int, int]) -> set[int]:
     """Return the lines of the imports that a module certainly comes to when it is imported."""
-    parsed = _parsed(text)
+    parsed = tree_of(text)
     if parsed is None:
         return set()
     reader = _Reader(python, is_main=False)
     return {line for *_, line, reach in reader.imports(parsed) if reach is Reach.CERTAIN}
-
-
-def _parsed(text: str) -> ast.Module | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def follow(tree: Tree, entry: Entry) -> tuple[Import, ...]:
@@ -169,7 +161,7 @@ class _Walk:
         text = self._tree.text(path)
         if text is None or len(text) > _LARGEST:
             return
-        module = _parsed(text)
+        module = tree_of(text)
         if module is None:
             return
         is_main = path == self._entry.path or posixpath.basename(path) == "__main__.py"

@@ -5,8 +5,9 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lockstitch.python.syntax import tree_of
 from lockstitch.repository.code.source import dotted as as_written
-from lockstitch.repository.code.source import names_of, parsed, tree_of
+from lockstitch.repository.code.source import names_of, parsed
 from lockstitch.resources import load_table
 from lockstitch.values import frozen
 

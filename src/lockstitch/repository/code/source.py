@@ -3,11 +3,11 @@
 import ast
 import json
 import re
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from lockstitch.patterns import regex
+from lockstitch.python.syntax import tree_of
 from lockstitch.values import frozen
 
 _LARGEST = 2_000_000  # characters of code that are parsed
@@ -60,16 +60,6 @@ def parsed(path: str, text: str) -> Source | None:
         relative=tuple(reader.relative),
         is_script=reader.is_script,
     )
-
-
-def tree_of(code: str) -> ast.Module | None:
-    """Return the syntax tree of a text, None when it is no Python that this one reads."""
-    try:
-        with warnings.catch_warnings():  # a wrong escape in somebody's string is not ours to say
-            warnings.simplefilter("ignore")
-            return ast.parse(code.removeprefix("\ufeff"))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def names_of(tree: ast.Module) -> dict[str, str]:

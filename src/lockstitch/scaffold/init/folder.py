@@ -8,6 +8,7 @@ from pathlib import Path
 from lockstitch import files
 from lockstitch.errors import LockstitchError
 from lockstitch.files import is_skipped
+from lockstitch.python.syntax import tree_of
 from lockstitch.repository.code.source import python_of
 
 _MOST = 1 << 20  # bytes of a file that people write by hand
@@ -64,9 +65,9 @@ class Folder:
             return None
         if name.endswith(".ipynb"):
             code = self.notebook(name)
-            return None if code is None else parsed(code)
+            return None if code is None else tree_of(code)
         try:
-            return parsed(self.text(name) or "")
+            return tree_of(self.text(name) or "")
         except LockstitchError:
             return None
 
@@ -113,18 +114,6 @@ def decoded(data: bytes) -> str:
         except UnicodeDecodeError:
             text = data.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def parsed(text: str) -> ast.Module | None:
-    """Return the syntax tree of a text, or None when it is no Python that this one reads."""
-    import warnings
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about somebody else's escapes
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def _visible(folder: Path) -> bool:

@@ -278,7 +278,7 @@ class _Finder:
     def _free(self, program: Program, found: Mapping[str, Program]) -> str:
         """Return a name for a program's image that is not taken, empty for one that is there."""
         for each in found.values():
-            if each.command == program.command:
+            if each.command == program.command or _differs_by_options(each, program):
                 return ""
         base = program.image
         candidates = [base, f"{base}-{program.kind}", *(f"{base}-{n}" for n in range(2, 9))]
@@ -910,6 +910,15 @@ def _named_by_folder(path: str) -> str:
     folders = [part for part in path.split("/")[:-1] if part.lower() not in _LAYERS]
     name = re.sub(r"[^a-z0-9]+", "-", folders[0].lower()).strip("-") if folders else ""
     return name or _SERVE
+
+
+def _differs_by_options(one: Program, other: Program) -> bool:
+    """Return whether one Dockerfile starts one program twice, as compose files for CI and use do."""
+
+    def words(program: Program) -> list[str]:
+        return [word for word in program.command if not word.startswith("-")]
+
+    return bool(one.path) and one.reason == other.reason and words(one) == words(other)
 
 
 def _below(path: str, folder: str) -> str:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lockstitch.scaffold.init.folder import Folder, parsed
+from lockstitch.python.syntax import tree_of
+from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import is_specifier, requirement
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -174,7 +175,7 @@ def _cfg(text: str, source: str, metadata: SetupMetadata) -> dict[str, object]:
 
 
 def _py(text: str, source: str, metadata: SetupMetadata) -> dict[str, object]:
-    tree = parsed(text)
+    tree = tree_of(text)
     calls = [
         node
         for node in ast.walk(tree or ast.Module([], []))
