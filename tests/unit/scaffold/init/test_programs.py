@@ -560,3 +560,30 @@ def test_a_file_named_as_a_package_gets_no_root_of_its_own(tmp_path: Path) -> No
     }
     images, _ = planned(tmp_path, texts)
     assert "PYTHONPATH" not in images["serve"].get("env", {})
+
+
+def test_code_of_a_newer_python_is_code(tmp_path: Path) -> None:
+    code = (
+        "import streamlit as st\nd = {'k': 1}\nst.write(f'{d['k']}')\ntype Row = dict[str, int]\n"
+    )
+    texts = {"requirements.txt": "streamlit\n", "web/page.py": code}
+    texts["pyproject.toml"] = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.13"\n'
+    images, _ = planned(tmp_path, texts)
+    assert images["serve"]["command"][:3] == ["streamlit", "run", "web/page.py"]
+
+
+def test_one_dockerfile_of_two_compose_files_is_one_image(tmp_path: Path) -> None:
+    service = (
+        "services:\n  app:\n    build: .\n    command: streamlit run app.py --server.port 80{}\n"
+    )
+    worker = "  worker:\n    build: .\n    command: celery -A work worker\n"
+    texts = {
+        "requirements.txt": "streamlit\ncelery\n",
+        "Dockerfile": "FROM python:3.11\nCOPY . /app\nWORKDIR /app\n",
+        "compose.yml": service.format("80") + worker,
+        "compose.dev.yml": service.format("80 --server.runOnSave=true"),
+        "app.py": "import streamlit as st\nst.title('x')\n",
+        "work.py": "from celery import Celery\napp = Celery('work')\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert sorted(each["command"][0] for each in images.values()) == ["celery", "streamlit"]
