@@ -913,7 +913,7 @@ def _named_by_folder(path: str) -> str:
 
 
 def _differs_by_options(one: Program, other: Program) -> bool:
-    """Return whether one Dockerfile starts one program twice, as compose files for CI and use do."""
+    """Return whether one Dockerfile starts one program twice, with other options alone."""
 
     def words(program: Program) -> list[str]:
         return [word for word in program.command if not word.startswith("-")]
