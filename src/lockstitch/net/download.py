@@ -274,10 +274,12 @@ class RemoteFile:
         return data
 
 
-def ask(url: str, body: bytes | None = None, login: Login | None = None) -> tuple[int, bytes]:
+def ask(
+    url: str, body: bytes | None = None, login: Login | None = None, *, patience: float = 10
+) -> tuple[int, bytes]:
     """Return status and body of one request to a program on this machine: GET, or POST of JSON.
 
-    Raises LockstitchError when nothing answers there.
+    `patience` is the seconds that it may be silent. Raises LockstitchError when nothing answers.
     """
     if urlsplit(url).hostname not in LOOPBACK:
         message = f"`{shown(url)}` is not on this machine"
@@ -286,7 +288,9 @@ def ask(url: str, body: bytes | None = None, login: Login | None = None) -> tupl
     headers |= {"Authorization": login.header()} if login else {}
     method = "POST" if body else "GET"
     try:
-        with Transport(1).request(method, url, headers=headers, body=body, patience=10) as answer:
+        with Transport(1).request(
+            method, url, headers=headers, body=body, patience=patience
+        ) as answer:
             return answer.status, b"".join(answer.stream())
     except TransportError as error:
         message = f"`{shown(url)}` does not answer: {error}"

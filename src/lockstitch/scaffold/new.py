@@ -50,7 +50,7 @@ def create(
     when the folder has files.
     """
     name = folder.absolute().name
-    _check(folder, name, template, manager, hooks, python)
+    _check(folder, template, manager, hooks, python)
     texts = {
         "name": name,
         "run": f"{manager} run",
@@ -133,7 +133,7 @@ def _near(word: str, names: Iterable[str]) -> str:
     return f"did you mean `{near[0]}`?" if near else f"there is: {', '.join(sorted(names))}"
 
 
-def _check(folder: Path, name: str, template: str, manager: str, hooks: str, python: str) -> None:
+def _check(folder: Path, template: str, manager: str, hooks: str, python: str) -> None:
     problems: list[LockstitchError] = []
     if python not in load.PYTHONS:
         hint = f"there is: {', '.join(load.PYTHONS)}"
@@ -147,14 +147,19 @@ def _check(folder: Path, name: str, template: str, manager: str, hooks: str, pyt
     if hooks not in HOOKS:
         hint = _near(hooks, HOOKS)
         problems.append(UsageError(f"`{hooks}` runs no hooks", hint=hint))
+    raise_all([*problems, *place_problems(folder)])
+
+
+def place_problems(folder: Path) -> Iterator[LockstitchError]:
+    """Yield what is wrong with a folder for a new project: its name, or that it has files."""
+    name = folder.absolute().name
     if not _NAME.fullmatch(name):
         message = f"`{name}` cannot name a project"
         hint = "start with a letter; letters, digits, and single - _ . between"
-        problems.append(LockstitchError(message, hint=hint))
+        yield LockstitchError(message, hint=hint)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         message = f"`{folder}` is there already and not empty"
-        problems.append(LockstitchError(message, hint="choose another name, or remove it"))
-    raise_all(problems)
+        yield LockstitchError(message, hint="choose another name, or remove it")
 
 
 def _walk(root: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:

@@ -26,6 +26,7 @@ _DENIALS = ("Permission denied", "Read-only file system", "[Errno 13]", "[Errno 
 # SQLite's words for a folder that it cannot write; what uses it may try again for hours.
 _NO_DATABASE = ("unable to open database file", "attempt to write a readonly database")
 _LONGEST = 1 << 20  # bytes of output that are read
+_SHOWN = 2_000  # bytes of an answer
 _OK = 200
 
 
@@ -39,6 +40,21 @@ class Trial:
     arguments: tuple[str, ...] = ()  # added to the command
     env: Mapping[str, str] = field(default_factory=dict)  # added to the image's own
     seconds: float = 60.0  # that a command may run, and a server may take to answer
+    request: bytes | None = None  # what is sent to `request_path` of the image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """How a server answered the request of its image."""
+
+    status: int  # 0 where no answer came
+    seconds: float
+    body: str  # the beginning of it, or why there is none
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether the server took the request."""
+        return self.status // 100 == 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +68,7 @@ class Verdict:
     lacks: tuple[Lack, ...] = ()
     writes: tuple[str, ...] = field(default=())  # folders that it wanted to write, below /app
     raised: bool = False  # it answers, and its page of Streamlit ends with an error
+    answered: Answered | None = None  # what it said to the request of its image
 
     @property
     def is_good(self) -> bool:
@@ -87,6 +104,7 @@ def start(trial: Trial) -> Verdict:
         else verdict.lacks,
         writes=tuple(writes),
         raised=verdict.raised,
+        answered=verdict.answered,
     )
 
 
@@ -101,25 +119,31 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
         began = clock.monotonic()
         words: list[str | Path] = [sys.executable, "-I", "-S", _ENTER, plan]
         running = process.start(words, cwd=folder, env=environ.child(), log=log)
+        answered = None
         try:
             outcome = _watched(trial, running, began)
+            waited = clock.monotonic() - began
             if outcome == "answers" and page.is_page(trial.config.command):
                 page.visit(trial.spec.port, trial.seconds - (clock.monotonic() - began))
+            if outcome == "answers" and trial.request is not None:
+                answered = _asked(trial, trial.request)
         finally:
             process.stop(running, patience=10)
         output = _tail(log)
         raised = outcome == "answers" and page.raised(output)
-        outcome = "failed" if raised else outcome
-        code = running.returncode if outcome in {"ended", "failed"} and not raised else None
+        outcome = "failed" if raised or (answered and not answered.is_good) else outcome
+        ran = raised or answered is not None  # until it was stopped here
+        code = running.returncode if outcome in {"ended", "failed"} and not ran else None
         if code == _REFUSED and output.startswith("enter: "):
             raise _cannot_enter(output)
         verdict = Verdict(
             outcome=outcome,
-            seconds=clock.monotonic() - began,
+            seconds=waited,
             code=code,
             output=output,
             lacks=_lacks(outcome, output),
             raised=raised,
+            answered=answered,
         )
         return verdict, sorted(_written(folder / "upper" / "files")) if writable else []
 
@@ -195,6 +219,18 @@ def _answers(spec: ImageSpec) -> bool:
     with contextlib.suppress(LockstitchError):
         return ask(f"http://127.0.0.1:{spec.port}{spec.health}")[0] == _OK
     return False
+
+
+def _asked(trial: Trial, request: bytes) -> Answered:
+    """Send a server the request of its image, once."""
+    url = f"http://127.0.0.1:{trial.spec.port}{trial.spec.request_path}"
+    began = clock.monotonic()
+    try:
+        status, body = ask(url, request, patience=trial.seconds)
+        text = body[:_SHOWN].decode("utf-8", "replace")
+    except LockstitchError as error:
+        status, text = 0, error.message
+    return Answered(status=status, seconds=clock.monotonic() - began, body=text)
 
 
 def _listens(port: int) -> bool:

@@ -3,6 +3,11 @@
 Writes into a new folder: pyproject.toml, sources, data, tests, and commit hooks. The project
 works with uv or Poetry alone; it does not need lockstitch at run time.
 
+With --from-model, the project serves a model that MLflow saved: the model's files, the packages
+and the Python that it names, locked, one image, and a request that `lockstitch try` sends. The
+model is a folder, or one of the tracking server that MLFLOW_TRACKING_URI names, else of the local
+stack. Nothing of it is loaded.
+
 examples:
   # the churn project in ./churn
   lockstitch new churn
@@ -14,25 +19,46 @@ examples:
   lockstitch new churn --python 3.12
   # for a team on pre-commit: local hooks only, on the versions of the lock
   lockstitch new churn --hooks pre-commit
+  # a service of a registered model, locked; then its image, started and asked
+  lockstitch new churn-service --from-model models:/churn/3
+  cd churn-service && lockstitch build && lockstitch try
 """
 
 import argparse
 from pathlib import Path
 
-from lockstitch import git
-from lockstitch.cli.options import JSON, operand, option
-from lockstitch.cli.session import print_json, would
+from lockstitch import environ, git, progress
+from lockstitch.cli.options import JSON, exclusive, operand, option
+from lockstitch.cli.session import open_session, print_json, would
+from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.progress import say
-from lockstitch.python import load
+from lockstitch.python import load, size
 from lockstitch.scaffold import new
 
 OPTIONS = (
     operand("folder", "NAME", "folder and name of the project", type=Path),
+    exclusive(
+        option(
+            "--template",
+            "TEMPLATE",
+            "; ".join(f"{name}: {what}" for name, what in new.TEMPLATES.items())
+            + " (default: churn)",
+            default="churn",
+        ),
+        option(
+            "--from-model",
+            "URI",
+            "model of MLflow to serve: a folder, models:/NAME/VERSION, models:/NAME@ALIAS, "
+            "runs:/RUN/PATH or mlflow-artifacts:/PATH",
+            default="",
+        ),
+    ),
     option(
-        "--template",
-        "TEMPLATE",
-        "; ".join(f"{name}: {what}" for name, what in new.TEMPLATES.items()) + " (default: churn)",
-        default="churn",
+        "--server",
+        "SERVER",
+        "with --from-model: mlflow, its own scoring server; onnx, ONNX Runtime alone "
+        "(default: onnx for models of that flavor)",
+        default="",
     ),
     option(
         "--manager",
@@ -49,8 +75,8 @@ OPTIONS = (
     option(
         "--python",
         "VERSION",
-        f"Python of the images: {', '.join(load.PYTHONS)} (default: 3.11)",
-        default="3.11",
+        f"Python of the images: {', '.join(load.PYTHONS)} (default: 3.11, or the model's)",
+        default="",
     ),
     JSON,
 )
@@ -75,12 +101,17 @@ _NEXT = {
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     folder = options.project / options.folder
+    if options.from_model:
+        return _of_model(options, folder)
+    if options.server:
+        message = "--server is for a model, and none is named"
+        raise UsageError(message, hint="lockstitch new NAME --from-model URI --server onnx")
     written = new.create(
         folder,
         options.template,
         options.manager,
         options.hooks,
-        options.python,
+        options.python or "3.11",
         is_dry=options.dry_run,
     )
     if options.dry_run:
@@ -93,3 +124,74 @@ def run(options: argparse.Namespace) -> int:
     for step in _NEXT[options.manager]:
         say(f"next: {step.format(folder=folder, hooks=options.hooks, git=make)}")
     return 0
+
+
+def _of_model(options: argparse.Namespace, folder: Path) -> int:
+    """Make, and lock, the project that serves a model."""
+    from lockstitch.scaffold.model import bring
+
+    raise_all([*new.place_problems(folder)])
+    source = bring.source(options.from_model, _tracking_server(options))
+    made = bring.make(
+        folder,
+        source,
+        progress.reporter(quiet=bool(options.quiet or options.json)),
+        server=options.server,
+        python=options.python,
+        is_dry=options.dry_run,
+    )
+    if options.dry_run:
+        return would(options, *(f"write {folder / name}" for name in made.files))
+    locked = _locked(options, folder)
+    if options.json:
+        print_json(
+            {
+                "folder": str(folder),
+                "files": list(made.files),
+                "locked": locked,
+                "model": made.uri,
+                "flavors": list(made.model.flavors),
+                "python": made.python,
+                "server": made.service.server,
+                "dependencies": list(made.service.dependencies),
+                "request": made.model.example_source,
+                "notes": list(made.model.notes),
+            }
+        )
+        return 0
+    for note in made.model.notes:
+        say(f"note: {note}")
+    trained = f"trained with Python {made.model.python}, " if made.model.python else ""
+    say(
+        f"made `{folder}` of {made.uri}: {size.shown(made.bytes)}, {trained}served by "
+        f"{made.service.server} on Python {made.python}"
+    )
+    say(f"locked: {', '.join(locked)}")
+    if made.model.example_source == "the signature":
+        say("note: the values of request.json are made up from the signature: write real ones")
+    say(f"next: cd {folder} && lockstitch build && lockstitch try")
+    return 0
+
+
+def _tracking_server(options: argparse.Namespace) -> str:
+    """Return the address of the tracking server: of the variable, else of the stack that runs."""
+    given = environ.get("MLFLOW_TRACKING_URI")
+    if given or ":" not in options.from_model:
+        return given
+    from lockstitch.cli import stacks
+
+    try:
+        return stacks.variables(open_session(options)).get("MLFLOW_TRACKING_URI", "")
+    except LockstitchError:  # no project here
+        return ""
+
+
+def _locked(options: argparse.Namespace, folder: Path) -> list[str]:
+    """Lock the project in a folder, and return the names of its locks."""
+    from lockstitch.lock import make
+    from lockstitch.oci.registry.client import Client
+
+    session = open_session(argparse.Namespace(**{**vars(options), "project": folder}))
+    return make.make(
+        session.project, session.store, session.fetcher, session.progress, client=Client()
+    )

@@ -2,9 +2,9 @@
 
 Builds the image where it is not up to date, unpacks it into the cache, and starts its command as
 in a container: as the image's user, with a read-only root, its own environment and writable
-`outputs`. A server must answer its health route; another command must end with 0 or still run
-after --seconds. Shows the output, then one verdict, with the line that adds a missing module,
-library, file or folder.
+`outputs`. A server must answer its health route, and the `request` of its image where it has one;
+another command must end with 0 or still run after --seconds. Shows the output, then one verdict,
+with the line that adds a missing module, library, file or folder.
 
 examples:
   # the only image of the project
@@ -24,7 +24,7 @@ from pathlib import PurePath
 from lockstitch import environ, files
 from lockstitch.cli.options import COMMON, operand, option, repeatable
 from lockstitch.cli.session import Session, layout_folder, open_session, print_json, would
-from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.errors import LockstitchError, UsageError, printable, raise_all
 from lockstitch.image.build import Built
 from lockstitch.image.contents import how_to_get
 from lockstitch.lock import file, make
@@ -33,7 +33,7 @@ from lockstitch.oci.model import Image
 from lockstitch.progress import say
 from lockstitch.python.model import BESIDE, ImageSpec, Project
 from lockstitch.trial import rootfs
-from lockstitch.trial.start import Trial, Verdict, start
+from lockstitch.trial.start import Answered, Trial, Verdict, start
 from lockstitch.trial.verdict import Lack
 
 SECONDS = 60.0
@@ -98,9 +98,22 @@ def tried(
         arguments=arguments,
         env=env or {},
         seconds=seconds,
+        request=_request(session.project, spec),
     )
     with session.progress.task(f"start {spec.name}", 0):
         return start(trial)
+
+
+def _request(project: Project, spec: ImageSpec) -> bytes | None:
+    if not spec.request_path:
+        return None
+    path = project.root / spec.request_body
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        setting = f"tool.lockstitch.images.{spec.name}.request"
+        message = f"`{path}` of `{setting}` cannot be read: {error.strerror}"
+        raise LockstitchError(message, hint="write it, or take `request` out") from error
 
 
 def _variable(word: str) -> tuple[str, str]:
@@ -151,6 +164,8 @@ def show(project: Project, spec: ImageSpec, verdict: Verdict) -> str:
         say(f"({len(lines) - _SHOWN} lines before these)")
     for line in lines[-_SHOWN:]:
         say(f"< {line}")
+    if verdict.answered:
+        say(f"POST {spec.request_path}: {printable(verdict.answered.body, 300)}")
     for lack in verdict.lacks:
         told = "is missing" if not verdict.is_good else "is missing by what it printed"
         say(f"{lack.kind} `{lack.name}` {told}: {_remedy(project, spec, lack)}")
@@ -196,15 +211,22 @@ def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:
 
 
 def _words(spec: ImageSpec, verdict: Verdict) -> str:
+    on = f"answers on {spec.health or f'port {spec.port}'} after {verdict.seconds:.1f} s"
     match verdict.outcome:
+        case "answers" if verdict.answered:
+            return f"{on}, and POST {spec.request_path} in {1000 * verdict.answered.seconds:.0f} ms"
         case "answers":
-            return f"answers on {spec.health or f'port {spec.port}'} after {verdict.seconds:.1f} s"
+            return on
         case "ended":
             return f"ended with 0 after {verdict.seconds:.1f} s"
         case "runs":
             return f"still runs after {verdict.seconds:.0f} s"
         case _ if verdict.raised:
             return f"failed: answers after {verdict.seconds:.1f} s, and its page ends with an error"
+        case _ if verdict.answered:
+            status = verdict.answered.status
+            told = f"HTTP {status}" if status else "no answer"
+            return f"failed: {on}, and {told} to POST {spec.request_path} ({spec.request_body})"
         case _ if verdict.code is None:
             place = spec.health or f"port {spec.port}"
             return f"failed: no answer on {place} in {verdict.seconds:.0f} s"
@@ -226,4 +248,12 @@ def document(project: Project, spec: ImageSpec, verdict: Verdict) -> dict[str, o
             for lack in verdict.lacks
         ],
         "writes": list(verdict.writes),
+        "answer": _answer(verdict.answered),
     }
+
+
+def _answer(answered: Answered | None) -> dict[str, object] | None:
+    if answered is None:
+        return None
+    seconds = round(answered.seconds, 3)
+    return {"status": answered.status, "seconds": seconds, "body": answered.body}

@@ -13,6 +13,7 @@ from lockstitch.python.tables import table
 from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.folder import Folder
+from lockstitch.scaffold.init.requirements import Source
 from lockstitch.scaffold.init.sources import is_version
 
 _CLASSIC_GROUP = ("tool", "poetry", "group")
@@ -98,11 +99,17 @@ def locked(facts: Facts) -> Iterator[Table]:
     if conflicts:
         values["conflicts"] = [[{"group": group} for group in conflicts]]
     wanted = {} if facts.project.get("dependencies") else facts.inputs.sources
+    yield from uv_tables(values, wanted)
+
+
+def uv_tables(values: Mapping[str, Any], wanted: Mapping[str, Source]) -> Iterator[Table]:
+    """Yield the tables of uv with these values, and with the sources that packages have."""
     urls = dict.fromkeys(each["index"] for each in wanted.values() if "index" in each)
     indexes = {url: f"index-{number}" for number, url in enumerate(urls, 1)}
+    own = dict(values)
     if indexes:
-        values["index"] = [_index(url, name) for url, name in indexes.items()]
-    yield from [Table(path=("tool", "uv"), values=values)] if values else []
+        own["index"] = [_index(url, name) for url, name in indexes.items()]
+    yield from [Table(path=("tool", "uv"), values=own)] if own else []
     if wanted:
         sources = {
             name: {"index": indexes[each["index"]]} if "index" in each else dict(each)

@@ -1,0 +1,1 @@
+"""Projects made of a model that MLflow saved: where it is, what it says, what serves it."""
