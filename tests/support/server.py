@@ -53,7 +53,7 @@ class Server:
         self._lock = threading.Lock()
 
     def on(self, path: str, *replies: Reply) -> str:
-        """Set the answers for a path, and return its URL."""
+        """Set the answers for a path, or for one with a query, and return its URL."""
         with self._lock:
             self._replies[path] = list(replies)
         return f"{self.address}{path}"
@@ -77,6 +77,10 @@ class Server:
     def protect(self, prefix: str, user: str, password: str) -> None:
         """Answer 401 below a path to whoever does not give this user and password."""
         self._guards[prefix] = basic(user, password)
+
+    def knows(self, path: str) -> bool:
+        """Return whether there are answers for a path with this query, and not just for any."""
+        return path in self._replies
 
     def paths(self) -> list[str]:
         """Return the paths that were asked for, in order."""
@@ -122,8 +126,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         given = {name: self.headers.get(name, "") for name in ("range", "authorization")}
         proxy = self.headers.get("Proxy-Authorization", "")
-        path = self.path.partition("?")[0]
-        reply = self.server.told.next(Asked(path=path, proxy=proxy, **given))
+        told = self.server.told
+        path = self.path if told.knows(self.path) else self.path.partition("?")[0]
+        reply = told.next(Asked(path=path, proxy=proxy, **given))
         status, body = reply.status, reply.body
         if reply.ranges and status == 200 and given["range"]:
             start, end = _range(given["range"], len(body))

@@ -197,11 +197,8 @@ def _image(
     if own["health"] and not own["port"]:
         message = "needs a `port`, and a path that starts with /"
         problems.append(problem(["images", name, "health"], message))
-    request = own["request"]
-    if any(request.values()) and not (all(request.values()) and own["port"]):
-        message = "needs a `path` and a `body`, and the image a `port`"
-        hint = 'request = { path = "/predict", body = "request.json" }'
-        problems.append(problem(["images", name, "request"], message, hint=hint))
+    if own["request"] and not own["port"]:
+        problems.append(problem(["images", name, "request"], "needs a `port`", hint="port = 8000"))
     workdir = str(PurePosixPath(own["workdir"]))
     return ImageSpec(
         name=name,
@@ -219,8 +216,8 @@ def _image(
         labels=own["labels"],
         port=own["port"],
         health=own["health"],
-        request_path=request["path"],
-        request_body=request["body"],
+        request=own["request"],
+        request_path=own["request-path"],
         user=own["user"],
         budget=size.parse(own["budget"]) or 0,
         allow_missing=own["allow-missing"],

@@ -39,8 +39,8 @@ class ImageSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
     health: str = ""
-    request_path: str = ""  # where a trial sends an example, by POST
-    request_body: str = ""  # the file that it sends, from the project's folder
+    request: str = ""  # a file that a trial sends, from the project's folder
+    request_path: str = "/predict"
     user: str = ""  # "" means ours
     budget: int = 0  # bytes unpacked; 0 means none
     allow_missing: tuple[str, ...] = ()  # modules that the program starts without

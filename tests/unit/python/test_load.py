@@ -175,6 +175,9 @@ def test_every_problem_is_said_at_once() -> None:
     [
         ("health = 'health'\nport = 80\n", "`port`, and a path that starts with /"),
         ("health = '/health'\n", "`port`, and a path that starts with /"),
+        ("request = 'x.json'\n", "needs a `port`"),
+        ("port = 80\nrequest = '../x'\n", "leads out of the project"),
+        ("port = 80\nrequest-path = 'x'\n", "starts with /"),
         ("budget = '5'\n", "is `5`, not a size"),
         ("budget = 5\n", "must be a text"),
         ('collisions = "ignore"\n', "is `ignore`"),

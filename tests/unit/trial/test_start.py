@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from support.server import Reply, serve
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
@@ -171,6 +172,31 @@ def test_a_server_that_ends_has_failed(store: Store) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     assert run(store, "exit 0", port=port).outcome == "failed"
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(200, "answers"), (400, "failed")])
+def test_a_server_must_answer_the_request_of_its_image(
+    status: int, outcome: str, store: Store
+) -> None:
+    """The image has no server: one answers in its place on the port, once the trial has begun."""
+    with serve() as server:
+        server.on("/health", Reply(body=b"{}"))
+        server.on("/predict", Reply(status=status, body=b'{"predictions": [1]}'))
+        port = int(server.address.rpartition(":")[2])
+        config = dataclasses.replace(image().config, command=("sleep", "20"))
+        table = ImageSpec(
+            name="x", command=config.command, port=port, health="/health", request="x.json"
+        )
+        trial = Trial(
+            spec=table, config=config, root=unpacked(image(), store), seconds=20, request=b"[1]"
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lockstitch.trial.start._listens", lambda _: False)
+            verdict = start(trial)
+    assert verdict.outcome == outcome
+    assert verdict.answered
+    assert (verdict.answered.status, verdict.answered.body) == (status, '{"predictions": [1]}')
+    assert verdict.is_good is (outcome == "answers")
 
 
 def test_a_port_that_is_taken_is_said_before(store: Store) -> None:

@@ -31,6 +31,7 @@ from lockstitch import environ, git, progress
 from lockstitch.cli.options import JSON, exclusive, operand, option
 from lockstitch.cli.session import open_session, print_json, would
 from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.net.credentials import Login
 from lockstitch.progress import say
 from lockstitch.python import load, size
 from lockstitch.scaffold import new
@@ -131,7 +132,7 @@ def _of_model(options: argparse.Namespace, folder: Path) -> int:
     from lockstitch.scaffold.model import bring
 
     raise_all([*new.place_problems(folder)])
-    source = bring.source(options.from_model, _tracking_server(options))
+    source = bring.source(options.from_model, *_tracking_server(options))
     made = bring.make(
         folder,
         source,
@@ -173,17 +174,20 @@ def _of_model(options: argparse.Namespace, folder: Path) -> int:
     return 0
 
 
-def _tracking_server(options: argparse.Namespace) -> str:
-    """Return the address of the tracking server: of the variable, else of the stack that runs."""
+def _tracking_server(options: argparse.Namespace) -> tuple[str, Login | None]:
+    """Return the tracking server of the variable, else of the stack that runs, and its login."""
     given = environ.get("MLFLOW_TRACKING_URI")
     if given or ":" not in options.from_model:
-        return given
+        return given, None
     from lockstitch.cli import stacks
 
     try:
-        return stacks.variables(open_session(options)).get("MLFLOW_TRACKING_URI", "")
+        names = stacks.variables(open_session(options))
     except LockstitchError:  # no project here
-        return ""
+        return "", None
+    user, password = (names.get(f"MLFLOW_TRACKING_{each}", "") for each in ("USERNAME", "PASSWORD"))
+    login = Login(user=user, password=password, source="the local stack") if user else None
+    return names.get("MLFLOW_TRACKING_URI", ""), login
 
 
 def _locked(options: argparse.Namespace, folder: Path) -> list[str]:

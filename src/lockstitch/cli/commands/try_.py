@@ -105,9 +105,9 @@ def tried(
 
 
 def _request(project: Project, spec: ImageSpec) -> bytes | None:
-    if not spec.request_path:
+    if not spec.request:
         return None
-    path = project.root / spec.request_body
+    path = project.root / spec.request
     try:
         return path.read_bytes()
     except OSError as error:
@@ -226,7 +226,7 @@ def _words(spec: ImageSpec, verdict: Verdict) -> str:
         case _ if verdict.answered:
             status = verdict.answered.status
             told = f"HTTP {status}" if status else "no answer"
-            return f"failed: {on}, and {told} to POST {spec.request_path} ({spec.request_body})"
+            return f"failed: {on}, and {told} to POST {spec.request_path} ({spec.request})"
         case _ if verdict.code is None:
             place = spec.health or f"port {spec.port}"
             return f"failed: no answer on {place} in {verdict.seconds:.0f} s"

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from lockstitch import files, threads
 from lockstitch.errors import LockstitchError, printable
+from lockstitch.net.credentials import Login
 from lockstitch.progress import Reporter
 from lockstitch.python import size
 from lockstitch.scaffold.init.folder import Folder
@@ -76,7 +77,7 @@ class _OfServer:
         yield from self._server.chunks(self._files[name], limit)
 
 
-def source(uri: str, address: str) -> Source:
+def source(uri: str, address: str, login: Login | None = None) -> Source:
     """Return where the files of a model are: a folder, or the tracking server of an address.
 
     Raises LockstitchError for a URI that means neither, and where there is no model.
@@ -86,7 +87,7 @@ def source(uri: str, address: str) -> Source:
         if not address:
             message = f"`{uri}` is of a tracking server, and none is known"
             raise LockstitchError(message, hint=f"export {VARIABLE}=http://HOST:5000")
-        return _OfServer(Server(address), uri)
+        return _OfServer(Server(address, login), uri)
     path = Path(unquote(urlsplit(uri).path)) if scheme == "file" else Path(uri)
     if not path.is_dir() and re.match(r"[a-z][a-z0-9+.-]+:", uri):
         message = f"`{printable(uri, 200)}` is no folder, and no model of a tracking server"

@@ -32,7 +32,7 @@ _LISTEN = ("--host", "0.0.0.0", "--port", str(_PORT))  # noqa: S104 -- in a cont
 _GUNICORN = (
     *("gunicorn", "--bind", f"0.0.0.0:{_PORT}", "--timeout", "60"),
     # Its heart beats in a file, and the image's root is read-only.
-    *("--worker-tmp-dir", "/dev/shm", "mlflow.pyfunc.scoring_server.wsgi:app"),  # noqa: S108
+    *("--worker-tmp-dir", "/dev/shm", "mlflow.pyfunc.scoring_server.wsgi:app"),  # noqa: S108 -- memory
 )
 
 
@@ -153,7 +153,7 @@ def _pyproject(model: Model, made: Service, uri: str, name: str, python: str) ->
     }
     image |= {"env": dict(made.env)} if made.env else {}
     if model.example is not None:
-        image["request"] = {"path": _INVOCATIONS, "body": REQUEST}
+        image |= {"request": REQUEST, "request-path": _INVOCATIONS}
     image |= {"bytecode": True, "trim": True}  # starts in a fifth of the time, a fifth smaller
     after = f"3.{_number(python) + 1}"
     project = {

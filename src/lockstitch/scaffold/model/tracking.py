@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from lockstitch import environ
 from lockstitch.errors import LockstitchError, printable
-from lockstitch.net.credentials import LOOPBACK, Credentials, bare, userinfo
+from lockstitch.net.credentials import LOOPBACK, Credentials, Login, bare, userinfo
 from lockstitch.net.retry import RETRIED, Retry, Retryable
 from lockstitch.net.transport import (
     Answer,
@@ -37,6 +37,7 @@ _PARALLEL = 4  # the workers of a tracking server
 _LARGEST = 8 << 20  # bytes of an answer that is read whole
 _MOST, _DEEPEST = 10_000, 32  # files of a model, and folders in each other
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
+_FIRST_WAIT = 0.5  # seconds
 _REDIRECTS = 5
 _OK, _NOT_FOUND = 200, 404
 _REFUSED = frozenset({401, 403})
@@ -69,8 +70,10 @@ class _Place:
 class Server:
     """A tracking server; nothing but what one model needs is asked of it."""
 
-    def __init__(self, address: str, *, first_wait: float = 0.5) -> None:
+    def __init__(self, address: str, login: Login | None = None) -> None:
         """Use a server by its address, which may hold a user and a password.
+
+        Without a login, that of MLflow's variables is used.
 
         Raises LockstitchError for an address that is not http or https, and for a login that
         would travel over plain http to another machine.
@@ -79,7 +82,7 @@ class Server:
             message = f"`{VARIABLE}` is `{_without_login(address)}`, not the address of a server"
             hint = "give the model's folder, or start a server: "
             raise LockstitchError(message, hint=f"{hint}mlflow server --backend-store-uri URI")
-        self._login, self._source = _login(address)
+        self._login, self._source = (login.header(), login.source) if login else _login(address)
         self.address = bare(address).split("?")[0].split("#")[0].rstrip("/")
         self._host = urlsplit(self.address)
         if self._login and self._host.scheme == "http" and self._host.hostname not in LOOPBACK:
@@ -87,7 +90,7 @@ class Server:
             message += f"from {self._source}"
             raise LockstitchError(message, hint=f"export {VARIABLE}=https://HOST")
         self._transport = Transport(_PARALLEL)
-        self._retry = Retry(first_wait)
+        self._retry = Retry(_FIRST_WAIT)
         # As for indexes: what ~/.netrc knows of a host that wants a login.
         self._credentials = Credentials()
 
