@@ -32,6 +32,7 @@ from lockstitch.oci.entry import (
     OnDisk,
     file,
     folder,
+    parents,
     symlink,
 )
 from lockstitch.python import names
@@ -412,12 +413,11 @@ def is_trimmed(path: str) -> bool:
 
 def folded(kept: Iterable[str], left: Iterable[str]) -> tuple[str, ...]:
     """Return the paths left out, sorted; a folder of which nothing is kept is one, `name/`."""
-    needed = {str(parent) for path in kept for parent in PurePosixPath(path).parents}
+    needed = {parent for path in kept for parent in parents(path)}
     names = set()
     for path in left:
         # The root is needed even where nothing is kept: `/` would say less than the names.
-        above = [str(each) for each in PurePosixPath(path).parents if str(each) != "."]
-        outer = [each for each in above if each not in needed]
+        outer = [each for each in parents(path) if each not in needed]
         names.add(f"{outer[-1]}/" if outer else path)
     return tuple(sorted(names))
 

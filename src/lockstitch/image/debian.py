@@ -177,7 +177,8 @@ def system_tree(
         if md5sums := archive.controls.get("md5sums"):
             tree.set(file(f"{status}.md5sums", md5sums))
         copyrights |= _copyrights(archive.members)
-        left_out[package.name] = _left_out_of(archive.members, programs=programs)
+        if facts is not None:
+            left_out[package.name] = _left_out_of(archive.members, programs=programs)
         alternatives += scripts.alternatives(archive.controls) if programs else []
     for link in _links(alternatives, tree.entries()):
         tree.set(link)
@@ -292,7 +293,7 @@ class Tree:
         if "usr/lib64" in self._entries:
             self.set(symlink("lib64", "usr/lib64"))
         raise_all(self._problems)
-        return [self._entries[path] for path in sorted(self._entries, key=str.encode)]
+        return [self._entries[path] for path in sorted(self._entries)]
 
     def _add_parents(self, path: str) -> None:
         parent = path.rpartition("/")[0]
@@ -322,21 +323,20 @@ def entry_of(member: Member) -> Entry:
 
 
 @cache
-def _left_out(*, programs: bool) -> tuple[tuple[str, ...], tuple[re.Pattern[str], ...]]:
-    """Return the folders and the patterns of debian.toml."""
+def _left_out(*, programs: bool) -> tuple[frozenset[str], tuple[str, ...], re.Pattern[str]]:
+    """Return the folders of debian.toml, how paths below them start, and its patterns as one."""
     tables = load_table(__package__, "debian.toml")
     patterns = [*tables["patterns"], *(() if programs else tables["programs"])]
-    return tuple(tables["folders"]), tuple(re.compile(each) for each in patterns)
+    below = tuple(f"{name}/" for name in tables["folders"])
+    return frozenset(tables["folders"]), below, re.compile("|".join(f"(?:{p})" for p in patterns))
 
 
 def _kept(path: str, *, programs: bool) -> bool:
     """Return whether a package's file, folder or symlink becomes part of the image."""
     if _INTERPRETER.fullmatch(path):
         return True
-    folders, patterns = _left_out(programs=programs)
-    if any(path == prefix or path.startswith(f"{prefix}/") for prefix in folders):
-        return False
-    return not any(pattern.fullmatch(path) for pattern in patterns)
+    folders, below, patterns = _left_out(programs=programs)
+    return not (path in folders or path.startswith(below) or patterns.fullmatch(path))
 
 
 def _generated() -> Iterator[Entry]:
@@ -425,18 +425,21 @@ def _refusal(info: tarfile.TarInfo, path: str, before: Mapping[str, Member]) -> 
     return misnamed(path, info.linkname)
 
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f]")
+
+
 def misnamed(path: str, target: str) -> str:
     """Return what is wrong with the names of a member, or an empty text."""
     parts = path.split("/")
     if not {"", ".", ".."}.isdisjoint(parts):  # an absolute path starts with an empty part
         return "a path that leads out of its folder"
-    if any(part.startswith(".wh.") for part in parts):
+    if "/.wh." in f"/{path}":
         return "a name by which layers remove files"
     try:
         (path + target).encode()
     except UnicodeEncodeError:
         return "a name that is not UTF-8"
-    if any(ord(letter) < ord(" ") for letter in path + target):
+    if _CONTROL.search(path + target):
         return "a name with control characters"
     return ""
 

@@ -68,27 +68,29 @@ class Damaged:
     digests: tuple[Digest, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Findings:
     """Notes, and facts of packages, collected while entries are read."""
 
     notes: list[str] = field(default_factory=list)
     packages: dict[str, PackageFacts] = field(default_factory=dict)
+    root: list[Entry]  # the files of a base, once they were read
 
 
-def make(job: Job) -> LayerResult | Damaged:
+def make(job: Job, root: list[Entry] | None = None) -> LayerResult | Damaged:
     """Write the layer to the store and return its facts, or what has to be fetched again.
 
     Each package that it is made from is hashed first: a wheel in the store is years old at
-    times. Raises LockstitchError for a package that is malformed although its digest is right,
-    and for a file that changed since it was hashed.
+    times. `root` keeps the files of a base for the next job of the same base. Raises
+    LockstitchError for a package that is malformed although its digest is right, and for a file
+    that changed since it was hashed.
     """
     store = Store(job.store)
     damaged = tuple(digest for digest in _packages(job) if not store.read_again(digest))
     if damaged:
         return Damaged(digests=damaged)
     try:
-        return _made(job, store)
+        return _made(job, store, [] if root is None else root)
     except (LockstitchError, OSError):
         # Nobody is blamed for a package that another process has damaged or taken away.
         damaged = tuple(digest for digest in _packages(job) if not store.read_again(digest))
@@ -97,8 +99,8 @@ def make(job: Job) -> LayerResult | Damaged:
         return Damaged(digests=damaged)
 
 
-def _made(job: Job, store: Store) -> LayerResult:
-    findings = _Findings()
+def _made(job: Job, store: Store, root: list[Entry]) -> LayerResult:
+    findings = _Findings(root=root)
     if job.plan.kind in {"files", "app"}:
         with packs.opened(store, job.name) as pack:
             facts = _stitched(job, _app(job, pack), store)
@@ -147,14 +149,12 @@ def _packages(job: Job) -> list[Digest]:
 
 def _entries(job: Job, store: Store, findings: _Findings) -> Iterable[Entry]:
     match job.plan.kind:
-        case "system":
-            entries = root_files(job.base.plain, store, findings.packages)
-            system = (entry for entry in entries if not _of_python(entry, job.base))
-            return libraries.noted(system, store, job.plan.key)
-        case "python":
-            entries = root_files(job.base.plain, store)
-            python = (entry for entry in entries if _of_python(entry, job.base))
-            return libraries.noted(python, store, job.plan.key)
+        case "system" | "python" as kind:
+            if not findings.root:
+                facts = findings.packages if kind == "system" else None
+                findings.root[:] = [*root_files(job.base.plain, store, facts)]
+            part = (e for e in findings.root if _of_python(e, job.base) == (kind == "python"))
+            return libraries.noted(part, store, job.plan.key)
         case "added":
             added = added_files(job.base, store, findings.packages)
             return libraries.noted(added, store, job.plan.key)
@@ -169,8 +169,7 @@ def _entries(job: Job, store: Store, findings: _Findings) -> Iterable[Entry]:
 
 
 def _of_python(entry: Entry, base: Base) -> bool:
-    # Two layers of about the same size: two cores make them at once, and a security fix of
-    # OpenSSL changes one of them only.
+    # A layer of its own: a security fix of OpenSSL changes the other one only.
     return entry.path.startswith(base.python_paths)
 
 
@@ -264,24 +263,27 @@ def make_all(
 
     Raises LockstitchError when a layer cannot be made, or when its process dies.
     """
-    ordered = sorted(jobs, key=lambda job: (-_weight(job), job.plan.key))
-    workers = min(environ.integer("LOCKSTITCH_JOBS") or os.cpu_count() or 1, len(ordered))
-    label = f"build {counted(len(ordered), 'layer')}"
-    total = sum(_weight(job) + 1 for job in ordered)
+    units = _units(jobs)
+    workers = min(environ.integer("LOCKSTITCH_JOBS") or os.cpu_count() or 1, len(units))
+    label = f"build {counted(len(jobs), 'layer')}"
+    total = sum(_weight(job) + 1 for job in jobs)
     with progress.task(label, total) as task:
         if workers <= 1 or total < _SMALL:
-            for job in ordered:
-                yield job, make(job)
-                task.advance(_weight(job) + 1)
+            for unit in units:
+                root: list[Entry] = []
+                for job in unit:
+                    yield job, make(job, root)
+                    task.advance(_weight(job) + 1)
             return
         with _pool(workers) as pool:
             with _interrupts_held():  # while children start, who take the mask over
-                futures = {pool.submit(make, job): job for job in ordered}
+                futures = {pool.submit(_made_together, unit): unit for unit in units}
             try:
                 for future in concurrent.futures.as_completed(futures):
-                    job = futures[future]
-                    yield job, _result(future, job)
-                    task.advance(_weight(job) + 1)
+                    unit = futures[future]
+                    for job, result in zip(unit, _results(future, unit), strict=True):
+                        yield job, result
+                        task.advance(_weight(job) + 1)
             except BaseException:
                 # Without this, Ctrl-C would wait for the longest layer.
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -290,22 +292,39 @@ def make_all(
                 raise
 
 
+def _units(jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
+    """Return the jobs that one process makes, the longest first.
+
+    The two layers of a base are one unit: its packages are read once.
+    """
+    units: dict[str, list[Job]] = {}
+    for job in sorted(jobs, key=lambda job: (job.plan.kind != "system", job.plan.key)):
+        is_root = job.plan.kind in {"system", "python"}
+        units.setdefault(job.base.plain.digest.hex if is_root else job.plan.key, []).append(job)
+    return sorted(map(tuple, units.values()), key=lambda unit: -sum(map(_weight, unit)))
+
+
+def _made_together(unit: tuple[Job, ...]) -> list[LayerResult | Damaged]:
+    root: list[Entry] = []
+    return [make(job, root) for job in unit]
+
+
 def _weight(job: Job) -> int:
     """Return about how much work a layer is, so that the longest starts first."""
     if job.plan.kind in {"system", "python", "stdlib", "added"}:
-        return 200 << 20  # our own encoder runs over all of it
+        return 100 << 20  # unpacked, compiled or both, and all of it through our own encoder
     if job.plan.kind == "wheels":
         return sum(wheel.size or 0 for wheel in job.plan.wheels) * (4 if job.interpreter else 1)
     return sum(file.size for file, _ in job.plan.files)
 
 
-def _result(
-    future: "concurrent.futures.Future[LayerResult | Damaged]", job: Job
-) -> LayerResult | Damaged:
+def _results(
+    future: "concurrent.futures.Future[list[LayerResult | Damaged]]", unit: tuple[Job, ...]
+) -> list[LayerResult | Damaged]:
     try:
         return future.result()
     except concurrent.futures.process.BrokenProcessPool as error:
-        message = f"a worker died while it made `{job.plan.title}`"
+        message = f"a worker died while it made `{unit[0].plan.title}`"
         hint = "out of memory? LOCKSTITCH_JOBS=1 lockstitch build"
         raise LockstitchError(message, hint=hint) from error
 

@@ -157,6 +157,12 @@ def _blocks(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
             yield deflate.stored(block, final=left <= 0)
 
 
+def parents(path: str) -> Iterator[str]:
+    """Yield the folders that a path lies in, the nearest first, without the root."""
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
 def file(path: str, data: bytes, *, mode: int = 0o644) -> Entry:
     """Return a regular file."""
     return Entry(path=path, kind=Kind.FILE, mode=mode, content=Generated(data))

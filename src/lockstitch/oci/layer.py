@@ -7,6 +7,7 @@ the same tar, whose bytes depend on the compressing library.
 """
 
 import contextlib
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,16 @@ from lockstitch import files, zstd
 from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
 from lockstitch.oci import deflate
-from lockstitch.oci.entry import TAR_END, Content, Entry, Kind, folder, tar_header, tar_padding
+from lockstitch.oci.entry import (
+    TAR_END,
+    Content,
+    Entry,
+    Kind,
+    folder,
+    parents,
+    tar_header,
+    tar_padding,
+)
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -150,27 +160,30 @@ def arrange(entries: Iterable[Entry], *, root: str = "") -> list[Entry]:
             message = f"`{entry.path}` would be written twice in one layer"
             raise LockstitchError(message, hint="two packages install the same file: keep one")
         found[entry.path] = entry
+    known: set[str] = set()
     for path in list(found):
-        parent = path.rpartition("/")[0]
-        while parent:
+        for parent in parents(path):
+            if parent in known:
+                break  # and so are those above it
             inside = parent != root and (not root or parent.startswith(root + "/"))
             other = found.setdefault(parent, folder(parent)) if inside else found.get(parent)
             if other and other.kind is not Kind.FOLDER:
                 message = f"`{parent}` is a {other.kind.value} and `{path}` lies in it"
                 raise LockstitchError(message)
-            parent = parent.rpartition("/")[0]
-    # Path bytes, not text and not locale: the one order that every system agrees on.
-    return sorted(found.values(), key=lambda entry: entry.path.encode())
+            known.add(parent)
+    # By code points, the order of the bytes in UTF-8 too: the one that every system agrees on.
+    return [found[path] for path in sorted(found)]
+
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
 def check_path(path: str) -> None:
     """Raise LockstitchError for a path that is absolute, escapes the root or is a whiteout."""
-    parts = path.split("/")
-    unsafe = "\\" in path or any(c < " " or c == "\x7f" for c in path)
-    if unsafe or any(part in {"", ".", ".."} for part in parts):
+    if _UNSAFE.search(path) or not {"", ".", ".."}.isdisjoint(path.split("/")):
         message = f"`{path!r:.200}` is not a safe path for an image"
         raise LockstitchError(message)
-    if any(part.startswith(".wh.") for part in parts):
+    if "/.wh." in f"/{path}":
         # OCI image spec, layer.md, "Whiteouts": such a name would delete a file.
         message = f"`{path:.200}` has a name that starts with `.wh.`, which deletes files"
         raise LockstitchError(message)

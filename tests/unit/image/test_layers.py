@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import values
@@ -22,10 +24,12 @@ from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile, walk
 from lockstitch.image import layers
+from lockstitch.image.bases import root_files
 from lockstitch.image.layers import Damaged, Job, LayerResult, make, make_all
 from lockstitch.image.plan import LayerPlan
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock.sbom import PackageFacts
+from lockstitch.oci.entry import Entry
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
@@ -215,6 +219,24 @@ def test_processes_make_what_one_process_makes(store: Store, tmp_path: Path) -> 
         assert store.has(result.facts.digest, result.facts.size)
 
 
+def test_the_packages_of_a_base_are_read_once_for_both_of_its_layers(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart = {kind: make(job(store, kind)) for kind in ("system", "python")}
+    times = []
+
+    def counted(*words: Any) -> Iterator[Entry]:
+        times.append(words)
+        return root_files(*words)
+
+    monkeypatch.setattr(layers, "root_files", counted)
+    jobs = [job(store, "python"), job(store, "venv"), job(store, "system")]
+    together = {one.plan.kind: result for one, result in make_all(jobs, Counted())}
+    assert len(times) == 1
+    assert together["system"] == apart["system"]
+    assert together["python"] == apart["python"]
+
+
 def test_the_error_of_a_process_arrives_whole(store: Store) -> None:
     one = locked(store, b"no zip at all")
     with pytest.raises(LockstitchError, match=f"`{FILENAME}` is not a wheel"):
@@ -225,7 +247,7 @@ def test_a_process_that_dies_is_an_error_with_the_layer_s_title(store: Store) ->
     future: concurrent.futures.Future[LayerResult | Damaged] = concurrent.futures.Future()
     future.set_exception(BrokenProcessPool())
     with pytest.raises(LockstitchError, match="a worker died while it made `venv`") as caught:
-        layers._result(future, job(store, "venv"))
+        layers._results(future, (job(store, "venv"),))
     assert "LOCKSTITCH_JOBS=1" in caught.value.hint
 
 
