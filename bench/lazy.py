@@ -1,11 +1,12 @@
 """Bytes that a program's start takes from a registry: its whole image, or what it reads of it.
 
-An image with `lazy = true` is pushed to Debian's docker-registry on loopback. Its program is started
-with `lockstitch try` on files that are not in memory; what is in memory once it answers (mincore, by
-pages of 4 KiB, with what the kernel reads ahead) is what its start reads. containerd's own library
-(tests/support/estargz) then fetches exactly that by range, each chunk checked against the table, in
-units of 50,000 bytes as the snapshotter does, with tables, footers and what stands before landmarks.
-The registry's log counts the same bytes. The whole image is the sum of its layers.
+An image with `lazy = true` is pushed to Debian's docker-registry on loopback. Its program is
+started with `lockstitch try` on files that are not in memory; what is in memory once it answers
+(mincore, by pages of 4 KiB, with what the kernel reads ahead) is what its start reads. containerd's
+own library (tests/support/estargz) then fetches exactly that by range, each chunk checked against
+the table, in units of 50,000 bytes as the snapshotter does, with tables, footers and what stands
+before landmarks. The registry's log counts the same bytes. The whole image is the sum of its
+layers.
 
 Needs Go, containerd's library and docker-registry (.ci/programs), root, and a folder on a disk.
 Run `python bench/lazy.py PROJECT IMAGE [PROJECT IMAGE ...] [--json FILE]` with projects that are
@@ -28,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from images import LOCKSTITCH, Native
 from measure import environment, machine, run
 from push import registry
-from support import stargz  # noqa: E402 -- of the tests
+from support import stargz
 
 from lockstitch.digest import Digest
 from lockstitch.oci.layer import FileLayer, LayerFacts
@@ -48,13 +49,13 @@ def pages(path: Path) -> Iterator[tuple[int, int]]:
         return
     count = -(-size // _PAGE)
     vector = (ctypes.c_ubyte * count)()
-    with path.open("rb") as handle:
-        # Private, so that ctypes may have its address; nothing of it is read or written.
-        with mmap.mmap(handle.fileno(), size, mmap.MAP_PRIVATE, mmap.PROT_READ | 2) as mapped:
-            place = ctypes.c_char.from_buffer(mapped)
-            address = ctypes.c_void_p(ctypes.addressof(place))
-            failed = _LIBC.mincore(address, ctypes.c_size_t(size), vector)
-            del place
+    # Private and writable, so that ctypes may have its address; nothing is read or written.
+    access = {"flags": mmap.MAP_PRIVATE, "prot": mmap.PROT_READ | mmap.PROT_WRITE}
+    with path.open("rb") as handle, mmap.mmap(handle.fileno(), size, **access) as mapped:
+        place = ctypes.c_char.from_buffer(mapped)
+        address = ctypes.c_void_p(ctypes.addressof(place))
+        failed = _LIBC.mincore(address, ctypes.c_size_t(size), vector)
+        del place
     if failed:
         raise OSError(ctypes.get_errno(), str(path))
     start = None
@@ -127,7 +128,7 @@ def measured(project: Path, image: str, folder: Path, reader: stargz.Reader) -> 
             ]
             reads.write_text("".join(lines))
             blob = f"http://{address}/v2/bench/{image}/blobs/{descriptor.digest}"
-            rows.append({"size": descriptor.size} | reader.read(blob, descriptor, reads))
+            rows.append(reader.read(blob, descriptor, reads) | {"size": descriptor.size})
         counted = sum(int(each) for each in _WRITTEN.findall(log.read_text()[before:]))
     whole, fetched = sum(r["size"] for r in rows), sum(r["fetched"] for r in rows)
     if counted != fetched:

@@ -113,7 +113,8 @@ def _made(job: Job, store: Store, root: list[Entry]) -> LayerResult:
 def _stitched(job: Job, entries: Iterable[Entry], store: Store) -> LayerFacts:
     root = "" if job.plan.kind in {"system", "python", "stdlib", "added"} else APP
     arranged = arrange(entries, root=root)
-    write = partial(stargz.stitch, first=_FIRST.get(job.plan.kind, _none))
+    first = _FIRST.get(job.plan.kind, _none)
+    write = partial(stargz.stitch, first=first, split=job.plan.split)
     with store.writer() as writer:
         facts = (write if job.plan.lazy else stitch)(arranged, writer.write)
         writer.commit(facts.digest)

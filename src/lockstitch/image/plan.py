@@ -50,6 +50,7 @@ class LayerPlan:
     wheels: tuple[LockedWheel, ...] = ()
     lost: Lost = ()  # what its packages have and leave to others
     lazy: bool = False  # whether it has a table of contents (`oci.stargz`)
+    split: bool = False  # whether large streams of wheels are made anew, in chunks
     files: tuple[HashedFile, ...] = ()  # of the project
 
     def lost_by(self, package: str) -> frozenset[str]:
@@ -86,6 +87,7 @@ class PlanInputs:
     minor: str = ""  # as folders are named, where it is not X.Y
     lost: Lost = ()
     lazy: bool = False
+    split: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +111,14 @@ class Prepared:
 def plan(inputs: PlanInputs) -> tuple[LayerPlan, ...]:
     """Return the layers, lowest first; the order of `inputs.wheels` does not matter."""
     layers = _layers(inputs)
-    return tuple(map(_lazy, layers)) if inputs.lazy else tuple(layers)
+    if not inputs.lazy:
+        return tuple(layers)
+    return tuple(_lazy(each, split=inputs.split and each.kind == "wheels") for each in layers)
 
 
-def _lazy(layer: LayerPlan) -> LayerPlan:
-    key = of_bytes(canonical_json({"lazy": stargz.FORM, "layer": layer.key})).hex
-    return replace(layer, key=key, lazy=True)
+def _lazy(layer: LayerPlan, *, split: bool) -> LayerPlan:
+    form = {"lazy": stargz.FORM, "layer": layer.key, **({"split": True} if split else {})}
+    return replace(layer, key=of_bytes(canonical_json(form)).hex, lazy=True, split=split)
 
 
 def _layers(inputs: PlanInputs) -> list[LayerPlan]:
@@ -264,6 +268,7 @@ def prepare(
             others=_others(included, spec),
         ),
         lazy=spec.lazy,
+        split=spec.lazy_split,
     )
     return Prepared(
         spec=spec,

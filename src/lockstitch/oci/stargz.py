@@ -36,6 +36,7 @@ NAMES: Final = frozenset({TABLE, PREFETCH, NO_PREFETCH})
 TABLE_DIGEST: Final = "containerd.io/snapshot/stargz/toc.digest"
 _UNPACKED: Final = "io.containers.estargz.uncompressed-size"  # of the tar; Podman's engines ask
 CHUNK: Final = 4 << 20  # bytes of content that are fetched and checked together
+SPLIT_FROM: Final = 64 << 20  # bytes of content whose stream is made anew, where that is wanted
 _MOST_FIRST = 16 << 20  # bytes that a container's start may wait for
 _LANDMARK = b"\x0f"
 _TYPES = {Kind.FILE: "reg", Kind.FOLDER: "dir", Kind.SYMLINK: "symlink"}
@@ -47,14 +48,16 @@ def stitch(
     write: Callable[[bytes], object],
     *,
     first: Callable[[Entry], bool] = lambda _: False,
+    split: bool = False,
 ) -> LayerFacts:
     """Write the layer of entries that `arrange` put in order, and return its facts.
 
     Files that are `first` come first, with the folders that they are in: engines fetch them before
-    a container starts, unless they have more than 16 MiB together. Raises LockstitchError for
+    a container starts, unless they have more than 16 MiB together. With `split`, content from
+    64 MiB on is compressed anew in chunks, whoever compressed it. Raises LockstitchError for
     content of another size than it says.
     """
-    return _Stitcher(write).run(_in_order([*entries], first))
+    return _Stitcher(write, split=split).run(_in_order([*entries], first))
 
 
 def _in_order(entries: list[Entry], first: Callable[[Entry], bool]) -> Iterator[Entry]:
@@ -78,8 +81,9 @@ def is_lazy(facts: LayerFacts) -> bool:
 class _Stitcher(Stitcher):
     """Writes a layer, its table of contents and the footer."""
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, write: Callable[[bytes], object], *, split: bool) -> None:
         super().__init__(write)
+        self._split = split
         self._table: list[dict[str, Any]] = []
 
     def _entry(self, entry: Entry) -> None:
@@ -99,7 +103,7 @@ class _Stitcher(Stitcher):
     def _content(self, path: str, content: Content) -> None:
         self._flush_between()
         row, whole, start = self._table[-1], Hasher(), self._diff.size
-        for part in _parts(content):
+        for part in _parts(content, split=self._split):
             offset, hasher = self._position, Hasher()
             self._member(part.deflated(), part.crc, part.size)
             for chunk in part.plain():
@@ -136,9 +140,11 @@ class _Stitcher(Stitcher):
         return tuple(sorted(annotations.items()))
 
 
-def _parts(content: Content) -> Iterator[Content]:
+def _parts(content: Content, *, split: bool) -> Iterator[Content]:
     """Yield content in parts that can be read each alone; itself where it cannot be cut."""
     encode = content.encode if isinstance(content, Cuttable) else None
+    if encode is None and split and content.size >= SPLIT_FROM:
+        encode = deflate.compress
     if encode is None or content.size <= CHUNK:
         yield content
         return

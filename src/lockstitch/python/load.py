@@ -199,6 +199,9 @@ def _image(
         problems.append(problem(["images", name, "health"], message))
     if own["request"] and not own["port"]:
         problems.append(problem(["images", name, "request"], "needs a `port`", hint="port = 8000"))
+    if own["lazy-split"] and not own["lazy"]:
+        message, hint = "is for lazy images, and `lazy` is false", "lazy = true"
+        problems.append(problem(["images", name, "lazy-split"], message, hint=hint))
     workdir = str(PurePosixPath(own["workdir"]))
     return ImageSpec(
         name=name,
@@ -227,6 +230,7 @@ def _image(
         bytecode=own["bytecode"],
         trim=own["trim"],
         lazy=own["lazy"],
+        lazy_split=own["lazy-split"],
     )
 
 

@@ -51,6 +51,7 @@ class ImageSpec:
     bytecode: bool = False
     trim: bool = False
     lazy: bool = False  # whether engines may read its layers before they have pulled them
+    lazy_split: bool = False  # the same of parts of wheels' large files
     links: Mapping[str, str] = field(default_factory=dict)  # outside /app; of our own images alone
 
     @property

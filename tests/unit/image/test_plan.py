@@ -179,6 +179,10 @@ def test_a_lazy_image_shares_no_record_with_another() -> None:
     assert not {each.key for each in lazy} & {each.key for each in ordinary}
     assert {each.lazy for each in lazy} == {True}
     assert {each.lazy for each in ordinary} == {False}
+    split = plan(dataclasses.replace(INPUTS, lazy=True, split=True))
+    differs = {new.kind for old, new in zip(lazy, split, strict=True) if old.key != new.key}
+    assert differs == {each.kind for each in split if each.split} == {"wheels"}
+    assert plan(dataclasses.replace(INPUTS, split=True)) == ordinary
 
 
 def test_names_for_people_change_no_key() -> None:

@@ -182,6 +182,22 @@ def test_large_content_of_ours_is_cut_and_others_are_not(
     assert members(made.data)["disk"][1] == data
 
 
+def test_large_content_of_others_is_cut_where_that_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stargz, "CHUNK", 4000)
+    monkeypatch.setattr(stargz, "SPLIT_FROM", Packed.size)
+    given = [Entry(path="packed", kind=Kind.FILE, mode=0o644, content=Packed())]
+    written: list[bytes] = []
+    facts = stargz.stitch(given, written.append, split=True)
+    made = MadeLayer(facts=facts, created_by="split", data=b"".join(written))
+    assert [row["type"] for row in table(made)].count("chunk") == 2
+    assert content(made, "packed") == Packed.data
+    assert len(made.data) < len(lazy(given).data)
+    monkeypatch.setattr(stargz, "SPLIT_FROM", Packed.size + 1)
+    assert stargz.stitch(given, lambda _: None, split=True) == lazy(given).facts
+
+
 class Lying(Packed):
     """Content that is shorter than it says."""
 

@@ -69,12 +69,13 @@ def test_all_settings_of_an_image() -> None:
     found = image(
         'env = {A_1 = "x"}\nlabels = {"org.example.a" = "b"}\nbudget = "1.5 MB"\n'
         'prefer = ["Open_CV"]\ncollisions = "error"\n'
-        "bytecode = true\ntrim = true\nlazy = true\n"
+        "bytecode = true\ntrim = true\nlazy = true\nlazy-split = true\n"
     )
     assert (found.env, found.labels) == ({"A_1": "x"}, {"org.example.a": "b"})
     assert (found.prefer, found.collisions) == (("open-cv",), "error")
     assert (found.budget, found.bytecode, found.trim) == (1_500_000, True, True)
-    assert (found.lazy, image("").lazy) == (True, False)
+    assert (found.lazy, found.lazy_split) == (True, True)
+    assert (image("").lazy, image("").lazy_split) == (False, False)
 
 
 def test_the_order_in_the_file_does_not_show() -> None:
@@ -178,6 +179,7 @@ def test_every_problem_is_said_at_once() -> None:
         ("request = 'x.json'\n", "needs a `port`"),
         ("port = 80\nrequest = '../x'\n", "leads out of the project"),
         ("port = 80\nrequest-path = 'x'\n", "starts with /"),
+        ("lazy-split = true\n", "`tool.lockstitch.images.serve.lazy-split` is for lazy images"),
         ("budget = '5'\n", "is `5`, not a size"),
         ("budget = 5\n", "must be a text"),
         ('collisions = "ignore"\n', "is `ignore`"),
