@@ -7,7 +7,7 @@ The next layer of its name takes over what it has, and leaves another pack in it
 import contextlib
 import mmap
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from lockstitch import files
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.paths import LAYOUT
-from lockstitch.oci.entry import Content, Generated
+from lockstitch.oci.entry import Content, Generated, encoder
 from lockstitch.store import BlobWriter, Store
 
 _KIND = f"packs {LAYOUT}"  # of store records: another layout may have another encoder
@@ -29,6 +29,11 @@ class Packed:
     stream: bytes
     size: int
     crc: int
+
+    @property
+    def encode(self) -> Callable[[bytes], bytes]:
+        """What makes a stream of a part of the content."""
+        return encoder(self.size)
 
     def deflated(self) -> Iterator[bytes]:
         """Yield the stream."""

@@ -1,6 +1,7 @@
 """Building images: what is made, what is found again, and what keeps an image from being built."""
 
 import dataclasses
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from support import values
 from support.fakes import Counted
+from support.images import members
 from support.zips import FILENAME, File, wheel
 
 from lockstitch.digest import Digest, of_bytes
@@ -17,9 +19,9 @@ from lockstitch.errors import LockstitchError
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.paths import LAYOUT
 from lockstitch.net.download import Download, Fetcher
+from lockstitch.oci import stargz
 from lockstitch.oci.layout import Layout, write_docker_archive
 from lockstitch.oci.model import Image
-from lockstitch.oci.stargz import TABLE_DIGEST
 from lockstitch.oci.validate import problems
 from lockstitch.progress import Reporter
 from lockstitch.python.model import ImageSpec, Project
@@ -216,12 +218,28 @@ def test_a_lazy_image_names_its_tables_and_has_the_same_files(
         assert one.facts.digest != other.facts.digest
         assert one.facts.unpacked == other.facts.unpacked
     manifest = layout.manifest("serve")
-    assert all(TABLE_DIGEST in each.annotations for each in manifest.layers)
+    assert all(stargz.TABLE_DIGEST in each.annotations for each in manifest.layers)
     (again,) = build(project, store, layout, lazy)
     assert (again.image.digest, again.made, again.fresh) == (built.image.digest, 0, False)
     (back,) = build(project, store, layout, SERVE)
     assert (back.image.digest, back.made) == (ordinary.image.digest, 0)
     assert not any(each.annotations for each in layout.manifest("serve").layers)
+
+
+def test_a_large_file_of_the_project_is_cut_in_a_lazy_image(
+    project: Project, store: Store, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stargz, "CHUNK", 40_000)
+    (project.root / "data.csv").write_text("1,2,3\n" * 20_000)
+    lazy = dataclasses.replace(SERVE, lazy=True, include=("main.py", "data.csv"))
+    for _ in range(2):  # what is kept of the first build changes nothing
+        (built,) = build(project, store, layout, lazy)
+        assert built.made
+        top = built.image.layers[-1]
+        table = json.loads(members(b"".join(top.chunks()))[stargz.TABLE][1])
+        parts = [row["type"] for row in table["entries"] if row["name"] == "app/data.csv"]
+        assert parts == ["reg", "chunk", "chunk"]
+        (project.root / "main.py").write_text("print('again')\n")
 
 
 def test_the_layers_of_a_lazy_image_are_not_compressed_again(
