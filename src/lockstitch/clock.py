@@ -13,6 +13,11 @@ def now() -> float:
     return time.time()
 
 
+def hour() -> int:
+    """Return the hour of the day here, 0 to 23."""
+    return time.localtime().tm_hour
+
+
 def sleep(seconds: float) -> None:
     """Wait."""
     time.sleep(seconds)

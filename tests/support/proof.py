@@ -81,7 +81,7 @@ save("path", {"folder": os.getcwd()})
 _GUILTY = {
     5: ("PYTHONHASHSEED and the order of a set", "hash-seed.json", {"hash seed"}),
     7: ("the number of threads", "threads.npy", {"one thread"}),
-    9: ("the time zone", "zone.json", {"time zone and locale"}),
+    9: ("the time zone", "zone.json", {"time zone"}),
     10: ("the order in which a folder lists its files", "order.json", {"listing order"}),
     12: ("the folder", "path.json", {"folder"}),
 }

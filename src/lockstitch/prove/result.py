@@ -116,6 +116,8 @@ def _training(name: str, first: Run, found: tuple[Trained, ...], tolerance: floa
     yield f"training {name}: {len(first.outputs)} outputs, {len(first.metrics)} metrics"
     for each in found:
         yield f"  {each.variation:<26} {verdict(each, tolerance)}"
+        if each.note and not each.holds(tolerance):
+            yield f"    {each.note}"
         for change in each.changes:
             if change.what != "bytes":
                 yield f"    {_changed(change)}"
@@ -189,6 +191,7 @@ def _trained(first: Run, found: tuple[Trained, ...], tolerance: float) -> dict[s
                 ],
                 "metrics": {n: list(pair) for n, pair in each.metrics.items()},
                 "problem": each.problem,
+                "note": each.note,
             }
             for each in found
         ],

@@ -5,18 +5,20 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lockstitch import clock, environ, files, process
 from lockstitch.errors import LockstitchError
+from lockstitch.process import Command
 from lockstitch.progress import Reporter
 from lockstitch.prove import variations
 from lockstitch.prove.variations import Variation
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.run import programs, record
+from lockstitch.table import first_of
 
 _MEANING = Path(__file__).parents[1] / "runtime" / "meaning.py"
 _SITE = _MEANING.parent / "site"  # its sitecustomize applies a variation
@@ -26,6 +28,13 @@ _REPEAT = "repeat"  # the variation that varies nothing
 _AGAIN = 3  # runs more of what changed something, and of the repeat
 _FAILURE = "\0failure"  # no output and no metric has this name
 KEPT = "kept in the project"
+_EPOCH = 1_600_000_000  # when the files of a copy were changed last: in 2020, and after it
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+# Folders of the system and of this program: what is read there is no data.
+_SYSTEM = (
+    *("/bin/", "/dev/", "/etc/", "/lib/", "/lib64/", "/nix/", "/proc/", "/run/", "/sbin/"),
+    *("/sys/", "/usr/", "/var/lib/", f"{Path(__file__).parents[1]}{os.sep}"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +77,7 @@ class Trained:
     seconds: float = 0.0
     hardware: bool = False
     problem: str = ""  # why the training did not end well
+    note: str = ""  # what was varied, where the name does not say it
 
     @property
     def means_the_same(self) -> bool:
@@ -86,34 +96,62 @@ class Trained:
 def prove(project: Project, spec: ImageSpec, progress: Reporter) -> tuple[Run, list[Trained]]:
     """Train once as things are here, then once for each variation, all in copies of the project.
 
-    What the project keeps of its outputs is compared first. A variation that changes something runs
-    again, as does the training as it is here: what comes and goes is a change of `repeat`.
+    Joint variations are varied at once, and alone where that changes something. What the project
+    keeps of its outputs is compared first. A variation that changes something runs again, as does
+    the training as it is here: what comes and goes is a change of `repeat`.
     Raises LockstitchError when the first training fails or writes nothing that is declared.
     """
     with tempfile.TemporaryDirectory(prefix="lockstitch-verify-") as name:
-        scratch = Path(name)
+        trainer = _Trainer(project=project, spec=spec, scratch=Path(name).resolve())
         with progress.task(f"train {spec.name}", 0):
-            first = _train(project, spec, Variation(name="here"), scratch / "project")
+            first = trainer.first()
 
         elsewhere: list[Run] = []  # as other CPUs would
 
         def trained(each: Variation) -> Trained:
-            # In one place, one after the other: only `folder` is elsewhere.
-            shutil.rmtree(scratch / "project")
             with progress.task(f"train {spec.name}: {each.name}", 0):
-                result = Trained(variation=each.name, hardware=each.hardware)
+                result = Trained(variation=each.name, hardware=each.hardware, note=each.note)
                 try:
-                    other = _train(project, spec, each, scratch / "project")
+                    other = trainer.train(each)
                 except LockstitchError as error:
                     return replace(result, problem=error.message)
             if each.hardware:
                 elsewhere.append(other)
             return _compared(result, first, other)
 
-        known = {each.name: each for each in variations.of_training()}
-        found = repeated({name: trained(each) for name, each in known.items()}, known, trained)
+        known = {each.name: each for each in (*variations.of_training(), *trainer.own())}
+        found = {name: trained(each) for name, each in known.items() if not each.joint}
+        found |= _apart([each for each in known.values() if each.joint], found, trained)
+        known |= {name: _at_once(known.values()) for name in found.keys() - known.keys()}
+        found = repeated(found, known, trained)
     kept = _kept(project, spec, [first, *elsewhere], found[_REPEAT])
     return first, [*([kept] if kept else []), *found.values()]
+
+
+def _at_once(joint: Iterable[Variation]) -> Variation:
+    return variations.together([each for each in joint if each.joint], "several at once")
+
+
+def _apart(
+    joint: Sequence[Variation],
+    others: Mapping[str, Trained],
+    train: Callable[[Variation], Trained],
+) -> dict[str, Trained]:
+    """Return the results of joint variations, each alone where all at once change something.
+
+    What none of them changes alone, nor any of the others, is the result of `several at once`.
+    """
+
+    def touched(each: Trained) -> set[str]:
+        return _changes(each) | {change.output for change in each.changes}
+
+    both = train(_at_once(joint))
+    if not touched(both) - touched(others[_REPEAT]):
+        return {each.name: replace(both, variation=each.name) for each in joint}
+    alone = {each.name: train(each) for each in joint}
+    seen = set[str]().union(*map(touched, [*others.values(), *alone.values()]))
+    rest = touched(both) - seen
+    return alone | ({both.variation: _part(both, rest)} if rest else {})
 
 
 def repeated(
@@ -218,30 +256,112 @@ def _kept(
     return min(found, key=lambda each: len(_changes(each)))
 
 
-def _train(project: Project, spec: ImageSpec, variation: Variation, scratch: Path) -> Run:
-    """Train in a copy of the project, and read what is new below its declared outputs."""
-    depth = "a/deeper folder/other-name" if variation.folder else "project"
-    root = files.copied(project.root, scratch / depth)
-    programs.make_outputs(root, spec)
-    before = _stamps(root, spec)
-    command = programs.command(project, spec, (), {})
-    # A seed that is not set is another one each time: then no variation could be told from it.
-    env = {"PYTHONHASHSEED": "0", **command.env, **variation.env}
-    env = {name: value for name, value in env.items() if name not in variation.unset}
-    env |= {"PYTHONDONTWRITEBYTECODE": "1", "MLFLOW_TRACKING_URI": (scratch / "runs").as_uri()}
-    # The environment has the project as an editable: the copy's own sources come first.
-    env["PYTHONPATH"] = os.pathsep.join([str(_SITE), str(root / "src")])
-    env[variations.VARIABLE] = json.dumps(dict(variation.process), sort_keys=True)
-    started = clock.monotonic()
-    process.run(command.words, cwd=root, env=env)
-    seconds = clock.monotonic() - started
-    names = sorted(n for n, stamp in _stamps(root, spec).items() if before.get(n) != stamp)
-    if not names:
-        message = f"`{spec.name}` wrote nothing below its outputs ({', '.join(spec.outputs)})"
-        hint = f'outputs = ["models"] in [tool.lockstitch.images.{spec.name}]'
-        raise LockstitchError(message, hint=hint)
-    outputs = _meaning(project, spec, root, env, names)
-    return Run(outputs=outputs, metrics=dict(sorted(_metrics(root, names))), seconds=seconds)
+@dataclass(slots=True, kw_only=True)
+class _Trainer:
+    """Trains in one place, one after the other: only `folder` is elsewhere."""
+
+    project: Project
+    spec: ImageSpec
+    scratch: Path
+    outside: tuple[str, ...] = ()  # files that the first training read outside of the project
+    old: tuple[str, ...] = ()  # outputs of the first training that the project keeps
+    made: Command | None = None  # the environment is made once
+
+    def first(self) -> Run:
+        """Train as things are here; its outputs are kept, and what it reads elsewhere is noted."""
+        noted = self.scratch / "opened"
+        settings = {"opened": str(noted), "inside": [f"{self.scratch}{os.sep}", *_SYSTEM]}
+        run = self.train(Variation(name="here", process=settings))
+        for name in run.outputs:
+            target = self.scratch / "outputs" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.scratch / "project" / "project" / name, target)
+        read = noted.read_bytes().decode(errors="surrogateescape") if noted.exists() else ""
+        self.outside = tuple(each for each in sorted({*read.splitlines()}) if Path(each).is_file())
+        self.old = tuple(name for name in run.outputs if (self.project.root / name).is_file())
+        return run
+
+    def own(self) -> Iterator[Variation]:
+        """Yield the variations that only what the first training did allows."""
+        if self.outside:
+            note = f"unreadable: {first_of(self.outside, 3)}"
+            hidden = {"hidden": self.outside}
+            yield Variation(name="files outside the project", process=hidden, note=note)
+        if self.old:
+            yield Variation(name="no outputs yet", cold=True)
+
+    def train(self, variation: Variation) -> Run:
+        """Train in a copy of the project, and read what is new below its declared outputs."""
+        project, spec, scratch = self.project, self.spec, self.scratch / "project"
+        shutil.rmtree(scratch, ignore_errors=True)
+        depth = "a/deeper folder/other-name" if variation.folder else "project"
+        root = files.copied(project.root, scratch / depth)
+        programs.make_outputs(root, spec)
+        for name in self.old if variation.cold else ():
+            (root / name).unlink()
+        _date(root, backwards=variation.times)
+        before = _stamps(root, spec)
+        if variation.warm:
+            shutil.copytree(self.scratch / "outputs", root, dirs_exist_ok=True)
+        words, env = self._command(variation, root)
+        started = clock.monotonic()
+        process.run(words, cwd=root, env=env)
+        seconds = clock.monotonic() - started
+        names = sorted(n for n, stamp in _stamps(root, spec).items() if before.get(n) != stamp)
+        if not names:
+            message = f"`{spec.name}` wrote nothing below its outputs ({', '.join(spec.outputs)})"
+            hint = f'outputs = ["models"] in [tool.lockstitch.images.{spec.name}]'
+            raise LockstitchError(message, hint=hint)
+        outputs = _meaning(project, spec, root, env, names)
+        return Run(outputs=outputs, metrics=dict(sorted(_metrics(root, names))), seconds=seconds)
+
+    def _command(self, variation: Variation, root: Path) -> tuple[Sequence[str], dict[str, str]]:
+        """Return the words and the variables of a training in a copy of the project."""
+        command = self.made = self.made or programs.command(self.project, self.spec, (), {})
+        told = command.env
+        if variation.clean:
+            told = variations.needed(told, self.spec.env)
+        # A seed that is not set is another one each time: then no variation could be told from it.
+        env = {"PYTHONHASHSEED": "0", **told, **variation.env}
+        if variation.home:
+            home = self.scratch / "home"
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir()
+            env = {n: text for n, text in env.items() if not n.startswith("XDG_")}
+            env["HOME"] = str(home)
+        if variation.locale:
+            env |= variations.locale(variation.env["LC_ALL"], self.scratch)
+        if "cpus" in variation.process and hasattr(os, "sched_getaffinity"):
+            # Kernels take as many threads as there are processors: that is another variation.
+            threads = str(len(os.sched_getaffinity(0)))
+            env = dict.fromkeys(_THREADS, threads) | env
+        env = {name: value for name, value in env.items() if name not in variation.unset}
+        env |= {"PYTHONDONTWRITEBYTECODE": "1", **self._tracking()}
+        # The environment has the project as an editable: the copy's own sources come first.
+        env["PYTHONPATH"] = os.pathsep.join([str(_SITE), str(root / "src")])
+        settings, clocked = variations.clock_of(variation.process)
+        env |= clocked
+        env[variations.VARIABLE] = json.dumps(settings, sort_keys=True)
+        return command.words, env
+
+    def _tracking(self) -> dict[str, str]:
+        """Return the variables that send MLflow's runs elsewhere than to the user's server.
+
+        MLflow 3.17 takes a folder only where it is asked to, and a data base only with SQLAlchemy,
+        which `mlflow-skinny` does not bring.
+        """
+        place = self.scratch / "project" / "runs"
+        environment = programs.folder(self.project, self.spec)
+        if any(environment.glob("[Ll]ib/**/site-packages/sqlalchemy")):
+            return {"MLFLOW_TRACKING_URI": f"sqlite:///{place}.db"}
+        return {"MLFLOW_TRACKING_URI": place.as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
+
+
+def _date(root: Path, *, backwards: bool) -> None:
+    """Give the files of a copy times in the order of their names, or in the reverse order."""
+    names = sorted(each.name for each in files.walk(root))
+    for number, name in enumerate(reversed(names) if backwards else names):
+        os.utime(root / name, (_EPOCH + number, _EPOCH + number))
 
 
 def _meaning(

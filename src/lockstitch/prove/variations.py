@@ -6,10 +6,11 @@
 import functools
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,17 @@ from lockstitch.resources import load_table
 from lockstitch.store import Store, default_root
 
 _PROGRAM = Path(__file__).parents[1] / "runtime" / "varied.py"
+_DAY = 24
 _MODULE = __name__.partition(".")[0]  # as in `python -m lockstitch`
 VARIABLE = "LOCKSTITCH_VARIED"
+_FLAGS = ("folder", "home", "store", "times", "locale", "clean", "warm")
+# What programs themselves need; of a user's own there is nothing.
+_NEEDED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|USERNAME|SHELL|TERM|COLUMNS|LINES|TZ|TMPDIR|VIRTUAL_ENV|HOSTNAME|LANG"
+    r"|(LC|PYTHON|LOCKSTITCH|XDG|LD|CUDA|NVIDIA|SSL|LOC|DYLD|FAKETIME)(_?[A-Z0-9_]*)"
+    r"|[A-Z]+_NUM_THREADS|(?i:[a-z]+_proxy)|SYSTEMROOT|COMSPEC"
+)
+_FAKETIME = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +49,13 @@ class Variation:
     root_only: bool = False
     slow: bool = False
     hardware: bool = False
+    times: bool = False
+    locale: bool = False
+    clean: bool = False
+    warm: bool = False
+    cold: bool = False
+    joint: bool = False
+    note: str = ""
 
 
 @functools.cache
@@ -61,6 +78,9 @@ def together(variations: Sequence[Variation], name: str) -> Variation:
     """Return all variations at once; of two that set the same, the later counts."""
     env: dict[str, str] = {}
     settings: dict[str, Any] = {}
+    flags: dict[str, Any] = {
+        flag: any(getattr(each, flag) for each in variations) for flag in _FLAGS
+    }
     for each in variations:
         env |= each.env
         settings |= each.process
@@ -69,10 +89,54 @@ def together(variations: Sequence[Variation], name: str) -> Variation:
         env=env,
         unset=[variable for each in variations for variable in each.unset],
         process=settings,
-        folder=any(each.folder for each in variations),
-        home=any(each.home for each in variations),
-        store=any(each.store for each in variations),
+        **flags,
     )
+
+
+def needed(env: Mapping[str, str], own: Collection[str]) -> dict[str, str]:
+    """Return the variables that programs themselves need, and those of `own` names."""
+    return {n: text for n, text in env.items() if n in own or _NEEDED.fullmatch(n)}
+
+
+def locale(name: str, scratch: Path) -> dict[str, str]:
+    """Return the variables of a locale, which is made below `scratch` where it is missing.
+
+    Debian has only C until somebody makes others. Without its sources there are no variables.
+    """
+    known = process.run(["locale", "-a"], check=False).stdout if process.is_there("locale") else ""
+    if name.lower().replace("-", "") in known.lower().replace("-", ""):
+        return {}
+    target = scratch / "locale" / name
+    made = target / "LC_NUMERIC"
+    if not made.exists() and process.is_there("localedef"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source, _, charset = name.partition(".")
+        process.run(["localedef", "-i", source, "-f", charset, target], check=False)
+    return {"LOCPATH": str(target.parent)} if made.exists() else {}
+
+
+def clock_of(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return settings and variables that shift the clock: by libfaketime where that is installed.
+
+    It shifts what every program asks. Else Python's own functions are shifted. An hour is of the
+    same day: later before noon, and earlier after it.
+    """
+    rest = {name: each for name, each in settings.items() if name not in {"clock", "hours"}}
+    hours = settings.get("hours", 0)
+    later = clock.hour() + hours < _DAY
+    seconds = settings.get("clock", 0) + (hours if later else -hours) * 3600
+    if not seconds:
+        return rest, {}
+    library = next((path for each in _FAKETIME for path in sorted(Path("/").glob(each[1:]))), None)
+    if library is None:
+        return {**rest, "clock": seconds}, {}
+    # The times of files are data, and what takes how long stays as it is.
+    return rest, {
+        "LD_PRELOAD": str(library),
+        "FAKETIME": f"{seconds:+d}",
+        "NO_FAKE_STAT": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
 
 
 # --- environments

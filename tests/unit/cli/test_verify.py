@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support import projects
+from support import plants, projects
 
 from lockstitch.cli.main import main
 from lockstitch.oci.layout import Layout
@@ -120,7 +120,7 @@ def test_the_variation_and_the_part_are_named(
     assert code == 1
     found = json.loads(out)["trainings"]["train"]["variations"]
     (guilty,) = [each for each in found if not each["holds"]]
-    assert guilty["name"] == "time zone and locale"
+    assert guilty["name"] == "time zone"
     assert guilty["moved"] == [
         {"output": "models/model.json", "what": "meaning", "parts": ["words"]}
     ]
@@ -153,3 +153,15 @@ def test_wrong_use(
     code, _, err = verify(capsys, *words)
     assert code == 2
     assert message in err
+
+
+@pytest.mark.peers  # it trains a hundred times
+def test_planted_causes_are_named(training: Path, tmp_path: Path) -> None:
+    projects.replace(training, '"t.py"]', '"plants.py"]')
+    plants.write(training, tmp_path / "rates.json")
+    assert main(["lock", "--quiet"]) == 0
+    home = tmp_path / "home"
+    home.mkdir()
+    scored = list(plants.score(training, home))
+    assert len({each.plant.output for each in scored}) == len(plants.PLANTS) >= 20
+    assert {each.plant.output: each.named for each in scored if not each.is_right} == {}

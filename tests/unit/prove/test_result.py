@@ -204,3 +204,29 @@ def test_what_a_repeat_changes_is_said_once() -> None:
     known = {name: Variation(name=name) for name in ("repeat", "clock")}
     told = training.repeated({"repeat": other, "clock": other}, known, lambda _: other)
     assert (told["repeat"].changes, told["clock"].changes) == (other.changes, ())
+
+
+def test_joint_variations_are_apart_only_where_they_change_something() -> None:
+    joint = [Variation(name=name, joint=True) for name in ("user", "host", "umask")]
+    same = trained(run())
+    others = {"repeat": same}
+    asked: list[str] = []
+
+    def changes(*guilty: str) -> dict[str, Trained]:
+        def train(each: Variation) -> Trained:
+            asked.append(each.name)
+            moved = each.name in guilty
+            return dataclasses.replace(
+                trained(run(weights="2", data="y") if moved else run()), variation=each.name
+            )
+
+        return training._apart(joint, others, train)
+
+    found = changes()
+    assert (list(found), asked) == (["user", "host", "umask"], ["several at once"])
+    assert all(each.holds(0.0) for each in found.values())
+    found = changes("several at once", "host")
+    assert [name for name, each in found.items() if not each.holds(0.0)] == ["host"]
+    assert "several at once" not in found
+    found = changes("several at once")
+    assert [name for name, each in found.items() if not each.holds(0.0)] == ["several at once"]
