@@ -499,6 +499,11 @@ class _Reader:
             elif "*" not in text:
                 self._beside(text, where)
         if unknown:
+            for word in self._program.command[1:]:
+                path = posixpath.normpath(posixpath.join(self._program.workdir, word))
+                if _is_file_name(word) and not path.endswith(".py") and path not in self._set:
+                    self._contents.written.append(path)
+                    self._output(posixpath.dirname(path), f"{unknown[0]}, by its command")
             for module, use in uses:
                 text = use.text.rstrip("/")
                 if use.kind != "names" or "*" in text or use.text in self._set:

@@ -859,7 +859,7 @@ class _Finder:
             usable = not any(
                 not word or re.search(r"[<>${}\[\]]|path/to|\.\.\.", word) for word in given
             )
-            sure = each.source.startswith(("dvc.yaml", "Procfile"))
+            sure = each.is_made or each.source.startswith(("dvc.yaml", "Procfile"))
             sure = sure or "mlproject" in each.source.lower()
             if given and usable and (sure or required):
                 return tuple(given), each.source

@@ -65,6 +65,7 @@ class Said:
     makes: tuple[str, ...] = ()
     before: tuple[tuple[str, ...], ...] = ()  # what an image starts before its program
     serves: bool = False
+    is_made: bool = False  # a step of a Dockerfile that makes what its image holds
 
 
 # --- Dockerfiles
@@ -331,6 +332,7 @@ def commands(repo: Repository) -> Iterator[Said]:
     yield from _procfile(repo)
     yield from _compose(repo)
     yield from _dvc(repo)
+    yield from _made_by_images(repo)
     yield from _mlproject(repo)
     yield from _makefiles(repo)
     yield from _prose(repo)
@@ -371,6 +373,20 @@ def _compose(repo: Repository) -> Iterator[Said]:
             if service.command is not None:
                 text = " ".join(_quoted(word.text) for word in service.command.words)
                 yield from _of_text(file.path, service.command.line, text, service.name)
+
+
+def _made_by_images(repo: Repository) -> Iterator[Said]:
+    """Yield the scripts that Dockerfiles run to make what their images hold."""
+    for file in image_files(repo):
+        for built in file.products if any(each.is_python for each in file.products) else ():
+            where = _Places(file, built)
+            for step in (*(s for b in built.sources for s in b.steps), *built.steps):
+                for each in step.calls if step.instruction.name == "RUN" else ():
+                    if each.program == "python" and each.words and each.words[0].endswith(".py"):
+                        folder = step.state.workdir
+                        words = where.translated(_words(each, 0, step.state.env), folder)
+                        source = f"{file.path}:{each.line}"
+                        yield Said(source=source, words=words, is_made=True)
 
 
 def _dvc(repo: Repository) -> Iterator[Said]:
