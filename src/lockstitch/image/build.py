@@ -163,7 +163,8 @@ class Builder:
         images = [
             assemble.image(each, self._project, self._layers(each, layout)) for each in prepared
         ]
-        sizes.check_budgets(list(zip((each.spec for each in prepared), images, strict=True)))
+        specs = [each.spec for each in prepared]
+        sizes.check_budgets(self._project, list(zip(specs, images, strict=True)))
         if not shallow:
             self._fetch_inherited(prepared, layout)
         built = []

@@ -1,6 +1,8 @@
 """The sizes of images: by package, against budgets, and before the last build that changed them."""
 
 import json
+import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +18,13 @@ from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
 from lockstitch.oci.rootfs import entries
 from lockstitch.python import size
-from lockstitch.python.model import ImageSpec
+from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.names import distribution_of, normal, of_requirement
+from lockstitch.python.tables import table, texts
+from lockstitch.table import first_of
 
 _SITE = "/site-packages/"
+_IMPORTED = re.compile(r"(?m)^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)")
 _BLAMED = 5  # packages that are named when an image is over its budget
 
 
@@ -81,8 +87,11 @@ def unpacked(image: Image) -> int:
     return sum(layer.facts.unpacked for layer in image.layers)
 
 
-def check_budgets(images: Sequence[tuple[ImageSpec, Image]]) -> None:
-    """Raise LockstitchError for each image over its budget, naming the packages that weigh most."""
+def check_budgets(project: Project, images: Sequence[tuple[ImageSpec, Image]]) -> None:
+    """Raise LockstitchError for each image over its budget, naming the packages that weigh most.
+
+    What every image gets and no file imports is most often a tool: the hint moves it.
+    """
     problems = []
     for spec, image in images:
         if not spec.budget or unpacked(image) <= spec.budget:
@@ -94,8 +103,27 @@ def check_budgets(images: Sequence[tuple[ImageSpec, Image]]) -> None:
         hint = (
             f"drop a package from its groups, set trim = true, or raise the budget of {spec.name}"
         )
-        problems.append(LockstitchError(message, hint=hint))
+        problems.append(LockstitchError(message, hint=_moved(project) or hint))
     raise_all(problems)
+
+
+def _moved(project: Project) -> str:
+    """Return the command that moves what no file imports to the group `dev`, or ""."""
+    if not (project.root / "uv.lock").is_file():
+        return ""
+    used = {word for each in project.images for step in each.steps for word in step[:3]}
+    for found in files.walk(project.root):
+        if found.name.endswith(".py"):
+            text = found.path.read_text("utf-8", "replace")
+            used |= {match[1] for match in _IMPORTED.finditer(text)}
+    known = {normal(name) for name in used} | {normal(distribution_of(name)) for name in used}
+    lines = texts(table(project.document, "project").get("dependencies"))
+    idle = {of_requirement(line): line for line in lines if of_requirement(line) not in known}
+    if not idle:
+        return ""
+    names = first_of([f"`{name}`" for name in idle], 5)
+    command = f"uv remove {' '.join(idle)} && uv add --group dev {shlex.join(idle.values())}"
+    return f"no file imports {names}: {command} && lockstitch lock"
 
 
 # --- what each image was before the last build that changed it

@@ -127,13 +127,14 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
                 page.visit(trial.spec.port, trial.seconds - (clock.monotonic() - began))
             if outcome == "answers" and trial.request is not None:
                 answered = _asked(trial, trial.request)
+            code = running.poll()  # None for one that is stopped here
         finally:
             process.stop(running, patience=10)
         output = _tail(log)
         raised = outcome == "answers" and page.raised(output)
         outcome = "failed" if raised or (answered and not answered.is_good) else outcome
         ran = raised or answered is not None  # until it was stopped here
-        code = running.returncode if outcome in {"ended", "failed"} and not ran else None
+        code = code if outcome in {"ended", "failed"} and not ran else None
         if code == _REFUSED and output.startswith("enter: "):
             raise _cannot_enter(output)
         verdict = Verdict(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import projects
 from support.images import MadeLayer, image, layer, random_image
 from support.zips import File, wheel
 
@@ -14,6 +15,7 @@ from lockstitch.image.sizes import Package, check_budgets, of_layers, snapshots,
 from lockstitch.oci.entry import file, folder, symlink
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import MANIFEST_TYPE, Image
+from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec
 
 SITE = "app/.venv/lib/python3.11/site-packages"
@@ -125,6 +127,29 @@ def packages(**sizes: int) -> Image:
     return image(layer(entries))
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return projects.write(tmp_path / "project")
+
+
+def test_what_no_file_imports_is_moved_to_the_tools(tmp_path: Path) -> None:
+    """`uv add` of a tool puts it into every image."""
+    dependencies = '["scikit-learn", "dvc>=3.1", "great-expectations", "uvicorn"]'
+    images = '[tool.lockstitch.images.serve]\ncommand = ["uvicorn", "api:app"]\n'
+    texts = {
+        "pyproject.toml": projects.minimal(images, dependencies),
+        "uv.lock": "version = 1\n",
+        "api.py": "def load():\n    import sklearn\n",
+    }
+    root = projects.write_files(tmp_path, texts)
+    with pytest.raises(LockstitchError) as caught:
+        check_budgets(load(root), [(ImageSpec(name="serve", budget=1), SIX)])
+    assert caught.value.hint == (
+        "no file imports `dvc`, `great-expectations`: uv remove dvc great-expectations && "
+        "uv add --group dev 'dvc>=3.1' great-expectations && lockstitch lock"
+    )
+
+
 SIX = packages(a=600_000, b=500_000, c=400_000, d=300_000, e=200_000, f=100_000)
 
 
@@ -132,9 +157,9 @@ def test_unpacked_is_the_sum_of_all_files() -> None:
     assert unpacked(SIX) == 2_100_000
 
 
-def test_the_error_names_the_five_heaviest_and_both_numbers() -> None:
+def test_the_error_names_the_five_heaviest_and_both_numbers(project: Path) -> None:
     with pytest.raises(LockstitchError) as caught:
-        check_budgets([(ImageSpec(name="serve", budget=2_000_000), SIX)])
+        check_budgets(load(project), [(ImageSpec(name="serve", budget=2_000_000), SIX)])
     assert caught.value.message == (
         "image `serve` has 2.1 MB unpacked, over its budget of 2.0 MB; most of it: "
         "a 1.0 600.0 kB, b 1.0 500.0 kB, c 1.0 400.0 kB, d 1.0 300.0 kB, e 1.0 200.0 kB"
@@ -144,24 +169,25 @@ def test_the_error_names_the_five_heaviest_and_both_numbers() -> None:
 
 
 @pytest.mark.parametrize(("allowed", "fits"), [(0, True), (2_100_000, True), (2_099_999, False)])
-def test_exactly_the_budget_fits(allowed: int, *, fits: bool) -> None:
+def test_exactly_the_budget_fits(project: Path, allowed: int, *, fits: bool) -> None:
     spec = ImageSpec(name="serve", budget=allowed)
     if fits:
-        check_budgets([(spec, SIX)])
+        check_budgets(load(project), [(spec, SIX)])
     else:
         with pytest.raises(LockstitchError, match="over its budget"):
-            check_budgets([(spec, SIX)])
+            check_budgets(load(project), [(spec, SIX)])
 
 
-def test_every_image_that_is_too_large_is_named() -> None:
+def test_every_image_that_is_too_large_is_named(project: Path) -> None:
     small = packages(a=1000)
     with pytest.raises(LockstitchError) as caught:
         check_budgets(
+            load(project),
             [
                 (ImageSpec(name="train", budget=1_000_000), SIX),
                 (ImageSpec(name="fits", budget=1_000_000), small),
                 (ImageSpec(name="serve", budget=10), small),
-            ]
+            ],
         )
     found = [error.message.partition(" has ")[0] for error in caught.value.everything()]
     assert found == ["image `train`", "image `serve`"]

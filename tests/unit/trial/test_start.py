@@ -167,6 +167,17 @@ def test_what_still_runs_when_time_is_over_is_ended(store: Store) -> None:
     assert "sleep 61.5" not in running.stdout
 
 
+def test_a_server_that_is_stopped_because_it_never_answers_did_not_end(store: Store) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    made = image()
+    config = dataclasses.replace(made.config, command=("sleep", "62.5"))
+    table = ImageSpec(name="x", command=config.command, port=port)
+    verdict = start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=0.3))
+    assert (verdict.outcome, verdict.code) == ("failed", None)
+
+
 def test_a_server_that_ends_has_failed(store: Store) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -389,6 +389,10 @@ class _Reader:
 
     def _handed(self, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
         """Yield what a function of the repository does with its arguments that are paths."""
+        whole = dotted(node.func, self._code.names)
+        first = (ast.unparse(node.func)).partition(".")[0]
+        if first in self._code.names and self._others.module(self._code, whole) is None:
+            return  # of another distribution: `uvicorn.run("app:app")`
         own = {(kind, n, arg) for kind, _, n, arg in self._others.given(_last(node.func))}
         for kind, place, keyword in sorted(own):
             argument = _at(node, keyword) or _at(node, place)

@@ -163,6 +163,18 @@ def test_what_a_function_does_with_its_argument_is_followed(
     assert ("o/m.pkl", wanted) in across(texts, "a.py")
 
 
+def test_a_function_of_another_distribution_is_not_one_of_the_same_name() -> None:
+    texts = {
+        "work.py": "def run(path):\n    open(path, 'w').write('')\n",
+        "api.py": "import uvicorn\nuvicorn.run('api:app')\n",
+        "go.py": "import work\nwork.run('out/a.txt')\n",
+    }
+    codes = {name: code for name, text in texts.items() if (code := code_of(name, text))}
+    opened = Opened(codes)
+    assert [use.kind for use in opened.paths_of("api.py")] == []
+    assert ("out/a.txt", "writes") in [(u.text, u.kind) for u in opened.paths_of("go.py")]
+
+
 def test_a_folder_that_a_function_fills_is_followed() -> None:
     texts = {"a.py": "def f(d):\n    open(os.path.join(d, 'x.csv'), 'w')\nf('out')\n"}
     assert ("out", "fills") in across(texts, "a.py")
