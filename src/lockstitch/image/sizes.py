@@ -109,7 +109,8 @@ def check_budgets(project: Project, images: Sequence[tuple[ImageSpec, Image]]) -
 
 def _moved(project: Project) -> str:
     """Return the command that moves what no file imports to the group `dev`, or ""."""
-    if not (project.root / "uv.lock").is_file():
+    told = all(each.command for each in project.images)  # else whoever starts one says what runs
+    if not told or not (project.root / "uv.lock").is_file():
         return ""
     used = {word for each in project.images for step in each.steps for word in step[:3]}
     for found in files.walk(project.root):
