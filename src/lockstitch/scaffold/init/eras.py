@@ -133,7 +133,8 @@ def _removed(
     folder: Folder, names: Collection[str], asked: Mapping[str, "SpecifierSet"]
 ) -> Iterator[tuple[str, str]]:
     """Yield bounds for what code uses that later versions do not have."""
-    known = load_table(__package__, "eras.toml")["removed"]
+    table = load_table(__package__, "eras.toml")
+    known = table["removed"]
     bases = {key.partition(" ")[0].partition(".")[0] for key in known}
     strictest: dict[str, tuple[str, str]] = {}
     for path in sorted(name for name in names if name.endswith(".py") and is_counted(name)):
@@ -143,10 +144,12 @@ def _removed(
         for used, line in _uses(tree):
             for key in _keys(used):
                 name = of_requirement(known.get(key, ""))
-                if not name or name not in asked:
+                if not name or not asked.keys() & {name, *table["brought"].get(name, ())}:
                     continue
                 limit = known[key].partition("<")[2]
-                if is_below(asked[name], limit) or _is_pinned(asked[name]):
+                there = asked.get(name)
+                bounded = there is not None and (is_below(there, limit) or _reaches(there, limit))
+                if bounded or (there is not None and _is_pinned(there)):
                     continue
                 before = strictest.get(name, ("", ""))[0].partition("<")[2]
                 if not before or _version(limit) < _version(before):
@@ -197,6 +200,9 @@ def _uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
         elif isinstance(node, ast.Call):
             called = dotted(node.func, names)
             words = [each.arg for each in node.keywords if each.arg]
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                words += [repr(first.value), "'…'"]
             found = [f"{called}({word})" for word in words]
             if isinstance(node.func, ast.Attribute):
                 method = node.func.attr

@@ -103,6 +103,19 @@ def test_an_old_pin_bounds_what_it_does_not_bound_itself(
         ),
         ("langchain\n", "from langchain.chains import LLMChain\n", ["langchain<1"]),
         ("langchain\n", "from langchain.agents import create_agent\n", ["langchain"]),
+        ("pandas\n", "import pandas as pd\npd.DataFrame().applymap(str)\n", ["pandas<3"]),
+        ("pandas>=3\n", "import pandas as pd\npd.DataFrame().applymap(str)\n", ["pandas>=3"]),
+        ("pandas\n", "import pandas as pd\npd.DataFrame().map(str)\n", ["pandas"]),
+        (
+            "streamlit\n",
+            "import streamlit as st\nst.set_option('deprecation.showPyplotGlobalUse', False)\n",
+            ["streamlit<1.35"],
+        ),
+        (
+            "streamlit\n",
+            "import streamlit as st\nst.set_option('client.showErrorDetails', False)\n",
+            ["streamlit"],
+        ),
     ],
 )
 def test_code_of_an_older_time_gets_the_versions_that_have_what_it_uses(
@@ -112,6 +125,22 @@ def test_code_of_an_older_time_gets_the_versions_that_have_what_it_uses(
     assert inputs.dependencies[: len(dependencies)] == dependencies
     where = [note for note in inputs.notes if "`app.py:" in note and "does not have" in note]
     assert bool(where) is (dependencies[0] != listed.split("\n", maxsplit=1)[0])
+
+
+@pytest.mark.parametrize(
+    ("first", "bound"),
+    [("'home.html', {'request': request}", True), ("request, 'home.html'", False)],
+)
+def test_what_a_listed_package_brings_is_bounded_too(
+    tmp_path: Path, first: str, *, bound: bool
+) -> None:
+    code = (
+        "from fastapi.templating import Jinja2Templates\n"
+        f"pages = Jinja2Templates('templates')\ndef home(request):\n"
+        f"    return pages.TemplateResponse({first})\n"
+    )
+    inputs = inputs_of(tmp_path, {LISTED: "fastapi\njinja2\n", "app.py": code})
+    assert inputs.constraints == (["starlette<1"] if bound else [])
 
 
 def test_code_that_is_no_program_bounds_nothing(tmp_path: Path) -> None:
