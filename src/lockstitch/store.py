@@ -374,22 +374,22 @@ class BlobWriter:
         """Open the temporary file."""
         self._store = store
         self._path = path
-        self._hasher = Hasher()
+        self.hasher = Hasher()
         self._handle = path.open("xb", buffering=1 << 20)
 
     @property
     def size(self) -> int:
         """How many bytes were written."""
-        return self._hasher.size
+        return self.hasher.size
 
     def write(self, data: bytes | memoryview) -> int:
         """Write and hash the next bytes."""
-        self._hasher.update(data)
+        self.hasher.update(data)
         return self._handle.write(data)
 
     def commit(self, expected: Digest | None = None) -> Digest:
         """Make the blob visible under its digest; LockstitchError when that is not `expected`."""
-        digest = self._hasher.digest()
+        digest = self.hasher.digest()
         if expected is not None and digest != expected:
             message = f"expected `{expected}`, wrote `{digest}` ({self.size} bytes)"
             raise LockstitchError(message)

@@ -116,7 +116,7 @@ def _stitched(job: Job, entries: Iterable[Entry], store: Store) -> LayerFacts:
     first = _FIRST.get(job.plan.kind, _none)
     write = partial(stargz.stitch, first=first, split=job.plan.split)
     with store.writer() as writer:
-        facts = (write if job.plan.lazy else stitch)(arranged, writer.write)
+        facts = (write if job.plan.lazy else stitch)(arranged, writer.write, writer.hasher)
         writer.commit(facts.digest)
     return facts
 

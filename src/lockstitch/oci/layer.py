@@ -201,9 +201,15 @@ def checked(layer: Layer) -> Iterator[bytes]:
         raise LockstitchError(message, hint="remove it, then lockstitch build")
 
 
-def stitch(entries: Iterable[Entry], write: Callable[[bytes], object]) -> LayerFacts:
-    """Write the layer of entries that `arrange` put in order, and return its facts."""
-    return Stitcher(write).run(entries)
+def stitch(
+    entries: Iterable[Entry], write: Callable[[bytes], object], hasher: Hasher | None = None
+) -> LayerFacts:
+    """Write the layer of entries that `arrange` put in order, and return its facts.
+
+    `hasher` is the one of `write`, where that hashes what it gets. Raises LockstitchError for
+    content of another size than it says.
+    """
+    return Stitcher(write, hasher).run(entries)
 
 
 def write_layer(entries: Iterable[Entry], path: Path, *, created_by: str = "") -> FileLayer:
@@ -219,10 +225,10 @@ def write_layer(entries: Iterable[Entry], path: Path, *, created_by: str = "") -
 class Stitcher:
     """Writes one layer; `stargz` has the one that adds a table of contents."""
 
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, write: Callable[[bytes], object], hasher: Hasher | None = None) -> None:
         """Write through a buffer, since most members are small."""
-        self._write = write
-        self._digest, self._diff = Hasher(), Hasher()
+        self._write, self._is_hashed = write, hasher is not None
+        self._digest, self._diff = hasher or Hasher(), Hasher()
         self._buffer = bytearray()
         self._between = bytearray()
         self._unpacked = 0
@@ -276,6 +282,10 @@ class Stitcher:
     def _member(self, stream: Iterable[bytes], crc: int, size: int) -> None:
         self._buffer += _GZIP_HEADER
         for chunk in stream:
+            if len(chunk) >= _WRITE_AT:
+                self._flush()
+                self._out(chunk)
+                continue
             self._buffer += chunk
             if len(self._buffer) >= _WRITE_AT:
                 self._flush()
@@ -289,7 +299,11 @@ class Stitcher:
     def _flush(self) -> None:
         data = bytes(self._buffer)
         self._buffer.clear()
-        self._digest.update(data)
+        self._out(data)
+
+    def _out(self, data: bytes) -> None:
+        if not self._is_hashed:
+            self._digest.update(data)
         self._write(data)
 
 

@@ -46,6 +46,7 @@ _TIME = datetime.datetime.fromtimestamp(MTIME, datetime.UTC).strftime("%Y-%m-%dT
 def stitch(
     entries: Iterable[Entry],
     write: Callable[[bytes], object],
+    hasher: Hasher | None = None,
     *,
     first: Callable[[Entry], bool] = lambda _: False,
     split: bool = False,
@@ -57,7 +58,7 @@ def stitch(
     64 MiB on is compressed anew in chunks, whoever compressed it. Raises LockstitchError for
     content of another size than it says.
     """
-    return _Stitcher(write, split=split).run(_in_order([*entries], first))
+    return _Stitcher(write, hasher, split=split).run(_in_order([*entries], first))
 
 
 def _in_order(entries: list[Entry], first: Callable[[Entry], bool]) -> Iterator[Entry]:
@@ -81,8 +82,10 @@ def is_lazy(facts: LayerFacts) -> bool:
 class _Stitcher(Stitcher):
     """Writes a layer, its table of contents and the footer."""
 
-    def __init__(self, write: Callable[[bytes], object], *, split: bool) -> None:
-        super().__init__(write)
+    def __init__(
+        self, write: Callable[[bytes], object], hasher: Hasher | None, *, split: bool
+    ) -> None:
+        super().__init__(write, hasher)
         self._split = split
         self._table: list[dict[str, Any]] = []
 

@@ -2,13 +2,15 @@
 
 import gzip
 import itertools
+import time
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.images import check_golden, layer, listing, members, random_entries
 
-from lockstitch.digest import of_bytes
+from lockstitch.digest import Hasher, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci import deflate
 from lockstitch.oci.entry import (
@@ -22,6 +24,7 @@ from lockstitch.oci.entry import (
     tar_padding,
 )
 from lockstitch.oci.layer import arrange, check_path, stitch
+from lockstitch.store import Store
 
 
 def paths(entries: list[Entry]) -> list[str]:
@@ -242,3 +245,36 @@ def test_content_of_another_size_is_refused(data: bytes) -> None:
     entry = Entry(path="a/b", kind=Kind.FILE, mode=0o644, content=Lying(data))
     with pytest.raises(LockstitchError, match=f"`a/b` has {len(data)} bytes, not 10"):
         stitch([entry], lambda _: None)
+
+
+def test_compressed_bytes_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = arrange(random_entries(7))
+    alone = bytearray()
+    expected = stitch(entries, alone.extend)
+    hashed: list[int] = []
+    update = Hasher.update
+
+    def counted(self: Hasher, data: bytes | memoryview) -> None:
+        hashed.append(len(data))
+        update(self, data)
+
+    store = Store(tmp_path)
+    with store.writer() as writer:
+        monkeypatch.setattr(Hasher, "update", counted)
+        facts = stitch(entries, writer.write, writer.hasher)
+        monkeypatch.undo()
+        writer.commit(facts.digest)
+    assert facts == expected
+    assert store.path(facts.digest).read_bytes() == alone
+    assert sum(hashed) == facts.size + len(gzip.decompress(alone))
+
+
+def test_empty_files_in_a_row_take_time_by_their_number() -> None:
+    times = []
+    for count in (250, 2000):
+        entries = [file(f"app/{number:05}", b"") for number in range(count)]
+        out = bytearray()
+        began = time.process_time()
+        stitch(entries, out.extend)
+        times.append(time.process_time() - began)
+    assert times[1] < 24 * times[0]  # 8 times, with room for a busy machine; it was 64
