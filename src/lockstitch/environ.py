@@ -57,6 +57,7 @@ VARIABLES: Final[Mapping[str, str]] = {
 }
 
 
+_OF_SHELLS = frozenset({"_", "OLDPWD", "SHLVL", "PWD", "TERM", "COLUMNS", "LINES", "PS1"})
 _DIGITS = 11  # seconds since 1970 until the year 5138
 
 
@@ -82,6 +83,11 @@ def named(family: str, name: str) -> str:
 def starting(*prefixes: str) -> dict[str, str]:
     """Return all variables whose names start so, by name: what build backends read."""
     return {name: os.environ[name] for name in sorted(os.environ) if name.startswith(prefixes)}
+
+
+def everything() -> dict[str, str]:
+    """Return all variables by name, but for those that only a shell or a terminal reads."""
+    return {name: os.environ[name] for name in sorted(os.environ) if name not in _OF_SHELLS}
 
 
 def flag(name: str) -> bool:

@@ -15,16 +15,9 @@ from posixpath import basename
 
 from lockstitch import clock
 from lockstitch.errors import LockstitchError
+from lockstitch.listing import OF_ENVIRONMENTS, SKIPPED_FOLDERS
 from lockstitch.progress import say
 
-# Never part of a project's files: version control, environments, caches, our own state. A folder
-# named `venv`, `env` or `build` may be a package: it is an environment when it has a pyvenv.cfg.
-SKIPPED_FOLDERS = frozenset(
-    {".git", ".hg", ".svn", ".venv", ".lockstitch", "__pycache__", "node_modules"}
-    | {".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".tox", ".nox"}
-)
-# What environments have at their top: PEP 405, those of conda, an installation for Windows.
-OF_ENVIRONMENTS = frozenset({"pyvenv.cfg", "conda-meta", "LICENSE_PYTHON.txt", "python.exe"})
 _SECRETS = (".env", ".env.*")
 _ALIKE = 0.85  # of two names of which one may be meant for the other
 _USED = 60.0  # seconds in which a use more does not count

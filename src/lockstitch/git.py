@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
+from lockstitch.listing import SKIPPED_FOLDERS
 from lockstitch.patterns import regex
 
 _COMMIT = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -133,6 +134,61 @@ def described(folder: Path) -> str | None:
     if any(line and not line.startswith("#") for line in lines):
         return None
     return "\n".join([*lines, tags.stdout])
+
+
+_OF_REPOSITORIES = (
+    *("HEAD", "index", "config", "config.worktree", "packed-refs", "reftable/tables.list"),
+    *("info/exclude", "info/attributes", "info/sparse-checkout", "modules", "MERGE_HEAD"),
+)
+_OF_USERS = ("config", "ignore", "attributes")  # below `git` of the folder of settings
+
+
+def decided_by(folder: Path) -> list[Path] | None:
+    """Return the files outside a folder that decide what git says of it, there or not.
+
+    Returns None where more than such files decides: submodules, files that git has in a folder
+    that is no part of a project, and where git fails.
+    """
+    above = [folder.absolute(), *folder.absolute().parents]
+    top = next((n for n, each in enumerate(above) if (each / ".git").exists()), None)
+    if top is None:
+        return [each / ".git" for each in above]
+    names = [word for name in _OF_REPOSITORIES for word in ("--git-path", name)]
+    try:
+        paths = run(folder, "rev-parse", *names, check=False)
+        branch = run(folder, "symbolic-ref", "--quiet", "HEAD", check=False).stdout.strip()
+        settings = run(folder, "config", "--list", "--show-origin", "-z", check=False)
+        listed = run(folder, "ls-files", "-z", check=False, errors="surrogateescape")
+    except LockstitchError:
+        return None
+    if paths.code or settings.code or listed.code or (above[top] / ".gitmodules").exists():
+        return None
+    if any(not SKIPPED_FOLDERS.isdisjoint(name.split("/")) for name in listed.stdout.split("\0")):
+        return None
+    found = [folder / line for line in paths.stdout.splitlines()]
+    found += [found[2].parent / branch] if branch else []  # of all worktrees, as the config is
+    found += [
+        each / n for each in above[: top + 1] for n in (".git", ".gitignore", ".gitattributes")
+    ]
+    home = Path.home()
+    own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "git"
+    found += [home / ".gitconfig", *(own / name for name in _OF_USERS)]
+    found += [Path("/etc/gitconfig"), Path("/etc/gitattributes")]
+    found += map(Path, environ.starting("GIT_CONFIG_").values())
+    return [*dict.fromkeys([*found, *_of_settings(folder, settings.stdout)])]
+
+
+def _of_settings(folder: Path, text: str) -> Iterator[Path]:
+    """Yield the files that git's settings come from, and those that they name."""
+    fields = text.split("\0")
+    for origin, setting in zip(fields[::2], fields[1::2], strict=False):
+        kind, _, name = origin.partition(":")
+        source = folder / name
+        if kind == "file":
+            yield source
+        key, _, value = setting.partition("\n")
+        if key.endswith((".path", "excludesfile", "attributesfile")):
+            yield source.parent / Path(value).expanduser()
 
 
 # --- commits

@@ -180,6 +180,22 @@ def reporter(*, quiet: bool = False, ends: bool = True) -> Reporter:
     return Bars() if sys.stderr.isatty() and not environ.flag("CI") else Lines(ends=ends)
 
 
+_heard: list[list[str]] = []
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Yield a list of the lines that are said meanwhile, which people see as ever."""
+    lines: list[str] = []
+    _heard.append(lines)
+    try:
+        yield lines
+    finally:
+        _heard.remove(lines)
+
+
 def say(text: str) -> None:
     """Print a line of talk to stderr."""
+    for lines in _heard:
+        lines.append(text)
     print(colour.line(text, sys.stderr), file=sys.stderr, flush=True)  # noqa: T201 -- the one place that talks

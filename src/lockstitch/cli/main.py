@@ -1,6 +1,5 @@
 """The command line: parses, runs one command, and turns errors into words and exit codes."""
 
-import argparse
 import contextlib
 import errno
 import importlib
@@ -13,6 +12,7 @@ from lockstitch.errors import LockstitchError
 
 TYPE_CHECKING = False  # `typing` itself is a tenth of the start of `lockstitch --help`
 if TYPE_CHECKING:
+    import argparse
     from typing import NoReturn, Protocol
 
     from lockstitch.cli.options import Group, Option
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
         OPTIONS: "Sequence[Option | Group]"
 
-        def run(self, options: argparse.Namespace) -> int:
+        def run(self, options: "argparse.Namespace") -> int:
             """Run the command and return its exit code."""
 
 
@@ -212,6 +212,12 @@ def _run(words: list[str]) -> int:
 
 
 def _command(name: str, words: list[str]) -> int:
+    if name == "build":
+        from lockstitch.cli import unchanged
+
+        code = unchanged.answer(words)
+        if code is not None:
+            return code
     from lockstitch.cli.options import COMMON_NAMES, Parser, add, missing
 
     module = module_of(name)
@@ -228,6 +234,7 @@ def _command(name: str, words: list[str]) -> int:
     cut = _program_words(words, module)
     options = parser.parse_args(words[:cut])
     options.command = name
+    options.words = tuple(words)
     options.rest = tuple(words[cut + 1 :] if words[cut : cut + 1] == ["--"] else words[cut:])
     if options.verbose:
         from lockstitch import process
@@ -294,7 +301,9 @@ def _program_words(words: Sequence[str], module: "Module") -> int:
     return min(at, len(words)) if rest else len(words)
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
+def _formatter(prog: str) -> "argparse.HelpFormatter":
+    import argparse
+
     # With the width known, argparse does not load shutil and its compressors for it.
     try:
         columns = os.get_terminal_size(sys.stdout.fileno()).columns

@@ -145,5 +145,9 @@ def would(options: argparse.Namespace, *steps: str) -> int:
 
 def print_json(value: object) -> None:
     """Print a result as JSON, for programs and for jq."""
-    json.dump(value, sys.stdout, indent=2, sort_keys=True)
-    sys.stdout.write("\n")
+    sys.stdout.write(as_text(value))
+
+
+def as_text(value: object) -> str:
+    """Return a result as JSON."""
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"

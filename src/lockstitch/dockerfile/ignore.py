@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.listing import SKIPPED_FOLDERS
 from lockstitch.lock.file import pylock_name
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import normal
@@ -53,7 +54,7 @@ def render(project: Project) -> str:
     # A package may be called `venv`, which an environment is mostly.
     walked = files.walk(project.root) if project.root.is_dir() else ()
     sources = any("venv" in PurePosixPath(each.name).parts[:-1] for each in walked)
-    skipped = files.SKIPPED_FOLDERS | (set() if sources else {"venv"})
+    skipped = SKIPPED_FOLDERS | (set() if sources else {"venv"})
     lines += [f"**/{each}" for each in sorted(skipped)]
     lines += [f"**/{each}" for each in files.SKIPPED_FILES]
     return "\n".join(lines) + "\n"

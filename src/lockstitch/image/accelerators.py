@@ -21,6 +21,7 @@ _CUDA: Final = "dev.lockstitch.cuda"
 _DRIVER: Final = "dev.lockstitch.cuda.driver"
 _NAMES: Final = {"cpu": "the CPU", "rocm": "ROCm", "xpu": "XPU", "cuda": "CUDA", "gpu": "a GPU"}
 _LOADED: Final = Path("/proc/driver/nvidia/version")
+_SMI: Final = "nvidia-smi"
 _VERSION: Final = re.compile(r"Module(?: for \S+)?\s+(\d+(?:\.\d+)+)")
 _SHOWN = 4  # packages that a message names
 
@@ -169,6 +170,12 @@ def _driver(cuda: str) -> str:
     return f"{text}, this machine has {here}"
 
 
+def asks_a_program(prepared: Prepared) -> bool:
+    """Return whether notes about an image name what a program says of this machine's driver."""
+    asked = not _LOADED.exists() and shutil.which(_SMI) is not None
+    return asked and bool(stack(prepared).cuda)
+
+
 def _driver_here() -> str:
     """Return the version of NVIDIA's driver on this machine, "" where it has none."""
     try:
@@ -177,7 +184,7 @@ def _driver_here() -> str:
         match = None
     if match:
         return match[1]
-    program = shutil.which("nvidia-smi")
+    program = shutil.which(_SMI)
     if program is None:
         return ""
     words = [program, "--query-gpu=driver_version", "--format=csv,noheader"]

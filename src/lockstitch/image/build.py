@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from lockstitch import threads
@@ -66,6 +67,7 @@ class Built:
     fresh: bool  # whether anything was written
     made: int  # how many of its layers had to be made
     notes: tuple[str, ...]
+    lasting: tuple[str, ...] = ()  # notes that a build which makes nothing has too
     plan: tuple[LayerPlan, ...] = ()
 
 
@@ -184,6 +186,7 @@ class Builder:
                     fresh=name in written,
                     made=len(made),
                     notes=(*each.notes, *notes, *missing),
+                    lasting=(*each.notes, *missing),
                     plan=each.layers,
                 )
             )
@@ -271,6 +274,18 @@ class Builder:
             ]
             files |= {download.digest: download for download in needed}
         return list(files.values())
+
+    def is_decided_here(self, built: Sequence[Built]) -> bool:
+        """Return whether files of the project alone decide what was built, and no other program."""
+        project, prepared = self._project, [each.prepared for each in built]
+        return (
+            (not project.is_package or project_wheel.is_decided_by_files(project))
+            and not any(".." in PurePosixPath(each.path).parts for each in self._lock.files)
+            and not any(wheel.first_party for each in prepared for wheel in each.wheels)
+            # A Python of this machine compiles, or is looked for in vain.
+            and all(each.base.interpreter or not each.spec.bytecode for each in prepared)
+            and not any(accelerators.asks_a_program(each) for each in prepared)
+        )
 
     def unusual(self, specs: Sequence[ImageSpec]) -> list[str]:
         """Return what a person should know of the files of images before they are built.

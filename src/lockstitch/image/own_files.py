@@ -14,11 +14,11 @@ from typing import Any
 from lockstitch import clock, files, git
 from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes
 from lockstitch.files import FoundFile, matches
+from lockstitch.listing import STEP
 from lockstitch.python.model import Project
 from lockstitch.store import Store
 
 _KIND, _FORM = "read files", 1  # of store records; the number changes with what is remembered
-_STEP = 2_000_000_000  # nanoseconds: FAT's; no file system has a longer one
 _POINTER = 1024  # bytes that a pointer of Git LFS has at most
 _LFS = b"version https://git-lfs.github.com/spec/"
 _CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
@@ -120,7 +120,7 @@ class OwnFiles:
     def _read_now(self, file: FoundFile) -> FileFacts:
         before = int(clock.now() * 1e9)
         facts = _in_file(file)
-        settled = max(file.mtime_ns, file.ctime_ns) < before - _STEP
+        settled = max(file.mtime_ns, file.ctime_ns) < before - STEP
         if settled and file.is_as_it_was(file.path.stat()) and _is_utf8(file.name):
             flags = [int(each) for each in (facts.crlf, facts.unreadable, facts.pointer)]
             self._read[file.name] = [*file.mark, facts.digest.hex, *flags]

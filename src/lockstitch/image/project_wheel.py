@@ -127,6 +127,11 @@ def _signature(project: Project, requirements: tuple[str, ...]) -> str:
     return of_bytes(canonical_json(document)).hex
 
 
+def is_decided_by_files(project: Project) -> bool:
+    """Return whether its files alone decide a project's wheel: no code of it runs, and no git."""
+    return _is_plain(project) and not _reads_anything(project)
+
+
 def _reads_anything(project: Project) -> bool:
     """Return whether a build runs code of the project, or reads what is outside of it."""
     build = project.document.get("build-system", {})

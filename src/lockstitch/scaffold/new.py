@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.listing import SKIPPED_FOLDERS
 from lockstitch.python import load
 
 TEMPLATES = {
@@ -165,7 +166,7 @@ def place_problems(folder: Path) -> Iterator[LockstitchError]:
 def _walk(root: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
     for each in root.iterdir():
         if each.is_dir():
-            if each.name not in files.SKIPPED_FOLDERS:
+            if each.name not in SKIPPED_FOLDERS:
                 yield from _walk(each, f"{prefix}{each.name}/")
         elif not each.name.endswith(".pyc"):
             yield prefix + each.name, each

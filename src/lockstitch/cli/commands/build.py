@@ -30,9 +30,10 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from lockstitch import clock
+from lockstitch import clock, git
 from lockstitch.cli.commands import push, try_
 from lockstitch.cli.options import (
     COMMON,
@@ -46,12 +47,14 @@ from lockstitch.cli.options import (
 )
 from lockstitch.cli.session import (
     Session,
+    as_text,
     history_file,
     layout_folder,
     open_session,
     print_json,
     would,
 )
+from lockstitch.cli.unchanged import Watch
 from lockstitch.dockerfile import engines, local, render
 from lockstitch.dockerfile.engines import BUILDERS, Recipe
 from lockstitch.errors import LockstitchError, UsageError, raise_all
@@ -68,7 +71,8 @@ from lockstitch.oci.layout import Layout, write_docker_archive
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.push import of_image
-from lockstitch.progress import say
+from lockstitch.progress import heard, say
+from lockstitch.python.load import find_root
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.size import shown
 from lockstitch.trial.start import Verdict
@@ -152,8 +156,14 @@ _NATIVE = "leave out --engine: lockstitch build needs none"
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    with heard() as lines:
+        return _run(options, lines)
+
+
+def _run(options: argparse.Namespace, lines: list[str]) -> int:
     started = clock.monotonic()
     _check_engine(options)
+    watch = _watch(options)
     session = open_session(options)
     project = session.project
     specs = [project.image(name) for name in options.image] or list(project.images)
@@ -217,6 +227,7 @@ def run(options: argparse.Namespace) -> int:
     for note in cache.notes if cache else ():
         say(f"warning: {note}")
     _tidy(session, builder, built)
+    _remember(watch, builder, built, lines, as_json=options.json)
     seconds = clock.monotonic() - started
     _show(session, built, published, seconds, trials, as_json=options.json)
     return 0
@@ -443,20 +454,65 @@ def _show(
         print_json(documents)
         return
     for image in built:
-        for note in image.notes:
-            say(f"warning: {note}")
-        size = sum(layer.facts.size for layer in image.image.layers)
-        layers = f"{len(image.image.layers)} layers"
-        made = f"{image.made} made" if image.made else "none made"
-        full = shown(sizes.unpacked(image.image))
-        say(f"{image.name}: {full}, {shown(size)} compressed, {layers}, {made}")
+        for line in _lines(image):
+            say(line)
         if not published:
-            sys.stdout.write(f"{image.name} {image.image.digest}\n")
+            sys.stdout.write(_line(image))
     for image_there in published.values():
         push.show(image_there)
     is_new = any(image.fresh or image.made for image in built)
     state = "built" if is_new else "up to date"
     say(f"{state} in {seconds:.2f} s")
+
+
+def _lines(image: Built) -> Iterator[str]:
+    """Yield what is said of a built image."""
+    yield from (f"warning: {note}" for note in image.notes)
+    size = sum(layer.facts.size for layer in image.image.layers)
+    layers = f"{len(image.image.layers)} layers"
+    made = f"{image.made} made" if image.made else "none made"
+    full = shown(sizes.unpacked(image.image))
+    yield f"{image.name}: {full}, {shown(size)} compressed, {layers}, {made}"
+
+
+def _line(image: Built) -> str:
+    return f"{image.name} {image.image.digest}\n"
+
+
+def _watch(options: argparse.Namespace) -> Watch | None:
+    """Return what sees whether the next build of the same words has anything to do."""
+    plain = (word in {"-q", "--quiet", "--json"} or word[:1] != "-" for word in options.words)
+    if all(plain):
+        with contextlib.suppress(OSError, LockstitchError):
+            if find_root(options.project) == Path.cwd():
+                return Watch(str(Path.cwd()), options.words)
+    return None
+
+
+def _remember(
+    watch: Watch | None,
+    builder: Builder,
+    built: Sequence[Built],
+    lines: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Let the next build of the same words answer at once, if nothing has changed by then."""
+    if watch is None or not builder.is_decided_here(built):
+        return
+    beside = git.decided_by(Path.cwd())
+    if beside is None:
+        return
+    again = [replace(each, made=0, fresh=False, notes=each.lasting) for each in built]
+    # Not what is said of work, and of waiting for others.
+    said = [line for line in lines if line.startswith(("warning: ", "note: "))]
+    if as_json:
+        out = as_text([_document(each, None) for each in again])
+    else:
+        said += [line for each in again for line in _lines(each)]
+        out = "".join(map(_line, again))
+    with contextlib.suppress(OSError):
+        watch.keep(said, out, [str(each) for each in beside], as_json=as_json)
 
 
 def _document(built: Built, published: Published | None) -> dict[str, object]:

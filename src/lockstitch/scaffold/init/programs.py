@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lockstitch.files import OF_ENVIRONMENTS
+from lockstitch.listing import OF_ENVIRONMENTS
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Reach, Tree, follow, reached, standard_library
 from lockstitch.python.tables import table

@@ -1,0 +1,193 @@
+"""Answers a build that has nothing to do as the last one did, when all that decides it is the same.
+
+What decides it: the words of the command, all variables, the program itself, each file of the
+project by its stat, what git's answers come from, and the images in the project's layout. Files
+written just before they were read are compared by what is in them, since a second write within a
+step of the clock shows in no stat. Imports little: most of what a build costs that has nothing to
+do is what it loads.
+"""
+
+import hashlib
+import json
+import os
+import sys
+
+from lockstitch import __version__, environ
+from lockstitch.listing import STEP, Listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+_FILE = os.path.join(".lockstitch", "unchanged.json")
+_IMAGES = os.path.join(".lockstitch", "images")
+_DOCUMENT = 256 << 10  # bytes of a manifest, a config or a bill of materials
+_TICK = 50_000_000  # nanoseconds in which all clocks of file times tick
+_NEVER = 1 << 62
+_MOST_READ = 16 << 20  # bytes of files of just now that are compared by what is in them
+# What tells the version of a driver, which notes about images with CUDA name.
+_DRIVER, _SMI = "/proc/driver/nvidia/version", "nvidia-smi"
+
+
+def answer(words: "Sequence[str]") -> int | None:
+    """Say again what the last build of these words said, or return None where one has to look."""
+    from lockstitch import clock
+
+    started = clock.monotonic()
+    root = os.getcwd()
+    try:
+        with open(_FILE, "rb") as handle:
+            total, _, text = handle.read().partition(b"\n")
+        if hashlib.sha256(text).hexdigest().encode() != total:
+            return None
+        record = json.loads(text)
+        known = record["builds"].get(_key(words))
+        if known is None or record["root"] != root:
+            return None
+        seen = {
+            "inputs": _inputs(root).digest,
+            "around": _around(record["beside"]).digest,
+            "images": _images(root).digest,
+        }
+        if seen != {**record["seen"], "images": known["images"]}:
+            return None
+        recent = record["recent"] | known["recent"]
+        if any(_of_file(path) != recent[path] for path in recent):
+            return None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    from lockstitch.progress import say
+
+    for line in known["lines"]:
+        say(line)
+    sys.stdout.write(known["out"])
+    if not known["json"]:
+        say(f"up to date in {clock.monotonic() - started:.2f} s")
+    return 0
+
+
+class _Seen:
+    """What was listed: the digest of all lines, and files that were written later than a time."""
+
+    def __init__(self, listing: Listing, more: "Iterable[str]" = ()) -> None:
+        text = "\n".join([*listing.lines, *more])
+        self.digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        self.recent = listing.recent
+
+
+class Watch:
+    """Sees what a build is made from before it reads it, and remembers its answer if that stays."""
+
+    def __init__(self, root: str, words: "Sequence[str]") -> None:
+        """Look at the project; raises OSError where that cannot be."""
+        from lockstitch import clock
+
+        self._root, self._words = root, words
+        self._since = int(clock.now() * 1e9) - STEP
+        self._before = _inputs(root, self._since)
+        self._recent = _contents(self._before.recent)
+
+    def keep(
+        self, lines: "Sequence[str]", out: str, beside: "Sequence[str]", *, as_json: bool
+    ) -> None:
+        """Remember what a build that has nothing to do says; nothing where a file changed since.
+
+        `beside` are files outside of the project that decide it too.
+        """
+        from pathlib import Path
+
+        from lockstitch import files
+
+        inputs, around = _inputs(self._root, self._since), _around(beside, self._since)
+        images = _images(self._root, self._since)
+        recent = [_contents(each.recent) for each in (inputs, around, images)]
+        unsettled = _around(beside, self._since + STEP - _TICK).recent
+        if (inputs.digest, recent[0]) != (self._before.digest, self._recent) or unsettled:
+            return
+        if None in recent:
+            return
+        record = {
+            "root": self._root,
+            "beside": list(beside),
+            "seen": {"inputs": inputs.digest, "around": around.digest},
+            "recent": {**(recent[0] or {}), **(recent[1] or {})},
+        }
+        answer = {
+            "images": images.digest,
+            "recent": recent[2],
+            "lines": list(lines),
+            "out": out,
+            "json": as_json,
+        }
+        path = os.path.join(self._root, _FILE)
+        builds = _builds(path, record) | {_key(self._words): answer}
+        text = json.dumps(record | {"builds": builds}, sort_keys=True).encode()
+        total = hashlib.sha256(text).hexdigest().encode()
+        if os.path.isdir(path):
+            files.remove(Path(path))
+        files.write_bytes(Path(path), total + b"\n" + text)
+
+
+def _builds(path: str, record: "Mapping[str, Any]") -> "dict[str, Any]":
+    """Return the answers that the same inputs have for other words."""
+    try:
+        with open(path, "rb") as handle:
+            known = json.loads(handle.read().partition(b"\n")[2])
+        return dict(known["builds"]) if known["seen"] == record["seen"] else {}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
+def _key(words: "Sequence[str]") -> str:
+    return json.dumps(list(words))
+
+
+def _inputs(root: str, since: int = _NEVER) -> _Seen:
+    listing = Listing(since)
+    listing.add_tree(root)
+    program = Listing(since)  # which nobody edits while it runs
+    program.add_tree(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    environment = [f"{name}={value}" for name, value in environ.everything().items()]
+    about = [__version__, sys.version, sys.executable, *sys.path, _of_file(_DRIVER)]
+    places = (os.path.join(each, _SMI) for each in os.get_exec_path())
+    about += [place for place in places if os.path.exists(place)]
+    return _Seen(listing, [*program.lines, *environment, *about])
+
+
+def _around(beside: "Iterable[str]", since: int = _NEVER) -> _Seen:
+    listing = Listing(since)
+    for path in beside:
+        listing.add(path)
+    return _Seen(listing)
+
+
+def _images(root: str, since: int = _NEVER) -> _Seen:
+    """Return what is in the project's layout: its documents by what is in them."""
+    listing = Listing(since)
+    folder = os.path.join(root, _IMAGES)
+    listing.add_tree(folder)
+    paths = [os.path.join(where, name) for where, _, names in os.walk(folder) for name in names]
+    small = (path for path in paths if os.stat(path).st_size < _DOCUMENT)
+    documents = [f"{path} {_of_file(path)}" for path in small]
+    return _Seen(listing, sorted(documents))
+
+
+def _contents(paths: "Sequence[str]") -> "dict[str, str] | None":
+    """Return the digests of files of just now, None where they are too many bytes to read again."""
+    total = 0
+    for path in paths:
+        try:
+            total += os.stat(path).st_size
+        except OSError:
+            continue
+    return {path: _of_file(path) for path in paths} if total <= _MOST_READ else None
+
+
+def _of_file(path: str) -> str:
+    """Return the digest of what is in a file, an empty text where there is none."""
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return ""
