@@ -44,6 +44,11 @@ class FoundFile:
         """What changes with each write: `touch -r` sets an mtime back, but no ctime."""
         return (self.size, self.mtime_ns, self.ctime_ns, self.inode)
 
+    @property
+    def changed(self) -> int:
+        """When content or anything else of the file was written last, in nanoseconds since 1970."""
+        return max(self.mtime_ns, self.ctime_ns)
+
     def is_as_it_was(self, facts: os.stat_result) -> bool:
         """Return whether a stat of the file is still the one that it was listed with."""
         return self.mark == (facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)

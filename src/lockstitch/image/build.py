@@ -317,7 +317,7 @@ class Builder:
         own_files, wheel = self._own_files, None
         self._own_files = OwnFiles(self._project, self._store)  # should there be a next try
         if self._project.is_package:
-            wheel = project_wheel.build(self._project, self._lock.build, self._store)
+            wheel = project_wheel.build(self._project, self._lock.build, self._store, own_files)
             if wheel is None:
                 say(f"warning: {_NO_PACKAGE}")
         prepared: list[Prepared] = []

@@ -120,7 +120,7 @@ class OwnFiles:
     def _read_now(self, file: FoundFile) -> FileFacts:
         before = int(clock.now() * 1e9)
         facts = _in_file(file)
-        settled = max(file.mtime_ns, file.ctime_ns) < before - STEP
+        settled = file.changed < before - STEP
         if settled and file.is_as_it_was(file.path.stat()) and _is_utf8(file.name):
             flags = [int(each) for each in (facts.crlf, facts.unreadable, facts.pointer)]
             self._read[file.name] = [*file.mark, facts.digest.hex, *flags]

@@ -4,20 +4,26 @@ import ast
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from lockstitch import environ, files, git, process
+from lockstitch import clock, environ, git, process
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
+from lockstitch.files import FoundFile
+from lockstitch.image import edited_wheel
+from lockstitch.image.own_files import OwnFiles
 from lockstitch.image.paths import LAYOUT
 from lockstitch.image.wheel import Wheel
+from lockstitch.listing import STEP
 from lockstitch.lock import sources
 from lockstitch.python.model import Project
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
 
+_MOST_RECENT = 16 << 20  # bytes of files of just now, which are read again each time
 _EPOCH = "315619200"  # the mtime of every file that lockstitch writes; zip has none before 1980
 
 
@@ -30,25 +36,91 @@ class ProjectWheel:
     contents: Digest  # equal for equal files, whatever zlib the host compressed them with
 
 
-def build(project: Project, requirements: tuple[str, ...], store: Store) -> ProjectWheel | None:
+def build(
+    project: Project, requirements: tuple[str, ...], store: Store, own: OwnFiles | None = None
+) -> ProjectWheel | None:
     """Return the project's wheel, built again when anything changed that its backend may read.
 
     None where the backend finds no package: an application's code stays in the tree.
 
-    Which files a backend reads is its own affair, so any change builds again: that costs
-    a fraction of a second, and equal contents give an equal layer. One that may read git or run
-    code of the project is asked each time, where it cannot be known what it will find.
+    Which files a backend reads is its own affair, so any change counts, and equal contents give
+    an equal layer. Edits of ordinary files are put into the last wheel where metadata depends on
+    none (`edited_wheel`). A backend that may read git or run code of the project is asked each
+    time, where it cannot be known what it will find.
     """
-    key = _signature(project, requirements)
+    own = own or OwnFiles(project, store)
+    since = int(clock.now() * 1e9) - STEP
+    key = _signature(project, requirements, own.listed())
+    recent = [each for each in own.listed() if each.changed > since]
     known = store.record("own", key) if key else None
-    if known and known.get("none"):
+    if known and all(own.facts(f).digest == known["recent"].get(f.name) for f in recent):
+        if known.get("none"):
+            return None
+        if store.read_again(Digest.parse(known["digest"])):
+            return _of_record(known)
+    built = _edited(project, requirements, store, own)
+    if built is None:
+        built = _from_backend(project, requirements, store)
+        if built and _keeps_last(project):
+            now = OwnFiles(project).listed()  # with what the backend has left there
+            last = edited_wheel.last(store.path(built.digest), now, since)
+            record = last.document() | _record(built)
+            store.put_record("last own", _base_key(project, requirements), record)
+    if key and sum(each.size for each in recent) <= _MOST_RECENT:
+        hashed = {each.name: own.facts(each).digest for each in recent}
+        record = _record(built) if built else {"none": True}
+        store.put_record("own", key, record | {"recent": hashed})
+    return built
+
+
+def _record(built: ProjectWheel) -> dict[str, Any]:
+    return {"filename": built.filename, "digest": built.digest, "contents": built.contents}
+
+
+def _of_record(known: Mapping[str, Any]) -> ProjectWheel:
+    return ProjectWheel(
+        filename=known["filename"],
+        digest=Digest.parse(known["digest"]),
+        contents=Digest.parse(known["contents"]),
+    )
+
+
+def _keeps_last(project: Project) -> bool:
+    return is_decided_by_files(project) and edited_wheel.is_plain(project)
+
+
+def _edited(
+    project: Project, requirements: tuple[str, ...], store: Store, own: OwnFiles
+) -> ProjectWheel | None:
+    """Return the last wheel with what was edited since, None where the backend has to be asked."""
+    if not _keeps_last(project):
         return None
-    if known and store.read_again(Digest.parse(known["digest"])):
-        return ProjectWheel(
-            filename=known["filename"],
-            digest=Digest.parse(known["digest"]),
-            contents=Digest.parse(known["contents"]),
-        )
+    base = _base_key(project, requirements)
+    record = store.record("last own", base)
+    if record is None:
+        return None
+    before = _of_record(record)
+    last = edited_wheel.Last(
+        files=record["files"], members=record["members"], others=record["others"]
+    )
+    data = store.read(before.digest)
+    made = edited_wheel.of(data, last, own.listed(), project) if data else None
+    if made is None:
+        return None
+    digest = store.put(made)
+    contents = before.contents
+    if digest != before.digest:
+        contents = _contents(store.path(digest), before.filename)
+    built = replace(before, digest=digest, contents=contents)
+    since = int(clock.now() * 1e9) - STEP
+    now = replace(last, files=edited_wheel.marks(own.listed(), since))
+    store.put_record("last own", base, now.document() | _record(built))
+    return built
+
+
+def _from_backend(
+    project: Project, requirements: tuple[str, ...], store: Store
+) -> ProjectWheel | None:
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
     python = sources.environment(requirements, minor, project.root, store)
     with tempfile.TemporaryDirectory() as folder:
@@ -63,17 +135,10 @@ def build(project: Project, requirements: tuple[str, ...], store: Store) -> Proj
         except LockstitchError as error:
             if not any(text in error.message for text in _NO_PACKAGE):
                 raise
-            if key:
-                store.put_record("own", key, {"none": True})
             return None
         path = _only_wheel(Path(folder))
-        built = ProjectWheel(
-            filename=path.name, digest=store.put(path.read_bytes()), contents=_contents(path)
-        )
-    if key:
-        record = {"filename": built.filename, "digest": built.digest, "contents": built.contents}
-        store.put_record("own", key, record)
-    return built
+        digest = store.put(path.read_bytes())
+        return ProjectWheel(filename=path.name, digest=digest, contents=_contents(path, path.name))
 
 
 def _build_command(python: Path, out: str, source: Path) -> list[str | Path]:
@@ -107,7 +172,7 @@ _VARIABLES = (
 )
 
 
-def _signature(project: Project, requirements: tuple[str, ...]) -> str:
+def _signature(project: Project, requirements: tuple[str, ...], listed: Iterable[FoundFile]) -> str:
     """Return the key of the project's wheel, empty where nothing that is known decides it."""
     if _reads_anything(project):
         return ""
@@ -118,10 +183,16 @@ def _signature(project: Project, requirements: tuple[str, ...]) -> str:
             return ""
     listing = [
         # A name may be none of UTF-8, and no image has to include it.
-        [f.name.encode("utf-8", "backslashreplace").decode(), f.size, f.mtime_ns, f.executable]
-        for f in files.walk(project.root)
+        [f.name.encode("utf-8", "backslashreplace").decode(), *f.mark, f.executable]
+        for f in listed
     ]
-    document = [LAYOUT, os.fspath(project.root), list(requirements), listing, state]
+    document = [_base_key(project, requirements), listing, state]
+    return of_bytes(canonical_json(document)).hex
+
+
+def _base_key(project: Project, requirements: tuple[str, ...]) -> str:
+    """Return the key of all that decides a wheel besides the project's files and git."""
+    document = [LAYOUT, os.fspath(project.root), list(requirements)]
     document.append(sorted(environ.starting(*_VARIABLES).items()))
     document += [os.fspath(process.find_uv()), sys.version]
     return of_bytes(canonical_json(document)).hex
@@ -210,13 +281,13 @@ def _only_wheel(folder: Path) -> Path:
     return wheels[0]
 
 
-def _contents(path: Path) -> Digest:
-    wheel = Wheel(path, path.name)
+def _contents(path: Path, name: str) -> Digest:
+    wheel = Wheel(path, name)
     try:
         listing = [
-            [name, of_bytes(member.read()), member.executable]
-            for name, member in wheel.members.items()
+            [each, of_bytes(member.read()), member.executable]
+            for each, member in wheel.members.items()
         ]
     finally:
         wheel.close()
-    return of_bytes(canonical_json([path.name, listing]))
+    return of_bytes(canonical_json([name, listing]))

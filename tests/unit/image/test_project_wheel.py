@@ -13,6 +13,7 @@ from support import projects, values
 from lockstitch import git
 from lockstitch.errors import LockstitchError
 from lockstitch.image import project_wheel
+from lockstitch.image.own_files import OwnFiles
 from lockstitch.python.model import Project
 from lockstitch.store import Store
 
@@ -56,7 +57,7 @@ def commit(folder: Path) -> None:
 
 
 def key(one: Project) -> str:
-    return project_wheel._signature(one, ("backend==1",))
+    return project_wheel._signature(one, ("backend==1",), OwnFiles(one).listed())
 
 
 def test_what_reads_only_files_is_built_again_for_files_only(root: Path) -> None:

@@ -1,0 +1,146 @@
+"""The project's wheel after an edit: the last one, with the files in it that were edited.
+
+A backend takes half a second to copy modules into a zip. Where nothing but the content of ordinary
+files has changed, those of its modules are put into the wheel that it made before, and their rows
+of RECORD with them. All else is the backend's: new and renamed files, settings, readmes, licences,
+a version that is read from somewhere.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from lockstitch.digest import of_bytes
+from lockstitch.files import FoundFile
+from lockstitch.image.wheel import record_hash
+from lockstitch.python.model import Project
+
+# What backends read besides modules, by name: settings, and files that they add by themselves.
+_READ = re.compile(
+    r"\..*|.*\.(?:toml|cfg|in|ini|pth|c|h|pyx)|setup\.py"
+    r"|(?:readme|licen[cs]e|copying|notice|authors|changelog|changes|history|version).*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Last:
+    """The last wheel of a project, and what it was made from."""
+
+    files: Mapping[str, Sequence[int]]  # x bit and mark of each file; no mark where it may differ
+    members: Mapping[str, str]  # of the wheel, by the file that each is a copy of
+    others: Collection[str]  # base names of what else is in the wheel
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "files": {name: [*row] for name, row in self.files.items()},
+            "members": dict(self.members),
+            "others": sorted(self.others),
+        }
+
+
+def last(wheel: Path, listing: Sequence[FoundFile], since: int) -> Last:
+    """Return what a wheel was made from; files that were written later than `since` may differ."""
+    by_name: dict[str, list[FoundFile]] = {}
+    for each in listing:
+        if each.name.startswith("build/lib/"):
+            continue  # where setuptools copies modules to first
+        by_name.setdefault(PurePosixPath(each.name).name, []).append(each)
+    members: dict[str, str] = {}
+    others = set()
+    with zipfile.ZipFile(wheel) as opened:
+        for name in opened.namelist():
+            base = PurePosixPath(name).name
+            alike = [f for f in by_name.get(base, ()) if f"/{f.name}".endswith(f"/{name}")]
+            copied = len(alike) == 1 and alike[0].size == opened.getinfo(name).file_size
+            if copied and alike[0].path.read_bytes() == opened.read(name):
+                members[alike[0].name] = name
+            else:
+                others.add(base)
+    return Last(files=marks(listing, since), members=members, others=others)
+
+
+def marks(listing: Iterable[FoundFile], since: int) -> dict[str, list[int]]:
+    """Return x bit and mark of each file, without a mark where it is younger than `since`."""
+    return {
+        each.name: [each.executable, *(() if each.changed > since else each.mark)]
+        for each in listing
+    }
+
+
+def is_plain(project: Project) -> bool:
+    """Return whether a project's pyproject.toml alone has all metadata."""
+    metadata = project.document.get("project", {})
+    return bool(metadata) and not metadata.get("dynamic")
+
+
+def of(wheel: bytes, known: Last, listing: Sequence[FoundFile], project: Project) -> bytes | None:
+    """Return a wheel with what was edited since; None where its backend has to be asked."""
+    edited = _edited(known, listing)
+    if edited is None or any(_may_decide(each, known, project) for each in edited):
+        return None
+    replaced = {known.members[e.name]: e for e in edited if e.name in known.members}
+    new = {name: each.path.read_bytes() for name, each in replaced.items()}
+    if not all(each.is_as_it_was(each.path.stat()) for each in edited):
+        return None
+    return _with(wheel, new) if new else wheel
+
+
+def _edited(known: Last, listing: Sequence[FoundFile]) -> list[FoundFile] | None:
+    """Return the files that may have other content now; None where names or x bits differ."""
+    if {each.name: each.executable for each in listing} != {
+        name: bool(row[0]) for name, row in known.files.items()
+    }:
+        return None
+    return [each for each in listing if tuple(known.files[each.name][1:]) != each.mark]
+
+
+def _may_decide(file: FoundFile, known: Last, project: Project) -> bool:
+    """Return whether anything of a wheel but a copy of a file may depend on its content."""
+    base = PurePosixPath(file.name).name
+    is_other = file.name not in known.members and base in known.others
+    named = any(base in text for text in _texts(project.document))
+    return is_other or named or _READ.fullmatch(base) is not None
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for pair in value.items():
+            for each in pair:
+                yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+
+
+def _with(wheel: bytes, new: Mapping[str, bytes]) -> bytes | None:
+    """Return a wheel with other bytes of some members; None where RECORD has no such rows."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(wheel)) as old, zipfile.ZipFile(made, "w") as zipped:
+        records = [n for n in old.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", n)]
+        if len(records) != 1:
+            return None
+        lines = old.read(records[0]).decode().splitlines(keepends=True)
+        for name, data in new.items():
+            row = _row(name, old.read(name))
+            found = [n for n, line in enumerate(lines) if line.rstrip("\r\n") == row]
+            if len(found) != 1:
+                return None
+            end = lines[found[0]][len(row) :]
+            lines[found[0]] = _row(name, data) + end
+        changed = {**new, records[0]: "".join(lines).encode()}
+        for info in old.infolist():
+            data = changed[info.filename] if info.filename in changed else old.read(info)
+            zipped.writestr(info, data, info.compress_type)
+    return made.getvalue()
+
+
+def _row(name: str, data: bytes) -> str:
+    return f"{name},{record_hash(of_bytes(data))},{len(data)}"
