@@ -10,7 +10,9 @@ from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.git import Commit
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.paths import DRIFT, LAYOUT
+from lockstitch.image.plan import Prepared
 from lockstitch.lock import export, file, provenance, sbom
+from lockstitch.lock.export import Known
 from lockstitch.lock.file import Lock, pylock_name
 from lockstitch.lock.provenance import Material
 from lockstitch.oci.layer import PASSTHROUGH
@@ -19,6 +21,7 @@ from lockstitch.python.model import Project
 from lockstitch.store import Store
 
 _KIND, _FORM = "bills", 1  # of store records; the number changes when a bill holds more
+_EDGES = "edges"  # of records of what packages need
 
 
 class Attester:
@@ -60,17 +63,32 @@ class Attester:
         data = self._store.read(Digest.parse(known)) if known else None
         if data is not None:
             return Artifact(kind=sbom.FORMAT, data=data)
-        text = export.bill(
-            self._project,
-            self._lock,
-            prepared.spec,
-            prepared.base.platform,
+        of_build = Known(
             digest=digest,
             facts=packages,
             project_wheel=wheel.contents if wheel else None,
+            wheels=prepared.wheels,
+            edges=self._edges(prepared, sources),
         )
+        platform = prepared.base.platform
+        text = export.bill(self._project, self._lock, prepared.spec, platform, of_build)
         self._store.put_record(_KIND, key, self._store.put(text.encode()))
         return Artifact(kind=sbom.FORMAT, data=text.encode())
+
+    def _edges(self, prepared: Prepared, sources: list[list[str]]) -> dict[str, list[str]] | None:
+        """Return what needs what, which the same locks say each time."""
+        spec, target = prepared.spec, prepared.base.target()
+        key = of_bytes(canonical_json([_FORM, sources, spec.name, *target.markers().items()])).hex
+        record = self._store.record(_EDGES, key)
+        if record is not None:
+            edges: dict[str, list[str]] | None = record["known"]
+            return edges
+        found = export.needs(self._project, spec, target)
+        known = (
+            {name: sorted(names) for name, names in found.items()} if found is not None else None
+        )
+        self._store.remember(_EDGES, key, {"known": known})
+        return known
 
     def provenance(self, built: Built, state: Commit) -> Artifact:
         """Return the provenance of an image, as an in-toto statement with SLSA's predicate."""

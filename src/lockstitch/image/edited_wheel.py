@@ -104,8 +104,15 @@ def _may_decide(file: FoundFile, known: Last, project: Project) -> bool:
     """Return whether anything of a wheel but a copy of a file may depend on its content."""
     base = PurePosixPath(file.name).name
     is_other = file.name not in known.members and base in known.others
-    named = any(base in text for text in _texts(project.document))
+    named = any(base in text for text in _texts(_for_backends(project)))
     return is_other or named or _READ.fullmatch(base) is not None
+
+
+def _for_backends(project: Project) -> dict[str, Any]:
+    """Return what of pyproject.toml is not lockstitch's own table, which names programs."""
+    tools = project.document.get("tool", {})
+    others = {name: table for name, table in tools.items() if name != "lockstitch"}
+    return {**project.document, "tool": others}
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import basename
-from typing import IO
+from typing import IO, Any
 
 from lockstitch import files, zstd
 from lockstitch.digest import Digest, canonical_json, of_bytes
@@ -167,7 +167,7 @@ class Start:
         lacking = self.lacking(wheels)
         needed = _first_of_each(each for each in lacking if each.reach is Reach.CERTAIN)
         problems = [_error(f"{e.path}:{e.line}", e.module, prepared) for e in needed]
-        for lack in self._lacks(modules, wheels, self._available(wheels).has, store):
+        for lack in self._remembered_lacks(modules, wheels, store):
             sure = lack.is_sure or lack.top in _WELL_KNOWN
             if sure and lack.top not in self._allowed | {each.top for each in needed}:
                 where = f"{lack.path}:{lack.line} of `{lack.wheel.name} {lack.wheel.version}`"
@@ -188,6 +188,32 @@ class Start:
         found = self._lacks(modules, wheels, lambda name: name.partition(".")[0] not in tops, store)
         return [each.module for each in found if each.is_sure]
 
+    def _remembered_lacks(
+        self, modules: list[Modules], wheels: Sequence[Modules], store: Store
+    ) -> list[wheel_imports.Lack]:
+        """Return what packages lack that the start imports, found once for the same packages."""
+        numbered = self.prepared.wheels
+        document = {
+            "form": [_FORM, wheel_imports.FORM],
+            "starts": self._starts(modules),
+            "wheels": [each.digest for each in numbered],
+            "own": _document(self.own) if self.own else [],
+            "library": sorted(_library(self.prepared)),
+            "python": list(self.tree.python),
+        }
+        key = of_bytes(canonical_json(document)).hex
+        record = store.record("lacks", key)
+        if record is not None:
+            return [wheel_imports.Lack(**e, wheel=numbered[at]) for at, e in record]
+        found = self._lacks(modules, wheels, self._available(wheels).has, store)
+        store.remember("lacks", key, [[numbered.index(e.wheel), e.document()] for e in found])
+        return found
+
+    def _starts(self, modules: Sequence[Modules]) -> list[str]:
+        starts = [e.module for e in self.outside if e.reach is Reach.CERTAIN]
+        starts += [n for step in self.prepared.spec.steps for n in _programs_modules(step, modules)]
+        return starts + [f"{entry.module}.__main__" for entry in self.entries if entry.module]
+
     def _lacks(
         self,
         modules: list[Modules],
@@ -195,9 +221,7 @@ class Start:
         has: Callable[[str], bool],
         store: Store,
     ) -> list[wheel_imports.Lack]:
-        starts = [e.module for e in self.outside if e.reach is Reach.CERTAIN]
-        starts += [n for step in self.prepared.spec.steps for n in _programs_modules(step, modules)]
-        starts += [f"{entry.module}.__main__" for entry in self.entries if entry.module]
+        starts = self._starts(modules)
         tops = [{*each.tops, *each.spaces} for each in wheels]
         return wheel_imports.lacks(starts, self.prepared.wheels, has, tops, store, self.tree.python)
 
@@ -261,7 +285,7 @@ def _error(where: str, module: str, prepared: Prepared) -> LockstitchError:
     return LockstitchError(message, hint=hint)
 
 
-def _programs_modules(step: Sequence[str], modules: list[Modules]) -> Iterator[str]:
+def _programs_modules(step: Sequence[str], modules: Sequence[Modules]) -> Iterator[str]:
     """Yield the modules that a program of a package starts with."""
     targets = (each.programs.get(basename(step[0]), "") for each in modules)
     yield from (target for target in targets if target)
@@ -289,6 +313,11 @@ class _Available:
             return True
         spaces = [each.spaces[parts[0]] for each in self.modules if parts[0] in each.spaces]
         return bool(spaces) and (len(parts) == 1 or any(parts[1] in inner for inner in spaces))
+
+
+def _document(modules: Modules) -> list[Any]:
+    spaces = {name: sorted(inner) for name, inner in modules.spaces.items()}
+    return [sorted(modules.tops), spaces, dict(modules.programs)]
 
 
 def _library(prepared: Prepared) -> frozenset[str]:

@@ -21,7 +21,7 @@ from lockstitch.python.imports import certain_lines
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.store import Store
 
-_FORM = 1  # of records
+FORM = 1  # of records
 _KIND = "imported"
 _LARGEST = 2_000_000  # bytes of a module
 _MOST = 4_000  # modules that one program's start is followed through
@@ -49,6 +49,11 @@ class Lack:
     module: str
     first: str  # what the program imports, which leads there
     is_sure: bool = True  # no file on the way changes how modules are found
+
+    def document(self) -> dict[str, Any]:
+        """Return all but the wheel as JSON."""
+        names = ("path", "line", "module", "first", "is_sure")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def top(self) -> str:
@@ -223,7 +228,7 @@ def _absolute(path: str, level: int, module: str) -> str:
 
 def _imported(wheel: LockedWheel, store: Store) -> Mapping[str, Sequence[_Statement]]:
     """Return the imports at the left margin of each module of a wheel, by its path."""
-    key = f"{wheel.digest.hex}-{_FORM}"
+    key = f"{wheel.digest.hex}-{FORM}"
     record = store.record(_KIND, key)
     if not isinstance(record, dict):
         if not store.has_whole(wheel.digest):

@@ -1,6 +1,7 @@
 """What is locked, in the forms that other programs read; needs no network."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from lockstitch import files
 from lockstitch.digest import Digest
@@ -61,38 +62,45 @@ def pylock_of(project: Project, lock: Lock, spec: ImageSpec, platform: str = "")
     return urls.dumps({platform: _wheels(project, lock, spec, target)}, target.minor)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a build knows of its image, and what is not read from the locks again."""
+
+    digest: Digest  # of the manifest
+    facts: Mapping[str, PackageFacts]  # of wheels and Debian packages, by their hex digests
+    project_wheel: Digest | None  # which facts are those of first-party code
+    wheels: Sequence[LockedWheel]
+    edges: Mapping[str, Collection[str]] | None  # as `needs` returns it
+
+
 def bill(
-    project: Project,
-    lock: Lock,
-    spec: ImageSpec,
-    platform: str,
-    *,
-    digest: Digest | None = None,
-    facts: Mapping[str, PackageFacts] | None = None,
-    project_wheel: Digest | None = None,
+    project: Project, lock: Lock, spec: ImageSpec, platform: str, known: Known | None = None
 ) -> str:
     """Return an image's bill of materials for a platform, as CycloneDX 1.6.
 
-    Of an image that is built, `digest` is its manifest's, `facts` are those of its wheels
-    and Debian packages by their hex digests, and `project_wheel` names those of first-party code.
-    Raises LockstitchError when the lock has no base or no wheels for the platform.
+    `known` is what is known of an image that is built. Raises LockstitchError when the lock has
+    no base or no wheels for the platform.
     """
     target, base = _target(lock, platform), lock.base_for(platform)
-    wheels = _wheels(project, lock, spec, target)
-    known = facts or {}
+    if known:
+        wheels = [urls.without_credentials(each) for each in known.wheels]
+        facts, edges = known.facts, known.edges
+    else:
+        wheels = _wheels(project, lock, spec, target)
+        facts, edges = {}, needs(project, spec, target)
 
     def of(package: Digest | None) -> PackageFacts:
-        return known.get(package.hex if package else "", NO_FACTS)
+        return facts.get(package.hex if package else "", NO_FACTS)
 
     packages = {
         w.name: sbom.python(w.name, w.version, w.digest, w.url, of(w.digest)) for w in wheels
     }
-    system = base.components(known)
+    system = base.components(facts)
     named = {"lockstitch:platform": platform, "lockstitch:python": base.python}
+    digest = known.digest if known else None
     subject = sbom.image(project.name, project.version, spec.name, digest=digest, properties=named)
-    code = sbom.project(project.name, project.version, of(project_wheel))
+    code = sbom.project(project.name, project.version, of(known.project_wheel if known else None))
     first = [code] if project.is_package else []
-    edges = needs(project, spec, target)
     refs = {name: component.ref for name, component in packages.items()}
     graph: dict[str, list[str]] = {}
     direct = sorted(refs)

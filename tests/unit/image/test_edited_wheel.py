@@ -87,13 +87,16 @@ def backends_wheel(root: Path, out: Path, *, isolated: bool) -> Path:
     return wheel
 
 
+IMAGE = '\n[tool.lockstitch.images.x]\ninclude = ["train.py"]\n'
+
+
 def project(root: Path) -> Project:
     document = toml((root / "pyproject.toml").read_text())
     return values.project(root=root, name="demo", version="1.2", is_package=True, document=document)
 
 
 def check(folder: Path, pyproject: str, tree: Mapping[str, str], *, isolated: bool) -> None:
-    root = projects.write_files(folder / "demo", {"pyproject.toml": pyproject, **tree})
+    root = projects.write_files(folder / "demo", {"pyproject.toml": pyproject + IMAGE, **tree})
     one = project(root)
     assert project_wheel._keeps_last(one)
     first = backends_wheel(root, folder / "first", isolated=isolated)
