@@ -1,6 +1,6 @@
 """What differs between two environments, by meaning and never by bytes, ranked by effect."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +42,16 @@ class Difference:
 
 
 def between(
-    before: Fingerprint, after: Fingerprint, graph: Fingerprint | None = None
+    before: Fingerprint,
+    after: Fingerprint,
+    graph: Fingerprint | None = None,
+    code: Callable[[], Collection[str]] = tuple,
 ) -> list[Difference]:
     """Return everything that differs, what can change results first.
 
     What one side does not know is no difference. `graph` is a lock that knows which package
-    requires which.
+    requires which, `code` returns the words of the code that runs: known changes of what it names
+    go before others.
     """
     ranks = Ranks(before, after)
     known_by = (before, after, *([graph] if graph else []))
@@ -60,7 +64,8 @@ def between(
         if name not in own or change[0] not in {"added", "removed"}
     ]
     differences += _around(before, after)
-    return sorted(differences, key=_order)
+    words = code() if any(each.known for each in differences) else ()
+    return sorted(differences, key=lambda each: _order(each, words))
 
 
 def matters(differences: Sequence[Difference]) -> bool:
@@ -68,11 +73,24 @@ def matters(differences: Sequence[Difference]) -> bool:
     return any(each.effect.matters for each in differences)
 
 
-def _order(each: Difference) -> tuple[int, bool, int, int, str, str, str]:
-    # A known change of results goes before others of its rank, a larger step before a smaller.
+def _order(
+    each: Difference, code: Collection[str]
+) -> tuple[int, bool, bool, int, int, str, str, str]:
+    # A known change of results goes before others of its rank, first of what the code names; a
+    # larger step before a smaller.
+    concerned = any(change.concerns(code) for change in each.known)
     step = effects.step(each.before, each.after) if each.what == "package" else 0
     place = effects.order(each.name)
-    return (each.effect, not each.known, place, step, each.what, each.name, each.kind)
+    return (
+        each.effect,
+        not concerned,
+        not each.known,
+        place,
+        step,
+        each.what,
+        each.name,
+        each.kind,
+    )
 
 
 # --- packages

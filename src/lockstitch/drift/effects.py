@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.resources import load_table
 
+# A class, a function of a module, or a name with an underscore, in a sentence.
+_NAMED = re.compile(r"\b(?:[A-Z]\w*[a-z]\w*[A-Z]\w*|\w+(?:\.\w+)+|[a-z]+(?:_[a-z]+)+)\b")
 _PLAIN_LOCALE = re.compile(r"(?:(?:C|POSIX|en_(?:US|GB|AU|CA))(?:\.[\w-]+)?)?")
 
 
@@ -103,6 +105,8 @@ class Ranks:
             return Effect.IMPORTED
         if edited and self.imported is None:
             return Effect.EDITED
+        if self.imported is not None and not is_unasked(name):
+            return Effect.NONE  # nothing of it was loaded: it changed nothing, as for `build`
         if is_numeric(name):
             return Effect.NUMERIC
         if self.imported is None and name not in table.bystanders and self._requires_numeric(name):
@@ -174,16 +178,23 @@ class KnownChange:
     version: str  # the first that has it
     what: str  # one sentence
     source: str  # release notes, by project, version and section
+    words: tuple[str, ...] = ()  # that code has which it concerns, beside the names in `what`
 
     def document(self) -> dict[str, str]:
         """Return the change as JSON."""
-        return {key: getattr(self, key) for key in self.__slots__}
+        return {key: getattr(self, key) for key in ("package", "version", "what", "source")}
+
+    def concerns(self, code: Collection[str]) -> bool:
+        """Return whether code with these words names what has changed."""
+        named = _NAMED.findall(self.what)
+        return any(word.rpartition(".")[2] in code for word in (*self.words, *named))
 
 
 @functools.cache
 def everything() -> tuple[KnownChange, ...]:
     """Return every known change of results, by package and version."""
-    return tuple(KnownChange(**each) for each in load_table(__package__, "known.toml")["move"])
+    rows = load_table(__package__, "known.toml")["move"]
+    return tuple(KnownChange(**{**row, "words": tuple(row.get("words", ()))}) for row in rows)
 
 
 def known_changes(package: str, before: str, after: str) -> tuple[KnownChange, ...]:

@@ -12,7 +12,6 @@ from lockstitch import files
 from lockstitch.digest import Digest
 from lockstitch.drift import compare
 from lockstitch.drift.compare import Difference
-from lockstitch.drift.effects import Effect
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.files import FoundFile
 from lockstitch.fingerprint import contents, locks
@@ -226,9 +225,8 @@ def _records(project: Project) -> Iterator[RunRecord]:
 def _differences(trained: Fingerprint, served: Fingerprint) -> Iterator[Difference]:
     for each in compare.between(trained, served):
         both = each.kind not in {"added", "removed"}
-        of_package = each.what == "package" and each.effect in {Effect.IMPORTED, Effect.EDITED}
-        unknown = not trained.imported and each.effect.matters and each.what == "package"
-        if both and (of_package or unknown or (each.what, each.name) == ("python", "version")):
+        of_package = each.what == "package" and each.effect.matters
+        if both and (of_package or (each.what, each.name) == ("python", "version")):
             yield each
 
 

@@ -1,5 +1,6 @@
 """Reads the SOURCE of a command: an environment, a lock, a git revision, an image, a file."""
 
+import functools
 import os
 import platform as host
 import re
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lockstitch import files, git
+from lockstitch.drift import compare
+from lockstitch.drift.compare import Difference
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.fingerprint import contents, live, locks, model
 from lockstitch.fingerprint.model import Fingerprint
@@ -30,6 +33,7 @@ _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "req
 _HINT = "name an environment, a lock, an image or a git revision; --help lists the forms"
 _HOST = re.compile(r"(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+)(?::\d+)?/")  # and not `origin/main`
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_LARGEST = 1 << 20  # bytes of a file of code
 _GLIBC = "2.36"  # of a host that has none: the oldest Debian that bases are made of
 
 
@@ -231,6 +235,21 @@ def graph(where: Context) -> Fingerprint | None:
         return _lock(files.read_text(path), path.name, where, _beside(path))
     except LockstitchError:
         return None  # no lock, or none that can be read: nothing depends on it here
+
+
+def words(folder: Path) -> frozenset[str]:
+    """Return the words of a folder's code: what its known changes concern."""
+    found: set[bytes] = set()
+    for each in files.walk(folder):
+        if each.name.endswith((".py", ".ipynb")) and each.size <= _LARGEST:
+            found |= {*re.findall(rb"[A-Za-z_]\w+", each.path.read_bytes())}
+    return frozenset(word.decode() for word in found)
+
+
+def differences(before: Fingerprint, after: Fingerprint, where: Context) -> list[Difference]:
+    """Return what differs between two sources, by the one rule of all commands."""
+    folder = where.project.root if where.project else where.folder
+    return compare.between(before, after, graph(where), functools.partial(words, folder))
 
 
 # --- the target of a lock

@@ -6,10 +6,12 @@ from typing import Any
 
 from lockstitch.drift import compare
 from lockstitch.drift.compare import Difference
+from lockstitch.drift.effects import Effect
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.table import counted, table
 
 _HEAD = ("name", "change", "from", "to", "imported", "required by")
+_UNEXPLAINED = "nothing that was recorded explains it: a draw without a seed, or the machine"
 _WIDEST = 36  # characters of a cell on a terminal
 
 
@@ -27,11 +29,14 @@ def document(
 
 def listing(differences: Sequence[Difference], *, everything: bool) -> str:
     """Return a table, the known changes of results in it, and how much is folded away."""
-    strong = [each for each in differences if each.effect.matters]
-    rest = differences[len(strong) :]
+    results, strong, rest = _parted(differences)
     lines = []
+    if results:
+        lines += ["what came out otherwise", _table(results), ""]
     if strong:
         lines += ["what can change results", _table(strong), *_known(strong)]
+    elif results:
+        lines.append(_UNEXPLAINED)
     else:
         lines.append("nothing that is known to change results")
     if rest and everything:
@@ -43,18 +48,30 @@ def listing(differences: Sequence[Difference], *, everything: bool) -> str:
 
 def markdown(before: str, after: str, differences: Sequence[Difference]) -> str:
     """Return tables for a pull request: what can change results open, the rest folded."""
-    strong = [each for each in differences if each.effect.matters]
-    rest = differences[len(strong) :]
+    results, strong, rest = _parted(differences)
     lines = [f"### {_code(before)} → {_code(after)}", ""]
+    if results:
+        lines += ["**What came out otherwise**", "", *_rows(results), ""]
     if strong:
         lines += ["**What can change results**", "", *_rows(strong)]
         lines += ["", *(f"- {_escaped(line)}" for line in _notes(strong))]
+    elif results:
+        lines.append(f"{_UNEXPLAINED[0].upper()}{_UNEXPLAINED[1:]}.")
     else:
         lines.append("Nothing that is known to change results.")
     if rest:
         lines += ["", f"<details><summary>{_counted(rest)} not known to change results</summary>"]
         lines += ["", *_rows(rest), "", "</details>"]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines).rstrip("\n") + "\n")
+
+
+def _parted(
+    differences: Sequence[Difference],
+) -> tuple[list[Difference], list[Difference], list[Difference]]:
+    """Return the results of runs that differ, what can change them, and the rest."""
+    results = [each for each in differences if each.effect is Effect.RESULT]
+    strong = [each for each in differences if each.effect.matters and each not in results]
+    return results, strong, [each for each in differences if not each.effect.matters]
 
 
 def _counted(differences: Sequence[Difference]) -> str:

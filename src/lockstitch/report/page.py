@@ -11,7 +11,7 @@ from lockstitch.audit import engine, rules, settings
 from lockstitch.audit.engine import Report
 from lockstitch.audit.rule import Page
 from lockstitch.digest import of_bytes
-from lockstitch.drift import compare, source
+from lockstitch.drift import source
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.source import Context
 from lockstitch.errors import LockstitchError, UsageError
@@ -120,7 +120,8 @@ def _drifts(project: Project, since: str) -> Iterator[Drift]:
 
 def _drift(title: str, before: str, after: str, context: Context) -> Drift:
     try:
-        differences = compare.between(source.read(before, context), source.read(after, context))
+        both = [source.read_whole(each, context) for each in (before, after)]
+        differences = source.differences(both[0], both[1], context)
     except LockstitchError as error:
         return Drift(title=title, missing=error.message.splitlines()[0])
     return Drift(title=title, differences=tuple(differences))

@@ -42,18 +42,44 @@ def test_the_order_is_by_effect() -> None:
     assert kinds(before, after) == [
         ("pandas", "changed", "IMPORTED"),
         ("six", "changed", "IMPORTED"),
-        ("scikit-learn", "changed", "NUMERIC"),
-        ("numpy", "changed", "NUMERIC"),
         ("version", "changed", "PYTHON"),
         ("OMP_NUM_THREADS", "changed", "THREADS"),
+        # What computes and was not loaded changed nothing.
+        ("scikit-learn", "changed", "NONE"),
+        ("numpy", "changed", "NONE"),
         ("rich", "changed", "NONE"),
         ("click", "changed", "NONE"),
     ]
     found = compare.between(before, after)
-    assert [each.imported for each in found[:3]] == [True, True, False]
-    assert [change.version for change in found[2].known] == ["1.6", "1.6"]
+    assert [each.imported for each in found[:5]] == [True, True, None, None, False]
     assert compare.matters(found)
-    assert not compare.matters(found[6:])
+    assert not compare.matters(found[4:])
+    unknown = compare.between(before, replace(after, imported=None))
+    assert [(e.name, e.effect.name) for e in unknown[:3]] == [
+        *(("scikit-learn", "NUMERIC"), ("numpy", "NUMERIC"), ("pandas", "NUMERIC")),
+    ]
+    assert [change.version for change in unknown[0].known] == ["1.6", "1.6"]
+
+
+def test_known_changes_of_what_the_code_names_come_first() -> None:
+    """Four of them changed with a known change of results: the code says which is used."""
+    versions = {"scikit-learn": ("1.3.2", "1.6.1"), "numpy": ("1.26.4", "2.1.0")}
+    versions |= {"category-encoders": ("2.5.1", "2.6.3"), "xgboost": ("1.7.6", "2.1.0")}
+    before, after = (
+        of(*(package(name, both[side]) for name, both in versions.items()), imported=(*versions,))
+        for side in (0, 1)
+    )
+    for code, first in (
+        ({"TargetEncoder"}, "category-encoders"),
+        ({"KMeans"}, "scikit-learn"),
+        ({"XGBClassifier", "fit"}, "xgboost"),
+        ({"lstsq"}, "numpy"),
+        (set[str](), "scikit-learn"),
+    ):
+        assert compare.between(before, after, code=lambda code=code: code)[0].name == first
+    # Code is not read where no change is known.
+    plain = of(package("six", "1")), of(package("six", "2"))
+    assert compare.between(*plain, code=lambda: pytest.fail("it is read"))
 
 
 def test_what_requires_a_package_is_named() -> None:

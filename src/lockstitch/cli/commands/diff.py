@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     )
     with patience(options, f"compare {options.before} and {options.after}"):
         before, after = (source.read_whole(word, where) for word in (options.before, options.after))
-        differences = compare.between(before, after, source.graph(where))
+        differences = source.differences(before, after, where)
         started, unread = _started(before, after)
     if options.json:
         document = text.document(before, after, differences)

@@ -54,7 +54,7 @@ class Prepared:
     ends: Ends
     bench: CommandBench
     limits: Limits
-    ranked: Callable[..., Ends]  # the ends anew, by the packages that are `imported`
+    ranked: Callable[[frozenset[str] | None], Ends]  # the ends anew, by what runs imported
 
     @property
     def most(self) -> int:
@@ -88,15 +88,15 @@ def prepare(options: Options) -> Prepared:
     editable = {p.name for s in both for p in s.fingerprint.packages if p.origin == "editable"}
     extras = [environments.read_extra(text, folder) for text in options.extra]
     extras += [own] if own and own.name in editable - {extra.name for extra in extras} else []
-    ranked = functools.partial(
+    between = functools.partial(
         sides.between,
-        *both,
-        [sides.setting(text) for text in options.setting],
+        settings=[sides.setting(text) for text in options.setting],
         given=frozenset(extra.name for extra in extras),
         graph=source.graph(context),
         contents=_contents(both, folder),
+        code=functools.cache(functools.partial(source.words, folder)),
     )
-    ends = ranked()
+    ends = between(*both)
     if not ends.causes:
         words = (options.before, options.after)
         message = f"nothing that can be tried here differs between `{words[0]}` and `{words[1]}`"
@@ -118,6 +118,10 @@ def prepare(options: Options) -> Prepared:
         tolerance=options.tolerance,
         parallel=options.jobs,
     )
+
+    def ranked(imported: frozenset[str] | None) -> Ends:
+        return between(*(each.importing(imported) for each in both))
+
     return Prepared(ends=ends, bench=bench, limits=limits, ranked=ranked)
 
 
@@ -286,7 +290,7 @@ def explained(prepared: Prepared, progress: Reporter, *, talk: bool) -> Explanat
             ),
             prepared.limits,
             told,
-            lambda: prepared.ranked(imported=bench.imported).causes,
+            lambda: prepared.ranked(bench.imported).causes,
         )
 
 

@@ -7,7 +7,7 @@ pydantic and pydantic-core, and whatever comes next.
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -52,6 +52,13 @@ class Side:
     fingerprint: Fingerprint
     read: Callable[[str], Fingerprint]  # by version of Python
     python: str  # the version to make it with
+
+    def importing(self, packages: frozenset[str] | None) -> "Side":
+        """Return the side with the packages that runs were seen to import, where that is known."""
+        if not packages:
+            return self
+        known = replace(self.fingerprint, imported=tuple(sorted(packages)))
+        return replace(self, fingerprint=known)
 
     def packages(self, python: str) -> Fingerprint:
         """Return its packages for a Python; a lock may have others for another one."""
@@ -142,20 +149,15 @@ def between(
     *,
     given: frozenset[str] = frozenset(),
     graph: Fingerprint | None = None,
-    imported: frozenset[str] | None = None,
     contents: Contents | None = None,
+    code: Callable[[], Collection[str]] = tuple,
 ) -> Ends:
     """Return both sides with their differences, ranked by effect; `settings` come first.
 
     `given` names packages that are installed otherwise, `graph` is a lock that knows which package
-    requires which, `imported` are the packages that runs of both were seen to import, `contents`
-    has the files of the project that both sides have here.
+    requires which, `contents` has the files of the project that both sides have here, `code`
+    returns the words of the code that runs.
     """
-    if imported:
-        before, after = (
-            replace(each, fingerprint=replace(each.fingerprint, imported=tuple(sorted(imported))))
-            for each in (before, after)
-        )
     asked = frozenset(each.name for each in settings)
     old = _with(before, {each.name: each.before for each in settings})
     new = _with(after, {each.name: each.after for each in settings})
@@ -164,7 +166,7 @@ def between(
         old, new = _asked(old, asked), _asked(new, asked)
     differences = [
         each
-        for each in compare.between(old.fingerprint, new.fingerprint, graph)
+        for each in compare.between(old.fingerprint, new.fingerprint, graph, code)
         if each.name not in given and each.effect is not Effect.RESULT
     ]
     known = contents or {}
