@@ -1,9 +1,10 @@
-"""Show what changed between two environments, ordered by effect on results.
+"""Show what changed between two environments or more, ordered by effect on results.
 
-A and B are any two of: an environment, a container, another host, a lock, a git revision, an
-image, a fingerprint, a run record; the help of `lockstitch fingerprint` has the forms. They
-are compared by meaning: a fact that one side lacks is no difference, and two locks with different
-bytes may be the same. Exit code 1: something differs that can change results.
+A, B and further ones are any of: an environment, a container, another host, a lock, a git
+revision, an image, a fingerprint, a run record; the help of `lockstitch fingerprint` has the forms.
+They are compared by meaning: a fact that one side lacks is no difference, and two locks with
+different bytes may be the same. Of more than two it is shown what most of them have, and which are
+the odd ones out. Exit code 1: something differs that can change results.
 
 examples:
   # what an upgrade changed
@@ -12,6 +13,8 @@ examples:
   lockstitch diff models/train.run.json serve
   # does this environment match the lock, file by file
   lockstitch diff uv.lock .venv
+  # which of these is the odd one out
+  lockstitch diff container:a container:b container:c ssh:gpu1
   # what differed between the nodes of a cluster
   lockstitch diff models/train.run.json --ranks
   # for a pull request
@@ -33,7 +36,7 @@ from lockstitch.table import first_of
 
 OPTIONS = (
     operand("before", "A", "an environment, a lock, an image, …"),
-    operand("after", "B", "what it is compared with", nargs="?"),
+    operand("others", "B", "what it is compared with; more than one is possible", nargs="*"),
     flag("--ranks", "show what differed between the ranks of the run record A"),
     group(
         "output",
@@ -49,16 +52,23 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     if options.ranks:
         return _ranks(options)
-    if not options.after:
+    if not options.others:
         message = f"`{options.before}` is compared with nothing: B is missing"
         raise UsageError(message, hint=f"lockstitch diff {options.before} .venv")
-    from lockstitch.image import startup
-
     where = source.context(
         options.project, image=options.image, platform=options.platform, python=options.python
     )
-    with patience(options, f"compare {options.before} and {options.after}"):
-        before, after = (source.read_whole(word, where) for word in (options.before, options.after))
+    if len(options.others) > 1:
+        return _several(options, where)
+    return _two(options, where)
+
+
+def _two(options: argparse.Namespace, where: source.Context) -> int:
+    from lockstitch.image import startup
+
+    words = (options.before, *options.others)
+    with patience(options, f"compare {words[0]} and {words[1]}"):
+        before, after = (source.read_whole(word, where) for word in words)
         differences = source.differences(before, after, where)
         started, unread = _started(before, after)
     if options.json:
@@ -66,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         document |= {"startup": started} if started else {}
         print_json(document | ({"startup-unknown": unread} if unread else {}))
     elif options.markdown:
-        sys.stdout.write(text.markdown(options.before, options.after, differences))
+        sys.stdout.write(text.markdown(words[0], words[1], differences))
     elif differences:
         sys.stdout.write(text.listing(differences, everything=options.all))
     else:
@@ -77,6 +87,27 @@ def run(options: argparse.Namespace) -> int:
         names = first_of([f"`{name}`" for name in unread], 3)
         say(f"code at each start of Python: not known of {names}, whose wheels were not read here")
     return int(compare.matters(differences))
+
+
+def _several(options: argparse.Namespace, where: source.Context) -> int:
+    """Show what most environments have, and the odd ones out."""
+    from lockstitch.drift import several
+
+    words = [options.before, *options.others]
+    if options.markdown:
+        message = f"--markdown compares two sources, and here are {len(words)}"
+        raise UsageError(message, hint=f"lockstitch diff {' '.join(words[:2])} --markdown")
+    names = several.named(words)
+    with patience(options, f"compare {len(words)} sources"):
+        prints = [source.read_whole(word, where) for word in words]
+        facts = several.compared(names, prints, where)
+    if options.json:
+        print_json(several.document(names, prints, facts))
+    elif facts:
+        sys.stdout.write(several.listing(names, facts, everything=options.all))
+    else:
+        say("no difference")
+    return int(any(fact.strongest.effect.matters for fact in facts))
 
 
 def _started(before: Fingerprint, after: Fingerprint) -> tuple[dict[str, list[str]], list[str]]:
@@ -103,7 +134,7 @@ def _ranks(options: argparse.Namespace) -> int:
     """Show what differed between the ranks of a run; none of it stopped the run."""
     from lockstitch.run import record
 
-    if options.after:
+    if options.others:
         message = "--ranks compares the ranks of one run record"
         raise UsageError(message, hint=f"lockstitch diff {options.before} --ranks")
     ranks = record.read(Path(options.before)).ranks

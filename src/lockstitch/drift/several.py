@@ -1,0 +1,194 @@
+"""What differs among several environments: what most of them have, and the odd ones out."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lockstitch.drift.compare import Difference
+from lockstitch.drift.effects import KnownChange
+from lockstitch.drift.source import Context, differences
+from lockstitch.fingerprint.model import Fingerprint
+from lockstitch.table import counted, table
+
+# Parts of a fingerprint that a source may not know: then it is in no group.
+_PARTS = {
+    **{name: name for name in ("python", "platform", "cpu", "blas")},
+    "variable": "variables",
+    "input": "inputs",
+    "metric": "results",
+    "output": "results",
+    "system package": "system",
+    "system packages": "system",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Environments that have the same."""
+
+    value: str  # "" where they have none
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        return f"{self.value or '-'} ({', '.join(self.names)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing that is not the same everywhere, by groups, the largest first."""
+
+    strongest: Difference  # of all pairs
+    groups: tuple[Group, ...]
+    known: tuple[KnownChange, ...]
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        each = self.strongest
+        return each.name if each.what == "package" else f"{each.what}: {each.name}"
+
+    @property
+    def odd(self) -> tuple[str, ...]:
+        """The environments that have not what most have."""
+        return tuple(name for group in self.groups[1:] for name in group.names)
+
+    def document(self) -> dict[str, Any]:
+        """Return the fact as JSON."""
+        each = self.strongest
+        return {
+            "what": each.what,
+            "name": each.name,
+            "effect": each.effect.name.lower().replace("_", "-"),
+            "matters": each.effect.matters,
+            "groups": [{"value": g.value, "environments": list(g.names)} for g in self.groups],
+            "known": [change.document() for change in self.known],
+        }
+
+
+def compared(names: Sequence[str], prints: Sequence[Fingerprint], where: Context) -> list[Fact]:
+    """Return what is not the same in all environments, what can change results first."""
+    found: dict[tuple[str, str], dict[tuple[int, int], Difference]] = {}
+    ranks: dict[tuple[str, str], tuple[int, int]] = {}
+    for one, other in itertools.combinations(range(len(prints)), 2):
+        for place, each in enumerate(differences(prints[one], prints[other], where)):
+            key = (each.what, each.name)
+            found.setdefault(key, {})[one, other] = each
+            ranks[key] = min(ranks.get(key, (each.effect, place)), (each.effect, place))
+    return [
+        _fact(names, prints, found[key]) for key in sorted(found, key=lambda key: (ranks[key], key))
+    ]
+
+
+def _fact(
+    names: Sequence[str],
+    prints: Sequence[Fingerprint],
+    pairs: dict[tuple[int, int], Difference],
+) -> Fact:
+    strongest = min(pairs.values(), key=lambda each: each.effect)
+    part = _PARTS.get(strongest.what, "packages")
+    members: list[list[int]] = []
+    for number, each in enumerate(prints):
+        if getattr(each, part) is None:
+            continue
+        for group in members:
+            if not any((other, number) in pairs for other in group):
+                group.append(number)
+                break
+        else:
+            members.append([number])
+    members.sort(key=len, reverse=True)  # stable: of two as large the first named comes first
+    values = [_value(group, pairs) for group in members]
+    groups = tuple(
+        Group(
+            value=f"{value}, other files" if value and value in values[:place] else value,
+            names=tuple(names[number] for number in group),
+        )
+        for place, (group, value) in enumerate(zip(members, values, strict=True))
+    )
+    known = dict.fromkeys(change for each in pairs.values() for change in each.known)
+    return Fact(strongest=strongest, groups=groups, known=tuple(known))
+
+
+def _value(group: Sequence[int], pairs: dict[tuple[int, int], Difference]) -> str:
+    """Return what a group has, as a difference to another says it."""
+    for (one, other), each in pairs.items():
+        if one in group or other in group:
+            return each.before if one in group else each.after
+    return ""
+
+
+# --- for people and programs
+
+
+def named(words: Sequence[str]) -> list[str]:
+    """Return a name for each source: its word, with a number where it is named again."""
+    seen: Counter[str] = Counter()
+    names = []
+    for word in words:
+        seen[word] += 1
+        names.append(word if seen[word] == 1 else f"{word}#{seen[word]}")
+    return names
+
+
+def document(
+    names: Sequence[str], prints: Sequence[Fingerprint], facts: Sequence[Fact]
+) -> dict[str, Any]:
+    """Return the comparison as JSON; `odd` is how often an environment is not as most are."""
+    odd = _odd(facts)
+    return {
+        "environments": [
+            {"name": name, "digest": each.digest, "odd": odd[name]}
+            for name, each in zip(names, prints, strict=True)
+        ],
+        "matters": any(fact.strongest.effect.matters for fact in facts),
+        "differences": [fact.document() for fact in facts],
+    }
+
+
+def listing(names: Sequence[str], facts: Sequence[Fact], *, everything: bool) -> str:
+    """Return who is the odd one out, a table, known changes, and how much is folded away."""
+    strong = [fact for fact in facts if fact.strongest.effect.matters]
+    rest = [fact for fact in facts if fact not in strong]
+    lines = list(_summary(names, strong))
+    if strong:
+        lines += ["", "what can change results", _table(strong)]
+    notes = dict.fromkeys(
+        f"  {change.package} {change.version}: {change.what} ({change.source})"
+        for fact in strong
+        for change in fact.known
+    )
+    if notes:
+        lines += ["", "known changes of results between these versions", *notes]
+    if rest and everything:
+        lines += ["", "the rest", _table(rest)]
+    elif rest:
+        lines += ["", f"and {counted(len(rest), 'difference')} not known to change results (--all)"]
+    return "\n".join(lines) + "\n"
+
+
+def _odd(facts: Sequence[Fact]) -> Counter[str]:
+    return Counter(name for fact in facts if fact.strongest.effect.matters for name in fact.odd)
+
+
+def _summary(names: Sequence[str], strong: Sequence[Fact]) -> Iterator[str]:
+    odd = _odd(strong)
+    yield f"{len(names)} environments"
+    if not strong:
+        yield "nothing that is known to change results differs"
+        return
+    same = [name for name in names if not odd[name]]
+    if same:
+        yield f"as most are in all that can change results: {', '.join(same)}"
+    for name, times in odd.most_common():
+        yield f"odd one out: {name}, in {counted(times, 'thing')}"
+
+
+def _table(facts: Sequence[Fact]) -> str:
+    rows = [
+        [fact.name, str(fact.groups[0]), "; ".join(str(group) for group in fact.groups[1:])]
+        for fact in facts
+    ]
+    return table(("name", "most", "others"), rows, left=3)
