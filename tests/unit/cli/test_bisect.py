@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -351,7 +352,19 @@ def test_environments_of_this_machine(
     edited.write_text("version = 'mine'\n")
     score(folder, 'print(version("ant"))\n')
     assert main(["bisect", "one", "two", "--quiet", "--", "python", "score.py"]) == 0
-    assert "ant 1.0 → 2.0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "ant 1.0 → 2.0" in said
+    # The way back is that of a plain environment, where no lock stands beside it.
+    assert "\n  A: uv pip install --python one ant==1.0\n" in said
+    pip = wheels.wheel("pip", "24.0")
+    for place, version in (("one", "1.0"), ("two", "2.0")):
+        shutil.rmtree(folder / place)
+        environments.make(folder / place, wheels.wheel("ant", version), pip)
+    world.index.publish(pip)
+    assert main(["bisect", "one", "two", "--quiet", "--", "python", "score.py"]) == 0
+    assert "\n  B: two/bin/python -m pip install ant==2.0\n" in capsys.readouterr().out
+    edited = environments.packages(folder / "two") / "ant" / "__init__.py"
+    edited.write_text("version = 'mine'\n")
     assert main(["bisect", "one", "two", "--dry-run", "--", "python", "score.py"]) == 0
     said = "1 difference that can change results cannot be tried here:\n"
     assert f"{said}  ant (edited) as installed → changed ant/__init__.py" in capsys.readouterr().out

@@ -2,13 +2,15 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from lockstitch.drift.bisect.experiment import Explanation
 from lockstitch.drift.bisect.model import Cause, Fails, Metric, Mixture, Outcome, Verdict
 from lockstitch.drift.bisect.setup import Prepared, number
-from lockstitch.drift.bisect.sides import row, untried
+from lockstitch.drift.bisect.sides import Side, row, untried
 from lockstitch.drift.compare import Difference
+from lockstitch.fingerprint import live
 from lockstitch.table import counted, first_of, table
 
 _NAMED = 4  # parts of a cause that are named; the others are counted
@@ -202,16 +204,19 @@ def _hints(prepared: Prepared, sets: Sequence[Sequence[Cause]]) -> Iterator[str]
 
 
 def _typed(side: str, parts: Sequence[tuple[Difference, str]], prepared: Prepared) -> Iterator[str]:
-    word = (prepared.ends.before if side == "A" else prepared.ends.after).word
+    own = prepared.ends.before if side == "A" else prepared.ends.after
     pins = [f"{p.name}=={version}" for p, version in parts if p.what == "package" and version]
     gone = [p.name for p, version in parts if p.what == "package" and not version]
-    uv = "uv.lock" in word or not word.endswith((".txt", ".in", "poetry.lock"))
+    pip = _pip(own, prepared.bench.folder)
+    uv = "uv.lock" in own.word or not own.word.endswith((".txt", ".in", "poetry.lock"))
     if pins:
         words = [w for pin in pins for w in ("--upgrade-package", pin)]
-        command = ["uv", "lock", *words] if uv else ["uv", "pip", "install", *pins]
-        yield f"  {side}: {shlex.join(command)}"
+        plain = [*(_with(pip, "install") or ["uv", "pip", "install"]), *pins]
+        yield f"  {side}: {shlex.join(['uv', 'lock', *words] if uv and not pip else plain)}"
     if gone:
-        yield f"  {side}: without {', '.join(gone)}"
+        words = _with(pip, "uninstall")
+        away = shlex.join([*words, *gone]) if pip else f"without {', '.join(gone)}"
+        yield f"  {side}: {away}"
     for part, value in parts:
         both = prepared.ends.contents.get(part.name) if part.what == "input" else None
         if both:
@@ -224,6 +229,22 @@ def _typed(side: str, parts: Sequence[tuple[Difference, str]], prepared: Prepare
             yield f"  {side}: {setting}"
         elif part.what == "python" and part.name == "version":
             yield f"  {side}: uv python pin {value}"
+
+
+def _pip(side: Side, folder: Path) -> list[str]:
+    """Return the pip of a side that is an environment without a lock beside it, else nothing."""
+    place = folder / side.word
+    if not live.is_environment(place) or (folder / "uv.lock").is_file():
+        return []
+    if side.fingerprint.package("pip"):
+        return [str(live.python_of(Path(side.word))), "-m", "pip"]
+    return ["uv", "pip", "--python", side.word]
+
+
+def _with(pip: Sequence[str], verb: str) -> list[str]:
+    """Return a pip with a verb: uv's has it before its options."""
+    at = 2 if pip[:1] == ["uv"] else len(pip)
+    return [*pip[:at], verb, *pip[at:]] if pip else []
 
 
 # --- words
