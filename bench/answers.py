@@ -18,10 +18,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support import noisy
+
+ROOT = Path(__file__).parents[1]
 
 
 def simulations(seeds: int) -> None:
