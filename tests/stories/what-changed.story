@@ -32,6 +32,24 @@ $ lockstitch diff uv.lock@HEAD uv.lock --image train --platform linux/amd64 --al
 > name  change   from    to      imported  required by
 > rich  changed  13.0.0  14.0.0            scikit-learn
 > code at each start of Python: not known of `numpy`, whose wheels were not read here
+$ lockstitch diff uv.lock HEAD HEAD:uv.lock uv.lock@HEAD  # exits 1
+> 4 environments
+> as most are in all that can change results: HEAD, HEAD:uv.lock, uv.lock@HEAD
+> odd one out: uv.lock, in 3 things
+>
+> what can change results
+> name           most                                       others
+> scikit-learn   1.5.2 (HEAD, HEAD:uv.lock, uv.lock@HEAD)   1.6.1 (uv.lock)
+> numpy          1.26.4 (HEAD, HEAD:uv.lock, uv.lock@HEAD)  1.26.4, other files (uv.lock)
+> threadpoolctl  3.5.0 (HEAD, HEAD:uv.lock, uv.lock@HEAD)   3.6.0 (uv.lock)
+>
+> known changes of results between these versions
+>   scikit-learn 1.6: HistGradientBoosting takes pandas categories as categories (categorical_features="from_dtype") (scikit-learn 1.6 reference, HistGradientBoostingClassifier, categorical_features)
+>   scikit-learn 1.6: NMF takes the number of components from a custom start (n_components="auto") (scikit-learn 1.6 reference, NMF, n_components)
+>
+> and 1 difference not known to change results (--all)
+$ lockstitch diff uv.lock uv.lock uv.lock
+> no difference
 $ lockstitch diff uv.lock uv.lock
 > no difference
 $ lockstitch diff HEAD HEAD:uv.lock

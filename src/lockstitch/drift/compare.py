@@ -1,7 +1,7 @@
 """What differs between two environments, by meaning and never by bytes, ranked by effect."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lockstitch.drift import effects
@@ -28,6 +28,7 @@ class Difference:
     direct: bool | None = None  # whether the project requires it itself
     by: tuple[str, ...] = ()  # packages that require it
     known: tuple[KnownChange, ...] = ()  # changes of results that lie between two versions
+    concerned: bool = False  # whether the code names what one of them changed
 
     def document(self) -> dict[str, Any]:
         """Return the difference as JSON."""
@@ -65,7 +66,11 @@ def between(
     ]
     differences += _around(before, after)
     words = code() if any(each.known for each in differences) else ()
-    return sorted(differences, key=lambda each: _order(each, words))
+    marked = [
+        replace(each, concerned=any(change.concerns(words) for change in each.known))
+        for each in differences
+    ]
+    return sorted(marked, key=_order)
 
 
 def matters(differences: Sequence[Difference]) -> bool:
@@ -73,24 +78,13 @@ def matters(differences: Sequence[Difference]) -> bool:
     return any(each.effect.matters for each in differences)
 
 
-def _order(
-    each: Difference, code: Collection[str]
-) -> tuple[int, bool, bool, int, int, str, str, str]:
+def _order(each: Difference) -> tuple[int, bool, bool, int, int, str, str, str]:
     # A known change of results goes before others of its rank, first of what the code names; a
     # larger step before a smaller.
-    concerned = any(change.concerns(code) for change in each.known)
     step = effects.step(each.before, each.after) if each.what == "package" else 0
     place = effects.order(each.name)
-    return (
-        each.effect,
-        not concerned,
-        not each.known,
-        place,
-        step,
-        each.what,
-        each.name,
-        each.kind,
-    )
+    first = (each.effect, not each.concerned, not each.known, place, step)
+    return (*first, each.what, each.name, each.kind)
 
 
 # --- packages

@@ -27,7 +27,7 @@ from lockstitch.table import counted
 PYTHON = "Python"  # a label that no package and no variable has
 # How likely a cause is, beside the others: by what is known of it.
 _SHOWN = 4  # differences that cannot be tried which are named; the others are counted
-_KNOWN, _COMPUTES, _MATTERS, _SEEN, _UNKNOWN, _ELSE = 16.0, 6.0, 2.0, 0.5, 0.1, 0.02
+_NAMED, _KNOWN, _COMPUTES, _MATTERS, _SEEN, _UNKNOWN, _ELSE = 64.0, 16.0, 6.0, 2.0, 0.5, 0.1, 0.02
 
 
 def minor(version: str) -> str:
@@ -350,6 +350,8 @@ def _weight(cause: Cause) -> float:
         return {None: _UNKNOWN, True: _SEEN, False: _ELSE}[part.imported]
     if part.imported is False and not effects.is_unasked(part.name):
         return _ELSE  # it computes, but nothing of it was loaded
+    if part.concerned:
+        return _NAMED
     if cause.known or part.what in {"variable", "input"}:
         return _KNOWN
     return _COMPUTES if effects.is_numeric(part.name) else _MATTERS
