@@ -80,7 +80,8 @@ def _searched(row: dict[str, Any], folder: Path) -> str:
         fails=True,
     )
     found = json.loads(told) if told else {"sets": [], "runs": 0}
-    named = [part["name"] for some in found["sets"] for cause in some for part in cause]
+    # What one side alone has goes with the package that needs it.
+    named = [cause[0]["name"] for some in found["sets"] for cause in some]
     right = "yes" if named == [guilty] else "NO"
     seconds = time.monotonic() - started
     text = ", ".join(named) or "nothing"

@@ -119,12 +119,16 @@ def _ends(result: Explanation) -> str:
 
 def _parts(causes: Sequence[Cause]) -> Iterator[str]:
     for cause in causes:
-        for part in cause.parts[:_NAMED]:
+        first, *others = cause.parts
+        # What one side alone has comes with the package that needs it: it is no name.
+        with_it = [each for each in others if each.kind in {"added", "removed"}]
+        shown = [first, *(each for each in others if each not in with_it)]
+        for part in shown[:_NAMED]:
             name, before, after = row(part)
             yield f"  {name} {before} → {after}"
-        if len(cause.parts) > _NAMED:
-            names = [part.name for part in cause.parts[_NAMED:]]
-            yield f"  and {len(names)} that change with it: {', '.join(names)}"
+        if with_it := [*shown[_NAMED:], *with_it]:
+            names = ", ".join(part.name for part in with_it)
+            yield f"  and {len(with_it)} that change with it: {names}"
 
 
 def _table(result: Explanation) -> Iterator[str]:
