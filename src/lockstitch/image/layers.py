@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from lockstitch import environ
+from lockstitch import environ, memory
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile
@@ -31,11 +31,13 @@ from lockstitch.oci import stargz
 from lockstitch.oci.entry import STORED_FROM, Content, Entry, Generated, Kind
 from lockstitch.oci.layer import LayerFacts, arrange, stitch
 from lockstitch.progress import Reporter
+from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
 from lockstitch.table import counted
 
 _SMALL = 4 << 20  # bytes of input below which a process costs more than it saves
+_WORKER = 160 << 20  # bytes of memory of a worker and of the compiler of bytecode that it starts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,13 @@ class Job:
     name: str = ""  # of what may be taken over from the layer that this one replaces
     files: tuple[FoundFile, ...] = ()  # below outputs, of all app layers
     project_wheel: ProjectWheel | None = None
+
+    def size_of(self, wheel: LockedWheel) -> int:
+        """Return the bytes of a wheel: some indexes say none, and the store has it by now."""
+        if wheel.size is None:
+            with contextlib.suppress(OSError):
+                return Store(self.store).path(wheel.digest).stat().st_size
+        return wheel.size or 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,7 @@ class _Findings:
     notes: list[str] = field(default_factory=list)
     packages: dict[str, PackageFacts] = field(default_factory=dict)
     root: list[Entry]  # the files of a base, once they were read
+    opened: contextlib.ExitStack  # the wheels, closed when the layer is made
 
 
 def make(job: Job, root: list[Entry] | None = None) -> LayerResult | Damaged:
@@ -100,7 +110,11 @@ def make(job: Job, root: list[Entry] | None = None) -> LayerResult | Damaged:
 
 
 def _made(job: Job, store: Store, root: list[Entry]) -> LayerResult:
-    findings = _Findings(root=root)
+    with contextlib.ExitStack() as opened:
+        return _written(job, store, _Findings(root=root, opened=opened))
+
+
+def _written(job: Job, store: Store, findings: _Findings) -> LayerResult:
     if job.plan.kind in {"files", "app"}:
         with packs.opened(store, job.name) as pack:
             facts = _stitched(job, _app(job, pack), store)
@@ -217,6 +231,7 @@ def _installed(
     installed = InstalledWheel(
         store.path(wheel), filename, minor, trimmed=job.image.trim, lost=lost
     )
+    findings.opened.callback(installed.close)
     findings.packages[wheel.hex] = PackageFacts(
         licences=licences.of_metadata(installed.metadata()), left_out=installed.left_out()
     )
@@ -265,11 +280,11 @@ def make_all(
     Raises LockstitchError when a layer cannot be made, or when its process dies.
     """
     units = _units(jobs)
-    workers = min(environ.integer("LOCKSTITCH_JOBS") or os.cpu_count() or 1, len(units))
     label = f"build {counted(len(jobs), 'layer')}"
     total = sum(_weight(job) + 1 for job in jobs)
+    workers = _workers(len(units)) if total >= _SMALL else 0
     with progress.task(label, total) as task:
-        if workers <= 1 or total < _SMALL:
+        if not workers:
             for unit in units:
                 root: list[Entry] = []
                 for job in unit:
@@ -310,12 +325,34 @@ def _made_together(unit: tuple[Job, ...]) -> list[LayerResult | Damaged]:
     return [make(job, root) for job in unit]
 
 
+def _workers(layers: int) -> int:
+    """Return how many processes make layers, 0 for this one alone: by cores and by memory.
+
+    Raises LockstitchError where the memory is too little for one.
+    """
+    limit, free = memory.limit(), memory.free()
+    if limit < _WORKER:
+        message = f"making layers takes {_shown(_WORKER)} of memory, and"
+        message += f" the limit here is {_shown(limit)}"
+        raise LockstitchError(message, hint=_MORE)
+    most = min(environ.integer("LOCKSTITCH_JOBS") or os.cpu_count() or 1, layers)
+    # One that is alone and may be killed for its memory is a process too, so that this one tells.
+    return min(most, max(1, free // _WORKER)) if most > 1 else int(free < 2 * _WORKER)
+
+
+def _shown(size: int) -> str:
+    return f"{size >> 20} MiB"
+
+
+_MORE = "give the container more memory, such as docker run --memory 512m"
+
+
 def _weight(job: Job) -> int:
     """Return about how much work a layer is, so that the longest starts first."""
     if job.plan.kind in {"system", "python", "stdlib", "added"}:
         return 100 << 20  # unpacked, compiled or both, and all of it through our own encoder
     if job.plan.kind == "wheels":
-        return sum(wheel.size or 0 for wheel in job.plan.wheels) * (4 if job.interpreter else 1)
+        return sum(map(job.size_of, job.plan.wheels)) * (4 if job.interpreter else 1)
     return sum(file.size for file, _ in job.plan.files)
 
 
@@ -325,8 +362,11 @@ def _results(
     try:
         return future.result()
     except concurrent.futures.process.BrokenProcessPool as error:
-        message = f"a worker died while it made `{unit[0].plan.title}`"
-        hint = "out of memory? LOCKSTITCH_JOBS=1 lockstitch build"
+        message = (
+            f"a worker died while it made `{unit[0].plan.title}`: it takes {_shown(_WORKER)} of "
+        )
+        message += f"memory, and {_shown(memory.free())} of {_shown(memory.limit())} are free here"
+        hint = _MORE if memory.free() < 2 * _WORKER else "LOCKSTITCH_JOBS=1 lockstitch build"
         raise LockstitchError(message, hint=hint) from error
 
 

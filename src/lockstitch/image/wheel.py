@@ -7,9 +7,10 @@ import base64
 import csv
 import hashlib
 import io
-import mmap
+import os
 import stat
 import struct
+import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ from lockstitch import zstd
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.oci import deflate
-from lockstitch.oci.entry import encoded, encoder
+from lockstitch.oci.entry import encoded, encoder, stored_blocks
 from lockstitch.oci.layer import GoneError, check_path
 
 Row = tuple[str, str, str]  # of a RECORD file: path, hash, size
@@ -77,11 +78,15 @@ class Member:
             yield from encoded(self.plain(), self.size)
             return
         if self.method == _STORED:
-            yield deflate.stored(self.wheel.slice(self.start, self.packed))
+            yield from stored_blocks(self._pieces(_CHUNK), self.packed)
             return
+        yield from self._pieces(_CHUNK)
+
+    def _pieces(self, most: int) -> Iterator[bytes]:
+        """Yield the member's bytes as they stand in the wheel, in pieces of so many."""
         end = self.start + self.packed
-        for at in range(self.start, end, _CHUNK):
-            yield self.wheel.slice(at, min(_CHUNK, end - at))
+        for at in range(self.start, end, most):
+            yield self.wheel.slice(at, min(most, end - at))
 
     def plain(self) -> Iterator[bytes]:
         """Yield the content, and raise LockstitchError unless it is as the zip and RECORD say."""
@@ -108,7 +113,7 @@ class Member:
 
     def _inflated(self) -> Iterator[bytes]:
         if self.method == _STORED:
-            yield self.wheel.slice(self.start, self.packed)
+            yield from self._pieces(_CHUNK)
             return
         if self.method == zstd.METHOD:
             yield from self._unpacked()
@@ -188,8 +193,14 @@ class Wheel:
         """Open the file and check everything that can be known without inflating."""
         self.filename = filename
         try:
-            with path.open("rb") as handle, zipfile.ZipFile(handle) as archive:
-                self._bytes = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+            # Not mapped: its pages would count as this process's memory, all of them at the end.
+            self._handle = os.open(path, os.O_RDONLY)
+            self._close = weakref.finalize(self, os.close, self._handle)
+            self._size = os.fstat(self._handle).st_size
+            with (
+                open(self._handle, "rb", closefd=False) as handle,
+                zipfile.ZipFile(handle) as archive,
+            ):
                 infos, directory = archive.infolist(), archive.start_dir
         except FileNotFoundError as error:
             message = f"the file of `{filename}` is gone"
@@ -201,11 +212,12 @@ class Wheel:
 
     def close(self) -> None:
         """Close the file."""
-        self._bytes.close()
+        self._close()
+        self._handle = -1  # the number may be another file's from now on
 
     def slice(self, start: int, size: int) -> bytes:
-        """Return bytes of the file."""
-        return self._bytes[start : start + size]
+        """Return bytes of the file, fewer where it ends."""
+        return os.pread(self._handle, size, start)
 
     def _checked(self, infos: Sequence[zipfile.ZipInfo], directory: int) -> dict[str, Member]:
         members: dict[str, Member] = {}
@@ -261,7 +273,7 @@ class Wheel:
         if not all(facts):
             raise self._bad(info, "has a local header that says otherwise than the directory")
         start = name_at + name_size + extra
-        if start + info.compress_size > len(self._bytes):
+        if start + info.compress_size > self._size:
             raise self._bad(info, "ends behind the end of the file")
         return int(start)
 

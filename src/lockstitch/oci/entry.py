@@ -123,7 +123,7 @@ class OnDisk:
 
     def deflated(self) -> Iterator[bytes]:
         """Yield stored blocks."""
-        yield from _blocks(self.plain(), self.size)
+        yield from stored_blocks(self.plain(), self.size)
 
     def plain(self) -> Iterator[bytes]:
         """Yield the content itself."""
@@ -142,10 +142,10 @@ def encoded(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     if size < STORED_FROM:
         yield deflate.compress(b"".join(chunks))
     else:
-        yield from _blocks(chunks, size)
+        yield from stored_blocks(chunks, size)
 
 
-def _blocks(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+def stored_blocks(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Yield stored blocks, which do not show in what pieces the content came."""
     waiting, left = bytearray(), size
     for chunk in chunks:

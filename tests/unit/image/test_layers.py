@@ -249,6 +249,55 @@ def test_a_process_that_dies_is_an_error_with_the_layer_s_title(store: Store) ->
     with pytest.raises(LockstitchError, match="a worker died while it made `venv`") as caught:
         layers._results(future, (job(store, "venv"),))
     assert "LOCKSTITCH_JOBS=1" in caught.value.hint
+    assert "it takes 160 MiB of memory, and " in caught.value.message
+
+
+def of(monkeypatch: pytest.MonkeyPatch, *, limit: int, free: int, cores: int = 8) -> None:
+    monkeypatch.delenv("LOCKSTITCH_JOBS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(layers.memory, "limit", lambda: limit << 20)
+    monkeypatch.setattr(layers.memory, "free", lambda: free << 20)
+
+
+@pytest.mark.parametrize(
+    ("free", "cores", "workers"),
+    [
+        (8192, 8, 8),
+        (8192, 2, 2),
+        (8192, 1, 0),  # this process itself
+        (512, 8, 3),
+        (450, 2, 2),
+        (300, 8, 1),
+        (300, 1, 1),  # a process, which may be killed for its memory
+        (10, 8, 1),
+    ],
+)
+def test_workers_are_as_many_as_memory_and_cores_allow(
+    free: int, cores: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of(monkeypatch, limit=16384, free=free, cores=cores)
+    assert layers._workers(25) == workers
+    assert layers._workers(1) <= 1
+
+
+def test_too_little_memory_is_an_error_with_both_values(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of(monkeypatch, limit=128, free=100)
+    with pytest.raises(LockstitchError) as caught:
+        list(make_all([job(store, "system")], Counted()))
+    assert caught.value.message == (
+        "making layers takes 160 MiB of memory, and the limit here is 128 MiB"
+    )
+    assert "docker run --memory" in caught.value.hint
+
+
+def test_wheels_of_an_index_that_says_no_sizes_weigh_what_they_are(store: Store) -> None:
+    light, heavy = (
+        dataclasses.replace(locked(store, wheel(CODE) * times), size=None) for times in (1, 9)
+    )
+    weights = [layers._weight(job(store, "wheels", each)) for each in (light, heavy)]
+    assert weights[1] == 9 * weights[0] > 0
 
 
 def test_a_worker_ends_with_its_parent() -> None:

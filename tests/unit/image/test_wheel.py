@@ -311,6 +311,26 @@ def stray() -> bytes:
 
 
 DATA = wheel(CODE)
+
+
+def test_a_large_stored_member_is_read_in_pieces_and_packed_as_at_once(
+    opened: Callable[[bytes], Wheel],
+) -> None:
+    large = opened(wheel(File(name="demo/data.bin", data=LARGE, level=0))).members["demo/data.bin"]
+    assert (large.method, large.packed) == (zipfile.ZIP_STORED, len(LARGE))
+    assert b"".join(large.deflated()) == deflate.stored(LARGE)
+    assert max(map(len, large.plain())) <= 4 << 20
+    assert b"".join(large.plain()) == LARGE
+
+
+def test_a_closed_wheel_reads_no_other_file(opened: Callable[[bytes], Wheel]) -> None:
+    closed = opened(wheel(CODE))
+    closed.close()
+    closed.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        closed.members["demo/a.py"].read()
+
+
 STORED = wheel(File(name="demo/a.py", data=TEXT, level=0))
 HOSTILE: dict[str, bytes] = {
     **hostile_names(),
