@@ -92,7 +92,7 @@ def read(word: str, where: Context) -> Fingerprint:
         return _of_path(path, word, where)
     image = _image(word, where)
     if image:
-        return contents.of_image(image)
+        return contents.of_image(image, Store(default_root()))
     for name, revision in _revisions(word, where):
         return _of_revision(name, revision, where)
     if where.project and word in {each.name for each in where.project.images}:
@@ -170,7 +170,7 @@ def _of_path(path: Path, word: str, where: Context) -> Fingerprint:
     if live.is_environment(path):
         return live.interpreter(path)
     if _holds_image(path):
-        return contents.of_image(_stored(path, "", where.platform))
+        return contents.of_image(_stored(path, "", where.platform), Store(default_root()))
     if locks.is_lock(word):
         return _lock(files.read_text(path), word, where, _beside(path))
     if path.suffix == ".json":

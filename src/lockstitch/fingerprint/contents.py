@@ -17,20 +17,13 @@ from lockstitch import zstd
 from lockstitch.digest import Digest
 from lockstitch.fingerprint import model
 from lockstitch.fingerprint.model import Blas, Fingerprint, Package, Python, System
-from lockstitch.oci import rootfs
+from lockstitch.oci import listing
 from lockstitch.oci.reader import StoredImage
 from lockstitch.oci.rootfs import StoredFile
 from lockstitch.python.tables import table, texts
 from lockstitch.runtime import fingerprint as script
 from lockstitch.store import Store
 
-_SITE = r"(?:[^/]+/)*lib/python3(?:\.\d+)?t?/(?:site|dist)-packages"
-_NOTE = re.compile(rf"({_SITE})/([^/]+\.dist-info)/(?:METADATA|RECORD|WHEEL|direct_url\.json)")
-_IN_SITE = re.compile(rf"{_SITE}/")
-_SYSTEM = re.compile(
-    r"var/lib/dpkg/status(?:\.d/[^/]+)?|lib/apk/db/installed|(?:etc|usr/lib)/os-release|"
-    r"(?:usr|usr/local)/include/python3\.\d+t?/patchlevel\.h"
-)
 _PATCH_LEVEL = re.compile(r'#define\s+PY_VERSION\s+"([^"]+)"')
 _SMALL = 16 << 20  # bytes of a RECORD
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -48,13 +41,15 @@ class _Installed:
     rows: list[tuple[str, str]]
 
 
-def of_image(image: StoredImage) -> Fingerprint:
-    """Return the fingerprint of an image.
+def of_image(image: StoredImage, store: Store) -> Fingerprint:
+    """Return the fingerprint of an image; layers that the store has lists of are not read.
 
     Raises LockstitchError when one of its layers is damaged.
     """
-    layers = [layer.chunks for layer in image.layers]
-    files = rootfs.files_of(layers, content=_wanted, digest=_in_site)
+    layers = [
+        (each.descriptor.digest if each.descriptor else None, each.chunks) for each in image.layers
+    ]
+    files = listing.files_of(listing.of_layers(layers, store))
     variables = _environment(image.config)
     installed: dict[str, _Installed] = {}
     for site in _sites(files, variables):
@@ -76,14 +71,6 @@ def of_image(image: StoredImage) -> Fingerprint:
     )
 
 
-def _wanted(path: str) -> bool:
-    return bool(_NOTE.fullmatch(path) or _SYSTEM.fullmatch(path))
-
-
-def _in_site(path: str) -> bool:
-    return bool(_IN_SITE.match(path)) and not path.endswith(".pyc")
-
-
 def _environment(config: Mapping[str, Any]) -> dict[str, str]:
     words = texts(table(config, "config").get("Env"))
     return {name: value for name, _, value in (word.partition("=") for word in words)}
@@ -91,7 +78,7 @@ def _environment(config: Mapping[str, Any]) -> dict[str, str]:
 
 def _sites(files: Files, variables: Mapping[str, str]) -> list[str]:
     """Return the folders of packages that the image's `python` sees, those of its PATH first."""
-    there = sorted({match[1] for path in files if (match := _NOTE.fullmatch(path))})
+    there = sorted({match[1] for path in files if (match := listing.NOTE.fullmatch(path))})
     for folder in variables.get("PATH", "").split(":"):
         prefix, _, last = folder.strip("/").rpartition("/")
         if last != "bin":
@@ -105,16 +92,18 @@ def _sites(files: Files, variables: Mapping[str, str]) -> list[str]:
 
 
 def _installed(files: Files, site: str) -> Iterator[_Installed]:
-    infos = {match[2] for path in files if (match := _NOTE.fullmatch(path)) and match[1] == site}
+    infos = {
+        match[2] for path in files if (match := listing.NOTE.fullmatch(path)) and match[1] == site
+    }
     for info in sorted(infos):
-        notes = [
+        contents = [
             _text(files, f"{site}/{info}/{name}")
             for name in ("METADATA", "RECORD", "WHEEL", "direct_url.json")
         ]
-        name, version, needs = script.header(notes[0])
-        rows = script.rows(notes[1])
+        name, version, needs = script.header(contents[0])
+        rows = script.rows(contents[1])
         document = {"name": name, "version": version, "needs": needs}
-        document |= script.described(rows, notes[2], notes[3])
+        document |= script.described(rows, contents[2], contents[3])
         document["edited"] = sorted(_changed(files, site, rows))
         yield _Installed(site=site, name=name, document=document, rows=rows)
 
@@ -124,7 +113,7 @@ def _changed(files: Files, site: str, rows: Iterable[tuple[str, str]]) -> Iterat
     for path, wanted in rows:
         place = posixpath.normpath(f"{site}/{path}")
         algorithm, _, value = wanted.partition("=")
-        if algorithm != "sha256" or not _in_site(place):
+        if algorithm != "sha256" or not listing.in_site(place):
             continue
         held = files.get(place)
         if held is None:

@@ -1,6 +1,6 @@
 """Facts of an image in a layout or in a registry, read from its blobs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,6 +8,7 @@ from lockstitch.digest import Digest, parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.image import sizes
 from lockstitch.image.verify import document
+from lockstitch.oci import listing
 from lockstitch.oci.layer import LayerFacts
 from lockstitch.oci.manifest import Manifest, Source
 from lockstitch.oci.model import Descriptor
@@ -64,10 +65,12 @@ def inspect(source: Source, name: str, store: Store, *, image: Manifest | None =
             media_type=descriptor.media_type,
             annotations=tuple(sorted(descriptor.annotations.items())),
         )
-        layer = SourceLayer(facts=facts, created_by=title, descriptor=descriptor, source=source)
-        packages = _sizes(layer, store)
-        unpacked = sum(packages.values())
-        layers.append(replace(layer, facts=replace(facts, unpacked=unpacked)))
+        layers.append(
+            SourceLayer(facts=facts, created_by=title, descriptor=descriptor, source=source)
+        )
+    for number, packages in enumerate(_sizes(layers, store)):
+        facts = replace(layers[number].facts, unpacked=sum(packages.values()))
+        layers[number] = replace(layers[number], facts=facts)
         for package, size in packages.items():
             total[package] = total.get(package, 0) + size
     sized = [sizes.Package(name=key, size=value) for key, value in total.items()]
@@ -81,13 +84,14 @@ def inspect(source: Source, name: str, store: Store, *, image: Manifest | None =
     )
 
 
-def _sizes(layer: SourceLayer, store: Store) -> dict[str, int]:
-    """Return the bytes of each package of a layer, which are recorded by its digest."""
-    rows = store.record("sizes-2", layer.facts.digest.hex)
-    if rows is None:
-        rows = [[each.name, each.size] for each in sizes.of_layers([layer])]
-        store.put_record("sizes-2", layer.facts.digest.hex, rows)
-    return dict(rows)
+def _sizes(layers: Sequence[SourceLayer], store: Store) -> list[dict[str, int]]:
+    """Return the bytes of each package of each layer, which are recorded by its digest."""
+    known = {each.facts.digest: sizes.recorded(each.facts.digest, store) for each in layers}
+    missing = [each for each in layers if known[each.facts.digest] is None]
+    read = listing.of_layers([(each.facts.digest, each.chunks) for each in missing], store)
+    for layer, found in zip(missing, read, strict=True):
+        known[layer.facts.digest] = sizes.remember(layer.facts.digest, found, store)
+    return [known[each.facts.digest] or {} for each in layers]
 
 
 def _config(source: Source, image: Manifest) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from lockstitch.oci.registry.repository import MOST
 from lockstitch.store import Store
 
 _KIND, _OWN = "layers", "own-layers"  # of store records
-_OF_PROJECT = frozenset({"app", "own"})  # kinds of layers that each edit makes anew
+_OF_PROJECT = frozenset({"app", "files", "own"})  # kinds of layers that each edit makes anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,30 +104,33 @@ class LayerRecords:
         )
 
     def sweep(self, owner: str, plans: Mapping[str, Sequence[LayerPlan]]) -> None:
-        """Remove the layers of a project's own code that it had before, and has not any more.
+        """Remove the layers of a project's own code but for those before the last edit.
 
-        `plans` are those of the images that were built now. A layer that another project has, or
-        another copy of this one, stays; while other commands use the store, all stay until later.
+        So an edit that is undone costs nothing. `plans` are those of the images that were built
+        now. A layer that another project has, or another copy of this one, stays; while other
+        commands use the store, all stay until later. Raises LockstitchError where the store cannot
+        be written.
         """
-        known = self._store.record(_OWN, owner) or {"now": {}, "old": []}
+        known = self._store.record(_OWN, owner) or {"now": {}, "before": [], "old": []}
         now = known["now"] | {name: self._own(plans[name]) for name in plans}
-        digests = {name: [digest for _, digest in now[name]] for name in now}
-        before = [pair for pairs in known["now"].values() for pair in pairs] + known["old"]
-        needed = {digest for each in digests.values() for digest in each}
-        old = [pair for pair in before if pair[1] not in needed]
-        if now == known["now"] and not old:
+        if now == known["now"]:
             return
-        self._store.remember(_OWN, owner, {"now": now, "old": old})
+        needed = _digests(now)
+        left = [each for each in _pairs(known["now"]) if each[1] not in needed]
+        if not left:
+            self._store.remember(_OWN, owner, {**known, "now": now})
+            return
+        needed |= {digest for _, digest in left}
+        old = [each for each in known["before"] + known["old"] if each[1] not in needed]
         with self._store.alone(wait=False) as alone:
-            if not alone:
-                return
-            others = [each["now"] for each in self._store.records(_OWN)]
-            needed = {pair[1] for each in others for pairs in each.values() for pair in pairs}
-            for key, digest in old:
-                if digest not in needed:
-                    cache.forget(self._store, Digest.parse(digest))
-                    files.remove(self._store.record_path(_KIND, key))
-            self._store.remember(_OWN, owner, {"now": now, "old": []})
+            if alone:
+                needed |= {d for each in self._store.records(_OWN) for d in _digests(each["now"])}
+                for key, digest in old:
+                    if digest not in needed:
+                        cache.forget(self._store, Digest.parse(digest))
+                        files.remove(self._store.record_path(_KIND, key))
+                old = []
+        self._store.remember(_OWN, owner, {"now": now, "before": left, "old": old})
 
     def _own(self, plans: Sequence[LayerPlan]) -> list[list[str]]:
         """Return key and digest of each layer of a project's own code."""
@@ -173,3 +176,13 @@ class LayerRecords:
             )
         except (LockstitchError, KeyError, TypeError, ValueError):
             return None
+
+
+def _pairs(images: Mapping[str, Sequence[list[str]]]) -> Iterator[list[str]]:
+    """Yield key and digest of each layer of images, by their names."""
+    for pairs in images.values():
+        yield from pairs
+
+
+def _digests(images: Mapping[str, Sequence[list[str]]]) -> set[str]:
+    return {digest for _, digest in _pairs(images)}

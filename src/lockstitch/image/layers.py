@@ -17,7 +17,7 @@ from lockstitch import environ, memory
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile
-from lockstitch.image import bytecode, contents, libraries, licences, packs
+from lockstitch.image import bytecode, contents, libraries, licences, packs, sizes
 from lockstitch.image.bases import added_files, root_files
 from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.contents import InstalledWheel
@@ -27,7 +27,7 @@ from lockstitch.image.plan import LayerPlan
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock.bases import Base
 from lockstitch.lock.sbom import PackageFacts
-from lockstitch.oci import stargz
+from lockstitch.oci import listing, stargz
 from lockstitch.oci.entry import STORED_FROM, Content, Entry, Generated, Kind
 from lockstitch.oci.layer import LayerFacts, arrange, stitch
 from lockstitch.progress import Reporter
@@ -132,6 +132,10 @@ def _stitched(job: Job, entries: Iterable[Entry], store: Store) -> LayerFacts:
     with store.writer() as writer:
         facts = (write if job.plan.lazy else stitch)(arranged, writer.write, writer.hasher)
         writer.commit(facts.digest)
+    if job.plan.kind not in {"files", "app"}:  # which each edit changes, and which are soon read
+        found = listing.of_entries(arranged)
+        listing.keep(found, facts.digest, store)
+        sizes.remember(facts.digest, found, store)
     return facts
 
 

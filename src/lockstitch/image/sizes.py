@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +16,19 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image.wheel import read_record_file
 from lockstitch.oci.layer import Layer
 from lockstitch.oci.layout import Layout
+from lockstitch.oci.listing import RECORD, Listing
 from lockstitch.oci.model import Image
-from lockstitch.oci.rootfs import entries
+from lockstitch.oci.rootfs import StoredFile, entries
 from lockstitch.python import size
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import distribution_of, normal, of_requirement
 from lockstitch.python.tables import table, texts
+from lockstitch.store import Store
 from lockstitch.table import first_of
 
 _SITE = "/site-packages/"
 _IMPORTED = re.compile(r"(?m)^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)")
+_SIZES = "sizes-2"  # of store records
 _BLAMED = 5  # packages that are named when an image is over its budget
 
 
@@ -40,17 +44,42 @@ def of_layers(layers: Iterable[Layer]) -> list[Package]:
     """Return packages by size, largest first; what belongs to no wheel goes by its folder."""
     sizes: dict[str, int] = defaultdict(int)
     for layer in layers:
-        files: dict[str, int] = {}
-        owners: dict[str, str] = {}
-        for member, content in entries(layer, lambda path: path.endswith(".dist-info/RECORD")):
-            if member.isreg():
-                files[member.name] = member.size
-            if content:
-                owners |= _owned(member.name, content)
-        for path, count in files.items():
-            sizes[_owner(path, owners)] += count
+        found = [
+            (member, StoredFile(size=member.size, content=content))
+            for member, content in entries(layer, lambda path: path.endswith(RECORD))
+        ]
+        for name, count in of_listing(found):
+            sizes[name] += count
     packages = [Package(name=name, size=count) for name, count in sizes.items() if count]
     return sorted(packages, key=lambda package: (-package.size, package.name))
+
+
+def of_listing(
+    listing: Sequence[tuple[tarfile.TarInfo, StoredFile | None]],
+) -> list[tuple[str, int]]:
+    """Return the bytes of each package of a layer, by what it holds; those of others by folder."""
+    sizes: dict[str, int] = defaultdict(int)
+    owners: dict[str, str] = {}
+    for member, file in listing:
+        if file and file.content and member.name.endswith(RECORD):
+            owners |= _owned(member.name, file.content)
+    for member, _ in listing:
+        if member.isreg():
+            sizes[_owner(member.name, owners)] += member.size
+    return sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+
+
+def recorded(layer: Digest, store: Store) -> dict[str, int] | None:
+    """Return the bytes of each package of a layer, None where nobody has recorded them."""
+    rows = store.record(_SIZES, layer.hex)
+    return None if rows is None else dict(rows)
+
+
+def remember(layer: Digest, listing: Listing, store: Store) -> dict[str, int]:
+    """Record the bytes of each package of a layer, by what it holds, and return them."""
+    rows = [row for row in of_listing(listing) if row[1]]
+    store.remember(_SIZES, layer.hex, rows)
+    return dict(rows)
 
 
 def _owned(path: str, content: bytes) -> dict[str, str]:

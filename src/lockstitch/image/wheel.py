@@ -69,6 +69,15 @@ class Member:
             return None
         return deflate.stored if self.method == _STORED else encoder(self.size)
 
+    @property
+    def sha256(self) -> Digest | None:
+        """The digest that RECORD has, which `plain` proves; None where it has another hash."""
+        algorithm, _, value = self.recorded.partition("=")
+        if algorithm != "sha256":
+            return None
+        hashed = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+        return Digest.parse(f"sha256:{hashed.hex()}")
+
     def deflated(self) -> Iterator[bytes]:
         """Yield the wheel's own stream, or stored blocks around uncompressed data.
 

@@ -292,16 +292,20 @@ def files_of(
     tree = RootFs[StoredFile]()
     for number, layer in enumerate(layers):
         try:
-            tree.add(_image_files(layer(), content, digest))
+            tree.add(image_files(layer(), content, digest))
         except (*DAMAGE, OSError) as error:
             message = f"layer {number} cannot be read: {error}"
             raise LockstitchError(message, hint="get the image again") from error
     return {path: node.content for path, node in tree.nodes() if node.content is not None}
 
 
-def _image_files(
+def image_files(
     layer: Iterable[bytes], content: Callable[[str], bool], digest: Callable[[str], bool]
 ) -> Iterator[tuple[tarfile.TarInfo, StoredFile | None]]:
+    """Yield the members of a layer, with what is wanted of each; raises one of DAMAGE, or OSError.
+
+    Raises LockstitchError for a file that is larger than one of its kind may be.
+    """
     for member, read in _walk(_plain(layer)):
         path = member.name.removeprefix("./").lstrip("/")
         if path in stargz.NAMES:

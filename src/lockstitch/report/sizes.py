@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from lockstitch import files
 from lockstitch.digest import Digest
 from lockstitch.image import sizes as package_sizes
 from lockstitch.image.inspect import inspect
-from lockstitch.oci.layer import FileLayer, LayerFacts
+from lockstitch.oci import listing
 from lockstitch.oci.layout import Layout
 from lockstitch.report.treemap import Group, Item
 from lockstitch.store import Store
@@ -119,7 +121,7 @@ def sized(layout: Layout, name: str, store: Store, kept: Path, own: str = "") ->
     layers = []
     now: dict[str, int] = {}
     for layer in image.layers:
-        packages = dict(store.record("sizes-2", layer.facts.digest.hex) or ())
+        packages = package_sizes.recorded(layer.facts.digest, store) or {}
         layers.append((layer.created_by, layer.facts.size, packages))
         for package, size in packages.items():
             now[package] = now.get(package, 0) + size
@@ -139,17 +141,15 @@ def sized(layout: Layout, name: str, store: Store, kept: Path, own: str = "") ->
 def _before(snapshot: package_sizes.Snapshot, store: Store) -> dict[str, int] | None:
     """Return bytes by package of an earlier image, or None when its layers are gone."""
     total: dict[str, int] = {}
-    for title, digest, size in snapshot.layers:
+    for _, digest, size in snapshot.layers:
         parsed = Digest.parse(digest)
-        known = store.record("sizes-2", parsed.hex)
+        known = package_sizes.recorded(parsed, store)
         if known is None:
             if not store.has_whole(parsed, size):
                 return None
-            facts = LayerFacts(digest=parsed, diff_id=parsed, size=size, unpacked=0)
-            layer = FileLayer(facts=facts, created_by=title, path=store.path(parsed))
-            listed = package_sizes.of_layers([layer])
-            known = [[each.name, each.size] for each in listed]
-            store.put_record("sizes-2", parsed.hex, known)
-        for package, number in known:
+            source = (parsed, partial(files.chunks, store.path(parsed)))
+            (found,) = listing.of_layers([source], store)
+            known = package_sizes.remember(parsed, found, store)
+        for package, number in known.items():
             total[package] = total.get(package, 0) + number
     return total

@@ -92,7 +92,7 @@ def test_a_prune_waits_for_who_uses_the_store(capsys: pytest.CaptureFixture[str]
     assert "waiting for other commands that use" in capsys.readouterr().err
 
 
-def test_a_build_removes_the_layers_of_its_own_code_that_an_edit_replaced(
+def test_a_build_keeps_of_its_own_code_what_is_and_what_was_before_the_last_edit(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     layers(capsys)
@@ -100,12 +100,25 @@ def test_a_build_removes_the_layers_of_its_own_code_that_an_edit_replaced(
     for number in range(3):
         edit(locked, f"print({number})")
         layers(capsys)
-        assert blobs() == before
+        assert blobs() == before + 1
+    edit(locked, "print(1)")
+    assert answer_of_build(capsys)["made"] == 0  # an edit that is undone
+    edit(locked, "print(0)")
+    assert answer_of_build(capsys)["made"] == 1
     assert main(["build", "--quiet"]) == 0  # the other image's layers stay beside
+    edit(locked, "print(8)")
+    assert main(["build", "--quiet"]) == 0
     both = blobs()
     edit(locked, "print(9)")
     assert main(["build", "--quiet"]) == 0
     assert blobs() == both
+
+
+def answer_of_build(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    capsys.readouterr()
+    assert main(["build", "serve", "--json"]) == 0
+    found: list[dict[str, object]] = json.loads(capsys.readouterr().out)
+    return found[0]
 
 
 def test_a_copy_of_the_project_keeps_the_layers_that_it_has(
@@ -115,16 +128,16 @@ def test_a_copy_of_the_project_keeps_the_layers_that_it_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     layers(capsys)
-    before = blobs()
     shutil.copytree(locked, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
-    (tmp_path / "copy" / "app" / "more.py").write_text("")
     layers(capsys)
-    assert blobs() == before + 1
     monkeypatch.chdir(locked)
-    edit(locked, "print('once')")
-    layers(capsys)
-    assert blobs() == before + 1
+    for number in range(3):
+        edit(locked, f"print({number})")
+        layers(capsys)
+    monkeypatch.chdir(tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / ".lockstitch")  # the store has it still
+    assert answer_of_build(capsys)["made"] == 0
 
 
 def test_old_layers_stay_while_another_command_runs_and_go_later(
@@ -134,13 +147,14 @@ def test_old_layers_stay_while_another_command_runs_and_go_later(
     before = blobs()
     monkeypatch.setenv("LOCKSTITCH_CACHE_SIZE", "1kB")
     with held(default_root()):
-        edit(locked, "print(1)")
-        layers(capsys)
-        assert blobs() == before + 1
+        for number in range(3):
+            edit(locked, f"print({number})")
+            layers(capsys)
+        assert blobs() == before + 3
     monkeypatch.delenv("LOCKSTITCH_CACHE_SIZE")
-    edit(locked, "print(2)")
+    edit(locked, "print(9)")
     layers(capsys)
-    assert blobs() == before
+    assert blobs() == before + 1
 
 
 def test_a_build_keeps_the_store_as_small_as_the_variable_says(

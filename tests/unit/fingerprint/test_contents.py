@@ -13,6 +13,7 @@ from lockstitch.fingerprint import contents, live
 from lockstitch.fingerprint.model import Blas, Fingerprint
 from lockstitch.oci.entry import Entry, file
 from lockstitch.oci.reader import StoredImage, StoredLayer
+from lockstitch.store import Store, default_root
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 
@@ -32,7 +33,7 @@ def read(
 ) -> Fingerprint:
     config: dict[str, Any] = {"os": "linux", "architecture": "amd64", "config": {"Env": list(env)}}
     made = tuple(StoredLayer(read=images.layer(each).chunks) for each in layers)
-    return contents.of_image(StoredImage(config=config, layers=made))
+    return contents.of_image(StoredImage(config=config, layers=made), Store(default_root()))
 
 
 @pytest.fixture

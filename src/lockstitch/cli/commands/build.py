@@ -235,8 +235,8 @@ def _run(options: argparse.Namespace, lines: list[str]) -> int:
 
 def _tidy(session: Session, builder: Builder, built: Sequence[Built]) -> None:
     """Remove from the store what an edit replaced, and what is over its size."""
+    builder.sweep(built)
     if any(each.made for each in built):
-        builder.sweep(built)
         session.trim()
 
 
