@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,39 @@ def test_build_run_and_check_need_no_network(tmp_path: Path) -> None:
     assert run(there, *alone, "run", "train", **env) == "airy 3\n"
     assert "nothing found" in run(there, *alone, "check", **env)
     assert (there / "models" / "train.run.json").is_file()
+
+
+def test_a_bare_machine_installs_lockstitch_from_the_bundle(tmp_path: Path) -> None:
+    here, there, folder = tmp_path / "here", tmp_path / "there", tmp_path / "tool"
+    projects.write(here, pyproject=PYPROJECT, files=FILES)
+    bundle = tmp_path / "bundle.tar"
+    for words in (("lock",), ("build",), ("pack", "-o", bundle)):
+        subprocess.run([LOCKSTITCH, *words], cwd=here, check=True, capture_output=True)
+    shutil.copytree(here, there, ignore=shutil.ignore_patterns(".lockstitch"))
+    # Nothing of this machine but its system's Python, and no network.
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8"}
+    python = Path(sys.base_prefix, "bin", "python3")
+
+    def alone(*words: str | Path) -> str:
+        done = subprocess.run(
+            ["unshare", "--net", *words],
+            cwd=there,
+            env=env,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    alone("tar", "-xf", bundle, "install.py")
+    program = alone(python, "-I", "install.py", bundle, folder).strip()
+    assert program == str(folder / "bin" / "lockstitch")
+    (there / "install.py").unlink()
+    modules = alone(
+        folder / "bin" / "python", "-c", "import lockstitch, yaml; print(yaml.__file__)"
+    )
+    assert modules.startswith(str(folder))
+    built = alone(program, "build", "--from", bundle)
+    assert built == subprocess.check_output([LOCKSTITCH, "build"], cwd=here, text=True)
+    assert alone(program, "run", "train") == "airy 3\n"

@@ -1,19 +1,21 @@
 """Bundles: all files that builds of a project read, in one tar, for machines without a network.
 
 A bundle is `bundle.json`, then one member `blobs/HEX` for each file, by digest. The same lock gives
-the same bytes. It belongs to one lockstitch.lock, whose digest it names.
+the same bytes. It belongs to one lockstitch.lock, whose digest it names. With the wheels of
+lockstitch itself, there is `install.py` too, which installs them where nothing but Python is.
 """
 
 import json
+import platform
 import re
 import tarfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from lockstitch import files
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, Hasher, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import file
 from lockstitch.net.download import Download
@@ -22,7 +24,8 @@ from lockstitch.oci.entry import file as entry
 from lockstitch.store import Store
 
 _SCHEMA = 1
-_INDEX = "bundle.json"
+_INDEX, _INSTALLER = "bundle.json", "install.py"
+_INSTALLED_BY = Path(__file__).parents[1] / "runtime" / "install.py"
 _LARGEST_INDEX = 16 << 20
 _CHUNK = 1 << 20
 _WHEEL = re.compile(r"[\w.!+-]{1,240}\.whl")
@@ -36,9 +39,10 @@ class Bundle:
     images: tuple[str, ...]
     files: tuple[Download, ...]  # by digest
     inside: frozenset[Digest]  # those that it holds itself; the others came with an earlier one
+    tool: tuple[Digest, ...] = ()  # the wheels of lockstitch, which no build reads
 
 
-def write(
+def write(  # noqa: PLR0913 -- each is another part of a bundle
     path: Path,
     root: Path,
     images: Sequence[str],
@@ -46,12 +50,13 @@ def write(
     store: Store,
     *,
     without: Collection[Digest] = (),
+    tool: Collection[Path] = (),
     step: Callable[[int], object],
 ) -> Bundle:
     """Write the bundle of a project's images, whose files are in the store.
 
-    Files in `without` are listed and left out: an earlier bundle brought them. Raises
-    LockstitchError when the store has lost a file.
+    Files in `without` are listed and left out: an earlier bundle brought them. `tool` are the
+    wheels of lockstitch. Raises LockstitchError when the store has lost a file.
     """
     listed = {each.digest: each for each in inputs}
     ordered = [listed[digest] for digest in sorted(listed)]
@@ -78,19 +83,39 @@ def write(
             for each in ordered
         ],
     }
+    wheels = {of_bytes(path.read_bytes()): path for path in sorted(tool)}
+    if wheels:
+        listing = [
+            {"name": path.name, "digest": str(digest), "size": path.stat().st_size}
+            for digest, path in wheels.items()
+        ]
+        minor = ".".join(platform.python_version_tuple()[:2])
+        document["tool"] = {"python": minor, "files": listing}
+    places = {digest: store.path(digest) for digest in sorted(inside)}
+    places |= {digest: wheels[digest] for digest in sorted(wheels) if digest not in without}
     data = json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
     with files.atomic(path) as temporary, temporary.open("wb") as handle:
         member = entry(_INDEX, data)
         handle.write(tar_header(member) + data + tar_padding(len(data)))
-        for digest in sorted(inside):
-            size = sizes[digest]
+        if wheels:
+            script = _INSTALLED_BY.read_bytes()
+            member = entry(_INSTALLER, script)
+            handle.write(tar_header(member) + script + tar_padding(len(script)))
+        for digest, place in places.items():
+            size = place.stat().st_size
             handle.write(tar_header(entry(f"blobs/{digest.hex}", b""), size=size))
-            for chunk in files.chunks(store.path(digest)):
+            for chunk in files.chunks(place):
                 handle.write(chunk)
                 step(len(chunk))
             handle.write(tar_padding(size))
         handle.write(TAR_END)
-    return Bundle(lock=lock, images=tuple(sorted(images)), files=tuple(ordered), inside=inside)
+    return Bundle(
+        lock=lock,
+        images=tuple(sorted(images)),
+        files=tuple(ordered),
+        inside=inside,
+        tool=tuple(wheels),
+    )
 
 
 def read(path: Path) -> Bundle:
@@ -129,6 +154,9 @@ def _index(path: Path, archive: tarfile.TarFile) -> Bundle:
             images=tuple(str(name) for name in document["images"]),
             files=listed,
             inside=frozenset(inside),
+            tool=tuple(
+                Digest.parse(each["digest"]) for each in document.get("tool", {}).get("files", ())
+            ),
         )
     except (tarfile.TarError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, f"{_INDEX} cannot be read: {error}") from error
@@ -141,6 +169,17 @@ def _file(table: dict[str, Any]) -> Download:
         digest=Digest.parse(table["digest"]),
         size=int(table["size"]),
     )
+
+
+def _hold(content: IO[bytes], digest: Digest, step: Callable[[int], object]) -> None:
+    """Hold a file that no build reads against its digest; raises LockstitchError."""
+    hasher = Hasher()
+    while chunk := content.read(_CHUNK):
+        hasher.update(chunk)
+        step(len(chunk))
+    if hasher.digest() != digest:
+        message = f"{digest} is {hasher.digest()}"
+        raise LockstitchError(message)
 
 
 def bring(path: Path, root: Path, store: Store, step: Callable[[int], object]) -> Bundle:
@@ -162,8 +201,13 @@ def bring(path: Path, root: Path, store: Store, step: Callable[[int], object]) -
         left = set(bundle.inside)
         try:
             while member := archive.next():
+                if member.name == _INSTALLER:
+                    continue
                 digest = Digest.of_hex(member.name.removeprefix("blobs/"))
                 content = archive.extractfile(member)
+                if digest in bundle.tool and content is not None:
+                    _hold(content, digest, step)
+                    continue
                 if digest not in left or content is None or member.size != wanted[digest].size:
                     raise _damaged(path, f"`{member.name:.100}` is not in {_INDEX}")
                 with store.writer() as writer:

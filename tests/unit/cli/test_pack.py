@@ -17,7 +17,7 @@ def packed(locked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tup
     """A bundle, the digest of `serve`, and from here on another store, uv cache and no network."""
     bundle = tmp_path / "bundle.tar"
     assert main(["build", "-q"]) == 0
-    assert main(["pack", "-q", "--output", str(bundle)]) == 0
+    assert main(["pack", "-q", "--without-tool", "--output", str(bundle)]) == 0
     digest = str(Layout(locked / ".lockstitch" / "images").manifest_digest("serve"))
     shutil.rmtree(locked / ".lockstitch")
     monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
@@ -43,7 +43,14 @@ def test_the_same_lock_gives_the_same_bundle(locked: Path, tmp_path: Path) -> No
     with tarfile.open(tmp_path / "one.tar") as archive:
         names = archive.getnames()
         index = json.load(archive.extractfile("bundle.json"))  # type: ignore[arg-type] # it is a file
-    assert names == ["bundle.json", *sorted(names[1:])]
+    tool = {each["digest"].replace("sha256:", "blobs/") for each in index["tool"]["files"]}
+    assert names[:2] == ["bundle.json", "install.py"]
+    for own in (True, False):  # builds' files first
+        part = [name for name in names[2:] if (name in tool) is own]
+        assert part == sorted(part)
+    assert {"lockstitch", "uv", "urllib3"} <= {
+        each["name"].partition("-")[0] for each in index["tool"]["files"]
+    }
     assert index["images"] == ["serve", "train"]
     assert {each["name"] for each in index["files"] if each["name"].startswith("tinybuild")}
 
@@ -55,7 +62,16 @@ def test_a_later_bundle_brings_only_what_is_new(
     bundle, digest = packed
     assert main(["build", "-q", "--from", str(bundle)]) == 0
     later = tmp_path / "later.tar"
-    words = ["pack", "serve", "-o", str(later), "--without", str(bundle), "--json"]
+    words = [
+        "pack",
+        "serve",
+        "-o",
+        str(later),
+        "--without-tool",
+        "--without",
+        str(bundle),
+        "--json",
+    ]
     capsys.readouterr()
     assert main(words) == 0
     written = json.loads(capsys.readouterr().out)
@@ -76,7 +92,7 @@ def test_what_an_earlier_bundle_should_have_brought_is_named(
     bundle, _ = packed
     assert main(["build", "-q", "--from", str(bundle)]) == 0
     later = tmp_path / "later.tar"
-    assert main(["pack", "-q", "-o", str(later), "--without", str(bundle)]) == 0
+    assert main(["pack", "-q", "-o", str(later), "--without-tool", "--without", str(bundle)]) == 0
     monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "third"))
     assert main(["build", "--from", str(later)]) == 1
     assert "came with an earlier bundle, and the store lacks it" in capsys.readouterr().err

@@ -3,7 +3,8 @@
 Holds wheels, the packages of bases, build requirements and what was built for lack of a wheel,
 each by digest, and belongs to one lockstitch.lock. On the other machine, beside the same files of
 the project, `lockstitch build --from FILE` gives the same digests without a network; `run` and
-`check` work there too.
+`check` work there too. Holds lockstitch itself as well, with all that it needs: where only Python
+is, `tar -xf FILE install.py && python3 install.py FILE FOLDER` installs it.
 
 examples:
   # every image of the project
@@ -15,12 +16,13 @@ examples:
 import argparse
 import os
 import platform
+import tempfile
 from pathlib import Path
 
-from lockstitch.cli.options import COMMON, operand, option, repeatable
+from lockstitch.cli.options import COMMON, flag, operand, option, repeatable
 from lockstitch.cli.session import open_session, print_json, would
 from lockstitch.errors import raise_all
-from lockstitch.image import bundle
+from lockstitch.image import bundle, own_wheels
 from lockstitch.lock import file, make, urls
 from lockstitch.net.download import Download
 from lockstitch.progress import say
@@ -30,6 +32,7 @@ from lockstitch.python.target import Target
 OPTIONS = (
     operand("image", "IMAGE", "images (default: all)", nargs="*"),
     option("--output", "FILE", "the bundle to write", short="-o", type=Path, required=True),
+    flag("--without-tool", "leave out the wheels of lockstitch itself"),
     repeatable("--without", "BUNDLE", "leave out what this earlier bundle has", type=Path),
     COMMON,
 )
@@ -55,14 +58,23 @@ def run(options: argparse.Namespace) -> int:
             session.fetcher.fetch(downloads, session.progress)
             inputs += downloads
     total = sum(session.store.path(each.digest).stat().st_size for each in inputs)
-    with session.progress.task(f"write {options.output.name}", total) as task:
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        session.progress.task(f"write {options.output.name}", total) as task,
+    ):
+        tool = [] if options.without_tool else own_wheels.make(Path(temporary))
         written = bundle.write(
             options.output,
             project.root,
             [spec.name for spec in specs],
             inputs,
             session.store,
-            without={file.digest for each in earlier for file in each.files},
+            without={
+                digest
+                for each in earlier
+                for digest in (*each.tool, *(file.digest for file in each.files))
+            },
+            tool=tool,
             step=task.advance,
         )
     size = options.output.stat().st_size
@@ -73,13 +85,15 @@ def run(options: argparse.Namespace) -> int:
                 "images": list(written.images),
                 "files": len(written.files),
                 "inside": len(written.inside),
+                "tool": len(written.tool),
                 "bytes": size,
             }
         )
     else:
         left = len(written.files) - len(written.inside)
         more = f", {left} left to the earlier one" if left else ""
-        say(f"wrote `{options.output}`: {len(written.inside)} files, {shown(size)}{more}")
+        own = f" and {len(written.tool)} wheels of lockstitch" if written.tool else ""
+        say(f"wrote `{options.output}`: {len(written.inside)} files{own}, {shown(size)}{more}")
     return 0
 
 
