@@ -1,7 +1,8 @@
 """Kubernetes: the manifests of an image, to apply with kubectl or kustomize.
 
 A server becomes a Deployment with a Service, a PodDisruptionBudget and a HorizontalPodAutoscaler;
-any other image a Job, indexed where it has several ranks. Nothing here talks to a cluster.
+any other image a Job, indexed where it has several ranks. Nothing here talks to a cluster:
+`kubectl.py` does.
 Source: the Kubernetes API reference, versions apps/v1, batch/v1, autoscaling/v2, policy/v1.
 """
 
@@ -47,7 +48,7 @@ def _yaml(document: Mapping[str, Any]) -> str:
 
 
 def _named(job: Job, kind: str, version: str, suffix: str = "") -> dict[str, Any]:
-    name = _name(job)
+    name = name_of(job)
     labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "lockstitch"}
     metadata: dict[str, Any] = {"name": name + suffix, "labels": labels}
     if job.target.namespace:
@@ -55,14 +56,14 @@ def _named(job: Job, kind: str, version: str, suffix: str = "") -> dict[str, Any
     return {"apiVersion": version, "kind": kind, "metadata": metadata}
 
 
-def _name(job: Job) -> str:
+def name_of(job: Job) -> str:
     """Return a name that is a DNS label (RFC 1123): 63 characters of a-z, 0-9 and -."""
     text = "".join(c if c.isalnum() else "-" for c in job.name.lower())
     return text[:50].strip("-")
 
 
 def _labels(job: Job) -> dict[str, str]:
-    return {"app.kubernetes.io/name": _name(job)}
+    return {"app.kubernetes.io/name": name_of(job)}
 
 
 def _pod(job: Job, reference: str, container: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def _server(job: Job, reference: str) -> dict[str, dict[str, Any]]:
     }
     scaler = _named(job, "HorizontalPodAutoscaler", "autoscaling/v2") | {
         "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": _name(job)},
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name_of(job)},
             "minReplicas": replicas,
             "maxReplicas": max(_MOST, replicas),
             "metrics": [
@@ -212,7 +213,7 @@ def health_command(job: Job) -> list[str]:
 
 
 def _training(job: Job, reference: str) -> dict[str, dict[str, Any]]:
-    name, ranks = _name(job), job.target.tasks
+    name, ranks = name_of(job), job.target.tasks
     claim = _named(job, "PersistentVolumeClaim", "v1", "-outputs") | {
         "spec": {
             "accessModes": ["ReadWriteOnce" if ranks == 1 else "ReadWriteMany"],

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import clock, process
-from lockstitch.cluster import kubernetes, slurm
+from lockstitch.cluster import kubectl, kubernetes, slurm
 from lockstitch.cluster.job import REPORT, Job, helpers, write_helpers
 from lockstitch.cluster.slurm import Places
 from lockstitch.errors import LockstitchError
@@ -184,6 +184,14 @@ def kubernetes_files(job: Job) -> dict[str, str]:
     Raises LockstitchError when the target names no registry, or the image's user is root.
     """
     return kubernetes.manifests(job, _reference(job))
+
+
+def on_kubernetes(job: Job, show: Callable[[str], object], patience: float) -> int:
+    """Run an image's command as a Job, and return its exit code; Ctrl-C deletes the Job.
+
+    Raises LockstitchError as `kubectl.run` does.
+    """
+    return kubectl.run(job, kubernetes.name_of(job), kubernetes_files(job), show, patience)
 
 
 def _report(path: Path) -> Mapping[str, object]:

@@ -126,11 +126,16 @@ def _on(session: Session, spec: ImageSpec, options: argparse.Namespace) -> int:
     from lockstitch.cluster import start
 
     target = session.project.target(options.on)
-    if target.engine == "kubernetes":
-        message = "Kubernetes targets are written, and started by kubectl"
-        hint = f"lockstitch export target {target.name}"
+    if target.engine == "kubernetes" and spec.port:
+        message = f"`{spec.name}` is a server, whose manifests are written, and applied by kubectl"
+        hint = f"lockstitch export target {target.name} --image {spec.name}"
         raise LockstitchError(message, hint=hint)
     job, command = targets.job_of(session, target, spec, options.rest)
+    if target.engine == "kubernetes":
+        if options.dry_run:
+            sys.stdout.write("---\n".join(start.kubernetes_files(job).values()))
+            return 0
+        return start.on_kubernetes(job, print, options.max_wait)
     if command is not None and target.engine == "ray":
         if options.dry_run:
             sys.stdout.write(f"RAY_ADDRESS={target.address} {shlex.join(command.words)}\n")

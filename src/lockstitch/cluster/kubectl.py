@@ -1,0 +1,164 @@
+"""A Job on Kubernetes, by kubectl: applied, followed to its end, and deleted on Ctrl-C.
+
+kubectl knows the cluster and its logins; nothing else of ours talks to an API server.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lockstitch import clock, environ, process
+from lockstitch.cluster.job import Job
+from lockstitch.errors import LockstitchError, printable
+from lockstitch.progress import say
+
+_POLL, _SAY = 1.0, 30.0  # seconds
+_RANK = "batch.kubernetes.io/job-completion-index"
+_INTERRUPTED = 130
+# Reasons for which a pod waits and will not begin by itself.
+_HOPELESS = frozenset(
+    {
+        *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"),
+        *("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
+    }
+)
+
+
+def run(
+    job: Job,
+    name: str,
+    manifests: Mapping[str, str],
+    show: Callable[[str], object],
+    patience: float,
+) -> int:
+    """Apply a Job's manifests, show the log of its first pod, and return its exit code.
+
+    A job of the same name that was left is deleted first: what a Job runs cannot be changed. Its
+    volume stays. Raises LockstitchError when kubectl refuses it, when an image cannot be pulled,
+    and when it waits for a node longer than `patience` seconds, 0 for as long as it takes.
+    """
+    kubectl = _Kubectl(job, name)
+    kubectl.delete(wait=True)
+    documents = [text for path, text in manifests.items() if path != "kustomization.yaml"]
+    kubectl.call("apply", "-f", "-", stdin="---\n".join(documents))
+    say(f"job `{name}` on {job.target.name}; kubectl delete job {name} ends it")
+    try:
+        pod = kubectl.begun(patience)
+        kubectl.follow(pod, show)
+        code, reason = kubectl.ended()
+    except KeyboardInterrupt:
+        kubectl.delete(wait=False)
+        say(f"job `{name}` is deleted")
+        return _INTERRUPTED
+    except LockstitchError:
+        kubectl.delete(wait=False)
+        raise
+    if reason:
+        say(f"job `{name}`: {reason}")
+    if code == 0 and job.spec.outputs:
+        say(f"outputs are in the volume `{name}-outputs`")
+    return code
+
+
+class _Kubectl:
+    """kubectl, with one job that it is asked about."""
+
+    def __init__(self, job: Job, name: str) -> None:
+        self._program = process.find("kubectl", hint="install kubectl, with a login to the cluster")
+        self._space = ["--namespace", job.target.namespace] if job.target.namespace else []
+        self._name, self._folder = name, job.project.root
+
+    def call(self, *words: str, stdin: str = "") -> str:
+        return process.run([self._program, *self._space, *words], stdin=stdin).stdout
+
+    def delete(self, *, wait: bool) -> None:
+        """Delete the job with its pods, where there is one."""
+        waits = f"--wait={'true' if wait else 'false'}"
+        self.call("delete", "job", self._name, "--ignore-not-found", waits)
+
+    def begun(self, patience: float) -> str:
+        """Return the first pod once it runs or has ended."""
+        began = told = clock.monotonic()
+        while True:
+            pods = self._pods()
+            state = _state(pods[0]) if pods else {}
+            if "running" in state or "terminated" in state or self._conditions():
+                return str(pods[0]["metadata"]["name"]) if pods else ""
+            reason = _waits_for(pods[0]) if pods else "no pod yet"
+            if reason.partition(":")[0] in _HOPELESS:
+                message = f"job `{self._name}` cannot begin: {reason}"
+                hint = "lockstitch image push, and see that the nodes may pull from the registry"
+                raise LockstitchError(message, hint=hint)
+            now = clock.monotonic()
+            if patience and now - began > patience:
+                message = f"job `{self._name}` was deleted: it waited {patience:g} s for: {reason}"
+                raise LockstitchError(message, hint="kubectl describe nodes shows what is free")
+            if now - told >= _SAY:
+                say(f"job `{self._name}` waits ({reason}), {now - began:.0f} s")
+                told = now
+            clock.sleep(_POLL)
+
+    def follow(self, pod: str, show: Callable[[str], object]) -> None:
+        """Show a pod's log until it ends."""
+        if pod:
+            words = [self._program, *self._space, "logs", "--follow", pod]
+            process.follow(words, cwd=self._folder, env=environ.child(), line=show)
+
+    def ended(self) -> tuple[int, str]:
+        """Return the exit code of the job once it has one, and why it failed."""
+        while not (found := self._conditions()):
+            clock.sleep(_POLL)
+        codes = [
+            int(ended.get("exitCode", 1))
+            for pod in self._pods()
+            if (ended := _state(pod).get("terminated"))
+        ]
+        if "Complete" in found:
+            return 0, ""
+        return next((code for code in codes if code), 1), found["Failed"]
+
+    def _conditions(self) -> dict[str, str]:
+        """Return the ends of the job that have come, `Complete` or `Failed`, with the reasons."""
+        document = self._json("get", "job", self._name)
+        found = document.get("status", {}).get("conditions") or ()
+        return {
+            each["type"]: printable(f"{each.get('reason', '')}: {each.get('message', '')}", 300)
+            for each in found
+            if each.get("type") in {"Complete", "Failed"} and each.get("status") == "True"
+        }
+
+    def _pods(self) -> list[dict[str, Any]]:
+        """Return the pods of the job, rank 0 first, and of each rank the newest."""
+        items = self._json("get", "pods", "--selector", f"job-name={self._name}").get("items") or []
+
+        def place(pod: dict[str, Any]) -> tuple[int, str]:
+            about = pod["metadata"]
+            rank = int((about.get("annotations") or {}).get(_RANK, 0))
+            return -rank, str(about.get("creationTimestamp", ""))
+
+        return sorted(items, key=place, reverse=True)
+
+    def _json(self, *words: str) -> dict[str, Any]:
+        try:
+            document = json.loads(self.call(*words, "--output", "json"))
+        except ValueError as error:
+            message = f"`kubectl {' '.join(words)}` printed no JSON"
+            raise LockstitchError(message) from error
+        return document if isinstance(document, dict) else {}
+
+
+def _state(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the state of a pod's only container: `waiting`, `running` or `terminated`."""
+    statuses = pod.get("status", {}).get("containerStatuses") or [{}]
+    state = statuses[0].get("state")
+    return state if isinstance(state, Mapping) else {}
+
+
+def _waits_for(pod: Mapping[str, Any]) -> str:
+    waiting = _state(pod).get("waiting")
+    if isinstance(waiting, Mapping):
+        return printable(f"{waiting.get('reason', '')}: {waiting.get('message', '')}", 300)
+    for each in pod.get("status", {}).get("conditions") or ():
+        if each.get("type") == "PodScheduled" and each.get("status") == "False":
+            return printable(f"{each.get('reason', '')}: {each.get('message', '')}", 300)
+    return str(pod.get("status", {}).get("phase", "Pending"))

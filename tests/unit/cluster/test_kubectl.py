@@ -1,0 +1,177 @@
+"""Jobs on Kubernetes, by a stand-in for kubectl: it keeps what it was told in a folder."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lockstitch import process
+from lockstitch.cluster import kubectl
+from lockstitch.cluster.job import Job
+from lockstitch.errors import LockstitchError
+from lockstitch.python.model import ImageSpec, Project, TargetSpec
+
+# As kubectl's reference has it, for the words that are used; `story` says how pods go, step by
+# step: a step for each time that the pods are asked for, the last one again and again.
+KUBECTL = """\
+import json, os, sys
+folder = os.environ["FAKE_KUBECTL"]
+words = sys.argv[1:]
+with open(folder + "/calls", "a") as calls:
+    calls.write(json.dumps(words) + "\\n")
+if words[:1] == ["--namespace"]:
+    words = words[2:]
+story = json.load(open(folder + "/story"))
+path = folder + "/step"
+step = int(open(path).read()) if os.path.exists(path) else 0
+now = story["pods"][min(step, len(story["pods"]) - 1)]
+if words[0] == "apply":
+    open(folder + "/applied", "w").write(sys.stdin.read())
+elif words[:2] == ["get", "pods"]:
+    open(path, "w").write(str(step + 1))
+    print(json.dumps({"items": now}))
+elif words[:2] == ["get", "job"]:
+    done = step >= len(story["pods"]) - 1
+    print(json.dumps({"status": {"conditions": story["end"] if done else []}}))
+elif words[0] == "logs":
+    print("\\n".join(story.get("log", [])))
+    sys.stdout.flush()
+    if story.get("interrupted"):
+        import signal, time
+        os.kill(os.getppid(), signal.SIGINT)
+        time.sleep(5)
+"""
+MANIFESTS = {
+    "job.yaml": "kind: Job\n",
+    "outputs.yaml": "kind: PersistentVolumeClaim\n",
+    "kustomization.yaml": "kind: Kustomization\n",
+}
+COMPLETE = [{"type": "Complete", "status": "True"}]
+FAILED = [
+    {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "too often"}
+]
+
+
+def pod(name: str, state: dict[str, object], rank: int = 0) -> dict[str, object]:
+    return {
+        "metadata": {
+            "name": name,
+            "annotations": {"batch.kubernetes.io/job-completion-index": str(rank)},
+        },
+        "status": {"phase": "Pending", "containerStatuses": [{"state": state}]},
+    }
+
+
+def ended(code: int) -> dict[str, object]:
+    return {"terminated": {"exitCode": code}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    program = tmp_path / "bin" / "kubectl"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\n{KUBECTL}")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_KUBECTL", str(tmp_path))
+    monkeypatch.setattr(kubectl, "_POLL", 0.01)
+    return tmp_path
+
+
+def run(folder: Path, story: dict[str, object], patience: float = 0) -> tuple[int, list[str]]:
+    (folder / "story").write_text(json.dumps(story))
+    job = Job(
+        project=Project(
+            root=folder,
+            name="churn",
+            version="1",
+            python="3.11",
+            base="debian:bookworm",
+            platforms=("linux/amd64",),
+            images=(),
+            is_package=False,
+            build_requires=(),
+            document={},
+        ),
+        target=TargetSpec(name="cloud", engine="kubernetes", namespace="ml"),
+        spec=ImageSpec(name="train", command=("python", "train.py"), outputs=("models",)),
+        arguments=(),
+        image=None,
+        folder=folder,
+    )
+    shown: list[str] = []
+    return kubectl.run(job, "churn-train", MANIFESTS, shown.append, patience), shown
+
+
+def calls(folder: Path) -> list[list[str]]:
+    return [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
+
+
+def test_a_job_is_applied_followed_and_ends_with_its_code(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits = pod("p", {"waiting": {"reason": "ContainerCreating"}})
+    pods = [[], [waits], [pod("p", {"running": {}})], [pod("p", ended(0))]]
+    code, shown = run(folder, {"pods": pods, "end": COMPLETE, "log": ["epoch 1", "epoch 2"]})
+    assert (code, shown) == (0, ["epoch 1", "epoch 2"])
+    kinds = [each["kind"] for each in yaml.safe_load_all((folder / "applied").read_text())]
+    assert kinds == ["Job", "PersistentVolumeClaim"]
+    assert all(each[:2] == ["--namespace", "ml"] for each in calls(folder))
+    deleted = ["delete", "job", "churn-train", "--ignore-not-found", "--wait=true"]
+    assert [each[2:] for each in calls(folder) if "delete" in each] == [deleted], "the former one"
+    assert calls(folder)[0][2:] == deleted
+    assert "outputs are in the volume `churn-train-outputs`" in capsys.readouterr().err
+
+
+def test_the_code_of_the_rank_that_failed_is_the_jobs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pods = [[pod("b", ended(3), rank=1), pod("a", ended(0))]]
+    code, _ = run(folder, {"pods": pods, "end": FAILED})
+    assert code == 3
+    assert "BackoffLimitExceeded: too often" in capsys.readouterr().err
+    logs = next(each for each in calls(folder) if "logs" in each)
+    assert logs[-1] == "a", "rank 0"
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
+def test_an_image_that_cannot_be_pulled_ends_it(reason: str, folder: Path) -> None:
+    waits = pod("p", {"waiting": {"reason": reason, "message": "not \x1b[2Jfound"}})
+    with pytest.raises(LockstitchError, match=f"cannot begin: {reason}: not .*found") as caught:
+        run(folder, {"pods": [[waits]], "end": []})
+    assert "\x1b" not in caught.value.message
+    assert "--wait=false" in calls(folder)[-1]
+
+
+def test_a_job_that_no_node_takes_is_deleted(folder: Path) -> None:
+    waits = pod("p", {})
+    waits["status"] = {
+        "phase": "Pending",
+        "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "gpu"}
+        ],
+    }
+    with pytest.raises(LockstitchError, match=r"waited 0\.2 s for: Unschedulable: gpu"):
+        run(folder, {"pods": [[waits]] * 1000, "end": []}, patience=0.2)
+    assert "--wait=false" in calls(folder)[-1]
+
+
+def test_ctrl_c_deletes_the_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    story = {"pods": [[pod("p", {"running": {}})]] * 2, "end": [], "interrupted": True}
+    code, _ = run(folder, story)
+    assert code == 130
+    assert "--wait=false" in calls(folder)[-1]
+    assert "is deleted" in capsys.readouterr().err
+
+
+def test_kubectl_that_fails_is_said(folder: Path) -> None:
+    (folder / "bin" / "kubectl").write_text("#!/bin/sh\necho 'no login' >&2\nexit 1\n")
+    with pytest.raises(LockstitchError, match="no login"):
+        run(folder, {"pods": [[]], "end": []})
+    (folder / "bin" / "kubectl").unlink()
+    if not process.is_there("kubectl"):
+        with pytest.raises(LockstitchError, match="kubectl"):
+            run(folder, {"pods": [[]], "end": []})
