@@ -101,8 +101,9 @@ class _Kubectl:
     def follow(self, pod: str, show: Callable[[str], object]) -> None:
         """Show a pod's log until it ends."""
         if pod:
-            words = [self._program, *self._space, "logs", "--follow", pod]
-            process.follow(words, cwd=self._folder, env=environ.child(), line=show)
+            words = (*self._space, "logs", "--follow", pod)
+            env = environ.child()
+            process.follow([self._program, *words], cwd=self._folder, env=env, line=show)
 
     def ended(self) -> tuple[int, str]:
         """Return the exit code of the job once it has one, and why it failed."""

@@ -22,20 +22,20 @@ sys.exit(main())
 """
 
 
-def main(bundle: str, folder: str) -> int:
+def main(bundle, folder):
     """Install, and say where the program is."""
     if os.path.exists(folder):
         return refuse(f"`{folder}` is there already: name a new folder")
     wheels = []
     with tarfile.open(bundle, "r|") as archive:
-        index = json.load(archive.extractfile(archive.next()))
+        index = json.loads(content(archive, archive.next()))
         wanted = {
             each["digest"].split(":")[1]: each for each in index.get("tool", {}).get("files", ())
         }
         for member in archive:
             name = member.name.split("/")[-1]
             if name in wanted:
-                data = archive.extractfile(member).read()
+                data = content(archive, member)
                 if hashlib.sha256(data).hexdigest() != name:
                     return refuse(
                         f"`{wanted[name]['name']}` of `{bundle}` is damaged: copy it again"
@@ -57,6 +57,11 @@ def main(bundle: str, folder: str) -> int:
     os.chmod(program, 0o755)  # noqa: S103 -- a program
     print(program)
     return 0
+
+
+def content(archive, member):
+    """Return the bytes of a file of a bundle."""
+    return archive.extractfile(member).read()
 
 
 def unpack(wheel, packages, programs):
