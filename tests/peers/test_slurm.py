@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -14,12 +15,15 @@ from support import projects, slurm
 from support.programs import LOCKSTITCH
 from support.slurm import Slurm
 
+import lockstitch
+
 pytestmark = [
     pytest.mark.network,
     pytest.mark.xdist_group("slurm"),
     pytest.mark.skipif(not slurm.is_here(), reason="needs root, and slurm-wlm with charliecloud"),
 ]
 
+CUSTOMERS = Path(lockstitch.__file__).parent / "scaffold/templates/churn/data/telco_churn.csv.gz"
 PYPROJECT = """\
 [project]
 name = "parallel"
@@ -32,7 +36,7 @@ package = false
 
 [tool.lockstitch.images.train]
 command = ["python", "train.py"]
-include = ["train.py"]
+include = ["train.py", "data/*"]
 outputs = ["models"]
 
 [tool.lockstitch.targets.cluster]
@@ -56,9 +60,10 @@ engine = "slurm"
 nodes = 2
 runtime = "venv"
 """
-# Logistic regression on one half of the rows a rank; gradients are summed at each step.
+# Churn of the template's customers: logistic regression on one half of them a rank, whose gradients
+# are summed at each step.
 TRAIN = """\
-import json, os, signal, sys, time
+import csv, gzip, json, os, signal, sys, time
 from multiprocessing.connection import Client, Listener
 import numpy as np
 
@@ -105,13 +110,19 @@ def summed(gradient):
     peers[0].send(gradient)
     return peers[0].recv()
 
-rows = np.random.default_rng(7).normal(size=(400, 5))
-labels = (rows @ np.array([2.0, -1.0, 0.5, 0.0, 1.5]) > 0).astype(float)
+with gzip.open("data/telco_churn.csv.gz", "rt", newline="") as handle:
+    customers = list(csv.DictReader(handle))
+rows = np.array([[float(each["tenure"]), float(each["monthlycharges"]),
+    float(each["seniorcitizen"]), each["contract"] == "Month-to-month",
+    each["internetservice"] == "Fiber optic", each["paymentmethod"] == "Electronic check"]
+    for each in customers])
+rows = np.c_[(rows - rows.mean(axis=0)) / rows.std(axis=0), np.ones(len(rows))]
+labels = np.array([each["churn"] == "Yes" for each in customers], dtype=float)
 mine, wanted = rows[rank::size], labels[rank::size]
-weights = np.zeros(5)
-for _ in range(200):
+weights = np.zeros(rows.shape[1])
+for _ in range(300):
     guess = 1 / (1 + np.exp(-(mine @ weights)))
-    weights -= 0.01 * summed(mine.T @ (guess - wanted))
+    weights -= 1 / len(rows) * summed(mine.T @ (guess - wanted))
 accuracy = float(((rows @ weights > 0) == labels).mean())
 if rank == 0:
     with open("models/metrics.json", "w") as handle:
@@ -169,6 +180,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pyproject=PYPROJECT,
         files={"train.py": TRAIN},
     )
+    (root / "data").mkdir()
+    shutil.copy(CUSTOMERS, root / "data")
     with slurm.running(tmp_path_factory.mktemp("cluster")) as there:
         cluster = Cluster(root, there)
         locked = cluster.run("lock")
@@ -186,7 +199,7 @@ def test_two_ranks_train_one_model_and_leave_a_record(cluster: Cluster) -> None:
     assert digests == {manifest["manifests"][0]["digest"]}
     assert "2 ranks, one environment" in done.stdout
     record = json.loads((cluster.root / "models" / "train.run.json").read_text())
-    assert record["metrics"]["accuracy"] > 0.95
+    assert 0.78 < record["metrics"]["accuracy"] < 0.82  # always "stays": 0.73
     assert {*record["outputs"]} == {"models/metrics.json", "models/weights.npy"}
     assert [(each["rank"], each["node"]) for each in record["ranks"]] == [
         (0, "node1"),
