@@ -18,7 +18,8 @@ import zipfile
 PROGRAM = """#!{python}
 import sys
 from lockstitch.cli.main import main
-sys.exit(main())
+if __name__ == "__main__":  # not in the processes that it starts
+    sys.exit(main())
 """
 
 
