@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -46,6 +47,13 @@ class Interpreter:
     minor: str
 
 
+_ENVIRONMENT = {"LC_ALL": "C"}  # nothing of the host's environment reaches the compiler
+
+
+def _script() -> AbstractContextManager[Path]:
+    return resources.as_file(resources.files("lockstitch.runtime").joinpath("bytecode.py"))
+
+
 def compile_files(
     interpreter: Interpreter, root: Path, sources: Sequence[tuple[str, str]]
 ) -> dict[str, bytes]:
@@ -59,13 +67,9 @@ def compile_files(
     # Sorted by bytes, since CPython's output depends on the order of compilation.
     ordered = sorted(sources, key=lambda source: source[1].encode())
     job = {"root": str(root), "files": [[name, f"/{path}"] for name, path in ordered]}
-    script = resources.files("lockstitch.runtime").joinpath("bytecode.py")
-    with resources.as_file(script) as script_path:
-        data = process.pipe(
-            [*interpreter.argv, "-I", "-S", "-B", script_path],
-            json.dumps(job).encode(),
-            env={"LC_ALL": "C"},  # nothing of the host's environment reaches the compiler
-        )
+    with _script() as script:
+        words: list[str | Path] = [*interpreter.argv, "-I", "-S", "-B", script]
+        data = process.pipe(words, json.dumps(job).encode(), env=_ENVIRONMENT)
     tag = f"cpython-{interpreter.minor.replace('.', '')}"  # PEP 3147
     compiled: dict[str, bytes] = {}
     at = 0
@@ -196,8 +200,12 @@ def of_base(base: Base, locked: Sequence[Base], store: Store) -> Interpreter:
     assert base.interpreter is not None  # noqa: S101 -- the caller compiles on this host else
     minor = base.target().minor
     runner = runnable(base, locked)
-    argv = _own_loader(runner, _unpacked(runner, store)) if runner else _same_version(base)
     root = _unpacked(base, store)
+    if runner is None:
+        argv = _same_version(base)
+    else:
+        is_same = runner.plain.digest == base.plain.digest
+        argv = _own_loader(runner, root if is_same else _unpacked(runner, store))
     return Interpreter(argv=argv, root=str(root), key=base.interpreter, minor=minor)
 
 
@@ -206,6 +214,7 @@ def _unpacked(base: Base, store: Store) -> Path:
     with store.lock(root.name):
         if not store.has_whole_tree(root):
             _unpack(base, store, root)
+            _start(base, root)
             store.remember_tree(root)
     return root
 
@@ -228,6 +237,19 @@ def _unpack(base: Base, store: Store, root: Path) -> None:
             for chunk in entry.content.plain() if entry.content else ():
                 handle.write(chunk)
         path.chmod(0o755 if entry.mode & 0o111 else 0o644)
+
+
+def _start(base: Base, root: Path) -> None:
+    """Let the compiler start once, so that Python keeps the bytecode of what it imports.
+
+    It starts for each wheel, in a quarter of the time then. What it makes is the same.
+    """
+    if runnable(base, ()) is None:
+        return
+    # What keeps it from starting is told where it has something to do.
+    with _script() as script, contextlib.suppress(LockstitchError):
+        words: list[str | Path] = [*_own_loader(base, root), "-I", "-S", script]
+        process.pipe(words, b'{"root": "", "files": []}', env=_ENVIRONMENT)
 
 
 def _own_loader(base: Base, root: Path) -> tuple[str, ...]:

@@ -12,13 +12,15 @@ from pathlib import Path
 from types import CodeType
 
 import pytest
-from support import projects
+from support import projects, values
 from support.zips import FILENAME, File, wheel
 
+from lockstitch import process
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image import bytecode
 from lockstitch.image.bytecode import Interpreter, compile_files
+from lockstitch.oci.entry import file
 from lockstitch.store import Store
 
 OWN = platform.python_version()
@@ -274,3 +276,29 @@ def test_no_python_means_no_bytecode() -> None:
         None,
         "no bytecode: this machine has no CPython 3.99 to make it (uv python install 3.99.1)",
     )
+
+
+def test_the_compiler_of_a_base_starts_once_so_that_what_it_imports_is_kept_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, store = values.debian_base(), Store(tmp_path)
+    started: list[list[str]] = []
+
+    def pipe(words: list[str | Path], data: bytes, *, env: dict[str, str]) -> bytes:
+        started.append([str(word) for word in words])
+        kept = store.scratch(f"base-{base.plain.digest.hex[:24]}") / "json.pyc"
+        kept.write_bytes(b"compiled")
+        return data[:0]
+
+    monkeypatch.setattr(bytecode, "root_files", lambda *_: [file("usr/bin/python3.11", b"")])
+    monkeypatch.setattr(bytecode, "runnable", lambda base, _: base)
+    monkeypatch.setattr(process, "pipe", pipe)
+    for _ in range(2):
+        root = bytecode._unpacked(base, store)
+        assert (root / "json.pyc").exists()
+    assert len(started) == 1  # what it left behind is part of what is known of the folder
+    assert "-B" not in started[0]
+    monkeypatch.setattr(bytecode, "runnable", lambda *_: None)  # another processor's
+    (root / "json.pyc").unlink()
+    bytecode._unpacked(base, store)
+    assert len(started) == 1
