@@ -1,12 +1,10 @@
 """What an image takes from its base: a root file system that is made, or layers as they are."""
 
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
 
-from lockstitch.image import cpython, debian
-from lockstitch.lock.bases import Base, registry
+from lockstitch.lock.bases import Base
 from lockstitch.lock.bases.cpython import CPythonBase
 from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.lock.sbom import PackageFacts
@@ -20,11 +18,6 @@ from lockstitch.oci.registry.repository import Repository
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
 
-# How the root file system of a base is made, by the base's kind.
-_ROOT_FILES: Final[
-    dict[str, Callable[[Any, Store, MutableMapping[str, PackageFacts] | None], Iterator[Entry]]]
-] = {"cpython": cpython.entries, "debian": debian.entries}
-
 
 def root_files(
     base: Base, store: Store, facts: MutableMapping[str, PackageFacts] | None = None
@@ -34,7 +27,15 @@ def root_files(
     `facts` takes in what is known of each package, by its hex digest. Raises LockstitchError
     with every file of a package that no image should hold.
     """
-    return _ROOT_FILES[base.kind](base, store, facts)
+    # Loaded when a base is made, once a machine, and not with each build.
+    if isinstance(base, CPythonBase):
+        from lockstitch.image import cpython
+
+        return cpython.entries(base, store, facts)
+    assert isinstance(base, DebianBase)  # noqa: S101 -- all others bring layers
+    from lockstitch.image import debian
+
+    return debian.entries(base, store, facts)
 
 
 def added_files(
@@ -44,6 +45,8 @@ def added_files(
 
     Raises as `root_files` does.
     """
+    from lockstitch.image import debian
+
     if isinstance(base, (CPythonBase, DebianBase)):
         below = {entry.path: entry for entry in root_files(base.plain, store)}
         yield from debian.added_entries(below, base, store, facts)
@@ -83,8 +86,10 @@ class InheritedLayers:
 
     def fetch(self, base: Base, layers: Sequence[LayerFacts]) -> None:
         """Bring layers of a base into the store; raises LockstitchError when a download fails."""
+        from lockstitch.lock.bases.registry.pin import fetch
+
         if layers:
-            registry.fetch(layers, self._repository(base), self._store, self._progress)
+            fetch(layers, self._repository(base), self._store, self._progress)
 
     def path(self, layer: LayerFacts) -> Path:
         """Return where the store has a layer, or would have it."""

@@ -34,7 +34,6 @@ from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock import sources
 from lockstitch.lock.bases import Base
-from lockstitch.lock.bases.debian import sonames
 from lockstitch.lock.file import Lock
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.net.download import Download, Fetcher
@@ -240,6 +239,8 @@ class Builder:
         """Return notes about libraries that packages miss; raises as `libraries.check`."""
 
         def packages(names: Sequence[str]) -> Mapping[str, str]:
+            from lockstitch.lock.bases.debian import sonames  # which few builds need
+
             release = prepared.base.release or "bookworm"
             platform = prepared.base.platform
             return sonames.packages(

@@ -1,10 +1,6 @@
 """Makes layers, each in a process of its own: entries in, a blob of the store and facts out."""
 
-import concurrent.futures
-import concurrent.futures.process
 import contextlib
-import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import threading
@@ -12,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockstitch import environ, memory
 from lockstitch.digest import Digest
@@ -35,6 +32,9 @@ from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
 from lockstitch.table import counted
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 _SMALL = 4 << 20  # bytes of input below which a process costs more than it saves
 _WORKER = 160 << 20  # bytes of memory of a worker and of the compiler of bytecode that it starts
@@ -295,6 +295,9 @@ def make_all(
                     yield job, make(job, root)
                     task.advance(_weight(job) + 1)
             return
+        import concurrent.futures  # and processes: 15 ms that a build of a small layer does without
+        import multiprocessing
+
         with _pool(workers) as pool:
             with _interrupts_held():  # while children start, who take the mask over
                 futures = {pool.submit(_made_together, unit): unit for unit in units}
@@ -361,8 +364,10 @@ def _weight(job: Job) -> int:
 
 
 def _results(
-    future: "concurrent.futures.Future[list[LayerResult | Damaged]]", unit: tuple[Job, ...]
+    future: "Future[list[LayerResult | Damaged]]", unit: tuple[Job, ...]
 ) -> list[LayerResult | Damaged]:
+    import concurrent.futures.process
+
     try:
         return future.result()
     except concurrent.futures.process.BrokenProcessPool as error:
@@ -374,7 +379,10 @@ def _results(
         raise LockstitchError(message, hint=hint) from error
 
 
-def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+def _pool(workers: int) -> "ProcessPoolExecutor":
+    import concurrent.futures
+    import multiprocessing
+
     # spawn: the same on every system, and no lock of a thread is copied into a child.
     context = multiprocessing.get_context("spawn")
     return concurrent.futures.ProcessPoolExecutor(
@@ -398,6 +406,8 @@ def _interrupts_held() -> Iterator[None]:
 def _in_worker() -> None:
     # Ctrl-C goes to the whole group; the parent alone handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import multiprocessing
+
     # A parent that was killed tells no child, and its output would stay open here.
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -405,5 +415,7 @@ def _in_worker() -> None:
 
 
 def _end_with(sentinel: int) -> None:
+    import multiprocessing.connection
+
     multiprocessing.connection.wait([sentinel])
     os._exit(1)

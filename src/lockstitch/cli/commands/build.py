@@ -32,9 +32,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockstitch import clock, git
-from lockstitch.cli.commands import push, try_
 from lockstitch.cli.options import (
     COMMON,
     INSECURE,
@@ -55,10 +55,10 @@ from lockstitch.cli.session import (
     would,
 )
 from lockstitch.cli.unchanged import Watch
-from lockstitch.dockerfile import engines, local, render
+from lockstitch.dockerfile import engines
 from lockstitch.dockerfile.engines import BUILDERS, Recipe
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.image import accelerators, bundle, imports, publish, sizes
+from lockstitch.image import accelerators, imports, publish, sizes
 from lockstitch.image.attest import Attester
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.publish import Documents, Published
@@ -75,7 +75,9 @@ from lockstitch.progress import heard, say
 from lockstitch.python.load import find_root
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.size import shown
-from lockstitch.trial.start import Verdict
+
+if TYPE_CHECKING:
+    from lockstitch.trial.start import Verdict
 
 REST = "options of the engine's build"  # what stands after `--`
 OPTIONS = (
@@ -261,6 +263,8 @@ def _steps(
 
 def _bring(session: Session, path: Path) -> None:
     """Put the files of a bundle into the store."""
+    from lockstitch.image import bundle
+
     if not path.is_file():
         message = f"there is no bundle `{path}`"
         raise LockstitchError(message, hint=f"lockstitch pack --output {path}, with a network")
@@ -335,6 +339,8 @@ def _without_drift(
 def _base_only(
     builder: Builder, project: Project, layout: Layout, options: argparse.Namespace
 ) -> int:
+    from lockstitch.dockerfile import render
+
     if len(project.platforms) != 1:
         message = f"--output takes one base, and there is one for each of {len(project.platforms)}"
         message += " platforms"
@@ -351,14 +357,18 @@ def _base_only(
 
 
 def _engine_to_load(project: Project, options: argparse.Namespace) -> engines.Engine | None:
+    from lockstitch.dockerfile import local
+
     if options.load is None:
         return None
     names = (options.load,) if options.load else engines.RUNNERS
     return local.find(names, "leave out --load", project)
 
 
-def _tried(session: Session, built: Sequence[Built]) -> dict[str, Verdict]:
+def _tried(session: Session, built: Sequence[Built]) -> dict[str, "Verdict"]:
     """Return how each image with a command starts on this machine, by its name."""
+    from lockstitch.cli.commands import try_
+
     verdicts = {}
     for each in try_.of_this_machine(session.project, built):
         spec = each.prepared.spec
@@ -389,6 +399,8 @@ def _load(
     session: Session, engine: engines.Engine, built: Sequence[Built], options: argparse.Namespace
 ) -> None:
     """Put the images of the engine's platform into the engine."""
+    from lockstitch.dockerfile import local
+
     for image in built:
         if str(image.image.platform) == engine.platform:
             tag = options.tag or engines.tag(session.project, image.prepared.spec)
@@ -401,6 +413,8 @@ def _build_with_engine(
     session: Session, lock: Lock, specs: Sequence[ImageSpec], options: argparse.Namespace
 ) -> int:
     """Let an engine build the rendered Dockerfiles, and print `NAME TAG`, one image a line."""
+    from lockstitch.dockerfile import local, render
+
     project = session.project
     local.check_rendered(project, lock, specs)
     engine = local.find((options.engine,), _NATIVE, project)
@@ -441,7 +455,7 @@ def _show(
     built: list[Built],
     published: Mapping[str, Published],
     seconds: float,
-    trials: Mapping[str, Verdict],
+    trials: Mapping[str, "Verdict"],
     *,
     as_json: bool,
 ) -> None:
@@ -449,6 +463,8 @@ def _show(
         documents = [_document(image, published.get(image.spec)) for image in built]
         for image, each in zip(built, documents, strict=True):
             if image.spec in trials:
+                from lockstitch.cli.commands import try_
+
                 spec, verdict = image.prepared.spec, trials[image.spec]
                 each["trial"] = try_.document(session.project, spec, verdict)
         print_json(documents)
@@ -458,8 +474,11 @@ def _show(
             say(line)
         if not published:
             sys.stdout.write(_line(image))
-    for image_there in published.values():
-        push.show(image_there)
+    if published:
+        from lockstitch.cli.commands import push
+
+        for image_there in published.values():
+            push.show(image_there)
     is_new = any(image.fresh or image.made for image in built)
     state = "built" if is_new else "up to date"
     say(f"{state} in {seconds:.2f} s")
@@ -516,7 +535,11 @@ def _remember(
 
 
 def _document(built: Built, published: Published | None) -> dict[str, object]:
-    pushed = {"pushed": push.document(published)} if published else {}
+    pushed: dict[str, object] = {}
+    if published:
+        from lockstitch.cli.commands import push
+
+        pushed["pushed"] = push.document(published)
     return pushed | {
         "name": built.name,
         "digest": built.image.digest,

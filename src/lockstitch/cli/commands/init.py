@@ -172,8 +172,8 @@ def _made_first(found: plan.Plan) -> list[str]:
 
 def _can_fetch(python: str) -> bool:
     """Return whether this machine reaches the archive of a Python that Debian lacks."""
-    from lockstitch.lock.bases import cpython
+    from lockstitch.lock.bases.cpython.pin import can_fetch
     from lockstitch.net.download import Fetcher
     from lockstitch.store import Store, default_root
 
-    return cpython.can_fetch(python, Fetcher(Store(default_root()), first_wait=0.1))
+    return can_fetch(python, Fetcher(Store(default_root()), first_wait=0.1))

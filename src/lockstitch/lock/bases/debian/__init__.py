@@ -2,14 +2,15 @@
 
 from lockstitch.lock.bases.base import Base, Kind, Sources
 from lockstitch.lock.bases.debian.base import Added, DebianBase, DebianPackage, read
-from lockstitch.lock.bases.debian.selection import pin
 
-__all__ = ["KIND", "Added", "DebianBase", "DebianPackage", "pin"]
+__all__ = ["KIND", "Added", "DebianBase", "DebianPackage"]
 
 
 def _pin(
     base: str, platform: str, python: str, sources: Sources, packages: tuple[str, ...]
 ) -> Base:
+    from lockstitch.lock.bases.debian.selection import pin  # which only `lock` needs
+
     return pin(
         base.partition(":")[2],
         platform,

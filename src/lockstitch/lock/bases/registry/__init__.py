@@ -2,17 +2,18 @@
 
 from lockstitch.errors import LockstitchError
 from lockstitch.lock.bases.base import Base, Kind, Sources
-from lockstitch.lock.bases.registry.base import RegistryBase, SystemPackage, read
-from lockstitch.lock.bases.registry.pin import FILES, fetch, pin
+from lockstitch.lock.bases.registry.base import FILES, RegistryBase, SystemPackage, read
 from lockstitch.oci.reference import Reference
-from lockstitch.oci.registry.repository import Repository
 
-__all__ = ["FILES", "KIND", "RegistryBase", "SystemPackage", "fetch", "pin"]
+__all__ = ["FILES", "KIND", "RegistryBase", "SystemPackage"]
 
 
 def _pin(
     base: str, platform: str, python: str, sources: Sources, packages: tuple[str, ...]
 ) -> Base:
+    from lockstitch.lock.bases.registry.pin import pin  # which only `lock` needs
+    from lockstitch.oci.registry.repository import Repository
+
     if packages:
         names = ", ".join(f"`{name}`" for name in packages)
         message = f"`{base}` is an image of a registry, which gets no packages: {names}"

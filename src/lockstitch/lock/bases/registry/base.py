@@ -47,6 +47,8 @@ _FORMS = {
     "architecture": re.compile(r"[A-Za-z0-9_-]*"),
 }
 
+FILES = "registry-files"  # the kind of store record of a base's libraries and programs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemPackage:

@@ -12,7 +12,7 @@ from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes, parse_js
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases.base import STAMP
 from lockstitch.lock.bases.registry import interpreter, packages
-from lockstitch.lock.bases.registry.base import RegistryBase, history_entry, read
+from lockstitch.lock.bases.registry.base import FILES, RegistryBase, history_entry, read
 from lockstitch.oci.entry import Kind
 from lockstitch.oci.layer import FileLayer, LayerFacts, oci_type
 from lockstitch.oci.manifest import Manifest
@@ -27,7 +27,6 @@ from lockstitch.store import Store
 from lockstitch.table import counted
 
 _RECORD = "registry-base-2"  # the kind of store record; a change of what is read is a new name
-FILES = "registry-files"  # the kind of store record of a base's libraries and programs
 _LIBRARY = re.compile(r"\.so(?:\.[\w.+-]+)?$")
 _PROGRAM = re.compile(r"(?:usr/)?(?:local/)?s?bin/([^/]+)")
 _LARGEST = 64 << 30  # bytes of one unpacked layer

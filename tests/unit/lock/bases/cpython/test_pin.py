@@ -55,7 +55,9 @@ def publish(server: Server, data: bytes, *, proof: str = "SHA256SUMS", name: str
 
 
 def pin(sources: Sources, name: str = "cpython:3.12.1", python: str = "3.12") -> CPythonBase:
-    return cpython.pin(name, "linux/amd64", python, sources)
+    found = cpython.KIND.pin(name, "linux/amd64", python, sources, ())
+    assert isinstance(found, CPythonBase)
+    return found
 
 
 def message(sources: Sources, **named: str) -> str:
@@ -208,7 +210,7 @@ def test_free_threaded_wheels_and_folders_have_their_letter(
 def test_packages_of_the_system_stand_on_its_debian(server: Server, sources: Sources) -> None:
     publish(server, tiny())
     plain = pin(sources)
-    base = cpython.pin("cpython:3.12.1", "linux/amd64", "3.12", sources, ("tool",))
+    base = cpython.KIND.pin("cpython:3.12.1", "linux/amd64", "3.12", sources, ("tool",))
     assert [package.name for package in base.added.packages] == ["libtool1", "tool"]
     assert base.plain == plain
     assert not base.equivalent(plain)

@@ -12,7 +12,7 @@ from support.server import Server, serve
 from lockstitch.errors import LockstitchError
 from lockstitch.image.bases import added_files, root_files
 from lockstitch.lock.bases import Sources, debian, kind_of
-from lockstitch.lock.bases.debian import mirror
+from lockstitch.lock.bases.debian import mirror, selection
 from lockstitch.lock.bases.debian.base import read
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.net.download import Fetcher
@@ -33,7 +33,7 @@ def server() -> Iterator[Server]:
 def pin(server: Server, store: Store, *packages: str) -> debian.DebianBase:
     fetcher = Fetcher(store, first_wait=0.001)
     source = mirror.from_address(f"{server.address}/debian")
-    base = debian.pin(
+    base = selection.pin(
         "bookworm",
         "linux/amd64",
         "3.11",

@@ -14,7 +14,7 @@ import pytest
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.lock.bases import debian
-from lockstitch.lock.bases.debian import mirror, release
+from lockstitch.lock.bases.debian import mirror, release, selection
 from lockstitch.net.download import Fetcher
 from lockstitch.progress import Quiet
 from lockstitch.store import Store
@@ -110,7 +110,7 @@ def pin(
     python: str = "3.11",
     keyring: Path = Path("/nothing"),
 ) -> debian.DebianBase:
-    return debian.pin(
+    return selection.pin(
         name,
         platform,
         python,

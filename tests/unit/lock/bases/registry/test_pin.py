@@ -11,7 +11,8 @@ from support.fakes import Counted
 from support.registry import Registry
 
 from lockstitch.errors import LockstitchError
-from lockstitch.lock.bases.registry import RegistryBase, pin
+from lockstitch.lock.bases.registry import RegistryBase
+from lockstitch.lock.bases.registry.pin import pin
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.repository import Repository
