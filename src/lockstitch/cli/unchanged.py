@@ -52,7 +52,7 @@ def answer(words: "Sequence[str]") -> int | None:
         }
         if seen != {**record["seen"], "images": known["images"]}:
             return None
-        recent = record["recent"] | known["recent"]
+        recent = record["recent"]
         if any(_of_file(path) != recent[path] for path in recent):
             return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -100,8 +100,7 @@ class Watch:
         from lockstitch import files
 
         inputs, around = _inputs(self._root, self._since), _around(beside, self._since)
-        images = _images(self._root, self._since)
-        recent = [_contents(each.recent) for each in (inputs, around, images)]
+        recent = [_contents(each.recent) for each in (inputs, around)]
         unsettled = _around(beside, self._since + STEP - _TICK).recent
         if (inputs.digest, recent[0]) != (self._before.digest, self._recent) or unsettled:
             return
@@ -114,8 +113,7 @@ class Watch:
             "recent": {**(recent[0] or {}), **(recent[1] or {})},
         }
         answer = {
-            "images": images.digest,
-            "recent": recent[2],
+            "images": _images(self._root).digest,
             "lines": list(lines),
             "out": out,
             "json": as_json,
@@ -162,9 +160,12 @@ def _around(beside: "Iterable[str]", since: int = _NEVER) -> _Seen:
     return _Seen(listing)
 
 
-def _images(root: str, since: int = _NEVER) -> _Seen:
-    """Return what is in the project's layout: its documents by what is in them."""
-    listing = Listing(since)
+def _images(root: str) -> _Seen:
+    """Return what is in the project's layout: its documents by what is in them.
+
+    Layers by their stat, however young: who wrote them has hashed them, as the store takes them.
+    """
+    listing = Listing(_NEVER)
     folder = os.path.join(root, _IMAGES)
     listing.add_tree(folder)
     paths = [os.path.join(where, name) for where, _, names in os.walk(folder) for name in names]
