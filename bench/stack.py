@@ -5,6 +5,9 @@ fetched, and for containers images are built and loaded. `new` is another projec
 with a warm store. `again` is a start on data that is there. Memory is the proportional share
 (PSS) of all processes of the services after one logged run, with what supervises them.
 
+`python bench/stack.py --use 8` measures the stack without containers in use instead: each round
+logs 20 runs from four threads, uploads 200 MB and reads them again; memory of each service after.
+
 Needs a package index, a Debian mirror and, for containers, `dockerd` and Compose.
 """
 
@@ -17,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +39,37 @@ command = ["python"]
 
 [tool.lockstitch.stack]
 runner = "{runner}"
+"""
+# One round: runs with parameters, a metric of 50 points and an artifact of 1 MB; one large object.
+USE = """\
+import io, os, sys, tempfile, threading, time
+from pathlib import Path
+import boto3
+from mlflow import MlflowClient
+client, s3, number = MlflowClient(), boto3.client("s3"), sys.argv[1]
+made = client.get_experiment_by_name("use")
+made = made.experiment_id if made else client.create_experiment("use")
+def once():
+    run = client.create_run(made).info.run_id
+    client.log_param(run, "rate", 0.1)
+    for step in range(50):
+        client.log_metric(run, "loss", 1 / (step + 1), step=step)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.bin")
+        path.write_bytes(os.urandom(1 << 20))
+        client.log_artifact(run, str(path))
+    client.set_terminated(run)
+started = time.monotonic()
+threads = [threading.Thread(target=lambda: [once() for _ in range(5)]) for _ in range(4)]
+for each in threads: each.start()
+for each in threads: each.join()
+logged = time.monotonic() - started
+data = os.urandom(200 << 20)
+s3.upload_fileobj(io.BytesIO(data), "mlflow", f"use/{number}")
+back = io.BytesIO()
+s3.download_fileobj("mlflow", f"use/{number}", back)
+assert back.getvalue() == data
+print(len(client.search_runs([made], max_results=50000)), logged)
 """
 LOCKSTITCH = [sys.executable, "-m", "lockstitch"]
 NATIVE, COMPOSE = "native", "compose"
@@ -109,15 +144,50 @@ def measured(folder: Path, runner: str, env: dict[str, str], starts: int) -> Row
     return Row(first, new, statistics.median(agains), statistics.median(downs), memory)
 
 
+def used(folder: Path, env: dict[str, str], rounds: int) -> None:
+    """Use a stack without containers, and print each service's memory after each round."""
+    root = project(folder / "used", NATIVE, env)
+    seconds(root, env, "stack", "up")
+    try:
+        words = [*LOCKSTITCH, "stack", "status", "--json"]
+        found = json.loads(subprocess.check_output(words, cwd=root, env=env))["services"]
+        own = json.loads(
+            subprocess.check_output([*LOCKSTITCH, "stack", "env", "--json"], cwd=root, env=env)
+        )
+        python = json.loads((root / ".lockstitch/stack/plan.json").read_text())["tools"]
+
+        def say(label: str, runs: str, logged: str) -> None:
+            sizes = [pss(family({found[name]["pid"]})) / 1e6 for name in sorted(found)]
+            cells = " | ".join(f"{size:.0f} MB" for size in (*sizes, sum(sizes)))
+            print(f"| {label} | {runs} | {logged} | {cells} |", flush=True)
+
+        print(f"{machine()}\n")
+        print(f"| round | runs | 20 runs | {' | '.join(sorted(found))} | together |")
+        print("|---|---:|---:|---:|---:|---:|---:|")
+        say("idle", "0", "")
+        for number in range(1, rounds + 1):
+            words = [f"{python}/bin/python", "-W", "ignore", "-c", USE, str(number)]
+            out = subprocess.check_output(words, env=env | own, text=True).split()
+            say(str(number), out[-2], f"{float(out[-1]):.1f} s")
+        time.sleep(60)
+        say("a minute later", out[-2], "")
+    finally:
+        seconds(root, env, "stack", "reset", "--yes")
+
+
 def main() -> None:
     """Measure both ways and print them as a table, with ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--starts", type=int, default=5, help="starts on data that is there")
+    parser.add_argument("--use", type=int, default=0, help="rounds of use instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lb.", dir="/tmp") as name:
         folder = Path(name)
         dropped = ("AWS_", "PG", "MLFLOW_", "DOCKER_")
         env = {k: v for k, v in environment().items() if not k.startswith(dropped)}
+        if options.use:
+            used(folder, env, options.use)
+            return
         engine = Engine(folder, network=True)
         try:
             docker = env | {"DOCKER_HOST": engine.host}

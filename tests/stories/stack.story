@@ -14,11 +14,8 @@ $ lockstitch stack logs mlflow --json
 >   "mlflow": []
 > }
 $ lockstitch stack logs minio  # exits 2
-> usage: lockstitch stack logs [-h] [-f] [--lines N] [--project PATH] [-q]
->                              [--json] [-v] [--dry-run]
->                              [SERVICE]
-> error: argument SERVICE: invalid choice: 'minio' (choose from 'postgres', 'objects', 'mlflow', 'supervisor')
-> hint: lockstitch stack logs --help
+> error: `minio` is no service of this stack; it has postgres, objects, mlflow, supervisor
+> hint: lockstitch stack logs postgres
 $ lockstitch stack logs --json --follow  # exits 2
 > error: `--json` and `--follow` cannot be used together
 > hint: lockstitch stack logs --json

@@ -6,6 +6,7 @@ Only commands know both engines of containers and the stack, so what needs both 
 import contextlib
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from lockstitch import environ, files
 from lockstitch.cli.session import Session
@@ -55,6 +56,11 @@ def reset(session: Session) -> None:
             _compose(session, engines.find(), {}).reset()
 
 
+def log_names(project: Project) -> tuple[str, ...]:
+    """Return the names of what has a log: each service, and the supervisor."""
+    return (*control.NAMES, *(each.name for each in project.stack.services), "supervisor")
+
+
 def follow(session: Session, service: str | None, lines: int) -> int:
     """Print logs until Ctrl-C, and return the exit code."""
     stack = of(session)
@@ -62,7 +68,7 @@ def follow(session: Session, service: str | None, lines: int) -> int:
         words = tuple(stack.following(service, lines))
         root = session.project.root
         return programs.once(Command(words=words, cwd=root, env=environ.child()))
-    names = (service,) if service else (*control.NAMES, "supervisor")
+    names = (service,) if service else log_names(session.project)
     logs = {name: stack.folder.log(name) for name in names}
     for name, line in log_lines(logs, lines, follow=True):
         sys.stdout.write(f"{line}\n" if service else f"{name:<10} | {line}\n")
@@ -127,7 +133,8 @@ def network(session: Session, spec: ImageSpec) -> engines.Network | None:
     stack = of(session)
     if isinstance(stack, Compose):
         parts = service.parts_of(control.folder_of(session.project))
-        places = {name: f"{name}:{port}" for name, port in compose.PORT.items()}
+        own_ports = {each.name: each.port for each in session.project.stack.services}
+        places = {n: f"{n}:{port}" for n, port in {**compose.PORT, **own_ports}.items()}
         say("the stack is up: its variables are set, and its network is the container's")
         return engines.Network(name=stack.network, variables=service.variables(parts, places))
     if spec.port:
@@ -184,7 +191,25 @@ def _native(session: Session) -> Native:
         folder=control.folder_of(project),
         spec=project.stack,
         install=lambda: tools.install(session.store, session.progress),
+        own=lambda: _own(session),
     )
+
+
+def _own(session: Session) -> dict[str, Path]:
+    """Install the packages of the project's own services as the lock has them, by service.
+
+    Raises LockstitchError when the lock has others than pyproject.toml, or uv cannot install.
+    """
+    project = session.project
+    if not project.stack.services:
+        return {}
+    lock = file.read(project.root)
+    raise_all(make.stale_services(project, lock))
+    pins = {each.name: each.packages for each in lock.services}
+    return {
+        each.name: tools.install_own(session.store, pins[each.name], each.name, session.progress)
+        for each in project.stack.services
+    }
 
 
 def _compose(session: Session, engine: engines.Engine, images: dict[str, Digest]) -> Compose:
@@ -195,7 +220,8 @@ def _compose(session: Session, engine: engines.Engine, images: dict[str, Digest]
 def _compose_file(project: Project, lock: Lock) -> str:
     """Return the compose file, which names the images of the project's first platform."""
     first, *others = project.platforms
-    images = {each.name: each.images.get(first) for each in lock.services}
+    ours = [each for each in lock.services if each.name in compose.PORT]
+    images = {each.name: each.images.get(first) for each in ours}
     known = {name: image for name, image in images.items() if image}
     if not known or len(known) < len(images):
         message = "the lock names no images of the services yet"

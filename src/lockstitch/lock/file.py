@@ -41,6 +41,8 @@ class LockedService:
     version: str
     requirements: Digest
     images: Mapping[str, Digest] = field(default_factory=dict)  # config digests by platform
+    requires: tuple[str, ...] = ()  # of a project's own service: what pyproject.toml asks for
+    packages: tuple[str, ...] = ()  # and that pinned, each with its hashes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -192,7 +194,8 @@ def _service(service: LockedService) -> dict[str, object]:
         "requirements": service.requirements.hex,
     }
     images = {platform: service.images[platform].hex for platform in sorted(service.images)}
-    return values | ({"image": images} if images else {})
+    own = {"requires": list(service.requires), "packages": list(service.packages)}
+    return values | (own if service.packages else {}) | ({"image": images} if images else {})
 
 
 def _files(locked: Sequence[LockedFile]) -> list[dict[str, object]]:
@@ -264,4 +267,6 @@ def _locked_service(table: Table) -> LockedService:
         version=read_text(table, "version"),
         requirements=read_digest(table, "requirements"),
         images={platform: read_digest(images, platform) for platform in images},
+        requires=table.texts("requires"),
+        packages=table.texts("packages"),
     )

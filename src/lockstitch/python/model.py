@@ -74,6 +74,19 @@ class ImageSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSpec:
+    """One `[tool.lockstitch.stack.services.NAME]` table: a service of the project's own."""
+
+    name: str
+    port: int
+    command: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()  # requirements; without containers
+    image: str = ""  # by its digest; in containers
+    env: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)  # what programs are told of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackSpec:
     """The `[tool.lockstitch.stack]` table: services of this machine."""
 
@@ -87,6 +100,7 @@ class StackSpec:
     bucket: str = "mlflow"
     region: str = "us-east-1"
     login: str = "auto"  # whether MLflow asks for one: also "always", "never"
+    services: tuple[ServiceSpec, ...] = ()  # of the project's own, by their names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 from lockstitch import clock, environ, files, process
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
-from lockstitch.python.model import Project, StackSpec
+from lockstitch.python.model import Project, ServiceSpec, StackSpec
 from lockstitch.stack import control, machine
 from lockstitch.stack.folder import Folder
-from lockstitch.stack.service import ADMIN, USER
+from lockstitch.stack.service import ADMIN, USER, filled, planned
 from lockstitch.stack.services import mlflow, objects, postgres
 from lockstitch.stack.supervisor import FAILED, READY, STARTING
 
@@ -29,7 +29,6 @@ SECRETS = "secrets"  # folder below the stack's own
 MARK = "# Written by `lockstitch export dockerfile` from pyproject.toml and lockstitch.lock"
 PORT = {"postgres": 5432, "objects": 9000, "mlflow": 5000}  # in the containers
 CONSOLE = 23646  # port of the store's own page
-VARIABLES = {name: f"LOCKSTITCH_{name.upper()}_PORT" for name in (*PORT, "admin")}
 IMAGES = {name: f"LOCKSTITCH_{name.upper()}_IMAGE" for name in PORT}
 _PATIENCE = {"mlflow": 60}  # seconds until a check that fails counts; it makes its tables first
 _DATA = PurePosixPath("/app/data")
@@ -43,6 +42,11 @@ _FORMAT = (
     '{"id": {{json .Id}}, "labels": {{json .Config.Labels}}, "state": {{json .State}}, '
     '"restarts": {{json .RestartCount}}}'
 )
+
+
+def port_of(service: str) -> str:
+    """Return the variable that has the port of a service on this machine."""
+    return f"LOCKSTITCH_{service.upper().replace('-', '_')}_PORT"
 
 
 def tag(service: str, image: Digest) -> str:
@@ -66,11 +70,13 @@ def render(stack: StackSpec, images: Mapping[str, Digest], *, several: bool = Fa
     parts = [_postgres(stack, names["postgres"])]
     parts += [_objects(stack, names["objects"])] if own else []
     parts += [_mlflow(stack, names["mlflow"], needs)]
+    parts += [_own(each) for each in stack.services]
     lines = [f"{MARK}; do not edit.", "services:", *(line for part in parts for line in part)]
     lines += ["secrets:"]
     for name in [*needs, "mlflow"]:
         lines += [f"  {name}:", f"    file: ./{stack.data}/{SECRETS}/{name}"]
-    lines += ["volumes:", *(f"  {name}: {{}}" for name in needs), "networks:", "  stack: {}"]
+    volumes = [*needs, *(each.name for each in stack.services)]
+    lines += ["volumes:", *(f"  {name}: {{}}" for name in volumes), "networks:", "  stack: {}"]
     return "\n".join(lines) + "\n"
 
 
@@ -115,8 +121,22 @@ def _mlflow(stack: StackSpec, image: str, needs: Sequence[str]) -> list[str]:
     return _service("mlflow", image, words, variables, ports, more)
 
 
+def _own(own: ServiceSpec) -> list[str]:
+    """Return a service of the project's own: of its image we know no program that checks it."""
+    words = filled(own.command, _ALL, own.port, "/data")
+    lines = [f"image: {own.image}"]
+    lines += ["command:", *(f"  - {_text(word)}" for word in words)] if words else []
+    if own.env:
+        lines += ["environment:"]
+        lines += [f"  {key}: {_text(value)}" for key, value in sorted(own.env.items())]
+    lines += ["ports:", f'  - "{_port(own.name, own.port, own.port)}"']
+    lines += ["volumes:", f"  - {own.name}:/data", "networks:", "  - stack"]
+    lines += ["restart: unless-stopped", "security_opt:", '  - "no-new-privileges:true"']
+    return [f"  {own.name}:", *(f"    {line}" for line in lines)]
+
+
 def _port(name: str, inside: int, wanted: int) -> str:
-    return f"127.0.0.1:${{{VARIABLES[name]}:-{wanted}}}:{inside}"
+    return f"127.0.0.1:${{{port_of(name)}:-{wanted}}}:{inside}"
 
 
 def _service(
@@ -254,7 +274,8 @@ class Compose:
             state = container["state"]
             health = state.get("Health", {})
             last = (health.get("Log") or [{}])[-1]
-            ready = state["Running"] and health.get("Status") == "healthy"
+            # Of the project's own nothing more is known than that it runs.
+            ready = state["Running"] and health.get("Status", "healthy") == "healthy"
             failed = health.get("Status") == "unhealthy" or state["Status"] in {"exited", "dead"}
             output = (
                 str(last.get("Output", "") if last.get("ExitCode") else "").strip().splitlines()
@@ -285,7 +306,7 @@ class Compose:
 
     def _wait(self, note: Callable[[str], None]) -> None:
         until = clock.monotonic() + _UP
-        wanted = 2 if self.project.stack.endpoint else 3
+        wanted = (2 if self.project.stack.endpoint else 3) + len(self.project.stack.services)
         while True:
             services = self.status()
             waits = [name for name, each in services.items() if each["state"] != READY]
@@ -330,7 +351,8 @@ class Compose:
     def _call(self, *words: str, check: bool = True, hint: str = "") -> process.Finished:
         # The plan may be of a stack without containers, which has more ports.
         chosen = self.folder.read(self.folder.plan).get("ports", {})
-        own = {name: str(chosen[of]) for of, name in VARIABLES.items() if of in chosen}
+        names = (*PORT, "admin", *(each.name for each in self.project.stack.services))
+        own = {port_of(name): str(chosen[name]) for name in names if name in chosen}
         own |= {IMAGES[n]: tag(n, image) for n, image in self.images.items()}
         own |= {"COMPOSE_IGNORE_ORPHANS": "true"}
         env = environ.child(**own)
@@ -352,6 +374,7 @@ def _write_plan(stack: StackSpec, folder: Folder, name: str) -> Mapping[str, tup
         "objects": stack.objects_port,
         "mlflow": stack.mlflow_port,
         "admin": CONSOLE,
+        **{each.name: each.port for each in stack.services},
     }
     chosen = machine.choose_ports(wanted)
     plan = {
@@ -361,12 +384,13 @@ def _write_plan(stack: StackSpec, folder: Folder, name: str) -> Mapping[str, tup
         "bucket": stack.bucket,
         "region": stack.region,
         "compose": name,
+        "services": planned(stack.services, {}),
         "login": machine.asks(stack.login),
     }
     if stack.endpoint:
         control.take_keys(folder)
     folder.write(folder.plan, plan)
-    used = [n for n in control.NAMES if n != "objects" or not stack.endpoint]
+    used = [n for n in wanted if n != "admin" and (n != "objects" or not stack.endpoint)]
     return {n: (wanted[n], chosen[n]) for n in used if wanted[n] != chosen[n]}
 
 

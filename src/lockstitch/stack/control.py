@@ -23,7 +23,7 @@ NAMES = ("postgres", "objects", "mlflow")
 _PATIENCE = 180.0  # seconds until a stack that does not come up is given up
 _OWN = "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or correct tool.lockstitch.stack"
 _ROOM = 300_000_000  # bytes that a first start needs
-_DATA = ("postgres", "postgres.new", "objects", "objects.tmp", "logs", "backups")
+_DATA = ("postgres", "postgres.new", "objects", "objects.tmp", "services", "logs", "backups")
 _STATE = (
     *("keys.json", "objects.json", "mlflow.ini"),
     *("plan.json", "status.json", "postgres.password"),
@@ -51,6 +51,7 @@ class Native:
     folder: Folder
     spec: StackSpec
     install: Callable[[], Tools]
+    own: Callable[[], Mapping[str, Path]] = dict  # installs what its own services need
 
     def up(self, note: Callable[[str], None]) -> Started:
         """Start the stack unless it runs, and return when every service answers.
@@ -68,7 +69,8 @@ class Native:
                 return Started(new=False, moved={})
             machine.end(machine.marked(folder.root), patience=10)
             with _alone(tools):
-                moved = _begin(self.spec, folder, tools, note)
+                plan = {"services": service.planned(self.spec.services, self.own())}
+                moved = _begin(self.spec, folder, tools, plan, note)
             return Started(new=True, moved=moved, backups=tuple(sorted(_backups(folder) - had)))
 
     def down(self) -> bool:
@@ -119,6 +121,7 @@ def addresses(folder: Folder) -> dict[str, str]:
         "mlflow": f"http://{at['mlflow']}",
         "postgres": f"postgresql://{USER}@{at['postgres']}/{USER}",
     }
+    places |= {each.name: at[each.name] for each in parts.services}
     if parts.endpoint:
         return {**places, "objects": parts.endpoint}
     return {**places, "objects": f"http://{at['objects']}", "console": f"http://{at['admin']}"}
@@ -140,13 +143,17 @@ def variables(folder: Folder) -> dict[str, str]:
     return service.variables(parts_of(folder)) if folder.supervisor() else {}
 
 
-def _write_plan(stack: StackSpec, folder: Folder, tools: Tools) -> Mapping[str, tuple[int, int]]:
+def _write_plan(
+    stack: StackSpec, folder: Folder, tools: Tools, more: Mapping[str, object]
+) -> Mapping[str, tuple[int, int]]:
     """Choose ports, take the keys of a store of one's own, and write what to start."""
     wanted = {name: getattr(stack, f"{name}_port") for name in NAMES}
+    wanted |= {each.name: each.port for each in stack.services}
     chosen = machine.choose_ports({**wanted, **PORTS})
     if stack.endpoint:
         take_keys(folder)
     plan = {
+        **more,
         "tools": str(tools.folder),
         "ports": chosen,
         "endpoint": stack.endpoint,
@@ -160,7 +167,7 @@ def _write_plan(stack: StackSpec, folder: Folder, tools: Tools) -> Mapping[str, 
         if why:
             message = f"the object store `{stack.endpoint}` refuses: {why}"
             raise LockstitchError(message, hint=_OWN)
-    used = NAMES if not stack.endpoint else ("postgres", "mlflow")
+    used = [name for name in (*NAMES, *wanted) if name != "objects" or not stack.endpoint]
     return {n: (wanted[n], chosen[n]) for n in used if wanted[n] != chosen[n]}
 
 
@@ -187,17 +194,22 @@ def _alone(tools: Tools) -> AbstractContextManager[None]:
 
 
 def _begin(
-    stack: StackSpec, folder: Folder, tools: Tools, note: Callable[[str], None], tries: int = 3
+    stack: StackSpec,
+    folder: Folder,
+    tools: Tools,
+    more: Mapping[str, object],
+    note: Callable[[str], None],
+    tries: int = 3,
 ) -> Mapping[str, tuple[int, int]]:
     """Choose ports and start; again when somebody else took one of them meanwhile."""
-    moved = _write_plan(stack, folder, tools)
+    moved = _write_plan(stack, folder, tools, more)
     try:
         _start(folder, note)
     except BaseException as error:
         _stop(folder)
         lost = any(not machine.is_free(port) for port in parts_of(folder).ports.values())
         if tries > 1 and lost and isinstance(error, LockstitchError):
-            return _begin(stack, folder, tools, note, tries - 1)
+            return _begin(stack, folder, tools, more, note, tries - 1)
         raise
     return moved
 

@@ -59,7 +59,7 @@ def locked(lock: Lock, images: dict[tuple[str, str], Image]) -> tuple[LockedServ
     digests: dict[str, dict[str, Digest]] = {}
     for (name, platform), image in images.items():
         digests.setdefault(name, {})[platform] = image.config_descriptor().digest
-    return tuple(replace(each, images=digests[each.name]) for each in lock.services)
+    return tuple(replace(each, images=digests.get(each.name, {})) for each in lock.services)
 
 
 def _linked(image: ImageSpec) -> ImageSpec:

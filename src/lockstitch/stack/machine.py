@@ -94,6 +94,15 @@ def is_free(port: int) -> bool:
         return True
 
 
+def listens(port: int) -> bool:
+    """Return whether a program answers on this port of 127.0.0.1 within two seconds."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
 def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
     """Return a free port for each name: the wanted one, or the next above that is free.
 

@@ -4,16 +4,18 @@ The services themselves are in `src/lockstitch/stack/services/`.
 """
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
 from lockstitch.net.credentials import Login
+from lockstitch.python.model import ServiceSpec
 from lockstitch.stack.folder import Folder, Keys
 from lockstitch.stack.machine import MARK
 from lockstitch.stack.tools import Tools
@@ -23,6 +25,7 @@ USER = "mlflow"  # of PostgreSQL, and MLflow's database there
 APP = "app"  # the database of the project's own programs
 ADMIN = "lockstitch"  # who logs in to the store's console, and to MLflow where it asks
 RUNTIME = Path(__file__).parents[1] / "runtime" / "stack"  # scripts for the tools' own Python
+_PLACE = re.compile(r"\{(?:host|port|data)\}")
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE")
 
 
@@ -81,6 +84,23 @@ def guarded(launch: Launch) -> list[str | Path]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """A service of the project's own, as the plan has it."""
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    variables: Mapping[str, str]
+    tools: Path  # of its packages; of no use in containers
+
+
+def filled(words: Sequence[str], host: str, port: int | str, data: str = "") -> list[str]:
+    """Return words with the address and the folder of a service in their places."""
+    places = {"{host}": host, "{port}": str(port), "{data}": data}
+    return [_PLACE.sub(lambda match: places[match[0]], word) for word in words]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What every service is made from."""
 
@@ -92,6 +112,7 @@ class Parts:
     bucket: str = "mlflow"
     region: str = "us-east-1"
     login: bool = False  # whether MLflow asks for one
+    services: tuple[Own, ...] = ()
 
     def clean(self, **more: str) -> dict[str, str]:
         """Return the variables of a program: few of this shell's, none of its secrets."""
@@ -124,6 +145,9 @@ def variables(parts: Parts, places: Mapping[str, str] | None = None) -> dict[str
     }
     if parts.login:
         names |= {"MLFLOW_TRACKING_USERNAME": ADMIN, "MLFLOW_TRACKING_PASSWORD": parts.keys.mlflow}
+    for own in parts.services:
+        host, port = at[own.name].split(":")
+        names |= {key: filled([text], host, port)[0] for key, text in own.variables.items()}
     return dict(sorted(names.items()))
 
 
@@ -154,6 +178,30 @@ def sql(parts: Parts, query: str) -> process.Finished:
     return process.run(words, env=env, cwd=parts.folder.root, stdin=query, check=False)
 
 
+def _own(table: Mapping[str, Any]) -> Own:
+    return Own(
+        name=table["name"],
+        command=tuple(table["command"]),
+        env=dict(table["env"]),
+        variables=dict(table["variables"]),
+        tools=Path(table["tools"]),
+    )
+
+
+def planned(services: Sequence[ServiceSpec], tools: Mapping[str, Path]) -> list[dict[str, object]]:
+    """Return what the plan says of the project's own services."""
+    return [
+        {
+            "name": each.name,
+            "command": each.command,
+            "env": dict(each.env),
+            "variables": dict(each.variables),
+            "tools": str(tools.get(each.name, "")),
+        }
+        for each in services
+    ]
+
+
 def parts_of(folder: Folder) -> Parts:
     """Return the parts of the plan that `up` wrote; raises LockstitchError when it is damaged."""
     plan = folder.read(folder.plan)
@@ -167,6 +215,7 @@ def parts_of(folder: Folder) -> Parts:
             bucket=str(plan["bucket"]),
             region=str(plan["region"]),
             login=bool(plan.get("login")),
+            services=tuple(_own(each) for each in plan.get("services", [])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"`{folder.plan}` cannot be read"

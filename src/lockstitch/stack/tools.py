@@ -4,6 +4,7 @@ import hashlib
 import platform
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,24 @@ def install(store: Store, progress: Reporter) -> Tools:
     with store.lock(f"stack-{key}"):
         if not _is_ready(tools):
             with progress.task("install PostgreSQL, SeaweedFS and MLflow", 0):
-                _install(tools.folder)
+                texts = {services.name_of_list(n): services.requirements(n) for n in services.NAMES}
+                _install(tools.folder, texts)
     return tools
+
+
+def install_own(store: Store, requirements: Sequence[str], name: str, progress: Reporter) -> Path:
+    """Return the folder of a service's packages, installed once for all that lock the same.
+
+    Raises LockstitchError when uv cannot install.
+    """
+    python = f"{sys.implementation.cache_tag}-{platform.system()}-{platform.machine()}"
+    key = hashlib.sha256("\n".join([python, *requirements]).encode()).hexdigest()[:16]
+    tools = Tools(folder=store.scratch(f"service-{key}"))
+    with store.lock(f"service-{key}"):
+        if not _is_ready(tools):
+            with progress.task(f"install {name}", 0):
+                _install(tools.folder, {f"{name}.txt": "\n".join(requirements) + "\n"})
+    return tools.folder
 
 
 def _is_ready(tools: Tools) -> bool:
@@ -61,7 +78,7 @@ def _is_ready(tools: Tools) -> bool:
     return (tools.folder / _READY).exists() and tools.python.exists()
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path, lists: Mapping[str, str]) -> None:
     # In its place, not beside it: programs name their Python by its path.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -76,8 +93,7 @@ def _install(folder: Path) -> None:
         "--only-binary",
         ":all:",
     ]
-    names = [services.name_of_list(name) for name in services.NAMES]
-    for name, service in zip(names, services.NAMES, strict=True):
-        files.write_text(folder / name, services.requirements(service))
-    process.run([*words, "--python", folder / "bin" / "python", *names], cwd=folder)
+    for name, text in lists.items():
+        files.write_text(folder / name, text)
+    process.run([*words, "--python", folder / "bin" / "python", *lists], cwd=folder)
     files.write_text(folder / _READY, "")

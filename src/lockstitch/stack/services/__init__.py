@@ -4,6 +4,7 @@ from lockstitch.stack.folder import Folder
 from lockstitch.stack.service import Service, parts_of
 from lockstitch.stack.services.mlflow import Mlflow
 from lockstitch.stack.services.objects import Objects
+from lockstitch.stack.services.own import OwnService
 from lockstitch.stack.services.postgres import Postgres
 
 __all__ = ["planned"]
@@ -13,4 +14,5 @@ def planned(folder: Folder) -> list[Service]:
     """Return the services of the plan that `up` wrote, each after what it needs."""
     parts = parts_of(folder)
     objects = [] if parts.endpoint else [Objects(parts=parts)]
-    return [Postgres(parts=parts), *objects, Mlflow(parts=parts)]
+    own = [OwnService(parts=parts, own=each) for each in parts.services]
+    return [Postgres(parts=parts), *objects, Mlflow(parts=parts), *own]
