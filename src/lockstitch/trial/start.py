@@ -128,10 +128,11 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
             if outcome == "answers" and trial.request is not None:
                 answered = _asked(trial, trial.request)
             code = running.poll()  # None for one that is stopped here
+            # What a page says when it is stopped in its middle is no fault of it.
+            raised = outcome == "answers" and page.raised(_tail(log))
         finally:
             process.stop(running, patience=10)
         output = _tail(log)
-        raised = outcome == "answers" and page.raised(output)
         outcome = "failed" if raised or (answered and not answered.is_good) else outcome
         ran = raised or answered is not None  # until it was stopped here
         code = code if outcome in {"ended", "failed"} and not ran else None

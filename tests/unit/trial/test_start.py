@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -176,6 +177,21 @@ def test_a_server_that_is_stopped_because_it_never_answers_did_not_end(store: St
     table = ImageSpec(name="x", command=config.command, port=port)
     verdict = start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=0.3))
     assert (verdict.outcome, verdict.code) == ("failed", None)
+
+
+def test_what_a_page_says_as_it_is_stopped_is_no_error_of_it(store: Store) -> None:
+    """A page that takes longer than the trial is stopped in its middle."""
+    script = "trap 'echo Uncaught app exception; exit' TERM; while :; do sleep 0.1; done"
+    made = image()
+    config = dataclasses.replace(made.config, command=("sh", "-c", script, "streamlit", "run"))
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        table = ImageSpec(name="x", command=config.command, port=server.getsockname()[1])
+        trial = Trial(spec=table, config=config, root=unpacked(made, store), seconds=8)
+        threading.Timer(2, server.listen).start()
+        verdict = start(trial)
+    assert (verdict.outcome, verdict.raised) == ("answers", False)
+    assert "Uncaught app exception" in verdict.output
 
 
 def test_a_server_that_ends_has_failed(store: Store) -> None:

@@ -52,6 +52,8 @@ _REQUIRED = re.compile(
     r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
     r"|typer\.Argument\(\.\.\."
 )
+# A script that is there to be copied, by its name.
+_SAMPLE = re.compile(r"(?:^|_)(?:templates?|sample|boilerplate|skeleton)(?:_|$)")
 _TRAIN, _SERVE = "train", "serve"
 # What the program of a kind needs beside the framework itself: distribution to requirement.
 _NEEDED: Mapping[str, Mapping[str, str]] = {
@@ -798,7 +800,10 @@ class _Finder:
             hinted = next((n for n, s in enumerate(self._said) if s in hints), 10**6)
             ranked.append(
                 (
-                    (place, not hints, not code.has_main, len(parts), hinted, path),
+                    (
+                        _SAMPLE.search(stem) is not None,
+                        (place, not hints, not code.has_main, len(parts), hinted, path),
+                    ),
                     image,
                     path,
                     hints,

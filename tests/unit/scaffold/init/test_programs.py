@@ -354,6 +354,12 @@ def test_applications_in_folders_of_their_own_are_images(
     assert {*planned(tmp_path, texts)[0]} == names
 
 
+def test_a_script_that_is_there_to_be_copied_comes_last(tmp_path: Path) -> None:
+    code = "if __name__ == '__main__':\n    print(1)\n"
+    texts = {"src/stage_00_template.py": code, "src/stage_01_get_data.py": code}
+    assert planned(tmp_path, texts)[0]["app"]["command"] == ["python", "src/stage_01_get_data.py"]
+
+
 def test_copies_that_jupyter_keeps_are_no_images(tmp_path: Path) -> None:
     docker = 'FROM python:3.11-slim\nCOPY . .\nCMD ["python", "app.py"]\n'
     texts = {
