@@ -289,3 +289,24 @@ def test_the_demo(tmp_path: Path) -> None:
     student.lockstitch("build", "--quiet")
     assert "Loaded 150 samples" in student.lockstitch("try", "train")
     assert "/health" in student.lockstitch("try", "serve")
+
+
+@pytest.mark.nightly
+def test_tools_that_are_added_to_a_template(tmp_path: Path) -> None:
+    """`uv add` puts tools into every image, and what the budget says moves them away."""
+    programs.run(sys.executable, "-m", "lockstitch", "new", "churn", cwd=tmp_path, stderr=True)
+    student = Student(tmp_path / "churn")
+    tools = ("dvc", "evidently", "great-expectations")
+    student.run(programs.UV, "add", "--quiet", *tools)
+    student.lockstitch("lock", "--quiet")
+    said = student.lockstitch("build", "train", code=1)
+    assert "over its budget of 450.0 MB" in said
+    hint = said.partition("hint: ")[2].strip()
+    assert hint.startswith("no file imports `dvc`, `evidently`, `great-expectations`: uv remove ")
+    student.run("sh", "-c", hint.partition(": ")[2])
+    student.lockstitch("build", "--quiet", "train")
+    student.run("git", "init", "--quiet")
+    student.run(programs.UV, "run", "prek", "install")
+    student.run("git", "add", "--all")
+    student.run("git", "commit", "--quiet", "--message", "Add tools")
+    assert student.run("git", "status", "--porcelain") == ""
