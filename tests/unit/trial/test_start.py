@@ -133,7 +133,7 @@ def test_a_program_that_waits_for_a_database_that_it_cannot_write_has_failed(sto
     made = image()
     config = dataclasses.replace(made.config, command=("sh", "-c", script))
     table = ImageSpec(name="x", command=config.command)
-    verdict = start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=1))
+    verdict = start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=5))
     assert (verdict.outcome, verdict.writes) == ("failed", ("runs",))
 
 

@@ -461,7 +461,7 @@ def test_what_a_package_imports_and_does_not_declare(tmp_path: Path) -> None:
     assert inputs.dependencies == ["mlflow==2.9.2", "setuptools<81"]
     assert inputs.notes == [
         "`setuptools<81`: `mlflow` imports it and does not declare it",
-        "`sqlalchemy<2.1`: `mlflow` below 3.2 does not run with a newer one",
+        "`sqlalchemy<2.1`: `mlflow` below 3.17 does not run with a newer one",
     ]
     assert inputs_of(tmp_path, {"requirements.txt": "mlflow\n"}).dependencies == ["mlflow"]
 
