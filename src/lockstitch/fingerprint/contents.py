@@ -5,6 +5,7 @@ and threads are known only to a process. Labels of an image are not read.
 """
 
 import base64
+import contextlib
 import posixpath
 import re
 import zipfile
@@ -15,6 +16,7 @@ from typing import Any
 
 from lockstitch import zstd
 from lockstitch.digest import Digest
+from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint import model
 from lockstitch.fingerprint.model import Blas, Fingerprint, Package, Python, System
 from lockstitch.oci import listing
@@ -24,6 +26,7 @@ from lockstitch.python.tables import table, texts
 from lockstitch.runtime import fingerprint as script
 from lockstitch.store import Store
 
+_KIND = "image-fingerprints-1"  # of store records
 _PATCH_LEVEL = re.compile(r'#define\s+PY_VERSION\s+"([^"]+)"')
 _SMALL = 16 << 20  # bytes of a RECORD
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -42,10 +45,22 @@ class _Installed:
 
 
 def of_image(image: StoredImage, store: Store) -> Fingerprint:
-    """Return the fingerprint of an image; layers that the store has lists of are not read.
+    """Return the fingerprint of an image, which is recorded by the digest of its manifest.
 
-    Raises LockstitchError when one of its layers is damaged.
+    Layers that the store has lists of are not read. Raises LockstitchError when one of its layers
+    is damaged.
     """
+    known = store.record(_KIND, image.digest.hex) if image.digest else None
+    if known is not None:
+        with contextlib.suppress(LockstitchError):  # of another version
+            return model.of_document(known, "the image")
+    found = _of_image(image, store)
+    if image.digest:
+        store.remember(_KIND, image.digest.hex, found.document())
+    return found
+
+
+def _of_image(image: StoredImage, store: Store) -> Fingerprint:
     layers = [
         (each.descriptor.digest if each.descriptor else None, each.chunks) for each in image.layers
     ]

@@ -1,6 +1,7 @@
 """Lists of what layers hold: the same from who makes a layer and from who reads it."""
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,24 @@ def test_a_build_knows_what_its_layers_hold(
             path.unlink()
     assert main(["image", "inspect", "serve", "--json"]) == 0
     assert capsys.readouterr().out == recorded
+
+
+def test_the_fingerprint_of_an_image_is_the_same_once_it_is_recorded(
+    locked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", "serve", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["fingerprint", "serve", "--json"]) == 0
+    first = capsys.readouterr().out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "of_layers", lambda *_: pytest.fail("read again"))
+        assert main(["fingerprint", "serve", "--json"]) == 0
+    assert capsys.readouterr().out == first
+    store = Store(default_root())
+    (path,) = (store.root / "records" / "image-fingerprints-1").glob("*/*")
+    assert (
+        json.loads(first)["packages"] == store.record(path.parents[1].name, path.stem)["packages"]
+    )
 
 
 PREDICATES = (listing.is_note, listing.in_site)
