@@ -31,6 +31,7 @@ command = ["python"]
 
 [tool.lockstitch.stack]
 runner = "compose"
+login = "never"
 ports = { postgres = 35432, objects = 39000, mlflow = 35000 }
 """)
 # One run after the other, in MLflow's own container; a line for each that was acknowledged.

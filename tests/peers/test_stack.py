@@ -43,7 +43,8 @@ def test_no_secret_is_shown(stack: Stack) -> None:
     keys = stack.folder / "keys.json"
     assert keys.stat().st_mode & 0o777 == 0o600
     found = json.loads(keys.read_text())
-    secrets = [found["password"], found["secret_key"], found["admin"], *found["signing"]]
+    names = ("password", "secret_key", "admin", "mlflow", "session")
+    secrets = [*(found[name] for name in names), *found["signing"]]
     shown = subprocess.check_output(["ps", "-eo", "args"], text=True)
     shown += "".join(path.read_text(errors="replace") for path in stack.folder.glob("logs/*"))
     shown += (
