@@ -66,6 +66,7 @@ ci: lint types contracts check docs cover peers demo ## all that .ci/run calls
 bench: $(READY) ## ratios against the classic route, on this machine
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/images.py
+	$(BIN)/python bench/edits.py
 	$(BIN)/python bench/check.py
 	$(BIN)/python bench/hooks.py
 	$(BIN)/python bench/stack.py
