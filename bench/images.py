@@ -71,7 +71,8 @@ class Native:
         for kind in ("own", "bytecode"):
             shutil.rmtree(self.store / "records" / kind, ignore_errors=True)
         for record in (self.store / "records" / "layers").rglob("*.json"):
-            digest = json.loads(record.read_bytes())["digest"]
+            _, _, document = record.read_bytes().partition(b"\n")  # after a sum of itself
+            digest = json.loads(document)["digest"]
             if digest not in kept:
                 record.unlink()
                 (self.store / "blobs" / digest[7:9] / digest[7:]).unlink(missing_ok=True)

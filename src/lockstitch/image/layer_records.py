@@ -111,7 +111,7 @@ class LayerRecords:
         commands use the store, all stay until later. Raises LockstitchError where the store cannot
         be written.
         """
-        known = self._store.record(_OWN, owner) or {"now": {}, "before": [], "old": []}
+        known = {"now": {}, "before": [], "old": []} | (self._store.record(_OWN, owner) or {})
         now = known["now"] | {name: self._own(plans[name]) for name in plans}
         if now == known["now"]:
             return
