@@ -378,7 +378,9 @@ def stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
             message = f"`{lock_file.NAME}` does not name the service `{name}`"
         elif locked[name].requirements != services.digest(name):
             message = f"the service `{name}` is locked at {locked[name].version}, this lockstitch "
-            message += f"comes with {services.version(name)}"
+            same = locked[name].version == services.version(name)
+            other = "another list of its packages" if same else services.version(name)
+            message += f"comes with {other}"
         else:
             continue
         problems.append(LockstitchError(message, hint="lockstitch lock"))

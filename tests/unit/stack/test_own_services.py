@@ -115,6 +115,19 @@ def test_its_packages_are_locked(locked: Path, capsys: pytest.CaptureFixture[str
     assert "--hash=sha256:" in own.packages[0]
     assert own.version == own.packages[0].partition("==")[2].split()[0]
     assert make.stale_services(load(locked), lock) == []
+    mlflow = services.version("mlflow")
+    for version, other in ((mlflow, "another list of its packages"), ("1.0", mlflow)):
+        of_others = [
+            dataclasses.replace(each, requirements=of_bytes(b"other"), version=version)
+            if each.name == "mlflow"
+            else each
+            for each in lock.services
+        ]
+        (error,) = make.stale_services(
+            load(locked), dataclasses.replace(lock, services=tuple(of_others))
+        )
+        message = f"the service `mlflow` is locked at {version}, this lockstitch comes with {other}"
+        assert error.message == message
     assert main(["lock", "--check"]) == 0
     capsys.readouterr()
     assert main(["stack", "up", "--dry-run", "--json"]) == 0
