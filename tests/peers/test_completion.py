@@ -54,7 +54,7 @@ def _read(terminal: int) -> bytes:
     """Return what comes until nothing does for a while; a busy machine takes its time."""
     shown, until = b"", time.monotonic() + 20
     while time.monotonic() < until:
-        ready, _, _ = select.select([terminal], [], [], 3.0 if not shown else 0.7)
+        ready, _, _ = select.select([terminal], [], [], 10.0 if not shown else 1.5)
         if not ready:
             break
         try:

@@ -57,6 +57,7 @@ with mlflow.start_run() as run:
     told["own"] = [made.model_uri, [6.0]]  # of 1.0, which the signature gives
 mlflow.MlflowClient().set_registered_model_alias("iris", "champion", "1")
 told["run"] = run.info.run_id
+told["experiment"] = run.info.experiment_id
 print(json.dumps(told))
 """
 NEEDS = ("lightgbm", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "skops")
@@ -126,7 +127,7 @@ def test_every_name_of_a_model_gives_the_same_files(stack: Stack, told: Mapping[
     uri = told["linear"][0]
     names = (
         *("models:/iris/1", "models:/iris/latest", uri, f"runs:/{told['run']}/linear"),
-        f"mlflow-artifacts:/1/models/{uri.partition('/')[2]}/artifacts",
+        f"mlflow-artifacts:/{told['experiment']}/models/{uri.partition('/')[2]}/artifacts",
     )
     seen = set()
     for each in names:

@@ -53,7 +53,7 @@ COMMANDS = (
     ("check", "Find problems that break ML environments"),
     ("verify", "Verify that images and models are the same when rebuilt elsewhere"),
     ("report", "Write one page: image sizes, changes of the lock, findings, proofs"),
-    ("diff", "Show what changed between two environments, ordered by effect on results"),
+    ("diff", "Show what changed between two environments or more, ordered by effect on results"),
     ("bisect", "Find by experiment which differences between A and B change a number"),
     ("export", "Export the lock for pip, uv and scanners"),
     ("export dockerfile", "Write Dockerfiles from the lock"),

@@ -59,9 +59,11 @@ def answer(words: "Sequence[str]") -> int | None:
         return None
     from lockstitch.progress import say
 
-    for line in known["lines"]:
-        say(line)
-    sys.stdout.write(known["out"])
+    for lines, out in known["said"]:
+        for line in lines:
+            say(line)
+        sys.stdout.write(out)
+        sys.stdout.flush()
     if not known["json"]:
         say(f"up to date in {clock.monotonic() - started:.2f} s")
     return 0
@@ -89,11 +91,12 @@ class Watch:
         self._recent = _contents(self._before.recent)
 
     def keep(
-        self, lines: "Sequence[str]", out: str, beside: "Sequence[str]", *, as_json: bool
+        self, said: "Sequence[tuple[list[str], str]]", beside: "Sequence[str]", *, as_json: bool
     ) -> None:
         """Remember what a build that has nothing to do says; nothing where a file changed since.
 
-        `beside` are files outside of the project that decide it too.
+        That is lines of talk and what they lead to, in turn. `beside` are files outside of the
+        project that decide it too.
         """
         from pathlib import Path
 
@@ -114,8 +117,7 @@ class Watch:
         }
         answer = {
             "images": _images(self._root).digest,
-            "lines": list(lines),
-            "out": out,
+            "said": list(said),
             "json": as_json,
         }
         path = os.path.join(self._root, _FILE)

@@ -94,8 +94,14 @@ def together(variations: Sequence[Variation], name: str) -> Variation:
 
 
 def needed(env: Mapping[str, str], own: Collection[str]) -> dict[str, str]:
-    """Return the variables that programs themselves need, and those of `own` names."""
-    return {n: text for n, text in env.items() if n in own or _NEEDED.fullmatch(n)}
+    """Return the variables that programs themselves need, and those of `own` names.
+
+    The others have another name and the same size. Without them a program's memory would lie
+    elsewhere, and sums of floating-point numbers depend on where their numbers lie.
+    """
+    kept = {n: text for n, text in env.items() if n in own or _NEEDED.fullmatch(n)}
+    others = {f"{n[:-1]}_": text for n, text in env.items() if n not in kept and n[-1:] != "_"}
+    return others | kept
 
 
 def locale(name: str, scratch: Path) -> dict[str, str]:
@@ -218,7 +224,7 @@ def lockstitch(environment: Environment, words: Sequence[str]) -> process.Finish
 def user_can_run(uid: int) -> bool:
     """Return whether a user may run this Python and this lockstitch, which root's HOME may hide."""
     env = environ.child(**{VARIABLE: json.dumps({"uid": uid})})
-    done = process.run([sys.executable, _PROGRAM, _MODULE, "--version"], env=env, check=False)
+    done = process.run([sys.executable, _PROGRAM, _MODULE, "build", "--help"], env=env, check=False)
     return done.code == 0
 
 

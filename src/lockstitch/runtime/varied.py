@@ -99,6 +99,11 @@ def _names(settings) -> None:
 
         uname = getattr(os, "uname", None)
         _socket.gethostname = lambda: settings["host"]
+        # What was imported at the start of Python, as tools that measure it do, has the old ones.
+        if "socket" in sys.modules:
+            sys.modules["socket"].gethostname = _socket.gethostname
+        if "platform" in sys.modules:
+            sys.modules["platform"]._uname_cache = None  # noqa: SLF001 -- no other way
         if uname is not None:
             os.uname = lambda: os.uname_result((uname()[0], settings["host"], *uname()[2:]))
     if "user" in settings:

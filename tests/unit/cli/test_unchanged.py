@@ -204,9 +204,9 @@ def test_a_write_during_the_build_is_not_remembered(one_tick: None, plain: Path)
     watch = unchanged.Watch(str(plain), ["serve"])
     path = plain / "data/rows.csv"
     path.write_bytes(path.read_bytes()[::-1])
-    watch.keep([], "", [], as_json=False)
+    watch.keep([], [], as_json=False)
     assert not FILE.exists()
-    unchanged.Watch(str(plain), ["serve"]).keep([], "", [], as_json=False)
+    unchanged.Watch(str(plain), ["serve"]).keep([], [], as_json=False)
     assert FILE.exists()
 
 
@@ -216,7 +216,7 @@ def test_a_commit_during_the_build_is_not_remembered(plain: Path) -> None:
     git(plain, "commit", "-q", "--allow-empty", "-m", "two")
     beside = git_module.decided_by(plain)
     assert beside is not None
-    watch.keep([], "", [str(each) for each in beside], as_json=False)
+    watch.keep([], [str(each) for each in beside], as_json=False)
     assert not FILE.exists()
 
 

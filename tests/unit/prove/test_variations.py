@@ -120,6 +120,7 @@ def test_variables_that_no_program_needs_are_taken_away() -> None:
     )
     kept = variations.needed(env, {"MINE"})
     assert sorted(env.keys() - kept.keys()) == ["SCALE"]
+    assert len("".join(kept)) == len("".join(env)), "memory lies where it did"
 
 
 @pytest.mark.parametrize(("hour", "seconds"), [(0, 32_400), (14, 32_400), (15, -32_400)])

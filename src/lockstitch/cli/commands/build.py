@@ -524,14 +524,13 @@ def _remember(
         return
     again = [replace(each, made=0, fresh=False, notes=each.lasting) for each in built]
     # Not what is said of work, and of waiting for others.
-    said = [line for line in lines if line.startswith(("warning: ", "note: "))]
+    said = [([line for line in lines if line.startswith(("warning: ", "note: "))], "")]
     if as_json:
-        out = as_text([_document(each, None) for each in again])
+        said.append(([], as_text([_document(each, None) for each in again])))
     else:
-        said += [line for each in again for line in _lines(each)]
-        out = "".join(map(_line, again))
+        said += [([*_lines(each)], _line(each)) for each in again]
     with contextlib.suppress(OSError):
-        watch.keep(said, out, [str(each) for each in beside], as_json=as_json)
+        watch.keep(said, [str(each) for each in beside], as_json=as_json)
 
 
 def _document(built: Built, published: Published | None) -> dict[str, object]:
