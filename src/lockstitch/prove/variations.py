@@ -26,11 +26,12 @@ _DAY = 24
 _MODULE = __name__.partition(".")[0]  # as in `python -m lockstitch`
 VARIABLE = "LOCKSTITCH_VARIED"
 _FLAGS = ("folder", "home", "store", "times", "locale", "clean", "warm")
-# What programs themselves need; of a user's own there is nothing.
+# What programs themselves need, and what picks kernels, as processors do, which are varied by
+# themselves; of a user's own there is nothing.
 _NEEDED = re.compile(
     r"PATH|HOME|USER|LOGNAME|USERNAME|SHELL|TERM|COLUMNS|LINES|TZ|TMPDIR|VIRTUAL_ENV|HOSTNAME|LANG"
     r"|(LC|PYTHON|LOCKSTITCH|XDG|LD|CUDA|NVIDIA|SSL|LOC|DYLD|FAKETIME)(_?[A-Z0-9_]*)"
-    r"|[A-Z]+_NUM_THREADS|(?i:[a-z]+_proxy)|SYSTEMROOT|COMSPEC"
+    r"|(OPENBLAS|NVPL|GOTO|BLIS|MKL|OMP|KMP|NPY)_[A-Z0-9_]*|[A-Z]+_NUM_THREADS|(?i:[a-z]+_proxy)|SYSTEMROOT|COMSPEC"
 )
 _FAKETIME = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
 
@@ -94,14 +95,8 @@ def together(variations: Sequence[Variation], name: str) -> Variation:
 
 
 def needed(env: Mapping[str, str], own: Collection[str]) -> dict[str, str]:
-    """Return the variables that programs themselves need, and those of `own` names.
-
-    The others have another name and the same size. Without them a program's memory would lie
-    elsewhere, and sums of floating-point numbers depend on where their numbers lie.
-    """
-    kept = {n: text for n, text in env.items() if n in own or _NEEDED.fullmatch(n)}
-    others = {f"{n[:-1]}_": text for n, text in env.items() if n not in kept and n[-1:] != "_"}
-    return others | kept
+    """Return the variables that programs themselves need, and those of `own` names."""
+    return {n: text for n, text in env.items() if n in own or _NEEDED.fullmatch(n)}
 
 
 def locale(name: str, scratch: Path) -> dict[str, str]:

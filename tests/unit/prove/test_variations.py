@@ -116,11 +116,20 @@ def test_what_is_read_outside_is_noted_and_can_be_hidden(tmp_path: Path) -> None
 
 def test_variables_that_no_program_needs_are_taken_away() -> None:
     env = dict.fromkeys(
-        ("PATH", "LC_ALL", "PYTHONHASHSEED", "OMP_NUM_THREADS", "https_proxy", "SCALE", "MINE"), "1"
+        (
+            "PATH",
+            "LC_ALL",
+            "PYTHONHASHSEED",
+            "OMP_NUM_THREADS",
+            "https_proxy",
+            "OPENBLAS_CORETYPE",
+            "SCALE",
+            "MINE",
+        ),
+        "1",
     )
     kept = variations.needed(env, {"MINE"})
     assert sorted(env.keys() - kept.keys()) == ["SCALE"]
-    assert len("".join(kept)) == len("".join(env)), "memory lies where it did"
 
 
 @pytest.mark.parametrize(("hour", "seconds"), [(0, 32_400), (14, 32_400), (15, -32_400)])
