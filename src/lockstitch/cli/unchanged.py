@@ -146,7 +146,7 @@ def _key(words: "Sequence[str]") -> str:
 def _inputs(root: str, since: int = _NEVER) -> _Seen:
     listing = Listing(since)
     listing.add_tree(root)
-    program = Listing(since)  # which nobody edits while it runs
+    program = Listing(since)  # nothing edits it while it runs
     program.add_tree(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment = [f"{name}={value}" for name, value in environ.everything().items()]
     about = [__version__, sys.version, sys.executable, *sys.path, _of_file(_DRIVER)]

@@ -485,7 +485,7 @@ def _show(
 
 
 def _lines(image: Built) -> Iterator[str]:
-    """Yield what is said of a built image."""
+    """Yield the lines about a built image: its sizes, its layers, its notes."""
     yield from (f"warning: {note}" for note in image.notes)
     size = sum(layer.facts.size for layer in image.image.layers)
     layers = f"{len(image.image.layers)} layers"
@@ -523,7 +523,7 @@ def _remember(
     if beside is None:
         return
     again = [replace(each, made=0, fresh=False, notes=each.lasting) for each in built]
-    # Not what is said of work, and of waiting for others.
+    # No lines about progress, or about waiting for another command.
     said = [([line for line in lines if line.startswith(("warning: ", "note: "))], "")]
     if as_json:
         said.append(([], as_text([_document(each, None) for each in again])))
