@@ -163,8 +163,10 @@ class Store:
         try:
             yield writer
         finally:
-            writer.close()
-            path.unlink(missing_ok=True)
+            try:
+                writer.close()  # which writes what was held back, and fails on a full disk
+            finally:
+                path.unlink(missing_ok=True)
 
     def put(self, data: bytes) -> Digest:
         """Store bytes and return their digest; raises LockstitchError where that fails."""
@@ -295,6 +297,11 @@ class Store:
         """
         with files.lock(self._folder("locks") / f"{name}.lock"):
             yield
+
+    def drop_temporaries(self, process: int | None) -> None:
+        """Remove what a process that was ended left in `tmp/`."""
+        for path in (self.root / "tmp").glob(f"{process}-*"):
+            path.unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove what killed processes left in `tmp/` more than a day ago."""

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import select
 import shutil
 import time
@@ -51,6 +52,27 @@ STORED = [
 def files_of(store: Store) -> list[str]:
     found = [path for path in store.root.rglob("*") if path.is_file()]
     return sorted(path.relative_to(store.root).as_posix() for path in found)
+
+
+def test_a_blob_that_cannot_be_finished_leaves_nothing(store: Store) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"), store.writer() as writer:
+            writer.write(DATA)  # held back, and written only when the file is closed
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not files_of(store)
+
+
+def test_what_an_ended_process_left_is_dropped(store: Store) -> None:
+    with store.writer() as writer:
+        writer.write(DATA)
+        (store.root / "tmp" / "77-left").touch()
+        store.drop_temporaries(77)
+        assert len(files_of(store)) == 1
+        store.drop_temporaries(os.getpid())
+        assert not files_of(store)
 
 
 def test_a_blob_is_found_by_its_digest(store: Store) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -310,8 +311,12 @@ def make_all(
             except BaseException:
                 # Without this, Ctrl-C would wait for the longest layer.
                 pool.shutdown(wait=False, cancel_futures=True)
-                for child in multiprocessing.active_children():
+                children = multiprocessing.active_children()
+                for child in children:
                     child.terminate()
+                for child in children:
+                    child.join()
+                    Store(jobs[0].store).drop_temporaries(child.pid)
                 raise
 
 
@@ -406,6 +411,8 @@ def _interrupts_held() -> Iterator[None]:
 def _in_worker() -> None:
     # Ctrl-C goes to the whole group; the parent alone handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The parent ends its children so: what they started and their temporary files go with them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     import multiprocessing
 
     # A parent that was killed tells no child, and its output would stay open here.

@@ -148,9 +148,10 @@ def full(capsys: pytest.CaptureFixture[str], *words: str) -> None:
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize(("jobs", "size"), [("1", 1500), ("2", 1300), ("2", 1500), ("2", 1900)])
 def test_a_full_disk_under_the_store(
     jobs: str,
+    size: int,
     large: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -158,7 +159,7 @@ def test_a_full_disk_under_the_store(
 ) -> None:
     monkeypatch.setenv("LOCKSTITCH_JOBS", jobs)
     found = digests(capsys, large, "--layout", str(tmp_path / "images"))
-    with small_disk(tmp_path / "disk", "1500k") as disk:
+    with small_disk(tmp_path / "disk", f"{size}k") as disk:
         monkeypatch.setenv("LOCKSTITCH_CACHE", str(disk / "store"))
         full(capsys)
         store = Store(default_root())
