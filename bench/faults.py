@@ -249,16 +249,21 @@ class Campaign:
             self.counts.setdefault(each, Counter()).update(("tried", outcome))
         what = f"case {number} ({', '.join(f'{each}: {how}' for each, how in done)})"
         if outcome == "wrong":
-            self.wrong.append(f"{what}: {result.code} {result.text.strip()}")
+            self.is_wrong(f"{what}: {result.code} {result.text.strip()}")
         for path, data in subject.files.items():
             Path(path).write_bytes(data)
         # Nothing that was done may stop a later build, or show in it.
         again = run(subject.root, "build") if outcome != "healed" or may_differ else Result(0, "")
         if again.code or not subject.is_right():
-            self.wrong.append(f"{what}: stopped a later build: {again.text.strip()}")
+            self.is_wrong(f"{what}: stopped a later build: {again.text.strip()}")
             shutil.rmtree(self.store, ignore_errors=True)
             shutil.rmtree(subject.layout.root, ignore_errors=True)
             run(subject.root, "build")
+
+    def is_wrong(self, text: str) -> None:
+        """Keep what went wrong, and print it now: a campaign may be ended before its table."""
+        self.wrong.append(text)
+        print(f"wrong: {text:.600}", file=sys.stderr)
 
     def outcome(self, subject: Subject, result: Result, *, may_differ: bool) -> str:
         """Return `healed`, `refused` or `wrong`; a mutation may make another whole image."""
