@@ -17,16 +17,11 @@ from lockstitch.fingerprint import contents, live, locks, model
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.lock import file as lock_file
 from lockstitch.oci import reader
-from lockstitch.oci.model import Platform
 from lockstitch.oci.reader import StoredImage
-from lockstitch.oci.reference import Reference
-from lockstitch.oci.registry.client import Client
-from lockstitch.oci.registry.repository import Repository
 from lockstitch.progress import say
 from lockstitch.python.load import find_root, load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.target import Target
-from lockstitch.run import record
 from lockstitch.store import Store, default_root
 
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.txt")
@@ -141,6 +136,11 @@ def _in_registry(word: str, where: Context) -> StoredImage | None:
     bare = word.removeprefix("registry:").removeprefix("docker://")
     if bare == word and not _HOST.match(word):
         return None
+    from lockstitch.oci.model import Platform
+    from lockstitch.oci.reference import Reference
+    from lockstitch.oci.registry.client import Client
+    from lockstitch.oci.registry.repository import Repository
+
     reference = Reference.parse(bare)
     say(f"reads the layers of {reference}")
     repository = Repository(Client(), reference)
@@ -174,6 +174,8 @@ def _of_path(path: Path, word: str, where: Context) -> Fingerprint:
     if locks.is_lock(word):
         return _lock(files.read_text(path), word, where, _beside(path))
     if path.suffix == ".json":
+        from lockstitch.run import record
+
         document = model.parsed(files.read_text(path), word)
         if record.is_record(document):
             return record.of_document(document, word).environment()

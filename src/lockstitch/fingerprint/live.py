@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lockstitch import environ, process
+from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint import model
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.resources import load_script
+from lockstitch.store import Store, default_root
 
+_KIND = "seen-files-1"  # of store records: of which files an environment was hashed
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of containers
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*")  # a word that ssh takes for no option
 _ENGINES = ("docker", "podman")
@@ -52,7 +55,8 @@ def interpreter(path: Path, env: Mapping[str, str] | None = None) -> Fingerprint
     if not program.exists():
         message = f"`{path}` has no interpreter: there is no `{program}`"
         raise LockstitchError(message, hint="lockstitch fingerprint .venv")
-    return _run([program.absolute()], str(path), env)
+    known_by = of_bytes(os.fsencode(program.absolute())).hex
+    return _run([program.absolute()], str(path), env, known_by)
 
 
 def container(name: str, python: str = "python") -> Fingerprint:
@@ -98,14 +102,26 @@ def host(name: str, python: str = "python3") -> Fingerprint:
 
 
 def _run(
-    words: Sequence[str | Path], source: str, env: Mapping[str, str] | None = None
+    words: Sequence[str | Path],
+    source: str,
+    env: Mapping[str, str] | None = None,
+    known_by: str = "",
 ) -> Fingerprint:
+    """Return what the script prints; by a key, what it hashed is remembered by its stat."""
     # An activated environment must not leak into another interpreter.
     env = env or environ.child(PYTHONHOME=None, __PYVENV_LAUNCHER__=None)
     hint = "it needs CPython 3.8 or later: name its path"
-    done = process.run([*words, "-"], stdin=script(), env=env, hint=hint)
+    store = Store(default_root())
+    known = store.record(_KIND, known_by) if known_by else None
+    seen = [store.record_path(_KIND, known_by) if known else ""] if known_by else []
+    done = process.run([*words, "-", *seen], stdin=script(), env=env, hint=hint)
     try:
-        return model.of_text(done.stdout, source)
+        document = model.parsed(done.stdout, source)
+        now = document.pop("seen", None)
+        fingerprint = model.of_document(document, source)
     except LockstitchError as error:
         message = f"`{source}` printed no fingerprint: {error.message}"
         raise LockstitchError(message, hint=hint) from error
+    if known_by and now != known:
+        store.remember(_KIND, known_by, now)
+    return fingerprint

@@ -1,6 +1,7 @@
 """Fingerprints of locks: what each would install on a target, with the files it allows."""
 
-from collections.abc import Collection, Iterable
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lockstitch.digest import Digest
@@ -16,8 +17,8 @@ class Wanted:
     """Which part of a lock, for which machine; None means all groups or extras."""
 
     target: Target
-    groups: Collection[str] | None = None
-    extras: Collection[str] | None = None
+    groups: tuple[str, ...] | None = None
+    extras: tuple[str, ...] | None = None
 
 
 def is_lock(name: str) -> bool:
@@ -34,7 +35,7 @@ def read(text: str, source: str, wanted: Wanted, follow: Follow | None = None) -
     target, groups, extras = wanted.target, wanted.groups, wanted.extras
     match locks.kind_of(source):
         case "uv":
-            packages = _walked(locks.read(source, text), wanted)
+            packages = _of_uv(text, source, wanted)
         case "poetry":
             pins = poetry.select(text, target, groups, extras, source)
             graph, there = poetry.read(text, source), {pin.name for pin in pins}
@@ -57,7 +58,9 @@ def read(text: str, source: str, wanted: Wanted, follow: Follow | None = None) -
     return Fingerprint(kind="lock", platform=platform).with_packages(_merged(packages))
 
 
-def _walked(graph: locks.Graph, wanted: Wanted) -> list[Package]:
+@functools.lru_cache(maxsize=4)  # a lock that is compared is the project's graph too
+def _of_uv(text: str, name: str, wanted: Wanted) -> list[Package]:
+    graph = locks.read(name, text)
     decide = locks.decided(wanted.target.markers())
     walk = locks.walk(graph, decide, wanted.groups, wanted.extras)
     tags = list(wanted.target.tags())

@@ -3,7 +3,8 @@
 `python - < fingerprint.py`, on any CPython from 3.8: nothing is installed, nothing imported
 from the environment, nothing written. Standard library only. The form is in
 docs/reference/fingerprint.md. No host name, no time, no path, and of the variables only those
-of `VARIABLES`. `lockstitch.fingerprint.contents` reads images by the same rules.
+of `VARIABLES`. `lockstitch.fingerprint.contents` reads images by the same rules. An argument names
+a file that ends with what was printed as `seen` before: what it knows by its stat is not hashed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
+import time
 from typing import Any
 
 SCHEMA = 1
@@ -65,10 +67,15 @@ BLAS = re.compile(
 )
 CUDA, CUDNN = "usr/local/cuda/version.json", "usr/include/cudnn_version.h"
 CODE = (".py", ".so", ".pyd", ".pth")
+STEP = 2  # seconds in which a second write of a file may not show
 
 
-def packages(distributions=None):
-    """Return the installed packages by name; of two on the path the first is the one imported."""
+def packages(distributions=None, seen=None, now=None):
+    """Return the installed packages by name; of two on the path the first is the one imported.
+
+    `seen` is what was found edited before, by name, with a mark of the files; it is read, and what
+    is found now is put into `now`.
+    """
     found, wanted = {}, {}
     roots: dict[str, list[tuple[str, list[tuple[str, str]]]]] = {}
     for each in importlib.metadata.distributions() if distributions is None else distributions:
@@ -79,7 +86,11 @@ def packages(distributions=None):
             listed = rows(each.read_text("RECORD") or "")
             notes = (each.read_text("WHEEL") or "", each.read_text("direct_url.json") or "")
             found[name] = {"name": name, "version": version, **described(listed, *notes)}
-            found[name]["edited"] = verified(root, listed)
+            mark = marked(root, listed)
+            known, edited = (seen or {}).get(name) or (None, ())
+            found[name]["edited"] = [*edited] if known == mark else verified(root, listed)
+            if now is not None and mark:
+                now[name] = [mark, [*found[name]["edited"]]]
             wanted[name] = requires
             roots.setdefault(os.path.realpath(root), []).append((name, listed))
     for root, owners in roots.items():
@@ -165,6 +176,25 @@ def origin(text: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError):
         return {"origin": "unknown"}
     return {}
+
+
+def marked(root, listed):
+    """Return a digest of RECORD and of the stat of its files, "" while one may change unseen."""
+    until = (time.time() - STEP) * 1e9
+    parts = [root]
+    for path, wanted in listed:
+        if path.endswith(".pyc"):
+            continue
+        try:
+            facts = os.stat(root + "/" + path)
+        except OSError:
+            parts.append(f"{path} {wanted}")
+            continue
+        if facts.st_mtime_ns > until or facts.st_ctime_ns > until:
+            return ""
+        times = f"{facts.st_mtime_ns} {facts.st_ctime_ns}"
+        parts.append(f"{path} {wanted} {facts.st_size} {times} {facts.st_ino}")
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def verified(root, listed):
@@ -380,7 +410,7 @@ def output(words):
     return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
 
 
-def fingerprint():
+def fingerprint(seen=None, now=None):
     """Return everything, in the form of docs/reference/fingerprint.md."""
     return {
         "schema": SCHEMA,
@@ -391,11 +421,21 @@ def fingerprint():
         "gpu": gpu(),
         "blas": blas(),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
-        "packages": packages(),
+        "packages": packages(None, seen, now),
         "system": system(),
     }
 
 
-if __name__ == "__main__":
-    json.dump(fingerprint(), sys.stdout, indent=2, sort_keys=True)
+def main(arguments):
+    """Print the fingerprint, with what was seen of files when an argument names what was before."""
+    now: dict[str, Any] = {}
+    lines = text("", arguments[0]).splitlines() if arguments else []
+    document = fingerprint(json.loads(lines[-1]) if lines else {}, now)
+    if arguments:
+        document["seen"] = now
+    json.dump(document, sys.stdout, indent=2, sort_keys=True)
     sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -20,6 +20,7 @@ from lockstitch.fingerprint import live, model
 from lockstitch.fingerprint.model import Fingerprint, Package
 from lockstitch.image import contents
 from lockstitch.runtime.fingerprint import VARIABLES
+from lockstitch.store import Store, default_root
 
 SCRIPT = Path(__file__).parents[3] / "src" / "lockstitch" / "runtime" / "fingerprint.py"
 MODEL = {
@@ -122,6 +123,46 @@ def test_the_script_trims_by_the_very_rules_of_images(script: SimpleNamespace) -
     assert set(script.KEPT) == contents._KEPT
     for path in ("tests/a.py", "a/tests/b.py", "a/b.pyi", "numpy/_core/tests/_natype.py", "a.h"):
         assert script.left_out(path) == contents.is_trimmed(path), path
+
+
+def test_a_file_is_hashed_again_when_its_stat_is_another(
+    venv: Path, script: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = script.packages.__globals__
+    found = list(importlib.metadata.distributions(path=[str(environments.packages(venv))]))
+    soon: dict[str, Any] = {}
+    script.packages(found, {}, soon)
+    assert soon == {}  # written this moment: another write may not show
+    monkeypatch.setitem(known, "STEP", -60)
+    was: dict[str, Any] = {}
+    script.packages(found, {}, was)
+    assert {name: edited for name, (_, edited) in was.items()} == {"model": [], "tool-box": []}
+    was["model"][1] = ["changed as it was remembered"]
+    unread = script.packages(found, was, {})[0]
+    assert unread["edited"] == ["changed as it was remembered"]
+    path = environments.packages(venv) / "model" / "extra" / "part.py"
+    facts = path.stat()
+    path.write_bytes(b"y = 3\n")
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # as if nothing had happened
+    assert script.packages(found, was, {})[0]["edited"] == ["changed model/extra/part.py"]
+
+
+def test_what_was_hashed_is_in_the_store(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = live.script()
+    monkeypatch.setattr(live, "script", lambda: text.replace("STEP = 2 ", "STEP = -60 "))
+    first, store = live.interpreter(venv), Store(default_root())
+    [record] = store.root.glob("records/seen-files-*/*/*.json")
+    kind, key = record.parts[-3], record.stem
+    seen = store.record(kind, key)
+    assert sorted(seen) == ["model", "tool-box"]
+    assert live.interpreter(venv) == first
+    seen["model"][1] = ["changed as it was remembered"]
+    store.put_record(kind, key, seen)
+    package = live.interpreter(venv).package("model")
+    assert package
+    assert package.edited == ("changed as it was remembered",)
+    record.write_bytes(record.read_bytes() + b" ")  # damaged: it counts as none
+    assert live.interpreter(venv) == first
 
 
 def test_files_changed_by_hand_show(venv: Path) -> None:
