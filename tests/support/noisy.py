@@ -1,4 +1,4 @@
-"""Noisy numbers of simulated environments, for a search that may not name a wrong culprit."""
+"""Noisy numbers of simulated environments, for searches that may not name a wrong culprit."""
 
 import random
 from collections.abc import Callable
@@ -10,8 +10,11 @@ from lockstitch.drift.bisect.model import Cause, Metric, Mixture, Outcome
 from lockstitch.drift.bisect.sides import Installed
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.effects import Effect
+from lockstitch.prove import training, variations
+from lockstitch.prove.training import Output, Run
+from lockstitch.prove.variations import Variation
 
-__all__ = ["KINDS", "Simulated", "simulate"]
+__all__ = ["KINDS", "Simulated", "Verified", "simulate", "verify"]
 
 
 @dataclass
@@ -138,4 +141,50 @@ def simulate(kind: str, seed: int) -> Simulated:
     named = frozenset[str]().union(*found.answer.sets) if found.answer else frozenset()
     return Simulated(
         kind=kind, explanation=found, named=bool(named), wrong=bool(named) and named != truth
+    )
+
+
+# --- trainings, for `verify`
+
+
+@dataclass
+class Verified:
+    """What a simulated training with a random flip gave: names, wrong ones, missed ones, runs."""
+
+    named: int
+    wrong: int
+    missed: int  # true causes that no variation was named for
+    runs: int
+
+
+def verify(probability: float, seed: int) -> Verified:
+    """Vary trainings of which two outputs flip now and then, and a metric with the first of them.
+
+    Half of the seeds have another output, which one variation truly changes.
+    """
+    dice = random.Random(f"{probability} {seed} verify")
+    listed = variations.of_training()
+    able = [each.name for each in listed if each.name != "repeat" and not each.hardware]
+    guilty = dice.choice(able) if seed % 2 else ""
+    ran: list[str] = []
+
+    def train(each: Variation) -> Run:
+        ran.append(each.name)
+        flipped, other = (dice.random() < probability for _ in range(2))
+        joint = each.name == "several at once" and any(v.joint and v.name == guilty for v in listed)
+        steady = f"{each.name == guilty or joint}"
+        made = {"flips.bin": f"{flipped}", "other.bin": f"{other}", "steady.bin": steady}
+        outputs = {n: Output(bytes=v, how="x", parts={"w": (v, 1.0)}) for n, v in made.items()}
+        return Run(outputs=outputs, metrics={"auc": 0.8 + 0.1 * flipped}, seconds=1)
+
+    found, _ = training.varied(train(Variation(name="here")), listed, train)
+    of = {
+        name: {*each.metrics, *(change.output for change in each.changes)}
+        for name, each in found.items()
+        if name != "repeat" and not each.holds(0.0)
+    }
+    wrong = [n for n, moved in of.items() if moved - ({"steady.bin"} if n == guilty else set())]
+    missed = bool(guilty) and "steady.bin" not in of.get(guilty, ())
+    return Verified(
+        named=sum(map(bool, of.values())), wrong=len(wrong), missed=missed, runs=len(ran)
     )

@@ -25,7 +25,8 @@ _SITE = _MEANING.parent / "site"  # its sitecustomize applies a variation
 _LARGEST = 2 << 30  # bytes of all outputs
 _MOST = 8  # parts of one output that are named
 _REPEAT = "repeat"  # the variation that varies nothing
-_AGAIN = 3  # runs more of what changed something, and of the repeat
+_TOGETHER = "several at once"  # the one that varies all joint ones
+_AGAIN, _REPEATS = 4, 6  # runs more of what changed something, and of the repeat then
 _FAILURE = "\0failure"  # no output and no metric has this name
 KEPT = "kept in the project"
 _EPOCH = 1_600_000_000  # when the files of a copy were changed last: in 2020, and after it
@@ -106,30 +107,46 @@ def prove(project: Project, spec: ImageSpec, progress: Reporter) -> tuple[Run, l
         with progress.task(f"train {spec.name}", 0):
             first = trainer.first()
 
-        elsewhere: list[Run] = []  # as other CPUs would
-
-        def trained(each: Variation) -> Trained:
+        def train(each: Variation) -> Run:
             with progress.task(f"train {spec.name}: {each.name}", 0):
-                result = Trained(variation=each.name, hardware=each.hardware, note=each.note)
-                try:
-                    other = trainer.train(each)
-                except LockstitchError as error:
-                    return replace(result, problem=error.message)
-            if each.hardware:
-                elsewhere.append(other)
-            return _compared(result, first, other)
+                return trainer.train(each)
 
-        known = {each.name: each for each in (*variations.of_training(), *trainer.own())}
-        found = {name: trained(each) for name, each in known.items() if not each.joint}
-        found |= _apart([each for each in known.values() if each.joint], found, trained)
-        known |= {name: _at_once(known.values()) for name in found.keys() - known.keys()}
-        found = repeated(found, known, trained)
+        found, elsewhere = varied(first, [*variations.of_training(), *trainer.own()], train)
     kept = _kept(project, spec, [first, *elsewhere], found[_REPEAT])
     return first, [*([kept] if kept else []), *found.values()]
 
 
+def varied(
+    first: Run, listed: Iterable[Variation], train: Callable[[Variation], Run]
+) -> tuple[dict[str, Trained], list[Run]]:
+    """Return what each variation changed of the first run, and the runs as other CPUs do them.
+
+    `train` trains in a variation; a LockstitchError that it raises is a result too.
+    """
+    elsewhere: list[Run] = []
+
+    def trained(each: Variation) -> Trained:
+        result = Trained(variation=each.name, hardware=each.hardware, note=each.note)
+        try:
+            other = train(each)
+        except LockstitchError as error:
+            return replace(result, problem=error.message)
+        elsewhere.extend([other] if each.hardware else [])
+        return _compared(result, first, other)
+
+    known = {each.name: each for each in listed}
+    found = {name: trained(each) for name, each in known.items() if not each.joint}
+    found |= _apart([each for each in known.values() if each.joint], found, trained)
+    known |= {name: _at_once(known.values()) for name in found.keys() - known.keys()}
+    found = repeated(found, known, trained)
+    if both := found.pop(_TOGETHER, None):
+        rest = _touched(both).difference(*map(_touched, found.values()))
+        found |= {_TOGETHER: _part(both, rest)} if rest else {}
+    return found, elsewhere
+
+
 def _at_once(joint: Iterable[Variation]) -> Variation:
-    return variations.together([each for each in joint if each.joint], "several at once")
+    return variations.together([each for each in joint if each.joint], _TOGETHER)
 
 
 def _apart(
@@ -139,19 +156,14 @@ def _apart(
 ) -> dict[str, Trained]:
     """Return the results of joint variations, each alone where all at once change something.
 
-    What none of them changes alone, nor any of the others, is the result of `several at once`.
+    Beside them all at once, where that changes what none of them does alone, nor any of the others.
     """
-
-    def touched(each: Trained) -> set[str]:
-        return _changes(each) | {change.output for change in each.changes}
-
     both = train(_at_once(joint))
-    if not touched(both) - touched(others[_REPEAT]):
+    if not _touched(both) - _touched(others[_REPEAT]):
         return {each.name: replace(both, variation=each.name) for each in joint}
     alone = {each.name: train(each) for each in joint}
-    seen = set[str]().union(*map(touched, [*others.values(), *alone.values()]))
-    rest = touched(both) - seen
-    return alone | ({both.variation: _part(both, rest)} if rest else {})
+    rest = _touched(both).difference(*map(_touched, [*others.values(), *alone.values()]))
+    return alone | ({_TOGETHER: both} if rest else {})
 
 
 def repeated(
@@ -162,23 +174,31 @@ def repeated(
     """Return the results of variations after those that changed something have run again.
 
     A variation changes what each of its runs changed. What comes and goes is chance: a change of
-    `repeat`, and of nothing else.
+    `repeat`, and of nothing else. So many runs are sorted so by a flip of any probability once in
+    4,000 times at most.
     """
     found = dict(found)
     chance = found.pop(_REPEAT)
     suspects = [name for name, each in found.items() if _changes(each) - _changes(chance)]
-    for _ in range(_AGAIN if suspects else 0):
+    for _ in range(_REPEATS if suspects else 0):
         chance = _joined(chance, train(known[_REPEAT]))
     for name in suspects:
         for _ in range(_AGAIN):
             if not _changes(found[name]) - _changes(chance):
                 break
             again = train(known[name])
-            passing = _changes(found[name]) ^ _changes(again)
+            # With its metrics, another CPU's outputs are chance too.
+            hard = _touched if found[name].hardware else _changes
+            passing = hard(found[name]) ^ hard(again)
             chance = _joined(chance, _part(found[name], passing), _part(again, passing))
             found[name] = found[name] if again.problem else replace(found[name], problem="")
     steady = {name: _without(each, _changes(chance)) for name, each in found.items()}
     return {_REPEAT: chance, **steady}
+
+
+def _touched(each: Trained) -> set[str]:
+    """Return what changed in a run, other bytes of one meaning and last digits included."""
+    return _changes(each) | {change.output for change in each.changes}
 
 
 def _changes(each: Trained) -> set[str]:

@@ -4,6 +4,9 @@ import dataclasses
 import json
 from html.parser import HTMLParser
 
+import pytest
+from support import noisy
+
 from lockstitch.prove import result, training
 from lockstitch.prove.building import Against, Compared
 from lockstitch.prove.compare import ImageDifference
@@ -179,11 +182,19 @@ def test_a_rare_flip_is_a_repeat_and_no_variation() -> None:
 
     found = {"repeat": same, "hash seed": other, "folder": same}
     assert training.repeated(found, known, train) == found
-    assert ran == [*["repeat"] * 3, *["hash seed"] * 3]
+    assert ran == [*["repeat"] * 6, *["hash seed"] * 4]
     told = training.repeated({**found, "folder": flipped}, known, train)
     assert told["repeat"].changes == flipped.changes
     assert (told["folder"].changes, told["folder"].metrics) == ((), {})
     assert told["hash seed"].metrics == {"auc": (0.9, 0.8)}
+
+
+@pytest.mark.parametrize("probability", [0.02, 0.1, 0.2, 0.3, 0.5])
+def test_a_random_flip_is_never_a_variation_that_happened_to_be_there(probability: float) -> None:
+    found = [noisy.verify(probability, seed) for seed in range(200)]
+    assert sum(each.wrong > 0 for each in found) <= 2
+    assert not any(each.missed for each in found)
+    assert sum(each.named for each in found) >= 100
 
 
 def test_a_failure_that_does_not_repeat_is_no_variation() -> None:
