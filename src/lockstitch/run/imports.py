@@ -75,9 +75,12 @@ def with_children(command: Command, target: Path) -> Command:
 
 
 def noted(target: Path, site: Path) -> frozenset[str]:
-    """Return the names of the packages whose modules any process has noted."""
-    owners = {_module(path): name for path, name in _owners(site).items()}
-    return frozenset(owners[name] for name in _lines(target, "m") if name in owners)
+    """Return the names of the packages whose modules, data or libraries any process has noted."""
+    owners = dict(_owners(site))
+    read = [name.rpartition("/site-packages/")[2] for name in _lines(target, "d")]
+    seen = [*_lines(target, "m"), *(path for path in read if path in owners)]
+    owners |= {_module(path): name for path, name in owners.items()}
+    return frozenset(owners[name] for name in seen if name in owners)
 
 
 def files_read(target: Path) -> list[Path]:

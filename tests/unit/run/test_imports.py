@@ -1,5 +1,6 @@
 """The wrapper that looks at what a program imports changes nothing that the program sees."""
 
+import math
 import subprocess
 from pathlib import Path
 
@@ -139,6 +140,21 @@ def test_what_a_child_imports_is_seen(kind: str, venv: Path) -> None:
     noting = imports.with_children(command(venv, "start.py"), venv / "noted.txt")
     subprocess.run(noting.words, cwd=venv, env=noting.env, check=True)
     assert imports.noted(venv / "noted.txt", site) == {"late"}
+
+
+def test_data_that_is_read_and_a_library_that_is_loaded_are_of_a_package_too(venv: Path) -> None:
+    library = Path(math.__file__).read_bytes()
+    for name, path, data in (("data", "rows/a.csv", b"1"), ("lib", "lib.libs/l.so", library)):
+        environments.put(venv, wheels.wheel(name, "1.0", {path: data}))
+    site = environments.packages(venv)
+    text = f"import ctypes, importlib.metadata; site = {str(site)!r}\n"
+    text += "open(site + '/rows/a.csv').close(); ctypes.CDLL(site + '/lib.libs/l.so')\n"
+    text += "print(len([each.version for each in importlib.metadata.distributions()]))\n"
+    (venv / "read.py").write_text(text)
+    noting = imports.with_children(command(venv, "read.py"), venv / "noted.txt")
+    done = subprocess.run(noting.words, cwd=venv, env=noting.env, check=True, capture_output=True)
+    assert int(done.stdout) == 5
+    assert imports.noted(venv / "noted.txt", site) == {"data", "lib"}
 
 
 def test_a_program_that_only_looks_for_a_module_has_not_imported_it(venv: Path) -> None:

@@ -1,12 +1,14 @@
 """Notes what each process of a recorded run imports and reads: an interpreter starts with this.
 
 LOCKSTITCH_IMPORTED names a file, which gets one line for each module that is looked for (`m`), each
-file that is opened to be read (`f`) and each variable that code outside of packages reads by its
+file that is opened to be read (`f`, or `d` where it is a package's own data or a library that is
+loaded in the end) and each variable that code outside of packages reads by its
 name (`v`): each process and thread appends to it at once, so that forks, workers that are killed
 and programs that end abruptly are seen too. The program's own sitecustomize is run as without this
 one. Standard library only.
 """
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -15,6 +17,7 @@ import sys
 _ASKING = ("importlib/util.py", "<frozen importlib.util>", "pkgutil.py")
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/run/")
+_PACKAGES = os.sep + "site-packages" + os.sep
 _BETWEEN = {os.getenv.__code__.co_filename, os.environ.get.__code__.co_filename}
 _INSIDE = tuple(
     {os.path.join(each, "") for each in (sys.prefix, sys.base_prefix, os.path.dirname(_HERE))}
@@ -41,22 +44,34 @@ class Noting:
         if mode is None and flags & (os.O_WRONLY | os.O_RDWR):
             return
         name = os.path.abspath(os.fsdecode(path))
-        if ("f", name) in self._known or name.startswith(_INSIDE + _SYSTEM):
-            return
-        if name != self._target and "\n" not in name:
-            self._known.add(("f", name))
-            self._note("f " + name)
+        if _PACKAGES in name:
+            # Who lists the packages reads the metadata of all.
+            if not name.endswith((".py", ".pyc")) and ".dist-info" not in name:
+                self._once("d", name)
+        elif name != self._target and not name.startswith(_INSIDE + _SYSTEM):
+            self._once("f", name)
+
+    def _once(self, kind, name):
+        if (kind, name) not in self._known and "\n" not in name:
+            self._known.add((kind, name))
+            self._note(kind + " " + name)
+
+    def loaded(self):
+        """Note the libraries that no import names: the linker takes them where others need them."""
+        with contextlib.suppress(Exception), open("/proc/self/maps") as maps:
+            for line in maps:
+                if _PACKAGES in line:
+                    self._once("d", line.split(maxsplit=5)[5].rstrip("\n"))
 
     def variable(self, name, frame):
         """Note a variable whose name stands in code that is of no package."""
         while frame and frame.f_code.co_filename in _BETWEEN:
             frame = frame.f_back
         code = frame and frame.f_code
-        if code and name in code.co_consts and ("v", name) not in self._known:
+        if code and name in code.co_consts:
             place = os.path.abspath(code.co_filename)
             if not place.startswith(_INSIDE + _SYSTEM) and code.co_filename[:1] != "<":
-                self._known.add(("v", name))
-                self._note("v " + name)
+                self._once("v", name)
 
     def find_spec(self, name, path=None, target=None):
         """Note the module, unless the program only asks whether there is one."""
@@ -111,6 +126,7 @@ def _begin(target):
     os.environ.__class__ = Environ
     sys.meta_path.insert(0, noting)
     sys.addaudithook(noting.audit)
+    atexit.register(noting.loaded)
 
 
 if os.environ.get("LOCKSTITCH_IMPORTED"):
