@@ -71,8 +71,6 @@ bench: $(READY) ## ratios against the classic route, on this machine
 	$(BIN)/python bench/hooks.py
 	$(BIN)/python bench/stack.py
 	$(BIN)/python bench/push.py
-	$(BIN)/python bench/proof.py
-	$(BIN)/python bench/plants.py
 	$(BIN)/python bench/answers.py
 
 shape: $(READY) ## a report: lines of each room, the longest files and functions

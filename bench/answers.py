@@ -1,10 +1,16 @@
-"""How far answers of `bisect` and `diff` can be trusted: `python bench/answers.py [SEEDS]`.
+"""How far answers of `bisect`, `diff` and `verify` can be trusted: `python bench/answers.py`.
 
-First searches in simulations: each has no, one or two true causes among 1 to 40, a step of 0.05 to
-0.2 and noise of one kind (tests/support/noisy.py). Prints how many names were wrong, how many were
-said, runs. With `--causes [NAME]` twelve real causes (tests/support/causes.toml): packages of an
-index are resolved for two days, installed and searched; prints what was named, the place of the
-package in `lockstitch diff`, runs and seconds.
+Prints four tables, or those that are named (`python bench/answers.py searches causes`):
+
+searches   simulated searches of `bisect`, with a number that moves by itself in thirteen ways
+           (tests/support/noisy.py): how many names were said, and how many were wrong.
+trainings  simulated trainings of `verify` of which two outputs and a metric flip now and then.
+plants     causes of other results, planted in trainings and builds that run: fifteen of
+           tests/support/proof.py and two dozen of plants.py. Is each named, and nothing else?
+causes     twelve real causes (tests/support/causes.toml): packages of an index, resolved for two
+           days, installed and searched; the place of the guilty one in `lockstitch diff`.
+
+SEEDS=1000 simulates so many searches of each kind, instead of 200.
 """
 
 import json
@@ -15,41 +21,93 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from support import noisy
+from measure import machine
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support import noisy, plants, proof  # noqa: E402 -- of the tests
+
+SEEDS = int(os.environ.get("SEEDS", "200"))
+PYPROJECT = """\
+[project]
+name = "planted"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = []
+
+[tool.lockstitch.images.train]
+include = ["plants.py", "data/*"]
+outputs = ["models"]
+command = ["python", "plants.py"]
+"""
 
 
-def simulations(seeds: int) -> None:
+def searches() -> None:
     """Print a table of searches with noise of each kind."""
     print("| noise | searches | wrong names | names | runs (mean) | runs (most) |")
     print("|---|---:|---:|---:|---:|---:|")
-    started, wrong = time.monotonic(), 0
+    wrong = 0
     for kind in noisy.KINDS:
-        found = [noisy.simulate(kind, seed) for seed in range(seeds)]
+        found = [noisy.simulate(kind, seed) for seed in range(SEEDS)]
         runs = [each.explanation.runs for each in found]
         wrong += sum(each.wrong for each in found)
-        numbers = (seeds, sum(e.wrong for e in found), sum(e.named for e in found))
-        mean = sum(runs) / seeds
+        numbers = (SEEDS, sum(e.wrong for e in found), sum(e.named for e in found))
+        mean = sum(runs) / SEEDS
         print(f"| {kind} | {' | '.join(map(str, numbers))} | {mean:.1f} | {max(runs)} |")
-    total = seeds * len(noisy.KINDS)
-    print(f"{wrong} of {total} wrong, in {time.monotonic() - started:.1f} s")
+    print(f"{wrong} wrong names in {SEEDS * len(noisy.KINDS)} searches")
 
 
-def causes(wanted: str) -> None:
-    """Print a table of searches for real causes, or the one of a name."""
+def trainings() -> None:
+    """Print a table of trainings that flip, by the probability of a flip."""
+    print("| flips | trainings varied | with a wrong name | causes | missed | runs (mean) |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    for probability in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5):
+        found = [noisy.verify(probability, seed) for seed in range(SEEDS)]
+        numbers = (SEEDS, sum(e.wrong > 0 for e in found), SEEDS // 2, sum(e.missed for e in found))
+        mean = sum(each.runs for each in found) / SEEDS
+        print(f"| {probability} | {' | '.join(map(str, numbers))} | {mean:.1f} |")
+
+
+def planted() -> None:
+    """Print what was named for each plant that was not named rightly, and the score."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        scored = [*_of_proof(folder / "proof"), *_of_training(folder)]
+    for plant, right, told in scored:
+        if not right:
+            print(f"WRONG {plant}: {told}")
+    print(f"{sum(right for _, right, _ in scored)} of {len(scored)} plants named rightly")
+
+
+def _of_proof(folder: Path) -> Iterator[tuple[str, bool, str]]:
+    for each in proof.score(proof.prepare(folder)):
+        yield each.planted, each.caught, each.said
+
+
+def _of_training(folder: Path) -> Iterator[tuple[str, bool, str]]:
+    root, home = folder / "planted", folder / "home"
+    root.mkdir()
+    home.mkdir()
+    (root / "pyproject.toml").write_text(PYPROJECT)
+    plants.write(root, folder / "rates.json")
+    _run([*_tool(), "lock", "--quiet"], root)
+    for each in plants.score(root, home):
+        yield each.plant.output, each.is_right, ", ".join(sorted(each.named)) or "nothing"
+
+
+def causes() -> None:
+    """Print a table of searches for real causes."""
     rows = tomllib.loads((ROOT / "tests/support/causes.toml").read_text())["cause"]
     print("| cause | changed | named | right | place in diff | runs | seconds |")
     print("|---|---:|---|---|---:|---:|---:|")
     for row in rows:
-        if wanted in {"", row["name"]}:
-            with tempfile.TemporaryDirectory() as folder:
-                print(f"| {row['name']} | {_searched(row, Path(folder))} |", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"| {row['name']} | {_searched(row, Path(folder))} |", flush=True)
 
 
 def _searched(row: dict[str, Any], folder: Path) -> str:
@@ -137,8 +195,18 @@ def _run(words: list[str], folder: Path, *, fails: bool = False) -> str:
     return done.stdout
 
 
+TABLES = {"searches": searches, "trainings": trainings, "plants": planted, "causes": causes}
+
+
+def main() -> None:
+    """Print the tables that are named, or all."""
+    print(machine())
+    for name in sys.argv[1:] or TABLES:
+        started = time.monotonic()
+        print(f"\n{name}")
+        TABLES[name]()
+        print(f"in {time.monotonic() - started:.0f} s", flush=True)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--causes"]:
-        causes(sys.argv[2] if len(sys.argv) > 2 else "")
-    else:
-        simulations(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    main()
