@@ -3,7 +3,8 @@
 An import is needed when the start of the program certainly reaches it: at the top of the entry
 and of each module that is imported there, and in functions that are called there. What stands in
 an untaken branch, a function that only a request calls, `try` with a handler for ImportError, or
-`if TYPE_CHECKING` is not.
+`if TYPE_CHECKING` is not. Modules that a framework imports by a name in a string (Django's
+settings, uvicorn.run) or by their place (pages of Dash and Streamlit) count as imported.
 """
 
 import ast
@@ -20,6 +21,11 @@ from lockstitch.python.syntax import tree_of
 _HANDLED = frozenset(
     {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "OSError"}
 )
+_IMPORTERS = frozenset({"importlib.import_module", "import_module", "__import__", "uvicorn.run"})
+# Settings of Django that name modules, and the modules of an application that it looks for.
+_SETTINGS = re.compile(r"(?:[A-Z]+_)*(?:APPS|MIDDLEWARE|URLCONF|WSGI_APPLICATION|ASGI_APPLICATION)")
+_PARTS = ("apps", "models", "admin", "signals")
+_NAMED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _HELPER = re.compile(r"import|optional|suppress|ignore|lazy")
 _LARGEST = 2_000_000  # characters of a module
 _MOST = 5_000  # modules of one program
@@ -169,6 +175,16 @@ class _Walk:
         for name, names, level, line, inner in reader.imports(module):
             for wanted in self._absolute(path, name, names, level):
                 self._resolve(path, line, wanted, reach=min(inner, reach))
+        for name, line, inner in named(module) if "django" in text else ():
+            self._resolve(path, line, name, reach=min(inner, reach))
+            for part in _PARTS if self._places(name) else ():
+                self._resolve(path, line, f"{name.removesuffix('.apps')}.{part}", reach=reach)
+        folder, sure = _pages(module) if "streamlit" in text or "use_pages" in text else ("", False)
+        if folder and (sure or path == self._entry.path):
+            below = f"{posixpath.join(posixpath.dirname(path), folder)}/"
+            for page in self._tree.names:
+                if page.startswith(below) and page.endswith(".py"):
+                    self._push(page, reach=reach if sure else _possible(reach))
 
     def _absolute(self, path: str, name: str, names: Sequence[str], level: int) -> Iterator[str]:
         """Yield what an import statement names, as `module` or `module:name`."""
@@ -239,6 +255,48 @@ class _Walk:
 
     def _has_python(self, base: str) -> bool:
         return any(n.startswith(f"{base}/") and n.endswith(".py") for n in self._tree.names)
+
+
+def named(module: ast.Module) -> Iterator[tuple[str, int, Reach]]:
+    """Yield the modules that a file of Django names for it to import, each with line and reach."""
+    for node in ast.walk(module):
+        values: list[ast.expr] = []
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AugAssign(target=ast.Name(id=name), value=value)
+            ) if _SETTINGS.fullmatch(name):
+                values = [value]
+            case ast.Call(func=function, args=[first, *rest]):
+                is_setting = getattr(first, "value", "") == "DJANGO_SETTINGS_MODULE"
+                values = [first] if _dotted(function) == "include" else rest if is_setting else []
+        branched = isinstance(node, ast.stmt) and node not in module.body
+        for each in (child for value in values for child in ast.walk(value)):
+            match each:
+                case ast.Constant(value=str(text)) if _NAMED.fullmatch(text):
+                    head, _, last = text.rpartition(".")
+                    reach = Reach.POSSIBLE if branched else Reach.CERTAIN
+                    yield head if last[:1].isupper() else text, each.lineno, reach
+
+
+def _pages(module: ast.Module) -> tuple[str, bool]:
+    """Return the folder of pages beside a file, and whether they are imported at its start.
+
+    Dash imports them all, Streamlit the one that somebody opens.
+    """
+    imports_streamlit = False
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports_streamlit |= "streamlit" in {
+                getattr(node, "module", None),
+                *(alias.name for alias in node.names),
+            }
+        if isinstance(node, ast.Call):
+            given = {word.arg: getattr(word.value, "value", None) for word in node.keywords}
+            if given.get("use_pages") is True:
+                folder = given.get("pages_folder")
+                return folder if isinstance(folder, str) else "pages", True
+    return ("pages" if imports_streamlit else ""), False
 
 
 def _module_paths(base: str) -> tuple[str, str]:
@@ -350,11 +408,11 @@ class _Reader:
             if not isinstance(child, ast.Call):
                 continue
             name = _dotted(child.func)
-            if name in {"importlib.import_module", "import_module", "__import__"}:
+            if name in _IMPORTERS:
                 literal = child.args[0] if child.args else None
                 module = literal.value if isinstance(literal, ast.Constant) else None
                 if isinstance(module, str) and module and not module.startswith("."):
-                    yield module, (), 0, child.lineno, reach
+                    yield module.partition(":")[0], (), 0, child.lineno, reach
             elif name in self._functions and reach is Reach.CERTAIN and name not in self._entered:
                 self._entered.add(name)
                 yield from self._block(self._functions[name].body, reach=reach)

@@ -49,6 +49,7 @@ def needed(files: Mapping[str, str], entry: Entry = SCRIPT, **facts: object) -> 
             {"a.b": True},
         ),
         ("x = lambda: __import__('a')", {}),
+        ("import uvicorn\nuvicorn.run('a.b:app')", {"uvicorn": True, "a.b": True}),
         ("y = __import__('a') if x else None", {}),
         ("for x in y:\n import a", {"a": False}),
         ("while True:\n import a", {"a": True}),
@@ -100,6 +101,50 @@ def test_a_package_is_run_by_its_main() -> None:
         "p/__main__.py": "import b\nif __name__ == '__main__':\n import c",
     }
     assert needed(files, Entry(module="p", roots=("",))) == {"a": True, "b": True, "c": True}
+
+
+def test_what_django_imports_by_name_is_imported() -> None:
+    files = {
+        "manage.py": "import os, django\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'p.s')",
+        "p/__init__.py": "",
+        "p/s.py": (
+            "# django\nINSTALLED_APPS = ['django.contrib.auth', 'cors', 'shop.apps.ShopConfig']\n"
+            "if DEBUG:\n INSTALLED_APPS += ['toolbar']\nROOT_URLCONF = 'p.urls'\n"
+            "MIDDLEWARE = ['white.noise.Middle', 'a label']\nOTHERS = ['none']\n"
+        ),
+        "p/urls.py": "from django.urls import include\nu = [include('shop.urls'), include(x)]",
+        "shop/__init__.py": "",
+        "shop/apps.py": "import a",
+        "shop/models.py": "import b",
+        "shop/urls.py": "from . import views",
+        "shop/views.py": "import c",
+    }
+    assert needed(files, Entry(path="manage.py", roots=("",))) == {
+        "os": True,
+        "django": True,
+        "django.urls": True,
+        "django.contrib.auth": True,
+        "cors": True,
+        "toolbar": False,
+        "white.noise": True,
+        "a": True,
+        "b": True,
+        "c": True,
+    }
+
+
+def test_pages_are_imported_by_their_place() -> None:
+    page = {"web/pages/one.py": "import a", "web/sub/two.py": "import b", "web/x.py": "import z"}
+    dash = "import dash\ndash.Dash(__name__, use_pages=True)"
+    entry = Entry(path="web/app.py", roots=("web",))
+    assert needed({"web/app.py": dash, **page}, entry) == {"dash": True, "a": True}
+    moved = dash.replace("True", "True, pages_folder='sub'")
+    assert needed({"web/app.py": moved, **page}, entry) == {"dash": True, "b": True}
+    assert needed({"web/app.py": "import streamlit as st", **page}, entry) == {
+        "streamlit": True,
+        "a": False,
+    }
+    assert needed({"web/app.py": "import streamlit.x", "main.py": "", **page}) == {}
 
 
 def test_circles_end() -> None:

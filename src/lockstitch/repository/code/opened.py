@@ -365,6 +365,10 @@ class _Reader:
                     yield from self._use(text, node.lineno, kind)
                 for kind, argument in self._handed(node):
                     yield from self._use(self.value(argument) or "", node.lineno, kind)
+            elif isinstance(node, ast.Dict):  # of Django's DATABASES
+                given = dict(zip(map(_literal, node.keys), node.values, strict=True))
+                if "sqlite3" in _literal(given.get("ENGINE")):
+                    yield from self._use(self.value(given.get("NAME")) or "", node.lineno, "writes")
 
     def _use(self, text: str, line: int, kind: str) -> Iterator[PathUse]:
         if database := _SQLITE.fullmatch(text):  # a connection writes it, whatever names it

@@ -1,4 +1,4 @@
-"""The environment variables that Python code needs: those it reads without a default.
+"""The environment variables and arguments that Python code needs: those without a default.
 
 `os.environ["X"]` counts anywhere, and `os.getenv("X")` where it runs as its file is imported.
 """
@@ -44,6 +44,21 @@ def variables_of(code: Code) -> list[tuple[str, int]]:
     optional = {_read(code, node) for node in ast.walk(code.tree) if id(node) in tested}
     optional |= {name for node in ast.walk(code.tree) for name in _ready(code, node)}
     return sorted((name, line) for name, line in first.items() if name not in optional)
+
+
+def arguments_of(code: Code) -> list[str]:
+    """Return the arguments of argparse or click that a file cannot run without, by their names."""
+    needed: list[str] = []
+    for call in (node for node in ast.walk(code.tree) if isinstance(node, ast.Call)):
+        names = [str(n) for each in call.args if (n := getattr(each, "value", None))]
+        called = dotted(call.func, code.names).rpartition(".")[2]
+        given = {each.arg: getattr(each.value, "value", None) for each in call.keywords}
+        is_positional = bool(names) and not names[0].startswith("-") and "default" not in given
+        if called in {"add_argument", "option"} and given.get("required") is True:
+            needed.append(next((n for n in names if n.startswith("--")), names[0] if names else ""))
+        elif called in {"add_argument", "argument"} and is_positional:
+            needed += [] if given.get("nargs") in {"?", "*"} else [names[0].upper()]
+    return [*dict.fromkeys(filter(None, needed))]
 
 
 def _tests(node: ast.AST) -> Iterator[ast.expr]:

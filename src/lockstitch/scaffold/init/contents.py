@@ -1,8 +1,9 @@
 """Which files an image's program needs beside its packages, and which folders it writes."""
 
+import ast
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lockstitch import files
@@ -50,6 +51,7 @@ class Contents:
     include: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)  # files, and folders that end in /
+    ends: frozenset[str] = frozenset()  # of the names of files that its code and settings have
     env: dict[str, str] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -127,6 +129,7 @@ class _Reader:
         self._conventions()
         for name in list(self._wanted):
             self._settings(name)
+        made.ends = frozenset(self._ends(modules))
         python = self._python(modules, uses)
         data = self._globs()
         include = {*python, *data}
@@ -138,6 +141,16 @@ class _Reader:
         )
         made.outputs = tops(made.outputs)
         return made
+
+    def _ends(self, modules: set[str]) -> Iterator[str]:
+        """Yield the ends of names that have a dot: `model.pkl`, and `.pkl` of f"{name}.pkl"."""
+        for module in modules & self._found.codes.keys():
+            for node in ast.walk(self._code(module).tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield posixpath.basename(node.value)
+        for name in self._wanted:
+            if name.endswith(_SETTINGS) and (text := self._repo.text(name)):
+                yield from (posixpath.basename(word) for _, word in values_of(text))
 
     def _stored(self, modules: set[str]) -> None:
         """Keep BentoML's store in a folder of the project where a program of it writes a model."""
@@ -509,7 +522,9 @@ class _Reader:
                 if use.kind != "names" or "*" in text or use.text in self._set:
                     continue
                 where = f"{module}:{use.line}"
-                if "/" in text and _is_file_name(text) and not self._is_read(uses, text):
+                is_page = text.endswith((".html", ".css", ".js"))
+                named = "/" in text and _is_file_name(text) and not is_page
+                if named and not self._is_read(uses, text):
                     self._output(posixpath.dirname(text), where)
                 elif text in _OUTPUTS and not self._is_folder(text):
                     self._output(text, where)

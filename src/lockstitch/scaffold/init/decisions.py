@@ -18,7 +18,7 @@ from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.groups import proposed, settled
 from lockstitch.scaffold.init.programs import Found, Program, find
-from lockstitch.scaffold.init.steps import complete
+from lockstitch.scaffold.init.steps import complete, writer_of
 from lockstitch.table import first_of
 
 # The Pythons of bases, the best first, with a version that the base has or will have: those of
@@ -309,8 +309,7 @@ def _images(
         return
     groups: dict[str, list[str]] = {}
     left_out: dict[str, None] = {}
-    made: dict[str, str] = {}  # the folders that images without a port write
-    absent: dict[str, str] = {}
+    absent: dict[str, tuple[str, str]] = {}  # where each is read, and the image that writes it
     tables_of_images = []
     yield from _without_image(found, every)
     for contents in every:
@@ -325,9 +324,14 @@ def _images(
             yield _wanting(program.image, contents.variables)
         left_out |= dict.fromkeys(contents.left_out)
         yield from contents.notes
-        if not program.port:
-            made |= dict.fromkeys(contents.outputs, program.image)
-        absent |= contents.absent
+        if program.asks:
+            words = " ".join(f"{n} {n[2:].upper()}" if n[:2] == "--" else n for n in program.asks)
+            yield (
+                f"`{program.path}` needs arguments, which no file of this folder gives: "
+                f"lockstitch run {program.image} -- {words}"
+            )
+        for name, where in contents.absent.items():
+            absent.setdefault(name, (where, writer_of(name, contents, every)))
         why = (program.reason, *contents.reasons)
         reasons.append(Reason(image=program.image, values=image, why=why))
         tables_of_images.append((program.image, image))
@@ -338,8 +342,7 @@ def _images(
         yield from _default_groups(facts, groups)
     for name, image in tables_of_images:
         yield Table(path=("tool", "lockstitch", "images", name), values=image)
-    for name, where in absent.items():
-        writer = next((made[f] for f in made if name.startswith(f"{f}/")), "")
+    for name, (where, writer) in absent.items():
         alike = "" if writer else nearest(name, found.repo.every_name)
         what = f"image `{writer}` writes it" if writer else "not in this folder"
         what += f", which has `{alike}`" if alike else ""

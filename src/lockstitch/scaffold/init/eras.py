@@ -5,8 +5,6 @@ away; a model ends, or predicts otherwise, with another scikit-learn than the on
 """
 
 import ast
-import re
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,20 +12,13 @@ from lockstitch.python.names import distribution_of, normal, of_requirement
 from lockstitch.repository.code.applications import dotted
 from lockstitch.repository.code.source import names_of
 from lockstitch.resources import load_table
+from lockstitch.scaffold.init import pickles
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.guess import is_counted
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
-_MODELS = (".pkl", ".pickle", ".joblib", ".sav")
-_LARGEST = 64 << 20  # bytes of a model that is read
-_MOST = 40  # models, and the newest of them counts
-# A key of an estimator's state, and its text, in the pickles of Python 2 to 3.14.
-_WRITTEN_BY = re.compile(
-    rb"_sklearn_version(?:\x94|q.|r....)?(?:\x8c.|X....)(\d+\.\d+(?:\.\d+)?)(?:\x94|q|r|u|s)",
-    re.DOTALL,
-)
 _HANDLED = ("ImportError", "ModuleNotFoundError", "AttributeError", "Exception")
 
 
@@ -231,26 +222,11 @@ def _models(
     if specifiers is None:
         return
     written: dict[str, str] = {}
-    for path in sorted(each for each in names if each.endswith(_MODELS))[:_MOST]:
-        for version in _writers(folder, path):
+    for path in pickles.models(names):
+        for version in pickles.writers(folder, path):
             written.setdefault(version, path)
     if not written:
         return
     newest = max(written, key=_version)
     if specifiers.contains(newest) and not _is_pinned(specifiers):
         yield f"{name}=={newest}", f"it wrote `{written[newest]}`, and reads what it wrote"
-
-
-def _writers(folder: Folder, path: str) -> Iterator[str]:
-    """Yield the versions of scikit-learn that a pickle names, joblib's compressed ones too."""
-    place = folder.root / path
-    if not folder.inside(place) or not place.is_file() or place.stat().st_size > _LARGEST:
-        return
-    data = place.read_bytes()
-    if data[:1] == b"\x78":  # zlib
-        try:
-            data = zlib.decompressobj().decompress(data, _LARGEST)
-        except zlib.error:
-            return
-    for match in _WRITTEN_BY.finditer(data):
-        yield match[1].decode()

@@ -84,8 +84,9 @@ def settled(
     guessed = {of_requirement(line): (line, where) for line, where in inputs.guessed.items()}
     for name in users.unused([*guessed]):
         line, where = guessed[name]
-        listed.remove(line)
-        groups.setdefault("dev", []).append(line)
+        moved = [each for each in listed if of_requirement(each) == name]
+        listed = [each for each in listed if each not in moved]
+        groups.setdefault("dev", []).extend(moved)
         told = f"`{where}` needs `{line}`, which no list has: added"
         because = f"to the group `dev`, as no image runs `{where.partition(':')[0]}`"
         if told in notes:

@@ -1,14 +1,16 @@
-"""Which distributions a project's imports need, as far as tables of the most used know."""
+"""Which distributions imports and models need, as far as tables of the most used know."""
 
 import ast
 import functools
 import posixpath
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from lockstitch.python.imports import standard_library
+from lockstitch.python.imports import named, standard_library
 from lockstitch.python.names import distributions, normal
+from lockstitch.scaffold.init import pickles
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import names_table
 
@@ -20,6 +22,8 @@ _APART = frozenset(
 _MOST = 400  # files that are read
 _OLDER, _NEWEST = 8, 14
 # Written without a module of their own, or only for developing.
+_BROUGHT = frozenset({"joblib", "numpy", "scipy"})  # by scikit-learn
+_SERVER = re.compile(r"(?m)^\s*(?:import|from) (?:fastapi|starlette)\b")
 _TOOLS = frozenset({"setuptools", "pip", "wheel", "pytest", "nox", "invoke", "sphinx"})
 
 
@@ -66,9 +70,15 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
     if not any(_runs(folder.module(path)) for path in paths[:_MOST]):
         books = [name for name in sorted(names) if name.endswith(".ipynb")]
         paths += [name for name in books if not any(p.startswith(".") for p in name.split("/"))]
+    models = pickles.models(names)
+    mentioned: set[str] = set()
     for path in paths[:_MOST]:
         tree = folder.module(path)
-        for module, line in sorted(_imports(tree)) if tree else ():
+        read = folder.notebook if path.endswith(".ipynb") else folder.text
+        text = read(path) or "" if tree else ""
+        imports = [*_imports(tree)] if tree else []
+        imports += [(m, n) for m, n, _ in named(tree)] if tree and "django" in text else []
+        for module, line in sorted(imports):
             top = module.partition(".")[0]
             if top in own or top in _TOOLS:
                 continue
@@ -79,12 +89,18 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
                 continue
             distributions.setdefault(distribution, place)
             alike[distribution] = tuple(names_table("alike").get(top, ()))
-        read = folder.notebook if path.endswith(".ipynb") else folder.text
-        text = read(path) or "" if tree else ""
-        for call, distribution in names_table("hidden").items():
-            if call in text:
+        mentioned |= {name for name in models if tree and posixpath.basename(name) in text}
+        for call, distribution in names_table("hidden").items() if tree else ():
+            # `Form(` is Django's as well.
+            if call in text and (distribution != "python-multipart" or _SERVER.search(text)):
                 distributions.setdefault(distribution, f"{path}, for `{call.rstrip('(')}`")
                 alike.setdefault(distribution, ())
+    for path in sorted(mentioned or models):
+        tops = pickles.modules(folder, path)
+        for top in sorted(tops - own - (_BROUGHT if "sklearn" in tops else set())):
+            if distribution := normal(known_modules().get(top, "")):
+                distributions.setdefault(distribution, path)
+                alike.setdefault(distribution, tuple(names_table("alike").get(top, ())))
     return Guess(distributions=distributions, alike=alike, unknown=unknown)
 
 

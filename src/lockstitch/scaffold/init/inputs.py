@@ -336,7 +336,11 @@ def _take_list(
     there = {of_requirement(line): line for line in inputs.dependencies if ";" not in line}
     for line in listed.lines if not group else ():
         other = there.get(of_requirement(line), line)
-        if other != line and "==" in line:
+        if (
+            re.fullmatch(r"[\w.-]+", other) and "==" in line
+        ):  # another list leaves open what this one pins
+            inputs.dependencies[inputs.dependencies.index(other)] = line
+        elif other != line and "==" in line:
             inputs.notes.append(f"`{name}` has `{line}`: `{other}` is used, of another list")
     inputs.add(listed.lines, group)
     inputs.constraints += listed.constraints
@@ -519,9 +523,10 @@ def _fill(
         if name in pinned or name in there:
             del unknown[module]
     inputs.add(line for line, _ in added)
-    hidden = ", for `"  # what a call needs without an import
-    inputs.guessed = {
-        line: where for line, where in added if line in inputs.dependencies and hidden not in where
+    inputs.guessed = {  # what a call or a model needs without an import has no line
+        line: where
+        for line, where in added
+        if line in inputs.dependencies and re.search(r":\d+$", where)
     }
     if nothing and added:
         names = ", ".join(line for line, _ in added)

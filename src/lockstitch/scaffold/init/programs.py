@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from lockstitch.listing import OF_ENVIRONMENTS
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Reach, Tree, follow, reached, standard_library
+from lockstitch.python.names import modules_named
 from lockstitch.python.tables import table
 from lockstitch.repository.code.applications import (
     Application,
@@ -18,6 +19,7 @@ from lockstitch.repository.code.applications import (
     default_of,
 )
 from lockstitch.repository.code.opened import Opened
+from lockstitch.repository.code.variables import arguments_of
 from lockstitch.repository.files import Repository, open_repository
 from lockstitch.scaffold.init import eras, said, tables
 from lockstitch.scaffold.init.facts import Facts
@@ -112,6 +114,7 @@ class Program:
     before: "tuple[Program, ...]" = ()  # what runs first
     reads: tuple[str, ...] = ()  # what dvc.yaml says that it reads and makes
     makes: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()  # arguments that it cannot run without, and nobody gives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +246,8 @@ class _Finder:
         library = standard_library(tree.python[1], sys.stdlib_module_names)
         # `extensions/sqlalchemy.py` is no module that `import sqlalchemy` wants.
         self._own = tops - library - known_modules().keys() - {"__init__", "__main__"}
+        declared = {name for each in self._declared for name in modules_named(each)}
+        self._foreign = library | declared
 
     def programs(self) -> list[Program]:
         """Return the programs, each image's name once, sorted by what they are for."""
@@ -522,7 +527,23 @@ class _Finder:
         found = self._application(path)
         return found.kind if found else "script"
 
+    def _runner(self, each: Application) -> Application:
+        """Return an application in the file that runs it: another one, where its own does not."""
+        verbs = (".run", ".run_server", ".launch")
+        if each.by in {*_APIS, "streamlit"} or any(
+            name.endswith(verbs) for name in self._codes[each.path].calls
+        ):
+            return each
+        whole = f"{_module(each.path)}.{each.name}"
+        for path, code in self._codes.items():
+            names = {name.rpartition(".")[0] for name in code.calls if name.endswith(verbs)}
+            if any(f".{whole}".endswith(f".{name.lstrip('.')}") for name in names if "." in name):
+                ports = [found.port for found in applications(code) if found.port]
+                return replace(each, path=path, port=next(iter(ports), each.port))
+        return each
+
     def _served(self, each: Application, image: str) -> Program:
+        each = self._runner(each)
         default, health = default_of(each.kind)[0], self._default_health(each.kind)
         port = each.port or default
         pointed = [s for s in self._said if self._points(s, each.path) and s.port]
@@ -663,6 +684,8 @@ class _Finder:
             module = _module(path.removeprefix(f"{root}/") if root else path)
             if not all(part.isidentifier() for part in module.split(".")):
                 continue
+            if self._is_hidden(root, module):
+                continue
             begun = [*make(module), *([option, root] if option and root else []), *after]
             env = {"PYTHONPATH": f"/app/{root}"} if root and not option else {}
             env = self._better_root(begun, env)
@@ -671,6 +694,20 @@ class _Finder:
             if best is None or cost < best[0]:
                 best = cost, begun, env
         return (best[1], best[2]) if best else self._script_command(path)
+
+    def _is_hidden(self, root: str, module: str) -> bool:
+        """Return whether a folder that a module is in is not what Python imports by that name.
+
+        A folder without __init__.py comes after a file and a package of its name.
+        """
+        *folders, _ = module.split(".")
+        for n in range(1, len(folders) + 1):
+            base = posixpath.join(root, *folders[:n])
+            if f"{base}/__init__.py" not in self._codes and (
+                f"{base}.py" in self._codes or (n == 1 and folders[0] in self._foreign)
+            ):
+                return True
+        return False
 
     def _module_roots(self, path: str) -> list[str]:
         folders = path.split("/")[:-1]
@@ -728,16 +765,30 @@ class _Finder:
                 words = ["gunicorn", "--bind", f"{_HOST}:8000", f"{package}.wsgi:application"]
             else:
                 words = ["python", name, "runserver", f"{_HOST}:8000", "--noreload"]
+            reason = f"{name}:1: Django's settings are `{settings}`"
+            migrate = Program(
+                image=_SERVE,
+                kind="script",
+                path=name,
+                command=("python", name, "migrate", "--noinput"),
+                reason=f"{name}:1: makes the tables of the database, which is not here",
+                env=env,
+            )
+            place = posixpath.join(folder, settings.replace(".", "/"))
+            texts = [self._repo.text(n) or "" for n in self._codes if n.startswith(place)]
+            has_database = any(n.endswith((".sqlite3", ".db")) for n in self._repo.every_name)
+            makes = not has_database and any("db.backends.sqlite3" in text for text in texts)
             yield Program(
                 image=_SERVE,
                 kind="django",
                 path=name,
                 command=tuple(words),
-                reason=f"{name}:1: Django's settings are `{settings}`",
+                reason=reason,
                 env=env,
                 port=8000,
                 needs=needs,
                 folder=folder or ".",
+                before=(migrate,) if makes else (),
             )
             return
 
@@ -829,6 +880,7 @@ class _Finder:
                 outputs=tuple(o for s in hints for o in s.outputs),
                 reads=tuple(o for s in hints for o in s.needs),
                 makes=tuple(o for s in hints for o in s.makes),
+                asks=() if arguments else tuple(arguments_of(self._codes[path])),
             )
 
     def _is_part(self, path: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lockstitch.python.syntax import tree_of
 from lockstitch.scaffold.init.folder import Folder
-from lockstitch.scaffold.init.requirements import is_specifier, requirement
+from lockstitch.scaffold.init.requirements import is_specifier, requirement, usable
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SCRIPT = re.compile(r"([\w.-]+)\s*=\s*([\w.]+:[\w.]+)")
@@ -117,10 +117,10 @@ def _texts(value: object) -> list[str] | None:
 def _usable(metadata: SetupMetadata, source: str, lines: list[str]) -> list[str]:
     kept = []
     for line in lines:
-        text = requirement(line)
+        text = usable(line, f"`{source}`", metadata.notes)
         if text:
             kept.append(text)
-        else:
+        elif not requirement(line):
             what = line.partition("@")[0].strip()[:40]
             metadata.notes.append(f"`{source}`: `{what}` is no requirement from an index: left out")
     return kept

@@ -80,10 +80,10 @@ def _writes(contents: Contents, name: str) -> bool:
 
 
 def _is_ready(found: Found, contents: Contents) -> bool:
-    """Return whether what a program reads is there, or is made by the steps before it."""
+    """Return whether a program can run: what it reads is there, or made by the steps before it."""
     reads = [n for n in contents.absent if not _makes(contents, n) and not _fills(contents, n)]
     lacking = [n for n in reads if not found.repo.exists(n) and not found.repo.is_folder(n)]
-    return not lacking
+    return not lacking and not contents.program.asks
 
 
 class _Chain:
@@ -148,8 +148,20 @@ def _makes(contents: Contents, name: str) -> bool:
 
 
 def _fills(contents: Contents, name: str) -> bool:
-    """Return whether a program makes a folder that a file would be in."""
-    return any(path.endswith("/") and name.startswith(path) for path in contents.written)
+    """Return whether a program makes a folder that a file would be in, and may name that file."""
+    base = posixpath.basename(name)
+    named = "*" in base or any("." in end and base.endswith(end) for end in contents.ends)
+    return named and any(path.endswith("/") and name.startswith(path) for path in contents.written)
+
+
+def writer_of(name: str, reader: Contents, images: Sequence[Contents]) -> str:
+    """Return the image whose program writes a file that another one reads, or an empty text."""
+    for each in images:
+        if not each.program.port and (
+            _makes(each, name) or (each is not reader and _fills(each, name))
+        ):
+            return each.program.image
+    return ""
 
 
 def _joined(contents: Contents, chain: Sequence[Contents]) -> Contents:

@@ -1,6 +1,9 @@
 """What a project needs, by whatever file says so: one tiny project for each kind of file."""
 
 import json
+import pickle
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,8 @@ from support.projects import write_files
 
 from lockstitch.scaffold.init import facts, plan
 from lockstitch.scaffold.init.folder import Folder
-from lockstitch.scaffold.init.inputs import Inputs
+from lockstitch.scaffold.init.inputs import Inputs, read_inputs
+from lockstitch.scaffold.init.sources import SetupMetadata
 
 POETRY = """\
 [tool.poetry]
@@ -529,3 +533,42 @@ def test_nothing_at_all_is_said(tmp_path: Path) -> None:
     assert inputs_of(tmp_path, {"README.md": "x"}).notes == [
         "no file lists dependencies, and no code imports any that is known"
     ]
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_what_a_model_is_made_of_is_needed(tmp_path: Path, protocol: int) -> None:
+    class Tree:
+        """An estimator of another place."""
+
+    Tree.__module__, Tree.__qualname__ = "sklearn.tree._classes", "Tree"
+    module = types.ModuleType("sklearn.tree._classes")
+    module.Tree = Tree  # type: ignore[attr-defined] -- a module of a test
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("sklearn", "sklearn.tree", module.__name__):
+            patch.setitem(sys.modules, name, module)
+        data = pickle.dumps([Tree(), len], protocol=protocol)
+    (tmp_path / "used.pkl").write_bytes(data)
+    (tmp_path / "other.sav").write_bytes(data.replace(b"sklearn.tree", b"xgboost.core"))
+    code = "import pickle\nM = pickle.load(open('used.pkl', 'rb'))\n"
+    write_files(tmp_path, {"app.py": code, "requirements.txt": "flask\n"})
+    found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
+    assert found.dependencies == ["flask", "scikit-learn"]
+    assert "`used.pkl` needs `scikit-learn`, which no list has: added" in found.notes
+    assert found.guessed == {}, "no image imports it, and it must stay"
+
+
+def test_what_one_list_leaves_open_another_one_pins(tmp_path: Path) -> None:
+    setup = SetupMetadata(dependencies=["flask", "dash>=2"])
+    write_files(tmp_path, {"requirements.txt": "Flask==3.1.0\ndash==2.9.0\n"})
+    found = read_inputs(Folder(tmp_path), {}, setup, converts=False)
+    assert found.dependencies == ["Flask==3.1.0", "dash>=2"]
+    assert "`requirements.txt` has `dash==2.9.0`: `dash>=2` is used, of another list" in found.notes
+
+
+def test_what_fastapi_needs_for_forms_django_does_not(tmp_path: Path) -> None:
+    write_files(tmp_path, {"app.py": "from django import forms\nclass F(forms.Form): pass\n"})
+    found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
+    assert found.dependencies == ["django"]
+    write_files(tmp_path, {"app.py": "from fastapi import Form\nx = Form()\n"})
+    found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
+    assert "python-multipart" in found.dependencies

@@ -593,3 +593,39 @@ def test_one_dockerfile_of_two_compose_files_is_one_image(tmp_path: Path) -> Non
     }
     images, _ = planned(tmp_path, texts)
     assert sorted(each["command"][0] for each in images.values()) == ["celery", "streamlit"]
+
+
+def test_a_training_that_needs_arguments_is_not_waited_for(tmp_path: Path) -> None:
+    train = (
+        "import argparse, joblib\np = argparse.ArgumentParser()\n"
+        "p.add_argument('--csv', required=True)\np.add_argument('rows')\n"
+        "p.add_argument('more', nargs='*')\np.parse_args()\njoblib.dump(1, 'models/m.pkl')\n"
+    )
+    files = {
+        "train.py": train,
+        "app.py": "import flask\napp = flask.Flask('a')\nM = open('models/m.pkl')\n",
+        "requirements.txt": "flask\njoblib\n",
+    }
+    images, notes = planned(tmp_path, files)
+    assert "models/m.pkl" not in images["serve"]["include"]
+    told = "`train.py` needs arguments, which no file of this folder gives"
+    assert f"{told}: lockstitch run train -- --csv CSV ROWS" in notes
+    assert "left out: `models/m.pkl` (app.py:3): image `train` writes it" in notes
+
+
+def test_a_file_that_no_code_names_is_written_by_nobody(tmp_path: Path) -> None:
+    train = (
+        "import os, joblib\nos.makedirs('artifacts')\n"
+        "def save(path): joblib.dump(1, path)\nsave(os.path.join('artifacts', 'model.pkl'))\n"
+    )
+    files = {
+        "train.py": f"{train}open('artifacts/gone.csv')\n",
+        "app.py": "import flask\napp = flask.Flask('a')\nM = open('artifacts/vectorizer.pkl')\n",
+        "requirements.txt": "flask\njoblib\n",
+    }
+    _, notes = planned(tmp_path / "one", files)
+    assert "left out: `artifacts/gone.csv` (train.py:5): not in this folder" in notes
+    assert "left out: `artifacts/vectorizer.pkl` (app.py:3): not in this folder" in notes
+    files["train.py"] = train + "for name in 'ab':\n    save(f'artifacts/{name}.pkl')\n"
+    images, _ = planned(tmp_path / "two", files)
+    assert "artifacts/vectorizer.pkl" in images["serve"]["include"]
