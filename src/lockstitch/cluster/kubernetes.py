@@ -14,7 +14,6 @@ import yaml
 
 from lockstitch.cluster.job import Job
 from lockstitch.errors import LockstitchError
-from lockstitch.image.contents import HEALTH
 from lockstitch.python import size
 
 _PYTHON = "/app/.venv/bin/python"
@@ -202,11 +201,6 @@ def _probes(job: Job) -> dict[str, Any]:
         "readinessProbe": {**way, "periodSeconds": 5, "timeoutSeconds": 3, "failureThreshold": 2},
         "livenessProbe": {**way, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
     }
-
-
-def health_command(job: Job) -> list[str]:
-    """Return the image's own health check, for players of pods that know no httpGet."""
-    return [_PYTHON, "-I", f"/{HEALTH}", str(job.spec.port), job.spec.health]
 
 
 # --- a training

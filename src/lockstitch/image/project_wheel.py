@@ -122,7 +122,12 @@ def _from_backend(
     project: Project, requirements: tuple[str, ...], store: Store
 ) -> ProjectWheel | None:
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
-    python = sources.environment(requirements, minor, project.root, store)
+    return sources.in_environment(
+        requirements, minor, project.root, store, lambda python: _built(python, project, store)
+    )
+
+
+def _built(python: Path, project: Project, store: Store) -> ProjectWheel | None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             process.run(

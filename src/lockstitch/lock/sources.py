@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from lockstitch import environ, files, git, process, zstd
@@ -40,6 +41,8 @@ from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
 from lockstitch.python.target import Target
 from lockstitch.store import Store
+
+T = TypeVar("T")
 
 LEGACY = ("setuptools>=40.8.0",)  # PEP 517: what builds a project that names no backend
 
@@ -297,7 +300,18 @@ def _built(
     changed: bool,
 ) -> tuple[str, bytes]:
     """Return the name and the bytes of the wheel; `changed` varies what must not matter."""
-    python = environment(requires, minor, root, store)
+    return in_environment(
+        requires,
+        minor,
+        root,
+        store,
+        lambda python: _built_with(python, source, requires, store, changed=changed),
+    )
+
+
+def _built_with(
+    python: Path, source: Source, requires: Sequence[str], store: Store, *, changed: bool
+) -> tuple[str, bytes]:
     with tempfile.TemporaryDirectory(prefix="b" if changed else "build-elsewhere-") as folder:
         tree = Path(folder) / "source"
         _unpack(source, tree, store)
@@ -359,11 +373,29 @@ def _without_network() -> tuple[str, ...]:
     return words if process.run([*words, "true"], check=False).code == 0 else ()
 
 
-def environment(requires: Sequence[str], minor: str, root: Path, store: Store) -> Path:
-    """Return the Python of an environment that holds exactly the locked build requirements.
+def in_environment(
+    requires: Sequence[str], minor: str, root: Path, store: Store, build: Callable[[Path], T]
+) -> T:
+    """Return what a build gives with the Python that has exactly the locked build requirements.
 
-    Raises LockstitchError when there is no such Python here, or a hash is wrong.
+    The environment is in the store, where something may damage it while the build reads it, and
+    another build makes it anew: a build that failed meanwhile runs once more.
+
+    Raises LockstitchError when there is no such Python here, a hash is wrong, or the build fails.
     """
+    python = _environment(requires, minor, root, store)
+    before = python.parent.stat()
+    try:
+        return build(python)
+    except LockstitchError:
+        _environment(requires, minor, root, store)
+        now = python.parent.stat()
+        if (now.st_ino, now.st_ctime_ns) == (before.st_ino, before.st_ctime_ns):
+            raise
+        return build(python)
+
+
+def _environment(requires: Sequence[str], minor: str, root: Path, store: Store) -> Path:
     interpreter = _interpreter(minor)
     document = repr([list(requires), minor, interpreter]).encode()
     folder = store.scratch(f"build-{of_bytes(document).hex[:24]}")

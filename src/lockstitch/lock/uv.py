@@ -153,11 +153,6 @@ def _chosen(image: ImageSpec) -> list[str]:
     return ["--no-default-groups", *chosen]
 
 
-def export_all(project: Project, target: Path) -> None:
-    """Write a PEP 751 lock of every group and extra."""
-    _export(project, "pylock.toml", target, _everything(project))
-
-
 def export_requirements(project: Project, target: Path) -> None:
     """Write all of the lock as requirements with hashes, for pip, uv and any Dockerfile.
 

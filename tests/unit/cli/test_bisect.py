@@ -23,6 +23,13 @@ NAMES = ("ant", "bee", "cat")
 
 
 @pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    """Return a folder with nothing beside it: each run links what stands beside the project."""
+    (tmp_path / "project").mkdir()
+    return tmp_path / "project"
+
+
+@pytest.fixture
 def world(online: World) -> Iterator[World]:
     with online.kept():
         for name in NAMES:

@@ -11,6 +11,13 @@ from lockstitch.cli.main import main
 
 
 @pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    """Return a folder with nothing beside it: each run links what stands beside the project."""
+    (tmp_path / "project").mkdir()
+    return tmp_path / "project"
+
+
+@pytest.fixture
 def folder(online: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with online.kept():
         bisecting.package(online, "ant", ("1.0",))

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import sys
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +12,12 @@ from support import projects, wheels
 from support.world import World
 
 from lockstitch.cli.main import main
+from lockstitch.errors import LockstitchError
 from lockstitch.lock import file as lock_file
+from lockstitch.lock import sources
 from lockstitch.lock.elf import needs
 from lockstitch.oci.layout import Layout
+from lockstitch.store import Store
 
 PYPROJECT = """\
 [project]
@@ -191,6 +195,33 @@ def test_it_has_no_network_and_no_home(
     )
     publish(world, "odd", module("odd") | backend(code, "odd"))
     assert lockstitch(project(tmp_path, "odd"), "lock") == 0, capsys.readouterr().err
+
+
+def test_a_build_whose_environment_was_damaged_meanwhile_runs_once_more(
+    tmp_path: Path, store: Store
+) -> None:
+    calls: list[Path] = []
+
+    def build(python: Path) -> str:
+        calls.append(python)
+        if len(calls) == 1:
+            python.unlink()
+        if not python.exists():
+            message = "no such program"
+            raise LockstitchError(message)
+        return "built"
+
+    def fails(python: Path) -> str:
+        calls.append(python)
+        message = "the backend says no"
+        raise LockstitchError(message)
+
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert sources.in_environment((), minor, tmp_path, store, build) == "built"
+    assert len(calls) == 2
+    with pytest.raises(LockstitchError, match="the backend says no"):
+        sources.in_environment((), minor, tmp_path, store, fails)
+    assert len(calls) == 3
 
 
 def test_a_compiler_that_is_missing_is_named_before_the_build(
