@@ -27,6 +27,7 @@ skewed = st.lists(st.integers(0, 10), min_size=1, max_size=24).map(
 )
 
 
+@pytest.mark.slow
 @given(contents)
 def test_compress(data: bytes) -> None:
     packed = deflate.compress(data)

@@ -100,12 +100,14 @@ def test_another_setting_of_threads_ends_every_rank_with_a_table() -> None:
     assert "1 (rank 2 (" in row
 
 
+@pytest.mark.slow
 def test_a_difference_that_is_allowed_is_noted() -> None:
     done = run(2, {1: {"OMP_NUM_THREADS": "1"}}, "--allow", "variable.OMP_NUM_THREADS")
     assert [each.returncode for each in done] == [0, 0]
     assert "noted: variable.OMP_NUM_THREADS" in done[0].stderr
 
 
+@pytest.mark.slow
 def test_one_package_of_another_version_is_named(tmp_path: Path) -> None:
     paths = [site(tmp_path / name, name) for name in ("1.0", "1.1")]
     done = run(2, {rank: {"PYTHONPATH": path} for rank, path in enumerate(paths)})
@@ -115,12 +117,14 @@ def test_one_package_of_another_version_is_named(tmp_path: Path) -> None:
     assert "1.1 (rank 1" in row
 
 
+@pytest.mark.slow
 def test_an_edited_file_is_named(tmp_path: Path) -> None:
     paths = [site(tmp_path / "a", "1.0"), site(tmp_path / "b", "1.0", "VALUE = 2\n")]
     done = run(2, {rank: {"PYTHONPATH": path} for rank, path in enumerate(paths)})
     assert "changed thing.py (rank 1" in done[0].stderr
 
 
+@pytest.mark.slow
 def test_a_rank_that_never_comes_is_named_after_the_time() -> None:
     done = run(3, None, "--timeout", "2", started=2)
     assert [each.returncode for each in done] == [ranks.SILENT] * 2

@@ -40,6 +40,7 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_fits_is_remembered(asked: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def count() -> int:
         assert cases.check(root, LCK002) == []

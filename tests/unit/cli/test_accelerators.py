@@ -151,6 +151,7 @@ def test_one_lock_for_three_images(
         assert version.replace("+", "%2B") in text
 
 
+@pytest.mark.slow
 def test_a_dockerfile_has_the_same_variables(indexes: World, tmp_path: Path) -> None:
     root = project(tmp_path, indexes)
     assert main(["export", "dockerfile", "--project", str(root)]) == 0
@@ -160,6 +161,7 @@ def test_a_dockerfile_has_the_same_variables(indexes: World, tmp_path: Path) -> 
     assert "NVIDIA" not in (root / "Dockerfile.serve").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

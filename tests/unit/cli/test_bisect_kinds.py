@@ -82,6 +82,7 @@ def found(*words: str) -> int:
     return main(["bisect", "a.run.json", "b.run.json", "--quiet", *words, "--", "python", "s.py"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", VARIABLES)
 def test_a_variable(kind: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "s.py").write_text(SCORE[kind])
@@ -91,6 +92,7 @@ def test_a_variable(kind: str, folder: Path, capsys: pytest.CaptureFixture[str])
     assert f"\n  {NAMED[kind]}\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_a_file_that_git_or_the_folder_has(
     kind: str, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -134,6 +136,7 @@ CANNOT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", CANNOT)
 def test_what_cannot_be_tried_is_said(
     text: str, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -164,6 +167,7 @@ def test_what_cannot_be_tried_is_said(
     assert text in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_variable_of_the_code_is_tried_as_a_setting(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

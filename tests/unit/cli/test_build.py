@@ -38,6 +38,7 @@ def files_of(layout: Layout, name: str) -> dict[str, tarfile.TarInfo]:
     return found
 
 
+@pytest.mark.slow
 def test_a_build_answers_in_json(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = built(capsys)
     assert list(found) == ["serve", "train"]
@@ -52,6 +53,7 @@ def test_a_build_answers_in_json(locked: Path, capsys: pytest.CaptureFixture[str
     assert layout.manifest_digest("serve") == serve["digest"]
 
 
+@pytest.mark.slow
 def test_a_second_build_makes_nothing_and_uses_no_network(
     locked: Path, online: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +65,7 @@ def test_a_second_build_makes_nothing_and_uses_no_network(
     assert all((each["made"], each["fresh"]) == (0, False) for each in second.values())
 
 
+@pytest.mark.slow
 def test_the_image_holds_what_was_asked_for(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +92,7 @@ def test_the_image_holds_what_was_asked_for(
     assert all((m.uid, m.gid, m.mtime) == (0, 0, 315619200) for m in serve.values())
 
 
+@pytest.mark.slow
 def test_the_config_is_what_the_table_says(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +115,7 @@ def test_the_config_is_what_the_table_says(
     assert config["Healthcheck"]["Test"][-2:] == ["8000", "/health"]
 
 
+@pytest.mark.slow
 def test_the_time_is_that_of_the_newest_part_or_the_one_asked_for(
     locked: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +130,7 @@ def test_the_time_is_that_of_the_newest_part_or_the_one_asked_for(
     assert created() == "1970-01-01T00:00:00Z"
 
 
+@pytest.mark.slow
 def test_one_image_can_be_built_alone(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(built(capsys, "train")) == ["train"]
     layout = Layout(locked / ".lockstitch" / "images")
@@ -134,6 +140,7 @@ def test_one_image_can_be_built_alone(locked: Path, capsys: pytest.CaptureFixtur
     assert both["train"]["fresh"] is False
 
 
+@pytest.mark.slow
 def test_images_may_stand_elsewhere(
     locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +151,7 @@ def test_images_may_stand_elsewhere(
     assert found["digest"] == digest
 
 
+@pytest.mark.slow
 def test_an_archive_is_the_same_bytes_each_time(
     locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +181,7 @@ def test_a_change_of_first_party_code_changes_one_layer(
     assert (third["made"], third["digest"]) == (0, first["digest"])
 
 
+@pytest.mark.slow
 def test_a_layout_that_was_removed_is_made_again_from_the_store(
     locked: Path, online: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,6 +194,7 @@ def test_a_layout_that_was_removed_is_made_again_from_the_store(
     assert (second["serve"]["made"], second["serve"]["fresh"]) == (0, True)
 
 
+@pytest.mark.slow
 def test_another_form_of_layers_holds_the_same(
     locked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,6 +206,7 @@ def test_another_form_of_layers_holds_the_same(
     assert built(capsys, "serve", *words)["serve"]["fresh"] is False
 
 
+@pytest.mark.slow
 def test_a_lazy_image_is_inspected_verified_and_compared_as_another(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,6 +239,7 @@ def test_a_lazy_image_is_inspected_verified_and_compared_as_another(
     )
 
 
+@pytest.mark.slow
 def test_a_form_that_needs_a_package_names_it(
     locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -300,6 +312,7 @@ def test_a_platform_that_the_base_does_not_have_is_refused(
     assert "`debian:bookworm` has no packages for `arm64`" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_inspect_shows_the_largest_packages_or_all(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -314,6 +327,7 @@ def test_inspect_shows_the_largest_packages_or_all(
     assert len(shown.splitlines()) <= len(everything.splitlines())
 
 
+@pytest.mark.slow
 def test_a_broken_layout_is_named(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     digest = str(built(capsys, "serve")["serve"]["digest"])
     images = locked / ".lockstitch" / "images"
@@ -339,6 +353,7 @@ def test_a_broken_layout_is_named(locked: Path, capsys: pytest.CaptureFixture[st
     assert main(["image", "inspect", "serve"]) == 0
 
 
+@pytest.mark.slow
 def test_the_base_alone_is_the_lower_part_of_every_image(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,7 @@ def test_nothing_is_exit_code_0(folder: Path, capsys: pytest.CaptureFixture[str]
     assert out.startswith("nothing that is known to change results\n")
 
 
+@pytest.mark.slow
 def test_programs_get_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", "a", "b", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
@@ -63,6 +64,7 @@ def test_programs_get_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert found["differences"][0]["known"][0]["package"] == "numpy"
 
 
+@pytest.mark.slow
 def test_a_pull_request_gets_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", "a", "b", "--markdown"]) == 1
     lines = capsys.readouterr().out.splitlines()

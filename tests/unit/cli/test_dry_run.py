@@ -49,6 +49,7 @@ def test_every_command_is_one_that_changes_or_one_that_reads() -> None:
     assert not CHANGES.keys() & READS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, (_, step) in CHANGES.items() if step])
 def test_it_says_what_it_would_do(
     name: str, built: Path, capsys: pytest.CaptureFixture[str]

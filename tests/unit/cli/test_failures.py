@@ -175,6 +175,7 @@ def test_a_name_that_is_not_utf_8(locked: Path, capsys: pytest.CaptureFixture[st
     assert hint == "rename it, or narrow `include`"
 
 
+@pytest.mark.slow
 def test_an_image_over_its_budget(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     projects.replace(locked, "port = 8000\n", 'port = 8000\nbudget = "2kB"\n')
     error, hint = fails(capsys, locked, "build")
@@ -236,6 +237,7 @@ def test_a_resolution_without_a_solution(locked: Path, capsys: pytest.CaptureFix
     assert contents(locked) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
@@ -312,6 +314,7 @@ def test_unusual_files_are_said_before_the_build(
     assert "\nbuilt in " in err
 
 
+@pytest.mark.slow
 def test_a_name_without_a_host_is_said(
     locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

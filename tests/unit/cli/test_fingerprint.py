@@ -92,6 +92,7 @@ def test_people_see_a_summary(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert "edited       alpha 1.0: changed alpha/__init__.py" in lines
 
 
+@pytest.mark.slow
 def test_another_host_and_a_container_are_asked_in_their_interpreter(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

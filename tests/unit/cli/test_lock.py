@@ -11,6 +11,7 @@ from support.world import World, running
 from lockstitch.cli.main import main
 
 
+@pytest.mark.slow
 def test_a_check_needs_no_network(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -51,6 +52,7 @@ def test_a_check_in_json(locked: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert err == ""
 
 
+@pytest.mark.slow
 def test_the_locks_that_changed_in_json(
     online: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

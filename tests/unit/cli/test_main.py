@@ -277,6 +277,7 @@ def test_a_variable_that_is_no_value_is_named(
     assert name in err or value in err
 
 
+@pytest.mark.slow
 def test_data_goes_to_stdout_and_talk_to_stderr(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,7 @@ def test_a_bundle_gives_the_same_digest_without_a_network(
     assert online.server.asked == []
 
 
+@pytest.mark.slow
 def test_the_same_lock_gives_the_same_bundle(locked: Path, tmp_path: Path) -> None:
     for name in ("one.tar", "two.tar"):
         assert main(["pack", "-q", "-o", str(tmp_path / name)]) == 0

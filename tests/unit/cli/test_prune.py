@@ -92,6 +92,7 @@ def test_a_prune_waits_for_who_uses_the_store(capsys: pytest.CaptureFixture[str]
     assert "waiting for other commands that use" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_build_keeps_of_its_own_code_what_is_and_what_was_before_the_last_edit(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +122,7 @@ def answer_of_build(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     return found[0]
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_project_keeps_the_layers_that_it_has(
     locked: Path,
     tmp_path: Path,
@@ -140,6 +142,7 @@ def test_a_copy_of_the_project_keeps_the_layers_that_it_has(
     assert answer_of_build(capsys)["made"] == 0
 
 
+@pytest.mark.slow
 def test_old_layers_stay_while_another_command_runs_and_go_later(
     locked: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +160,7 @@ def test_old_layers_stay_while_another_command_runs_and_go_later(
     assert blobs() == before + 1
 
 
+@pytest.mark.slow
 def test_a_build_keeps_the_store_as_small_as_the_variable_says(
     locked: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

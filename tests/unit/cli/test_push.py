@@ -156,6 +156,7 @@ def test_a_wrong_call_says_what_is_wrong(
     assert registry.seen == []
 
 
+@pytest.mark.slow
 def test_a_refusal_exits_1_and_prints_no_reference(
     locked: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -109,6 +109,7 @@ def test_a_run_that_repeats_has_the_same_digest(root: Path) -> None:
     assert main(["diff", PATH, ".lockstitch/envs/train"]) == 0
 
 
+@pytest.mark.slow
 def test_what_code_reads_is_recorded_wherever_it_lies(
     root: Path,
     tmp_path: Path,
@@ -155,6 +156,7 @@ def test_what_code_reads_is_recorded_wherever_it_lies(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["it failed", "it was not asked for"])
 def test_no_record_is_written(
     why: str, root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -169,6 +171,7 @@ def test_no_record_is_written(
     assert not (root / PATH).exists()
 
 
+@pytest.mark.slow
 def test_a_program_that_is_not_python_leaves_imports_unknown(
     root: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,6 +181,7 @@ def test_a_program_that_is_not_python_leaves_imports_unknown(
     assert "what was imported is not recorded" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_trains_in_a_child_process_is_recorded(root: Path) -> None:
     """The program imports nothing of a package itself, as torchrun and accelerate do."""
     start = (
@@ -298,6 +302,7 @@ def test_a_package_edited_by_hand_when_it_trained_is_refused(
     assert f"error: {message}`serve` has it as installed\n" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_another_artifact_of_the_same_version_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,7 @@ def root(locked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return locked
 
 
+@pytest.mark.slow
 def test_the_environment_is_the_images_alone(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "serve", "--quiet", "--", "-x", "two words"]) == 0
     out = capfd.readouterr().out.splitlines()

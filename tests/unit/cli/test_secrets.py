@@ -135,6 +135,7 @@ def test_a_secret_stops_the_build(
         ] == []
 
 
+@pytest.mark.slow
 def test_an_allowed_line_is_built(locked: Path) -> None:
     leave(locked, text=f"{ALLOW}\nb = '{SECRET}'\n")
     assert main(["build", "serve", "--quiet"]) == 0
@@ -160,6 +161,7 @@ def test_a_secret_in_an_images_environment_stops_the_build(
     assert SECRET not in err
 
 
+@pytest.mark.slow
 def test_what_is_less_clear_does_not_stop_a_build(locked: Path) -> None:
     leave(locked, "app/.env.d", "DB_PASSWORD=hunter2hunter2\n")
     leave(locked, "app/main.py", f"URL = 'postgres://bob:{'hunter2' * 2}@db/x'\n")
@@ -169,6 +171,7 @@ def test_what_is_less_clear_does_not_stop_a_build(locked: Path) -> None:
     assert main(["build", "serve", "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_a_clean_file_is_read_once(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["build", "serve", "--quiet"]) == 0
     kept = {path: path.stat().st_mtime_ns for path in _records()}
@@ -249,6 +252,7 @@ def test_a_token_is_found_however_it_is_written(
     assert "`app/odd.bin:1` holds a secret (github-token)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_notebook_is_read_to_16_mib(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (locked / "app" / "plot.ipynb").write_text("#" * (6 << 20) + f"\n'{SECRET}'\n")
     (locked / "app" / "plot.txt").write_text("#" * (6 << 20) + f"\n'{SECRET}'\n")
@@ -258,6 +262,7 @@ def test_a_notebook_is_read_to_16_mib(locked: Path, capsys: pytest.CaptureFixtur
     assert "1 large skipped" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "told"),
     [

@@ -211,6 +211,7 @@ def test_the_pages_and_their_logins(
     assert "is your own: it has no console here" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("port", [0, 8000])
 def test_a_container_gets_the_variables(
     locked: Path, capsys: pytest.CaptureFixture[str], port: int

@@ -110,6 +110,7 @@ def calls(folder: Path) -> list[list[str]]:
     return [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_job_is_applied_followed_and_ends_with_its_code(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,7 @@ def test_an_environment_says_what_it_is(venv: Path, monkeypatch: pytest.MonkeyPa
     assert f'"{os.uname().nodename}"' not in text
 
 
+@pytest.mark.slow
 def test_it_is_the_same_every_time_and_survives_json(venv: Path) -> None:
     first, again = live.interpreter(venv), live.interpreter(venv / "bin" / "python")
     assert first == again

@@ -300,6 +300,7 @@ def test_wheels_of_an_index_that_says_no_sizes_weigh_what_they_are(store: Store)
     assert weights[1] == 9 * weights[0] > 0
 
 
+@pytest.mark.slow
 def test_a_worker_ends_with_its_parent() -> None:
     code = (
         "import os, signal, sys\n"

@@ -113,6 +113,7 @@ def test_what_packages_import_is_told_once_they_are_here(
     assert f"error: {message}\n" in error
 
 
+@pytest.mark.slow
 def test_an_image_without_a_command(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     projects.replace(project, 'command = ["python", "main.py"]\n', "")
     code, error = lock(project, capsys)

@@ -178,6 +178,7 @@ def test_rendered_files_are_in_the_lock(root: Path, capsys: pytest.CaptureFixtur
     assert main(["build", "serve", "--quiet", "--project", str(root)]) == 0
 
 
+@pytest.mark.slow
 def test_a_changed_lock_names_the_rendered_files_that_are_stale(
     world: World, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

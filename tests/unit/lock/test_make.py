@@ -92,6 +92,7 @@ def test_requirements_hold_all_with_hashes_and_nothing_of_the_project(
     assert "-e " not in text
 
 
+@pytest.mark.slow
 def test_a_second_run_changes_nothing(online: World, root: Path) -> None:
     lock(root)
     before = contents(root)
@@ -121,6 +122,7 @@ def test_what_is_pinned_is_kept_until_an_upgrade(world: World, root: Path) -> No
     assert versions["zlib1g"] == "1:1.2.13.dfsg-1+deb12u1"
 
 
+@pytest.mark.slow
 def test_a_new_dependency_changes_no_other_pin(world: World, root: Path) -> None:
     lock(root)
     world.index.publish(wheels.wheel("alpha", "1.1"))
@@ -134,6 +136,7 @@ def test_a_new_dependency_changes_no_other_pin(world: World, root: Path) -> None
     assert file.read(root).inputs != before.inputs
 
 
+@pytest.mark.slow
 def test_an_image_that_is_not_asked_for_any_more_leaves_the_lock(online: World, root: Path) -> None:
     lock(root)
     text = (root / "pyproject.toml").read_text()
@@ -142,6 +145,7 @@ def test_an_image_that_is_not_asked_for_any_more_leaves_the_lock(online: World, 
     assert "pylock.train.toml" not in [each.path for each in file.read(root).files]
 
 
+@pytest.mark.slow
 def test_a_lock_that_cannot_be_read_is_made_again(online: World, root: Path) -> None:
     lock(root)
     good = contents(root)
@@ -164,6 +168,7 @@ def test_a_resolution_that_fails_says_what_uv_says(online: World, root: Path) ->
     assert not (root / "lockstitch.lock").exists()
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_the_old_locks(online: World, root: Path) -> None:
     lock(root)
     before = contents(root)

@@ -224,6 +224,7 @@ def test_a_build_whose_environment_was_damaged_meanwhile_runs_once_more(
     assert len(calls) == 3
 
 
+@pytest.mark.slow
 def test_a_compiler_that_is_missing_is_named_before_the_build(
     world: World,
     tmp_path: Path,

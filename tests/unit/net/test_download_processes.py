@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from support.fakes import python, until_killed
 from support.server import Reply, Server
 
@@ -34,6 +35,7 @@ def partials(store: Store) -> list[int]:
     return [path.stat().st_size for path in folder.iterdir()] if folder.exists() else []
 
 
+@pytest.mark.slow
 def test_two_processes_fetch_one_file_once(server: Server, store: Store) -> None:
     url = server.on("/f", Reply(body=BODY, stall_at=CHUNK))
     children = [python(FETCH, store.root, url, DIGEST, len(BODY)) for _ in range(2)]

@@ -232,6 +232,7 @@ def test_matches_of_three_bytes_are_near() -> None:
     assert not any(token >> 16 == 3 for token in list(deflate._tokens(far + b"xyz1234"))[-7:])
 
 
+@pytest.mark.slow
 def test_how_much_is_searched_at_once_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     data = noise(9_000, b"0123456789ab") + bytes(300) + noise(40_000, b"abc", seed=3)
     tokens = deflate._tokens(data)

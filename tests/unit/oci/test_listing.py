@@ -113,6 +113,7 @@ def test_a_record_of_another_form_is_read_anew(row: object, tmp_path: Path) -> N
     assert rows(found) == rows(read(data))
 
 
+@pytest.mark.slow
 def test_a_build_knows_what_its_layers_hold(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_build_knows_what_its_layers_hold(
     assert capsys.readouterr().out == recorded
 
 
+@pytest.mark.slow
 def test_the_fingerprint_of_an_image_is_the_same_once_it_is_recorded(
     locked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

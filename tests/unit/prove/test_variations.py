@@ -148,6 +148,7 @@ def test_another_hour_is_of_the_same_day(
     assert (env["LD_PRELOAD"], env["FAKETIME"]) == (str(library), f"{seconds:+d}")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SOURCES.exists(), reason="no sources of locales here")
 def test_a_locale_that_is_missing_is_made(tmp_path: Path) -> None:
     more = variations.locale("tr_TR.UTF-8", tmp_path)

@@ -288,6 +288,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(KEYS, VALUES), st.dictionaries(KEYS, VALUES))
 def test_any_document_is_a_project_or_an_error(
     document: dict[str, object], settings: dict[str, object]

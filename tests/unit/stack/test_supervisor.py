@@ -42,6 +42,7 @@ def states(folder: Folder) -> dict[str, str]:
     return {name: each["state"] for name, each in found.items()}
 
 
+@pytest.mark.slow
 def test_it_keeps_them_and_ends_them(tmp_path: Path) -> None:
     with supervised(tmp_path) as (running, folder):
         wait(lambda: states(folder) == {"first": READY, "second": READY})

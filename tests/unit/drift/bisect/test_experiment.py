@@ -165,6 +165,7 @@ def test_files_that_a_run_writes_show_that_a_coarse_number_does_not_move() -> No
     assert other.runs > same.runs
 
 
+@pytest.mark.slow
 def test_153_packages_of_which_what_is_never_imported_comes_last() -> None:
     """Twenty are imported, six of them compute: whichever of those it is takes 12 runs at most."""
     compute = ["scikit-learn", "numpy", "scipy", "pandas", "joblib", "threadpoolctl"]
@@ -324,6 +325,7 @@ def test_an_end_that_fails_for_a_reason_that_no_package_is(passing: bool) -> Non
     assert found.doubt == "B fails now and then, which no package of it explains"
 
 
+@pytest.mark.slow
 def test_noisy_numbers_name_no_wrong_culprit() -> None:
     """At most one in a hundred; where nothing moves by itself, each cause is found."""
     found = {kind: [noisy.simulate(kind, seed) for seed in range(40)] for kind in noisy.KINDS}

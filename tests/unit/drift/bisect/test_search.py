@@ -130,6 +130,7 @@ def test_what_is_left_without_it_is_said() -> None:
     assert (answer.rest, answer.explains) == (Verdict.NEITHER, False)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_one_cause_among_packages_that_need_each_other(data: st.DataObject) -> None:

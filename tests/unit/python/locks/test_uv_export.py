@@ -290,6 +290,7 @@ def test_a_shape(name: str, index: Index, tmp_path: Path) -> None:
             assert chosen(folder, groups, extras, target) == wanted, (groups, extras)
 
 
+@pytest.mark.slow
 def test_sources_that_are_no_index(index: Index, tmp_path: Path) -> None:
     folder, repository = tmp_path / "app", tmp_path / "repository"
     for below in ("", "libs/part"):

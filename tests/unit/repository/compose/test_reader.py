@@ -155,6 +155,7 @@ def test_problems(text: str, line: int, said: str) -> None:
     assert any(at == line and message.startswith(said) for at, message in found), found
 
 
+@pytest.mark.slow
 def test_aliases_do_not_grow_and_chains_end() -> None:
     lines = ["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 90))]
     found = reader.read("\n".join([*lines, "services: {s: {volumes: *a89, ports: *a0}}"]), {})

@@ -218,6 +218,7 @@ def test_dependencies_and_groups(kind: str, tmp_path: Path) -> None:
     assert {name: lines for name, lines in inputs.groups.items() if lines} == groups
 
 
+@pytest.mark.slow
 def test_what_is_written_can_be_read_and_stays(tmp_path: Path) -> None:
     for number, (texts, _, _) in enumerate(LISTED.values()):
         root = write_files(tmp_path / str(number), texts)
