@@ -18,6 +18,7 @@ from lockstitch.fingerprint import contents, locks
 from lockstitch.fingerprint.model import Fingerprint, Python, System
 from lockstitch.image.paths import DRIFT
 from lockstitch.lock.file import Lock, pylock_name
+from lockstitch.lock.sources import built_for
 from lockstitch.progress import say
 from lockstitch.python.accelerators import is_build
 from lockstitch.python.model import ImageSpec, Project
@@ -243,7 +244,8 @@ def _image(
     target = base.target()
     name = pylock_name(spec.name)
     text = files.read_text(project.root / name)
-    locked = locks.read(text, name, locks.Wanted(target=target))
+    built = built_for(lock, target, project.root, store)
+    locked = locks.read(text, name, locks.Wanted(target=target), built=built)
     libc = f"glibc {target.glibc}" if target.glibc else "musl"
     relevant = {each.name for each in trained.packages}
     packages = [

@@ -8,6 +8,7 @@ from lockstitch.digest import Digest
 from lockstitch.fingerprint.model import Fingerprint, Package, System
 from lockstitch.python import locks
 from lockstitch.python.locks import Pinned, poetry, pylock, requirements
+from lockstitch.python.locks.pylock import Built, Unbuilt
 from lockstitch.python.locks.requirements import Follow
 from lockstitch.python.target import Target
 
@@ -26,11 +27,17 @@ def is_lock(name: str) -> bool:
     return bool(locks.kind_of(name))
 
 
-def read(text: str, source: str, wanted: Wanted, follow: Follow | None = None) -> Fingerprint:
+def read(
+    text: str,
+    source: str,
+    wanted: Wanted,
+    follow: Follow | None = None,
+    built: Built = Unbuilt.unfinished,
+) -> Fingerprint:
     """Return what a lock means for a target; its kind is told by its name.
 
-    `follow` reads what a requirements file names with `-r`. Raises LockstitchError for what the
-    lock does not pin.
+    `follow` reads what a requirements file names with `-r`, `built` gives the wheels that
+    pylock.toml lacks. Raises LockstitchError for what the lock does not pin.
     """
     target, groups, extras = wanted.target, wanted.groups, wanted.extras
     match locks.kind_of(source):
@@ -42,12 +49,12 @@ def read(text: str, source: str, wanted: Wanted, follow: Follow | None = None) -
             needs = {p.name: {e.name for e in p.dependencies} & there for p in graph.packages}
             packages = [_pinned(pin, needs[pin.name]) for pin in pins]
         case "pylock":
-            wheels = pylock.select(text, target, source, groups=groups, extras=extras)
+            wheels = pylock.select(text, target, source, groups=groups, extras=extras, built=built)
             packages = [
                 Package(
                     name=wheel.name,
                     version=wheel.version,
-                    artifacts=(wheel.digest,),
+                    artifacts=(wheel.digest,) if wheel.filename else (),
                     tags=_tags(wheel.filename),
                 )
                 for wheel in wheels

@@ -105,7 +105,11 @@ def _specs(project: Project) -> dict[str, ImageSpec]:
 def _drifts(project: Project, since: str) -> Iterator[Drift]:
     lock = manager.of(project).locks(project)[0]
     context = Context(folder=project.root, project=project)
-    yield _drift(f"Lock since {since}", f"{lock}@{since}", lock, context)
+    title = f"Lock since {since}"
+    if git.revision(project.root, since):
+        yield _drift(title, f"{lock}@{since}", lock, context)
+    else:  # `gather` refuses any other revision that there is not
+        yield Drift(title=title, missing="there is no commit")
     title = "Environment .venv against the lock"
     if (project.root / ".venv").is_dir():
         yield _drift(title, lock, ".venv", context)

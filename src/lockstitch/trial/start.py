@@ -28,6 +28,8 @@ _NO_DATABASE = ("unable to open database file", "attempt to write a readonly dat
 _LONGEST = 1 << 20  # bytes of output that are read
 _SHOWN = 2_000  # bytes of an answer
 _OK = 200
+_PROC = Path("/proc")
+_LISTEN = "0A"  # the state of a socket in /proc/net/tcp, see proc(5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +87,10 @@ def start(trial: Trial) -> Verdict:
     Raises LockstitchError where this machine cannot enter an image, or its port is taken.
     """
     if trial.spec.port and _listens(trial.spec.port):
-        message = f"port {trial.spec.port} is taken on this machine"
-        raise LockstitchError(message, hint="stop what listens there, or change `port`")
+        raise _taken(trial.spec.port)
     verdict, _ = _run(trial, writable=False)
+    if verdict.outcome == "failed" and trial.spec.port and _listens(trial.spec.port):
+        raise _taken(trial.spec.port)  # by a program that came between
     waits = verdict.outcome == "runs" and any(text in verdict.output for text in _NO_DATABASE)
     denied = any(text in verdict.output for text in (*_DENIALS, *_NO_DATABASE))
     if (verdict.is_good and not waits) or not denied:
@@ -208,7 +211,7 @@ def _watched(trial: Trial, running: process.Running, began: float) -> str:
         if running.poll() is not None:
             # A server that ends is no server, whatever its exit code.
             return "ended" if running.returncode == 0 and not trial.spec.port else "failed"
-        if trial.spec.port and _answers(trial.spec):
+        if trial.spec.port and _answers(trial.spec) and _is_own(running.pid, trial.spec.port):
             return "answers"
         clock.sleep(0.05)
     return "failed" if trial.spec.port else "runs"
@@ -239,6 +242,45 @@ def _listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _is_own(leader: int, port: int) -> bool:
+    """Return whether a program, or one that it started, is what listens on a port.
+
+    Where this machine does not tell who listens, whatever answers is taken to be the program.
+    """
+    fields = [line.split() for name in ("tcp", "tcp6") for line in _lines(_PROC / "net" / name)]
+    sockets = {
+        f"socket:[{f[9]}]" for f in fields if f[3] == _LISTEN and f[1].endswith(f":{port:04X}")
+    }
+    parents: dict[int, int] = {}
+    for place in _PROC.glob("[0-9]*"):
+        for line in _lines(place / "stat")[:1]:
+            parents[int(place.name)] = int(line.rpartition(")")[2].split()[1])
+    family = {leader}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    held: set[str] = set()
+    for pid in family:
+        try:
+            held |= {str(each.readlink()) for each in (_PROC / str(pid) / "fd").iterdir()}
+        except FileNotFoundError:
+            continue  # it has ended
+        except PermissionError:
+            return True
+    return not sockets or bool(sockets & held)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _taken(port: int) -> LockstitchError:
+    message = f"port {port} is taken on this machine"
+    return LockstitchError(message, hint="stop what listens there, or change `port`")
 
 
 def _tail(log: Path) -> str:

@@ -30,6 +30,7 @@ def test_before_anything_is_built(locked: Path, capsys: pytest.CaptureFixture[st
     assert "lockstitch build serve" in text
     assert "lockstitch verify" in text
     assert "there is no .venv here" in text
+    assert "there is no commit" in text
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from lockstitch.drift.compare import Difference
 from lockstitch.drift.effects import Effect
 from lockstitch.drift.serving import Drift
 from lockstitch.fingerprint.model import Fingerprint, System
-from lockstitch.lock.file import Lock
+from lockstitch.lock.file import BuiltWheel, Lock
 from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
@@ -46,6 +46,33 @@ def test_an_image_on_alpine_is_read_for_its_musl(tmp_path: Path, store: Store) -
     assert image.platform == System(system="linux", machine="x86_64", libc="musl")
     (package,) = image.packages
     assert [each.hex for each in package.artifacts] == [f"1{SHA[1:]}"]
+
+
+def test_a_wheel_that_was_built_when_locked_is_the_image_s(tmp_path: Path, store: Store) -> None:
+    sdist = (
+        f'sdist = {{ url = "https://index.test/odd-2.0.tar.gz", hashes = {{ sha256 = "{SHA}" }} }}'
+    )
+    (tmp_path / "pylock.serve.toml").write_text(PYLOCK.partition("wheels =")[0] + sdist)
+    spec = ImageSpec(name="serve")
+    project = values.project(
+        root=tmp_path, name="tiny", version="1", base=ALPINE.reference, images=(spec,)
+    )
+    built = BuiltWheel(
+        name="odd",
+        version="2.0",
+        artifact=f"sha256:{SHA}",
+        url="https://index.test/odd-2.0.tar.gz",
+        filename="odd-2.0-py3-none-any.whl",
+        digest=of_bytes(b"built"),
+        platform="any",
+        python=ALPINE.target().minor,
+        compiler="",
+        requires=(),
+    )
+    lock = values.lock(base=project.base, bases=(ALPINE,), built=(built,))
+    trained = Fingerprint(kind="environment")
+    image = serving._image(project, lock, spec, "linux/amd64", store, trained)
+    assert [(each.name, each.artifacts) for each in image.packages] == [("odd", (built.digest,))]
 
 
 def test_a_build_for_another_accelerator_is_no_drift() -> None:

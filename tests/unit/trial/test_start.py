@@ -189,7 +189,9 @@ def test_what_a_page_says_as_it_is_stopped_is_no_error_of_it(store: Store) -> No
         table = ImageSpec(name="x", command=config.command, port=server.getsockname()[1])
         trial = Trial(spec=table, config=config, root=unpacked(made, store), seconds=8)
         threading.Timer(2, server.listen).start()
-        verdict = start(trial)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lockstitch.trial.start._is_own", lambda *_: True)
+            verdict = start(trial)
     assert (verdict.outcome, verdict.raised) == ("answers", False)
     assert "Uncaught app exception" in verdict.output
 
@@ -219,11 +221,24 @@ def test_a_server_must_answer_the_request_of_its_image(
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("lockstitch.trial.start._listens", lambda _: False)
+            patch.setattr("lockstitch.trial.start._is_own", lambda *_: True)
             verdict = start(trial)
     assert verdict.outcome == outcome
     assert verdict.answered
     assert (verdict.answered.status, verdict.answered.body) == (status, '{"predictions": [1]}')
     assert verdict.is_good is (outcome == "answers")
+
+
+def test_what_another_program_answers_on_its_port_is_no_answer(store: Store) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        config = dataclasses.replace(image().config, command=("sleep", "60"))
+        table = ImageSpec(name="x", command=config.command, port=port)
+        trial = Trial(spec=table, config=config, root=unpacked(image(), store), seconds=3)
+        threading.Timer(1, server.listen).start()
+        with pytest.raises(LockstitchError, match=f"port {port} is taken"):
+            start(trial)
 
 
 def test_a_port_that_is_taken_is_said_before(store: Store) -> None:

@@ -103,6 +103,12 @@ class Opened:
                 return self.reader(min(paths, key=len)), ".".join(parts[end:])
         return None
 
+    def folder(self, package: str) -> str | None:
+        """Return the folder of code whose path ends with a package's, as paths of it begin."""
+        folders = {posixpath.dirname(path) for path in self._codes}
+        fitting = [each for each in folders if package and f"/{each}".endswith(f"/{package}")]
+        return _ROOT + min(fitting, key=len) if fitting else None
+
     def given(self, name: str) -> list[tuple[str, str, int, str]]:
         """Return what functions of this name do with their arguments.
 
@@ -318,6 +324,14 @@ class _Reader:
                         for name in sorted(used & {*names}):
                             yield node.name, "fills", names.index(name), name
 
+    def _package(self, node: ast.expr | None) -> str | None:
+        """Return the folder of a package of the repository that is named, else of this file."""
+        if node is None or ast.unparse(node) in {"__package__", "__name__"}:
+            return _ROOT + posixpath.dirname(self._code.path)
+        first = ast.unparse(node).partition(".")[0]
+        imported = dotted(node, self._code.names) if first in self._code.names else ""
+        return self._others.folder((_literal(node) or imported).replace(".", "/"))
+
     def _call_value(  # noqa: PLR0911 -- one case for each kind of call
         self, node: ast.Call, again: Callable[[ast.expr | None], str | None]
     ) -> str | None:
@@ -329,6 +343,8 @@ class _Reader:
             return _joined([again(arg) for arg in node.args])
         if name == "joinpath" and owner is not None:
             return _joined([again(owner), *(again(arg) for arg in node.args)])
+        if name == "files" and "importlib" in dotted(node.func, self._code.names):
+            return self._package(node.args[0] if node.args else None)
         if name == "dirname":
             return _parent(again(node.args[0])) if node.args else None
         if name in {"getcwd", "cwd"}:
@@ -403,7 +419,24 @@ class _Reader:
             if argument is not None:
                 yield kind, argument
 
-    def _arguments(  # noqa: PLR0911 -- one case for each kind of call
+    def _arguments(self, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+        """Yield what a call does with which of its arguments, as far as they may be paths."""
+        inside = self._resource(node)
+        yield from [inside] if inside else self._of_call(node)
+
+    def _resource(self, node: ast.Call) -> tuple[str, ast.expr] | None:
+        """Return what a call reads in the folder of a package of the repository, or None."""
+        known = _calls()["resources"]
+        name = _last(node.func)
+        folder = self._package(node.args[0]) if name in known and node.args else None
+        inside = _at(node, 1) or _at(node, "package_path")
+        text = self.value(inside) if inside else known.get(name)
+        if folder is None or not text:
+            return None
+        place = ast.Constant(value=posixpath.join(folder, text))
+        return ("folder" if known[name] else "reads"), place
+
+    def _of_call(  # noqa: PLR0911 -- one case for each kind of call
         self, node: ast.Call
     ) -> Iterator[tuple[str, ast.expr]]:
         name = _last(node.func)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstitch.errors import UsageError
+from lockstitch import files
+from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.files import nearest
 from lockstitch.python import load
 from lockstitch.python.tables import parse_toml, table, texts
@@ -180,7 +181,13 @@ def _ignored(facts: Facts, notes: list[str], wanted: Sequence[str]) -> dict[str,
     if (facts.folder.root / ".gitignore").is_dir():
         notes.append("`.gitignore` is a folder, which git does not read: kept")
         return {}
-    return {".gitignore": _gitignore(facts.folder.text(".gitignore") or "", wanted)}
+    text = facts.folder.text(".gitignore", any_encoding=True) or ""
+    try:
+        text = text and files.read_text(facts.folder.root / ".gitignore")
+    except LockstitchError:  # UTF-16 of PowerShell
+        notes.append("`.gitignore` is not UTF-8, and git ignores nothing by it: kept as it is")
+        return {}
+    return {".gitignore": _gitignore(text, wanted)}
 
 
 def _gitignore(text: str, wanted: Sequence[str]) -> str:

@@ -29,6 +29,14 @@ _NO_PACKAGES = frozenset(
 )
 _NO_PROGRAMS = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
 
+# `src` as the folder of packages: `package_dir={"": "src"}`, `find_packages("src")`, `where = src`.
+_ROOT = re.compile(
+    r"""package.dir\s*=\s*\{?\s*["']*\s*[:=]\s*["']?src\b"""
+    r"""|find_(?:namespace_)?packages\(\s*(?:where\s*=\s*)?["']src["']"""
+    r"""|^where\s*=\s*(?:src\b|\[\s*["']src["']\s*\])""",
+    re.MULTILINE,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -166,7 +174,7 @@ def _manager(folder: Folder, document: Mapping[str, Any], wanted: str, *, has_po
 
 def packages_of(folder: Folder) -> dict[str, str]:
     """Return the packages that could be installed: import name to path, sorted."""
-    if folder.has("src/__init__.py"):
+    if folder.has("src/__init__.py") and not _has_root(folder):
         found = {"src": "src"}  # the code imports `src.…`
     else:
         found = {name: f"src/{name}" for name in folder.folders("src")}
@@ -174,6 +182,12 @@ def packages_of(folder: Folder) -> dict[str, str]:
     if not any(_is_package(folder, name, path) for name, path in found.items()):
         found = {name: name for name in folder.folders() if name not in _NO_PACKAGES}
     return {name: path for name, path in sorted(found.items()) if _is_package(folder, name, path)}
+
+
+def _has_root(folder: Folder) -> bool:
+    """Return whether setuptools is told that packages lie in `src`, whatever it holds itself."""
+    texts = [folder.text(name) or "" for name in ("setup.py", "setup.cfg", "pyproject.toml")]
+    return any(map(_ROOT.search, texts))
 
 
 def _is_package(folder: Folder, name: str, path: str) -> bool:

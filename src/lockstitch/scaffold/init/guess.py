@@ -93,7 +93,7 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
         for call, distribution in names_table("hidden").items() if tree else ():
             # `Form(` is Django's as well.
             if call in text and (distribution != "python-multipart" or _SERVER.search(text)):
-                distributions.setdefault(distribution, f"{path}, for `{call.rstrip('(')}`")
+                distributions.setdefault(distribution, f"{path}`, for `{call.rstrip('(')}")
                 alike.setdefault(distribution, ())
     for path in sorted(mentioned or models):
         tops = pickles.modules(folder, path)

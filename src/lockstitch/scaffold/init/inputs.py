@@ -598,7 +598,8 @@ def _development(inputs: Inputs, place: _Place) -> None:
 
 def _locked(inputs: Inputs, place: _Place) -> None:
     """Constrain everything to the versions of a lock that another manager wrote."""
-    name = next((name for name in managers.LOCKS if place.folder.has(name)), "")
+    there = [name for name in managers.LOCKS if place.folder.has(name)]
+    name = there[0] if there and not place.folder.has("uv.lock") else ""  # which is the lock
     pins = [*managers.locked(place.folder, name)] if name else []
     pins += inputs.constraints
     from packaging.requirements import Requirement

@@ -119,6 +119,33 @@ def across(texts: dict[str, str], path: str) -> set[tuple[str, str]]:
     return {(use.text, use.kind) for use in Opened(codes).paths_of(path)}
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("from jinja2 import PackageLoader\nPackageLoader('shop')", ("shop/templates", "folder")),
+        ("from jinja2 import PackageLoader\nPackageLoader('shop', 't')", ("shop/t", "folder")),
+        ("import pkgutil\npkgutil.get_data('shop', 'x.json')", ("shop/x.json", "reads")),
+        ("import pkgutil\npkgutil.get_data(__package__, 'x.json')", ("shop/x.json", "reads")),
+        (
+            "from importlib.resources import files\nX = files('shop.data') / 'x.json'\nopen(X)",
+            ("shop/data/x.json", "reads"),
+        ),
+        (
+            "import shop.data as d, importlib.resources as r\nopen(r.files(d) / 'x.json')",
+            ("shop/data/x.json", "reads"),
+        ),
+    ],
+)
+def test_what_lies_in_the_folder_of_a_package(text: str, wanted: tuple[str, str]) -> None:
+    texts = {"shop/__init__.py": text, "shop/data/__init__.py": ""}
+    assert wanted in across(texts, "shop/__init__.py")
+
+
+def test_what_lies_in_a_package_of_others_is_none_of_the_repository() -> None:
+    text = "import pkgutil\npkgutil.get_data('certifi', 'cacert.pem')"
+    assert across({"shop/__init__.py": text}, "shop/__init__.py") == {("cacert.pem", "names")}
+
+
 CONFIG = (
     "from pathlib import Path\n"
     "ROOT = Path(__file__).parent.parent\n"

@@ -34,6 +34,21 @@ def test_packages_and_what_is_in_none(
     assert facts.loose_modules(folder, packages) == loose
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("setup.py", 'setup(packages=find_packages("src"), package_dir={"": "src"})'),
+        ("setup.py", 'setup(packages=find_packages(where="src"))'),
+        ("setup.cfg", "[options.packages.find]\nwhere = src\n"),
+        ("pyproject.toml", '[tool.setuptools.packages.find]\nwhere = ["src"]\n'),
+        ("pyproject.toml", '[tool.setuptools]\npackage-dir = {"" = "src"}\n'),
+    ],
+)
+def test_a_folder_of_packages_may_hold_an_init_file(name: str, text: str, tmp_path: Path) -> None:
+    folder = write_all(tmp_path, {"src/__init__.py": "", "src/a/__init__.py": "", name: text})
+    assert facts.packages_of(folder) == {"a": "src/a"}
+
+
 def test_links_that_lead_out_are_not_there(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     write_all(outside, {"api.py": "", "pkg/__init__.py": ""})

@@ -281,6 +281,13 @@ def test_no_locked_version_changes(
     assert sorted(inputs.constraints) == sorted([*constraints, *pin])
 
 
+def test_beside_a_lock_of_uv_no_other_lock_counts(tmp_path: Path) -> None:
+    texts = {"requirements.txt": "six\n", "pdm.lock": PDM_LOCK, "uv.lock": "version = 1\n"}
+    inputs = inputs_of(tmp_path, texts)
+    assert inputs.constraints == []
+    assert not any("pdm.lock" in note for note in inputs.notes)
+
+
 def test_a_lock_that_does_not_fit_is_said(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, {"requirements.txt": "six>=1.16\n", "pdm.lock": PDM_LOCK})
     assert inputs.constraints == []

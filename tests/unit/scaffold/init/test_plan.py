@@ -259,6 +259,14 @@ def test_settings_in_files_of_their_own_stay_there(tmp_path: Path) -> None:
     assert sorted(document["tool"]) == ["black", "lockstitch"]
 
 
+def test_a_gitignore_that_is_no_text_stays(tmp_path: Path) -> None:
+    root = write_files(tmp_path, {"train.py": "print(1)\n"})
+    (root / ".gitignore").write_bytes("*.log\r\n".encode("utf-16"))  # as PowerShell writes it
+    found = plan.plan(root)
+    assert [change.name for change in found.changes] == ["pyproject.toml"]
+    assert any(note.startswith("`.gitignore` is not UTF-8") for note in found.notes)
+
+
 def test_an_old_place_of_rules_is_kept_and_said(tmp_path: Path) -> None:
     texts = {"pyproject.toml": '[tool.ruff]\nselect = ["E"]\n[tool.pytest]\naddopts = ["-q"]\n'}
     found = plan.plan(write_files(tmp_path, texts), tools="add")
