@@ -93,7 +93,7 @@ class _Walk:
         self._seen: set[tuple[int, int]] = set()
 
     def items(self) -> Iterator[Item]:
-        """Yield what the store holds."""
+        """Yield the files of the store."""
         root = self._store.root
         wheels = {facts.st_ino: path for path, facts in _found(_children(root / "wheels"))}
         yield from self._blobs(wheels)

@@ -60,5 +60,5 @@ def _alone(error: LockstitchError) -> LockstitchError:
 
 
 def printable(text: object, most: int = 80) -> str:
-    """Return what a server sent so that it can be shown: short, and without control codes."""
+    """Return a server's text fit to be shown: short, and without control codes."""
     return _UNSEEN.sub(" ", str(text))[:most]  # a terminal's cursor is not theirs to move

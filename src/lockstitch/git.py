@@ -117,7 +117,7 @@ def dirty(folder: Path) -> tuple[str, ...]:
 
 
 def described(folder: Path) -> str | None:
-    """Return what decides a version that is read from git: commit, branch and tags.
+    """Return the git facts that decide a version: commit, branch and tags.
 
     Returns an empty text outside of a repository and without git, and None where files differ
     from the commit: tools put the time into such a version.

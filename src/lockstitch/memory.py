@@ -28,7 +28,7 @@ def _total() -> int:
 
 
 def _available() -> int:
-    """Return what the whole machine has left, all of it where it does not say."""
+    """Return the whole machine's free memory, all of it where it does not say."""
     with contextlib.suppress(OSError, ValueError):
         return _field(PROC / "meminfo", "MemAvailable:") * 1024
     return _total()

@@ -25,5 +25,5 @@ class _Pattern:
 
 
 def regex(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """Return what `re.compile` would, later; a wrong expression fails when it is used."""
+    """Return a pattern compiled at its first use; a wrong expression fails then."""
     return cast("re.Pattern[AnyStr]", _Pattern(text, flags))

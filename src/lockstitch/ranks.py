@@ -73,7 +73,7 @@ class Report:
         ]
 
     def table(self) -> str:
-        """Return what can change results, a row each: the thing, and each value with its ranks."""
+        """Return the differences that can change results: a name, and each value with its ranks."""
         nodes = {each["rank"]: each["node"] for each in self.ranks}
         first = self.ranks[0]["rank"]
         rows = [("what", _place(first, nodes), "other ranks")]
@@ -132,7 +132,7 @@ def facts() -> dict[str, Any]:
 
 
 def _fingerprint() -> dict[str, Any]:
-    """Return what runtime/fingerprint.py reads of this interpreter."""
+    """Return the fingerprint of this interpreter by runtime/fingerprint.py."""
     document: dict[str, Any] = _loaded(_script(), "lockstitch_fingerprint")["fingerprint"]()
     return document
 

@@ -23,7 +23,7 @@ def run(
     parallel: int,
     stopped: threading.Event | None = None,
 ) -> list[Result]:
-    """Return what the work gives for each item, in their order.
+    """Return the results of the work, one for each item, in the items' order.
 
     Raises one LockstitchError with all that failed, or any other error at once; then, and on
     Ctrl-C, `stopped` is set, which the work may look at.

@@ -65,7 +65,7 @@ def audit(
     known: Sequence[str],
     only: Sequence[str] = (),
 ) -> Report:
-    """Return what rules find; `known` are the codes of all rules.
+    """Return the findings of rules; `known` are the codes of all rules.
 
     With `only`, findings elsewhere than in these files or folders are left out.
     """
@@ -94,7 +94,7 @@ def audit(
 
 
 def _outcomes(rule: type[Rule], repo: Repository, settings: Settings) -> Iterator[Finding | Skip]:
-    """Yield what a rule finds; a defect of the rule is a finding, and ends no other rule."""
+    """Yield a rule's findings; a defect of the rule is a finding, and ends no other rule."""
     try:
         yield from rule(settings.options).find(repo)
     except LockstitchError as error:
@@ -250,7 +250,7 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
 
 
 def diff(changes: Mapping[str, tuple[str, str]]) -> str:
-    """Return what changes as one unified difference."""
+    """Return the changes as one unified difference."""
     import difflib
 
     parts = []

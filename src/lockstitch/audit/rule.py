@@ -49,7 +49,7 @@ class Finding:
 
     @property
     def order(self) -> tuple[bytes, int, int, str, str]:
-        """Return what findings are sorted by."""
+        """Return the key that findings are sorted by."""
         return (os.fsencode(self.path), self.line, self.column, self.code, self.message)
 
 
@@ -117,7 +117,7 @@ class Rule:
         return type(self).__name__
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:  # noqa: ARG002 -- of subclasses
-        """Yield what is wrong in a repository; the order does not matter."""
+        """Yield the findings in a repository; the order does not matter."""
         yield from ()
 
     def finding(

@@ -163,7 +163,7 @@ def _around(beside: "Iterable[str]", since: int = _NEVER) -> _Seen:
 
 
 def _images(root: str) -> _Seen:
-    """Return what is in the project's layout: its documents by what is in them.
+    """Return the state of the project's layout: its documents, by their contents.
 
     Layers by their stat, however young: who wrote them has hashed them, as the store takes them.
     """

@@ -66,7 +66,7 @@ def _labels(job: Job) -> dict[str, str]:
 
 
 def _pod(job: Job, reference: str, container: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what pods of a server and of a job have in common."""
+    """Return the common part of a server's and a job's pods."""
     user, group = _user(job)
     volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
     mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 -- of the container

@@ -27,7 +27,7 @@ _JOB = "/mnt"  # where the job's folder is in a container
 
 
 def runtime_of(job: Job) -> str:
-    """Return what starts the image on the nodes: the target's `runtime`, or the first one here.
+    """Return the runtime of the image on the nodes: the target's `runtime`, or the first one here.
 
     Raises LockstitchError when `auto` finds none.
     """

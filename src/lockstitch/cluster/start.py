@@ -216,6 +216,6 @@ def _keep(job: Job, before: record.Remote, report: Mapping[str, object], seconds
 
 
 def show_files(job: Job, text: str) -> str:
-    """Return what a dry run prints: the script, and the files beside it."""
+    """Return the text of a dry run: the script, and the files beside it."""
     names = json.dumps(sorted(path.name for path in job.folder.iterdir()))
     return f"{text}\n# beside it in {job.folder}: {names}\n"

@@ -158,7 +158,7 @@ def _other_tags(before: Sequence[str], after: Sequence[str]) -> bool:
 
 
 def _around(before: Fingerprint, after: Fingerprint) -> Iterator[Difference]:
-    """Yield what differs in the parts that both sides know."""
+    """Yield the differences in the parts that both sides know."""
     if before.results is not None and after.results is not None:
         yield from _results(before.results, after.results)
     if before.inputs is not None and after.inputs is not None:
@@ -194,7 +194,7 @@ def _differs(what: str, effect: Effect, *rows: tuple[str, str, str]) -> Iterator
 
 
 def _results(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
-    """Yield what came out otherwise, metrics first: what is to be explained."""
+    """Yield the results that differ, metrics first: they are to be explained."""
     for name in sorted({*before, *after}, key=str.encode):
         was, now = (each.get(name, "").removeprefix("sha256:") for each in (before, after))
         if was != now:

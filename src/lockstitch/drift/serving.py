@@ -239,7 +239,7 @@ def _image(
     store: Store,
     trained: Fingerprint,
 ) -> Fingerprint:
-    """Return what an image will hold: its lock's packages, with digests where wheels are here."""
+    """Return an image's future contents: its lock's packages, with digests of wheels here."""
     base = lock.base_for(platform)
     target = base.target()
     name = pylock_name(spec.name)

@@ -69,7 +69,7 @@ class Fact:
 
 
 def compared(names: Sequence[str], prints: Sequence[Fingerprint], where: Context) -> list[Fact]:
-    """Return what is not the same in all environments, what can change results first."""
+    """Return the differences between all environments, those that can change results first."""
     found: dict[tuple[str, str], dict[tuple[int, int], Difference]] = {}
     ranks: dict[tuple[str, str], tuple[int, int]] = {}
     for one, other in itertools.combinations(range(len(prints)), 2):
@@ -113,7 +113,7 @@ def _fact(
 
 
 def _value(group: Sequence[int], pairs: dict[tuple[int, int], Difference]) -> str:
-    """Return what a group has, as a difference to another says it."""
+    """Return a group's value, in the words of a difference."""
     for (one, other), each in pairs.items():
         if one in group or other in group:
             return each.before if one in group else each.after

@@ -249,7 +249,7 @@ def words(folder: Path) -> frozenset[str]:
 
 
 def differences(before: Fingerprint, after: Fingerprint, where: Context) -> list[Difference]:
-    """Return what differs between two sources, by the one rule of all commands."""
+    """Return the differences between two sources, by the one rule of all commands."""
     folder = where.project.root if where.project else where.folder
     return compare.between(before, after, graph(where), functools.partial(words, folder))
 

@@ -107,7 +107,7 @@ def _run(
     env: Mapping[str, str] | None = None,
     known_by: str = "",
 ) -> Fingerprint:
-    """Return what the script prints; by a key, what it hashed is remembered by its stat."""
+    """Return the fingerprint that the script prints; with a key, its hashes are kept by stat."""
     # An activated environment must not leak into another interpreter.
     env = env or environ.child(PYTHONHOME=None, __PYVENV_LAUNCHER__=None)
     hint = "it needs CPython 3.8 or later: name its path"

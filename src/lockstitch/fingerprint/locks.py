@@ -34,7 +34,7 @@ def read(
     follow: Follow | None = None,
     built: Built = Unbuilt.unfinished,
 ) -> Fingerprint:
-    """Return what a lock means for a target; its kind is told by its name.
+    """Return the fingerprint of a lock for a target; the file name tells the lock's format.
 
     `follow` reads what a requirements file names with `-r`, `built` gives the wheels that
     pylock.toml lacks. Raises LockstitchError for what the lock does not pin.

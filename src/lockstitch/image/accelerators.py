@@ -29,7 +29,7 @@ Sizes = Callable[[Sequence[LockedWheel]], Mapping[Digest, int]]  # of files whos
 
 
 def stack(prepared: Prepared) -> Stack[LockedWheel]:
-    """Return what of accelerators an image's packages have."""
+    """Return the accelerators of an image's packages."""
     return accelerators.of(prepared.wheels)
 
 
@@ -99,7 +99,7 @@ def _name(accelerator: str) -> str:
 
 
 def notes(project: Project, every: Iterable[Prepared], sizes: Sizes) -> list[str]:
-    """Return what of CUDA each image has, how many bytes of it are for nothing, and the driver."""
+    """Return each image's CUDA packages, their needless bytes, and the driver."""
     texts: dict[str, None] = {}
     for prepared in every:
         found = stack(prepared)
@@ -155,7 +155,7 @@ def _listed(project: Project, prepared: Prepared, packages: Sequence[LockedWheel
 
 
 def _driver(cuda: str) -> str:
-    """Return what driver a CUDA needs, and how this machine's compares."""
+    """Return the driver that a CUDA needs, and how this machine's compares."""
     needed, whole = accelerators.driver(cuda), accelerators.whole(cuda)
     if not needed:
         return "which driver it needs is not known"
@@ -193,7 +193,7 @@ def _driver_here() -> str:
 
 
 def document(prepared: Prepared) -> dict[str, Any] | None:
-    """Return what of CUDA an image has, as JSON; None where it has nothing."""
+    """Return an image's CUDA packages as JSON, None without any."""
     found = stack(prepared)
     if not found.packages:
         return None

@@ -48,7 +48,7 @@ def image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Imag
 
 
 def _environment(defaults: ImageDefaults) -> dict[str, str]:
-    """Return what every image's environment has, on top of the base's own."""
+    """Return the variables of every image, on top of the base's own."""
     certificates = defaults.env.get("SSL_CERT_FILE", defaults.certificates)
     # A variable that names no file would be worse than none.
     own = {key: value for key, value in defaults.env.items() if key != "SSL_CERT_FILE"}

@@ -76,7 +76,7 @@ class Attester:
         return Artifact(kind=sbom.FORMAT, data=text.encode())
 
     def _edges(self, prepared: Prepared, sources: list[list[str]]) -> dict[str, list[str]] | None:
-        """Return what needs what, which the same locks say each time."""
+        """Return the dependency graph, which is the same for the same locks."""
         spec, target = prepared.spec, prepared.base.target()
         key = of_bytes(canonical_json([_FORM, sources, spec.name, *target.markers().items()])).hex
         record = self._store.record(_EDGES, key)

@@ -41,7 +41,7 @@ def root_files(
 def added_files(
     base: Base, store: Store, facts: MutableMapping[str, PackageFacts] | None = None
 ) -> Iterator[Entry]:
-    """Yield what a project's packages of the system add to a base, sorted by path bytes.
+    """Yield the entries that a project's system packages add to a base, sorted by path bytes.
 
     Raises as `root_files` does.
     """

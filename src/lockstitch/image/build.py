@@ -289,7 +289,7 @@ class Builder:
         )
 
     def unusual(self, specs: Sequence[ImageSpec]) -> list[str]:
-        """Return what a person should know of the files of images before they are built.
+        """Return the warnings about the files of images before they are built.
 
         Raises LockstitchError as `contents.included`.
         """
@@ -384,7 +384,7 @@ class Builder:
     def _collisions(
         self, prepared: Prepared, also: Sequence[tuple[LayerPlan, Prepared]]
     ) -> tuple[Collision, ...]:
-        """Return what packages have in common; it takes a while to find, so it is recorded.
+        """Return the files that packages share; they take a while to find, so they are recorded.
 
         When wheels have to be fetched for it, all that the other layers need comes with them.
         """
@@ -410,7 +410,7 @@ class Builder:
     def _files(
         self, prepared: Prepared, also: Sequence[tuple[LayerPlan, Prepared]]
     ) -> dict[str, PackageFiles]:
-        """Return what each wheel of an image brings, by its name."""
+        """Return the modules and files of each wheel of an image, by its name."""
         shared: dict[str, Any] = {}
         for planned in prepared.layers:
             shared |= self._records.files(planned)

@@ -119,7 +119,7 @@ def write(  # noqa: PLR0913 -- each is another part of a bundle
 
 
 def read(path: Path) -> Bundle:
-    """Return what a bundle has, from its first member.
+    """Return a bundle's table of contents, from its first member.
 
     Raises LockstitchError when the file is no bundle.
     """

@@ -41,7 +41,7 @@ class PackageFiles:
 
     @classmethod
     def of_document(cls, document: Any) -> "PackageFiles":
-        """Return what a record holds; ValueError, KeyError or TypeError for another form."""
+        """Return a record's value; raises ValueError, KeyError or TypeError for another form."""
         files = {
             str(path): (int(size), int(crc), bool(trimmed))
             for path, size, crc, trimmed in document["files"]
@@ -65,7 +65,7 @@ class Collision:
 
     @classmethod
     def of_document(cls, document: dict[str, Any]) -> "Collision":
-        """Return what a record holds."""
+        """Return a record's value."""
         return cls(**(document | {"paths": tuple(document["paths"])}))
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ def _bytes(size: int) -> str:
 
 
 def listed(wheel: Digest, filename: str, store: Store) -> PackageFiles | None:
-    """Return what a wheel brings, as it is remembered, or read from the store; None without.
+    """Return a wheel's files, from their record or from the store; None without a wheel.
 
     The first call hashes the wheel. Raises LockstitchError for a
     malformed one.

@@ -105,7 +105,7 @@ class InstalledWheel:
         return self.wheel.members[f"{self._info}/METADATA"].read()
 
     def left_out(self) -> tuple[str, ...]:
-        """Return what trimming leaves out, as the wheel names it; whole folders end in a slash."""
+        """Return the paths that trimming leaves out, as in the wheel; folders end in a slash."""
         placed = {member.name for member in self._placed.values()}
         whole = [name for name in self.wheel.members if self._place(name, trimmed=False)]
         return folded(placed, {*whole} - placed)
@@ -464,7 +464,7 @@ def passed_over(project: Project, image: ImageSpec, own: OwnFiles | None = None)
 
 
 def unusual(project: Project, spec: ImageSpec, own: OwnFiles | None = None) -> Iterator[str]:
-    """Yield what a person should know of an image's files before it is built.
+    """Yield the warnings about an image's files before it is built.
 
     Large files, notebooks, sources with CRLF, which give another digest than a checkout with LF,
     and Python that is not UTF-8, which Python refuses without a declaration.

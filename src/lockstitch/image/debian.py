@@ -99,7 +99,7 @@ def added_entries(
     store: Store,
     facts: MutableMapping[str, PackageFacts] | None = None,
 ) -> Iterator[Entry]:
-    """Yield what the packages that a project adds to a base bring, sorted, each path once.
+    """Yield the entries of the packages that a project adds to a base, sorted, each path once.
 
     `below` has the root file system of the base itself, which stays as it is. Programs stay: of
     the packages that the project names, and of those that these depend on. Raises as `entries`.
@@ -251,7 +251,7 @@ class Tree:
         self._problems: list[LockstitchError] = []
 
     def entries(self) -> Mapping[str, Entry]:
-        """Return what there is so far, by path."""
+        """Return the entries so far, by path."""
         return self._entries
 
     def set(self, entry: Entry) -> None:
@@ -429,7 +429,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f]")
 
 
 def misnamed(path: str, target: str) -> str:
-    """Return what is wrong with the names of a member, or an empty text."""
+    """Return the problem of a member's names, or an empty text."""
     parts = path.split("/")
     if not {"", ".", ".."}.isdisjoint(parts):  # an absolute path starts with an empty part
         return "a path that leads out of its folder"

@@ -45,7 +45,7 @@ class Last:
 
 
 def last(wheel: Path, listing: Sequence[FoundFile], since: int) -> Last:
-    """Return what a wheel was made from; files that were written later than `since` may differ."""
+    """Return the files that a wheel was made from; those written later than `since` may differ."""
     by_name: dict[str, list[FoundFile]] = {}
     for each in listing:
         if each.name.startswith("build/lib/"):
@@ -109,7 +109,7 @@ def _may_decide(file: FoundFile, known: Last, project: Project) -> bool:
 
 
 def _for_backends(project: Project) -> dict[str, Any]:
-    """Return what of pyproject.toml is not lockstitch's own table, which names programs."""
+    """Return pyproject.toml without lockstitch's own table, which names programs."""
     tools = project.document.get("tool", {})
     others = {name: table for name, table in tools.items() if name != "lockstitch"}
     return {**project.document, "tool": others}

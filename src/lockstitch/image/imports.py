@@ -49,7 +49,7 @@ class Modules:
 
 
 def modules_of(wheel: "Path | IO[bytes]") -> Modules:
-    """Return what a wheel brings, from the names in its zip directory and its entry points."""
+    """Return a wheel's modules, from the names in its zip directory and its entry points."""
     tops: set[str] = set()
     folders: dict[str, set[str]] = {}
     regular: set[str] = set()
@@ -155,7 +155,7 @@ class Start:
         store: Store,
         programs: Callable[[], Collection[str]] | None = None,
     ) -> list[Import]:
-        """Return what is lacking; `wheels` are what the image's wheels bring, in their order.
+        """Return the missing modules; `wheels` are those of the image's wheels, in their order.
 
         Raises LockstitchError with each module that the start certainly needs and, with
         `programs`, which returns those of the base, for a program that no package has.
@@ -191,7 +191,7 @@ class Start:
     def _remembered_lacks(
         self, modules: list[Modules], wheels: Sequence[Modules], store: Store
     ) -> list[wheel_imports.Lack]:
-        """Return what packages lack that the start imports, found once for the same packages."""
+        """Return the start's imports that packages lack, found once for the same packages."""
         numbered = self.prepared.wheels
         document = {
             "form": [_FORM, wheel_imports.FORM],
@@ -253,7 +253,7 @@ def start_of(project: Project, prepared: Prepared, store: Store) -> Start:
 
 
 def key_of(prepared: Prepared) -> str:
-    """Return what an answer depends on: the bytes of all layers, and how the program starts."""
+    """Return the key of an answer: the bytes of all layers, and how the program starts."""
     spec = prepared.spec
     document = {
         "form": _FORM,
@@ -334,7 +334,7 @@ def _program(
     prepared: Prepared,
     programs: Callable[[], Collection[str]],
 ) -> LockstitchError | None:
-    """Return what is wrong with a command's program, where it can be known."""
+    """Return the problem of a command's program, where it can be known."""
     base = basename(name)
     if prepared.base.image or "/" in name or base.startswith("python"):
         return None  # a registry's image has programs of its own
@@ -351,7 +351,7 @@ def _program(
 
 
 def remembered(wheel: Digest, store: Store) -> Modules | None:
-    """Return what a wheel brings, from the wheel or from what is remembered of it."""
+    """Return a wheel's modules, from the wheel or from its record."""
     key = f"{wheel.hex}-{_FORM}"
     record = store.record("modules", key)
     if isinstance(record, dict):

@@ -89,7 +89,7 @@ class Object:
 
     @classmethod
     def of_document(cls, row: Sequence[Any]) -> "Object":
-        """Return what `document` wrote."""
+        """Return the value that `document` wrote."""
         path, soname, libraries, search, required, module = row
         return cls(
             path=path,
@@ -125,7 +125,7 @@ def noted(entries: Iterable[Entry], store: Store, key: str) -> Iterator[Entry]:
 
 
 def system_files(prepared: Prepared, store: Store) -> SystemFiles | None:
-    """Return what the base of an image has, or None where that is not known here."""
+    """Return the libraries of an image's base, or None where they are not known here."""
     base, records = prepared.base, []
     for layer in prepared.layers:
         if layer.kind not in {"system", "python", "added"}:
@@ -338,7 +338,7 @@ def _missing(
 def _with_loaded(
     each: Object, by_name: Mapping[str, Object], lacks: Callable[[Object], tuple[str, ...]]
 ) -> tuple[str, ...]:
-    """Return what a file lacks, and the libraries of wheels that it loads."""
+    """Return the libraries that a file lacks, and those of wheels that it loads."""
     seen, waiting, names = {each.path}, [each], set[str]()
     while waiting:
         one = waiting.pop()

@@ -65,7 +65,7 @@ class Named:
 def find(
     text: str, layout: Path | None, insecure: Sequence[str] = (), *, write: bool = False
 ) -> Named:
-    """Return what a name means; one with neither `/`, `:` nor `@` is an image of the layout.
+    """Return the image behind a name; one with neither `/`, `:` nor `@` is of the layout.
 
     Raises UsageError for an image of a layout where there is no layout, and LockstitchError when
     there is no such image. To `write` to a registry, it is asked for the right to.

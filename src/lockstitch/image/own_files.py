@@ -92,7 +92,7 @@ class OwnFiles:
         return wanted
 
     def facts(self, file: FoundFile) -> FileFacts:
-        """Return what is in a file, reading it only where it differs from the last file read."""
+        """Return a file's facts, reading it only where it differs from the last file read."""
         known = self._facts.get(file.name)
         if known and known[0] == file.mark:
             return known[1]

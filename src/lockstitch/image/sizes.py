@@ -197,7 +197,7 @@ def keep(path: Path, before: Mapping[str, Snapshot], now: Mapping[str, str]) -> 
 
 
 def previous(path: Path, name: str) -> Snapshot | None:
-    """Return what an image was before its last change, None when that is not known."""
+    """Return an image's sizes before its last change, None when they are not known."""
     try:
         known = _read(path)[name]
         layers = tuple((str(t), str(d), int(s)) for t, d, s in known["layers"])

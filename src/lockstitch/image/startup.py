@@ -41,7 +41,7 @@ def wheels(project: Project) -> Wheels:
 
 
 def new(before: Wheels, after: Wheels, store: Store, fetcher: Fetcher) -> dict[str, list[str]]:
-    """Return what packages of one lock run at a start and those of another one did not.
+    """Return the code that packages of one lock run at a start and those of another did not.
 
     Of wheels that the store lacks, only the ends of their zips are fetched. One that cannot be
     had counts as one that runs nothing.
@@ -81,7 +81,7 @@ def between(
 
 
 def known(wheel: Digest, store: Store) -> list[str] | None:
-    """Return what a wheel runs at each start, each line with its file; None for an unknown one."""
+    """Return the code that a wheel runs at each start, by file; None for an unknown wheel."""
     record = store.record(_KIND, f"{wheel.hex}-{_FORM}")
     if isinstance(record, list):
         return record

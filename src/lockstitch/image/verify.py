@@ -75,7 +75,7 @@ def locks_of(project: Project, lock: Lock) -> Locks:
 def verify(
     source: Source, image: Manifest, progress: Reporter, locks: Locks | None = None
 ) -> Findings:
-    """Return what is wrong with an image of one platform; reads all of its layers."""
+    """Return the problems of an image of one platform; reads all of its layers."""
     findings = Findings(digest=image.digest)
     problems = findings.problems
     try:
@@ -179,7 +179,7 @@ class _Layers:
         self.problems: list[str] = []
 
     def contents(self, task: Task) -> "Contents | None":
-        """Return what the layers hold, or None with the problems of all that are damaged."""
+        """Return the contents of the layers, or None with the problems of all that are damaged."""
         layers = [partial(self._plain, number, task) for number in range(len(self._layers))]
         try:
             files = files_of(layers, content=_tells_packages, digest=_is_in_environment)
@@ -393,7 +393,7 @@ def check_locks(statement: Any, locks: Locks, labels: Mapping[str, str]) -> Iter
 
 
 def _build_definition(statement: Any) -> tuple[Any, dict[str, str]]:
-    """Return what the user decided, and the sha256 of each thing that the image is made from."""
+    """Return the user's settings, and the sha256 of each input of the image."""
     definition = statement["predicate"]["buildDefinition"]
     materials = definition["resolvedDependencies"]
     digests = {each["name"]: each["digest"].get("sha256", "") for each in materials}

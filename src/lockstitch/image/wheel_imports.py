@@ -74,7 +74,7 @@ def lacks(
     store: Store,
     python: tuple[int, int],
 ) -> list[Lack]:
-    """Return what packages lack that a program's start imports, each top-level module once.
+    """Return the modules that a program's start imports and packages lack, each once.
 
     `tops` are the top-level modules of each wheel, and `has` tells whether the image has a module.
     A wheel that is neither in the store nor remembered is not followed.

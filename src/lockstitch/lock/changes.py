@@ -63,7 +63,7 @@ class State:
 
 
 def state(project: Project) -> State:
-    """Return what the locks in a project's folder pin; one that cannot be read pins nothing."""
+    """Return the pins of the locks in a project's folder; one that cannot be read pins nothing."""
     lock: Lock | None
     try:
         lock = lock_file.read(project.root)
@@ -108,7 +108,7 @@ def _text(path: Path) -> str:
 
 
 def _image(path: Path, targets: Sequence[Target]) -> Pins:
-    """Return what an image's lock pins for its platforms and its Python."""
+    """Return the pins of an image's lock for its platforms and its Python."""
     try:
         packages = locks.read(path.name, _text(path)).packages if path.exists() else ()
     except LockstitchError:
@@ -197,7 +197,7 @@ def _membership(name: str, images: tuple[str, ...], old: State, new: State) -> s
 
 
 def _debian(platform: str, old: State, new: State) -> Iterator[Change]:
-    """Yield what changed of a base; a base that comes or goes as a whole is one change."""
+    """Yield the changes of a base; a base that comes or goes as a whole is one change."""
     before, after = old.debian.get(platform, {}), new.debian.get(platform, {})
     images = tuple(sorted(new.images))
     if not before or not after:

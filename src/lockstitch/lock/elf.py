@@ -24,7 +24,7 @@ class Needs:
 
 
 def needs(data: bytes | mmap.mmap) -> Needs:
-    """Return what a 64-bit little-endian ELF file needs; nothing for any other file."""
+    """Return the libraries that a 64-bit little-endian ELF file needs; none for any other file."""
     if data[:6] != b"\x7fELF\x02\x01":
         return Needs()
     try:

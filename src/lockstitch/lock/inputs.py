@@ -20,7 +20,7 @@ _PROJECT = (
 
 
 def _members(project: Project) -> dict[str, Any]:
-    """Return what the members of a workspace ask for, by folder."""
+    """Return the requirements of a workspace's members, by folder."""
     patterns = project.document.get("tool", {}).get("uv", {}).get("workspace", {})
     names = patterns.get("members", []) if isinstance(patterns, dict) else []
     members = {}

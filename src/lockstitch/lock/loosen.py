@@ -18,7 +18,7 @@ _MOST = 40  # pins that are tried one by one
 
 
 def hint(project: Project, said: str, env: Mapping[str, str]) -> str:
-    """Return what to do so that uv finds versions, or "": fewer Pythons, else fewer exact pins.
+    """Return the change after which uv finds versions, or "": fewer Pythons, else fewer pins.
 
     `said` is what uv said of the conflict. Each choice is locked in a folder of its own.
     """
@@ -82,7 +82,7 @@ def _changed(text: str, pins: Sequence[str]) -> str:
 
 
 def _conflict(text: str, env: Mapping[str, str]) -> str:
-    """Return what uv says of a project, "" where it finds versions."""
+    """Return uv's error for a project, "" where it finds versions."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         files.write_text(Path(folder) / "pyproject.toml", text)
         words = [str(process.find_uv()), "lock", "--quiet"]

@@ -148,7 +148,7 @@ class _Wanted:
 
 
 def _wanted(project: Project, before: Lock | None, upgrade: Sequence[str] | None) -> _Wanted:
-    """Return what an upgrade changes; raises LockstitchError for each name that is not locked."""
+    """Return the packages to upgrade; raises LockstitchError for each name that is not locked."""
     build = {_name(line) for line in (before.build if before else ())}
     pinned = (_bytes(project.root / REQUIREMENTS) or b"").decode("utf-8", "replace")
     packages = {_name(line) for line in pinned.splitlines() if re.match(r"\w", line)}

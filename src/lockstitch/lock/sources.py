@@ -180,7 +180,7 @@ def folder_wheel(locked: LockedFolder, minor: str, root: Path, store: Store) -> 
 
 
 def built_for(lock: Lock, target: Target, root: Path, store: Store) -> Built:
-    """Return what gives the wheels of packages that a lock pins without one, for a target.
+    """Return the builder of the wheels that a lock pins as source only, for a target.
 
     What it returns builds the wheel of a folder, takes a wheel that is a file into the store, and
     raises LockstitchError when that fails.
@@ -340,7 +340,7 @@ _UMASK = "import os, sys; os.umask(int(sys.argv[1], 8)); os.execv(sys.argv[2], s
 
 
 def _variables(folder: Path, *, changed: bool) -> dict[str, str]:
-    """Return what a build gets: nothing of this person's settings, and no way to the network."""
+    """Return a build's variables: nothing of the user's settings, and no way to the network."""
     kept = ("PATH", "LD_LIBRARY_PATH", "UV_CACHE_DIR", "CC", "CXX", "TMPDIR", "SYSTEMROOT")
     nowhere = "http://127.0.0.1:9"
     # No debugging symbols and no path of this machine in what is compiled.
@@ -376,7 +376,7 @@ def _without_network() -> tuple[str, ...]:
 def in_environment(
     requires: Sequence[str], minor: str, root: Path, store: Store, build: Callable[[Path], T]
 ) -> T:
-    """Return what a build gives with the Python that has exactly the locked build requirements.
+    """Return the result of a build with the Python that has exactly the locked build requirements.
 
     The environment is in the store, where something may damage it while the build reads it, and
     another build makes it anew: a build that failed meanwhile runs once more.

@@ -367,7 +367,7 @@ def _uv(*words: str, cwd: Path | None = None, stdin: str = "", **changes: str | 
 
 
 def unsolved(what: str, output: str) -> LockstitchError:
-    """Return what uv's output says, without its command line and its temporary folders."""
+    """Return uv's message without its command line and its temporary folders."""
     start = output.find("error: ")
     lines = output[max(start, 0) :].replace(tempfile.gettempdir() + os.sep, "").splitlines()
     causes = [line.strip().removeprefix("cause: ") for line in lines if _CAUSE.match(line)]
@@ -397,7 +397,7 @@ def unsolved(what: str, output: str) -> LockstitchError:
 
 
 def _python(project: Project) -> dict[str, str]:
-    """Return what makes uv take the images' Python where `.python-version` names another one."""
+    """Return the variables that make uv take the images' Python, not that of `.python-version`."""
     path = project.root / ".python-version"
     named = files.read_text(path).strip() if path.is_file() else ""
     wanted = f"{project.python}."

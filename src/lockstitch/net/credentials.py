@@ -83,7 +83,7 @@ class Credentials:
         return self._asked.get(origin) if origin else None
 
     def asked(self, url: str) -> Login | None:
-        """Return what ~/.netrc or keyring know of a host that wants a login; asks them once.
+        """Return the login that ~/.netrc or keyring has for a host; each is asked once.
 
         Raises LockstitchError for a broken netrc file, and when keyring is wanted but missing.
         """

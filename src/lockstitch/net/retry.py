@@ -49,7 +49,7 @@ class Retry:
         self._stopped = stopped or threading.Event()
 
     def call(self, once: Callable[[], Result]) -> Result:
-        """Return what a function returns; the LockstitchError of its last Retryable is raised."""
+        """Return a function's result; raises the LockstitchError of its last Retryable."""
         number = 1
         while True:
             try:
@@ -74,7 +74,7 @@ class Retry:
         size: int | None,
         broken: Callable[[str], LockstitchError],
     ) -> Iterator[bytes]:
-        """Yield what comes after the bytes received, over as many connections as it takes.
+        """Yield the bytes after those received, over as many connections as it takes.
 
         It ends before `size` only where the server says that it has no more, and soon after it
         where there are more: the digest of `received` decides what the bytes are. `broken` gives
@@ -96,7 +96,7 @@ class Retry:
 def _rest(
     ask: Ask, received: Hasher, size: int | None, broken: Callable[[str], LockstitchError]
 ) -> Iterator[bytes]:
-    """Yield what one answer has after the bytes received; raises Retryable when it ends early."""
+    """Yield one answer's bytes after those received; raises Retryable when it ends early."""
     start = received.size
     with ask({"Range": f"bytes={start}-"} if start else {}) as answer:
         if answer.status == _NO_MORE:

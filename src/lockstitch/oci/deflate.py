@@ -136,7 +136,7 @@ def compress(data: bytes) -> bytes:
 
 
 def in_python(data: bytes) -> bytes:
-    """Return what `compress` returns for data that shrinks, without the compiled twin."""
+    """Return the result of `compress` for data that shrinks, without the compiled twin."""
     tokens = _tokens(data)
     parts, waiting = [], ""
     for start, end, block in _blocks(tokens):

@@ -133,7 +133,7 @@ class OnDisk:
 
 
 def encoder(size: int) -> Callable[[bytes], bytes]:
-    """Return what makes streams of content of a size: our encoder, or stored from 16 MiB on."""
+    """Return the compressor for content of a size: our encoder, or stored from 16 MiB on."""
     return deflate.compress if size < STORED_FROM else deflate.stored
 
 

@@ -134,7 +134,7 @@ def whole_chunks(path: Path, layer: Layer) -> Iterator[bytes]:
 
 
 def oci_type(media_type: str) -> str:
-    """Return what the OCI image spec calls a layer's type; the bytes of a blob are the same.
+    """Return a layer's media type in the OCI image spec; the bytes of a blob are the same.
 
     Raises LockstitchError for layers that no registry gives away, and for what is no layer.
     """
@@ -378,7 +378,7 @@ def recompress(layer: Layer, form: str, path: Path) -> FileLayer:
 
 class _Compressor(Protocol):
     def compress(self, data: bytes, /) -> bytes:
-        """Return what is ready."""
+        """Return the bytes that are ready."""
 
     def flush(self) -> bytes:
         """Return the rest."""

@@ -45,7 +45,7 @@ RECORD = ".dist-info/RECORD"
 
 
 def of_layers(layers: Sequence[Source], store: Store) -> list[Listing]:
-    """Return what each layer holds; layers without a record are read, on all cores.
+    """Return the contents of each layer; layers without a record are read, on all cores.
 
     Raises LockstitchError for each that cannot be read.
     """
@@ -76,7 +76,7 @@ def files_of(listings: Iterable[Listing]) -> dict[str, StoredFile]:
 
 
 def of_entries(entries: Iterable[Entry]) -> Listing:
-    """Return what a layer of these entries holds, which was made: their hashes are as they say."""
+    """Return the contents of a layer just made of these entries, whose hashes are their own."""
     return list(map(_of_entry, entries))
 
 

@@ -13,7 +13,7 @@ from lockstitch.oci.rootfs import entries
 
 
 def problems(image: Image, *, deep: bool = True) -> list[str]:
-    """Return what is wrong with an image, most general first; an empty list means valid.
+    """Return the problems of an image, most general first; an empty list means valid.
 
     With `deep`, every layer is read: digest, size, diffID, order, names, owners, times. Raises
     LockstitchError for a layer in zstd without the package `zstandard`.
@@ -50,7 +50,7 @@ def _layer(layer: Layer) -> Iterator[str]:
 
 
 def _order(members: Iterable[tarfile.TarInfo], promised: int, *, parts: int) -> Iterator[str]:
-    """Yield what is wrong with entries, which are in order in each of so many parts."""
+    """Yield the problems of entries that are in order in each of so many parts."""
     before = b""
     seen: set[str] = set()
     decompress = 0

@@ -56,7 +56,7 @@ class ImageDifference:
 
 
 def compare(here: Seen, there: Seen) -> list[ImageDifference]:
-    """Return what differs, lowest layer first, then the config; nothing for equal digests."""
+    """Return the differences, lowest layer first, then the config; none for equal digests."""
     if here.digest == there.digest:
         return []
     found: list[ImageDifference] = []

@@ -119,7 +119,7 @@ def prove(project: Project, spec: ImageSpec, progress: Reporter) -> tuple[Run, l
 def varied(
     first: Run, listed: Iterable[Variation], train: Callable[[Variation], Run]
 ) -> tuple[dict[str, Trained], list[Run]]:
-    """Return what each variation changed of the first run, and the runs as other CPUs do them.
+    """Return each variation's changes to the first run, and the runs as other CPUs do them.
 
     `train` trains in a variation; a LockstitchError that it raises is a result too.
     """
@@ -197,12 +197,12 @@ def repeated(
 
 
 def _touched(each: Trained) -> set[str]:
-    """Return what changed in a run, other bytes of one meaning and last digits included."""
+    """Return the changes of a run, other bytes of one meaning and last digits included."""
     return _changes(each) | {change.output for change in each.changes}
 
 
 def _changes(each: Trained) -> set[str]:
-    """Return what changed in a run, by the names of outputs and metrics.
+    """Return the changes of a run, by the names of outputs and metrics.
 
     Other bytes of one meaning are no change, nor are other last digits of another CPU.
     """
@@ -387,7 +387,7 @@ def _date(root: Path, *, backwards: bool) -> None:
 def _meaning(
     project: Project, spec: ImageSpec, root: Path, env: Mapping[str, str], names: Sequence[str]
 ) -> dict[str, Output]:
-    """Return what files mean, as the environment of the image reads them."""
+    """Return the meaning of files, as the environment of the image reads them."""
     program = str(programs.python(project, spec))
     done = process.run([program, "-B", _MEANING], cwd=root, env=env, stdin=json.dumps(names))
     return {name: _output(each) for name, each in sorted(json.loads(done.stdout).items())}

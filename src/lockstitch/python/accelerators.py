@@ -62,7 +62,7 @@ def _serves(have: str, wanted: str) -> bool:
 
 
 def of(packages: Iterable[P]) -> "Stack[P]":
-    """Return what of accelerators these packages have."""
+    """Return the accelerators of these packages."""
     every = sorted(packages, key=lambda each: each.name)
     versions = {id(each): _cuda_of(each) for each in every}
     cuda = [each for each in every if versions[id(each)] or is_cuda(each.name)]

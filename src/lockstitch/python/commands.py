@@ -83,7 +83,7 @@ def _script(name: str, roots: tuple[str, ...], folder: str) -> Entry | None:
 def _program(
     program: str, words: list[str], roots: tuple[str, ...], env: Mapping[str, str], folder: str
 ) -> Entry | None:
-    """Return what a program loads; words before the module may be options with values."""
+    """Return the module that a program loads; words before it may be options with values."""
     if program in _SERVERS:
         named = next((w for w in words if _is_reference(w)), "")
         extra = _value(words, _SERVERS[program]) if _SERVERS[program] else ""

@@ -23,7 +23,7 @@ def is_for_uv(document: Mapping[str, Any]) -> bool:
 
 
 def requirements(document: Mapping[str, Any]) -> Iterator[Requirement]:
-    """Yield what a pyproject.toml declares: [project], groups, and tables of uv, PDM, Poetry."""
+    """Yield a pyproject.toml's requirements: [project], groups, and tables of uv, PDM, Poetry."""
     project, tool = table(document, "project"), table(document, "tool")
     listed = [("", project.get("dependencies"))]
     for extra, items in table(project, "optional-dependencies").items():

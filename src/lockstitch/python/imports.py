@@ -187,7 +187,7 @@ class _Walk:
                     self._push(page, reach=reach if sure else _possible(reach))
 
     def _absolute(self, path: str, name: str, names: Sequence[str], level: int) -> Iterator[str]:
-        """Yield what an import statement names, as `module` or `module:name`."""
+        """Yield the names of an import statement, as `module` or `module:name`."""
         if level:
             folder = posixpath.dirname(path)
             for _ in range(level - 1):
@@ -424,7 +424,7 @@ class _Reader:
         return Reach.OPTIONAL if asks else _possible(reach)
 
     def _test(self, node: ast.expr) -> bool | None:
-        """Return what a condition is on Linux at run time, or None where it is not known."""
+        """Return a condition's value on Linux at run time, or None where it is not known."""
         match node:
             case ast.Constant():
                 return bool(node.value)

@@ -46,7 +46,7 @@ def find_root(start: Path) -> Path:
 
 
 def _way_in(folder: Path) -> str:
-    """Return what to type in a folder without pyproject.toml: it may be a project of another kind.
+    """Return the command for a folder without pyproject.toml: it may be a project of another kind.
 
     In a git repository the folders above it are looked at too.
     """
@@ -134,7 +134,7 @@ def read(document: Mapping[str, Any], root: Path) -> Project:
 
 
 def wrong(document: Mapping[str, Any], root: Path) -> list[LockstitchError]:
-    """Return what is wrong with [tool.lockstitch]; one with `check` alone is of no project."""
+    """Return the problems of [tool.lockstitch]; one with `check` alone is of no project."""
     own = table(document, "tool").get("lockstitch")
     if own is None:
         return []

@@ -38,7 +38,7 @@ def of_requirement(text: str) -> str:
 
 
 def distribution_of(top: str) -> str:
-    """Return what to add for a module, as a shell takes it: its distribution, by a table."""
+    """Return the distribution to add for a module, as a shell takes it, by a table."""
     if top == "pkg_resources":
         return "'setuptools<81'"  # the last that have it
     return distributions().get(top, top.replace("_", "-"))

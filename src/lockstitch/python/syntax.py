@@ -239,7 +239,7 @@ class _Reader:
         return values
 
     def _field(self, place: int, prefix: str, quote: str) -> tuple[str, ast.expr, int]:
-        """Return what `=` shows of a field, its value, and where it ends."""
+        """Return a field's text that `=` shows, its value, and where it ends."""
         start, place = place + 1, self._closed(place + 1, "}:!")
         code, shown = self.text[start:place], ""
         stripped = code.rstrip()

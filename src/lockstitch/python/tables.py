@@ -53,7 +53,7 @@ def parse_toml(text: str, source: str, *, hint: str) -> dict[str, Any]:
 
 
 def _place(text: str, error: ValueError) -> str:
-    """Return what the parser says; for a bracket or a text left open, where that began.
+    """Return the parser's message; for a bracket or a text left open, where it began.
 
     The parser names the line at which it could not go on, often far below the fault.
     """

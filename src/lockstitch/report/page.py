@@ -57,7 +57,7 @@ class Content:
 
 
 def gather(project: Project, store: Store, progress: Reporter, since: str) -> Content:
-    """Return what the page shows of a project; its lock is compared with the git revision `since`.
+    """Return the page's facts of a project; its lock is compared with the git revision `since`.
 
     Raises UsageError for an unknown revision, LockstitchError when a built image is damaged or the
     project's settings are wrong.
@@ -138,7 +138,7 @@ def _checked(root: Path) -> Report:
 
 
 def _git(root: Path, *words: str) -> str:
-    """Return what git prints in a folder; empty outside of a repository and without git."""
+    """Return git's output in a folder; empty outside of a repository and without git."""
     try:
         done = git.run(root, *words, check=False)
     except LockstitchError:
@@ -233,7 +233,7 @@ def _comparison(drift: Drift) -> dict[str, object]:
 
 
 def document(content: Content) -> dict[str, Any]:
-    """Return what the page sums up, for programs."""
+    """Return the page's summary, for programs."""
     return {
         "project": content.project,
         "revision": content.revision,

@@ -66,7 +66,7 @@ class Sized:
         return sorted(changes, key=lambda c: (-abs(c[2] - c[1]), c[0]))
 
     def groups(self) -> list[Group]:
-        """Return what a treemap draws: layers, and packages in them."""
+        """Return the boxes of a treemap: layers, and packages in them."""
         least = self.unpacked * _SMALL
         groups = []
         for title, packed, packages in self.layers:
@@ -88,7 +88,7 @@ class Sized:
         return Item(name=name, size=size, words=words, kind=self._kind(name), changed=bool(change))
 
     def _kind(self, name: str) -> str:
-        """Return what a package or folder is, for its colour."""
+        """Return the kind of a package or folder, for its colour."""
         if name in {"/app code", self.own}:
             return "own code"
         if name.startswith("/app"):

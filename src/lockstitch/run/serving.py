@@ -61,7 +61,7 @@ def _wait(server: process.Running, address: str, log: Path) -> None:
 
 
 def ask_health(address: str, path: str) -> str:
-    """Return what the health path answers, as compact JSON."""
+    """Return the answer of the health path, as compact JSON."""
     return _compact(ask(address + path)[1])
 
 

@@ -400,7 +400,7 @@ def text(root, path):
 
 
 def output(words):
-    """Return what a program prints, or nothing when it is not there or fails."""
+    """Return a program's output, empty where it is missing or fails."""
     if shutil.which(words[0]) is None:
         return ""
     try:

@@ -152,7 +152,7 @@ def _check(folder: Path, template: str, manager: str, hooks: str, python: str) -
 
 
 def place_problems(folder: Path) -> Iterator[LockstitchError]:
-    """Yield what is wrong with a folder for a new project: its name, or that it has files."""
+    """Yield the problems of a folder for a new project: its name, or that it has files."""
     name = folder.absolute().name
     if not _NAME.fullmatch(name):
         message = f"`{name}` cannot name a project"

@@ -36,7 +36,7 @@ def is_template(path: str) -> bool:
 
 
 def secret_file(path: str, read: Callable[[], str | None]) -> tuple[str, int] | None:
-    """Return what a file holds, in words, and its line; None when it holds no secret.
+    """Return the kind of a file's secret, in words, and its line; None without a secret.
 
     `read` gives its text, and is called for names of such files alone.
     """
@@ -51,7 +51,7 @@ def secret_file(path: str, read: Callable[[], str | None]) -> tuple[str, int] | 
 
 
 def kept_login(path: str, text: str) -> tuple[str, int] | None:
-    """Return what a file holds that is made for logins alone, and its line, or None."""
+    """Return the kind and line of the secret in a file made for logins alone, or None."""
     name = basename(path).lower()
     if is_template(path) or not _PERHAPS.fullmatch(name):
         return None

@@ -46,12 +46,12 @@ class Folder:
 
     @property
     def plan(self) -> Path:
-        """Return what `up` wrote for the supervisor."""
+        """Return the path of the plan that `up` writes for the supervisor."""
         return self.root / "plan.json"
 
     @property
     def status(self) -> Path:
-        """Return what the supervisor says."""
+        """Return the path of the supervisor's state."""
         return self.root / "status.json"
 
     @property

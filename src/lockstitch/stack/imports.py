@@ -340,7 +340,7 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _entries(folder: Path) -> list[tuple[Path, int]]:
-    """Return what is in a folder with its mode, sorted; nothing when there is no such folder."""
+    """Return a folder's files with their modes, sorted; none when there is no such folder."""
     try:
         if folder.is_symlink():
             raise _wrong(folder, "is a link")

@@ -65,7 +65,7 @@ class Service(Protocol):
         """Return "" once it answers a real request, else why not; takes a few seconds at most."""
 
     def well(self) -> str:
-        """Return what `ready` does, of a service that was ready: asked often, and so cheap."""
+        """Return the answer of `ready` for a service that was ready: asked often, and so cheap."""
 
 
 def guarded(launch: Launch) -> list[str | Path]:
@@ -122,7 +122,7 @@ class Parts:
 
 
 def variables(parts: Parts, places: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what a program of the project needs to use the stack, sorted by name.
+    """Return the variables that a program of the project needs to use the stack, sorted by name.
 
     `places` has host and port of each service; without it they are those of this machine.
     """
@@ -189,7 +189,7 @@ def _own(table: Mapping[str, Any]) -> Own:
 
 
 def planned(services: Sequence[ServiceSpec], tools: Mapping[str, Path]) -> list[dict[str, object]]:
-    """Return what the plan says of the project's own services."""
+    """Return the plan's entries for the project's own services."""
     return [
         {
             "name": each.name,

@@ -154,14 +154,14 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
 
 
 def _lacks(outcome: str, output: str) -> tuple[Lack, ...]:
-    """Return what a program lacked: a script that ends well may have said so and gone on."""
+    """Return the things that a program lacked: a script may have said so and gone on."""
     if outcome == "failed":
         return tuple(lacks(output))
     return tuple(lack for lack in lacks(output) if lack.kind == "file" and outcome == "ended")
 
 
 def _plan(trial: Trial, folder: Path, *, writable: bool) -> dict[str, object]:
-    """Return what enter.py is told."""
+    """Return the settings for enter.py."""
     config, root = trial.config, trial.root
     uid, gid, home = root.names_of(config.user)
     binds = {}

@@ -92,7 +92,7 @@ class Lack:
         return self.name.removeprefix("/app/").removeprefix("./").rstrip("/")
 
     def line(self, image: str) -> str:
-        """Return what to do about it, for an image of this name."""
+        """Return the remedy, for an image of this name."""
         if self.kind == "program" and basename(self.name) in _SHELLS:
             return 'the base has no shell: packages = ["dash"] in [tool.lockstitch.base]'
         name = distribution_of(self.name.partition(".")[0]) if self.kind == "module" else self.name
@@ -125,7 +125,7 @@ def _unset(output: str) -> Iterator[tuple[int, str]]:
 
 
 def lacks(output: str) -> list[Lack]:
-    """Return what a program's output says that it lacked, the last failure first, each once."""
+    """Return the lacks that a program's output tells, the last failure first, each once."""
     output = _COLOUR.sub("", output)
     seen: list[tuple[int, Lack]] = []
     for kind, pattern in (
@@ -164,7 +164,7 @@ def lacks(output: str) -> list[Lack]:
 
 
 def folders_written(paths: Sequence[str], has: Callable[[str], bool]) -> list[str]:
-    """Return what a program wrote, as the folders below /app that hold it, none below another.
+    """Return the folders below /app that a program wrote to, none below another.
 
     A folder that the image does not have stands for all that is made in it: `has` tells. A file
     in /app itself and a path outside of /app stand for themselves.

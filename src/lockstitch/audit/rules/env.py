@@ -101,7 +101,7 @@ def _differs(lock: Graph, package: Package, environment: Environment) -> bool:
 
 
 def _needed(lock: Graph, environment: Environment) -> list[Package]:
-    """Return what has to be there: what a run needs on this machine."""
+    """Return the packages that a run needs on this machine."""
     if not sys.platform.startswith("linux") or (lock.kind == "uv" and not lock.roots):
         return []
     import platform

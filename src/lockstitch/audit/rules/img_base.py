@@ -384,7 +384,7 @@ class IMG028(Rule):
 
 
 def _ended(base: Base, written: str, today: str) -> tuple[str, str, str] | None:
-    """Return what of a base has ended, when, and what to take."""
+    """Return the part of a base that has ended, when, and its successor."""
     table = load_table("lockstitch.repository.dockerfile", "ended.toml")
     minor = ".".join(base.python.split(".")[:2])
     if base.kind == "python" and table["python"].get(minor, "9") <= today:
@@ -461,7 +461,7 @@ class IMG025(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield what BuildKit would refuse."""
+        """Yield the instructions that BuildKit would refuse."""
         for image in image_files(repo):
             for problem in image.dockerfile.problems:
                 if problem.fatal:

@@ -116,7 +116,7 @@ def _keeps_out(repo: Repository, context: Context, path: str) -> bool:
 
 
 def _copies(image: ImageFile) -> Iterator[tuple[Step, str]]:
-    """Yield what is copied from the context: each step with each of its certain sources."""
+    """Yield the copies from the context: each step with each of its certain sources."""
     for step in image.all_steps:
         copied = step.copied
         if copied is None or copied.origin:
@@ -280,7 +280,7 @@ def _needs_git(repo: Repository, context: Context) -> bool:
 
 
 def _let_in(repo: Repository, image: ImageFile, context: Context) -> list[str]:
-    """Return what COPY of the whole context takes along and no image should have."""
+    """Return the files that COPY of the whole context takes along and no image should have."""
     found = []
     own = repo.tracked is None or repo.exists(".git")
     if not context.folder and own and not _needs_git(repo, context):

@@ -191,7 +191,7 @@ def _removed_later(built: Built, step: Step, each: Install) -> bool:
 
 
 def _development(repo: Repository, built: Built, step: Step, install: Install) -> str:
-    """Return what of development a command installs, in words; empty when it is nothing."""
+    """Return the development packages that a command installs, in words; empty for none."""
     if install.is_pip:
         return _of_pip(install)
     found = recipes.project(repo, built.image)

@@ -85,7 +85,7 @@ def _path(built: Built, program: Started) -> str:
 
 
 def _installs(call: Call, built: Built) -> str:
-    """Return what a `uv run` installs before it starts, empty for none."""
+    """Return the packages that a `uv run` installs before it starts, empty for none."""
     words = call.words
     if "run" not in words[:4]:
         return ""

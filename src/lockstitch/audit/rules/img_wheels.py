@@ -118,7 +118,7 @@ def _by_lock(repo: Repository, built: Built) -> str:
 
 
 def _by_name(repo: Repository, built: Built) -> str:
-    """Return what is wrong by the names and versions of packages without a wheel for musl."""
+    """Return the problem of packages without a wheel for musl, by their names and versions."""
     versions: dict[str, str] = {}
     for _, install in built.installs:
         if install.is_pip:
@@ -228,7 +228,7 @@ class IMG007(Rule):
 
 
 def _cuda(repo: Repository, built: Built) -> tuple[str, int, set[str]]:
-    """Return what of CUDA an image for a CPU gets, the line that installs it, and what needs it."""
+    """Return the CUDA packages of an image for a CPU, the line of their install, and the reason."""
     machine = _machine(built)
     found = _lock_of(repo, built)
     if found is None:
@@ -273,7 +273,7 @@ def size(packages: Iterable[Package], machine: Machine) -> int:
 
 
 def _python_installs(built: Built) -> list[Install]:
-    """Return what installs an image's Python packages, in stages that it copies from too."""
+    """Return the commands that install an image's Python packages, in copied stages too."""
     installs = [each for b in (built, *built.sources) for _, each in b.installs]
     return [each for each in installs if each.is_python and not each.is_tools]
 

@@ -315,7 +315,7 @@ def _without_line(file: File[Listed], line: int) -> tuple[Edit, ...]:
 
 
 def _conda(repo: Repository) -> Iterator[File[Listed]]:
-    """Yield what the `pip:` part of conda's files lists."""
+    """Yield the requirements in the `pip:` part of conda's files."""
     for path in repo.named("environment.yml", "environment.yaml"):
         text = repo.text(path) or ""
         blank = [_ITEM.sub(r"\1", x) if _ITEM.match(x) else "" for x in text.splitlines()]

@@ -209,7 +209,7 @@ class LCK013(Rule):
 
 
 def _dependencies(text: str, path: str) -> list[Scalar]:
-    """Return what a file of conda asks for, of conda and by pip."""
+    """Return the requirements of a conda file, of conda and by pip."""
     if "dependencies:" not in text or posixpath.basename(path).startswith("docker-compose"):
         return []
     root = yaml.read(text, path).root

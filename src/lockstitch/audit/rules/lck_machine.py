@@ -160,7 +160,7 @@ def allows(specifiers: str, version: str) -> bool:
 
 
 def _pins(repo: Repository, folder: str) -> list[Pin]:
-    """Return what a folder's own files say, the most important first."""
+    """Return the statements of a folder's own files, the most important first."""
     found = []
     path = beside(folder, "pyproject.toml")
     said = table(repo.toml(path), "tool", "lockstitch").get("python")

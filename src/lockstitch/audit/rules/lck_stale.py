@@ -114,7 +114,7 @@ class LCK002(Rule):
             store.remember(_RECORD, key, value=True)
 
     def _asked(self, repo: Repository, lock: Graph, folder: str) -> Iterator[Finding | Skip]:
-        """Yield what uv says; it gets no environment of the project, whose Python it would run."""
+        """Yield uv's answers; it gets no environment of the project, whose Python it would run."""
         path = beside(folder, "pyproject.toml")
         pyproject = repo.toml(path)
         requires = lock.requires_python or table(pyproject, "project").get("requires-python")

@@ -81,7 +81,7 @@ class PKG001(Rule):
                 yield from self._validated(repo, path, text)
 
     def _validated(self, repo: Repository, path: str, text: str) -> Iterator[Finding | Skip]:
-        """Yield what validate-pyproject says; it takes a second, so that answers are kept."""
+        """Yield the errors of validate-pyproject; it takes a second, so that answers are kept."""
         program = programs.program(repo, _VALIDATOR, folder=folder_of(path))
         if program is None:
             reason = f"`{_VALIDATOR}` is not installed; the checks of lockstitch ran"
@@ -148,7 +148,7 @@ class PKG002(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield what each backend will not find."""
+        """Yield the packages that each backend will not find."""
         for path in repo.named("pyproject.toml"):
             document, text = repo.toml(path), repo.text(path) or ""
             if document is None or "{{" in path or "{{" in text:

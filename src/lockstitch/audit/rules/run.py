@@ -227,7 +227,7 @@ class RUN005(Rule):
 
 
 def _until_closed(text: str) -> str:
-    """Return what stands before the bracket that closes a call."""
+    """Return the text before the bracket that closes a call."""
     depth = 1
     for at, letter in enumerate(text):
         depth += (letter == "(") - (letter == ")")

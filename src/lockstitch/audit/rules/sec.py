@@ -74,7 +74,7 @@ def _grouped(secrets: Iterable[Secret]) -> Iterator[tuple[Secret, int]]:
 
 
 def _found_by(scanner: Scanner, repo: Repository, known: Iterable[Secret]) -> list[Secret]:
-    """Return what a scanner finds on lines where nothing is known."""
+    """Return a scanner's findings on lines where nothing is known."""
     names = [name for name in repo.every_name if repo.text(name) is not None]
     lines = {(secret.path, secret.line) for secret in known}
     secrets = search.by_scanner(

@@ -95,7 +95,7 @@ class STK007(Rule):
 
 
 def _lost(service: Service) -> tuple[str, str] | None:
-    """Return what is lost with the container and where it is, or None."""
+    """Return the data lost with the container and its place, or None."""
     if {"volumes_from", "tmpfs"} & {*service.nodes} or service.build is not None:
         return None
     mounts = [m for m in service.volumes if m.kind in _KEPT and not m.read_only]
@@ -265,7 +265,7 @@ class STK009(Rule):
 
 
 def _unwired(repo: Repository, server: Service) -> str | None:
-    """Return what an MLflow server lacks to use a store, None for nothing or when not known."""
+    """Return the package that an MLflow server lacks to use a store, None for none or unknown."""
     command = command_text(server.entrypoint, server.command)
     variables = " ".join(f"{each.name}={each.text}" for each in server.environment.values())
     text = f"{command} {variables}"

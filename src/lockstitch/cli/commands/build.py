@@ -249,7 +249,7 @@ def _steps(
     targets: Mapping[str, Reference],
     options: argparse.Namespace,
 ) -> Iterator[str]:
-    """Yield what a build would do."""
+    """Yield the steps of a build."""
     for name, titles in builder.pending(specs, layout).items():
         made = f"make {', '.join(titles)}" if titles else "make no layer: all are there"
         yield f"build {name}: {made}"
@@ -499,7 +499,7 @@ def _line(image: Built) -> str:
 
 
 def _watch(options: argparse.Namespace) -> Watch | None:
-    """Return what sees whether the next build of the same words has anything to do."""
+    """Return the check of whether the next build of the same words has anything to do."""
     plain = (word in {"-q", "--quiet", "--json"} or word[:1] != "-" for word in options.words)
     if all(plain):
         with contextlib.suppress(OSError, LockstitchError):

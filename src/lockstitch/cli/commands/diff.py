@@ -111,7 +111,7 @@ def _several(options: argparse.Namespace, where: source.Context) -> int:
 
 
 def _started(before: Fingerprint, after: Fingerprint) -> tuple[dict[str, list[str]], list[str]]:
-    """Return what packages run at each start of Python in B and not in A, and which are unknown.
+    """Return the code run at each start of Python in B and not in A, and the unknown packages.
 
     Known are those of which a wheel is in the store, or was read when it was locked here.
     """

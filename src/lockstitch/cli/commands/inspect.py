@@ -57,7 +57,7 @@ _TITLE = 60
 
 
 def find(options: argparse.Namespace, *, write: bool = False) -> tuple[Named, Project | None]:
-    """Return what REF names, and the project that the command runs in.
+    """Return the image that REF names, and the project that the command runs in.
 
     Raises LockstitchError when there is no such image, and UsageError for the name of an image
     that the project does not have.

@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lacking(session: Session, *, is_new: bool) -> list[LockstitchError]:
-    """Return what the images' programs import and the locked packages do not have."""
+    """Return an error for each module that an image's program imports and no locked package has."""
     from lockstitch.image import locked_imports
 
     lock = file.read(session.project.root)

@@ -175,7 +175,7 @@ def show(project: Project, spec: ImageSpec, verdict: Verdict) -> str:
 
 
 def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
-    """Return what to do about what an image lacks; a file must be in the project to be included."""
+    """Return the remedy for what an image lacks; a file must be in the project to be included."""
     if lack.kind != "file":
         return lack.line(spec.name)
     if lack.name.startswith("/") and not lack.name.startswith("/app/"):
@@ -193,7 +193,7 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
 
 
 def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:
-    """Yield what to do about the places that a program wants to write."""
+    """Yield the remedy for the folders that a program wants to write."""
     # A name with a dot that no folder of the image has is a file's, as far as a trial can tell.
     below = [name for name in writes if not name.startswith("/")]
     folders = [name for name in below if not PurePath(name).suffix]

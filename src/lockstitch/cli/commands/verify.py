@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _about(options: argparse.Namespace, project: Project) -> dict[str, object]:
-    """Return what was asked for, of which commit, and in words what was not proved."""
+    """Return the request, its commit, and in words the parts that were not proved."""
     asked = [f"--{name}" for name in ("build", "train") if getattr(options, name)]
     asked += ["--against", options.against] if options.against else []
     commit = git.commit(project.root)

@@ -168,7 +168,7 @@ class Environments:
         return folder
 
     def variables(self, folder: Path) -> dict[str, str | None]:
-        """Return what a command needs to run in an environment, as if it were activated."""
+        """Return the variables of a command in an environment, as if it were activated."""
         path = os.pathsep.join(
             [str(live.python_of(folder).parent), environ.child().get("PATH", "")]
         )

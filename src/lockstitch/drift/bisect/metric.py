@@ -47,7 +47,7 @@ class MetricSource:
         return {"pattern": self.pattern, "file": self.file, "path": list(self.path)}
 
     def stamp(self, folder: Path) -> tuple[int, int, int]:
-        """Return what tells the file that a run writes from an older one."""
+        """Return the stamp that tells the file that a run writes from an older one."""
         try:
             found = (folder / self.file).stat()
         except OSError:

@@ -39,7 +39,7 @@ class Bench(Protocol):
     """What runs the command in a mixture."""
 
     def run(self, mixture: Mixture, repeat: int = 0) -> Outcome:
-        """Return what the command gives in a mixture; any thread may call it.
+        """Return the outcome of the command in a mixture; any thread may call it.
 
         `repeat` tells runs of one mixture apart: they measure how much the number varies by itself.
         """
@@ -186,5 +186,5 @@ def _key(value: float) -> tuple[bool, float]:
 
 
 def _kind(failure: Fails) -> str:
-    """Return what kind of failure it is: addresses, numbers and paths differ from run to run."""
+    """Return the kind of failure, without addresses, numbers and paths, which differ by run."""
     return re.sub(r"0x[0-9a-f]+|\d+|(?:/[^\s:'\"]+)+", "·", failure.reason)

@@ -133,7 +133,7 @@ def most(question: Question) -> int:
 
 
 def find(question: Question, trials: Trials) -> Answer:
-    """Return what changes the number; everything as in B must change it.
+    """Return the causes that change the number; all of B together must change it.
 
     Raises Spent when no more runs are allowed.
     """

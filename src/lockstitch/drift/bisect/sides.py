@@ -359,7 +359,7 @@ def _weight(cause: Cause) -> float:
 
 
 def _required(side: Installed) -> dict[str, dict[str, Requirement]]:
-    """Return what each package of a side requires there without extras, by name."""
+    """Return the requirements of each package of a side without extras, by name."""
     environment = {"python_version": side.python, "python_full_version": f"{side.python}.0"}
     required: dict[str, dict[str, Requirement]] = {}
     for name, lines in side.requires.items():
@@ -376,7 +376,7 @@ def _required(side: Installed) -> dict[str, dict[str, Requirement]]:
 
 
 def _broken(wanted: Mapping[str, Requirement], own: Installed, other: Installed) -> Iterator[str]:
-    """Yield what a package of one side requires and cannot take from the other."""
+    """Yield the requirements of one side's package that the other side cannot meet."""
     for need, requirement in wanted.items():
         if _fits(requirement, own.versions.get(need)) and not _fits(
             requirement, other.versions.get(need)

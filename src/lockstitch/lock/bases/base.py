@@ -111,7 +111,7 @@ class Base(Protocol):
         """Return the machine that wheels must fit."""
 
     def defaults(self) -> ImageDefaults:
-        """Return what the config of an image on it starts from."""
+        """Return the config that an image on it starts from."""
 
     def downloads(self) -> list[Download]:
         """Return the files that its layers are made from."""

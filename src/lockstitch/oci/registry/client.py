@@ -103,12 +103,12 @@ class _Token:
 
 
 def pull_scopes(repository: str) -> Scopes:
-    """Return what reading a repository needs."""
+    """Return the scope of reading a repository."""
     return frozenset({f"repository:{repository}:pull"})
 
 
 def push_scopes(repository: str) -> Scopes:
-    """Return what writing to a repository needs."""
+    """Return the scope of writing to a repository."""
     return frozenset({f"repository:{repository}:pull,push"})
 
 

@@ -214,7 +214,7 @@ class Pushed:
 
 
 def of_image(image: Image) -> PushableImage:
-    """Return what is pushed of an image, whose layers give their bytes when they are needed."""
+    """Return an image's blobs to push; its layers give their bytes when they are needed."""
     config = Blob.of_bytes(image.config_descriptor(), image.config_bytes(), "config")
     return PushableImage(
         descriptor=image.descriptor(),
@@ -224,7 +224,7 @@ def of_image(image: Image) -> PushableImage:
 
 
 def of_layout(layout: Layout, name: str) -> PushableImage:
-    """Return what is pushed of an image in a layout; LockstitchError when it is not there."""
+    """Return the blobs to push of an image in a layout; LockstitchError when it has none."""
     found = layout.manifest(layout.manifest_digest(name))
     image = reader.of_source(layout, found, name)
     titles = [layer.created_by or "layer" for layer in image.layers]

@@ -117,7 +117,7 @@ class Repository:
         )
 
     def _rest(self, descriptor: Descriptor, received: Hasher) -> Iterator[bytes]:
-        """Yield what comes after the bytes received."""
+        """Yield the bytes after those received."""
         what = f"the blob {descriptor.digest} of `{self.name}`"
 
         def ask(headers: Mapping[str, str]) -> Answer:

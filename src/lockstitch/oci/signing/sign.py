@@ -53,7 +53,7 @@ class Signature:
 
 
 def payload_for(name: str, digest: Digest) -> bytes:
-    """Return what is signed: that the image of this repository has this manifest's digest."""
+    """Return the payload to sign: the repository's name and the manifest's digest."""
     critical = {
         "identity": {"docker-reference": name},
         "image": {"docker-manifest-digest": str(digest)},

@@ -148,7 +148,7 @@ def walk(
     groups: Collection[str] | None = (),
     extras: Collection[str] | None = (),
 ) -> Walk:
-    """Return what an environment gets of a lock; None means all groups, or all extras.
+    """Return the packages of a lock that an environment gets; None means all groups, or all extras.
 
     `holds` decides a marker: `decided` makes one for an environment. Raises LockstitchError when
     groups or extras are active that the lock says exclude each other, and what `holds` raises.
@@ -294,7 +294,7 @@ def _conflict(graph: Graph, names: Sequence[str]) -> LockstitchError:
 
 
 def decided(environment: Mapping[str, str]) -> Holds:
-    """Return what decides markers for an environment, each once."""
+    """Return the variables that decide markers for an environment, each once."""
     known: dict[tuple[str, frozenset[str]], bool] = {}
 
     def decide(marker: str, extras: Collection[str]) -> bool:

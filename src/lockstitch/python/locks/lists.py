@@ -73,7 +73,7 @@ def is_name(path: str) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def read(text: str) -> Listed:
-    """Return what a requirements file of any quality lists; it never raises."""
+    """Return the requirements in a file of any quality; it never raises."""
     entries: list[Required] = []
     options: list[Option] = []
     for line in lines(text, ""):
@@ -157,7 +157,7 @@ class Line:
 
 
 def lines(text: str, source: str) -> Iterator[Line]:
-    """Yield what is left of a file when lines are joined and comments are gone, as pip does."""
+    """Yield a file's logical lines, joined and without comments, as pip reads them."""
     pending, start = "", 0
     for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         comment = _COMMENT.match(raw) is not None

@@ -183,7 +183,7 @@ def select(
     extras: Collection[str] | None = (),
     source: str = "poetry.lock",
 ) -> list[Pinned]:
-    """Return what a lock means for a target: the main group, more groups and extras, by name.
+    """Return a lock's pins for a target: the main group, more groups and extras, by name.
 
     None means all groups, or all extras. Raises one LockstitchError that lists every package that
     comes from no index, has no wheel that fits, or stands there in two versions.

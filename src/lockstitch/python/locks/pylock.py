@@ -225,7 +225,7 @@ def _one_name(
 def _unbuilt(
     package: "pylock.Package", wheel: "pylock.PackageWheel | None" = None
 ) -> Unbuilt | None:
-    """Return what a package without a wheel of an index is built from, or its wheel's file.
+    """Return the source of a package without a wheel of an index, or its wheel's file.
 
     None where nothing pins it.
     """

@@ -81,7 +81,7 @@ def read(
 
 
 def pins(root: Path, name: str, target: Target) -> list[Pinned]:
-    """Return what a file of a project pins for a target.
+    """Return the pins of a project's file for a target.
 
     `-r` is followed inside the project. Raises LockstitchError for what cannot be read or pins
     nothing.
@@ -121,7 +121,7 @@ def _inside(root: Path) -> Follow:
 def select(
     text: str, target: Target, source: str = "requirements.txt", follow: Follow | None = None
 ) -> list[Pinned]:
-    """Return what a requirements file pins for a target, by name.
+    """Return the pins of a requirements file for a target, by name.
 
     `follow` returns the text of a file that `-r` names, by its POSIX path from the project's
     folder; without it, `-r` is an error. Raises one LockstitchError that lists every line that
@@ -207,7 +207,7 @@ def _refused(line: Line, option: str, value: str) -> LockstitchError:
 
 
 def _pin(line: Line, environment: Mapping[str, str] | None) -> Pinned | None:
-    """Return what a line pins, or None when its marker is false; without environment it is not."""
+    """Return a line's pin, or None when its marker is false; without environment it is not."""
     cut = _OPTION.search(line.text)
     head, options = (line.text[: cut.start()], line.text[cut.start() :]) if cut else (line.text, "")
     requirement = _requirement(line, head)
@@ -311,7 +311,7 @@ def _hashes(line: Line, name: str, given: Iterable[str]) -> frozenset[Digest]:
 
 
 def _addressed(line: Line, pin: Pinned, target: Target) -> list[LockstitchError]:
-    """Return what is wrong with a pin that names a file by its address."""
+    """Return the problem of a pin that names a file by its address."""
     if not pin.url:
         return []
     tags = list(target.tags())

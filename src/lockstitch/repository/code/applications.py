@@ -54,7 +54,7 @@ class Code:
 
 
 def by_of(kind: str) -> str:
-    """Return what runs an application of a kind."""
+    """Return the command that runs an application of a kind."""
     return str(_frameworks().get(kind, {}).get("by", "file"))
 
 
@@ -197,7 +197,7 @@ def _needs_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def _started(code: Code) -> Iterator[Application]:
-    """Yield what a file is when it is run: a page of a framework, a server, a script."""
+    """Yield the programs that a file is when it is run: a framework's page, a server, a script."""
     calls = {dotted(node.func, code.names): node.lineno for node in _calls(code.tree)}
     imported = {name.partition(".")[0] for name in code.names.values()}
     for kind, facts in _frameworks().items():

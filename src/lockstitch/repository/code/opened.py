@@ -79,7 +79,7 @@ class Opened:
         )
 
     def reader(self, path: str) -> "_Reader":
-        """Return what is known of a file."""
+        """Return the facts of a file."""
         if path not in self._readers:
             self._readers[path] = _Reader(self._codes[path], self)
         return self._readers[path]
@@ -110,7 +110,7 @@ class Opened:
         return _ROOT + min(fitting, key=len) if fitting else None
 
     def given(self, name: str) -> list[tuple[str, str, int, str]]:
-        """Return what functions of this name do with their arguments.
+        """Return the uses that functions of this name make of their arguments.
 
         Each is the kind, the file, the argument's place (not counting `self`) and its name.
         """
@@ -276,7 +276,7 @@ class _Reader:
         return None
 
     def _named(self, node: ast.Name | ast.Attribute, depth: int) -> str | None:
-        """Return what a name or an attribute stands for, here or in the file that it is of."""
+        """Return the value of a name or attribute, here or in the file that defines it."""
         if isinstance(node, ast.Name):
             if node.id in self._values:
                 return self.value(self._values[node.id], depth + 1)
@@ -289,7 +289,7 @@ class _Reader:
         return found
 
     def _imported(self, dotted: str, depth: int) -> str | None:
-        """Return what a name of another file stands for, also an attribute of an object there."""
+        """Return the value of another file's name, or of an attribute of an object there."""
         place = self._others.module(self._code, dotted) if dotted and depth < _DEEPEST else None
         if place is None or not place[1]:
             return None
@@ -303,7 +303,7 @@ class _Reader:
         return reader.value(node, depth + 1)
 
     def parameters(self) -> Iterator[tuple[str, str, int, str]]:
-        """Yield what functions do with an argument: function, kind, place and name of it."""
+        """Yield the uses of an argument by functions: function, kind, place and argument's name."""
         for node in ast.walk(self._code.tree):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
@@ -408,7 +408,7 @@ class _Reader:
             yield PathUse(text=text, line=line, kind=kind, anchored=anchored)
 
     def _handed(self, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-        """Yield what a function of the repository does with its arguments that are paths."""
+        """Yield the uses that a function of the repository makes of path arguments."""
         whole = dotted(node.func, self._code.names)
         first = (ast.unparse(node.func)).partition(".")[0]
         if first in self._code.names and self._others.module(self._code, whole) is None:

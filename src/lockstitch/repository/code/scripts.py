@@ -106,7 +106,7 @@ def _hints(name: str, data: bytes) -> tuple[list[str], bool]:
 
 @once
 def scripts(repo: Repository) -> dict[str, Script]:
-    """Return what is in each Python file and notebook that may train, serve or load a pickle."""
+    """Return the facts of each Python file and notebook that may train, serve or load a pickle."""
     names = [
         name
         for name, hints in code_hints(repo).items()

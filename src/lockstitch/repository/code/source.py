@@ -63,7 +63,7 @@ def parsed(path: str, text: str) -> Source | None:
 
 
 def names_of(tree: ast.Module) -> dict[str, str]:
-    """Return what the names that a file imports stand for; `*` for a module of which all is."""
+    """Return the full names behind a file's imported names; `*` for a module imported whole."""
     reader = _Reader()
     reader.read(tree, None)
     return reader.names

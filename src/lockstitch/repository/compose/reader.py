@@ -68,7 +68,7 @@ def read(
     read_file: ReadFile = lambda _: None,
     path: str = "compose.yaml",
 ) -> Compose:
-    """Return what a compose file says; it never raises.
+    """Return the services of a compose file; it never raises.
 
     `read_file` is given the path of another file, from the folder that `path` starts from and
     with `..` where the file says so, and returns its text or None. The variables of `.env` beside
@@ -167,7 +167,7 @@ class _Fields(_Nodes):
         self.read_file = read_file
 
     def service(self, name: str, key: Scalar, table: _Entries) -> Service:
-        """Return what a service says itself."""
+        """Return a service's own settings."""
         nodes = {name: entry.value for name, entry in table.items()}
         get = nodes.get
         others = {name: entry for name, entry in table.items() if name not in _FIELDS}
@@ -506,7 +506,7 @@ class _Reader(_Fields):
         return True
 
     def _file(self, path: str) -> dict[str, dict[str, Any]]:
-        """Return what a file and those that it includes have, by kind and name."""
+        """Return the entries of a file and of those it includes, by kind and name."""
         if path in self._files:
             return self._files[path]
         root = self._roots[path]

@@ -118,7 +118,7 @@ def image_of(service: Service) -> Reference | None:
 
 
 def role_of(service: Service) -> Role | None:
-    """Return what a service is, by its image's name or its command."""
+    """Return the kind of a service, by its image's name or its command."""
     image = image_of(service)
     role = _ROLES.get(image.last) if image and service.build is None else None
     if role is None and _MLFLOW.search(command_text(service.entrypoint, service.command)):

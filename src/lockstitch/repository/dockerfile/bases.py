@@ -35,7 +35,7 @@ class Base:
 
 
 def known_base(reference: Reference) -> Base | None:
-    """Return what is known of an image, or None."""
+    """Return the facts of an image, or None for an unknown one."""
     if reference.path == "scratch":
         return Base(kind="scratch", has=dict.fromkeys(_table()["programs"], False))
     host = "docker.io" if reference.on_hub else reference.host

@@ -67,7 +67,7 @@ def uses(repo: Repository) -> tuple[Use, ...]:
 
 
 def service_calls(service: Service) -> tuple[Call, ...]:
-    """Return what a service's own command starts."""
+    """Return the program that a service's own command starts."""
     command = service.command
     if command is None:
         return ()

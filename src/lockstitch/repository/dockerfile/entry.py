@@ -39,12 +39,12 @@ class Entry:
 
     @property
     def direct(self) -> tuple[Started, ...]:
-        """Return what the Dockerfile itself starts, where no script stands before it."""
+        """Return the Dockerfile's own program, where no script stands before it."""
         return () if self.script else tuple(each for each in self.started if not each.path)
 
 
 def entry(steps: Sequence[Step], script: Callable[[str], tuple[str, str] | None]) -> Entry:
-    """Return what containers start; `script` gives the path and text of a script by its name."""
+    """Return the program of containers; `script` gives a script's path and text by its name."""
     entrypoint = _last(steps, "ENTRYPOINT")
     command = _last(steps, "CMD")
     if entrypoint is not None and command is not None:
@@ -84,7 +84,7 @@ def _of(step: Step) -> list[Started]:
 
 
 def _joined(entrypoint: Step, command: Step) -> list[Started]:
-    """Return what an ENTRYPOINT in JSON starts, the words of CMD being its last arguments."""
+    """Return the program of an ENTRYPOINT in JSON, the words of CMD being its last arguments."""
     inner = command.instruction
     more = inner.words if inner.json else ("/bin/sh", "-c", inner.text)
     line = entrypoint.instruction.first

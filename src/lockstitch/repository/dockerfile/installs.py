@@ -93,7 +93,7 @@ def package_of(requirement: str) -> tuple[str, tuple[str, ...], str]:
 
 
 def install(call: Call) -> Install | None:
-    """Return what a call installs, or None when it installs nothing."""
+    """Return the packages that a call installs, or None for none."""
     words, program = call.words, call.program
     system = facts("systems").get(program)
     if system:

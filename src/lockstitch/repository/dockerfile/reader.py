@@ -98,7 +98,7 @@ class Dockerfile:
 
 
 def read(text: str) -> Dockerfile:
-    """Return what the text of a Dockerfile says; it never raises."""
+    """Return the instructions of a Dockerfile's text; it never raises."""
     reader = _Reader(text if len(text) <= _LARGEST else "")
     if len(text) > _LARGEST:
         message = f"the file has {len(text):,} characters, more than {_LARGEST:,} are not read"
@@ -204,7 +204,7 @@ class _Reader:
             self._names[name] = index
 
     def _after(self, instruction: Instruction) -> Scope:
-        """Return what the next instruction sees."""
+        """Return the scope of the next instruction."""
         scope = self._scope
         if instruction.name == "SHELL" and instruction.json and instruction.words:
             return replace(scope, shell=instruction.words)

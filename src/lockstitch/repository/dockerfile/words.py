@@ -191,7 +191,7 @@ class _Lexer:
                 self._open.clear()
 
     def _part(self, character: str) -> tuple[str, bool]:
-        """Return what comes next, and whether spaces in it belong to the word."""
+        """Return the next part, and whether spaces in it belong to the word."""
         if character == "$":
             return self._dollar(), False
         if character == "'":

@@ -156,7 +156,7 @@ def _looks_installed(place: str, row: _Row) -> bool:
 
 
 def _rows(root: Path, package: Distribution) -> Iterator[tuple[str, _Row]]:
-    """Yield what a RECORD says of files that have a hash and stand inside the environment."""
+    """Yield the RECORD rows of files that have a hash and stand inside the environment."""
     record = package.info / "RECORD"
     try:
         facts = record.stat()

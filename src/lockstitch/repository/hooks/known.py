@@ -36,7 +36,7 @@ def package_of(program: str) -> str:
 
 
 def known(url: str, hook: str) -> KnownHook | None:
-    """Return what is known of a hook of a repository, by the repository's last name."""
+    """Return the facts of a repository's hook, by the repository's last name."""
     repository = url.rstrip("/").removesuffix(".git").rpartition("/")[2].rpartition(":")[2].lower()
     table = load_table("lockstitch.repository.hooks", "known.toml")
     keys = dict(table.get(repository, {}).get(hook, {"entry": ""}))

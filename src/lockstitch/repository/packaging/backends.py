@@ -57,7 +57,7 @@ def backend(document: Mapping[str, Any]) -> str:
 
 
 def not_found(repo: Repository, folder: str, document: Mapping[str, Any]) -> Iterator[Lack]:
-    """Yield what a backend will not find in a folder, and what to write."""
+    """Yield the packages that a backend will not find in a folder, each with its remedy."""
     tool = table(document, "tool")
     project, poetry = table(document, "project"), table(tool, "poetry")
     name = project.get("name") or poetry.get("name")

@@ -38,7 +38,7 @@ def beside(folder: str, name: str) -> str:
 
 
 def of_folder(repo: Repository, folder: str) -> list[Declared]:
-    """Return what the files of a folder itself ask for."""
+    """Return the requirements in the files of a folder itself."""
     path = beside(folder, "pyproject.toml")
     document = repo.toml(path) if path in repo.name_set else None
     found = [

@@ -63,7 +63,7 @@ class Block:
 
 
 def find(document: Document, text: str, *, ruff: bool, locked: bool) -> Iterator[Move]:
-    """Yield what stands in a deprecated place.
+    """Yield the settings in a deprecated place.
 
     `ruff`: the document is a ruff.toml. `locked`: a poetry.lock has a hash of the document, so
     that nothing of Poetry is moved.

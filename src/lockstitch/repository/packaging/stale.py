@@ -67,7 +67,7 @@ def dynamic(pyproject: Document) -> bool:
 
 
 def uv_differences(pyproject: Document, lock: Graph, where: str = ".") -> Iterator[str]:
-    """Yield what a project declares and uv.lock does not know, and the other way round.
+    """Yield the requirements that only the project or only uv.lock has.
 
     Names alone: uv itself decides about the rest.
     """

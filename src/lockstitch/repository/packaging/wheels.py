@@ -128,7 +128,7 @@ def _needed(tags: _Tags, machine: Machine) -> Iterator[tuple[int, int] | None]:
 
 
 def verdict(package: Package, machine: Machine) -> Verdict:
-    """Return what a lock has of a package for a machine."""
+    """Return the verdict on a package of a lock for a machine."""
     named = [file for file in package.files if file.name]
     if package.source.kind != "registry" or not named:
         return Verdict.UNKNOWN

@@ -27,7 +27,7 @@ class CommittedSecret:
 
 
 def in_history(root: Path) -> Iterator[CommittedSecret]:
-    """Yield what the commits of all branches and tags have added below a folder, oldest first.
+    """Yield the secrets that commits of all branches and tags added below a folder, oldest first.
 
     What a merge itself changes is not looked at. Raises LockstitchError when git cannot tell.
     """

@@ -38,7 +38,7 @@ class Betterleaks:
         self._program = program
 
     def find(self, root: Path, names: Sequence[str]) -> list[Secret]:
-        """Return what it finds; it says last whether it read everything."""
+        """Return its findings, and whether it read everything."""
         options = ["--jsonl", "--no-banner", "--no-color", "--log-level", "error"]
         options += ["--confidence", "medium"]  # low: any text beside the word password
         # These would have it ask the services that the secrets are for.
@@ -74,7 +74,7 @@ class Kingfisher:
         self._program = program
 
     def find(self, root: Path, names: Sequence[str]) -> list[Secret]:
-        """Return what it finds, not asked of anybody whether it is valid."""
+        """Return its findings; no server is asked whether a secret is valid."""
         options = ["--no-validate", "--no-update-check", "--format", "json", "--quiet"]
         secrets: list[Secret] = []
         for batch in _batches(names):

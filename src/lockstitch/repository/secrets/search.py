@@ -80,7 +80,7 @@ def by_scanner(
     names: Sequence[str],
     allowed: Callable[[str], Collection[int]],
 ) -> list[Secret]:
-    """Return what a scanner finds in files; `allowed` are the lines of a file that may have any."""
+    """Return a scanner's findings in files; `allowed` are the lines of a file that may have any."""
     secrets = scanner.find(root, names) if names else []
     return [secret for secret in secrets if secret.line not in allowed(secret.path)]
 
@@ -89,7 +89,7 @@ def by_scanner(
 
 
 def in_project(root: Path, names: Sequence[str], scanner: Scanner | None) -> SearchResult:
-    """Return what is found in files below a root, one secret a line, sorted."""
+    """Return the secrets in files below a root, one a line, sorted."""
     secrets: list[Secret] = []
     read: list[str] = []
     allowed: dict[str, set[int]] = {}
@@ -117,7 +117,7 @@ def in_project(root: Path, names: Sequence[str], scanner: Scanner | None) -> Sea
 
 
 def _as_login(name: str, text: str) -> Iterator[Secret]:
-    """Yield what a file holds that is made for logins: `.netrc` and its kin."""
+    """Yield the secrets of a file made for logins, such as `.netrc`."""
     if holds := kept_login(name, text):
         yield Secret(
             path=name,

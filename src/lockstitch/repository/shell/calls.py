@@ -68,7 +68,7 @@ class Options:
 
 
 def call(command: Command, values: Mapping[str, str]) -> Call | None:
-    """Return what a command starts, with the variables of these values; None for nothing."""
+    """Return the program that a command starts, its variables filled in; None for nothing."""
     words = [_resolved(word, values) for word in command.words]
     assigned = {name: _resolved(word, values)[0] for name, word in command.assignments}
     at, wrappers = 0, []

@@ -60,7 +60,7 @@ class Ignore:
 
 
 def read(path: str, text: str) -> Ignore:
-    """Return what the text of a .dockerignore says; it never raises."""
+    """Return the patterns of a .dockerignore's text; it never raises."""
     found = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines()[:_MOST], 1):
         if line.startswith("#"):

@@ -79,7 +79,7 @@ class Gone:
 
 
 def gone(image: Reference) -> Gone | None:
-    """Return what is known of an image that is no longer published."""
+    """Return the facts of an image that is no longer published."""
     table, names = _table(), {image.path, f"{image.path.partition('/')[0]}/*"}
     for each in table["gone"] if image.path not in table["published"] else ():
         if names & {*each["paths"]} and (image.on_hub or each.get("mirrors_too")):

@@ -42,7 +42,7 @@ class Locked:
         return self.versions.get(normal(package), "")
 
     def call(self, package: str) -> str:
-        """Return what stands before the package's program in a hook, with a space if needed."""
+        """Return the words before the package's program in a hook, with a space if needed."""
         return self.calls.get(normal(package), self.prefix)
 
 
@@ -76,7 +76,7 @@ class Migration:
     lock: str
 
     def diff(self) -> str:
-        """Return what changes, without the logins of addresses."""
+        """Return the changes, without the logins of addresses."""
         name = self.path.name
         lines = difflib.unified_diff(
             git.without_login(self.old).splitlines(keepends=True),
@@ -88,7 +88,7 @@ class Migration:
 
 
 def plan(folder: Path, *, freeze: bool = False) -> Migration:
-    """Return what to change in the configuration of a project, and change nothing.
+    """Return the changes to the configuration of a project, which are not made yet.
 
     With `freeze`, no hook becomes local. Raises LockstitchError for all that cannot be decided.
     """
@@ -173,7 +173,7 @@ class _Refs:
 
 
 def _known(repo: Repo, hook: Hook) -> KnownHook | None:
-    """Return what is known of a hook; no counterpart or pattern where it has words of its own."""
+    """Return the facts of a hook; no counterpart or pattern where it has words of its own."""
     facts = known(repo.url, hook.id)
     if facts is None or not hook.values.keys() & {"args", "entry"}:
         return facts

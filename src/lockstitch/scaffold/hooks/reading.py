@@ -99,7 +99,7 @@ def parse(path: Path) -> Config:
 
 
 def parse_text(path: Path, text: str) -> Config:
-    """Return what a configuration's text says."""
+    """Return the hooks of a configuration's text."""
     import yaml
 
     try:

@@ -35,7 +35,7 @@ class Environment:
 
 
 def environment(folder: Folder, name: str) -> Environment | None:
-    """Return what an environment of conda declares, or None without such a file."""
+    """Return the requirements of a conda environment, or None without such a file."""
     text = folder.text(name, any_encoding=True)
     if text is None:
         return None

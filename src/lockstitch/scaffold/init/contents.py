@@ -67,7 +67,7 @@ def covered(path: str, globs: Iterable[str]) -> bool:
 
 
 def contents_of(facts: Facts, found: Found, program: Program) -> Contents:
-    """Return what an image of a program holds, by the code that it may reach."""
+    """Return the files of a program's image, by the code that it may reach."""
     return _Reader(facts, found, program).contents()
 
 

@@ -89,7 +89,7 @@ def decide(
     split: bool = False,
     can_fetch: Callable[[str], bool] = lambda _: True,
 ) -> Decisions:
-    """Return what a folder should have; reads no file that is not in its facts' folder.
+    """Return the decisions for a folder; reads no file outside of its facts' folder.
 
     `python` is the minor version of the images where it is named, `can_fetch` says whether one
     that Debian lacks can be had. `with_tools` adds a group `dev`, settings of black, ruff, mypy

@@ -44,7 +44,7 @@ def bounds(
 
 
 def specifiers_of(lines: Collection[str], name: str) -> "SpecifierSet":
-    """Return what requirements ask of a distribution's version, all together."""
+    """Return the bounds of all requirements on a distribution's version."""
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 
@@ -92,7 +92,7 @@ def _reaches(specifiers: "SpecifierSet", version: str) -> bool:
 
 
 def _company(asked: Mapping[str, "SpecifierSet"]) -> Iterator[tuple[str, str]]:
-    """Yield what old versions need of packages that they do not bound."""
+    """Yield the bounds that old versions need on packages that they do not bound."""
     from packaging.requirements import Requirement
 
     known = load_table(__package__, "eras.toml")

@@ -61,7 +61,7 @@ def own_modules(names: Collection[str]) -> frozenset[str]:
 
 
 def guess(folder: Folder, names: Collection[str]) -> Guess:
-    """Return what the imports of a folder's Python files need; tests and examples do not count."""
+    """Return the packages that a folder's Python files import; tests and examples do not count."""
     own = own_modules(names) | _standard()
     distributions: dict[str, str] = {}
     alike: dict[str, tuple[str, ...]] = {}

@@ -135,7 +135,7 @@ class _Place:
 def read_inputs(
     folder: Folder, document: Mapping[str, Any], setup: SetupMetadata, *, converts: bool
 ) -> Inputs:
-    """Return what a project needs; `converts` takes over the tables of Poetry.
+    """Return a project's requirements; `converts` takes over the tables of Poetry.
 
     A pyproject.toml that has dependencies is believed; of everything else only what is locked
     and the groups for developing are read then. Raises LockstitchError for a file that is too
@@ -218,7 +218,7 @@ def _nested(folder: Folder, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _role(path: str) -> str:
-    """Return what a list of requirements is for: main, dev, train, serve, other, or its word."""
+    """Return the purpose of a list of requirements: main, dev, train, serve, other, or its word."""
     parts = path.lower().split("/")
     words = [w for w in _WORDS.findall(parts[-1]) if w not in _NO_WORDS and not w.isdigit()]
     folder = [w for part in parts[:-1] for w in _WORDS.findall(part) if w not in _NO_WORDS]

@@ -144,7 +144,7 @@ def _lines(values: Mapping[str, Any], where: str, found: Managed) -> list[str]:
 
 
 def pipfile(folder: Folder) -> Managed | None:
-    """Return what a Pipfile declares, or None without one that can be read."""
+    """Return a Pipfile's requirements, or None without one that can be read."""
     text = folder.text("Pipfile", any_encoding=True)
     if text is None:
         return None
@@ -166,7 +166,7 @@ def pipfile(folder: Folder) -> Managed | None:
 
 
 def pixi(document: Mapping[str, Any]) -> Managed:
-    """Return what pixi.toml, or [tool.pixi], declares, of conda and of the index."""
+    """Return the requirements of pixi.toml, or [tool.pixi], of conda and of the index."""
     found = Managed()
     where = "pixi"
     for name, value in table(document, "dependencies").items():
@@ -181,7 +181,7 @@ def pixi(document: Mapping[str, Any]) -> Managed:
 
 
 def poetry(document: Mapping[str, Any]) -> Managed:
-    """Return what [tool.poetry] declares, as [project] and [dependency-groups] have it."""
+    """Return the requirements of [tool.poetry], as [project] and [dependency-groups] have them."""
     own = table(document, "tool", "poetry")
     found = Managed()
     where = "`pyproject.toml`"

@@ -58,7 +58,7 @@ def plan(  # noqa: PLR0913 -- each is an option of the command
     split: bool = False,
     can_fetch: Callable[[str], bool] = lambda _: True,
 ) -> Plan:
-    """Return what a folder lacks; reads only the folder, and writes nothing.
+    """Return the plan for a folder; reads only the folder, and writes nothing.
 
     `python` is the minor version of the images where it is named. `tools` are
     linters, hooks and pytest: to be added, or to replace settings that differ too. Without Poetry
@@ -137,7 +137,7 @@ def _files(image: ImageSpec) -> str:
 
 
 def explained(plan: Plan) -> list[str]:
-    """Return what each image is made of and, below it, the file and line of each reason."""
+    """Return the parts of each image and, below each, the file and line of its reason."""
     lines = []
     for reason in plan.reasons:
         lines.append(f"[tool.lockstitch.images.{reason.image}]")

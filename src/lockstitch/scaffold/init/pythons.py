@@ -62,7 +62,7 @@ def wheels() -> dict[str, Any]:
 
 
 def without_wheel(lines: Sequence[str], minor: str) -> Iterator[tuple[str, str]]:
-    """Yield what has no wheel for a Python, by pin or bound, each with the nearest that has one."""
+    """Yield the packages without a wheel for a Python, each with the nearest that has one."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     table = wheels()

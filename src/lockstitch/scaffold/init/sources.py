@@ -215,7 +215,7 @@ def constants_of(tree: ast.Module) -> dict[str, object]:
 
 
 def _value(node: ast.expr, constants: Mapping[str, object]) -> object:
-    """Return what an expression of literals and names of literals is, or None."""
+    """Return the value of an expression of literals and names of literals, or None."""
     if isinstance(node, ast.Name):
         return constants.get(node.id)
     try:

@@ -114,7 +114,7 @@ class _Chain:
         return chain if len(chain) <= _MOST else []
 
     def _missing(self, contents: Contents) -> list[str]:
-        """Return what a program reads, is not there, and it does not make itself."""
+        """Return the files that a program reads, does not make itself, and are missing."""
         repo = self._found.repo
         read = [name for name in contents.program.reads if not name.endswith(".py")]
         absent = [name for name in read if not (repo.exists(name) or repo.is_folder(name))]

@@ -134,7 +134,7 @@ def _folder_name(facts: Facts) -> str:
 
 
 def _requires_python(facts: Facts, minor: str) -> str:
-    """Return what the project asks of Python, as far as it says, else from `minor` upward."""
+    """Return the project's bounds on Python, else from `minor` upward."""
     asked = facts.project.get("requires-python") or facts.setup.texts.get("requires-python")
     asked = asked or facts.inputs.requires_python
     if isinstance(asked, str) and asked:
@@ -210,7 +210,7 @@ def _constraint(line: str) -> str | dict[str, Any]:
 
 
 def build(facts: Facts) -> Iterator[Table | str]:
-    """Yield what makes an editable install work: a backend, and where the packages are."""
+    """Yield the settings of an editable install: a backend, and where the packages are."""
     has_backend = "build-system" in facts.document
     if not facts.installed:
         if facts.manager == "poetry" and not _has_modules(facts):

@@ -55,7 +55,7 @@ class Model:
 
 
 def read(folder: Folder) -> Model:
-    """Return what a model's folder says; nothing but small text files of it is read.
+    """Return the facts of a model's folder; only its small text files are read.
 
     Raises LockstitchError when there is no MLmodel, or it is none that can be served.
     """

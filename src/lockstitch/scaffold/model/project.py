@@ -71,7 +71,7 @@ def _number(minor: str) -> int:
 
 
 def service(model: Model, wanted: str) -> Service:
-    """Return what serves a model: by default ONNX Runtime alone where it has that flavor.
+    """Return the server of a model: by default ONNX Runtime alone where it has that flavor.
 
     Raises UsageError for a server that the model's flavors do not allow.
     """

@@ -101,7 +101,7 @@ class Mlflow:
         return "" if status == _OK else f"HTTP {status}: {answer[:200].decode(errors='replace')}"
 
     def well(self) -> str:
-        """Return what `ready` does: it takes 20 ms."""
+        """Return the answer of `ready`: it takes 20 ms."""
         return self.ready()
 
 

@@ -57,5 +57,5 @@ class OwnService:
         return "" if machine.listens(port) else f"nothing listens on port {port}"
 
     def well(self) -> str:
-        """Return what `ready` does."""
+        """Return the answer of `ready`."""
         return self.ready()

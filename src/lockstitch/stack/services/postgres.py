@@ -62,7 +62,7 @@ class Postgres:
         return "" if done.code == 0 else (done.stderr.strip().splitlines() or ["no answer"])[0]
 
     def well(self) -> str:
-        """Return what `ready` does: it takes 20 ms."""
+        """Return the answer of `ready`: it takes 20 ms."""
         return self.ready()
 
     def _launch(self, words: list[str | Path], who: str) -> Launch:

@@ -73,7 +73,7 @@ class Added:
         return ("added",) if self.requested else ()
 
     def digests(self) -> list[object]:
-        """Return what a base's digest has of them; nothing without packages."""
+        """Return the part of a base's digest that names them; nothing without packages."""
         digests = [[*self.requested], [p.digest for p in self.packages]]
         return [digests] if self.requested else []
 
@@ -119,7 +119,7 @@ class OnDebian:
         return replace(self, added=Added())
 
     def defaults(self) -> ImageDefaults:
-        """Return what the config of an image on it starts from."""
+        """Return the config that an image on it starts from."""
         path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
         return ImageDefaults(env=path, certificates="/etc/ssl/certs/ca-certificates.crt")
 

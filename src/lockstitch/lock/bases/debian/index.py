@@ -131,7 +131,7 @@ class Index:
         return max(versions, key=lambda c: order(c.package.version)) if versions else None
 
     def satisfying(self, relation: Relation) -> Candidate | None:
-        """Return what satisfies a relation: the package of its name, else the first provider."""
+        """Return the package for a relation: the one of its name, else the first provider."""
         names = [relation.name, *sorted(self._providers.get(relation.name, ()))]
         candidates = [candidate for name in names if (candidate := self.best(name))]
         return next((c for c in candidates if c.satisfies(relation)), None)

@@ -79,7 +79,7 @@ def read(
 
 
 def parse(text: str, *, root: str, suite: str, architecture: str) -> Release:
-    """Return what the text of a Release file says of `main` for one architecture."""
+    """Return the entry for `main` of one architecture in the text of a Release file."""
     fields, entries = _fields(text)
     address = f"{shown(root)}/dists/{suite}"
     # A mirror that serves another suite's signed file under this name would hold back updates.

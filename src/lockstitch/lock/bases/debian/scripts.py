@@ -135,7 +135,7 @@ def _is_harmless(package: str, text: str) -> bool:
 
 
 def _alternatives(command: shell.Command) -> list[Alternative]:
-    """Return what `update-alternatives --install` would link, where a reader can tell."""
+    """Return the links of `update-alternatives --install`, where the script's text tells them."""
     words = [word.text for word in command.words if word.text not in {"--quiet", "--force"}]
     if words[:2] != ["update-alternatives", "--install"] or not all(
         word.known for word in command.words

@@ -298,7 +298,7 @@ def _read(store: Store, download: Download) -> bytes:
 def _without_shell(
     packages: Sequence[DebianPackage], named: Sequence[str], store: Store
 ) -> Iterator[str]:
-    """Yield what to add for named packages whose program of their name needs a shell."""
+    """Yield the packages to add where a named package's program is a shell script."""
     there = {package.name for package in packages}
     for package in packages:
         members = deb.parts(store.read(package.digest) or b"", package.name)

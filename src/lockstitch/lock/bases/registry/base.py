@@ -146,7 +146,7 @@ class RegistryBase:
         return Target(platform=self.platform, python=self.python, glibc=self.glibc, musl=self.musl)
 
     def defaults(self) -> ImageDefaults:
-        """Return what the config of an image on it starts from."""
+        """Return the config that an image on it starts from."""
         manifest = {"org.opencontainers.image.base.digest": str(self.manifest)}
         return ImageDefaults(
             env={"PATH": PATH, **self.env},

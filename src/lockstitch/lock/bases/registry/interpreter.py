@@ -94,7 +94,7 @@ class _Read:
         self._prefix = str(PurePosixPath(path).parent.parent)
 
     def interpreter(self) -> Interpreter:
-        """Return what the program is, or raise _OtherError."""
+        """Return the interpreter, or raise _OtherError."""
         program = self._tree.file(self._path)
         header = read_elf(program.content or b"") if program else None
         if program is None or header is None:
@@ -182,7 +182,7 @@ class ElfProgram:
 
 
 def read_elf(data: bytes) -> ElfProgram | None:
-    """Return what the headers say, or None when it is no such file."""
+    """Return the ELF headers' facts, or None for another kind of file."""
     if not data.startswith(_ELF_MAGIC) or len(data) < _ELF_HEADER.size:
         return None
     _, machine, _, _, table, _, _, _, width, count, _, _, _ = _ELF_HEADER.unpack_from(data)

@@ -129,7 +129,7 @@ class _Reader:
     def base(
         self, reference: str, platform: str, python: str, index: Digest | None, report: Reporter
     ) -> RegistryBase:
-        """Return what the image is as a base."""
+        """Return the image as a base."""
         config = self.config
         config.check(platform)
         tree, layers = self._tree(reference, platform, report)
