@@ -55,7 +55,7 @@ def test_scikit_learn_among_49_that_moved(tmp_path: Path) -> None:
     (((part,),),) = found["sets"]
     assert (part["name"], part["before"], part["after"]) == ("scikit-learn", "1.5.2", "1.7.0")
     assert any("HistGradientBoosting" in move["what"] for move in part["known"])
-    assert found["runs"] <= 6
+    assert found["runs"] <= 12, "the runs that decide are repeated"
     moved = max(len(each["moved"]) for each in found["outcomes"])
     assert moved >= 40, "so many causes, where packages that need each other count once"
 
@@ -108,7 +108,7 @@ def test_an_encoder_among_130_of_211_in_12_runs(tmp_path: Path) -> None:
     (((part,),),) = found["sets"]
     assert (part["name"], part["before"], part["after"]) == (
         *("category-encoders", "2.5.1.post0"),
-        "2.6.1",
+        "2.6.3",
     )
     assert found["runs"] <= 12
     assert any("TargetEncoder" in move["what"] for move in part["known"])
