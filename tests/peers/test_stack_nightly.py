@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,50 @@ def test_as_a_plain_user(stack: Stack) -> None:
     finally:
         shutil.rmtree(store)
     stack.until("ready")
+
+
+OWN = """
+[tool.lockstitch.stack.services.redis]
+debian = ["redis-server"]
+command = ["redis-server", "--port", "{port}", "--bind", "{host}", "--dir", "{data}"]
+port = 16379
+variables = { REDIS_URL = "redis://{host}:{port}/0" }
+
+[tool.lockstitch.stack.services.cache]
+debian = ["memcached"]
+command = ["memcached", "-u", "root", "-p", "{port}", "-l", "{host}"]
+port = 21211
+"""
+
+
+def asked(port: int, request: bytes) -> bytes:
+    """Return what a service answers to a line, as far as it comes at once."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as opened:
+        opened.sendall(request)
+        return opened.recv(4096)
+
+
+@pytest.mark.network
+def test_programs_of_debian_run_beside_ours(stack: Stack) -> None:
+    pyproject = stack.root / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text() + OWN)
+    stack.lockstitch("lock", "--quiet")
+    stack.lockstitch("stack", "up")
+    ports = json.loads((stack.folder / "plan.json").read_text())["ports"]
+    assert stack.variables()["REDIS_URL"] == f"redis://127.0.0.1:{ports['redis']}/0"
+    assert asked(ports["redis"], b"SET model 7\r\n") == b"+OK\r\n"
+    assert asked(ports["cache"], b"version\r\n").startswith(b"VERSION 1.6")
+    pid = stack.services()["redis"]["pid"]
+    maps = Path(f"/proc/{pid}/maps").read_text() if Path(f"/proc/{pid}/maps").exists() else ""
+    others = {line.split()[5] for line in maps.splitlines() if ".so" in line}
+    assert all(str(stack.store) in each for each in others), "no library of this machine"
+    assert asked(ports["redis"], b"SAVE\r\n") == b"+OK\r\n"
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: stack.services()["redis"]["pid"] not in {0, pid}, about=stack.services)
+    stack.until("ready")
+    assert asked(ports["redis"], b"GET model\r\n") == b"$1\r\n7\r\n"
+    stack.lockstitch("stack", "down")
+    assert stack.left() == []
 
 
 def test_a_killed_supervisor_leaves_nothing(stack: Stack) -> None:

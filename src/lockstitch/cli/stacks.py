@@ -205,11 +205,23 @@ def _own(session: Session) -> dict[str, Path]:
         return {}
     lock = file.read(project.root)
     raise_all(make.stale_services(project, lock))
-    pins = {each.name: each.packages for each in lock.services}
-    return {
-        each.name: tools.install_own(session.store, pins[each.name], each.name, session.progress)
-        for each in project.stack.services
-    }
+    locked = {each.name: each for each in lock.services}
+    made = {}
+    for own in [locked[each.name] for each in project.stack.services]:
+        if own.debian:
+            made[own.name] = tools.install_debian(
+                session.store,
+                session.fetcher,
+                own.debian,
+                make.release(project),
+                own.name,
+                session.progress,
+            )
+        else:
+            made[own.name] = tools.install_own(
+                session.store, own.packages, own.name, session.progress
+            )
+    return made
 
 
 def _compose(session: Session, engine: engines.Engine, images: dict[str, Digest]) -> Compose:

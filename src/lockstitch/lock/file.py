@@ -13,6 +13,8 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import toml
 from lockstitch.lock.bases import KINDS, Base
 from lockstitch.lock.bases.base import read_digest, read_text
+from lockstitch.lock.bases.debian.base import DebianPackage, read_package
+from lockstitch.lock.bases.debian.base import document as debian_row
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
 
@@ -43,6 +45,7 @@ class LockedService:
     images: Mapping[str, Digest] = field(default_factory=dict)  # config digests by platform
     requires: tuple[str, ...] = ()  # of a project's own service: what pyproject.toml asks for
     packages: tuple[str, ...] = ()  # and that pinned, each with its hashes
+    debian: tuple[DebianPackage, ...] = ()  # or these, of each architecture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -194,8 +197,9 @@ def _service(service: LockedService) -> dict[str, object]:
         "requirements": service.requirements.hex,
     }
     images = {platform: service.images[platform].hex for platform in sorted(service.images)}
-    own = {"requires": list(service.requires), "packages": list(service.packages)}
-    return values | (own if service.packages else {}) | ({"image": images} if images else {})
+    debian = [debian_row(package) for package in service.debian]
+    more = {"requires": [*service.requires], "packages": [*service.packages], "image": images}
+    return values | {key: value for key, value in (more | {"debian": debian}).items() if value}
 
 
 def _files(locked: Sequence[LockedFile]) -> list[dict[str, object]]:
@@ -269,4 +273,5 @@ def _locked_service(table: Table) -> LockedService:
         images={platform: read_digest(images, platform) for platform in images},
         requires=table.texts("requires"),
         packages=table.texts("packages"),
+        debian=tuple(filter(None, map(read_package, table.each("debian")))),
     )

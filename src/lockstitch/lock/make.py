@@ -90,7 +90,7 @@ def make(
         bases=bases,
         folders=folders,
         built=built,
-        services=_services(project, bases, before, wanted.moves),
+        services=_services(project, bases, before, wanted.moves, places),
         rendered=before.rendered if before else (),
     )
     text = lock_file.dumps(lock)
@@ -101,7 +101,11 @@ def make(
 
 
 def _services(
-    project: Project, bases: tuple[Base, ...], before: Lock | None, moves: Callable[[str], bool]
+    project: Project,
+    bases: tuple[Base, ...],
+    before: Lock | None,
+    moves: Callable[[str], bool],
+    places: Sources,
 ) -> tuple[LockedService, ...]:
     """Return the services of the stack; images that would be the same are kept."""
     kept = {each.name: each for each in before.services} if before and before.bases == bases else {}
@@ -113,12 +117,51 @@ def _services(
             service = LockedService(name=name, version=version, requirements=requirements)
         locked.append(service)
     earlier = {each.name: each for each in before.services} if before else {}
-    for own in (each for each in project.stack.services if each.packages):
+    for own in (each for each in project.stack.services if _requires(project, each)):
         known = earlier.get(own.name)
-        if known is None or known.requires != own.packages or moves(own.name):
-            known = _own_service(project, own)
+        if known is None or known.requires != _requires(project, own) or moves(own.name):
+            known = _of_debian(project, own, places) if own.debian else _own_service(project, own)
         locked.append(known)
     return tuple(locked)
+
+
+def release(project: Project) -> str:
+    """Return the release of Debian that services have their programs of."""
+    kind, _, name = project.base.partition(":")
+    return name if kind == "debian" else "bookworm"
+
+
+def _requires(project: Project, own: ServiceSpec) -> tuple[str, ...]:
+    """Return what a service of the project's own asks for, as the lock has it."""
+    return own.packages or tuple(f"{each} of debian:{release(project)}" for each in own.debian)
+
+
+def _of_debian(project: Project, own: ServiceSpec, places: Sources) -> LockedService:
+    """Return a service with its Debian packages pinned; raises LockstitchError."""
+    from lockstitch.lock.bases.debian.selection import LIBRARIES, select
+
+    chosen = [
+        select(
+            release(project),
+            platform,
+            LIBRARIES,
+            fetcher=places.fetcher,
+            store=places.store,
+            progress=places.progress,
+            packages=own.debian,
+            scripts_matter=False,
+        )
+        for platform in project.platforms
+    ]
+    every = [p for each in chosen for p in (*each.packages, *each.added.packages)]
+    packages = tuple(dict.fromkeys(every))  # one that is of all architectures comes once
+    return LockedService(
+        name=own.name,
+        version=next(p.version for p in packages if p.name == own.debian[0]),
+        requirements=of_bytes("\n".join(p.digest.hex for p in packages).encode()),
+        requires=_requires(project, own),
+        debian=packages,
+    )
 
 
 def _own_service(project: Project, own: ServiceSpec) -> LockedService:
@@ -384,9 +427,10 @@ def stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
         else:
             continue
         problems.append(LockstitchError(message, hint="lockstitch lock"))
-    for own in (each for each in project.stack.services if each.packages):
-        if own.name not in locked or locked[own.name].requires != own.packages:
-            message = f"`{lock_file.NAME}` does not pin `{', '.join(own.packages)}` of the service "
+    for own in project.stack.services:
+        requires = _requires(project, own)
+        if requires and (own.name not in locked or locked[own.name].requires != requires):
+            message = f"`{lock_file.NAME}` does not pin `{', '.join(requires)}` of the service "
             message += f"`{own.name}`"
             problems.append(LockstitchError(message, hint="lockstitch lock"))
     return problems

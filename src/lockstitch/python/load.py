@@ -270,11 +270,14 @@ def _service(
         "command": 'command = ["redis-server", "--port", "{port}", "--bind", "{host}"]',
     }
     if runner == "native":
-        wanted = {"packages": "packages of an index", "command": "a command"}
+        wanted = {"packages": "packages of an index, or debian", "command": "a command"}
     for key, what in wanted.items():
-        if not own[key]:
+        if not own[key] and not (key == "packages" and own["debian"]):
             where = ["stack", "services", name, key]
             problems.append(problem(where, f"is missing: {runner} needs {what}", hint=hints[key]))
+    if own["packages"] and own["debian"]:
+        where = ["stack", "services", name, "debian"]
+        problems.append(problem(where, "cannot stand beside `packages`", hint="keep one of them"))
     if not own["port"]:
         where = ["stack", "services", name, "port"]
         problems.append(problem(where, "is missing", hint="port = 6379"))

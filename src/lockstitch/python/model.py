@@ -81,6 +81,7 @@ class ServiceSpec:
     port: int
     command: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()  # requirements; without containers
+    debian: tuple[str, ...] = ()  # names of Debian packages instead
     image: str = ""  # by its digest; in containers
     env: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)  # what programs are told of it

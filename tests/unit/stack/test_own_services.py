@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import platform
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -17,14 +18,17 @@ from lockstitch.cli.main import main
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import file, make
+from lockstitch.net.download import Fetcher
+from lockstitch.progress import Quiet
 from lockstitch.python.load import load
 from lockstitch.python.model import ServiceSpec, StackSpec
-from lockstitch.stack import compose, service
+from lockstitch.stack import compose, service, tools
 from lockstitch.stack.folder import Folder
 from lockstitch.stack.service import Parts, parts_of, variables
 from lockstitch.stack.services import planned
 from lockstitch.stack.services.objects import PORTS
 from lockstitch.stack.services.own import OwnService
+from lockstitch.store import Store, default_root
 
 IMAGE = f"docker.io/library/redis@sha256:{'a' * 64}"
 REDIS = ServiceSpec(
@@ -139,12 +143,56 @@ def test_its_packages_are_locked(locked: Path, capsys: pytest.CaptureFixture[str
     assert main(["lock", "--check"]) == 1
 
 
+def test_a_program_of_debian_is_locked_and_started_with_its_own_libraries(
+    locked: Path, parts: Parts, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`serverd` wants a user, which its image would lack, and a service does not need."""
+    table = '[tool.lockstitch.stack.services.box]\ndebian = ["serverd"]\n'
+    table += 'command = ["serverd", "{port}"]\nport = 7000\n'
+    pyproject = locked / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text() + f"\n{table}")
+    assert main(["lock", "--check"]) == 1
+    assert "does not pin `serverd of debian:bookworm` of the service `box`" in (
+        capsys.readouterr().err
+    )
+    assert main(["lock", "--quiet"]) == 0
+    (own,) = [each for each in file.read(locked).services if each.debian]
+    assert (own.name, own.version, own.packages) == ("box", "5", ())
+    assert {"libc6", "libtool1", "serverd"} <= {each.name for each in own.debian}
+    assert main(["lock", "--check"]) == 0
+    store, fetcher = Store(default_root()), Fetcher(Store(default_root()))
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    where = (store, fetcher, own.debian, "bookworm", "box", Quiet())
+    folder = tools.install_debian(*where)
+    program = folder / "usr/sbin/serverd"
+    assert program.read_bytes() == b"#!/bin/sh\n"
+    assert (folder / "usr/lib/x86_64-linux-gnu/libtool.so.1").exists()
+    (folder / "mark").touch()
+    assert tools.install_debian(*where) == folder
+    assert (folder / "mark").exists(), "it is installed once"
+    spec = service.Own(name="redis", command=("serverd",), env={}, variables={}, tools=folder)
+    assert OwnService(parts=parts, own=spec).launch().words == [str(program)]
+    loader = folder / "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+    loader.touch()
+    program.write_bytes(b"\x7fELF")
+    words = [str(loader), "--library-path", f"{loader.parent}:{loader.parents[1]}", str(program)]
+    assert OwnService(parts=parts, own=spec).launch().words == words
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    with pytest.raises(LockstitchError, match="is locked for Debian on amd64, and this is"):
+        tools.install_debian(*where)
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
         ('packages = ["x"]\ncommand = ["x"]', "`tool.lockstitch.stack.services.s.port` is missing"),
         ('port = 7000\ncommand = ["x"]', "packages` is missing: native needs packages"),
         ('port = 7000\npackages = ["x"]', "command` is missing: native needs a command"),
+        ('port = 7000\ndebian = ["x2"]', "command` is missing: native needs a command"),
+        (
+            'port = 7000\ncommand = ["x"]\npackages = ["x"]\ndebian = ["x2"]',
+            "debian` cannot stand beside `packages`",
+        ),
         ('port = 7000\nimage = "redis:7"', "not an image by its digest"),
         ('port = 7000\npackges = ["x"]', "did you mean `packages`?"),
     ],

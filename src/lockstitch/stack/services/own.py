@@ -8,6 +8,8 @@ from lockstitch.errors import LockstitchError
 from lockstitch.stack import machine
 from lockstitch.stack.service import HOST, Launch, Own, Parts, filled
 
+_PROGRAMS = ("bin", "usr/bin", "usr/sbin")  # of an environment of Python, and of Debian
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnService:
@@ -34,14 +36,27 @@ class OwnService:
         program, *words = filled(self.own.command, HOST, port, str(data))
         path = self._found(program)
         env = self.parts.clean(**self.own.env)
-        env["PATH"] = f"{self.own.tools / 'bin'}{os.pathsep}{env.get('PATH', '')}"
-        return Launch(words=[str(path), *words], cwd=data, env=env)
+        places = [str(self.own.tools / each) for each in _PROGRAMS]
+        env["PATH"] = os.pathsep.join([*places, env.get("PATH", "")])
+        return Launch(words=[*self._loader(path), str(path), *words], cwd=data, env=env)
+
+    def _loader(self, path: Path) -> list[str]:
+        """Return the words that start a program of Debian with Debian's own libraries.
+
+        Its C library may be newer than the machine's; nothing else of the machine is used.
+        """
+        loader = next(self.own.tools.glob("usr/lib/*-linux-gnu/ld-linux*.so.*"), None)
+        if loader is None or path.read_bytes()[:4] != b"\x7fELF":
+            return []
+        libraries = os.pathsep.join(map(str, [loader.parent, loader.parents[1]]))
+        return [str(loader), "--library-path", libraries]
 
     def _found(self, program: str) -> Path:
         """Return the program: a script of its packages, else one that lies among their files."""
-        script = self.own.tools / "bin" / program
-        if script.exists():
-            return script
+        for folder in _PROGRAMS:
+            script = self.own.tools / folder / program
+            if script.exists():
+                return script
         packages = self.own.tools.glob("lib/python3*/site-packages")
         inside = sorted(path for each in packages for path in each.rglob(program))
         for path in inside:

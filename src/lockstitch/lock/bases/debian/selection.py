@@ -37,6 +37,8 @@ SYSTEM: Final = (
     "netbase",  # /etc/services: without it, `getaddrinfo(host, "https")` fails
     "tzdata-legacy | tzdata",  # from trixie on, names like US/Eastern are in a package of their own
 )
+# What a program needs that runs by itself, on whatever system.
+LIBRARIES: Final = ("libc6", "libgcc-s1", "libstdc++6", "zlib1g")
 LEFT_OUT: Final = (
     # Only maintainer scripts call these, and none is run.
     "awk",
@@ -152,6 +154,7 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
     source: mirror.Mirror | None = None,
     keyring: Path = release.KEYRING,
     packages: tuple[str, ...] = (),
+    scripts_matter: bool = True,
 ) -> Selection:
     """Choose packages and all that they depend on, from the mirror's signed lists.
 
@@ -159,7 +162,8 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
     call reads three small files from the network and nothing else. `packages` are added to that,
     with what they depend on; they are fetched too, as their maintainer scripts are read before
     anything is recorded. Raises LockstitchError when the mirror has no such release or platform,
-    when a dependency is missing, and with each of `packages` that is unknown or needs its scripts.
+    when a dependency is missing, and with each of `packages` that is unknown or needs its scripts,
+    unless these do not matter: a program that runs by itself needs no user, and no file of theirs.
     """
     architecture = _checked(release_name, platform)
     source = source or mirror.find(release_name)
@@ -167,7 +171,8 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
     lists = [(archive, suite.packages) for archive, suite in suites if suite.packages]
     key = _key(release_name, platform, roots, [download for _, download in lists])
     rows = store.record(_RECORD, key)
-    more_key = of_bytes(json.dumps([key, packages, SCRIPTS_ONLY]).encode()).hex
+    decides = [key, packages, SCRIPTS_ONLY, *([] if scripts_matter else ["by itself"])]
+    more_key = of_bytes(json.dumps(decides).encode()).hex
     more = store.record(_ADDED, more_key) if packages else []
     task = f"choose packages of debian:{release_name} for {platform}"
     if rows is None or more is None:
@@ -182,9 +187,10 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
         with progress.task(task, 0):
             added = index.extend(every, chosen, packages, SCRIPTS_ONLY)
         fetcher.fetch(downloads(release_name, added, source), progress)
-        _refuse_scripts(added, store)
-        for note in _without_shell(added, packages, store):
-            talk.say(note)
+        if scripts_matter:
+            _refuse_scripts(added, store)
+            for note in _without_shell(added, packages, store):
+                talk.say(note)
         store.put_record(_ADDED, more_key, [_row(package) for package in added])
     else:
         added = tuple(_package(row) for row in more)
