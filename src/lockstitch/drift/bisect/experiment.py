@@ -119,85 +119,83 @@ def explain(
     Raises LockstitchError when A gives no number.
     """
     runs = _Runs(bench, limits, told)
-    scale = _ends(frozenset(each.label for each in causes), runs)
+    everything = frozenset(each.label for each in causes)
+    scale = _ends(everything, runs)
     causes = rank() if rank else causes
-
-    known: dict[Mixture, Outcome] = {
-        frozenset(each.label for each in causes): scale.after,
-        frozenset(): Metric(value=scale.before),
-    }
-
-    def explanation(
-        question: Question,
-        together: Sequence[Cause],
-        *,
-        trials: Trials | None = None,
-        answer: Answer | None = None,
-        **more: Any,
-    ) -> Explanation:
+    if not scale.differs:
         return Explanation(
             scale=scale,
-            question=question,
-            causes=tuple(together),
-            answer=answer,
-            outcomes=trials.outcomes if trials else known,
+            question=sides.question(causes, {}),
+            causes=tuple(causes),
+            answer=None,
+            outcomes=scale.ends(everything),
             runs=runs.count,
-            **more,
+            doubt=_MOVES if scale.noise else "",
         )
-
-    if not scale.differs:
-        doubt = _MOVES if scale.noise else ""
-        return explanation(sides.question(causes, {}), causes, doubt=doubt)
     needs = sides.implied(*look(), [name for each in causes for name in each.packages])
     together = sides.coupled(causes, needs)
-    question = sides.question(together, needs)
-    everything = frozenset(question.causes)
     runs.couple(together, causes)
-    doubt, trials = "", None
-    # Two runs of A do where every number is one of two. Where repeats contradict a first answer,
-    # each number of a second search is a median.
+    return _searched(sides.question(together, needs), together, scale, runs)
+
+
+def _searched(
+    question: Question, together: Sequence[Cause], scale: Scale, runs: "_Runs"
+) -> Explanation:
+    """Search, and repeat what decides.
+
+    Two runs of A do where every number is one of two; else the search goes on once it is known how
+    much A varies. Where repeats contradict a first answer, each number of a second is a median.
+    """
+    everything = frozenset(question.causes)
+    more: dict[str, Any] = {"answer": None}
+    outcomes: dict[Mixture, Outcome] = {}
     widths = [_MEDIAN, 1]
     while widths:
         width = widths.pop()
-        median = width > 1
-        ends = {everything: scale.after, frozenset[str](): Metric(value=scale.before)}
-        trials = Trials(
-            _Median(runs, scale, width) if median else runs,
-            scale,
-            known=ends if median or trials is None else trials.outcomes | ends,
-            limit=max(0, limits.runs - runs.count) // width,
-            parallel=1 if median else limits.parallel,
-            told=(lambda *_: None) if median else runs.told,
-        )
+        trials = _trials(width, outcomes, everything, scale, runs)
+        outcomes = trials.outcomes
         try:
             answer = search.find(question, trials)
-            if runs.quick and not runs.are_exact(everything):
-                runs.quick = False
-                scale = _ends(everything, runs)
-                if not scale.differs:
-                    doubt = _MOVES
-                    break
-                widths.append(width)
-                continue
-            doubt = _contradiction(answer, everything, runs, scale)
+            moves = runs.quick and not runs.are_exact(everything)
+            doubt = _MOVES if moves else _contradiction(answer, everything, runs, scale)
         except Spent:
-            smallest = trials.smallest()
-            return explanation(question, together, trials=trials, smallest=smallest)
-        if not doubt:
-            confidence = _confidence(answer, everything, runs)
-            return explanation(
-                question, together, trials=trials, answer=answer, confidence=confidence
-            )
-        runs.quick, quick = False, runs.quick
-        after = runs.of(everything)
-        if any(isinstance(each, Fails) != isinstance(after[0], Fails) for each in after):
-            doubt = "B fails now and then, which no package of it explains"
+            more = {"answer": None, "smallest": trials.smallest()}
             break
+        if not doubt:
+            more = {"answer": answer, "confidence": _confidence(answer, everything, runs)}
+            break
+        more["doubt"] = doubt
+        after = runs.of(everything)
+        if moves:
+            widths.append(width)
+        elif any(isinstance(each, Fails) != isinstance(after[0], Fails) for each in after):
+            more["doubt"] = "B fails now and then, which no package of it explains"
+            break
+        quick, runs.quick = runs.quick, False
         scale = _ends(everything, runs) if quick else _scale(runs, everything)
         if not scale.differs:
-            doubt = _MOVES
+            more["doubt"] = _MOVES
             break
-    return explanation(question, together, trials=trials, doubt=doubt)
+    return Explanation(
+        scale=scale,
+        question=question,
+        causes=tuple(together),
+        outcomes=outcomes,
+        runs=runs.count,
+        **more,
+    )
+
+
+def _trials(
+    width: int, outcomes: dict[Mixture, Outcome], everything: Mixture, scale: Scale, runs: "_Runs"
+) -> Trials:
+    """Return the experiments of a search, each number of which is a median of so many runs."""
+    left, ends = max(0, runs.limits.runs - runs.count), scale.ends(everything)
+    if width > 1:
+        return Trials(_Median(runs, scale, width), scale, known=ends, limit=left // width)
+    parallel = runs.limits.parallel
+    known = outcomes | ends
+    return Trials(runs, scale, known=known, limit=left, parallel=parallel, told=runs.told)
 
 
 class _Runs:

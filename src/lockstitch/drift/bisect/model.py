@@ -149,6 +149,10 @@ class Scale:
         fine = step / _FINE if math.isfinite(step) else 0.0
         return max(self.tolerance, fine)
 
+    def ends(self, everything: Mixture) -> dict[Mixture, Outcome]:
+        """Return the outcomes of A and B, as a search starts from them."""
+        return {frozenset(): Metric(value=self.before), everything: self.after}
+
     def verdict(self, outcome: Outcome) -> Verdict:
         """Return whether an outcome is as in A, as in B, neither, or no number."""
         if isinstance(outcome, Fails):
