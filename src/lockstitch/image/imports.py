@@ -166,7 +166,10 @@ class Start:
         raise_all([*filter(None, unknown)])
         lacking = self.lacking(wheels)
         needed = _first_of_each(each for each in lacking if each.reach is Reach.CERTAIN)
-        problems = [_error(f"{e.path}:{e.line}", e.module, prepared) for e in needed]
+        problems = [
+            self._own_error(e) if e.file else _error(f"{e.path}:{e.line}", e.module, prepared)
+            for e in needed
+        ]
         for lack in self._remembered_lacks(modules, wheels, store):
             sure = lack.is_sure or lack.top in _WELL_KNOWN
             if sure and lack.top not in self._allowed | {each.top for each in needed}:
@@ -224,6 +227,18 @@ class Start:
         starts = self._starts(modules)
         tops = [{*each.tops, *each.spaces} for each in wheels]
         return wheel_imports.lacks(starts, self.prepared.wheels, has, tops, store, self.tree.python)
+
+    def _own_error(self, lack: Import) -> LockstitchError:
+        """Return what is wrong with an import of a module that should be in an own folder."""
+        image = self.prepared.spec.name
+        if self.tree.text(lack.file) is not None:
+            message = f"{lack.path}:{lack.line}: `{lack.file}` is not in the image `{image}`"
+            hint = f'include = ["{lack.file}"] in [tool.lockstitch.images.{image}]'
+            return LockstitchError(message, hint=hint)
+        message = f"{lack.path}:{lack.line}: `{lack.module}` is not there: no `{lack.file}`"
+        hint = f"`git check-ignore -v {lack.file}` says whether .gitignore kept it out; "
+        hint += f'or allow-missing = ["{lack.top}"]'
+        return LockstitchError(message, hint=hint)
 
     @property
     def _allowed(self) -> set[str]:

@@ -76,6 +76,7 @@ class Import:
     line: int
     module: str  # the whole dotted name
     reach: Reach
+    file: str = ""  # that would be it, where the tree has the folder that it should be in
 
     @property
     def top(self) -> str:
@@ -176,9 +177,10 @@ class _Walk:
             for wanted in self._absolute(path, name, names, level):
                 self._resolve(path, line, wanted, reach=min(inner, reach))
         for name, line, inner in named(module) if "django" in text else ():
-            self._resolve(path, line, name, reach=min(inner, reach))
+            head, dot, last = name.rpartition(".")
+            self._resolve(path, line, f"{head}:{last}" if dot else last, reach=min(inner, reach))
             for part in _PARTS if self._places(name) else ():
-                self._resolve(path, line, f"{name.removesuffix('.apps')}.{part}", reach=reach)
+                self._resolve(path, line, f"{name.removesuffix('.apps')}:{part}", reach=reach)
         folder, sure = _pages(module) if "streamlit" in text or "use_pages" in text else ("", False)
         if folder and (sure or path == self._entry.path):
             below = f"{posixpath.join(posixpath.dirname(path), folder)}/"
@@ -204,14 +206,22 @@ class _Walk:
     def _resolve(self, path: str, line: int, wanted: str, *, reach: Reach) -> None:
         module, _, name = wanted.partition(":")
         if module.startswith("/"):  # relative: a path in the tree
-            inside = [module[1:], *([posixpath.join(module[1:], name)] if name else [])]
+            base = module[1:]
+            inside = [base, *([posixpath.join(base, name)] if name else [])]
             for place in (place for base in inside for place in _module_paths(base)):
                 self._own(place, reach=reach)
+            if base and not self._is_folder(base) and not self._is_there(base):
+                self._lack(path, line, base.replace("/", "."), f"{base}.py", reach=reach)
             return
         places = self._places(module)
         if not places:
-            self.outside.add(Import(path=path, line=line, module=module, reach=reach))
+            self._lack(path, line, module, self._file(module), reach=reach)
             return
+        if len(places) < len(module.split(".")):
+            *above, last = places[-1].removesuffix(".py").removesuffix("/__init__").split("/")
+            base = posixpath.join(*above, last, *module.split(".")[len(places) :])
+            if not self._is_there(base):
+                self._lack(path, line, module, f"{base}.py", reach=reach)
         for place in places:
             self._own(place, reach=reach)
         if name and posixpath.basename(places[-1]) == "__init__.py":
@@ -220,6 +230,22 @@ class _Walk:
         elif name and places[-1].endswith("/"):
             for place in _module_paths(places[-1] + name):
                 self._own(place, reach=reach)
+
+    def _lack(self, path: str, line: int, module: str, file: str, *, reach: Reach) -> None:
+        self.outside.add(Import(path=path, line=line, module=module, reach=reach, file=file))
+
+    def _file(self, module: str) -> str:
+        """Return where an own module would be, empty for one of no folder of the tree."""
+        first, _, rest = module.partition(".")
+        folders = [posixpath.join(root, first) for root in self._entry.roots]
+        folder = next((each for each in folders if rest and self._is_folder(each)), "")
+        return f"{folder}/{rest.replace('.', '/')}.py" if folder else ""
+
+    def _is_there(self, base: str) -> bool:
+        """Return whether a file is a module of any kind: Python, compiled, or to be compiled."""
+        if self._tree.text(f"{base}.pyx") is not None:
+            return True
+        return any(name.startswith((f"{base}.", f"{base}/")) for name in self._tree.names)
 
     def _own(self, place: str, *, reach: Reach) -> None:
         if place in self._tree.names:

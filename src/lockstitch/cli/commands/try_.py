@@ -176,6 +176,10 @@ def show(project: Project, spec: ImageSpec, verdict: Verdict) -> str:
 
 def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     """Return the remedy for what an image lacks; a file must be in the project to be included."""
+    if lack.kind == "module":
+        base = posixpath.join(spec.workdir, lack.name.replace(".", "/"))
+        if "." in lack.name and (project.root / posixpath.dirname(base)).is_dir():
+            return f"the project has no `{base}.py`; git check-ignore -v {base}.py"
     if lack.kind != "file":
         return lack.line(spec.name)
     if lack.name.startswith("/") and not lack.name.startswith("/app/"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lockstitch import files
 from lockstitch.python.commands import entry_of
-from lockstitch.python.imports import reached
+from lockstitch.python.imports import Reach, follow, reached
 from lockstitch.python.model import BESIDE
 from lockstitch.python.size import shown
 from lockstitch.repository.code.applications import Code
@@ -16,6 +16,7 @@ from lockstitch.repository.code.opened import PathUse, downloads, values_of
 from lockstitch.repository.code.started import started_by
 from lockstitch.repository.code.variables import variables_of
 from lockstitch.repository.files import Repository
+from lockstitch.repository.text.ignore import is_git_ignored
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program, moved
 
@@ -112,6 +113,7 @@ class _Reader:
             self._program = made.program = program
             made.reasons.append(f"what it opens is found from the folder `{workdir}`")
         made.env = dict(program.env)
+        self._imports()
         self._stored(modules)
         self._tracking(modules)
         self._home(modules)
@@ -141,6 +143,18 @@ class _Reader:
         )
         made.outputs = tops(made.outputs)
         return made
+
+    def _imports(self) -> None:
+        """Say which modules of its own folders a program imports and the repository lacks."""
+        program = self._program
+        entry = entry_of(program.command, program.env, program.workdir)
+        for lack in follow(self._found.tree, entry) if entry else ():
+            if lack.file and lack.reach is Reach.CERTAIN and not self._repo.exists(lack.file):
+                by_git = ": git ignores it" if is_git_ignored(self._repo, lack.file) else ""
+                self._contents.notes.append(
+                    f"`{lack.path}:{lack.line}` imports `{lack.module}`, and `{lack.file}` is not "
+                    f"in this folder{by_git}"
+                )
 
     def _ends(self, modules: set[str]) -> Iterator[str]:
         """Yield the ends of names that have a dot: `model.pkl`, and `.pkl` of f"{name}.pkl"."""
