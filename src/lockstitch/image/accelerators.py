@@ -124,7 +124,13 @@ def _notes(
         count = len(found.packages)
         count_shown = counted(count, "package")
         weight = _weight(found.packages, known)
-        yield f"note: {name} has {cuda}: {count_shown}, {weight}; {_driver(found.cuda)}"
+        text = f"note: {name} has {cuda}: {count_shown}, {weight}; {_driver(found.cuda)}"
+        owners = _owners(project, prepared)
+        if all(owners(each) == ["xgboost"] for each in found.packages):  # loads it for several GPUs
+            names = [f"\"{each.name}; sys_platform == 'never'\"" for each in found.packages]
+            text += "; xgboost runs without: override-dependencies = "
+            text += f"[{', '.join(names)}] in [tool.uv]"
+        yield text
     majors = sorted({accelerators.major(each) for each in found.others})
     if majors:
         listed = _listed(project, prepared, found.others)
@@ -144,14 +150,19 @@ def _weight(packages: Sequence[LockedWheel], known: Mapping[Digest, int]) -> str
 
 def _listed(project: Project, prepared: Prepared, packages: Sequence[LockedWheel]) -> str:
     """Return the names of packages, each with what requires it."""
-    needs = export.needs(project, prepared.spec, prepared.base.target()) or {}
+    owners = _owners(project, prepared)
     texts = []
     for each in packages[:_SHOWN]:
-        owners = sorted(owner for owner, names in needs.items() if owner and each.name in names)
-        by = f", for {', '.join(owners)}" if owners else ""
+        by = f", for {', '.join(names)}" if (names := owners(each)) else ""
         texts.append(f"{each.name} {each.version}{by}")
     more = len(packages) - len(texts)
     return "; ".join(texts) + (f"; and {more} more" if more else "")
+
+
+def _owners(project: Project, prepared: Prepared) -> Callable[[LockedWheel], list[str]]:
+    """Return what tells which packages of an image require a package."""
+    needs = export.needs(project, prepared.spec, prepared.base.target()) or {}
+    return lambda each: sorted(own for own, names in needs.items() if own and each.name in names)
 
 
 def _driver(cuda: str) -> str:

@@ -337,3 +337,25 @@ def test_a_package_that_an_override_leaves_out(
     error = capsys.readouterr().err
     assert "warning" not in error
     assert "nvidia-nccl-cu12" not in (root / "pylock.serve.toml").read_text()
+
+
+@pytest.mark.slow
+def test_what_xgboost_runs_without_is_told(
+    indexes: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project(
+        tmp_path,
+        indexes,
+        ('"alpha>=1"', '"alpha>=1", "xgboost"'),
+        ('groups = ["cpu"]', 'allow-missing = ["torch"]'),
+    )
+    assert main(["build", "serve", "--project", str(root)]) == 0
+    line = "override-dependencies = [\"nvidia-nccl-cu12; sys_platform == 'never'\"]"
+    error = capsys.readouterr().err
+    assert "note: serve has CUDA 12: 1 package, " in error
+    assert f"; xgboost runs without: {line} in [tool.uv]\n" in error
+    projects.replace(root, "package = false", f"package = false\n{line}")
+    assert main(["lock", "--project", str(root)]) == 0
+    capsys.readouterr()
+    assert main(["build", "serve", "--project", str(root)]) == 0
+    assert "CUDA" not in capsys.readouterr().err

@@ -149,6 +149,9 @@ def _next(options: argparse.Namespace, found: plan.Plan) -> Iterator[str]:
         return
     if options.with_tools or options.force:
         yield f"{go}{_INSTALL[found.manager]}"
+    for image in found.project.images:
+        if not image.command:
+            yield f'write command = ["python", "FILE.py"] to [tool.lockstitch.images.{image.name}]'
     made = "".join(f"{each} && " for each in _made_first(found))
     yield f"{go}lockstitch lock && {made}lockstitch build"
     if any(change.name == "prek.toml" for change in found.changes):

@@ -10,6 +10,8 @@ from lockstitch import files
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.files import nearest
 from lockstitch.python import load
+from lockstitch.python.commands import entry_of
+from lockstitch.python.imports import reached
 from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.code.started import SHELL
 from lockstitch.scaffold import new
@@ -379,8 +381,12 @@ def _groups_of(images: Mapping[str, Any]) -> list[str]:
 
 
 def _without_image(found: Found, every: Sequence[Contents]) -> Iterator[str]:
-    """Yield which scripts are neither an image's program nor a step before one."""
-    used = {program.path for each in every for program in (each.program, *each.program.before)}
+    """Yield which scripts are neither an image's program, nor a step before one, nor a part."""
+    programs = [program for each in every for program in (each.program, *each.program.before)]
+    used = {program.path for program in programs}
+    entries = [entry_of(each.command, each.env, each.workdir) for each in programs]
+    for path in {path for entry in entries if entry for path in reached(found.tree, entry)}:
+        used |= set() if path not in found.codes or found.codes[path].has_main else {path}
     others = sorted({program.path for program in found.others} - used)
     if others:
         yield f"programs without an image: {first_of([f'`{path}`' for path in others], 5)}"

@@ -79,7 +79,11 @@ _NEEDED: Mapping[str, Mapping[str, str]] = {
 _ENV: Mapping[str, Mapping[str, str]] = {
     "gradio": {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_ANALYTICS_ENABLED": "False"},  # noqa: S104 -- in a container
     "dash": {"HOST": "0.0.0.0"},  # noqa: S104 -- in a container
-    "streamlit": {"STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"},
+    # The code of an image does not change, and its watcher goes through all packages.
+    "streamlit": {
+        "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+        "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none",
+    },
     "bentoml": {"BENTOML_HOME": "/tmp/bentoml", "BENTOML_DO_NOT_TRACK": "True"},  # noqa: S108 -- in a container
     "ray": {"HOME": "/tmp"},  # noqa: S108 -- in a container
     "chainlit": {"CHAINLIT_APP_ROOT": "/tmp"},  # noqa: S108 -- in a container
@@ -259,6 +263,8 @@ class _Finder:
                 if name:
                     found[name] = replace(program, image=name)
         served = any(p.port for p in found.values())
+        if served:
+            self._without_image({p.path for p in found.values()})
         trained = any(self._is_training(p) for p in found.values())
         if not served:
             for program in self._servers():
@@ -278,6 +284,20 @@ class _Finder:
         used = {p.path for p in found.values()}
         self.others = [p for p in scripts if p.path not in used]
         return [found[name] for name in sorted(found, key=lambda n: (n != _TRAIN, n))]
+
+    def _without_image(self, used: set[str]) -> None:
+        """Say which pages no Dockerfile starts."""
+        pages = [
+            f"`{each.path}:{each.line}`"
+            for each in self._applications()
+            if each.kind in {*_SHOWN, "dash"}
+            and each.path not in used
+            and "pages" not in each.path.split("/")
+        ]
+        if pages:
+            self.notes.append(
+                f"pages that no Dockerfile starts, without an image: {', '.join(pages[:5])}"
+            )
 
     def _is_training(self, program: Program) -> bool:
         return "train" in program.image or "train" in posixpath.basename(program.path)
@@ -443,9 +463,13 @@ class _Finder:
         )
         if rest:
             self.notes.append(f"other applications, without an image: {', '.join(rest[:5])}")
+        folders = [_named_by_folder(e.path) for e in chosen[:apis]]
         for each in sorted(chosen, key=lambda e: (e.by not in _APIS, chosen.index(e), e.kind)):
             if each.by in _APIS:
-                named = _named_by_folder(each.path) if apis > 1 else _SERVE
+                named = _named_by_folder(each.path)
+                if folders.count(named) > 1:  # several of one folder: by the last one of each
+                    named = _named_by_folder(posixpath.join(*each.path.split("/")[-2:]))
+                named = named if apis > 1 else _SERVE
             else:
                 named = {"celery": "worker"}.get(each.kind) or (
                     each.kind if len(chosen) > 1 else _SERVE
