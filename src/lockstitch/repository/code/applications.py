@@ -18,6 +18,8 @@ _ROUTES = (
     *("/live", "/ready", "/status", "/"),
 )
 _GIVEN = frozenset({"request", "req", "response", "background_tasks", "self"})
+_LOCAL = frozenset({"127.0.0.1", "localhost", "::1", None})
+_SERVES = frozenset({"run_app", "serve", "serve_forever", "run_simple", "run_server", "listen"})
 _PORTS = ("port", "server_port", "bind_port")
 _HIGHEST = 65535
 
@@ -291,6 +293,31 @@ def _port(code: Code) -> int:
             if len(elements) > 1 and (number := _number(elements[1], constants)):
                 return number
     return 0
+
+
+def is_local(code: Code, application: Application) -> bool | None:
+    """Return whether a file serves an application to this machine alone, None where it does not.
+
+    What cannot be told, a host of a variable or a server of another kind, is taken to be open.
+    """
+    found: bool | None = None
+    for call in _calls(code.tree):
+        name = dotted(call.func, code.names)
+        if name in {f"{application.name}.run", "uvicorn.run"}:
+            given = {each.arg: each.value for each in call.keywords}
+            first = 1 if name == "uvicorn.run" else 0
+            hosts = [given["host"]] if "host" in given else call.args[first : first + 1]
+            texts = [each.value for each in hosts if isinstance(each, ast.Constant)]
+            if None in given or not {*texts} <= _LOCAL or ("host" in given and not texts):
+                return False
+            found = True
+        elif (
+            name.rpartition(".")[2] in _SERVES
+            or name in {"asyncio.run", "anyio.run"}
+            or (name.endswith(".run") and not name.startswith(("subprocess.", "mlflow.")))
+        ):
+            return False
+    return found
 
 
 def _text(call: ast.Call) -> str:

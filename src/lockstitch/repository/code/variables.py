@@ -1,6 +1,7 @@
 """The environment variables and arguments that Python code needs: those without a default.
 
-`os.environ["X"]` counts anywhere, and `os.getenv("X")` where it runs as its file is imported.
+`os.environ["X"]` counts anywhere, `os.getenv("X")` where it runs as its file is imported, and a
+field of pydantic's settings where the file makes them.
 """
 
 import ast
@@ -41,6 +42,8 @@ def variables_of(code: Code) -> list[tuple[str, int]]:
         name = _read(code, node)
         if name and name not in _USUAL and id(node) not in with_default | tested | later:
             first.setdefault(name, getattr(node, "lineno", 1))
+    for name, line in _settings(code):
+        first.setdefault(name, line)
     optional = {_read(code, node) for node in ast.walk(code.tree) if id(node) in tested}
     optional |= {name for node in ast.walk(code.tree) for name in _ready(code, node)}
     return sorted((name, line) for name, line in first.items() if name not in optional)
@@ -59,6 +62,29 @@ def arguments_of(code: Code) -> list[str]:
         elif called in {"add_argument", "argument"} and is_positional:
             needed += [] if given.get("nargs") in {"?", "*"} else [names[0].upper()]
     return [*dict.fromkeys(filter(None, needed))]
+
+
+def _settings(code: Code) -> Iterator[tuple[str, int]]:
+    """Yield the fields without a default of pydantic's settings that a file makes, with lines."""
+    for node in code.tree.body:
+        bases = node.bases if isinstance(node, ast.ClassDef) else ()
+        names = {dotted(base, code.names).rpartition(".")[2] for base in bases}
+        if not isinstance(node, ast.ClassDef) or "BaseSettings" not in names:
+            continue
+        prefix = ""
+        for each in ast.walk(node):
+            match each:
+                case ast.keyword(arg="env_prefix", value=ast.Constant(value=str(text))):
+                    prefix = text
+        for each in node.body if node.name in code.calls else ():
+            if isinstance(each, ast.AnnAssign) and each.value is None:
+                name = getattr(each.target, "id", "")
+                if (
+                    name
+                    and not name.startswith("_")
+                    and "ClassVar" not in ast.dump(each.annotation)
+                ):
+                    yield f"{prefix}{name}".upper(), each.lineno
 
 
 def _tests(node: ast.AST) -> Iterator[ast.expr]:

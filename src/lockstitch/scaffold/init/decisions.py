@@ -16,12 +16,12 @@ from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.code.started import SHELL
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import system, tables
-from lockstitch.scaffold.init.contents import Contents, contents_of
+from lockstitch.scaffold.init.contents import Contents, contents_of, covered
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.groups import proposed, settled
 from lockstitch.scaffold.init.programs import Found, Program, find
-from lockstitch.scaffold.init.steps import complete, writer_of
+from lockstitch.scaffold.init.steps import complete, is_model, writer_of
 from lockstitch.table import first_of
 
 # The Pythons of bases, the best first, with a version that the base has or will have: those of
@@ -360,7 +360,13 @@ def _images(
     yield from proposed(facts, found, known.programs)
     built = {name for name, _ in tables_of_images}
     told = any("lockstitch run" in note for each in every for note in each.notes)
-    if {"train", "serve"} <= built and not told and not facts.folder.filled("models"):
+    has_model = any(
+        is_model(name) and covered(name, each.include)
+        for each in every
+        for name in found.repo.every_name
+        if each.program.image == "serve"
+    )
+    if {"train", "serve"} <= built and not told and not has_model:
         yield "once training has written a model, add it to the `include` of the image `serve`"
 
 

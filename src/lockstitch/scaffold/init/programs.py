@@ -17,6 +17,7 @@ from lockstitch.repository.code.applications import (
     applications,
     code_of,
     default_of,
+    is_local,
 )
 from lockstitch.repository.code.opened import Opened
 from lockstitch.repository.code.variables import arguments_of
@@ -32,6 +33,7 @@ _APART = frozenset(
     | {"vendor", "build", "dist", ".github", "migrations", "fixtures", "alembic", "ci"}
     | {"archive", "archived", "legacy", "deprecated", "old", "backup"}
 )
+_SHOWS = frozenset({"demo", "demos", "sample", "samples", "tutorial", "tutorials"})
 _NO_PROGRAMS = frozenset(
     {"setup.py", "conftest.py", "noxfile.py", "fabfile.py", "__init__.py", "versioneer.py"}
 )
@@ -272,7 +274,11 @@ class _Finder:
                 if name:
                     found[name] = replace(program, image=name)
         scripts = [*self._scripts()] or [*self._scripts(of_any_name=True)]
-        trainers = [p for p in scripts if p.image == _TRAIN]
+        trainers = [
+            p
+            for p in scripts
+            if p.image == _TRAIN and not (found and {*p.path.split("/")[:-1]} & _SHOWS)
+        ]
         if trainers and not trained and _TRAIN not in found:
             found[_TRAIN] = trainers[0]
             scripts = [p for p in scripts if p is not trainers[0]]
@@ -337,6 +343,11 @@ class _Finder:
         kind = self._kind_of(path) if path else "said"
         words = self._bound(words, each.port)
         application = self._application(path) if path else None
+        is_alone = words[:1] == ["python"] and len(words) == 2
+        if application and is_alone and application.by in {"asgi", "wsgi"}:
+            served = self._reached_by_others(each, application)
+            if served:
+                return served
         serves = each.serves or kind not in {"script", "said", "celery"}
         port = each.port if serves else 0
         if serves and not port:
@@ -390,6 +401,19 @@ class _Finder:
                 if (first := self._file_of(step, env, root)) and first != path
             ),
         )
+
+    def _reached_by_others(self, said: Said, application: Application) -> Program | None:
+        """Return the program of a server whose file runs it for its own machine, or not at all."""
+        own = is_local(self._codes[application.path], application)
+        if own is False:
+            return None
+        program = self._served(application, said.label or _SERVE)
+        why = "listens on 127.0.0.1, where nobody else reaches it" if own else "starts no server"
+        self.notes.append(
+            f"`{said.source}` runs `{application.path}`, which {why}: "
+            f"`{' '.join(program.command)}` in its place"
+        )
+        return replace(program, include=said.include, env={**said.env, **program.env})
 
     def _bound(self, words: list[str], port: int) -> list[str]:
         """Return the words of a server with an address that others reach."""

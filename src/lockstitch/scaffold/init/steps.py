@@ -75,8 +75,13 @@ def _await(found: Found, server: Contents, jobs: Sequence[Contents]) -> None:
         )
 
 
+def is_model(name: str) -> bool:
+    """Return whether a file is a model by its name."""
+    return _MODEL.search(name) is not None
+
+
 def _writes(contents: Contents, name: str) -> bool:
-    return _makes(contents, name) or (_fills(contents, name) and _MODEL.search(name) is not None)
+    return _makes(contents, name) or (_fills(contents, name) and is_model(name))
 
 
 def _is_ready(found: Found, contents: Contents) -> bool:

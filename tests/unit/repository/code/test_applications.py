@@ -8,6 +8,7 @@ from lockstitch.repository.code.applications import (
     by_of,
     code_of,
     default_of,
+    is_local,
 )
 
 
@@ -136,3 +137,31 @@ def test_what_frameworks_answer_by_themselves() -> None:
     assert default_of("streamlit") == (8501, "/_stcore/health")
     assert default_of("script") == (0, "")
     assert (by_of("fastapi"), by_of("script")) == ("asgi", "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("app.run()", True),
+        ("app.run(debug=True, port=1)", True),
+        ("app.run(host='localhost')", True),
+        ("app.run('127.0.0.1', 80)", True),
+        ("app.run(host='0.0.0.0')", False),
+        ("app.run('0.0.0.0', 80)", False),
+        ("app.run(host=HOST)", False),
+        ("app.run(**options)", False),
+        ("import uvicorn\nuvicorn.run(app)", True),
+        ("import uvicorn\nuvicorn.run('main:app', reload=True)", True),
+        ("import uvicorn\nuvicorn.run('main:app', '0.0.0.0')", False),
+        ("import uvicorn\nuvicorn.run('main:app', host='0.0.0.0')", False),
+        ("import waitress\nwaitress.serve(app)", False),
+        ("socketio.run(app)", False),
+        ("import asyncio\nasyncio.run(main())", False),
+        ("import subprocess\nsubprocess.run(['ls'])", None),
+        ("pass", None),
+    ],
+)
+def test_whom_a_file_serves(text: str, *, local: bool | None) -> None:
+    code = code_of("main.py", f"import flask\napp = flask.Flask('a')\n{text}\n")
+    assert code is not None
+    assert is_local(code, applications(code)[0]) is local

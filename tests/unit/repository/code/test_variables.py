@@ -3,7 +3,9 @@
 import pytest
 
 from lockstitch.repository.code.applications import code_of
-from lockstitch.repository.code.variables import variables_of
+from lockstitch.repository.code.variables import arguments_of, variables_of
+
+SETTINGS = "from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n"
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,14 @@ from lockstitch.repository.code.variables import variables_of
         ("from decouple import config\nURL = config('A_URL', default='x')\n", []),
         ("import os\nPORT = os.getenv('PORT')\n", []),
         ("settings = {}\nURL = settings['A_URL']\n", []),
+        # pydantic's settings
+        (f"{SETTINGS}    a_key: str\n    b: int = 1\n    c: ClassVar[str]\ns = S()\n", ["A_KEY"]),
+        (
+            f"{SETTINGS}    model_config = Config(env_prefix='my_')\n    key: str\nS()\n",
+            ["MY_KEY"],
+        ),
+        (f"{SETTINGS}    a_key: str\n", []),
+        ("class S(Base):\n    a_key: str\ns = S()\n", []),
     ],
 )
 def test_a_variable_is_needed_without_a_default(text: str, names: list[str]) -> None:
@@ -40,3 +50,17 @@ def test_a_variable_is_named_once_by_its_line() -> None:
     code = code_of("a.py", "import os\n\nB = os.environ['B_1']\nA = os.getenv('A_1')\nC = B\n")
     assert code is not None
     assert variables_of(code) == [("A_1", 4), ("B_1", 3)]
+
+
+def test_arguments_without_a_default_are_needed() -> None:
+    text = (
+        "import argparse, click\np = argparse.ArgumentParser()\n"
+        "p.add_argument('--csv', required=True)\n"
+        "p.add_argument('-o', '--out', required=True)\np.add_argument('rows')\n"
+        "p.add_argument('more', nargs='*')\np.add_argument('kind', default='a')\n"
+        "p.add_argument('--seed')\n@click.argument('path')\n@click.option('--n', required=True)\n"
+        "def f(): ...\n"
+    )
+    code = code_of("a.py", text)
+    assert code is not None
+    assert arguments_of(code) == ["--csv", "--out", "ROWS", "PATH", "--n"]
