@@ -153,7 +153,9 @@ def _next(options: argparse.Namespace, found: plan.Plan) -> Iterator[str]:
         if not image.command:
             yield f'write command = ["python", "FILE.py"] to [tool.lockstitch.images.{image.name}]'
     made = "".join(f"{each} && " for each in _made_first(found))
-    yield f"{go}lockstitch lock && {made}lockstitch build"
+    images = found.project.images
+    starts = all(image.command or image.bare for image in images)  # else no build ends well
+    yield f"{go}lockstitch lock && {made}lockstitch build" if starts else f"{go}lockstitch lock"
     if any(change.name == "prek.toml" for change in found.changes):
         make = "" if git.is_in_repository(found.root) else "git init && "
         yield f"{go}{make}{found.manager} run prek install"

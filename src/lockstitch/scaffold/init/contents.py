@@ -271,6 +271,9 @@ class _Reader:
     def _python(self, modules: set[str], uses: Sequence[tuple[str, PathUse]]) -> set[str]:
         """Return the globs of the code that stays in the tree."""
         globs = {g for g in self._facts.loose if any(files.matches(n, g) for n in self._all)}
+        home = self._program.workdir.partition("/")[0]
+        if home:  # an application in a folder of its own takes from others what it imports
+            globs = {g for g in globs if g.startswith(f"{home}/") or "/" not in g}
         own = (
             {f"{path}/" for path in self._facts.packages.values()}
             if self._facts.installed

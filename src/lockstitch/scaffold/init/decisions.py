@@ -444,12 +444,11 @@ def _without_command(facts: Facts, found: Found) -> Iterator[Table | str]:
     if notebooks:
         yield f"`{notebooks[0]}` is a notebook, which no image starts: make it a script"
     code = sorted(name for name in found.codes if not name.startswith(("tests/", "docs/")))
-    if code:
-        shown = first_of([f"`{name}`" for name in code], 3)
-        yield (
-            f"no program was found in {shown}: image `app` has no command; "
-            'add command = ["python", "FILE.py"] to [tool.lockstitch.images.app]'
-        )
+    shown = first_of([f"`{name}`" for name in code], 3) or "this folder, which has no Python code"
+    yield (
+        f"no program was found in {shown}: image `app` has no command; "
+        'add command = ["python", "FILE.py"] to [tool.lockstitch.images.app]'
+    )
 
 
 def _image(facts: Facts, program: Program, contents: Contents) -> tuple[dict[str, Any], list[str]]:

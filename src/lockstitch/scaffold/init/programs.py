@@ -91,6 +91,8 @@ _ENV: Mapping[str, Mapping[str, str]] = {
     "chainlit": {"CHAINLIT_APP_ROOT": "/tmp"},  # noqa: S108 -- in a container
 }
 _STARTED = frozenset({"uvicorn", "gunicorn", "hypercorn", "flask", "streamlit", "celery"})
+# What a word that names a folder stands behind.
+_TAKES_FOLDER = re.compile(r"^python|^-d$|^-{1,2}[\w-]*(?:dir|directory|folder|path|root|chdir)$")
 _NEW_HEALTH = "1.19"  # the first Streamlit with /_stcore/health
 _SHOWN = frozenset({"streamlit", "gradio", "chainlit", "panel"})  # pages, whatever their names
 _APIS = frozenset({"asgi", "wsgi", "sanic"})
@@ -305,6 +307,12 @@ class _Finder:
                 f"pages that no Dockerfile starts, without an image: {', '.join(pages[:5])}"
             )
 
+    def _is_path(self, word: str, before: str) -> bool:
+        """Return whether a word of a command is a path: `worker` of Celery may be a folder too."""
+        if "/" in word or word in self._codes or posixpath.splitext(word)[1]:
+            return self._repo.exists(word)
+        return bool(_TAKES_FOLDER.search(before)) and self._repo.exists(word)
+
     def _is_training(self, program: Program) -> bool:
         return "train" in program.image or "train" in posixpath.basename(program.path)
 
@@ -328,7 +336,10 @@ class _Finder:
             return None
         root = each.folder
         if root:
-            words = [_below(word, root) if self._repo.exists(word) else word for word in words]
+            words = [
+                _below(word, root) if self._is_path(word, before) else word
+                for before, word in zip(["", *words], words, strict=False)
+            ]
         if words[:2] == ["python", "-m"] and words[2:3] and words[2] in _STARTED:
             words = words[2:]
         if words[0] == "fastapi" and len(words) > 1:

@@ -629,3 +629,24 @@ def test_a_file_that_no_code_names_is_written_by_nobody(tmp_path: Path) -> None:
     files["train.py"] = train + "for name in 'ab':\n    save(f'artifacts/{name}.pkl')\n"
     images, _ = planned(tmp_path / "two", files)
     assert "artifacts/vectorizer.pkl" in images["serve"]["include"]
+
+
+def test_a_word_of_a_command_that_is_also_a_folder_is_no_path(tmp_path: Path) -> None:
+    dockerfile = "FROM python:3.11-slim\nWORKDIR /app\nCOPY requirements.txt .\n"
+    dockerfile += "RUN pip install -r requirements.txt\nCOPY . .\n"
+    compose = "services:\n  api:\n    build: ./api\n"
+    compose += "    command: uvicorn main:app --app-dir .\n  worker:\n    build: ./worker\n"
+    compose += "    command: celery -A tasks worker\n"
+    texts = {
+        "docker-compose.yml": compose,
+        "api/Dockerfile": dockerfile,
+        "api/main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+        "api/requirements.txt": "fastapi\nuvicorn\n",
+        "worker/Dockerfile": dockerfile,
+        "worker/requirements.txt": "celery\n",
+        "worker/tasks.py": "from celery import Celery\napp = Celery('tasks')\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["worker"]["command"] == ["celery", "-A", "tasks", "worker"]
+    assert images["worker"]["include"] == ["worker/**"]
+    assert images["api"]["command"][:2] == ["uvicorn", "main:app"]
