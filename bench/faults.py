@@ -45,7 +45,7 @@ from lockstitch.errors import LockstitchError  # noqa: E402 -- as above
 from lockstitch.oci.layout import Layout  # noqa: E402 -- as above
 
 # What a damaged file must never be blamed on.
-BLAMES = ("do not use this wheel", "somebody replaced", "Traceback")
+BLAMES = ("somebody replaced", "do not use this wheel", "Traceback")
 KINDS = ("damage", "mutation", "kill", "beside")
 WEIGHTS = (88, 6, 3, 3)  # the last two start processes, which takes a second each
 
@@ -267,7 +267,9 @@ class Campaign:
 
     def outcome(self, subject: Subject, result: Result, *, may_differ: bool) -> str:
         """Return `healed`, `refused` or `wrong`; a mutation may make another whole image."""
-        if any(blame in result.text for blame in BLAMES):
+        # A digest that was changed in a lock is no damage: "somebody replaced the file, or the lock
+        # is wrong" is all that can be known.
+        if any(blame in result.text for blame in BLAMES[may_differ:]):
             return "wrong"
         if result.code:
             return "refused" if result.code == 1 and "error: " in result.text else "wrong"

@@ -112,7 +112,7 @@ class Builder:
         """
         assemble.check_references(self._project)
         _check_form(specs, form)
-        planned = self._prepare(specs)
+        planned = self._prepare_whole(specs)
         accelerators.check(planned)
         for note in accelerators.notes(self._project, planned, self._sizes):
             if note.startswith("warning: ") or not isinstance(self._progress, Quiet):
@@ -128,7 +128,7 @@ class Builder:
                 # A store that loses layers under each build, or an error that is one.
                 if not left or not (damaged or isinstance(error, GoneError)):
                     raise
-                planned = self._prepare(specs) if damaged else planned
+                planned = self._prepare_whole(specs) if damaged else planned
         if not shallow and len(self._project.platforms) > 1:
             for spec in specs:
                 # What readers that know indexes choose their platform from.
@@ -136,6 +136,13 @@ class Builder:
                 layout.put((), index_bytes(images_of_spec), INDEX_TYPE, spec.name)
         self._records.share(layout)
         return built
+
+    def _prepare_whole(self, specs: Sequence[ImageSpec]) -> list[Prepared]:
+        """Prepare images, again where a wheel is damaged while it is read."""
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(GoneError):
+                return self._prepare(specs)
+        return self._prepare(specs)
 
     def _is_damaged(self, planned: Sequence[Prepared]) -> bool:
         """Return whether a wheel was changed in the store since it was hashed; it is gone then."""
@@ -202,7 +209,7 @@ class Builder:
         Wheels that are unknown here are fetched, since what collides decides the layers, and is
         told. Raises LockstitchError where an image wants collisions to be errors.
         """
-        prepared = self._settled(self._prepare(specs), layout)
+        prepared = self._settled(self._prepare_whole(specs), layout)
         for note in dict.fromkeys(note for each in prepared for note in each.notes):
             say(f"warning: {note}")
         missing = self._missing(prepared, layout)
@@ -255,7 +262,7 @@ class Builder:
         What was built for lack of a wheel, and the layers of a registry's base, have no address.
         """
         files: dict[Digest, Download] = {}
-        for each in self._prepare(specs):
+        for each in self._prepare_whole(specs):
             needed = [*each.base.downloads(), *each.base.plain.downloads()]
             runner = bytecode.runnable(each.base, self._lock.bases)
             needed += runner.plain.downloads() if runner else []

@@ -25,6 +25,7 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.oci import deflate
 from lockstitch.oci.entry import encoded, encoder, stored_blocks
 from lockstitch.oci.layer import GoneError, check_path
+from lockstitch.patterns import regex
 
 Row = tuple[str, str, str]  # of a RECORD file: path, hash, size
 
@@ -114,11 +115,11 @@ class Member:
             what = f"{seen} bytes, CRC {crc:08x}" if seen <= self.size else "more bytes"
             message = f"`{self.name}` in `{self.wheel.filename}` declares {self.size} bytes, "
             message += f"CRC {self.crc:08x}, and holds {what}"
-            raise LockstitchError(message, hint=_REFUSED)
+            raise self.wheel.refused(message)
         if hasher and _urlsafe(hasher.digest()) != wanted.rstrip("="):
             message = f"`{self.name}` in `{self.wheel.filename}` is not what its RECORD says: "
             message += f"{algorithm}={_urlsafe(hasher.digest())}, not {self.recorded:.120}"
-            raise LockstitchError(message, hint=_REFUSED)
+            raise self.wheel.refused(message)
 
     def _inflated(self) -> Iterator[bytes]:
         if self.method == _STORED:
@@ -141,17 +142,17 @@ class Member:
             yield engine.flush()
         except zlib.error as error:
             message = f"`{self.name}` in `{self.wheel.filename}` does not inflate: {error}"
-            raise LockstitchError(message, hint=_REFUSED) from error
+            raise self.wheel.refused(message) from error
         if not engine.eof or engine.unused_data or at < end:
             message = f"`{self.name}` in `{self.wheel.filename}` does not end where it says"
-            raise LockstitchError(message, hint=_REFUSED)
+            raise self.wheel.refused(message)
 
     def _unpacked(self) -> Iterator[bytes]:
         try:
             yield from zstd.inflate(_Packed(self))
         except EOFError as error:
             message = f"`{self.name}` in `{self.wheel.filename}` does not inflate: {error}"
-            raise LockstitchError(message, hint=_REFUSED) from error
+            raise self.wheel.refused(message) from error
 
     def read(self) -> bytes:
         """Return the whole content; LockstitchError when it has more than its kind may have."""
@@ -159,7 +160,7 @@ class Member:
         if self.size > most:
             message = f"`{self.name:.200}` in `{self.wheel.filename}` has {self.size:,} bytes, "
             message += f"more than {most:,} are not read"
-            raise LockstitchError(message, hint=_REFUSED)
+            raise self.wheel.refused(message)
         return b"".join(self.plain())
 
 
@@ -172,6 +173,7 @@ _NO_ZIP = (
     ValueError,
     struct.error,
 )
+_BLOB = regex("[0-9a-f]{64}")
 _REFUSED = "do not use this wheel; compare it with the one on its index"
 
 
@@ -201,6 +203,8 @@ class Wheel:
     def __init__(self, path: Path, filename: str) -> None:
         """Open the file and check everything that can be known without inflating."""
         self.filename = filename
+        self._digest = path.name if _BLOB.fullmatch(path.name) else ""
+        self._handle = -1
         try:
             # Not mapped: its pages would count as this process's memory, all of them at the end.
             self._handle = os.open(path, os.O_RDONLY)
@@ -216,13 +220,33 @@ class Wheel:
             raise GoneError(message, hint="run the same command again") from error
         except _NO_ZIP as error:
             message = f"`{filename}` is not a wheel: {error}"
-            raise LockstitchError(message, hint=_REFUSED) from error
+            raise self.refused(message) from error
         self.members = self._checked(infos, directory)
 
     def close(self) -> None:
         """Close the file."""
         self._close()
         self._handle = -1  # the number may be another file's from now on
+
+    def refused(self, message: str) -> LockstitchError:
+        """Return the error for a wheel that is malformed: GoneError for a damaged blob of a store.
+
+        Another process may have put the right file in its place by now.
+        """
+        if self._is_damaged():
+            message = f"the file of `{self.filename}` was damaged while it was read"
+            return GoneError(message, hint="run the same command again")
+        return LockstitchError(message, hint=_REFUSED)
+
+    def _is_damaged(self) -> bool:
+        """Return whether this is a blob of a store, which its digest names, and not whole."""
+        if not self._digest or self._handle < 0:
+            return False
+        hasher, at = hashlib.sha256(), 0
+        while data := self.slice(at, _CHUNK):
+            hasher.update(data)
+            at += len(data)
+        return hasher.hexdigest() != self._digest
 
     def slice(self, start: int, size: int) -> bytes:
         """Return bytes of the file, fewer where it ends."""
@@ -251,6 +275,8 @@ class Wheel:
         total = sum(member.size for member in members.values())
         if total > _UNPACKED_LIMIT:
             problems.append(LockstitchError(f"`{self.filename}` declares {total} bytes unpacked"))
+        if problems and self._is_damaged():
+            raise self.refused("")
         raise_all([type(e)(e.message, hint=e.hint or _REFUSED) for e in problems])
         # By name bytes: a wheel's own order must not show in a layer.
         return dict(sorted(members.items(), key=lambda item: item[0].encode()))

@@ -40,7 +40,7 @@ from lockstitch.image.wheel import (
     write_record_file,
 )
 from lockstitch.oci import deflate
-from lockstitch.oci.layer import arrange, stitch
+from lockstitch.oci.layer import GoneError, arrange, stitch
 from lockstitch.store import Store
 
 SITE = "app/.venv/lib/python3.11/site-packages"
@@ -496,6 +496,26 @@ def test_a_control_character_in_a_name_is_refused(
     # RECORD is a CSV file whose rows it would break; 3.11 and 3.13 write `\\r` differently.
     with pytest.raises(LockstitchError):
         made(wheel(File(name=name, data=b"1")))
+
+
+def test_a_blob_of_a_store_that_is_damaged_while_it_is_read_is_no_fault_of_the_wheel(
+    tmp_path: Path,
+) -> None:
+    whole = wheel(CODE)
+    path = tmp_path / of_bytes(whole).hex
+    path.write_bytes(whole)
+    opened = Wheel(path, FILENAME)
+    at = local_at(whole, CODE.name)
+    path.write_bytes(whole[:at] + b"\0" * 60 + whole[at + 60 :])
+    for read in (opened.members[CODE.name].read, lambda: Wheel(path, FILENAME)):
+        with pytest.raises(GoneError, match="was damaged while it was read"):
+            read()
+    damaged = path.read_bytes()
+    path = tmp_path / of_bytes(damaged).hex  # which is what its index has
+    path.write_bytes(damaged)
+    with pytest.raises(LockstitchError, match="has no local header") as refused:
+        Wheel(path, FILENAME)
+    assert refused.value.hint.startswith("do not use this wheel")
 
 
 def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
