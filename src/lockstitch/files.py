@@ -22,7 +22,7 @@ _SECRETS = (".env", ".env.*")
 _ALIKE = 0.85  # of two names of which one may be meant for the other
 _USED = 60.0  # seconds in which a use more does not count
 USE_LOCK = "use.lock"  # in a folder of tools: held by the programs that run from it
-_SILENCE = 1.0  # seconds that a lock is waited for before somebody is told
+_SILENCE, _LOOK = 1.0, 0.02  # seconds that a lock is waited for before somebody is told; a look
 SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", *_SECRETS, "*.lockstitch-tmp")
 
 
@@ -112,19 +112,34 @@ def copied(root: Path, target: Path, *, modes: bool = False) -> Path:
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Hold a lock file between processes; the lock ends with the process that holds it."""
-    from filelock import FileLock, Timeout  # 40 ms that only a writer needs
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(path)
+    handle = _opened(path)
     try:
-        held.acquire(timeout=_SILENCE)
-    except Timeout:
-        say(f"waiting for another command that holds `{path}`")
-        held.acquire()
-    try:
+        until = clock.monotonic() + _SILENCE
+        while not (held := _held(handle, fcntl.LOCK_EX)) and clock.monotonic() < until:
+            clock.sleep(_LOOK)
+        if not held:
+            say(f"waiting for another command that holds `{path}`")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        held.release()
+        os.close(handle)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:  # another user's
+        return os.open(path, os.O_RDONLY)
+
+
+def _held(handle: int, how: int) -> bool:
+    """Return whether an open file is locked now, without waiting for others."""
+    try:
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class UseLock:
@@ -133,10 +148,7 @@ class UseLock:
     def __init__(self, path: Path) -> None:
         """Open the file, in a folder that is there, and hold nothing; OSError where that fails."""
         self._path = path
-        try:
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except PermissionError:  # another user's
-            self._handle = os.open(path, os.O_RDONLY)
+        self._handle = _opened(path)
         weakref.finalize(self, os.close, self._handle)
 
     def share(self) -> None:
@@ -152,14 +164,11 @@ class UseLock:
         fcntl.flock(self._handle, fcntl.LOCK_UN)
 
     def _take(self, how: int, *, wait: bool) -> bool:
-        try:
-            fcntl.flock(self._handle, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait:
-                return False
+        held = _held(self._handle, how)
+        if not held and wait:
             say(f"waiting for other commands that use `{self._path.parent.parent}`")
             fcntl.flock(self._handle, how)
-        return True
+        return held or wait
 
 
 def use(path: Path) -> None:

@@ -11,7 +11,9 @@ from typing import Any, TypeVar, dataclass_transform
 _Value = TypeVar("_Value")
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True)
+@dataclass_transform(
+    kw_only_default=True, frozen_default=True, field_specifiers=(dataclasses.field,)
+)
 def frozen(kind: type[_Value]) -> type[_Value]:
     """Make a class one of values: keywords only, slots, equal and hashed by its fields.
 

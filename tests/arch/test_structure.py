@@ -23,7 +23,7 @@ SOURCES = sorted(
 # What `lockstitch --help` may load. Each addition makes every command start later.
 QUICK = ["lockstitch", "lockstitch.cli", "lockstitch.cli.main", "lockstitch.errors"]
 SLOW = (
-    *("packaging", "urllib3", "rich", "debian", "filelock", "platformdirs", "uv", "tomllib"),
+    *("packaging", "urllib3", "rich", "debian", "platformdirs", "uv", "tomllib"),
     *("json", "subprocess", "hashlib", "ssl", "http", "zipfile", "tarfile", "typing"),
     *("concurrent", "multiprocessing", "tempfile", "email", "dataclasses", "pathlib"),
 )
@@ -76,7 +76,7 @@ def test_a_command_loads_no_library_before_it_needs_it() -> None:
     out = subprocess.check_output([sys.executable, "-c", code], text=True)
     loaded = dict(json.loads(line) for line in out.splitlines())
     assert list(loaded) == names
-    third_party = {"packaging", "urllib3", "rich", "debian", "filelock", "platformdirs"}
+    third_party = {"packaging", "urllib3", "rich", "debian", "platformdirs"}
     assert {name: found for name in names if (found := sorted(third_party & {*loaded[name]}))} == {}
 
 

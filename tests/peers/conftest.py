@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 import pytest
 from support.programs import UV, lockstitch
 
@@ -102,7 +101,7 @@ def project(
     subprocess.run([UV, "sync", "--locked", "--quiet"], cwd=root, env=environment, check=True)
     subprocess.run([root / ".venv" / "bin" / "python", "src/train.py"], cwd=root, check=True)
     # One worker after the other: the second finds the layers in the store.
-    with filelock.FileLock(store.with_suffix(".lock")):
+    with files.lock(store.with_suffix(".lock")):
         real.lockstitch("build")
     return real
 
@@ -148,7 +147,7 @@ def engine(log: Path, *words: str) -> Iterator[Docker]:
     """
     with ExitStack() as stack:
         if "--bridge=none" not in words:
-            stack.enter_context(filelock.FileLock("/tmp/lockstitch-tests-network.lock"))
+            stack.enter_context(files.lock(Path("/tmp/lockstitch-tests-network.lock")))
         yield from _engine(log, *words)
 
 

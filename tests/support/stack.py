@@ -246,7 +246,7 @@ def copy_lockstitch(store: Path) -> None:
     """Put lockstitch and what it imports where everybody can read them."""
     import lockstitch
 
-    for name in ("filelock", "packaging", "platformdirs", "urllib3", "rich", "yaml", "tomlkit"):
+    for name in ("packaging", "platformdirs", "urllib3", "rich", "yaml", "tomlkit"):
         found = importlib.util.find_spec(name)
         assert found
         assert found.origin
