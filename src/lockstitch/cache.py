@@ -10,19 +10,20 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import clock, files
 from lockstitch.digest import Digest
 from lockstitch.store import HASHED, STALE, TREES, Store
+from lockstitch.values import frozen
 
 _LEFTOVERS = ("partial", "tmp")  # of downloads and processes that were stopped
 # Folders that are walked in another way; locks are empty files, which somebody may have open.
 _OTHERWISE = frozenset({"blobs", "locks", "records", "trial", "wheels"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Item:
     """What is removed at once: a blob, a record, an unpacked image, a folder of tools."""
 

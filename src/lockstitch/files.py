@@ -7,7 +7,6 @@ import shutil
 import stat
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from lockstitch import clock
 from lockstitch.errors import LockstitchError
 from lockstitch.listing import OF_ENVIRONMENTS, SKIPPED_FOLDERS
 from lockstitch.progress import say
+from lockstitch.values import frozen
 
 _SECRETS = (".env", ".env.*")
 _ALIKE = 0.85  # of two names of which one may be meant for the other
@@ -26,7 +26,7 @@ _SILENCE, _LOOK = 1.0, 0.02  # seconds that a lock is waited for before somebody
 SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", *_SECRETS, "*.lockstitch-tmp")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FoundFile:
     """A regular file below a root: its POSIX path from there, where it is, and its stat."""
 
@@ -54,9 +54,12 @@ class FoundFile:
         return self.mark == (facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
 
 
-def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write a file beside its place, sync it, and rename it there."""
-    with atomic(path, mode=mode) as temporary:
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, synced: bool = True) -> None:
+    """Write a file beside its place, sync it, and rename it there.
+
+    What whoever reads it can tell to be whole, and make again, need not be synced.
+    """
+    with atomic(path, mode=mode, synced=synced) as temporary:
         temporary.write_bytes(data)
 
 
@@ -82,14 +85,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def atomic(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
+def atomic(path: Path, *, mode: int = 0o644, synced: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it there when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.lockstitch-tmp")
     try:
         yield temporary
         temporary.chmod(mode)
-        sync(temporary)
+        if synced:
+            sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -5,13 +5,13 @@ external diff (git-config(1), `core.fsmonitor`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
 from lockstitch.listing import SKIPPED_FOLDERS
 from lockstitch.patterns import regex
+from lockstitch.values import frozen
 
 _COMMIT = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LOGIN = regex(r"(?<=://)[^/@\s]+@")
@@ -194,7 +194,7 @@ def _of_settings(folder: Path, text: str) -> Iterator[Path]:
 # --- commits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Commit:
     """The commit that a project's folder is at."""
 
@@ -220,7 +220,7 @@ def commit(root: Path) -> Commit:
     return Commit(digest=digest, dirty=any(not line.startswith("#") for line in lines))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Revision:
     """A commit, seen from a folder of its repository: its files are read without a checkout."""
 

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import environ
 from lockstitch.errors import LockstitchError
+from lockstitch.values import frozen
 
 Running = subprocess.Popen[bytes]
 Expired = subprocess.TimeoutExpired
@@ -21,7 +21,7 @@ _TAIL = 20  # lines of a failed program's output that are shown
 _PATIENCE = 10.0  # seconds that a program gets to end after Ctrl-C
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Command:
     """A program to start: its words, its folder and its variables."""
 
@@ -30,7 +30,7 @@ class Command:
     env: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finished:
     """What a program left behind."""
 

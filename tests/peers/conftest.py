@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support.programs import UV, lockstitch
 
+from lockstitch import files
 from lockstitch.oci.layout import Layout
 
 # What takes longest comes first, so that no worker is left alone with it at the end.

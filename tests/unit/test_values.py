@@ -65,3 +65,36 @@ def test_it_is_shown_as_a_dataclass_is_unless_it_says_how() -> None:
     assert repr(Same(x=1, names=("a",))) == "Same(x=1, names=('a',))"
     assert repr(Point(x=1)) == "Point(x=1, names=(), seen=[])"
     assert repr(Alone(x=5)) == "5"
+
+
+@frozen
+class Partly:
+    """Compared and shown in part."""
+
+    x: int
+    note: str = field(default="", compare=False)
+    known: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Know nothing yet."""
+        object.__setattr__(self, "known", {})
+
+
+def test_a_field_may_be_left_out_of_what_is_compared_or_shown() -> None:
+    one, other = Partly(x=1, note="a"), Partly(x=1, note="b")
+    other.known["y"] = 2
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != Partly(x=2, note="a")
+    assert repr(one) == "Partly(x=1, note='a')"
+
+
+@frozen
+class Empty:
+    """No field at all."""
+
+
+def test_a_value_without_fields_is_equal_to_its_like() -> None:
+    assert Empty() == Empty()
+    assert len({Empty(), Empty()}) == 1
+    assert Empty() != Point(x=1)

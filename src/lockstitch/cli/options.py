@@ -5,7 +5,6 @@ them in a group with a title.
 """
 
 import argparse
-import difflib
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -80,10 +79,12 @@ class Parser(argparse.ArgumentParser):
         unknown = re.search(r"unrecognized arguments: .*?(--?[\w-]+)", message)
         choice = re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message)
         near: list[str] = []
-        if unknown:
-            near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
-        elif choice:
-            near = difflib.get_close_matches(choice[1], re.findall(r"[\w./-]+", choice[2]), n=1)
+        if wrong := unknown or choice:
+            from difflib import get_close_matches
+
+            listed = re.findall(r"[\w./-]+", choice[2]) if choice else []
+            named = [*self._option_string_actions] if unknown else listed
+            near = get_close_matches(wrong[1], named, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"{self.prog} --help"
         sys.stderr.write(colour.line(f"hint: {hint}\n", sys.stderr))
         raise SystemExit(2)

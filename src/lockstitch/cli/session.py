@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from lockstitch.python import size
 from lockstitch.python.load import find_root, load
 from lockstitch.python.model import Project
 from lockstitch.store import Store, default_root
+from lockstitch.values import frozen
 
 if TYPE_CHECKING:
     from lockstitch.image.build import Builder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lockstitch.oci.registry.client import Client
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Session:
     """One run of a command inside a project."""
 

@@ -3,19 +3,19 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from lockstitch import files
 from lockstitch.oci.model import Image
 from lockstitch.python.model import ImageSpec, Project, TargetSpec
+from lockstitch.values import frozen
 
 REPORT = "ranks.json"
 _RANKS, _FINGERPRINT, _ENV = "ranks.py", "fingerprint.py", "env.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Job:
     """One image's command on one target."""
 

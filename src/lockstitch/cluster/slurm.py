@@ -12,6 +12,7 @@ from lockstitch.cluster.job import REPORT, Job
 from lockstitch.errors import LockstitchError
 from lockstitch.progress import say
 from lockstitch.python import size
+from lockstitch.values import frozen
 from lockstitch.webpage import plain
 
 _HINT = "run it where Slurm's programs are: on a login node"
@@ -146,7 +147,7 @@ class _Task:
     first: int = 0  # the exit code of the rank that failed first, which ended the others
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ended:
     """How a job ended."""
 

@@ -2,12 +2,10 @@
 
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import environ, process
@@ -17,6 +15,7 @@ from lockstitch.oci.layout import write_docker_archive
 from lockstitch.oci.model import Image
 from lockstitch.process import Command
 from lockstitch.python.model import BESIDE, ImageSpec, Project
+from lockstitch.values import frozen
 
 RUNNERS = ("docker", "podman")
 BUILDERS = ("docker", "podman", "buildah")
@@ -25,7 +24,7 @@ _HEX = 64
 _TAIL = 20  # lines of a failed build that are shown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Engine:
     """A program that builds and runs containers, and the platform that it does so for."""
 
@@ -72,7 +71,7 @@ def _machine(text: str) -> str:
 
 def machine() -> str:
     """Return the platform of this machine, as in `linux/amd64`."""
-    return f"linux/{_MACHINES.get(platform.machine().lower(), platform.machine().lower())}"
+    return f"linux/{_MACHINES.get(os.uname().machine.lower(), os.uname().machine.lower())}"
 
 
 def tag(project: Project, spec: ImageSpec) -> str:
@@ -115,7 +114,7 @@ def load(engine: Engine, image: Image, name: str) -> Digest:
     return wanted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Network:
     """A network of the engine that a container joins, and what it is told of who is there."""
 
@@ -166,7 +165,7 @@ def command(
     return Command(words=(*words, tag, *command_words), cwd=project.root, env=env)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Recipe:
     """What an engine builds: a Dockerfile of a folder, under a tag."""
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from lockstitch.lock.file import pylock_name
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import normal
 from lockstitch.python.tables import table, texts
+from lockstitch.values import frozen
 
 MARK: Final = (
     "# Written by `lockstitch export dockerfile` from pyproject.toml and the locks; do not edit."
@@ -27,7 +27,7 @@ _BY_CUSTOM: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Copy:
     """Something of the project that a Dockerfile copies: a folder, or a file or glob of files."""
 

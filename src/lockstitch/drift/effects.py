@@ -8,10 +8,10 @@ import enum
 import functools
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.resources import load_table
+from lockstitch.values import frozen
 
 # A class, a function of a module, or a name with an underscore, in a sentence.
 _NAMED = re.compile(r"\b(?:[A-Z]\w*[a-z]\w*[A-Z]\w*|\w+(?:\.\w+)+|[a-z]+(?:_[a-z]+)+)\b")
@@ -42,7 +42,7 @@ class Effect(enum.IntEnum):
         return self is not Effect.NONE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Table:
     numeric: tuple[str, ...]
     bystanders: frozenset[str]
@@ -170,7 +170,7 @@ def required_by(
 # --- releases that are known to change results
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class KnownChange:
     """A change of results that a release of a package brought."""
 

@@ -5,7 +5,7 @@ The image will hold the packages of its lock, so nothing has to be built for the
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import files
@@ -26,6 +26,7 @@ from lockstitch.python.names import minor
 from lockstitch.run import record
 from lockstitch.run.record import RunRecord
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _SMALL = 256  # bytes; two smaller files may be equal by chance
 _MODELS = frozenset(
@@ -34,7 +35,7 @@ _MODELS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Drift:
     """One difference between the run that wrote a file and the image that holds the file."""
 

@@ -3,7 +3,6 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.drift.compare import Difference
@@ -11,6 +10,7 @@ from lockstitch.drift.effects import KnownChange
 from lockstitch.drift.source import Context, differences
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.table import counted, table
+from lockstitch.values import frozen
 
 # Parts of a fingerprint that a source may not know: then it is in no group.
 _PARTS = {
@@ -24,7 +24,7 @@ _PARTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Group:
     """Environments that have the same."""
 
@@ -36,7 +36,7 @@ class Group:
         return f"{self.value or '-'} ({', '.join(self.names)})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fact:
     """One thing that is not the same everywhere, by groups, the largest first."""
 

@@ -6,7 +6,6 @@ import platform as host
 import re
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lockstitch import files, git
@@ -23,6 +22,7 @@ from lockstitch.python.load import find_root, load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.target import Target
 from lockstitch.store import Store, default_root
+from lockstitch.values import frozen
 
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.txt")
 _HINT = "name an environment, a lock, an image or a git revision; --help lists the forms"
@@ -32,7 +32,7 @@ _LARGEST = 1 << 20  # bytes of a file of code
 _GLIBC = "2.36"  # of a host that has none: the oldest Debian that bases are made of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Context:
     """Where a source is looked for, and which part of a lock is meant."""
 

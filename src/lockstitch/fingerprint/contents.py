@@ -10,7 +10,7 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from lockstitch.oci.rootfs import StoredFile
 from lockstitch.python.tables import table, texts
 from lockstitch.runtime import fingerprint as script
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _KIND = "image-fingerprints-1"  # of store records
 _PATCH_LEVEL = re.compile(r'#define\s+PY_VERSION\s+"([^"]+)"')
@@ -34,7 +35,7 @@ _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 Files = Mapping[str, StoredFile]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Installed:
     """One package of the image, with the rows of its RECORD."""
 

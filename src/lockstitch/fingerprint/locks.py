@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from lockstitch.digest import Digest
 from lockstitch.fingerprint.model import Fingerprint, Package, System
@@ -11,9 +10,10 @@ from lockstitch.python.locks import Pinned, poetry, pylock, requirements
 from lockstitch.python.locks.pylock import Built, Unbuilt
 from lockstitch.python.locks.requirements import Follow
 from lockstitch.python.target import Target
+from lockstitch.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wanted:
     """Which part of a lock, for which machine; None means all groups or extras."""
 

@@ -7,13 +7,14 @@ machine: nothing in it is trusted.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any, TypeVar
 
 from lockstitch.digest import Digest, canonical_json, of_bytes, parse_json
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python import names
 from lockstitch.python.tables import Table
+from lockstitch.values import frozen
 
 SCHEMA = 1
 _HINT = "lockstitch fingerprint SOURCE --json > FILE.json"
@@ -25,7 +26,7 @@ _LARGEST = 64 << 20
 Part = TypeVar("Part")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Package:
     """One Python package, installed or locked."""
 
@@ -46,7 +47,7 @@ class Package:
         return {k: v for k, v in _table(self).items() if v not in (None, "", [])}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Python:
     """An interpreter; a lock knows at most the version, or only its first two numbers."""
 
@@ -62,7 +63,7 @@ class Python:
         return names.minor(self.version)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class System:
     """The system that the interpreter runs on."""
 
@@ -72,7 +73,7 @@ class System:
     release: str = ""  # `debian 12`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cpu:
     """A processor: kernels of BLAS and NumPy are chosen by its features."""
 
@@ -81,7 +82,7 @@ class Cpu:
     features: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Blas:
     """One copy of a BLAS that a package brings."""
 
@@ -93,7 +94,7 @@ class Blas:
     threads: int = 0  # 0 when it was not asked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gpu:
     """NVIDIA's driver and devices."""
 
@@ -103,7 +104,7 @@ class Gpu:
     devices: tuple[str, ...] = ()  # name and compute capability
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fingerprint:
     """An environment. It has no host name, no time and no path."""
 

@@ -86,9 +86,9 @@ class InheritedLayers:
 
     def fetch(self, base: Base, layers: Sequence[LayerFacts]) -> None:
         """Bring layers of a base into the store; raises LockstitchError when a download fails."""
-        from lockstitch.lock.bases.registry.pin import fetch
-
         if layers:
+            from lockstitch.lock.bases.registry.pin import fetch
+
             fetch(layers, self._repository(base), self._store, self._progress)
 
     def path(self, layer: LayerFacts) -> Path:

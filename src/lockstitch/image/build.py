@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -46,6 +46,7 @@ from lockstitch.progress import Quiet, Reporter, say
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _COLLISIONS, _SIZES = "collisions", "sizes"  # of store records
 _NO_PACKAGE = (
@@ -55,7 +56,7 @@ _NO_PACKAGE = (
 _TRIES = 3  # to make layers, since packages of the store may turn out to be damaged
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Built:
     """A built image, which is in the layout unless the build was shallow."""
 

@@ -10,7 +10,6 @@ import platform
 import re
 import tarfile
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -22,6 +21,7 @@ from lockstitch.net.download import Download
 from lockstitch.oci.entry import TAR_END, tar_header, tar_padding
 from lockstitch.oci.entry import file as entry
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _SCHEMA = 1
 _INDEX, _INSTALLER = "bundle.json", "install.py"
@@ -31,7 +31,7 @@ _CHUNK = 1 << 20
 _WHEEL = re.compile(r"[\w.!+-]{1,240}\.whl")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bundle:
     """What a bundle has: the digest of its lock, its images, and its files."""
 

@@ -9,7 +9,7 @@ surely makes the same.
 import contextlib
 import functools
 import json
-import platform
+import os
 import struct
 import sys
 import tempfile
@@ -17,7 +17,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
@@ -30,6 +29,7 @@ from lockstitch.lock.bases import Base
 from lockstitch.oci import deflate
 from lockstitch.oci.entry import Content, Kind
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _LOADERS = {
     "linux/amd64": ("x86_64", "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
@@ -37,7 +37,7 @@ _LOADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Interpreter:
     """The command that runs the image's Python here, and what its output depends on."""
 
@@ -90,7 +90,7 @@ def compile_files(
 # --- bytecode of a wheel, kept in the store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredBytecode:
     """The bytecode of one module, compressed: a part of a blob of the store."""
 
@@ -185,7 +185,7 @@ def runnable(base: Base, locked: Sequence[Base]) -> Base | None:
     for other in (base, *locked):
         if other.interpreter is None:
             continue
-        fits = sys.platform == "linux" and platform.machine() == _LOADERS[other.platform][0]
+        fits = sys.platform == "linux" and os.uname().machine == _LOADERS[other.platform][0]
         if fits and other.python == base.python:
             return other
     return None
@@ -290,6 +290,8 @@ def find_local(version: str) -> tuple[Interpreter | None, str]:
 
 def _local(version: str) -> tuple[str, str] | None:
     """Return the path and the full version of a CPython of this machine."""
+    import platform
+
     own = platform.python_version()
     cpython = platform.python_implementation() == "CPython"
     if cpython and (own == version or own.rpartition(".")[0] == version):

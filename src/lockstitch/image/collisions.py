@@ -8,7 +8,7 @@ the later name, with a warning.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
 from lockstitch.digest import Digest, canonical_json, of_bytes
@@ -19,6 +19,7 @@ from lockstitch.python.model import ImageSpec
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
 from lockstitch.table import first_of
+from lockstitch.values import frozen
 
 _FORM = 1  # of records
 _KIND = "files"
@@ -27,7 +28,7 @@ _SHOWN = 3  # paths that a warning names
 _EXTRA = re.compile(r"\bextra\b")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PackageFiles:
     """What a package puts into an environment, and the packages that it requires."""
 
@@ -49,7 +50,7 @@ class PackageFiles:
         return cls(files=files, requires=frozenset(map(str, document["requires"])))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Collision:
     """The files of one package that another one has with other bytes, which are in the image."""
 
@@ -61,7 +62,7 @@ class Collision:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON, for a record and for provenance."""
-        return {key: getattr(self, key) for key in self.__slots__} | {"paths": [*self.paths]}
+        return asdict(self) | {"paths": [*self.paths]}
 
     @classmethod
     def of_document(cls, document: dict[str, Any]) -> "Collision":

@@ -1,6 +1,5 @@
 """What layers hold: the virtual environment, installed wheels, the project's own files."""
 
-import configparser
 import os
 import re
 import zlib
@@ -338,6 +337,8 @@ def console_scripts(entry_points: bytes, source: str) -> Iterator[tuple[str, byt
 
     Raises LockstitchError for a file that cannot be read and for an entry that is no script.
     """
+    import configparser
+
     parser = configparser.ConfigParser(
         delimiters=("=",),
         interpolation=None,

@@ -8,7 +8,6 @@ import posixpath
 import re
 import tarfile
 from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -23,6 +22,7 @@ from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry, Kind, file, folder, symlink
 from lockstitch.resources import load_table
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _CERTIFICATES: Final = "usr/share/ca-certificates/mozilla/"
 BUNDLE: Final = "etc/ssl/certs/ca-certificates.crt"
@@ -54,7 +54,7 @@ KINDS: Final = {
 _MERGED: Final = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Member:
     """A file, folder or symlink of a package, at its place after the usr-merge."""
 
@@ -65,7 +65,7 @@ class Member:
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DebianArchive:
     """The control files of a package by name, and its members."""
 

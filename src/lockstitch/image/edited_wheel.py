@@ -10,7 +10,6 @@ import io
 import re
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,6 +17,7 @@ from lockstitch.digest import of_bytes
 from lockstitch.files import FoundFile
 from lockstitch.image.wheel import record_hash
 from lockstitch.python.model import Project
+from lockstitch.values import frozen
 
 # What backends read besides modules, by name: settings, and files that they add by themselves.
 _READ = re.compile(
@@ -27,7 +27,7 @@ _READ = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Last:
     """The last wheel of a project, and what it was made from."""
 

@@ -26,6 +26,7 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import distribution_of
 from lockstitch.store import Store
 from lockstitch.table import first_of
+from lockstitch.values import frozen
 
 _FORM = 2  # of the records
 # What packages import without asking for it, most often by far.
@@ -39,7 +40,7 @@ _LARGEST = 1 << 20  # bytes of an entry_points.txt
 _SHOWN = 6  # modules that a note names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Modules:
     """What a wheel brings: top-level modules, those of its namespace packages, and programs."""
 
@@ -121,7 +122,7 @@ def check(
     return notes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Start:
     """What the start of an image's program is made of, and the imports that lead out of it."""
 

@@ -1,7 +1,7 @@
 """Facts of an image in a layout or in a registry, read from its blobs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lockstitch.digest import Digest, parse_json
@@ -13,9 +13,10 @@ from lockstitch.oci.layer import LayerFacts
 from lockstitch.oci.manifest import Manifest, Source
 from lockstitch.oci.model import Descriptor
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SourceLayer:
     """A layer of an image in a layout or in a registry."""
 
@@ -29,7 +30,7 @@ class SourceLayer:
         yield from self.source.blob(self.descriptor)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Inspected:
     """The facts of an image, its layers and its packages."""
 

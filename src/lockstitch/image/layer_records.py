@@ -1,7 +1,6 @@
 """Layers that exist already, by the key of their plan: in the store, the layout or a cache."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,13 @@ from lockstitch.oci.layout import Layout
 from lockstitch.oci.registry.cache import CachedLayer, LayerCache
 from lockstitch.oci.registry.repository import MOST
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _KIND, _OWN = "layers", "own-layers"  # of store records
 _OF_PROJECT = frozenset({"app", "files", "own"})  # kinds of layers that each edit makes anew
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredLayer:
     """A layer whose facts are recorded and whose bytes are in a file of store or layout."""
 

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
 from lockstitch.table import counted
+from lockstitch.values import frozen
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
@@ -41,7 +42,7 @@ _SMALL = 4 << 20  # bytes of input below which a process costs more than it save
 _WORKER = 160 << 20  # bytes of memory of a worker and of the compiler of bytecode that it starts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Job:
     """A planned layer with everything that its entries are made from."""
 
@@ -62,7 +63,7 @@ class Job:
         return wheel.size or 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LayerResult:
     """A layer that is now in the store."""
 
@@ -71,14 +72,14 @@ class LayerResult:
     packages: dict[str, PackageFacts]  # that it is made from, by hex digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Damaged:
     """What a layer needs and the store had not, or not whole; it is not there any more."""
 
     digests: tuple[Digest, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Findings:
     """Notes, and facts of packages, collected while entries are read."""
 

@@ -30,6 +30,7 @@ from lockstitch.python.imports import Reach, Tree, reaches
 from lockstitch.python.model import Project
 from lockstitch.resources import load_table
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _FORM: Final = 1  # of the records
 _LAYER, _WHEEL, _CHECKED = "layer-libraries", "wheel-libraries", "libraries"  # store records
@@ -46,7 +47,7 @@ _SITE: Final = ".site"  # a folder that no project has, for the code of wheels
 _PROGRAMS: Final = re.compile(r"usr/(?:local/)?s?bin/([^/]+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SystemFiles:
     """The libraries and programs of a base, by path, and versions of symbols of its libstdc++."""
 
@@ -60,7 +61,7 @@ class SystemFiles:
         return {name: sorted(getattr(self, name)) for name in fields}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Object:
     """One ELF file of a wheel: its path below site-packages, and what it needs."""
 
@@ -235,7 +236,7 @@ class _Wheel:
     digest: Digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Missing:
     """A wheel with the files that lack something, each with what it lacks, sorted."""
 

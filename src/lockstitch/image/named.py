@@ -1,7 +1,6 @@
 """An image by the name that a person gives: of the project's layout, or of a registry."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch.digest import Digest
@@ -14,9 +13,10 @@ from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.push import RepositoryWriter
 from lockstitch.oci.registry.repository import Repository
+from lockstitch.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Named:
     """What a name means: a manifest or an index, and the place where it stands."""
 

@@ -8,7 +8,6 @@ not show a second write in the same step.
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lockstitch import clock, files, git
@@ -17,6 +16,7 @@ from lockstitch.files import FoundFile, matches
 from lockstitch.listing import STEP
 from lockstitch.python.model import Project
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _KIND, _FORM = "read files", 1  # of store records; the number changes with what is remembered
 _POINTER = 1024  # bytes that a pointer of Git LFS has at most
@@ -28,7 +28,7 @@ _DROPPING = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FileFacts:
     """What is known of a file that was read."""
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -26,6 +26,7 @@ from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import minor, normal
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _ADDED = 1  # the form of layers of packages that a project adds
 _ALONE_FROM = 8 << 20  # bytes of a wheel; 15 % of wheels, 92 % of their bytes
@@ -40,7 +41,7 @@ HashedFile = tuple[FoundFile, Digest]
 Lost = tuple[tuple[str, tuple[str, ...]], ...]  # paths by the names of packages, sorted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LayerPlan:
     """One layer before it has bytes: its kind, its title, and the key of its record."""
 
@@ -58,7 +59,7 @@ class LayerPlan:
         return frozenset(path for name, paths in self.lost for path in paths if name == package)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AppFiles:
     """The project's own files in an image, and what else the layer above them has."""
 
@@ -67,7 +68,7 @@ class AppFiles:
     others: str = ""  # what decides folders of outputs, links and the health check
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PlanInputs:
     """The inputs of a plan: two plans with equal inputs have equal keys."""
 
@@ -90,7 +91,7 @@ class PlanInputs:
     split: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prepared:
     """One image for one platform, planned."""
 

@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,12 +22,13 @@ from lockstitch.lock import sources
 from lockstitch.python.model import Project
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _MOST_RECENT = 16 << 20  # bytes of files of just now, which are read again each time
 _EPOCH = "315619200"  # the mtime of every file that lockstitch writes; zip has none before 1980
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProjectWheel:
     """The project's wheel in the store, and the digest of what is in it."""
 

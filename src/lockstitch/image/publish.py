@@ -1,7 +1,7 @@
 """Pushes images of a project to registries, with the documents that refer to them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lockstitch.digest import Digest
 from lockstitch.errors import UsageError
@@ -21,11 +21,12 @@ from lockstitch.oci.signing import referrers
 from lockstitch.oci.signing.referrers import SentDocuments
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _IMAGE = "{image}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Published:
     """One image of the project that is in a registry."""
 
@@ -41,7 +42,7 @@ class Published:
         return self.target.at(self.pushed.digest)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Documents:
     """What refers to images: in a layout, and `fresh` about images that are in none."""
 

@@ -6,7 +6,6 @@ import shlex
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from lockstitch.python.names import distribution_of, normal, of_requirement
 from lockstitch.python.tables import table, texts
 from lockstitch.store import Store
 from lockstitch.table import first_of
+from lockstitch.values import frozen
 
 _SITE = "/site-packages/"
 _IMPORTED = re.compile(r"(?m)^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)")
@@ -32,7 +32,7 @@ _SIZES = "sizes-2"  # of store records
 _BLAMED = 5  # packages that are named when an image is over its budget
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Package:
     """A package of an image, or a folder of its base, and the bytes of its files."""
 
@@ -159,7 +159,7 @@ def _moved(project: Project) -> str:
 # --- what each image was before the last build that changed it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Snapshot:
     """An image's digest and its layers: title, digest and compressed size of each."""
 

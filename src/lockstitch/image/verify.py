@@ -25,6 +25,7 @@ from lockstitch.oci.rootfs import StoredFile, files_of
 from lockstitch.progress import Reporter, Task
 from lockstitch.python.model import Project
 from lockstitch.python.names import normal
+from lockstitch.values import frozen
 
 _MOST, _LONGEST = 100, 500  # problems of one check that are shown, and the characters of each
 # What reading a malformed document raises.
@@ -53,7 +54,7 @@ class Findings:
         return [f"{check}: {text}" for check, texts in self.problems.items() for text in texts]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Locks:
     """The digests of a project's locks, to compare an image with."""
 
@@ -231,7 +232,7 @@ class _Layers:
 # --- what is installed, read from the files of the layers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Installed:
     """One package in the environment of an image."""
 

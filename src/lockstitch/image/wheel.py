@@ -14,7 +14,6 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from lockstitch.oci import deflate
 from lockstitch.oci.entry import encoded, encoder, stored_blocks
 from lockstitch.oci.layer import GoneError, check_path
 from lockstitch.patterns import regex
+from lockstitch.values import frozen
 
 Row = tuple[str, str, str]  # of a RECORD file: path, hash, size
 
@@ -49,7 +49,7 @@ _HASHES = frozenset({"sha256", "sha384", "sha512"})  # of RECORD; weaker ones pr
 _UNPACKED_LIMIT = 64 << 30  # far above any wheel that an index takes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Member:
     """One file of a wheel; content for a layer that is never recompressed."""
 

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from posixpath import dirname
 from typing import Any
 
@@ -20,6 +20,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.python.imports import certain_lines
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 FORM = 1  # of records
 _KIND = "imported"
@@ -39,7 +40,7 @@ _TAMPERS = re.compile(r"\bsys\.(?:modules\[|meta_path|path_hooks|path\.|path\[|p
 _NAME = re.compile(r"(\w[\w.]*)(?:\s+as\s+\w+)?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lack:
     """A module that a package imports as soon as it is imported, and no package has."""
 

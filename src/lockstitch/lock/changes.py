@@ -1,7 +1,6 @@
 """What changed between two states of a project's locks, by meaning and never by bytes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,12 @@ from lockstitch.python import locks
 from lockstitch.python.locks import lists
 from lockstitch.python.model import Project
 from lockstitch.python.target import Target
+from lockstitch.values import frozen
 
 ELSEWHERE = "package, other Pythons"  # a further version of a package, which no image has
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Change:
     """One thing that was added, removed, changed, or has other files under the same version."""
 
@@ -49,7 +49,7 @@ class Change:
 Pins = Mapping[str, tuple[str, frozenset[str]]]  # name -> versions as one text, sha256 of files
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class State:
     """What the locks of a folder pin."""
 

@@ -1,7 +1,6 @@
 """What is locked, in the forms that other programs read; needs no network."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from lockstitch import files
 from lockstitch.digest import Digest
@@ -14,6 +13,7 @@ from lockstitch.python.locks import LockedWheel, Package, pylock
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.target import Target
 from lockstitch.store import Store, default_root
+from lockstitch.values import frozen
 
 _ALL = "requirements-lock.txt"
 
@@ -62,7 +62,7 @@ def pylock_of(project: Project, lock: Lock, spec: ImageSpec, platform: str = "")
     return urls.dumps({platform: _wheels(project, lock, spec, target)}, target.minor)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Known:
     """What a build knows of its image, and what is not read from the locks again."""
 

@@ -17,6 +17,7 @@ from lockstitch.lock.bases.debian.base import DebianPackage, read_package
 from lockstitch.lock.bases.debian.base import document as debian_row
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
+from lockstitch.values import frozen
 
 NAME = "lockstitch.lock"
 REQUIREMENTS = "requirements-lock.txt"
@@ -27,7 +28,7 @@ _PATH = re.compile(r"(?:\.\./){1,20}uv\.lock|(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\0]
 _COMMENT = "Written by `lockstitch lock`; do not edit. `lockstitch lock --check` compares it."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LockedFile:
     """A file beside the lock, and the digest of its bytes."""
 
@@ -35,7 +36,7 @@ class LockedFile:
     digest: Digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LockedService:
     """A service of the stack: its version, its list of packages, its image where one was made."""
 
@@ -80,7 +81,7 @@ class LockedFolder:
     requires: tuple[str, ...]  # build requirements, each with its hashes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lock:
     """Everything pinned that is not a Python package of the project."""
 

@@ -5,7 +5,6 @@ import difflib
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import files, services
@@ -33,6 +32,7 @@ from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import Project, ServiceSpec
 from lockstitch.python.names import normal
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _SIZED = re.compile(r'url = "([^"]+)", size = (\d{1,15})')
 
@@ -177,7 +177,7 @@ def _own_service(project: Project, own: ServiceSpec) -> LockedService:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Wanted:
     """What an upgrade changes."""
 

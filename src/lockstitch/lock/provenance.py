@@ -4,10 +4,10 @@ It names no time and no machine: the same lock, files and commit give the same b
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from lockstitch.digest import Digest, canonical_json
 from lockstitch.git import Commit
+from lockstitch.values import frozen
 
 FORMAT = "application/vnd.in-toto+json"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -16,7 +16,7 @@ _STATEMENT = "https://in-toto.io/Statement/v1"
 _BUILD = "https://lockstitch.dev/build/native"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Material:
     """A file or a base that an image was made from."""
 

@@ -4,11 +4,12 @@ import datetime
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import quote
 
 from lockstitch.digest import Digest, canonical_json
+from lockstitch.values import frozen
 
 FORMAT: Final = "application/vnd.cyclonedx+json"
 LEFT_OUT: Final = "lockstitch:left-out"  # a property for each path, or folder with all in it
@@ -16,7 +17,7 @@ _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"  # a name, never fet
 _NAMESPACE = uuid.UUID("a4f5c0d2-6f0e-5b43-9d0f-3c1f6f0a7b61")  # ours; never changes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PackageFacts:
     """What is known of a package only when its file has been read, and not from the locks."""
 
@@ -36,7 +37,7 @@ class PackageFacts:
 NO_FACTS: Final = PackageFacts()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Component:
     """One thing that an image is made of, or the image itself."""
 

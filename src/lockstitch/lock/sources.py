@@ -10,7 +10,6 @@ import csv
 import functools
 import io
 import os
-import platform as machine
 import re
 import shutil
 import stat
@@ -22,7 +21,6 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
@@ -41,6 +39,7 @@ from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
 from lockstitch.python.target import Target
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 T = TypeVar("T")
 
@@ -245,7 +244,7 @@ def _take(source: "Source", url: str, root: Path, store: Store) -> None:
     store.put(data)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Source:
     """What a wheel is built from: an archive by its hash, or a commit of a repository."""
 
@@ -630,7 +629,7 @@ def _different(one: bytes, other: bytes) -> Iterator[str]:
 
 def _check_native(source: Source, data: bytes, target: Target) -> None:
     """Raise LockstitchError for a compiled wheel that the target cannot load."""
-    here = f"linux/{_MACHINES.get(machine.machine().lower(), machine.machine())}"
+    here = f"linux/{_MACHINES.get(os.uname().machine.lower(), os.uname().machine)}"
     if sys.platform != "linux" or here != target.platform:
         message = f"`{source.title}` has to be compiled for {target.platform}, and this is {here}"
         raise LockstitchError(message, hint=f"run lockstitch lock on {target.platform}")

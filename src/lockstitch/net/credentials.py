@@ -5,13 +5,14 @@ import re
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
+from lockstitch.values import frozen
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _PORTS = {"http": 80, "https": 443}
@@ -30,7 +31,7 @@ _WITH_USER = re.compile(
 Origin = tuple[str, str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Login:
     """A user and a password, and where they are from."""
 
@@ -45,7 +46,7 @@ class Login:
         return "Basic " + base64.b64encode(pair).decode()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Place:
     """An index, and what was said about who may read it; the earlier `rank` wins."""
 

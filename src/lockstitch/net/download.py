@@ -3,7 +3,6 @@
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urljoin, urlsplit
 
@@ -23,6 +22,7 @@ from lockstitch.net.transport import (
 from lockstitch.progress import Reporter, Task
 from lockstitch.store import Store
 from lockstitch.table import counted
+from lockstitch.values import frozen
 
 _PARALLEL = 8
 _REFUSED = frozenset({401, 403})
@@ -34,7 +34,7 @@ _TAKEN = frozenset({200, 206, 416})  # whole, the rest of it, or no more than th
 _GONE = frozenset({404, 410})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Download:
     """A file that a lock names: where from, and what its bytes must be."""
 

@@ -4,7 +4,6 @@ One request, one answer: retries, redirects and logins are decided by those who 
 """
 
 import contextlib
-import email.utils
 import ipaddress
 import os
 import threading
@@ -379,8 +378,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     if value.isascii() and value.isdigit():
         return float(value)
-    parsed = email.utils.parsedate_tz(value)
-    return max(0.0, email.utils.mktime_tz(parsed) - clock.now()) if parsed else None
+    from email.utils import mktime_tz, parsedate_tz
+
+    parsed = parsedate_tz(value)
+    return max(0.0, mktime_tz(parsed) - clock.now()) if parsed else None
 
 
 def shown(url: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from lockstitch.oci import deflate
+from lockstitch.values import frozen
 
 # Larger content of ours is stored: weights and archives hardly shrink, and the encoder is
 # slow. Part of the layout version, like all that decides a layer's bytes.
@@ -55,7 +56,7 @@ class Cuttable(Protocol):
         """What makes a stream of a part; None where the content has one already."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """One path of a layer, relative to the root and without a leading slash."""
 

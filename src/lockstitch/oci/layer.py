@@ -11,7 +11,6 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +28,7 @@ from lockstitch.oci.entry import (
     tar_header,
     tar_padding,
 )
+from lockstitch.values import frozen
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -46,7 +46,7 @@ _DOCKER = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LayerFacts:
     """All that a manifest and a config need to know of a layer."""
 
@@ -73,7 +73,7 @@ class Layer(Protocol):
         """Yield the compressed bytes; called once for each sink that lacks the blob."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FileLayer:
     """A layer whose compressed bytes are a file."""
 
@@ -86,7 +86,7 @@ class FileLayer:
         yield from files.chunks(self.path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LazyLayer:
     """A layer whose bytes are fetched when a sink that lacks the blob reads them."""
 

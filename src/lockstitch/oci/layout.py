@@ -46,7 +46,11 @@ class Layout(LayoutReader):
     """A layout folder, made at the first write: a sink that skips what it has, and a source."""
 
     def __init__(self, root: Path, *, own: bool = False) -> None:
-        """`own` is a folder that only lockstitch writes: what is damaged of its index goes."""
+        """`own` is a folder that only lockstitch writes.
+
+        What is damaged of its index goes, and what is damaged of it the next build writes anew:
+        after a power cut too, so that nothing waits for the disk.
+        """
         super().__init__(root)
         self._own = own
 
@@ -70,7 +74,13 @@ class Layout(LayoutReader):
             return self._write(image, name, is_whole)
 
     def _index(self, manifests: Sequence[Mapping[str, Any]]) -> None:
-        _replace(self.root / "index.json", _index_of(manifests))
+        self._replace(self.root / "index.json", _index_of(manifests))
+
+    def _replace(self, path: Path, data: bytes) -> None:
+        """Write a file, also where a folder stands."""
+        if path.is_dir() and not path.is_symlink():
+            files.remove(path)
+        files.write_bytes(path, data, synced=not self._own)
 
     def _locked(self) -> AbstractContextManager[None]:
         return files.lock(self.root.with_name(f".{self.root.name}.lock"))
@@ -113,7 +123,7 @@ class Layout(LayoutReader):
             files.remove(target)
         source = getattr(layer, "path", None)
         # Read-only, since it may be the store's own file under a second name.
-        with files.atomic(target, mode=0o444) as temporary:
+        with files.atomic(target, mode=0o444, synced=not self._own) as temporary:
             if isinstance(source, Path) and is_whole(source, facts.digest, facts.size):
                 _link(source, temporary)
                 return
@@ -128,7 +138,8 @@ class Layout(LayoutReader):
         manifests = sorted([*others, descriptor], key=lambda m: m["annotations"][REF])
         if manifests == before and self._is_marked() and not self._is_damaged():
             return False
-        _replace(self.root / "oci-layout", _MARK)
+        if not self._is_marked():
+            self._replace(self.root / "oci-layout", _MARK)
         self._index(manifests)
         return True
 
@@ -259,7 +270,7 @@ class Layout(LayoutReader):
     def _put(self, data: bytes) -> bool:
         if self._has(data):
             return False
-        _replace(self.path(of_bytes(data)), data)
+        self._replace(self.path(of_bytes(data)), data)
         return True
 
     # --- blobs that no image needs
@@ -314,13 +325,6 @@ class Layout(LayoutReader):
 def _index_of(manifests: Sequence[Mapping[str, Any]]) -> bytes:
     document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
     return canonical_json(document)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file, also where a folder stands."""
-    if path.is_dir() and not path.is_symlink():
-        files.remove(path)
-    files.write_bytes(path, data)
 
 
 def _read(path: Path) -> bytes | None:

@@ -7,12 +7,13 @@ Source: OCI image spec 1.1, manifest.md, config.md, descriptor.md; distribution 
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import Layer, LayerFacts
+from lockstitch.values import frozen
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -23,7 +24,7 @@ _SECOND = 1_000_000_000
 _ABOUT = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")  # as cosign ends its own: `.sig`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Platform:
     """What an image runs on, in Go's names."""
 
@@ -50,7 +51,7 @@ class Platform:
         return found | ({"variant": self.variant} if self.variant else {})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Descriptor:
     """A blob by media type, digest and size."""
 
@@ -87,7 +88,7 @@ class Descriptor:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Healthcheck:
     """A command that exits 0 when the container is healthy (Docker's addition to the config)."""
 
@@ -108,7 +109,7 @@ class Healthcheck:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Config:
     """How a container of the image starts."""
 
@@ -142,7 +143,7 @@ class Config:
         return {key: value for key, value in found.items() if value}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Image:
     """A platform, a config, layers and a time; its digest follows from these alone."""
 
@@ -238,7 +239,7 @@ def with_config(image: Image, config: Config) -> Image:
 # them: its digest is the same with and without.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Artifact:
     """One document about an image."""
 

@@ -7,7 +7,6 @@ image-index.md; Docker image spec 1.2, "Combined Image JSON + Filesystem Changes
 
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,6 +26,7 @@ from lockstitch.oci.model import (
     subject_of,
 )
 from lockstitch.oci.rootfs import DAMAGE, BoundedHeader
+from lockstitch.values import frozen
 
 REF = "org.opencontainers.image.ref.name"
 _DOCUMENT = 16 << 20  # bytes that a manifest or a config may have
@@ -34,7 +34,7 @@ _DEEPEST = 4  # indexes in indexes
 _MOST_IMAGES = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredLayer:
     """A layer of an image that was read, as far as the image's documents describe it."""
 
@@ -68,7 +68,7 @@ class StoredLayer:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredImage:
     """A config and layers, lowest first; each layer can be read any number of times."""
 

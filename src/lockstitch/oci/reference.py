@@ -1,10 +1,11 @@
 """Names of images in registries, read as Docker reads them (distribution/reference grammar)."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
+from lockstitch.values import frozen
 
 DOCKER = "docker.io"
 LATEST = "latest"
@@ -17,7 +18,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _HINT = "write it as HOST/REPOSITORY:TAG, such as localhost:5000/team/app:1.0"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reference:
     """`host/repository:tag@digest`, of which the last two may be missing."""
 

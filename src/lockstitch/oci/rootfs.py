@@ -9,7 +9,6 @@ import functools
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
@@ -19,6 +18,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.oci import stargz
 from lockstitch.oci.entry import Kind
 from lockstitch.oci.layer import GZIP, TAR, ZSTD, Layer, decompress
+from lockstitch.values import frozen
 
 if TYPE_CHECKING:
     from typing import IO
@@ -53,7 +53,7 @@ _OPAQUE = ".wh..wh..opq"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Node(Generic[T]):
     """A path of the file system; `content` is there only where it was asked for."""
 
@@ -213,7 +213,7 @@ class RootFs(Generic[T]):
 Members = Iterator[tuple[tarfile.TarInfo, Callable[[], Iterator[bytes]]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredFile:
     """A file of an image."""
 

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from lockstitch.prove import variations
 from lockstitch.prove.compare import ImageDifference, Seen, compare
 from lockstitch.prove.variations import Environment, Variation, together
 from lockstitch.python.model import Project
+from lockstitch.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Built:
     """The locks and images of one environment."""
 
@@ -32,7 +33,7 @@ class Built:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Compared:
     """A varied environment against this one; `causes` are the variations that change something."""
 
@@ -51,7 +52,7 @@ class Compared:
         return same and not self.locks and not self.plans
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Against:
     """A build of this checkout against a published image."""
 

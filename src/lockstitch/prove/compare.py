@@ -13,13 +13,14 @@ from lockstitch.oci.layer import Layer
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.manifest import Manifest, Source
 from lockstitch.oci.rootfs import entries
+from lockstitch.values import frozen
 
 _MOST = 50  # differences of one layer that are listed
 _AROUND = 8  # bytes shown from the first that differs
 _KEPT = 64 << 20  # bytes of one layer's entries that are held to be compared
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Seen:
     """One image of a layout or a registry."""
 
@@ -39,7 +40,7 @@ class Seen:
         return cls.of_source(layout, layout.manifest(layout.manifest_digest(name)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ImageDifference:
     """One thing that differs between two images; `here` and `there` are its two values."""
 

@@ -1,7 +1,7 @@
 """The result of `lockstitch verify`, as one value: for people, for programs, as a page."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from lockstitch import webpage
@@ -11,12 +11,13 @@ from lockstitch.prove import building, training
 from lockstitch.prove.building import Against, Compared
 from lockstitch.prove.training import OutputChange, Run, Trained
 from lockstitch.python.model import Project
+from lockstitch.values import frozen
 
 SCHEMA = 1
 _SHOWN = 12  # hexadecimal digits of a digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Result:
     """All that was proved; what was not is None or empty."""
 

@@ -19,6 +19,7 @@ from lockstitch.prove.variations import Variation
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.run import programs, record
 from lockstitch.table import first_of
+from lockstitch.values import frozen
 
 _MEANING = Path(__file__).parents[1] / "runtime" / "meaning.py"
 _SITE = _MEANING.parent / "site"  # its sitecustomize applies a variation
@@ -38,7 +39,7 @@ _SYSTEM = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Output:
     """One file that training wrote: two digests, and the parts that its meaning has."""
 
@@ -48,7 +49,7 @@ class Output:
     problem: str = ""  # why only its bytes are compared
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Run:
     """One training: its outputs by name, its metrics by name, and how long it took."""
 
@@ -57,7 +58,7 @@ class Run:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OutputChange:
     """One output that a variation changed; without `parts` it means the same."""
 
@@ -67,7 +68,7 @@ class OutputChange:
     largest: float | None = None  # relative change of the sum of absolute values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trained:
     """The changes of one variation."""
 

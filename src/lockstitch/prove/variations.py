@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.python.model import Project
 from lockstitch.resources import load_table
 from lockstitch.store import Store, default_root
+from lockstitch.values import frozen
 
 _PROGRAM = Path(__file__).parents[1] / "runtime" / "varied.py"
 _DAY = 24
@@ -36,7 +37,7 @@ _NEEDED = re.compile(
 _FAKETIME = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Variation:
     """One way in which an environment is varied; variations.toml explains the fields."""
 
@@ -143,7 +144,7 @@ def clock_of(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str
 # --- environments
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Environment:
     """A project's folder and the variables that its programs get."""
 
@@ -226,7 +227,7 @@ def user_can_run(uid: int) -> bool:
 # --- timed builds, for `lockstitch self demo`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Timed:
     """The JSON of `lockstitch build` of one image, and the seconds of the whole process."""
 

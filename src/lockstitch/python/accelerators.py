@@ -6,10 +6,10 @@ Known from names and versions alone, so that it can be told before anything is d
 import functools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from lockstitch.resources import load_table
+from lockstitch.values import frozen
 
 ACCELERATOR = re.compile(r"cpu|cuda|gpu|rocm|xpu|cu(?:1\d)\d?")
 _NAMED = re.compile(r"-cu(?:da)?(1\d)(\d)?x?(?=-|$)")  # nvidia-nccl-cu12, cupy-cuda12x
@@ -32,7 +32,7 @@ class Package(Protocol):
 P = TypeVar("P", bound=Package)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stack(Generic[P]):
     """What of accelerators a set of packages has."""
 

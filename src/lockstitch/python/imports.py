@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lockstitch.python.syntax import tree_of
+from lockstitch.values import frozen
 
 _HANDLED = frozenset(
     {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "OSError"}
@@ -51,7 +52,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], object]] = {
 _ADDED = {11: ("tomllib",), 14: ("annotationlib", "compression")}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """Where a program begins: a file, or a module to be found, and what sys.path begins with."""
 

@@ -3,11 +3,12 @@
 import difflib
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from lockstitch.errors import UsageError
+from lockstitch.values import frozen
 
 # Runs the commands before `--`, ends with the first that fails, and becomes the one behind it.
 # In one line and without a shell, which bases lack.
@@ -20,7 +21,7 @@ _IN_TURN = (
 BESIDE = "."  # of `outputs`: the folder of the code itself, for what is written beside it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ImageSpec:
     """One `[tool.lockstitch.images.NAME]` table."""
 
@@ -73,7 +74,7 @@ class ImageSpec:
         return f"{folders[0]}/{self.name}.run.json" if folders else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ServiceSpec:
     """One `[tool.lockstitch.stack.services.NAME]` table: a service of the project's own."""
 
@@ -87,7 +88,7 @@ class ServiceSpec:
     variables: Mapping[str, str] = field(default_factory=dict)  # what programs are told of it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StackSpec:
     """The `[tool.lockstitch.stack]` table: services of this machine."""
 
@@ -104,7 +105,7 @@ class StackSpec:
     services: tuple[ServiceSpec, ...] = ()  # of the project's own, by their names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TargetSpec:
     """One `[tool.lockstitch.targets.NAME]` table: a cluster that runs the project's images."""
 
@@ -134,7 +135,7 @@ class TargetSpec:
         return self.nodes * self.tasks_per_node
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Project:
     """A folder with a pyproject.toml that says how its images are made."""
 

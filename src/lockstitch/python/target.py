@@ -1,8 +1,9 @@
 """The machine an image is for: its markers and wheel tags, whatever the host is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from lockstitch.values import frozen
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -15,7 +16,7 @@ _OLDEST = {"x86_64": 5, "aarch64": 17}
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Target:
     """A platform, an exact CPython and a C library: glibc, or musl where that is empty."""
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,12 @@ from lockstitch.report import treemap
 from lockstitch.report.sizes import Sized, sized
 from lockstitch.repository.files import open_repository
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _SHOWN = 15  # packages of an image that are not folded away
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Drift:
     """One comparison of environments: its differences, or why there is none."""
 
@@ -39,7 +40,7 @@ class Drift:
     missing: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Content:
     """All that the page shows."""
 

@@ -1,7 +1,7 @@
 """How large each image is, package by package, and what it was before its last change."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from lockstitch.oci import listing
 from lockstitch.oci.layout import Layout
 from lockstitch.report.treemap import Group, Item
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _SMALL = 0.002  # of an image: smaller packages are one rectangle
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sized:
     """One image: bytes by layer and package, and by package before."""
 

@@ -6,6 +6,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lockstitch.values import frozen
+
 WIDTH, HEIGHT = 1000, 560
 _HEAD = 22.0  # of a group's title
 _LETTER = 7.2  # width of a letter of 12 px
@@ -13,7 +15,7 @@ _LETTER = 7.2  # width of a letter of 12 px
 COLOURS = {"base": "#4a5568", "package": "#1f5fa8", "own code": "#8a4708", "data": "#256d3e"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Item:
     """One thing: its name, its size, a line about it, and how it changed."""
 
@@ -24,7 +26,7 @@ class Item:
     changed: bool = False  # since the build before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Group:
     """Things that belong together."""
 
@@ -47,7 +49,7 @@ class Rectangle:
     height: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Box:
     """One rectangle of the picture: its colours, its tooltip, and the lines of text in it."""
 

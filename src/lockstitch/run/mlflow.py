@@ -8,12 +8,12 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstitch import process
 from lockstitch.errors import LockstitchError
+from lockstitch.values import frozen
 
 _CONTEXT, _SERVER = "MLFLOW_RUN_CONTEXT", "MLFLOW_TRACKING_URI"
 _TAG = "lockstitch.run"
@@ -27,7 +27,7 @@ _SETTINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tracked:
     """The runs that a program created, and the metrics of the only one."""
 

@@ -9,7 +9,7 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,6 +26,7 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import Table
 from lockstitch.run import imports, mlflow, programs
 from lockstitch.secrets import text as secret_text
+from lockstitch.values import frozen
 
 _SCHEMA = 1
 _HINT = "lockstitch run IMAGE writes it anew"
@@ -46,7 +47,7 @@ Run = Callable[[Command], int]
 State = Mapping[str, tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunRecord:
     """One run of an image's command."""
 
@@ -196,7 +197,7 @@ def _seconds(value: object) -> float:
 # --- a run that leaves its record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Before:
     """What is known before the program starts."""
 
@@ -337,7 +338,7 @@ def _finish(
     write(replace(record, metrics=record.metrics or tracked.metrics or {}, runs=tracked.runs), path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Remote:
     """What is known of a run before it starts on another machine."""
 

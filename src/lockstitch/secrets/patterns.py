@@ -2,17 +2,17 @@
 
 import functools
 import re
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from lockstitch.resources import load_table
+from lockstitch.values import frozen
 
 _VARIETY = 6  # different characters that a made secret has at least
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pattern:
     """One form of secret; patterns.toml says what each field is."""
 

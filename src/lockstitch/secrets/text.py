@@ -4,12 +4,13 @@ import bisect
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
 from lockstitch.secrets.patterns import Pattern, patterns
 from lockstitch.suppressions import allowed_lines
+from lockstitch.values import frozen
 
 _SAMPLE = 8192  # bytes in which a binary file has a zero
 _SHOWN = 4
@@ -18,7 +19,7 @@ _EXAMPLE = regex(r"(?i)\s*(?:#|;|//)[^\n]*(?:\bexamples?\b|\be\.g\.)")
 _RANKS = {"high": 0, "medium": 1, "low": 2}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Secret:
     """Where a secret is, counted from 1, and what it looks like: never what it is."""
 

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from lockstitch.stack.folder import Folder
 from lockstitch.stack.service import ADMIN, USER, filled, planned
 from lockstitch.stack.services import mlflow, objects, postgres
 from lockstitch.stack.supervisor import FAILED, READY, STARTING
+from lockstitch.values import frozen
 
 NAME = "docker-compose.yml"
 SECRETS = "secrets"  # folder below the stack's own
@@ -195,7 +196,7 @@ def find(docker: Path) -> tuple[str, ...]:
     return (str(process.find("docker-compose", hint=hint)),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Compose:
     """The stack of one project in containers."""
 

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lockstitch.stack.service import ADMIN, HOST, USER, parts_of
 from lockstitch.stack.services.objects import PORTS, sweep
 from lockstitch.stack.supervisor import FAILED, FULL, NEEDS, READY
 from lockstitch.stack.tools import Tools
+from lockstitch.values import frozen
 
 NAMES = ("postgres", "objects", "mlflow")
 _PATIENCE = 180.0  # seconds until a stack that does not come up is given up
@@ -30,7 +31,7 @@ _STATE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Started:
     """What `up` did: whether it started anything, ports that differ, and backups that it made."""
 
@@ -44,7 +45,7 @@ def folder_of(project: Project) -> Folder:
     return Folder((project.root / project.stack.data).resolve())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Native:
     """The stack of one project without containers."""
 

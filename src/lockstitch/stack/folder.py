@@ -5,13 +5,13 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstitch import clock, files
 from lockstitch.errors import LockstitchError
 from lockstitch.stack.machine import identity
+from lockstitch.values import frozen
 
 LOW = 64_000_000  # bytes free below which nothing is promised: PostgreSQL's log grows by 16 MB
 _PRIVATE = 0o600
@@ -20,7 +20,7 @@ _LOOK = 0.2  # seconds between two looks at a log
 _MOST = 1 << 20  # bytes of a log's end that are read for its last lines
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Keys:
     """Passwords and keys of the services; random, made at the first start."""
 

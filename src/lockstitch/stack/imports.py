@@ -24,6 +24,7 @@ from lockstitch.python.model import Project
 from lockstitch.stack.folder import Folder
 from lockstitch.stack.service import RUNTIME
 from lockstitch.stack.tools import Tools
+from lockstitch.values import frozen
 
 TAG = "lockstitch.imported_from"  # of an imported run and of its models: the id that it had
 _FOLDER = "mlruns"
@@ -42,7 +43,7 @@ _MODEL_STATUS = {2: "READY", 3: "FAILED"}
 Point = tuple[str, float, int, int]  # name, value, timestamp in ms, step
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Model:
     """A model that a run logged."""
 
@@ -57,7 +58,7 @@ class Model:
     artifacts: str  # their folder, in which all is files and folders
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Run:
     """A run that has ended; times are milliseconds since 1970, artifacts (path in it, file)."""
 

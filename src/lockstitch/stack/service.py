@@ -8,7 +8,6 @@ import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +18,7 @@ from lockstitch.python.model import ServiceSpec
 from lockstitch.stack.folder import Folder, Keys
 from lockstitch.stack.machine import MARK
 from lockstitch.stack.tools import Tools
+from lockstitch.values import frozen
 
 HOST = "127.0.0.1"
 USER = "mlflow"  # of PostgreSQL, and MLflow's database there
@@ -29,7 +29,7 @@ _PLACE = re.compile(r"\{(?:host|port|data)\}")
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Launch:
     """How a service's program is started and asked to end."""
 
@@ -83,7 +83,7 @@ def guarded(launch: Launch) -> list[str | Path]:
     return [*head, *launch.words]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Own:
     """A service of the project's own, as the plan has it."""
 
@@ -100,7 +100,7 @@ def filled(words: Sequence[str], host: str, port: int | str, data: str = "") -> 
     return [_PLACE.sub(lambda match: places[match[0]], word) for word in words]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Parts:
     """What every service is made from."""
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from lockstitch import clock, files, process
@@ -18,6 +18,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.stack.folder import LOW, Folder, full
 from lockstitch.stack.machine import end_group, identity
 from lockstitch.stack.service import Launch, Service, guarded, parts_of
+from lockstitch.values import frozen
 
 _LOG_SIZE = 5_000_000  # bytes after which a log is moved to NAME.log.1
 _LOGS = 3  # older logs that are kept
@@ -31,7 +32,7 @@ FULL = "disk full"
 NEEDS = "what it needs did not start"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Patience:
     """How long the keeper waits, in seconds; tests wait less."""
 
@@ -47,7 +48,7 @@ class Patience:
     hung: float = 2.0  # until one that answers no more, or has no room, is killed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Status:
     """What is known of a service now."""
 

@@ -6,7 +6,6 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import files, process, services
@@ -16,12 +15,13 @@ from lockstitch.net.download import Fetcher
 from lockstitch.oci.entry import Kind
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _READY = "ready"
 _DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}  # names of architectures
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tools:
     """The folder of the installed programs."""
 

@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from lockstitch import clock, environ, process
@@ -19,6 +19,7 @@ from lockstitch.python.model import BESIDE, ImageSpec
 from lockstitch.trial import page
 from lockstitch.trial.rootfs import Root
 from lockstitch.trial.verdict import Lack, folders_written, lacks
+from lockstitch.values import frozen
 
 _ENTER = Path(__file__).parents[1] / "runtime" / "enter.py"
 _REFUSED = 125  # the exit code of enter.py when it cannot enter
@@ -32,7 +33,7 @@ _PROC = Path("/proc")
 _LISTEN = "0A"  # the state of a socket in /proc/net/tcp, see proc(5)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trial:
     """What to start: an image's table, how its containers start, its files, and the limits."""
 
@@ -45,7 +46,7 @@ class Trial:
     request: bytes | None = None  # what is sent to `request_path` of the image
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answered:
     """How a server answered the request of its image."""
 
@@ -59,7 +60,7 @@ class Answered:
         return self.status // 100 == 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verdict:
     """How a trial ended."""
 

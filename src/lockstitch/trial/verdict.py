@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from posixpath import basename, dirname
 
 from lockstitch.lock.bases.debian import sonames
 from lockstitch.python.names import distribution_of
+from lockstitch.values import frozen
 
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 _LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+?\.so[\w.]*): cannot open shared object file")
@@ -79,7 +79,7 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lack:
     """One thing that a program wanted and the image does not have."""
 

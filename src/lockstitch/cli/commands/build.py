@@ -357,10 +357,10 @@ def _base_only(
 
 
 def _engine_to_load(project: Project, options: argparse.Namespace) -> engines.Engine | None:
-    from lockstitch.dockerfile import local
-
     if options.load is None:
         return None
+    from lockstitch.dockerfile import local
+
     names = (options.load,) if options.load else engines.RUNNERS
     return local.find(names, "leave out --load", project)
 

@@ -16,7 +16,6 @@ import argparse
 import dataclasses
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from lockstitch.run import serving
 from lockstitch.scaffold import new
 from lockstitch.store import Store, default_root
 from lockstitch.table import table
+from lockstitch.values import frozen
 
 OPTIONS = (
     operand(
@@ -54,7 +54,7 @@ OPTIONS = (
 _MB = 1e6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Row:
     """One image: its sizes, its times, and whether the varied build gave the same digest."""
 

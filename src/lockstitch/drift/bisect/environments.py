@@ -8,7 +8,6 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,12 +21,13 @@ from lockstitch.fingerprint import live
 from lockstitch.python.names import normal
 from lockstitch.python.tables import parse_toml
 from lockstitch.store import Store, default_root
+from lockstitch.values import frozen
 
 _READY = ".lockstitch-ready"
 _KEPT = 7 * 24 * 3600  # seconds after which an unused environment is deleted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Extra:
     """One more package of every mixture: a wheel, or the project itself, editable."""
 

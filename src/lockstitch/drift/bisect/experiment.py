@@ -34,6 +34,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint import live
 from lockstitch.process import Command
 from lockstitch.run import imports
+from lockstitch.values import frozen
 
 _MOST = 5000  # files of code that are hashed
 _LEAST = 5  # runs that give A's number before a name is said
@@ -55,7 +56,7 @@ Look = Callable[[], tuple[Installed, Installed]]
 Rank = Callable[[], Sequence[Cause]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """How much may be run, and what counts as the same number."""
 
@@ -65,7 +66,7 @@ class Limits:
     parallel: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Confidence:
     """How sure an answer is: all runs of the deciding environments fell to the side they should."""
 
@@ -79,7 +80,7 @@ class Confidence:
         return "high" if self.exact or self.chance >= _SURE else "good"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Explanation:
     """The result of an experiment."""
 

@@ -2,13 +2,13 @@
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstitch import files, process
 from lockstitch.drift.bisect.model import Fails, Metric, Outcome
 from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.values import frozen
 
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _FOUND = re.compile(rf"(?<![\w.])(?:{_NUMBER}|[-+]?(?:nan|inf(?:inity)?)(?!\w))", re.IGNORECASE)
@@ -34,7 +34,7 @@ _STOPPED = (-2, -9, -15, 130, 137, 143)
 _WIDEST = 160  # characters of a line that is shown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MetricSource:
     """How the number of a run is read."""
 

@@ -4,17 +4,18 @@ import enum
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.effects import KnownChange
+from lockstitch.values import frozen
 
 _FINE = 100  # a number nearer to B than this part of the step from A to B is B's
 Mixture = frozenset[str]  # labels of the causes that are as in B; everything else is as in A
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Metric:
     """A run that came to its end and gave a number."""
 
@@ -23,7 +24,7 @@ class Metric:
     wrote: str = field(default="", compare=False)  # digest of the files it wrote, "" for few bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fails:
     """A run without a number: the mixture cannot be installed, does not import, crashes."""
 
@@ -45,7 +46,7 @@ class Bench(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cause:
     """One thing that can be as in A or as in B: packages that change together, or a setting."""
 
@@ -68,7 +69,7 @@ class Cause:
         return any(each.effect.matters for each in self.parts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Question:
     """What is searched: labels of causes, the likeliest first."""
 
@@ -107,7 +108,7 @@ class Verdict(enum.Enum):
     NO_NUMBER = "no number"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Scale:
     """The numbers of A and B, and how much a number varies by itself."""
 

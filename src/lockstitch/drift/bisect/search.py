@@ -7,11 +7,11 @@ outcome. What is found is sufficient, and no part of it is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from lockstitch import threads
 from lockstitch.drift.bisect.model import Bench, Mixture, Outcome, Question, Scale, Verdict
+from lockstitch.values import frozen
 
 _SKIPS = 3  # mixtures without a number that halving steps over before it leaves them to ddmin
 
@@ -105,7 +105,7 @@ class Trials:
             raise Spent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """Sets of causes, each of which alone changes the number, and the verdict without them."""
 

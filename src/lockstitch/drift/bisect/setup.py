@@ -4,7 +4,7 @@ import functools
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import git
@@ -20,13 +20,14 @@ from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.fingerprint import live
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.progress import Reporter, say
+from lockstitch.values import frozen
 
 _LARGEST = 256 << 20  # bytes of a file that is tried
 _NAMED = 3  # causes fit on a line
 _DECIDING = 8  # runs that repeat what decides, where the number does not change by itself
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Options:
     """The options of `lockstitch bisect`, as its help describes them."""
 
@@ -47,7 +48,7 @@ class Options:
     again: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prepared:
     """An experiment that can start."""
 

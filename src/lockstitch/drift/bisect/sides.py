@@ -8,7 +8,7 @@ pydantic and pydantic-core, and whatever comes next.
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
@@ -23,6 +23,7 @@ from lockstitch.python import names
 from lockstitch.python.names import normal
 from lockstitch.runtime.fingerprint import VARIABLES
 from lockstitch.table import counted
+from lockstitch.values import frozen
 
 PYTHON = "Python"  # a label that no package and no variable has
 _SHOWN = 4  # differences that cannot be tried which are named; the others are counted
@@ -36,7 +37,7 @@ def minor(version: str) -> str:
     return names.minor(version).rstrip("t") + "t" * version.endswith("t")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Setting:
     """A variable that is to be tried with two values; "" is unset."""
 
@@ -45,7 +46,7 @@ class Setting:
     after: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Side:
     """One of the two environments."""
 
@@ -66,7 +67,7 @@ class Side:
         return self.fingerprint if minor(python) == minor(self.python) else self.read(python)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Requirements:
     """An environment to make: an interpreter, and a line of requirements for each package."""
 
@@ -74,7 +75,7 @@ class Requirements:
     pins: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Content:
     """A file of the project on one side."""
 
@@ -85,7 +86,7 @@ class Content:
 Contents = Mapping[str, tuple[Content, Content]]  # in A and B, by path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ends:
     """Both sides, their differences that can be tried, and those that cannot."""
 
@@ -279,7 +280,7 @@ def _problems(package: Package) -> Iterator[LockstitchError]:
 # --- packages that change together
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Installed:
     """The packages of one side: their versions, and what each requires."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Protocol
 
 from lockstitch.digest import Digest
@@ -15,6 +15,7 @@ from lockstitch.progress import Reporter
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _ANY: Final = re.compile(r".+")
 STAMP: Final = re.compile(r"\d{8}T\d{6}Z")  # a time, as snapshot archives write it
@@ -22,7 +23,7 @@ PATCH: Final = re.compile(r"3\.\d{1,2}\.\d{1,3}")  # a full version of Python
 PLATFORM: Final = re.compile(r"linux/(?:amd64|arm64)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ImageDefaults:
     """What the config of an image on a base starts from."""
 
@@ -129,7 +130,7 @@ class Base(Protocol):
         """Return its table in lockstitch.lock, which `Kind.read` turns back into it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sources:
     """Where bases are found, and where what was read of them is kept."""
 
@@ -139,7 +140,7 @@ class Sources:
     client: Client
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Kind:
     """One kind of base: how it is recognised, pinned and read back from the lock."""
 

@@ -7,7 +7,6 @@ only layer the blob, which the registry keeps and mounts as any other.
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lockstitch import threads
@@ -20,6 +19,7 @@ from lockstitch.oci.registry.client import PARALLEL, RegistryError
 from lockstitch.oci.registry.push import BlobLocations, RepositoryWriter
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.oci.registry.upload import Blob
+from lockstitch.values import frozen
 
 ARTIFACT_TYPE = "application/vnd.lockstitch.layer.v1"
 _RECORD_TYPE = "application/vnd.lockstitch.layer.v1+json"
@@ -27,7 +27,7 @@ _KEY = "dev.lockstitch.layer.key"
 _NOT_FOUND = 404
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CachedLayer:
     """A layer of the cache: its facts as recorded there, its bytes checked when they are read."""
 

@@ -7,7 +7,7 @@ Source: distribution spec 1.1; distribution's docs, "Token authentication specif
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from lockstitch import clock
@@ -25,6 +25,7 @@ from lockstitch.net.transport import (
 )
 from lockstitch.oci.reference import DOCKER
 from lockstitch.oci.registry.logins import Known, Logins
+from lockstitch.values import frozen
 
 PARALLEL = 6
 _REDIRECTS = 5
@@ -88,7 +89,7 @@ def _words(answer: Answer) -> tuple[tuple[str, ...], str]:
 # --- who one is
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Challenge:
     """What a registry wants to see: a scheme in lower case and its parameters."""
 
@@ -96,7 +97,7 @@ class Challenge:
     parameters: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Token:
     header: str
     ends: float  # of the monotonic clock
@@ -248,7 +249,7 @@ def _token(answer: Answer, realm: str, started: float) -> _Token:
 # --- requests
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Call:
     """One request: what it is about in words, and the statuses that are answers to it."""
 

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from lockstitch import environ, files, process
@@ -19,6 +19,7 @@ from lockstitch.digest import parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.net.credentials import Login
 from lockstitch.oci.reference import DOCKER
+from lockstitch.values import frozen
 
 _DOCKER_KEY = f"https://index.{DOCKER}/v1/"  # how Docker writes its own registry into its file
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -26,7 +27,7 @@ _LONGEST = 1 << 20
 _TOKEN_USER = "<token>"  # noqa: S105 -- the name under which helpers keep an identity token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Known:
     """What is known of one registry: a login, or a token that gets tokens, or one to show."""
 

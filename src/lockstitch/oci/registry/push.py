@@ -1,7 +1,6 @@
 """Pushes images: the blobs that a repository lacks, then manifests, and what refers to them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from lockstitch import threads
@@ -26,6 +25,7 @@ from lockstitch.oci.registry.upload import MOUNTED, Blob, Upload
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
 from lockstitch.table import counted
+from lockstitch.values import frozen
 
 _MOST = 4  # the newest ones: a mount from a repository that lost the blob costs one request
 _KIND = "places"  # of records
@@ -185,7 +185,7 @@ def _referrer(found: manifest.Manifest) -> Descriptor:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PushableImage:
     """One platform's image as registries take it: a manifest, and the blobs that it names."""
 
@@ -194,7 +194,7 @@ class PushableImage:
     blobs: tuple[Blob, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Count:
     """Blobs, and their bytes."""
 
@@ -202,7 +202,7 @@ class Count:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pushed:
     """An image that is in a registry, and what it took."""
 

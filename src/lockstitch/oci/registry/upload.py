@@ -18,6 +18,7 @@ from lockstitch.oci.registry.client import (
     pull_scopes,
     push_scopes,
 )
+from lockstitch.values import frozen
 
 MOUNTED, SENT = "mounted", "sent"
 _CHUNK = 16 << 20  # ECR wants 5 MiB at least
@@ -32,7 +33,7 @@ _SIZE = re.compile(r"[0-9]{1,12}")
 _HELD = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Blob:
     """A descriptor and the bytes behind it, which can be read more than once."""
 

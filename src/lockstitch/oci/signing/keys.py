@@ -7,11 +7,11 @@ import base64
 import binascii
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import environ, files, process
 from lockstitch.errors import LockstitchError
+from lockstitch.values import frozen
 
 _PASSWORD = "LOCKSTITCH_KEY_PASSWORD"  # noqa: S105 -- the variable's name
 _INSTALL = "apt-get install -y openssl"
@@ -23,7 +23,7 @@ _SIZE = len(_P256) + 64
 _LONGEST = 1 << 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Key:
     """A public key, and the file of its private half where there is one."""
 

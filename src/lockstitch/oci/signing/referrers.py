@@ -1,7 +1,6 @@
 """Copies SBOMs, provenance and signatures of an image to the repository where it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from lockstitch.digest import Digest
@@ -10,9 +9,10 @@ from lockstitch.oci.model import MANIFEST_TYPE, Artifact, Descriptor
 from lockstitch.oci.registry.push import RepositoryWriter
 from lockstitch.oci.registry.upload import Blob
 from lockstitch.oci.signing.sign import signature_tag
+from lockstitch.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SentDocuments:
     """How many documents were missing, and the bytes of their blobs."""
 

@@ -7,7 +7,6 @@ sigstore/cosign, specs/SIGNATURE_SPEC.md; containers/image, "simple signing".
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lockstitch.digest import Digest, canonical_json, of_bytes, parse_json
 from lockstitch.errors import LockstitchError
@@ -16,6 +15,7 @@ from lockstitch.oci.model import CONFIG_TYPE, MANIFEST_TYPE, Descriptor
 from lockstitch.oci.registry.push import RepositoryWriter
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.oci.signing.keys import Key
+from lockstitch.values import frozen
 
 FORMAT = "application/vnd.dev.cosign.simplesigning.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"
@@ -24,7 +24,7 @@ _NO_TIME = "0001-01-01T00:00:00Z"
 _LARGEST = 1 << 20  # bytes of a payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signature:
     """A payload, and the DER bytes of its ECDSA signature."""
 

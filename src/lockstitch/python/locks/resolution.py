@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lockstitch.digest import Digest
+from lockstitch.values import frozen
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -34,7 +35,7 @@ class LockedWheel:
         return cls(**(document | {"digest": Digest.parse(document["digest"])}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pinned:
     """One package that a lock without addresses pins for a target."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.text.yaml_edits import last_line
 from lockstitch.scaffold.hooks.reading import Config, Hook, Repo, parse_text
+from lockstitch.values import frozen
 
 _KEYS = {"repo", "rev", "hooks"}
 
@@ -15,7 +16,7 @@ _KEYS = {"repo", "rev", "hooks"}
 _DROPPED = ("language", "language_version", "additional_dependencies", "minimum_pre_commit_version")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Edit:
     """What becomes of a repository: a new rev, and the keys that local hooks get, by place."""
 

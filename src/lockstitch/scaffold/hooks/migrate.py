@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lockstitch.python.tables import parse_toml, table
 from lockstitch.repository.hooks.known import KnownHook, known
 from lockstitch.scaffold.hooks import editing, reading
 from lockstitch.scaffold.hooks.reading import Hook, Repo
+from lockstitch.values import frozen
 
 # `uv run --locked` installs what the lock says when it is not there; offline, from uv's cache only.
 _UV, _VENV = "uv run --quiet --locked --offline ", ".venv/bin/"
@@ -25,7 +26,7 @@ _POETRY = "poetry run "  # 1 s more for each hook, but it knows where the enviro
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]{1,64}")  # it is shown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Locked:
     """The lock's name, and the version of each package by its normal name.
 
@@ -46,7 +47,7 @@ class Locked:
         return self.calls.get(normal(package), self.prefix)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Decision:
     """What becomes of one hook: `local`, `frozen` or `kept`, and why.
 
@@ -65,7 +66,7 @@ class Decision:
     lacking: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Migration:
     """A configuration's old and new text, and what was decided of each remote hook."""
 

@@ -1,13 +1,13 @@
 """Reads .pre-commit-config.yaml, with the place of each value in the text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.hooks import configuration
 from lockstitch.repository.hooks.configuration import NAMES, NOT_REMOTE
+from lockstitch.values import frozen
 
 if TYPE_CHECKING:
     import yaml
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MOST_BYTES, _MOST_EVENTS, _DEEPEST = 256 * 1024, 20_000, 24
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Hook:
     """One hook: its keys and values, and where they are."""
 
@@ -30,7 +30,7 @@ class Hook:
         return self.node.start_mark.line + 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Repo:
     """A repository of hooks. `rev` is empty when `remote` is not set."""
 
@@ -61,7 +61,7 @@ class Repo:
         return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Config:
     """A configuration: its text, what the text says, and its repositories in order."""
 

@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lockstitch import files
@@ -23,6 +22,7 @@ from lockstitch.scaffold.init.groups import proposed, settled
 from lockstitch.scaffold.init.programs import Found, Program, find
 from lockstitch.scaffold.init.steps import complete, is_model, writer_of
 from lockstitch.table import first_of
+from lockstitch.values import frozen
 
 # The Pythons of bases, the best first, with a version that the base has or will have: those of
 # Debian's releases, and of python-build-standalone.
@@ -44,7 +44,7 @@ _IGNORED = (
 _REMOTE = re.compile(r"(?m)^\s*-?\s*repo:\s*(?!local|meta|builtin)\S")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reason:
     """An image's table, and where each part of it comes from, as `file:line: what is there`."""
 
@@ -53,7 +53,7 @@ class Reason:
     why: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Decisions:
     """The tables that pyproject.toml should have, other files by name, and notes for a person."""
 
@@ -63,7 +63,7 @@ class Decisions:
     reasons: tuple[Reason, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Known:
     """The programs of a folder, and what their images hold."""
 

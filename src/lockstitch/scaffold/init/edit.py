@@ -3,17 +3,17 @@
 import copy
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.errors import LockstitchError
 from lockstitch.python.tables import parse_toml
+from lockstitch.values import frozen
 
 _WIDE = 76  # a longer list gets a line for each value
 _ON_TOP = {("project",), ("build-system",)}  # where people look for them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Table:
     """A table that a file should have.
 
@@ -29,7 +29,7 @@ class Table:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Edited:
     """The new text, and a note for each value that differs and was kept."""
 

@@ -5,7 +5,7 @@ Python is read as syntax trees; nothing of the folder runs.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lockstitch.errors import LockstitchError, UsageError, raise_all
@@ -21,6 +21,7 @@ from lockstitch.scaffold.init.sources import (
     is_version,
     read_setup,
 )
+from lockstitch.values import frozen
 
 _MANAGERS = ("uv", "poetry")
 _NO_PACKAGES = frozenset(
@@ -38,7 +39,7 @@ _ROOT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Facts:
     """All that is known of a folder; nothing is decided yet but who locks it."""
 

@@ -6,13 +6,13 @@ import posixpath
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from lockstitch.python.imports import named, standard_library
 from lockstitch.python.names import distributions, normal
 from lockstitch.scaffold.init import pickles
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import names_table
+from lockstitch.values import frozen
 
 _HANDLED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _APART = frozenset(
@@ -27,7 +27,7 @@ _SERVER = re.compile(r"(?m)^\s*(?:import|from) (?:fastapi|starlette)\b")
 _TOOLS = frozenset({"setuptools", "pip", "wheel", "pytest", "nox", "invoke", "sphinx"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Guess:
     """Distributions by name with the first place that imports each, and modules of no table."""
 

@@ -7,7 +7,6 @@ import difflib
 import re
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -20,12 +19,13 @@ from lockstitch.scaffold.init.decisions import Reason, decide
 from lockstitch.scaffold.init.edit import edit
 from lockstitch.scaffold.init.facts import Facts, read
 from lockstitch.scaffold.init.folder import Folder
+from lockstitch.values import frozen
 
 Tools = Literal["none", "add", "replace"]
 _SECRET = re.compile(r"(://)[^/\s@]*@")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Change:
     """A file before (None: it is new) and after, as bytes."""
 
@@ -34,7 +34,7 @@ class Change:
     after: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """What will be written, by name, and what a person should know about it."""
 

@@ -4,7 +4,7 @@ import posixpath
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from lockstitch.listing import OF_ENVIRONMENTS
 from lockstitch.python.commands import entry_of
@@ -26,6 +26,7 @@ from lockstitch.scaffold.init import eras, said, tables
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.guess import known_modules
 from lockstitch.scaffold.init.said import Said
+from lockstitch.values import frozen
 
 _APART = frozenset(
     {"test", "tests", "testing", "docs", "doc", "examples", "example", "notebooks", "notebook"}
@@ -102,7 +103,7 @@ _UNPRIVILEGED = 1024  # the first port that a user may listen on
 _HOST = "0.0.0.0"  # noqa: S104 -- in a container
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Program:
     """What an image starts."""
 
@@ -125,7 +126,7 @@ class Program:
     asks: tuple[str, ...] = ()  # arguments that it cannot run without, and nobody gives
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Found:
     """The programs of a repository, its code, and notes for a person."""
 

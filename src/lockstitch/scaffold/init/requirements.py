@@ -15,6 +15,7 @@ from lockstitch.python.names import distributions, normal, of_requirement
 from lockstitch.resources import load_table
 from lockstitch.scaffold.init.conda_names import distribution, kind_of
 from lockstitch.scaffold.init.folder import Folder
+from lockstitch.values import frozen
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -49,7 +50,7 @@ _OLDER, _NEWEST = 8, 14  # minor versions whose standard libraries count
 Source = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Requirements:
     """The requirements of a file, and a note for each line that is left out or changed."""
 

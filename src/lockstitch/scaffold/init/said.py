@@ -8,7 +8,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from lockstitch import shell
 from lockstitch.repository.compose.services import compose_files
@@ -18,6 +18,7 @@ from lockstitch.repository.dockerfile.images import Built, ImageFile, image_file
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
 from lockstitch.repository.shell.calls import Call, call
+from lockstitch.values import frozen
 
 _PORT = re.compile(r"\$\{?(?:PORT|APP_PORT|SERVER_PORT|UVICORN_PORT)(?::?-(\d+))?\}?")
 _DEFAULTED = re.compile(r"\$\{\w+:?-([^}]*)\}")
@@ -48,7 +49,7 @@ _GENERIC = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Said:
     """One command, with paths from the repository's folder, and what else is said about it."""
 

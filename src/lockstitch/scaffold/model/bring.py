@@ -4,7 +4,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -19,6 +18,7 @@ from lockstitch.scaffold.model import mlmodel, project
 from lockstitch.scaffold.model.mlmodel import Model
 from lockstitch.scaffold.model.project import FOLDER, Service
 from lockstitch.scaffold.model.tracking import SCHEMES, VARIABLE, Remote, Server
+from lockstitch.values import frozen
 
 _PARALLEL = 4
 _SPARE = 64 << 20  # bytes of the disk that a model leaves
@@ -101,7 +101,7 @@ def source(uri: str, address: str, login: Login | None = None) -> Source:
     return _Local(path, uri)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Made:
     """A project that serves a model, and what is known of it."""
 

@@ -6,7 +6,6 @@ Text files are read and nothing of the model is loaded: a pickle runs what its w
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.errors import LockstitchError
@@ -15,6 +14,7 @@ from lockstitch.repository.text import yaml
 from lockstitch.scaffold.init import conda
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import Requirements, read_lines, read_requirements
+from lockstitch.values import frozen
 
 FILE = "MLmodel"
 # What is read of a model before it is brought; each is small, and a text.
@@ -38,7 +38,7 @@ _EXAMPLES: Mapping[str, Any] = {
 _KINDS = {"i": 1, "u": 1, "f": 1.0, "b": True}  # of numpy's types, by the first letter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Model:
     """A model by the files beside it."""
 

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -13,6 +12,7 @@ from lockstitch.python.names import of_requirement
 from lockstitch.scaffold.init import tables
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.model.mlmodel import Model, pin
+from lockstitch.values import frozen
 
 FOLDER = "model"  # of the project, in which the model is
 REQUEST = "request.json"
@@ -41,7 +41,7 @@ _GUNICORN = (
 _LIBRARIES = {"lightgbm": ("libgomp1",), "opencv-python": ("libgl1", "libglib2.0-0")}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Service:
     """What a model is served by."""
 

@@ -9,7 +9,6 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -26,6 +25,7 @@ from lockstitch.net.transport import (
     retry_after,
     shown,
 )
+from lockstitch.values import frozen
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 SCHEMES = ("models", "runs", "mlflow-artifacts")
@@ -43,7 +43,7 @@ _OK, _NOT_FOUND = 200, 404
 _REFUSED = frozenset({401, 403})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Remote:
     """A file of a model on a server: its path from the model's folder, and its bytes' address."""
 
@@ -52,7 +52,7 @@ class Remote:
     query: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Place:
     """A folder of artifacts: the address that lists it, and the one that gives a file of it."""
 

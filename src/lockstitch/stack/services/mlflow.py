@@ -7,7 +7,6 @@ otherwise; of newer tables it says that they are out of date.
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import files, process
@@ -25,6 +24,7 @@ from lockstitch.stack.service import (
     sql,
     variables,
 )
+from lockstitch.values import frozen
 
 # MLflow's variables, beside those with addresses and keys.
 VARIABLES = {
@@ -59,7 +59,7 @@ def secrets(keys: Keys, *, login: bool) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mlflow:
     """Tracks runs and shows them."""
 

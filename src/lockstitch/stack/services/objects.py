@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from lockstitch import clock, files
@@ -11,6 +10,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
 from lockstitch.runtime.stack.presign import presigned
 from lockstitch.stack.service import ADMIN, HOST, Launch, Parts, probe
+from lockstitch.values import frozen
 
 # The ports between the store's own parts: first choice of each.
 PORTS = {
@@ -60,7 +60,7 @@ def arguments(data: PurePath, address: str, bucket: str, ports: Mapping[str, int
     return ["-logtostderr", "mini", *(f"-{name}={value}" for name, value in options.items())]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Objects:
     """Keeps MLflow's artifacts."""
 

@@ -1,17 +1,17 @@
 """A service of the project's own: a program of locked packages, kept running beside ours."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch.errors import LockstitchError
 from lockstitch.stack import machine
 from lockstitch.stack.service import HOST, Launch, Own, Parts, filled
+from lockstitch.values import frozen
 
 _PROGRAMS = ("bin", "usr/bin", "usr/sbin")  # of an environment of Python, and of Debian
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OwnService:
     """Runs what `[tool.lockstitch.stack.services.NAME]` says; ready when its port is open."""
 

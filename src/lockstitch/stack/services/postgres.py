@@ -5,12 +5,12 @@ import os
 import shutil
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from lockstitch import files, process
 from lockstitch.errors import LockstitchError
 from lockstitch.stack.service import APP, HOST, USER, Launch, Parts, guarded, sql
+from lockstitch.values import frozen
 
 # MLflow's tables are not beside the project's: both may be of Alembic, in a table of one name.
 DATABASE = f"""\
@@ -32,7 +32,7 @@ def arguments(data: PurePath, address: str, port: int) -> list[str]:
     return words
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Postgres:
     """Keeps MLflow's runs."""
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from lockstitch.lock.sbom import NO_FACTS, Component, PackageFacts, purl
 from lockstitch.net.download import Download
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
+from lockstitch.values import frozen
 
 RELEASE: Final = "bookworm"  # whose C library the archives stand on; they need glibc 2.17
 _MINORS = ("3.10", "3.11", "3.12", "3.13", "3.14")
@@ -28,7 +28,7 @@ _PROOFS: Final = re.compile(r"SHA256SUMS|sha256|first-use")
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,60}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Request:
     """The version that a `base` names: `cpython:3.12`, `cpython:3.12.4` or `cpython:3.13t`."""
 
@@ -51,7 +51,7 @@ def parse(name: str) -> Request:
     return Request(minor=match["minor"], patch=patch, free_threaded=free_threaded)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bundled:
     """A library that an archive brings inside its programs, with its licence in SPDX."""
 
@@ -60,7 +60,7 @@ class Bundled:
     licence: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Archive:
     """An `install_only` archive of python-build-standalone."""
 
@@ -82,7 +82,7 @@ class Archive:
         return f"{mirror}/{rest}" if mirror and found else self.url
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CPythonBase(debian.OnDebian):
     """Debian packages with a CPython of python-build-standalone under /usr/local; see `Base`."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Self
 
 from lockstitch.digest import Digest, canonical_json, of_bytes
@@ -22,6 +22,7 @@ from lockstitch.net.download import Download
 from lockstitch.oci.layer import LayerFacts
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
+from lockstitch.values import frozen
 
 _GLIBC = re.compile(r"2\.\d{1,3}")
 # What Debian policy 5.6.1 and 5.6.12 allow. Nothing here can leave a folder or a URL's path.
@@ -34,7 +35,7 @@ _FORMS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DebianPackage:
     """One binary package: its name, and the file that holds it below an archive's root."""
 
@@ -60,7 +61,7 @@ class DebianPackage:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Added:
     """Packages that a project adds to a base, by the names that it gives, and all they need."""
 
@@ -85,7 +86,7 @@ class Added:
         return {"requested": [*self.requested], "added": rows}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OnDebian:
     """What bases share that are made from packages of a release of Debian; see `Base`."""
 
@@ -147,7 +148,7 @@ class OnDebian:
         return {"package": [document(each) for each in self.packages], **self.added.document()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DebianBase(OnDebian):
     """A base that is put together from Debian packages; see `Base`."""
 

@@ -6,12 +6,12 @@ import lzma
 import re
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.headers import fields_of
 from lockstitch.lock.bases.debian.base import DebianPackage
+from lockstitch.values import frozen
 
 _OTHER = "set LOCKSTITCH_DEBIAN_MIRROR to another mirror"
 _LATER = "the mirror may be half way through an update: run the command again later"
@@ -22,7 +22,7 @@ _FORM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Relation:
     """A package by name, and a bound on its version."""
 
@@ -77,7 +77,7 @@ def _relation(text: str) -> Relation:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Candidate:
     """A package that can be chosen, with what it needs and what it provides."""
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from lockstitch import environ, files
 from lockstitch.errors import LockstitchError
 from lockstitch.headers import fields_of
+from lockstitch.values import frozen
 
 ARCHIVES: Final = ("debian", "debian-security")
 _HINT = (
@@ -19,7 +19,7 @@ _HINT = (
 _LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<rest>.+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mirror:
     """The addresses of the two archives, without a slash at the end."""
 
@@ -31,7 +31,7 @@ class Mirror:
         return self.security if archive == "debian-security" else self.debian
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Source:
     """One suite that apt is set up with."""
 

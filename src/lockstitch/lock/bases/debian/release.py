@@ -2,7 +2,6 @@
 
 import email.utils
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -11,6 +10,7 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.net.transport import shown
+from lockstitch.values import frozen
 
 KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _LIMIT = 8 << 20  # bytes; Debian's largest InRelease has 0.2 MB
@@ -19,7 +19,7 @@ _ENTRY = re.compile(r" ([0-9a-f]{64}) +([0-9]+) (\S+)")
 _FIELD = re.compile(r"([A-Za-z0-9-]+):(?: (.*))?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Release:
     """One suite of an archive at one moment; `packages` is None where it has no such list."""
 
@@ -29,7 +29,7 @@ class Release:
     contents: Download | None = None  # the list of all files of all packages
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signatures:
     """Checks signatures with gpgv and the keys of a keyring."""
 

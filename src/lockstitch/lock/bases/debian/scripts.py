@@ -14,6 +14,7 @@ from typing import Final
 from lockstitch import shell
 from lockstitch.errors import LockstitchError
 from lockstitch.resources import load_table
+from lockstitch.values import frozen
 
 _RUN: Final = ("preinst", "postinst")  # on a fresh install
 _SECTION: Final = re.compile(
@@ -53,7 +54,7 @@ class Alternative:
     priority: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Rules:
     sections: Mapping[str, str]  # a tool of debhelper -> why what it adds leaves nothing
     commands: tuple[re.Pattern[str], ...]

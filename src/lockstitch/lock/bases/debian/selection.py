@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from lockstitch.lock.bases.debian.base import Added, DebianBase, DebianPackage, 
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 # Dependencies of the image itself; `{}` is the minor version of Python.
 PYTHON: Final = (
@@ -88,7 +89,7 @@ _RELEASE = re.compile(r"[a-z][a-z0-9-]*")
 _MINOR = re.compile(r"[0-9]+\.[0-9]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Selection:
     """Packages of one release for one architecture, and when their newest list was signed."""
 
@@ -343,7 +344,7 @@ def _key(name: str, platform: str, roots: Sequence[str], lists: Sequence[Downloa
 
 
 def _row(package: DebianPackage) -> dict[str, object]:
-    return {field: getattr(package, field) for field in DebianPackage.__slots__}
+    return {each.name: getattr(package, each.name) for each in fields(package)}
 
 
 def _package(row: dict[str, Any]) -> DebianPackage:

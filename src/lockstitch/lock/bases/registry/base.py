@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Self
 
 from lockstitch.digest import Digest, parse_json
@@ -22,6 +22,7 @@ from lockstitch.oci.layer import LayerFacts, oci_type
 from lockstitch.oci.reference import Reference
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
+from lockstitch.values import frozen
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an engine's own
 _PATH = r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._+@~-]+)+"  # what a pyvenv.cfg and a symlink can hold
@@ -50,7 +51,7 @@ _FORMS = {
 FILES = "registry-files"  # the kind of store record of a base's libraries and programs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SystemPackage:
     """A package of the base's own package manager, as its status files name it."""
 
@@ -86,7 +87,7 @@ class SystemPackage:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RegistryBase:
     """An image with a CPython in it, for one platform; see `Base`."""
 

@@ -3,12 +3,12 @@
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lockstitch.errors import LockstitchError
 from lockstitch.lock.bases.registry.base import PATH
 from lockstitch.oci.rootfs import Node, RootFs
+from lockstitch.values import frozen
 
 _PROGRAM = re.compile(r"(?:.*/)?bin/python(?:3(?:\.\d{1,2})?)?")
 _LIBRARY = re.compile(
@@ -33,7 +33,7 @@ _LONGEST_PATH = 4096
 _ELF_MAGIC = b"\x7fELF\x02\x01"  # 64 bits, little-endian: what both machines are
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Interpreter:
     """A CPython and the C library that it is linked with."""
 
@@ -173,7 +173,7 @@ class _Read:
             yield from (n for path, n in libraries if path.rpartition("/")[0] == real)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ElfProgram:
     """A 64-bit little-endian ELF file."""
 
