@@ -1,9 +1,11 @@
-"""One model served four ways, in one run on one machine, each in a container of one engine.
+"""One model served six ways, in one run on one machine, each in a container of one engine.
 
 lockstitch  the churn project's serving image, as `lockstitch build` makes it
 taught    the same app in the single-stage image that courses teach: everything is installed
 mlflow    `mlflow models serve` with the scikit-learn pipeline
 litserve  LitServe around the same ONNX model and the same code that reads it
+bentoml   `bentoml serve` of a service around the same
+ray       Ray Serve with a deployment around the same, and Ray on this machine
 
 `start` is from `docker run` to the first healthy answer. The others stand on a Debian with a
 shell and Python (debootstrap's minbase, python3), ours on its own base. Load comes from wrk, on
@@ -62,6 +64,50 @@ if __name__ == "__main__":
 
     server = litserve.LitServer(Churn(), accelerator="cpu")
     server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False)
+'''
+BENTOML = '''\
+"""A service of BentoML around the project's predictor."""
+
+from pathlib import Path
+
+import bentoml
+from churn import predict
+
+
+@bentoml.service(workers=1)
+class Churn:
+    def __init__(self) -> None:
+        self.served = predict.load(Path("/app/models/model.onnx"))
+
+    @bentoml.api
+    def predict(self, row: dict) -> dict:
+        return {"churn_probability": float(self.served.predictor.probabilities([row])[0])}
+'''
+RAY = '''\
+"""A deployment of Ray Serve around the project's predictor."""
+
+import sys
+from pathlib import Path
+
+from churn import predict
+from ray import serve
+
+
+@serve.deployment
+class Churn:
+    def __init__(self):
+        self.served = predict.load(Path("/app/models/model.onnx"))
+
+    async def __call__(self, request):
+        if request.method == "GET":
+            return "ok"
+        row = await request.json()
+        return {"churn_probability": float(self.served.predictor.probabilities([row])[0])}
+
+
+if __name__ == "__main__":
+    serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
+    serve.run(Churn.bind(), blocking=True)
 '''
 SAVE = """\
 import sys
@@ -185,13 +231,34 @@ def mlflow(engine: Engine, folder: Path, body: bytes) -> Route:
     return Route("mlflow", "mlflow", command, "/ping", "/invocations", records)
 
 
+def around(engine: Engine, folder: Path, name: str, package: str, code: str) -> None:
+    """Put another server around the same ONNX model, and the project's code that reads it."""
+    root = other(folder, name, [package, "onnxruntime", "numpy"])
+    (root / f"app/src/{name}_app.py").write_text(code)
+    engine.import_folder(root, name)
+
+
 def litserve(engine: Engine, folder: Path, body: bytes) -> Route:
     """Serve the same model with LitServe."""
-    root = other(folder, "litserve", ["litserve", "onnxruntime", "numpy"])
-    (root / "app/src/lit.py").write_text(LITSERVE)
-    engine.import_folder(root, "litserve")
-    command = ["/app/venv/bin/python", "src/lit.py", "PORT"]
+    around(engine, folder, "litserve", "litserve", LITSERVE)
+    command = ["/app/venv/bin/python", "src/litserve_app.py", "PORT"]
     return Route("litserve", "litserve", command, "/health", "/predict", body)
+
+
+def bentoml(engine: Engine, folder: Path, body: bytes) -> Route:
+    """Serve the same model with BentoML."""
+    around(engine, folder, "bentoml", "bentoml", BENTOML)
+    program = ["/app/venv/bin/python", "-m", "bentoml", "serve", "bentoml_app:Churn"]
+    command = [*program, "--working-dir", "src", "--host", "127.0.0.1", "--port", "PORT"]
+    row = json.dumps({"row": json.loads(body)}).encode()
+    return Route("bentoml", "bentoml", command, "/readyz", "/predict", row)
+
+
+def ray(engine: Engine, folder: Path, body: bytes) -> Route:
+    """Serve the same model with Ray Serve."""
+    around(engine, folder, "ray", "ray[serve]", RAY)
+    command = ["/app/venv/bin/python", "src/ray_app.py", "PORT"]
+    return Route("ray", "ray", command, "/health", "/predict", body)
 
 
 # --- what is measured
@@ -310,7 +377,7 @@ def main() -> None:
         try:
             rows = [
                 measured(engine, folder, route(engine, folder, body))
-                for route in (ours, taught, mlflow, litserve)
+                for route in (ours, taught, mlflow, litserve, bentoml, ray)
             ]
         finally:
             engine.close()
