@@ -34,7 +34,7 @@ from measure import environment, machine, run
 
 UV = Path(sys.executable).with_name("uv")
 LOCKSTITCH = [sys.executable, "-m", "lockstitch"]
-STARTS, SECONDS, WAIT = 5, 8, 120
+STARTS, SECONDS, WAIT = 5, 8, 900
 TAUGHT = ("mlflow", "scikit-learn", "pandas", "skl2onnx", "onnxruntime", "fastapi", "uvicorn")
 LITSERVE = '''\
 """LitServe around the project's predictor."""
