@@ -116,7 +116,7 @@ def applications(code: Code, made: Mapping[str, str] | None = None) -> list[Appl
 
 def _assigned(code: Code, made: Mapping[str, str]) -> Iterator[Application]:
     """Yield the applications that names at the top of a file stand for."""
-    own = {each.name: each.kind for each in _factories(code)}
+    own = {function.name: kind for function, kind in _makers(code)}
     for node in _top(code.tree.body):
         value = getattr(node, "value", None)
         if isinstance(node, ast.With):
@@ -178,18 +178,24 @@ def _kind(code: Code, node: ast.expr) -> str:
 
 def _factories(code: Code) -> Iterator[Application]:
     """Yield the functions at the top that need no argument and return an application."""
-    for node in code.tree.body:
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _needs_arguments(node):
-            continue
-        kinds = [
-            k for each in ast.walk(node) if isinstance(each, ast.Call) and (k := _kind(code, each))
-        ]
-        returns = any(isinstance(each, ast.Return) and each.value for each in ast.walk(node))
+    for node, kind in _makers(code):
         named = node.name in _FACTORIES or node.name.endswith(("_app", "application"))
-        if kinds and returns and named and by_of(kinds[0]) in {"asgi", "wsgi"}:
+        if named and not _needs_arguments(node):
             yield Application(
-                kind=kinds[0], path=code.path, line=node.lineno, name=node.name, factory=True
+                kind=kind, path=code.path, line=node.lineno, name=node.name, factory=True
             )
+
+
+def _makers(code: Code) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, str]]:
+    """Yield the functions at the top that make an application of a kind and return something."""
+    for node in code.tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            inside = [*ast.walk(node)]
+            kinds = [_kind(code, each) for each in inside if isinstance(each, ast.Call)]
+            kind = next(filter(None, kinds), "")
+            returns = any(isinstance(each, ast.Return) and each.value for each in inside)
+            if kind and returns and by_of(kind) in {"asgi", "wsgi"}:
+                yield node, kind
 
 
 def _needs_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -348,25 +354,56 @@ def _number(node: ast.expr, constants: Mapping[str, ast.expr], depth: int = 0) -
 
 def _health(code: Code, application: Application) -> str:
     """Return the route of a GET of the application by which it says that it is well, or ""."""
-    owners = {application.name}
-    if application.factory:
-        owners = {
-            getattr(target, "id", "")
-            for node in ast.walk(code.tree)
-            if isinstance(node, ast.Assign) and _kind(code, node.value) == application.kind
-            for target in node.targets
-        }
-    found = set()
+    owners = _owners(code, application)
+    routes: dict[str, str] = {}  # by what stands in the code, the whole one
     for node in ast.walk(code.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _is_free(node):
             for call in node.decorator_list:
                 if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-                    owner = call.func.value  # a router may have a prefix, which is not seen here
-                    mine = isinstance(owner, ast.Name) and owner.id in owners
-                    route = call.args[0] if call.args else None
-                    if mine and _is_get(call) and isinstance(route, ast.Constant):
-                        found.add(route.value)
-    return next((route for route in _ROUTES if route in found), "")
+                    owner = getattr(call.func.value, "id", "")
+                    route = _text(call) if len(call.args) == 1 else ""
+                    if owner in owners and route and _is_get(call):
+                        routes.setdefault(route, f"{owners[owner]}{route}")
+    return next((routes[route] for route in _ROUTES if route in routes), "")
+
+
+def _owners(code: Code, application: Application) -> dict[str, str]:
+    """Return the names whose routes are the application's, each with the prefix of its routes.
+
+    They are the application's own name, or what its function calls it, and the routers of this
+    file that it includes.
+    """
+    assigned = [
+        (target.id, node.value)
+        for node in ast.walk(code.tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
+    named = [name for name, value in assigned if _kind(code, value) == application.kind]
+    names = [application.name] if application.name in named else [application.name, *named]
+    owners = dict.fromkeys(names, "")
+    values = dict(assigned)
+    for call in _calls(code.tree):
+        way = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        router = getattr(call.args[0], "id", "") if call.args else ""
+        made = values.get(router)
+        if way in {"include_router", "register_blueprint"} and isinstance(made, ast.Call):
+            at, own = _prefix(call), _prefix(made)
+            if at is not None and own is not None:
+                # A prefix of Flask's `register_blueprint` stands in place of the blueprint's own.
+                owners[router] = f"{at}{own}" if way == "include_router" else at or own
+    return owners
+
+
+def _prefix(call: ast.Call) -> str | None:
+    """Return the prefix of a router's routes that a call says, None for one that is no text."""
+    for keyword in call.keywords:
+        if keyword.arg in {"prefix", "url_prefix"}:
+            value = keyword.value
+            text = value.value if isinstance(value, ast.Constant) else None
+            return text if isinstance(text, str) else None
+    return ""
 
 
 def _is_get(call: ast.Call) -> bool:

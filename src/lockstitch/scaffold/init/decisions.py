@@ -17,7 +17,7 @@ from lockstitch.scaffold import new
 from lockstitch.scaffold.init import system, tables
 from lockstitch.scaffold.init.contents import Contents, contents_of, covered
 from lockstitch.scaffold.init.edit import Table, edit
-from lockstitch.scaffold.init.facts import Facts
+from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.groups import proposed, settled
 from lockstitch.scaffold.init.programs import Found, Program, find
 from lockstitch.scaffold.init.steps import complete, is_model, writer_of
@@ -140,7 +140,9 @@ def _left_out(facts: Facts) -> list[str]:
     """Return a note for what was not taken from files whose place pyproject.toml takes."""
     notes: list[str] = []
     if not facts.project and not facts.classic:
-        notes += facts.setup.notes
+        # `version = attr: package.__version__` is read where it stands.
+        has_version = bool(version_of(facts.folder, facts.packages))
+        notes += [n for n in facts.setup.notes if not (has_version and ": `version` " in n)]
         names = " and ".join(f"`{name}`" for name in facts.setup.sources)
         if names and not facts.setup.compiled:
             notes.append(f"{names}: kept; what pyproject.toml says counts from now on")

@@ -592,7 +592,8 @@ def _development(inputs: Inputs, place: _Place) -> None:
     for name, role in _lists(place).items():
         listed = read_requirements(place.folder, name) if role == "dev" and _is_near(name) else None
         if listed is not None:
-            inputs.add(listed.lines, "dev")
+            # What `-r base.txt` pins is a constraint already, and nothing that developing adds.
+            inputs.add([line for line in listed.lines if line not in inputs.constraints], "dev")
             inputs.notes += listed.notes
 
 

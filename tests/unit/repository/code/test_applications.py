@@ -38,6 +38,28 @@ def of(text: str, path: str = "main.py", made: dict[str, str] | None = None) -> 
         ),
         (
             (
+                "from fastapi import *\nr = APIRouter(prefix='/v1')\n@r.get('/health')\n"
+                "def ok(): ...\ndef build(a):\n  b = FastAPI()\n"
+                "  b.include_router(r, prefix='/api')\n  return b\nweb = build(1)"
+            ),
+            ("web", False, "/api/v1/health"),
+        ),
+        (
+            (
+                "import flask\np = flask.Blueprint('p', 'p', url_prefix='/a')\n@p.route('/ping')\n"
+                "def ok(): ...\nx = flask.Flask('x')\nx.register_blueprint(p, url_prefix='/b')"
+            ),
+            ("x", False, "/b/ping"),
+        ),
+        (
+            (
+                "from fastapi import *\nr = APIRouter(prefix=PREFIX)\n@r.get('/health')\n"
+                "def ok(): ...\napp = FastAPI()\napp.include_router(r)"
+            ),
+            ("app", False, ""),
+        ),
+        (
+            (
                 "from fastapi import *\napp = FastAPI()\n@app.post('/health')\ndef ok(): ...\n"
                 "@app.get\ndef no(): ...\n@app.get()\ndef never(): ..."
             ),

@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+import tomllib
 import types
 from pathlib import Path
 from typing import Any
@@ -580,3 +581,21 @@ def test_what_fastapi_needs_for_forms_django_does_not(tmp_path: Path) -> None:
     write_files(tmp_path, {"app.py": "from fastapi import Form\nx = Form()\n"})
     found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
     assert "python-multipart" in found.dependencies
+
+
+def test_pins_that_developing_takes_from_the_main_list_are_no_dependencies_of_it(
+    tmp_path: Path,
+) -> None:
+    texts = {
+        "requirements/base.in": "fastapi\n",
+        "requirements/base.txt": "fastapi==0.110.0\nstarlette==0.36.3\n",
+        "requirements/dev.txt": "-r base.txt\npytest\n",
+        "setup.cfg": "[metadata]\nname = wordy\nversion = attr: wordy.__version__\n",
+        "wordy/__init__.py": "__version__ = '1.2'\n",
+    }
+    write_files(tmp_path, texts)
+    found = plan.plan(tmp_path)
+    document = tomllib.loads(found.changes[-1].after.decode())
+    assert document["dependency-groups"]["dev"] == ["pytest"]
+    assert document["project"]["version"] == "1.2"
+    assert not [note for note in found.notes if "`version`" in note]
