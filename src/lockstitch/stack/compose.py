@@ -31,7 +31,7 @@ MARK = "# Written by `lockstitch export dockerfile` from pyproject.toml and lock
 PORT = {"postgres": 5432, "objects": 9000, "mlflow": 5000}  # in the containers
 CONSOLE = 23646  # port of the store's own page
 IMAGES = {name: f"LOCKSTITCH_{name.upper()}_IMAGE" for name in PORT}
-_PATIENCE = {"mlflow": 60}  # seconds until a check that fails counts; it makes its tables first
+_PATIENCE = {"mlflow": 150}  # seconds until a check that fails counts; it makes its tables first
 _DATA = PurePosixPath("/app/data")
 _ALL = "0.0.0.0"  # noqa: S104 -- of the containers' own network; published on 127.0.0.1 alone
 _UP = 180.0  # seconds until a stack that does not come up is given up
@@ -333,7 +333,10 @@ class Compose:
             log = "\n".join(self.log(name, 8))
             why = services[name]["problem"] or services[name]["state"]
             parts.append(f"`{name}` does not get healthy: {why}" + (f"\n{log}" if log else ""))
-        return LockstitchError("\n".join(parts), hint=_LOST)
+        message = "\n".join(parts)
+        keys = re.search(r"password authentication|AccessKey|SignatureDoesNotMatch|40[13]", message)
+        hint = _LOST if keys else "lockstitch stack up tries again; the data is kept"
+        return LockstitchError(message, hint=hint)
 
     def _containers(self) -> list[dict[str, Any]]:
         label = f"label=com.docker.compose.project={self.name}"
