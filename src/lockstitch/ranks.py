@@ -18,6 +18,7 @@ import contextlib
 import hmac
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -33,7 +34,9 @@ SHOWN = 40  # rows of a table
 # A processor's name and its cores decide nothing by themselves: its features and the threads do.
 HARMLESS = ("cpu.model", "cpu.cores")
 OF_ONE_RANK = ("CUDA_VISIBLE_DEVICES",)  # variables that launchers set for each rank
-OF_A_DRIVER = ("python.", "package.", "platform.", "system.")  # what it shares with its workers
+# What Ray's driver shares with its workers; and a machine that only submits one, of any kind.
+OF_A_DRIVER = re.compile(r"(?:python|package|platform|system)\.")
+OF_A_SUBMITTER = re.compile(r"python\.version$|package\.[^.]+$")
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "JOB_COMPLETION_INDEX")
 SIZES = ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "LOCKSTITCH_RANKS")
 LOCALS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
@@ -413,8 +416,11 @@ class _Listener:
 # --- by Ray: before the driver runs, a task on each node
 
 
-def _by_ray(timeout: float) -> list[dict[str, Any]]:
-    """Return the facts of the driver and of every node of a Ray cluster."""
+def _by_ray(timeout: float, driver: str) -> list[dict[str, Any]]:
+    """Return the facts of the driver and of every node of a Ray cluster.
+
+    In a job of Ray, `driver` is a file with the facts of the environment that submitted it.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -447,11 +453,14 @@ def _by_ray(timeout: float) -> list[dict[str, Any]]:
     everyone = [{**json.loads(ray.get(each)), "node": _node(waiting[each])} for each in done]
     ray.shutdown()
     # Ray gives its workers threads, processors and settings of their own: the driver has others.
-    mine = facts()
-    shared = {k: v for k, v in mine["facts"].items() if k.startswith(OF_A_DRIVER)}
-    theirs = everyone[0]["facts"].items()
-    other = {k: v for k, v in theirs if not k.startswith(OF_A_DRIVER)}
-    everyone.insert(0, {**mine, "node": "driver", "facts": {**shared, **other}})
+    mine, own = facts(), OF_A_DRIVER
+    if driver:
+        with open(driver, encoding="utf-8") as handle:
+            mine, own = json.load(handle), OF_A_SUBMITTER
+    shared = {name: value for name, value in mine["facts"].items() if own.match(name)}
+    other = {name: value for name, value in everyone[0]["facts"].items() if not own.match(name)}
+    first = {**everyone[0], "node": "submitter"} if driver else {**mine, "node": "driver"}
+    everyone.insert(0, {**first, "facts": {**shared, **other}})
     return [{**each, "rank": number} for number, each in enumerate(everyone)]
 
 
@@ -465,10 +474,10 @@ def _node(node: dict[str, Any]) -> str:
 def main(words: list[str]) -> int:
     """Check, then become the program: `python ranks.py [OPTIONS] -- PROGRAM`.
 
-    Options: --env FILE, --report FILE, --allow NAME (many times), --timeout SECONDS,
-    --ray.
+    Options: --env FILE, --report FILE, --allow NAME (many times), --timeout SECONDS, --ray, and
+    with it --driver FILE, the facts of where a job was submitted.
     """
-    report_file, allowed, timeout, with_ray = "", [], TIMEOUT, False
+    report_file, allowed, timeout, with_ray, driver = "", [], TIMEOUT, False, ""
     while words and words[0] != "--":
         if words[0] == "--ray":
             with_ray, words = True, words[1:]
@@ -482,6 +491,8 @@ def main(words: list[str]) -> int:
             allowed.append(value)
         elif option == "--timeout":
             timeout = float(value)
+        elif option == "--driver":
+            driver = value
     program = words[1:]
     rank, size = _number(RANKS, 0), _number(SIZES, 1)
     os.environ.update(
@@ -489,7 +500,7 @@ def main(words: list[str]) -> int:
     )
     started = time.monotonic()
     try:
-        everyone = _by_ray(timeout) if with_ray else None
+        everyone = _by_ray(timeout, driver) if with_ray else None
         report = (
             compare(everyone, tuple(allowed))
             if everyone
@@ -500,7 +511,8 @@ def main(words: list[str]) -> int:
     except RankSilent as error:
         return _refused(rank, str(error), SILENT)
     if rank == 0:
-        count = f"{len(report.ranks)} {'nodes, the driver among them' if with_ray else 'ranks'}"
+        who = f"nodes, the {report.ranks[0]['node']} among them" if with_ray else "ranks"
+        count = f"{len(report.ranks)} {who}"
         noted = f"; noted: {', '.join(sorted(report.differences))}" if report.differences else ""
         seconds = time.monotonic() - started
         sys.stderr.write(f"lockstitch: {count}, one environment ({seconds:.1f} s{noted})\n")

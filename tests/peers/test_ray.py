@@ -1,16 +1,17 @@
-"""A driver on a real Ray cluster of two nodes, whose environments are compared first."""
+"""Programs on a real Ray of two nodes: as its driver from here, and as a job of the cluster."""
 
 import json
-import os
-import shutil
-import socket
+import signal
 import subprocess
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import projects
+from support import projects, ray
 from support.programs import LOCKSTITCH, UV
+from support.ray import Ray
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("ray")]
 
@@ -19,7 +20,7 @@ PYPROJECT = """\
 name = "rays"
 version = "0.1"
 requires-python = ">=3.11,<3.12"
-dependencies = ["numpy==2.2.6", "ray>=2.50"]
+dependencies = ["numpy==2.2.6", "ray[default]>=2.50"]
 
 [tool.uv]
 package = false
@@ -28,68 +29,83 @@ package = false
 command = ["python", "train.py"]
 include = ["train.py"]
 outputs = ["models"]
+env = {{ DATA = "/app/data" }}
 
-[tool.lockstitch.targets.cluster]
+[tool.lockstitch.targets.driver]
 engine = "ray"
 address = "127.0.0.1:{port}"
+
+[tool.lockstitch.targets.jobs]
+engine = "ray"
+address = "http://127.0.0.1:{dashboard}"
+
+[tool.lockstitch.targets.large]
+engine = "ray"
+address = "http://127.0.0.1:{dashboard}"
+cpus-per-task = 64
 """
 # Each task sums the gradient of its half of the rows.
 TRAIN = """\
-import json
+import json, os, sys, time
 import numpy as np
 import ray
 
-ray.init(log_to_driver=False)
+what = sys.argv[1] if len(sys.argv) > 1 else ""
+if what == "fail":
+    sys.exit(3)
+if what == "sleep":
+    print("asleep", flush=True)
+    time.sleep(300)
+ray.init(log_to_driver=False, logging_level="ERROR")
+retries = 0 if what == "lose" else 3
 
-@ray.remote(num_cpus=1, scheduling_strategy="SPREAD")
+@ray.remote(num_cpus=1, scheduling_strategy="SPREAD", max_retries=retries)
 def gradient(weights, part):
     rows = np.random.default_rng(7).normal(size=(400, 5))[part::2]
     wanted = (rows @ np.array([2.0, -1.0, 0.5, 0.0, 1.5]) > 0).astype(float)
     guess = 1 / (1 + np.exp(-(rows @ weights)))
     correct = float(((guess > 0.5) == wanted).mean())
+    time.sleep(0.5 if what else 0)
     return rows.T @ (guess - wanted), correct, ray.get_runtime_context().get_node_id()
 
 weights, nodes = np.zeros(5), set()
-for _ in range(20):
+for step in range(20):
     parts = ray.get([gradient.remote(weights, part) for part in range(2)])
     weights -= 0.05 * sum(part[0] for part in parts)
     nodes |= {part[2] for part in parts}
+    print("step", step, flush=True)
 with open("models/metrics.json", "w") as handle:
-    json.dump({"accuracy": sum(part[1] for part in parts) / 2, "nodes": len(nodes)}, handle)
+    accuracy = sum(part[1] for part in parts) / 2
+    json.dump({"accuracy": accuracy, "nodes": len(nodes), "data": os.environ["DATA"]}, handle)
 """
 
 
-def _port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+@dataclass
+class Cluster:
+    """A project that is locked, and the cluster that runs it."""
 
+    root: Path
+    ray: Ray
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
-    port = _port()
-    root = projects.write(
-        tmp_path_factory.mktemp("ray") / "rays",
-        pyproject=PYPROJECT.format(port=port),
-        files={"train.py": TRAIN, "models/.keep": ""},
-    )
-    subprocess.run([LOCKSTITCH, "lock"], cwd=root, check=True, capture_output=True)
-    yield root, port
-    ray = root / ".lockstitch" / "envs" / "train" / "bin" / "ray"
-    if ray.exists():
-        subprocess.run([ray, "stop", "--force"], check=False, capture_output=True)
-    shutil.rmtree(f"/tmp/r{port}", ignore_errors=True)
+    @property
+    def environment(self) -> Path:
+        return self.root / ".lockstitch" / "envs" / "train"
 
+    @property
+    def record(self) -> Path:
+        return self.root / "models" / "train.run.json"
 
-def start(environment: Path, *words: str) -> None:
-    program = environment / "bin" / "ray"
-    more = ["--num-cpus", "1", "--disable-usage-stats"]
-    env = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        [program, "start", *words, *more], env=env, check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return lockstitch(self.root, *words)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [LOCKSTITCH, *words],
+            cwd=self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 def lockstitch(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -98,47 +114,132 @@ def lockstitch(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_driver_runs_on_nodes_of_one_environment_and_on_no_others(
-    project: tuple[Path, int], tmp_path: Path
-) -> None:
-    root, port = project
-    nobody = lockstitch(root, "run", "train", "--on", "cluster")
+def wait_for(running: subprocess.Popen[str], wanted: str) -> None:
+    """Read a program's lines until one begins so."""
+    assert running.stdout is not None
+    for line in running.stdout:
+        if line.startswith(wanted):
+            return
+    raise AssertionError(running.communicate())
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    port, dashboard = ray.free_port(), ray.free_port()
+    root = projects.write(
+        tmp_path_factory.mktemp("ray") / "rays",
+        pyproject=PYPROJECT.format(port=port, dashboard=dashboard),
+        files={"train.py": TRAIN, "models/.keep": ""},
+    )
+    subprocess.run([LOCKSTITCH, "lock"], cwd=root, check=True, capture_output=True)
+    nobody = lockstitch(root, "run", "train", "--on", "driver")
     assert nobody.returncode == 1
     assert f"nothing listens at `127.0.0.1:{port}`" in nobody.stderr
     environment = root / ".lockstitch" / "envs" / "train"
-    head = (
-        "--head",
-        "--port",
-        str(port),
-        "--include-dashboard=false",
-        "--temp-dir",
-        f"/tmp/r{port}",
-    )
-    start(environment, *head)
-    start(environment, "--address", f"127.0.0.1:{port}")
-    done = lockstitch(root, "run", "train", "--on", "cluster")
+    with ray.running(environment, port, dashboard) as there:
+        yield Cluster(root, there)
+
+
+def is_trained(cluster: Cluster, *, nodes: int = 2) -> dict[str, object]:
+    """Check what a training left, take it away, and return its run record."""
+    record: dict[str, object] = json.loads(cluster.record.read_text())
+    metrics = json.loads((cluster.root / "models" / "metrics.json").read_text())
+    assert record["metrics"] == metrics
+    assert metrics["accuracy"] > 0.9
+    assert metrics["nodes"] == nodes
+    assert list(record["outputs"]) == ["models/metrics.json"]
+    cluster.record.unlink()
+    (cluster.root / "models" / "metrics.json").unlink()
+    return record
+
+
+def test_a_driver_here_uses_both_nodes(cluster: Cluster) -> None:
+    done = cluster.run("run", "train", "--on", "driver")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 nodes, the driver among them, one environment" in done.stderr
-    record = json.loads((root / "models" / "train.run.json").read_text())
-    assert record["metrics"]["accuracy"] > 0.9
-    assert record["metrics"]["nodes"] == 2
+    record = is_trained(cluster)
     assert [each["rank"] for each in record["ranks"]] == [0, 1, 2]
 
-    # A third node with another numpy: Ray takes it, and its tasks would give other numbers.
+
+def test_a_job_brings_its_log_its_outputs_and_a_record(cluster: Cluster) -> None:
+    done = cluster.run("run", "train", "--on", "jobs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 nodes, the submitter among them, one environment" in done.stdout
+    assert "step 19\n" in done.stdout
+    data = json.loads((cluster.root / "models" / "metrics.json").read_text())["data"]
+    assert data.startswith(str(cluster.ray.folder)), "the job's copy of the folder"
+    assert data.endswith("/data")
+    record = is_trained(cluster)
+    assert record["ranks"][0]["node"] == "submitter"
+    assert "numpy" in {package["name"] for package in record["fingerprint"]["packages"]}
+
+
+def test_the_exit_code_of_a_job_is_the_programs(cluster: Cluster) -> None:
+    done = cluster.run("run", "train", "--on", "jobs", "--", "fail")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "no run record is written" in done.stderr
+    assert not cluster.record.exists()
+
+
+def test_ctrl_c_stops_the_job(cluster: Cluster) -> None:
+    running = cluster.start("run", "train", "--on", "jobs", "--", "sleep")
+    wait_for(running, "asleep")
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert "is stopped" in err
+    address = f"http://127.0.0.1:{cluster.ray.dashboard}/api/jobs/"
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        jobs = [job for job in json.load(answer) if job["type"] == "SUBMISSION"]
+    newest = max(jobs, key=lambda job: job["start_time"])
+    assert newest["status"] == "STOPPED"
+
+
+def test_a_job_that_no_node_can_take_is_given_up(cluster: Cluster) -> None:
+    done = cluster.run("run", "train", "--on", "large", "--max-wait", "4")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "was stopped: it waited 4 s for: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("what", "code"), [("lose", 1), pytest.param("go-on", 0, marks=pytest.mark.nightly)]
+)
+def test_a_node_that_dies_ends_the_job_unless_ray_may_try_again(
+    cluster: Cluster, what: str, code: int
+) -> None:
+    running = cluster.start("run", "train", "--on", "jobs", "--", what)
+    wait_for(running, "step 1")
+    cluster.ray.kill("second")
+    out, err = running.communicate(timeout=240)
+    cluster.ray.join(cluster.environment, "second")
+    assert running.returncode == code, out + err
+    if code:
+        assert "NodeDied" in out or "WorkerCrashed" in out or "died" in out, out
+        assert not cluster.record.exists()
+    else:
+        is_trained(cluster)
+
+
+def test_a_node_of_another_environment_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    # Ray takes it, and its tasks would give other numbers.
     other = tmp_path / "other"
     subprocess.run(
-        [UV, "venv", "-q", "--python", environment / "bin" / "python", other], check=True
+        [UV, "venv", "-q", "--python", cluster.environment / "bin" / "python", other], check=True
     )
-    listed = lockstitch(root, "export", "requirements", "--image", "train").stdout
+    listed = cluster.run("export", "requirements", "--image", "train").stdout
     (tmp_path / "r.txt").write_text(listed)
     install = [UV, "pip", "install", "-q", "--python", other / "bin" / "python"]
     subprocess.run([*install, "-r", tmp_path / "r.txt"], check=True)
     subprocess.run([*install, "numpy==1.26.4"], check=True)
-    start(other, "--address", f"127.0.0.1:{port}")
-    (root / "models" / "train.run.json").unlink()
-    refused = lockstitch(root, "run", "train", "--on", "cluster")
-    assert refused.returncode == 87, refused.stdout + refused.stderr
-    row = next(line for line in refused.stderr.splitlines() if "package.numpy " in line)
-    assert row.split()[:2] == ["package.numpy", "2.2.6"]
-    assert "1.26.4 (rank" in row
-    assert not (root / "models" / "train.run.json").exists()
+    cluster.ray.join(other, "third")
+    try:
+        for target in ("driver", "jobs"):
+            refused = cluster.run("run", "train", "--on", target)
+            assert refused.returncode == 87, refused.stdout + refused.stderr
+            shown = (refused.stdout + refused.stderr).splitlines()
+            row = next(line for line in shown if "package.numpy " in line)
+            assert row.split()[:2] == ["package.numpy", "2.2.6"]
+            assert "1.26.4 (rank" in row
+            assert not cluster.record.exists()
+    finally:
+        cluster.ray.kill("third")

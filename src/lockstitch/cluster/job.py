@@ -1,18 +1,18 @@
 """What a cluster's job is made of: a target, an image, its files, and the folder of the job."""
 
+import inspect
 import json
 import re
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 
-from lockstitch import files
+from lockstitch import files, ranks
 from lockstitch.oci.model import Image
 from lockstitch.python.model import ImageSpec, Project, TargetSpec
+from lockstitch.runtime import fingerprint
 from lockstitch.values import frozen
 
 REPORT = "ranks.json"
-_RANKS, _FINGERPRINT, _ENV = "ranks.py", "fingerprint.py", "env.json"
 
 
 @frozen
@@ -41,6 +41,11 @@ class Job:
         """The digest of the image's manifest, or "" without an image."""
         return str(self.image.descriptor().digest) if self.image else ""
 
+    @property
+    def is_submitted(self) -> bool:
+        """Whether Ray runs the driver too: the target's address is that of a dashboard."""
+        return self.target.address.startswith(("http://", "https://"))
+
 
 def folder(project: Project, target: TargetSpec, spec: ImageSpec) -> Path:
     """Return the folder of a target's jobs of an image: in `shared`, or in the project."""
@@ -57,9 +62,15 @@ def write_helpers(job: Job, variables: Mapping[str, str]) -> None:
 
 def helpers(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the files that each rank reads: the check of the ranks and the image's variables."""
-    package = resources.files("lockstitch")
     return {
-        _RANKS: package.joinpath("ranks.py").read_text("utf-8"),
-        _FINGERPRINT: package.joinpath("runtime", "fingerprint.py").read_text("utf-8"),
-        _ENV: json.dumps(dict(variables), indent=1, sort_keys=True) + "\n",
+        **check_files(),
+        "env.json": json.dumps(dict(variables), indent=1, sort_keys=True) + "\n",
+    }
+
+
+def check_files() -> dict[str, str]:
+    """Return the files of the check of the ranks."""
+    return {
+        "ranks.py": inspect.getsource(ranks),
+        "fingerprint.py": inspect.getsource(fingerprint),
     }

@@ -7,12 +7,11 @@ Source: the Kubernetes API reference, versions apps/v1, batch/v1, autoscaling/v2
 """
 
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any
 
 import yaml
 
-from lockstitch.cluster.job import Job
+from lockstitch.cluster.job import Job, check_files
 from lockstitch.errors import LockstitchError
 from lockstitch.python import size
 
@@ -237,7 +236,7 @@ def _training(job: Job, reference: str) -> dict[str, dict[str, Any]]:
         container["command"] = [_PYTHON, f"{_CHECK}/ranks.py", *allow, "--", *job.command]
         container.pop("args", None)
         container["volumeMounts"].append({"name": "check", "mountPath": _CHECK, "readOnly": True})
-        documents["check"] = _named(job, "ConfigMap", "v1", "-check") | {"data": _check_files()}
+        documents["check"] = _named(job, "ConfigMap", "v1", "-check") | {"data": check_files()}
         documents["service"] = _named(job, "Service", "v1") | {
             "spec": {
                 "clusterIP": "None",
@@ -262,14 +261,6 @@ def _training(job: Job, reference: str) -> dict[str, dict[str, Any]]:
     spec["template"] = {"metadata": {"labels": _labels(job)}, "spec": pod}
     documents["job"] = _named(job, "Job", "batch/v1") | {"spec": spec}
     return documents
-
-
-def _check_files() -> dict[str, str]:
-    package = resources.files("lockstitch")
-    return {
-        "ranks.py": package.joinpath("ranks.py").read_text("utf-8"),
-        "fingerprint.py": package.joinpath("runtime", "fingerprint.py").read_text("utf-8"),
-    }
 
 
 def _seconds(text: str) -> int:

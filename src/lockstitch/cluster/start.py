@@ -1,23 +1,31 @@
 """Starts an image's command on a target: prepares its files, follows the job, keeps its record."""
 
+import inspect
 import json
 import shlex
+import shutil
 import socket
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from lockstitch import clock, process
+from lockstitch import clock, files, process
 from lockstitch.cluster import kubectl, kubernetes, slurm
 from lockstitch.cluster.job import REPORT, Job, helpers, write_helpers
 from lockstitch.cluster.slurm import Places
 from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint import model
+from lockstitch.image import project_wheel
+from lockstitch.lock import file
 from lockstitch.oci.model import Image
 from lockstitch.process import Command
 from lockstitch.progress import Reporter, say
-from lockstitch.run import record
-from lockstitch.store import Store
+from lockstitch.python.names import normal
+from lockstitch.run import programs, record
+from lockstitch.runtime import ray_job
+from lockstitch.store import Store, default_root
 from lockstitch.trial import rootfs
 
 _INTERRUPTED = 130
@@ -127,29 +135,35 @@ def on_slurm(job: Job, text: str, show: Callable[[str], object], patience: float
         return _INTERRUPTED
     for reason in ended.reasons:
         say(f"job {number}: {reason}")
-    if ended.code == 0:
-        _keep(job, before, _report(report), clock.monotonic() - started)
-    elif job.spec.record:
-        say(f"`{job.spec.name}` ended with exit code {ended.code}: no run record is written")
-    return ended.code
+    return _ended(job, before, ended.code, report, started)
 
 
-def on_ray(job: Job, command: Command, start: Callable[[Command], int], progress: Reporter) -> int:
-    """Compare the cluster's nodes with this environment, then run the command as Ray's driver.
+def on_ray(
+    job: Job,
+    command: Command,
+    start: Callable[[Command], int],
+    progress: Reporter,
+    patience: float,
+) -> int:
+    """Compare the cluster's nodes with this environment, then run the command on Ray.
 
-    `start` runs a command to its end. Returns the exit code of the check, or of the program.
-    Raises LockstitchError when the image has no Ray.
+    The command is the driver: here, or as a job of the cluster where the target's address is that
+    of its dashboard. `start` runs a command to its end, `patience` is how long a job may wait.
+    Returns the exit code of the check, or of the program. Raises LockstitchError when the image
+    has no Ray.
     """
     python = Path(command.env["VIRTUAL_ENV"]) / "bin" / "python"
-    if process.run([python, "-c", "import ray"], env=command.env, check=False).code != 0:
-        message = f"the image `{job.spec.name}` has no Ray, which its driver and nodes must share"
-        raise LockstitchError(message, hint="uv add ray, then lockstitch lock")
+    needs, add = ("ray.job_submission", "ray[default]") if job.is_submitted else ("ray", "ray")
+    if process.run([python, "-c", f"import {needs}"], env=command.env, check=False).code != 0:
+        message = f"the image `{job.spec.name}` has no {add}, which its driver and nodes must share"
+        raise LockstitchError(message, hint=f"uv add '{add}', then lockstitch lock")
     _refuse_unreachable(job)
+    if job.is_submitted:
+        return _on_ray_jobs(job, command, start, python, patience)
     write_helpers(job, {})
     report = job.folder / REPORT
     words = [str(python), str(job.folder / "ranks.py"), "--ray", "--report", str(report)]
-    for name in job.target.allow:
-        words += ["--allow", name]
+    words += _allowed(job)
     report.unlink(missing_ok=True)
     code = start(Command(words=(*words, "--"), cwd=job.folder, env=command.env))
     if code != 0:
@@ -162,11 +176,47 @@ def on_ray(job: Job, command: Command, start: Callable[[Command], int], progress
     return code
 
 
+def _on_ray_jobs(
+    job: Job, command: Command, start: Callable[[Command], int], python: Path, patience: float
+) -> int:
+    """Submit the image's files and command, follow the job, bring its outputs and its record."""
+    folder = job.folder / "files"
+    shutil.rmtree(folder, ignore_errors=True)
+    for each in files.find_files(job.project.root, job.spec.include):
+        (folder / each.name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(each.path, folder / each.name)
+    store = Store(default_root())
+    if job.project.is_package and (
+        wheel := project_wheel.build(job.project, file.read(job.project.root).build, store)
+    ):
+        with zipfile.ZipFile(store.path(wheel.digest)) as archive:
+            archive.extractall(folder)
+    # Each worker starts in its copy of the folder.
+    write_helpers(replace(job, folder=folder / ".lockstitch"), programs.here(".", job.spec))
+    script = folder / ".lockstitch" / "ray_job.py"
+    files.write_text(script, inspect.getsource(ray_job))
+    words = [str(python), str(script), "--address", job.target.address, "--folder", str(folder)]
+    words += ["--into", str(job.project.root), "--max-wait", str(patience), *_allowed(job)]
+    words += ["--cpus", str(job.target.cpus_per_task), "--workdir", job.spec.workdir or "."]
+    words += [word for name in job.spec.outputs for word in ("--output", name)]
+    before, started = record.Remote.of(job.project, job.spec, job.command), clock.monotonic()
+    code = start(Command(words=(*words, "--", *job.command), cwd=folder, env=command.env))
+    return _ended(job, before, code, folder / ".lockstitch" / REPORT, started)
+
+
+def _allowed(job: Job) -> list[str]:
+    # Nodes have the locked packages; the project's own comes with the job.
+    own = [f"package.{normal(job.project.name)}"] if job.project.is_package else []
+    return [word for name in (*job.target.allow, *own) for word in ("--allow", name)]
+
+
 def _refuse_unreachable(job: Job) -> None:
     """Raise LockstitchError when nothing listens at a Ray address: Ray itself waits for minutes."""
-    host, _, port = job.target.address.rpartition("/")[2].rpartition(":")
-    if host and not _is_listening(host, int(port)):
-        message = f"nothing listens at `{job.target.address}`, the address of {job.target.name}"
+    address = job.target.address
+    place = urlsplit(address if "://" in address else f"ray://{address}")
+    port = place.port or {"http": 80, "https": 443}.get(place.scheme)
+    if place.hostname and port and not _is_listening(place.hostname, port):
+        message = f"nothing listens at `{address}`, the address of {job.target.name}"
         raise LockstitchError(message, hint="ray start --head --port 6379, or correct `address`")
 
 
@@ -200,19 +250,21 @@ def _report(path: Path) -> Mapping[str, object]:
     return model.parsed(path.read_text("utf-8"), path.name)
 
 
-def _keep(job: Job, before: record.Remote, report: Mapping[str, object], seconds: float) -> None:
-    """Write the run record of a job that ended well."""
-    inner = report.get("fingerprint")
-    if not job.spec.record or not isinstance(inner, dict):
-        return
-    ranks = report.get("ranks")
-    before.finish(
-        job.project,
-        job.spec,
-        model.of_document(inner, REPORT),
-        [each for each in ranks if isinstance(each, dict)] if isinstance(ranks, list) else [],
-        seconds,
-    )
+def _ended(job: Job, before: record.Remote, code: int, report: Path, started: float) -> int:
+    """Write the run record of a job that ended well, and return its exit code."""
+    known = _report(report)
+    inner, ranks = known.get("fingerprint"), known.get("ranks")
+    if code == 0 and job.spec.record and isinstance(inner, dict):
+        before.finish(
+            job.project,
+            job.spec,
+            model.of_document(inner, REPORT),
+            [each for each in ranks if isinstance(each, dict)] if isinstance(ranks, list) else [],
+            clock.monotonic() - started,
+        )
+    elif code != 0 and job.spec.record:
+        say(f"`{job.spec.name}` ended with exit code {code}: no run record is written")
+    return code
 
 
 def show_files(job: Job, text: str) -> str:

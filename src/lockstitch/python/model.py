@@ -124,7 +124,7 @@ class TargetSpec:
     requeue: bool = False  # whether a preempted job starts again
     options: tuple[str, ...] = ()  # more of sbatch, as they are
     allow: tuple[str, ...] = ()  # what may differ between ranks: `cpu`, `package.pip`
-    address: str = ""  # Ray: of the cluster's head, `host:6379` or `ray://host:10001`
+    address: str = ""  # Ray: of the cluster's head, `host:6379`, or `http://host:8265`
     registry: str = ""  # where nodes pull the image: `registry.example.com/team/churn`
     namespace: str = ""  # Kubernetes
     replicas: int = 2  # Kubernetes: of a server

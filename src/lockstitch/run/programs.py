@@ -54,7 +54,7 @@ def command(
     venv = folder(project, image)
     _sync(project, image, venv)
     programs = live.python_of(venv).parent
-    told = {**environ.child(), **(variables or {}), **here(project, image)}
+    told = {**environ.child(), **(variables or {}), **here(str(project.root), image)}
     path = f"{programs}{os.pathsep}{told.get('PATH', '')}"
     words = image.started
     program = shutil.which(words[0], path=path)
@@ -69,12 +69,12 @@ def command(
     )
 
 
-def here(project: Project, image: ImageSpec) -> dict[str, str]:
-    """Return the variables of an image with the project's folder where they name /app."""
+def here(folder: str, image: ImageSpec) -> dict[str, str]:
+    """Return the variables of an image with a folder where they name /app."""
 
     def path(part: str) -> str:
         rest = part.removeprefix("/app")
-        return f"{project.root}{rest}" if part == "/app" or part.startswith("/app/") else part
+        return f"{folder}{rest}" if part == "/app" or part.startswith("/app/") else part
 
     return {n: ":".join(map(path, v.split(":"))) for n, v in image.env.items()}
 

@@ -28,7 +28,7 @@ def running(project: Project, image: ImageSpec, log: Path) -> Iterator[str]:
     server = process.start(
         [path, *words[1:]],
         cwd=project.root,
-        env=environ.child(**here(project, image), VIRTUAL_ENV=str(programs.parent)),
+        env=environ.child(**here(str(project.root), image), VIRTUAL_ENV=str(programs.parent)),
         log=log,
     )
     address = f"http://127.0.0.1:{port}"

@@ -26,7 +26,7 @@ URL = "sqlite:///mlruns/mlflow.db"
 
 def test_paths_of_the_image_are_those_of_the_project(tmp_path: Path) -> None:
     project = load(write_files(tmp_path, {"pyproject.toml": PROJECT}))
-    assert here(project, project.image("train")) == {
+    assert here(str(project.root), project.image("train")) == {
         "PYTHONPATH": f"{tmp_path}/src:{tmp_path}:/opt/x",
         "STORE": f"{tmp_path}/bentoml-store",
         "ROUTE": "/application/x",

@@ -140,7 +140,7 @@ def _on(session: Session, spec: ImageSpec, options: argparse.Namespace) -> int:
         if options.dry_run:
             sys.stdout.write(f"RAY_ADDRESS={target.address} {shlex.join(command.words)}\n")
             return 0
-        return start.on_ray(job, command, programs.once, session.progress)
+        return start.on_ray(job, command, programs.once, session.progress, options.max_wait)
     text = start.slurm_files(job, command, session.progress)
     if options.dry_run:
         sys.stdout.write(start.show_files(job, text))

@@ -1,0 +1,94 @@
+"""Ray on this machine: a head with a dashboard, and nodes that can be killed."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Ray", "free_port", "running"]
+
+_PATIENCE = 180.0
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+@dataclass(slots=True)
+class Ray:
+    """A running cluster; each node has one CPU."""
+
+    folder: Path  # with a short path: of the nodes' sockets
+    port: int
+    dashboard: int
+    nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, environment: Path, name: str, *words: str) -> None:
+        """Start a node and wait until the cluster knows it."""
+        program = environment / "bin" / "ray"
+        known = self.alive() if self.nodes else 0
+        more = ["--num-cpus", "1", "--disable-usage-stats", "--dashboard-agent-listen-port", "0"]
+        own = ["start", "--block", "--temp-dir", self.folder / name]
+        log = self.folder / f"{name}.log"
+        until = time.monotonic() + _PATIENCE
+        while self.alive() <= known:
+            if name not in self.nodes or self.nodes[name].poll() is not None:
+                # On a busy machine Ray itself gives up after 30 seconds.
+                with log.open("wb") as output:
+                    self.nodes[name] = subprocess.Popen(
+                        [program, *own, *words, *more],
+                        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+                        stdout=output,
+                        stderr=output,
+                        start_new_session=True,
+                    )
+            assert time.monotonic() < until, log.read_text()[-3000:]
+            time.sleep(0.3)
+
+    def join(self, environment: Path, name: str) -> None:
+        """Start another node."""
+        self.start(environment, name, "--address", f"127.0.0.1:{self.port}")
+
+    def alive(self) -> int:
+        """Return how many nodes the dashboard knows to be alive."""
+        address = f"http://127.0.0.1:{self.dashboard}/api/v0/nodes?filter_keys=state"
+        address += "&filter_predicates=%3D&filter_values=ALIVE"
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return answer.read().count(b'"ALIVE"')
+        except OSError:
+            return 0
+
+    def kill(self, name: str) -> None:
+        """Kill a node as a machine that loses its power."""
+        node = self.nodes.pop(name)
+        os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+
+
+@contextmanager
+def running(environment: Path, port: int, dashboard: int) -> Iterator[Ray]:
+    """Run a head and a second node of an environment, and end whatever was started."""
+    folder = Path(tempfile.mkdtemp(prefix="ray"))
+    ray = Ray(folder, port, dashboard)
+    try:
+        head = ("--head", "--port", str(port), "--dashboard-port", str(dashboard))
+        ray.start(environment, "head", *head)
+        ray.join(environment, "second")
+        yield ray
+    finally:
+        for name in list(ray.nodes):
+            ray.kill(name)
+        shutil.rmtree(folder, ignore_errors=True)
