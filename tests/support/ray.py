@@ -1,17 +1,21 @@
 """Ray on this machine: a head with a dashboard, and nodes that can be killed."""
 
+import json
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Ray", "free_port", "running"]
 
@@ -33,23 +37,40 @@ class Ray:
     folder: Path  # with a short path: of the nodes' sockets
     port: int
     dashboard: int
+    token: str = field(default_factory=lambda: secrets.token_hex(32))
     nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a client needs beside an address."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
+
+    def ask(self, path: str) -> Any:
+        """Return what the dashboard answers, as JSON."""
+        address = f"http://127.0.0.1:{self.dashboard}{path}"
+        headers = {"Authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(address, headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
 
     def start(self, environment: Path, name: str, *words: str) -> None:
         """Start a node and wait until the cluster knows it."""
         program = environment / "bin" / "ray"
-        known = self.alive() if self.nodes else 0
+        known = len(self.nodes)
         more = ["--num-cpus", "1", "--disable-usage-stats", "--dashboard-agent-listen-port", "0"]
         own = ["start", "--block", "--temp-dir", self.folder / name]
+        path = f"{program.parent}:{os.environ['PATH']}"
         log = self.folder / f"{name}.log"
         until = time.monotonic() + _PATIENCE
+        while known and self.alive() > known:  # a node that was killed is not missed at once
+            time.sleep(0.3)
         while self.alive() <= known:
             if name not in self.nodes or self.nodes[name].poll() is not None:
                 # On a busy machine Ray itself gives up after 30 seconds.
                 with log.open("wb") as output:
                     self.nodes[name] = subprocess.Popen(
                         [program, *own, *words, *more],
-                        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+                        env={**os.environ, **self.variables, "PATH": path},
                         stdout=output,
                         stderr=output,
                         start_new_session=True,
@@ -63,13 +84,16 @@ class Ray:
 
     def alive(self) -> int:
         """Return how many nodes the dashboard knows to be alive."""
-        address = f"http://127.0.0.1:{self.dashboard}/api/v0/nodes?filter_keys=state"
-        address += "&filter_predicates=%3D&filter_values=ALIVE"
+        query = "filter_keys=state&filter_predicates=%3D&filter_values=ALIVE"
         try:
-            with urllib.request.urlopen(address, timeout=10) as answer:
-                return answer.read().count(b'"ALIVE"')
+            nodes = self.ask(f"/api/v0/nodes?{query}")["data"]["result"]["result"]
+        except urllib.error.HTTPError as error:
+            if error.code == 401:
+                raise
+            return 0
         except OSError:
             return 0
+        return len(nodes)
 
     def kill(self, name: str) -> None:
         """Kill a node as a machine that loses its power."""

@@ -40,7 +40,7 @@ def run(
     kubectl = _Kubectl(job, name)
     kubectl.delete(wait=True)
     documents = [text for path, text in manifests.items() if path != "kustomization.yaml"]
-    kubectl.call("apply", "-f", "-", stdin="---\n".join(documents))
+    kubectl.apply("---\n".join(documents))
     say(f"job `{name}` on {job.target.name}; kubectl delete job {name} ends it")
     try:
         pod = kubectl.begun(patience)
@@ -67,9 +67,16 @@ class _Kubectl:
         self._program = process.find("kubectl", hint="install kubectl, with a login to the cluster")
         self._space = ["--namespace", job.target.namespace] if job.target.namespace else []
         self._name, self._folder = name, job.project.root
+        self._pods_of = ""  # a selector: pods of a former job of this name may be there still
 
     def call(self, *words: str, stdin: str = "") -> str:
         return process.run([self._program, *self._space, *words], stdin=stdin).stdout
+
+    def apply(self, manifests: str) -> None:
+        """Apply the job's manifests."""
+        self.call("apply", "-f", "-", stdin=manifests)
+        uid = self._json("get", "job", self._name).get("metadata", {}).get("uid", "")
+        self._pods_of = f"controller-uid={uid}"
 
     def delete(self, *, wait: bool) -> None:
         """Delete the job with its pods, where there is one."""
@@ -130,7 +137,7 @@ class _Kubectl:
 
     def _pods(self) -> list[dict[str, Any]]:
         """Return the pods of the job, rank 0 first, and of each rank the newest."""
-        items = self._json("get", "pods", "--selector", f"job-name={self._name}").get("items") or []
+        items = self._json("get", "pods", "--selector", self._pods_of).get("items") or []
 
         def place(pod: dict[str, Any]) -> tuple[int, str]:
             about = pod["metadata"]

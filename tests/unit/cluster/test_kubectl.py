@@ -35,7 +35,8 @@ elif words[:2] == ["get", "pods"]:
     print(json.dumps({"items": now}))
 elif words[:2] == ["get", "job"]:
     done = step >= len(story["pods"]) - 1
-    print(json.dumps({"status": {"conditions": story["end"] if done else []}}))
+    status = {"conditions": story["end"] if done else []}
+    print(json.dumps({"metadata": {"uid": "u1"}, "status": status}))
 elif words[0] == "logs":
     print("\\n".join(story.get("log", [])))
     sys.stdout.flush()
@@ -124,6 +125,8 @@ def test_a_job_is_applied_followed_and_ends_with_its_code(
     deleted = ["delete", "job", "churn-train", "--ignore-not-found", "--wait=true"]
     assert [each[2:] for each in calls(folder) if "delete" in each] == [deleted], "the former one"
     assert calls(folder)[0][2:] == deleted
+    asked = next(each for each in calls(folder) if "pods" in each)
+    assert asked[asked.index("--selector") + 1] == "controller-uid=u1", "of no former job"
     assert "outputs are in the volume `churn-train-outputs`" in capsys.readouterr().err
 
 
