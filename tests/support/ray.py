@@ -1,7 +1,9 @@
 """Ray on this machine: a head with a dashboard, and nodes that can be killed."""
 
+import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -12,7 +14,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ _PATIENCE = 180.0
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+    """Return a port that nobody listens at, and that no connection of others is given."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            number = random.randrange(20000, 32000)
+            probe.bind(("0.0.0.0", number))  # noqa: S104 -- where Ray listens
+            return number
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ class Ray:
         node.wait()
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(environment: Path, port: int, dashboard: int) -> Iterator[Ray]:
     """Run a head and a second node of an environment, and end whatever was started."""
     folder = Path(tempfile.mkdtemp(prefix="ray"))
