@@ -22,7 +22,7 @@ _ROOT = "/@/"  # the repository's folder, in paths that begin at __file__
 _DEEPEST = 12
 _LONGEST = 200
 _PATHLIKE = regex(r"[\w@.+\- ]*(?:/[\w@.+\-* ]+)+/?|[\w@+\-][\w@.+\-* ]*\.[A-Za-z][A-Za-z0-9]{0,9}")
-_SQLITE = regex(r"sqlite(?:\+\w+)?:///(?P<path>[^?:\n]+)(?:\?[^\n]*)?")
+SQLITE = regex(r"sqlite(?:\+\w+)?:///(?P<path>[^?:\n]+)(?:\?[^\n]*)?")
 _FOLDERLIKE = regex(r"(?i)dir|folder|path|root|directory")
 _WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|markdown|disk|xml)")
 _QUERIES = regex(r"read_(?:sql|database|gbq|clipboard)")  # no path is read
@@ -387,7 +387,7 @@ class _Reader:
                     yield from self._use(self.value(given.get("NAME")) or "", node.lineno, "writes")
 
     def _use(self, text: str, line: int, kind: str) -> Iterator[PathUse]:
-        if database := _SQLITE.fullmatch(text):  # a connection writes it, whatever names it
+        if database := SQLITE.fullmatch(text):  # a connection writes it, whatever names it
             if self._others.imports("flask_sqlalchemy") and not database["path"].startswith("/"):
                 yield PathUse(text="instance", line=line, kind="fills")
                 return
@@ -529,7 +529,7 @@ class _Reader:
         for node in ast.walk(self._code.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 text = node.value.removeprefix("./")
-                is_path = _PATHLIKE.fullmatch(text) or _SQLITE.fullmatch(text)
+                is_path = _PATHLIKE.fullmatch(text) or SQLITE.fullmatch(text)
                 if id(node) not in self._documented and is_path:
                     yield from self._use(text, node.lineno, "names")
             elif isinstance(node, ast.BinOp | ast.Call | ast.JoinedStr):

@@ -12,7 +12,7 @@ from lockstitch.python.imports import Reach, follow, reached
 from lockstitch.python.model import BESIDE
 from lockstitch.python.size import shown
 from lockstitch.repository.code.applications import Code
-from lockstitch.repository.code.opened import PathUse, downloads, values_of
+from lockstitch.repository.code.opened import SQLITE, PathUse, downloads, values_of
 from lockstitch.repository.code.started import started_by
 from lockstitch.repository.code.variables import variables_of
 from lockstitch.repository.files import Repository
@@ -118,8 +118,7 @@ class _Reader:
         self._tracking(modules)
         self._home(modules)
         self._write(uses)
-        for folder in program.outputs:
-            self._output(folder, "dvc.yaml")
+        self._made()
         for word in program.command[1:]:
             path = posixpath.join(program.workdir, word.rpartition("=")[2] or ".")
             path = posixpath.normpath(path)
@@ -243,7 +242,9 @@ class _Reader:
         while folder:
             here = {t for t in texts if self._there(posixpath.join(folder, t))}
             if here and not any(self._there(t) for t in texts):
-                return folder
+                # In a package's own folder, flask takes its name to be below the package.
+                is_own = f"{folder}/__init__.py" in self._found.codes
+                return "" if is_own and self._program.command[0] == "flask" else folder
             folder = posixpath.dirname(folder)
         return ""
 
@@ -504,6 +505,14 @@ class _Reader:
         return 0 < total < _LARGEST
 
     # --- what is written
+
+    def _made(self) -> None:
+        """Take the folders that the repository says are made, and those of databases in `env`."""
+        for folder in self._program.outputs:
+            self._output(folder, self._program.reason.partition(": ")[0])
+        for name, value in self._program.env.items():
+            if database := SQLITE.fullmatch(value):
+                self._output(posixpath.dirname(database["path"]), f"`{name}`")
 
     def _write(self, uses: Sequence[tuple[str, PathUse]]) -> None:
         unknown = [

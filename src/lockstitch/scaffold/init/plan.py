@@ -19,10 +19,12 @@ from lockstitch.scaffold.init.decisions import Reason, decide
 from lockstitch.scaffold.init.edit import edit
 from lockstitch.scaffold.init.facts import Facts, read
 from lockstitch.scaffold.init.folder import Folder
+from lockstitch.table import first_of
 from lockstitch.values import frozen
 
 Tools = Literal["none", "add", "replace"]
 _SECRET = re.compile(r"(://)[^/\s@]*@")
+_SHOWN = 12  # globs of an image; the difference has them all
 
 
 @frozen
@@ -133,7 +135,7 @@ def summary(plan: Plan) -> list[str]:
 
 def _files(image: ImageSpec) -> str:
     written = f", writes {', '.join(image.outputs)}" if image.outputs else ""
-    return f"{image.name} {', '.join(image.include) or 'its packages'}{written}"
+    return f"{image.name} {first_of(image.include, _SHOWN) or 'its packages'}{written}"
 
 
 def explained(plan: Plan) -> list[str]:

@@ -117,7 +117,7 @@ class Program:
     health: str = ""
     needs: Mapping[str, str] = field(default_factory=dict)
     include: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()  # folders that the repository says are written
+    outputs: tuple[str, ...] = ()  # folders that the repository says are made
     folder: str = ""  # the folder of a Django project
     workdir: str = ""  # the folder that it starts in
     before: "tuple[Program, ...]" = ()  # what runs first
@@ -395,6 +395,7 @@ class _Finder:
             health=health if port else "",
             needs=needs,
             include=each.include,
+            outputs=each.outputs,
             workdir=root,
             before=tuple(
                 Program(

@@ -163,6 +163,14 @@ def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said 
         )
     env = {name: value for name, value in env.items() if value}
     here = where.repository(folder)
+    made = [
+        posixpath.join(here or "", posixpath.relpath(path, folder))
+        for step in built.steps
+        for each in (step.calls if step.instruction.name == "RUN" else ())
+        for word in (each.words if each.program == "mkdir" else ())
+        if (path := posixpath.join(step.state.workdir, word)).startswith(f"{folder.rstrip('/')}/")
+        and not word.startswith("-")
+    ]
     return Said(
         source=f"{file.path}:{line}",
         words=where.translated(words, folder),
@@ -172,6 +180,7 @@ def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said 
         health=_health(built),
         env=env,
         include=where.named(),
+        outputs=tuple(made),
         before=tuple(
             where.translated(_words(each, exposed, built.state.env), folder) for each in earlier
         ),

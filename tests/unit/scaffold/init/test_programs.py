@@ -650,3 +650,68 @@ def test_a_word_of_a_command_that_is_also_a_folder_is_no_path(tmp_path: Path) ->
     assert images["worker"]["command"] == ["celery", "-A", "tasks", "worker"]
     assert images["worker"]["include"] == ["worker/**"]
     assert images["api"]["command"][:2] == ["uvicorn", "main:app"]
+
+
+def test_folders_that_a_dockerfile_makes_are_written(tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": (
+            "FROM python:3.11\nWORKDIR /app\nCOPY . .\nRUN mkdir -p store /app/db /var/x\n"
+            "ENV DATABASE_URL=sqlite:///./data/all.db\n"
+            'CMD ["uvicorn", "main:app"]\n'
+        ),
+        "main.py": "import fastapi\napp = fastapi.FastAPI()\n",
+        "requirements.txt": "fastapi\nuvicorn\n",
+    }
+    images, _ = planned(tmp_path, files)
+    assert images["serve"]["outputs"] == ["data", "db", "store"]
+
+
+def test_flask_is_not_started_in_the_folder_of_its_package(tmp_path: Path) -> None:
+    files = {
+        "web/__init__.py": (
+            "import flask\ndef create_app():\n    app = flask.Flask(__name__)\n"
+            "    open('notes.txt')\n    return app\n"
+        ),
+        "web/notes.txt": "a\n",
+        "requirements.txt": "flask\n",
+    }
+    images, _ = planned(tmp_path, files)
+    assert "workdir" not in images["serve"]
+    assert images["serve"]["command"][:3] == ["flask", "--app", "web:create_app()"]
+
+
+def test_pages_that_no_dockerfile_starts_are_told(tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": 'FROM python:3.11\nCOPY . .\nCMD ["uvicorn", "main:app"]\n',
+        "main.py": "import fastapi\napp = fastapi.FastAPI()\n",
+        "ui/page.py": "import streamlit as st\nst.title('a')\n",
+        "ui/pages/two.py": "import streamlit as st\nst.title('b')\n",
+        "requirements.txt": "fastapi\nuvicorn\nstreamlit\n",
+    }
+    _, notes = planned(tmp_path, files)
+    assert "pages that no Dockerfile starts, without an image: `ui/page.py:2`" in notes
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("app.run()", "listens on 127.0.0.1, where nobody else reaches it"),
+        ("", "starts no server"),
+    ],
+)
+def test_a_server_that_nobody_else_reaches_is_started_for_all(
+    code: str, message: str, tmp_path: Path
+) -> None:
+    files = {
+        "Dockerfile": 'FROM python:3.11\nENV MODE=x\nCOPY . .\nCMD ["python", "main.py"]\n',
+        "main.py": f"import flask\napp = flask.Flask('a')\n{code}\n",
+        "requirements.txt": "flask\n",
+    }
+    images, notes = planned(tmp_path / "one", files)
+    words = "flask --app main:app run --host 0.0.0.0 --port 8000"
+    assert images["serve"]["command"] == words.split()
+    assert images["serve"]["env"] == {"MODE": "x"}
+    assert f"`Dockerfile:4` runs `main.py`, which {message}: `{words}` in its place" in notes
+    files["main.py"] = "import flask\napp = flask.Flask('a')\napp.run(host='0.0.0.0')\n"
+    images, _ = planned(tmp_path / "two", files)
+    assert images["serve"]["command"] == ["python", "main.py"]
