@@ -27,10 +27,12 @@ from lockstitch.net.download import Download, Fetcher
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import Reporter, say
 from lockstitch.python.locks import pylock
+from lockstitch.python.locks.graph import holds
 from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import Project, ServiceSpec
 from lockstitch.python.names import normal
+from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.store import Store
 from lockstitch.values import frozen
 
@@ -65,6 +67,8 @@ def make(
     wanted = _wanted(project, before, upgrade)
     places = Sources(store=store, fetcher=fetcher, progress=progress, client=client or Client())
     bases = pin(project, before.bases if before else (), places, upgrade=wanted.base)
+    if tool is uv:
+        _refuse_other_platforms(project, bases)
     old = {name: _bytes(project.root / name) for name in (*tool.locks(project), "pyproject.toml")}
     with progress.task("lock Python packages", 0):
         tool.lock(project, upgrade=wanted.packages)
@@ -219,6 +223,21 @@ def _name(requirement: str) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
+
+
+def _refuse_other_platforms(project: Project, bases: Sequence[Base]) -> None:
+    """Raise an error for each platform that uv is told to make no lock for."""
+    text = files.read_text(project.root / "pyproject.toml")
+    settings = table(parse_toml(text, "`pyproject.toml`", hint="correct that line"), "tool", "uv")
+    listed = texts(settings.get("environments"))
+    problems = []
+    for base in bases if listed else ():
+        markers = base.target().markers()
+        if not any(holds(each, markers, ()) for each in listed):
+            message = f"`environments` of [tool.uv] leaves out {base.platform}"
+            hint = "add \"sys_platform == 'linux'\" to environments, then lockstitch lock"
+            problems.append(LockstitchError(message, hint=hint))
+    raise_all(problems)
 
 
 def _refuse_passwords(

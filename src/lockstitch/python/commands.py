@@ -86,6 +86,8 @@ def _program(
     """Return the module that a program loads; words before it may be options with values."""
     if program in _SERVERS:
         named = next((w for w in words if _is_reference(w)), "")
+        if not named and program == "gunicorn":  # takes the name `application` where none is said
+            named = next((w for w in (*words[:1], *words[-1:]) if _is_dotted(w)), "")
         extra = _value(words, _SERVERS[program]) if _SERVERS[program] else ""
         own = _inside(_value(words, "--chdir") or extra or ".", folder)
         if not named or own is None:
@@ -112,6 +114,10 @@ def _program(
 def _is_reference(word: str) -> bool:
     module, _, name = word.partition(":")
     return bool(name) and all(part.isidentifier() for part in module.split("."))
+
+
+def _is_dotted(word: str) -> bool:
+    return "." in word and all(part.isidentifier() for part in word.split("."))
 
 
 def _value(words: Sequence[str], option: str) -> str:

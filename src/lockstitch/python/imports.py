@@ -180,8 +180,11 @@ class _Walk:
         for name, line, inner in named(module) if "django" in text else ():
             head, dot, last = name.rpartition(".")
             self._resolve(path, line, f"{head}:{last}" if dot else last, reach=min(inner, reach))
-            for part in _PARTS if self._places(name) else ():
-                self._resolve(path, line, f"{name.removesuffix('.apps')}:{part}", reach=reach)
+            app = name.removesuffix(".apps")
+            places = self._places(app)
+            is_whole = len(places) == len(app.split(".")) and not places[-1].endswith(f"{last}.py")
+            for part in _PARTS if is_whole else ():
+                self._resolve(path, line, f"{app}:{part}", reach=reach)
         folder, sure = _pages(module) if "streamlit" in text or "use_pages" in text else ("", False)
         if folder and (sure or path == self._entry.path):
             below = f"{posixpath.join(posixpath.dirname(path), folder)}/"

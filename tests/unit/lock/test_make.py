@@ -161,6 +161,21 @@ def test_a_project_of_scripts_has_no_build_requirements(online: World, root: Pat
     assert file.read(root).build == ()
 
 
+def test_a_lock_for_other_systems_alone_is_one_error(online: World, root: Path) -> None:
+    text = (root / "pyproject.toml").read_text()
+    added = "[tool.uv]\nenvironments = [\"sys_platform == 'win32'\"]\n"
+    (root / "pyproject.toml").write_text(
+        text.replace("[tool.uv]\n", added) if "[tool.uv]\n" in text else f"{text}\n{added}"
+    )
+    with pytest.raises(LockstitchError) as caught:
+        lock(root)
+    assert caught.value.message == "`environments` of [tool.uv] leaves out linux/amd64"
+    text = (root / "pyproject.toml").read_text()
+    wider = "[\"sys_platform == 'linux'\", \"sys_platform == 'win32'\"]"
+    (root / "pyproject.toml").write_text(text.replace("[\"sys_platform == 'win32'\"]", wider))
+    assert "uv.lock" in lock(root)
+
+
 def test_a_resolution_that_fails_says_what_uv_says(online: World, root: Path) -> None:
     projects.replace(root, "gamma>=2", "gamma>=99")
     with pytest.raises(LockstitchError, match=r"no versions fit together\n(.|\n)*gamma"):

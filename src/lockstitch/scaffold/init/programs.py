@@ -353,6 +353,11 @@ class _Finder:
             )
             return None
         kind = self._kind_of(path) if path else "said"
+        django = self._django_of(path, words)
+        if django:
+            kind = "django"
+            words += [w for w in (f"{_HOST}:8000",) if words[-1] == "runserver"]
+            words += [w for w in ("--noreload",) if "runserver" in words and w not in words]
         words = self._bound(words, each.port)
         application = self._application(path) if path else None
         is_alone = words[:1] == ["python"] and len(words) == 2
@@ -365,6 +370,7 @@ class _Finder:
         if serves and not port:
             by_file = application.port if application and words[0] == "python" else 0
             by_program = 8000 if {"uvicorn", "gunicorn", "hypercorn"} & {*words} else 0
+            by_program = by_program or (8000 if django else 0)
             port = _said_port(words) or by_file or by_program or default_of(kind)[0]
         if 0 < port < _UNPRIVILEGED:
             self.notes.append(
@@ -411,9 +417,19 @@ class _Finder:
                 for step in [
                     tuple(_below(w, root) if root and self._repo.exists(w) else w for w in words)
                 ]
-                if (first := self._file_of(step, env, root)) and first != path
-            ),
+                if (first := self._file_of(step, env, root)) and (django or first != path)
+            )
+            or (django.before if django and not root else ()),
+            folder=django.folder if django else "",
         )
+
+    def _django_of(self, path: str, words: Sequence[str]) -> Program | None:
+        """Return the program of the Django project that a command serves, or None."""
+        found = next(self._django(), None)
+        folder = posixpath.dirname(found.path) if found else ""
+        is_run = found is not None and path == found.path and "runserver" in words
+        is_server = posixpath.basename(path) in {"wsgi.py", "asgi.py"} and path.startswith(folder)
+        return found if is_run or is_server else None
 
     def _reached_by_others(self, said: Said, application: Application) -> Program | None:
         """Return the program of a server whose file runs it for its own machine, or not at all."""

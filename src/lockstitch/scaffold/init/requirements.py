@@ -129,11 +129,10 @@ def usable(text: str, where: str, notes: list[str]) -> str:
     if renamed:
         notes.append(f"{where}: `{parsed.name}` is `{renamed}` on the index: written so")
         parsed.name = renamed
-        if name == "sklearn":
+        if name != "sklearn" or "0.0" in str(parsed.specifier):  # versions of something else
             from packaging.specifiers import SpecifierSet
 
-            versions = str(parsed.specifier)
-            parsed.specifier = SpecifierSet() if "0.0" in versions else parsed.specifier
+            parsed.specifier = SpecifierSet()
     elif name == "pkg-resources" or (name in _standard() and name != "setuptools"):
         notes.append(f"{where}: `{parsed.name}` is part of Python: left out")
         return ""

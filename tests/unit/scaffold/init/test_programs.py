@@ -715,3 +715,50 @@ def test_a_server_that_nobody_else_reaches_is_started_for_all(
     files["main.py"] = "import flask\napp = flask.Flask('a')\napp.run(host='0.0.0.0')\n"
     images, _ = planned(tmp_path / "two", files)
     assert images["serve"]["command"] == ["python", "main.py"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ('["python", "manage.py", "runserver"]', "runserver 0.0.0.0:8000 --noreload"),
+        (
+            '["python", "manage.py", "runserver", "0.0.0.0:9000"]',
+            "runserver 0.0.0.0:9000 --noreload",
+        ),
+        ('["gunicorn", "-b", "0.0.0.0:8000", "shop.wsgi"]', "-b 0.0.0.0:8000 shop.wsgi"),
+    ],
+)
+def test_django_of_a_dockerfile_is_one_image_with_its_pages(
+    command: str, words: str, tmp_path: Path
+) -> None:
+    files = {
+        "Dockerfile": f"FROM python:3.11\nCOPY . .\nCMD {command}\n",
+        "manage.py": (
+            "import os\nfrom django.core.management import execute_from_command_line\n"
+            "if __name__ == '__main__':\n"
+            "    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n"
+            "    execute_from_command_line()\n"
+        ),
+        "shop/__init__.py": "",
+        "shop/settings.py": (
+            "# django\nROOT_URLCONF = 'shop.urls'\nWSGI_APPLICATION = 'shop.wsgi.application'\n"
+            "DATABASES = {'default': "
+            "{'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'db.sqlite3'}}\n"
+        ),
+        "shop/urls.py": "urlpatterns = []\n",
+        "shop/wsgi.py": (
+            "import os\nfrom django.core.wsgi import get_wsgi_application\n"
+            "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n"
+            "application = get_wsgi_application()\n"
+        ),
+        "shop/templates/home.html": "<p>home</p>\n",
+        "requirements.txt": "django\ngunicorn\n",
+    }
+    images, notes = planned(tmp_path, files)
+    assert [*images] == ["serve"]
+    assert " ".join(images["serve"]["command"]).endswith(words)
+    assert images["serve"]["before"] == ["python manage.py migrate --noinput"]
+    assert images["serve"]["outputs"] == ["."]
+    assert "shop/templates/**" in images["serve"]["include"]
+    assert images["serve"]["port"] == (9000 if "9000" in command else 8000)
+    assert not [note for note in notes if "not in this folder" in note]

@@ -119,6 +119,7 @@ def test_any_encoding_and_line_end(encoding: str, tmp_path: Path) -> None:
         ("numpy=1.21.0", "numpy==1.21.0"),
         ("numpy=1.21.0=py38_0", "numpy==1.21.0"),
         ("sklearn==0.0.post1", "scikit-learn"),
+        ("dotenv==0.0.5", "python-dotenv"),
         ("pywin32==306", 'pywin32==306; sys_platform == "win32"'),
         ("torch==1.12.1+cu113", "torch==1.12.1"),
         ("'a==1'", "a==1"),
