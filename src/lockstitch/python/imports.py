@@ -217,6 +217,13 @@ class _Walk:
             if base and not self._is_folder(base) and not self._is_there(base):
                 self._lack(path, line, base.replace("/", "."), f"{base}.py", reach=reach)
             return
+        if module.endswith("."):  # any module below: which one, only a run can tell
+            for place in self._places(module[:-1])[-1:]:
+                folder = place.removesuffix("__init__.py")
+                below = [n for n in self._tree.names if n.startswith(folder) and n.endswith(".py")]
+                for each in below if folder.endswith("/") else ():
+                    self._push(each, reach=_possible(reach))
+            return
         places = self._places(module)
         if not places:
             self._lack(path, line, module, self._file(module), reach=reach)
@@ -439,9 +446,8 @@ class _Reader:
                 continue
             name = _dotted(child.func)
             if name in _IMPORTERS:
-                literal = child.args[0] if child.args else None
-                module = literal.value if isinstance(literal, ast.Constant) else None
-                if isinstance(module, str) and module and not module.startswith("."):
+                module = _begin(child.args[0]) if child.args else ""
+                if module and not module.startswith("."):
                     yield module.partition(":")[0], (), 0, child.lineno, reach
             elif name in self._functions and reach is Reach.CERTAIN and name not in self._entered:
                 self._entered.add(name)
@@ -502,6 +508,19 @@ class _Reader:
             return bool(_COMPARISONS[type(op)](have, value)) if type(op) in _COMPARISONS else None
         except TypeError:
             return None
+
+
+def _begin(node: ast.expr) -> str:
+    """Return a text, or as much of it as ends with a dot where a run makes the rest."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case (
+            ast.JoinedStr(values=[ast.Constant(value=str(text)), *_])
+            | ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Add())
+        ) if text.endswith("."):
+            return text
+    return ""
 
 
 def _possible(reach: Reach) -> Reach:

@@ -133,6 +133,18 @@ def test_what_django_imports_by_name_is_imported() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["f'pages.{x}'", "'pages.' + x"])
+def test_of_a_name_that_a_run_makes_all_modules_may_be_imported(name: str) -> None:
+    files = {
+        "main.py": f"from importlib import import_module\nfor x in y:\n    import_module({name})\n",
+        "pages/__init__.py": "",
+        "pages/one/__init__.py": "from .parts import p",
+        "pages/one/parts.py": "import a",
+        "other.py": "import z",
+    }
+    assert needed(files) == {"importlib": True, "a": False}
+
+
 def test_pages_are_imported_by_their_place() -> None:
     page = {"web/pages/one.py": "import a", "web/sub/two.py": "import b", "web/x.py": "import z"}
     dash = "import dash\ndash.Dash(__name__, use_pages=True)"

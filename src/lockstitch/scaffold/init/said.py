@@ -25,6 +25,10 @@ _DEFAULTED = re.compile(r"\$\{\w+:?-([^}]*)\}")
 _TEMPLATE = re.compile(r"\$\{([\w. -]+)\}")  # of DVC
 _URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::[\w${}:-]+)?(/[\w./-]*)")
 _RUNNERS = {"uv", "poetry", "pdm", "pipenv", "conda", "micromamba", "opentelemetry-instrument"}
+_WITH_VALUE = frozenset(  # options of runners
+    {"-n", "--name", "-p", "--prefix", "--cwd", "--with", "--python", "--group", "--extra"}
+    | {"--env-file", "--project", "--directory", "--package", "--only-group"}
+)
 _STARTERS = frozenset(
     {"python", "uvicorn", "gunicorn", "hypercorn", "flask", "fastapi", "streamlit", "celery"}
     | {"bentoml", "chainlit", "panel", "sanic", "litestar", "daphne", "granian", "serve"}
@@ -206,7 +210,7 @@ def _words(each: Call, port: int, env: Mapping[str, str]) -> tuple[str, ...]:
     if each.program in _RUNNERS and "run" in words:
         words = words[words.index("run") + 1 :]
         while words and words[0].startswith("-"):
-            words = words[1:]
+            words = words[2 if words[0] in _WITH_VALUE else 1 :]
         if words and words[0].endswith(".py"):
             words = ["python", *words]
         if words and re.fullmatch(r"python3?(?:\.\d+)?", words[0]):

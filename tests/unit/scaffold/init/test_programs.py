@@ -762,3 +762,19 @@ def test_django_of_a_dockerfile_is_one_image_with_its_pages(
     assert "shop/templates/**" in images["serve"]["include"]
     assert images["serve"]["port"] == (9000 if "9000" in command else 8000)
     assert not [note for note in notes if "not in this folder" in note]
+
+
+@pytest.mark.parametrize(
+    "before", ["conda run --no-capture-output -n venv", "uv run --group web --no-dev", "poetry run"]
+)
+def test_what_runs_a_command_in_an_environment_is_no_part_of_it(
+    before: str, tmp_path: Path
+) -> None:
+    words = ", ".join(f'"{word}"' for word in f"{before} uvicorn main:app".split())
+    files = {
+        "Dockerfile": f"FROM python:3.11\nCOPY . .\nCMD [{words}]\n",
+        "main.py": "import fastapi\napp = fastapi.FastAPI()\n",
+        "requirements.txt": "fastapi\nuvicorn\n",
+    }
+    images, _ = planned(tmp_path, files)
+    assert images["serve"]["command"][:2] == ["uvicorn", "main:app"]
