@@ -249,7 +249,7 @@ class _Walk:
         """Return where an own module would be, empty for one of no folder of the tree."""
         first, _, rest = module.partition(".")
         folders = [posixpath.join(root, first) for root in self._entry.roots]
-        folder = next((each for each in folders if rest and self._is_folder(each)), "")
+        folder = next((each for each in folders if rest and self._has_python(each)), "")
         return f"{folder}/{rest.replace('.', '/')}.py" if folder else ""
 
     def _is_there(self, base: str) -> bool:
@@ -313,7 +313,7 @@ def named(module: ast.Module) -> Iterator[tuple[str, int, Reach]]:
                 case ast.Constant(value=str(text)) if _NAMED.fullmatch(text):
                     head, _, last = text.rpartition(".")
                     reach = Reach.POSSIBLE if branched else Reach.CERTAIN
-                    yield head if last[:1].isupper() else text, each.lineno, reach
+                    yield head if head and last[:1].isupper() else text, each.lineno, reach
 
 
 def _pages(module: ast.Module) -> tuple[str, bool]:

@@ -108,11 +108,15 @@ def test_what_django_imports_by_name_is_imported() -> None:
         "manage.py": "import os, django\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'p.s')",
         "p/__init__.py": "",
         "p/s.py": (
-            "# django\nINSTALLED_APPS = ['django.contrib.auth', 'cors', 'shop.apps.ShopConfig']\n"
+            "# django\nINSTALLED_APPS = ['django.contrib.auth', 'cors', 'Api', 'shop.apps.Shop']\n"
             "if DEBUG:\n INSTALLED_APPS += ['toolbar']\nROOT_URLCONF = 'p.urls'\n"
+            "WSGI_APPLICATION = 'p.wsgi.application'\n"
             "MIDDLEWARE = ['white.noise.Middle', 'a label']\nOTHERS = ['none']\n"
         ),
         "p/urls.py": "from django.urls import include\nu = [include('shop.urls'), include(x)]",
+        "Api/__init__.py": "",
+        "Api/models.py": "import d",
+        "p/wsgi.py": "",
         "shop/__init__.py": "",
         "shop/apps.py": "import a",
         "shop/models.py": "import b",
@@ -130,6 +134,7 @@ def test_what_django_imports_by_name_is_imported() -> None:
         "a": True,
         "b": True,
         "c": True,
+        "d": True,
     }
 
 

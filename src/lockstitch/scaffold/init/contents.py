@@ -18,6 +18,7 @@ from lockstitch.repository.code.variables import variables_of
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.ignore import is_git_ignored
 from lockstitch.scaffold.init.facts import Facts
+from lockstitch.scaffold.init.guess import known_modules
 from lockstitch.scaffold.init.programs import Found, Program, moved
 
 _LARGEST = 100 << 20  # bytes of a file or folder that an image gets without being asked
@@ -36,6 +37,7 @@ _WRITTEN = re.compile(
     r"(?m)^[ \t]*[\"']?[\w-]*(?:out|log|save|artifact|checkpoint|result)[\w-]*"
     r"(?:dir|path|folder)[\w-]*[\"']?[ \t]*[:=][ \t]*[\"']?([\w./-]*[a-z][\w./-]*)[\"']?,?[ \t]*$"
 )
+_MADE = re.compile(r"_version(?:__)?\.py$|_pb2(?:_grpc)?\.py$")  # by a build
 _RUNS = re.compile(r"(?:.*/)?(?:mlflow\.db$|mlruns/)")
 _STORE = "bentoml-store"  # the folder of the project that is BENTOML_HOME
 _SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
@@ -148,6 +150,8 @@ class _Reader:
         program = self._program
         entry = entry_of(program.command, program.env, program.workdir)
         for lack in follow(self._found.tree, entry) if entry else ():
+            if lack.top in known_modules() or _MADE.search(lack.file):
+                continue
             if lack.file and lack.reach is Reach.CERTAIN and not self._repo.exists(lack.file):
                 by_git = ": git ignores it" if is_git_ignored(self._repo, lack.file) else ""
                 self._contents.notes.append(
