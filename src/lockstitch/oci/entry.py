@@ -77,6 +77,7 @@ class Generated:
     """Content that we make or read ourselves, and so compress ourselves."""
 
     data: bytes
+    as_whole: Callable[[bytes], bytes] | None = None  # what encodes the file that it is a part of
 
     @property
     def size(self) -> int:
@@ -91,7 +92,7 @@ class Generated:
     @property
     def encode(self) -> Callable[[bytes], bytes]:
         """What makes a stream of the content, or of a part of it."""
-        return encoder(len(self.data))
+        return self.as_whole or encoder(len(self.data))
 
     def deflated(self) -> Iterator[bytes]:
         """Yield the content through our own encoder."""

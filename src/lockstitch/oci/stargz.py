@@ -8,7 +8,6 @@ two entries more. Source: containerd/stargz-snapshotter, docs/estargz.md.
 import datetime
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from lockstitch.digest import Hasher, canonical_json, of_bytes
@@ -20,6 +19,7 @@ from lockstitch.oci.entry import (
     Content,
     Cuttable,
     Entry,
+    Generated,
     Kind,
     file,
     tar_header,
@@ -155,36 +155,10 @@ def _parts(content: Content, *, split: bool) -> Iterator[Content]:
     for chunk in content.plain():
         waiting += chunk
         while len(waiting) >= CHUNK:
-            yield _Part(bytes(waiting[:CHUNK]), encode)
+            yield Generated(bytes(waiting[:CHUNK]), encode)
             del waiting[:CHUNK]
     if waiting:
-        yield _Part(bytes(waiting), encode)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A part of a larger content, which decides how it is encoded."""
-
-    data: bytes
-    encode: Callable[[bytes], bytes]
-
-    @property
-    def size(self) -> int:
-        """How many bytes it has."""
-        return len(self.data)
-
-    @property
-    def crc(self) -> int:
-        """Its CRC-32."""
-        return zlib.crc32(self.data)
-
-    def deflated(self) -> Iterator[bytes]:
-        """Yield it encoded."""
-        yield self.encode(self.data)
-
-    def plain(self) -> Iterator[bytes]:
-        """Yield it."""
-        yield self.data
+        yield Generated(bytes(waiting), encode)
 
 
 def _footer(table: int) -> bytes:
