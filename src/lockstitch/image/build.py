@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -33,7 +34,6 @@ from lockstitch.image.own_files import OwnFiles
 from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.lock import sources
-from lockstitch.lock.bases import Base
 from lockstitch.lock.file import Lock
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.net.download import Download, Fetcher
@@ -516,16 +516,36 @@ class Builder:
             self._build_sources(missing.values())
             jobs = [self._job(planned, each) for planned, each in missing.values()]
             damaged = {}
-            for job, result in make_all(jobs, self._progress):
-                if isinstance(result, Damaged):
-                    damaged[job.plan.key] = missing[job.plan.key]
-                    continue
-                self._records.put(job.plan.key, result)
-                results[job.plan.key] = result
+            with self._looked_at(each for planned, each in missing.values() if planned.wheels):
+                for job, result in make_all(jobs, self._progress, self._interpreter):
+                    if isinstance(result, Damaged):
+                        damaged[job.plan.key] = missing[job.plan.key]
+                        continue
+                    self._records.put(job.plan.key, result)
+                    results[job.plan.key] = result
             if not damaged:
                 return results
             missing = damaged
         raise self._unstable(", ".join(f"`{each.title:.60}`" for each, _ in missing.values()))
+
+    @contextlib.contextmanager
+    def _looked_at(self, prepared: Iterable[Prepared]) -> Iterator[None]:
+        """Find out what images lack while their layers are made: the store remembers it."""
+        images = {id(each): each for each in prepared}
+        if not images:
+            yield
+            return
+
+        def look() -> None:
+            for each in images.values():
+                for find in (self._imports, self._libraries):
+                    with contextlib.suppress(LockstitchError, OSError):  # it is told afterwards
+                        find(each)
+
+        thread = threading.Thread(target=look, name="lockstitch", daemon=True)
+        thread.start()
+        yield
+        thread.join()
 
     def _unstable(self, what: str) -> LockstitchError:
         message = f"packages of {what} do not stay whole in the store `{self._store.root}`"
@@ -560,14 +580,13 @@ class Builder:
             yield from _wheel_downloads(planned.wheels)
 
     def _job(self, planned: LayerPlan, prepared: Prepared) -> Job:
-        interpreter = None
-        if _compiles(planned, prepared):
-            interpreter = prepared.host or self._interpreter(prepared.base)
+        compiles = _compiles(planned, prepared)
         return Job(
             plan=planned,
             store=self._store.root,
             base=prepared.base,
-            interpreter=interpreter,
+            interpreter=prepared.host if compiles else None,
+            compiles=compiles and prepared.host is None,
             image=prepared.spec,
             name=of_bytes(
                 f"{self._project.root}\n{prepared.spec.name}\n{planned.title}".encode()
@@ -576,8 +595,9 @@ class Builder:
             project_wheel=self._project_wheel(prepared) if planned.kind == "own" else None,
         )
 
-    def _interpreter(self, base: Base) -> Interpreter:
-        """Return the interpreter of a base, whose files are read once by each build."""
+    def _interpreter(self, job: Job) -> Interpreter:
+        """Return the interpreter of a job's base, whose files are read once by each build."""
+        base = job.base
         if base.digest not in self._interpreters:
             found = bytecode.of_base(base, self._lock.bases, self._store)
             self._interpreters[base.digest] = found

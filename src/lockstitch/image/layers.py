@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
@@ -49,8 +49,9 @@ class Job:
     plan: LayerPlan
     store: Path
     base: Base
-    interpreter: Interpreter | None
     image: ImageSpec
+    interpreter: Interpreter | None = None
+    compiles: bool = False  # whether an interpreter has yet to be got ready for it
     name: str = ""  # of what may be taken over from the layer that this one replaces
     files: tuple[FoundFile, ...] = ()  # below outputs, of all app layers
     project_wheel: ProjectWheel | None = None
@@ -279,12 +280,17 @@ def _app(job: Job, pack: Pack) -> Iterator[Entry]:
 
 
 def make_all(
-    jobs: Sequence[Job], progress: Reporter
+    jobs: Sequence[Job], progress: Reporter, interpreter: Callable[[Job], Interpreter]
 ) -> Iterator[tuple[Job, LayerResult | Damaged]]:
     """Yield each job with its result, the longest first, on as many processes as cores.
 
-    Raises LockstitchError when a layer cannot be made, or when its process dies.
+    `interpreter` gets one ready for a job that compiles, while what needs none is made. Raises
+    LockstitchError when a layer cannot be made, or when its process dies.
     """
+
+    def ready(unit: tuple[Job, ...]) -> tuple[Job, ...]:
+        return tuple(replace(e, interpreter=interpreter(e)) if e.compiles else e for e in unit)
+
     units = _units(jobs)
     label = f"build {counted(len(jobs), 'layer')}"
     total = sum(_weight(job) + 1 for job in jobs)
@@ -293,7 +299,7 @@ def make_all(
         if not workers:
             for unit in units:
                 root: list[Entry] = []
-                for job in unit:
+                for job in ready(unit):
                     yield job, make(job, root)
                     task.advance(_weight(job) + 1)
             return
@@ -301,9 +307,11 @@ def make_all(
         import multiprocessing
 
         with _pool(workers) as pool:
-            with _interrupts_held():  # while children start, who take the mask over
-                futures = {pool.submit(_made_together, unit): unit for unit in units}
+            futures = {}
             try:
+                for unit in map(ready, units):
+                    with _interrupts_held():  # while children start, who take the mask over
+                        futures[pool.submit(_made_together, unit)] = unit
                 for future in concurrent.futures.as_completed(futures):
                     unit = futures[future]
                     for job, result in zip(unit, _results(future, unit), strict=True):
@@ -322,7 +330,7 @@ def make_all(
 
 
 def _units(jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
-    """Return the jobs that one process makes, the longest first.
+    """Return the jobs that one process makes, the longest first, after those that compile nothing.
 
     The two layers of a base are one unit: its packages are read once.
     """
@@ -330,7 +338,8 @@ def _units(jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
     for job in sorted(jobs, key=lambda job: (job.plan.kind != "system", job.plan.key)):
         is_root = job.plan.kind in {"system", "python"}
         units.setdefault(job.base.plain.digest.hex if is_root else job.plan.key, []).append(job)
-    return sorted(map(tuple, units.values()), key=lambda unit: -sum(map(_weight, unit)))
+    made = map(tuple, units.values())
+    return sorted(made, key=lambda unit: (unit[0].compiles, -sum(map(_weight, unit))))
 
 
 def _made_together(unit: tuple[Job, ...]) -> list[LayerResult | Damaged]:
@@ -365,7 +374,9 @@ def _weight(job: Job) -> int:
     if job.plan.kind in {"system", "python", "stdlib", "added"}:
         return 100 << 20  # unpacked, compiled or both, and all of it through our own encoder
     if job.plan.kind == "wheels":
-        return sum(map(job.size_of, job.plan.wheels)) * (4 if job.interpreter else 1)
+        return sum(map(job.size_of, job.plan.wheels)) * (
+            4 if job.compiles or job.interpreter else 1
+        )
     return sum(file.size for file, _ in job.plan.files)
 
 

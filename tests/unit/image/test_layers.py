@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from support import values
@@ -41,7 +41,11 @@ CODE = File(name="demo/__init__.py", data=b"print('demo')\n" * 100)
 
 def job(store: Store, kind: str, *wheels: LockedWheel, image: ImageSpec = SERVE) -> Job:
     planned = LayerPlan(kind=kind, title=kind, key=of_bytes(kind.encode()).hex, wheels=wheels)
-    return Job(plan=planned, store=store.root, base=BASE, interpreter=None, image=image)
+    return Job(plan=planned, store=store.root, base=BASE, image=image)
+
+
+def no_interpreter(wanted: Job) -> NoReturn:
+    pytest.fail(f"{wanted.plan.title} compiles nothing")
 
 
 def locked(store: Store, data: bytes, filename: str = FILENAME) -> LockedWheel:
@@ -203,7 +207,10 @@ def test_all_jobs_are_done_the_heaviest_first(
     light = of_files(job(store, "app"), app_file(tmp_path))
     jobs = [job(store, "venv"), light, job(store, "wheels", locked(store, wheel(CODE)))]
     progress = Counted()
-    done = [one.plan.kind for one, _ in make_all([*jobs, job(store, "system")], progress)]
+    done = [
+        one.plan.kind
+        for one, _ in make_all([*jobs, job(store, "system")], progress, no_interpreter)
+    ]
     assert done == ["system", "wheels", "app", "venv"]
     assert progress.labels == ["build 4 layers"]
     assert progress.done == progress.total
@@ -211,7 +218,7 @@ def test_all_jobs_are_done_the_heaviest_first(
 
 def test_processes_make_what_one_process_makes(store: Store, tmp_path: Path) -> None:
     jobs = [job(store, "system"), job(store, "venv")]
-    results = {one.plan.kind: result for one, result in make_all(jobs, Counted())}
+    results = {one.plan.kind: result for one, result in make_all(jobs, Counted(), no_interpreter)}
     elsewhere = Store(tmp_path / "elsewhere")
     for kind, result in results.items():
         assert result == make(job(elsewhere, kind))
@@ -231,7 +238,7 @@ def test_the_packages_of_a_base_are_read_once_for_both_of_its_layers(
 
     monkeypatch.setattr(layers, "root_files", counted)
     jobs = [job(store, "python"), job(store, "venv"), job(store, "system")]
-    together = {one.plan.kind: result for one, result in make_all(jobs, Counted())}
+    together = {one.plan.kind: result for one, result in make_all(jobs, Counted(), no_interpreter)}
     assert len(times) == 1
     assert together["system"] == apart["system"]
     assert together["python"] == apart["python"]
@@ -240,7 +247,7 @@ def test_the_packages_of_a_base_are_read_once_for_both_of_its_layers(
 def test_the_error_of_a_process_arrives_whole(store: Store) -> None:
     one = locked(store, b"no zip at all")
     with pytest.raises(LockstitchError, match=f"`{FILENAME}` is not a wheel"):
-        list(make_all([job(store, "system"), job(store, "wheels", one)], Counted()))
+        list(make_all([job(store, "system"), job(store, "wheels", one)], Counted(), no_interpreter))
 
 
 def test_a_process_that_dies_is_an_error_with_the_layer_s_title(store: Store) -> None:
@@ -285,7 +292,7 @@ def test_too_little_memory_is_an_error_with_both_values(
 ) -> None:
     of(monkeypatch, limit=128, free=100)
     with pytest.raises(LockstitchError) as caught:
-        list(make_all([job(store, "system")], Counted()))
+        list(make_all([job(store, "system")], Counted(), no_interpreter))
     assert caught.value.message == (
         "making layers takes 160 MiB of memory, and the limit here is 128 MiB"
     )
