@@ -460,7 +460,7 @@ def _image(facts: Facts, program: Program, contents: Contents) -> tuple[dict[str
     there = tables.declared(facts) | {name for group in named for name in known[group]}
     lines = []
     for name, line in program.needs.items():
-        if name in there or (name == "uvicorn" and _has_standard(facts)):
+        if name in there or (name in {"uvicorn", "fastapi-cli"} and _has_standard(facts)):
             continue
         others = sorted(g for g, names in known.items() if name in names and g != "dev")
         named += others[:1]
@@ -480,7 +480,7 @@ def _image(facts: Facts, program: Program, contents: Contents) -> tuple[dict[str
 
 
 def _has_standard(facts: Facts) -> bool:
-    # fastapi[standard] and fastapi[all] bring uvicorn.
+    # fastapi[standard] and fastapi[all] bring uvicorn and the program `fastapi`.
     lines = [line.replace(" ", "").lower() for line in tables.dependencies(facts)]
     return any(line.startswith(("fastapi[standard", "fastapi[all")) for line in lines)
 

@@ -291,6 +291,15 @@ def _undeclared(
             if of_requirement(line) not in there:
                 inputs.add([line])
                 inputs.notes.append(f"`{line}`: from `{where}`, which installs it")
+    space = pythons.space_of(place.folder)
+    if space.get("sdk") in {"gradio", "streamlit"}:  # its host installs that version
+        asked = {of_requirement(each) for each in inputs.dependencies}
+        line = usable(
+            f"{space['sdk']}=={space.get('sdk_version', '')}", "`README.md`", inputs.notes
+        )
+        if line and space["sdk"] not in asked:
+            inputs.add([line])
+            inputs.notes.append(f"`{line}`: from `README.md`, by which a Space installs it")
     _fill(inputs, place, lists, conda)
 
 

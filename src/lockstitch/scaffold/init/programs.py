@@ -92,6 +92,8 @@ _ENV: Mapping[str, Mapping[str, str]] = {
     "chainlit": {"CHAINLIT_APP_ROOT": "/tmp"},  # noqa: S108 -- in a container
 }
 _STARTED = frozenset({"uvicorn", "gunicorn", "hypercorn", "flask", "streamlit", "celery"})
+# An address of gunicorn, or a file of settings that may have one.
+_BINDS = re.compile(r"-b|--bind\b|-c|--config\b")
 # What a word that names a folder stands behind.
 _TAKES_FOLDER = re.compile(r"^python|^-d$|^-{1,2}[\w-]*(?:dir|directory|folder|path|root|chdir)$")
 _NEW_HEALTH = "1.19"  # the first Streamlit with /_stcore/health
@@ -261,7 +263,8 @@ class _Finder:
     def programs(self) -> list[Program]:
         """Return the programs, each image's name once, sorted by what they are for."""
         found: dict[str, Program] = {}
-        for each in said.images(self._repo):
+        images = [*said.images(self._repo)]
+        for each in images or said.processes(self._repo):
             program = self._of_dockerfile(each)
             if program is not None:
                 name = self._free(program, found)
@@ -308,6 +311,13 @@ class _Finder:
                 f"pages that no Dockerfile starts, without an image: {', '.join(pages[:5])}"
             )
 
+    def _from(self, root: str, words: Sequence[str]) -> list[str]:
+        """Return the words of a command that starts in a folder, its paths from there."""
+        return [
+            _below(word, root) if root and self._is_path(word, before) else word
+            for before, word in zip(["", *words], words, strict=False)
+        ]
+
     def _is_path(self, word: str, before: str) -> bool:
         """Return whether a word of a command is a path: `worker` of Celery may be a folder too."""
         if "/" in word or word in self._codes or posixpath.splitext(word)[1]:
@@ -336,11 +346,7 @@ class _Finder:
             )
             return None
         root = each.folder
-        if root:
-            words = [
-                _below(word, root) if self._is_path(word, before) else word
-                for before, word in zip(["", *words], words, strict=False)
-            ]
+        words = self._from(root, words)
         if words[:2] == ["python", "-m"] and words[2:3] and words[2] in _STARTED:
             words = words[2:]
         if words[0] == "fastapi" and len(words) > 1:
@@ -388,6 +394,8 @@ class _Finder:
         if words[0] in {"uvicorn", "gunicorn", "hypercorn", "waitress-serve", "daphne", "granian"}:
             name = words[0].removesuffix("-serve")
             needs.setdefault(name, name)
+        if words[0] == "fastapi":
+            needs["fastapi-cli"] = "fastapi-cli"
         env = self._better_root(words, env, root)
         named = each.label or ("serve" if port else "train" if "train" in path else "app")
         return Program(
@@ -414,9 +422,7 @@ class _Finder:
                     workdir=root,
                 )
                 for words in each.before
-                for step in [
-                    tuple(_below(w, root) if root and self._repo.exists(w) else w for w in words)
-                ]
+                for step in [tuple(self._from(root, words))]
                 if (first := self._file_of(step, env, root)) and (django or first != path)
             )
             or (django.before if django and not root else ()),
@@ -454,6 +460,8 @@ class _Finder:
             words = [*words, "--host", _HOST]
         if words[:1] in (["uvicorn"], ["gunicorn"]):
             words = [w for w in words if w != "--reload"]
+        if words[:1] == ["gunicorn"] and not any(_BINDS.match(word) for word in words):
+            words = [*words, "--bind", f"{_HOST}:{port or 8000}"]
         if (
             words[:1] == ["flask"]
             and "run" in words

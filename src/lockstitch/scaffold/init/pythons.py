@@ -33,10 +33,23 @@ def named(folder: Folder, repo: Repository, conda: str, pipfile: str) -> Iterato
     match = re.search(r"(?m)^\s*python\s+(3\.\d{1,2})", _text(folder, ".tool-versions"))
     if match:
         yield match[1], ".tool-versions"
-    for versions, name in ((pipfile, "Pipfile"), (conda, "environment.yml")):
+    space = space_of(folder).get("python_version", "")
+    for versions, name in (
+        (pipfile, "Pipfile"),
+        (conda, "environment.yml"),
+        (space, "README.md"),
+    ):
         match = _EXACT.fullmatch(versions)
         if match:
             yield match[1], name
+
+
+def space_of(folder: Folder) -> dict[str, str]:
+    """Return the settings at the top of README.md by which a host of Spaces runs an application."""
+    settings, mark, _ = _text(folder, "README.md").removeprefix("---\n").partition("\n---")
+    lines = re.findall(r"(?m)^(\w+):\s*[\"']?([\w.-]+)[\"']?\s*$", settings) if mark else ()
+    values = dict(lines)
+    return values if "sdk" in values else {}
 
 
 def _text(folder: Folder, name: str) -> str:

@@ -374,6 +374,14 @@ def _of_text(source: str, line: int, text: str, label: str = "") -> Iterator[Sai
                 )
 
 
+def processes(repo: Repository) -> Iterator[Said]:
+    """Yield the processes of a Procfile as images: `web` serves, `release` runs before others."""
+    for each in _procfile(repo):
+        if each.label != "release":
+            web = each.label == "web"
+            yield replace(each, label="serve" if web else each.label, serves=each.serves or web)
+
+
 def _procfile(repo: Repository) -> Iterator[Said]:
     for number, line in enumerate(repo.lines("Procfile"), 1):
         label, colon, text = line.partition(":")

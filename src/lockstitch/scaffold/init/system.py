@@ -1,4 +1,4 @@
-"""The packages of the system that Dockerfiles install and images need at run time."""
+"""The packages of the system that Dockerfiles and hosts' lists name and images need at run time."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -30,7 +30,7 @@ def packages(
     left: dict[str, dict[str, str]] = {}
     notes: list[str] = []
     texts = [text for name in code if name.endswith(".py") and (text := repo.text(name))]
-    for place, tool, name in _installed(repo):
+    for place, tool, name in (*_installed(repo), *_listed(repo, declared)):
         if tool in _OTHERS:
             left.setdefault(f"a package of {_OTHERS[tool]}: name Debian's in `packages`", {})[
                 name
@@ -66,6 +66,19 @@ def _installed(repo: Repository) -> Iterator[tuple[str, str, str]]:
                 for word in install.names:
                     if match := _NAME.fullmatch(word):
                         yield f"{file.path}:{install.line}", install.tool, match["name"]
+
+
+def _listed(repo: Repository, declared: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the same of the lists that hosts of applications install.
+
+    apt.txt is Binder's, Aptfile Heroku's, packages.txt that of Streamlit's cloud and of Spaces.
+    """
+    pages = {"packages.txt"} if {"streamlit", "gradio"} & {*declared} else set()
+    for path in sorted({"apt.txt", "Aptfile", *pages}):
+        for number, line in enumerate(repo.lines(path), 1):
+            match = _NAME.fullmatch(line.partition("#")[0].strip())
+            if match and match["name"] not in declared:
+                yield f"{path}:{number}", "apt", match["name"]
 
 
 def _table() -> dict[str, Any]:

@@ -599,3 +599,14 @@ def test_pins_that_developing_takes_from_the_main_list_are_no_dependencies_of_it
     assert document["dependency-groups"]["dev"] == ["pytest"]
     assert document["project"]["version"] == "1.2"
     assert not [note for note in found.notes if "`version`" in note]
+
+
+def test_a_space_has_the_version_and_the_python_of_its_readme(tmp_path: Path) -> None:
+    readme = "---\ntitle: x\nsdk: gradio\nsdk_version: 4.44.0\npython_version: '3.10'\n---\n# x\n"
+    texts = {"README.md": readme, "app.py": "import gradio\n", "requirements.txt": "numpy\n"}
+    found = read_inputs(Folder(write_files(tmp_path, texts)), {}, SetupMetadata(), converts=False)
+    assert found.dependencies == ["numpy", "gradio==4.44.0"]
+    assert (found.python, found.python_source) == ("3.10", "README.md")
+    (tmp_path / "README.md").write_text("# sdk: gradio\nsdk_version: 4.44.0\n---\n")
+    found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
+    assert found.python == ""

@@ -778,3 +778,31 @@ def test_what_runs_a_command_in_an_environment_is_no_part_of_it(
     }
     images, _ = planned(tmp_path, files)
     assert images["serve"]["command"][:2] == ["uvicorn", "main:app"]
+
+
+def test_a_procfile_says_what_images_start(tmp_path: Path) -> None:
+    texts = {
+        "Procfile": "release: python manage.py\nweb: gunicorn wsgi:app --workers 3\n"
+        "clock: python clock.py\n",
+        "wsgi.py": "from flask import Flask\napp = Flask('x')\n",
+        "clock.py": "print(1)\n",
+        "requirements.txt": "flask\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    gunicorn = ["gunicorn", "wsgi:app", "--workers", "3", "--bind", "0.0.0.0:8000"]
+    assert (images["serve"]["command"], images["serve"]["port"]) == (gunicorn, 8000)
+    assert images["serve"]["groups"] == ["serve"]
+    assert images["clock"]["command"] == ["python", "clock.py"]
+
+
+@pytest.mark.parametrize(("needs", "groups"), [("fastapi", ["serve"]), ("fastapi[all]", None)])
+def test_the_program_of_fastapi_is_a_package_of_its_own(
+    needs: str, groups: list[str] | None, tmp_path: Path
+) -> None:
+    texts = {
+        "Dockerfile": 'FROM python:3.11\nCOPY . .\nCMD ["fastapi", "run", "main.py"]\n',
+        "main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+        "requirements.txt": f"{needs}\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["serve"].get("groups") == groups

@@ -74,3 +74,21 @@ def test_a_distribution_gets_the_libraries_that_its_wheel_does_not_bring(tmp_pat
     plan.write(found)
     assert load.load(tmp_path).packages == ("libgomp1", "poppler-utils")
     assert any("`libgomp1` (`lightgbm` needs it)" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "needs", "wanted"),
+    [
+        ("packages.txt", "streamlit", ("ffmpeg", "libgl1")),
+        ("packages.txt", "numpy", ()),  # may be any list
+        ("apt.txt", "numpy", ("ffmpeg", "libgl1")),
+        ("Aptfile", "numpy", ("ffmpeg", "libgl1")),
+    ],
+)
+def test_lists_that_hosts_install(
+    tmp_path: Path, name: str, needs: str, wanted: tuple[str, ...]
+) -> None:
+    listed = "# of the host\nlibgl1-mesa-glx\nffmpeg  # sound\nhttps://example.org/x.deb\n"
+    texts = {name: listed, "app.py": "print(1)\n", "requirements.txt": f"{needs}\n"}
+    plan.write(plan.plan(write_files(tmp_path, texts)))
+    assert load.load(tmp_path).packages == wanted
