@@ -50,8 +50,11 @@ def variables_of(code: Code) -> list[tuple[str, int]]:
 
 
 def arguments_of(code: Code) -> list[str]:
-    """Return the arguments of argparse or click that a file cannot run without, by their names."""
-    needed: list[str] = []
+    """Return the arguments that a file cannot run without, by their names: of argparse or click.
+
+    Those that it takes from `sys.argv` unasked are called by what they are assigned to.
+    """
+    needed: list[str] = [*_argv(code, code.tree)]
     for call in (node for node in ast.walk(code.tree) if isinstance(node, ast.Call)):
         names = [str(n) for each in call.args if (n := getattr(each, "value", None))]
         called = dotted(call.func, code.names).rpartition(".")[2]
@@ -85,6 +88,22 @@ def _settings(code: Code) -> Iterator[tuple[str, int]]:
                     and "ClassVar" not in ast.dump(each.annotation)
                 ):
                     yield f"{prefix}{name}".upper(), each.lineno
+
+
+def _argv(code: Code, node: ast.AST) -> Iterator[str]:
+    """Yield the names that `sys.argv[N]` is given to where nothing asks whether it is there."""
+    if isinstance(node, ast.If | ast.IfExp) and "argv" in ast.dump(node.test):
+        return
+    if isinstance(node, ast.Try):
+        return
+    for value in ast.iter_child_nodes(node):
+        match value:
+            case ast.Subscript(value=taken, slice=ast.Constant(value=int(number))) if number > 0:
+                if dotted(taken, code.names) == "sys.argv":
+                    target = node.targets[0] if isinstance(node, ast.Assign) else None
+                    named = target.id if isinstance(target, ast.Name) else f"argument{number}"
+                    yield named.upper()
+        yield from _argv(code, value)
 
 
 def _tests(node: ast.AST) -> Iterator[ast.expr]:

@@ -455,7 +455,9 @@ def _without_command(facts: Facts, found: Found) -> Iterator[Table | str]:
 
 def _image(facts: Facts, program: Program, contents: Contents) -> tuple[dict[str, Any], list[str]]:
     """Return the table of an image, and the requirements that its group lacks."""
-    named: list[str] = _groups_named(facts, _GROUPS.get(program.image, (program.image,)))
+    names = _GROUPS.get(program.image, (program.image,))
+    own = [g for g, f in facts.inputs.folders.items() if program.path.startswith(f"{f}/")]
+    named: list[str] = _groups_named(facts, (*own, *names))
     known = tables.groups(facts)
     there = tables.declared(facts) | {name for group in named for name in known[group]}
     lines = []

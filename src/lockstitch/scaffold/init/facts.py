@@ -4,7 +4,7 @@ Python is read as syntax trees; nothing of the folder runs.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -92,7 +92,14 @@ def read(folder: Folder, manager: str = "", *, has_poetry: bool = True) -> Facts
     converts = chosen == "uv" and (classic or (grouped and not is_for_uv(document)))
     if converts:
         notes.append("`[tool.poetry]` is kept; [project] has what it asks for, which uv locks")
-    packages = packages_of(folder)
+    setup = read_setup(folder)
+    programs = {
+        **setup.scripts,
+        **table(document, "project", "scripts"),
+        **table(poetry, "scripts"),
+    }
+    tops = {re.split(r"[.:]", str(target))[0] for target in programs.values()}
+    packages = packages_of(folder, tops)
     virtual = (
         table(document, "tool", "uv").get("package") is False
         or table(document, "tool", "poetry").get("package-mode") is False
@@ -104,7 +111,6 @@ def read(folder: Folder, manager: str = "", *, has_poetry: bool = True) -> Facts
     if converts and "packages" not in poetry and named not in packages:
         virtual = True
     installed = bool(packages) and not virtual and _is_published(folder, document, packages)
-    setup = read_setup(folder)
     inputs = read_inputs(folder, document, setup, converts=converts)
     inputs.notes[:0] = notes
     return Facts(
@@ -173,16 +179,21 @@ def _manager(folder: Folder, document: Mapping[str, Any], wanted: str, *, has_po
 # --- packages
 
 
-def packages_of(folder: Folder) -> dict[str, str]:
-    """Return the packages that could be installed: import name to path, sorted."""
+def packages_of(folder: Folder, programs: Collection[str] = ()) -> dict[str, str]:
+    """Return the packages that could be installed: import name to path, sorted.
+
+    `programs` are those whose programs the metadata names: they need no `__init__.py`.
+    """
     if folder.has("src/__init__.py") and not _has_root(folder):
         found = {"src": "src"}  # the code imports `src.…`
     else:
         found = {name: f"src/{name}" for name in folder.folders("src")}
         found = {name: path for name, path in found.items() if name not in _NO_PACKAGES}
-    if not any(_is_package(folder, name, path) for name, path in found.items()):
-        found = {name: name for name in folder.folders() if name not in _NO_PACKAGES}
-    return {name: path for name, path in sorted(found.items()) if _is_package(folder, name, path)}
+    for places in (found, {n: n for n in folder.folders() if n not in _NO_PACKAGES}):
+        there = {n: p for n, p in sorted(places.items()) if _is_package(folder, n, p, programs)}
+        if there:
+            return there
+    return {}
 
 
 def _has_root(folder: Folder) -> bool:
@@ -191,8 +202,9 @@ def _has_root(folder: Folder) -> bool:
     return any(map(_ROOT.search, texts))
 
 
-def _is_package(folder: Folder, name: str, path: str) -> bool:
-    return name.isidentifier() and folder.has(f"{path}/__init__.py")
+def _is_package(folder: Folder, name: str, path: str, programs: Collection[str]) -> bool:
+    begins = folder.has(f"{path}/__init__.py") or (name in programs and folder.modules(path))
+    return name.isidentifier() and bool(begins)
 
 
 def loose_modules(folder: Folder, installed: Mapping[str, str]) -> list[str]:

@@ -93,6 +93,10 @@ def settled(
             notes[notes.index(told)] = f"{told} {because}"
         else:
             notes.append(f"`{line}`: added {because}")
+    for name, folder in inputs.folders.items():
+        if not any(program.path.startswith(f"{folder}/") for program in programs):
+            groups.pop(name, None)
+            notes.append(f"group `{name}`: left out, as no image runs code of `{folder}`")
     for program in programs if split and len(programs) > 1 else ():
         wanted = _candidates(program, listed)
         for name in users.alone(program.image, wanted):

@@ -29,7 +29,8 @@ from lockstitch.scaffold.init.requirements import (
 from lockstitch.scaffold.init.sources import SetupMetadata
 
 _LISTS = re.compile(
-    r"(?:[\w.-]*[_.-])?(?:requirements?|reqs?)(?:[_.-][\w.-]*)?\.(?:txt|text|in|pip)", re.IGNORECASE
+    r"(?:[\w.-]*[_.-])?(?:req[a-z]{4,9}ts?|reqs?)(?:[_.-][\w.-]*)?\.(?:txt|text|in|pip)",
+    re.IGNORECASE,
 )
 _ENVIRONMENT = re.compile(
     r"(?:[\w.-]*[_.-])?(?:environment|conda|env)(?:[_.-][\w.-]*)?\.ya?ml", re.IGNORECASE
@@ -70,6 +71,7 @@ class Inputs:
     guessed: dict[str, str] = field(default_factory=dict)  # by the imports: where each is
     notes: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)  # files, the first ones first
+    folders: dict[str, str] = field(default_factory=dict)  # whose own list a group is
 
     def add(self, lines: Iterable[str], group: str = "") -> None:
         """Add requirements whose name is not there yet, for everything or for a group."""
@@ -87,17 +89,22 @@ class Inputs:
                 pinned.add(name)  # of two pins of one list, the first
         goal[:] = dict.fromkeys(goal)
 
+    @property
+    def is_pinned(self) -> bool:
+        """Return whether most of what everything needs has one version, as of one time."""
+        groups = [lines for name, lines in self.groups.items() if name != "dev"]
+        lines = [line for lines in (self.dependencies, *groups) for line in lines]
+        return 2 * sum("==" in line and "*" not in line for line in lines) > len(lines) > 1
+
     def conflicts(self) -> list[str]:
-        """Return the groups that pin a package to different versions, of two that are there."""
+        """Return the groups that pin a package to another version than another group, sorted."""
         pins: dict[str, dict[str, str]] = {}
         for group, lines in self.groups.items():
             for line in lines:
                 if "==" in line and ";" not in line and group != "dev":
                     pins.setdefault(of_requirement(line), {})[group] = line.partition("==")[2]
-        for versions in pins.values():
-            if len(set(versions.values())) > 1:
-                return sorted(versions)
-        return []
+        apart = [versions for versions in pins.values() if len(set(versions.values())) > 1]
+        return sorted({group for versions in apart for group in versions})
 
     def fitted(self, minor: str) -> "Inputs":
         """Return it with pins that have a wheel for a Python: the nearest, where one has none."""
@@ -446,9 +453,17 @@ def _take_below(inputs: Inputs, place: _Place, lists: Mapping[str, str]) -> None
     below = {name: role for name, role in lists.items() if not _is_near(name)}
     wanted = {name: role for name, role in below.items() if role not in {"dev", "other"}}
     both = {role for role in wanted.values() if role in {"train", "serve"}}
+    read = {name: read_requirements(place.folder, name) for name in wanted}
+    apart = _apart({name: each.lines for name, each in read.items() if each})
     for name, role in wanted.items():
-        listed = read_requirements(place.folder, name)
+        listed = read[name]
         if listed is None or not listed.lines:
+            continue
+        if name in apart:
+            group = normal(apart[name])
+            _take_list(inputs, place, name, listed, group)
+            inputs.folders[group] = apart[name]
+            inputs.notes.append(f"`{name}`: the group `{group}`: others pin other versions")
             continue
         # Two programs with lists of their own get a group each, one alone is the project.
         _take_list(inputs, place, name, listed, role if len(both) > 1 and role in both else "")
@@ -466,6 +481,22 @@ def _take_below(inputs: Inputs, place: _Place, lists: Mapping[str, str]) -> None
             if usable_lines:
                 inputs.used.append(name)
                 inputs.notes.append(f"`{name}`: its dependencies are used, the root has none")
+
+
+def _apart(lists: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the folder of each list, where two folders' lists pin one package to two versions.
+
+    They are projects of their own then, of which no two can be installed together.
+    """
+    versions: dict[str, dict[str, str]] = {}
+    for name, lines in lists.items():
+        for line in lines:
+            if "==" in line and ";" not in line:
+                pinned = versions.setdefault(of_requirement(line), {})
+                pinned.setdefault(name.partition("/")[0], line.partition("==")[2])
+    if not any(len(set(each.values())) > 1 for each in versions.values()):
+        return {}
+    return {name: name.partition("/")[0] for name in lists}
 
 
 def _take_scripts(inputs: Inputs, place: _Place) -> None:

@@ -4,7 +4,7 @@ import functools
 import posixpath
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -32,6 +32,8 @@ _CONDA = re.compile(r"([A-Za-z0-9_][\w.-]*)\s*=\s*([0-9][\w.!+*]*)(?:=([\w.]*))?
 _TABULAR = re.compile(r"([A-Za-z0-9_][\w.-]*)\s+([0-9][\w.!+]*)(?:\s+([\w.]+))?(?:\s+\S+)?")
 _HEADER = re.compile(r"--+[\s-]*|Package\s+Version.*")
 _COMMAND = re.compile(r"[!%$]?\s*(?:python3? -m )?pip3? install\s+(.+)")
+_CONDA_NOTE = re.compile(r".*`([^`]+)` is a file of conda's: any version of the index")
+_APART = 3  # notes of one kind that are told one by one
 # Where conda builds packages: what is left of its folders in the list of pip in its environments.
 _CONDA_BUILD = re.compile(
     r"/(?:croot|feedstock_root|conda-bld|build_artifacts|bld|abs_\w+|ci_\w+)/|/tmp/build/"
@@ -186,12 +188,22 @@ def _whole(reading: _Reading) -> Requirements:
     lines = _local_versions(reading)
     return Requirements(
         lines=tuple(dict.fromkeys(lines)),
-        notes=tuple(dict.fromkeys(reading.notes)),
+        notes=tuple(dict.fromkeys(_gathered(reading.notes))),
         constraints=tuple(reading.constraints),
         sources=reading.sources,
         files=tuple(reading.seen),
         python=reading.python,
     )
+
+
+def _gathered(notes: Sequence[str]) -> list[str]:
+    """Return notes with one about all the files of conda's whose version is not known."""
+    conda = {note: found[1] for note in notes if (found := _CONDA_NOTE.fullmatch(note))}
+    if len(conda) <= _APART:
+        return [*notes]
+    names = ", ".join(f"`{name}`" for name in [*conda.values()][:_APART])
+    more = f"{names} and {len(conda) - _APART} more are files of conda's: any version of the index"
+    return [*(note for note in notes if note not in conda), more]
 
 
 def _read_text(reading: _Reading, source: str, content: str, *, constrains: bool) -> None:

@@ -139,6 +139,8 @@ def _requires_python(facts: Facts, minor: str) -> str:
     asked = asked or facts.inputs.requires_python
     if isinstance(asked, str) and asked:
         return asked
+    if facts.manager == "uv" and facts.inputs.is_pinned:  # versions of one time fit one Python
+        return f"=={minor}.*"
     lowest = min(minor, facts.minor or minor, key=lambda each: int(each.partition(".")[2]))
     # Poetry wants every dependency to run on all of it, and many have an upper bound of their own.
     return f">={lowest},<4.0" if facts.manager == "poetry" else f">={lowest}"

@@ -64,3 +64,22 @@ def test_arguments_without_a_default_are_needed() -> None:
     code = code_of("a.py", text)
     assert code is not None
     assert arguments_of(code) == ["--csv", "--out", "ROWS", "PATH", "--n"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("import sys\npath = sys.argv[1]\n", ["PATH"]),
+        ("from sys import argv\nopen(argv[1])\n", ["ARGUMENT1"]),
+        ("import sys\nif len(sys.argv) != 2:\n    sys.exit(1)\nsource = sys.argv[1]\n", ["SOURCE"]),
+        # Ready for its absence.
+        ("import sys\npath = sys.argv[1] if len(sys.argv) > 1 else 'x'\n", []),
+        ("import sys\nif len(sys.argv) > 1:\n    path = sys.argv[1]\n", []),
+        ("import sys\ntry:\n    path = sys.argv[1]\nexcept IndexError:\n    path = 'x'\n", []),
+        ("import sys\nname = sys.argv[0]\n", []),
+    ],
+)
+def test_arguments_that_are_taken_unasked(text: str, names: list[str]) -> None:
+    code = code_of("a.py", text)
+    assert code is not None
+    assert arguments_of(code) == names

@@ -49,6 +49,12 @@ def test_a_folder_of_packages_may_hold_an_init_file(name: str, text: str, tmp_pa
     assert facts.packages_of(folder) == {"a": "src/a"}
 
 
+def test_a_folder_that_a_program_is_in_is_a_package_without_an_init_file(tmp_path: Path) -> None:
+    folder = write_all(tmp_path, {"tool/cli.py": "def main(): ...\n", "other/x.py": ""})
+    assert facts.packages_of(folder, {"tool"}) == {"tool": "tool"}
+    assert facts.packages_of(folder) == {}
+
+
 def test_links_that_lead_out_are_not_there(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     write_all(outside, {"api.py": "", "pkg/__init__.py": ""})

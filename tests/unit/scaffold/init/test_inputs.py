@@ -289,6 +289,32 @@ def test_beside_a_lock_of_uv_no_other_lock_counts(tmp_path: Path) -> None:
     assert not any("pdm.lock" in note for note in inputs.notes)
 
 
+def test_a_misspelt_name_of_a_list_is_read(tmp_path: Path) -> None:
+    assert inputs_of(tmp_path, {"requirments.txt": "six==1.15.0\n"}).dependencies == ["six==1.15.0"]
+
+
+def test_lists_of_folders_that_pin_other_versions_are_groups(tmp_path: Path) -> None:
+    texts = {
+        "one/requirements.txt": "six==1.15.0\nidna==3.4\n",
+        "two_b/requirements.txt": "six==1.16.0\n",
+        "two_b/requirements-docker.txt": "certifi\n",
+    }
+    inputs = inputs_of(tmp_path, texts)
+    assert inputs.dependencies == []
+    assert inputs.groups == {
+        "one": ["six==1.15.0", "idna==3.4"],
+        "two-b": ["certifi", "six==1.16.0"],
+    }
+    assert inputs.folders == {"one": "one", "two-b": "two_b"}
+    assert inputs.conflicts() == ["one", "two-b"]
+
+
+def test_lists_of_folders_that_agree_are_one(tmp_path: Path) -> None:
+    texts = {"one/requirements.txt": "six==1.15.0\n", "two/requirements.txt": "six==1.15.0\nidna\n"}
+    inputs = inputs_of(tmp_path, texts)
+    assert (inputs.dependencies, inputs.folders) == (["six==1.15.0", "idna"], {})
+
+
 def test_a_lock_that_does_not_fit_is_said(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, {"requirements.txt": "six>=1.16\n", "pdm.lock": PDM_LOCK})
     assert inputs.constraints == []

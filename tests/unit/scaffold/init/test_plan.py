@@ -259,6 +259,34 @@ def test_settings_in_files_of_their_own_stay_there(tmp_path: Path) -> None:
     assert sorted(document["tool"]) == ["black", "lockstitch"]
 
 
+@pytest.mark.parametrize(
+    ("listed", "wanted"),
+    [("six==1.15.0\nidna==3.4\n", "==3.11.*"), ("six\nidna==3.4\ncertifi\n", ">=3.11")],
+)
+def test_versions_of_one_time_fit_one_python(listed: str, wanted: str, tmp_path: Path) -> None:
+    texts = {"requirements.txt": listed, "train.py": "print(1)\n"}
+    assert decided(tmp_path, texts)["project"]["requires-python"] == wanted
+
+
+def test_the_list_of_a_folder_is_the_group_of_its_image(tmp_path: Path) -> None:
+    texts = {
+        "alpha/requirements.txt": "flask==3.0.0\n",
+        "alpha/app.py": "from flask import Flask\napp = Flask(__name__)\n",
+        "beta/requirements.txt": "flask==3.1.0\nidna==3.4\n",
+        "beta/train.py": "import idna\nif __name__ == '__main__':\n    print(idna.__version__)\n",
+        "gamma/requirements.txt": "flask==2.3.3\n",
+        "gamma/README.md": "later\n",
+    }
+    document = decided(tmp_path, texts)
+    images = document["tool"]["lockstitch"]["images"]
+    assert {name: image["groups"] for name, image in images.items()} == {
+        "serve": ["alpha"],
+        "train": ["beta"],
+    }
+    assert sorted(document["dependency-groups"].keys() - {"dev"}) == ["alpha", "beta"]
+    assert document["tool"]["uv"]["conflicts"] == [[{"group": "alpha"}, {"group": "beta"}]]
+
+
 def test_a_gitignore_that_is_no_text_stays(tmp_path: Path) -> None:
     root = write_files(tmp_path, {"train.py": "print(1)\n"})
     (root / ".gitignore").write_bytes("*.log\r\n".encode("utf-16"))  # as PowerShell writes it

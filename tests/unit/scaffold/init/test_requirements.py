@@ -131,6 +131,14 @@ def test_what_a_line_means(line: str, wanted: str, tmp_path: Path) -> None:
     assert requirements_of(tmp_path, f"{line}\n").lines == (wanted,)
 
 
+def test_many_files_of_conda_are_one_note(tmp_path: Path) -> None:
+    lines = [f"{name} @ file:///croot/{name}_169023/work" for name in "abcde"]
+    found = requirements_of(tmp_path, "\n".join(lines))
+    assert found.lines == tuple("abcde")
+    told = "`a`, `b`, `c` and 2 more are files of conda's: any version of the index"
+    assert found.notes == (told,)
+
+
 @pytest.mark.parametrize("line", ["os", "pkg-resources==0.0.0", "dataclasses==0.8", "."])
 def test_what_needs_no_package(line: str, tmp_path: Path) -> None:
     found = requirements_of(tmp_path, f"{line}\n")
