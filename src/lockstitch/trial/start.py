@@ -64,7 +64,7 @@ class Answered:
 class Verdict:
     """How a trial ended."""
 
-    outcome: str  # "answers", "ended", "runs", "failed"
+    outcome: str  # "answers", "ended", "runs", "asks", "failed"
     seconds: float
     code: int | None = None  # of a program that ended
     output: str = ""
@@ -137,6 +137,7 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
         finally:
             process.stop(running, patience=10)
         output = _tail(log)
+        outcome = "asks" if code and not trial.spec.port and _asks(output) else outcome
         outcome = "failed" if raised or (answered and not answered.is_good) else outcome
         ran = raised or answered is not None  # until it was stopped here
         code = code if outcome in {"ended", "failed"} and not ran else None
@@ -152,6 +153,11 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
             answered=answered,
         )
         return verdict, sorted(_written(folder / "upper" / "files")) if writable else []
+
+
+def _asks(output: str) -> bool:
+    """Return whether a program ended since nobody answered what it asked on its terminal."""
+    return output.rstrip().rpartition("\n")[2].startswith("EOFError: EOF when reading a line")
 
 
 def _lacks(outcome: str, output: str) -> tuple[Lack, ...]:

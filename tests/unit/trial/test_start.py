@@ -196,6 +196,12 @@ def test_what_a_page_says_as_it_is_stopped_is_no_error_of_it(store: Store) -> No
     assert "Uncaught app exception" in verdict.output
 
 
+def test_a_program_that_asks_for_input_has_started(store: Store) -> None:
+    asks = "echo 'Your choice: EOFError?'; echo 'EOFError: EOF when reading a line' >&2; exit 1"
+    assert (run(store, asks).outcome, run(store, asks).is_good) == ("asks", True)
+    assert run(store, f"{asks.replace('exit 1', 'echo no; exit 1')}").outcome == "failed"
+
+
 def test_a_server_that_ends_has_failed(store: Store) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -216,15 +216,19 @@ def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:
 
 def _words(spec: ImageSpec, verdict: Verdict) -> str:
     on = f"answers on {spec.health or f'port {spec.port}'} after {verdict.seconds:.1f} s"
+    seconds = f"{verdict.seconds:.1f} s"
+    plain = {
+        "ended": f"ended with 0 after {seconds}",
+        "runs": f"still runs after {verdict.seconds:.0f} s",
+        "asks": f"asks for input after {seconds}; with a terminal: docker run -it",
+    }
+    if verdict.outcome in plain:
+        return plain[verdict.outcome]
     match verdict.outcome:
         case "answers" if verdict.answered:
             return f"{on}, and POST {spec.request_path} in {1000 * verdict.answered.seconds:.0f} ms"
         case "answers":
             return on
-        case "ended":
-            return f"ended with 0 after {verdict.seconds:.1f} s"
-        case "runs":
-            return f"still runs after {verdict.seconds:.0f} s"
         case _ if verdict.raised:
             return f"failed: answers after {verdict.seconds:.1f} s, and its page ends with an error"
         case _ if verdict.answered:
