@@ -10,7 +10,7 @@ import re
 import sys
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from posixpath import basename
 from typing import IO, Any
@@ -28,7 +28,7 @@ from lockstitch.store import Store
 from lockstitch.table import first_of
 from lockstitch.values import frozen
 
-_FORM = 2  # of the records
+_FORM = 3  # of the records
 # What packages import without asking for it, most often by far.
 _WELL_KNOWN = frozenset(
     {"pkg_resources", "setuptools", "distutils", "six", "typing_extensions", "packaging", "imp"}
@@ -136,7 +136,10 @@ class Start:
     def of(cls, project: Project, prepared: Prepared, own: Modules | None) -> "Start":
         """Return the start of an image, whose files are read."""
         spec, tree = prepared.spec, _tree(project, prepared, own)
-        entries = [entry_of(step, spec.env, spec.workdir) for step in spec.steps]
+        entries = [
+            entry_of(step, spec.env, spec.workdir) or _own_program(step, spec, own)
+            for step in spec.steps
+        ]
         kept = tuple(entry for entry in entries if entry)
         outside = tuple(each for entry in kept for each in follow(tree, entry))
         return cls(prepared=prepared, own=own, tree=tree, entries=kept, outside=outside)
@@ -298,7 +301,21 @@ def _error(where: str, module: str, prepared: Prepared) -> LockstitchError:
         hint = f'base = "python:{python}", an image that has it; or import it only where it is used'
         return LockstitchError(message, hint=hint)
     hint = f'uv add {distribution_of(top)}, in a group of the image; or allow-missing = ["{top}"]'
+    ends = (f"/{top}.py", f"/{top}/__init__.py")
+    own = next((f"/{each.name}" for each in prepared.files if f"/{each.name}".endswith(ends)), "")
+    if own:  # it is in the image, where nothing looks for it
+        root = own.removesuffix(ends[0]).removesuffix(ends[1])
+        path = ":".join(filter(None, (prepared.spec.env.get("PYTHONPATH"), f"/app{root}")))
+        hint = f'env = {{PYTHONPATH = "{path}"}} in [tool.lockstitch.images.{image}]'
     return LockstitchError(message, hint=hint)
+
+
+def _own_program(step: Sequence[str], spec: ImageSpec, own: Modules | None) -> Entry | None:
+    """Return where a program of the project's own wheel begins, or None for any other one."""
+    target = own.programs.get(basename(step[0])) if own and step else None
+    entry = entry_of(("python", "-m", target), spec.env, spec.workdir) if target else None
+    # Unlike `python -m`, it does not look into the working folder.
+    return replace(entry, roots=entry.roots[1:]) if entry else None
 
 
 def _programs_modules(step: Sequence[str], modules: Sequence[Modules]) -> Iterator[str]:

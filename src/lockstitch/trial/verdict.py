@@ -55,7 +55,19 @@ _SECRETS = re.compile(
 )
 # Services that want an account, by the words of their clients, and what does without one.
 _ACCOUNTS = {
+    "AWS": (
+        re.compile(r"(?:NoCredentials|PartialCredentials)Error: |Unable to locate credentials"),
+        "AWS_ACCESS_KEY_ID=KEY --env AWS_SECRET_ACCESS_KEY=KEY",
+    ),
     "ClearML": (re.compile(r"It seems ClearML is not configured"), "CLEARML_OFFLINE_MODE=1"),
+    "Google Cloud": (
+        re.compile(r"DefaultCredentialsError: |default credentials were not found"),
+        "GOOGLE_APPLICATION_CREDENTIALS=PATH",
+    ),
+    "Kaggle": (
+        re.compile(r"Could not find kaggle\.json"),
+        "KAGGLE_USERNAME=NAME --env KAGGLE_KEY=KEY",
+    ),
     "Neptune": (re.compile(r"NeptuneMissingApiTokenException"), "NEPTUNE_MODE=offline"),
     "Weights & Biases": (
         re.compile(r"api_key not configured \(no-tty\)|No API key configured"),

@@ -15,7 +15,7 @@ from lockstitch.image import imports
 from lockstitch.image.imports import Modules, modules_of
 from lockstitch.image.plan import Prepared
 from lockstitch.python.locks.resolution import LockedWheel
-from lockstitch.python.model import ImageSpec
+from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
 
 BASE = values.debian_base()
@@ -86,6 +86,16 @@ class Case:
         before: tuple[str, ...] = (),
         **texts: str,
     ) -> list[str]:
+        project, prepared = self.prepared(command, allow, before, **texts)
+        return imports.check(project, prepared, self.store, lambda: self.programs)
+
+    def prepared(
+        self,
+        command: str,
+        allow: tuple[str, ...] = (),
+        before: tuple[str, ...] = (),
+        **texts: str,
+    ) -> tuple[Project, Prepared]:
         found = []
         for name, text in texts.items():
             path = self.root / f"{name.replace('__', '/')}.py"
@@ -115,7 +125,7 @@ class Case:
             created=0,
             lock=of_bytes(b""),
         )
-        return imports.check(project, prepared, self.store, lambda: self.programs)
+        return project, prepared
 
 
 @pytest.fixture
@@ -139,6 +149,25 @@ def test_what_the_start_needs_and_nothing_has_is_an_error(project: Case) -> None
             "main.py:3: `a_b.c` is in no package of image `serve`",
             'uv add a-b, in a group of the image; or allow-missing = ["a_b"]',
         ),
+    ]
+
+
+def test_a_program_of_the_project_s_own_wheel_is_followed(project: Case) -> None:
+    """A module beside the packages is not installed with them, whatever the image includes."""
+    texts = {"src__tool__cli": "import common, sklearn\n", "src__common": ""}
+    (project.root / "src" / "tool").mkdir(parents=True)
+    (project.root / "src" / "tool" / "__init__.py").write_text("")
+    own = Modules(tops=frozenset({"tool"}), spaces={}, programs={"tool": "tool.cli"})
+    start = imports.Start.of(*project.prepared("tool", **texts), own)
+    assert [(each.module, each.path) for each in start.lacking([])] == [
+        ("common", "src/tool/cli.py"),
+        ("sklearn", "src/tool/cli.py"),
+    ]
+    with pytest.raises(LockstitchError) as caught:
+        start.check([], project.store)
+    assert [each.hint for each in caught.value.everything()] == [
+        'env = {PYTHONPATH = "/app/src"} in [tool.lockstitch.images.serve]',
+        'uv add scikit-learn, in a group of the image; or allow-missing = ["sklearn"]',
     ]
 
 

@@ -60,6 +60,15 @@ from lockstitch.trial.verdict import Lack, folders_written, lacks
         ("bentoml.exceptions.NotFound: no Models with name 'm' found\n", "model", "m"),
         ("MissingConfigError: It seems ClearML is not configured here!\n", "account", "ClearML"),
         (
+            "botocore.exceptions.NoCredentialsError: Unable to locate credentials\n",
+            *("account", "AWS"),
+        ),
+        (
+            "google.auth.exceptions.DefaultCredentialsError: Your default credentials…",
+            *("account", "Google Cloud"),
+        ),
+        ("OSError: Could not find kaggle.json. Make sure it's in /root\n", "account", "Kaggle"),
+        (
             "StreamlitSecretNotFoundError: No secrets found. Valid paths for a secrets.toml file\n",
             *("secrets", ".streamlit/secrets.toml"),
         ),

@@ -897,6 +897,8 @@ class _Finder:
                     kind="console",
                     path=path,
                     command=(name,),
+                    # A module beside the packages is not installed with them.
+                    env=self._better_root(["python", "-m", module], {}),
                     reason=f"pyproject.toml: the program `{name}` is `{target}`",
                 )
 
