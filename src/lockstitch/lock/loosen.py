@@ -25,26 +25,43 @@ def hint(project: Project, said: str, env: Mapping[str, str]) -> str:
     text = files.read_text(project.root / "pyproject.toml")
     pins = dict(_pins(toml(text)))
     narrow = f'requires-python = "=={project.python}.*"'
+    wider = {pin: _loosened(pin) for pin in pins}
     loose: list[str] = []
+    while gone := [pin for pin in pins if pin not in loose and _is_absent(pin, said)]:
+        loose += gone
+        wider |= {pin: wider[pin].replace(">=", "<=") for pin in gone}
+        said = _conflict(_changed(text, loose, wider), env)
+        if not said:
+            return _command(pins, loose, wider)
     if not _conflict(_REQUIRES.sub(narrow, text, count=1), env):
         return f"{narrow} in [project]: the images have no other Python"
     for _ in range(_ROUNDS):
         named = [p for p in pins if p not in loose and _is_named(p, said)][:_MOST]
         for each in (*([each] for each in named), named):
-            said = _conflict(_changed(text, [*loose, *each]), env)
+            said = _conflict(_changed(text, [*loose, *each], wider), env)
             if not said:
-                return _command(pins, _fewest(text, [*loose, *each], env))
+                return _command(pins, _fewest(text, [*loose, *each], wider, env), wider)
         if not named:
             return ""
         loose += named
     return ""
 
 
-def _fewest(text: str, pins: list[str], env: Mapping[str, str]) -> list[str]:
+def _is_absent(pin: str, said: str) -> bool:
+    """Return whether uv says that the index has no such version."""
+    match = _PIN.fullmatch(pin)
+    version = re.escape(match[3]) if match else ""
+    name = re.escape(normal(match[1])) if match else ""
+    return re.search(rf"no version of {name}(?:\[[^\]]*\])?=={version}\b(?!\.)", said) is not None
+
+
+def _fewest(
+    text: str, pins: list[str], wider: Mapping[str, str], env: Mapping[str, str]
+) -> list[str]:
     """Return pins without those that uv finds versions beside."""
     for each in [*pins]:
         fewer = [pin for pin in pins if pin != each]
-        if fewer and not _conflict(_changed(text, fewer), env):
+        if fewer and not _conflict(_changed(text, fewer, wider), env):
             pins = fewer
     return pins
 
@@ -73,11 +90,11 @@ def _loosened(pin: str) -> str:
     return f"{name}{extras}>={version}{f' {marker}' if marker else ''}"
 
 
-def _changed(text: str, pins: Sequence[str]) -> str:
+def _changed(text: str, pins: Sequence[str], wider: Mapping[str, str]) -> str:
     """Return pyproject.toml with pins loosened."""
     for pin in pins:
         for quote in "\"'":
-            text = text.replace(f"{quote}{pin}{quote}", f"{quote}{_loosened(pin)}{quote}")
+            text = text.replace(f"{quote}{pin}{quote}", f"{quote}{wider[pin]}{quote}")
     return text
 
 
@@ -90,11 +107,11 @@ def _conflict(text: str, env: Mapping[str, str]) -> str:
     return "" if done.code == 0 else done.stderr or "failed"
 
 
-def _command(pins: Mapping[str, str], loose: list[str]) -> str:
+def _command(pins: Mapping[str, str], loose: list[str], wider: Mapping[str, str]) -> str:
     """Return the command that writes the loosened requirements of each group."""
     commands = []
     for group in dict.fromkeys(pins[pin] for pin in loose):
         words = ["uv", "add", "--frozen", *(["--group", group] if group else [])]
-        words += [_loosened(pin) for pin in loose if pins[pin] == group]
+        words += [wider[pin] for pin in loose if pins[pin] == group]
         commands.append(shlex.join(words))
     return " && ".join([*commands, "lockstitch lock"])

@@ -298,12 +298,14 @@ def named(module: ast.Module) -> Iterator[tuple[str, int, Reach]]:
     """Yield the modules that a file of Django names for it to import, each with line and reach."""
     for node in ast.walk(module):
         values: list[ast.expr] = []
+        is_part = False  # the last name is what a module has: an application, a middleware
         match node:
             case (
                 ast.Assign(targets=[ast.Name(id=name)], value=value)
                 | ast.AugAssign(target=ast.Name(id=name), value=value)
             ) if _SETTINGS.fullmatch(name):
                 values = [value]
+                is_part = name.endswith(("APPLICATION", "MIDDLEWARE"))
             case ast.Call(func=function, args=[first, *rest]):
                 is_setting = getattr(first, "value", "") == "DJANGO_SETTINGS_MODULE"
                 values = [first] if _dotted(function) == "include" else rest if is_setting else []
@@ -313,7 +315,8 @@ def named(module: ast.Module) -> Iterator[tuple[str, int, Reach]]:
                 case ast.Constant(value=str(text)) if _NAMED.fullmatch(text):
                     head, _, last = text.rpartition(".")
                     reach = Reach.POSSIBLE if branched else Reach.CERTAIN
-                    yield head if head and last[:1].isupper() else text, each.lineno, reach
+                    is_inner = is_part or last[:1].isupper()
+                    yield head if head and is_inner else text, each.lineno, reach
 
 
 def _pages(module: ast.Module) -> tuple[str, bool]:

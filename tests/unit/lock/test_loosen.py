@@ -48,6 +48,7 @@ def refused(root: Path, dependencies: list[str], more: str = "") -> str:
     ("dependencies", "more", "command"),
     [
         (["alpha==1.0", "beta==1.0"], "", "uv add --frozen 'alpha>=1.0'"),
+        (["alpha==1.5", "gamma==3.0"], "", "uv add --frozen 'alpha<=1.5' 'gamma<=3.0'"),
         (
             ["alpha==1.0", "beta==1.0", "gamma==1.0"],
             "",

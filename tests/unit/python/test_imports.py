@@ -110,9 +110,10 @@ def test_what_django_imports_by_name_is_imported() -> None:
         "p/s.py": (
             "# django\nINSTALLED_APPS = ['django.contrib.auth', 'cors', 'Api', 'shop.apps.Shop']\n"
             "if DEBUG:\n INSTALLED_APPS += ['toolbar']\nROOT_URLCONF = 'p.urls'\n"
+            "MIDDLEWARE = ['white.noise.Middle', 'p.limits.limit', 'a label']\nOTHERS = ['none']\n"
             "WSGI_APPLICATION = 'p.wsgi.application'\n"
-            "MIDDLEWARE = ['white.noise.Middle', 'a label']\nOTHERS = ['none']\n"
         ),
+        "p/limits.py": "import e",
         "p/urls.py": "from django.urls import include\nu = [include('shop.urls'), include(x)]",
         "Api/__init__.py": "",
         "Api/models.py": "import d",
@@ -135,6 +136,7 @@ def test_what_django_imports_by_name_is_imported() -> None:
         "b": True,
         "c": True,
         "d": True,
+        "e": True,
     }
 
 

@@ -34,7 +34,8 @@ _NEVER = re.compile(
 )
 # A key of a file of settings that names a folder to write, and its value.
 _WRITTEN = re.compile(
-    r"(?m)^[ \t]*[\"']?[\w-]*(?:out|log|save|artifact|checkpoint|result)[\w-]*"
+    r"(?m)^[ \t]*[\"']?[\w-]*"
+    r"(?:out|log|save|artifact|checkpoint|result|model|report|figure|plot|metric)[\w-]*"
     r"(?:dir|path|folder)[\w-]*[\"']?[ \t]*[:=][ \t]*[\"']?([\w./-]*[a-z][\w./-]*)[\"']?,?[ \t]*$"
 )
 _MADE = re.compile(r"_version(?:__)?\.py$|_pb2(?:_grpc)?\.py$")  # by a build

@@ -5,6 +5,7 @@ away; a model ends, or predicts otherwise, with another scikit-learn than the on
 """
 
 import ast
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -190,7 +191,8 @@ def _uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
             found = [dotted(node, names)]
         elif isinstance(node, ast.Call):
             called = dotted(node.func, names)
-            words = [each.arg for each in node.keywords if each.arg]
+            words = sorted(each.arg for each in node.keywords if each.arg)
+            words += [", ".join(both) for both in itertools.combinations(words, 2)]
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 words += [repr(first.value), "'…'"]

@@ -107,6 +107,12 @@ def test_an_old_pin_bounds_what_it_does_not_bound_itself(
         ("pandas>=3\n", "import pandas as pd\npd.DataFrame().applymap(str)\n", ["pandas>=3"]),
         ("pandas\n", "import pandas as pd\npd.DataFrame().map(str)\n", ["pandas"]),
         (
+            "pandas\n",
+            "import pandas as pd\npd.DataFrame().drop(columns=['a'], axis=1)\n",
+            ["pandas<3"],
+        ),
+        ("pandas\n", "import pandas as pd\npd.DataFrame().drop(columns=['a'])\n", ["pandas"]),
+        (
             "streamlit\n",
             "import streamlit as st\nst.set_option('deprecation.showPyplotGlobalUse', False)\n",
             ["streamlit<1.35"],
