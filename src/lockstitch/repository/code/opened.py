@@ -139,10 +139,13 @@ def values_of(text: str) -> Iterator[tuple[int, str]]:
 
 
 def downloads(code: Code) -> bool:
-    """Return whether a file calls what downloads to the home folder."""
+    """Return whether a file calls or imports what keeps files in the home folder."""
     known = _calls()["downloads"]["calls"]
     ends = tuple(name for name in known if name.startswith("."))
-    return any(call in known or call.endswith(ends) for call in code.calls)
+    tops = {name.partition(".")[0] for name in code.names.values()}
+    return not tops.isdisjoint(_calls()["downloads"]["modules"]) or any(
+        call in known or call.endswith(ends) for call in code.calls
+    )
 
 
 def _defaults(code: Code) -> Iterator[PathUse]:

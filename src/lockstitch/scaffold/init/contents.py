@@ -204,7 +204,7 @@ class _Reader:
         where = next((code.path for code in codes if downloads(code)), "")
         if where and "HOME" not in self._contents.env:
             self._contents.env["HOME"] = "/tmp"  # noqa: S108 -- in a container
-            self._contents.reasons.append(f"{where}: keeps what it downloads in the home folder")
+            self._contents.reasons.append(f"{where}: keeps files in the home folder")
 
     def _uses_mlflow(self, module: str) -> bool:
         code = self._found.codes.get(module)

@@ -6,12 +6,13 @@
 import difflib
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from lockstitch import files
-from lockstitch.errors import UsageError
+from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.python import load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import parse_toml
@@ -23,6 +24,10 @@ from lockstitch.table import first_of
 from lockstitch.values import frozen
 
 Tools = Literal["none", "add", "replace"]
+_OTHERS = frozenset(
+    {".c", ".cc", ".cpp", ".cs", ".go", ".java", ".jl", ".js", ".kt", ".php", ".r", ".rb", ".rs"}
+    | {".scala", ".swift", ".ts", ".tsx"}
+)
 _SECRET = re.compile(r"(://)[^/\s@]*@")
 _SHOWN = 12  # globs of an image; the difference has them all
 
@@ -86,6 +91,9 @@ def plan(  # noqa: PLR0913 -- each is an option of the command
         split=split,
         can_fetch=can_fetch,
     )
+    sources = _sources(facts, decisions.reasons)
+    if not sources:
+        _refuse_other_code(root)
     edited = edit(facts.text, decisions.tables, "pyproject.toml", force=force)
     project = load.read(parse_toml(edited.text, "`pyproject.toml`", hint="correct that line"), root)
     texts = {**decisions.files, "pyproject.toml": edited.text}
@@ -96,7 +104,7 @@ def plan(  # noqa: PLR0913 -- each is an option of the command
         changes=tuple(changes),
         notes=tuple(dict.fromkeys([*decisions.notes, *edited.notes])),
         project=project,
-        sources=_sources(facts, decisions.reasons),
+        sources=sources,
         reasons=decisions.reasons,
     )
 
@@ -115,6 +123,17 @@ def _change(folder: Folder, name: str, text: str) -> Change | None:
     after = (text.replace("\n", "\r\n") if crlf else text).encode()
     same = before is not None and before.replace(b"\r\n", b"\n") == text.encode()
     return None if same else Change(name=name, before=before, after=after)
+
+
+def _refuse_other_code(root: Path) -> None:
+    """Raise LockstitchError for a folder whose code is all of another language."""
+    endings = Counter(Path(found.name).suffix.lower() for found in files.walk(root))
+    others = Counter({end: count for end, count in endings.items() if end in _OTHERS})
+    if not others or endings.keys() & {".py", ".ipynb"}:
+        return
+    ((ending, count),) = others.most_common(1)
+    message = f"`{root}` has no Python code: {count} of its files end with `{ending}`"
+    raise LockstitchError(message, hint="lockstitch new NAME, for a project from the beginning")
 
 
 def summary(plan: Plan) -> list[str]:

@@ -280,10 +280,13 @@ class _Finder:
                 if name:
                     found[name] = replace(program, image=name)
         scripts = [*self._scripts()] or [*self._scripts(of_any_name=True)]
+        started = {p.path for p in found.values()}
         trainers = [
             p
             for p in scripts
-            if p.image == _TRAIN and not (found and {*p.path.split("/")[:-1]} & _SHOWS)
+            if p.image == _TRAIN
+            and p.path not in started
+            and not (found and {*p.path.split("/")[:-1]} & _SHOWS)
         ]
         if trainers and not trained and _TRAIN not in found:
             found[_TRAIN] = trainers[0]

@@ -287,6 +287,14 @@ def test_the_list_of_a_folder_is_the_group_of_its_image(tmp_path: Path) -> None:
     assert document["tool"]["uv"]["conflicts"] == [[{"group": "alpha"}, {"group": "beta"}]]
 
 
+def test_code_of_another_language_is_no_project(tmp_path: Path) -> None:
+    root = write_files(tmp_path, {"main.go": "package main\n", "b.go": "", "web.js": ""})
+    with pytest.raises(LockstitchError, match=r"no Python code: 2 of its files end with `\.go`"):
+        plan.plan(root)
+    write_files(tmp_path, {"train.py": "print(1)\n"})
+    assert plan.plan(root).project.images[0].name == "train"
+
+
 def test_a_gitignore_that_is_no_text_stays(tmp_path: Path) -> None:
     root = write_files(tmp_path, {"train.py": "print(1)\n"})
     (root / ".gitignore").write_bytes("*.log\r\n".encode("utf-16"))  # as PowerShell writes it

@@ -519,6 +519,7 @@ def test_parameters_of_mlproject_have_their_defaults(tmp_path: Path) -> None:
         ("from sklearn.datasets import fetch_openml as f\nf('x')\n", "/tmp"),
         ("import tensorflow as tf\ntf.keras.datasets.mnist.load_data()\n", "/tmp"),
         ("import nltk\nnltk.word_tokenize('x')\n", None),
+        ("from prefect import flow\n@flow\ndef main(): ...\nmain()\n", "/tmp"),
     ],
 )
 def test_downloads_get_a_home_that_can_be_written(
@@ -526,6 +527,16 @@ def test_downloads_get_a_home_that_can_be_written(
 ) -> None:
     images, _ = planned(tmp_path, {"main.py": text})
     assert images["app"].get("env", {}).get("HOME") == home
+
+
+def test_a_training_that_a_dockerfile_starts_is_no_second_image(tmp_path: Path) -> None:
+    texts = {
+        "job/Dockerfile": "FROM python:3.11\nWORKDIR /code\nCOPY job/train_flow.py .\n"
+        'CMD ["python", "-u", "train_flow.py"]\n',
+        "job/train_flow.py": "if __name__ == '__main__':\n    print(1)\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert [*images] == ["job"]
 
 
 def test_the_only_script_of_a_folder_is_the_program(tmp_path: Path) -> None:
