@@ -12,7 +12,7 @@ import posixpath
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -462,14 +462,15 @@ class _Code:
 
     def may_load(self, path: str) -> bool:
         """Return whether any code of the wheel loads a file, and does not go on without it."""
-        stub = self._stubs.get(path, "")
-        for name, text in self._texts.items():
-            if not _names(path, text):
-                continue
-            found = reaches(self._tree(), Begin(path=name, roots=(_SITE,))) if stub else {}
-            if found.get(stub, Reach.POSSIBLE) >= Reach.POSSIBLE:
-                return True
-        return False
+        stub, whole = self._stubs.get(path, ""), self._tree()
+        named = {name: text for name, text in self._texts.items() if _names(path, text)}
+        importing: list[Reach] = []
+        for name, text in named.items() if stub else ():
+            # Not through others, which are asked in their turn: that reads the wheel each time.
+            alone = replace(whole, text={name: text}.get)
+            found = reaches(alone, Begin(path=name, roots=(_SITE,)))
+            importing += [found[stub]] if stub in found else []
+        return max(importing) >= Reach.POSSIBLE if importing else bool(named)
 
 
 def _names(path: str, text: str) -> bool:

@@ -15,6 +15,8 @@ from lockstitch.image import libraries
 from lockstitch.image.plan import LayerPlan, Prepared
 from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.oci.entry import file, symlink
+from lockstitch.python.commands import Entry
+from lockstitch.python.imports import Reach, Tree, reaches
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
@@ -214,6 +216,27 @@ def test_what_a_wheel_brings_is_there(image: Case, files: Mapping[str, bytes]) -
     image.wheel("a", {"a.abi3.so": shared("libgomp-1234.so.1", "libc.so.6", module="a")})
     image.wheel("other", files)
     assert image.check("import a") == []
+
+
+def test_the_code_of_a_wheel_is_read_once(image: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file that names a library would be followed through the whole wheel."""
+    files = {f"big/m{n}.py": f"from big import m{n + 1}  # tbbpool\n" for n in range(30)}
+    files["big/m30.py"] = "try:\n    from big import tbbpool\nexcept ImportError:\n    pass\n"
+    library = {"big/tbbpool.abi3.so": shared("libtbb.so.12", module="tbbpool")}
+    image.wheel("big", {"big/__init__.py": "", **files, **library})
+    read: list[str] = []
+
+    def counted(tree: Tree, entry: Entry) -> dict[str, Reach]:
+        def text(name: str) -> str | None:
+            found = tree.text(name)
+            read.extend([name] if found and "/big/" in name else [])
+            return found
+
+        return reaches(dataclasses.replace(tree, text=text), entry)
+
+    monkeypatch.setattr(libraries, "reaches", counted)
+    assert image.check("print(1)") == []
+    assert len(read) == len(files)
 
 
 def test_the_driver_is_the_hosts(image: Case) -> None:
