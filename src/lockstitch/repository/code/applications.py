@@ -2,7 +2,7 @@
 
 import ast
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lockstitch.python.syntax import tree_of
@@ -354,8 +354,36 @@ def _number(node: ast.expr, constants: Mapping[str, ast.expr], depth: int = 0) -
 
 def _health(code: Code, application: Application) -> str:
     """Return the route of a GET of the application by which it says that it is well, or ""."""
-    owners = _owners(code, application)
-    routes: dict[str, str] = {}  # by what stands in the code, the whole one
+    return _best(_routes(code, _owners(code, application)))
+
+
+def health_of_parts(code: Code, codes: Iterable[Code]) -> str:
+    """Return the route of a router in another file by which a file's server is well, or ""."""
+    routes: dict[str, str] = {}
+    for call in _calls(code.tree):
+        way = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        at = _prefix(call)
+        if way not in {"include_router", "register_blueprint"} or not call.args or at is None:
+            continue
+        module, _, router = dotted(call.args[0], code.names).lstrip(".").rpartition(".")
+        for other in codes:
+            if module and f".{_module_of(other)}".endswith(f".{module}"):
+                made = dict(_assigned_names(other)).get(router)
+                own = _prefix(made) if isinstance(made, ast.Call) else None
+                if own is not None:
+                    whole = f"{at}{own}" if way == "include_router" else at or own
+                    routes = _routes(other, {router: whole}) | routes
+    routes.pop("/", None)  # the list of some things, and not a word about the server
+    return _best(routes)
+
+
+def _module_of(code: Code) -> str:
+    return code.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _routes(code: Code, owners: Mapping[str, str]) -> dict[str, str]:
+    """Return the routes that a GET without arguments reaches, whole, by how the code has them."""
+    routes: dict[str, str] = {}
     for node in ast.walk(code.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _is_free(node):
             for call in node.decorator_list:
@@ -364,7 +392,21 @@ def _health(code: Code, application: Application) -> str:
                     route = _text(call) if len(call.args) == 1 else ""
                     if owner in owners and route and _is_get(call):
                         routes.setdefault(route, f"{owners[owner]}{route}")
+    return routes
+
+
+def _best(routes: Mapping[str, str]) -> str:
     return next((routes[route] for route in _ROUTES if route in routes), "")
+
+
+def _assigned_names(code: Code) -> list[tuple[str, ast.expr]]:
+    return [
+        (target.id, node.value)
+        for node in ast.walk(code.tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
 
 
 def _owners(code: Code, application: Application) -> dict[str, str]:
@@ -373,13 +415,7 @@ def _owners(code: Code, application: Application) -> dict[str, str]:
     They are the application's own name, or what its function calls it, and the routers of this
     file that it includes.
     """
-    assigned = [
-        (target.id, node.value)
-        for node in ast.walk(code.tree)
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    ]
+    assigned = _assigned_names(code)
     named = [name for name, value in assigned if _kind(code, value) == application.kind]
     names = [application.name] if application.name in named else [application.name, *named]
     owners = dict.fromkeys(names, "")

@@ -17,6 +17,7 @@ from lockstitch.repository.code.applications import (
     applications,
     code_of,
     default_of,
+    health_of_parts,
     is_local,
 )
 from lockstitch.repository.code.opened import Opened
@@ -387,7 +388,7 @@ class _Finder:
             )
             words = [re.sub(rf"(^|:|=){port}$", rf"\g<1>{8000 + port}", word) for word in words]
             port += 8000
-        health = each.health or (application.health if application and port else "")
+        health = each.health or (self._health_of(application) if application and port else "")
         health = health or (self._default_health(kind) if port else "")
         for name, value in _ENV.get(kind, {}).items():
             env.setdefault(name, value)
@@ -611,6 +612,9 @@ class _Finder:
     def _application(self, path: str) -> Application | None:
         return next((e for e in self._applications() if e.path == path), None)
 
+    def _health_of(self, each: Application) -> str:
+        return each.health or health_of_parts(self._codes[each.path], self._codes.values())
+
     def _kind_of(self, path: str) -> str:
         found = self._application(path)
         return found.kind if found else "script"
@@ -657,7 +661,7 @@ class _Finder:
             reason=f"{line}: {what}" + (f" `{each.name}`" if each.name else ""),
             env=env,
             port=0 if each.by == "celery" else port,
-            health=each.health or health,
+            health=self._health_of(each) or health,
             needs=needs,
         )
 

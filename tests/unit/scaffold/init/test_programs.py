@@ -817,3 +817,27 @@ def test_the_program_of_fastapi_is_a_package_of_its_own(
     }
     images, _ = planned(tmp_path, texts)
     assert images["serve"].get("groups") == groups
+
+
+@pytest.mark.parametrize(
+    ("imported", "router"),
+    [
+        ("from app.routers import state", "state.router"),
+        ("from .routers.state import router as r", "r"),
+        ("import app.routers.state", "app.routers.state.router"),
+    ],
+)
+def test_the_health_route_of_a_router_in_another_file(
+    imported: str, router: str, tmp_path: Path
+) -> None:
+    texts = {
+        "app/__init__.py": "",
+        "app/routers/__init__.py": "",
+        "app/main.py": f"from fastapi import FastAPI\n{imported}\napp = FastAPI()\n"
+        f"app.include_router({router}, prefix='/api')\n",
+        "app/routers/state.py": "from fastapi import APIRouter\nrouter = APIRouter(prefix='/v1')\n"
+        "@router.get('/')\ndef some(): ...\n@router.get('/health')\ndef ok(): ...\n",
+        "requirements.txt": "fastapi\nuvicorn\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["serve"]["health"] == "/api/v1/health"
