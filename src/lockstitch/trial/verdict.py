@@ -9,6 +9,8 @@ from lockstitch.python.names import distribution_of
 from lockstitch.values import frozen
 
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+# By the words of pandas, and of Django.
+_OPTIONAL = re.compile(r"(?:Missing optional dependency '|because )(\w+)(?:'| is not installed)")
 _LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+?\.so[\w.]*): cannot open shared object file")
 _SYMBOL = re.compile(r"(?:ImportError|OSError): .*version `((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not")
 _FILE = re.compile(r"\[Errno 2\] No such file or directory: '([^'\n]+)'")
@@ -142,6 +144,7 @@ def lacks(output: str) -> list[Lack]:
     seen: list[tuple[int, Lack]] = []
     for kind, pattern in (
         ("module", _MODULE),
+        ("module", _OPTIONAL),
         ("library", _LIBRARY),
         ("symbol", _SYMBOL),
         ("file", _FILE),

@@ -9,6 +9,8 @@ from lockstitch.trial.verdict import Lack, folders_written, lacks
     ("output", "kind", "name"),
     [
         ("ModuleNotFoundError: No module named 'sklearn.svm'\n", "module", "sklearn.svm"),
+        ("Missing optional dependency 'openpyxl'.  Use pip\n", "module", "openpyxl"),
+        ("Cannot use ImageField because Pillow is not installed.\n", "module", "Pillow"),
         (
             "ImportError: libxcb.so.1: cannot open shared object file: No such file or directory\n",
             *("library", "libxcb.so.1"),

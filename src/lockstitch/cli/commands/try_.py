@@ -17,6 +17,7 @@ examples:
 
 import argparse
 import posixpath
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
@@ -182,6 +183,11 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
             return f"the project has no `{base}.py`; git check-ignore -v {base}.py"
     if lack.kind != "file":
         return lack.line(spec.name)
+    if re.match(r"[A-Za-z]:[\\/]", lack.name):
+        base = re.split(r"[\\/]+", lack.name)[-1]
+        own = next((e.name for e in files.walk(project.root) if e.name.endswith(f"/{base}")), "")
+        there = f": the project has it as `{own}`" if own else ""
+        return f"a path of a machine with Windows, which is nowhere else{there}"
     if lack.name.startswith("/") and not lack.name.startswith("/app/"):
         return "the image has no such place: name one below /app, or mount it"
     path = posixpath.normpath(posixpath.join(spec.workdir, lack.inside))

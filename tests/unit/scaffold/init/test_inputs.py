@@ -604,6 +604,10 @@ def test_what_fastapi_needs_for_forms_django_does_not(tmp_path: Path) -> None:
     write_files(tmp_path, {"app.py": "from django import forms\nclass F(forms.Form): pass\n"})
     found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
     assert found.dependencies == ["django"]
+    images = "from django.db import models\nclass M(models.Model):\n    i = models.ImageField()\n"
+    write_files(tmp_path, {"models.py": images})
+    found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
+    assert found.dependencies == ["django", "pillow"]
     write_files(tmp_path, {"app.py": "from fastapi import Form\nx = Form()\n"})
     found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
     assert "python-multipart" in found.dependencies

@@ -1,0 +1,46 @@
+"""What to do about what a trial lacked, by what the project has."""
+
+from pathlib import Path
+
+import pytest
+from support import projects
+
+from lockstitch.cli.commands.try_ import show
+from lockstitch.python.load import load
+from lockstitch.trial.start import Verdict
+from lockstitch.trial.verdict import Lack
+
+WINDOWS = "a path of a machine with Windows, which is nowhere else"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "told"),
+    [
+        (
+            *("file", "D:\\\\work\\\\m.pkl"),
+            f"{WINDOWS}: the project has it as `models/m.pkl`",
+        ),
+        ("file", "C:/x/gone.pkl", WINDOWS),
+        ("file", "models/m.pkl", 'include = ["models/m.pkl"] in [tool.lockstitch.images.serve]'),
+        (
+            *("module", "models.data"),
+            "the project has no `models/data.py`; git check-ignore -v models/data.py",
+        ),
+        (
+            *("module", "yaml"),
+            "uv add PyYAML, or include its file in [tool.lockstitch.images.serve]",
+        ),
+    ],
+)
+def test_the_remedy_is_of_this_project(
+    kind: str, name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = projects.write(tmp_path / "tiny")
+    projects.write_files(root, {"models/m.pkl": "1\n"})
+    project = load(root)
+    lack = Lack(kind=kind, name=name)
+    verdict = Verdict(outcome="failed", seconds=1.0, code=1, lacks=(lack,))
+    assert (
+        show(project, project.image("serve"), verdict) == "serve: failed: ended with 1 after 1.0 s"
+    )
+    assert capsys.readouterr().err == f"{kind} `{name}` is missing: {told}\n"
