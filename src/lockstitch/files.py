@@ -297,7 +297,8 @@ def _skipped(path: Path, root: Path) -> bool:
 
 def find_files(root: Path, patterns: Sequence[str]) -> list[FoundFile]:
     """Return the files that any glob matches; `**` crosses folders, `*` stays in one."""
-    return [f for f in walk(root) if any(matches(f.name, pattern) for pattern in patterns)]
+    found = walk(root, enters=lambda folder: may_match_below(folder, patterns))
+    return [f for f in found if any(matches(f.name, pattern) for pattern in patterns)]
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -400,12 +400,15 @@ def _inputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
 
 
 def _outputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
+    def enters(folder: str) -> bool:
+        above = any(each.startswith(f"{folder}/") for each in spec.outputs)
+        inside = above or _is_below(f"{folder}/", spec.outputs)
+        return inside and folder.rpartition("/")[2] != _STORE
+
     return [
         each
-        for each in files.walk(project.root)
-        if _is_below(each.name, spec.outputs)
-        and not each.name.endswith(".run.json")
-        and _STORE not in PurePosixPath(each.name).parts
+        for each in files.walk(project.root, enters=enters)
+        if _is_below(each.name, spec.outputs) and not each.name.endswith(".run.json")
     ]
 
 
