@@ -22,6 +22,17 @@ url = "INDEX"
 priority = "primary"
 """
 
+BESIDE = """
+[build-system]
+requires = ["tinybuild>=1"]
+build-backend = "tinybuild"
+
+[project]
+name = "beside"
+version = "0.3"
+requires-python = ">=3.11"
+"""
+
 
 def layers(root: Path, image: str) -> object:
     layout = Layout(root / ".lockstitch" / "images")
@@ -70,11 +81,74 @@ def test_both_managers_give_one_image(
     )
     capfd.readouterr()
     assert main(["lock", "--quiet", "--upgrade", "beta", "--project", str(of_poetry)]) == 0
-    out, err = capfd.readouterr()
+    out = capfd.readouterr().out
     moved = [line.split()[:4] for line in out.splitlines() if "package" in line]
     assert ["beta", "moved", "3.1", "3.2"] in moved
     assert {row[0] for row in moved} == {"beta", "only-source"}
-    assert "Poetry does not lock what builds it: `only-source`" in err
+
+
+PLACES = """\
+[project]
+name = "tiny"
+version = "0.1.0"
+requires-python = ">=3.11,<4"
+dependencies = ["alpha>=1", "only-source", "given", "beside"]
+
+[tool.poetry]
+package-mode = false
+
+[tool.poetry.dependencies]
+given = { path = "vendor/given-1.0-py3-none-any.whl" }
+beside = { path = "beside", develop = true }
+
+[[tool.poetry.source]]
+name = "the-index"
+url = "INDEX"
+priority = "primary"
+
+[tool.lockstitch]
+python = "3.11"
+
+[tool.lockstitch.images.job]
+include = ["main.py"]
+command = ["python", "main.py"]
+"""
+
+
+def test_a_source_a_wheel_by_path_and_a_folder(
+    poetry: Path,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{poetry}")
+    monkeypatch.setenv("POETRY_VIRTUALENVS_CREATE", "false")
+    monkeypatch.setenv("POETRY_KEYRING_ENABLED", "false")
+    name, data = wheels.wheel("given", "1.0")
+    files = {
+        "pyproject.toml": PLACES.replace("INDEX", world.index.url),
+        "main.py": "import alpha, beside, given\n",
+        "beside/pyproject.toml": BESIDE,
+        "beside/src/beside/__init__.py": "",
+    }
+    root = projects.write_files(tmp_path / "p", files)
+    (root / "vendor").mkdir()
+    (root / "vendor" / name).write_bytes(data)
+    assert main(["lock", "--quiet", "--project", str(root)]) == 0, capfd.readouterr().err
+    assert main(["lock", "--check", "--quiet", "--project", str(root)]) == 0
+    before = {p.name: p.read_bytes() for p in root.iterdir() if p.is_file()}
+    assert main(["lock", "--quiet", "--project", str(root)]) == 0
+    assert {p.name: p.read_bytes() for p in root.iterdir() if p.is_file()} == before
+    assert main(["build", "--quiet", "--project", str(root)]) == 0, capfd.readouterr().err
+    digest = capfd.readouterr().out
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
+    assert main(["build", "--quiet", "--project", str(root)]) == 0, capfd.readouterr().err
+    assert capfd.readouterr().out == digest
+    layout = Layout(root / ".lockstitch" / "images")
+    history = layout.document(layout.manifest(layout.manifest_digest("job")).config.digest)
+    titles = [each["created_by"] for each in history["history"]]
+    assert [title for title in titles if "given" in title or "beside" in title]
 
 
 TORCH = """\

@@ -106,7 +106,18 @@ def _origin(source: locks.Source) -> str:
             return "archive"
 
 
-def _pinned(pin: Pinned, needs: Iterable[str] = ()) -> Package:
+def _pinned(pin: Pinned | Unbuilt, needs: Iterable[str] = ()) -> Package:
+    if isinstance(pin, Unbuilt):
+        place, _, _ = pin.artifact.partition("#")
+        commit = f"git {place.rpartition('@')[2]}"
+        return Package(
+            name=pin.name,
+            version=pin.version,
+            artifacts=(Digest.parse(place),) if place.startswith("sha256:") else (),
+            tags=_tags(pin.filename),
+            origin={"git": commit, "folder": "folder"}.get(pin.kind, "archive"),
+            needs=tuple(sorted(needs)),
+        )
     return Package(
         name=pin.name,
         version=pin.version,

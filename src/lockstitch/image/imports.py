@@ -300,7 +300,8 @@ def _error(where: str, module: str, prepared: Prepared) -> LockstitchError:
         message = f"{where}: `{module}`, a part of Python, is not in the base"
         hint = f'base = "python:{python}", an image that has it; or import it only where it is used'
         return LockstitchError(message, hint=hint)
-    hint = f'uv add {distribution_of(top)}, in a group of the image; or allow-missing = ["{top}"]'
+    hint = f"uv add {distribution_of(module)}, in a group of the image; or "
+    hint += f'allow-missing = ["{top}"]'
     ends = (f"/{top}.py", f"/{top}/__init__.py")
     own = next((f"/{each.name}" for each in prepared.files if f"/{each.name}".endswith(ends)), "")
     if own:  # it is in the image, where nothing looks for it

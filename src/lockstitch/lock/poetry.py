@@ -7,8 +7,8 @@ from lockstitch import environ, files, process
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import urls, uv
 from lockstitch.lock.bases import Base
-from lockstitch.progress import say
-from lockstitch.python.locks import poetry
+from lockstitch.python.locks import Pinned, poetry
+from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.model import ImageSpec, Project
 
 LOCK = "poetry.lock"
@@ -34,11 +34,6 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
         _poetry("lock", "--regenerate", cwd=project.root)
     elif _poetry("check", "--lock", cwd=project.root, check=False).code != 0:
         _poetry("lock", cwd=project.root)  # Poetry 2 keeps what still fits
-    lock = poetry.read(files.read_text(project.root / LOCK), LOCK)
-    found = sorted(package.name for package in lock.packages if not package.wheels)
-    if found:
-        names = ", ".join(f"`{name}`" for name in found)
-        say(f"warning: only a source, and Poetry does not lock what builds it: {names}")
 
 
 def check(project: Project) -> None:
@@ -53,13 +48,19 @@ def check(project: Project) -> None:
 def export_image(project: Project, image: ImageSpec, target: Path, bases: Sequence[Base]) -> None:
     """Write the PEP 751 lock of one image: poetry.lock's wheels, with addresses from the index."""
     text = files.read_text(project.root / LOCK)
-    found = {}
+    found, others = {}, {}
     for base in bases:
         machine = base.target()
         pins = poetry.select(text, machine, image.groups, image.extras, LOCK)
         known = urls.known(project.root, machine)
-        found[base.platform] = urls.resolve(pins, machine, project.root, known=known)
-    files.write_text(target, urls.dumps(found, project.python))
+        wanted = [pin for pin in pins if isinstance(pin, Pinned)]
+        wheels = [pin for pin in wanted if pin.is_wheel]
+        found[base.platform] = urls.resolve(wheels, machine, project.root, known=known)
+        others[base.platform] = [
+            *(pin for pin in pins if isinstance(pin, Unbuilt)),
+            *urls.sources((pin for pin in wanted if not pin.is_wheel), machine, project.root),
+        ]
+    files.write_text(target, urls.dumps(found, project.python, others))
 
 
 def export_requirements(project: Project, target: Path) -> None:

@@ -91,7 +91,7 @@ def build(
         _check_native(source, data, target)
     return BuiltWheel(
         name=source.name,
-        version=source.version,
+        version=source.version or filename.split("-")[1],
         artifact=source.artifact,
         url=unbuilt.url,
         filename=filename,
@@ -313,6 +313,10 @@ def _built_with(
 ) -> tuple[str, bytes]:
     with tempfile.TemporaryDirectory(prefix="b" if changed else "build-elsewhere-") as folder:
         tree = Path(folder) / "source"
+        # Below the folder, so that its place in this machine's cache is in nothing that is built.
+        tools = Path(folder) / "requires"
+        tools.symlink_to(python.parent.parent, target_is_directory=True)
+        python = tools / python.relative_to(python.parent.parent)
         _unpack(source, tree, store)
         _check_tools(source, tree, requires)
         out = Path(folder) / "out"

@@ -15,6 +15,7 @@ from lockstitch import environ, files, process
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python.locks import File, LockedWheel, Pinned, best_wheel, pylock, requirements
+from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.locks.resolution import seconds
 from lockstitch.python.names import normal
 from lockstitch.python.target import Target
@@ -64,12 +65,44 @@ def resolve(
     return sorted(found)
 
 
+def sources(pins: Iterable[Pinned], target: Target, root: Path) -> list[Unbuilt]:
+    """Return each pin's source archive with its address, from the index, as `resolve` does.
+
+    Raises one LockstitchError that lists every archive that the index does not have.
+    """
+    found: list[Unbuilt] = []
+    problems: list[LockstitchError] = []
+    for pin in pins:
+        done = _compile([pin], pin.index, target, root, built=True)
+        packages = pylock.read(done.stdout, _ANSWER).packages if done.code == 0 else ()
+        files = [file for package in packages for file in package.files]
+        file = next((f for f in files if Digest.of_hex(f.sha256 or "") in pin.hashes), None)
+        if file is None:
+            message = f"the index has no `{pin.filename}`, which the lock pins"
+            problems.append(LockstitchError(message, hint=_CREDENTIALS))
+            continue
+        found.append(
+            Unbuilt(
+                name=pin.name,
+                version=pin.version,
+                kind="sdist",
+                artifact=f"sha256:{file.sha256}",
+                url=bare(file.url),
+                filename=pin.filename,
+                size=file.size or 0,
+            )
+        )
+    raise_all(problems)
+    return found
+
+
 def known(root: Path, target: Target) -> list[LockedWheel]:
     """Return the wheels whose addresses the images' locks in a folder have already."""
     found: list[LockedWheel] = []
     for path in sorted(root.glob("pylock.*.toml")):
         try:
-            found += pylock.select(files.read_text(path), target, path.name)
+            text = files.read_text(path)
+            found += pylock.select(text, target, path.name, built=Unbuilt.unfinished)
         except LockstitchError:
             continue  # it is written anew
     return found
@@ -122,11 +155,14 @@ def _ask(
     return files
 
 
-def _compile(pins: Sequence[Pinned], index: str, target: Target, root: Path) -> process.Finished:
+def _compile(
+    pins: Sequence[Pinned], index: str, target: Target, root: Path, *, built: bool = False
+) -> process.Finished:
     # Universal: the files are chosen here, by the target's glibc and not by one that uv knows.
-    # Nothing is built: a source distribution's code would run on this machine.
     words: list[str | Path] = [process.find_uv(), "pip", "compile", "-", "--format", "pylock.toml"]
-    words += ["--no-deps", "--universal", "--generate-hashes", "--only-binary", ":all:"]
+    words += ["--no-deps", "--universal", "--generate-hashes"]
+    # Nothing is built that need not be: a source distribution's code would run on this machine.
+    words += [] if built else ["--only-binary", ":all:"]
     # Which Python it is changes nothing, and uv would look for one: 0.2 s for a shim of pyenv.
     words += ["--python", sys.executable]
     words += ["--no-header", "--quiet", "--python-version", target.python]
@@ -213,13 +249,21 @@ def _allowed(
 # --- the lock that comes of it
 
 
-def dumps(wheels: Mapping[str, Iterable[LockedWheel]], python: str) -> str:
-    """Return a PEP 751 lock of the wheels of each platform, for one minor version of Python."""
+def dumps(
+    wheels: Mapping[str, Iterable[LockedWheel]],
+    python: str,
+    others: Mapping[str, Iterable[Unbuilt]] | None = None,
+) -> str:
+    """Return a PEP 751 lock of the wheels of each platform, for one minor version of Python.
+
+    `others` has what a platform has no wheel of an index for.
+    """
     machines = {p: Target(platform=p, python=python, glibc="2.36").machine for p in sorted(wheels)}
-    pinned: dict[tuple[str, str], dict[str, LockedWheel]] = {}
+    pinned: dict[tuple[str, str], dict[str, LockedWheel | Unbuilt]] = {}
     for platform, machine in machines.items():
-        for wheel in wheels[platform]:
-            pinned.setdefault((wheel.name, wheel.version), {})[machine] = wheel
+        every: list[LockedWheel | Unbuilt] = [*wheels[platform]]
+        for each in [*every, *(others or {}).get(platform, ())]:
+            pinned.setdefault((each.name, each.version), {})[machine] = each
     environments = ", ".join(
         _text(f"sys_platform == 'linux' and platform_machine == '{machine}'")
         for machine in machines.values()
@@ -227,15 +271,47 @@ def dumps(wheels: Mapping[str, Iterable[LockedWheel]], python: str) -> str:
     lines = ['lock-version = "1.0"', f"environments = [{environments}]"]
     lines += [f'requires-python = "=={python}.*"', 'created-by = "lockstitch"']
     lines += [] if pinned else ["packages = []"]
-    for (name, version), wheels_of in sorted(pinned.items()):
+    for (name, version), chosen in sorted(pinned.items()):
         lines += ["", "[[packages]]", f"name = {_text(name)}"]
-        lines += [f"version = {_text(version)}"] if version else []
-        if len(wheels_of) < len(machines):
-            markers = (f"platform_machine == '{machine}'" for machine in sorted(wheels_of))
+        sources = {each for each in chosen.values() if isinstance(each, Unbuilt)}
+        # A folder's version, and a repository's, is what its build says (PEP 751).
+        has_version = version and not any(each.kind in {"folder", "git"} for each in sources)
+        lines += [f"version = {_text(version)}"] if has_version else []
+        if len(chosen) < len(machines):
+            markers = (f"platform_machine == '{machine}'" for machine in sorted(chosen))
             lines.append(f"marker = {_text(' or '.join(markers))}")
-        entries = [f"    {_entry(wheel)}," for wheel in sorted(set(wheels_of.values()))]
-        lines += ["wheels = [", *entries, "]"]
+        files = {each for each in chosen.values() if isinstance(each, LockedWheel)}
+        entries = [f"    {_entry(wheel)}," for wheel in sorted(files)]
+        lines += ["wheels = [", *entries, "]"] if entries else []
+        lines += [_source(each) for each in sorted(sources, key=repr)]
     return "\n".join(lines) + "\n"
+
+
+def _source(source: Unbuilt) -> str:
+    """Return the line of a package's table that says what its wheel is made from."""
+    place, _, folder = source.artifact.partition("#")
+    inside = {"subdirectory": folder} if folder else {}
+    where = {"url" if "://" in source.url else "path": source.url}
+    named = {"name": source.filename} | where
+    hashes = f"hashes = {{ sha256 = {_text(place.removeprefix('sha256:'))} }}"
+    match source.kind:
+        case "git":
+            url, _, commit = place.rpartition("@")
+            return f"vcs = {_table({'type': 'git', 'url': url, 'commit-id': commit} | inside)}"
+        case "folder":
+            return f"directory = {_table({'path': place} | inside)}"
+        case "wheel":
+            return f"wheels = [{_table(named, hashes)}]"
+        case "archive":
+            return f"archive = {_table(where | inside, hashes)}"
+        case _:
+            size = [f"size = {source.size}"] if source.size else []
+            return f"sdist = {_table(named, *size, hashes)}"
+
+
+def _table(texts: Mapping[str, str], *more: str) -> str:
+    pairs = [f"{key} = {_text(text)}" for key, text in texts.items()]
+    return f"{{ {', '.join([*pairs, *more])} }}"
 
 
 def _entry(wheel: LockedWheel) -> str:

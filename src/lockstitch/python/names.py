@@ -1,10 +1,13 @@
 """Names and versions as Python's packaging specifications compare them."""
 
+import functools
 import re
 from collections.abc import Mapping
+from typing import Any, Final
 
 from lockstitch.resources import load_table
 
+PKG_RESOURCES: Final = "setuptools<81"  # the last that have the module
 _SEPARATORS = re.compile(r"[-_.]+")
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
@@ -37,11 +40,15 @@ def of_requirement(text: str) -> str:
     return normal(match[1]) if match else ""
 
 
-def distribution_of(top: str) -> str:
-    """Return the distribution to add for a module, as a shell takes it, by a table."""
-    if top == "pkg_resources":
-        return "'setuptools<81'"  # the last that have it
-    return distributions().get(top, top.replace("_", "-"))
+def distribution_of(module: str) -> str:
+    """Return what to add for a dotted module, as a shell takes it: its distribution, by a table."""
+    parts = module.split(".")
+    if parts[0] == "pkg_resources":
+        return f"'{PKG_RESOURCES}'"
+    shared = _table("shared")
+    longest = (".".join(parts[:size]) for size in range(len(parts), 1, -1))
+    named = next((shared[name] for name in longest if name in shared), "")
+    return named or known_modules().get(parts[0], parts[0].replace("_", "-"))
 
 
 def modules_named(distribution: str) -> set[str]:
@@ -52,5 +59,33 @@ def modules_named(distribution: str) -> set[str]:
 
 def distributions() -> Mapping[str, str]:
     """Return the distribution of each module that is not called like it."""
-    table: Mapping[str, str] = load_table(__package__, "distributions.toml")["distributions"]
+    return _table("distributions")
+
+
+@functools.cache
+def known_modules() -> Mapping[str, str]:
+    """Return the distribution of each top-level module that the tables know."""
+    known = {name.replace("-", "_"): name for name in _table("known")["names"]}
+    return {**known, **distributions()}
+
+
+def known_distributions() -> list[str]:
+    """Return the names of the distributions that the tables know, as their projects write them."""
+    return [*distributions().values(), *_table("known")["names"]]
+
+
+def shared_modules() -> Mapping[str, str]:
+    """Return the distribution of dotted modules below a name that many distributions share."""
+    return _table("shared")
+
+
+def undeclared() -> Mapping[str, str]:
+    """Return what a package has to get that it imports and does not declare, by its versions."""
+    return {
+        wanted: distribution_of(name).strip("'") for wanted, name in _table("undeclared").items()
+    }
+
+
+def _table(name: str) -> Mapping[str, Any]:
+    table: Mapping[str, Any] = load_table(__package__, "distributions.toml")[name]
     return table

@@ -109,7 +109,7 @@ class Lack:
         """Return the remedy, for an image of this name."""
         if self.kind == "program" and basename(self.name) in _SHELLS:
             return 'the base has no shell: packages = ["dash"] in [tool.lockstitch.base]'
-        name = distribution_of(self.name.partition(".")[0]) if self.kind == "module" else self.name
+        name = distribution_of(self.name) if self.kind == "module" else self.name
         table = f"[tool.lockstitch.images.{image}]"
         package = sonames.guessed(self.name) if self.kind == "library" else ""
         added = f'packages = ["{package}"] in [tool.lockstitch.base]'

@@ -151,8 +151,9 @@ def test_another_hash_than_the_lock_names_is_an_error_and_a_carried_wheel_is_tak
         "tinybuild.STAMP = time.strftime('%Z')",
         "os.umask(m := os.umask(0)); tinybuild.STAMP = oct(m)",
         "tinybuild.STAMP = os.getcwd()",
+        "tinybuild.STAMP = sys.prefix",
     ],
-    ids=["hash seed", "time zone", "umask", "folder"],
+    ids=["hash seed", "time zone", "umask", "folder", "environment"],
 )
 def test_what_does_not_build_the_same_twice_is_refused_by_name(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str

@@ -16,6 +16,7 @@ from lockstitch.python.locks.graph import (
     for_all_extras,
     holds,
 )
+from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.locks.reading import Reading, file_of
 from lockstitch.python.locks.resolution import Pinned, best_wheel
 from lockstitch.python.names import normal
@@ -30,13 +31,8 @@ _MAIN = "main"
 _LOCK = "poetry lock"  # Poetry 2 keeps the versions that are locked
 _WAY_OUT = "lockstitch lock builds one, or pin a version that has a wheel"
 _VERSION = re.compile(r"2\.(\d{1,4})")
+_PLACES = {"git": "commit", "directory": "folder", "path": "sha256", "url": "sha256"}  # pinned by
 _SOURCES = {"": "registry", "legacy": "registry", "file": "path"}  # the others have our names
-_KINDS = {
-    "git": "a repository",
-    "directory": "a folder of one machine",
-    "path": "a file of one machine",
-    "url": "an address outside of any index",
-}
 
 
 def read(
@@ -182,11 +178,12 @@ def select(
     groups: Collection[str] | None = (),
     extras: Collection[str] | None = (),
     source: str = "poetry.lock",
-) -> list[Pinned]:
-    """Return a lock's pins for a target: the main group, more groups and extras, by name.
+) -> list[Pinned | Unbuilt]:
+    """Return what a lock means for a target: the main group, more groups and extras, by name.
 
-    None means all groups, or all extras. Raises one LockstitchError that lists every package that
-    comes from no index, has no wheel that fits, or stands there in two versions.
+    None means all groups, or all extras. A source archive of an index has no address: Poetry
+    locks none. Raises one LockstitchError that lists every package that nothing pins, has no wheel
+    that fits and no source, or stands there in two versions.
     """
     graph = read(text, source)
     wanted = {_MAIN, *map(normal, graph.group_names if groups is None else groups)}
@@ -212,7 +209,7 @@ def select(
             problems.append(LockstitchError(message, hint=_LOCK))
     problems += _twice(chosen, target)
     tags = list(target.tags())
-    pins = []
+    pins: list[Pinned | Unbuilt] = []
     for package in chosen:
         try:
             pins.append(_pinned(package, target, tags))
@@ -225,22 +222,40 @@ def select(
 def requirements(text: str, source: str = "poetry.lock") -> str:
     """Return all of a lock, every group and extra, as requirements with hashes and markers.
 
-    Raises LockstitchError for each package that comes from no index, or that has no sha256.
+    Folders and repositories have no hash. Raises LockstitchError for each package of an index or
+    file that has no sha256.
     """
     graph = read(text, source)
-    raise_all([_foreign(p) for p in graph.packages if p.source.kind != "registry"])
+    problems: list[LockstitchError] = []
     lines = []
     for package in sorted(graph.packages, key=lambda each: (each.name, each.version)):
         markers = sorted({for_all_extras(marker) for marker in package.members.values()})
         either = " or ".join(f"({m})" if len(markers) > 1 else m for m in markers)
         condition = "" if "" in markers else f" ; {either}"
         hashes = sorted({file.sha256 for file in package.files if file.sha256})
-        if not hashes:
+        pin = f"{package.name}=={package.version}"
+        try:
+            pin = _placed_line(_placed(package)) if package.source.kind != "registry" else pin
+        except LockstitchError as error:
+            problems.append(error)
+            continue
+        if package.source.kind == "registry" and not hashes:
             message = f"{_shown(package)} has no sha256 in `{graph.path}`"
-            raise LockstitchError(message, hint=_LOCK)
-        pin = f"{package.name}=={package.version}{condition}"
-        lines.append(" \\\n    ".join([pin, *(f"--hash=sha256:{h}" for h in hashes)]) + "\n")
+            problems.append(LockstitchError(message, hint=_LOCK))
+        hashed = [f"--hash=sha256:{digest}" for digest in hashes]
+        lines.append(" \\\n    ".join([pin + condition, *hashed]) + "\n")
+    raise_all(problems)
     return "".join(lines)
+
+
+def _placed_line(source: Unbuilt) -> str:
+    """Return a package of no index as a list of requirements names it."""
+    place, _, folder = source.artifact.partition("#")
+    where = source.url or place
+    subdirectory = f"#subdirectory={folder}" if folder else ""
+    if source.kind == "git":
+        return f"{source.name} @ git+{where}{subdirectory}"
+    return f"{source.name} @ {where}{subdirectory}" if "://" in where else f"./{where}"
 
 
 def _check_python(graph: Graph, target: Target) -> None:
@@ -291,26 +306,28 @@ def _twice(chosen: Sequence[Package], target: Target) -> list[LockstitchError]:
     ]
 
 
-def _pinned(package: Package, target: Target, tags: "Sequence[Tag]") -> Pinned:
+def _pinned(package: Package, target: Target, tags: "Sequence[Tag]") -> Pinned | Unbuilt:
     if package.source.kind != "registry":
-        raise _foreign(package)
+        return _placed(package)
     name, version = package.name, package.version
     files = {file.name: file for file in package.files}
     best = best_wheel(files, tags, name=name, version=version)
-    if best is None:
+    source = next((file.name for file in package.files if not file.is_wheel), None)
+    chosen = best or source
+    if chosen is None:
         has = "only other wheels" if package.wheels else "none"
         message = f"{_shown(package)} has no wheel for {target.platform}, CPython {target.minor}: "
         message += f"the lock has {has}"
         raise LockstitchError(message, hint=_WAY_OUT)
-    digest = files[best].sha256
+    digest = files[chosen].sha256
     if not digest:
-        message = f"`{best}` has no sha256 in the lock"
+        message = f"`{chosen}` has no sha256 in the lock"
         raise LockstitchError(message, hint="lock it from an index that gives sha256: poetry lock")
     return Pinned(
         name=name,
         version=version,
         hashes=frozenset({Digest.of_hex(digest)}),
-        filename=best,
+        filename=chosen,
         index=_index(package.source),
     )
 
@@ -325,12 +342,33 @@ def _index(source: Source) -> str:
     return f"{name}={bare}"
 
 
-def _foreign(package: Package) -> LockstitchError:
-    kind = package.source.kind
-    where = _KINDS.get(kind, f"a source of the kind `{kind:.40}`")
-    message = f"{_shown(package)} comes from {where}, not from an index"
-    way_out = "publish its wheel in an index and depend on that version: uv build --wheel"
-    return LockstitchError(message, hint=way_out)
+def _placed(package: Package) -> Unbuilt:
+    """Return a package that is a file, a folder, a repository or an address of its own."""
+    source = package.source
+    file = next(iter(package.files), None)
+    inside = f"#{source.subdirectory}" if source.subdirectory else ""
+    kind, artifact, url = source.kind, "", ""
+    if kind == "git" and source.revision:
+        artifact = f"{source.url}@{source.revision}{inside}"
+    elif kind == "directory" and source.url:
+        kind, artifact = "folder", f"{source.url}{inside}"
+    elif kind in {"path", "url"} and file and file.sha256:
+        kind = "wheel" if file.is_wheel else "archive"
+        artifact, url = f"sha256:{file.sha256}{inside}", source.url
+    if not artifact:
+        lacks = _PLACES.get(package.source.kind, "")
+        message = f"{_shown(package)} has no {lacks} in the lock"
+        if not lacks:
+            message = f"{_shown(package)} comes from a source of the kind `{kind:.40}`"
+        raise LockstitchError(message, hint=_LOCK)
+    return Unbuilt(
+        name=package.name,
+        version=package.version,
+        kind=kind,
+        artifact=artifact,
+        url=url,
+        filename=file.name if file else "",
+    )
 
 
 def _shown(package: Package) -> str:

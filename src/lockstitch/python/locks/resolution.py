@@ -46,6 +46,11 @@ class Pinned:
     index: str = ""  # `NAME=URL` of the index that the lock names, without a user or a password
     url: str = ""  # where the lock names a file by its address
 
+    @property
+    def is_wheel(self) -> bool:
+        """Whether a wheel is wanted, and not a source archive."""
+        return self.filename.endswith(".whl") or not self.filename
+
 
 def best_wheel(
     filenames: Iterable[str], tags: "Sequence[Tag]", *, name: str, version: str

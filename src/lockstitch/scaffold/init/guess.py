@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 
 from lockstitch.python.imports import named, standard_library
-from lockstitch.python.names import distributions, normal
+from lockstitch.python.names import known_modules, normal, shared_modules
 from lockstitch.scaffold.init import pickles
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import names_table
@@ -34,13 +34,6 @@ class Guess:
     distributions: Mapping[str, str]
     alike: Mapping[str, tuple[str, ...]]  # other distributions that would do
     unknown: Mapping[str, str]
-
-
-@functools.cache
-def known_modules() -> dict[str, str]:
-    """Return the distribution of each module that the tables know."""
-    known = {name.replace("-", "_"): name for name in names_table("known")["names"]}
-    return {**known, **distributions()}
 
 
 @functools.cache
@@ -123,9 +116,9 @@ def is_counted(path: str) -> bool:
 
 def _distribution(module: str) -> str:
     """Return the distribution of a dotted name, or ""."""
-    for name, distribution in names_table("shared").items():
+    for name, distribution in shared_modules().items():
         if module == name or module.startswith(f"{name}."):
-            return str(distribution)
+            return distribution
     top = module.partition(".")[0]
     if top in {"google", "azure"}:
         return ""
@@ -153,7 +146,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 def _named(module: str, name: str) -> str:
     whole = f"{module}.{name}"
-    return whole if whole in names_table("shared") else module
+    return whole if whole in shared_modules() else module
 
 
 def _handles(handler: ast.ExceptHandler) -> bool:

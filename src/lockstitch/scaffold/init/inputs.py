@@ -8,7 +8,7 @@ from typing import Any
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError
-from lockstitch.python.names import normal, of_requirement
+from lockstitch.python.names import normal, of_requirement, undeclared
 from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
@@ -588,7 +588,7 @@ def _undeclared_imports(inputs: Inputs) -> None:
     lines = [*inputs.dependencies, *(line for group in inputs.groups.values() for line in group)]
     lines += inputs.constraints
     pins = {of_requirement(line): line.partition("==")[2] for line in lines}
-    for text, needed in pythons.wheels()["undeclared"].items():
+    for text, needed in undeclared().items():
         wanted = Requirement(text)
         version = pins.get(normal(wanted.name))
         name = of_requirement(needed)

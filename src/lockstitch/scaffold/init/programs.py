@@ -9,7 +9,7 @@ from dataclasses import field, replace
 from lockstitch.listing import OF_ENVIRONMENTS
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Reach, Tree, follow, reached, standard_library
-from lockstitch.python.names import modules_named
+from lockstitch.python.names import known_modules, modules_named
 from lockstitch.python.tables import table
 from lockstitch.repository.code.applications import (
     Application,
@@ -25,7 +25,6 @@ from lockstitch.repository.code.variables import arguments_of
 from lockstitch.repository.files import Repository, open_repository
 from lockstitch.scaffold.init import eras, said, tables
 from lockstitch.scaffold.init.facts import Facts
-from lockstitch.scaffold.init.guess import known_modules
 from lockstitch.scaffold.init.said import Said
 from lockstitch.values import frozen
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from lockstitch.python.imports import standard_library
 from lockstitch.python.locks.lists import EDITABLE, argument, without_login
-from lockstitch.python.names import distributions, normal, of_requirement
+from lockstitch.python.names import known_distributions, normal, of_requirement
 from lockstitch.resources import load_table
 from lockstitch.scaffold.init.conda_names import distribution, kind_of
 from lockstitch.scaffold.init.folder import Folder
@@ -88,8 +88,7 @@ def is_known(name: str) -> bool:
 
 @functools.cache
 def _known() -> frozenset[str]:
-    listed = [*distributions().values(), *names_table("known")["names"]]
-    return frozenset(normal(name) for name in listed)
+    return frozenset(normal(name) for name in known_distributions())
 
 
 def _parse(text: str) -> "Requirement | None":

@@ -3,14 +3,26 @@
 import pytest
 from support import errors
 
+from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
-from lockstitch.python.locks import poetry, requirements
+from lockstitch.lock import urls
+from lockstitch.python.locks import LockedWheel, Pinned, poetry, pylock, requirements
+from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.target import Target
 
 AMD = Target(platform="linux/amd64", python="3.11.2", glibc="2.36")
 ARM = Target(platform="linux/arm64", python="3.11.2", glibc="2.36")
 HEX = "ab" * 32
 OTHER = "cd" * 32
+LOCKED = LockedWheel(
+    name="x",
+    version="1.0",
+    filename="x-1.0-py3-none-any.whl",
+    url="",
+    digest=Digest.of_hex(HEX),
+    size=None,
+    uploaded=0,
+)
 WAY_OUT = "lockstitch lock builds one, or pin a version that has a wheel"
 
 
@@ -52,6 +64,7 @@ def test_a_pin_has_all_that_the_lock_says() -> None:
     source = '[package.source]\ntype = "legacy"\nreference = "my index"\n'
     source += 'url = "https://me:secret@index.example.test/simple"\n'
     (pin,) = poetry.select(lock(package("Big.Name", version="1.0.0", more=source)), AMD)
+    assert isinstance(pin, Pinned)
     assert (pin.name, pin.version, pin.url) == ("big-name", "1.0.0", "")
     assert pin.index == "my-index=https://index.example.test/simple"
     assert pin.hashes == {f"sha256:{HEX}"}
@@ -134,12 +147,11 @@ def test_all_that_cannot_go_into_an_image_is_one_error() -> None:
         return f'[package.source]\ntype = "{kind}"\nurl = "../x"\n'
 
     text = lock(
-        package("archive", more=source("url")),
-        package("file", more=source("file")),
-        package("folder", more=source("directory")),
+        package("archive", file("archive-1.0.zip", "md5:abc"), more=source("url")),
+        package("file", file("file-1.0.tar.gz", "md5:abc"), more=source("file")),
+        package("folder", more='[package.source]\ntype = "directory"\n'),
         package("good"),
         package("odd", more=source("moon")),
-        package("only-source", file("only-source-1.0.tar.gz")),
         package("other", file("other-1.0-cp311-cp311-win_amd64.whl")),
         package("repo", more=source("git")),
         package("unasked", groups='["dev"]', more=source("git")),
@@ -151,17 +163,53 @@ def test_all_that_cannot_go_into_an_image_is_one_error() -> None:
     where = "for linux/amd64, CPython 3.11"
     assert list(found) == [
         f"`twice` is locked 2 times {where}: 1.0, 2.0",
-        "`archive 1.0` comes from an address outside of any index, not from an index",
-        "`file 1.0` comes from a file of one machine, not from an index",
-        "`folder 1.0` comes from a folder of one machine, not from an index",
-        "`odd 1.0` comes from a source of the kind `moon`, not from an index",
-        f"`only-source 1.0` has no wheel {where}: the lock has none",
+        "`archive 1.0` has no sha256 in the lock",
+        "`file 1.0` has no sha256 in the lock",
+        "`folder 1.0` has no folder in the lock",
+        "`odd 1.0` comes from a source of the kind `moon`",
         f"`other 1.0` has no wheel {where}: the lock has only other wheels",
-        "`repo 1.0` comes from a repository, not from an index",
+        "`repo 1.0` has no commit in the lock",
         "`weak-1.0-py3-none-any.whl` has no sha256 in the lock",
     ]
     assert all(found.values())  # each with a way out
-    assert found[f"`only-source 1.0` has no wheel {where}: the lock has none"] == WAY_OUT
+    assert found[f"`other 1.0` has no wheel {where}: the lock has only other wheels"] == WAY_OUT
+
+
+def test_what_comes_from_no_index_is_pinned_too() -> None:
+    def source(kind: str, url: str, more: str = "") -> str:
+        return f'[package.source]\ntype = "{kind}"\nurl = "{url}"\n{more}'
+
+    commit = 'resolved_reference = "c0ffee"\nsubdirectory = "sub"\n'
+    text = lock(
+        package("archive", file("archive-1.0.zip"), more=source("url", "https://x.test/a.zip")),
+        package("file", more=source("file", "vendor/file-1.0-py3-none-any.whl")),
+        package("folder", more=source("directory", "libs/folder")),
+        package("only-source", file("only-source-1.0.tar.gz")),
+        package("repo", more=source("git", "https://x.test/repo", commit)),
+    )
+    *others, sdist, repo = poetry.select(text, AMD)
+    found = [(e.name, e.kind, e.artifact, e.url) for e in (*others, repo) if isinstance(e, Unbuilt)]
+    assert found == [
+        ("archive", "archive", f"sha256:{HEX}", "https://x.test/a.zip"),
+        ("file", "wheel", f"sha256:{HEX}", "vendor/file-1.0-py3-none-any.whl"),
+        ("folder", "folder", "libs/folder", ""),
+        ("repo", "git", "https://x.test/repo@c0ffee#sub", ""),
+    ]
+    assert isinstance(sdist, Pinned)
+    assert (sdist.filename, sdist.is_wheel) == ("only-source-1.0.tar.gz", False)
+    assert poetry.requirements(text).replace(f" \\\n    --hash=sha256:{HEX}", "") == (
+        "archive @ https://x.test/a.zip\n./vendor/file-1.0-py3-none-any.whl\n./libs/folder\n"
+        "only-source==1.0\nrepo @ git+https://x.test/repo@c0ffee#subdirectory=sub\n"
+    )
+    (wheel,) = (each for each in others if each.name == "file")
+    both = {"linux/amd64": [*others, repo], "linux/arm64": [wheel]}
+    written = urls.dumps({"linux/amd64": [], "linux/arm64": []}, "3.11", both)
+    assert pylock.select(written, AMD, "it", built=lambda _: LOCKED) == [LOCKED] * len(
+        [*others, repo]
+    )
+    again: list[Unbuilt | None] = []
+    pylock.select(written, AMD, "it", built=lambda each: again.append(each) or LOCKED)
+    assert [each.artifact for each in again if each] == [artifact for _, _, artifact, _ in found]
 
 
 @pytest.mark.parametrize("form", ["1.1", "2.0", "3.0", "2.x", "two"])
@@ -269,7 +317,7 @@ def test_all_of_a_lock_as_requirements() -> None:
     [
         (package("a", file("a.whl", "md5:1")), "`a 1.0` has no sha256 in `poetry.lock`"),
         (package("a", more='markers = "x =="'), "the marker `x ==` cannot be read"),
-        (package("a", more='[package.source]\ntype = "git"'), "`a 1.0` comes from a repository"),
+        (package("a", more='[package.source]\ntype = "git"'), "`a 1.0` has no commit in the lock"),
     ],
 )
 def test_what_requirements_cannot_say(bad: str, message: str) -> None:
