@@ -1,7 +1,9 @@
 """Packages that the index has as source only, git, and workspaces: locked, built, started."""
 
+import io
 import json
 import subprocess
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from support.registry import Registry
 
 from lockstitch import process
 from lockstitch.cli.main import main
+from lockstitch.lock import file as lock_file
+
+from .conftest import Docker
 
 pytestmark = [pytest.mark.network, pytest.mark.usefixtures("in_store")]
 
@@ -166,6 +171,56 @@ def test_a_source_is_built_started_and_the_same_elsewhere(
     output, digest = starts(root, capsys)
     assert output == printed
     assert elsewhere(root, tmp_path, monkeypatch, capsys) == digest
+
+
+SETUP = """\
+from setuptools import Extension, setup
+
+module = Extension("ours", ["ours.c"], extra_compile_args=["-march=native", "-O2"])
+setup(name="ours", version="1.0", ext_modules=[module])
+"""
+SOURCE = """\
+#include <Python.h>
+static PyObject *where(PyObject *s, PyObject *a) { return PyUnicode_FromString(__FILE__); }
+static PyMethodDef methods[] = {{"where", where, METH_NOARGS, ""}, {NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "ours", "", -1, methods};
+PyMODINIT_FUNC PyInit_ours(void) { return PyModule_Create(&module); }
+"""
+
+
+@pytest.mark.parametrize(
+    ("python", "compiler"),
+    [
+        ("3.13", "gcc (Debian 14."),
+        pytest.param("3.11", "gcc (Debian 12.", marks=pytest.mark.nightly),
+    ],
+)
+def test_a_container_compiles_what_this_machine_does_not_fit(
+    python: str,
+    compiler: str,
+    docker: Docker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", docker.host)
+    more = '\n[tool.uv.sources]\nours = { path = "ours-1.0.tar.gz" }\n'
+    root = project(tmp_path, '"ours"', "import ours\nprint(ours.where())", more)
+    text = (root / "pyproject.toml").read_text()
+    text = text.replace('python = "3.11"', f'python = "{python}"\nbuilder = "docker"')
+    (root / "pyproject.toml").write_text(text.replace(",<3.12", ""))
+    with tarfile.open(root / "ours-1.0.tar.gz", "w:gz") as tar:
+        for name, content in {"setup.py": SETUP, "ours.c": SOURCE}.items():
+            entry = tarfile.TarInfo(f"ours-1.0/{name}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content.encode()))
+    output, digest = starts(root, capsys)
+    assert output == "ours.c\n"
+    (wheel,) = lock_file.read(root).built
+    assert (wheel.builder, wheel.platform) == ("docker", "linux/amd64")
+    assert wheel.compiler.startswith(compiler)
+    assert elsewhere(root, tmp_path, monkeypatch, capsys) == digest
+    assert lockstitch(root, "lock", "--check") == 0
 
 
 def test_an_image_that_does_not_start_is_not_pushed(

@@ -33,7 +33,7 @@ from lockstitch.image.layers import Damaged, Job, LayerResult, make_all
 from lockstitch.image.own_files import OwnFiles
 from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
 from lockstitch.image.project_wheel import ProjectWheel
-from lockstitch.lock import sources
+from lockstitch.lock import builder, sources
 from lockstitch.lock.file import Lock
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.net.download import Download, Fetcher
@@ -91,7 +91,8 @@ class Builder:
         self._store = store
         self._fetcher = fetcher
         self._progress = progress
-        self._inherited = InheritedLayers(store, progress, client or Client())
+        self._client = client or Client()
+        self._inherited = InheritedLayers(store, progress, self._client)
         self._records = LayerRecords(store, cache)
         self._own_files = OwnFiles(project, store)
         self._interpreters: dict[Digest, Interpreter] = {}
@@ -562,10 +563,21 @@ class Builder:
                 archive = sources.download(wheel)
                 if archive:
                     self._store.read_again(archive.digest)  # or it is fetched again
-                self._fetcher.fetch([archive] if archive else [], self._progress)
+                base = prepared.base
+                used = self._lock.builder_for(base.platform) if wheel.builder else None
+                place = sources.Place(
+                    root=self._project.root,
+                    store=self._store,
+                    target=base.target(),
+                    container=builder.of(self._project, base, used, self._store),
+                    client=self._client,
+                    registry=self._project.wheels,
+                )
+                wanted = [archive] if archive else []
+                wanted += used.downloads(base) if used else []
+                self._fetcher.fetch(wanted, self._progress)
                 with self._progress.task(f"build {wheel.name} {wheel.version}".strip(), 0):
-                    target = prepared.base.target()
-                    sources.rebuild(wheel, target, self._project.root, self._store)
+                    sources.rebuild(wheel, place)
 
     def _downloads(self, missing: Iterable[tuple[LayerPlan, Prepared]]) -> Iterator[Download]:
         for planned, prepared in missing:

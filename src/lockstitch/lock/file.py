@@ -12,9 +12,11 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import toml
 from lockstitch.lock.bases import KINDS, Base
-from lockstitch.lock.bases.base import read_digest, read_text
-from lockstitch.lock.bases.debian.base import DebianPackage, read_package
-from lockstitch.lock.bases.debian.base import document as debian_row
+from lockstitch.lock.bases.base import PLATFORM, read_digest, read_text
+from lockstitch.lock.bases.cpython import CPythonBase
+from lockstitch.lock.bases.debian import DebianPackage
+from lockstitch.lock.bases.debian.base import document, downloads, read_package
+from lockstitch.net.download import Download
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
 from lockstitch.values import frozen
@@ -63,12 +65,38 @@ class BuiltWheel:
     python: str  # the X.Y that built it
     compiler: str  # "" where nothing was compiled
     requires: tuple[str, ...]  # build requirements, each with its hashes
+    builder: str = ""  # the engine whose container built it, "" for the machine that locked
+    made: tuple[str, ...] = ()  # `SHA256 PATH` of its files that are none of the source's
 
     def fits(self, artifact: str, platform: str, minor: str) -> bool:
         """Return whether it is the wheel of an artifact for a platform and a Python."""
         return (self.artifact, self.python) == (artifact, minor) and self.platform in {
             "any",
             platform,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """What compiles wheels for a platform: packages of a release of Debian, pinned."""
+
+    platform: str
+    release: str
+    requested: tuple[str, ...]
+    packages: tuple[DebianPackage, ...]
+
+    def downloads(self, base: Base) -> list[Download]:
+        """Return the files that its container is made of, with those of a base's own Python."""
+        own = base.plain.downloads() if isinstance(base, CPythonBase) else []
+        return [*downloads(self.release, self.packages), *own]
+
+    def document(self) -> dict[str, object]:
+        """Return its table in lockstitch.lock, which `read` turns back into it."""
+        return {
+            "platform": self.platform,
+            "release": self.release,
+            "requested": [*self.requested],
+            "package": [document(package) for package in self.packages],
         }
 
 
@@ -94,8 +122,13 @@ class Lock:
     bases: tuple[Base, ...]
     folders: tuple[LockedFolder, ...] = ()
     built: tuple[BuiltWheel, ...] = ()  # of packages that exist only as source
+    builders: tuple[Builder, ...] = ()  # what their containers are made of, one a platform
     services: tuple[LockedService, ...] = ()  # of a project with a [tool.lockstitch.stack]
     rendered: tuple[LockedFile, ...] = ()  # what `lockstitch export dockerfile` wrote
+
+    def builder_for(self, platform: str) -> Builder | None:
+        """Return what compiles for a platform in a container, None where that is not locked."""
+        return next((each for each in self.builders if each.platform == platform), None)
 
     def base_for(self, platform: str) -> Base:
         """Return the base of a platform, or raise LockstitchError."""
@@ -140,6 +173,7 @@ def dumps(lock: Lock) -> str:
         "file": _files(lock.files),
         **({"folder": [_folder(each) for each in sorted(lock.folders)]} if lock.folders else {}),
         **({"built": [_built(each) for each in sorted(lock.built)]} if lock.built else {}),
+        **({"builder": [b.document() for b in lock.builders]} if lock.builders else {}),
         **({"service": [_service(each) for each in lock.services]} if lock.services else {}),
         **({"rendered": _files(lock.rendered)} if lock.rendered else {}),
         "build": {"requirements": sorted(lock.build)},
@@ -162,7 +196,7 @@ def _locked_folder(table: Table) -> LockedFolder:
 
 
 def _built(wheel: BuiltWheel) -> dict[str, object]:
-    optional = {"url": wheel.url, "compiler": wheel.compiler}
+    optional = {"url": wheel.url, "compiler": wheel.compiler, "builder": wheel.builder}
     return {
         "name": wheel.name,
         "version": wheel.version,
@@ -172,6 +206,7 @@ def _built(wheel: BuiltWheel) -> dict[str, object]:
         "platform": wheel.platform,
         "python": wheel.python,
         **{key: text for key, text in optional.items() if text},
+        **({"made": list(wheel.made)} if wheel.made else {}),
         "requires": list(wheel.requires),
     }
 
@@ -188,6 +223,19 @@ def _built_wheel(table: Table) -> BuiltWheel:
         python=read_text(table, "python"),
         compiler=table.text("compiler"),
         requires=table.texts("requires"),
+        builder=table.text("builder"),
+        made=table.texts("made"),
+    )
+
+
+def _read_builder(table: Table) -> Builder:
+    """Return the builder of a table; what is wrong is added to its problems."""
+    packages = (read_package(each) for each in table.each("package"))
+    return Builder(
+        platform=read_text(table, "platform", PLATFORM),
+        release=read_text(table, "release"),
+        requested=table.texts("requested"),
+        packages=tuple(each for each in packages if each),
     )
 
 
@@ -198,7 +246,7 @@ def _service(service: LockedService) -> dict[str, object]:
         "requirements": service.requirements.hex,
     }
     images = {platform: service.images[platform].hex for platform in sorted(service.images)}
-    debian = [debian_row(package) for package in service.debian]
+    debian = [document(package) for package in service.debian]
     more = {"requires": [*service.requires], "packages": [*service.packages], "image": images}
     return values | {key: value for key, value in (more | {"debian": debian}).items() if value}
 
@@ -243,6 +291,7 @@ def _lock(document: dict[str, Any]) -> Lock:
     )
     folders = tuple(_locked_folder(each) for each in top.each("folder"))
     built = tuple(_built_wheel(each) for each in top.each("built"))
+    builders = tuple(_read_builder(each) for each in top.each("builder"))
     services = tuple(_locked_service(each) for each in top.each("service"))
     inputs = read_digest(top, "inputs", "")
     python, base = (read_text(top, key) for key in ("python", "base"))
@@ -258,6 +307,7 @@ def _lock(document: dict[str, Any]) -> Lock:
         files=locked,
         folders=folders,
         built=built,
+        builders=builders,
         services=services,
         rendered=rendered,
         build=build,

@@ -63,6 +63,8 @@ def digest(project: Project) -> Digest:
     given = {i.name: i.lock or project.lock for i in project.images}
     found |= {"locks": given} if any(given.values()) else {}
     found |= {"build-requires": project.build_extra} if project.build_extra else {}
+    if project.builder != "host":
+        found |= {"builder": [project.builder, *project.build_packages]}
     poetry = document.get("tool", {}).get("poetry")
     found |= {"poetry": poetry} if poetry else {}
     text = json.dumps(found, sort_keys=True, separators=(",", ":"), default=str)

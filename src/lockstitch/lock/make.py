@@ -10,11 +10,12 @@ from pathlib import Path
 from lockstitch import files, services
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.lock import external, inputs, manager, sources, uv
+from lockstitch.lock import builder, external, inputs, manager, sources, uv
 from lockstitch.lock import file as lock_file
 from lockstitch.lock.bases import Base, Sources, pin
 from lockstitch.lock.file import (
     REQUIREMENTS,
+    Builder,
     BuiltWheel,
     Lock,
     LockedFile,
@@ -77,7 +78,8 @@ def make(
         build = _build(project, before, wanted)
         exported = _export(project, tool, bases, fetcher)
     folders = _folders(project, bases, before)
-    built = _built(project, bases, before, store, fetcher, progress)
+    builders = _builders(project, bases, before, places, upgrade=wanted.base)
+    built = _built(project, bases, before, builders, places)
     changed = [name for name in old if _bytes(project.root / name) != old[name]]
     changed += [name for name, is_new in exported.items() if is_new]
     names = sorted({*tool.locks(project), *exported})
@@ -94,6 +96,7 @@ def make(
         bases=bases,
         folders=folders,
         built=built,
+        builders=builders,
         services=_services(project, bases, before, wanted.moves, places),
         rendered=before.rendered if before else (),
     )
@@ -305,39 +308,72 @@ def _sized(text: str, before: str, bases: tuple[Base, ...], fetcher: Fetcher) ->
     return text
 
 
+def _builders(
+    project: Project,
+    bases: tuple[Base, ...],
+    before: Lock | None,
+    places: Sources,
+    *,
+    upgrade: bool,
+) -> tuple[Builder, ...]:
+    """Return what the containers are made of that compile for the bases; nothing without sources.
+
+    Raises LockstitchError for a base that has no such packages.
+    """
+    if project.builder == "host":
+        return ()
+    return tuple(
+        builder.pin(
+            base,
+            project.build_packages,
+            before.builder_for(base.platform) if before else None,
+            places,
+            upgrade=upgrade,
+        )
+        for base in bases
+        if any(each.kind not in {"folder", "wheel"} for each in _without_wheel(project, base))
+    )
+
+
 def _built(
     project: Project,
     bases: tuple[Base, ...],
     before: Lock | None,
-    store: Store,
-    fetcher: Fetcher,
-    progress: Reporter,
+    builders: tuple[Builder, ...],
+    places: Sources,
 ) -> tuple[BuiltWheel, ...]:
     """Return a wheel for each package that images have only as source, kept where it fits.
 
-    Raises LockstitchError with every package that cannot be built.
+    What was compiled by another builder than now is compiled again. Raises LockstitchError with
+    every package that cannot be built.
     """
-    kept = before.built if before else ()
+    same = before is not None and before.builders == builders
+    kept = [w for w in (before.built if before else ()) if same or w.platform == "any"]
+    by_platform = {each.platform: each for each in builders}
     built: dict[tuple[str, str], BuiltWheel] = {}
     problems: list[LockstitchError] = []
     for base in bases:
-        target = base.target()
+        place = sources.Place(
+            root=project.root,
+            store=places.store,
+            target=base.target(),
+            container=builder.of(project, base, by_platform.get(base.platform), places.store),
+        )
         for unbuilt in _without_wheel(project, base):
             if unbuilt.kind in {"folder", "wheel"}:
                 continue
-            known = next(
-                (w for w in kept if w.fits(unbuilt.artifact, base.platform, target.minor)), None
-            )
+            fitting = (unbuilt.artifact, base.platform, place.target.minor)
+            known = next((wheel for wheel in kept if wheel.fits(*fitting)), None)
             known = known or built.get((unbuilt.artifact, "any"))
             if known is None:
                 title = f"build {unbuilt.name} {unbuilt.version}".strip()
                 try:
-                    archive = _archive(unbuilt)
-                    fetcher.fetch([archive] if archive else [], progress)
-                    with progress.task(title, 0):
-                        known = sources.build(
-                            unbuilt, target, project.root, store, _resolver(project)
-                        )
+                    archive = [each for each in (_archive(unbuilt),) if each]
+                    if place.container:
+                        archive += place.container.builder.downloads(base)
+                    places.fetcher.fetch(archive, places.progress)
+                    with places.progress.task(title, 0):
+                        known = sources.build(unbuilt, place, _resolver(project))
                 except LockstitchError as error:
                     problems += error.everything()
                     continue

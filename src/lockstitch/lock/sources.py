@@ -20,25 +20,29 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from lockstitch import environ, files, git, process, zstd
-from lockstitch.digest import Digest, of_bytes
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock import carried
 from lockstitch.lock import uv as uv_lock
+from lockstitch.lock.builder import Container, wrappers
 from lockstitch.lock.elf import needs
 from lockstitch.lock.file import BuiltWheel, Lock, LockedFolder
 from lockstitch.net.download import Download
 from lockstitch.oci import deflate
+from lockstitch.oci.registry.client import Client
 from lockstitch.oci.rootfs import DAMAGE
 from lockstitch.python.locks.pylock import Built, Unbuilt
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
 from lockstitch.python.target import Target
 from lockstitch.store import Store
+from lockstitch.table import first_of
 from lockstitch.values import frozen
 
 T = TypeVar("T")
@@ -58,49 +62,105 @@ _UV_SAYS = re.compile(
     r"error: Failed to build|\s+cause: |hint: Build failures|Building wheel\.\.\."
 )
 _NATIVE = (".c", ".cc", ".cpp", ".cxx", ".pyx", ".pxd")
+_COMPILED = frozenset({*_NATIVE, ".cu", ".f", ".f90", ".f77", ".for", ".rs"})
+_CONTAINED = 'builder = "docker" in [tool.lockstitch]'
+_ENTRIES = 4  # of a wheel that a message names
+_COPIED = "files of its source"
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 Resolve = Callable[[Sequence[str]], tuple[str, ...]]  # requirements -> all of them, with hashes
 
 
-def build(
-    unbuilt: Unbuilt, target: Target, root: Path, store: Store, resolve: Resolve
-) -> BuiltWheel:
+@frozen
+class Place:
+    """Where packages are built: a project's folder, the store, the target's Python."""
+
+    root: Path  # the project's folder, whose pyproject.toml may name indexes
+    store: Store
+    target: Target
+    container: Container | None = None  # for what is compiled; None is this machine
+    client: Client | None = None  # of the registry that has built wheels
+    registry: str = ""  # the repository of it, "" for none
+
+
+def build(unbuilt: Unbuilt, place: Place, resolve: Resolve) -> BuiltWheel:
     """Return the wheel of a source for a target; it is in the store afterwards.
 
-    The source's archive is in the store already. `root` is the project's folder, whose
-    pyproject.toml may name indexes; `resolve` locks build requirements.
+    The source's archive is in the store already. `resolve` locks build requirements.
     Raises LockstitchError when it cannot be built here, does not come out the same twice, or
     does not fit the target.
     """
-    source = Source.of(unbuilt)
-    _take(source, unbuilt.url, root, store)
+    source, target = Source.of(unbuilt), place.target
+    _take(source, unbuilt.url, place.root, place.store)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "source"
-        _unpack(source, tree, store)
+        _unpack(source, tree, place.store)
         requires = _resolved(source, tree, resolve)
-    first = _built(source, requires, target.minor, root, store, changed=False)
-    second = _built(source, requires, target.minor, root, store, changed=True)
-    if first[1] != second[1]:
-        raise _differs(source, first[1], second[1])
-    filename, data = first
-    match = _TAG.search(filename)
-    pure = match is not None and match["platform"] == "any"
+        contained = place.container is not None and _compiles(tree)
+        first = _built(source, requires, place, contained=contained, changed=False)
+        if place.container is not None and not contained and not _is_pure(first[0]):
+            contained = True
+            first = _built(source, requires, place, contained=True, changed=False)
+        second = _built(source, requires, place, contained=contained, changed=True)
+        if first[1] != second[1]:
+            raise _differs(source, first[1], second[1])
+        filename, data = first
+        made = _made(data, tree)
+    pure = _is_pure(filename)
+    if not pure and not contained:
+        _check_here(source, target)
     if not pure:
-        _check_native(source, data, target)
+        _check_glibc(source, data, target)
+    compiler = place.container.compiler() if place.container and contained else _compiler()
     return BuiltWheel(
         name=source.name,
         version=source.version or filename.split("-")[1],
         artifact=source.artifact,
         url=unbuilt.url,
         filename=filename,
-        digest=store.put(data),
+        digest=place.store.put(data),
         platform="any" if pure else target.platform,
         python=target.minor,
-        compiler="" if pure else _compiler(),
+        compiler="" if pure else compiler,
         requires=requires,
+        builder=place.container.engine if place.container and contained else "",
+        made=made,
     )
+
+
+def _is_pure(filename: str) -> bool:
+    match = _TAG.search(filename)
+    return match is not None and match["platform"] == "any"
+
+
+def _compiles(tree: Path) -> bool:
+    """Return whether a source has files that a compiler would read."""
+    return any(path.suffix.lower() in _COMPILED for path in tree.rglob("*") if path.is_file())
+
+
+def _made(wheel: bytes, tree: Path) -> tuple[str, ...]:
+    """Return `SHA256 PATH` of each file of a wheel that is none of its source's.
+
+    The others, as files of a source are known by its own hash, are one row under the name `*`.
+    """
+    own = {of_bytes(path.read_bytes()).hex for path in _files_of(tree)}
+    found = _entries(wheel)
+    made = {name: digest for name, digest in found.items() if digest not in own}
+    rows = made | {"*": _rest(found, made)}
+    return tuple(f"{digest} {name}" for name, digest in rows.items())
+
+
+def _entries(wheel: bytes) -> dict[str, str]:
+    """Return the hash of each file of a wheel, but of RECORD, which is of the others."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        names = [name for name in sorted(archive.namelist()) if not name.endswith("/RECORD")]
+        return {name: of_bytes(archive.read(name)).hex for name in names}
+
+
+def _rest(found: Mapping[str, str], made: Collection[str]) -> str:
+    rows = [[name, digest] for name, digest in found.items() if name not in made]
+    return of_bytes(canonical_json(rows)).hex
 
 
 def download(wheel: BuiltWheel) -> Download | None:
@@ -112,26 +172,55 @@ def download(wheel: BuiltWheel) -> Download | None:
     return Download(name=name, url=wheel.url, digest=digest, size=None)
 
 
-def rebuild(wheel: BuiltWheel, target: Target, root: Path, store: Store) -> None:
+def rebuild(wheel: BuiltWheel, place: Place) -> None:
     """Build a pinned wheel again into a store that lacks it; its archive is there already.
 
-    A wheel that lies in `wheels/` beside the lock is taken in place of a build.
-    Raises LockstitchError when other bytes come out than the lock names.
+    A wheel that lies in `wheels/` beside the lock, or that the registry has, is taken in place of
+    a build. Raises LockstitchError when other bytes come out than the lock names, or are there.
     """
-    carried = root / "wheels" / wheel.filename
-    if carried.is_file() and of_bytes(carried.read_bytes()) == wheel.digest:
-        store.put(carried.read_bytes())
+    beside = place.root / "wheels" / wheel.filename
+    if beside.is_file() and of_bytes(beside.read_bytes()) == wheel.digest:
+        place.store.put(beside.read_bytes())
         return
     source = Source(name=wheel.name, version=wheel.version, artifact=wheel.artifact)
-    _take(source, wheel.url, root, store)
-    filename, data = _built(source, wheel.requires, target.minor, root, store, changed=False)
+    if place.registry:
+        data = carried.fetch(wheel, place.client or Client(), place.registry)
+        if data is not None and of_bytes(data) != wheel.digest:
+            message = f"`{place.registry}` has another `{wheel.filename}` under the hash of the "
+            message += f"locked one, {of_bytes(data).short}…{_other_entries(wheel, data)}"
+            raise LockstitchError(message, hint="find out who pushed it, or leave out `wheels`")
+        if data is not None:
+            place.store.put(data)
+            return
+    _take(source, wheel.url, place.root, place.store)
+    contained = bool(wheel.builder)
+    filename, data = _built(source, wheel.requires, place, contained=contained, changed=False)
     if of_bytes(data) != wheel.digest or filename != wheel.filename:
+        here = _compiler()
+        if place.container and contained:
+            here = place.container.compiler()
         message = f"`{source.title}` built here is {filename}, {of_bytes(data).short}…, "
         message += f"the lock names {wheel.filename}, {wheel.digest.short}…"
-        how = f" ({wheel.compiler} built it, here is {_compiler()})" if wheel.compiler else ""
-        hint = f"carry the wheel that was locked: wheels/{wheel.filename} beside the lock"
+        message += _other_entries(wheel, data)
+        how = f" ({wheel.compiler} built it, here is {here})" if wheel.compiler else ""
+        hint = "carry the wheel that was locked, with lockstitch export wheels on that machine: "
+        hint += f"wheels/{wheel.filename} beside the lock, or --push to a registry"
         raise LockstitchError(message + how, hint=hint)
-    store.put(data)
+    place.store.put(data)
+
+
+def _other_entries(wheel: BuiltWheel, data: bytes) -> str:
+    """Return which files of a wheel are not those that were locked, as the end of a sentence."""
+    wanted = {name: digest for digest, _, name in (row.partition(" ") for row in wheel.made)}
+    try:
+        found = _entries(data)
+    except (*DAMAGE, zipfile.BadZipFile, NotImplementedError):
+        return ", which is no wheel"
+    found["*"] = _rest(found, wanted)
+    other = [f"`{name}`" for name, digest in wanted.items() if found.get(name) != digest]
+    other = [_COPIED if name == "`*`" else name for name in other]
+    verb = "differs" if len(other) == 1 and _COPIED not in other else "differ"
+    return f": {first_of(other, _ENTRIES)} {verb}" if other else ""
 
 
 def folder(unbuilt: Unbuilt, root: Path, resolve: Resolve) -> LockedFolder:
@@ -144,13 +233,13 @@ def folder(unbuilt: Unbuilt, root: Path, resolve: Resolve) -> LockedFolder:
     return LockedFolder(name=unbuilt.name, path=unbuilt.artifact, requires=requires)
 
 
-def folder_wheel(locked: LockedFolder, minor: str, root: Path, store: Store) -> LockedWheel:
+def folder_wheel(locked: LockedFolder, target: Target, root: Path, store: Store) -> LockedWheel:
     """Return the wheel of a folder as its files are now; it is in the store afterwards.
 
     Built again only when one of its files changed, since a build sees nothing else: no git, no
     variable, no file beside the folder. Raises LockstitchError when its backend fails.
     """
-    tree = root / locked.path
+    tree, minor = root / locked.path, target.minor
     found = [(str(path.relative_to(tree)), *_facts(path)) for path in _files_of(tree)]
     key = of_bytes(repr([_FORM, os.fspath(tree.resolve()), minor, locked.requires, found]).encode())
     record = store.record("folders", key.hex)
@@ -158,7 +247,8 @@ def folder_wheel(locked: LockedFolder, minor: str, root: Path, store: Store) -> 
         filename, digest = record["filename"], Digest.parse(record["digest"])
     else:
         source = Source(name=locked.name, version="", artifact=os.fspath(tree))
-        filename, data = _built(source, locked.requires, minor, root, store, changed=False)
+        place = Place(root=root, store=store, target=target)
+        filename, data = _built(source, locked.requires, place, contained=False, changed=False)
         match = _TAG.search(filename)
         if match is None or match["platform"] != "any":
             message = f"`{filename}` is for one platform: its compiler would decide the digest"
@@ -189,7 +279,7 @@ def built_for(lock: Lock, target: Target, root: Path, store: Store) -> Built:
     def built(unbuilt: Unbuilt) -> LockedWheel | None:
         locked = folders.get(unbuilt.artifact)
         if unbuilt.kind == "folder" and locked:
-            return folder_wheel(locked, target.minor, root, store)
+            return folder_wheel(locked, target, root, store)
         if unbuilt.kind == "wheel":
             return given_wheel(unbuilt, root, store)
         for wheel in lock.built:
@@ -290,53 +380,80 @@ def _resolved(source: Source, tree: Path, resolve: Resolve) -> tuple[str, ...]:
 
 
 def _built(
-    source: Source,
-    requires: Sequence[str],
-    minor: str,
-    root: Path,
-    store: Store,
-    *,
-    changed: bool,
+    source: Source, requires: Sequence[str], place: Place, *, contained: bool, changed: bool
 ) -> tuple[str, bytes]:
     """Return the name and the bytes of the wheel; `changed` varies what must not matter."""
+    if contained:
+        return _built_with(None, source, requires, place, changed=changed)
     return in_environment(
         requires,
-        minor,
-        root,
-        store,
-        lambda python: _built_with(python, source, requires, store, changed=changed),
+        place.target.minor,
+        place.root,
+        place.store,
+        lambda python: _built_with(python, source, requires, place, changed=changed),
     )
 
 
 def _built_with(
-    python: Path, source: Source, requires: Sequence[str], store: Store, *, changed: bool
+    python: Path | None, source: Source, requires: Sequence[str], place: Place, *, changed: bool
 ) -> tuple[str, bytes]:
-    with tempfile.TemporaryDirectory(prefix="b" if changed else "build-elsewhere-") as folder:
-        tree = Path(folder) / "source"
-        # Below the folder, so that its place in this machine's cache is in nothing that is built.
-        tools = Path(folder) / "requires"
-        tools.symlink_to(python.parent.parent, target_is_directory=True)
-        python = tools / python.relative_to(python.parent.parent)
-        _unpack(source, tree, store)
-        _check_tools(source, tree, requires)
-        out = Path(folder) / "out"
-        (Path(folder) / "home").mkdir()
-        log = store.scratch("logs") / f"{source.name}-{source.version or 'source'}.log"
+    with tempfile.TemporaryDirectory(prefix="b" if changed else "build-elsewhere-") as temporary:
+        folder = Path(temporary)
+        tree = folder / "source"
+        _unpack(source, tree, place.store)
+        log = place.store.scratch("logs") / f"{source.name}-{source.version or 'source'}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        words: list[str | Path] = [process.find_uv(), "build", "--wheel", "--offline"]
-        words += ["--no-build-isolation", "--python", python, "--out-dir", out, tree]
-        umask = "0o077" if changed else "0o022"
-        prefix: list[str | Path] = [*_without_network(), sys.executable, "-I", "-S", "-c", _UMASK]
         lines: list[str] = []
-        variables = _variables(Path(folder), changed=changed)
-        code = process.follow(
-            [*prefix, umask, *words], cwd=Path(folder), env=variables, line=lines.append
-        )
+        umask = "0o077" if changed else "0o022"
+        if python is None:
+            assert place.container  # noqa: S101 -- `build` asks for it
+            _check_tools(source, tree, requires, place.container)
+            inside = "/b" if changed else "/build-elsewhere"
+            variables = _variables(Path(inside), changed=changed)
+            words = [umask, *_backend(source, tree)]
+            build = place.container.build
+            code = build(folder, inside, variables, words, requires, lines.append)
+        else:
+            _check_tools(source, tree, requires, None)
+            code = _built_here(python, folder, umask, changed=changed, line=lines.append)
         files.write_text(log, "".join(f"{line}\n" for line in lines))
+        out = folder / "out"
         wheels = sorted(out.glob("*.whl")) if out.is_dir() else []
         if code != 0 or len(wheels) != 1:
             raise _failed(source, lines, log)
         return wheels[0].name, _normal(wheels[0])
+
+
+def _built_here(
+    python: Path, folder: Path, umask: str, *, changed: bool, line: Callable[[str], object]
+) -> int:
+    """Build a source on this machine, into `out` of its folder; return the exit code."""
+    # Below the folder, so that its place in this machine's cache is in nothing that is built.
+    tools = folder / "requires"
+    tools.symlink_to(python.parent.parent, target_is_directory=True)
+    python = tools / python.relative_to(python.parent.parent)
+    (folder / "home").mkdir()
+    words: list[str | Path] = [process.find_uv(), "build", "--wheel", "--offline"]
+    words += ["--no-build-isolation", "--python", python, "--out-dir", folder / "out"]
+    prefix: list[str | Path] = [*_without_network(), sys.executable, "-I", "-S", "-c", _UMASK]
+    variables = _variables(folder, changed=changed)
+    kept = ("PATH", "LD_LIBRARY_PATH", "UV_CACHE_DIR", "CC", "CXX", "TMPDIR", "SYSTEMROOT")
+    variables |= {name: text for name, text in environ.child().items() if name in kept}
+    if os.name == "posix":
+        wrappers(folder / "bin")
+        variables["PATH"] = f"{folder / 'bin'}{os.pathsep}{variables.get('PATH', os.defpath)}"
+    command = [*prefix, umask, *words, folder / "source"]
+    return process.follow(command, cwd=folder, env=variables, line=line)
+
+
+def _backend(source: Source, tree: Path) -> list[str]:
+    """Return the backend that a source names, and the folders of it that the backend is in."""
+    path = tree / "pyproject.toml"
+    problems: list[LockstitchError] = []
+    document = parse_toml(files.read_text(path), source.title, hint="") if path.is_file() else {}
+    system = Table(document, "", problems).table("build-system")
+    name = system.text("build-backend") if system.has("build-backend") else ""
+    return [name or "setuptools.build_meta:__legacy__", *system.texts("backend-path")]
 
 
 _UMASK = "import os, sys; os.umask(int(sys.argv[1], 8)); os.execv(sys.argv[2], sys.argv[2:])"
@@ -344,12 +461,10 @@ _UMASK = "import os, sys; os.umask(int(sys.argv[1], 8)); os.execv(sys.argv[2], s
 
 def _variables(folder: Path, *, changed: bool) -> dict[str, str]:
     """Return a build's variables: nothing of the user's settings, and no way to the network."""
-    kept = ("PATH", "LD_LIBRARY_PATH", "UV_CACHE_DIR", "CC", "CXX", "TMPDIR", "SYSTEMROOT")
     nowhere = "http://127.0.0.1:9"
     # No debugging symbols and no path of this machine in what is compiled.
     flags = f"-g0 -ffile-prefix-map={folder}=/build"
     return {
-        **{name: value for name, value in environ.child().items() if name in kept},
         "HOME": str(folder / "home"),
         "CFLAGS": flags,
         "CXXFLAGS": flags,
@@ -521,29 +636,43 @@ def _bound(source: Source, count: int, size: int) -> None:
 # --- what a build needs of this machine
 
 
-def _check_tools(source: Source, tree: Path, requires: Sequence[str]) -> None:
-    """Raise LockstitchError for compilers that the source needs and this machine lacks."""
+def _check_tools(
+    source: Source, tree: Path, requires: Sequence[str], container: Container | None
+) -> None:
+    """Raise LockstitchError for compilers that the source needs and its place of build lacks."""
     names = {path.suffix.lower() for path in tree.rglob("*") if path.is_file()}
     backends = " ".join(requires).lower()
     wanted = []
     if names & {".cu", ".cuh"}:
-        wanted.append(("nvcc", "CUDA sources", "install the CUDA toolkit"))
+        wanted.append(("nvcc", "CUDA sources", "nvidia-cuda-toolkit"))
     if (tree / "Cargo.toml").exists() or "maturin" in backends or "setuptools-rust" in backends:
-        wanted.append(("cargo", "Rust sources", "apt-get install cargo"))
+        wanted.append(("cargo", "Rust sources", "cargo"))
     if names & {".f", ".f90", ".f77", ".for"}:
-        wanted.append(("gfortran", "Fortran sources", "apt-get install gfortran"))
+        wanted.append(("gfortran", "Fortran sources", "gfortran"))
+    if container is not None:
+        there = {package.name for package in container.builder.packages}
+        for program, what, package in wanted:
+            if package not in there:
+                message = f"`{source.title}` has {what} and no wheel, and the builder has no "
+                message += f"`{program}`"
+                hint = f'build-packages = ["{package}"] in [tool.lockstitch], or pin a version '
+                raise LockstitchError(message, hint=f"{hint}that has a wheel")
+        return
     if names & {*_NATIVE} and (tree / "setup.py").exists():
         text = (tree / "setup.py").read_text("utf-8", "replace")
         if "ext_modules" in text or "Extension(" in text:
-            wanted.append((_c_compiler(), "C sources", "apt-get install gcc g++"))
+            wanted.append((_c_compiler(), "C sources", "gcc g++"))
             header = Path(sysconfig.get_path("include")) / "Python.h"
             if not header.exists():
                 message = f"`{source.title}` has C sources, and Python.h is not here"
-                raise LockstitchError(message, hint="apt-get install python3-dev")
-    for program, what, hint in wanted:
+                raise LockstitchError(message, hint=f"apt-get install python3-dev, {_CONTAINED}")
+    for program, what, package in wanted:
         if shutil.which(program) is None:
             message = f"`{source.title}` has {what} and no wheel, and `{program}` is not here"
-            raise LockstitchError(message, hint=f"{hint}, or pin a version that has a wheel")
+            hint = f"apt-get install {package}, {_CONTAINED}, or pin a version that has a wheel"
+            if program == "nvcc":
+                hint = "install the CUDA toolkit, or pin a version that has a wheel"
+            raise LockstitchError(message, hint=hint)
 
 
 def _c_compiler() -> str:
@@ -631,12 +760,16 @@ def _different(one: bytes, other: bytes) -> Iterator[str]:
                 yield name
 
 
-def _check_native(source: Source, data: bytes, target: Target) -> None:
-    """Raise LockstitchError for a compiled wheel that the target cannot load."""
+def _check_here(source: Source, target: Target) -> None:
+    """Raise LockstitchError where what this machine compiles is not for the target."""
     here = f"linux/{_MACHINES.get(os.uname().machine.lower(), os.uname().machine)}"
     if sys.platform != "linux" or here != target.platform:
         message = f"`{source.title}` has to be compiled for {target.platform}, and this is {here}"
-        raise LockstitchError(message, hint=f"run lockstitch lock on {target.platform}")
+        raise LockstitchError(message, hint=f"{_CONTAINED}; or lock on {target.platform}")
+
+
+def _check_glibc(source: Source, data: bytes, target: Target) -> None:
+    """Raise LockstitchError for a compiled wheel that needs a newer C library than the base's."""
     limit = tuple(int(part) for part in target.glibc.split(".")) if target.glibc else ()
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name in archive.namelist():
@@ -647,5 +780,5 @@ def _check_native(source: Source, data: bytes, target: Target) -> None:
                 if have and limit and (int(have[1]), int(have[2])) > limit:
                     message = f"`{source.title}`: {name} needs {version}, "
                     message += f"the base has glibc {target.glibc}"
-                    hint = "lock on a machine whose glibc is no newer than the base's"
+                    hint = f"{_CONTAINED}; or lock where glibc is no newer than the base's"
                     raise LockstitchError(message, hint=hint)

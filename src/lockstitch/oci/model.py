@@ -255,19 +255,20 @@ class Artifact:
     def _document(self) -> Descriptor:
         return Descriptor(media_type=self.kind, digest=of_bytes(self.data), size=len(self.data))
 
-    def manifest_bytes(self, subject: Descriptor) -> bytes:
-        """Return the manifest of the document about this image."""
+    def manifest_bytes(self, subject: Descriptor | None = None) -> bytes:
+        """Return the manifest of the document about this image, or about none."""
         (empty, _), (document, _) = self.blobs()
-        # A subject is a descriptor without platform: registries compare digests alone.
-        about = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
         found: dict[str, object] = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "artifactType": self.kind,
             "config": empty.document(),
             "layers": [document.document()],
-            "subject": about.document(),
         }
+        if subject:
+            # A subject is a descriptor without platform: registries compare digests alone.
+            kind, digest, size = subject.media_type, subject.digest, subject.size
+            found["subject"] = Descriptor(media_type=kind, digest=digest, size=size).document()
         if self.annotations:
             found["annotations"] = dict(self.annotations)
         return canonical_json(found)

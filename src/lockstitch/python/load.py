@@ -116,6 +116,9 @@ def read(document: Mapping[str, Any], root: Path) -> Project:
         require_record=settings["require-record"],
         build_requires=build.texts("requires"),
         build_extra=settings["build-requires"],
+        builder=settings["builder"],
+        build_packages=settings["build-packages"],
+        wheels=settings["wheels"],
         stack=_stack(
             settings["stack"],
             problems,

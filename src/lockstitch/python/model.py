@@ -152,6 +152,9 @@ class Project:
     require_record: bool = False  # whether a model of no recorded run ends a build
     build_requires: tuple[str, ...]
     build_extra: tuple[str, ...] = ()  # what backends ask for only while they run
+    builder: str = "host"  # what compiles packages without a wheel: host, docker or podman
+    build_packages: tuple[str, ...] = ()  # of the system, that containers of the builder get
+    wheels: str = ""  # the repository of a registry that has built wheels
     stack: StackSpec = field(default_factory=StackSpec)
     targets: tuple[TargetSpec, ...] = ()
     document: Mapping[str, Any]

@@ -1,6 +1,7 @@
 """Packages without a wheel: built once from what the lock names, with real uv, and pinned."""
 
 import io
+import json
 import shutil
 import sys
 import tarfile
@@ -9,14 +10,20 @@ from pathlib import Path
 
 import pytest
 from support import projects, wheels
+from support.registry import Registry
 from support.world import World
 
 from lockstitch.cli.main import main
+from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import file as lock_file
 from lockstitch.lock import sources
 from lockstitch.lock.elf import needs
 from lockstitch.oci.layout import Layout
+from lockstitch.oci.model import MANIFEST_TYPE, Artifact
+from lockstitch.oci.reference import Reference
+from lockstitch.oci.registry.client import Client
+from lockstitch.oci.registry.push import RepositoryWriter
 from lockstitch.store import Store
 
 PYPROJECT = """\
@@ -128,19 +135,83 @@ def test_another_hash_than_the_lock_names_is_an_error_and_a_carried_wheel_is_tak
     assert lockstitch(root, "lock") == 0
     wheel = built(root)
     name, data = wheels.wheel("odd", "1.0")
-    from lockstitch.digest import of_bytes
-
     text = (root / "lockstitch.lock").read_text()
     (root / "lockstitch.lock").write_text(text.replace(wheel.digest.hex, of_bytes(data).hex))
     monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
     assert lockstitch(root, "build") == 1
     said = capsys.readouterr().err
     assert f"`odd 1.0` built here is {wheel.filename}, {wheel.digest.short}…" in said
-    assert f"the lock names {wheel.filename}, {of_bytes(data).short}…" in said
-    assert f"carry the wheel that was locked: wheels/{wheel.filename} beside the lock" in said
+    assert f"the lock names {wheel.filename}, {of_bytes(data).short}…\n" in said
+    assert "carry the wheel that was locked, with lockstitch export wheels" in said
+    assert f"wheels/{wheel.filename} beside the lock" in said
     (root / "wheels").mkdir()
     (root / "wheels" / name).write_bytes(data)
     assert lockstitch(root, "build") == 0
+
+
+@pytest.mark.slow
+def test_a_file_that_comes_out_another_is_named(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = tmp_path / "machine"
+    made.write_text("one")
+    code = f"pathlib.Path('src/odd/stamp.py').write_text(repr(open({str(made)!r}).read()))"
+    publish(world, "odd", module("odd") | backend(code, "odd"))
+    root = project(tmp_path, "odd")
+    assert lockstitch(root, "lock") == 0
+    made.write_text("another")
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
+    assert lockstitch(root, "build") == 1
+    assert "…: `odd/stamp.py` differs\n" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_built_wheel_is_carried_by_a_registry(
+    root: Path,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert lockstitch(root, "export", "wheels", "--push") == 1
+    assert "lockstitch lock" in capsys.readouterr().err
+    assert lockstitch(root, "lock") == 0
+    assert lockstitch(root, "export", "wheels", "--push") == 2
+    assert "`wheels` in [tool.lockstitch] names none" in capsys.readouterr().err
+    place = f"{registry.address}/team/wheels"
+    own = f'[tool.lockstitch]\nwheels = "{place}"\n\n[tool.lockstitch.images'
+    projects.replace(root, "[tool.lockstitch.images", own)
+    wheel = built(root)
+    for sent in ([wheel.filename], []):
+        assert lockstitch(root, "export", "wheels", "--push", "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found == {"form": "wheels", "place": place, "written": sent}
+    assert lockstitch(root, "export", "wheels") == 0
+    assert of_bytes((root / "wheels" / wheel.filename).read_bytes()) == wheel.digest
+    shutil.rmtree(root / "wheels")
+    assert lockstitch(root, "build") == 0
+    digest = capsys.readouterr().out
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
+    shutil.rmtree(root / ".lockstitch")
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "_built", pytest.fail)
+        assert lockstitch(root, "build") == 0
+    assert capsys.readouterr().out == digest
+    # Somebody moves the tag to a wheel with another file in it.
+    name, data = wheels.wheel("odd", "1.0")
+    artifact = Artifact(kind="application/vnd.lockstitch.wheel.v1+zip", data=data)
+    target = RepositoryWriter(Client(), Reference.parse(place))
+    for blob, content in artifact.blobs():
+        target.send_bytes(blob, content)
+    target.put(artifact.manifest_bytes(), MANIFEST_TYPE, tag=wheel.digest.hex)
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "third"))
+    assert lockstitch(root, "build") == 1
+    said = capsys.readouterr().err
+    assert f"`{place}` has another `{name}` under the hash of the locked one" in said
+    assert "…: files of its source differ\n" in said
 
 
 @pytest.mark.slow

@@ -3,16 +3,19 @@
 requirements  pins with hashes, for pip and uv: the whole lock, or one image's
 pylock        the PEP 751 lock of an image, for pip and uv
 sbom          the SBOM of an image (CycloneDX 1.6 JSON): Python and Debian packages
+wheels        wheels that were built for lack of one, into `wheels/` or with --push a registry
 dockerfile    Dockerfiles of all images; `lockstitch export dockerfile` has more options
 
-Reads only the locks and uses no network. A stale lock is an error. The same lock gives the same
-bytes on every machine.
+Reads only the locks and uses no network, but for --push. A stale lock is an error. The same lock
+gives the same bytes on every machine.
 
 examples:
   # the packages of the serving image, for pip install --require-hashes -r FILE
   lockstitch export requirements --image serve --platform linux/amd64 -o requirements-serve.txt
   # an SBOM, for a scanner
   lockstitch export sbom --image serve > serve.cdx.json
+  # carry built wheels beside the lock, so that no other machine has to build them
+  lockstitch export wheels
   # in CI: exit with 1 when the file in git is not what the lock gives
   lockstitch export requirements --image serve -o requirements-serve.txt --check
 """
@@ -23,16 +26,19 @@ import sys
 from pathlib import Path
 
 from lockstitch import files
-from lockstitch.cli.options import COMMON, flag, group, operand, option
+from lockstitch.cli.options import COMMON, INSECURE, flag, group, operand, option
 from lockstitch.cli.session import answer_stale, print_json, would
 from lockstitch.errors import LockstitchError, UsageError, raise_all
-from lockstitch.lock import export, file, make
+from lockstitch.lock import carried, export, file, make
 from lockstitch.lock.file import Lock
+from lockstitch.oci.registry.client import Client
 from lockstitch.progress import say
 from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.store import Store, default_root
+from lockstitch.table import counted
 
-_FORMS = ("requirements", "pylock", "sbom")
+_FORMS = ("requirements", "pylock", "sbom", "wheels")
 OPTIONS = (
     operand("form", "FORM", f"one of {', '.join(_FORMS)}", choices=_FORMS),
     group(
@@ -48,6 +54,8 @@ OPTIONS = (
         "where to",
         option("--output", "FILE", "file to write (default: stdout)", short="-o", type=Path),
         flag("--check", "write nothing; exit with 1 when FILE has other content"),
+        flag("--push", "wheels: to the registry that `wheels` in [tool.lockstitch] names"),
+        INSECURE,
     ),
     COMMON,
 )
@@ -62,6 +70,11 @@ def run(options: argparse.Namespace) -> int:
     project = load(options.project)
     lock = file.read(project.root)
     raise_all(make.stale(project, lock))
+    if options.form == "wheels":
+        return _wheels(project, lock, options)
+    if options.push:
+        message = f"--push is for wheels, and this is {options.form}"
+        raise UsageError(message, hint="lockstitch export wheels --push")
     image = _image(project, options)
     platform = _platform(project, options)
     text, notes = _text(project, lock, options.form, image, platform)
@@ -84,6 +97,27 @@ def run(options: argparse.Namespace) -> int:
         say(f"wrote `{options.output}`")
     else:
         sys.stdout.write(text)
+    return 0
+
+
+def _wheels(project: Project, lock: Lock, options: argparse.Namespace) -> int:
+    """Write the wheels that were built for lack of one, to a folder or a registry."""
+    store, folder = Store(default_root()), options.output or project.root / "wheels"
+    where = project.wheels if options.push else str(folder)
+    if not where:
+        message = "--push needs a registry, and `wheels` in [tool.lockstitch] names none"
+        raise UsageError(message, hint='wheels = "registry.example.com/team/wheels"')
+    if options.dry_run:
+        return would(options, f"write {counted(len(lock.built), 'wheel')} to {where}")
+    if options.push:
+        client = Client(insecure=options.insecure_registry)
+        written = carried.push(lock.built, store, client, where)
+    else:
+        written = carried.write(lock.built, store, folder)
+    if options.json:
+        print_json({"form": "wheels", "place": where, "written": written})
+    else:
+        say(f"wrote {counted(len(written), 'wheel')} of {len(lock.built)} to `{where}`")
     return 0
 
 
