@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +136,55 @@ def cases(native: Native, image: str, folder: Folder, docker: Docker | None) -> 
     return rows
 
 
+PACKAGES = ("docopt", "wget")  # on the index as source only
+PYPROJECT = """\
+[project]
+name = "sources"
+version = "0.1"
+requires-python = ">=3.11"
+dependencies = ["docopt", "wget"]
+
+[tool.uv]
+package = false
+
+[tool.lockstitch.images.job]
+include = ["main.py"]
+command = ["python", "main.py"]
+"""
+
+
+class Sources(Native):
+    """A project with two packages that exist only as source."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make and lock the project, and build it once."""
+        self.root = folder / "sources"
+        self.store = folder / "store"
+        self.env = environment(LOCKSTITCH_CACHE=str(self.store))
+        self.root.mkdir()
+        (self.root / "pyproject.toml").write_text(PYPROJECT)
+        (self.root / "main.py").write_text("import docopt, wget\n")
+        self._lockstitch("lock")
+        self._lockstitch("build")
+
+    def again(self) -> float:
+        """Build the image and both wheels, with the base and the archives at hand."""
+        self.forget_images("job", base=False)
+        for wheel in tomllib.loads((self.root / "lockstitch.lock").read_text())["built"]:
+            digest = wheel["sha256"]
+            (self.store / "blobs" / digest[:2] / digest[2:]).unlink()
+        return self.build("job")
+
+    def classic(self) -> float:
+        """Let uv build both into a folder, and pack it."""
+        target, layer = self.root / "classic", self.root / "classic.tar.gz"
+        shutil.rmtree(target, ignore_errors=True)
+        words = [UV, "pip", "install", "--quiet", "--target", target, "--python", "3.11"]
+        seconds = run([*words, "--no-cache", *PACKAGES], env=environment())
+        pack = 'tar -C "$1" -cf - . | gzip -6 > "$2" && sha256sum "$2"'
+        return seconds + run(["sh", "-c", pack, "sh", target, layer])
+
+
 def show(image: str, rows: list[list[object]]) -> None:
     """Print the rows with their ratios."""
     print(f"\n{image:<30}{'native':>9}{'folder':>9}{'ratio':>8}{'docker':>9}{'ratio':>8}")
@@ -163,6 +213,11 @@ def main() -> None:
                 docker = Docker(Path(name), native.root, image, UV) if answers else None
                 results[image] = cases(native, image, folder, docker)
             show(image, results[image])
+    with tempfile.TemporaryDirectory(prefix="lockstitch-bench-") as name:
+        own = Sources(Path(name))
+        again, classic = median(3, own.again), median(3, own.classic)
+        results["sources"] = [["two sdists, built again", again, classic, None]]
+    show("sources", results["sources"])
     if options.json:
         options.json.write_text(json.dumps({"machine": machine(), "rows": results}, indent=2))
 

@@ -148,3 +148,24 @@ def test_an_image_on_lockstitch_s_own_base_from_a_registry(
     found = json.loads(docker.run("run", "--rm", "--network", "none", tag).stdout)
     assert (found["base"], found["prefix"], found["text"]) == ("/usr", "/app/.venv", "&lt;")
     docker.run("rmi", tag)
+
+
+def test_libraries_that_a_base_of_a_registry_lacks_are_named(
+    bases: Bases, environment: dict[str, str], tmp_path: Path
+) -> None:
+    for number, base in enumerate((bases.debian, bases.local)):
+        root = tmp_path / str(number)
+        root.mkdir()
+        small = RealProject(root=root, environment=environment)
+        (root / "pyproject.toml").write_text(projects.small(base, rootfs.MINOR, "lightgbm"))
+        (root / "app.py").write_text("import lightgbm\n")
+        small.lockstitch("lock")
+        words = [sys.executable, "-m", "lockstitch", "build"]
+        done = subprocess.run(
+            words, cwd=root, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert "needs libgomp.so.1, which nothing in image `app` has" in done.stderr
+        # Nothing is added to what a registry has.
+        assert "hint: packages" not in done.stderr, done.stderr
+        assert "\nhint: " in done.stderr

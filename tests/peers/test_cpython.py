@@ -14,6 +14,8 @@ from support.programs import lockstitch
 from support.server import Reply, Server, serve
 from support.standalone import PYENV, of_pyenv, sums
 
+from lockstitch.cli.main import main
+
 pytestmark = pytest.mark.network  # uv fetches what the lock names
 
 # The day of the release that uv knows for each, and the variant of its name.
@@ -70,5 +72,37 @@ def test_an_image_on_it_starts(
     lockstitch("build", cwd=tmp_path)
     assert "ended with 0" in lockstitch("try", "app", cwd=tmp_path)
     mirror.asked.clear()
-    lockstitch("build", cwd=tmp_path)
+    digest = lockstitch("build", cwd=tmp_path)
     assert not mirror.asked  # offline from the store
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
+    assert lockstitch("build", cwd=tmp_path) == digest
+
+
+def test_packages_of_the_system_on_it_and_libraries_that_it_lacks(
+    mirror: Server,
+    in_store: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    version, minor = "3.12.1", "3.12"
+    if not (PYENV / version).is_dir():
+        pytest.skip(f"CPython {version} is not beside {PYENV}: pyenv install {version}")
+    publish(mirror, version)
+    monkeypatch.setenv("UV_PYTHON_INSTALL_MIRROR", mirror.address)
+    monkeypatch.setenv("UV_PYTHON", str(PYENV / version / "bin" / f"python{minor}"))
+    text = projects.small(f"cpython:{version}", minor, "lightgbm")
+    (tmp_path / "pyproject.toml").write_text(text)
+    (tmp_path / "app.py").write_text("import lightgbm, subprocess\nsubprocess.run(['git'])\n")
+    lockstitch("lock", cwd=tmp_path)
+    assert main(["build", "--quiet", "--project", str(tmp_path)]) == 1
+    (error, hint) = capsys.readouterr().err.splitlines()[-2:]
+    assert "needs libgomp.so.1, which nothing in image `app` has" in error
+    assert hint == 'hint: packages = ["libgomp1"] in [tool.lockstitch.base]'
+    table = f'[tool.lockstitch.base]\nname = "cpython:{version}"\npackages = ["libgomp1", "git"]\n'
+    text = text.replace(f'base = "cpython:{version}"\n', "")
+    text = text.replace("[tool.lockstitch.images", f"{table}\n[tool.lockstitch.images")
+    (tmp_path / "pyproject.toml").write_text(text)
+    lockstitch("lock", cwd=tmp_path)
+    lockstitch("build", cwd=tmp_path)
+    assert "ended with 0" in lockstitch("try", "app", cwd=tmp_path)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support import projects
+from support import projects, wheels
 from support.registry import Registry
+from support.server import Reply, serve
 
 from lockstitch import process
 from lockstitch.cli.main import main
@@ -68,6 +69,17 @@ index = hnswlib.Index(space="l2", dim=2)
 index.init_index(max_elements=4, M=4, ef_construction=8)
 index.add_items(np.eye(2, dtype="float32"))
 print(index.knn_query(np.array([[1, 0]], dtype="float32"), k=1)[0][0][0])
+"""
+TRACKED = """\
+import os
+from dvc.repo import Repo
+
+os.makedirs("/tmp/data")
+os.chdir("/tmp/data")
+repo = Repo.init(no_scm=True)
+open("data.csv", "w").write("a,b")
+repo.add("data.csv")
+print(*(name for name in os.listdir() if name.endswith(".dvc") and name != ".dvc"))
 """
 NO_PACKAGE = """\
 [build-system]
@@ -156,8 +168,9 @@ def elsewhere(
         ),
         ('"kfp>=2"', PIPELINE, "2\n"),
         pytest.param('"hnswlib", "numpy"', NEIGHBOURS, "0\n", marks=pytest.mark.nightly),
+        pytest.param('"dvc>=3"', TRACKED, "data.csv.dvc\n", marks=pytest.mark.nightly),
     ],
-    ids=["pure", "compiled", "kfp", "hnswlib"],
+    ids=["pure", "compiled", "kfp", "hnswlib", "dvc"],
 )
 def test_a_source_is_built_started_and_the_same_elsewhere(
     dependencies: str,
@@ -281,7 +294,9 @@ def test_uv_says_nothing_of_experiments_afterwards(
     assert "warning" not in done.stderr
 
 
-def test_a_folder_of_a_git_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_a_git_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     origin = tmp_path / "origin"
     for name, text in {
         "sub/pyproject.toml": MEMBER.format(name="inner", dependencies=""),
@@ -294,10 +309,41 @@ def test_a_folder_of_a_git_repository(tmp_path: Path, capsys: pytest.CaptureFixt
         subprocess.run(["git", *who, "-C", origin, *words], check=True)
     more = f'\n[tool.uv.sources]\ninner = {{ git = "file://{origin}", subdirectory = "sub" }}\n'
     root = project(tmp_path, '"inner"', "import inner\nprint(inner.x)", more)
-    assert starts(root, capsys)[0] == "from git\n"
+    output, digest = starts(root, capsys)
+    assert output == "from git\n"
+    assert elsewhere(root, tmp_path, monkeypatch, capsys) == digest
 
 
-def test_a_workspace_of_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_folders_addresses_and_find_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built = {name: wheels.wheel(name, "1.0") for name in ("given", "linked", "addressed")}
+    with serve() as server:
+        filename, data = built["addressed"]
+        url = server.on(f"/files/{filename}", Reply(body=data))
+        more = (
+            f'\n[tool.uv.sources]\ngiven = {{ path = "vendor/{built["given"][0]}" }}\n'
+            f'beside = {{ path = "beside" }}\naddressed = {{ url = "{server.address}{url}" }}\n'
+        )
+        names = '"given", "linked", "addressed", "beside"'
+        text = "import addressed, beside, given, linked\nprint(beside.x)\n"
+        files = {
+            "beside/pyproject.toml": MEMBER.format(name="beside", dependencies=""),
+            "beside/src/beside/__init__.py": "x = 'beside'\n",
+        }
+        root = project(tmp_path, names, text, more, files)
+        projects.replace(root, "package = false", 'package = false\nfind-links = ["links"]')
+        for folder, name in (("vendor", "given"), ("links", "linked")):
+            (root / folder).mkdir()
+            (root / folder / built[name][0]).write_bytes(built[name][1])
+        output, digest = starts(root, capsys)
+        assert output == "beside\n"
+        assert elsewhere(root, tmp_path, monkeypatch, capsys) == digest
+
+
+def test_a_workspace_of_three(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     more = (
         '\n[tool.uv.workspace]\nmembers = ["packages/*"]\n'
         "[tool.uv.sources]\ncore = { workspace = true }\napi = { workspace = true }\n"
@@ -321,3 +367,4 @@ def test_a_workspace_of_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     out, err = capsys.readouterr()
     assert out != digest
     assert ", 1 made" in err
+    assert elsewhere(root, tmp_path, monkeypatch, capsys) == out

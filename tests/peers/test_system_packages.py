@@ -55,8 +55,24 @@ def started(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return output
 
 
+def same_elsewhere(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Hold the image against the one that an empty store of another machine comes to."""
+    assert lockstitch(root, "build", "--quiet") == 0
+    digest = capsys.readouterr().out
+    with monkeypatch.context() as patch:
+        patch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
+        patch.setenv("TZ", "Pacific/Chatham")
+        assert lockstitch(root, "build", "--quiet") == 0, capsys.readouterr().err
+    assert capsys.readouterr().out == digest
+
+
 def test_lightgbm_starts_with_libgomp_and_is_refused_without(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = "import lightgbm, psycopg2, soundfile\nprint('lightgbm', lightgbm.__version__)\n"
     dependencies = '"lightgbm", "psycopg2-binary", "soundfile"'
@@ -71,6 +87,7 @@ def test_lightgbm_starts_with_libgomp_and_is_refused_without(
 
     root = project(tmp_path / "with", dependencies, code, "libgomp1")
     assert started(root, capsys).startswith("lightgbm ")
+    same_elsewhere(root, tmp_path, monkeypatch, capsys)
     lock = (root / "lockstitch.lock").read_text()
     assert 'requested = ["libgomp1"]' in lock.replace("\n    ", "").replace(",\n]", "]")
     assert lockstitch(root, "export", "sbom", "--image", "job") == 0
@@ -108,13 +125,23 @@ def test_what_needs_its_scripts_is_refused_by_name(
 
 
 @pytest.mark.nightly  # the packages of ffmpeg are 400 MB unpacked
-def test_opencv_and_ffmpeg_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_opencv_and_ffmpeg_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = (
         "import subprocess\nimport cv2\nprint('cv2', cv2.__version__)\n"
         "done = subprocess.run(['ffmpeg', '-version'], capture_output=True, text=True)\n"
         "print(done.stdout.splitlines()[0])\n"
     )
+    bare = project(tmp_path / "bare", '"opencv-python"', code)
+    assert lockstitch(bare, "lock", "--quiet") == 0
+    capsys.readouterr()
+    assert lockstitch(bare, "build", "--quiet") == 1
+    assert "needs libGL.so.1" in (said := capsys.readouterr().err)
+    assert 'packages = ["libgl1"' in said
     packages = ("libgl1", "ffmpeg", "libglib2.0-0")
-    output = started(project(tmp_path, '"opencv-python"', code, *packages), capsys)
+    root = project(tmp_path, '"opencv-python"', code, *packages)
+    output = started(root, capsys)
+    same_elsewhere(root, tmp_path, monkeypatch, capsys)
     assert output.startswith("cv2 ")
     assert "ffmpeg version" in output
