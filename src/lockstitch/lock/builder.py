@@ -9,7 +9,6 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -26,6 +25,7 @@ from lockstitch.lock.file import Builder
 from lockstitch.python.model import Project
 from lockstitch.resources import load_script
 from lockstitch.store import Store
+from lockstitch.values import frozen
 
 _TOOLS: Final = ("gcc", "g++", "make", "libc6-dev", "dash", "coreutils", "sed", "grep", "findutils")
 _MERGED: Final = ("bin", "sbin", "lib", "lib64")
@@ -82,7 +82,7 @@ def of(project: Project, base: Base, builder: Builder | None, store: Store) -> "
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Container:
     """An engine with the image of a builder for a base, which is made when it is first used."""
 

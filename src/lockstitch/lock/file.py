@@ -76,7 +76,7 @@ class BuiltWheel:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Builder:
     """What compiles wheels for a platform: packages of a release of Debian, pinned."""
 
