@@ -10,6 +10,7 @@ from lockstitch import files
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Reach, follow, reached
 from lockstitch.python.model import BESIDE
+from lockstitch.python.names import known_modules
 from lockstitch.python.size import shown
 from lockstitch.repository.code.applications import Code
 from lockstitch.repository.code.opened import SQLITE, PathUse, downloads, values_of
@@ -18,7 +19,6 @@ from lockstitch.repository.code.variables import variables_of
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.ignore import is_git_ignored
 from lockstitch.scaffold.init.facts import Facts
-from lockstitch.scaffold.init.guess import known_modules
 from lockstitch.scaffold.init.programs import Found, Program, moved
 
 _LARGEST = 100 << 20  # bytes of a file or folder that an image gets without being asked
