@@ -21,6 +21,7 @@ _LOADS = scripts.PICKLES | {"torch.load", ".load_model"}
 _SAVES = frozenset(name.replace(".load", ".dump") for name in scripts.PICKLES) | {
     *("torch.save", ".save_model", ".log_model"),
 }
+_LEAST = 5_000_000  # bytes that are worth a group of their own
 
 
 class Users:
@@ -123,6 +124,8 @@ def proposed(facts: Facts, found: Found, programs: Sequence[Program]) -> Iterato
         if not alone:
             continue
         known = sum(sizes.get(name, 0) for name in alone)
+        if sizes and known < _LEAST:
+            continue
         saved = f": {shown(known)} that the others carry" if known else ""
         names, listing = " ".join(alone), ", ".join(f"`{name}`" for name in alone)
         does = "lockstitch init --split"

@@ -213,6 +213,9 @@ def test_what_only_one_image_imports_is_said_with_its_size(tmp_path: Path) -> No
         "uv remove scikit-learn && uv add --group train 'scikit-learn>=1', "
         'then groups = ["train"] in its table'
     ) in notes
+    texts["uv.lock"] = lock.replace("13000000", "1300000")
+    _, notes = planned(tmp_path, texts)
+    assert not [note for note in notes if "only image" in note], "too little to tell of"
 
 
 TWO = {
