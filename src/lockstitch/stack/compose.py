@@ -238,8 +238,10 @@ class Compose:
                 message = "the stack of this project runs without containers"
                 raise LockstitchError(message, hint="lockstitch stack down")
             self._call("down")
-            moved = _write_plan(self.project.stack, folder, self.name)
-            _write_secrets(self.project.stack, folder)
+            stack = self.project.stack
+            more = {"tools": "", "compose": self.name, "services": planned(stack.services, {})}
+            moved = control.write_plan(stack, folder, {"admin": CONSOLE}, more)
+            _write_secrets(stack, folder)
             try:
                 self._call("up", "--detach", hint=_LOST, check=False)
                 self._wait(note)
@@ -370,32 +372,6 @@ def _refuse_loopback(endpoint: str) -> None:
         message = f"`{endpoint}` is, in a container, an address of the container itself"
         hint = 'name the store by an address of its network, or runner = "native"'
         raise LockstitchError(message, hint=hint)
-
-
-def _write_plan(stack: StackSpec, folder: Folder, name: str) -> Mapping[str, tuple[int, int]]:
-    wanted = {
-        "postgres": stack.postgres_port,
-        "objects": stack.objects_port,
-        "mlflow": stack.mlflow_port,
-        "admin": CONSOLE,
-        **{each.name: each.port for each in stack.services},
-    }
-    chosen = machine.choose_ports(wanted)
-    plan = {
-        "tools": "",
-        "ports": chosen,
-        "endpoint": stack.endpoint,
-        "bucket": stack.bucket,
-        "region": stack.region,
-        "compose": name,
-        "services": planned(stack.services, {}),
-        "login": machine.asks(stack.login),
-    }
-    if stack.endpoint:
-        control.take_keys(folder)
-    folder.write(folder.plan, plan)
-    used = [n for n in wanted if n != "admin" and (n != "objects" or not stack.endpoint)]
-    return {n: (wanted[n], chosen[n]) for n in used if wanted[n] != chosen[n]}
 
 
 def _write_secrets(stack: StackSpec, folder: Folder) -> None:

@@ -144,18 +144,21 @@ def variables(folder: Folder) -> dict[str, str]:
     return service.variables(parts_of(folder)) if folder.supervisor() else {}
 
 
-def _write_plan(
-    stack: StackSpec, folder: Folder, tools: Tools, more: Mapping[str, object]
+def write_plan(
+    stack: StackSpec, folder: Folder, ports: Mapping[str, int], more: Mapping[str, object]
 ) -> Mapping[str, tuple[int, int]]:
-    """Choose ports, take the keys of a store of one's own, and write what to start."""
+    """Choose ports, take the keys of a store of one's own, and write what to start.
+
+    `ports` are further ones, and `more` is what only one kind of stack has in its plan. Returns the
+    ports that are not those that pyproject.toml names.
+    """
     wanted = {name: getattr(stack, f"{name}_port") for name in NAMES}
     wanted |= {each.name: each.port for each in stack.services}
-    chosen = machine.choose_ports({**wanted, **PORTS})
+    chosen = machine.choose_ports({**wanted, **ports})
     if stack.endpoint:
         take_keys(folder)
     plan = {
         **more,
-        "tools": str(tools.folder),
         "ports": chosen,
         "endpoint": stack.endpoint,
         "bucket": stack.bucket,
@@ -163,13 +166,16 @@ def _write_plan(
         "login": machine.asks(stack.login),
     }
     folder.write(folder.plan, plan)
-    if stack.endpoint:
-        why = service.probe(parts_of(folder), 1)
-        if why:
-            message = f"the object store `{stack.endpoint}` refuses: {why}"
-            raise LockstitchError(message, hint=_OWN)
-    used = [name for name in (*NAMES, *wanted) if name != "objects" or not stack.endpoint]
+    used = [name for name in wanted if name != "objects" or not stack.endpoint]
     return {n: (wanted[n], chosen[n]) for n in used if wanted[n] != chosen[n]}
+
+
+def _check_store(endpoint: str, folder: Folder) -> None:
+    """Raise LockstitchError when an object store of one's own refuses."""
+    why = service.probe(parts_of(folder), 1) if endpoint else ""
+    if why:
+        message = f"the object store `{endpoint}` refuses: {why}"
+        raise LockstitchError(message, hint=_OWN)
 
 
 def take_keys(folder: Folder) -> None:
@@ -203,7 +209,8 @@ def _begin(
     tries: int = 3,
 ) -> Mapping[str, tuple[int, int]]:
     """Choose ports and start; again when somebody else took one of them meanwhile."""
-    moved = _write_plan(stack, folder, tools, more)
+    moved = write_plan(stack, folder, PORTS, {**more, "tools": str(tools.folder)})
+    _check_store(stack.endpoint, folder)
     try:
         _start(folder, note)
     except BaseException as error:
