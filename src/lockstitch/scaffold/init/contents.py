@@ -12,6 +12,7 @@ from lockstitch.python.imports import Reach, follow, reached
 from lockstitch.python.model import BESIDE
 from lockstitch.python.names import known_modules
 from lockstitch.python.size import shown
+from lockstitch.python.tables import table
 from lockstitch.repository.code.applications import Code
 from lockstitch.repository.code.opened import SQLITE, PathUse, downloads, values_of
 from lockstitch.repository.code.started import started_by
@@ -442,6 +443,12 @@ class _Reader:
             ):
                 if name in self._set:
                     self._wanted.setdefault(name, f"{path}:1")
+        if "kedro" in table(self._facts.document, "tool"):
+            for name in ("conf", "data"):
+                self._folder(name, f"{path}:1")
+            self._output("data", f"{path}: Kedro's catalog")
+            if not any(name.startswith("conf/local/") for name in self._wanted):
+                self._output("conf/local", f"{path}: Kedro wants the folder, which")
         data = "data" if self._trains else "models"
         if not any(n.startswith(f"{data}/") for n in self._wanted) and self._program.kind != "said":
             self._folder(data, "")

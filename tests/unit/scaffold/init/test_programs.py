@@ -542,6 +542,24 @@ def test_a_training_that_a_dockerfile_starts_is_no_second_image(tmp_path: Path) 
     assert [*images] == ["job"]
 
 
+def test_a_project_of_kedro_has_its_catalog(tmp_path: Path) -> None:
+    texts = {
+        "pyproject.toml": '[project]\nname = "spice"\nversion = "1"\ndependencies = ["kedro"]\n'
+        '[project.scripts]\nspice = "spice.__main__:main"\n[tool.kedro]\npackage_name = "spice"\n'
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n',
+        "src/spice/__init__.py": "",
+        "src/spice/__main__.py": "from kedro.framework.project import configure_project\n\n\n"
+        "def main():\n    configure_project('spice')\n\n\nif __name__ == '__main__':\n    main()\n",
+        "conf/base/catalog.yml": "rows:\n  filepath: data/01_raw/r.csv\n",
+        "conf/local/.gitkeep": "",
+        "data/01_raw/r.csv": "a\n1\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["app"]["command"] == ["spice"]
+    assert images["app"]["include"] == ["conf/base/**", "data/**"]
+    assert sorted(images["app"]["outputs"]) == ["conf/local", "data"]
+
+
 def test_the_only_script_of_a_folder_is_the_program(tmp_path: Path) -> None:
     texts = {
         "Job/MLProject": "entry_points:\n  main:\n    command: python odd.py --a 1\n",
