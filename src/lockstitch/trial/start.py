@@ -30,6 +30,7 @@ _LONGEST = 1 << 20  # bytes of output that are read
 _SHOWN = 2_000  # bytes of an answer
 _OK = 200
 _PROC = Path("/proc")
+_IN_USE = "address already in use"
 _LISTEN = "0A"  # the state of a socket in /proc/net/tcp, see proc(5)
 
 
@@ -90,7 +91,8 @@ def start(trial: Trial) -> Verdict:
     if trial.spec.port and _listens(trial.spec.port):
         raise _taken(trial.spec.port)
     verdict, _ = _run(trial, writable=False)
-    if verdict.outcome == "failed" and trial.spec.port and _listens(trial.spec.port):
+    in_use = trial.spec.port and (_listens(trial.spec.port) or _IN_USE in verdict.output.lower())
+    if verdict.outcome == "failed" and in_use:
         raise _taken(trial.spec.port)  # by a program that came between
     waits = verdict.outcome == "runs" and any(text in verdict.output for text in _NO_DATABASE)
     denied = any(text in verdict.output for text in (*_DENIALS, *_NO_DATABASE))

@@ -207,9 +207,12 @@ def _uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def _handles(handler: ast.ExceptHandler) -> bool:
-    if handler.type is None:
-        return True
-    return any(getattr(node, "id", "") in _HANDLED for node in ast.walk(handler.type))
+    """Return whether a handler goes on without a name; one that raises again does not."""
+    if isinstance(handler.body[-1], ast.Raise):
+        return False
+    return handler.type is None or any(
+        getattr(node, "id", "") in _HANDLED for node in ast.walk(handler.type)
+    )
 
 
 # --- models

@@ -113,6 +113,14 @@ def test_an_old_pin_bounds_what_it_does_not_bound_itself(
         ),
         ("pandas\n", "import pandas as pd\npd.DataFrame().drop(columns=['a'])\n", ["pandas"]),
         (
+            "pandas\n",
+            (
+                "import pandas as pd\ntry:\n    pd.DataFrame().applymap(str)\n"
+                "except Exception as e:\n    raise RuntimeError from e\n"
+            ),
+            ["pandas<3"],
+        ),
+        (
             "streamlit\n",
             "import streamlit as st\nst.set_option('deprecation.showPyplotGlobalUse', False)\n",
             ["streamlit<1.35"],
