@@ -21,6 +21,7 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.text.ignore import is_git_ignored
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program, moved
+from lockstitch.scaffold.init.tables import declared, groups, is_of
 
 _LARGEST = 100 << 20  # bytes of a file or folder that an image gets without being asked
 _MOST = 60  # files that a pattern of the code may mean
@@ -151,8 +152,9 @@ class _Reader:
         """Say which modules of its own folders a program imports and the repository lacks."""
         program = self._program
         entry = entry_of(program.command, program.env, program.workdir)
+        named = declared(self._facts).union(*groups(self._facts).values())
         for lack in follow(self._found.tree, entry) if entry else ():
-            if lack.top in known_modules() or _MADE.search(lack.file):
+            if lack.top in known_modules() or is_of(lack.top, named) or _MADE.search(lack.file):
                 continue
             if lack.file and lack.reach is Reach.CERTAIN and not self._repo.exists(lack.file):
                 by_git = ": git ignores it" if is_git_ignored(self._repo, lack.file) else ""

@@ -756,7 +756,7 @@ class _Finder:
         return len(lacking) + 10 * len(certain)
 
     def _is_declared(self, top: str) -> bool:
-        return top.lower().replace("_", "-") in self._declared
+        return tables.is_of(top, self._declared)
 
     def _module_command(
         self, path: str, words: object, after: Sequence[str] = (), option: str = ""

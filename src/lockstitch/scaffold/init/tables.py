@@ -4,7 +4,7 @@ Each function yields the tables that pyproject.toml should have, and notes for a
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from lockstitch.python import declared as asked
@@ -131,6 +131,12 @@ def _folder_name(facts: Facts) -> str:
     listed = (of_requirement(line) for lines in facts.inputs.groups.values() for line in lines)
     needed = declared(facts).union(listed, *groups(facts).values())
     return f"{name}-app" if of_requirement(name) in needed else name or "app"
+
+
+def is_of(top: str, names: Collection[str]) -> bool:
+    """Return whether a module may be of one of these: `tortoise` of tortoise-orm."""
+    name = top.lower().replace("_", "-")
+    return any(each == name or each.startswith(f"{name}-") for each in names)
 
 
 def _requires_python(facts: Facts, minor: str) -> str:

@@ -862,3 +862,19 @@ def test_the_health_route_of_a_router_in_another_file(
     }
     images, _ = planned(tmp_path, texts)
     assert images["serve"]["health"] == "/api/v1/health"
+
+
+def test_a_module_named_as_a_package_is_no_folder_of_it(tmp_path: Path) -> None:
+    files = {
+        "web/main.py": (
+            "from fastapi import FastAPI\nfrom tortoise.contrib.fastapi import register\n"
+            "from web.models import tortoise\nimport gone.part\napp = FastAPI()\n"
+        ),
+        "web/models/tortoise.py": "from tortoise import fields\nfrom tortoise.models import M\n",
+        "gone/other.py": "",
+        "requirements.txt": "fastapi\nuvicorn\ntortoise-orm==0.17.6\n",
+    }
+    images, notes = planned(tmp_path, files)
+    assert "PYTHONPATH" not in images["serve"].get("env", {})
+    told = [note for note in notes if "is not in this folder" in note]
+    assert told == ["`web/main.py:4` imports `gone.part`, and `gone/part.py` is not in this folder"]
