@@ -116,13 +116,12 @@ class _Kubectl:
         """Return the exit code of the job once it has one, and why it failed."""
         while not (found := self._conditions()):
             clock.sleep(_POLL)
-        codes = [
-            int(ended.get("exitCode", 1))
-            for pod in self._pods()
-            if (ended := _state(pod).get("terminated"))
-        ]
         if "Complete" in found:
             return 0, ""
+        # The rank that failed first: the controller ends the others, which have codes of their own.
+        ends = [end for pod in self._pods() if (end := _state(pod).get("terminated"))]
+        ends.sort(key=lambda end: str(end.get("finishedAt", "")))
+        codes = [int(end.get("exitCode", 1)) for end in ends]
         return next((code for code in codes if code), 1), found["Failed"]
 
     def _conditions(self) -> dict[str, str]:

@@ -66,8 +66,8 @@ def pod(name: str, state: dict[str, object], rank: int = 0) -> dict[str, object]
     }
 
 
-def ended(code: int) -> dict[str, object]:
-    return {"terminated": {"exitCode": code}}
+def ended(code: int, second: int = 0) -> dict[str, object]:
+    return {"terminated": {"exitCode": code, "finishedAt": f"2026-11-30T10:00:0{second}Z"}}
 
 
 @pytest.fixture
@@ -133,7 +133,8 @@ def test_a_job_is_applied_followed_and_ends_with_its_code(
 def test_the_code_of_the_rank_that_failed_is_the_jobs(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pods = [[pod("b", ended(3), rank=1), pod("a", ended(0))]]
+    # Rank 0 was ended by the controller then.
+    pods = [[pod("b", ended(3, 1), rank=1), pod("a", ended(143, 2))]]
     code, _ = run(folder, {"pods": pods, "end": FAILED})
     assert code == 3
     assert "BackoffLimitExceeded: too often" in capsys.readouterr().err
