@@ -18,7 +18,7 @@ from measure import environment, machine, run
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import ray, slurm
 
-RUNS = 5
+RUNS = 3
 PROGRAM = Path(sys.executable).with_name("lockstitch")
 PYPROJECT = """\
 [project]

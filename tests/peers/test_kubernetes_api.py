@@ -15,14 +15,9 @@ from support import kubernetes, projects
 from support.kubernetes import Kubernetes
 from support.programs import LOCKSTITCH
 
-pytestmark = [
-    pytest.mark.network,
-    pytest.mark.nightly,
-    pytest.mark.skipif(
-        not kubernetes.is_here() or not shutil.which("openssl"),
-        reason="KUBEBUILDER_ASSETS names no folder with the programs of a control plane",
-    ),
-]
+HERE = kubernetes.is_here() and shutil.which("openssl") is not None
+NEEDS = pytest.mark.skipif(not HERE, reason="needs a control plane's programs: KUBEBUILDER_ASSETS")
+pytestmark = [pytest.mark.network, pytest.mark.nightly, NEEDS]
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 REGISTRY = "registry.example.com/team/demo"
