@@ -539,9 +539,10 @@ class Builder:
 
         def look() -> None:
             for each in images.values():
-                for find in (self._imports, self._libraries):
-                    with contextlib.suppress(LockstitchError, OSError):  # it is told afterwards
-                        find(each)
+                with contextlib.suppress(LockstitchError, OSError):  # it is told afterwards
+                    self._imports(each)
+                    for wheel in each.wheels:  # what the base has is known when it is made
+                        libraries.objects(wheel.digest, wheel.filename, self._store)
 
         thread = threading.Thread(target=look, name="lockstitch", daemon=True)
         thread.start()
