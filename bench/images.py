@@ -172,7 +172,7 @@ class Sources(Native):
         self.forget_images("job", base=False)
         for wheel in tomllib.loads((self.root / "lockstitch.lock").read_text())["built"]:
             digest = wheel["sha256"]
-            (self.store / "blobs" / digest[:2] / digest[2:]).unlink()
+            (self.store / "blobs" / digest[:2] / digest).unlink()
         return self.build("job")
 
     def classic(self) -> float:

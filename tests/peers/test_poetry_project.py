@@ -142,8 +142,6 @@ def test_a_source_a_wheel_by_path_and_a_folder(
     assert {p.name: p.read_bytes() for p in root.iterdir() if p.is_file()} == before
     assert main(["build", "--quiet", "--project", str(root)]) == 0, capfd.readouterr().err
     digest = capfd.readouterr().out
-    assert main(["try", "--quiet", "--project", str(root)]) == 0, capfd.readouterr().out
-    capfd.readouterr()
     monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
     assert main(["build", "--quiet", "--project", str(root)]) == 0, capfd.readouterr().err
     assert capfd.readouterr().out == digest

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import tarfile
 from collections.abc import Mapping
@@ -339,6 +340,35 @@ def test_files_folders_addresses_and_find_links(
         output, digest = starts(root, capsys)
         assert output == "beside\n"
         assert elsewhere(root, tmp_path, monkeypatch, capsys) == digest
+
+
+def test_a_project_of_poetry_without_a_package(
+    poetry: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{poetry}")
+    monkeypatch.setenv("POETRY_VIRTUALENVS_CREATE", "false")
+    monkeypatch.setenv("POETRY_KEYRING_ENABLED", "false")
+    filename, data = wheels.wheel("given", "1.0")
+    places = (
+        f'\n[tool.poetry.dependencies]\ngiven = {{ path = "vendor/{filename}" }}\n'
+        'beside = { path = "beside", develop = true }\n'
+    )
+    text = PYPROJECT.format(dependencies='"given", "beside"', more=places)
+    files = {
+        "pyproject.toml": text.replace("[tool.uv]\npackage", "[tool.poetry]\npackage-mode"),
+        "main.py": "import beside, given\nprint(beside.x)\n",
+        "beside/pyproject.toml": MEMBER.format(name="beside", dependencies=""),
+        "beside/src/beside/__init__.py": "x = 'beside'\n",
+        f"vendor/{filename}": data,
+    }
+    root = projects.write_files(tmp_path / "pipe", files)
+    output, digest = starts(root, capsys)
+    assert output == "beside\n"
+    assert (root / "poetry.lock").exists()
+    assert elsewhere(root, tmp_path, monkeypatch, capsys) == digest
 
 
 def test_a_workspace_of_three(
