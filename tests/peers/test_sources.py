@@ -324,7 +324,7 @@ def test_files_folders_addresses_and_find_links(
         url = server.on(f"/files/{filename}", Reply(body=data))
         more = (
             f'\n[tool.uv.sources]\ngiven = {{ path = "vendor/{built["given"][0]}" }}\n'
-            f'beside = {{ path = "beside" }}\naddressed = {{ url = "{server.address}{url}" }}\n'
+            f'beside = {{ path = "beside" }}\naddressed = {{ url = "{url}" }}\n'
         )
         names = '"given", "linked", "addressed", "beside"'
         text = "import addressed, beside, given, linked\nprint(beside.x)\n"
