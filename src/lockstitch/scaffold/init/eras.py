@@ -208,7 +208,7 @@ def _uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 def _handles(handler: ast.ExceptHandler) -> bool:
     """Return whether a handler goes on without a name; one that raises again does not."""
-    if isinstance(handler.body[-1], ast.Raise):
+    if any(isinstance(statement, ast.Raise) for statement in handler.body):
         return False
     return handler.type is None or any(
         getattr(node, "id", "") in _HANDLED for node in ast.walk(handler.type)

@@ -116,7 +116,7 @@ def test_an_old_pin_bounds_what_it_does_not_bound_itself(
             "pandas\n",
             (
                 "import pandas as pd\ntry:\n    pd.DataFrame().applymap(str)\n"
-                "except Exception as e:\n    raise RuntimeError from e\n"
+                "except Exception as e:\n    raise RuntimeError from e\n    print(e)\n"
             ),
             ["pandas<3"],
         ),
