@@ -67,7 +67,7 @@ class _Count:
         seconds = self.seconds()
         what = f"{self._label} {self._note:.60}".rstrip()
         far = f"{seconds:.0f} s"
-        if self._total and 0 < self._done <= self._total:
+        if self._total and self._total <= 100 * self._done <= 100 * self._total:  # from 1% on
             left = seconds * (self._total - self._done) / self._done
             far = f"{100 * self._done // self._total}% after {far}, about {left:.0f} s left"
         return f"* {what}: {far}"

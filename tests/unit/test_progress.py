@@ -91,6 +91,10 @@ def test_a_long_task_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> N
     with Lines(0.05, ends=False).task("check .", 0):
         time.sleep(0.12)
     assert set(capsys.readouterr().err.splitlines()) == {"* check .: 0 s"}
+    with Lines(0.05, ends=False).task("build", 1000) as task:
+        task.advance(9)  # less than 1% says nothing of the rest
+        time.sleep(0.12)
+    assert set(capsys.readouterr().err.splitlines()) == {"* build: 0 s"}
     use(Lines(ends=False))  # quick, so there is nothing to say
     assert capsys.readouterr().err == ""
 
