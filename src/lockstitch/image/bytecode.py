@@ -48,6 +48,10 @@ class Interpreter:
 
 
 _ENVIRONMENT = {"LC_ALL": "C"}  # nothing of the host's environment reaches the compiler
+# Before 3.11 the members of a set stand in bytecode in the order of their hashes (cpython#81777),
+# whose seed only a variable sets, which -I does not read. No module of the script's folder is
+# imported.
+_UNSORTED = {"3.10": ("-s", "0")}
 
 
 def _script() -> AbstractContextManager[Path]:
@@ -67,9 +71,11 @@ def compile_files(
     # Sorted by bytes, since CPython's output depends on the order of compilation.
     ordered = sorted(sources, key=lambda source: source[1].encode())
     job = {"root": str(root), "files": [[name, f"/{path}"] for name, path in ordered]}
+    how, seed = _UNSORTED.get(interpreter.minor, ("-I", ""))
+    env = _ENVIRONMENT | ({"PYTHONHASHSEED": seed} if seed else {})
     with _script() as script:
-        words: list[str | Path] = [*interpreter.argv, "-I", "-S", "-B", script]
-        data = process.pipe(words, json.dumps(job).encode(), env=_ENVIRONMENT)
+        words: list[str | Path] = [*interpreter.argv, how, "-S", "-B", script]
+        data = process.pipe(words, json.dumps(job).encode(), env=env)
     tag = f"cpython-{interpreter.minor.replace('.', '')}"  # PEP 3147
     compiled: dict[str, bytes] = {}
     at = 0
@@ -206,7 +212,13 @@ def of_base(base: Base, locked: Sequence[Base], store: Store) -> Interpreter:
     else:
         is_same = runner.plain.digest == base.plain.digest
         argv = _own_loader(runner, root if is_same else _unpacked(runner, store))
-    return Interpreter(argv=argv, root=str(root), key=base.interpreter, minor=minor)
+    key = _seeded(base.interpreter, minor)
+    return Interpreter(argv=argv, root=str(root), key=key, minor=minor)
+
+
+def _seeded(key: Digest, minor: str) -> Digest:
+    """Return an interpreter's key, another one where the hash seed is set too."""
+    return of_bytes(canonical_json([key, *_UNSORTED[minor]])) if minor in _UNSORTED else key
 
 
 def _unpacked(base: Base, store: Store) -> Path:
@@ -281,7 +293,7 @@ def find_local(version: str) -> tuple[Interpreter | None, str]:
         note = f"no bytecode: this machine has no CPython {minor} to make it (uv python install "
         return None, f"{note}{version})"
     path, own = local
-    key = of_bytes(canonical_json(["host", own]))
+    key = _seeded(of_bytes(canonical_json(["host", own])), minor)
     note = f"bytecode is made by CPython {own} of this machine, the base has {version}: the digest "
     note += f"is the same where that one makes it (uv python install {version} is best)"
     interpreter = Interpreter(argv=(path,), root="", key=key, minor=minor)

@@ -155,6 +155,27 @@ def test_python_alone_would_compile_the_same_code(found: dict[str, bytes]) -> No
     assert code_of(found[f"{SITE}/demo/__pycache__/a.{TAG}.pyc"]) == code
 
 
+def test_members_of_sets_have_one_order_before_3_11(tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds"
+    script = tmp_path / "python.py"
+    script.write_text(
+        f"import os, sys\nopen({str(seeds)!r}, 'a').write(sys.argv[1] + str(hash('a')) + '\\n')\n"
+        f"os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])\n"
+    )
+    (tmp_path / "a.py").write_text("def f(x): return x in {'a', 'bb', 'ccc'}\n")
+    for minor in ("3.10", MINOR):
+        argv = (sys.executable, str(script))
+        made = Interpreter(argv=argv, root="", key=of_bytes(b""), minor=minor)
+        once, other = [compile_files(made, tmp_path, [("a.py", "app/a.py")]) for _ in range(2)]
+        assert once
+        assert other == once
+    one, two, three, four = seeds.read_text().splitlines()
+    assert one == two  # the variable counts, and it is not isolated from it
+    assert one.startswith("-s")
+    assert three.startswith("-I")
+    assert four.startswith("-I")
+
+
 def test_no_sources_start_no_program(tmp_path: Path) -> None:
     absent = Interpreter(argv=("/no/such/python",), root="", key=of_bytes(b""), minor="3.11")
     assert compile_files(absent, tmp_path, []) == {}
