@@ -59,7 +59,9 @@ def is_there(program: str) -> bool:
 def _path_without(folder: Path) -> str:
     root = folder.resolve()
     places = environ.child().get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(each for each in places if not Path(each).resolve().is_relative_to(root))
+    return os.pathsep.join(
+        place for place in places if not Path(place).resolve().is_relative_to(root)
+    )
 
 
 def find_uv(*, outside: Path | None = None) -> Path:

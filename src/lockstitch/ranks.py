@@ -59,13 +59,13 @@ class Report:
     def __init__(self, everyone: list[dict[str, Any]], allowed: tuple[str, ...] = ()) -> None:
         """Compare the facts of all ranks; names in `allowed` may differ."""
         self.ranks = sorted(everyone, key=lambda each: each["rank"])
-        known = [each["facts"] for each in self.ranks]
+        known = [rank["facts"] for rank in self.ranks]
         names = sorted({name for each in known for name in each})
         self.differences: dict[str, dict[str, list[int]]] = {}
         for name in names:
             values: dict[str, list[int]] = {}
-            for each in self.ranks:
-                values.setdefault(each["facts"].get(name, "missing"), []).append(each["rank"])
+            for rank in self.ranks:
+                values.setdefault(rank["facts"].get(name, "missing"), []).append(rank["rank"])
             if len(values) > 1:
                 self.differences[name] = values
         self.severe = [
@@ -77,7 +77,7 @@ class Report:
 
     def table(self) -> str:
         """Return the differences that can change results: a name, and each value with its ranks."""
-        nodes = {each["rank"]: each["node"] for each in self.ranks}
+        nodes = {rank["rank"]: rank["node"] for rank in self.ranks}
         first = self.ranks[0]["rank"]
         rows = [("what", _place(first, nodes), "other ranks")]
         for name in self.severe[:SHOWN]:
@@ -98,11 +98,11 @@ class Report:
         """Return the report as JSON: each rank, its node, and the facts in which ranks differ."""
         ranks = [
             {
-                "rank": each["rank"],
-                "node": each["node"],
-                "facts": {n: each["facts"].get(n, "missing") for n in sorted(self.differences)},
+                "rank": rank["rank"],
+                "node": rank["node"],
+                "facts": {n: rank["facts"].get(n, "missing") for n in sorted(self.differences)},
             }
-            for each in self.ranks
+            for rank in self.ranks
         ]
         return {"schema": SCHEMA, "kind": "ranks", "ranks": ranks, "severe": sorted(self.severe)}
 

@@ -21,7 +21,7 @@ def frozen(kind: type[_Value]) -> type[_Value]:
     A type checker refuses what would change a value; at run time nothing watches.
     """
     made: Any = dataclasses.dataclass(slots=True, kw_only=True, repr=False, eq=False)(kind)
-    compared = [each.name for each in dataclasses.fields(made) if each.compare]
+    compared = [field.name for field in dataclasses.fields(made) if field.compare]
     made.__compared__ = operator.attrgetter(*compared or ["__class__"])
     for name, method in (("__eq__", _equal), ("__hash__", _hash), ("__repr__", _shown)):
         if name not in vars(kind):
@@ -42,7 +42,7 @@ def _hash(self: Any) -> int:
 
 
 def _shown(self: Any) -> str:
-    shown = [each.name for each in dataclasses.fields(self) if each.repr]
+    shown = [field.name for field in dataclasses.fields(self) if field.repr]
     fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
     return f"{type(self).__qualname__}({fields})"
 

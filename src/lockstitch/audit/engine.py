@@ -33,13 +33,13 @@ class Report:
     @property
     def fixable(self) -> int:
         """Return how many findings have a fix."""
-        return sum(bool(each.fix) for each in self.findings)
+        return sum(bool(finding.fix) for finding in self.findings)
 
     hidden: int = 0  # findings of a lower level than was asked for
 
     def count(self, severity: Severity) -> int:
         """Return how many findings have a severity."""
-        return sum(each.severity is severity for each in self.findings)
+        return sum(finding.severity is severity for finding in self.findings)
 
     def from_level(self, level: Severity) -> "Report":
         """Return the report without findings of a lower level, which are counted."""
@@ -78,9 +78,9 @@ def audit(
             elif not settings.ignores(outcome.code, outcome.path):
                 findings[outcome.order] = outcome
     chosen = [
-        each
-        for each in findings.values()
-        if not only or each.path == _NOWHERE or _is_below(each.path, only)
+        finding
+        for finding in findings.values()
+        if not only or finding.path == _NOWHERE or _is_below(finding.path, only)
     ]
     codes = tuple(rule.__name__ for rule in rules)
     kept, suppressed = _suppressed(repo, chosen, codes, known, settings)
@@ -131,7 +131,7 @@ def _suppressed(
 ) -> tuple[list[Finding], int]:
     """Return the findings that no comment suppresses, those of the comments themselves included."""
     with_comments = [n for n in repo.read_names() if "lockstitch: ignore" in (repo.text(n) or "")]
-    paths = dict.fromkeys((*(each.path for each in findings), *with_comments))
+    paths = dict.fromkeys((*(finding.path for finding in findings), *with_comments))
     comments = {path: suppressions(repo.text(path) or "") for path in paths}
     used: dict[tuple[str, int], set[str]] = {}  # codes of what a comment of a file has suppressed
     kept = []
@@ -200,12 +200,12 @@ def fix(
     for _ in range(_MOST_ROUNDS):
         report = audit(repo, rules, settings, known, only)
         for path in {
-            edit.path for each in report.findings for edit in each.fix
+            edit.path for finding in report.findings for edit in finding.fix
         } - repo.changed.keys():
             before.text(path)
             if reason := before.why_left(path):
                 left[path] = reason
-        wanted = (each.fix for each in report.findings if each.fix)
+        wanted = (finding.fix for finding in report.findings if finding.fix)
         edits = _compatible(fix for fix in wanted if not any(edit.path in left for edit in fix))
         if not edits:
             changes = {
@@ -223,7 +223,9 @@ def fix(
         repo = repo.with_texts(
             {path: applied(repo.text(path) or "", listed) for path, listed in by_path.items()}
         )
-    message = f"fixes do not end: {sorted({each.code for each in report.findings if each.fix})}"
+    message = (
+        f"fixes do not end: {sorted({finding.code for finding in report.findings if finding.fix})}"
+    )
     raise RuntimeError(message)
 
 
@@ -244,8 +246,8 @@ def _touch(one: Edit, other: Edit) -> bool:
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
     """Return a text with edits that do not overlap."""
-    for each in sorted(edits, reverse=True):
-        text = text[: each.start] + each.text + text[each.end :]
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
     return text
 
 

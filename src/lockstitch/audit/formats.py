@@ -148,7 +148,9 @@ def sarif_document(report: Report) -> dict[str, Any]:
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
         "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": skipped}],
-        "results": [_sarif_result(each, codes.index(each.code)) for each in report.findings],
+        "results": [
+            _sarif_result(finding, codes.index(finding.code)) for finding in report.findings
+        ],
     }
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",

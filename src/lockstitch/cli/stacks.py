@@ -233,7 +233,7 @@ def _compose_file(project: Project, lock: Lock) -> str:
     """Return the compose file, which names the images of the project's first platform."""
     first, *others = project.platforms
     ours = [each for each in lock.services if each.name in compose.PORT]
-    images = {each.name: each.images.get(first) for each in ours}
+    images = {our.name: our.images.get(first) for our in ours}
     known = {name: image for name, image in images.items() if image}
     if not known or len(known) < len(images):
         message = "the lock names no images of the services yet"

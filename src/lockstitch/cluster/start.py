@@ -259,7 +259,7 @@ def _ended(job: Job, before: record.Remote, code: int, report: Path, started: fl
             job.project,
             job.spec,
             model.of_document(inner, REPORT),
-            [each for each in ranks if isinstance(each, dict)] if isinstance(ranks, list) else [],
+            [rank for rank in ranks if isinstance(rank, dict)] if isinstance(ranks, list) else [],
             clock.monotonic() - started,
         )
     elif code != 0 and job.spec.record:

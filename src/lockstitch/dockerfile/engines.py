@@ -144,7 +144,7 @@ def command(
     words += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     if spec.port:
         words += ["--publish", f"127.0.0.1:{spec.port}:{spec.port}"]
-    for name in (each for each in spec.outputs if each != BESIDE):
+    for name in (output for output in spec.outputs if output != BESIDE):
         there = project.root / name
         there.mkdir(parents=True, exist_ok=True)
         words += ["--mount", f"type=bind,source={there},target=/app/{name}"]

@@ -46,9 +46,9 @@ class Copy:
 def render(project: Project) -> str:
     """Return a .dockerignore that leaves out all but the sources of COPY, and caches always."""
     allowed = {pylock_name(spec.name) for spec in project.images}
-    allowed |= {each.source for spec in project.images for each in included(spec)}
+    allowed |= {copy.source for spec in project.images for copy in included(spec)}
     if project.is_package:
-        allowed |= {BUILD_REQUIREMENTS, *(each.source for each in first_party(project))}
+        allowed |= {BUILD_REQUIREMENTS, *(copy.source for copy in first_party(project))}
     lines = [MARK, "*", *(f"!{'*' if each == '.' else each}" for each in sorted(allowed))]
     # Later lines win: a folder brings everything below it, but never these.
     # A package may be called `venv`, which an environment is mostly.
@@ -99,10 +99,10 @@ def first_party(project: Project) -> list[Copy]:
         message = f"nothing says where the packages of `{project.name}` are"
         hint = "put them into src, or name them for the build backend in pyproject.toml"
         raise LockstitchError(message, hint=hint)
-    inside = tuple(f"{each}/" for each in packages)
-    copies = {Copy(source=each, folder=not each.endswith(".py")) for each in packages}
+    inside = tuple(f"{package}/" for package in packages)
+    copies = {Copy(source=package, folder=not package.endswith(".py")) for package in packages}
     copies |= {_copy_of(each) for each in named if each and not each.startswith(inside)}
-    raise_all([error for each in copies for error in _outside(each)])
+    raise_all([error for copy in copies for error in _outside(copy)])
     return sorted(copies, key=_order)
 
 

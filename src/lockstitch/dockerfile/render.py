@@ -127,9 +127,9 @@ def render(project: Project, lock: Lock, spec: ImageSpec) -> str:
     if project.is_package:
         blocks.append(_own(project, spec))
     copies = included(spec)
-    if not all(each.exact for each in copies):
+    if not all(copy.exact for copy in copies):
         blocks.append(_files(copies, spec))
-    if folders := [f"/outputs/{each}" for each in spec.outputs if each != BESIDE]:
+    if folders := [f"/outputs/{output}" for output in spec.outputs if output != BESIDE]:
         words = [_PYTHON, "-c", _FOLDERS, *folders]
         blocks.append(f"FROM tools AS outputs\nRUN {_exec(words)}")
     blocks.append(_runtime(project, lock, spec, config, copies))
@@ -138,7 +138,7 @@ def render(project: Project, lock: Lock, spec: ImageSpec) -> str:
 
 def _config(project: Project, lock: Lock, spec: ImageSpec) -> Config:
     """Return the config of the image that lockstitch builds; the Dockerfile's has the same."""
-    locked = {each.path: each.digest for each in lock.files}
+    locked = {file.path: file.digest for file in lock.files}
     if pylock_name(spec.name) not in locked:
         message = f"the lock does not name `{pylock_name(spec.name)}`"
         raise LockstitchError(message, hint="lockstitch lock")
@@ -274,14 +274,14 @@ def _runtime(
     lines = ["FROM ${BASE} AS runtime", f"WORKDIR /{APP}"]
     lines.append(f"COPY --from=packages /{VENV} /{VENV}")
     # Any user can read the files then, whatever the umask of the checkout was.
-    if all(each.exact for each in copies):
+    if all(copy.exact for copy in copies):
         lines += _copies(copies, "--chmod=755")
     else:
         lines.append("COPY --from=files --chmod=755 /files/ ./")
     if project.is_package:
         # After the files: a change of the code copies a few kilobytes, not the models again.
         lines.append(f"COPY --from=own /own/ /{VENV}/")
-    if [each for each in spec.outputs if each != BESIDE]:
+    if [output for output in spec.outputs if output != BESIDE]:
         lines.append("COPY --from=outputs /outputs/ ./")
     if BESIDE in spec.outputs:
         lines += ["USER 0", f"RUN {_exec([f'/{bin_folder()}/python', '-c', _WRITABLE])}"]
@@ -314,11 +314,11 @@ def _copies(copies: Sequence[Copy], *options: str) -> Iterator[str]:
     """Yield COPY instructions: one for each folder, and one for all files of a folder."""
     start = " ".join(["COPY", *options])
     files: dict[str, list[str]] = {}
-    for each in copies:
-        if each.folder:
-            yield f"{start} {_paths([f'{each.source}/', each.target])}"
+    for copy in copies:
+        if copy.folder:
+            yield f"{start} {_paths([f'{copy.source}/', copy.target])}"
         else:
-            files.setdefault(each.target, []).append(each.source)
+            files.setdefault(copy.target, []).append(copy.source)
     for target, names in files.items():
         yield f"{start} {_paths([*sorted(names), target])}"
 

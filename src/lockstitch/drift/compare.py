@@ -66,17 +66,17 @@ def between(
         if name not in own or change[0] not in {"added", "removed"}
     ]
     differences += _around(before, after)
-    words = code() if any(each.known for each in differences) else ()
+    words = code() if any(difference.known for difference in differences) else ()
     marked = [
-        replace(each, concerned=any(change.concerns(words) for change in each.known))
-        for each in differences
+        replace(difference, concerned=any(change.concerns(words) for change in difference.known))
+        for difference in differences
     ]
     return sorted(marked, key=_order)
 
 
 def matters(differences: Sequence[Difference]) -> bool:
     """Return whether any of the differences can change results."""
-    return any(each.effect.matters for each in differences)
+    return any(difference.effect.matters for difference in differences)
 
 
 def _order(each: Difference) -> tuple[int, bool, bool, int, int, str, str, str]:
@@ -269,8 +269,8 @@ def _gpu(before: Gpu, after: Gpu) -> Iterator[Difference]:
 
 
 def _blas(before: tuple[Blas, ...], after: tuple[Blas, ...]) -> Iterator[Difference]:
-    old = {(each.owner, each.name): each for each in before}
-    new = {(each.owner, each.name): each for each in after}
+    old = {(blas.owner, blas.name): blas for blas in before}
+    new = {(blas.owner, blas.name): blas for blas in after}
     for owner, library in sorted({*old, *new}):
         was, now = old.get((owner, library)), new.get((owner, library))
         name = f"{library} of {owner}"

@@ -127,14 +127,14 @@ class Ranks:
 
     def _requires_numeric(self, name: str) -> bool:
         packages = [each.package(name) for each in self._both]
-        needs = {need for each in packages if each for need in each.needs}
+        needs = {need for package in packages if package for need in package.needs}
         return not needs.isdisjoint(_table().numeric)
 
 
 def _aside(both: Collection[Fingerprint]) -> frozenset[str]:
     """Return the bystanders, and the packages that only they require."""
     needs: dict[str, set[str]] = {}
-    for package in (package for each in both for package in each.packages):
+    for package in (package for fingerprint in both for package in fingerprint.packages):
         needs.setdefault(package.name, set()).update(package.needs)
     bystanders = _table().bystanders & needs.keys()
     asked = {need for names in needs.values() for need in names}
@@ -159,10 +159,12 @@ def required_by(
     name: str, known_by: Collection[Fingerprint]
 ) -> tuple[bool | None, tuple[str, ...]]:
     """Return whether the project requires a package itself, and which packages do."""
-    packages = [package for each in known_by if (package := each.package(name))]
-    known = [each.direct for each in packages if each.direct is not None]
-    asking = {p.name for each in known_by for p in each.packages if name in p.needs}
-    own = {p.name for each in known_by for p in each.packages if p.origin == "editable"}
+    packages = [package for fingerprint in known_by if (package := fingerprint.package(name))]
+    known = [package.direct for package in packages if package.direct is not None]
+    asking = {p.name for fingerprint in known_by for p in fingerprint.packages if name in p.needs}
+    own = {
+        p.name for fingerprint in known_by for p in fingerprint.packages if p.origin == "editable"
+    }
     direct = any(known) if known else (True if asking & own else None)
     return direct, tuple(sorted(asking - own))
 
@@ -204,9 +206,11 @@ def known_changes(package: str, before: str, after: str) -> tuple[KnownChange, .
         return ()
     low, high = ends
     return tuple(
-        each
-        for each in everything()
-        if each.package == package and (crossed := _parsed(each.version)) and low < crossed <= high
+        change
+        for change in everything()
+        if change.package == package
+        and (crossed := _parsed(change.version))
+        and low < crossed <= high
     )
 
 
@@ -215,7 +219,7 @@ def step(before: str, after: str) -> int:
     ends = (_parsed(before), _parsed(after))
     if not all(ends):
         return 3
-    first, second = ((*each, 0, 0)[:2] for each in ends if each)
+    first, second = ((*end, 0, 0)[:2] for end in ends if end)
     return 0 if first[0] != second[0] else 1 if first[1] != second[1] else 2
 
 

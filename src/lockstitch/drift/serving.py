@@ -87,7 +87,7 @@ def check(drifts: Sequence[Drift], allowed: Sequence[str]) -> list[Drift]:
 
     Raises LockstitchError with each of the others.
     """
-    refused = [each for each in drifts if each.refused and each.name not in allowed]
+    refused = [drift for drift in drifts if drift.refused and drift.name not in allowed]
     if not refused:
         return list(drifts)
     errors = []
@@ -149,7 +149,7 @@ def differences(
 
     A package that only one side has is no difference: serving needs fewer.
     """
-    included = {each.name: each for each in files.find_files(project.root, spec.include)}
+    included = {file.name: file for file in files.find_files(project.root, spec.include)}
     drifts: dict[tuple[str, str], Drift] = {}
     notes = []
     for run in _records(project):
@@ -162,9 +162,9 @@ def differences(
             continue
         model = max(same, key=lambda name: (included[name].size, name))
         image = _image(project, lock, spec, platform, store, run.fingerprint)
-        for each in _differences(run.fingerprint, image):
-            drift = Drift(image=spec.name, path=model, difference=each)
-            drifts.setdefault((drift.name, each.kind), drift)
+        for difference in _differences(run.fingerprint, image):
+            drift = Drift(image=spec.name, path=model, difference=difference)
+            drifts.setdefault((drift.name, difference.kind), drift)
     return list(drifts.values()), notes
 
 
@@ -175,11 +175,11 @@ def _written(run: RunRecord, included: Iterable[FoundFile]) -> dict[str, Digest]
     """
     digests = {*run.outputs.values()}
     same = {}
-    for each in included:
-        if each.name in run.outputs or each.size >= _SMALL:
-            digest = _digest(each.path, each.mtime_ns, each.size)
-            if digest == run.outputs.get(each.name) or (each.size >= _SMALL and digest in digests):
-                same[each.name] = digest
+    for file in included:
+        if file.name in run.outputs or file.size >= _SMALL:
+            digest = _digest(file.path, file.mtime_ns, file.size)
+            if digest == run.outputs.get(file.name) or (file.size >= _SMALL and digest in digests):
+                same[file.name] = digest
     return same
 
 
@@ -206,7 +206,9 @@ def _unrecorded(project: Project, spec: ImageSpec) -> Iterator[LockstitchError]:
     """Yield an error for each model that an image includes and no recorded run wrote."""
     included = files.find_files(project.root, spec.include)
     written = {name for run in _records(project) for name in _written(run, included)}
-    folders = tuple(f"{each.rstrip('/')}/" for image in project.images for each in image.outputs)
+    folders = tuple(
+        f"{output.rstrip('/')}/" for image in project.images for output in image.outputs
+    )
     for each in included:
         beside = each.name.endswith((".run.json", "metrics.json")) or not each.size
         is_model = each.name.startswith(folders) or each.path.suffix in _MODELS
@@ -248,10 +250,10 @@ def _image(
     built = built_for(lock, target, project.root, store)
     locked = locks.read(text, name, locks.Wanted(target=target), built=built)
     libc = f"glibc {target.glibc}" if target.glibc else "musl"
-    relevant = {each.name for each in trained.packages}
+    relevant = {package.name for package in trained.packages}
     packages = [
-        contents.with_files(each, store) if each.name in relevant else each
-        for each in locked.packages
+        contents.with_files(package, store) if package.name in relevant else package
+        for package in locked.packages
     ]
     return replace(
         locked.with_packages(packages),

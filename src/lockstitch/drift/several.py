@@ -108,7 +108,7 @@ def _fact(
         )
         for place, (group, value) in enumerate(zip(members, values, strict=True))
     )
-    known = dict.fromkeys(change for each in pairs.values() for change in each.known)
+    known = dict.fromkeys(change for pair in pairs.values() for change in pair.known)
     return Fact(strongest=strongest, groups=groups, known=tuple(known))
 
 

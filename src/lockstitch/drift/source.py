@@ -90,7 +90,7 @@ def read(word: str, where: Context) -> Fingerprint:
         return contents.of_image(image, Store(default_root()))
     for name, revision in _revisions(word, where):
         return _of_revision(name, revision, where)
-    if where.project and word in {each.name for each in where.project.images}:
+    if where.project and word in {image.name for image in where.project.images}:
         message = f"the image `{word}` is not built"
         raise LockstitchError(message, hint=f"lockstitch build {word}")
     if path.is_dir():  # not before: an image may have the name of a folder
@@ -111,7 +111,7 @@ def read_whole(word: str, where: Context) -> Fingerprint:
     store = Store(default_root())
     store.hold()
     return fingerprint.with_packages(
-        contents.with_files(each, store) for each in fingerprint.packages
+        contents.with_files(package, store) for package in fingerprint.packages
     )
 
 
@@ -122,7 +122,7 @@ def _image(word: str, where: Context) -> StoredImage | None:
     if place and name and path.exists() and _holds_image(path):
         return _stored(path, name, where.platform)
     project = where.project
-    if project is None or word not in {each.name for each in project.images}:
+    if project is None or word not in {image.name for image in project.images}:
         return _in_registry(word, where)
     layout = project.root / ".lockstitch" / "images"
     several = len(project.platforms) > 1

@@ -23,7 +23,7 @@ def document(
         "before": before.digest,
         "after": after.digest,
         "matters": compare.matters(differences),
-        "differences": [each.document() for each in differences],
+        "differences": [difference.document() for difference in differences],
     }
 
 
@@ -69,9 +69,17 @@ def _parted(
     differences: Sequence[Difference],
 ) -> tuple[list[Difference], list[Difference], list[Difference]]:
     """Return the results of runs that differ, what can change them, and the rest."""
-    results = [each for each in differences if each.effect is Effect.RESULT]
-    strong = [each for each in differences if each.effect.matters and each not in results]
-    return results, strong, [each for each in differences if not each.effect.matters]
+    results = [difference for difference in differences if difference.effect is Effect.RESULT]
+    strong = [
+        difference
+        for difference in differences
+        if difference.effect.matters and difference not in results
+    ]
+    return (
+        results,
+        strong,
+        [difference for difference in differences if not difference.effect.matters],
+    )
 
 
 def _counted(differences: Sequence[Difference]) -> str:
@@ -79,7 +87,7 @@ def _counted(differences: Sequence[Difference]) -> str:
 
 
 def _table(differences: Sequence[Difference]) -> str:
-    rows = [[_cut(cell) for cell in _cells(each)] for each in differences]
+    rows = [[_cut(cell) for cell in _cells(difference)] for difference in differences]
     return table(_HEAD, rows, left=len(_HEAD))
 
 
@@ -105,16 +113,16 @@ def _known(differences: Sequence[Difference]) -> Iterator[str]:
 
 
 def _notes(differences: Sequence[Difference]) -> Iterator[str]:
-    for each in differences:
-        for change in each.known:
+    for difference in differences:
+        for change in difference.known:
             yield f"{change.package} {change.version}: {change.what} ({change.source})"
 
 
 def _rows(differences: Sequence[Difference]) -> Iterator[str]:
     yield f"| {' | '.join(_HEAD)} |"
     yield "|---" * len(_HEAD) + "|"
-    for each in differences:
-        name, *cells = _cells(each)
+    for difference in differences:
+        name, *cells = _cells(difference)
         yield f"| {_code(name)} | {' | '.join(map(_escaped, cells))} |"
 
 

@@ -63,7 +63,8 @@ def of_image(image: StoredImage, store: Store) -> Fingerprint:
 
 def _of_image(image: StoredImage, store: Store) -> Fingerprint:
     layers = [
-        (each.descriptor.digest if each.descriptor else None, each.chunks) for each in image.layers
+        (layer.descriptor.digest if layer.descriptor else None, layer.chunks)
+        for layer in image.layers
     ]
     files = listing.files_of(listing.of_layers(layers, store))
     variables = _environment(image.config)

@@ -72,20 +72,22 @@ def _of_uv(text: str, name: str, wanted: Wanted) -> list[Package]:
     walk = locks.walk(graph, decide, wanted.groups, wanted.extras)
     tags = list(wanted.target.tags())
     packages = []
-    for each in walk.packages:
-        files = {file.name: file for file in each.files}
-        best = each.version and locks.best_wheel(files, tags, name=each.name, version=each.version)
-        source = next((file for file in each.files if not file.is_wheel), None)
+    for package in walk.packages:
+        files = {file.name: file for file in package.files}
+        best = package.version and locks.best_wheel(
+            files, tags, name=package.name, version=package.version
+        )
+        source = next((file for file in package.files if not file.is_wheel), None)
         file = files[best] if best else source
         packages.append(
             Package(
-                name=each.name,
-                version=each.version,
+                name=package.name,
+                version=package.version,
                 artifacts=(Digest.of_hex(file.sha256),) if file and file.sha256 else (),
                 tags=_tags(best or ""),
-                origin=_origin(each.source),
-                needs=tuple(sorted(walk.needs[each.name])),
-                direct=each.name in walk.direct,
+                origin=_origin(package.source),
+                needs=tuple(sorted(walk.needs[package.name])),
+                direct=package.name in walk.direct,
                 url=file.url if file else "",
             )
         )
@@ -149,12 +151,12 @@ def _merged(packages: Iterable[Package]) -> list[Package]:
 def _one(same: list[Package]) -> Package:
     if len(same) == 1:
         return same[0]
-    artifacts: set[Digest] = {digest for each in same for digest in each.artifacts}
+    artifacts: set[Digest] = {digest for package in same for digest in package.artifacts}
     return Package(
         name=same[0].name,
-        version=", ".join(sorted({each.version for each in same})),
+        version=", ".join(sorted({package.version for package in same})),
         artifacts=tuple(sorted(artifacts)),
         origin=same[0].origin,
-        needs=tuple(sorted({need for each in same for need in each.needs})),
-        direct=any(each.direct for each in same),
+        needs=tuple(sorted({need for package in same for need in package.needs})),
+        direct=any(package.direct for package in same),
     )

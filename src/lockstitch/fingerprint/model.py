@@ -128,7 +128,7 @@ class Fingerprint:
 
     def __post_init__(self) -> None:
         """Index the packages by name."""
-        object.__setattr__(self, "_by_name", {each.name: each for each in self.packages})
+        object.__setattr__(self, "_by_name", {package.name: package for package in self.packages})
 
     def package(self, name: str) -> Package | None:
         """Return the package of a normalised name, or None."""

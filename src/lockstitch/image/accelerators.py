@@ -126,12 +126,14 @@ def _notes(
         weight = _weight(found.packages, known)
         text = f"note: {name} has {cuda}: {count_shown}, {weight}; {_driver(found.cuda)}"
         owners = _owners(project, prepared)
-        if all(owners(each) == ["xgboost"] for each in found.packages):  # loads it for several GPUs
-            names = [f"\"{each.name}; sys_platform == 'never'\"" for each in found.packages]
+        if all(
+            owners(package) == ["xgboost"] for package in found.packages
+        ):  # loads it for several GPUs
+            names = [f"\"{package.name}; sys_platform == 'never'\"" for package in found.packages]
             text += "; xgboost runs without: override-dependencies = "
             text += f"[{', '.join(names)}] in [tool.uv]"
         yield text
-    majors = sorted({accelerators.major(each) for each in found.others})
+    majors = sorted({accelerators.major(other) for other in found.others})
     if majors:
         listed = _listed(project, prepared, found.others)
         yield (
@@ -141,8 +143,8 @@ def _notes(
 
 
 def _weight(packages: Sequence[LockedWheel], known: Mapping[Digest, int]) -> str:
-    total = sum(known.get(each.digest, 0) for each in packages)
-    unknown = sum(each.digest not in known for each in packages)
+    total = sum(known.get(package.digest, 0) for package in packages)
+    unknown = sum(package.digest not in known for package in packages)
     if not total:
         return "of unknown size"
     return size.shown(total) + (f" and {unknown} of unknown size" if unknown else "")
@@ -152,9 +154,9 @@ def _listed(project: Project, prepared: Prepared, packages: Sequence[LockedWheel
     """Return the names of packages, each with what requires it."""
     owners = _owners(project, prepared)
     texts = []
-    for each in packages[:_SHOWN]:
-        by = f", for {', '.join(names)}" if (names := owners(each)) else ""
-        texts.append(f"{each.name} {each.version}{by}")
+    for package in packages[:_SHOWN]:
+        by = f", for {', '.join(names)}" if (names := owners(package)) else ""
+        texts.append(f"{package.name} {package.version}{by}")
     more = len(packages) - len(texts)
     return "; ".join(texts) + (f"; and {more} more" if more else "")
 
@@ -212,6 +214,6 @@ def document(prepared: Prepared) -> dict[str, Any] | None:
         "cuda": found.cuda,
         "driver": accelerators.driver(found.cuda),
         "driver_here": _driver_here(),
-        "packages": [f"{each.name} {each.version}" for each in found.packages],
-        "other_cuda": [f"{each.name} {each.version}" for each in found.others],
+        "packages": [f"{package.name} {package.version}" for package in found.packages],
+        "other_cuda": [f"{other.name} {other.version}" for other in found.others],
     }

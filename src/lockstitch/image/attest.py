@@ -56,7 +56,9 @@ class Attester:
         wheel = prepared.project_wheel
         packages = self._builder.packages(prepared)
         facts = {key: each.document() for key, each in packages.items()}
-        sources = sorted([each.name, each.digest] for each in _files(self._project, self._lock))
+        sources = sorted(
+            [material.name, material.digest] for material in _files(self._project, self._lock)
+        )
         wanted = [_FORM, digest, prepared.spec.name, prepared.created, sources, facts]
         key = of_bytes(canonical_json(wanted)).hex
         known = self._store.record(_KIND, key)
@@ -95,13 +97,13 @@ class Attester:
         project, prepared = self._project, built.prepared
         spec, base = prepared.spec, prepared.base
         drifts = spec.labels.get(DRIFT, "")
-        others = {pylock_name(each.name) for each in project.images if each.name != spec.name}
+        others = {pylock_name(image.name) for image in project.images if image.name != spec.name}
         materials = [e for e in _files(project, self._lock) if e.name not in others]
         materials.append(Material(name="base", digest=base.digest, uri=project.base))
         if prepared.project_wheel:
             contents = prepared.project_wheel.contents
             materials.append(Material(name="first-party code", digest=contents))
-        decided = [each.document() for each in prepared.collisions]
+        decided = [collision.document() for collision in prepared.collisions]
         # Which run wrote the image's model: by digest, and so is its record.
         models = spec.models.items()
         materials += [Material(name=name, digest=Digest.parse(each)) for name, each in models]

@@ -111,7 +111,7 @@ class _Find:
     def __call__(self) -> Path | None:
         digest, size = self.layer.digest, self.layer.size
         paths = (self.store.path(digest), self.layout.path(digest))
-        return next((each for each in paths if self.store.is_whole(each, digest, size)), None)
+        return next((path for path in paths if self.store.is_whole(path, digest, size)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,8 +148,8 @@ class Builder:
 
     def _is_damaged(self, planned: Sequence[Prepared]) -> bool:
         """Return whether a wheel was changed in the store since it was hashed; it is gone then."""
-        own = {each.project_wheel.digest for each in planned if each.project_wheel}
-        wheels = {wheel.digest for each in planned for wheel in each.wheels} | own
+        own = {prepared.project_wheel.digest for prepared in planned if prepared.project_wheel}
+        wheels = {wheel.digest for prepared in planned for wheel in prepared.wheels} | own
         there = [digest for digest in sorted(wheels) if self._store.has(digest)]
         return not all(self._store.has_whole(digest) for digest in there)
 
@@ -264,15 +264,17 @@ class Builder:
         What was built for lack of a wheel, and the layers of a registry's base, have no address.
         """
         files: dict[Digest, Download] = {}
-        for each in self._prepare_whole(specs):
-            needed = [*each.base.downloads(), *each.base.plain.downloads()]
-            runner = bytecode.runnable(each.base, self._lock.bases)
+        for prepared in self._prepare_whole(specs):
+            needed = [*prepared.base.downloads(), *prepared.base.plain.downloads()]
+            runner = bytecode.runnable(prepared.base, self._lock.bases)
             needed += runner.plain.downloads() if runner else []
-            needed += [*_wheel_downloads(wheel for layer in each.layers for wheel in layer.wheels)]
+            needed += [
+                *_wheel_downloads(wheel for layer in prepared.layers for wheel in layer.wheels)
+            ]
             self._fetcher.fetch(needed, self._progress)
-            self._build_sources((layer, each) for layer in each.layers)
-            self._inherited.fetch(each.base, each.base.layers)
-            local = [wheel for layer in each.layers for wheel in layer.wheels if not wheel.url]
+            self._build_sources((layer, prepared) for layer in prepared.layers)
+            self._inherited.fetch(prepared.base, prepared.base.layers)
+            local = [wheel for layer in prepared.layers for wheel in layer.wheels if not wheel.url]
             needed += [
                 Download(name=wheel.filename, url="", digest=wheel.digest, size=None)
                 for wheel in local
@@ -280,7 +282,7 @@ class Builder:
             ]
             needed += [
                 Download(name=layer.digest.hex, url="", digest=layer.digest, size=layer.size)
-                for layer in each.base.layers
+                for layer in prepared.base.layers
             ]
             files |= {download.digest: download for download in needed}
         return list(files.values())
@@ -290,7 +292,7 @@ class Builder:
         project, prepared = self._project, [each.prepared for each in built]
         return (
             (not project.is_package or project_wheel.is_decided_by_files(project))
-            and not any(".." in PurePosixPath(each.path).parts for each in self._lock.files)
+            and not any(".." in PurePosixPath(file.path).parts for file in self._lock.files)
             and not any(wheel.first_party for each in prepared for wheel in each.wheels)
             # A Python of this machine compiles, or is looked for in vain.
             and all(each.base.interpreter or not each.spec.bytecode for each in prepared)
@@ -302,7 +304,7 @@ class Builder:
 
         Raises LockstitchError as `contents.included`.
         """
-        notes = (note for each in specs for note in unusual(self._project, each, self._own_files))
+        notes = (note for spec in specs for note in unusual(self._project, spec, self._own_files))
         return list(dict.fromkeys(notes))
 
     def base(self, platform: str, layout: Layout) -> Image:
@@ -373,18 +375,18 @@ class Builder:
 
     def _sizes(self, wheels: Sequence[LockedWheel]) -> dict[Digest, int]:
         """Return the bytes of wheels: PyTorch's indexes say none, so their servers are asked."""
-        known = {each.digest: each.size for each in wheels if each.size is not None}
+        known = {wheel.digest: wheel.size for wheel in wheels if wheel.size is not None}
         urls = {}
-        for each in wheels:
-            if each.digest in known:
+        for wheel in wheels:
+            if wheel.digest in known:
                 continue
-            record = self._store.record(_SIZES, each.digest.hex)
-            if self._store.has(each.digest):
-                known[each.digest] = self._store.path(each.digest).stat().st_size
+            record = self._store.record(_SIZES, wheel.digest.hex)
+            if self._store.has(wheel.digest):
+                known[wheel.digest] = self._store.path(wheel.digest).stat().st_size
             elif isinstance(record, int):
-                known[each.digest] = record
-            elif each.url:
-                urls[each.url] = each.digest
+                known[wheel.digest] = record
+            elif wheel.url:
+                urls[wheel.url] = wheel.digest
         for url, size in self._fetcher.sizes([*urls]).items():
             self._store.remember(_SIZES, urls[url].hex, size)
             known[urls[url]] = size
@@ -398,7 +400,9 @@ class Builder:
         When wheels have to be fetched for it, all that the other layers need comes with them.
         """
         spec, minor = prepared.spec, prepared.base.target().minor_abi
-        key = collisions.key_of(spec, minor, [(each.name, each.digest) for each in prepared.wheels])
+        key = collisions.key_of(
+            spec, minor, [(wheel.name, wheel.digest) for wheel in prepared.wheels]
+        )
         record = self._store.record(_COLLISIONS, key)
         packages: dict[str, PackageFiles] = {}
         if record is None:
@@ -538,10 +542,10 @@ class Builder:
             return
 
         def look() -> None:
-            for each in images.values():
+            for image in images.values():
                 with contextlib.suppress(LockstitchError, OSError):  # it is told afterwards
-                    self._imports(each)
-                    for wheel in each.wheels:  # what the base has is known when it is made
+                    self._imports(image)
+                    for wheel in image.wheels:  # what the base has is known when it is made
                         libraries.objects(wheel.digest, wheel.filename, self._store)
 
         thread = threading.Thread(target=look, name="lockstitch", daemon=True)

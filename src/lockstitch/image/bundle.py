@@ -58,7 +58,7 @@ def write(  # noqa: PLR0913 -- each is another part of a bundle
     Files in `without` are listed and left out: an earlier bundle brought them. `tool` are the
     wheels of lockstitch. Raises LockstitchError when the store has lost a file.
     """
-    listed = {each.digest: each for each in inputs}
+    listed = {download.digest: download for download in inputs}
     ordered = [listed[digest] for digest in sorted(listed)]
     inside = frozenset(each.digest for each in ordered if each.digest not in without)
     sizes = {}

@@ -130,8 +130,8 @@ def tops(packages: Iterable[PackageFiles]) -> set[str]:
     site = f"{site_packages(_MINOR)}/"
     return {
         path.removeprefix(site).partition("/")[0] if path.startswith(site) else path
-        for each in packages
-        for path in each.files
+        for package in packages
+        for path in package.files
     }
 
 
@@ -241,8 +241,8 @@ class _Dependencies:
 def lost(collisions: Iterable[Collision]) -> dict[str, tuple[str, ...]]:
     """Return the paths that the layer of each package leaves out, by its name."""
     paths: dict[str, set[str]] = {}
-    for each in collisions:
-        paths.setdefault(each.loser, set()).update(each.paths)
+    for collision in collisions:
+        paths.setdefault(collision.loser, set()).update(collision.paths)
     return {name: tuple(sorted(found)) for name, found in sorted(paths.items())}
 
 
@@ -251,9 +251,9 @@ def check(collisions: Iterable[Collision], spec: ImageSpec) -> None:
     if spec.collisions == "error":
         raise_all(
             [
-                LockstitchError(f"image `{spec.name}`: {each}", hint=_hint(each, spec))
-                for each in collisions
-                if each.reason == "name"
+                LockstitchError(f"image `{spec.name}`: {collision}", hint=_hint(collision, spec))
+                for collision in collisions
+                if collision.reason == "name"
             ]
         )
 
@@ -261,12 +261,14 @@ def check(collisions: Iterable[Collision], spec: ImageSpec) -> None:
 def notes(collisions: Iterable[Collision], spec: ImageSpec) -> tuple[str, ...]:
     """Return a sentence on each collision that the image's table does not decide."""
     found = []
-    for each in collisions:
-        hint = _hint(each, spec)
-        if each.reason == "name":
-            found.append(f"{each}; to decide: {hint}")
-        if each.reason == "dependency":
-            found.append(f"{each}; it requires `{each.loser}`, the other way round: {hint}")
+    for collision in collisions:
+        hint = _hint(collision, spec)
+        if collision.reason == "name":
+            found.append(f"{collision}; to decide: {hint}")
+        if collision.reason == "dependency":
+            found.append(
+                f"{collision}; it requires `{collision.loser}`, the other way round: {hint}"
+            )
     return tuple(found)
 
 

@@ -418,7 +418,7 @@ def folded(kept: Iterable[str], left: Iterable[str]) -> tuple[str, ...]:
     names = set()
     for path in left:
         # The root is needed even where nothing is kept: `/` would say less than the names.
-        outer = [each for each in parents(path) if each not in needed]
+        outer = [parent for parent in parents(path) if parent not in needed]
         names.add(f"{outer[-1]}/" if outer else path)
     return tuple(sorted(names))
 
@@ -435,7 +435,7 @@ def included(project: Project, image: ImageSpec, own: OwnFiles | None = None) ->
     files: dict[str, FoundFile] = {}
     problems: list[LockstitchError] = []
     for pattern, hits in own.matched(image.include).items():
-        files |= {each.name: each for each in hits}
+        files |= {hit.name: hit for hit in hits}
         if not hits:
             message = f"`{pattern}` of image `{image.name}` matches no file in `{project.root}`"
             hint = how_to_get(project, image, pattern)
@@ -459,9 +459,9 @@ def included(project: Project, image: ImageSpec, own: OwnFiles | None = None) ->
 def passed_over(project: Project, image: ImageSpec, own: OwnFiles | None = None) -> list[str]:
     """Return the files that only patterns match, and that git ignores or an editor left there."""
     own = own or OwnFiles(project)
-    kept = {each.name for hits in own.matched(image.include).values() for each in hits}
+    kept = {hit.name for hits in own.matched(image.include).values() for hit in hits}
     matched = own.matched(image.include, all_files=True)
-    return sorted({each.name for hits in matched.values() for each in hits} - kept)
+    return sorted({hit.name for hits in matched.values() for hit in hits} - kept)
 
 
 def unusual(project: Project, spec: ImageSpec, own: OwnFiles | None = None) -> Iterator[str]:
@@ -472,7 +472,7 @@ def unusual(project: Project, spec: ImageSpec, own: OwnFiles | None = None) -> I
     """
     own = own or OwnFiles(project)
     code = own.matched(("src/**/*.py",), all_files=True) if project.is_package else {}
-    listed = (*included(project, spec, own), *(each for hits in code.values() for each in hits))
+    listed = (*included(project, spec, own), *(hit for hits in code.values() for hit in hits))
     names = {each.name: each for each in listed}
     crlf = []
     if left := passed_over(project, spec, own):

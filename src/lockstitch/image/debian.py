@@ -134,7 +134,7 @@ def _libraries(tree: "Tree", folder: str) -> Iterator[Entry]:
         text = b"".join(entry.content.plain()).decode("utf-8", "replace")
         for line in text.splitlines():
             place = merged(line.partition("#")[0].strip().strip("/"))
-            for other in [each for each in entries if each.startswith(f"{place}/")]:
+            for other in [entry for entry in entries if entry.startswith(f"{place}/")]:
                 name = other.removeprefix(f"{place}/")
                 link = f"{folder}/{name}"
                 if place != folder and _LIBRARY.fullmatch(name) and link not in entries:
@@ -206,8 +206,8 @@ def absent(digest: Digest, name: str) -> LockstitchError:
 def _links(alternatives: Sequence[scripts.Alternative], tree: Mapping[str, Entry]) -> list[Entry]:
     """Return the symlinks of update-alternatives: the first of highest priority, as dpkg has it."""
     chosen: dict[str, scripts.Alternative] = {}
-    for each in sorted(alternatives, key=lambda a: (-a.priority, a)):
-        chosen.setdefault(merged(each.link), each)
+    for alternative in sorted(alternatives, key=lambda a: (-a.priority, a)):
+        chosen.setdefault(merged(alternative.link), alternative)
     return [
         symlink(link, posixpath.relpath(f"/{merged(each.target)}", posixpath.dirname(f"/{link}")))
         for link, each in chosen.items()

@@ -47,10 +47,10 @@ class Last:
 def last(wheel: Path, listing: Sequence[FoundFile], since: int) -> Last:
     """Return the files that a wheel was made from; those written later than `since` may differ."""
     by_name: dict[str, list[FoundFile]] = {}
-    for each in listing:
-        if each.name.startswith("build/lib/"):
+    for file in listing:
+        if file.name.startswith("build/lib/"):
             continue  # where setuptools copies modules to first
-        by_name.setdefault(PurePosixPath(each.name).name, []).append(each)
+        by_name.setdefault(PurePosixPath(file.name).name, []).append(file)
     members: dict[str, str] = {}
     others = set()
     with zipfile.ZipFile(wheel) as opened:
@@ -68,8 +68,8 @@ def last(wheel: Path, listing: Sequence[FoundFile], since: int) -> Last:
 def marks(listing: Iterable[FoundFile], since: int) -> dict[str, list[int]]:
     """Return x bit and mark of each file, without a mark where it is younger than `since`."""
     return {
-        each.name: [each.executable, *(() if each.changed > since else each.mark)]
-        for each in listing
+        file.name: [file.executable, *(() if file.changed > since else file.mark)]
+        for file in listing
     }
 
 
@@ -93,11 +93,11 @@ def of(wheel: bytes, known: Last, listing: Sequence[FoundFile], project: Project
 
 def _edited(known: Last, listing: Sequence[FoundFile]) -> list[FoundFile] | None:
     """Return the files that may have other content now; None where names or x bits differ."""
-    if {each.name: each.executable for each in listing} != {
+    if {file.name: file.executable for file in listing} != {
         name: bool(row[0]) for name, row in known.files.items()
     }:
         return None
-    return [each for each in listing if tuple(known.files[each.name][1:]) != each.mark]
+    return [file for file in listing if tuple(known.files[file.name][1:]) != file.mark]
 
 
 def _may_decide(file: FoundFile, known: Last, project: Project) -> bool:

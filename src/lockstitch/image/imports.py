@@ -229,7 +229,7 @@ class Start:
         store: Store,
     ) -> list[wheel_imports.Lack]:
         starts = self._starts(modules)
-        tops = [{*each.tops, *each.spaces} for each in wheels]
+        tops = [{*wheel.tops, *wheel.spaces} for wheel in wheels]
         return wheel_imports.lacks(starts, self.prepared.wheels, has, tops, store, self.tree.python)
 
     def _own_error(self, lack: Import) -> LockstitchError:
@@ -303,7 +303,7 @@ def _error(where: str, module: str, prepared: Prepared) -> LockstitchError:
     hint = f"uv add {distribution_of(module)}, in a group of the image; or "
     hint += f'allow-missing = ["{top}"]'
     ends = (f"/{top}.py", f"/{top}/__init__.py")
-    own = next((f"/{each.name}" for each in prepared.files if f"/{each.name}".endswith(ends)), "")
+    own = next((f"/{file.name}" for file in prepared.files if f"/{file.name}".endswith(ends)), "")
     if own:  # it is in the image, where nothing looks for it
         root = own.removesuffix(ends[0]).removesuffix(ends[1])
         path = ":".join(filter(None, (prepared.spec.env.get("PYTHONPATH"), f"/app{root}")))
@@ -321,7 +321,7 @@ def _own_program(step: Sequence[str], spec: ImageSpec, own: Modules | None) -> E
 
 def _programs_modules(step: Sequence[str], modules: Sequence[Modules]) -> Iterator[str]:
     """Yield the modules that a program of a package starts with."""
-    targets = (each.programs.get(basename(step[0]), "") for each in modules)
+    targets = (module.programs.get(basename(step[0]), "") for module in modules)
     yield from (target for target in targets if target)
 
 
@@ -343,9 +343,9 @@ class _Available:
         parts = module.split(".")
         if parts[0] in self.library or parts[0] in {"__main__", *sys.builtin_module_names}:
             return True
-        if any(parts[0] in each.tops for each in self.modules):
+        if any(parts[0] in module.tops for module in self.modules):
             return True
-        spaces = [each.spaces[parts[0]] for each in self.modules if parts[0] in each.spaces]
+        spaces = [module.spaces[parts[0]] for module in self.modules if parts[0] in module.spaces]
         return bool(spaces) and (len(parts) == 1 or any(parts[1] in inner for inner in spaces))
 
 
@@ -372,7 +372,7 @@ def _program(
     base = basename(name)
     if prepared.base.image or "/" in name or base.startswith("python"):
         return None  # a registry's image has programs of its own
-    if any(base in each.programs for each in modules) or base in programs():
+    if any(base in module.programs for module in modules) or base in programs():
         return None
     spec = prepared.spec
     table = f"[tool.lockstitch.images.{spec.name}]"

@@ -87,12 +87,12 @@ def inspect(source: Source, name: str, store: Store, *, image: Manifest | None =
 
 def _sizes(layers: Sequence[SourceLayer], store: Store) -> list[dict[str, int]]:
     """Return the bytes of each package of each layer, which are recorded by its digest."""
-    known = {each.facts.digest: sizes.recorded(each.facts.digest, store) for each in layers}
-    missing = [each for each in layers if known[each.facts.digest] is None]
+    known = {layer.facts.digest: sizes.recorded(layer.facts.digest, store) for layer in layers}
+    missing = [layer for layer in layers if known[layer.facts.digest] is None]
     read = listing.of_layers([(each.facts.digest, each.chunks) for each in missing], store)
     for layer, found in zip(missing, read, strict=True):
         known[layer.facts.digest] = sizes.remember(layer.facts.digest, found, store)
-    return [known[each.facts.digest] or {} for each in layers]
+    return [known[layer.facts.digest] or {} for layer in layers]
 
 
 def _config(source: Source, image: Manifest) -> Mapping[str, Any]:

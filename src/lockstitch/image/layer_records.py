@@ -116,7 +116,7 @@ class LayerRecords:
         if now == known["now"]:
             return
         needed = _digests(now)
-        left = [each for each in _pairs(known["now"]) if each[1] not in needed]
+        left = [pair for pair in _pairs(known["now"]) if pair[1] not in needed]
         if not left:
             self._store.remember(_OWN, owner, {**known, "now": now})
             return
@@ -124,7 +124,9 @@ class LayerRecords:
         old = [each for each in known["before"] + known["old"] if each[1] not in needed]
         with self._store.alone(wait=False) as alone:
             if alone:
-                needed |= {d for each in self._store.records(_OWN) for d in _digests(each["now"])}
+                needed |= {
+                    d for record in self._store.records(_OWN) for d in _digests(record["now"])
+                }
                 for key, digest in old:
                     if digest not in needed:
                         cache.forget(self._store, Digest.parse(digest))

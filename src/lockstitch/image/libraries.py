@@ -360,7 +360,7 @@ def _lacks(each: Object, known: set[str], system: SystemFiles, prepared: Prepare
         if kind == "GLIBC" and glibc and _number(version) > _number(f"GLIBC_{glibc}"):
             yield version
         elif library == "libstdc++.so.6" and kind != "GLIBC" and system.symbols:
-            have = [each for each in system.symbols if each.startswith(f"{kind}_")]
+            have = [symbol for symbol in system.symbols if symbol.startswith(f"{kind}_")]
             if have and _number(version) > max(map(_number, have)):
                 yield version
 
@@ -493,7 +493,7 @@ def _error(
     packages: Callable[[Sequence[str]], Mapping[str, str]],
 ) -> LockstitchError:
     wheel, base = missing.wheel, prepared.base
-    names = sorted({name for each in files.values() for name in each})
+    names = sorted({name for file in files.values() for name in file})
     versions = [name for name in names if _VERSION.fullmatch(name)]
     libraries = [name for name in names if name not in versions]
     tops = dict.fromkeys(_top(path) for path in files)

@@ -82,12 +82,12 @@ class OwnFiles:
         return found
 
     def _not_ignored(self, matched: dict[str, list[FoundFile]]) -> dict[str, list[FoundFile]]:
-        names = {each.name for hits in matched.values() for each in hits} - matched.keys()
+        names = {hit.name for hits in matched.values() for hit in hits} - matched.keys()
         ignored = git.ignored(self._root, sorted(names))
         ignored |= {name for name in names if _DROPPING.search(name)}
         wanted = {}
         for pattern, hits in matched.items():
-            rest = [each for each in hits if each.name not in ignored]
+            rest = [hit for hit in hits if hit.name not in ignored]
             wanted[pattern] = rest or hits
         return wanted
 

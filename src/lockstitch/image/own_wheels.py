@@ -35,7 +35,7 @@ def make(folder: Path) -> list[Path]:
 
     Raises LockstitchError where a package that it needs was not installed from a wheel.
     """
-    return sorted(_wheel(each, folder) for each in _needed())
+    return sorted(_wheel(distribution, folder) for distribution in _needed())
 
 
 def _needed() -> Iterator[metadata.Distribution]:

@@ -114,7 +114,7 @@ def plan(inputs: PlanInputs) -> tuple[LayerPlan, ...]:
     layers = _layers(inputs)
     if not inputs.lazy:
         return tuple(layers)
-    return tuple(_lazy(each, split=inputs.split and each.kind == "wheels") for each in layers)
+    return tuple(_lazy(layer, split=inputs.split and layer.kind == "wheels") for layer in layers)
 
 
 def _lazy(layer: LayerPlan, *, split: bool) -> LayerPlan:
@@ -195,7 +195,7 @@ def _app_layers(app: AppFiles) -> list[LayerPlan]:
     """
     by_size = sorted(app.files, key=lambda each: (-each[0].size, each[0].name))
     large = sorted(f.name for f, _ in by_size[:_APP_ALONE_MOST] if f.size >= STORED_FROM)
-    by_name = {each[0].name: each for each in app.files}
+    by_name = {file[0].name: file for file in app.files}
     parts = {f"app files: {name}": [by_name.pop(name)] for name in large}
     rest = [*by_name.values()]
     most, bytes_most = _APP_ONE_MOST

@@ -237,7 +237,7 @@ def _has_setup_code(path: Path) -> bool:
         return True
     for line in body:
         if isinstance(line, ast.Import | ast.ImportFrom):
-            names = [each.name for each in line.names]
+            names = [name.name for name in line.names]
             module = line.module if isinstance(line, ast.ImportFrom) else names[0]
             if module == "setuptools" and len(names) == 1:
                 continue
@@ -245,7 +245,7 @@ def _has_setup_code(path: Path) -> bool:
             continue
         call = line.value if isinstance(line, ast.Expr) else None
         if isinstance(call, ast.Call) and ast.unparse(call.func) in {"setup", "setuptools.setup"}:
-            given = [*call.args, *(each.value for each in call.keywords)]
+            given = [*call.args, *(keyword.value for keyword in call.keywords)]
             if all(isinstance(each, ast.Constant) for each in given):
                 continue
         return True

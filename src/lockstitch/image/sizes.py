@@ -138,10 +138,10 @@ def check_budgets(project: Project, images: Sequence[tuple[ImageSpec, Image]]) -
 
 def _moved(project: Project) -> str:
     """Return the command that moves what no file imports to the group `dev`, or ""."""
-    told = all(each.command for each in project.images)  # else whoever starts one says what runs
+    told = all(image.command for image in project.images)  # else whoever starts one says what runs
     if not told or not (project.root / "uv.lock").is_file():
         return ""
-    used = {word for each in project.images for step in each.steps for word in step[:3]}
+    used = {word for image in project.images for step in image.steps for word in step[:3]}
     for found in files.walk(project.root):
         if found.name.endswith(".py"):
             text = found.path.read_text("utf-8", "replace")

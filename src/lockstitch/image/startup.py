@@ -33,10 +33,10 @@ def wheels(project: Project) -> Wheels:
         with contextlib.suppress(LockstitchError):
             packages = locks.read(path.name, files.read_text(path)).packages
             for package in packages:
-                for each in package.wheels:
-                    if each.sha256:
+                for wheel in package.wheels:
+                    if wheel.sha256:
                         place = found.setdefault(package.name, {})
-                        place[Digest.of_hex(each.sha256)] = each.url
+                        place[Digest.of_hex(wheel.sha256)] = wheel.url
     return found
 
 

@@ -397,5 +397,5 @@ def _build_definition(statement: Any) -> tuple[Any, dict[str, str]]:
     """Return the user's settings, and the sha256 of each input of the image."""
     definition = statement["predicate"]["buildDefinition"]
     materials = definition["resolvedDependencies"]
-    digests = {each["name"]: each["digest"].get("sha256", "") for each in materials}
+    digests = {material["name"]: material["digest"].get("sha256", "") for material in materials}
     return definition["externalParameters"], digests

@@ -94,7 +94,8 @@ def state(project: Project) -> State:
         build=_requirements("\n".join(lock.build if lock else ())),
         debian={base.platform: base.pins() for base in (lock.bases if lock else ())},
         services={
-            each.name: (each.version, frozenset()) for each in (lock.services if lock else ())
+            service.name: (service.version, frozenset())
+            for service in (lock.services if lock else ())
         },
         tools={
             tool.partition(" ")[0]: (tool.partition(" ")[2], frozenset())
@@ -141,9 +142,9 @@ def _is_for(marker: str, targets: Sequence[Target]) -> bool:
 
 def _requirements(text: str) -> Pins:
     versions: dict[str, set[str]] = {}
-    for each in lists.read(text).entries:
-        if each.pinned:
-            versions.setdefault(each.name, set()).add(each.version)
+    for entry in lists.read(text).entries:
+        if entry.pinned:
+            versions.setdefault(entry.name, set()).add(entry.version)
     return {name: (", ".join(sorted(several)), frozenset()) for name, several in versions.items()}
 
 

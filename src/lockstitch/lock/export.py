@@ -20,7 +20,7 @@ _ALL = "requirements-lock.txt"
 
 def requirements_of_all(project: Project, lock: Lock) -> str:
     """Return the whole lock as requirements with hashes, as `lockstitch lock` wrote it."""
-    if _ALL not in {each.path for each in lock.files}:
+    if _ALL not in {file.path for file in lock.files}:
         message = f"this project has no `{_ALL}`: its locks are written by another tool"
         raise LockstitchError(message, hint="lockstitch export requirements --image NAME")
     return files.read_text(project.root / _ALL)
@@ -49,7 +49,7 @@ def requirements_of(
         except LockstitchError as error:
             problems.append(error)
     raise_all(problems)
-    where = " or ".join(sorted(f"({_marker(each)})" for each in parsed.environments))
+    where = " or ".join(sorted(f"({_marker(environment)})" for environment in parsed.environments))
     note = f"`{name}` is not for every machine; it is for: {where}"
     return _dumps(name, where, lines), [note] if where else []
 
@@ -83,7 +83,7 @@ def bill(
     """
     target, base = _target(lock, platform), lock.base_for(platform)
     if known:
-        wheels = [urls.without_credentials(each) for each in known.wheels]
+        wheels = [urls.without_credentials(wheel) for wheel in known.wheels]
         facts, edges = known.facts, known.edges
     else:
         wheels = _wheels(project, lock, spec, target)

@@ -128,7 +128,7 @@ class Lock:
 
     def builder_for(self, platform: str) -> Builder | None:
         """Return what compiles for a platform in a container, None where that is not locked."""
-        return next((each for each in self.builders if each.platform == platform), None)
+        return next((builder for builder in self.builders if builder.platform == platform), None)
 
     def base_for(self, platform: str) -> Base:
         """Return the base of a platform, or raise LockstitchError."""
@@ -171,10 +171,12 @@ def dumps(lock: Lock) -> str:
         "python": lock.python,
         "base": lock.base,
         "file": _files(lock.files),
-        **({"folder": [_folder(each) for each in sorted(lock.folders)]} if lock.folders else {}),
+        **(
+            {"folder": [_folder(folder) for folder in sorted(lock.folders)]} if lock.folders else {}
+        ),
         **({"built": [_built(each) for each in sorted(lock.built)]} if lock.built else {}),
         **({"builder": [b.document() for b in lock.builders]} if lock.builders else {}),
-        **({"service": [_service(each) for each in lock.services]} if lock.services else {}),
+        **({"service": [_service(service) for service in lock.services]} if lock.services else {}),
         **({"rendered": _files(lock.rendered)} if lock.rendered else {}),
         "build": {"requirements": sorted(lock.build)},
         **{
@@ -235,7 +237,7 @@ def _read_builder(table: Table) -> Builder:
         platform=read_text(table, "platform", PLATFORM),
         release=read_text(table, "release"),
         requested=table.texts("requested"),
-        packages=tuple(each for each in packages if each),
+        packages=tuple(package for package in packages if package),
     )
 
 
@@ -311,7 +313,7 @@ def _lock(document: dict[str, Any]) -> Lock:
         services=services,
         rendered=rendered,
         build=build,
-        bases=tuple(each for each in bases if each),
+        bases=tuple(base for base in bases if base),
     )
 
 

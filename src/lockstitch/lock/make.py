@@ -115,7 +115,11 @@ def _services(
     places: Sources,
 ) -> tuple[LockedService, ...]:
     """Return the services of the stack; images that would be the same are kept."""
-    kept = {each.name: each for each in before.services} if before and before.bases == bases else {}
+    kept = (
+        {service.name: service for service in before.services}
+        if before and before.bases == bases
+        else {}
+    )
     locked = []
     for name in services.NAMES if project.stack.declared else ():
         requirements, service = services.digest(name), kept.get(name)
@@ -123,8 +127,8 @@ def _services(
             version = services.version(name)
             service = LockedService(name=name, version=version, requirements=requirements)
         locked.append(service)
-    earlier = {each.name: each for each in before.services} if before else {}
-    for own in (each for each in project.stack.services if _requires(project, each)):
+    earlier = {service.name: service for service in before.services} if before else {}
+    for own in (service for service in project.stack.services if _requires(project, service)):
         known = earlier.get(own.name)
         if known is None or known.requires != _requires(project, own) or moves(own.name):
             known = _of_debian(project, own, places) if own.debian else _own_service(project, own)
@@ -331,7 +335,7 @@ def _builders(
             upgrade=upgrade,
         )
         for base in bases
-        if any(each.kind not in {"folder", "wheel"} for each in _without_wheel(project, base))
+        if any(unbuilt.kind not in {"folder", "wheel"} for unbuilt in _without_wheel(project, base))
     )
 
 
@@ -388,7 +392,7 @@ def _folders(
     """Return the folders of the repository that images install, with what builds them."""
     unbuilt = {u.artifact: u for base in bases for u in _without_wheel(project, base)}
     wanted = [each for each in unbuilt.values() if each.kind == "folder"]
-    kept = {each.path: each for each in before.folders} if before else {}
+    kept = {folder.path: folder for folder in before.folders} if before else {}
     return tuple(
         sorted(
             sources.folder(each, project.root, _resolver(project, kept.get(each.artifact)))
@@ -442,7 +446,7 @@ def stale(project: Project, lock: Lock) -> list[LockstitchError]:
     wanted |= set() if tool is external else {REQUIREMENTS}
     problems += [
         LockstitchError(f"`{lock_file.NAME}` does not name `{name}`", hint=hint)
-        for name in sorted(wanted - {each.path for each in lock.files})
+        for name in sorted(wanted - {file.path for file in lock.files})
     ]
     problems += _differing(project, lock.files, "locked", hint)
     return problems + stale_services(project, lock)
@@ -469,7 +473,7 @@ def _differing(
 def stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
     """Return an error for each service of the stack that the lock does not have as it is now."""
     wanted = services.NAMES if project.stack.declared else ()
-    locked = {each.name: each for each in lock.services}
+    locked = {service.name: service for service in lock.services}
     problems = []
     for name in wanted:
         if name not in locked:

@@ -43,11 +43,11 @@ def statement(
     # By name: the order of the arguments must not reach the bytes.
     dependencies: list[dict[str, object]] = [
         {
-            "name": each.name,
-            "digest": {"sha256": each.digest.hex},
-            **({"uri": each.uri} if each.uri else {}),
+            "name": material.name,
+            "digest": {"sha256": material.digest.hex},
+            **({"uri": material.uri} if material.uri else {}),
         }
-        for each in sorted(materials, key=lambda each: each.name)
+        for material in sorted(materials, key=lambda each: each.name)
     ]
     if commit.state == "clean":
         dependencies.append({"name": "source", "digest": {"gitCommit": commit.digest}})

@@ -135,7 +135,9 @@ def document(
         "version": 1,
         "metadata": metadata,
         # By name: the order of the arguments must not reach the bytes.
-        "components": [_component(each) for each in sorted(components, key=lambda each: each.ref)],
+        "components": [
+            _component(component) for component in sorted(components, key=lambda each: each.ref)
+        ],
         "dependencies": [
             {"ref": ref, "dependsOn": sorted(set(refs))} for ref, refs in sorted(needs.items())
         ],

@@ -615,7 +615,7 @@ def _extract(archive: Path, source: Source, folder: Path) -> None:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as zipped:
                 members = zipped.infolist()
-                _bound(source, len(members), sum(each.file_size for each in members))
+                _bound(source, len(members), sum(member.file_size for member in members))
                 zipped.extractall(folder)  # noqa: S202 -- zipfile keeps names inside
             return
         with tarfile.open(archive, "r:*") as tar:

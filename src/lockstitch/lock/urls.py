@@ -275,7 +275,7 @@ def dumps(
         lines += ["", "[[packages]]", f"name = {_text(name)}"]
         sources = {each for each in chosen.values() if isinstance(each, Unbuilt)}
         # A folder's version, and a repository's, is what its build says (PEP 751).
-        has_version = version and not any(each.kind in {"folder", "git"} for each in sources)
+        has_version = version and not any(source.kind in {"folder", "git"} for source in sources)
         lines += [f"version = {_text(version)}"] if has_version else []
         if len(chosen) < len(machines):
             markers = (f"platform_machine == '{machine}'" for machine in sorted(chosen))
@@ -283,7 +283,7 @@ def dumps(
         files = {each for each in chosen.values() if isinstance(each, LockedWheel)}
         entries = [f"    {_entry(wheel)}," for wheel in sorted(files)]
         lines += ["wheels = [", *entries, "]"] if entries else []
-        lines += [_source(each) for each in sorted(sources, key=repr)]
+        lines += [_source(source) for source in sorted(sources, key=repr)]
     return "\n".join(lines) + "\n"
 
 

@@ -94,8 +94,8 @@ class Layout(LayoutReader):
             and not self._is_damaged()
             and all(self._has(data) for data in documents)
             and all(
-                is_whole(self.path(each.digest), each.digest, each.size)
-                for each in image.layer_descriptors()
+                is_whole(self.path(descriptor.digest), descriptor.digest, descriptor.size)
+                for descriptor in image.layer_descriptors()
             )
         )
 
@@ -225,8 +225,8 @@ class Layout(LayoutReader):
         it is. Returns whether anything was new. Raises LockstitchError when the layout is damaged.
         """
         tag = referrers_tag(subject.digest)
-        documents = [data for each in artifacts for _, data in each.blobs()]
-        documents += [each.manifest_bytes(subject) for each in artifacts]
+        documents = [data for artifact in artifacts for _, data in artifact.blobs()]
+        documents += [artifact.manifest_bytes(subject) for artifact in artifacts]
         index = self._referring(subject, artifacts)
         if (
             all(self._has(data) for data in (*documents, index))
@@ -243,15 +243,15 @@ class Layout(LayoutReader):
 
     def _referring(self, subject: Descriptor, artifacts: Sequence[Artifact]) -> bytes:
         """Return the index of what refers to an image, with artifacts in place of their types'."""
-        kinds = {each.kind for each in artifacts}
+        kinds = {artifact.kind for artifact in artifacts}
         known: Sequence[Descriptor] = ()
         try:
             known = self.referrers(subject.digest)
         except LockstitchError:  # damaged: what a build knows stands there again
             if not self._own:
                 raise
-        kept = [each for each in known if each.artifact_type not in kinds]
-        return referrers_index([*kept, *(each.descriptor(subject) for each in artifacts)])
+        kept = [descriptor for descriptor in known if descriptor.artifact_type not in kinds]
+        return referrers_index([*kept, *(artifact.descriptor(subject) for artifact in artifacts)])
 
     def put(self, blobs: Sequence[bytes], data: bytes, media_type: str, name: str) -> bool:
         """Write a manifest or an index and the blobs that it names, under a name.
@@ -259,7 +259,7 @@ class Layout(LayoutReader):
         Raises LockstitchError when the layout is damaged.
         """
         with self._locked():
-            fresh = [self._put(each) for each in blobs]
+            fresh = [self._put(blob) for blob in blobs]
             return self._put_named(data, media_type, name) or any(fresh)
 
     def _put_named(self, data: bytes, media_type: str, name: str) -> bool:

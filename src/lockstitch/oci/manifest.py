@@ -78,7 +78,7 @@ class Manifest:
 
         A platform without variant takes the first that fits, as containerd does.
         """
-        named = [each for each in self.manifests if each.platform]
+        named = [manifest for manifest in self.manifests if manifest.platform]
         for each in named:
             if each.platform and fits(each.platform, platform):
                 return each

@@ -157,8 +157,8 @@ class Image:
         """Return the config blob."""
         created = datetime.datetime.fromtimestamp(self.created, datetime.UTC)
         stamp = created.strftime("%Y-%m-%dT%H:%M:%SZ")
-        known = sum(not each.get("empty_layer") for each in self.history)
-        ours = [{"created": stamp, "created_by": each.created_by} for each in self.layers[known:]]
+        known = sum(not mapping.get("empty_layer") for mapping in self.history)
+        ours = [{"created": stamp, "created_by": layer.created_by} for layer in self.layers[known:]]
         document: dict[str, Any] = {
             **self.platform.document(),
             "created": stamp,
@@ -215,7 +215,7 @@ def _index(descriptors: Iterable[Descriptor]) -> bytes:
         {
             "schemaVersion": 2,
             "mediaType": INDEX_TYPE,
-            "manifests": [each.document() for each in descriptors],
+            "manifests": [descriptor.document() for descriptor in descriptors],
         }
     )
 

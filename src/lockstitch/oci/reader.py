@@ -175,7 +175,7 @@ class LayoutReader:
         if name not in self.tags():
             return []
         referrers = self.manifest(name).manifests
-        return [each for each in referrers if artifact_type in {"", each.artifact_type}]
+        return [referrer for referrer in referrers if artifact_type in {"", referrer.artifact_type}]
 
     # --- images
 
@@ -288,7 +288,8 @@ class _ArchiveReader(LayoutReader):
         except (*DAMAGE, OSError) as error:
             raise _damaged(path, f"it is no archive of an image: {error}") from error
         self._places = {
-            PurePosixPath(each.name).as_posix(): (each.offset_data, each.size) for each in members
+            PurePosixPath(member.name).as_posix(): (member.offset_data, member.size)
+            for member in members
         }
 
     @property
@@ -303,7 +304,7 @@ class _ArchiveReader(LayoutReader):
         """
         listed = self._json("manifest.json")
         images = [each for each in _list(listed, self.root) if isinstance(each, dict)]
-        tags = [[t for t in each.get("RepoTags") or () if isinstance(t, str)] for each in images]
+        tags = [[t for t in image.get("RepoTags") or () if isinstance(t, str)] for image in images]
         chosen = [n for n, known in enumerate(tags) if not name or name in known]
         if len(chosen) != 1:
             raise _ambiguous(self.root, name, sorted(t for known in tags for t in known))
@@ -355,7 +356,7 @@ def _described(config: Mapping[str, Any], count: int) -> tuple[list[str], list[s
     steps = (
         [each for each in history if isinstance(each, dict)] if isinstance(history, list) else []
     )
-    titles = [str(each.get("created_by", "")) for each in steps if not each.get("empty_layer")]
+    titles = [str(step.get("created_by", "")) for step in steps if not step.get("empty_layer")]
     return [str(each) for each in diff_ids], (titles + [""] * count)[:count]
 
 

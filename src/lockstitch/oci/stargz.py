@@ -62,16 +62,16 @@ def stitch(
 
 
 def _in_order(entries: list[Entry], first: Callable[[Entry], bool]) -> Iterator[Entry]:
-    chosen = [each for each in entries if each.content is not None and first(each)]
+    chosen = [entry for entry in entries if entry.content is not None and first(entry)]
     fits = sum(each.size for each in chosen) <= _MOST_FIRST
     ahead = {each.path for each in chosen if fits}
     above = set()
     for path in ahead:
         while path := path.rpartition("/")[0]:
             above.add(path)
-    yield from (each for each in entries if each.path in ahead | above)
+    yield from (entry for entry in entries if entry.path in ahead | above)
     yield file(PREFETCH if ahead else NO_PREFETCH, _LANDMARK)
-    yield from (each for each in entries if each.path not in ahead | above)
+    yield from (entry for entry in entries if entry.path not in ahead | above)
 
 
 def is_lazy(facts: LayerFacts) -> bool:

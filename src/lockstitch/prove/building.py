@@ -92,7 +92,7 @@ def prove(project: Project, first: Built, images: Sequence[str], progress: Repor
             return _compared(first, other)
 
     def differs(some: tuple[Variation, ...]) -> bool:
-        return not rebuilt(some, ", ".join(each.name for each in some) or "nothing").equal
+        return not rebuilt(some, ", ".join(variation.name for variation in some) or "nothing").equal
 
     chosen, notes = _possible()
     result = rebuilt(chosen, "all variations")

@@ -100,7 +100,7 @@ def _build(found: Compared) -> Iterator[str]:
     yield from (f"  lock         DIFFERS  {name}" for name in found.locks)
     yield from (f"  plan         DIFFERS  {title}" for title in found.plans)
     for image, differences in found.differences.items():
-        yield from (f"  {image}: {each}" for each in differences)
+        yield from (f"  {image}: {difference}" for difference in differences)
     yield from (f"  cause: {cause}" for cause in found.causes)
     yield from (f"  {note}" for note in found.notes)
 
@@ -110,22 +110,22 @@ def _against(found: Against) -> Iterator[str]:
     yield f"  {'same' if found.equal else 'DIFFERS'}: {found.here} here"
     if not found.equal:
         yield f"           {found.there} there"
-    yield from (f"  {each}" for each in found.differences)
+    yield from (f"  {difference}" for difference in found.differences)
 
 
 def _training(name: str, first: Run, found: tuple[Trained, ...], tolerance: float) -> Iterator[str]:
     yield f"training {name}: {len(first.outputs)} outputs, {len(first.metrics)} metrics"
-    for each in found:
-        yield f"  {each.variation:<26} {verdict(each, tolerance)}"
-        if each.note and not each.holds(tolerance):
-            yield f"    {each.note}"
-        for change in each.changes:
+    for trained in found:
+        yield f"  {trained.variation:<26} {verdict(trained, tolerance)}"
+        if trained.note and not trained.holds(tolerance):
+            yield f"    {trained.note}"
+        for change in trained.changes:
             if change.what != "bytes":
                 yield f"    {_changed(change)}"
-        for metric, (one, other) in list(each.metrics.items())[:5]:
+        for metric, (one, other) in list(trained.metrics.items())[:5]:
             yield f"    {metric}: {one} here, {other} there"
-        if len(each.metrics) > 5:
-            yield f"    and {len(each.metrics) - 5} more metrics"
+        if len(trained.metrics) > 5:
+            yield f"    and {len(trained.metrics) - 5} more metrics"
 
 
 def verdict(each: Trained, tolerance: float) -> str:
@@ -179,22 +179,22 @@ def _trained(first: Run, found: tuple[Trained, ...], tolerance: float) -> dict[s
         },
         "variations": [
             {
-                "name": each.variation,
-                "holds": each.holds(tolerance),
-                "verdict": verdict(each, tolerance),
-                "hardware": each.hardware,
-                "same_bytes": not each.changes and not each.metrics,
-                "seconds": round(each.seconds, 2),
+                "name": trained.variation,
+                "holds": trained.holds(tolerance),
+                "verdict": verdict(trained, tolerance),
+                "hardware": trained.hardware,
+                "same_bytes": not trained.changes and not trained.metrics,
+                "seconds": round(trained.seconds, 2),
                 "moved": [
                     {"output": m.output, "what": m.what, "parts": list(m.parts)}
                     | ({"largest": m.largest} if m.largest is not None else {})
-                    for m in each.changes
+                    for m in trained.changes
                 ],
-                "metrics": {n: list(pair) for n, pair in each.metrics.items()},
-                "problem": each.problem,
-                "note": each.note,
+                "metrics": {n: list(pair) for n, pair in trained.metrics.items()},
+                "problem": trained.problem,
+                "note": trained.note,
             }
-            for each in found
+            for trained in found
         ],
     }
 

@@ -84,7 +84,7 @@ class Trained:
     @property
     def means_the_same(self) -> bool:
         """Whether all outputs mean the same, if not byte for byte."""
-        return not self.problem and all(each.what == "bytes" for each in self.changes)
+        return not self.problem and all(change.what == "bytes" for change in self.changes)
 
     def holds(self, tolerance: float) -> bool:
         """Whether metrics agree within a relative tolerance, and the meaning too.
@@ -135,7 +135,7 @@ def varied(
         elsewhere.extend([other] if each.hardware else [])
         return _compared(result, first, other)
 
-    known = {each.name: each for each in listed}
+    known = {variation.name: variation for variation in listed}
     found = {name: trained(each) for name, each in known.items() if not each.joint}
     found |= _apart([each for each in known.values() if each.joint], found, trained)
     known |= {name: _at_once(known.values()) for name in found.keys() - known.keys()}
@@ -147,7 +147,7 @@ def varied(
 
 
 def _at_once(joint: Iterable[Variation]) -> Variation:
-    return variations.together([each for each in joint if each.joint], _TOGETHER)
+    return variations.together([variation for variation in joint if variation.joint], _TOGETHER)
 
 
 def _apart(
@@ -161,8 +161,8 @@ def _apart(
     """
     both = train(_at_once(joint))
     if not _touched(both) - _touched(others[_REPEAT]):
-        return {each.name: replace(both, variation=each.name) for each in joint}
-    alone = {each.name: train(each) for each in joint}
+        return {variation.name: replace(both, variation=variation.name) for variation in joint}
+    alone = {variation.name: train(variation) for variation in joint}
     rest = _touched(both).difference(*map(_touched, [*others.values(), *alone.values()]))
     return alone | ({_TOGETHER: both} if rest else {})
 
@@ -231,11 +231,11 @@ def _without(each: Trained, names: set[str]) -> Trained:
 def _joined(*runs: Trained) -> Trained:
     """Return the changes of several runs as those of the first; a change of meaning counts more."""
     changes: dict[str, OutputChange] = {}
-    for change in [change for each in runs for change in each.changes]:
+    for change in [change for run in runs for change in run.changes]:
         if changes.setdefault(change.output, change).what == "bytes":
             changes[change.output] = change
-    metrics = {name: pair for each in reversed(runs) for name, pair in each.metrics.items()}
-    problem = next((each.problem for each in runs if each.problem), "")
+    metrics = {name: pair for run in reversed(runs) for name, pair in run.metrics.items()}
+    problem = next((run.problem for run in runs if run.problem), "")
     ordered = tuple(changes[name] for name in sorted(changes))
     return replace(runs[0], changes=ordered, metrics=metrics, problem=problem)
 

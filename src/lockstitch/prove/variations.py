@@ -81,15 +81,15 @@ def together(variations: Sequence[Variation], name: str) -> Variation:
     env: dict[str, str] = {}
     settings: dict[str, Any] = {}
     flags: dict[str, Any] = {
-        flag: any(getattr(each, flag) for each in variations) for flag in _FLAGS
+        flag: any(getattr(variation, flag) for variation in variations) for flag in _FLAGS
     }
-    for each in variations:
-        env |= each.env
-        settings |= each.process
+    for variation in variations:
+        env |= variation.env
+        settings |= variation.process
     return Variation(
         name=name,
         env=env,
-        unset=[variable for each in variations for variable in each.unset],
+        unset=[variable for variation in variations for variable in variation.unset],
         process=settings,
         **flags,
     )
@@ -248,7 +248,9 @@ def timed_elsewhere(project: Project, image: str) -> Timed:
 
     Raises LockstitchError when the build fails.
     """
-    other = together([each for each in of_build() if not each.slow], "all variations")
+    other = together(
+        [variation for variation in of_build() if not variation.slow], "all variations"
+    )
     with tempfile.TemporaryDirectory(prefix="lockstitch-varied-") as name:
         return _build(varied(project.root, other, Path(name)), image)
 

@@ -78,4 +78,6 @@ def names(
     """Return the names that the project declares, with groups, those they include, and extras."""
     wanted = {"", *(f"group {group}" for group in included(document, groups))}
     wanted |= {f"extra {normal(extra)}" for extra in extras}
-    return {each.name for each in requirements(document) if each.group in wanted}
+    return {
+        requirement.name for requirement in requirements(document) if requirement.group in wanted
+    }

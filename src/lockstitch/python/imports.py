@@ -249,7 +249,7 @@ class _Walk:
         """Return where an own module would be, empty for one of no folder of the tree."""
         first, _, rest = module.partition(".")
         folders = [posixpath.join(root, first) for root in self._entry.roots]
-        folder = next((each for each in folders if rest and self._has_python(each)), "")
+        folder = next((folder for folder in folders if rest and self._has_python(folder)), "")
         return f"{folder}/{rest.replace('.', '/')}.py" if folder else ""
 
     def _is_there(self, base: str) -> bool:

@@ -95,7 +95,7 @@ def gather(project: Project, store: Store, progress: Reporter, since: str) -> Co
 
 def _specs(project: Project) -> dict[str, ImageSpec]:
     """Return the project's images by the names that they have in a layout."""
-    platforms = [Platform.parse(each) for each in project.platforms]
+    platforms = [Platform.parse(platform) for platform in project.platforms]
     return {
         reference(spec, platform, project): spec
         for spec in project.images
@@ -118,7 +118,7 @@ def _drifts(project: Project, since: str) -> Iterator[Drift]:
         yield Drift(title=title, missing="there is no .venv here")
     records = [spec.record for spec in project.images if spec.record]
     serving = [spec.name for spec in project.images if spec.port]
-    record = next((each for each in records if (project.root / each).is_file()), "")
+    record = next((record for record in records if (project.root / record).is_file()), "")
     if record and serving:
         yield _drift(f"Training against the image {serving[0]}", record, serving[0], context)
 
@@ -166,7 +166,9 @@ def render(content: Content) -> str:
     now = {image.name: image.digest for image in content.images}
     build = (content.verified or {}).get("build") or {}
     then = {name: image["here"] for name, image in build.get("images", {}).items()}
-    codes = sorted({each.code for each in content.checked.findings} if content.checked else ())
+    codes = sorted(
+        {finding.code for finding in content.checked.findings} if content.checked else ()
+    )
     problems = [
         *(f"{i.name} is over its budget" for i in content.images if _is_large(i, content)),
         *(f"{d.title}: differences that can change results" for d in content.drifts if _matters(d)),
@@ -196,7 +198,7 @@ def _is_large(image: Sized, content: Content) -> bool:
 
 
 def _matters(drift: Drift) -> bool:
-    return any(each.effect.matters for each in drift.differences)
+    return any(difference.effect.matters for difference in drift.differences)
 
 
 def _image(image: Sized, budget: int) -> dict[str, object]:
@@ -228,8 +230,8 @@ def _comparison(drift: Drift) -> dict[str, object]:
     return {
         "title": drift.title,
         "missing": drift.missing,
-        "strong": [each for each in drift.differences if each.effect.matters],
-        "rest": [each for each in drift.differences if not each.effect.matters],
+        "strong": [difference for difference in drift.differences if difference.effect.matters],
+        "rest": [difference for difference in drift.differences if not difference.effect.matters],
     }
 
 
@@ -252,7 +254,7 @@ def document(content: Content) -> dict[str, Any]:
             {
                 "title": drift.title,
                 "missing": drift.missing,
-                "differences": [each.document() for each in drift.differences],
+                "differences": [difference.document() for difference in drift.differences],
             }
             for drift in content.drifts
         ],

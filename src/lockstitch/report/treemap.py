@@ -36,7 +36,7 @@ class Group:
     @property
     def size(self) -> float:
         """The size of all of them."""
-        return sum(each.size for each in self.items)
+        return sum(item.size for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)

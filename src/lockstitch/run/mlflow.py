@@ -64,7 +64,7 @@ def after(python: Path, env: Mapping[str, str], token: str, files: Sequence[Path
         return Tracked(problem=_plain(str(error)))
     runs = answer.get("runs") or []
     return Tracked(
-        runs=tuple(str(each["id"]) for each in runs),
+        runs=tuple(str(run["id"]) for run in runs),
         metrics=runs[0]["metrics"] if len(runs) == 1 else None,
         problem=_plain(answer.get("problem", "")),
     )

@@ -383,7 +383,7 @@ class Remote:
 
 
 def _state(project: Project, spec: ImageSpec) -> State:
-    return {each.name: (each.mtime_ns, each.size) for each in _outputs(project, spec)}
+    return {file.name: (file.mtime_ns, file.size) for file in _outputs(project, spec)}
 
 
 def _changed(project: Project, spec: ImageSpec, before: State) -> list[FoundFile]:
@@ -401,7 +401,7 @@ def _inputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
 
 def _outputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
     def enters(folder: str) -> bool:
-        above = any(each.startswith(f"{folder}/") for each in spec.outputs)
+        above = any(output.startswith(f"{folder}/") for output in spec.outputs)
         inside = above or _is_below(f"{folder}/", spec.outputs)
         return inside and folder.rpartition("/")[2] != _STORE
 
@@ -428,10 +428,10 @@ def digest_of(path: Path) -> Digest:
 
 def _metrics(outputs: Sequence[FoundFile]) -> dict[str, Any]:
     """Return the first metrics.json that the run wrote, when it holds a JSON object."""
-    for each in outputs:
-        if PurePosixPath(each.name).name == _METRICS and each.size <= _LARGEST:
+    for output in outputs:
+        if PurePosixPath(output.name).name == _METRICS and output.size <= _LARGEST:
             try:
-                found = json.loads(each.path.read_bytes())
+                found = json.loads(output.path.read_bytes())
             except (ValueError, RecursionError):
                 continue
             if isinstance(found, dict):

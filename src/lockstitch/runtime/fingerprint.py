@@ -78,13 +78,18 @@ def packages(distributions=None, seen=None, now=None):
     """
     found, wanted = {}, {}
     roots: dict[str, list[tuple[str, list[tuple[str, str]]]]] = {}
-    for each in importlib.metadata.distributions() if distributions is None else distributions:
-        known = each.read_text("METADATA") or each.read_text("PKG-INFO") or ""
+    for distribution in (
+        importlib.metadata.distributions() if distributions is None else distributions
+    ):
+        known = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
         name, version, requires = header(known)
         if name and name not in found:
-            root = str(each.locate_file(""))
-            listed = rows(each.read_text("RECORD") or "")
-            notes = (each.read_text("WHEEL") or "", each.read_text("direct_url.json") or "")
+            root = str(distribution.locate_file(""))
+            listed = rows(distribution.read_text("RECORD") or "")
+            notes = (
+                distribution.read_text("WHEEL") or "",
+                distribution.read_text("direct_url.json") or "",
+            )
             found[name] = {"name": name, "version": version, **described(listed, *notes)}
             mark = marked(root, listed)
             known, edited = (seen or {}).get(name) or (None, ())
@@ -343,13 +348,18 @@ def gpu(root="/"):
 def blas(distributions=None):
     """Return each copy of a BLAS that packages bring: file, version, kernels, threads."""
     found = {}
-    for each in importlib.metadata.distributions() if distributions is None else distributions:
-        for path, _ in rows(each.read_text("RECORD") or ""):
+    for distribution in (
+        importlib.metadata.distributions() if distributions is None else distributions
+    ):
+        for path, _ in rows(distribution.read_text("RECORD") or ""):
             kind = BLAS.search(path)
             if kind:
-                owner, file = header(each.read_text("METADATA") or "")[0], path.split("/")[-1]
+                owner, file = (
+                    header(distribution.read_text("METADATA") or "")[0],
+                    path.split("/")[-1],
+                )
                 facts = {"name": kind.group(1), "owner": owner, "file": file}
-                facts.update(probed(str(each.locate_file(path))))
+                facts.update(probed(str(distribution.locate_file(path))))
                 found[owner, file] = facts
     return [found[key] for key in sorted(found)]
 

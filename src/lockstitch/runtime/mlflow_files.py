@@ -18,7 +18,7 @@ def main() -> dict[str, Any]:
     except ImportError:
         return {"problem": "the environment has no mlflow"}
     client = mlflow.MlflowClient()
-    experiments = [each.experiment_id for each in client.search_experiments()]
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     wanted = "tags.`{}` = '{}'".format(job["tag"], job["value"])
     runs = client.search_runs(experiments, filter_string=wanted) if experiments else []
     for run in runs:

@@ -71,7 +71,7 @@ def may_have(data: bytes, path: str) -> bool:
 
 def version() -> str:
     """Return a text that changes with any pattern, for records of what was found clean."""
-    lines = [f"{each.name} {each.pattern} {each.high}" for each in patterns()]
+    lines = [f"{pattern.name} {pattern.pattern} {pattern.high}" for pattern in patterns()]
     return "\n".join([*lines, _examples()])
 
 

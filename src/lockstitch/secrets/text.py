@@ -59,10 +59,10 @@ def excerpt(secret: str) -> str:
 def merged(secrets: Iterable[Secret]) -> list[Secret]:
     """Return one secret for each file and line, the most severe, with all who found it."""
     kept: dict[tuple[str, int], Secret] = {}
-    for each in sorted(secrets, key=_order):
-        place = (each.path, each.line)
-        other = kept.setdefault(place, each)
-        names = tuple(dict.fromkeys((*other.found_by, *each.found_by)))
+    for secret in sorted(secrets, key=_order):
+        place = (secret.path, secret.line)
+        other = kept.setdefault(place, secret)
+        names = tuple(dict.fromkeys((*other.found_by, *secret.found_by)))
         kept[place] = replace(other, found_by=names)
     return [
         kept[place] for place in sorted(kept, key=lambda place: (os.fsencode(place[0]), place[1]))
@@ -92,11 +92,11 @@ def find_in(data: bytes, path: str, chosen: Iterable[Pattern] | None = None) -> 
     text = decoded(data)
     if text is not None:
         return find(text, path, chosen)
-    high = [each for each in (patterns() if chosen is None else chosen) if each.high]
+    high = [pattern for pattern in (patterns() if chosen is None else chosen) if pattern.high]
     secrets: dict[str, Secret] = {}
     for joint in (b"\n", b""):
-        for each in find(data.replace(b"\0", joint).decode("latin-1"), path, high):
-            secrets.setdefault(f"{each.rule} {each.excerpt}", replace(each, line=1, column=1))
+        for secret in find(data.replace(b"\0", joint).decode("latin-1"), path, high):
+            secrets.setdefault(f"{secret.rule} {secret.excerpt}", replace(secret, line=1, column=1))
     return [*secrets.values()]
 
 

@@ -71,12 +71,12 @@ def render(stack: StackSpec, images: Mapping[str, Digest], *, several: bool = Fa
     parts = [_postgres(stack, names["postgres"])]
     parts += [_objects(stack, names["objects"])] if own else []
     parts += [_mlflow(stack, names["mlflow"], needs)]
-    parts += [_own(each) for each in stack.services]
+    parts += [_own(service) for service in stack.services]
     lines = [f"{MARK}; do not edit.", "services:", *(line for part in parts for line in part)]
     lines += ["secrets:"]
     for name in [*needs, "mlflow"]:
         lines += [f"  {name}:", f"    file: ./{stack.data}/{SECRETS}/{name}"]
-    volumes = [*needs, *(each.name for each in stack.services)]
+    volumes = [*needs, *(service.name for service in stack.services)]
     lines += ["volumes:", *(f"  {name}: {{}}" for name in volumes), "networks:", "  stack: {}"]
     return "\n".join(lines) + "\n"
 
@@ -357,7 +357,7 @@ class Compose:
     def _call(self, *words: str, check: bool = True, hint: str = "") -> process.Finished:
         # The plan may be of a stack without containers, which has more ports.
         chosen = self.folder.read(self.folder.plan).get("ports", {})
-        names = (*PORT, "admin", *(each.name for each in self.project.stack.services))
+        names = (*PORT, "admin", *(service.name for service in self.project.stack.services))
         own = {port_of(name): str(chosen[name]) for name in names if name in chosen}
         own |= {IMAGES[n]: tag(n, image) for n, image in self.images.items()}
         own |= {"COMPOSE_IGNORE_ORPHANS": "true"}

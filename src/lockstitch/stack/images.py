@@ -59,7 +59,9 @@ def locked(lock: Lock, images: dict[tuple[str, str], Image]) -> tuple[LockedServ
     digests: dict[str, dict[str, Digest]] = {}
     for (name, platform), image in images.items():
         digests.setdefault(name, {})[platform] = image.config_descriptor().digest
-    return tuple(replace(each, images=digests.get(each.name, {})) for each in lock.services)
+    return tuple(
+        replace(service, images=digests.get(service.name, {})) for service in lock.services
+    )
 
 
 def _linked(image: ImageSpec) -> ImageSpec:
@@ -72,10 +74,10 @@ def _project(project: Project, lock: Lock, store: Store) -> Project:
     parts = {"pyproject.toml": text.encode()}
     for name in services.NAMES:
         parts[services.name_of_list(name)] = services.requirements(name).encode()
-    for script in sorted({each for scripts in _SCRIPTS.values() for each in scripts}):
+    for script in sorted({script for scripts in _SCRIPTS.values() for script in scripts}):
         parts[script] = load_script(f"stack/{script}")
     in_registry = kind_of(project.base).in_registry
-    base = [] if in_registry else [each.digest for each in lock.bases]
+    base = [] if in_registry else [base.digest for base in lock.bases]
     hashed = {name: of_bytes(data) for name, data in parts.items()}
     key = of_bytes(json.dumps([hashed, base], sort_keys=True).encode()).hex[:16]
     root = store.scratch(f"stack-images-{key}")

@@ -107,7 +107,7 @@ def _imported(server: str, login: Login | None) -> set[str]:
     ids = [each["experiment_id"] for each in _pages(server, login, "experiments", body)]
     body = {"experiment_ids": ids, "filter": f"tags.`{TAG}` != ''", "run_view_type": "ALL"}
     runs = _pages(server, login, "runs", body) if ids else ()
-    tags = [each["data"].get("tags", []) for each in runs]
+    tags = [run["data"].get("tags", []) for run in runs]
     return {tag["value"] for each in tags for tag in each if tag["key"] == TAG}
 
 
@@ -180,7 +180,7 @@ def _add(
     if meta.get("lifecycle_stage") == "deleted":
         return
     name = _id(folder, meta.get("run_id"))
-    steps = {each.name: _step(each) for each in _folders(folder / "outputs", contents)}
+    steps = {path.name: _step(path) for path in _folders(folder / "outputs", contents)}
     run = Run(
         id=name,
         experiment=experiment,

@@ -192,13 +192,13 @@ def planned(services: Sequence[ServiceSpec], tools: Mapping[str, Path]) -> list[
     """Return the plan's entries for the project's own services."""
     return [
         {
-            "name": each.name,
-            "command": each.command,
-            "env": dict(each.env),
-            "variables": dict(each.variables),
-            "tools": str(tools.get(each.name, "")),
+            "name": service.name,
+            "command": service.command,
+            "env": dict(service.env),
+            "variables": dict(service.variables),
+            "tools": str(tools.get(service.name, "")),
         }
-        for each in services
+        for service in services
     ]
 
 

@@ -80,9 +80,9 @@ def install_debian(
     Raises LockstitchError when none is for this machine, or one cannot be had.
     """
     here = _DEBIAN.get(platform.machine(), "") if platform.system() == "Linux" else ""
-    own = [each for each in packages if each.architecture in {here, "all"}]
+    own = [package for package in packages if package.architecture in {here, "all"}]
     if not any(each.architecture == here for each in own):
-        locked = ", ".join(sorted({each.architecture for each in packages} - {"all"}))
+        locked = ", ".join(sorted({package.architecture for package in packages} - {"all"}))
         message = f"the service `{name}` is locked for Debian on {locked}, and this is {_here()}"
         hint = "add this machine to `platforms` of [tool.lockstitch], then lockstitch lock"
         raise LockstitchError(message, hint=hint)

@@ -86,7 +86,7 @@ def unpack(image: Image, store: Store, step: Callable[[int], None]) -> Root:
 
 def _used(image: Image, target: Path, cache: Path) -> None:
     # The image first: it is to go no later than the layers, which free nothing without it.
-    for folder in (target, *(cache / "layers" / each.facts.diff_id.hex for each in image.layers)):
+    for folder in (target, *(cache / "layers" / layer.facts.diff_id.hex for layer in image.layers)):
         with contextlib.suppress(OSError):
             os.utime(folder)
 

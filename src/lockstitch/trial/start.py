@@ -176,7 +176,7 @@ def _plan(trial: Trial, folder: Path, *, writable: bool) -> dict[str, object]:
     binds = {}
     # What is written beside the code goes to a layer of its own, by the image's user.
     beside = BESIDE in trial.spec.outputs
-    for name in () if writable else (each for each in trial.spec.outputs if each != BESIDE):
+    for name in () if writable else (output for output in trial.spec.outputs if output != BESIDE):
         source = folder / "outputs" / name
         target = root.path / "app" / name
         source.parent.mkdir(parents=True, exist_ok=True)
@@ -272,7 +272,7 @@ def _is_own(leader: int, port: int) -> bool:
     held: set[str] = set()
     for pid in family:
         try:
-            held |= {str(each.readlink()) for each in (_PROC / str(pid) / "fd").iterdir()}
+            held |= {str(path.readlink()) for path in (_PROC / str(pid) / "fd").iterdir()}
         except FileNotFoundError:
             continue  # it has ended
         except PermissionError:

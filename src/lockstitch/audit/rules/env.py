@@ -133,7 +133,7 @@ class ENV002(Rule):
             document = repo.toml(beside(folder, "pyproject.toml"))
             tables = (table(document, "project"), table(document, "tool", "poetry"))
             own = {normal(str(each.get("name", ""))) for each in tables}
-            known = {each.name for each in lock.packages} | own | _OWN
+            known = {package.name for package in lock.packages} | own | _OWN
             extra = [p for name, p in sorted(environment.packages.items()) if name not in known]
             if extra:
                 names = [f"{each.name} {each.version}" for each in extra]

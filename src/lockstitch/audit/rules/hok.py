@@ -150,7 +150,7 @@ def _is_fresh_clone(repo: Repository) -> bool:
         return False
     actions = [line.partition("\t")[2] for line in log.splitlines()]
     cloned = bool(actions) and actions[0].startswith("clone:")
-    return cloned and not any(each.startswith("commit") for each in actions)
+    return cloned and not any(action.startswith("commit") for action in actions)
 
 
 def _installed(repo: Repository, kind: str) -> bool:
@@ -344,7 +344,10 @@ def _is_alone(repo: HookRepo, hook: Hook) -> bool:
     isolated = repo.url == "local" and hook.language == "python"
     local = isolated and bool(words) and basename(words[0]) == "mypy"
     language = not own or hook.language in _ISOLATED
-    names = {re.split(r"[\[<>=!~; @]", each, maxsplit=1)[0].lower() for each in hook.dependencies}
+    names = {
+        re.split(r"[\[<>=!~; @]", dependency, maxsplit=1)[0].lower()
+        for dependency in hook.dependencies
+    }
     return (own or local) and language and not names - {"mypy"}
 
 
@@ -497,7 +500,7 @@ def _is_of_all_files(hook: Hook) -> bool:
 
 
 def _at_commit(file: HookFile, hook: Hook) -> bool:
-    stages = {each.text for each in hook.stages or file.stages}
+    stages = {stage.text for stage in hook.stages or file.stages}
     return not stages or bool(stages & {"commit", "pre-commit"})
 
 

@@ -111,8 +111,8 @@ def _named(image: ImageFile) -> Iterator[_Named]:
         for step in image.steps(stage.index)[0]:
             instruction = step.instruction
             froms = [(instruction.flag("from") or "", True)]
-            froms += [(each.get("from", ""), False) for each in step.mounts("bind")]
-            froms += [(each.get("from", ""), False) for each in step.mounts("cache")]
+            froms += [(mount.get("from", ""), False) for mount in step.mounts("bind")]
+            froms += [(mount.get("from", ""), False) for mount in step.mounts("cache")]
             for text, numbers in froms:
                 outside = text and not (numbers and text.isdecimal()) and "$" not in text
                 found = reference(text) if outside else None
@@ -123,8 +123,8 @@ def _named(image: ImageFile) -> Iterator[_Named]:
 
 def _of_registries(repo: Repository) -> Iterator[tuple[ImageFile, _Named]]:
     """Yield the images of registries that Dockerfiles name; compose files may build others."""
-    services = [each for file in compose_files(repo) for each in file.value.services.values()]
-    texts = [each.image.text for each in services if each.build and each.image]
+    services = [service for file in compose_files(repo) for service in file.value.services.values()]
+    texts = [service.image.text for service in services if service.build and service.image]
     built = {found.key for text in texts if (found := reference(text))}
     for image in image_files(repo):
         for named in _named(image):
@@ -145,7 +145,7 @@ def _digests(lock: Mapping[str, Any] | None) -> dict[str, str]:
         for table in tables:
             base = document.get("base") if key == "registry" else None
             names = [table.get("reference"), table.get("image"), base]
-            name = next((each for each in names if isinstance(each, str) and each), "")
+            name = next((name for name in names if isinstance(name, str) and name), "")
             alone = table.get("manifest") if len(tables) == 1 else None
             digest = str(table.get("index") or table.get("digest") or alone or "")
             digest = digest if ":" in digest else f"sha256:{digest}"

@@ -92,14 +92,14 @@ def _gone(repo: Repository, image: ImageFile, source: str) -> tuple[str, str]:
     if not path or _WILD & set(path) or "\\" in source:
         return "", ""
     contexts = image.contexts
-    there = [each for each in contexts if repo.exists(each.path(path))]
+    there = [context for context in contexts if repo.exists(context.path(path))]
     if all(_keeps_out(repo, context, path) for context in there or contexts):
         ignore = contexts[0].ignore.path if contexts[0].ignore else ".dockerignore"
         message = f"`{source}` is kept out of the build by `{ignore}`, so COPY does not find it"
         return message, f"add `!{path}` below the line of `{ignore}` that keeps it out"
-    if there or any(_is_made(repo, each.path(path)) for each in contexts):
+    if there or any(_is_made(repo, context.path(path)) for context in contexts):
         return "", ""
-    folders = " or ".join(f"`{each.folder or '.'}`" for each in contexts)
+    folders = " or ".join(f"`{context.folder or '.'}`" for context in contexts)
     message = f"`{source}` is not there: COPY looks in {folders}"
     made = _LOCKERS.get(posixpath.basename(path))
     if made:
@@ -142,7 +142,7 @@ def _named_sources(repo: Repository, folder: str) -> set[str]:
     return {
         _clean(source)
         for image in image_files(repo)
-        if any(each.folder == folder for each in image.contexts)
+        if any(context.folder == folder for context in image.contexts)
         for _, source in _copies(image)
     } - _WHOLE
 
@@ -154,13 +154,13 @@ def _is_made(repo: Repository, path: str) -> bool:
     parents = [path]
     while parents[-1]:
         parents.append(posixpath.dirname(parents[-1]))
-    if any(repo.exists(f"{each}.dvc") for each in parents[:-1]):
+    if any(repo.exists(f"{parent}.dvc") for parent in parents[:-1]):
         return True
     pipeline = (repo.text("dvc.yaml") or "") + (repo.text("Makefile") or "")
     if path in pipeline or posixpath.basename(path) in pipeline:
         return True
     modules = repo.text(".gitmodules") or ""
-    return any(f"path = {each}\n" in modules for each in parents[:-1])
+    return any(f"path = {parent}\n" in modules for parent in parents[:-1])
 
 
 class IMG014(Rule):
@@ -189,10 +189,10 @@ class IMG014(Rule):
         seen = set()
         for image in image_files(repo):
             step = _copies_all(image)
-            if step is None or any(each.ignore is not None for each in image.contexts):
+            if step is None or any(context.ignore is not None for context in image.contexts):
                 continue
-            folders = tuple(each.folder for each in image.contexts) or image.path
-            if any(each.is_python for each in image.stages) and folders not in seen:
+            folders = tuple(context.folder for context in image.contexts) or image.path
+            if any(stage.is_python for stage in image.stages) and folders not in seen:
                 seen.add(folders)
                 message = "the whole folder is copied and no .dockerignore leaves anything out"
                 hint = "add a .dockerignore with .git, .venv, .env and caches"
@@ -210,7 +210,7 @@ def _made(repo: Repository, image: ImageFile) -> list[Edit]:
     if _needs_git(repo, context):
         patterns.remove(".git")
     path = posixpath.join(context.folder, ".dockerignore")
-    return [Edit(path=path, start=0, end=0, text="".join(f"{each}\n" for each in patterns))]
+    return [Edit(path=path, start=0, end=0, text="".join(f"{pattern}\n" for pattern in patterns))]
 
 
 class IMG015(Rule):
@@ -246,7 +246,7 @@ class IMG015(Rule):
             (context,) = image.contexts
             if context.ignore is None or context.ignore.path in seen:
                 continue
-            if any(each.is_python for each in image.stages):
+            if any(stage.is_python for stage in image.stages):
                 found = _let_in(repo, image, context)
                 if found:
                     seen.add(context.ignore.path)
@@ -293,7 +293,7 @@ def _let_in(repo: Repository, image: ImageFile, context: Context) -> list[str]:
         hinted = any(repo.exists(context.path(each)) for each in (name, *others))
         if hinted or is_git_ignored(repo, context.path(name)):
             found.append(name)
-    serving = [each.serves for each in image.products]
+    serving = [product.serves for product in image.products]
     if serving and all(serving):
         found += [each for each in ("data", "datasets") if _holds(repo, context, each, _DATA)]
     elif serving and not any(serving):
@@ -380,7 +380,10 @@ def _secrets(instruction: Instruction) -> Iterator[tuple[int, str, str]]:
             message = f"`{instruction.name} {pair.name}` puts a secret into {where} of the image"
             hint = "RUN --mount=type=secret,id=… for the build; --env or --env-file for a run"
             yield line_of(instruction, pair.name), message, hint
-    texts = [(instruction.text, 0), *((each.text, each.line) for each in instruction.heredocs)]
+    texts = [
+        (instruction.text, 0),
+        *((heredoc.text, heredoc.line) for heredoc in instruction.heredocs),
+    ]
     for text, first in texts:
         for match in _ADDRESS.finditer(text) if "://" in text else ():
             if _is_secret(match["secret"], instruction):

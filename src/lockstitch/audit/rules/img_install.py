@@ -60,7 +60,9 @@ def _late(repo: Repository, built: Built) -> tuple[Install, str] | None:
     for step in built.steps:
         copied = step.copied
         if copied is not None and not copied.origin and not copied.target.startswith("/tmp"):  # noqa: S108 -- a path of an image
-            code = [each for each in copied.sources if recipes.has_code(repo, built.image, each)]
+            code = [
+                source for source in copied.sources if recipes.has_code(repo, built.image, source)
+            ]
             source = source or (code[0] if code else "")
             whole = whole or any(posixpath.normpath(each) in {".", "/"} for each in code)
         for install in step.installs:
@@ -323,7 +325,7 @@ def _without(repo: Repository, built: Built, at: Step, name: str) -> bool:
         return False
     for step in built.steps:
         copied = step.copied
-        mounts = [each.get("source", each.get("src", ".")) for each in step.mounts("bind")]
+        mounts = [mount.get("source", mount.get("src", ".")) for mount in step.mounts("bind")]
         if step is at and any(_brings(repo, image, source, name) for source in mounts):
             return False
         stage = image.dockerfile.stage(copied.origin) if copied and copied.origin else None

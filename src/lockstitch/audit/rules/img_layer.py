@@ -82,7 +82,7 @@ def _compiles(repo: Repository, built: Built) -> bool:
         if any(_COMPILING.search(name) for name in install.required):
             return True
     folders = [context.path(name) for context in built.image.contexts for name in _LISTS]
-    if any(_COMPILING.search(repo.text(each) or "") for each in folders):
+    if any(_COMPILING.search(repo.text(folder) or "") for folder in folders):
         return True
     code = [name for name in repo.names if name.endswith(".py")][:_MOST_FILES]
     return any("torch.compile" in (repo.text(name) or "") for name in code)
@@ -191,7 +191,7 @@ def _changed(built: Built) -> Iterator[tuple[Call, str]]:
             if any(_RECURSIVE.fullmatch(word) for word in call.words):
                 places = [word for word in call.words if not word.startswith("-")][1:]
                 before = brought.get(call.program, [])
-                hit = [each for each in places if _covers(step.state.path(each), before)]
+                hit = [place for place in places if _covers(step.state.path(place), before)]
                 if hit:
                     yield call, hit[0]
         copied = step.copied
@@ -246,11 +246,11 @@ _CLEAN = "apt-get install -y --no-install-recommends … && rm -rf /var/lib/apt/
 
 
 def _lacking(step: Step, found: list[Install]) -> list[str]:
-    text = step.instruction.text + "".join(each.text for each in step.instruction.heredocs)
+    text = step.instruction.text + "".join(heredoc.text for heredoc in step.instruction.heredocs)
     lists = "/var/lib/apt" in text or step.has_cache_mount("/var/lib/apt", "/var/cache/apt")
     options = all(
-        each.options.has("--no-install-recommends") or "Install-Recommends" in text
-        for each in found
+        install.options.has("--no-install-recommends") or "Install-Recommends" in text
+        for install in found
     )
     lacking = [] if options else ["`--no-install-recommends`"]
     return lacking + ([] if lists else ["`rm -rf /var/lib/apt/lists/*`"]) if found else []

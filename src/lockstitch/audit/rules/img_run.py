@@ -290,12 +290,12 @@ def _brought(built: Built, step: Step, program: str) -> bool | None:
         return _copied(built, step, program)
     if step.instruction.name != "RUN":
         return False
-    answers = [_installed(each, program) for each in step.installs]
-    answers += [_called(each, program) for each in step.calls]
+    answers = [_installed(install, program) for install in step.installs]
+    answers += [_called(call, program) for call in step.calls]
     if any(answers):
         return True
     read = not step.script.problems and len(step.calls) == sum(
-        bool(each.words) for each in step.script.commands
+        bool(command.words) for command in step.script.commands
     )
     return None if None in answers or not read else False
 
@@ -455,7 +455,7 @@ class IMG011(Rule):
             if not (built.is_python and built.serves) or built.health is not None:
                 continue
             checks = [use.service.healthcheck for use in built.uses]
-            asked = any(each is not None for each in checks)  # the others are one-time jobs
+            asked = any(check is not None for check in checks)  # the others are one-time jobs
             if not asked and not _probed(repo):
                 line = _entry_line(built)
                 message = "a serving image without HEALTHCHECK: a hung server looks fine"
@@ -471,8 +471,8 @@ def _entry_line(built: Built) -> int:
 
 def _probed(repo: Repository) -> bool:
     """Return whether manifests of Kubernetes ask for the health of what runs."""
-    names = [each for each in repo.names if each.endswith((".yaml", ".yml"))][:200]
-    texts = (repo.text(each) or "" for each in names)
+    names = [name for name in repo.names if name.endswith((".yaml", ".yml"))][:200]
+    texts = (repo.text(name) or "" for name in names)
     return any("livenessProbe" in text or "readinessProbe" in text for text in texts)
 
 

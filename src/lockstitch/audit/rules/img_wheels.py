@@ -63,7 +63,7 @@ def _machine(built: Built) -> Machine:
 
 
 def _listed(names: list[str]) -> str:
-    return first_of([f"`{each}`" for each in names], _SHOWN)
+    return first_of([f"`{name}`" for name in names], _SHOWN)
 
 
 class IMG001(Rule):
@@ -239,12 +239,12 @@ def _cuda(repo: Repository, built: Built) -> tuple[str, int, set[str]]:
         message = f"`torch` of {where} is its CUDA build: more than 2 GB of wheels for a CPU"
         return message, line, {"torch"}
     lock, groups = found
-    some = any(is_cuda(each) for each in lock.packages)
+    some = any(is_cuda(package) for package in lock.packages)
     every = installed(lock, machine, groups) if some else ()
     packages = [each for each in every if is_cuda(each)]
     if not packages:
         return "", 0, set()
-    names = {each.name for each in packages}
+    names = {package.name for package in packages}
     takers = {
         each.name
         for each in every
@@ -254,8 +254,8 @@ def _cuda(repo: Repository, built: Built) -> tuple[str, int, set[str]]:
     amount = f" ({gigabytes:.1f} GB)" if gigabytes >= 0.1 else ""
     count = "a CUDA package" if len(packages) == 1 else f"{len(packages)} CUDA packages"
     message = f"{count}{amount} of `{lock.path}` in an image without CUDA:"
-    line = next((each.line for each in _python_installs(built)), built.stage.line)
-    return f"{message} {_listed(sorted(each.name for each in packages))}", line, takers
+    line = next((install.line for install in _python_installs(built)), built.stage.line)
+    return f"{message} {_listed(sorted(package.name for package in packages))}", line, takers
 
 
 def is_cuda(package: Package) -> bool:
@@ -266,8 +266,8 @@ def is_cuda(package: Package) -> bool:
 def size(packages: Iterable[Package], machine: Machine) -> int:
     """Return the bytes of the wheels that a machine gets; 0 where the lock does not say them."""
     total = 0
-    for each in packages:
-        sizes = [wheel.size or 0 for wheel in each.wheels if fits(wheel.name, machine)]
+    for package in packages:
+        sizes = [wheel.size or 0 for wheel in package.wheels if fits(wheel.name, machine)]
         total += max(sizes, default=0)
     return total
 
@@ -275,7 +275,7 @@ def size(packages: Iterable[Package], machine: Machine) -> int:
 def _python_installs(built: Built) -> list[Install]:
     """Return the commands that install an image's Python packages, in copied stages too."""
     installs = [each for b in (built, *built.sources) for _, each in b.installs]
-    return [each for each in installs if each.is_python and not each.is_tools]
+    return [install for install in installs if install.is_python and not install.is_tools]
 
 
 def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | None:
@@ -287,7 +287,7 @@ def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | 
     python = _python_installs(built)
     for name in ("uv.lock", "poetry.lock", "pylock.toml") if python else ():
         lock = recipes.lock_in(repo, built.image, name)
-        if lock is not None and any(each.wheels for each in lock.packages):
+        if lock is not None and any(package.wheels for package in lock.packages):
             groups = {
                 value
                 for each in python
@@ -320,7 +320,7 @@ def _named_torch(repo: Repository, built: Built) -> tuple[int, str] | None:
 def _wants_gpu(repo: Repository, built: Built) -> bool:
     """Return whether something here says that the image is for machines with a GPU."""
     image = built.image
-    comments = " ".join(each.text for each in image.dockerfile.comments)
+    comments = " ".join(comment.text for comment in image.dockerfile.comments)
     if _GPU.search(f"{image.path} {built.stage.name} {comments}"):
         return True
     env = built.state.env.items()

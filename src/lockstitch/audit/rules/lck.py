@@ -83,7 +83,7 @@ class LCK001(Rule):
         listed = next((each for each in requirement_lists(repo) if each.path == path), None)
         made = f"{path.removesuffix('.in')}.txt"
         entries = [e for e in listed.value.entries if e.name and not e.local] if listed else []
-        loose = [each for each in entries if not each.pinned]
+        loose = [entry for entry in entries if not entry.pinned]
         if not loose or made in repo.name_set:
             return  # what was made and is not pinned, LCK005 says
         beside_it = [each.path for each in locks_in(repo, folder_of(path))]
@@ -143,7 +143,7 @@ class LCK003(Rule):
             others = locks_in(repo, folder_of(lock.path))
             if any(_hashed(other) for other in others) and not _installed(repo, lock.path):
                 continue
-            pinned = [each for each in lock.packages if each.source.kind == "registry"]
+            pinned = [package for package in lock.packages if package.source.kind == "registry"]
             if len(pinned) < len(lock.packages):
                 continue  # a place has no hash either: LCK004 or LCK005 is about it
             if pinned and not any(file.hash for each in pinned for file in each.files):
@@ -159,7 +159,7 @@ def _is_for_docs(path: str) -> bool:
 
 
 def _hashed(lock: Graph) -> bool:
-    return any(file.hash for each in lock.packages for file in each.files)
+    return any(file.hash for package in lock.packages for file in package.files)
 
 
 def _installed(repo: Repository, path: str) -> bool:
@@ -200,9 +200,11 @@ class LCK007(Rule):
     def _pair(self, main: Graph, other: Graph) -> Iterator[Finding]:
         have = _versions(main)
         wrong = [
-            each
-            for each in other.packages
-            if each.version and each.name in have and _public(each.version) not in have[each.name]
+            package
+            for package in other.packages
+            if package.version
+            and package.name in have
+            and _public(package.version) not in have[package.name]
         ]
         wrong = [each for each in wrong if not _versions(other)[each.name] & have[each.name]]
         if not wrong:
@@ -229,9 +231,9 @@ def _more(names: list[str]) -> str:
 
 def _versions(lock: Graph) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for each in lock.packages:
-        if each.version:
-            found.setdefault(each.name, set()).add(_public(each.version))
+    for package in lock.packages:
+        if package.version:
+            found.setdefault(package.name, set()).add(_public(package.version))
     return found
 
 
@@ -274,27 +276,29 @@ class LCK004(Rule):
             yield from self._listed(repo, file)
         for lock in lock_files(repo):
             if lock.kind in {"uv", "poetry", "pylock"}:
-                for each in lock.packages:
-                    where, url = folder_of(lock.path), each.source.url
-                    if each.is_local and _outside(where, url) and not _beside(repo, where, url):
-                        message = f"`{lock.path}` takes `{each.name}` from `{each.source.url}`"
+                for package in lock.packages:
+                    where, url = folder_of(lock.path), package.source.url
+                    if package.is_local and _outside(where, url) and not _beside(repo, where, url):
+                        message = (
+                            f"`{lock.path}` takes `{package.name}` from `{package.source.url}`"
+                        )
                         message += ", which is not in the repository"
                         hint = "lock it from an index, or from git with a commit"
-                        yield self.finding(lock.path, each.line, message, hint=hint)
+                        yield self.finding(lock.path, package.line, message, hint=hint)
 
     def _listed(self, repo: Repository, file: File[Listed]) -> Iterator[Finding]:
         own = _own_names(repo, folder_of(file.path))
         # Its own project alone is a way to say "install this"; with others it is a freeze.
-        alone = all(each.local for each in file.value.entries)
-        for each in file.value.entries:
-            if each.local and _of_machine(file, each, own, alone=alone):
-                message = f"`{each.text:.100}` is a place that other machines do not have"
+        alone = all(entry.local for entry in file.value.entries)
+        for entry in file.value.entries:
+            if entry.local and _of_machine(file, entry, own, alone=alone):
+                message = f"`{entry.text:.100}` is a place that other machines do not have"
                 hint = "uv export --no-emit-project --format requirements.txt, or name a version"
                 fix: tuple[Edit, ...] = ()
-                if _is_itself(each, own):
+                if _is_itself(entry, own):
                     hint = "take it out, and install the project where its files are: pip install ."
-                    fix = _without_line(file, each.line)
-                yield self.finding(file.path, each.line, message, hint=hint, fix=fix)
+                    fix = _without_line(file, entry.line)
+                yield self.finding(file.path, entry.line, message, hint=hint, fix=fix)
 
 
 def _is_itself(entry: Required, own: set[str]) -> bool:
@@ -309,8 +313,8 @@ def _without_line(file: File[Listed], line: int) -> tuple[Edit, ...]:
     text = file.text
     start, end = line_start(text, line), line_start(text, line + 1)
     after = lists.read(text[:start] + text[end:])
-    before = [(each.text, each.url) for each in file.value.entries if each.line != line]
-    same = [(each.text, each.url) for each in after.entries] == before
+    before = [(entry.text, entry.url) for entry in file.value.entries if entry.line != line]
+    same = [(entry.text, entry.url) for entry in after.entries] == before
     return (Edit(path=file.path, start=start, end=end, text=""),) if same and before else ()
 
 
@@ -335,7 +339,7 @@ def _of_machine(file: File[Listed], entry: Required, own: set[str], *, alone: bo
         return True
     itself = posixpath.normpath(url.partition("[")[0]) == "."
     # Beside requirements that are written by hand it is what the author wants.
-    frozen = all(each.local or each.pinned for each in file.value.entries)
+    frozen = all(entry.local or entry.pinned for entry in file.value.entries)
     return itself and not alone and frozen and not purpose.is_for_developers(file.path)
 
 
@@ -391,12 +395,12 @@ class LCK005(Rule):
         locks = purpose.lock_names(repo)
         for file in requirement_lists(repo):
             folder = folder_of(file.path)
-            loose = [each for each in file.value.entries if _is_loose(each)]
+            loose = [entry for entry in file.value.entries if _is_loose(entry)]
             if not loose or not file.path.endswith(".txt") or "constraints" in file.path:
                 continue
             if not purpose.is_runtime_list(repo, file.path) or _constrained(file):
                 continue
-            beside_it = any(folder_of(each) == folder for each in locks if each != file.path)
+            beside_it = any(folder_of(lock) == folder for lock in locks if lock != file.path)
             if beside_it or _is_metadata(repo, file.path) or purpose.is_library(repo, folder):
                 continue
             declared = [each for each in of_folder(repo, folder) if not each.group]
@@ -424,7 +428,7 @@ def _is_loose(entry: Required) -> bool:
 
 
 def _constrained(file: File[Listed]) -> bool:
-    return any(each.name in {"-c", "--constraint"} for each in file.value.options)
+    return any(option.name in {"-c", "--constraint"} for option in file.value.options)
 
 
 def _is_metadata(repo: Repository, path: str) -> bool:
@@ -521,7 +525,7 @@ def _asked(repo: Repository, file: File[Listed]) -> list[Required]:
     if "# via" not in file.text:
         return list(file.value.entries)
     own = _own_names(repo, folder_of(file.path))
-    return [each for each in file.value.entries if _direct(lines, each.line, own)]
+    return [entry for entry in file.value.entries if _direct(lines, entry.line, own)]
 
 
 def _direct(lines: list[str], line: int, own: set[str]) -> bool:

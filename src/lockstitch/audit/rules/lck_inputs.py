@@ -173,7 +173,7 @@ class LCK013(Rule):
                 continue
             listed = _dependencies(repo.text(path) or "", path)
             names = [each for each in listed if not each.text.startswith(("python=", "python "))]
-            names = [each for each in names if each.text not in {"python", "pip"}]
+            names = [name for name in names if name.text not in {"python", "pip"}]
             if listed and not self._is_locked(repo, path):
                 yield from self._of(path, names)
 
@@ -183,16 +183,20 @@ class LCK013(Rule):
 
     def _of(self, path: str, listed: list[Scalar]) -> Iterator[Finding]:
         for system, pattern in _OF_SYSTEM.items():
-            own = [each for each in listed if pattern.fullmatch(re.split(r"[=<>\s]", each.text)[0])]
+            own = [
+                scalar
+                for scalar in listed
+                if pattern.fullmatch(re.split(r"[=<>\s]", scalar.text)[0])
+            ]
             if own:
                 names = re.split(r"[=<>\s]", own[0].text)[0]
                 message = f"`{names}` is for {system} alone: no other system makes this environment"
                 hint = "conda env export --no-builds, and take out what belongs to one system"
                 yield self.finding(path, own[0].line, message, hint=hint, severity=Severity.ERROR)
                 return
-        matches = [(each, _BUILD.fullmatch(each.text)) for each in listed]
+        matches = [(scalar, _BUILD.fullmatch(scalar.text)) for scalar in listed]
         builds = [each for each, m in matches if m and not _ANY_SYSTEM.match(m["build"])]
-        loose = [each for each in listed if not _PINNED.search(each.text)]
+        loose = [scalar for scalar in listed if not _PINNED.search(scalar.text)]
         if len(builds) >= _MANY_BUILDS:
             message = (
                 f"{len(builds)} packages name a build of one system, as `{builds[0].text:.60}`"

@@ -293,7 +293,7 @@ class LCK009(Rule):
                     return
 
     def _lacks(self, lock: Graph, name: str, packages: list[Package], said: str) -> Finding:
-        shown = ", ".join(f"{each.name} {each.version}" for each in packages[:_SHOWN])
+        shown = ", ".join(f"{package.name} {package.version}" for package in packages[:_SHOWN])
         more = " …" if len(packages) > _SHOWN else ""
         where = f", which `{said}` asks for" if said else ""
         verb = "has" if len(packages) == 1 else "have"
@@ -304,7 +304,7 @@ class LCK009(Rule):
 
 def _supported(lock: Graph, machine: Machine) -> bool:
     markers = texts(lock.document.get("supported-markers"))
-    return not markers or any(wheels.applies(each, machine) for each in markers)
+    return not markers or any(wheels.applies(marker, machine) for marker in markers)
 
 
 def _built_in(repo: Repository, folder: str) -> list[Built]:
@@ -351,7 +351,7 @@ def _machine(repo: Repository, folder: str, platform: str) -> Machine:
 def _groups(repo: Repository, folder: str) -> tuple[str, ...]:
     """Return the groups and extras that images of [tool.lockstitch] have."""
     images = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "lockstitch", "images")
-    listed = [each.get("groups") for each in images.values() if isinstance(each, dict)]
+    listed = [image.get("groups") for image in images.values() if isinstance(image, dict)]
     return tuple(str(name) for each in listed if isinstance(each, list) for name in each)
 
 
@@ -388,15 +388,15 @@ class LCK010(Rule):
                 continue
             machine = _machine(repo, folder, "linux/amd64")
             packages = wheels.installed(lock, machine, _groups(repo, folder))
-            torch = next((each for each in packages if each.name == "torch"), None)
-            libraries = [each for each in packages if accelerators.is_cuda(each.name)]
+            torch = next((package for package in packages if package.name == "torch"), None)
+            libraries = [package for package in packages if accelerators.is_cuda(package.name)]
             if torch is None or not (libraries or "+cu" in torch.version):
                 continue
             if "+cpu" not in torch.version and not _speaks_of_gpus(repo):
                 yield self._cuda(lock, torch, libraries)
 
     def _cuda(self, lock: Graph, torch: Package, libraries: list[Package]) -> Finding:
-        size = sum(max((f.size or 0 for f in each.files), default=0) for each in libraries)
+        size = sum(max((f.size or 0 for f in library.files), default=0) for library in libraries)
         cost = f", {size / _GB:.1f} GB to download" if size else ""
         brought = f" and {len(libraries)} packages of NVIDIA{cost}" if libraries else ""
         message = f"torch {torch.version} is the build for CUDA{brought}, and no image is for GPUs"

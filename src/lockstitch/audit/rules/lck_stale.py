@@ -87,7 +87,9 @@ class LCK002(Rule):
             message += " workspace that the folder is a member of"
             yield self.finding(lock.path, 1, message, hint=f"git rm {lock.path}")
             return
-        own = [each for each in lock.packages if each.source.kind in {"editable", "virtual"}]
+        own = [
+            package for package in lock.packages if package.source.kind in {"editable", "virtual"}
+        ]
         static = True
         for where in dict.fromkeys((".", *(each.source.url for each in own))):
             path = _pyproject(folder, where)
@@ -195,7 +197,7 @@ def _workspace(repo: Repository, folder: str) -> str | None:
         pyproject = repo.toml(beside(above, "pyproject.toml"))
         listed = table(pyproject, "tool", "uv", "workspace")
         members, excluded = texts(listed.get("members")), texts(listed.get("exclude"))
-        if any(files.matches(inside, each) for each in members):
+        if any(files.matches(inside, member) for member in members):
             return None if any(files.matches(inside, each) for each in excluded) else above
     return None
 
@@ -213,14 +215,14 @@ def _unknown_builds(repo: Repository, folder: str, lock: Graph) -> bool:
 
     Folders that the lock does not name yet may be members of the workspace.
     """
-    if any(each.source.kind in {"directory", "path"} for each in lock.packages):
+    if any(package.source.kind in {"directory", "path"} for package in lock.packages):
         return True
     uv = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "uv")
     listed = [x for v in table(uv, "sources").values() for x in (v if isinstance(v, list) else [v])]
     if any("path" in table(each) for each in listed):
         return True
     members = table(uv, "workspace").get("members", [])
-    return any(_is_unknown(repo, folder, each) for each in members)
+    return any(_is_unknown(repo, folder, member) for member in members)
 
 
 def _is_unknown(repo: Repository, folder: str, pattern: object) -> bool:

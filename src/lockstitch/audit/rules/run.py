@@ -50,7 +50,7 @@ class RUN001(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         """Yield one finding a file, at the first call that draws."""
         hints = code_hints(repo)
-        anywhere = any("seeds" in each for each in hints.values())
+        anywhere = any("seeds" in hint for hint in hints.values())
         for path, script in scripts(repo).items():
             trains = hints[path] >= {"trains", "draws"}
             draws = script.draws if trains and not script.seeds else ()

@@ -185,12 +185,12 @@ def _all_passwords(repo: Repository) -> Iterator[tuple[str, Password]]:
         for service in file.value.services.values():
             if is_for_tests(service):
                 continue
-            for each in passwords(service):
-                if no_cloud and each.what.startswith("`AWS_"):
+            for password in passwords(service):
+                if no_cloud and password.what.startswith("`AWS_"):
                     continue  # the stand-in takes any
-                if (each.path, each.line) not in seen:
-                    seen.add((each.path, each.line))
-                    yield service.name, each
+                if (password.path, password.line) not in seen:
+                    seen.add((password.path, password.line))
+                    yield service.name, password
 
 
 class STK003(Rule):
@@ -563,14 +563,14 @@ class STK013(Rule):
 
 
 def _env_files(repo: Repository, service: Service) -> Iterator[tuple[Value, str, str]]:
-    for each in service.env_files:
-        name = each.file.text
-        path = beside(each.file.path, name)
-        known = each.file.is_known and _is_inside(name, path)
-        missing = each.required and each.settings is None and not repo.exists(path)
+    for file in service.env_files:
+        name = file.file.text
+        path = beside(file.file.path, name)
+        known = file.file.is_known and _is_inside(name, path)
+        missing = file.required and file.settings is None and not repo.exists(path)
         if known and missing and not _is_made_by_hand(repo, path):
             message = f"`{service.name}` reads `{name:.100}`, which is not there"
-            yield each.file, message, "commit it, or one with `.example` at its end"
+            yield file.file, message, "commit it, or one with `.example` at its end"
 
 
 def _is_made_by_hand(repo: Repository, path: str) -> bool:
@@ -578,7 +578,7 @@ def _is_made_by_hand(repo: Repository, path: str) -> bool:
     folder, name = posixpath.split(path)
     examples = (*(f"{name}.{x}" for x in _EXAMPLES), *(f"{x}{name}" for x in ("example", "sample")))
     examples = (*examples, *(f"env.{x}" for x in _EXAMPLES), *(f".env.{x}" for x in _EXAMPLES))
-    shown = any(repo.exists(posixpath.join(folder, each)) for each in examples)
+    shown = any(repo.exists(posixpath.join(folder, example)) for example in examples)
     return shown or is_git_ignored(repo, path)
 
 

@@ -342,7 +342,7 @@ class STK015(Rule):
             others = [s for s in stack.services.values() if s not in stores]
             if len(stores) != 1 or not others or stack.is_override or is_for_tests(stores[0]):
                 continue
-            if any(role_of(each) is Role.MLFLOW for each in others):
+            if any(role_of(other) is Role.MLFLOW for other in others):
                 continue  # STK009
             if not _is_named(repo, stack, stores[0]):
                 message = f"the object store `{stores[0].name}` is started, and nothing names it"
@@ -355,7 +355,7 @@ def _is_named(repo: Repository, stack: Stack, store: Service) -> bool:
     name = re.escape(store.name)
     wanted = re.compile(rf"(?i)\b{name}\b|\bs3\b|s3://|boto3|minio|endpoint_url|aws_")
     lines = stack.file.text.splitlines()
-    last = max((each.line for each in store.nodes.values()), default=store.line)
+    last = max((node.line for node in store.nodes.values()), default=store.line)
     after = [s.line for s in stack.services.values() if s.line > store.line]
     end = min(after, default=last + 20)
     rest = "\n".join([*lines[: store.line - 1], *lines[end - 1 :]])

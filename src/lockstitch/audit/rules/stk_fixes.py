@@ -183,7 +183,7 @@ def conditions(
     node = service.nodes.get("depends_on")
     if not isinstance(node, yaml.Sequence) or node.path != service.path:
         return ()
-    names = [each.text for each in node.items if isinstance(each, yaml.Scalar)]
+    names = [item.text for item in node.items if isinstance(item, yaml.Scalar)]
     targets = [stack.services.get(name) for name in names]
     wanted = {
         name: {
@@ -344,7 +344,7 @@ def _builds(changes: _Changes, service: Service, packages: Sequence[str]) -> boo
     own = image is not None and image.path == _OFFICIAL and value is not None
     if not own or value is None or "$" in value.raw or service.build is not None:
         return False
-    pins = " ".join(_PINS[each] for each in packages)
+    pins = " ".join(_PINS[package] for package in packages)
     lines = f"FROM {value.text}\nRUN pip install --no-cache-dir {pins}\n"
     changes.add({"build": {"dockerfile_inline": lines}}, after="image")
     changes.remove("image")

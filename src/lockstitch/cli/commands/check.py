@@ -285,7 +285,7 @@ def _secrets(options: argparse.Namespace) -> int:
 
 def _secrets_document(result: "SearchResult", scanner: "Scanner | None") -> dict[str, object]:
     return {
-        "findings": [each.document() for each in result.secrets],
+        "findings": [secret.document() for secret in result.secrets],
         "files": result.files,
         "skipped": {"binary": result.binary, "large": result.large},
         "scanner": scanner.name if scanner else None,

@@ -117,7 +117,9 @@ def _started(before: Fingerprint, after: Fingerprint) -> tuple[dict[str, list[st
     """
     from lockstitch.image import startup
 
-    was, now = ({each.name: each.artifacts for each in side.packages} for side in (before, after))
+    was, now = (
+        {package.name: package.artifacts for package in side.packages} for side in (before, after)
+    )
     changed = {name: wheels for name, wheels in now.items() if wheels and wheels != was.get(name)}
     if not any(was.values()):
         return {}, []

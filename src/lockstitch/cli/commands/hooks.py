@@ -59,7 +59,7 @@ def _print_json(migration: Migration, *, written: bool) -> None:
             "file": str(migration.path),
             "lock": migration.lock,
             "written": written,
-            "hooks": [dataclasses.asdict(each) for each in migration.decisions],
+            "hooks": [dataclasses.asdict(decision) for decision in migration.decisions],
             "lacking": migrate.lacking(migration),
             "diff": migration.diff(),
         }
@@ -68,8 +68,8 @@ def _print_json(migration: Migration, *, written: bool) -> None:
 
 def _table(migration: Migration) -> str:
     rows = [
-        [each.hook, _short(each.was), each.becomes, _short(each.now), each.why]
-        for each in migration.decisions
+        [decision.hook, _short(decision.was), decision.becomes, _short(decision.now), decision.why]
+        for decision in migration.decisions
     ]
     return table(["hook", "was", "is now", "version", "why"], rows, left=5)
 

@@ -172,7 +172,7 @@ def _made_first(found: plan.Plan) -> list[str]:
         for pattern in image.include
         if not any(files.matches(name, pattern) for name in names)
     ]
-    return [*dict.fromkeys(each for each in hints if each.startswith("lockstitch run "))]
+    return [*dict.fromkeys(hint for hint in hints if hint.startswith("lockstitch run "))]
 
 
 def _can_fetch(python: str) -> bool:

@@ -122,7 +122,9 @@ def _document(inspected: Inspected) -> dict[str, object]:
             }
             for layer in inspected.layers
         ],
-        "packages": [{"name": each.name, "size": each.size} for each in inspected.packages],
+        "packages": [
+            {"name": package.name, "size": package.size} for package in inspected.packages
+        ],
     }
 
 
@@ -152,7 +154,9 @@ def _lines(inspected: Inspected, *, most: int | None) -> list[str]:
             f"{facts.digest.short:<14}{shown(facts.size):>10}{shown(facts.unpacked):>10}  {title}"
         )
     lines += ["", f"{'PACKAGE':<40}{'UNPACKED':>10}"]
-    lines += [f"{each.name:<40}{shown(each.size):>10}" for each in inspected.packages[:most]]
+    lines += [
+        f"{package.name:<40}{shown(package.size):>10}" for package in inspected.packages[:most]
+    ]
     hidden = len(inspected.packages) - len(inspected.packages[:most])
     lines += [f"… and {hidden} more (--all)"] if hidden else []
     lines += ["", "LABELS"]

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     folder = control.folder_of(session.project)
     services = stacks.of(session).status()
     addresses = control.addresses(folder) if services else {}
-    ready = bool(services) and all(each["state"] == READY for each in services.values())
+    ready = bool(services) and all(service["state"] == READY for service in services.values())
     if options.json:
         found = {n: {**each, "address": addresses.get(n, "")} for n, each in services.items()}
         logins = control.logins(folder) if services else {}

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         spec = session.project.stack
         ports = f"PostgreSQL on {spec.postgres_port}, objects on {spec.objects_port}"
-        own = "".join(f", {each.name} on {each.port}" for each in spec.services)
+        own = "".join(f", {service.name} on {service.port}" for service in spec.services)
         return would(options, f"start {ports}, MLflow on {spec.mlflow_port}{own} ({spec.runner})")
     stack = stacks.ready(session)
     with session.progress.task("start the stack", 0) as task:

@@ -59,18 +59,18 @@ def run(options: argparse.Namespace) -> int:
     shown = progress.reporter(quiet=bool(options.quiet or options.json))
     images = named.images(options.platform or "")
     findings = [verify.verify(named.place, image, shown, locks) for image in images]
-    for each in findings:
+    for finding in findings:
         if key:
-            each.problems["signature"] = sign.problems(named.place, named.digest, key)
+            finding.problems["signature"] = sign.problems(named.place, named.digest, key)
         else:
-            each.skipped["signature"] = "no --key"
+            finding.skipped["signature"] = "no --key"
     if options.json:
-        print_json([_document(named, each) for each in findings])
-        return 1 if any(each.lines() for each in findings) else 0
+        print_json([_document(named, finding) for finding in findings])
+        return 1 if any(finding.lines() for finding in findings) else 0
     several = len(findings) > 1
-    raise_all([error for each in findings for error in _errors(each, several=several)])
-    for each in findings:
-        say(_summary(each))
+    raise_all([error for finding in findings for error in _errors(finding, several=several)])
+    for finding in findings:
+        say(_summary(finding))
     sys.stdout.write(f"{named}\n")
     return 0
 

@@ -142,14 +142,14 @@ class Environments:
     @property
     def editable(self) -> bool:
         """Whether every mixture has the project itself, editable."""
-        return any("--editable" in each.words for each in self._extras)
+        return any("--editable" in extra.words for extra in self._extras)
 
     def path(self, wanted: Requirements) -> Path:
         """Return the folder of an environment, whether it exists or not."""
         known = {
             "python": self._pythons.path(wanted.python) or wanted.python,
             "pins": list(wanted.pins),
-            "extras": [[*each.words, each.stamp] for each in self._extras],
+            "extras": [[*extra.words, extra.stamp] for extra in self._extras],
         }
         return self.root / digest.of_bytes(canonical_json(known)).hex[:24]
 
@@ -208,7 +208,7 @@ class Environments:
         self._uv("venv", "--quiet", "--no-project", "--clear", "--python", python, str(folder))
         pins = folder / "pins.txt"
         files.write_text(pins, "".join(f"{pin}\n" for pin in wanted.pins))
-        words = [word for each in self._extras for word in each.words]
+        words = [word for extra in self._extras for word in extra.words]
         if wanted.pins or words:
             chosen = ["--requirements", str(pins)] if wanted.pins else []
             where = str(live.python_of(folder))

@@ -101,7 +101,7 @@ class Explanation:
 
     def chosen(self, labels: Mixture) -> list[Cause]:
         """Return causes by their labels, the likeliest first."""
-        return [each for each in self.causes if each.label in labels]
+        return [cause for cause in self.causes if cause.label in labels]
 
 
 def explain(
@@ -120,7 +120,7 @@ def explain(
     Raises LockstitchError when A gives no number.
     """
     runs = _Runs(bench, limits, told)
-    everything = frozenset(each.label for each in causes)
+    everything = frozenset(cause.label for cause in causes)
     scale = _ends(everything, runs)
     causes = rank() if rank else causes
     if not scale.differs:
@@ -133,7 +133,7 @@ def explain(
             runs=runs.count,
             doubt=_MOVES if scale.noise else "",
         )
-    needs = sides.implied(*look(), [name for each in causes for name in each.packages])
+    needs = sides.implied(*look(), [name for cause in causes for name in cause.packages])
     together = sides.coupled(causes, needs)
     runs.couple(together, causes)
     return _searched(sides.question(together, needs), together, scale, runs)
@@ -231,7 +231,7 @@ class _Runs:
 
     def numbers(self, mixture: Mixture) -> list[float]:
         """Return all numbers of a mixture so far."""
-        return [each.value for each in self.of(mixture) if isinstance(each, Metric)]
+        return [outcome.value for outcome in self.of(mixture) if isinstance(outcome, Metric)]
 
     def are_exact(self, everything: Mixture) -> bool:
         """Return whether every number so far is A's first or B's, in each digit of many.
@@ -239,13 +239,13 @@ class _Runs:
         Or A wrote the same files each time, such as a model: what draws at random does not.
         """
         nothing: Mixture = frozenset()
-        first = [each.value for m in (nothing, everything) for each in self.numbered(m)[:1]]
+        first = [metric.value for m in (nothing, everything) for metric in self.numbered(m)[:1]]
         every = [each for some in self._outcomes.values() for each in some]
         values = [each.value for each in every if isinstance(each, Metric)]
         if any(value not in first and not math.isnan(value) for value in values):
             return False
-        written = {each.wrote for each in self.numbered(nothing)}
-        alike = len({repr(each.value) for each in self.numbered(nothing)}) == 1
+        written = {metric.wrote for metric in self.numbered(nothing)}
+        alike = len({repr(metric.value) for metric in self.numbered(nothing)}) == 1
         return alike and (
             not all(map(_is_coarse, first)) or (len(written) == 1 and "" not in written)
         )
@@ -267,7 +267,7 @@ class _Runs:
 
     def numbered(self, mixture: Mixture) -> list[Metric]:
         """Return all outcomes of a mixture so far that are numbers."""
-        return [each for each in self.of(mixture) if isinstance(each, Metric)]
+        return [outcome for outcome in self.of(mixture) if isinstance(outcome, Metric)]
 
     def told(self, mixture: Mixture, outcome: Outcome, verdict: Verdict | None) -> None:
         """Pass an outcome on to whoever watches."""
@@ -310,9 +310,9 @@ class _Median:
         """Run a mixture several times and return the outcome in the middle."""
         del repeat
         outcomes = self._runs.several([mixture] * self._width, self._scale)
-        numbers = sorted(each.value for each in outcomes if isinstance(each, Metric))
+        numbers = sorted(outcome.value for outcome in outcomes if isinstance(outcome, Metric))
         if len(numbers) <= self._width // 2:
-            return next(each for each in outcomes if isinstance(each, Fails))
+            return next(outcome for outcome in outcomes if isinstance(outcome, Fails))
         return Metric(value=numbers[len(numbers) // 2])
 
 
@@ -353,7 +353,7 @@ def _scale(runs: _Runs, everything: Mixture) -> Scale:
 
 def _known(outcomes: Sequence[Outcome], least: int) -> bool:
     """Return whether it is known how much a number varies: the last runs did not widen it."""
-    values = [each.value for each in outcomes if isinstance(each, Metric)]
+    values = [outcome.value for outcome in outcomes if isinstance(outcome, Metric)]
     if len(values) < len(outcomes) or len(values) >= _ENOUGH:
         return True
     least += _COARSE_MORE if len({*values}) <= _FEW else 0
@@ -381,7 +381,7 @@ def _contradiction(answer: Answer, everything: Mixture, runs: _Runs, scale: Scal
     rounds += runs.surprises(answer, scale) > 0
     for _ in range(rounds):
         outcomes = runs.several([*(mixture for mixture, _ in expected), *parts], scale)
-        verdicts = [scale.verdict(each) for each in outcomes]
+        verdicts = [scale.verdict(outcome) for outcome in outcomes]
         decided, beside = verdicts[: len(expected)], verdicts[len(expected) :]
         if decided != [verdict for _, verdict in expected] or Verdict.AS_B in beside:
             return _CONTRADICT
@@ -419,9 +419,9 @@ def _is_coarse(value: float) -> bool:
 
 def _need_numbers(before: Sequence[Outcome], after: Sequence[Outcome]) -> None:
     """Raise LockstitchError when a run of A gave no number, or B was stopped."""
-    failed = next((each for each in before if isinstance(each, Fails)), None)
+    failed = next((outcome for outcome in before if isinstance(outcome, Fails)), None)
     if failed:
-        both = any(isinstance(each, Fails) for each in after)
+        both = any(isinstance(outcome, Fails) for outcome in after)
         message = f"{'A and B give' if both else 'A gives'} no number: {failed.reason}"
         if failed.detail and failed.detail != failed.reason:
             message += f"\n{failed.detail}"
@@ -429,7 +429,7 @@ def _need_numbers(before: Sequence[Outcome], after: Sequence[Outcome]) -> None:
         if failed.reason.startswith(("no number", "a time")):
             hint = "--metric-file metrics.json:accuracy, or --metric-regex 'accuracy: (.*)'"
         raise LockstitchError(message, hint=hint)
-    stopped = [each for each in after if isinstance(each, Fails)]
+    stopped = [outcome for outcome in after if isinstance(outcome, Fails)]
     if any(each.passing for each in stopped) or 0 < len(stopped) < len(after):
         message = f"B gives no number, for a reason that no package is: {stopped[0].reason}"
         raise LockstitchError(message, hint="run the command by hand in B, then again")
@@ -540,12 +540,12 @@ class CommandBench:
     @property
     def imported(self) -> frozenset[str] | None:
         """The packages that the first runs of A and B imported, None where one is not known."""
-        seen = [self.outcomes.imported(each) for each in self._ends]
+        seen = [self.outcomes.imported(end) for end in self._ends]
         return frozenset[str]().union(*filter(None, seen)) if all(seen) else None
 
     @property
     def _ends(self) -> tuple[Mixture, Mixture]:
-        return frozenset(), frozenset(each.label for each in self.ends.causes)
+        return frozenset(), frozenset(cause.label for cause in self.ends.causes)
 
     def _tried(self, mixture: Mixture, *, watched: bool) -> Outcome:
         try:

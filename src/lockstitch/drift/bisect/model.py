@@ -56,17 +56,17 @@ class Cause:
     @property
     def packages(self) -> tuple[str, ...]:
         """The names of its packages."""
-        return tuple(sorted({each.name for each in self.parts if each.what == "package"}))
+        return tuple(sorted({part.name for part in self.parts if part.what == "package"}))
 
     @property
     def known(self) -> tuple[KnownChange, ...]:
         """The known changes of results of its packages."""
-        return tuple(change for each in self.parts for change in each.known)
+        return tuple(change for part in self.parts for change in part.known)
 
     @property
     def matters(self) -> bool:
         """Whether it is known to change results."""
-        return any(each.effect.matters for each in self.parts)
+        return any(part.effect.matters for part in self.parts)
 
 
 @frozen
@@ -175,7 +175,7 @@ def middle(values: Sequence[float]) -> float:
 
 
 def _spread(values: Sequence[float]) -> float:
-    finite = [each for each in values if math.isfinite(each)]
+    finite = [value for value in values if math.isfinite(value)]
     return max(finite) - min(finite) if finite else 0.0
 
 

@@ -44,7 +44,7 @@ def ranking(prepared: Prepared) -> str:
 def planned(prepared: Prepared) -> dict[str, Any]:
     """Return the plan as JSON."""
     return {
-        "causes": [_cause(each) for each in prepared.ends.causes],
+        "causes": [_cause(cause) for cause in prepared.ends.causes],
         "beside": [each.document() for each in prepared.ends.beside],
         "most": prepared.most,
         "limit": prepared.limits.runs,
@@ -121,8 +121,8 @@ def _parts(causes: Sequence[Cause]) -> Iterator[str]:
     for cause in causes:
         first, *others = cause.parts
         # What one side alone has comes with the package that needs it: it is no name.
-        with_it = [each for each in others if each.kind in {"added", "removed"}]
-        shown = [first, *(each for each in others if each not in with_it)]
+        with_it = [other for other in others if other.kind in {"added", "removed"}]
+        shown = [first, *(other for other in others if other not in with_it)]
         for part in shown[:_NAMED]:
             name, before, after = row(part)
             yield f"  {name} {before} → {after}"
@@ -271,4 +271,4 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def _cause(cause: Cause) -> list[dict[str, Any]]:
-    return [each.document() for each in cause.parts]
+    return [part.document() for part in cause.parts]

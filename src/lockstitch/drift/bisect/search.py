@@ -27,7 +27,7 @@ def run_all(
     """
     if parallel > 1 and len(items) > 1:
         return threads.run(items, work, parallel=parallel)
-    return [work(each) for each in items]
+    return [work(item) for item in items]
 
 
 class Spent(Exception):  # noqa: N818 -- it ends a search and is no fault
@@ -69,9 +69,9 @@ class Trials:
 
         One that is known is taken before any is tried.
         """
-        for each in mixtures:
-            if each in self.outcomes and self._verdict(each) is wanted:
-                return each
+        for mixture in mixtures:
+            if mixture in self.outcomes and self._verdict(mixture) is wanted:
+                return mixture
         new = [each for each in dict.fromkeys(mixtures) if each not in self.outcomes]
         for start in range(0, len(new), self.parallel):
             batch = new[start : start + self.parallel]
@@ -94,7 +94,7 @@ class Trials:
         return self._scale.verdict(self.outcomes[mixture])
 
     def _try(self, mixtures: Sequence[Mixture]) -> None:
-        new = [each for each in mixtures if each not in self.outcomes]
+        new = [mixture for mixture in mixtures if mixture not in self.outcomes]
         allowed = new[: self._left]
         self._left -= len(allowed)
         found = run_all(allowed, self._bench.run, parallel=self.parallel)
@@ -287,7 +287,7 @@ def _reduced(causes: Sequence[str], trials: Trials) -> Mixture:
         if hit is not None:
             causes, pieces = [c for c in causes if c in hit], 2
             continue
-        others = [frozenset(causes) - each for each in mixtures]
+        others = [frozenset(causes) - mixture for mixture in mixtures]
         hit = trials.first(
             others if pieces > 2 else [], Verdict.AS_B
         )  # of two halves, the others are the halves

@@ -136,7 +136,7 @@ def _contents(both: tuple[Side, Side], folder: Path) -> sides.Contents:
     if inputs[0] is None or inputs[1] is None:
         return {}
     commits = [each.fingerprint.commit for each in both]
-    revisions = [r for each in commits if (r := git.revision(folder, each) if each else None)]
+    revisions = [r for commit in commits if (r := git.revision(folder, commit) if commit else None)]
 
     def content(path: str, digest: str | None) -> Content | None:
         if digest is None:
@@ -144,7 +144,10 @@ def _contents(both: tuple[Side, Side], folder: Path) -> sides.Contents:
         place = folder / path
         inside = place.is_file() and place.resolve().is_relative_to(folder.resolve())
         own = place.read_bytes() if inside else None
-        tried = [(own, ""), *((each.data(path, _LARGEST), each.commit) for each in revisions)]
+        tried = [
+            (own, ""),
+            *((revision.data(path, _LARGEST), revision.commit) for revision in revisions),
+        ]
         same = [(d, commit) for d, commit in tried if d is not None and of_bytes(d) == digest]
         return Content(data=same[0][0], commit=same[0][1]) if same else None
 
@@ -268,7 +271,7 @@ def explained(prepared: Prepared, progress: Reporter, *, talk: bool) -> Explanat
     with progress.task("install A and B", 0):
         for each in both:
             bench.environments.make(each)
-    runs, everything = 0, frozenset(each.label for each in causes)
+    runs, everything = 0, frozenset(cause.label for cause in causes)
     ends = {frozenset[str](), everything}  # of which no line has been shown
     with progress.task("runs", prepared.most) as task:
 

@@ -173,11 +173,19 @@ def between(
     ]
     known = contents or {}
     tried = [
-        each
-        for each in differences
-        if (each.name in known if each.what == "input" else _tried(each, old, new, asked))
+        difference
+        for difference in differences
+        if (
+            difference.name in known
+            if difference.what == "input"
+            else _tried(difference, old, new, asked)
+        )
     ]
-    rest = [each for each in differences if each not in tried and not _own(each, old, new)]
+    rest = [
+        difference
+        for difference in differences
+        if difference not in tried and not _own(difference, old, new)
+    ]
     causes = sorted(_causes(tried), key=lambda cause: cause.parts[0].name not in asked)
     return Ends(
         before=old,
@@ -222,15 +230,15 @@ def _tried(each: Difference, before: Side, after: Side, asked: frozenset[str]) -
 
 
 def _causes(tried: Sequence[Difference]) -> Iterator[Cause]:
-    python = [each for each in tried if each.what == "python"]
-    for each in tried:
-        if each.what == "variable":
-            yield Cause(label=f"${each.name}", parts=(each,))
-        elif each.what == "package":
-            yield Cause(label=each.name, parts=(each,))
-        elif each.what == "input":
-            yield Cause(label=f"./{each.name}", parts=(each,))
-        elif each is python[0]:
+    python = [difference for difference in tried if difference.what == "python"]
+    for difference in tried:
+        if difference.what == "variable":
+            yield Cause(label=f"${difference.name}", parts=(difference,))
+        elif difference.what == "package":
+            yield Cause(label=difference.name, parts=(difference,))
+        elif difference.what == "input":
+            yield Cause(label=f"./{difference.name}", parts=(difference,))
+        elif difference is python[0]:
             yield Cause(label=PYTHON, parts=tuple(python))
 
 
@@ -316,7 +324,7 @@ def implied(before: Installed, after: Installed, changed: Iterable[str]) -> dict
 
 def coupled(causes: Sequence[Cause], needs: Mapping[str, Mixture]) -> list[Cause]:
     """Return the causes; those that imply each other become one, in the place of the first."""
-    reach = {each.label: closure(frozenset({each.label}), needs) for each in causes}
+    reach = {cause.label: closure(frozenset({cause.label}), needs) for cause in causes}
     joined: list[Cause] = []
     taken: set[str] = set()
     for each in causes:

@@ -79,7 +79,7 @@ def _words(answer: Answer) -> tuple[tuple[str, ...], str]:
     """Return the codes of an error's body and one line that shows all of them."""
     try:
         errors = parse_json(answer.read(_LARGEST_ERROR))["errors"]
-        pairs = [(str(each["code"]), str(each.get("message") or "")) for each in errors]
+        pairs = [(str(error["code"]), str(error.get("message") or "")) for error in errors]
     except (TransportError, ValueError, KeyError, TypeError, AttributeError):
         return (), ""
     lines = [f"{code}: {message}" if message else code for code, message in pairs]

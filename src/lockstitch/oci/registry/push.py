@@ -261,7 +261,7 @@ def push(
     registry never names what it lacks, however the push ends. Raises one LockstitchError with
     all blobs that failed.
     """
-    wanted = {each.descriptor.digest: each for image in images for each in image.blobs}
+    wanted = {blob.descriptor.digest: blob for image in images for blob in image.blobs}
     target.host.open()  # once, not by each of the parallel requests
     # Biggest first, so that one large layer does not start when the others have ended.
     queue = sorted(wanted.values(), key=lambda b: (-b.descriptor.size, b.descriptor.digest))
@@ -286,7 +286,7 @@ def push(
 def _send(
     target: RepositoryWriter, missing: Sequence[Blob], locations: BlobLocations, progress: Reporter
 ) -> list[str]:
-    total = sum(each.descriptor.size for each in missing)
+    total = sum(blob.descriptor.size for blob in missing)
     label = f"push {counted(len(missing), 'blob')} to {target.name}"
     with progress.task(label, total) as task:
 
@@ -324,4 +324,4 @@ def _put(target: RepositoryWriter, data: bytes, descriptor: Descriptor, tag: str
 
 
 def _count(found: Sequence[Blob]) -> Count:
-    return Count(blobs=len(found), bytes=sum(each.descriptor.size for each in found))
+    return Count(blobs=len(found), bytes=sum(blob.descriptor.size for blob in found))

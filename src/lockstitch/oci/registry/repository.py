@@ -174,7 +174,9 @@ class Repository:
             found += page.manifests
             if not path:
                 break
-        return [each for each in found if artifact_type in {"", each.artifact_type}]
+        return [
+            descriptor for descriptor in found if artifact_type in {"", descriptor.artifact_type}
+        ]
 
     def _page(self, digest: Digest, path: str) -> tuple[Manifest | None, str]:
         what = f"the referrers of `{self.name}@{digest}`"

@@ -26,7 +26,7 @@ def copy(layout: Layout, digest: Digest, target: RepositoryWriter) -> SentDocume
     The image and its tags stay as they are. Raises LockstitchError when the registry refuses.
     """
     wanted = layout.referrers(digest)
-    present = {each.digest for each in target.referrers(digest)} if wanted else set()
+    present = {referrer.digest for referrer in target.referrers(digest)} if wanted else set()
     missing = [(layout.manifest(each.digest), "") for each in wanted if each.digest not in present]
     tag = signature_tag(digest)
     if tag in layout.tags():
@@ -51,8 +51,12 @@ def attach(
 
     Raises LockstitchError when the registry refuses.
     """
-    present = {each.digest for each in target.referrers(subject.digest)} if artifacts else set()
-    missing = [each for each in artifacts if each.descriptor(subject).digest not in present]
+    present = (
+        {referrer.digest for referrer in target.referrers(subject.digest)} if artifacts else set()
+    )
+    missing = [
+        artifact for artifact in artifacts if artifact.descriptor(subject).digest not in present
+    ]
     sent = 0
     for artifact in missing:
         sent += sum(target.send_bytes(blob, data) for blob, data in artifact.blobs())

@@ -78,7 +78,7 @@ def manifest_of(present: Sequence[Signature]) -> tuple[bytes, bytes]:
             "os": "",
             "rootfs": {
                 "type": "layers",
-                "diff_ids": [str(each.descriptor.digest) for each in present],
+                "diff_ids": [str(signature.descriptor.digest) for signature in present],
             },
         }
     )
@@ -88,7 +88,7 @@ def manifest_of(present: Sequence[Signature]) -> tuple[bytes, bytes]:
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "config": described.document(),
-            "layers": [each.descriptor.document() for each in present],
+            "layers": [signature.descriptor.document() for signature in present],
         }
     )
     return config, manifest
@@ -133,7 +133,7 @@ def problems(place: Layout | Repository, digest: Digest, key: Key) -> list[str]:
     ours = [each for each in present if key.checks(each.payload, each.signature)]
     if not ours:
         return [f"none of the {len(present)} signatures of {digest} is of this key"]
-    if not any(each.signs(digest) for each in ours):
+    if not any(our.signs(digest) for our in ours):
         return [f"the key has signed another image than {digest}, and that stands here"]
     return []
 

@@ -212,7 +212,7 @@ class _Walker:
             # An extra that a package asks of another switches markers of packages met before.
             self._reached(grows=True)
             for sides in self.graph.conflicts:
-                both = sorted(str(each) for each in sides if each.marker_name in self.active)
+                both = sorted(str(side) for side in sides if side.marker_name in self.active)
                 if len(both) > 1:
                     raise _conflict(self.graph, both)
         reached, needs = self._reached(grows=False)
@@ -233,7 +233,7 @@ class _Walker:
         edges = deque(self._own())
         while edges:
             owner, extra, edge = edges.popleft()
-            words = {f"extra-{len(edge.name)}-{edge.name}-{each}" for each in edge.extras}
+            words = {f"extra-{len(edge.name)}-{edge.name}-{extra}" for extra in edge.extras}
             active = (
                 {*self.active, extra, *(words if grows else ())}
                 if extra or grows

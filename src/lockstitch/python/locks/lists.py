@@ -60,7 +60,7 @@ class Listed:
     @property
     def is_lock(self) -> bool:
         """Whether it pins all that it names, and names something."""
-        return bool(self.entries) and all(each.pinned or each.local for each in self.entries)
+        return bool(self.entries) and all(entry.pinned or entry.local for entry in self.entries)
 
 
 def is_name(path: str) -> bool:

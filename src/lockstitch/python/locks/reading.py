@@ -62,8 +62,8 @@ class Reading:
     def close(self) -> None:
         """Raise the LockstitchErrors of all wrong values, or keep them where reading is lenient."""
         wrong = [
-            LockstitchError(f"`{self.source}` cannot be read: {each.message}", hint=self.hint)
-            for each in self.top.problems
+            LockstitchError(f"`{self.source}` cannot be read: {problem.message}", hint=self.hint)
+            for problem in self.top.problems
         ]
         self._given += wrong
         if self.is_strict:

@@ -58,21 +58,21 @@ def read(
     else:
         problems += [
             LockstitchError(
-                f"`{source}:{each.line}`: `{without_login(each.text):.80}` is not pinned"
+                f"`{source}:{entry.line}`: `{without_login(entry.text):.80}` is not pinned"
             )
-            for each in entries
-            if not each.pinned and not each.local
+            for entry in entries
+            if not entry.pinned and not entry.local
         ]
     packages = tuple(
         Package(
-            name=each.name,
-            version=each.version,
-            source=Source(kind=each.local or "registry", url=each.url),
-            files=tuple(File(name="", hash=digest) for digest in each.hashes),
-            marker=each.marker,
-            line=each.line,
+            name=entry.name,
+            version=entry.version,
+            source=Source(kind=entry.local or "registry", url=entry.url),
+            files=tuple(File(name="", hash=digest) for digest in entry.hashes),
+            marker=entry.marker,
+            line=entry.line,
         )
-        for each in entries
+        for entry in entries
     )
     return Graph(path=source, kind="requirements", packages=packages)
 

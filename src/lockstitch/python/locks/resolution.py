@@ -70,7 +70,7 @@ def best_wheel(
         if same:
             wheels.append((build, filename, fits))
     wheels.sort(key=lambda each: each[:2], reverse=True)
-    ordered = create_compatible_tags_selector(tags)((each[1], each[2]) for each in wheels)
+    ordered = create_compatible_tags_selector(tags)((wheel[1], wheel[2]) for wheel in wheels)
     return next(iter(ordered), None)
 
 

@@ -133,7 +133,7 @@ def _assigned(code: Code, made: Mapping[str, str]) -> Iterator[Application]:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(value, ast.Call):
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        name = next((each.id for each in targets if isinstance(each, ast.Name)), "")
+        name = next((target.id for target in targets if isinstance(target, ast.Name)), "")
         called = dotted(value.func, code.names)
         kind = _kind(code, value) or own.get(called, "") or made.get(called, "")
         kind = kind or _bound(code, value) or _guessed(code, name)
@@ -156,7 +156,7 @@ def _guessed(code: Code, name: str) -> str:
     """Return the framework that a file imports whose `app` something unknown makes."""
     if name != "app":
         return ""
-    imported = {each.partition(".")[0] for each in code.names.values()}
+    imported = {name.partition(".")[0] for name in code.names.values()}
     return next((kind for kind in ("fastapi", "starlette", "flask") if kind in imported), "")
 
 
@@ -310,10 +310,10 @@ def is_local(code: Code, application: Application) -> bool | None:
     for call in _calls(code.tree):
         name = dotted(call.func, code.names)
         if name in {f"{application.name}.run", "uvicorn.run"}:
-            given = {each.arg: each.value for each in call.keywords}
+            given = {keyword.arg: keyword.value for keyword in call.keywords}
             first = 1 if name == "uvicorn.run" else 0
             hosts = [given["host"]] if "host" in given else call.args[first : first + 1]
-            texts = [each.value for each in hosts if isinstance(each, ast.Constant)]
+            texts = [host.value for host in hosts if isinstance(host, ast.Constant)]
             if None in given or not {*texts} <= _LOCAL or ("host" in given and not texts):
                 return False
             found = True

@@ -106,7 +106,7 @@ class Opened:
     def folder(self, package: str) -> str | None:
         """Return the folder of code whose path ends with a package's, as paths of it begin."""
         folders = {posixpath.dirname(path) for path in self._codes}
-        fitting = [each for each in folders if package and f"/{each}".endswith(f"/{package}")]
+        fitting = [folder for folder in folders if package and f"/{folder}".endswith(f"/{package}")]
         return _ROOT + min(fitting, key=len) if fitting else None
 
     def given(self, name: str) -> list[tuple[str, str, int, str]]:
@@ -243,7 +243,7 @@ class _Reader:
             case ast.Name(id="__file__"):
                 return _ROOT + self._code.path
             case ast.JoinedStr(values=values):
-                texts = ["*" if (v := again(each)) is None else v for each in values]
+                texts = ["*" if (v := again(value)) is None else v for value in values]
                 return re.sub(r"\*+", "*", "".join(texts))
             case ast.FormattedValue(value=value):
                 return again(value)
@@ -270,7 +270,7 @@ class _Reader:
                 found = again(left)
                 return None if found is None else re.sub(r"%\w*", "*", found)
             case ast.BoolOp(values=values):
-                return next((v for each in reversed(values) if (v := again(each))), None)
+                return next((v for value in reversed(values) if (v := again(value))), None)
             case ast.IfExp(body=body, orelse=orelse):
                 found = again(body)
                 return again(orelse) if found is None else found
@@ -312,7 +312,7 @@ class _Reader:
                 continue
             names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
             names = names[1:] if names[:1] in (["self"], ["cls"]) else names
-            names += [each.arg for each in node.args.kwonlyargs]
+            names += [kwonlyarg.arg for kwonlyarg in node.args.kwonlyargs]
             for inner in ast.walk(node):
                 if not isinstance(inner, ast.Call):
                     continue

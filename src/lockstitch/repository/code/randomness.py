@@ -79,7 +79,7 @@ def _seed(source: Source, call: Call) -> ast.expr | None:
 
 
 def _gives(call: Call, name: str) -> bool:
-    return any(each.arg == name for each in call.node.keywords)
+    return any(keyword.arg == name for keyword in call.node.keywords)
 
 
 def _is(node: ast.expr | None, *, value: bool) -> bool:

@@ -31,7 +31,9 @@ def _program(code: Code, node: ast.Call) -> str:
         return SHELL
     word: ast.expr | None = node.args[0] if node.args else None
     if called in _BY_LIST:
-        by_shell = next((each.value for each in node.keywords if each.arg == "shell"), None)
+        by_shell = next(
+            (keyword.value for keyword in node.keywords if keyword.arg == "shell"), None
+        )
         if isinstance(by_shell, ast.Constant) and by_shell.value is True:
             return SHELL
         word = word.elts[0] if isinstance(word, ast.List | ast.Tuple) and word.elts else word

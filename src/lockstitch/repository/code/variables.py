@@ -56,9 +56,9 @@ def arguments_of(code: Code) -> list[str]:
     """
     needed: list[str] = [*_argv(code, code.tree)]
     for call in (node for node in ast.walk(code.tree) if isinstance(node, ast.Call)):
-        names = [str(n) for each in call.args if (n := getattr(each, "value", None))]
+        names = [str(n) for arg in call.args if (n := getattr(arg, "value", None))]
         called = dotted(call.func, code.names).rpartition(".")[2]
-        given = {each.arg: getattr(each.value, "value", None) for each in call.keywords}
+        given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in call.keywords}
         is_positional = bool(names) and not names[0].startswith("-") and "default" not in given
         if called in {"add_argument", "option"} and given.get("required") is True:
             needed.append(next((n for n in names if n.startswith("--")), names[0] if names else ""))
@@ -133,6 +133,6 @@ def _read(code: Code, node: ast.AST) -> str:
         case ast.Subscript(value=value, slice=ast.Constant(value=str(name)), ctx=ast.Load()):
             return name if dotted(value, code.names) == "os.environ" else ""
         case ast.Call(func=func, args=[ast.Constant(value=str(name))], keywords=keywords):
-            has_default = any(each.arg == "default" for each in keywords)
+            has_default = any(keyword.arg == "default" for keyword in keywords)
             return name if dotted(func, code.names) in _READ and not has_default else ""
     return ""

@@ -76,7 +76,7 @@ def read(
     """
     given = read_file(posixpath.join(posixpath.dirname(path), ".env"))
     settings = dotenv(given, environment) if given is not None else ()
-    variables = {each.name: each.value for each in settings if each.value is not None}
+    variables = {setting.name: setting.value for setting in settings if setting.value is not None}
     return _Reader({**variables, **environment}, read_file).read(text, posixpath.normpath(path))
 
 

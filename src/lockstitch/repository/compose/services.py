@@ -140,7 +140,7 @@ def is_for_tests(service: Service) -> bool:
     """Return whether a service lives as long as a test run: by its file, name, profile or image."""
     base = posixpath.basename(service.path).rpartition(".")[0]
     names = (base, service.name, *(profile.text for profile in service.profiles))
-    return is_stand_in(service) or any(_TESTS.search(each) for each in names)
+    return is_stand_in(service) or any(_TESTS.search(name) for name in names)
 
 
 def is_stand_in(service: Service) -> bool:

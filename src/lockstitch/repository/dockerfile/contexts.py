@@ -95,14 +95,14 @@ def contexts(
     Those that compose files name; else its own folder and all above it, of these only those that
     have all its sources where there are such.
     """
-    named = sorted({each.folder for each in used if each.path == path})
+    named = sorted({use.folder for use in used if use.path == path})
     if named:
         return tuple(_context(repo, path, folder, certain=True) for folder in named)
     folders = [posixpath.dirname(path)]
     while folders[-1]:
         folders.append(posixpath.dirname(folders[-1]))
     found = [_context(repo, path, folder, certain=False) for folder in folders]
-    wanted = [each for each in sources if not set(each) & set("*?[")]
+    wanted = [source for source in sources if not set(source) & set("*?[")]
     whole = [each for each in found if all(repo.exists(each.path(source)) for source in wanted)]
     return tuple(whole or found)
 

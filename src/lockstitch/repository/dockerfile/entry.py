@@ -35,12 +35,12 @@ class Entry:
     @property
     def calls(self) -> tuple[Call, ...]:
         """Return the calls of all programs."""
-        return tuple(each.call for each in self.started)
+        return tuple(started.call for started in self.started)
 
     @property
     def direct(self) -> tuple[Started, ...]:
         """Return the Dockerfile's own program, where no script stands before it."""
-        return () if self.script else tuple(each for each in self.started if not each.path)
+        return () if self.script else tuple(started for started in self.started if not started.path)
 
 
 def entry(steps: Sequence[Step], script: Callable[[str], tuple[str, str] | None]) -> Entry:
@@ -75,7 +75,7 @@ def entry(steps: Sequence[Step], script: Callable[[str], tuple[str, str] | None]
 
 
 def _last(steps: Sequence[Step], name: str) -> Step | None:
-    found = [each for each in steps if each.instruction.name == name]
+    found = [step for step in steps if step.instruction.name == name]
     return found[-1] if found and found[-1].instruction.words else None
 
 

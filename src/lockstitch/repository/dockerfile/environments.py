@@ -80,12 +80,14 @@ def _taken(built: "Built", step: Step, depth: int) -> Iterator[Environment]:
         if path in {"/", "/usr", "/usr/local"} or "site-packages" in path or path == "/opt/conda":
             yield Environment(prefix="", line=line, tool="COPY")
             continue
-        for each in _found(built.image.built(stage), depth + 1):
-            if each.prefix == path or each.prefix.startswith(f"{path}/"):
-                target = posixpath.normpath(copied.target + each.prefix[len(path) :])
+        for environment in _found(built.image.built(stage), depth + 1):
+            if environment.prefix == path or environment.prefix.startswith(f"{path}/"):
+                target = posixpath.normpath(copied.target + environment.prefix[len(path) :])
                 target = "" if target in {"/usr", "/usr/local"} else target
-                yield replace(each, prefix=target, line=line)
-            elif each.prefix and path.startswith(f"{each.prefix}/") and "/lib" in path:
+                yield replace(environment, prefix=target, line=line)
+            elif (
+                environment.prefix and path.startswith(f"{environment.prefix}/") and "/lib" in path
+            ):
                 yield Environment(prefix="?", line=line, tool="COPY")
 
 

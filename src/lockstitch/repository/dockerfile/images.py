@@ -78,7 +78,7 @@ class Built:
     @functools.cached_property
     def installs(self) -> tuple[tuple[Step, Install], ...]:
         """What the chain installs, in order."""
-        return tuple((step, each) for step in self.steps for each in step.installs)
+        return tuple((step, install) for step in self.steps for install in step.installs)
 
     @functools.cached_property
     def sources(self) -> tuple["Built", ...]:
@@ -101,12 +101,12 @@ class Built:
         whole = (self, *self.sources)
         if any(each.is_python for built in whole for _, each in built.installs):
             return True
-        return any(each.program in _PYTHON_CALLS for each in self.entry.calls)
+        return any(call.program in _PYTHON_CALLS for call in self.entry.calls)
 
     @functools.cached_property
     def health(self) -> Step | None:
         """The HEALTHCHECK that counts."""
-        found = [each for each in self.steps if each.instruction.name == "HEALTHCHECK"]
+        found = [step for step in self.steps if step.instruction.name == "HEALTHCHECK"]
         return found[-1] if found else None
 
     @functools.cached_property
@@ -116,8 +116,8 @@ class Built:
             *self.entry.calls,
             *(call for use in self.uses for call in service_calls(use.service)),
         ]
-        exposes = any(each.instruction.name == "EXPOSE" for each in self.steps)
-        return any(serves(each, exposes=exposes) for each in calls)
+        exposes = any(step.instruction.name == "EXPOSE" for step in self.steps)
+        return any(serves(call, exposes=exposes) for call in calls)
 
     @functools.cached_property
     def user(self) -> str | None:
@@ -134,10 +134,10 @@ class Built:
         """The services of compose files that are built as this stage."""
         last = self.image.dockerfile.stages[-1].index == self.stage.index
         return tuple(
-            each
-            for each in self.image.uses
-            if each.target in {self.stage.name or None, str(self.stage.index)}
-            or (last and not each.target)
+            use
+            for use in self.image.uses
+            if use.target in {self.stage.name or None, str(self.stage.index)}
+            or (last and not use.target)
         )
 
 
@@ -150,7 +150,7 @@ class ImageFile:
         self.path = file.path
         self.text = file.text
         self.dockerfile = file.value
-        self.uses = tuple(each for each in used if each.path == file.path)
+        self.uses = tuple(use for use in used if use.path == file.path)
         self._steps: dict[int, tuple[tuple[Step, ...], State]] = {}
         self._built: dict[int, Built] = {}
 
@@ -174,7 +174,7 @@ class ImageFile:
     @functools.cached_property
     def stages(self) -> tuple[Built, ...]:
         """Every stage."""
-        return tuple(self.built(each) for each in self.dockerfile.stages)
+        return tuple(self.built(stage) for stage in self.dockerfile.stages)
 
     @property
     def all_steps(self) -> list[Step]:
@@ -190,23 +190,23 @@ class ImageFile:
         stages = self.dockerfile.stages
         if not stages or self.is_development:
             return ()
-        targets = {each.target for each in self.uses}
-        used = {each.base_stage for each in stages}
-        used |= {e.index for each in self.stages for e in self.taken_from(each.steps)}
+        targets = {use.target for use in self.uses}
+        used = {stage.base_stage for stage in stages}
+        used |= {e.index for stage in self.stages for e in self.taken_from(stage.steps)}
         found = []
-        for each in stages:
-            last = each is stages[-1]
-            leaf = each.index not in used and not _BUILDING.search(each.name)
-            chosen = last or leaf or each.name in targets - {""} or str(each.index) in targets
-            if chosen and not _DEVELOPMENT.search(each.name):
-                found.append(self.built(each))
+        for stage in stages:
+            last = stage is stages[-1]
+            leaf = stage.index not in used and not _BUILDING.search(stage.name)
+            chosen = last or leaf or stage.name in targets - {""} or str(stage.index) in targets
+            if chosen and not _DEVELOPMENT.search(stage.name):
+                found.append(self.built(stage))
         return tuple(found)
 
     def taken_from(self, taking: tuple[Step, ...]) -> Iterator[Stage]:
         """Yield the stages that steps take files from."""
         for step in taking:
             names = [(step.instruction.flag("from") or "", True)]
-            names += [(each.get("from", ""), False) for each in step.mounts("bind")]
+            names += [(mount.get("from", ""), False) for mount in step.mounts("bind")]
             for name, numbers in names:
                 stage = self.dockerfile.stage(name, numbers=numbers) if name else None
                 if stage is not None:
@@ -230,10 +230,10 @@ class ImageFile:
         if not base.endswith((".sh", ".bash")) and "." in base:
             return None
         found = [
-            each
-            for each in self.repo.names
-            if posixpath.basename(each) == base
-            and any(not c.folder or each.startswith(f"{c.folder}/") for c in self.contexts)
+            name
+            for name in self.repo.names
+            if posixpath.basename(name) == base
+            and any(not c.folder or name.startswith(f"{c.folder}/") for c in self.contexts)
         ]
         text = self.repo.text(found[0]) if len(found) == 1 else None
         if text is None or not (base.endswith((".sh", ".bash")) or text.startswith("#!")):

@@ -44,17 +44,17 @@ class Install:
         """Return whether it installs nothing but programs that install."""
         if not self.is_pip or self.files or self.local or not self.names:
             return False
-        return all(is_installer(package_of(each)[0]) for each in self.names)
+        return all(is_installer(package_of(name)[0]) for name in self.names)
 
     @property
     def local(self) -> tuple[str, ...]:
         """Return the folders and files among what it installs, editable ones included."""
-        return (*self.editable, *(each for each in self.names if is_local(each)))
+        return (*self.editable, *(name for name in self.names if is_local(name)))
 
     @property
     def required(self) -> tuple[str, ...]:
         """Return the requirements among its names."""
-        return tuple(each for each in self.names if not is_local(each))
+        return tuple(name for name in self.names if not is_local(name))
 
 
 def facts(name: str) -> dict[str, Any]:

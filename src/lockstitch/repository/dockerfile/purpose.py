@@ -37,7 +37,7 @@ def lock_names(repo: Repository) -> list[str]:
     lists = [
         lock.path
         for lock in lock_files(repo)
-        if any(each.version for each in lock.packages) and is_runtime_list(repo, lock.path)
+        if any(package.version for package in lock.packages) and is_runtime_list(repo, lock.path)
     ]
     return [*repo.named(*_LOCKS), *lists]
 
@@ -96,7 +96,9 @@ def is_deployed(repo: Repository, folder: str) -> bool:
         and not file.path.startswith(_APART)
         and owner(repo, file.path) == folder
         and _PYTHON.search(file.text)
-        and any(_takes(each) for stage in file.value.stages for each in stage.instructions)
+        and any(
+            _takes(instruction) for stage in file.value.stages for instruction in stage.instructions
+        )
         for file in dockerfiles(repo)
     )
 
@@ -106,7 +108,7 @@ def _takes(instruction: "Instruction") -> bool:
     if instruction.name in {"COPY", "ADD"}:
         return instruction.flag("from") is None
     mounts = [flag.value or "" for flag in instruction.flags if flag.name == "mount"]
-    return any("type=bind" in each and "from=" not in each for each in mounts)
+    return any("type=bind" in mount and "from=" not in mount for mount in mounts)
 
 
 def is_tool(name: str) -> bool:

@@ -94,7 +94,7 @@ class Dockerfile:
             index = int(reference[:9])
             return self.stages[index] if index < len(self.stages) else None
         name = reference.lower()
-        return next((each for each in reversed(self.stages) if name and each.name == name), None)
+        return next((stage for stage in reversed(self.stages) if name and stage.name == name), None)
 
 
 def read(text: str) -> Dockerfile:
@@ -161,7 +161,7 @@ class _Reader:
         self._check_sources()
 
     def _check_sources(self) -> None:
-        for copy in (each for stage in self.stages for each in stage.instructions):
+        for copy in (instruction for stage in self.stages for instruction in stage.instructions):
             source = (copy.flag("from") or "") if copy.name == "COPY" else ""
             if source.isdecimal() and int(source[:9]) >= len(self.stages):
                 self.lines.complain(copy.first, f"COPY: there is no stage `{source:.9}`")

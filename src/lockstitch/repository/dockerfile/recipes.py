@@ -28,10 +28,10 @@ _COMMIT = regex(r"@[0-9a-f]{7,40}(?:[#;].*)?$|@v?\d+(?:\.\d+)+")
 def running(repo: Repository) -> Iterator[Built]:
     """Yield the images that run and the stages that bring files to them."""
     for image in image_files(repo):
-        found = {each.stage.index: each for each in image.products}
+        found = {product.stage.index: product for product in image.products}
         for built in image.products:
-            for each in built.sources:
-                found.setdefault(each.stage.index, each)
+            for source in built.sources:
+                found.setdefault(source.stage.index, source)
         yield from (found[index] for index in sorted(found))
 
 
@@ -43,10 +43,10 @@ def has_code(repo: Repository, image: ImageFile, source: str) -> bool | None:
         return True
     paths = [context.path(source) for context in image.contexts]
     if set(source) & set("*?[\\"):
-        patterns = [Pattern(text=each, allows=False, line=0) for each in paths]
-        inside = [name for name in repo.names if any(each.matches(name) for each in patterns)]
+        patterns = [Pattern(text=path, allows=False, line=0) for path in paths]
+        inside = [name for name in repo.names if any(pattern.matches(name) for pattern in patterns)]
     else:
-        folders = tuple(f"{each}/" for each in paths)
+        folders = tuple(f"{path}/" for path in paths)
         inside = [name for name in repo.names if name.startswith(folders) or name in paths]
     if not inside:
         return None
@@ -90,7 +90,7 @@ def file_in(repo: Repository, image: ImageFile, name: str) -> str | None:
 def lock_in(repo: Repository, image: ImageFile, name: str) -> Graph | None:
     """Return the lock or list of a build's context by its name, None when it has none."""
     path = file_in(repo, image, name)
-    return next((each for each in lock_files(repo) if each.path == path), None)
+    return next((file for file in lock_files(repo) if file.path == path), None)
 
 
 def project(repo: Repository, image: ImageFile) -> tuple[str, dict[str, object]] | None:

@@ -72,7 +72,7 @@ class Step:
     def calls(self) -> tuple[Call, ...]:
         """The programs that it starts."""
         values = self.instruction.scope.values
-        calls = (call(each, values) for each in self.script.commands)
+        calls = (call(command, values) for command in self.script.commands)
         return tuple(each for each in calls if each is not None)
 
     @functools.cached_property
@@ -102,7 +102,7 @@ class Step:
         """Return the mounts of a type, each with its parts."""
         flags = [flag for flag in self.instruction.flags if flag.name == "mount"]
         mounts = [{key: value or "" for key, value in flag.parts} for flag in flags]
-        return tuple(each for each in mounts if each.get("type", "bind").lower() == kind)
+        return tuple(mount for mount in mounts if mount.get("type", "bind").lower() == kind)
 
     def has_cache_mount(self, *parts: str) -> bool:
         """Return whether a cache mount covers a path that has one of these parts."""
@@ -116,9 +116,9 @@ class Step:
 def steps(stage: Stage, before: State) -> tuple[tuple[Step, ...], State]:
     """Return a stage's steps, and the state after them."""
     found, state = [], before
-    for each in stage.instructions:
-        found.append(Step(each, stage.index, state))
-        state = _after(each, state)
+    for instruction in stage.instructions:
+        found.append(Step(instruction, stage.index, state))
+        state = _after(instruction, state)
     return tuple(found), state
 
 
@@ -235,7 +235,9 @@ def _followed(outer: Script, depth: int) -> Script:
         if inner is not None:
             inner = _followed(inner, depth + 1)
             deeper = command.depth + 1
-            commands += [replace(each, depth=each.depth + deeper) for each in inner.commands]
+            commands += [
+                replace(command, depth=command.depth + deeper) for command in inner.commands
+            ]
             problems += inner.problems
             functions |= inner.functions
     return Script(commands=tuple(commands), functions=functions, problems=tuple(problems))
@@ -255,7 +257,9 @@ def _given(command: Command) -> Script | None:
         return (
             shell_text.read(rest[0].text, ((0, rest[0].line),)) if rest and rest[0].known else None
         )
-    documents = [each for each in command.redirections if each.operator in {"<<", "<<-"}]
+    documents = [
+        redirection for redirection in command.redirections if redirection.operator in {"<<", "<<-"}
+    ]
     if documents and not rest:
         last = documents[-1]
         return shell_text.read(last.body, shell_text.line_starts(last.body, last.body_line))

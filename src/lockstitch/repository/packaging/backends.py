@@ -126,7 +126,7 @@ def _packages(repo: Repository, folder: str) -> list[str]:
     is_package = repo.exists(beside(folder, "src/__init__.py"))
     found = re.compile(rf"{re.escape(start)}((?:src/)?[A-Za-z_]\w*)/__init__\.py")
     matches = [match[1] for match in map(found.fullmatch, repo.names) if match]
-    matches = [each for each in matches if not (is_package and each.startswith("src/"))]
+    matches = [match_ for match_ in matches if not (is_package and match_.startswith("src/"))]
     scripts = table(repo.toml(beside(folder, "pyproject.toml")), "project", "scripts").values()
     named = {str(script).partition(":")[0].partition(".")[0] for script in scripts}
 
@@ -154,9 +154,13 @@ def _setuptools(repo: Repository, folder: str, said: Mapping[str, Any]) -> Itera
     if isinstance(packages, list):
         where = table(said, "package-dir")
         root = str(where.get("", ""))
-        for each in packages:
-            if isinstance(each, str) and each not in where and each.partition(".")[0] not in where:
-                path = "/".join(part for part in (root, each.replace(".", "/")) if part)
+        for package in packages:
+            if (
+                isinstance(package, str)
+                and package not in where
+                and package.partition(".")[0] not in where
+            ):
+                path = "/".join(part for part in (root, package.replace(".", "/")) if part)
                 yield from _missing(repo, folder, [path], "setuptools")
         return
     setup = repo.text(beside(folder, "setup.py")) or ""
@@ -175,7 +179,7 @@ def _setuptools(repo: Repository, folder: str, said: Mapping[str, Any]) -> Itera
     kind, found = ("folders", folders) if folders else ("modules", modules)
     if len(found) > 1:
         shown = ", ".join(f"`{each}`" for each in found[:5]) + (" …" if len(found) > 5 else "")
-        real = [each for each in _packages(repo, folder) if each in found]
+        real = [package for package in _packages(repo, folder) if package in found]
         message = f"setuptools finds {len(found)} {kind} to choose from and stops: {shown}"
         key = "packages" if folders else "py-modules"
         yield _lack(message, ("tool", "setuptools"), {key: real[:1]}, sure=len(real) < 2)
@@ -190,8 +194,8 @@ def _poetry(repo: Repository, folder: str, poetry: Mapping[str, Any], name: str)
         return
     packages = poetry.get("packages")
     if isinstance(packages, list) and packages:
-        for each in packages:
-            include, source = table(each).get("include"), table(each).get("from", "")
+        for package in packages:
+            include, source = table(package).get("include"), table(package).get("from", "")
             if isinstance(include, str) and isinstance(source, str):
                 path = f"{source.strip('/')}/{include}" if source else include
                 yield from _missing(repo, folder, [path], "Poetry")

@@ -42,7 +42,8 @@ def of_folder(repo: Repository, folder: str) -> list[Declared]:
     path = beside(folder, "pyproject.toml")
     document = repo.toml(path) if path in repo.name_set else None
     found = [
-        _one(repo, path, each.text, each.group) for each in declared.requirements(document or {})
+        _one(repo, path, requirement.text, requirement.group)
+        for requirement in declared.requirements(document or {})
     ]
     found += _of_setup(repo, folder)
     path = beside(folder, "Pipfile")
@@ -85,9 +86,9 @@ def _of_setup(repo: Repository, folder: str) -> Iterator[Declared]:
     match = _CFG.search(repo.text(path) or "") if path in repo.name_set else None
     if match:
         line = (repo.text(path) or "")[: match.start()].count("\n") + 1
-        for each in lists.read(match["rest"]).entries:
-            if each.name:
-                yield Declared(path=path, line=line, name=each.name, text=each.text)
+        for entry in lists.read(match["rest"]).entries:
+            if entry.name:
+                yield Declared(path=path, line=line, name=entry.name, text=entry.text)
     path = beside(folder, "setup.py")
     text = repo.text(path) or "" if path in repo.name_set else ""
     match = _SETUP.search(text)

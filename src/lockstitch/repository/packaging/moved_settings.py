@@ -154,7 +154,7 @@ def _made(text: str, source: Path, target: Path, renamed: Mapping[str, str]) -> 
             named = {**renamed}
             listed = [_whole(each, source, target, named) for each in listed]
             return _text_of(listed)
-        keys = [_new_key(each, renamed) for each in keys]
+        keys = [_new_key(key, renamed) for key in keys]
         listed = _insert(rest, target, keys, source)
     return _text_of(listed)
 
@@ -252,11 +252,11 @@ def _parts(text: str) -> tuple[str, ...] | None:
 def _with_leads(found: list[Block]) -> list[Block]:
     """Return the blocks with comment lines joined to the key that they stand right above."""
     result: list[Block] = []
-    for each in found:
+    for block in found:
         lead = ""
-        while each.kind == "key" and result and _is_comment(result[-1]):
+        while block.kind == "key" and result and _is_comment(result[-1]):
             lead = result.pop().text + lead
-        result.append(replace(each, lead=lead))
+        result.append(replace(block, lead=lead))
     return result
 
 
@@ -293,10 +293,9 @@ def _insert(
     listed: list[Block], path: tuple[str, ...], keys: Sequence[Block], after: tuple[str, ...]
 ) -> list[Block]:
     """Return the blocks with keys in a table; a new one comes behind the table `after`."""
-    newline = "\r\n" if any("\r\n" in each.text for each in listed) else "\n"
+    newline = "\r\n" if any("\r\n" in block.text for block in listed) else "\n"
     ended = [
-        each if each.text.endswith("\n") else replace(each, text=each.text + newline)
-        for each in keys
+        key if key.text.endswith("\n") else replace(key, text=key.text + newline) for key in keys
     ]
     place = _section(listed, path)
     if place is not None:
@@ -321,4 +320,4 @@ def _ended(listed: list[Block], newline: str) -> list[Block]:
 
 def _text_of(listed: Sequence[Block]) -> str:
     """Return the document."""
-    return "".join(each.whole for each in listed)
+    return "".join(block.whole for block in listed)

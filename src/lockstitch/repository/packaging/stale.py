@@ -41,7 +41,7 @@ def fits_poetry(pyproject: Document, lock: Document, header: str = "") -> bool |
         texts = [json.dumps(each, sort_keys=True) for each in contents]
     except (TypeError, RecursionError):  # a date, which Poetry cannot write either
         return None
-    return said in {hashlib.sha256(each.encode()).hexdigest() for each in texts}
+    return said in {hashlib.sha256(text.encode()).hexdigest() for text in texts}
 
 
 def _content(project: Document, groups: Document, poetry: Document) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def uv_differences(pyproject: Document, lock: Graph, where: str = ".") -> Iterat
     # Tables of another manager are nothing to uv.
     own = {**pyproject, "tool": {"uv": table(pyproject, "tool", "uv")}}
     by_group: dict[str, set[str]] = {}
-    for each in declared.requirements(own):
-        kind, _, name = each.group.partition(" ")
-        by_group.setdefault(name if kind == "group" else "", set()).add(each.name)
+    for requirement in declared.requirements(own):
+        kind, _, name = requirement.group.partition(" ")
+        by_group.setdefault(name if kind == "group" else "", set()).add(requirement.name)
     yield from _compared(by_group.pop("", set()), _locked(metadata.get("requires-dist")), "")
     locked = {normal(k): _locked(v) for k, v in table(metadata, "requires-dev").items()}
     groups = {*by_group, *locked, *(normal(g) for g in table(pyproject, "dependency-groups"))}
@@ -113,17 +113,17 @@ def compiled(source: str, lock: Graph) -> Iterator[str]:
     """
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    pins = {each.name: each for each in lock.packages}
-    for each in lists.read(source).entries:
-        if not each.name or each.marker or each.local:
+    pins = {package.name: package for package in lock.packages}
+    for entry in lists.read(source).entries:
+        if not entry.name or entry.marker or entry.local:
             continue
-        pin = pins.get(each.name)
+        pin = pins.get(entry.name)
         if pin is None:
-            yield f"`{each.name}` is declared and not locked"
+            yield f"`{entry.name}` is declared and not locked"
             continue
         try:
-            fits = SpecifierSet(each.specifier).contains(pin.version, prereleases=True)
+            fits = SpecifierSet(entry.specifier).contains(pin.version, prereleases=True)
         except (InvalidSpecifier, ValueError):
             continue
         if pin.version and not fits:
-            yield f"`{each.text}` is declared, {pin.version} is locked"
+            yield f"`{entry.text}` is declared, {pin.version} is locked"

@@ -151,7 +151,7 @@ def installed(lock: Graph, machine: Machine, names: Collection[str] = ()) -> tup
     except LockstitchError:  # groups that exclude each other: their locks are one
         found = walk(replace(lock, conflicts=()), applied, names, names)
     own = {id(root) for root in lock.roots}
-    packages = tuple(each for each in found.packages if id(each) not in own)
+    packages = tuple(package for package in found.packages if id(package) not in own)
     if lock.kind != "poetry":
         return packages
     # poetry.lock before 2.1 has markers only where one package needs another.

@@ -48,7 +48,7 @@ class Betterleaks:
             words: list[str | Path] = [self._program, "filesystem", *options, *batch]
             done = process.run(words, cwd=root, env=offline, check=False)
             documents = list(_documents(done.stdout))
-            if not any(_at(each, "scan", "state") == "complete" for each in documents):
+            if not any(_at(document, "scan", "state") == "complete" for document in documents):
                 raise _failed(self.name, done.code)
             for document in documents:
                 place = _at(document, "finding", "location")

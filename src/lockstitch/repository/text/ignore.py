@@ -54,8 +54,9 @@ class Ignore:
             return False
         inside = f"{folder}/"
         return not any(
-            each.allows and (each.text.startswith((inside, "**", "*/")) or "*" in each.text)
-            for each in self.patterns
+            pattern.allows
+            and (pattern.text.startswith((inside, "**", "*/")) or "*" in pattern.text)
+            for pattern in self.patterns
         )
 
 
@@ -80,14 +81,14 @@ def read(path: str, text: str) -> Ignore:
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Return a pattern as an expression that takes quadratic time at most."""
     segments = [each for each in re.sub(r"(\*\*/)+", "**/", pattern).split("/") if each]
-    if sum("**" in each and each != "**" for each in segments) > _MOST_CROSSING:
+    if sum("**" in segment and segment != "**" for segment in segments) > _MOST_CROSSING:
         return re.compile(r"(?!)")
     runs: list[list[str]] = [[]]
-    for each in segments:
-        if each == "**":
+    for segment in segments:
+        if segment == "**":
             runs.append([])
         else:
-            runs[-1].append(_segment(each))
+            runs[-1].append(_segment(segment))
     parts = ["/".join(runs[0])]
     for number, run in enumerate(runs[1:], 1):
         lead = "/" if number == 1 and runs[0] else ""

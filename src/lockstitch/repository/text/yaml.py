@@ -281,10 +281,10 @@ def renamed(path: str, text: str, node: Scalar, new: str) -> Edit | None:
     start += text[start : start + 1] in {'"', "'"}
     edit = Edit(path=path, start=start, end=start + len(node.text), text=new)
     meant = [
-        (each.kind, new, *each.meaning[2:])
-        if (each.line, each.column, each.value) == (node.line - 1, node.column - 1, node.text)
-        else each.meaning
-        for each in places
+        (place.kind, new, *place.meaning[2:])
+        if (place.line, place.column, place.value) == (node.line - 1, node.column - 1, node.text)
+        else place.meaning
+        for place in places
     ]
     as_written = text[start : edit.end] == node.text
     return edit if as_written and _gives(text, edit, meant) else None

@@ -58,8 +58,8 @@ def leaves_equal(text: str, edits: Iterable[Edit], meant: Callable[[str], str]) 
         return [leaves(each) for each in node] if isinstance(node, list) else meant(str(node))
 
     made = text
-    for each in sorted(edits, reverse=True):
-        made = made[: each.start] + each.text + made[each.end :]
+    for edit in sorted(edits, reverse=True):
+        made = made[: edit.start] + edit.text + made[edit.end :]
     before, after = _plain(text), _plain(made)
     return before is not None and after is not None and bool(leaves(before) == leaves(after))
 

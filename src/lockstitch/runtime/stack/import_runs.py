@@ -66,7 +66,7 @@ def _there(client: Any, tag: str) -> dict[str, tuple[str, str]]:
     experiments = list(
         _pages(lambda token: client.search_experiments(_ALL, _PAGE, page_token=token))
     )
-    ids = [each.experiment_id for each in experiments]
+    ids = [experiment.experiment_id for experiment in experiments]
     query = f"tags.`{tag}` != ''"
     found = _pages(lambda token: client.search_runs(ids, query, _ALL, _PAGE, page_token=token))
     return {each.data.tags[tag]: (each.info.run_id, each.info.status) for each in found}
@@ -100,10 +100,10 @@ def _fill(client: Any, new: str, experiment: str, run: dict[str, Any], tag: str)
     """Write all of a run but its end; what is there already stays as it is."""
     from mlflow.entities import Param, RunTag  # type: ignore[import-not-found,unused-ignore]
 
-    for each in _cut(sorted(run["tags"].items()), _ENTITIES):
-        client.log_batch(new, tags=[RunTag(*pair) for pair in each])
-    for each in _cut(sorted(run["params"].items()), _ENTITIES):
-        client.log_batch(new, params=[Param(*pair) for pair in each])
+    for sequence in _cut(sorted(run["tags"].items()), _ENTITIES):
+        client.log_batch(new, tags=[RunTag(*pair) for pair in sequence])
+    for sequence in _cut(sorted(run["params"].items()), _ENTITIES):
+        client.log_batch(new, params=[Param(*pair) for pair in sequence])
     _log_points(client, new, run["metrics"])
     for name, path in run["artifacts"]:
         parent = str(PurePosixPath(name).parent)
@@ -115,8 +115,8 @@ def _fill(client: Any, new: str, experiment: str, run: dict[str, Any], tag: str)
 def _log_points(client: Any, run: str, points: list[Any], **more: str) -> None:
     from mlflow.entities import Metric  # type: ignore[import-not-found,unused-ignore]
 
-    for each in _cut(points, _POINTS):
-        client.log_batch(run, metrics=[Metric(*point, **more) for point in each])
+    for sequence in _cut(points, _POINTS):
+        client.log_batch(run, metrics=[Metric(*point, **more) for point in sequence])
 
 
 def _log_model(client: Any, run: str, experiment: str, model: dict[str, Any], tag: str) -> None:
@@ -128,13 +128,15 @@ def _log_model(client: Any, run: str, experiment: str, model: dict[str, Any], ta
     if model["artifacts"]:
         client.log_model_artifacts(new.model_id, model["artifacts"])
     # Those of a model must not be written twice, which those of a run may.
-    had = {(each.key, each.timestamp, each.step) for each in new.metrics or []}
+    had = {(metric.key, metric.timestamp, metric.step) for metric in new.metrics or []}
     points = [each for each in model["metrics"] if (each[0], each[2], each[3]) not in had]
     _log_points(client, run, points, model_id=new.model_id)
     if str(new.status) == "PENDING":
         client.finalize_logged_model(new.model_id, model["status"])
     outputs = client.get_run(run).outputs
-    if new.model_id not in [each.model_id for each in (outputs.model_outputs if outputs else [])]:
+    if new.model_id not in [
+        output.model_id for output in (outputs.model_outputs if outputs else [])
+    ]:
         client.log_outputs(run, [LoggedModelOutput(new.model_id, model["step"])])
 
 

@@ -56,7 +56,7 @@ def _become(command: Sequence[str], *, extra_env: Mapping[str, str], **_: object
 
 
 def _is_no_look(record: logging.LogRecord) -> bool:
-    return not any(str(each).endswith(_LOOK) for each in record.args or ())
+    return not any(str(arg).endswith(_LOOK) for arg in record.args or ())
 
 
 if __name__ == "__main__":

@@ -263,15 +263,15 @@ def _remote(repo: Repo, hook: Hook, commit: str, lock: Locked, *, freeze: bool) 
 
 def unused(migration: Migration) -> Iterator[str]:
     """Yield one sentence for each hook whose additional dependencies are not used any more."""
-    for each in migration.decisions:
-        if each.unused:
-            names = ", ".join(f"`{name}`" for name in each.unused)
-            yield f"`{each.hook}` installs nothing of its own any more: {names}"
+    for decision in migration.decisions:
+        if decision.unused:
+            names = ", ".join(f"`{name}`" for name in decision.unused)
+            yield f"`{decision.hook}` installs nothing of its own any more: {names}"
 
 
 def lacking(migration: Migration) -> list[str]:
     """Return the additional dependencies that the lock does not have, sorted."""
-    return sorted({name for each in migration.decisions for name in each.lacking})
+    return sorted({name for decision in migration.decisions for name in decision.lacking})
 
 
 # --- the lock
@@ -294,7 +294,9 @@ def _locked(root: Path) -> Locked:
     names = []
     for path in sorted(root.glob("requirements*.txt")):
         entries = lists.read(files.read_text(path)).entries
-        pinned = {each.name: each.version for each in entries if _VERSION.fullmatch(each.version)}
+        pinned = {
+            entry.name: entry.version for entry in entries if _VERSION.fullmatch(entry.version)
+        }
         names += [path.name] if pinned else []
         versions = pinned | versions
     return Locked(name=", ".join(names), versions=versions)

@@ -55,7 +55,7 @@ def environment(folder: Folder, name: str) -> Environment | None:
         elif isinstance(item, yaml.Scalar) and not _elsewhere(lines, item.line):
             _take(found, item.text.strip(), f"`{name}:{item.line}`", others)
     for kind, names in others.items():
-        shown = first_of([f"`{each}`" for each in sorted(names)], 8)
+        shown = first_of([f"`{name}`" for name in sorted(names)], 8)
         found.notes.append(f"`{name}`: {shown}: {_FATES[kind]}")
     found.dependencies = list(dict.fromkeys(found.dependencies))
     return found
@@ -64,7 +64,7 @@ def environment(folder: Folder, name: str) -> Environment | None:
 def _pip(item: yaml.Mapping) -> Iterator[str]:
     entry = yaml.entries(item).get("pip")
     if entry is not None and isinstance(entry.value, yaml.Sequence):
-        yield from (each.text for each in entry.value.items if isinstance(each, yaml.Scalar))
+        yield from (item.text for item in entry.value.items if isinstance(item, yaml.Scalar))
 
 
 def _elsewhere(lines: list[str], line: int) -> bool:

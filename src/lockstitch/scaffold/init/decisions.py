@@ -78,7 +78,7 @@ class _Known:
 
     @property
     def programs(self) -> list[Program]:
-        return [each.program for each in self.every]
+        return [contents.program for contents in self.every]
 
 
 def decide(
@@ -383,16 +383,18 @@ def _default_groups(facts: Facts, groups: Iterable[str]) -> Iterator[Table]:
 
 
 def _groups_of(images: Mapping[str, Any]) -> list[str]:
-    lists = (each.get("groups", []) for each in images.values() if isinstance(each, Mapping))
+    lists = (image.get("groups", []) for image in images.values() if isinstance(image, Mapping))
     names = (name for groups in lists if isinstance(groups, list) for name in groups)
     return [*dict.fromkeys(name for name in names if isinstance(name, str) and name != "dev")]
 
 
 def _without_image(found: Found, every: Sequence[Contents]) -> Iterator[str]:
     """Yield which scripts are neither an image's program, nor a step before one, nor a part."""
-    programs = [program for each in every for program in (each.program, *each.program.before)]
+    programs = [
+        program for contents in every for program in (contents.program, *contents.program.before)
+    ]
     used = {program.path for program in programs}
-    entries = [entry_of(each.command, each.env, each.workdir) for each in programs]
+    entries = [entry_of(program.command, program.env, program.workdir) for program in programs]
     for path in {path for entry in entries if entry for path in reached(found.tree, entry)}:
         used |= set() if path not in found.codes or found.codes[path].has_main else {path}
     others = sorted({program.path for program in found.others} - used)

@@ -53,7 +53,7 @@ def edit(text: str, tables: Sequence[Table], name: str, *, force: bool = False) 
         on_top = not fresh and table.path in _ON_TOP
         wanted = _with(document, table.path, changes)
         candidates = _candidates(text, document, table.path, changes, on_top=on_top)
-        good = (each for each in candidates if _same(each, wanted))
+        good = (candidate for candidate in candidates if _same(candidate, wanted))
         text = next(good, "") or _refuse(name, table.path, changes)
     return Edited(text=text, notes=tuple(notes))
 

@@ -61,16 +61,18 @@ def is_below(specifiers: "SpecifierSet", version: str) -> bool:
     from packaging.version import InvalidVersion, Version
 
     limit = Version(version)
-    for each in specifiers:
+    for specifier in specifiers:
         try:
-            own = Version(each.version.removesuffix(".*"))
+            own = Version(specifier.version.removesuffix(".*"))
         except InvalidVersion:
             continue
-        if each.operator in {"==", "==="} and own < limit:
+        if specifier.operator in {"==", "==="} and own < limit:
             return True
-        if (each.operator == "<" and own <= limit) or (each.operator == "<=" and own < limit):
+        if (specifier.operator == "<" and own <= limit) or (
+            specifier.operator == "<=" and own < limit
+        ):
             return True
-        if each.operator == "~=":
+        if specifier.operator == "~=":
             *first, last, _ = [*own.release, 0] if len(own.release) < 2 else own.release
             if Version(".".join(map(str, [*first, last + 1]))) <= limit:
                 return True
@@ -78,14 +80,19 @@ def is_below(specifiers: "SpecifierSet", version: str) -> bool:
 
 
 def _is_pinned(specifiers: "SpecifierSet") -> bool:
-    return any(each.operator in {"==", "==="} and "*" not in each.version for each in specifiers)
+    return any(
+        specifier.operator in {"==", "==="} and "*" not in specifier.version
+        for specifier in specifiers
+    )
 
 
 def _reaches(specifiers: "SpecifierSet", version: str) -> bool:
     """Return whether no version below one fits."""
     from packaging.version import Version
 
-    lower = [each.version for each in specifiers if each.operator in {">=", ">", "~="}]
+    lower = [
+        specifier.version for specifier in specifiers if specifier.operator in {">=", ">", "~="}
+    ]
     return any(Version(each) >= Version(version) for each in lower)
 
 
@@ -184,14 +191,14 @@ def _uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
         waiting += ast.iter_child_nodes(node)
         found: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found = [f"{node.module}.{each.name}" for each in node.names]
+            found = [f"{node.module}.{name.name}" for name in node.names]
         elif isinstance(node, ast.Import):
-            found = [each.name for each in node.names]
+            found = [name.name for name in node.names]
         elif isinstance(node, ast.Attribute):
             found = [dotted(node, names)]
         elif isinstance(node, ast.Call):
             called = dotted(node.func, names)
-            words = sorted(each.arg for each in node.keywords if each.arg)
+            words = sorted(keyword.arg for keyword in node.keywords if keyword.arg)
             words += [", ".join(both) for both in itertools.combinations(words, 2)]
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):

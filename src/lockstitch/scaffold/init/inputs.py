@@ -293,14 +293,14 @@ def _undeclared(
     for text, where in place.installed:
         line = usable(text, f"`{where}`", inputs.notes)
         if line and of_requirement(line) not in {"pip", "setuptools", "wheel", "uv", "poetry"}:
-            there = {of_requirement(each) for each in inputs.dependencies}
-            there |= {of_requirement(each) for lines in inputs.groups.values() for each in lines}
+            there = {of_requirement(dependency) for dependency in inputs.dependencies}
+            there |= {of_requirement(line) for lines in inputs.groups.values() for line in lines}
             if of_requirement(line) not in there:
                 inputs.add([line])
                 inputs.notes.append(f"`{line}`: from `{where}`, which installs it")
     space = pythons.space_of(place.folder)
     if space.get("sdk") in {"gradio", "streamlit"}:  # its host installs that version
-        asked = {of_requirement(each) for each in inputs.dependencies}
+        asked = {of_requirement(dependency) for dependency in inputs.dependencies}
         line = usable(
             f"{space['sdk']}=={space.get('sdk_version', '')}", "`README.md`", inputs.notes
         )
@@ -343,7 +343,7 @@ def _take_lists(inputs: Inputs, place: _Place, lists: Mapping[str, str]) -> None
 def _has(inputs: Inputs, line: str) -> bool:
     name = of_requirement(line)
     groups = (inputs.dependencies, *inputs.groups.values())
-    return any(of_requirement(each) == name for lines in groups for each in lines)
+    return any(of_requirement(line) == name for lines in groups for line in lines)
 
 
 def _take_list(
@@ -494,7 +494,7 @@ def _apart(lists: Mapping[str, Sequence[str]]) -> dict[str, str]:
             if "==" in line and ";" not in line:
                 pinned = versions.setdefault(of_requirement(line), {})
                 pinned.setdefault(name.partition("/")[0], line.partition("==")[2])
-    if not any(len(set(each.values())) > 1 for each in versions.values()):
+    if not any(len(set(version.values())) > 1 for version in versions.values()):
         return {}
     return {name: name.partition("/")[0] for name in lists}
 
@@ -552,7 +552,7 @@ def _fill(
         likes = {normal(each) for each in needs.alike[distribution]} | {distribution}
         if likes & there or (not nothing and distribution in _SERVERS):
             continue
-        line = next((spare[each] for each in sorted(likes) if each in spare), distribution)
+        line = next((spare[like] for like in sorted(likes) if like in spare), distribution)
         added.append((line, where))
     pinned = spare | {of_requirement(line): line for line in inputs.constraints}
     unknown = dict(needs.unknown)

@@ -103,7 +103,7 @@ def _line(name: str, value: object, where: str, found: Managed) -> str:
         markers += [word for word in [_python_marker(given["python"])] if word]
     if given.get("platform") in _SYSTEMS:
         markers.append(f"sys_platform == '{_SYSTEMS[given['platform']]}'")
-    joined = " and ".join(f"({each})" if " or " in each else each for each in markers)
+    joined = " and ".join(f"({marker})" if " or " in marker else marker for marker in markers)
     text = f"{name}{extra}{versions}" + (f"; {joined}" if joined else "")
     before = len(notes)
     line = usable(text, where, notes)

@@ -264,8 +264,8 @@ class _Finder:
         """Return the programs, each image's name once, sorted by what they are for."""
         found: dict[str, Program] = {}
         images = [*said.images(self._repo)]
-        for each in images or said.processes(self._repo):
-            program = self._of_dockerfile(each)
+        for image in images or said.processes(self._repo):
+            program = self._of_dockerfile(image)
             if program is not None:
                 name = self._free(program, found)
                 if name:
@@ -303,11 +303,11 @@ class _Finder:
     def _without_image(self, used: set[str]) -> None:
         """Say which pages no Dockerfile starts."""
         pages = [
-            f"`{each.path}:{each.line}`"
-            for each in self._applications()
-            if each.kind in {*_SHOWN, "dash"}
-            and each.path not in used
-            and "pages" not in each.path.split("/")
+            f"`{application.path}:{application.line}`"
+            for application in self._applications()
+            if application.kind in {*_SHOWN, "dash"}
+            and application.path not in used
+            and "pages" not in application.path.split("/")
         ]
         if pages:
             self.notes.append(
@@ -489,7 +489,7 @@ class _Finder:
         there = env.get("PYTHONPATH", "")
         options = [f"/app/{r}" if r else "/app" for r in self._roots()]
         choices = [dict(env)] + [
-            {**env, "PYTHONPATH": f"{there}:{each}" if there else each} for each in options
+            {**env, "PYTHONPATH": f"{there}:{option}" if there else option} for option in options
         ]
         return min(choices, key=lambda choice: self._lacking(words, choice, workdir))
 
@@ -548,16 +548,16 @@ class _Finder:
         """
         chosen: list[Application] = []
         parts: set[str] = set()
-        for each in ordered:
+        for application in ordered:
             folders = [posixpath.dirname(other.path) for other in chosen]
-            if each.path in parts or posixpath.dirname(each.path) in folders:
+            if application.path in parts or posixpath.dirname(application.path) in folders:
                 continue
-            program = self._served(each, _SERVE)
+            program = self._served(application, _SERVE)
             entry = entry_of(program.command, program.env, program.workdir)
             modules = {*reached(self._tree, entry)} if entry else set()
             if any(other.path in modules for other in chosen) or len(chosen) == _MOST_SERVERS:
                 continue
-            chosen.append(each)
+            chosen.append(application)
             parts |= modules
         return chosen
 
@@ -1001,18 +1001,18 @@ class _Finder:
         """
         text = self._repo.text(path) or ""
         required = _REQUIRED.search(text) is not None
-        for each in hints:
-            words = list(each.words)
+        for hint in hints:
+            words = list(hint.words)
             by_module = 3 if words[:2] == ["python", "-m"] else len(words)
-            places = [posixpath.normpath(posixpath.join(each.folder, word)) for word in words]
+            places = [posixpath.normpath(posixpath.join(hint.folder, word)) for word in words]
             given = words[places.index(path) + 1 if path in places else by_module :]
             usable = not any(
                 not word or re.search(r"[<>${}\[\]]|path/to|\.\.\.", word) for word in given
             )
-            sure = each.is_made or each.source.startswith(("dvc.yaml", "Procfile"))
-            sure = sure or "mlproject" in each.source.lower()
+            sure = hint.is_made or hint.source.startswith(("dvc.yaml", "Procfile"))
+            sure = sure or "mlproject" in hint.source.lower()
             if given and usable and (sure or required):
-                return tuple(given), each.source
+                return tuple(given), hint.source
         return (), ""
 
     def _file_of(self, words: Sequence[str], env: Mapping[str, str], workdir: str = "") -> str:

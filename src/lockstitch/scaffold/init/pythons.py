@@ -80,7 +80,7 @@ def without_wheel(lines: Sequence[str], minor: str) -> Iterator[tuple[str, str]]
 
     table = wheels()
     pythons = [int(each[2:]) for each in table["pythons"]]
-    column = sum(each <= int(minor[2:]) for each in pythons) - 1  # of a newer one: the last
+    column = sum(python <= int(minor[2:]) for python in pythons) - 1  # of a newer one: the last
     if column < 0:
         return
     for line in lines:

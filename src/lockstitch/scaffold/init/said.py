@@ -132,7 +132,7 @@ def _quoted(word: str) -> str:
 
 def _calls_of(text: str) -> list[Call]:
     script = shell.read(text, shell.line_starts(text, 1))
-    return [found for each in script.commands if (found := call(each, {}))]
+    return [found for command in script.commands if (found := call(command, {}))]
 
 
 def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said | None:
@@ -376,10 +376,10 @@ def _of_text(source: str, line: int, text: str, label: str = "") -> Iterator[Sai
 
 def processes(repo: Repository) -> Iterator[Said]:
     """Yield the processes of a Procfile as images: `web` serves, `release` runs before others."""
-    for each in _procfile(repo):
-        if each.label != "release":
-            web = each.label == "web"
-            yield replace(each, label="serve" if web else each.label, serves=each.serves or web)
+    for said in _procfile(repo):
+        if said.label != "release":
+            web = said.label == "web"
+            yield replace(said, label="serve" if web else said.label, serves=said.serves or web)
 
 
 def _procfile(repo: Repository) -> Iterator[Said]:
@@ -400,7 +400,7 @@ def _compose(repo: Repository) -> Iterator[Said]:
 def _made_by_images(repo: Repository) -> Iterator[Said]:
     """Yield the scripts that Dockerfiles run to make what their images hold."""
     for file in image_files(repo):
-        for built in file.products if any(each.is_python for each in file.products) else ():
+        for built in file.products if any(product.is_python for product in file.products) else ():
             where = _Places(file, built)
             for step in (*(s for b in built.sources for s in b.steps), *built.steps):
                 for each in step.calls if step.instruction.name == "RUN" else ():

@@ -23,7 +23,7 @@ def complete(facts: Facts, found: Found, made: Sequence[Contents]) -> list[Conte
 
     A script that makes what a server reads is an image too, so that `lockstitch run` makes it.
     """
-    scripts = [contents_of(facts, found, each) for each in found.others]
+    scripts = [contents_of(facts, found, other) for other in found.others]
     complete: list[Contents] = []
     for contents in made:
         given = [contents_of(facts, found, each) for each in contents.program.before]
@@ -33,7 +33,9 @@ def complete(facts: Facts, found: Found, made: Sequence[Contents]) -> list[Conte
     complete += _feeders(found, complete, scripts)
     for contents in complete:
         if contents.program.port:
-            _await(found, contents, [each for each in complete if not each.program.port])
+            _await(
+                found, contents, [contents for contents in complete if not contents.program.port]
+            )
     return sorted(complete, key=lambda each: each.program.image != "train")
 
 
@@ -41,14 +43,14 @@ def _feeders(
     found: Found, images: Sequence[Contents], scripts: Sequence[Contents]
 ) -> Iterator[Contents]:
     """Yield images of the scripts that make what servers read and no image's program makes."""
-    taken = {each.program.image for each in images}
+    taken = {image.program.image for image in images}
     used: list[Contents] = []
-    jobs = [each for each in images if not each.program.port]
+    jobs = [image for image in images if not image.program.port]
     for server in images:
         for name in server.absent if server.program.port else ():
             if any(_makes(each, name) or _fills(each, name) for each in (*jobs, *used)):
                 continue
-            for script in (each for each in scripts if _writes(each, name)):
+            for script in (script for script in scripts if _writes(script, name)):
                 whole = _joined(script, _Chain(found, script, scripts, images).steps())
                 stem = posixpath.basename(script.program.path).removesuffix(".py")
                 image = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
@@ -63,7 +65,7 @@ def _feeders(
 def _await(found: Found, server: Contents, jobs: Sequence[Contents]) -> None:
     """Include what a server reads and another image writes once it is run."""
     for name in [*server.absent]:
-        writer = next((each for each in jobs if _writes(each, name)), None)
+        writer = next((job for job in jobs if _writes(job, name)), None)
         if writer is None or not _is_ready(found, writer):
             continue
         image = writer.program.image
@@ -127,7 +129,7 @@ class _Chain:
 
     def _makers(self, name: str, waiting: Sequence[Contents]) -> list[Contents] | None:
         """Return the scripts to run for a file, the first first, or None where nothing makes it."""
-        sure = [each for each in self._scripts if _makes(each, name)]
+        sure = [script for script in self._scripts if _makes(script, name)]
         for each in [*sure, *(s for s in self._scripts if s not in sure and _fills(s, name))]:
             if each in waiting:
                 continue
@@ -161,11 +163,11 @@ def _fills(contents: Contents, name: str) -> bool:
 
 def writer_of(name: str, reader: Contents, images: Sequence[Contents]) -> str:
     """Return the image whose program writes a file that another one reads, or an empty text."""
-    for each in images:
-        if not each.program.port and (
-            _makes(each, name) or (each is not reader and _fills(each, name))
+    for image in images:
+        if not image.program.port and (
+            _makes(image, name) or (image is not reader and _fills(image, name))
         ):
-            return each.program.image
+            return image.program.image
     return ""
 
 
@@ -176,12 +178,12 @@ def _joined(contents: Contents, chain: Sequence[Contents]) -> Contents:
     every = [contents, *chain]
     made = replace(
         contents,
-        program=replace(contents.program, before=tuple(each.program for each in chain)),
+        program=replace(contents.program, before=tuple(contents.program for contents in chain)),
         include=without_parts(glob for each in every for glob in each.include),
         outputs=tops([folder for each in every for folder in each.outputs]),
         env={name: value for each in reversed(every) for name, value in each.env.items()},
         reasons=[*contents.reasons, *(r for s in chain for r in (s.program.reason, *s.reasons))],
-        left_out=[*contents.left_out, *(text for each in chain for text in each.left_out)],
+        left_out=[*contents.left_out, *(text for contents in chain for text in contents.left_out)],
         notes=[*contents.notes],
         absent={
             name: where
@@ -190,7 +192,7 @@ def _joined(contents: Contents, chain: Sequence[Contents]) -> Contents:
             if not any(_makes(step, name) for step in chain)
         },
     )
-    names = ", ".join(f"`{' '.join(each.program.command)}`" for each in chain)
+    names = ", ".join(f"`{' '.join(contents.program.command)}`" for contents in chain)
     made.notes.append(f"image `{contents.program.image}` first runs {names}: `before`")
     return made
 
@@ -201,8 +203,8 @@ def _agree(every: Sequence[Contents]) -> bool:
     return (
         all(
             env.setdefault(name, value) == value
-            for each in every
-            for name, value in each.env.items()
+            for contents in every
+            for name, value in contents.env.items()
         )
-        and len({each.program.workdir for each in every}) == 1
+        and len({contents.program.workdir for contents in every}) == 1
     )

@@ -161,8 +161,8 @@ def dependencies(facts: Facts) -> list[str]:
     own = facts.setup.dependencies or ()
     lines = facts.inputs.dependencies
     if facts.manager == "poetry":  # a name without its source could be anybody's
-        lines = [each for each in lines if of_requirement(each) not in facts.inputs.sources]
-    return [each for each in lines if of_requirement(each) != me or each in own]
+        lines = [line for line in lines if of_requirement(line) not in facts.inputs.sources]
+    return [line for line in lines if of_requirement(line) != me or line in own]
 
 
 def groups(facts: Facts) -> dict[str, list[str]]:
@@ -184,14 +184,14 @@ def groups(facts: Facts) -> dict[str, list[str]]:
     for place in places:
         for name, items in place.items():
             lines = items if isinstance(items, list) else []
-            texts = [each for each in lines if isinstance(each, str)]
-            known.setdefault(name, []).extend(of_requirement(each) for each in texts)
+            texts = [line for line in lines if isinstance(line, str)]
+            known.setdefault(name, []).extend(of_requirement(text) for text in texts)
     return known
 
 
 def declared(facts: Facts) -> set[str]:
     """Return the names of the packages that every image gets."""
-    names = {of_requirement(each) for each in dependencies(facts)}
+    names = {of_requirement(dependency) for dependency in dependencies(facts)}
     return names | {of_requirement(each) for each in table(facts.poetry, "dependencies")}
 
 
@@ -334,7 +334,9 @@ def _installed(facts: Facts) -> set[str]:
         if isinstance(values, Mapping) and values.get("optional") is True
     ]
     listed = {
-        each.group for each in asked.requirements(document) if each.group.startswith("group ")
+        requirement.group
+        for requirement in asked.requirements(document)
+        if requirement.group.startswith("group ")
     }
     chosen = (name.removeprefix("group ") for name in listed)
     return known | asked.names(document, [name for name in chosen if name not in optional])

@@ -128,7 +128,7 @@ def make(
     LockstitchError for a model that cannot be served, and for one that the disk has no room for.
     """
     sizes = found.sizes()
-    above = next(each for each in folder.absolute().parents if each.is_dir())
+    above = next(parent for parent in folder.absolute().parents if parent.is_dir())
     room = max(0, shutil.disk_usage(above).free - _SPARE)
     total = sum(each or 0 for each in sizes.values())
     if total > room:

@@ -64,7 +64,7 @@ def read(folder: Folder) -> Model:
         message = f"`{folder.root}` has no file {FILE}, as each model of MLflow has"
         raise LockstitchError(message, hint="name the folder with MLmodel in it")
     document = yaml.read(text, FILE)
-    problems = [each.message for each in document.problems if each.fatal]
+    problems = [problem.message for problem in document.problems if problem.fatal]
     flavors = _at(document.root, "flavors")
     if problems or not isinstance(flavors, yaml.Mapping):
         message = f"`{FILE}` cannot be read: {problems[0] if problems else 'it names no flavor'}"
@@ -171,7 +171,7 @@ def pin(requirements: Sequence[str], name: str) -> str:
 def _inputs(text: str) -> tuple[Mapping[str, Any], ...]:
     value = _json(text)
     items = value if isinstance(value, list) else []
-    return tuple(each for each in items if isinstance(each, Mapping))
+    return tuple(item for item in items if isinstance(item, Mapping))
 
 
 def _json(text: str) -> Any:
@@ -206,14 +206,14 @@ def _example(
 def _made_up(inputs: Sequence[Mapping[str, Any]]) -> Any:
     if not inputs:
         return None
-    tensors = [each.get("tensor-spec") for each in inputs if each.get("type") == "tensor"]
+    tensors = [mapping.get("tensor-spec") for mapping in inputs if mapping.get("type") == "tensor"]
     if tensors:
-        values = [_tensor(each) for each in tensors if isinstance(each, Mapping)]
-        names = [each.get("name") for each in inputs]
+        values = [_tensor(tensor) for tensor in tensors if isinstance(tensor, Mapping)]
+        names = [mapping.get("name") for mapping in inputs]
         named = all(isinstance(name, str) for name in names)
         return {"inputs": dict(zip(names, values, strict=False)) if named else values[0]}
-    row = [_value(each, 0) for each in inputs]
-    columns = [each.get("name") for each in inputs]
+    row = [_value(mapping, 0) for mapping in inputs]
+    columns = [mapping.get("name") for mapping in inputs]
     if not all(isinstance(name, str) for name in columns):
         return {"dataframe_split": {"data": [row]}}
     return {"dataframe_split": {"columns": columns, "data": [row]}}

@@ -138,7 +138,7 @@ class Server:
             stages = [] if version.lower() in {"", "latest"} else [version]
             body = json.dumps({"name": name, "stages": stages}).encode()
             entry = self._ask(f"{_API}/registered-models/get-latest-versions", body)
-            versions = [each for each in _list(entry, "model_versions") if _version(each)]
+            versions = [mapping for mapping in _list(entry, "model_versions") if _version(mapping)]
             if not versions:
                 message = f"`{name}` has no version that `{version or 'latest'}` means"
                 raise LockstitchError(message, hint=f"models:/{name}/1")
@@ -202,8 +202,8 @@ class Server:
             folder = waiting.pop()
             listed = posixpath.join(place.root, folder).strip("/")
             entries = _list(self._ask(place.list(listed)), "files")
-            for each in entries:
-                name = posixpath.basename(str(each.get("path", "")).rstrip("/"))
+            for entry in entries:
+                name = posixpath.basename(str(entry.get("path", "")).rstrip("/"))
                 if name in {"", ".", ".."} or not _NAME.fullmatch(name):
                     message = f"`{shown(self.address)}` names a file `{printable(name)}`"
                     raise LockstitchError(message)
@@ -213,10 +213,10 @@ class Server:
                     what = f"more than {_MOST:,} files, or folders deeper than {_DEEPEST}"
                     message = f"the model has {what}"
                     raise LockstitchError(message)
-                if each.get("is_dir") is True:
+                if entry.get("is_dir") is True:
                     waiting.append(path)
                     continue
-                size = str(each.get("file_size", ""))
+                size = str(entry.get("file_size", ""))
                 yield Remote(
                     name=path,
                     size=int(size) if re.fullmatch(r"\d{1,15}", size) else None,

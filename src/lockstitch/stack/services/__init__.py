@@ -14,5 +14,5 @@ def planned(folder: Folder) -> list[Service]:
     """Return the services of the plan that `up` wrote, each after what it needs."""
     parts = parts_of(folder)
     objects = [] if parts.endpoint else [Objects(parts=parts)]
-    own = [OwnService(parts=parts, own=each) for each in parts.services]
+    own = [OwnService(parts=parts, own=service) for service in parts.services]
     return [Postgres(parts=parts), *objects, Mlflow(parts=parts), *own]

@@ -58,7 +58,7 @@ class OwnService:
             if script.exists():
                 return script
         packages = self.own.tools.glob("lib/python3*/site-packages")
-        inside = sorted(path for each in packages for path in each.rglob(program))
+        inside = sorted(path for package in packages for path in package.rglob(program))
         for path in inside:
             if path.is_file() and os.access(path, os.X_OK):
                 return path

@@ -145,7 +145,10 @@ class OnDebian:
 
     def package_rows(self) -> dict[str, object]:
         """Return the part of its table in lockstitch.lock that `read_fields` reads last."""
-        return {"package": [document(each) for each in self.packages], **self.added.document()}
+        return {
+            "package": [document(package) for package in self.packages],
+            **self.added.document(),
+        }
 
 
 @frozen

@@ -96,7 +96,7 @@ def check(name: str, version: str, controls: Mapping[str, bytes]) -> list[Lockst
 def alternatives(controls: Mapping[str, bytes]) -> list[Alternative]:
     """Return the symlinks that a package's postinst would make with update-alternatives."""
     script = _read(controls.get("postinst", b""))
-    return [each for command in script.commands for each in _alternatives(command)]
+    return [alternative for command in script.commands for alternative in _alternatives(command)]
 
 
 def _needed(package: str, data: bytes) -> Iterator[str]:
@@ -115,9 +115,9 @@ def _effects(package: str, script: shell.Script, known: frozenset[str]) -> Itera
     for command in script.commands:
         program = command.words[0].text if command.words else ""
         texts = [
-            f"> {each.target.text}"
-            for each in command.redirections
-            if each.operator in _WRITES and not _OUTSIDE.fullmatch(each.target.text)
+            f"> {redirection.target.text}"
+            for redirection in command.redirections
+            if redirection.operator in _WRITES and not _OUTSIDE.fullmatch(redirection.target.text)
         ]
         if program and program not in known and not _alternatives(command):
             texts.append(" ".join(word.text for word in command.words))

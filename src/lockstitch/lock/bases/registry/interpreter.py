@@ -140,8 +140,8 @@ class _Read:
         if not any(self._tree.file(place) for place in places):
             why = f"is CPython {self._minor} without `/{self._prefix}/lib/python{self._minor}`"
             raise _OtherError(why)
-        folders = [str(each) for each in PurePosixPath(self._path).parents][:-1]
-        closed = [each for each in folders if not self._tree.mode(each) & _PASSABLE]
+        folders = [str(parent) for parent in PurePosixPath(self._path).parents][:-1]
+        closed = [folder for folder in folders if not self._tree.mode(folder) & _PASSABLE]
         if closed or program.mode & _RUNNABLE != _RUNNABLE:
             why = f"is CPython {self._minor} that root alone can run: mode "
             why += f"{self._tree.mode(closed[0] if closed else self._path):04o} of "

@@ -84,7 +84,7 @@ def fetch(
     Raises LockstitchError when a download fails.
     """
     # Each once: an image may have the same empty layer twice.
-    wanted = {each.digest: each for each in layers}
+    wanted = {layer.digest: layer for layer in layers}
     missing = [each for each in wanted.values() if not store.has_whole(each.digest, each.size)]
     if not missing:
         return
@@ -113,8 +113,8 @@ class _Reader:
             message = f"the config of {image.source} has {len(ids)} diffIDs for "
             message += f"{len(image.layers)} layers"
             raise LockstitchError(message)
-        for each in image.layers:
-            oci_type(each.media_type)
+        for layer in image.layers:
+            oci_type(layer.media_type)
         self._layers = [
             LayerFacts(
                 digest=each.digest,
@@ -168,10 +168,10 @@ class _Reader:
         tree = RootFs[bytes]()
         layers = []
         label = f"read {reference} for {platform}"
-        with report.task(label, sum(each.size for each in self._layers)) as task:
-            for each in self._layers:
-                layers.append(replace(each, unpacked=_add(tree, each, self._store, reference)))
-                task.advance(each.size)
+        with report.task(label, sum(layer.size for layer in self._layers)) as task:
+            for layer in self._layers:
+                layers.append(replace(layer, unpacked=_add(tree, layer, self._store, reference)))
+                task.advance(layer.size)
         taken = [path for path, _ in tree.nodes() if f"{path}/".startswith(_VENV)]
         if taken:
             message = f"`{reference}` has `/{taken[0]:.200}`, where the image's packages are put"
@@ -234,7 +234,7 @@ class _ImageConfig:
         self._history = top.raw("history")
         self.platform = f"{top.text('os')}/{top.text('architecture')}"
         self.created = _stamp(top.text("created"))
-        self.env = dict(_pair(each) for each in inner.texts("Env"))
+        self.env = dict(_pair(text) for text in inner.texts("Env"))
         labels = _object(inner.raw("Labels"))
         self.labels = {key: value for key, value in labels.items() if isinstance(value, str)}
         self.ports = tuple(sorted(_object(inner.raw("ExposedPorts"))))
@@ -256,7 +256,7 @@ class _ImageConfig:
         """Yield the history as JSON texts; one of our own for each layer where it does not fit."""
         entries = self._history if isinstance(self._history, list) else []
         entries = [history_entry(entry) for entry in entries]
-        if sum(not each.get("empty_layer") for each in entries) != layers:
+        if sum(not entry.get("empty_layer") for entry in entries) != layers:
             entries = [{"created_by": f"{reference}, layer {n + 1}"} for n in range(layers)]
         for each in entries:
             yield json.dumps(each, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
