@@ -67,17 +67,19 @@ if what == "lose":
     ray.get(parts)
 
 @ray.remote(num_cpus=1, scheduling_strategy="SPREAD")
-def gradient(weights, part):
+def gradient(weights, part, pause):
     rows = np.random.default_rng(7).normal(size=(400, 5))[part::2]
     wanted = (rows @ np.array([2.0, -1.0, 0.5, 0.0, 1.5]) > 0).astype(float)
     guess = 1 / (1 + np.exp(-(rows @ weights)))
     correct = float(((guess > 0.5) == wanted).mean())
-    time.sleep(0.5 if what else 0)
+    time.sleep(pause)
     return rows.T @ (guess - wanted), correct, ray.get_runtime_context().get_node_id()
 
 weights, nodes = np.zeros(5), set()
 for step in range(20):
-    parts = ray.get([gradient.remote(weights, part) for part in range(2)])
+    # A node has one processor: what the first takes a while for goes to both.
+    pause = 0.5 if what else 0 if step else 2
+    parts = ray.get([gradient.remote(weights, part, pause) for part in range(2)])
     weights -= 0.05 * sum(part[0] for part in parts)
     nodes |= {part[2] for part in parts}
     print("step", step, flush=True)
