@@ -162,6 +162,7 @@ def test_a_rank_that_dies_before_it_answers_is_named_at_once(
     assert ended == ["rank 1 (node42) ended before it answered: the connection ended"]
 
 
+@pytest.mark.slow
 def test_a_stranger_without_the_jobs_key_is_not_heard() -> None:
     done = run(2, {1: {"LOCKSTITCH_RANKS_KEY": "other"}}, "--timeout", "3")
     assert done[0].returncode == ranks.SILENT

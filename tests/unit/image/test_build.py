@@ -456,6 +456,7 @@ def test_a_store_that_loses_a_layer_each_time_is_an_error(
         build(project, store, layout, SERVE)
 
 
+@pytest.mark.slow
 def test_a_wheel_that_another_process_takes_away_blames_nobody(
     project: Project, store: Store, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

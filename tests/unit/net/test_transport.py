@@ -132,6 +132,7 @@ def test_headers_that_drip_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None
         Transport(1).request("GET", url, headers={}, patience=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxied", [True, False])
 def test_a_handshake_that_drips_is_given_up(
     monkeypatch: pytest.MonkeyPatch, *, proxied: bool

@@ -86,6 +86,7 @@ def test_a_server_that_hangs_up_ends_the_visit(serve: Serve) -> None:
     assert server.asked == ["/_stcore/stream"]
 
 
+@pytest.mark.slow
 def test_a_page_that_goes_on_is_left_when_its_time_is_over(serve: Serve) -> None:
     server = serve("/_stcore/stream", [frame(SESSION)])
     page.visit(server.port, 0.5)

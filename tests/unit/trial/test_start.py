@@ -128,6 +128,7 @@ def test_what_is_written_beside_the_code_goes_away_with_the_trial(store: Store) 
     assert run(store, "echo 1 >/etc/new", "app", outputs=(".",)).outcome == "failed"
 
 
+@pytest.mark.slow
 def test_a_program_that_waits_for_a_database_that_it_cannot_write_has_failed(store: Store) -> None:
     script = "if mkdir runs; then sleep 61.6; fi; echo unable to open database file; sleep 61.6"
     made = image()
@@ -179,6 +180,7 @@ def test_a_server_that_is_stopped_because_it_never_answers_did_not_end(store: St
     assert (verdict.outcome, verdict.code) == ("failed", None)
 
 
+@pytest.mark.slow
 def test_what_a_page_says_as_it_is_stopped_is_no_error_of_it(store: Store) -> None:
     """A page that takes longer than the trial is stopped in its middle."""
     script = "trap 'echo Uncaught app exception; exit' TERM; while :; do sleep 0.1; done"
@@ -235,6 +237,7 @@ def test_a_server_must_answer_the_request_of_its_image(
     assert verdict.is_good is (outcome == "answers")
 
 
+@pytest.mark.slow
 def test_what_another_program_answers_on_its_port_is_no_answer(store: Store) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
