@@ -375,12 +375,7 @@ class _Finder:
             if served:
                 return served
         serves = each.serves or kind not in {"script", "said", "celery"}
-        port = each.port if serves else 0
-        if serves and not port:
-            by_file = application.port if application and words[0] == "python" else 0
-            by_program = 8000 if {"uvicorn", "gunicorn", "hypercorn"} & {*words} else 0
-            by_program = by_program or (8000 if django else 0)
-            port = _said_port(words) or by_file or by_program or default_of(kind)[0]
+        port = (each.port or _port(words, kind, application)) if serves else 0
         if 0 < port < _UNPRIVILEGED:
             self.notes.append(
                 f"`{each.source}`: port {port} needs root: {8000 + port} in its place"
@@ -391,14 +386,6 @@ class _Finder:
         health = health or (self._default_health(kind) if port else "")
         for name, value in _ENV.get(kind, {}).items():
             env.setdefault(name, value)
-        needs = dict(_NEEDED.get(kind, {})) if kind != "said" else {}
-        if words[0] not in {"python", "uvicorn"}:
-            needs.pop("uvicorn", None)
-        if words[0] in {"uvicorn", "gunicorn", "hypercorn", "waitress-serve", "daphne", "granian"}:
-            name = words[0].removesuffix("-serve")
-            needs.setdefault(name, name)
-        if words[0] == "fastapi":
-            needs["fastapi-cli"] = "fastapi-cli"
         env = self._better_root(words, env, root)
         named = each.label or ("serve" if port else "train" if "train" in path else "app")
         return Program(
@@ -410,7 +397,7 @@ class _Finder:
             env=env,
             port=port,
             health=health if port else "",
-            needs=needs,
+            needs=_needed(words[0], kind),
             include=each.include,
             outputs=each.outputs,
             workdir=root,
@@ -1035,6 +1022,24 @@ class _Finder:
                 if path in self._codes:
                     return path
         return ""
+
+
+def _port(words: Sequence[str], kind: str, application: Application | None) -> int:
+    """Return the port of a server by its command, its file, its program or its framework."""
+    by_file = application.port if application and words[0] == "python" else 0
+    named = {"uvicorn", "gunicorn", "hypercorn"} & {*words} or kind == "django"
+    return _said_port(words) or by_file or (8000 if named else 0) or default_of(kind)[0]
+
+
+def _needed(program: str, kind: str) -> dict[str, str]:
+    """Return the requirements of a server that a command starts, by distribution."""
+    needs = dict(_NEEDED.get(kind, {}))
+    if program not in {"python", "uvicorn"}:
+        needs.pop("uvicorn", None)
+    if program in {"uvicorn", "gunicorn", "hypercorn", "waitress-serve", "daphne", "granian"}:
+        name = program.removesuffix("-serve")
+        needs.setdefault(name, name)
+    return needs | ({"fastapi-cli": "fastapi-cli"} if program == "fastapi" else {})
 
 
 def moved(program: Program, workdir: str) -> Program:
