@@ -72,8 +72,7 @@ class Page:
     @classmethod
     def of(cls, rule: "type[Rule]") -> "Page":
         """Return the page of a rule; raises ValueError naming the sections that are missing."""
-        text = cleandoc(rule.__doc__ or "")
-        title, _, rest = text.partition("\n")
+        title, _, rest = cleandoc(rule.__doc__ or "").partition("\n")
         parts = _SECTION.split(rest)
         sections = {
             name: cleandoc("\n" + body).strip("\n")

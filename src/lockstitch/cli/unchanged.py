@@ -172,8 +172,7 @@ def _images(root: str) -> _Seen:
     listing.add_tree(folder)
     paths = [os.path.join(where, name) for where, _, names in os.walk(folder) for name in names]
     small = (path for path in paths if os.stat(path).st_size < _DOCUMENT)
-    documents = [f"{path} {_of_file(path)}" for path in small]
-    return _Seen(listing, sorted(documents))
+    return _Seen(listing, sorted([f"{path} {_of_file(path)}" for path in small]))
 
 
 def _contents(paths: "Sequence[str]") -> "dict[str, str] | None":

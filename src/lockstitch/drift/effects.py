@@ -138,8 +138,7 @@ def _aside(both: Collection[Fingerprint]) -> frozenset[str]:
         needs.setdefault(package.name, set()).update(package.needs)
     bystanders = _table().bystanders & needs.keys()
     asked = {need for names in needs.values() for need in names}
-    tops = needs.keys() - asked - bystanders
-    within = _reached(needs, tops, bystanders)
+    within = _reached(needs, needs.keys() - asked - bystanders, bystanders)
     return (_reached(needs, bystanders, frozenset()) | bystanders) - within
 
 

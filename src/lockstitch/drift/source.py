@@ -231,8 +231,7 @@ def _of_revision(name: str, revision: git.Revision, where: Context) -> Fingerpri
 
 def graph(where: Context) -> Fingerprint | None:
     """Return the project's own lock, which knows which package requires which, or None."""
-    root = where.project.root if where.project else where.folder
-    path = root / "uv.lock"
+    path = (where.project.root if where.project else where.folder) / "uv.lock"
     try:
         return _lock(files.read_text(path), path.name, where, _beside(path))
     except LockstitchError:

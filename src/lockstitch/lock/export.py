@@ -146,8 +146,7 @@ def needs(project: Project, spec: ImageSpec, target: Target) -> dict[str, set[st
 
 
 def _target(lock: Lock, platform: str) -> Target:
-    base = lock.base_for(platform)
-    return base.target()
+    return lock.base_for(platform).target()
 
 
 def _wheels(project: Project, lock: Lock, spec: ImageSpec, target: Target) -> list[LockedWheel]:

@@ -306,8 +306,7 @@ def _sized(text: str, before: str, bases: tuple[Base, ...], fetcher: Fetcher) ->
     if not urls:
         return text
     kept = {url: int(size) for url, size in _SIZED.findall(before) if url in urls}
-    sizes = kept | fetcher.sizes(sorted(urls - kept.keys()))
-    for url, size in sizes.items():
+    for url, size in (kept | fetcher.sizes(sorted(urls - kept.keys()))).items():
         text = text.replace(f'url = "{url}", ', f'url = "{url}", size = {size}, ')
     return text
 

@@ -228,8 +228,7 @@ def folder(unbuilt: Unbuilt, root: Path, resolve: Resolve) -> LockedFolder:
 
     Raises LockstitchError when they cannot be.
     """
-    source = Source.of(unbuilt)
-    requires = _resolved(source, root / unbuilt.artifact, resolve)
+    requires = _resolved(Source.of(unbuilt), root / unbuilt.artifact, resolve)
     return LockedFolder(name=unbuilt.name, path=unbuilt.artifact, requires=requires)
 
 
@@ -662,8 +661,7 @@ def _check_tools(
         text = (tree / "setup.py").read_text("utf-8", "replace")
         if "ext_modules" in text or "Extension(" in text:
             wanted.append((_c_compiler(), "C sources", "gcc g++"))
-            header = Path(sysconfig.get_path("include")) / "Python.h"
-            if not header.exists():
+            if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
                 message = f"`{source.title}` has C sources, and Python.h is not here"
                 raise LockstitchError(message, hint=f"apt-get install python3-dev, {_CONTAINED}")
     for program, what, package in wanted:
@@ -696,8 +694,7 @@ def _failed(source: Source, output: Sequence[str], log: Path) -> LockstitchError
     errors = [n for n, line in enumerate(lines) if _ERROR.search(line)][-_ERRORS:]
     last = range(max(0, len(lines) - _LINES + len(errors)), len(lines))
     message += "\n".join(f"  {lines[n]}" for n in sorted({*errors, *last}))
-    hint = f"read {log}, or pin a version that has a wheel"
-    return LockstitchError(message, hint=hint)
+    return LockstitchError(message, hint=f"read {log}, or pin a version that has a wheel")
 
 
 # --- the wheel

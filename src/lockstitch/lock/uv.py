@@ -373,8 +373,7 @@ def unsolved(what: str, output: str) -> LockstitchError:
     causes = [line.strip().removeprefix("cause: ") for line in lines if _CAUSE.match(line)]
     unsent = _UNSENT.search(output)
     if unsent and causes:
-        reason = _OS_ERROR.sub("", causes[-1]).lower()
-        message, hint = no_answer(unsent[1], reason)
+        message, hint = no_answer(unsent[1], _OS_ERROR.sub("", causes[-1]).lower())
         return LockstitchError(f"{what}: {message}", hint=hint)
     if "No solution found" in output:
         hint = "change the requirements that exclude each other in pyproject.toml"

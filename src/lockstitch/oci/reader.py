@@ -144,8 +144,7 @@ class LayoutReader:
 
     def manifest(self, which: Digest | str) -> Manifest:
         """Return the manifest or index of a digest or a name, checked, or raise LockstitchError."""
-        digest = which if isinstance(which, Digest) else self._named(which)
-        data = self._checked(digest)
+        data = self._checked(which if isinstance(which, Digest) else self._named(which))
         # Its media type is optional there (image-spec, manifest.md).
         document = _object(data, self.root)
         given = INDEX_TYPE if "manifests" in document else MANIFEST_TYPE
@@ -186,8 +185,7 @@ class LayoutReader:
         """
         document, wanted = self.index(), name
         for _ in range(_DEEPEST):
-            chosen = self._chosen(document, wanted, platform)
-            document, wanted = self._described(chosen), ""
+            document, wanted = self._described(self._chosen(document, wanted, platform)), ""
             if not document.is_index:
                 return of_source(self, document, name)
         raise _damaged(self.root, "its indexes never come to a manifest")

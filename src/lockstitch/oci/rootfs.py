@@ -176,8 +176,7 @@ class RootFs(Generic[T]):
             if part == "..":
                 real = real[:-1]
                 continue
-            here = "/".join([*real, part])
-            node = self._nodes.get(here)
+            node = self._nodes.get("/".join([*real, part]))
             if node is not None and node.kind is Kind.SYMLINK:
                 links += 1
                 if links > _LINKS:

@@ -134,8 +134,7 @@ class _Stitcher(Stitcher):
     def _end(self) -> tuple[tuple[str, str], ...]:
         self._flush_between()
         at, table = self._position, canonical_json({"version": 1, "entries": self._table})
-        header = tar_header(file(TABLE, table))
-        data = header + table + tar_padding(len(table)) + TAR_END
+        data = tar_header(file(TABLE, table)) + table + tar_padding(len(table)) + TAR_END
         self._diff.update(data)
         self._member((deflate.compress(data),), zlib.crc32(data), len(data))
         self._buffer += _footer(at)

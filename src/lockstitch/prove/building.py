@@ -220,8 +220,7 @@ def with_published(built: Built, image: str, reference: str) -> Against:
     """
     (name,) = [key for key in built.images if key == image or key.startswith(f"{image}-")][:1]
     here = Seen.in_layout(built.layout, name)
-    platform = Platform.parse(str(built.images[name]["platform"]))
-    there = _published(reference, platform)
+    there = _published(reference, Platform.parse(str(built.images[name]["platform"])))
     return Against(
         image=name,
         reference=reference,

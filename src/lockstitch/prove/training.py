@@ -354,8 +354,7 @@ class _Trainer:
             env |= variations.locale(variation.env["LC_ALL"], self.scratch)
         if "cpus" in variation.process and hasattr(os, "sched_getaffinity"):
             # Kernels take as many threads as there are processors: that is another variation.
-            threads = str(len(os.sched_getaffinity(0)))
-            env = dict.fromkeys(_THREADS, threads) | env
+            env = dict.fromkeys(_THREADS, str(len(os.sched_getaffinity(0)))) | env
         env = {name: value for name, value in env.items() if name not in variation.unset}
         env |= {"PYTHONDONTWRITEBYTECODE": "1", **self._tracking()}
         # The environment has the project as an editable: the copy's own sources come first.

@@ -98,8 +98,7 @@ def _cuda_of(package: Package) -> str:
     known, name = _known(), package.name
     numbers = package.version.partition("+")[0].split(".")
     named = _NAMED.search(name)
-    bare = name[: named.start()] if named else name
-    if bare in known["toolkit"]:
+    if (name[: named.start()] if named else name) in known["toolkit"]:
         return ".".join(numbers[:2])
     if named:
         return ".".join(part for part in named.groups() if part)
@@ -154,8 +153,7 @@ def asked(explicit: str, names: Sequence[str]) -> str:
         return explicit
     words = {word for name in names for word in re.split(r"[-_.]", name.lower())}
     wanted = {word for word in words if ACCELERATOR.fullmatch(word)}
-    exact = {word for word in wanted if word not in {"cuda", "gpu"}}
-    wanted = exact or wanted
+    wanted = {word for word in wanted if word not in {"cuda", "gpu"}} or wanted
     return wanted.pop() if len(wanted) == 1 else ""
 
 

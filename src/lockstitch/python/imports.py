@@ -269,8 +269,7 @@ class _Walk:
         """
         parts = module.split(".")
         own = self._tree.installed.get(parts[0])
-        roots = [*self._entry.roots, *([] if own is None else [own])]
-        for root in roots:
+        for root in [*self._entry.roots, *([] if own is None else [own])]:
             found = []
             base = root
             for part in parts:

@@ -80,8 +80,7 @@ class Target:
             yield f"musllinux_{major}_{each}_{self.machine}"
 
     def _manylinux(self) -> Iterator[str]:
-        newest = int(self.glibc.split(".")[1])
-        for release in range(newest, _OLDEST[self.machine] - 1, -1):
+        for release in range(int(self.glibc.split(".")[1]), _OLDEST[self.machine] - 1, -1):
             yield f"manylinux_2_{release}_{self.machine}"
             if release in _LEGACY and release >= _OLDEST[self.machine]:
                 yield f"{_LEGACY[release]}_{self.machine}"

@@ -72,5 +72,4 @@ def after(python: Path, env: Mapping[str, str], token: str, files: Sequence[Path
 
 def _plain(text: str) -> str:
     """Return the first line of a text without the logins of its addresses."""
-    line = (text.splitlines() or [""])[0]
-    return re.sub(r"//[^/@\s]*@", "//", line)[:300]
+    return re.sub(r"//[^/@\s]*@", "//", (text.splitlines() or [""])[0])[:300]

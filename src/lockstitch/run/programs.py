@@ -184,8 +184,7 @@ def _signature(project: Project, image: ImageSpec) -> Signature:
 
 
 def _names(before: Signature, after: Signature) -> str:
-    changed = sorted({each[0] for each in {*before} ^ {*after}})
-    return first_of(changed, 3)  # a line's worth
+    return first_of(sorted({each[0] for each in {*before} ^ {*after}}), 3)  # a line's worth
 
 
 @contextlib.contextmanager

@@ -140,8 +140,7 @@ def of_document(document: dict[str, Any], source: str) -> RunRecord:
     """
     problems: list[LockstitchError] = []
     top = Table(document, "", problems)
-    version = top.number("schema", least=1, most=10**6)
-    if version != _SCHEMA or not is_record(document):
+    if top.number("schema", least=1, most=10**6) != _SCHEMA or not is_record(document):
         message = f"`{source}` is no run record with schema {_SCHEMA}"
         raise LockstitchError(message, hint=_HINT)
     git = top.table("git")

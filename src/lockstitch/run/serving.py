@@ -68,8 +68,7 @@ def ask_health(address: str, path: str) -> str:
 def ask_prediction(address: str) -> str:
     """Return the answer to the example that the program's own OpenAPI document gives."""
     document = json.loads(ask(f"{address}/openapi.json")[1])
-    example = _example(document)
-    status, answer = ask(f"{address}/predict", json.dumps(example).encode())
+    status, answer = ask(f"{address}/predict", json.dumps(_example(document)).encode())
     if status != 200:
         message = f"POST /predict answered HTTP {status}: {answer[:200].decode(errors='replace')}"
         raise LockstitchError(message)

@@ -227,8 +227,7 @@ def _backups(folder: Folder) -> set[Path]:
 
 
 def _check_room(folder: Folder) -> None:
-    first = not (folder.root / "postgres").exists()
-    message = full(folder.root, _ROOM if first else LOW)
+    message = full(folder.root, _ROOM if (not (folder.root / "postgres").exists()) else LOW)
     if message:
         raise LockstitchError(message, hint="free some space, or link the folder to a larger disk")
 
@@ -259,8 +258,7 @@ def _wait(
         if FAILED in states.values():
             failed = [each for each in services.values() if each["state"] == FAILED]
             raise_all([_failure(folder, each) for each in failed if each["problem"] != NEEDS])
-        ended = running.poll() is not None if running else not machine.identity(pid)
-        if ended:
+        if running.poll() is not None if running else not machine.identity(pid):
             end = "\n".join(last_lines(folder.log("supervisor"), 8))
             message = f"the supervisor has ended\n{end}"
             raise LockstitchError(message, hint="lockstitch stack logs supervisor")

@@ -35,8 +35,7 @@ def main(words: list[str]) -> None:
 
 def _enter_namespace() -> None:
     uid, gid = os.getuid(), os.getgid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_NEW_USER) != 0:
+    if ctypes.CDLL(None, use_errno=True).unshare(_NEW_USER) != 0:
         sys.exit(f"no user namespace: {os.strerror(ctypes.get_errno())}")
     for name, text in (
         ("setgroups", "deny"),

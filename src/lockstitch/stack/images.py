@@ -45,11 +45,9 @@ def build(
         # The base is the project's; only the addresses of the wheels are asked for.
         file.write(replace(lock, files=(), build=(), services=(), rendered=()), project.root)
         make.make(project, store, fetcher, progress)
-    pinned = file.read(project.root)
-    builder = Builder(project, pinned, store, fetcher, progress)
+    builder = Builder(project, file.read(project.root), store, fetcher, progress)
     specs = [_linked(image) for image in project.images]
-    layout = Layout(project.root / "images", own=True)
-    built = builder.build(specs, layout)
+    built = builder.build(specs, Layout(project.root / "images", own=True))
     names = [(spec.name, platform) for spec in specs for platform in project.platforms]
     return dict(zip(names, (each.image for each in built), strict=True))
 
@@ -70,14 +68,12 @@ def _linked(image: ImageSpec) -> ImageSpec:
 
 def _project(project: Project, lock: Lock, store: Store) -> Project:
     """Return a project of the three images, in a folder of the store."""
-    text = toml.dumps(_document(project))
-    parts = {"pyproject.toml": text.encode()}
+    parts = {"pyproject.toml": toml.dumps(_document(project)).encode()}
     for name in services.NAMES:
         parts[services.name_of_list(name)] = services.requirements(name).encode()
     for script in sorted({script for scripts in _SCRIPTS.values() for script in scripts}):
         parts[script] = load_script(f"stack/{script}")
-    in_registry = kind_of(project.base).in_registry
-    base = [] if in_registry else [base.digest for base in lock.bases]
+    base = [] if kind_of(project.base).in_registry else [base.digest for base in lock.bases]
     hashed = {name: of_bytes(data) for name, data in parts.items()}
     key = of_bytes(json.dumps([hashed, base], sort_keys=True).encode()).hex[:16]
     root = store.scratch(f"stack-images-{key}")

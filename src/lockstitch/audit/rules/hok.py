@@ -622,8 +622,7 @@ def _called(hook: Hook) -> str:
     if match := _VENV.fullmatch(words[0]):
         return match[1]
     if words[:2] in (["uv", "run"], ["poetry", "run"]) and not _CHOOSES.search(hook.entry):
-        rest = (word for word in words[2:] if not word.startswith("-"))
-        return basename(next(rest, ""))
+        return basename(next((word for word in words[2:] if not word.startswith("-")), ""))
     return ""
 
 
@@ -649,8 +648,7 @@ def _why_missing(repo: Repository, folder: str, hook: Hook, program: str) -> tup
     if lock.kind != "uv" or not lock.roots:
         return None
     document = repo.toml(beside(folder, "pyproject.toml")) or {}
-    groups = default_groups(document, lock.group_names)
-    if _is_reached(lock, package, groups, ()):
+    if _is_reached(lock, package, default_groups(document, lock.group_names), ()):
         return None
     extra = next((e for e in lock.extra_names if _is_reached(lock, package, (), (e,))), "")
     group = next((g for g in lock.group_names if _is_reached(lock, package, (g,), ())), "")

@@ -252,8 +252,7 @@ def _of_uv(document: object, step: Step, install: Install) -> str:
 
 
 def _of_poetry(document: object, step: Step, install: Install) -> str:
-    options = install.options
-    if options.has("--only", "--without", "--no-dev", "--only-root", "--only=main"):
+    if install.options.has("--only", "--without", "--no-dev", "--only-root", "--only=main"):
         return ""
     if any(step.state.get(name) for name in ("POETRY_WITHOUT", "POETRY_ONLY", "POETRY_NO_DEV")):
         return ""
@@ -264,8 +263,7 @@ def _of_poetry(document: object, step: Step, install: Install) -> str:
         optional = isinstance(group, dict) and group.get("optional") is True
         if _is_development_group(name) and not optional and table(group, "dependencies"):
             return f"the group `{name}`"
-    groups = table(document, "dependency-groups")
-    return "the group `dev`" if groups.get("dev") else ""
+    return "the group `dev`" if table(document, "dependency-groups").get("dev") else ""
 
 
 def _is_development_group(name: object) -> bool:

@@ -151,8 +151,7 @@ def _keeps_pips(step: Step, install: Install) -> bool:
     exported = any("PIP_NO_CACHE_DIR" in " ".join(call.words) for call in step.calls)
     if off or exported or "PIP_NO_CACHE_DIR" in step.state.unknown:
         return False
-    text = _commands(step)
-    cleaned = re.search(r"cache purge|rm .*cache", text)
+    cleaned = re.search(r"cache purge|rm .*cache", _commands(step))
     itself = {*install.required} <= {"pip", "setuptools", "wheel"} and not install.files
     return not cleaned and not itself and not step.has_cache_mount("cache", "pip")
 

@@ -323,8 +323,7 @@ def _conda(repo: Repository) -> Iterator[File[Listed]]:
     for path in repo.named("environment.yml", "environment.yaml"):
         text = repo.text(path) or ""
         blank = [_ITEM.sub(r"\1", x) if _ITEM.match(x) else "" for x in text.splitlines()]
-        listed = lists.read("\n".join(blank))
-        yield File(path=path, text=text, value=listed)
+        yield File(path=path, text=text, value=lists.read("\n".join(blank)))
 
 
 def _of_machine(file: File[Listed], entry: Required, own: set[str], *, alone: bool) -> bool:

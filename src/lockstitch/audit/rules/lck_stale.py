@@ -74,8 +74,7 @@ class LCK002(Rule):
         wrong = list(stale.compiled(text, lock))
         if wrong:
             message = f"`{lock.path}` does not fit `{path}`: {_joined(wrong)}"
-            header = "\n".join(repo.lines(lock.path)[:5])
-            by_uv = "uv pip compile" in header
+            by_uv = "uv pip compile" in "\n".join(repo.lines(lock.path)[:5])
             hint = f"{'uv pip compile' if by_uv else 'pip-compile'} {path} -o {lock.path}"
             yield self.finding(lock.path, 1, message, hint=hint)
 

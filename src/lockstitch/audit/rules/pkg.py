@@ -110,9 +110,7 @@ class PKG001(Rule):
 
 def _below(text: str, line: int, wanted: str) -> int:
     """Return the line of a quoted text at or below a line, or that line."""
-    rest = text.splitlines()[line - 1 :]
-    found = line_of_text(rest, wanted)
-    return line + found - 1
+    return line + line_of_text(text.splitlines()[line - 1 :], wanted) - 1
 
 
 def _line_of_key(text: str, said: str) -> int:
@@ -297,8 +295,7 @@ class PKG005(Rule):
         return self.finding(path, min(lines) or 1, message, hint=hint, fix=fix)
 
     def _license(self, path: str, document: object, text: str) -> Iterator[Finding]:
-        said = table(document, "project", "license")
-        if said:
+        if table(document, "project", "license"):
             line = line_of_key(text, "project", "license") or 1
             message = "a license in a table is deprecated: PEP 639 has an SPDX expression"
             hint = 'license = "MIT", and license-files = ["LICENSE"]'

@@ -609,8 +609,7 @@ def _builds(repo: Repository, service: Service) -> Iterator[tuple[Value, str, st
     if inside and not any(map(repo.exists, places)) and not is_submodule:
         message = f"`{service.name}` is built with `{places[0]:.100}`, which is not there"
         place = file or context
-        lower = {each.lower(): each for each in repo.every_name}
-        near = lower.get(places[0].lower(), "")
+        near = {each.lower(): each for each in repo.every_name}.get(places[0].lower(), "")
         hint = "dockerfile: PATH  # from the context"
         if near:
             hint = f"git has it as {posixpath.basename(near)}: names differ by case on Linux"

@@ -239,8 +239,7 @@ def to_env_file(repo: Repository, file: File[Compose]) -> Fix:
             name = re.sub(r"\W", "_", f"{service.name}_{name}").upper()
         if {**there, **made}.get(name, secret) != secret:
             continue
-        new = f"${{{name}:?{_ASK}}}"
-        edit = _swap(file.path, text, password, new, [*edits])
+        edit = _swap(file.path, text, password, f"${{{name}:?{_ASK}}}", [*edits])
         if edit:
             edits.append(edit)
             made[name] = secret
@@ -283,8 +282,7 @@ def _swap(path: str, text: str, password: Password, new: str, taken: Sequence[Ed
         where = re.compile(rf"(?m){name}\s*[:=]\s*{value}[ \t]*(?:#.*)?\r?$")
     else:
         where = re.compile(rf"//{re.escape(password.user)}:({re.escape(old)})@")
-    start = line_start(text, password.line)
-    for match in where.finditer(text, start):
+    for match in where.finditer(text, line_start(text, password.line)):
         edit = Edit(path=path, start=match.start(1), end=match.end(1), text=new)
         if all(each.end <= edit.start or each.start >= edit.end for each in taken):
             return edit

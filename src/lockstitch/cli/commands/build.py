@@ -479,8 +479,7 @@ def _show(
 
         for image_there in published.values():
             push.show(image_there)
-    is_new = any(image.fresh or image.made for image in built)
-    state = "built" if is_new else "up to date"
+    state = "built" if any(image.fresh or image.made for image in built) else "up to date"
     say(f"{state} in {seconds:.2f} s")
 
 

@@ -62,8 +62,7 @@ def _ask(options: argparse.Namespace, host: str) -> tuple[str, str]:
     user, password = options.username or "", ""
     if options.password_stdin:
         # One line break at the end is the shell's; what else is there belongs to the password.
-        text = sys.stdin.read(_LONGEST)
-        password = text.removesuffix("\n").removesuffix("\r")
+        password = sys.stdin.read(_LONGEST).removesuffix("\n").removesuffix("\r")
     elif sys.stdin.isatty():
         if not user:
             sys.stderr.write(f"user of {host}: ")  # stdout is data

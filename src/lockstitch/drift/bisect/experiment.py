@@ -615,8 +615,7 @@ def _written(root: Path, before: Mapping[str, tuple[int, int]]) -> str:
     """Return a digest of the files that a run wrote, "" where they are too few bytes or many."""
     after = _files(root)
     changed = sorted(name for name, state in after.items() if before.get(name) != state)
-    size = sum(after[name][1] for name in changed)
-    if not _WRITTEN <= size <= _LARGEST:
+    if not _WRITTEN <= sum(after[name][1] for name in changed) <= _LARGEST:
         return ""
     sums = [[name, digest.of_bytes((root / name).read_bytes())] for name in changed]
     return digest.of_bytes(canonical_json({"files": sums})).hex

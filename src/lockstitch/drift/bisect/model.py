@@ -147,8 +147,7 @@ class Scale:
     def band(self) -> float:
         """How near to A or B a number must be: the tolerance, or a hundredth of their distance."""
         step = abs(self.after.value - self.before) if isinstance(self.after, Metric) else 0.0
-        fine = step / _FINE if math.isfinite(step) else 0.0
-        return max(self.tolerance, fine)
+        return max(self.tolerance, step / _FINE if math.isfinite(step) else 0.0)
 
     def ends(self, everything: Mixture) -> dict[Mixture, Outcome]:
         """Return the outcomes of A and B, as a search starts from them."""

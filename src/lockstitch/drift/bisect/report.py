@@ -237,8 +237,7 @@ def _typed(side: str, parts: Sequence[tuple[Difference, str]], prepared: Prepare
 
 def _pip(side: Side, folder: Path) -> list[str]:
     """Return the pip of a side that is an environment without a lock beside it, else nothing."""
-    place = folder / side.word
-    if not live.is_environment(place) or (folder / "uv.lock").is_file():
+    if not live.is_environment(folder / side.word) or (folder / "uv.lock").is_file():
         return []
     if side.fingerprint.package("pip"):
         return [str(live.python_of(Path(side.word))), "-m", "pip"]

@@ -126,8 +126,7 @@ def most(question: Question) -> int:
         if len(pool) == 1:
             return 1
         first, rest = _by_weight(pool, question, 2)
-        alone = 1 if len(first) == 1 else 1 + depth(first)
-        return max(alone, 1 + depth(rest))
+        return max(1 if len(first) == 1 else 1 + depth(first), 1 + depth(rest))
 
     return depth(question.causes) + 1 if question.causes else 0
 
@@ -281,8 +280,7 @@ def _reduced(causes: Sequence[str], trials: Trials) -> Mixture:
     pieces = 2
     causes = list(causes)
     while len(causes) > 1:
-        parts = list(_split(causes, pieces))
-        mixtures = [frozenset(part) for part in parts]
+        mixtures = [frozenset(part) for part in list(_split(causes, pieces))]
         hit = trials.first(mixtures, Verdict.AS_B)
         if hit is not None:
             causes, pieces = [c for c in causes if c in hit], 2

@@ -109,8 +109,7 @@ class Ends:
         names = sorted({each.name for each in (*before.packages, *after.packages)})
         chosen = [(after if name in changed else before).package(name) for name in names]
         wanted = [each for each in chosen if each and each.name not in self.given]
-        problems = [problem for each in wanted for problem in _problems(each)]
-        raise_all(problems)
+        raise_all([problem for each in wanted for problem in _problems(each)])
         return Requirements(python=python, pins=tuple(_pin(each) for each in wanted))
 
     def files(self, mixture: Mixture) -> dict[str, bytes | None]:

@@ -99,8 +99,7 @@ def names(key: str, host: str) -> bool:
 
 def docker_file() -> Path:
     """Return Docker's own file, which need not exist."""
-    folder = environ.get("DOCKER_CONFIG")
-    return Path(folder or "~/.docker").expanduser() / "config.json"
+    return Path(environ.get("DOCKER_CONFIG") or "~/.docker").expanduser() / "config.json"
 
 
 def _files() -> Iterator[Path]:

@@ -325,8 +325,7 @@ def holds(marker: str, environment: Mapping[str, str], extras: Collection[str] =
         return _ALWAYS if (match[2] in extras) == (match[1] == "==") else _NEVER
 
     try:
-        plain = _EXTRA.sub(of_extra, str(Marker(marker)))
-        return Marker(plain).evaluate(dict(environment))
+        return Marker(_EXTRA.sub(of_extra, str(Marker(marker)))).evaluate(dict(environment))
     except (ValueError, UndefinedComparison, UndefinedEnvironmentName, RecursionError) as error:
         message = f"the marker `{marker:.80}` cannot be decided: {str(error).partition(chr(10))[0]}"
         raise LockstitchError(message) from error

@@ -314,8 +314,7 @@ def _addressed(line: Line, pin: Pinned, target: Target) -> list[LockstitchError]
     """Return the problem of a pin that names a file by its address."""
     if not pin.url:
         return []
-    tags = list(target.tags())
-    if best_wheel([pin.filename], tags, name=pin.name, version=pin.version):
+    if best_wheel([pin.filename], list(target.tags()), name=pin.name, version=pin.version):
         return []
     message = f"`{pin.filename}` is no wheel of `{pin.name}` for {target.platform}, "
     message += f"CPython {target.minor}"

@@ -74,8 +74,7 @@ def _draws(source: Source, call: Call) -> bool:
 
 def _seed(source: Source, call: Call) -> ast.expr | None:
     value = source.keyword(call, *_SEED_WORDS)
-    none = isinstance(value, ast.Constant) and value.value is None
-    return None if none else value
+    return None if (isinstance(value, ast.Constant) and value.value is None) else value
 
 
 def _gives(call: Call, name: str) -> bool:

@@ -282,5 +282,4 @@ def _of_uris(value: Value, line: int, path: str) -> Iterator[Password]:
 
 
 def _default_of(raw: str) -> str:
-    match = _DEFAULT.fullmatch(raw)
-    return raw[2:].partition(":")[0].partition("-")[0] if match else ""
+    return raw[2:].partition(":")[0].partition("-")[0] if _DEFAULT.fullmatch(raw) else ""

@@ -145,8 +145,7 @@ def _inner(each: Call) -> Call | None:
             return None
         words = words[words.index("run") + 1 :]
     while words and words[0].startswith("-"):
-        option = words.pop(0)
-        words = words[1:] if option in _VALUED else words
+        words = words[1:] if words.pop(0) in _VALUED else words
     if words and words[0].endswith(".py"):
         words = ["python", *words]
     return call(exec_form(tuple(words), each.line), {})

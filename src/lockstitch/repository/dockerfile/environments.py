@@ -140,8 +140,7 @@ def _prefix(install: Install, step: Step, active: str, poetry: dict[str, str]) -
 def _python(install: Install, step: Step) -> str:
     """Return the folder of the environment whose Python or pip is named."""
     python = next(iter(install.options.values("--python", "-p")), "")
-    written = install.call.written if install.call.folder else ""
-    for path in (python, written):
+    for path in (python, (install.call.written if install.call.folder else "")):
         if "/" in path:
             match = _PREFIX.fullmatch(step.state.path(path))
             return match[1] if match else path

@@ -139,14 +139,12 @@ def _packages(repo: Repository, folder: str) -> list[str]:
 def _missing(repo: Repository, folder: str, listed: object, tool: str) -> Iterator[Lack]:
     """Yield each folder of a list of packages that is not there."""
     for each in listed if isinstance(listed, list) else ():
-        if isinstance(each, str) and not any(sign in each for sign in "*?[{"):
-            path = beside(folder, each.strip("/"))
-            if not repo.exists(path):
-                own = _packages(repo, folder)
-                hint = f'packages = ["{own[0]}"]' if own else "take it out, or make the folder"
-                yield Lack(
-                    message=f"{tool} is told to take `{each}`, which is not there", hint=hint
-                )
+        if not isinstance(each, str) or any(sign in each for sign in "*?[{"):
+            continue
+        if not repo.exists(beside(folder, each.strip("/"))):
+            own = _packages(repo, folder)
+            hint = f'packages = ["{own[0]}"]' if own else "take it out, or make the folder"
+            yield Lack(message=f"{tool} is told to take `{each}`, which is not there", hint=hint)
 
 
 def _setuptools(repo: Repository, folder: str, said: Mapping[str, Any]) -> Iterator[Lack]:

@@ -50,8 +50,7 @@ def locks_in(repo: Repository, folder: str) -> list[Graph]:
 def read_lock(path: str, text: str) -> Graph | None:
     """Return the lock that a text is, without what is wrong in it; None when it is none at all."""
     if locks.kind_of(path) == "requirements":
-        is_lock = lists.read(text).is_lock
-        return locks.read(path, text, problems=[]) if is_lock else None
+        return locks.read(path, text, problems=[]) if lists.read(text).is_lock else None
     document = _document(text)
     return None if document is None else locks.read(path, text, [], document)
 

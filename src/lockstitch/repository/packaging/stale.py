@@ -31,8 +31,7 @@ def fits_poetry(pyproject: Document, lock: Document, header: str = "") -> bool |
     version = (int(match[1]), int(match[2])) if match else (0, 0)
     poetry = table(pyproject, "tool", "poetry")
     project = {k: v for k in _PROJECT if (v := table(pyproject, "project").get(k)) is not None}
-    groups = table(pyproject, "dependency-groups")
-    contents = [_content(project, groups, poetry)]
+    contents = [_content(project, table(pyproject, "dependency-groups"), poetry)]
     if version < (2, 3):
         contents.append(_content(project, {}, poetry))
     if version < (2, 0):

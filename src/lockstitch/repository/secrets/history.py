@@ -110,5 +110,4 @@ def _secrets(path: str, lines: list[tuple[int, bytes]]) -> Iterator[tuple[Secret
         key = hashlib.sha256(
             f"{path}\0{secret.rule}\0{rest}".encode("utf-8", "surrogateescape")
         ).digest()
-        number = lines[min(secret.line, len(lines)) - 1][0]
-        yield replace(secret, line=number), key
+        yield replace(secret, line=lines[min(secret.line, len(lines)) - 1][0]), key

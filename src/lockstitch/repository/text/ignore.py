@@ -93,8 +93,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     for number, run in enumerate(runs[1:], 1):
         lead = "/" if number == 1 and runs[0] else ""
         text = "/".join(run)
-        last = number == len(runs) - 1
-        if last:
+        if number == len(runs) - 1:
             parts.append(f"{lead}(?:.*/)?{text}" if run else f"{lead}.*")
         else:  # the first place where a run fits is as good as any later one
             parts.append(f"{lead}(?>(?:[^/]+/)*?{text}/)")
@@ -161,5 +160,4 @@ def _as_docker(line: str) -> str:
         return ""
     sign = "!" if bare.startswith("!") else ""
     bare = bare.removeprefix("!")
-    anchored = "/" in bare.rstrip("/")
-    return f"{sign}{bare}" if anchored else f"{sign}**/{bare.rstrip('/')}"
+    return f"{sign}{bare}" if ("/" in bare.rstrip("/")) else f"{sign}**/{bare.rstrip('/')}"

@@ -58,8 +58,7 @@ class OwnService:
             if script.exists():
                 return script
         packages = self.own.tools.glob("lib/python3*/site-packages")
-        inside = sorted(path for package in packages for path in package.rglob(program))
-        for path in inside:
+        for path in sorted(path for package in packages for path in package.rglob(program)):
             if path.is_file() and os.access(path, os.X_OK):
                 return path
         message = f"no package of the service `{self.name}` has a program `{program}`"

@@ -87,8 +87,7 @@ def _first(sources: Sequence[Source], *rules: Callable[[Source], bool]) -> Sourc
 
 def _configured(apt: Path) -> Iterator[Source]:
     # The order apt reads them in; both formats may stand side by side.
-    lines = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]
-    for path in lines:
+    for path in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]:
         if path.is_file():
             yield from read_list(files.read_text(path))
     for path in sorted((apt / "sources.list.d").glob("*.sources")):

@@ -115,8 +115,7 @@ class _Read:
             library = next(self._found(r"libpython3\.\d{1,2}t?\.so[\d.]*"), None)
             code = (library.content if library else None) or b""
         tags = {tag.decode() for tag in _TAG.findall(code)}
-        wanted = self._minor.partition(".")[2]
-        if wanted not in tags:
+        if self._minor.partition(".")[2] not in tags:
             known = " or ".join(f"is CPython 3.{tag}" for tag in sorted(tags))
             raise _OtherError(known or "is no CPython 3")
         minor = re.escape(self._minor).encode()

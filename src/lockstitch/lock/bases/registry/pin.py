@@ -56,8 +56,7 @@ def pin(
     Its layers are brought into the store and read once; the base is recorded by its digest.
     Raises LockstitchError when no CPython X.Y is in it, or when it contradicts itself.
     """
-    which = Reference.parse(reference).which
-    named = repository.manifest(which)
+    named = repository.manifest(Reference.parse(reference).which)
     wanted = Platform.parse(platform)
     image = named
     if named.is_index:
