@@ -37,11 +37,7 @@ class Session:
     progress: Reporter
 
     def builder(
-        self,
-        lock: "Lock",
-        *,
-        client: "Client | None" = None,
-        cache: "LayerCache | None" = None,
+        self, lock: "Lock", *, client: "Client | None" = None, cache: "LayerCache | None" = None
     ) -> "Builder":
         """Return a builder of the project's images."""
         from lockstitch.image.build import Builder

@@ -115,11 +115,7 @@ class Watch:
             "seen": {"inputs": inputs.digest, "around": around.digest},
             "recent": {**(recent[0] or {}), **(recent[1] or {})},
         }
-        answer = {
-            "images": _images(self._root).digest,
-            "said": list(said),
-            "json": as_json,
-        }
+        answer = {"images": _images(self._root).digest, "said": list(said), "json": as_json}
         path = os.path.join(self._root, _FILE)
         builds = _builds(path, record) | {_key(self._words): answer}
         text = json.dumps(record | {"builds": builds}, sort_keys=True).encode()

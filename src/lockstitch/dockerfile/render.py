@@ -147,11 +147,7 @@ def _config(project: Project, lock: Lock, spec: ImageSpec) -> Config:
         text, path = files.read_text(project.root / pylock_name(spec.name)), pylock_name(spec.name)
         wheels = pylock.select(text, base.target(), path, built=Unbuilt.unfinished)
     prepared = Prepared(
-        spec=spec,
-        base=base,
-        wheels=tuple(wheels),
-        created=0,
-        lock=locked[pylock_name(spec.name)],
+        spec=spec, base=base, wheels=tuple(wheels), created=0, lock=locked[pylock_name(spec.name)]
     )
     return assemble.image(prepared, project, ()).config
 

@@ -235,12 +235,7 @@ def _differences(trained: Fingerprint, served: Fingerprint) -> Iterator[Differen
 
 
 def _image(
-    project: Project,
-    lock: Lock,
-    spec: ImageSpec,
-    platform: str,
-    store: Store,
-    trained: Fingerprint,
+    project: Project, lock: Lock, spec: ImageSpec, platform: str, store: Store, trained: Fingerprint
 ) -> Fingerprint:
     """Return an image's future contents: its lock's packages, with digests of wheels here."""
     base = lock.base_for(platform)

@@ -83,9 +83,7 @@ def compared(names: Sequence[str], prints: Sequence[Fingerprint], where: Context
 
 
 def _fact(
-    names: Sequence[str],
-    prints: Sequence[Fingerprint],
-    pairs: dict[tuple[int, int], Difference],
+    names: Sequence[str], prints: Sequence[Fingerprint], pairs: dict[tuple[int, int], Difference]
 ) -> Fact:
     strongest = min(pairs.values(), key=lambda each: each.effect)
     part = _PARTS.get(strongest.what, "packages")

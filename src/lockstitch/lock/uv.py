@@ -117,10 +117,7 @@ def check(project: Project) -> None:
 
 
 def export_image(
-    project: Project,
-    image: ImageSpec,
-    target: Path,
-    bases: Sequence[Base] = (),
+    project: Project, image: ImageSpec, target: Path, bases: Sequence[Base] = ()
 ) -> None:
     """Write the PEP 751 lock of one image: the project's dependencies and the image's groups."""
     _export(project, "pylock.toml", target, _chosen(image))

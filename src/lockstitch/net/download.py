@@ -197,13 +197,7 @@ class Fetcher:
                 raise LockstitchError(message, hint="lockstitch lock") from error
         raise Retryable(_failed(start, name, f"it redirects more than {_REDIRECTS} times"))
 
-    def _get(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        login: Login | None,
-        name: str,
-    ) -> Answer:
+    def _get(self, url: str, headers: Mapping[str, str], login: Login | None, name: str) -> Answer:
         sent = {**headers, "Authorization": login.header()} if login else headers
         try:
             return self._transport.request("GET", url, headers=sent)

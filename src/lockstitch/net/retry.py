@@ -68,11 +68,7 @@ class Retry:
         clock.sleep(min(wait, _LONGEST_WAIT))
 
     def body(
-        self,
-        ask: Ask,
-        received: Hasher,
-        size: int | None,
-        broken: Callable[[str], LockstitchError],
+        self, ask: Ask, received: Hasher, size: int | None, broken: Callable[[str], LockstitchError]
     ) -> Iterator[bytes]:
         """Yield the bytes after those received, over as many connections as it takes.
 

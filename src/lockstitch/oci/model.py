@@ -192,10 +192,7 @@ class Image:
         """Return the descriptor of the manifest, with the platform."""
         data = self.manifest_bytes()
         return Descriptor(
-            media_type=MANIFEST_TYPE,
-            digest=of_bytes(data),
-            size=len(data),
-            platform=self.platform,
+            media_type=MANIFEST_TYPE, digest=of_bytes(data), size=len(data), platform=self.platform
         )
 
     @property

@@ -43,10 +43,7 @@ class Reference:
         if host == DOCKER and "/" not in repository:
             repository = f"library/{repository}"
         found = cls(
-            host=host,
-            repository=repository,
-            tag=tag,
-            digest=Digest.parse(digest) if at else None,
+            host=host, repository=repository, tag=tag, digest=Digest.parse(digest) if at else None
         )
         if not _HOST.fullmatch(host):
             raise _wrong(text, f"`{host:.80}` is not a host")

@@ -151,9 +151,7 @@ def _at_once(joint: Iterable[Variation]) -> Variation:
 
 
 def _apart(
-    joint: Sequence[Variation],
-    others: Mapping[str, Trained],
-    train: Callable[[Variation], Trained],
+    joint: Sequence[Variation], others: Mapping[str, Trained], train: Callable[[Variation], Trained]
 ) -> dict[str, Trained]:
     """Return the results of joint variations, each alone where all at once change something.
 

@@ -120,9 +120,7 @@ def read(document: Mapping[str, Any], root: Path) -> Project:
         build_packages=settings["build-packages"],
         wheels=settings["wheels"],
         stack=_stack(
-            settings["stack"],
-            problems,
-            declared="stack" in table(document, "tool", "lockstitch"),
+            settings["stack"], problems, declared="stack" in table(document, "tool", "lockstitch")
         ),
         targets=tuple(
             _target(name, own, problems) for name, own in sorted(settings["targets"].items())
@@ -256,10 +254,7 @@ def _target(name: str, own: Mapping[str, Any], problems: list[LockstitchError]) 
     if own["engine"] == "ray" and not own["address"]:
         hint = 'address = "head.example.com:6379"'
         problems.append(problem(["targets", name, "address"], "is missing", hint=hint))
-    return TargetSpec(
-        name=name,
-        **{key.replace("-", "_"): value for key, value in own.items()},
-    )
+    return TargetSpec(name=name, **{key.replace("-", "_"): value for key, value in own.items()})
 
 
 def _service(

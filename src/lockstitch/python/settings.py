@@ -38,10 +38,7 @@ def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def conform(
-    value: object,
-    problems: list[LockstitchError],
-    *path: str,
-    by: Mapping[str, Any] | None = None,
+    value: object, problems: list[LockstitchError], *path: str, by: Mapping[str, Any] | None = None
 ) -> Any:
     """Return the value at a path of [tool.lockstitch] with the schema's defaults in it.
 

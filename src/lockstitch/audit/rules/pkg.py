@@ -68,10 +68,7 @@ class PKG001(Rule):
                 yield self.finding(path, line, f"`{path}` is not TOML: {why}")
                 continue
             document = repo.toml(path) or {}
-            wrong = [
-                *pyproject.check(document),
-                *pyproject.settings(document, repo.root / path),
-            ]
+            wrong = [*pyproject.check(document), *pyproject.settings(document, repo.root / path)]
             for each in wrong:
                 line = line_of_key(text, *each.path) or 1
                 if each.text:

@@ -34,13 +34,7 @@ from lockstitch.python import load
 from lockstitch.scaffold.init import plan
 
 OPTIONS = (
-    operand(
-        "folder",
-        "FOLDER",
-        "folder of the project (default: this one)",
-        type=Path,
-        nargs="?",
-    ),
+    operand("folder", "FOLDER", "folder of the project (default: this one)", type=Path, nargs="?"),
     option(
         "--manager",
         "MANAGER",
@@ -57,10 +51,7 @@ OPTIONS = (
         "--with-tools",
         "add black, mypy, pytest and ruff with settings, commit hooks and .python-version",
     ),
-    flag(
-        "--force",
-        "like --with-tools, and replace settings and a .python-version that differ",
-    ),
+    flag("--force", "like --with-tools, and replace settings and a .python-version that differ"),
     flag(
         "--split", "list what only one of several images imports in a dependency group of its name"
     ),

@@ -142,10 +142,7 @@ def _lines(inspected: Inspected, *, most: int | None) -> list[str]:
     ]
     if lazy := sum(stargz.is_lazy(layer.facts) for layer in inspected.layers):
         lines.append(f"lazy      {lazy} of {counted(len(inspected.layers), 'layer')}")
-    lines += [
-        "",
-        f"{'LAYER':<14}{'PACKED':>10}{'UNPACKED':>10}  WHAT",
-    ]
+    lines += ["", f"{'LAYER':<14}{'PACKED':>10}{'UNPACKED':>10}  WHAT"]
     for layer in inspected.layers:
         facts = layer.facts
         title = layer.created_by

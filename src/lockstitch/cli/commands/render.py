@@ -112,10 +112,7 @@ def _left_over(root: Path, wanted: dict[str, str]) -> list[str]:
 
 
 def _check(
-    root: Path,
-    changed: dict[str, str | None],
-    wanted: dict[str, str],
-    options: argparse.Namespace,
+    root: Path, changed: dict[str, str | None], wanted: dict[str, str], options: argparse.Namespace
 ) -> int:
     problems = [_stale(name, text) for name, text in changed.items()]
     for name in _left_over(root, wanted):

@@ -46,10 +46,7 @@ HOW = group(
         flag("--watch", "restart when a file changes"),
         flag("--in-image", "run the built image with docker or podman"),
     ),
-    flag(
-        "--gpus",
-        "with --in-image: give it NVIDIA's GPUs, all or those of CUDA_VISIBLE_DEVICES",
-    ),
+    flag("--gpus", "with --in-image: give it NVIDIA's GPUs, all or those of CUDA_VISIBLE_DEVICES"),
 )
 OPTIONS = (
     operand("image", "IMAGE", "whose command to run"),

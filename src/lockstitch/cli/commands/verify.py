@@ -25,12 +25,7 @@ from pathlib import Path
 
 from lockstitch import files, git
 from lockstitch.cli.options import COMMON, flag, group, operand, option
-from lockstitch.cli.session import (
-    open_session,
-    print_json,
-    verified,
-    would,
-)
+from lockstitch.cli.session import open_session, print_json, verified, would
 from lockstitch.digest import of_bytes
 from lockstitch.errors import UsageError, raise_all
 from lockstitch.lock import file, make

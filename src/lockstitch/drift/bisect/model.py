@@ -119,12 +119,7 @@ class Scale:
 
     @classmethod
     def of(
-        cls,
-        repeats: Sequence[float],
-        after: Outcome,
-        *,
-        least: float,
-        others: Sequence[float] = (),
+        cls, repeats: Sequence[float], after: Outcome, *, least: float, others: Sequence[float] = ()
     ) -> "Scale":
         """Return the scale that repeats of A, an outcome of B and `others` of B's repeats give.
 

@@ -288,10 +288,7 @@ def explained(prepared: Prepared, progress: Reporter, *, talk: bool) -> Explanat
         return experiment.explain(
             causes,
             bench,
-            lambda: (
-                bench.environments.installed(both[0]),
-                bench.environments.installed(both[1]),
-            ),
+            lambda: (bench.environments.installed(both[0]), bench.environments.installed(both[1])),
             prepared.limits,
             told,
             lambda: prepared.ranked(bench.imported).causes,

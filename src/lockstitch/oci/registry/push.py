@@ -10,14 +10,7 @@ from lockstitch.net.retry import Retryable
 from lockstitch.net.transport import Answer
 from lockstitch.oci import manifest, reader
 from lockstitch.oci.layout import Layout
-from lockstitch.oci.model import (
-    INDEX_TYPE,
-    Descriptor,
-    Image,
-    Platform,
-    index_bytes,
-    referrers_tag,
-)
+from lockstitch.oci.model import INDEX_TYPE, Descriptor, Image, Platform, index_bytes, referrers_tag
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import PARALLEL, Call, Client, RegistryError, push_scopes
 from lockstitch.oci.registry.repository import MOST, Repository

@@ -11,13 +11,7 @@ import re
 from dataclasses import dataclass, replace
 
 from lockstitch.patterns import regex
-from lockstitch.repository.dockerfile.words import (
-    SPACES,
-    Scope,
-    WordError,
-    raw_words,
-    unquoted,
-)
+from lockstitch.repository.dockerfile.words import SPACES, Scope, WordError, raw_words, unquoted
 from lockstitch.values import Problem, frozen
 
 Starts = tuple[tuple[int, int], ...]  # (offset in a text, line of the file), in order

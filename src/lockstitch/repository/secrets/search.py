@@ -75,10 +75,7 @@ def in_repository(repo: Repository) -> Iterator[Secret]:
 
 
 def by_scanner(
-    scanner: Scanner,
-    root: Path,
-    names: Sequence[str],
-    allowed: Callable[[str], Collection[int]],
+    scanner: Scanner, root: Path, names: Sequence[str], allowed: Callable[[str], Collection[int]]
 ) -> list[Secret]:
     """Return a scanner's findings in files; `allowed` are the lines of a file that may have any."""
     secrets = scanner.find(root, names) if names else []

@@ -8,11 +8,7 @@ from urllib.parse import urlsplit
 from lockstitch import environ
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.lock.bases.base import (
-    Base,
-    read_digest,
-    read_text,
-)
+from lockstitch.lock.bases.base import Base, read_digest, read_text
 from lockstitch.lock.bases.debian import base as debian
 from lockstitch.lock.sbom import NO_FACTS, Component, PackageFacts, purl
 from lockstitch.net.download import Download

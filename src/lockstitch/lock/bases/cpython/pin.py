@@ -188,12 +188,7 @@ def _stated(address: str, name: str, fetcher: Fetcher) -> tuple[Digest | None, s
 
 
 def _read(
-    archive: Archive,
-    name: str,
-    version: str,
-    request: Request,
-    platform: str,
-    sources: Sources,
+    archive: Archive, name: str, version: str, request: Request, platform: str, sources: Sources
 ) -> list[Bundled]:
     """Return the libraries in an archive; raises LockstitchError when it is another Python."""
     minor = request.minor + ("t" if request.free_threaded else "")

@@ -29,10 +29,4 @@ def _pin(
     )
 
 
-KIND = Kind(
-    table="registry",
-    in_registry=True,
-    matches=lambda _: True,
-    pin=_pin,
-    read=read,
-)
+KIND = Kind(table="registry", in_registry=True, matches=lambda _: True, pin=_pin, read=read)
