@@ -156,8 +156,7 @@ def running(session: Session) -> dict[str, str]:
     """Return the variables of the stack; raises LockstitchError when it does not run."""
     names = variables(session)
     if not names:
-        message = "the stack of this project does not run"
-        raise LockstitchError(message, hint="lockstitch stack up")
+        raise LockstitchError("the stack of this project does not run", hint="lockstitch stack up")
     return names
 
 

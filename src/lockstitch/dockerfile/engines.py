@@ -56,8 +56,7 @@ def find(
             return Engine(program=Path(path), platform=f"linux/{machine}")
         lines = (done.stderr or done.stdout).strip().splitlines()
         reasons.append(f"`{name}` does not answer: {lines[-1] if lines else 'it says nothing'}")
-    message = f"no engine answers here: {'; '.join(reasons)}"
-    raise LockstitchError(message, hint=hint)
+    raise LockstitchError(f"no engine answers here: {'; '.join(reasons)}", hint=hint)
 
 
 def _machine(text: str) -> str:

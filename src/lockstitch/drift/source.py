@@ -91,13 +91,11 @@ def read(word: str, where: Context) -> Fingerprint:
     for name, revision in _revisions(word, where):
         return _of_revision(name, revision, where)
     if where.project and word in {image.name for image in where.project.images}:
-        message = f"the image `{word}` is not built"
-        raise LockstitchError(message, hint=f"lockstitch build {word}")
+        raise LockstitchError(f"the image `{word}` is not built", hint=f"lockstitch build {word}")
     if path.is_dir():  # not before: an image may have the name of a folder
         message = f"`{word}` is a folder without an environment"
         raise UsageError(message, hint="name an environment: lockstitch fingerprint .venv")
-    message = f"`{word}` is no file, no folder and no git revision"
-    raise UsageError(message, hint=_HINT)
+    raise UsageError(f"`{word}` is no file, no folder and no git revision", hint=_HINT)
 
 
 def read_whole(word: str, where: Context) -> Fingerprint:
@@ -182,8 +180,7 @@ def _of_path(path: Path, word: str, where: Context) -> Fingerprint:
         return model.of_document(document, word)
     if os.access(path, os.X_OK):
         return live.interpreter(path)
-    message = f"`{word}` is no lock, no fingerprint and no interpreter"
-    raise UsageError(message, hint=_HINT)
+    raise UsageError(f"`{word}` is no lock, no fingerprint and no interpreter", hint=_HINT)
 
 
 def _beside(path: Path) -> Callable[[str], str]:
@@ -223,8 +220,7 @@ def _of_revision(name: str, revision: git.Revision, where: Context) -> Fingerpri
             message = f"the commit {revision.commit[:12]} has no lock here"
             raise LockstitchError(message, hint=f"name it: {revision.commit[:12]}:PATH")
     if not locks.is_lock(name):
-        message = f"`{name}` is no lock"
-        raise UsageError(message, hint="name a lock: HEAD~5:uv.lock")
+        raise UsageError(f"`{name}` is no lock", hint="name a lock: HEAD~5:uv.lock")
     folder = PurePosixPath(name).parent
     return _lock(revision.text(name), name, where, lambda path: revision.text(str(folder / path)))
 

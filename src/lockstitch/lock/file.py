@@ -135,8 +135,7 @@ class Lock:
         for base in self.bases:
             if base.platform == platform:
                 return base
-        message = f"`{NAME}` has no base for {platform}"
-        raise LockstitchError(message, hint="lockstitch lock")
+        raise LockstitchError(f"`{NAME}` has no base for {platform}", hint="lockstitch lock")
 
 
 def pylock_name(image: str) -> str:
@@ -267,8 +266,7 @@ def read(root: Path) -> Lock:
     """Return the project's lock, or raise LockstitchError that says what is wrong with it."""
     path = root / NAME
     if not path.exists():
-        message = f"no `{NAME}` in `{root}`"
-        raise LockstitchError(message, hint="lockstitch lock")
+        raise LockstitchError(f"no `{NAME}` in `{root}`", hint="lockstitch lock")
     try:
         return _lock(parse_toml(files.read_text(path), "it", hint="lockstitch lock"))
     except LockstitchError as error:
@@ -282,8 +280,7 @@ def _lock(document: dict[str, Any]) -> Lock:
     top = Table(document, "", problems)
     version = top.number("version", least=1, most=10**6)
     if version != _VERSION:
-        message = f"it has version {version}, this lockstitch reads {_VERSION}"
-        raise LockstitchError(message)
+        raise LockstitchError(f"it has version {version}, this lockstitch reads {_VERSION}")
     locked, rendered = (
         tuple(
             LockedFile(path=read_text(each, "path", _PATH), digest=read_digest(each, "sha256"))

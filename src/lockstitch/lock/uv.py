@@ -112,8 +112,7 @@ def check(project: Project) -> None:
         check=False,
     )
     if done.code != 0:
-        message = "`uv.lock` does not fit pyproject.toml"
-        raise LockstitchError(message, hint="lockstitch lock")
+        raise LockstitchError("`uv.lock` does not fit pyproject.toml", hint="lockstitch lock")
 
 
 def export_image(

@@ -93,8 +93,7 @@ class Fetcher:
 
         data = self._retry.call(once)
         if len(data) > limit:
-            message = f"`{shown(url)}` has more than {limit} bytes"
-            raise LockstitchError(message)
+            raise LockstitchError(f"`{shown(url)}` has more than {limit} bytes")
         return data
 
     def sizes(self, urls: Sequence[str]) -> dict[str, int]:
@@ -125,8 +124,7 @@ class Fetcher:
             with self._ask(url, shown(url), {"Range": f"bytes={wanted}"}) as answer:
                 match = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
                 if answer.status != _PARTIAL or match is None:
-                    message = f"`{shown(url)}` is given as a whole only"
-                    raise LockstitchError(message)
+                    raise LockstitchError(f"`{shown(url)}` is given as a whole only")
                 first, last, size = (int(number) for number in match.groups())
                 data = answer.read(last - first + 1)
         except Retryable as error:
@@ -276,8 +274,7 @@ def ask(
     `patience` is the seconds that it may be silent. Raises LockstitchError when nothing answers.
     """
     if urlsplit(url).hostname not in LOOPBACK:
-        message = f"`{shown(url)}` is not on this machine"
-        raise LockstitchError(message)
+        raise LockstitchError(f"`{shown(url)}` is not on this machine")
     headers = {"Content-Type": "application/json"} if body is not None else {}
     headers |= {"Authorization": login.header()} if login else {}
     method = "POST" if body else "GET"
@@ -287,5 +284,4 @@ def ask(
         ) as answer:
             return answer.status, b"".join(answer.stream())
     except TransportError as error:
-        message = f"`{shown(url)}` does not answer: {error}"
-        raise LockstitchError(message) from error
+        raise LockstitchError(f"`{shown(url)}` does not answer: {error}") from error

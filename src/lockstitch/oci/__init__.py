@@ -61,8 +61,7 @@ def __getattr__(name: str) -> object:
     for module, names in _MODULES.items():
         if name in names.split():
             return getattr(import_module(module), name)
-    message = f"module `{__name__}` has no attribute `{name}`"
-    raise AttributeError(message)
+    raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
 
 
 def __dir__() -> list[str]:

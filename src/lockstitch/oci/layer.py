@@ -140,8 +140,7 @@ def oci_type(media_type: str) -> str:
     """
     found = _DOCKER.get(media_type, media_type)
     if found not in {TAR, GZIP, ZSTD}:
-        message = f"a layer of the type `{media_type:.100}`"
-        raise LockstitchError(message, hint="use another base")
+        raise LockstitchError(f"a layer of the type `{media_type:.100}`", hint="use another base")
     return found
 
 
@@ -168,8 +167,7 @@ def arrange(entries: Iterable[Entry], *, root: str = "") -> list[Entry]:
             inside = parent != root and (not root or parent.startswith(root + "/"))
             other = found.setdefault(parent, folder(parent)) if inside else found.get(parent)
             if other and other.kind is not Kind.FOLDER:
-                message = f"`{parent}` is a {other.kind.value} and `{path}` lies in it"
-                raise LockstitchError(message)
+                raise LockstitchError(f"`{parent}` is a {other.kind.value} and `{path}` lies in it")
             known.add(parent)
     # By code points, the order of the bytes in UTF-8 too: the one that every system agrees on.
     return [found[path] for path in sorted(found)]
@@ -181,8 +179,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 def check_path(path: str) -> None:
     """Raise LockstitchError for a path that is absolute, escapes the root or is a whiteout."""
     if _UNSAFE.search(path) or not {"", ".", ".."}.isdisjoint(path.split("/")):
-        message = f"`{path!r:.200}` is not a safe path for an image"
-        raise LockstitchError(message)
+        raise LockstitchError(f"`{path!r:.200}` is not a safe path for an image")
     if "/.wh." in f"/{path}":
         # OCI image spec, layer.md, "Whiteouts": such a name would delete a file.
         message = f"`{path:.200}` has a name that starts with `.wh.`, which deletes files"
@@ -329,8 +326,7 @@ def decompress(chunks: Iterable[bytes], media_type: str) -> Iterator[bytes]:
     except zstandard.ZstdError as error:
         raise EOFError(str(error)) from error
     if not engine.eof:
-        message = "the last zstd frame is cut off"
-        raise EOFError(message)
+        raise EOFError("the last zstd frame is cut off")
 
 
 def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -346,8 +342,7 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
             if engine.eof:
                 engine = None
     if engine is not None:
-        message = "the last gzip member is cut off"
-        raise EOFError(message)
+        raise EOFError("the last gzip member is cut off")
 
 
 def recompress(layer: Layer, form: str, path: Path) -> FileLayer:

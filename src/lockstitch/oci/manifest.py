@@ -38,8 +38,7 @@ class Manifest:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            message = f"{self.source} is not a JSON object"
-            raise LockstitchError(message)
+            raise LockstitchError(f"{self.source} is not a JSON object")
         return found
 
     @property
@@ -135,16 +134,13 @@ class _MalformedError(Exception):
 def _descriptor(value: object) -> Descriptor:
     """Return the descriptor of a JSON value, or raise _MalformedError."""
     if not isinstance(value, dict):
-        why = "it is no object"
-        raise _MalformedError(why)
+        raise _MalformedError("it is no object")
     size = value.get("size")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST:
-        why = "its size is no number of bytes"
-        raise _MalformedError(why)
+        raise _MalformedError("its size is no number of bytes")
     media_type = _text(value, "mediaType")
     if not _TYPE.fullmatch(media_type):
-        why = f"its media type is `{printable(media_type)}`"
-        raise _MalformedError(why)
+        raise _MalformedError(f"its media type is `{printable(media_type)}`")
     try:
         digest = Digest.parse(_text(value, "digest"))
     except LockstitchError as error:
@@ -166,24 +162,21 @@ def _platform(value: Mapping[str, object]) -> Platform | None:
     words = [_text(value, key) for key in ("os", "architecture", "variant")]
     for word in words:
         if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", word):
-            why = f"its platform has `{printable(word)}`"
-            raise _MalformedError(why)
+            raise _MalformedError(f"its platform has `{printable(word)}`")
     return Platform(os=words[0], architecture=words[1], variant=words[2])
 
 
 def _text(value: Mapping[str, object], key: str) -> str:
     found = value.get(key)
     if not isinstance(found, str | None):
-        why = f"its `{printable(key)}` is no text"
-        raise _MalformedError(why)
+        raise _MalformedError(f"its `{printable(key)}` is no text")
     return found or ""
 
 
 def _object(value: Mapping[str, object], key: str) -> Mapping[str, object]:
     found = value.get(key)
     if not isinstance(found, dict | None):
-        why = f"its `{key}` is no object"
-        raise _MalformedError(why)
+        raise _MalformedError(f"its `{key}` is no object")
     return found or {}
 
 

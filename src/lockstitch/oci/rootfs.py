@@ -95,8 +95,7 @@ class RootFs(Generic[T]):
                 fresh[path] = self._node(member, content, fresh)
                 size += member.size if member.isreg() else 0
             if len(fresh) + len(self._nodes) > _MOST:
-                message = f"an image with more than {_MOST} paths"
-                raise LockstitchError(message)
+                raise LockstitchError(f"an image with more than {_MOST} paths")
         # A whiteout hides what lower layers have, never what its own layer brings.
         self._remove(gone | self._replaced(fresh), emptied)
         for path, node in fresh.items():
@@ -113,8 +112,7 @@ class RootFs(Generic[T]):
     def _path(self, name: str) -> str:
         parts = [part for part in name.split("/") if part not in {"", "."}]
         if ".." in parts:
-            message = f"`{name!r:.200}` leads out of the image"
-            raise LockstitchError(message)
+            raise LockstitchError(f"`{name!r:.200}` leads out of the image")
         return "/".join(parts)
 
     def _node(
@@ -339,13 +337,11 @@ def small_files(layer: Iterable[bytes], name: str, largest: int) -> Iterator[tup
     try:
         for number, (member, content) in enumerate(archive_members(layer)):
             if number >= _MOST_FILES:
-                message = f"it has more than {_MOST_FILES:,} entries"
-                raise EOFError(message)
+                raise EOFError(f"it has more than {_MOST_FILES:,} entries")
             if member.isreg() and member.size <= largest:
                 yield member.name, b"".join(content())
     except (*DAMAGE, OSError) as error:
-        message = f"the layer {name} cannot be read: {error}"
-        raise LockstitchError(message) from error
+        raise LockstitchError(f"the layer {name} cannot be read: {error}") from error
 
 
 def archive_members(chunks: Iterable[bytes], *, most: int = 0) -> Members:
@@ -391,8 +387,7 @@ class BoundedHeader(tarfile.TarInfo):
                 raise  # the end of the archive
             raise tarfile.ReadError(str(error)) from error
         if header.size < 0 or (header.type in _LONG and header.size > _LONGEST):
-            message = f"a header says that {header.size:,} bytes follow"
-            raise tarfile.ReadError(message)
+            raise tarfile.ReadError(f"a header says that {header.size:,} bytes follow")
         return header
 
 
@@ -425,8 +420,7 @@ class _Reader:
         self._left = data[size:]
         self._ends += not data
         if self._ends > _MOST_ENDS:  # tarfile goes to where a header says that a file ends
-            message = "it ends inside of a file"
-            raise EOFError(message)
+            raise EOFError("it ends inside of a file")
         return data[:size]
 
 
@@ -448,6 +442,5 @@ def _bounded(chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
     for chunk in chunks:
         count += len(chunk)
         if count > most:
-            message = f"it is larger than {most:,} bytes"
-            raise EOFError(message)
+            raise EOFError(f"it is larger than {most:,} bytes")
         yield chunk

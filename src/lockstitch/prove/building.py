@@ -167,8 +167,7 @@ def _build(environment: Environment, layout: Path, images: Sequence[str], *, loc
     words = ["build", *images, "--json", "--layout", str(layout)]
     done = variations.lockstitch(environment, words)
     if done.code != 0:
-        message = f"the build failed\n{done.stderr.strip()}"
-        raise LockstitchError(message, hint="lockstitch build")
+        raise LockstitchError(f"the build failed\n{done.stderr.strip()}", hint="lockstitch build")
     locks = sorted(p for p in environment.root.iterdir() if _is_lock(p.name) and p.is_file())
     return Built(
         locks={path.name: str(of_bytes(path.read_bytes())) for path in locks},

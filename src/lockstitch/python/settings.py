@@ -26,8 +26,7 @@ def schema() -> Mapping[str, Any]:
 def tool_schema(name: str) -> dict[str, Any]:
     """Return the schema for validate-pyproject, which knows it by the tool's name."""
     if name != "lockstitch":
-        message = f"`{name}` is not lockstitch"
-        raise ValueError(message)
+        raise ValueError(f"`{name}` is not lockstitch")
     return dict(schema())
 
 

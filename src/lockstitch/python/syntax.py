@@ -150,8 +150,7 @@ class _Reader:
                 continue
             depth += (sign in _OPEN) - (sign in _CLOSED) if sign else 0
             place = self._string_end(match) if match["string"] else match.end()
-        message = "an expression without an end"
-        raise SyntaxError(message)
+        raise SyntaxError("an expression without an end")
 
     def _string_end(self, match: re.Match[str]) -> int:
         prefix, quote = match["prefix"].lower(), match["quote"]
@@ -171,8 +170,7 @@ class _Reader:
                 place = self._field_end(place, quote)
             else:
                 place += 1
-        message = "a string without an end"
-        raise SyntaxError(message)
+        raise SyntaxError("a string without an end")
 
     def _field_end(self, place: int, quote: str) -> int:
         place = self._closed(place + 1, "}:!")
@@ -182,13 +180,11 @@ class _Reader:
             place += 1
             while self.text[place : place + 1] != "}":
                 if not self.text[place : place + 1] or self.text.startswith(quote, place):
-                    message = "a format without an end"
-                    raise SyntaxError(message)
+                    raise SyntaxError("a format without an end")
                 opens = self.text[place] == "{"
                 place = self._field_end(place, quote) if opens else place + 1
         if self.text[place : place + 1] != "}":
-            message = "a field without an end"
-            raise SyntaxError(message)
+            raise SyntaxError("a field without an end")
         return place + 1
 
     def _values(self, start: int, end: int) -> list[ast.expr]:
@@ -260,11 +256,9 @@ class _Reader:
 
     def _expression(self, code: str, lines: int) -> ast.expr:
         if self.depth >= _DEEPEST:
-            message = "strings in strings, too deep"
-            raise SyntaxError(message)
+            raise SyntaxError("strings in strings, too deep")
         if not code.strip():
-            message = "a field without an expression"
-            raise SyntaxError(message)
+            raise SyntaxError("a field without an expression")
         inner = _Reader(f"({code}\n)", self.depth + 1)
         tree = ast.parse(inner.rewritten(), mode="eval")
         if inner.strings:

@@ -35,8 +35,7 @@ def toml(text: str) -> dict[str, Any]:
     """
     # `tomllib` needs memory by the square of a key's parts.
     if any(len(line) > _LONG and _DOTTED.search(line) for line in text.split("\n")):
-        message = f"it has a key of more than {_MOST_PARTS} parts"
-        raise ValueError(message)
+        raise ValueError(f"it has a key of more than {_MOST_PARTS} parts")
     return tomllib.loads(text)
 
 

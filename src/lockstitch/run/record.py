@@ -141,8 +141,7 @@ def of_document(document: dict[str, Any], source: str) -> RunRecord:
     problems: list[LockstitchError] = []
     top = Table(document, "", problems)
     if top.number("schema", least=1, most=10**6) != _SCHEMA or not is_record(document):
-        message = f"`{source}` is no run record with schema {_SCHEMA}"
-        raise LockstitchError(message, hint=_HINT)
+        raise LockstitchError(f"`{source}` is no run record with schema {_SCHEMA}", hint=_HINT)
     git = top.table("git")
     metrics = document.get("metrics")
     inner = document.get("fingerprint")

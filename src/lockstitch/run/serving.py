@@ -56,8 +56,7 @@ def _wait(server: process.Running, address: str, log: Path) -> None:
         f"ended with exit code {server.returncode}" if server.poll() is not None else "is silent"
     )
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-    message = f"the serving program {ended}\n{tail}"
-    raise LockstitchError(message, hint=f"read {log}")
+    raise LockstitchError(f"the serving program {ended}\n{tail}", hint=f"read {log}")
 
 
 def ask_health(address: str, path: str) -> str:

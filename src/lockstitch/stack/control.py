@@ -174,8 +174,7 @@ def _check_store(endpoint: str, folder: Folder) -> None:
     """Raise LockstitchError when an object store of one's own refuses."""
     why = service.probe(parts_of(folder), 1) if endpoint else ""
     if why:
-        message = f"the object store `{endpoint}` refuses: {why}"
-        raise LockstitchError(message, hint=_OWN)
+        raise LockstitchError(f"the object store `{endpoint}` refuses: {why}", hint=_OWN)
 
 
 def take_keys(folder: Folder) -> None:

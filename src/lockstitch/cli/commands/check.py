@@ -141,8 +141,7 @@ def run(options: argparse.Namespace) -> int:
     if options.explain is not None:
         return _explain(options)
     if options.staged and not options.secrets:
-        message = "--staged is about secrets"
-        raise UsageError(message, hint="lockstitch check --secrets --staged")
+        raise UsageError("--staged is about secrets", hint="lockstitch check --secrets --staged")
     if options.secrets:
         return _secrets(options)
     collects = gc.isenabled()
@@ -225,8 +224,7 @@ def _root(path: Path) -> tuple[Path, tuple[str, ...]]:
     from lockstitch.audit import settings
 
     if not path.exists():
-        message = f"`{path}` is not there"
-        raise UsageError(message, hint="name a folder, or a file of one")
+        raise UsageError(f"`{path}` is not there", hint="name a folder, or a file of one")
     holder = settings.holder(path if path.is_dir() else path.parent)
     if path.is_dir():
         whole = path.resolve()

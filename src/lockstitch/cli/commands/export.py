@@ -133,8 +133,7 @@ def _image(project: Project, options: argparse.Namespace) -> ImageSpec | None:
     if len(project.images) > 1:
         names = ", ".join(image.name for image in project.images)
         hint = f"lockstitch export {options.form} --image {project.images[0].name}"
-        message = f"this project has more than one image: {names}"
-        raise UsageError(message, hint=hint)
+        raise UsageError(f"this project has more than one image: {names}", hint=hint)
     return project.images[0]
 
 

@@ -127,8 +127,7 @@ def _ask(options: argparse.Namespace, names: Sequence[str]) -> None:
     say(f"write {', '.join(names)}? [Y/n]")
     answer = sys.stdin.readline()
     if not answer or answer.strip().lower() not in {"", "y", "yes"}:
-        message = "nothing was written"
-        raise LockstitchError(message)
+        raise LockstitchError("nothing was written")
 
 
 def _next(options: argparse.Namespace, found: plan.Plan) -> Iterator[str]:

@@ -57,8 +57,7 @@ OPTIONS = (
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     if options.check and options.dry_run:
-        message = "--check and --dry-run are two questions"
-        raise UsageError(message, hint="lockstitch lock --check")
+        raise UsageError("--check and --dry-run are two questions", hint="lockstitch lock --check")
     session = open_session(options)
     if options.check:
         return _check(session, as_json=options.json)

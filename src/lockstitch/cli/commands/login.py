@@ -76,6 +76,5 @@ def _ask(options: argparse.Namespace, host: str) -> tuple[str, str]:
         hint = f"lockstitch image login {host} --username NAME --password-stdin < FILE"
         raise UsageError(message, hint=hint)
     if ":" in user:
-        message = f"the user `{user}` has a colon, which no registry's login can have"
-        raise UsageError(message)
+        raise UsageError(f"the user `{user}` has a colon, which no registry's login can have")
     return user, password

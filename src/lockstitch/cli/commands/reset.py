@@ -45,5 +45,4 @@ def _ask(question: str) -> None:
         raise UsageError(message, hint="lockstitch stack reset --yes")
     say(question)
     if sys.stdin.readline().strip().lower() != "yes":
-        message = "nothing was deleted"
-        raise LockstitchError(message)
+        raise LockstitchError("nothing was deleted")

@@ -219,5 +219,4 @@ class Environments:
         done = process.run([process.find_uv(), *words], cwd=self._folder, env=env, check=False)
         if done.code != 0:
             stderr = re.sub(r"://[^/@\s]+@", "://", done.stderr.strip())  # no password
-            message = f"a mixture cannot be installed\n{stderr[-2000:]}"
-            raise LockstitchError(message, hint=hint)
+            raise LockstitchError(f"a mixture cannot be installed\n{stderr[-2000:]}", hint=hint)

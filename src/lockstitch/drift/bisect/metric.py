@@ -93,8 +93,7 @@ class MetricSource:
         try:
             value: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
-            message = f"`{self.file}` is not valid JSON: {error}"
-            raise LockstitchError(message) from error
+            raise LockstitchError(f"`{self.file}` is not valid JSON: {error}") from error
         for key in self.path:
             known = isinstance(value, dict) and key in value
             if isinstance(value, list) and re.fullmatch(r"\d{1,6}", key) and int(key) < len(value):
@@ -102,14 +101,12 @@ class MetricSource:
             elif known:
                 value = value[key]
             else:
-                message = f"`{self.file}` has no `{'.'.join(self.path)}`"
-                raise LockstitchError(message)
+                raise LockstitchError(f"`{self.file}` has no `{'.'.join(self.path)}`")
         if isinstance(value, dict) and len(value) == 1:
             value = next(iter(value.values()))
         if isinstance(value, bool) or not isinstance(value, int | float):
             name = ".".join(self.path)
-            message = f"`{self.file}{f':{name}' if name else ''}` is no number"
-            raise LockstitchError(message)
+            raise LockstitchError(f"`{self.file}{f':{name}' if name else ''}` is no number")
         return float(value)
 
 

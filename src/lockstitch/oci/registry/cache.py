@@ -54,11 +54,9 @@ class CachedLayer:
                 while passed:
                     yield passed.popleft()
         except (zlib.error, EOFError) as error:
-            what = f"does not inflate: {error}"
-            raise self._wrong(what) from error
+            raise self._wrong(f"does not inflate: {error}") from error
         if diff.digest() != facts.diff_id:
-            what = f"has the diffID {diff.digest()}, not {facts.diff_id}"
-            raise self._wrong(what)
+            raise self._wrong(f"has the diffID {diff.digest()}, not {facts.diff_id}")
         yield from passed
 
     def _wrong(self, what: str) -> LockstitchError:
@@ -127,8 +125,7 @@ class LayerCache:
         )
         same = (record["digest"], record["size"]) == (facts.digest, facts.size)
         if not same or found.document["annotations"][_KEY] != key:
-            message = "it has the record of another layer"
-            raise LockstitchError(message)
+            raise LockstitchError("it has the record of another layer")
         return CachedLayer(facts=facts, created_by=title, record=record, repository=self._target)
 
     def _keep(self, key: str, layer: Layer, record: Mapping[str, Any]) -> None:

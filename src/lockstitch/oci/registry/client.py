@@ -239,8 +239,7 @@ def _token(answer: Answer, realm: str, started: float) -> _Token:
     except (ValueError, KeyError, TypeError, AttributeError):
         token, life = None, None
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-        message = f"`{printable(shown(realm))}` answered with what is no token"
-        raise LockstitchError(message)
+        raise LockstitchError(f"`{printable(shown(realm))}` answered with what is no token")
     seconds = life if isinstance(life, int) and life > 0 else _LIFE
     # A token of a few seconds is still used once.
     return _Token(header=f"Bearer {token}", ends=started + max(seconds - _MARGIN, seconds / 2))
@@ -336,8 +335,7 @@ class Host:
             location = answer.location
             answer.close()
             url = self.joined(url, location)
-        message = f"{call.what}: `{self.name}` redirects more than {_REDIRECTS} times"
-        raise RegistryError(message)
+        raise RegistryError(f"{call.what}: `{self.name}` redirects more than {_REDIRECTS} times")
 
     def check(self) -> bool:
         """Check the login with the registry; return whether it requires one at all.

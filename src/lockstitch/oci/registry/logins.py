@@ -121,14 +121,12 @@ def read(path: Path) -> dict[str, object]:
     """
     try:
         if path.stat().st_size > _LONGEST:
-            message = f"`{path}` has more than {_LONGEST} bytes"
-            raise LockstitchError(message)
+            raise LockstitchError(f"`{path}` has more than {_LONGEST} bytes")
         document = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        message = f"`{path}` cannot be read: {error.strerror}"
-        raise LockstitchError(message) from error
+        raise LockstitchError(f"`{path}` cannot be read: {error.strerror}") from error
     except ValueError:  # whose words quote the file
         document = None
     if not isinstance(document, dict):

@@ -121,8 +121,7 @@ class RepositoryWriter(Repository):
             message = f"{what}: the registry has {printable(stated)}, not {digest}"
             raise RegistryError(message, hint="something on the way changes manifests")
         if not created and self.digest_of(which) != digest:
-            message = f"{what}: the registry took it and does not have it"
-            raise RegistryError(message)
+            raise RegistryError(f"{what}: the registry took it and does not have it")
         found = manifest.read(data, media_type, what)
         if found.subject and not known:
             self._refer(found)

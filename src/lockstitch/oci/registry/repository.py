@@ -72,8 +72,7 @@ class Repository:
             return found
         image = self.manifest(found.for_platform(platform).digest)
         if image.is_index:
-            message = f"{image.source} is an index inside of an index"
-            raise LockstitchError(message)
+            raise LockstitchError(f"{image.source} is an index inside of an index")
         return image
 
     def _called(self, which: Digest | str) -> str:
@@ -194,9 +193,7 @@ def _whole(answer: Answer, limit: int, what: str) -> bytes:
     try:
         data = answer.read(limit + 1)
     except TransportError as error:
-        message = f"{what}: {error}"
-        raise RegistryError(message, hint="run the same command again") from error
+        raise RegistryError(f"{what}: {error}", hint="run the same command again") from error
     if len(data) > limit:
-        message = f"{what} has more than {limit} bytes"
-        raise LockstitchError(message)
+        raise LockstitchError(f"{what} has more than {limit} bytes")
     return data

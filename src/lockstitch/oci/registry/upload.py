@@ -159,8 +159,7 @@ class Upload:
     def _location(self, answer: Answer, before: str = "") -> str:
         location = answer.headers.get("Location", "") or before
         if not location:
-            message = f"{self._what}: the registry does not say where the bytes shall go"
-            raise RegistryError(message)
+            raise RegistryError(f"{self._what}: the registry does not say where the bytes shall go")
         return self._host.joined(self._host.base, location)
 
     # --- the bytes

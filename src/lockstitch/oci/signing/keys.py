@@ -86,8 +86,7 @@ def _kind(path: Path) -> str:
     # openssl writes the curve's name before an EC key.
     kinds = [match[1] for match in _PEM.finditer(text) if "PARAMETERS" not in match[1]]
     if not kinds:
-        message = f"`{path}` has no key in PEM form"
-        raise LockstitchError(message, hint=_MAKE)
+        raise LockstitchError(f"`{path}` has no key in PEM form", hint=_MAKE)
     return kinds[0]
 
 
@@ -99,8 +98,7 @@ def _checked(text: str, path: Path) -> str:
     except binascii.Error:
         data = b""
     if len(data) != _SIZE or not data.startswith(_P256):
-        message = f"the key of `{path}` is not on the curve P-256"
-        raise LockstitchError(message, hint=_MAKE)
+        raise LockstitchError(f"the key of `{path}` is not on the curve P-256", hint=_MAKE)
     return text[match.start() : match.end()] + "\n" if match else ""
 
 

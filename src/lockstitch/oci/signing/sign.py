@@ -110,8 +110,7 @@ def sign(place: Layout | Repository, name: str, digest: Digest, key: Key) -> boo
         place.put(blobs, manifest, MANIFEST_TYPE, signature_tag(digest))
         return True
     if not isinstance(place, RepositoryWriter):
-        message = f"`{place.name}` was opened to be read"
-        raise LockstitchError(message)
+        raise LockstitchError(f"`{place.name}` was opened to be read")
     config_descriptor = Descriptor(
         media_type=CONFIG_TYPE, digest=of_bytes(config), size=len(config)
     )

@@ -95,8 +95,7 @@ def _parsed(document: Mapping[str, Any], source: str) -> "pylock.Pylock":
     try:
         return Pylock.from_dict(document)
     except PylockValidationError as error:
-        message = f"`{source}` is not a valid pylock: {error}"
-        raise LockstitchError(message, hint=_LOCK) from error
+        raise LockstitchError(f"`{source}` is not a valid pylock: {error}", hint=_LOCK) from error
 
 
 # --- what a lock means for a target

@@ -220,8 +220,7 @@ def _pin(line: Line, environment: Mapping[str, str] | None) -> Pinned | None:
     name = normal(requirement.name)
     rest = _BUILD_OPTIONS.sub("", HASH.sub("", options)).strip()
     if rest:
-        message = f"`{name}` has an option `{rest:.80}`"
-        raise line.error(message, line.compile)
+        raise line.error(f"`{name}` has an option `{rest:.80}`", line.compile)
     given = [*HASH.findall(options), *_fragment(requirement.url or "")]
     version, filename = _version(line, requirement)
     return Pinned(
@@ -238,8 +237,7 @@ def _requirement(line: Line, head: str) -> "Requirement":
 
     shown = without_login(head.strip())
     if VCS.match(head):
-        message = f"`{shown:.80}` is a repository"
-        raise line.error(message, _BUILD)
+        raise line.error(f"`{shown:.80}` is a repository", _BUILD)
     try:
         found = Requirement(head)
     except (InvalidRequirement, ValueError, RecursionError) as error:
@@ -247,13 +245,11 @@ def _requirement(line: Line, head: str) -> "Requirement":
             message = f"`{shown:.80}` is an address without a name"
             raise line.error(message, f"write it as NAME @ URL, then: {line.compile}") from error
         if _LOCAL.match(head):
-            message = f"`{shown:.80}` is a path of one machine"
-            raise line.error(message, line.export) from error
+            raise line.error(f"`{shown:.80}` is a path of one machine", line.export) from error
         message = f"`{shown:.80}` is no requirement: {str(error).partition(chr(10))[0]:.200}"
         raise line.error(message, line.compile) from error
     if found.url and VCS.match(found.url):
-        message = f"`{found.name}` comes from a repository"
-        raise line.error(message, _BUILD)
+        raise line.error(f"`{found.name}` comes from a repository", _BUILD)
     if found.url and not found.url.startswith(("https://", "http://")):
         message = f"`{found.name}` is a path of one machine, `{without_login(found.url):.80}`"
         raise line.error(message, line.export)
@@ -271,14 +267,12 @@ def _version(line: Line, requirement: "Requirement") -> tuple[str, str]:
             filename = unquote(posixpath.basename(urlsplit(requirement.url).path))
             return str(parse_wheel_filename(filename)[1]), filename
         except ValueError as error:
-            message = f"`{name}` comes from an address that is no wheel"
-            raise line.error(message, _BUILD) from error
+            raise line.error(f"`{name}` comes from an address that is no wheel", _BUILD) from error
     clauses = list(requirement.specifier)
     exact = [c.version for c in clauses if c.operator in {"==", "==="}]
     if len(clauses) != 1 or len(exact) != 1 or exact[0].endswith(".*"):
         asked = str(requirement.specifier) or "any version"
-        message = f"`{name}` is not pinned with `==`: {asked:.80}"
-        raise line.error(message, line.compile)
+        raise line.error(f"`{name}` is not pinned with `==`: {asked:.80}", line.compile)
     try:
         return str(Version(exact[0])), ""
     except ValueError as error:
@@ -301,12 +295,10 @@ def _hashes(line: Line, name: str, given: Iterable[str]) -> frozenset[Digest]:
         try:
             found.add(Digest.of_hex(value))
         except LockstitchError as error:
-            message = f"`{name}`: {error.message}"
-            raise line.error(message, line.compile) from error
+            raise line.error(f"`{name}`: {error.message}", line.compile) from error
     if not found:
         only = f", only {', '.join(sorted(others)):.80}" if others else ""
-        message = f"`{name}` has no sha256{only}"
-        raise line.error(message, line.compile)
+        raise line.error(f"`{name}` has no sha256{only}", line.compile)
     return frozenset(found)
 
 

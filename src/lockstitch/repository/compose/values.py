@@ -229,8 +229,7 @@ class _Interpolation:
         """Return the text up to a character, which is skipped, or to the end."""
         self._depth += 1
         if self._depth > _DEEPEST:
-            message = f"its variables nest deeper than {_DEEPEST}"
-            raise ValueError(message)
+            raise ValueError(f"its variables nest deeper than {_DEEPEST}")
         parts: list[str] = []
         marks = re.compile(r"[$}]" if stop else r"\$")
         while match := marks.search(self._text, self._at):
@@ -241,13 +240,11 @@ class _Interpolation:
                 return "".join(parts)
             parts.append(self._dollar())
         if stop:
-            message = "`${` has no `}`"
-            raise ValueError(message)
+            raise ValueError("`${` has no `}`")
         parts.append(self._text[self._at :])
         whole = "".join(parts)
         if len(whole) > _LONGEST:
-            message = f"it grows beyond {_LONGEST:,} characters"
-            raise ValueError(message)
+            raise ValueError(f"it grows beyond {_LONGEST:,} characters")
         return whole
 
     def _dollar(self) -> str:
@@ -261,8 +258,7 @@ class _Interpolation:
             return "$"
         match = _NAME.match(self._text, self._at + 1)
         if match is None:
-            message = f"`${self._text[self._at : self._at + 20]}` names no variable"
-            raise ValueError(message)
+            raise ValueError(f"`${self._text[self._at : self._at + 20]}` names no variable")
         self._at = match.end()
         if self._text.startswith("}", self._at):
             self._at += 1
@@ -270,8 +266,7 @@ class _Interpolation:
         operator = _OPERATOR.match(self._text, self._at)
         if operator is None:
             shown = match[0] + self._text[self._at : self._at + 1]
-            message = f"`${{{shown}` is nothing that Compose knows"
-            raise ValueError(message)
+            raise ValueError(f"`${{{shown}` is nothing that Compose knows")
         self._at = operator.end()
         return self._with_word(match[0], operator[0])
 
@@ -294,8 +289,7 @@ class _Interpolation:
             return "" if missing else word
         if missing and operator[-1] == "?":
             self.unknown.append(name)
-            message = f"`{name}` must be given: {word or 'it has no value'}"
-            raise ValueError(message)
+            raise ValueError(f"`{name}` must be given: {word or 'it has no value'}")
         return word if missing else value or ""
 
 

@@ -353,14 +353,12 @@ def _json_list(text: str) -> tuple[str, ...] | None:
     except (ValueError, RecursionError):
         return None
     if not all(isinstance(each, str) for each in value):
-        message = "a JSON list may hold only texts here"
-        raise WordError(message)
+        raise WordError("a JSON list may hold only texts here")
     return tuple(value)
 
 
 def _refuse_constant(name: str) -> object:
-    message = f"`{name}` is not of JSON"
-    raise ValueError(message)
+    raise ValueError(f"`{name}` is not of JSON")
 
 
 def _named(name: str, text: str, scope: Scope, wrong: list[str]) -> tuple[Pair, ...]:
@@ -369,13 +367,11 @@ def _named(name: str, text: str, scope: Scope, wrong: list[str]) -> tuple[Pair, 
     if "=" not in words[0]:
         key, *rest = _BETWEEN.split(text, maxsplit=1)
         if not rest:
-            message = f"{name} needs a name and a value, found `{text:.40}`"
-            raise WordError(message)
+            raise WordError(f"{name} needs a name and a value, found `{text:.40}`")
         return (_pair(key, rest[0], scope, wrong),)
     for word in words:
         if "=" not in word:
-            message = f"`{word:.40}` has no `=`: each must be name=value"
-            raise WordError(message)
+            raise WordError(f"`{word:.40}` has no `=`: each must be name=value")
     split = (word.split("=", 1) for word in words)
     return tuple(_pair(key, raw, scope, wrong) for key, raw in split)
 

@@ -158,21 +158,18 @@ class _Lexer:
         outer, self._keep_escapes = self._keep_escapes, keep_escapes
         self._depth += 1
         if self._depth > _DEEPEST:
-            message = f"`${{` is nested deeper than {_DEEPEST}"
-            raise WordError(message)
+            raise WordError(f"`${{` is nested deeper than {_DEEPEST}")
         result, length = [], 0
         while (character := self._peek()) and character != stop:
             part, whole = self._part(character)
             result.append(part)
             length += len(part)
             if length > _LONGEST:
-                message = f"a text grows beyond {_LONGEST:,} characters"
-                raise WordError(message)
+                raise WordError(f"a text grows beyond {_LONGEST:,} characters")
             if self._depth == 1:
                 self._gather(part, whole=whole)
         if stop and not self._peek():
-            message = "`${` has no `}`" if stop == "}" else f"`${{` has no `{stop}`"
-            raise WordError(message)
+            raise WordError("`${` has no `}`" if stop == "}" else f"`${{` has no `{stop}`")
         self._at += len(stop)
         self._depth -= 1
         self._keep_escapes = outer
@@ -208,8 +205,7 @@ class _Lexer:
     def _single(self) -> str:
         end = self._text.find("'", self._at + 1)
         if end < 0:
-            message = "a single quote is not closed"
-            raise WordError(message)
+            raise WordError("a single quote is not closed")
         inner = self._text[self._at + 1 : end]
         self._at = end + 1
         return f"'{inner}'" if self._keep_quotes else inner
@@ -219,8 +215,7 @@ class _Lexer:
         parts = []
         while (character := self._peek()) != '"':
             if not character:
-                message = "a double quote is not closed"
-                raise WordError(message)
+                raise WordError("a double quote is not closed")
             if character == "$":
                 parts.append(self._dollar())
                 continue
@@ -275,8 +270,7 @@ class _Lexer:
             return f"${name}" if value is None and self._keep_unset else value or ""
         self._at += 1
         if self._peek() in {"", "{", "}", ":"}:
-            message = f"`${{{self._peek()}` is no variable"
-            raise WordError(message)
+            raise WordError(f"`${{{self._peek()}` is no variable")
         name = self._name()
         operator = self._next()
         if operator == "}":
@@ -288,8 +282,7 @@ class _Lexer:
         operator = self._next() if colon else operator
         if not operator or operator not in "+-?#%" or (colon and operator in "#%"):
             shown = (":" if colon else "") + operator
-            message = f"`${{{name}{shown}` is nothing that a Dockerfile knows"
-            raise WordError(message)
+            raise WordError(f"`${{{name}{shown}` is nothing that a Dockerfile knows")
         word = self._until("}", keep_escapes=operator in "#%")
         value = self._value(name)
         if value is None and self._keep_unset:
@@ -345,8 +338,7 @@ def _replaced(value: str, pattern: str, replacement: str, *, everywhere: bool) -
 def _runs(value: str, pattern: str) -> list[list[str]]:
     """Return a pattern's pieces between its stars, each character as an expression."""
     if len(pattern) > _LONGEST_PATTERN or len(value) > _LONGEST_MATCHED:
-        message = f"a pattern of {len(pattern)} characters for {len(value)} is too much"
-        raise WordError(message)
+        raise WordError(f"a pattern of {len(pattern)} characters for {len(value)} is too much")
     runs: list[list[str]] = [[]]
     characters = iter(pattern)
     for character in characters:
@@ -358,8 +350,7 @@ def _runs(value: str, pattern: str) -> list[list[str]]:
             # `}` and `/` are escaped for the sake of `${}`, the others for the pattern's.
             escaped = next(characters, "")
             if not escaped or escaped not in "*?\\}/":
-                message = f"`\\{escaped}` is no escape of a pattern"
-                raise WordError(message)
+                raise WordError(f"`\\{escaped}` is no escape of a pattern")
             runs[-1].append(re.escape(escaped))
         else:
             runs[-1].append(re.escape(character))

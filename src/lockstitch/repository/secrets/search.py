@@ -155,8 +155,7 @@ def project_files(root: Path, paths: Sequence[Path]) -> list[str]:
 
 def _below(root: Path, path: Path) -> str:
     if not path.exists():
-        message = f"`{path}` is not there"
-        raise LockstitchError(message, hint="name files or folders of the project")
+        raise LockstitchError(f"`{path}` is not there", hint="name files or folders of the project")
     try:
         return path.resolve().relative_to(root.resolve()).as_posix()
     except ValueError as error:

@@ -24,8 +24,7 @@ def read_members(
         every = rootfs.archive_members(files.chunks(path), most=LARGEST)
         for number, (info, content) in enumerate(every):
             if number >= _MOST:
-                message = f"it has more than {_MOST} members"
-                raise tarfile.ReadError(message)
+                raise tarfile.ReadError(f"it has more than {_MOST} members")
             yield info, b"".join(content()) if info.isreg() and wanted(info.name) else b""
     except (*rootfs.DAMAGE, OSError) as error:
         message = f"`{name}` is not an archive that can be read: {error}"

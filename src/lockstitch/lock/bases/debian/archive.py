@@ -54,8 +54,7 @@ def controls(members: Mapping[str, bytes]) -> dict[str, bytes]:
     with open_tar(members, "control.tar") as tar:
         files = {info.name.removeprefix("./"): content(tar, info) for info in tar if info.isreg()}
     if "control" not in files:
-        message = "it has no control file"
-        raise tarfile.ReadError(message)
+        raise tarfile.ReadError("it has no control file")
     return files
 
 

@@ -142,8 +142,7 @@ def unpack(data: bytes, name: str) -> bytes:
     try:
         return lzma.decompress(data)
     except (lzma.LZMAError, EOFError) as error:
-        message = f"the {name} is not an xz file: {error}"
-        raise LockstitchError(message, hint=_OTHER) from error
+        raise LockstitchError(f"the {name} is not an xz file: {error}", hint=_OTHER) from error
 
 
 def _candidate(archive: str, stanza: bytes) -> Candidate:

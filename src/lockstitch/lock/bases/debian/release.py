@@ -135,6 +135,5 @@ def _stamp(date: str, address: str) -> str:
     try:
         parsed = email.utils.parsedate_to_datetime(date)
     except ValueError as error:
-        message = f"`{address}` has the date `{date:.40}`, which is none"
-        raise LockstitchError(message) from error
+        raise LockstitchError(f"`{address}` has the date `{date:.40}`, which is none") from error
     return f"{parsed:%Y%m%dT%H%M%SZ}"

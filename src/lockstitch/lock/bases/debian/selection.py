@@ -234,8 +234,7 @@ def contents(
         root, release_name, architecture=architecture, fetcher=fetcher, signatures=signatures
     )
     if suite.contents is None:
-        message = f"`debian:{release_name}` lists no files for `{architecture}`"
-        raise LockstitchError(message)
+        raise LockstitchError(f"`debian:{release_name}` lists no files for `{architecture}`")
     return suite.contents
 
 

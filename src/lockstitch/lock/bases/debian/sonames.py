@@ -79,8 +79,7 @@ def _read(download: Download, store: Store) -> dict[str, str]:
     try:
         text = gzip.decompress(store.read(download.digest) or b"")
     except (OSError, EOFError, zlib.error) as error:
-        message = f"the {download.name} is not a gzip file: {error}"
-        raise LockstitchError(message) from error
+        raise LockstitchError(f"the {download.name} is not a gzip file: {error}") from error
     found: dict[str, str] = {}
     for match in _LINE.finditer(text):
         places = [place.decode() for place in match["packages"].split(b",")]

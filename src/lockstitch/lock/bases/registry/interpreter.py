@@ -98,11 +98,9 @@ class _Read:
         program = self._tree.file(self._path)
         header = read_elf(program.content or b"") if program else None
         if program is None or header is None:
-            why = "is no program, but a script or the like"
-            raise _OtherError(why)
+            raise _OtherError("is no program, but a script or the like")
         if header.machine != MACHINES[self._platform]:
-            why = f"is for another processor (ELF machine {header.machine})"
-            raise _OtherError(why)
+            raise _OtherError(f"is for another processor (ELF machine {header.machine})")
         version = self._version(program)
         self._check_place(program)
         glibc, musl = self._library(header.loader)
@@ -129,8 +127,7 @@ class _Read:
             versions = {each.decode() for each in re.findall(form % minor, data)}
             if len(versions) == 1:
                 return str(versions.pop())
-        why = f"is CPython {self._minor}, but of which patch version it does not say"
-        raise _OtherError(why)
+        raise _OtherError(f"is CPython {self._minor}, but of which patch version it does not say")
 
     def _check_place(self, program: Node[bytes]) -> None:
         """Refuse what CPython would not start from, and what only root could start."""
