@@ -125,8 +125,7 @@ def answer_stale(problems: Sequence[LockstitchError], fits: str, *, as_json: boo
 
 def patience(options: argparse.Namespace, what: str) -> AbstractContextManager[object]:
     """Return a context that shows what a command does where it takes long."""
-    quiet = bool(options.quiet or options.json)
-    return progress.reporter(quiet=quiet, ends=False).task(what, 0)
+    return progress.reporter(quiet=bool(options.quiet or options.json), ends=False).task(what, 0)
 
 
 def would(options: argparse.Namespace, *steps: str) -> int:

@@ -66,8 +66,7 @@ def follow(session: Session, service: str | None, lines: int) -> int:
     stack = of(session)
     if isinstance(stack, Compose):
         words = tuple(stack.following(service, lines))
-        root = session.project.root
-        return programs.once(Command(words=words, cwd=root, env=environ.child()))
+        return programs.once(Command(words=words, cwd=session.project.root, env=environ.child()))
     names = (service,) if service else log_names(session.project)
     logs = {name: stack.folder.log(name) for name in names}
     for name, line in log_lines(logs, lines, follow=True):

@@ -83,8 +83,7 @@ def _order(each: Difference) -> tuple[int, bool, bool, int, int, str, str, str]:
     # A known change of results goes before others of its rank, first of what the code names; a
     # larger step before a smaller.
     step = effects.step(each.before, each.after) if each.what == "package" else 0
-    place = effects.order(each.name)
-    first = (each.effect, not each.concerned, not each.known, place, step)
+    first = (each.effect, not each.concerned, not each.known, effects.order(each.name), step)
     return (*first, each.what, each.name, each.kind)
 
 

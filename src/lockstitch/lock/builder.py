@@ -199,8 +199,7 @@ class Container:
     def _image(self, engine: Path) -> str:
         """Return the tag of the builder's image, which is imported where the engine lacks it."""
         env = environ.child()
-        known = process.run([engine, "image", "inspect", self.tag], env=env, check=False)
-        if known.code != 0:
+        if process.run([engine, "image", "inspect", self.tag], env=env, check=False).code != 0:
             with tempfile.TemporaryDirectory(dir=self.store.root) as folder:
                 path = Path(folder) / "root.tar"
                 self._write(path)

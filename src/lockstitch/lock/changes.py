@@ -209,8 +209,7 @@ def _debian(platform: str, old: State, new: State) -> Iterator[Change]:
         return
     for name, was, now in _moved(before, after):
         kind = "base" if name.startswith("base ") else "debian package"
-        what = f"{kind}, {platform}"
-        yield Change(what=what, name=name, before=was, after=now, images=images)
+        yield Change(what=f"{kind}, {platform}", name=name, before=was, after=now, images=images)
 
 
 def _moved(old: Pins, new: Pins) -> Iterator[tuple[str, str, str]]:

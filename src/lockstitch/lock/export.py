@@ -185,8 +185,7 @@ def _universal(package: Package) -> str:
     if "dependency_groups" in marker or "extras" in marker:
         message = f"`{package.name}` has a marker that requirements cannot say: `{marker:.80}`"
         raise LockstitchError(message, hint="name a platform: --platform linux/amd64")
-    hashes = [file.sha256 for file in package.files]
-    return _line(package.name, package.version, hashes, marker)
+    return _line(package.name, package.version, [file.sha256 for file in package.files], marker)
 
 
 def _marker(marker: str) -> str:

@@ -65,8 +65,7 @@ def export_image(project: Project, image: ImageSpec, target: Path, bases: Sequen
 
 def export_requirements(project: Project, target: Path) -> None:
     """Write all of the lock as requirements with hashes, for pip, uv and any Dockerfile."""
-    text = poetry.requirements(files.read_text(project.root / LOCK), LOCK)
-    files.write_text(target, text)
+    files.write_text(target, poetry.requirements(files.read_text(project.root / LOCK), LOCK))
 
 
 def sync(project: Project, image: ImageSpec, folder: Path) -> None:

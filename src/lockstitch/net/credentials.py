@@ -136,8 +136,7 @@ class Credentials:
     def _of_keyring(self, url: str) -> Login | None:
         settings = (*_uv_files(self._root), _table(_table(self._document, "tool"), "uv"))
         wanted = [s["keyring-provider"] for s in settings if "keyring-provider" in s]
-        provider = environ.get("UV_KEYRING_PROVIDER") or (wanted[0] if wanted else "")
-        if provider != "subprocess":
+        if (environ.get("UV_KEYRING_PROVIDER") or (wanted[0] if wanted else "")) != "subprocess":
             return None
         for place in self._places_of(url):
             if place.user or place.always:

@@ -323,8 +323,7 @@ class Layout(LayoutReader):
 
 
 def _index_of(manifests: Sequence[Mapping[str, Any]]) -> bytes:
-    document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
-    return canonical_json(document)
+    return canonical_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests})
 
 
 def _read(path: Path) -> bytes | None:

@@ -116,7 +116,7 @@ def read(data: bytes, content_type: str, source: str) -> Manifest:
     if media_type not in INDEXES | MANIFESTS:
         message = f"{source} is `{printable(media_type)}`, neither an image's manifest nor an index"
         raise LockstitchError(message)
-    twofold = {"layers", "config"} if (media_type in INDEXES) else {"manifests"}
+    twofold = {"layers", "config"} if media_type in INDEXES else {"manifests"}
     if twofold & found.document.keys() or (
         given in INDEXES | MANIFESTS and stated and given != stated
     ):

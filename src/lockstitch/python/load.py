@@ -67,8 +67,7 @@ def load(start: Path) -> Project:
     """Return the project of a folder; raises LockstitchErrors, one a problem of its pyproject."""
     root = find_root(start)
     path = root / "pyproject.toml"
-    document = parse_toml(files.read_text(path), f"`{path}`", hint="correct that line")
-    return read(document, root)
+    return read(parse_toml(files.read_text(path), f"`{path}`", hint="correct that line"), root)
 
 
 def read(document: Mapping[str, Any], root: Path) -> Project:

@@ -181,8 +181,7 @@ class _Reader:
             while self.text[place : place + 1] != "}":
                 if not self.text[place : place + 1] or self.text.startswith(quote, place):
                     raise SyntaxError("a format without an end")
-                opens = self.text[place] == "{"
-                place = self._field_end(place, quote) if opens else place + 1
+                place = self._field_end(place, quote) if self.text[place] == "{" else place + 1
         if self.text[place : place + 1] != "}":
             raise SyntaxError("a field without an end")
         return place + 1

@@ -188,8 +188,7 @@ def open_repository(root: Path, *, exclude: Sequence[str] = ()) -> Repository:
         walked = [found.name for found in files.walk(root, secrets=True) if not found.outside]
         return Repository(root, walked, tracked=None, exclude=exclude)
     tracked, others = listed
-    names = [*tracked, *others]
-    return Repository(root, names, tracked=frozenset(tracked), exclude=exclude)
+    return Repository(root, [*tracked, *others], tracked=frozenset(tracked), exclude=exclude)
 
 
 def _read(root: Path, name: str) -> str | None:

@@ -226,7 +226,7 @@ def _backups(folder: Folder) -> set[Path]:
 
 
 def _check_room(folder: Folder) -> None:
-    message = full(folder.root, _ROOM if (not (folder.root / "postgres").exists()) else LOW)
+    message = full(folder.root, LOW if (folder.root / "postgres").exists() else _ROOM)
     if message:
         raise LockstitchError(message, hint="free some space, or link the folder to a larger disk")
 

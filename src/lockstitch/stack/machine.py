@@ -22,8 +22,7 @@ _STATE, _START = 0, 19  # fields of /proc/PID/stat after the name, see proc(5)
 def identity(pid: int) -> str:
     """Return text that only this process has, also after a reboot; "" when it has ended."""
     if sys.platform != "linux":
-        done = process.run(["ps", "-o", "lstart=", "-p", str(pid)], check=False)
-        return done.stdout.strip()
+        return process.run(["ps", "-o", "lstart=", "-p", str(pid)], check=False).stdout.strip()
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
@@ -111,8 +110,7 @@ def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
     chosen: dict[str, int] = {}
     for name, port in wanted.items():
         reach = range(port, min(port + 200, 65536))
-        free = (n for n in reach if n not in chosen.values() and is_free(n))
-        chosen_port = next(free, None)
+        chosen_port = next((n for n in reach if n not in chosen.values() and is_free(n)), None)
         if chosen_port is None:
             message = f"no port from {port} to {reach[-1]} is free for `{name}`"
             hint = f"set {name} in [tool.lockstitch.stack.ports]"

@@ -91,8 +91,7 @@ def install_debian(
         from lockstitch.image.debian import system_tree
 
         fetcher.fetch(downloads(release, own), progress)
-        whole = {package.name for package in own}
-        for entry in system_tree(own, store, whole=whole).finished():
+        for entry in system_tree(own, store, whole={package.name for package in own}).finished():
             path = folder / entry.path
             if entry.kind is Kind.FOLDER:
                 path.mkdir(exist_ok=True)

@@ -606,8 +606,7 @@ class HOK011(Rule):
             for (why, hint), (line, programs) in causes.items():
                 names = ", ".join(f"`{name}`" for name in dict.fromkeys(programs))
                 shown = hint.format(programs=" ".join(dict.fromkeys(map(_package, programs))))
-                message = f"the hooks call {names}, {why}"
-                yield self.finding(file.path, line, message, hint=shown)
+                yield self.finding(file.path, line, f"the hooks call {names}, {why}", hint=shown)
 
 
 def _package(program: str) -> str:

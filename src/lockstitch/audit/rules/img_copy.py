@@ -355,8 +355,7 @@ class IMG019(Rule):
         """Yield each ARG, ENV, address and COPY that carries one."""
         for image in image_files(repo):
             steps = image.all_steps
-            instructions = [*image.dockerfile.args, *(step.instruction for step in steps)]
-            for instruction in instructions:
+            for instruction in [*image.dockerfile.args, *(step.instruction for step in steps)]:
                 for line, message, hint in _secrets(instruction):
                     yield self.finding(image.path, line, message, hint=hint)
             for step in steps:

@@ -107,8 +107,7 @@ class IMG017(Rule):
                     if names:
                         message = f"`pip install {' '.join(names[:4])}` takes what is newest"
                         hint = "lock them, or name versions: NAME==VERSION"
-                        tools = set(names) <= _INSTALLERS
-                        level = Severity.HINT if tools else self.severity
+                        level = Severity.HINT if set(names) <= _INSTALLERS else self.severity
                         path, line = built.image.path, install.line
                         yield self.finding(path, line, message, hint=hint, severity=level)
                     elif not locked and _resolves(repo, built, step, install):

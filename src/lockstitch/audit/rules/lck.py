@@ -487,8 +487,7 @@ class LCK006(Rule):
         found = [each for each in asked if each.name in names]
         if found:
             level = Severity.WARNING if _installed(repo, file.path) else Severity.HINT
-            listed = [each.name for each in found]
-            yield self._misplaced(file.path, found[0].line, listed, level)
+            yield self._misplaced(file.path, found[0].line, [each.name for each in found], level)
 
     def _misplaced(
         self, path: str, line: int, names: list[str], level: Severity = Severity.WARNING

@@ -193,8 +193,7 @@ def _workspace(repo: Repository, folder: str) -> str | None:
     while above:
         above = folder_of(above)
         inside = folder.removeprefix(f"{above}/") if above else folder
-        pyproject = repo.toml(beside(above, "pyproject.toml"))
-        listed = table(pyproject, "tool", "uv", "workspace")
+        listed = table(repo.toml(beside(above, "pyproject.toml")), "tool", "uv", "workspace")
         members, excluded = texts(listed.get("members")), texts(listed.get("exclude"))
         if any(files.matches(inside, member) for member in members):
             return None if any(files.matches(inside, each) for each in excluded) else above

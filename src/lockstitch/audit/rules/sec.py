@@ -67,8 +67,7 @@ def _grouped(secrets: Iterable[Secret]) -> Iterator[tuple[Secret, int]]:
     groups: dict[object, list[Secret]] = {}
     for secret in secrets:
         once = secret.rule == "url-credentials"
-        key = (secret.path, secret.excerpt) if once else secret
-        groups.setdefault(key, []).append(secret)
+        groups.setdefault((secret.path, secret.excerpt) if once else secret, []).append(secret)
     for group in groups.values():
         yield group[0], len({secret.line for secret in group}) - 1
 

@@ -357,8 +357,7 @@ def _is_named(repo: Repository, stack: Stack, store: Service) -> bool:
     lines = stack.file.text.splitlines()
     last = max((node.line for node in store.nodes.values()), default=store.line)
     after = [s.line for s in stack.services.values() if s.line > store.line]
-    end = min(after, default=last + 20)
-    rest = "\n".join([*lines[: store.line - 1], *lines[end - 1 :]])
+    rest = "\n".join([*lines[: store.line - 1], *lines[min(after, default=last + 20) - 1 :]])
     if wanted.search(rest.partition("\nvolumes:")[0]):
         return True
     kinds = (".py", ".ipynb", ".env", ".toml", ".yaml", ".yml", ".cfg", ".ini", ".sh", "Makefile")

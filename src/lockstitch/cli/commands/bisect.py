@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
     if talk:
         say(report.plan(prepared).rstrip("\n"))
     result = setup.explained(prepared, reporter(quiet=not talk), talk=talk)
-    known = (prepared, result, (_unseeded(options.project) if result.doubt else []))
+    known = (prepared, result, _unseeded(options.project) if result.doubt else [])
     _print(options, report.document(*known), report.text(*known))
     return 0 if result.found else 1
 

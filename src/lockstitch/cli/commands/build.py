@@ -230,8 +230,7 @@ def _run(options: argparse.Namespace, lines: list[str]) -> int:
         say(f"warning: {note}")
     _tidy(session, builder, built)
     _remember(watch, builder, built, lines, as_json=options.json)
-    seconds = clock.monotonic() - started
-    _show(session, built, published, seconds, trials, as_json=options.json)
+    _show(session, built, published, clock.monotonic() - started, trials, as_json=options.json)
     return 0
 
 
@@ -499,8 +498,7 @@ def _line(image: Built) -> str:
 
 def _watch(options: argparse.Namespace) -> Watch | None:
     """Return the check of whether the next build of the same words has anything to do."""
-    plain = (word in {"-q", "--quiet", "--json"} or word[:1] != "-" for word in options.words)
-    if all(plain):
+    if all(word in {"-q", "--quiet", "--json"} or word[:1] != "-" for word in options.words):
         with contextlib.suppress(OSError, LockstitchError):
             if find_root(options.project) == Path.cwd():
                 return Watch(str(Path.cwd()), options.words)

@@ -101,8 +101,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json(_document(inspected))
     else:
-        lines = _lines(inspected, most=None if options.all else 15)
-        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.write("\n".join(_lines(inspected, most=None if options.all else 15)) + "\n")
     return 0
 
 

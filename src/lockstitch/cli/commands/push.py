@@ -65,8 +65,7 @@ def run(options: argparse.Namespace) -> int:
         for spec in specs
     }
     if options.dry_run:
-        steps = (f"push {name} to {target}" for name, target in targets.items())
-        return would(options, *steps)
+        return would(options, *(f"push {name} to {target}" for name, target in targets.items()))
     client = Client(insecure=options.insecure_registry)
     published = []
     for name, target in targets.items():

@@ -32,8 +32,7 @@ def run(options: argparse.Namespace) -> int:
         for kind in sorted({item.kind for item in items})
     }
     if options.json:
-        found = {"dir": str(default_root()), "bytes": total, "limit": limit, "kinds": kinds}
-        print_json(found)
+        print_json({"dir": str(default_root()), "bytes": total, "limit": limit, "kinds": kinds})
         return 0
     rows = [[kind, str(each["items"]), size.shown(each["bytes"])] for kind, each in kinds.items()]
     rows.append(["all", str(len(items)), size.shown(total)])

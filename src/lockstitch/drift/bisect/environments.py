@@ -68,7 +68,7 @@ def own_project(folder: Path) -> Extra | None:
     name = document.get("project", {}).get("name")
     if not isinstance(name, str):
         return None
-    words = ("--editable", str(folder.resolve())) if ("build-system" in document) else ()
+    words = ("--editable", str(folder.resolve())) if "build-system" in document else ()
     return Extra(name=normal(name), words=words)
 
 

@@ -579,8 +579,7 @@ class CommandBench:
         words = [w.replace(own, f"{root}/") if w.startswith(own) else w for w in self.command]
         if target:
             env = imports.with_children(Command(words=tuple(words), cwd=root, env=env), target).env
-        done = process.run(words, cwd=root, env=env, check=False)
-        return self.metric.read(done, root, before)
+        return self.metric.read(process.run(words, cwd=root, env=env, check=False), root, before)
 
 
 def _elsewhere(folder: Path, scratch: Path) -> Path:

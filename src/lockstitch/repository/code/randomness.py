@@ -74,7 +74,7 @@ def _draws(source: Source, call: Call) -> bool:
 
 def _seed(source: Source, call: Call) -> ast.expr | None:
     value = source.keyword(call, *_SEED_WORDS)
-    return None if (isinstance(value, ast.Constant) and value.value is None) else value
+    return None if isinstance(value, ast.Constant) and value.value is None else value
 
 
 def _gives(call: Call, name: str) -> bool:

@@ -302,8 +302,7 @@ class _Fields(_Nodes):
                     self.complain(item, "`env_file` names no `path`")
             file = self.value(place, "env_file")
             if file is not None and place is not None:
-                known = file.is_known
-                text = self.read_file(beside(place.path, file.text)) if known else None
+                text = self.read_file(beside(place.path, file.text)) if file.is_known else None
                 settings = None if text is None else dotenv(text, self.variables)
                 files.append(EnvFile(file=file, required=required, settings=settings))
         return tuple(files)

@@ -156,8 +156,7 @@ def dockerfile_of(repo: Repository, service: Service) -> str | None:
         return None
     if build.inline is not None:
         return build.inline.text
-    parts = [build.context, build.dockerfile]
-    if any(part is not None and not part.is_known for part in parts):
+    if any(part is not None and not part.is_known for part in [build.context, build.dockerfile]):
         return None
     context = build.context.text if build.context else "."
     name = build.dockerfile.text if build.dockerfile else "Dockerfile"

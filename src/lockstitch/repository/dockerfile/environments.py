@@ -162,8 +162,7 @@ def _of_uv_pip(install: Install, step: Step, active: str) -> str:
     if active:
         return active
     other = install.options.has("--python", "-p") or _get(step, install, "UV_PYTHON")
-    virtual = _get(step, install, "VIRTUAL_ENV")
-    return virtual or ("?" if other else step.state.path(".venv"))
+    return _get(step, install, "VIRTUAL_ENV") or ("?" if other else step.state.path(".venv"))
 
 
 def _of_poetry(install: Install, step: Step, settings: dict[str, str]) -> str:

@@ -98,8 +98,7 @@ class Built:
         """Whether it holds or runs Python."""
         if self.base is not None and self.base.kind in _PYTHON_BASES:
             return True
-        whole = (self, *self.sources)
-        if any(each.is_python for built in whole for _, each in built.installs):
+        if any(each.is_python for built in (self, *self.sources) for _, each in built.installs):
             return True
         return any(call.program in _PYTHON_CALLS for call in self.entry.calls)
 

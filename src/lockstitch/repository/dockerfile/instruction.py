@@ -276,8 +276,7 @@ def _after_spaces(line: str, at: int) -> int:
 def shifted(starts: Starts, by: int) -> Starts:
     """Return where lines start in a text without its first characters."""
     moved = [(max(0, offset - by), line) for offset, line in starts]
-    last_at_zero = max(number for number, (offset, _) in enumerate(moved) if not offset)
-    return tuple(moved[last_at_zero:])
+    return tuple(moved[max(number for number, (offset, _) in enumerate(moved) if not offset) :])
 
 
 def _flags(text: str, escape: str) -> tuple[tuple[Flag, ...], int]:

@@ -190,8 +190,7 @@ def _shell_form(instruction: Instruction, text: str, starts: Starts) -> Script:
     shell = instruction.scope.shell[0]
     if not _is_shell(shell):
         message = f"the shell `{shell:.40}` is not one that is read here"
-        problem = Problem(line=instruction.first, message=message, fatal=False)
-        return _script(problems=(problem,))
+        return _script(problems=(Problem(line=instruction.first, message=message, fatal=False),))
     return _followed(shell_text.read(text, starts), 0)
 
 

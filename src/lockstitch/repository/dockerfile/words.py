@@ -315,8 +315,7 @@ def _cut(value: str, operator: str, pattern: str, *, longest: bool) -> str:
     if operator == "#":
         match = _compiled(runs, longest=longest).match(value)
         return value[match.end() :] if match else value
-    backwards = [run[::-1] for run in reversed(runs)]
-    match = _compiled(backwards, longest=longest).match(value[::-1])
+    match = _compiled([run[::-1] for run in reversed(runs)], longest=longest).match(value[::-1])
     return value[: len(value) - match.end()] if match else value
 
 

@@ -22,8 +22,7 @@ def virtual_environment(repo: Repository, folder: str = "") -> Path | None:
     if any(name == venv or name.startswith(f"{venv}/") for name in repo.tracked or ()):
         return None
     root, real = repo.root.resolve(), (repo.root / venv).resolve()
-    own = real == root / venv or not real.is_relative_to(root)
-    return repo.root / venv if own else None
+    return repo.root / venv if real == root / venv or not real.is_relative_to(root) else None
 
 
 def program(repo: Repository, name: str, *, folder: str = "") -> Path | None:

@@ -283,10 +283,8 @@ def _moved(
     place = _section(listed, path)
     if place is None:
         return listed, []
-    inside = range(*place)
-    taken = [n for n in inside if listed[n].kind == "key" and wanted(listed[n].path[0])]
-    rest = [each for n, each in enumerate(listed) if n not in taken]
-    return rest, [listed[n] for n in taken]
+    taken = [n for n in range(*place) if listed[n].kind == "key" and wanted(listed[n].path[0])]
+    return [each for n, each in enumerate(listed) if n not in taken], [listed[n] for n in taken]
 
 
 def _insert(

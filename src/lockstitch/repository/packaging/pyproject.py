@@ -65,8 +65,7 @@ def check(document: Mapping[str, Any]) -> Iterator[Wrong]:
 def settings(document: Mapping[str, Any], path: Path) -> Iterator[Wrong]:
     """Yield each defect of the [tool.lockstitch] of a pyproject.toml at this path."""
     for error in load.wrong(document, path.parent):
-        where = error.message.split("`")[1]
-        yield Wrong(error.message, tuple(where.split(".")), error.hint)
+        yield Wrong(error.message, tuple(error.message.split("`")[1].split(".")), error.hint)
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:

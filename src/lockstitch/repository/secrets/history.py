@@ -78,8 +78,7 @@ class _Patch:
 
     def ends(self, line: bytes) -> bool:
         """Return whether a line begins another file or commit."""
-        inside = self._removed or self._added
-        return not inside and line.startswith((b"\0", b"diff --git "))
+        return not (self._removed or self._added) and line.startswith((b"\0", b"diff --git "))
 
     def clear(self) -> None:
         """Begin with another file."""

@@ -160,4 +160,4 @@ def _as_docker(line: str) -> str:
         return ""
     sign = "!" if bare.startswith("!") else ""
     bare = bare.removeprefix("!")
-    return f"{sign}{bare}" if ("/" in bare.rstrip("/")) else f"{sign}**/{bare.rstrip('/')}"
+    return f"{sign}{bare}" if "/" in bare.rstrip("/") else f"{sign}**/{bare.rstrip('/')}"

@@ -155,8 +155,7 @@ class _Composer:
         self.problems: list[Problem] = []
 
     def complain(self, line: int, message: str, *, fatal: bool = True) -> None:
-        problem = Problem(line=line, message=message, path=self._path, fatal=fatal)
-        self.problems.append(problem)
+        self.problems.append(Problem(line=line, message=message, path=self._path, fatal=fatal))
 
     def compose(self, events: Iterator[Any]) -> Node | None:
         """Return the first document."""
@@ -286,8 +285,7 @@ def renamed(path: str, text: str, node: Scalar, new: str) -> Edit | None:
         else place.meaning
         for place in places
     ]
-    as_written = text[start : edit.end] == node.text
-    return edit if as_written and _gives(text, edit, meant) else None
+    return edit if text[start : edit.end] == node.text and _gives(text, edit, meant) else None
 
 
 class _Place(NamedTuple):

@@ -197,8 +197,7 @@ def removed(path: str, text: str, where: Path) -> list[Edit] | None:
     start = line_start(text, pair[0].start_mark.line + 1)
     if text[start : start + pair[0].start_mark.column].strip():
         return None  # the first key behind the dash of a list
-    end = line_start(text, last_line(pair[1]) + 2)
-    return [Edit(path=path, start=start, end=end, text="")]
+    return [Edit(path=path, start=start, end=line_start(text, last_line(pair[1]) + 2), text="")]
 
 
 def replaced(path: str, text: str, where: Path, value: object) -> list[Edit] | None:

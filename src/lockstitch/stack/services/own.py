@@ -32,8 +32,7 @@ class OwnService:
         """
         data = self.parts.folder.root / "services" / self.name
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        port = self.parts.ports[self.name]
-        program, *words = filled(self.own.command, HOST, port, str(data))
+        program, *words = filled(self.own.command, HOST, self.parts.ports[self.name], str(data))
         path = self._found(program)
         env = self.parts.clean(**self.own.env)
         places = [str(self.own.tools / each) for each in _PROGRAMS]

@@ -138,7 +138,7 @@ def _who(parts: Parts) -> str:
     nobody = pwd.getpwnam("nobody")
     who = f"{nobody.pw_uid}:{nobody.pw_gid}"
     root.chmod(0o711)  # to pass through; every file in it that matters is 0600
-    for path in ((parts.tools.postgres / "postgres"), root / "logs"):
+    for path in (parts.tools.postgres / "postgres", root / "logs"):
         trial = Launch(words=["test", "-r", path], cwd=Path("/"), env=parts.clean(), who=who)
         if process.run(guarded(trial), env=trial.env, check=False).code != 0:
             message = "PostgreSQL refuses to run as root, here are no user namespaces, "
