@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from support import cases
 
-from lockstitch.audit.rules.img_run import RULES
+from lockstitch.audit import rules
 
-(IMG006,) = [rule for rule in RULES if rule.__name__ == "IMG006"]
+IMG006 = rules.by_code("IMG006")
 INSTALLS = "`uv run` installs at each start what the image lacks"
 
 

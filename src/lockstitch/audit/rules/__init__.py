@@ -1,4 +1,7 @@
-"""All rules: one is added to the `RULES` at the end of a file of its family."""
+"""All rules: each class of a file of a family is one."""
+
+from types import ModuleType
+from typing import TypeGuard
 
 from lockstitch.audit.pages import FAMILIES
 from lockstitch.audit.rule import Rule
@@ -31,9 +34,16 @@ _FILES = (
     *(lck, lck_inputs, lck_machine, lck_stale, pkg),
 )
 _FAMILIES = [*FAMILIES]
+
+
+def _is_rule_of(file: ModuleType, value: object) -> TypeGuard[type[Rule]]:
+    is_rule = isinstance(value, type) and issubclass(value, Rule)
+    return is_rule and value.__module__ == file.__name__
+
+
 RULES: tuple[type[Rule], ...] = tuple(
     sorted(
-        (rule for file in _FILES for rule in file.RULES),
+        (rule for file in _FILES for rule in vars(file).values() if _is_rule_of(file, rule)),
         key=lambda rule: (_FAMILIES.index(rule.__name__[:3]), rule.__name__),
     )
 )

@@ -36,6 +36,3 @@ class CHK002(Rule):
 
     Fix: delete the comment.
     """
-
-
-RULES: tuple[type[Rule], ...] = (CHK001, CHK002)

@@ -65,7 +65,6 @@ class ENV001(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for each environment."""
         for _, environment, lock in _locked_environments(repo):
             have = environment.packages
             differing = [
@@ -128,7 +127,6 @@ class ENV002(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for each environment."""
         for folder, environment, lock in _locked_environments(repo):
             document = repo.toml(beside(folder, "pyproject.toml"))
             tables = (table(document, "project"), table(document, "tool", "poetry"))
@@ -165,7 +163,6 @@ class ENV003(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first file of each package, with how many there are."""
         for folder, environment in _environments(repo):
             by_package: dict[str, list[installed.ChangedFile]] = {}
             for file in installed.changed_files(environment, thorough=self.options.verify):
@@ -200,7 +197,6 @@ class ENV004(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each module once a file, by deptry."""
         for folder in dict.fromkeys(folder_of(name) for name in repo.named("pyproject.toml")):
             start = f"{folder}/" if folder else ""
             code = any(n.endswith(".py") and n.startswith(start) for n in repo.names)
@@ -258,7 +254,6 @@ class ENV005(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for two packages, at the lock or the project that installs them."""
         for folder, environment in _environments(repo):
             for (one, other), paths in installed.shared_files(environment).items():
                 count = f"{len(paths)} files" if len(paths) > 1 else "a file"
@@ -279,6 +274,3 @@ def _program(venv: Path, name: str) -> Path | None:
         if place.is_file():
             return place
     return None
-
-
-RULES: tuple[type[Rule], ...] = (ENV001, ENV002, ENV003, ENV004, ENV005)

@@ -97,7 +97,6 @@ class HOK001(Rule):
     severity = Severity.HINT
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for the repository."""
         if not _is_top(repo) or hook_files(repo) or other_managers(repo):
             return
         files = [name for name in _PROJECT if name in repo.name_set]
@@ -127,7 +126,6 @@ class HOK002(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for each configuration at the top of a clone."""
         if not _is_top(repo) or environ.get("CI") or _is_fresh_clone(repo):
             return
         for file in hook_files(repo):
@@ -184,7 +182,6 @@ class HOK003(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each repository whose tool the lock has in another version."""
         for file in hook_files(repo):
             locks = locks_in(repo, file.path.rpartition("/")[0])
             for source in file.repos:
@@ -233,7 +230,6 @@ class HOK004(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each rev that names no version and no commit."""
         for file in hook_files(repo):
             lines = {problem.line for problem in file.problems}
             for source in file.repos:
@@ -265,7 +261,6 @@ class HOK005(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each obsolete name, in `stages` and `default_stages`."""
         for file in hook_files(repo):
             listed = [*file.stages, *(stage for _, hook in file.hooks() for stage in hook.stages)]
             seen = set()
@@ -310,7 +305,6 @@ class HOK006(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each isolated mypy of a project with dependencies, and each over a `venv`."""
         for file in hook_files(repo):
             folder = file.path.rpartition("/")[0]
             for source, hook in file.hooks():
@@ -425,7 +419,6 @@ class HOK007(Rule):
     severity = Severity.HINT
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for each configuration, when CI has no scanner either."""
         for file in hook_files(repo):
             hooks = [f"{r.url} {h.id} {h.entry} {' '.join(h.args)}" for r, h in file.hooks()]
             scans = any(map(_SCANNERS.search, hooks))
@@ -460,7 +453,6 @@ class HOK008(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each hook that takes more than five seconds when all it caches is there."""
         configured = [file for file in hook_files(repo) if "/" not in file.path and file.repos]
         for file in configured:
             yield from self._of_all_files(file)
@@ -536,7 +528,6 @@ class HOK009(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each problem that stops pre-commit."""
         for file in hook_files(repo):
             for problem in file.problems:
                 hint = "pre-commit validate-config"
@@ -561,7 +552,6 @@ class HOK010(Rule):
     default = False
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each tag."""
         for file in hook_files(repo):
             for source in file.repos:
                 rev = source.rev
@@ -595,7 +585,6 @@ class HOK011(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for each place where programs of hooks are, or are not."""
         for file in hook_files(repo):
             folder = file.path.rpartition("/")[0]
             causes: dict[tuple[str, str], tuple[int, list[str]]] = {}
@@ -686,7 +675,6 @@ class HOK012(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each such hook, with the lock that git does not have yet."""
         for file in hook_files(repo):
             if "/" in file.path or re.search(r"(?m)^exclude\s*[:=]", file.text):
                 continue
@@ -750,7 +738,6 @@ class HOK013(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for the configuration at the top."""
         names = [name for name in repo.names if _CI_FILE.fullmatch(name)]
         texts = [text for name in names if (text := repo.text(name))]
         scripts = [repo.text(name) or "" for name in ("Makefile", "justfile", "tox.ini")]
@@ -775,20 +762,3 @@ class HOK013(Rule):
 def _names(tool: str, text: str) -> bool:
     short = tool.partition("-")[0]
     return len(short) > 2 and re.search(rf"\b{re.escape(short)}\b", text) is not None
-
-
-RULES: tuple[type[Rule], ...] = (
-    HOK001,
-    HOK002,
-    HOK003,
-    HOK004,
-    HOK005,
-    HOK006,
-    HOK007,
-    HOK008,
-    HOK009,
-    HOK010,
-    HOK011,
-    HOK012,
-    HOK013,
-)

@@ -76,7 +76,6 @@ class IMG003(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each FROM with a tag and no digest; images that are built here have none."""
         known = _digests(repo.toml("lockstitch.lock"))
         for image, named in _of_registries(repo):
             reference = named.reference
@@ -175,7 +174,6 @@ class IMG004(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each image without a version, whoever names it."""
         for image, named in _of_registries(repo):
             reference = named.reference
             if reference.moves and not (named.given and "/" in reference.path):
@@ -203,7 +201,6 @@ class IMG005(Rule):
     severity = Severity.HINT
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each COPY --from or mount of an image with a tag and no digest."""
         for image, named in _of_registries(repo):
             reference = named.reference
             if not (named.is_base or reference.moves or reference.digest):
@@ -230,7 +227,6 @@ class IMG021(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the FROM of each serving image with compilers of CUDA."""
         for built in products(repo):
             base, reference = built.base, built.reference
             devel = base and reference and base.cuda == "devel" and "devel" in reference.tag
@@ -263,7 +259,6 @@ class IMG022(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each version that must be changed in three places or more, or in two installs."""
         for image in image_files(repo):
             repeated = [*_pythons(image), *_images(image), *_downloads(image), *_pins(image)]
             for what, numbers in repeated:
@@ -367,7 +362,6 @@ class IMG028(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each base whose Python or distribution has ended."""
         today = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
         seen = set()
         for built in products(repo):
@@ -415,7 +409,6 @@ class IMG029(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each image that runs whose last base is a full one."""
         seen = set()
         for built in products(repo):
             base, first = built.base, built.chain[0]
@@ -461,7 +454,6 @@ class IMG025(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the instructions that BuildKit would refuse."""
         for image in image_files(repo):
             for problem in image.dockerfile.problems:
                 if problem.fatal:
@@ -488,7 +480,6 @@ class IMG090(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield its errors and warnings about every Dockerfile, from one call."""
         images = {image.path: image for image in image_files(repo)}
         if not images:
             return
@@ -519,16 +510,3 @@ class IMG090(Rule):
             if known and isinstance(line, int) and path in images:
                 text = " ".join(str(entry.get("message", "")).split()).rstrip(".")
                 yield self.finding(path, line, f"{code}: {text:.300}")
-
-
-RULES: tuple[type[Rule], ...] = (
-    IMG003,
-    IMG004,
-    IMG005,
-    IMG021,
-    IMG022,
-    IMG025,
-    IMG028,
-    IMG029,
-    IMG090,
-)

@@ -78,7 +78,6 @@ class IMG013(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each source that no folder of the build has, files that are made later apart."""
         for image in image_files(repo):
             for step, source in _copies(image):
                 message, hint = _gone(repo, image, source)
@@ -185,7 +184,6 @@ class IMG014(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first COPY of everything from each folder without one into a Python image."""
         seen = set()
         for image in image_files(repo):
             step = _copies_all(image)
@@ -238,7 +236,6 @@ class IMG015(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each .dockerignore with what comes through it when everything is copied."""
         seen: set[str] = set()
         for image in image_files(repo):
             if _copies_all(image) is None or len(image.contexts) != 1:
@@ -352,7 +349,6 @@ class IMG019(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each ARG, ENV, address and COPY that carries one."""
         for image in image_files(repo):
             steps = image.all_steps
             for instruction in [*image.dockerfile.args, *(step.instruction for step in steps)]:
@@ -415,6 +411,3 @@ def _secret_files(step: Step) -> list[str]:
         if base in _SECRET_FILES or dotenv:
             found.append(source)
     return found
-
-
-RULES: tuple[type[Rule], ...] = (IMG013, IMG014, IMG015, IMG019)

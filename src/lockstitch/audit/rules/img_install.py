@@ -44,7 +44,6 @@ class IMG016(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first install of each stage that stands behind a copy of the source."""
         for built in recipes.running(repo):
             found = _late(repo, built)
             if found is not None:
@@ -98,7 +97,6 @@ class IMG017(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each pip install of names without versions, or of a project without its lock."""
         for built in recipes.running(repo):
             locked = False
             for step, install in built.installs:
@@ -151,7 +149,6 @@ class IMG023(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each install with development packages that the project has."""
         for built in recipes.running(repo):
             for step, install in built.installs:
                 what = _development(repo, built, step, install)
@@ -288,7 +285,6 @@ class IMG024(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each `uv sync` that may change the lock, and each manager that gets none."""
         for built in recipes.running(repo):
             for step, install in built.installs:
                 name = {"uv sync": "uv.lock", "poetry": "poetry.lock"}.get(install.tool)
@@ -382,7 +378,6 @@ class IMG026(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each environment without the source it points to, and installs before it."""
         for built in recipes.running(repo):
             early = _early(repo, built)
             if early is not None:
@@ -484,6 +479,3 @@ def _environment_alone(built: Built, source: Built, folder: str) -> Step | None:
         if not copied.origin and code and near:
             return None
     return environment
-
-
-RULES: tuple[type[Rule], ...] = (IMG016, IMG017, IMG023, IMG024, IMG026)

@@ -49,7 +49,6 @@ class IMG008(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each RUN of an image that runs whose compilers or caches stay."""
         for built in products(repo):
             if built.is_python and (built.base is None or not built.base.cuda):
                 for step, install in built.installs:
@@ -132,7 +131,6 @@ class IMG018(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each pip install of an image that runs, unless something keeps the cache out."""
         for built in products(repo):
             if built.base is None or built.base.kind in {"lambda", "nvidia", "windows"}:
                 continue  # such bases may set PIP_NO_CACHE_DIR
@@ -173,7 +171,6 @@ class IMG020(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each recursive chown or chmod of what an earlier step brought."""
         for image in image_files(repo):
             for built in image.products if any(b.is_python for b in image.stages) else ():
                 for call, place in _changed(built):
@@ -231,7 +228,6 @@ class IMG027(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each RUN of an image that runs with what its apt-get lacks."""
         for built in products(repo):
             for step in built.steps if built.is_python else ():
                 found = [i for i in step.installs if i.tool == "apt" and not i.removes]
@@ -253,6 +249,3 @@ def _lacking(step: Step, found: list[Install]) -> list[str]:
     )
     lacking = [] if options else ["`--no-install-recommends`"]
     return lacking + ([] if lists else ["`rm -rf /var/lib/apt/lists/*`"]) if found else []
-
-
-RULES: tuple[type[Rule], ...] = (IMG008, IMG018, IMG020, IMG027)

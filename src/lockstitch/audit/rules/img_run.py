@@ -58,7 +58,6 @@ class IMG006(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first start through a manager of each Dockerfile or script that it starts."""
         for built in products(repo):
             said = set()
             for program in built.entry.started:
@@ -133,7 +132,6 @@ class IMG009(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each program of CMD or ENTRYPOINT that is surely not found."""
         seen = set()
         for built in products(repo):
             for step in built.steps:
@@ -377,7 +375,6 @@ class IMG010(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each check by a program that is surely not there, of compose files too."""
         for built in products(repo):
             step = built.health
             if step is not None and step.instruction.words[:1] != ("NONE",):
@@ -448,7 +445,6 @@ class IMG011(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each serving image that has no health check, nor does what runs it."""
         for built in products(repo):
             if built.base is None or built.base.kind not in _KNOWN_BASES:
                 continue
@@ -497,7 +493,6 @@ class IMG012(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each image whose user is surely root, and that is not told another one."""
         for built in products(repo):
             if built.user != "root" or not built.is_python or built.entry.step is None:
                 continue
@@ -521,6 +516,3 @@ def _drops(built: Built) -> bool:
     first = built.entry.started[:1]
     read = any(each.path for each in built.entry.started)
     return built.entry.script and not read and bool(first)
-
-
-RULES: tuple[type[Rule], ...] = (IMG006, IMG009, IMG010, IMG011, IMG012)

@@ -87,7 +87,6 @@ class IMG001(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the FROM of each image on Alpine for which the lock lacks wheels."""
         for built in products(repo):
             if built.base is None or built.base.libc != "musl" or not built.is_python:
                 continue
@@ -165,7 +164,6 @@ class IMG002(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the FROM of each image whose glibc is too old for packages of the lock."""
         for built in products(repo):
             glibc = built.base.glibc if built.base else None
             found = _lock_of(repo, built) if glibc and built.is_python else None
@@ -214,7 +212,6 @@ class IMG007(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the install of CUDA's packages in each image that nothing calls one for a GPU."""
         for built in products(repo):
             base = built.base
             if base is None or base.cuda or base.kind not in _CPU_BASES:
@@ -341,6 +338,3 @@ def _wants_gpu(repo: Repository, built: Built) -> bool:
 @functools.lru_cache
 def _names_device(text: str) -> bool:
     return _DEVICE.search(text) is not None
-
-
-RULES: tuple[type[Rule], ...] = (IMG001, IMG002, IMG007)

@@ -54,7 +54,6 @@ class LCK001(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each folder's first dependency where no lock covers it."""
         locks = purpose.lock_names(repo)
         for folder in project_folders(repo):
             declared = [each for each in of_folder(repo, folder) if not each.group]
@@ -134,7 +133,6 @@ class LCK003(Rule):
     severity = Severity.HINT
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first line of requirements that pin all and hash nothing."""
         for lock in lock_files(repo):
             if lock.kind != "requirements" or _is_for_docs(lock.path):
                 continue
@@ -188,7 +186,6 @@ class LCK007(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each pair with a package of which they have no version in common."""
         order = {"uv": 0, "poetry": 1, "pylock": 2, "requirements": 3}
         for folder in sorted({folder_of(lock.path) for lock in lock_files(repo)}):
             found = sorted(locks_in(repo, folder), key=lambda lock: (order[lock.kind], lock.path))
@@ -271,7 +268,6 @@ class LCK004(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each line that is a place, of environment.yml too."""
         for file in (*requirement_lists(repo), *_conda(repo)):
             yield from self._listed(repo, file)
         for lock in lock_files(repo):
@@ -390,7 +386,6 @@ class LCK005(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first loose line of each list that nothing locks."""
         locks = purpose.lock_names(repo)
         for file in requirement_lists(repo):
             folder = folder_of(file.path)
@@ -462,7 +457,6 @@ class LCK006(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first line of each file that names tools."""
         for folder in project_folders(repo):
             declared = [each for each in of_folder(repo, folder) if not each.group]
             names = purpose.misplaced(repo, folder, {each.name for each in declared})
@@ -535,6 +529,3 @@ def _direct(lines: list[str], line: int, own: set[str]) -> bool:
         via += [comment] if comment else []
     said = [w for each in via for w in re.split(r",\s*", each)]
     return not said or any("-r " in w or "(" in w or normal(w) in own for w in said)
-
-
-RULES: tuple[type[Rule], ...] = (LCK001, LCK003, LCK004, LCK005, LCK006, LCK007)

@@ -68,7 +68,6 @@ class LCK011(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for a repository without any dependency."""
         if _is_declared(repo):
             return
         imported = _imported(repo)
@@ -135,7 +134,6 @@ class LCK012(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each list that begins with a mark of UTF-16."""
         for file in requirement_lists(repo):
             if repo.begins_with(file.path, _BOMS):
                 message = f"`{file.path}` is UTF-16, which uv, Dependabot and scanners do not read"
@@ -167,7 +165,6 @@ class LCK013(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for each file: what binds it to a system, else what is not pinned."""
         for path in repo.names:
             if not _CONDA.fullmatch(path) or purpose.is_beside_model(repo, path):
                 continue
@@ -226,6 +223,3 @@ def _dependencies(text: str, path: str) -> list[Scalar]:
             below = pip.value.items if isinstance(pip.value, Sequence) else ()
             listed += [e for e in below if isinstance(e, Scalar) and e.text[:1].isalnum()]
     return listed
-
-
-RULES: tuple[type[Rule], ...] = (LCK011, LCK012, LCK013)

@@ -76,7 +76,6 @@ class LCK008(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each place that says another Python than the place that counts more."""
         places = [".python-version", "runtime.txt", "environment.yml", "environment.yaml"]
         folders = {*project_folders(repo), *(folder_of(name) for name in repo.named(*places))}
         for folder in sorted(folders):
@@ -252,7 +251,6 @@ class LCK009(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each platform of which a lock lacks something."""
         for lock in lock_files(repo):
             folder = folder_of(lock.path)
             if lock.kind not in {"uv", "poetry"}:
@@ -377,7 +375,6 @@ class LCK010(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield torch's line of each lock."""
         for lock in lock_files(repo):
             folder = folder_of(lock.path)
             if not lock.named("torch") or lock.kind == "pylock":
@@ -421,6 +418,3 @@ def _speaks_of_gpus(repo: Repository) -> bool:
         return True
     code = [n for n in repo.names if n.endswith((".py", ".ipynb"))]
     return any(_CODE.search(repo.text(name) or "") for name in code)
-
-
-RULES: tuple[type[Rule], ...] = (LCK008, LCK009, LCK010)

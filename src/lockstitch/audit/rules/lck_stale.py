@@ -48,7 +48,6 @@ class LCK002(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each lock that does not fit."""
         for lock in lock_files(repo):
             if lock.kind == "uv":
                 yield from self._uv(repo, lock)
@@ -259,6 +258,3 @@ def _python(requires: object, root: Path) -> list[str | Path]:
             except LockstitchError:
                 continue
     return ["--managed-python", "--python", str(allowed)]
-
-
-RULES: tuple[type[Rule], ...] = (LCK002,)

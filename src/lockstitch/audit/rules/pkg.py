@@ -57,7 +57,6 @@ class PKG001(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each defect of each file."""
         for path in repo.named("pyproject.toml"):
             text = repo.text(path)
             if text is None or "{{" in path or "{{" in text or "{%" in text:
@@ -143,7 +142,6 @@ class PKG002(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the packages that each backend will not find."""
         for path in repo.named("pyproject.toml"):
             document, text = repo.toml(path), repo.text(path) or ""
             if document is None or "{{" in path or "{{" in text:
@@ -177,7 +175,6 @@ class PKG003(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each [project] without it."""
         for path in repo.named("pyproject.toml"):
             document = repo.toml(path)
             project, poetry = table(document, "project"), table(document, "tool", "poetry")
@@ -213,7 +210,6 @@ class PKG004(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the first line of metadata in each such file."""
         for path in repo.named("pyproject.toml"):
             document, folder = repo.toml(path), folder_of(path)
             project = table(document, "project")
@@ -262,7 +258,6 @@ class PKG005(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding for each table of old settings."""
         for path in repo.named("pyproject.toml", "ruff.toml", ".ruff.toml"):
             document, text = repo.toml(path), repo.text(path)
             if document is None or text is None:
@@ -297,6 +292,3 @@ class PKG005(Rule):
             message = "a license in a table is deprecated: PEP 639 has an SPDX expression"
             hint = 'license = "MIT", and license-files = ["LICENSE"]'
             yield self.finding(path, line, message, hint=hint, severity=Severity.HINT)
-
-
-RULES: tuple[type[Rule], ...] = (PKG001, PKG002, PKG003, PKG004, PKG005)

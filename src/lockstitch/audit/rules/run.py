@@ -48,7 +48,6 @@ class RUN001(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield one finding a file, at the first call that draws."""
         hints = code_hints(repo)
         anywhere = any("seeds" in hint for hint in hints.values())
         for path, script in scripts(repo).items():
@@ -96,7 +95,6 @@ class RUN002(Rule):
     severity = Severity.HINT
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each load of a server's file, and of the files that it imports."""
         known = scripts(repo)
         reported = set()
         for path, script in known.items():
@@ -147,7 +145,6 @@ class RUN003(Rule):
     default = False
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each line with a folder of a person."""
         for path, hints in code_hints(repo).items():
             for number, line in enumerate(repo.lines(path), 1) if "homes" in hints else ():
                 match = _HOME.search(line[:10_000])
@@ -175,7 +172,6 @@ class RUN004(Rule):
     default = False
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each notebook whose outputs have more than 500 kB."""
         for name in repo.names:
             path = repo.root / name
             if name.endswith(".ipynb") and not path.is_symlink() and path.is_file():
@@ -214,7 +210,6 @@ class RUN005(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each call that starts the debugger for all."""
         for path, hints in code_hints(repo).items():
             text = repo.text(path) or "" if "serves" in hints and path.endswith(".py") else ""
             for match in _RUN.finditer(text):
@@ -234,6 +229,3 @@ def _until_closed(text: str) -> str:
         if not depth:
             return text[:at]
     return ""
-
-
-RULES: tuple[type[Rule], ...] = (RUN001, RUN002, RUN003, RUN004, RUN005)

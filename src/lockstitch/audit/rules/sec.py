@@ -41,7 +41,6 @@ class SEC001(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each secret, in files apart from the project too."""
         whole = {name for name, *_ in _secret_files(repo)}  # of which SEC004 says all
         found = search.in_repository(repo)
         secrets = [each for each in found if each.severity == "high" or each.path not in whole]
@@ -102,7 +101,6 @@ class SEC002(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each secret once, with the first commit that added it."""
         if not self.options.history:
             return
         if repo.tracked is None:
@@ -141,7 +139,6 @@ class SEC003(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each secret of a layout's images, once."""
         own = repo.root / _IMAGES
         named = [(path, _shown(repo, path), True) for path in self.options.images]
         known = {os.path.realpath(path) for path, _, _ in named}
@@ -194,7 +191,6 @@ class SEC004(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each such file that holds something and that git has or would add."""
         for name, holds, line in _secret_files(repo):
             how = "git has" if name in (repo.tracked or ()) else "nothing keeps out of git"
             message = f"{how} `{name}`, which holds {holds}"
@@ -211,6 +207,3 @@ def _secret_files(repo: Repository) -> Iterator[tuple[str, str, int]]:
         # Without git, only .gitignore tells.
         if holds and not (repo.tracked is None and is_git_ignored(repo, name)):
             yield name, *holds
-
-
-RULES: tuple[type[Rule], ...] = (SEC001, SEC002, SEC003, SEC004)

@@ -93,7 +93,6 @@ class STK001(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each image that moves by default."""
         built: frozenset[str] | None = None
         for service in _by_image(repo):
             image, value = image_of(service), service.image
@@ -151,7 +150,6 @@ class STK002(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each image of the table of those that are gone."""
         for service in _by_image(repo):
             image, value = image_of(service), service.image
             known = image_names.gone(image) if image and not service.build else None
@@ -215,7 +213,6 @@ class STK003(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each known password."""
         for name, each, where in _each_password(repo):
             if each.known:
                 whose = f", of the user `{each.user:.40}`" if each.user else ""
@@ -255,7 +252,6 @@ class STK004(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each password that is spelled out, those that everybody knows left to STK003."""
         for name, each, where in _each_password(repo):
             if not each.known and not each.by_default:
                 message = f"{each.what} of `{name}` holds a password in plain text{where}"
@@ -315,7 +311,6 @@ class STK005(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each database, store or MLflow server, and each that somebody wants healthy."""
         seen = set()
         for _, service, dependency, target in _dependencies(repo):
             wanted = dependency.condition == "service_healthy"
@@ -365,7 +360,6 @@ class STK006(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each short form on a database, a store or MLflow."""
         seen = set()
         for stack, service, dependency, target in _dependencies(repo):
             role = role_of(target)
@@ -427,7 +421,6 @@ class STK010(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each service with ports that listen everywhere."""
         seen = set()
         for stack in stacks(repo):
             for service in stack.services.values():
@@ -481,7 +474,6 @@ class STK011(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield the key's line of each file."""
         for file in compose_files(repo):
             line = file.value.version_line
             if line is not None:
@@ -514,7 +506,6 @@ class STK012(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each problem that stops Compose."""
         for file in compose_files(repo):
             lines = set()
             for each in unknown(yaml.read(file.text, file.path).root):
@@ -553,7 +544,6 @@ class STK013(Rule):
     severity = Severity.ERROR
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each env file, context and Dockerfile that is missing."""
         seen = set()
         for service in _all_services(repo):
             for value, message, hint in (*_env_files(repo, service), *_builds(repo, service)):
@@ -638,7 +628,6 @@ class STK014(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each command that installs."""
         for service in _all_services(repo):
             for command in (service.entrypoint, service.command):
                 match = _INSTALL.search(command_text(command))
@@ -648,18 +637,3 @@ class STK014(Rule):
                     line = lines[0] if lines else command.line
                     hint = "install in an image: build: …"
                     yield self.finding(command.path, line, message, hint=hint)
-
-
-RULES: tuple[type[Rule], ...] = (
-    STK001,
-    STK002,
-    STK003,
-    STK004,
-    STK005,
-    STK006,
-    STK010,
-    STK011,
-    STK012,
-    STK013,
-    STK014,
-)

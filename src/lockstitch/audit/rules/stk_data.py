@@ -82,7 +82,6 @@ class STK007(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each database, store, lasting queue and SQLite file without a volume."""
         for stack in stacks(repo):
             for service in stack.started:
                 lost = None if is_for_tests(service) else _lost(service)
@@ -156,7 +155,6 @@ class STK008(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each server that cannot reach its database."""
         for stack in stacks(repo):
             for service in stack.started:
                 driver = _needed_driver(service) if role_of(service) is Role.MLFLOW else None
@@ -246,7 +244,6 @@ class STK009(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each MLflow server that a store beside it is not wired to."""
         for stack in stacks(repo):
             stores = [s for s in stack.services.values() if role_of(s) is Role.STORE]
             servers = [s for s in stack.started if role_of(s) is Role.MLFLOW]
@@ -336,7 +333,6 @@ class STK015(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        """Yield each store of a stack of its own that no service, file or code names."""
         for stack in stacks(repo):
             stores = [s for s in stack.started if role_of(s) is Role.STORE]
             others = [s for s in stack.services.values() if s not in stores]
@@ -365,6 +361,3 @@ def _is_named(repo: Repository, stack: Stack, store: Service) -> bool:
     return any(
         wanted.search(repo.text(n) or "") for n in names[:_MOST_SEARCHED] if n != stack.file.path
     )
-
-
-RULES: tuple[type[Rule], ...] = (STK007, STK008, STK009, STK015)
