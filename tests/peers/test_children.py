@@ -73,3 +73,75 @@ def test_what_a_worker_imports_and_reads_is_seen(kind: str, venv: Path, tmp_path
     assert {"scikit-learn", "numpy", "scipy"} <= imports.noted(tmp_path / "noted.txt", site)
     read = {path.name for path in imports.files_read(tmp_path / "noted.txt")}
     assert {"rows.csv", "parts.py", "start.py"} <= read
+
+
+RANK = {
+    "torchrun": """\
+import torch, parts
+import torch.distributed as dist
+
+dist.init_process_group("gloo")
+total = torch.tensor([parts.fit(dist.get_rank() + 1)])
+dist.all_reduce(total)
+if dist.get_rank() == 0:
+    print(dist.get_world_size(), parts.read("rows.csv"), round(float(total), 4))
+""",
+    "accelerate": """\
+import torch
+from accelerate import Accelerator, debug_launcher
+
+def train():
+    import parts
+
+    ranks = Accelerator(cpu=True)
+    total = ranks.reduce(torch.tensor([parts.fit(ranks.process_index + 1)]))
+    if ranks.is_main_process:
+        print(ranks.num_processes, parts.read("rows.csv"), round(float(total), 4))
+
+debug_launcher(train, num_processes=2)
+""",
+}
+START_WORDS = {
+    # torch 1.13 on 3.11 knows no 0 here: what ranks print is copied, with their name before it
+    "torchrun": ("-m", "torch.distributed.run", "--nproc_per_node", "2", "-r1", "-t1", "rank.py"),
+    "accelerate": ("rank.py",),
+}
+SYSTEM = "/usr/bin/python3"
+
+
+@pytest.fixture(scope="module")
+def torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an environment with Debian's torch, which has no CUDA and so no gigabytes."""
+    code = "import torch"
+    missing = subprocess.run([SYSTEM, "-c", code], capture_output=True, check=False).returncode
+    assert not missing, "torch is not installed: apt-get install -y python3-torch"
+    folder = tmp_path_factory.mktemp("ranks") / "venv"
+    words = ["--system-site-packages", "--python", SYSTEM]
+    subprocess.run([UV, "venv", "--quiet", folder, *words], check=True)
+    words = ["pip", "install", "--quiet", "--python", folder / "bin" / "python"]
+    subprocess.run([UV, *words, "--no-deps", "accelerate==0.20.3"], check=True)
+    needs = ["packaging", "psutil", "pyyaml", "numpy<2", "scikit-learn"]
+    subprocess.run([UV, *words, *needs], check=True)
+    return folder
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("launcher", RANK)
+def test_what_each_rank_imports_and_reads_is_seen(
+    launcher: str, torch: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "parts.py").write_text(TRAIN)
+    (tmp_path / "rows.csv").write_text("1,2\n")
+    (tmp_path / "rank.py").write_text(RANK[launcher])
+    words = (str(torch / "bin" / "python"), *START_WORDS[launcher])
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    command = Command(words=words, cwd=tmp_path, env=env)
+    noting = imports.with_children(command, tmp_path / "noted.txt")
+    done = subprocess.run(
+        noting.words, cwd=tmp_path, env=noting.env, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.endswith("2 4 0.875\n"), done.stdout + done.stderr
+    (site,) = torch.glob("lib/python3*/site-packages")
+    assert {"scikit-learn", "numpy", "scipy"} <= imports.noted(tmp_path / "noted.txt", site)
+    read = {path.name for path in imports.files_read(tmp_path / "noted.txt")}
+    assert {"rows.csv", "parts.py", "rank.py"} <= read
